@@ -1,0 +1,200 @@
+"""The epoch log: one append-only file of JSON lines a run, the one truth about what was measured.
+
+A line is one of ``start`` (config, fingerprint, versions), ``epoch``, ``resume`` and ``end``. Every line is flushed to
+the disk before anyone else hears of it. A line cut short by a crash is dropped when the log is next read or written.
+Undefined numbers (an angle that does not exist) are ``null`` in the file and NaN in Python.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How one layer's feedback stands to its weights after an epoch. NaN: undefined."""
+
+    name: str
+    depth: int  # 0 is the layer next to the input
+    matrix_angle: float  # degrees between B and W
+    delta_angle: float  # degrees between δ at the layer's output and the δ of backprop, mean over the probe's samples
+    norm_ratio: float  # |B| / |W|
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What was measured after one epoch; epoch 0 is the network before learning. Costs are sums since the start."""
+
+    epoch: int
+    step: int  # optimiser steps so far
+    lr: float  # learning rate of the last step
+    train_loss: float  # mean over the epoch's training pictures, as they were presented
+    train_error: float  # share of them classified wrongly, 0 to 1
+    val_loss: float
+    val_error: float
+    test_loss: float  # NaN where the test pictures were not opened
+    test_error: float
+    presentations: int  # training pictures shown to the network
+    mirror_presentations: int  # mirror samples shown to its layers (one a layer's batch entry / number of layers)
+    flops: float  # floating point operations of training, mirror mode included
+    seconds: float  # time in training steps, mirror mode included
+    probe_seconds: float  # time in the alignment probe
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """One run as its log tells it."""
+
+    key: str
+    start: dict[str, Any]  # the start line: config, fingerprint, classes, versions, git, time
+    epochs: tuple[Epoch, ...] = ()
+    times: tuple[int, ...] = ()  # milliseconds since 1970 at which each epoch was logged
+    state: str = "running"  # running, finished, diverged, failed
+    reason: str = ""
+    attempts: int = 1
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was logged; -1 where there is none."""
+        return self.epochs[-1].epoch if self.epochs else -1
+
+
+def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
+    """The epoch as plain JSON data, NaN as null."""
+    data = asdict(epoch)
+    data["layers"] = [_finite(layer) for layer in data["layers"]]
+    return _finite(data)
+
+
+def epoch_from_json(data: dict[str, Any]) -> Epoch:
+    """The epoch that ``epoch_to_json`` wrote."""
+    layers = tuple(_build(Layer, layer) for layer in data["layers"])
+    return _build(Epoch, {**data, "layers": layers})
+
+
+def _finite(data: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
+
+
+def _build(kind: type[Any], data: dict[str, Any]) -> Any:
+    return kind(**{f.name: NAN if data[f.name] is None else data[f.name] for f in fields(kind)})
+
+
+@dataclass
+class LogWriter:
+    """Appends to one run's log; the only writer of that file while it lives."""
+
+    path: Path
+    last_epoch: int = field(default=-1)
+
+    @classmethod
+    def open(cls, folder: Path, key: str) -> "LogWriter":
+        """The writer of run ``key``; drops a last line that a crash cut short."""
+        path = folder / f"{key}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _drop_torn_line(path)
+            return cls(path, read(path).last_epoch)
+        return cls(path)
+
+    def start(self, key: str, **facts: Any) -> None:
+        """Write the start line."""
+        self._append({"kind": "start", "schema": SCHEMA, "key": key, **facts})
+
+    def resume(self, attempt: int, epoch: int) -> None:
+        """Say that attempt ``attempt`` goes on after ``epoch``."""
+        self._append({"kind": "resume", "attempt": attempt, "epoch": epoch})
+
+    def epoch(self, epoch: Epoch) -> bool:
+        """Append the epoch unless it is there already; True where it was new."""
+        if epoch.epoch <= self.last_epoch:
+            return False
+        self._append({"kind": "epoch", **epoch_to_json(epoch)})
+        self.last_epoch = epoch.epoch
+        return True
+
+    def end(self, state: str, reason: str = "") -> None:
+        """Close the run as finished, diverged or failed."""
+        self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.last_epoch})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        text = json.dumps({**line, "time": time.time_ns() // 1_000_000}, allow_nan=False)
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            _sync_folder(self.path.parent)
+
+
+def read(path: Path) -> RunLog:
+    """One run's log. Raises ValueError for a file that is no log, naming the line."""
+    start: dict[str, Any] | None = None
+    epochs: list[Epoch] = []
+    times: list[int] = []
+    state, reason, attempts = "running", "", 1
+    for number, line in enumerate(_whole_lines(path), 1):
+        data = _parse(path, number, line)
+        kind = data.pop("kind")
+        if kind == "start":
+            start = data
+        elif kind == "epoch":
+            times.append(data.pop("time"))
+            epochs.append(epoch_from_json(data))
+        elif kind == "resume":
+            state, reason, attempts = "running", "", data["attempt"]
+        elif kind == "end":
+            state, reason = data["state"], data["reason"]
+    if start is None:
+        start = {"key": path.stem, "schema": SCHEMA}
+    return RunLog(start["key"], start, tuple(epochs), tuple(times), state, reason, attempts)
+
+
+def read_all(store: Path) -> Iterator[RunLog]:
+    """Every run's log in a store, by key."""
+    for path in sorted((store / "logs").glob("*.jsonl")):
+        run = read(path)
+        if "config" in run.start:
+            yield run
+
+
+def _whole_lines(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(line)
+        if data.get("schema", SCHEMA) > SCHEMA:
+            raise ValueError(f"{path} has log schema {data['schema']}, this nowt reads up to {SCHEMA}: update nowt")
+        return data
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {number} is not a line of an epoch log ({error}): move the file away") from None
+
+
+def _drop_torn_line(path: Path) -> None:
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

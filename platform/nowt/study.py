@@ -1,0 +1,63 @@
+"""A study: cells times seeds over a metric. Data only; nothing here runs anything."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nowt.config import RunConfig, changed, config_from_json, config_to_json, require
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of an ablation: a config without its seed, and the name figures give it."""
+
+    name: str
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Study:
+    """An ablation: every cell with every seed."""
+
+    name: str
+    question: str  # one sentence a stranger understands
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+    reference: str = "bp"  # the cell that the others' gap is taken to
+
+    def __post_init__(self) -> None:
+        names = [cell.name for cell in self.cells]
+        require(bool(names), f"study {self.name} has no cells")
+        require(bool(self.seeds), f"study {self.name} has no seeds")
+        require(len(set(self.seeds)) == len(self.seeds), f"study {self.name} names a seed twice: {self.seeds}")
+        require(len(set(names)) == len(names), f"study {self.name} has two cells of one name: {names}")
+
+    @property
+    def key(self) -> str:
+        """Name and a hash of question-free content: the same key is the same study, whatever its number of seeds."""
+        cells = [[cell.name, changed(replace(cell.config, seed=0))] for cell in self.cells]
+        digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.name}-{digest}"
+
+    def runs(self) -> list[tuple[Cell, int, RunConfig]]:
+        """Every (cell, seed, config), seed by seed, so that an early stop leaves whole comparisons."""
+        return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]
+
+
+def study_to_json(study: Study) -> dict[str, Any]:
+    """The study as plain JSON data."""
+    cells = [{"name": cell.name, "config": config_to_json(cell.config)} for cell in study.cells]
+    return {
+        "name": study.name,
+        "question": study.question,
+        "reference": study.reference,
+        "seeds": list(study.seeds),
+        "cells": cells,
+    }
+
+
+def study_from_json(data: dict[str, Any]) -> Study:
+    """The study that ``study_to_json`` wrote."""
+    cells = tuple(Cell(c["name"], config_from_json(c["config"])) for c in data["cells"])
+    return Study(data["name"], data["question"], cells, tuple(data["seeds"]), data["reference"])
