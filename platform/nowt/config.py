@@ -157,6 +157,10 @@ class RunConfig:
             group is None or self.batch % group == 0,
             f"model.norm_group is {group}: it must divide batch, which is {self.batch}",
         )
+        require(
+            group is None or self.probe.samples % group == 0,
+            f"probe.samples is {self.probe.samples}: model.norm_group, which is {group}, must divide it",
+        )
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ class Placement:
 
 def config_to_json(config: Any) -> dict[str, Any]:
     """A config as plain JSON data, the rule with its name."""
-    data: dict[str, Any] = {"name": config.name} if isinstance(config, Rule) else {}
+    data: dict[str, Any] = {"name": config.source or config.name} if isinstance(config, Rule) else {}
     for item in fields(config):
         value = getattr(config, item.name)
         data[item.name] = config_to_json(value) if is_dataclass(value) else value

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,43 +91,48 @@ def _build(kind: type[Any], data: dict[str, Any]) -> Any:
 
 @dataclass
 class LogWriter:
-    """Appends to one run's log; the only writer of that file while it lives."""
+    """Appends to one run's log; the only writer of that file while it lives. ``run`` is what the file now says."""
 
     path: Path
-    last_epoch: int = field(default=-1)
+    run: RunLog
 
     @classmethod
     def open(cls, folder: Path, key: str) -> "LogWriter":
         """The writer of run ``key``; drops a last line that a crash cut short."""
         path = folder / f"{key}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _drop_torn_line(path)
-            return cls(path, read(path).last_epoch)
-        return cls(path)
+        if not path.exists():
+            return cls(path, RunLog(key, {}))
+        _drop_torn_line(path)
+        return cls(path, read(path))
 
     def start(self, key: str, **facts: Any) -> None:
         """Write the start line."""
-        self._append({"kind": "start", "schema": SCHEMA, "key": key, **facts})
+        line = {"schema": SCHEMA, "key": key, **facts}
+        self.run = replace(self.run, start={**line, "time": self._append({"kind": "start", **line})})
 
-    def resume(self, attempt: int, epoch: int) -> None:
-        """Say that attempt ``attempt`` goes on after ``epoch``."""
-        self._append({"kind": "resume", "attempt": attempt, "epoch": epoch})
+    def resume(self, epoch: int) -> None:
+        """Say that another attempt goes on after ``epoch``."""
+        attempts = self.run.attempts + 1
+        self._append({"kind": "resume", "attempt": attempts, "epoch": epoch})
+        self.run = replace(self.run, attempts=attempts, state="running", reason="")
 
     def epoch(self, epoch: Epoch) -> bool:
         """Append the epoch unless it is there already; True where it was new."""
-        if epoch.epoch <= self.last_epoch:
+        if epoch.epoch <= self.run.last_epoch:
             return False
-        self._append({"kind": "epoch", **epoch_to_json(epoch)})
-        self.last_epoch = epoch.epoch
+        time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch)})
+        self.run = replace(self.run, epochs=(*self.run.epochs, epoch), times=(*self.run.times, time_ms))
         return True
 
     def end(self, state: str, reason: str = "") -> None:
         """Close the run as finished, diverged or failed."""
-        self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.last_epoch})
+        self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.run.last_epoch})
+        self.run = replace(self.run, state=state, reason=reason)
 
-    def _append(self, line: dict[str, Any]) -> None:
-        text = json.dumps({**line, "time": time.time_ns() // 1_000_000}, allow_nan=False)
+    def _append(self, line: dict[str, Any]) -> int:
+        time_ms = time.time_ns() // 1_000_000
+        text = json.dumps({**line, "time": time_ms}, allow_nan=False)
         new = not self.path.exists()
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -135,6 +140,7 @@ class LogWriter:
             os.fsync(file.fileno())
         if new:
             _sync_folder(self.path.parent)
+        return time_ms
 
 
 def read(path: Path) -> RunLog:
@@ -155,9 +161,7 @@ def read(path: Path) -> RunLog:
             state, reason, attempts = "running", "", data["attempt"]
         elif kind == "end":
             state, reason = data["state"], data["reason"]
-    if start is None:
-        start = {"key": path.stem, "schema": SCHEMA}
-    return RunLog(start["key"], start, tuple(epochs), tuple(times), state, reason, attempts)
+    return RunLog(path.stem, start or {}, tuple(epochs), tuple(times), state, reason, attempts)
 
 
 def read_all(store: Path) -> Iterator[RunLog]:

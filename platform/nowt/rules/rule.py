@@ -31,6 +31,7 @@ class Rule:
     name: ClassVar[str]
     numerics: ClassVar[int | str] = 1  # raised whenever the rule gives other numbers for the same fields
     transports: ClassVar[str] = ""  # what of W the rule reads on purpose ("sign", "weight"); empty: nothing
+    source: ClassVar[str] = ""  # the file a rule of one's own comes from
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = ""  # what B learns from; empty: B is fixed
 
     def covers(self, name: str, last: bool) -> bool:

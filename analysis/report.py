@@ -1,0 +1,118 @@
+"""The report of one study: figures, the final table, and a page that says what they show and what they cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.alignment import alignment_chart
+from analysis.curves import curves_chart
+from analysis.frames import Frames, read_frames
+from analysis.statistics import counted_runs, diverged_counts, scored_split
+from analysis.studies import find_study
+from analysis.table import final_table, save_table, to_markdown
+from analysis.theme import save
+from analysis.words import (
+    SPLITS,
+    chance_in_words,
+    interval_in_words,
+    permutation_in_words,
+    seeds_in_words,
+    unfinished_in_words,
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``report`` wrote."""
+
+    study: str  # study key
+    paths: tuple[Path, ...]  # the page first, then figures and tables
+    table: pd.DataFrame  # columns analysis.table.TABLE
+    text: str  # the table as Markdown, and what its numbers are
+
+
+def report(store: Path, study: str | None, out: Path) -> Report:
+    """Write figures, tables and ``report.md`` of a study (its name or key; None: the newest) into folder ``out``.
+
+    Raises ValueError, in one sentence, for an unknown study, an empty store and a study without a finished run.
+    """
+    frames = read_frames(store, find_study(store, study))
+    _require_counted(frames)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: give --out a folder for the figures")
+    out.mkdir(parents=True, exist_ok=True)
+    table = final_table(frames)
+    text = f"{_markdown(frames, table)}\n{notes(frames, table)}\n"
+    figures = _save_figures(frames, out)
+    tables = save_table(table, _markdown(frames, table), out)
+    page = out / "report.md"
+    page.write_text(_page(frames, text, figures), encoding="utf-8")
+    return Report(frames.study.key, (page, *figures, *tables), table, text)
+
+
+def notes(frames: Frames, table: pd.DataFrame) -> str:
+    """One honest paragraph: how many seeds, what the intervals are, which pictures, which epoch, what diverged."""
+    n = diverged_counts(frames.runs)["n"]
+    pairs = int(table["gap_n"].max())
+    reference = frames.study.reference
+    gaps = f"gaps are to {reference} with the same seed" if pairs else f"no finished run of {reference} to take gaps to"
+    sentences = [
+        f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
+        f"Errors are on the {SPLITS[scored_split(frames)]} pictures after the last epoch, never the best one.",
+        chance_in_words(frames.runs),
+        _angles_in_words(table),
+        permutation_in_words(pairs) if pairs else "",
+        _missing_in_words(frames),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _require_counted(frames: Frames) -> None:
+    if counted_runs(frames.runs).empty:
+        states = frames.runs["state"].value_counts().items()
+        found = ", ".join(f"{count} {state}" for state, count in states)
+        again = f"`nowt ablate {frames.study.name}` goes on with them"
+        raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
+
+
+def _save_figures(frames: Frames, out: Path) -> tuple[Path, ...]:
+    curves = save(curves_chart(frames), out / "curves")
+    chart = alignment_chart(frames)
+    if chart is not None:
+        return (*curves, *save(chart, out / "alignment"))
+    for old in (out / "alignment.png", out / "alignment.svg"):  # of an earlier report: it would pass for this one's
+        old.unlink(missing_ok=True)
+    return curves
+
+
+def _markdown(frames: Frames, table: pd.DataFrame) -> str:
+    return to_markdown(table, frames.study.reference, SPLITS[scored_split(frames)])
+
+
+def _angles_in_words(table: pd.DataFrame) -> str:
+    if table["matrix_angle_degrees"].isna().all():
+        return "No finished run measured an angle between feedback and forward weights."
+    return "Matrix angles are at the last probe: median over layers, mean over finished runs."
+
+
+def _missing_in_words(frames: Frames) -> str:
+    missing = len(frames.runs) - len(counted_runs(frames.runs))
+    return f"{missing} of {len(frames.runs)} runs are unfinished and do not count." if missing else ""
+
+
+def _page(frames: Frames, text: str, figures: Sequence[Path]) -> str:
+    pictures = [path.name for path in figures if path.suffix == ".png"]
+    captions = {"curves.png": "Error by epoch", "alignment.png": "Angles by layer and epoch"}
+    unfinished = unfinished_in_words(frames.runs)
+    parts = [
+        f"# {frames.study.name}",
+        frames.study.question,
+        f"![{captions[pictures[0]]}]({pictures[0]})",
+        text.rstrip(),
+        *[f"![{captions[name]}]({name})" for name in pictures[1:]],
+        "Runs that do not count yet:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else "",
+        f"Rebuilt from the epoch logs by `nowt report {frames.study.key}`.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,57 @@
+"""Which studies a store holds, and which of them is meant."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as it was frozen in ``studies/KEY.json`` when it started."""
+
+    name: str
+    key: str
+    question: str
+    reference: str  # the cell that the others' gap is taken to
+    created: int  # milliseconds since 1970
+    cells: dict[str, dict[str, Any]]  # the config of each cell as plain JSON data, in the study's order
+    runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one for every cell and seed
+
+
+def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
+    """The study whose name or key is ``wanted``: the newest of that name, or the newest of all for None.
+
+    Raises ValueError for a missing store, a store without studies, and an unknown study, naming the nearest.
+    """
+    if not store.is_dir():
+        raise ValueError(f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)")
+    plans = sorted((_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
+    if not plans:
+        raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY`")
+    matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
+    if matching:
+        return matching[-1]
+    names = list(dict.fromkeys(plan.name for plan in plans))
+    near = difflib.get_close_matches(str(wanted), names + [plan.key for plan in plans], n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"store {store} has no study {wanted!r}{hint}; it has: {', '.join(names)}")
+
+
+def _read(path: Path) -> StudyPlan:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return StudyPlan(
+            name=data["name"],
+            key=data["key"],
+            question=data["question"],
+            reference=data["reference"],
+            created=data["created"],
+            cells={cell["name"]: cell["config"] for cell in data["cells"]},
+            runs=tuple((run["key"], run["cell"], run["seed"]) for run in data["runs"]),
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path} is not JSON: move it away, and start its study again to write it anew") from None
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None

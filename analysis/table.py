@@ -1,0 +1,97 @@
+"""The final table: one row a cell, from each run's last epoch, as numbers, as Markdown and as CSV."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.frames import Frames, checked
+from analysis.statistics import (
+    diverged_counts,
+    error_curves,
+    final_angles,
+    final_errors,
+    mean_interval,
+    paired_gaps,
+    scored_split,
+)
+from analysis.words import diverged_in_words
+
+TABLE = {
+    "cell": "str",
+    "rule": "str",
+    "n": "int64",  # finished and diverged runs
+    "diverged": "int64",  # of them
+    "error_percent": "float64",  # mean over seeds, at the last epoch
+    "error_low_percent": "float64",  # 95 % t interval
+    "error_high_percent": "float64",
+    "gap_n": "int64",  # seeds that this cell and the reference share
+    "gap_points": "float64",  # percentage points above the reference, paired by seed
+    "gap_low_points": "float64",
+    "gap_high_points": "float64",
+    "matrix_angle_degrees": "float64",  # at the last probe: median over layers, mean over finished runs
+}
+
+
+def final_table(frames: Frames) -> pd.DataFrame:
+    """One row a cell in the study's order, columns TABLE; NaN where there is nothing to say."""
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    errors = _percent(mean_interval(final, ["cell"], "error"), "error", "percent").drop(columns="error_n")
+    gaps = _percent(paired_gaps(final, frames.study.reference), "gap", "points")
+    angles = final_angles(frames).rename(columns={"matrix_angle": "matrix_angle_degrees"})
+    table = frames.runs[["cell", "rule"]].drop_duplicates("cell")
+    for part in (diverged_counts(frames.runs), errors, gaps, angles):
+        table = table.merge(part, on="cell", how="left")
+    counts = ["n", "diverged", "gap_n"]
+    return checked(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
+
+
+def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
+    """The table for people: percent, points and degrees, and a dash where there is nothing to say."""
+    head = [
+        "cell", "rule", "seeds", f"{pictures} error, %", "95 % interval", f"gap to {reference}, points", "95 % interval",
+        "matrix angle, °", "diverged",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.cell,
+            row.rule,
+            str(row.n),
+            _number(row.error_percent),
+            _interval(row.error_low_percent, row.error_high_percent),
+            "reference" if row.cell == reference else _number(row.gap_points, "+"),
+            _interval(row.gap_low_points, row.gap_high_points, "+"),
+            _angle(row.matrix_angle_degrees),
+            diverged_in_words(row.diverged, row.n) or "–",
+        ]
+        for row in table.itertuples()
+    ]
+    lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 3) + ["---"], *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+
+
+def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
+    """Write table.md, as ``to_markdown`` gave it, and table.csv into ``out``."""
+    paths = out / "table.md", out / "table.csv"
+    paths[0].write_text(markdown, encoding="utf-8")
+    table.to_csv(paths[1], index=False, float_format="%.6g")
+    return paths
+
+
+def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
+    """An interval's columns in hundredths, called after what they are."""
+    names = {"mean": f"{name}_{unit}", "low": f"{name}_low_{unit}", "high": f"{name}_high_{unit}"}
+    hundredths = frame.assign(**{column: 100 * frame[column] for column in names})
+    return hundredths.rename(columns={**names, "n": f"{name}_n"})
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{sign}.2f}".replace("-", "−")
+
+
+def _interval(low: float, high: float, sign: str = "") -> str:
+    return "–" if math.isnan(low) else f"{_number(low, sign)} to {_number(high, sign)}"
+
+
+def _angle(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"

@@ -1,0 +1,97 @@
+"""How figures look: fonts, sizes, and for each rule one colour that colour-blind readers can tell from the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import altair as alt
+
+# vl-convert carries Liberation Sans with it, as wide as Arial; a family that it cannot find would be drawn as nothing.
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+WIDTH = 300  # pixels of a plot; with its axis a figure fits a column of 3.4 inches at 7 points
+INK, FAINT = "#222222", "#e4e4e4"
+PIXELS = 4  # of a PNG, for one of the figure
+
+# Okabe and Ito, "Color universal design" (2008); the spare ones are from Tol, "Colour schemes" (2021).
+RULE_COLOURS = {
+    "bp": "#222222",
+    "fa": "#D55E00",
+    "ss": "#E69F00",
+    "wm": "#009E73",
+    "kp": "#0072B2",
+    "sham": "#CC79A7",
+}
+SPARE_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288", "#AA4499", "#44AA99")
+SHADES = (0.0, -0.45, 0.45)  # of one rule's cells: as it is, towards black, towards white
+DASHES = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one cell's line is drawn."""
+
+    colour: str
+    dash: list[float]  # lengths of stroke and gap, pixels
+
+
+def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
+    """A style for each cell, from ``{cell: rule}``: the rule's colour, and shades and dashes for a rule's further cells."""
+    colours = rule_colours(set(rules.values()))
+    earlier: dict[str, int] = {}
+    styles = {}
+    for cell, rule in rules.items():
+        number = earlier.get(rule, 0)
+        earlier[rule] = number + 1
+        shade = mixed(colours[rule], SHADES[number % len(SHADES)])
+        styles[cell] = Style(shade, DASHES[number % len(DASHES)])
+    return styles
+
+
+def rule_colours(rules: set[str]) -> dict[str, str]:
+    """The colour of each rule. A rule of one's own gets a spare one by its name, so that it keeps it everywhere."""
+    colours = {rule: RULE_COLOURS[rule] for rule in rules if rule in RULE_COLOURS}
+    for rule in sorted(rules - set(RULE_COLOURS)):
+        start = crc32(rule.encode())
+        turns = [SPARE_COLOURS[(start + i) % len(SPARE_COLOURS)] for i in range(len(SPARE_COLOURS))]
+        colours[rule] = next((colour for colour in turns if colour not in colours.values()), turns[0])
+    return colours
+
+
+def mixed(colour: str, share: float) -> str:
+    """``colour`` (#rrggbb) mixed with a share of white, or of black where the share is negative."""
+    target = 255 if share > 0 else 0
+    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in parts)
+
+
+def title(text: str, subtitle: list[str]) -> Any:
+    """A figure's title, and lines under it that say what is drawn."""
+    return alt.TitleParams(text, subtitle=subtitle)
+
+
+def styled(chart: Any) -> Any:
+    """The chart with nowt's fonts, sizes and grid."""
+    text = {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal"}
+    sizes = {"labelFontSize": 11, "titleFontSize": 11}
+    lines = {"gridColor": FAINT, "domainColor": INK, "tickColor": INK, "tickSize": 4}
+    return (
+        chart.configure(font=FONT, background="white", padding=8)
+        .configure_axis(**text, **sizes, **lines)
+        .configure_legend(**text, **sizes, labelLimit=0, symbolStrokeWidth=2.5, symbolSize=260)
+        .configure_header(**text, **sizes, labelFontWeight="bold")
+        .configure_view(stroke=None)
+        .configure_title(
+            anchor="start", frame="group", fontSize=13, color=INK, offset=10, subtitleFontSize=11, subtitleColor="#555555"
+        )
+    )
+
+
+def save(chart: Any, stem: Path) -> tuple[Path, Path]:
+    """Write ``stem``.png and ``stem``.svg, and nothing over the network."""
+    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    with alt.data_transformers.enable("default", max_rows=None):
+        for path in paths:
+            styled(chart).save(path, scale_factor=PIXELS)
+    return paths

@@ -1,0 +1,224 @@
+"""What a training step costs under each rule, against backprop through plain torch layers.
+
+    python benchmarks/rule_cost.py                              ResNet-18, 128 px, batch 16, channels_last
+    python benchmarks/rule_cost.py --rules fa kp --blocks 40
+    python benchmarks/rule_cost.py --angles 300                 how well wm's default schedule keeps B on a learning W
+
+A step is forward, backward, before_step, the optimiser's step and after_step. The rules take turns step by step, in
+one process, so that whatever else the machine does falls on all of them. Steps are counted in blocks, a whole number
+of the mirror intervals long, so that no mirror step goes uncounted. A rule's ratio is the median over blocks of its
+time by that of bp in the same block. The row "bp (again)" is bp a second time: how far it is from 1 is the error of
+this measurement.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from nowt.alignment import angle
+from nowt.config import ModelConfig, OptimConfig
+from nowt.layers import FeedbackLayer, attach
+from nowt.models import MODELS, build_model
+from nowt.optim import make_optimizer
+from nowt.rules.bp import Backprop
+from nowt.rules.fa import FeedbackAlignment
+from nowt.rules.kp import KolenPollack
+from nowt.rules.rule import Moment, Rule
+from nowt.rules.sham import Sham
+from nowt.rules.ss import SignSymmetry
+from nowt.rules.wm import WeightMirror
+from nowt.streams import generator
+from torch import Tensor, nn
+
+# what is measured, and the most it may cost as a multiple of bp
+ROWS: dict[str, tuple[Rule, float | None]] = {
+    "bp": (Backprop(), None),
+    "bp (again)": (Backprop(), None),
+    "fa": (FeedbackAlignment(), 1.02),
+    "ss (constant)": (SignSymmetry(magnitudes="constant"), 1.02),
+    "ss (fixed)": (SignSymmetry(magnitudes="fixed"), 1.02),
+    "ss (redrawn)": (SignSymmetry(magnitudes="redrawn"), None),
+    "wm": (WeightMirror(), 1.15),
+    "kp": (KolenPollack(), 1.04),
+    "sham": (Sham(), None),
+}
+
+
+@dataclass
+class Contender:
+    """One rule on a model and an optimiser of its own, and the times of its steps."""
+
+    rule: Rule
+    model: nn.Module
+    layers: list[FeedbackLayer]
+    optimizer: torch.optim.Optimizer
+    steps: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, rule: Rule, options: argparse.Namespace) -> "Contender":
+        """The same W for every rule, on the device, in the memory format asked for."""
+        shape = (3, options.size, options.size)
+        model = build_model(ModelConfig(options.model), shape, options.classes, seed=0).to(options.device)
+        layers = attach(model, rule, seed=0)
+        model = model.to(memory_format=layout(options))  # type: ignore[call-overload]
+        config = OptimConfig(lr=options.lr, weight_decay=options.weight_decay, schedule="constant")
+        return cls(rule, model.train(), layers, make_optimizer(config, model, layers))
+
+    def step_on(self, x: Tensor, y: Tensor) -> Tensor:
+        """One training step on x, (n, 3, size, size), with labels y, (n,); returns the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.rule.before_step(self.layers, self.optimizer)
+        self.optimizer.step()
+        self.steps += 1
+        self.rule.after_step(self.layers, Moment(self.steps, seed=0))
+        return loss.detach()
+
+    def timed_step(self, x: Tensor, y: Tensor) -> None:
+        """One training step, whose seconds are kept."""
+        synchronize(x)
+        started = time.perf_counter()
+        self.step_on(x, y)
+        synchronize(x)
+        self.seconds.append(time.perf_counter() - started)
+
+    def block_seconds(self, block: int) -> np.ndarray:
+        """Seconds a step, the mean of each block of steps: (blocks,)."""
+        return np.array(self.seconds).reshape(-1, block).mean(1)
+
+    def feedback_bytes(self) -> int:
+        """Memory of what the rule keeps on its layers."""
+        kept = (p for layer in self.layers for p in layer.parameters() if not p.requires_grad)
+        return sum(p.numel() * p.element_size() for p in kept)
+
+    def optimizer_bytes(self) -> int:
+        """Memory of the optimiser's state."""
+        state = (v for values in self.optimizer.state.values() for v in values.values())
+        return sum(v.numel() * v.element_size() for v in state if isinstance(v, Tensor))
+
+
+def layout(options: argparse.Namespace) -> torch.memory_format:
+    """The memory format that the options name."""
+    return torch.contiguous_format if options.layout == "nchw" else torch.channels_last
+
+
+def synchronize(x: Tensor) -> None:
+    """Wait for the GPU, where there is one."""
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+
+
+def batches(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless random pictures that can be learned: a smooth pattern of the picture's class, under pixel noise."""
+    stream = generator(0, "pictures")
+    patterns = torch.randn(options.classes, 3, 8, 8, generator=stream)
+    patterns = F.interpolate(patterns, size=options.size, mode="bilinear")
+    while True:
+        y = torch.randint(options.classes, (options.batch,), generator=stream)
+        x = patterns[y] + options.noise * torch.randn(options.batch, *patterns.shape[1:], generator=stream)
+        yield x.to(options.device).contiguous(memory_format=layout(options)), y.to(options.device)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Contender]:
+    """Every rule's steps, taken in turns; a block of warming up is not counted."""
+    names = list(dict.fromkeys(["bp", *options.rules]))
+    contenders = {name: Contender.start(ROWS[name][0], options) for name in names}
+    pictures = batches(options)
+    for step in range(options.block * (options.blocks + 1)):
+        x, y = next(pictures)
+        turn = step % len(names)
+        for name in names[turn:] + names[:turn]:
+            contenders[name].timed_step(x, y)
+    for contender in contenders.values():
+        del contender.seconds[: options.block]
+    return contenders
+
+
+def print_costs(contenders: dict[str, Contender], block: int) -> None:
+    """The table: milliseconds a step, ratio to bp with quartiles over blocks, memory."""
+    reference = contenders["bp"].block_seconds(block)
+    print(
+        f"{'rule':<14}{'ms a step':>10}{'x bp':>8}{'quartiles':>16}{'at most':>9}{'B, MB':>8}{'optimiser, MB':>15}"
+    )
+    for name, contender in contenders.items():
+        seconds = contender.block_seconds(block)
+        low, middle, high = np.percentile(seconds / reference, [25, 50, 75])
+        limit = ROWS[name][1]
+        print(
+            f"{name:<14}{1e3 * np.median(seconds):>10.1f}{middle:>8.3f}{f'{low:.3f} to {high:.3f}':>16}"
+            f"{'' if limit is None else limit:>9}{contender.feedback_bytes() / 1e6:>8.1f}"
+            f"{contender.optimizer_bytes() / 1e6:>15.1f}"
+        )
+
+
+def print_angles(options: argparse.Namespace) -> None:
+    """Train wm, and print how far each layer's B lies from its W as W learns."""
+    rule = WeightMirror()
+    contender = Contender.start(rule, options)
+    rule.before_learning(contender.layers, Moment(0, seed=0))
+    print(f"{'step':>6}{'loss':>9}{'mean angle':>12}{'largest':>9}   layer of the largest")
+    loss = torch.tensor(float("nan"))
+    for step, (x, y) in zip(range(options.angles + 1), batches(options), strict=False):
+        if step % max(1, options.angles // 20) == 0:
+            angles = {layer.name: angle(layer.feedback, layer.weight.detach()) for layer in contender.layers}
+            worst = max(angles, key=lambda name: angles[name])
+            mean = sum(angles.values()) / len(angles)
+            print(f"{step:>6}{float(loss):>9.3f}{mean:>12.2f}{angles[worst]:>9.2f}   {worst}", flush=True)
+        loss = contender.step_on(x, y)
+
+
+def parse() -> argparse.Namespace:
+    """The options, checked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rules", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all of them"
+    )
+    parser.add_argument("--model", choices=[m for m in MODELS if m != "mlp"], default="resnet18")
+    parser.add_argument("--size", type=int, default=128, help="pixels a side")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--layout", choices=["channels_last", "nchw"], default="channels_last")
+    parser.add_argument("--blocks", type=int, default=15, help="blocks of steps that are timed")
+    parser.add_argument("--block", type=int, default=8, help="steps in a block")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--weight-decay", type=float, default=1e-4)
+    parser.add_argument(
+        "--noise", type=float, default=2.0, help="sd of the pixel noise; the patterns have about 1"
+    )
+    parser.add_argument(
+        "--angles", type=int, metavar="STEPS", help="train wm for so many steps and print its angles"
+    )
+    options = parser.parse_args()
+    interval = WeightMirror().interval
+    if options.block % interval != 0:
+        parser.error(f"--block is {options.block}: it must be a multiple of wm's mirror interval, {interval}")
+    return options
+
+
+def main() -> None:
+    """Print the costs, or wm's angles."""
+    options = parse()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    print(
+        f"{options.model}, {options.size} px, batch {options.batch}, {options.layout}, {options.device}, "
+        f"{options.threads} threads, torch {torch.__version__}\n"
+    )
+    if options.angles is not None:
+        print_angles(options)
+    else:
+        print_costs(measure(options), options.block)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Folders of pictures: train/CLASS/* for training, val/CLASS/* (or test/CLASS/*) for the test pictures."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nowt.config import DataConfig, Placement
+from nowt.data import cache
+from nowt.data.decode import EXTENSIONS
+from nowt.data.errors import DataError
+from nowt.data.pictures import Files, Found, digest_of
+
+LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg"
+
+
+def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
+    """The folder of the pictures. Raises DataError where none is given or it is not there."""
+    if not placement.data:
+        raise DataError(f"placement.data is empty: {config.name} needs the folder that holds {layout}")
+    root = Path(placement.data)
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder: placement.data should name the one that holds {layout}")
+    return root
+
+
+def read(config: DataConfig, placement: Placement, size: int) -> Found:
+    """Every picture under the root, by class. Raises DataError naming the folder or file that is wrong."""
+    root = root_of(config, placement, LAYOUT)
+    tests = ["val"] if config.name == "imagenet" else ["val", "test"]
+    train_classes = _classes(root, "train")
+    test_folder = _one_of(root, tests)
+    _same_classes(root, test_folder, train_classes, _classes(root, test_folder))
+    train, test = (_files(root, part, train_classes) for part in ("train", test_folder))
+    skipped: dict[str, str] = {}
+    if config.on_bad == "skip":
+        skipped = {**cache.broken(train, placement), **cache.broken(test, placement)}
+        train, test = (_without(files, skipped, train_classes) for files in (train, test))
+    content = digest_of(train.digest(), test.digest(), sorted(skipped))
+    names = tuple(f"{name}: {reason}" for name, reason in sorted(skipped.items()))
+    return Found(train, test, len(train_classes), content, names)
+
+
+def _one_of(root: Path, names: list[str]) -> str:
+    """The folder of the test pictures: the one of ``names`` that is there."""
+    there = [name for name in names if (root / name).is_dir()]
+    if not there:
+        raise DataError(f"{root} has no folder {' or '.join(names)} for the test pictures; expected {LAYOUT}")
+    if len(there) > 1:
+        raise DataError(
+            f"{root} has both val and test: one holds the test pictures, and validation pictures"
+            " are cut from train; move the other away"
+        )
+    return there[0]
+
+
+def _classes(root: Path, part: str) -> list[str]:
+    """The classes of one part: the names of its folders, sorted; a class's label is its place among them."""
+    if not (root / part).is_dir():
+        raise DataError(f"{root} has no folder {part}; expected {LAYOUT}")
+    classes = sorted(e.name for e in os.scandir(root / part) if e.is_dir() and not e.name.startswith("."))
+    if len(classes) < 2:
+        raise DataError(f"{root / part} has {len(classes)} class folders; expected two or more: {LAYOUT}")
+    return classes
+
+
+def _same_classes(root: Path, test: str, train_classes: list[str], test_classes: list[str]) -> None:
+    parts = (("train", train_classes, test_classes), (test, test_classes, train_classes))
+    only = [
+        f"only in {part}: {_some(set(mine) - set(other))}"
+        for part, mine, other in parts
+        if set(mine) - set(other)
+    ]
+    if only:
+        raise DataError(f"{root}/train and {root}/{test} hold different classes; {'; '.join(only)}")
+
+
+def _some(names: set[str], most: int = 5) -> str:
+    shown = sorted(names)[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _files(root: Path, part: str, classes: list[str]) -> Files:
+    """The pictures of one part, class by class, sorted by name."""
+    names: list[str] = []
+    sizes: list[int] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(_pictures(root, f"{part}/{name}"))
+        if not found:
+            raise DataError(
+                f"{root}/{part}/{name} holds no pictures ({', '.join(EXTENSIONS)}); expected {LAYOUT}"
+            )
+        names += [path for path, _ in found]
+        sizes += [size for _, size in found]
+        labels += [label] * len(found)
+    return Files(root, names, np.array(sizes), np.array(labels))
+
+
+def _pictures(root: Path, folder: str) -> Iterator[tuple[str, int]]:
+    """Name relative to the root and size in bytes of each picture in the folder and those below it."""
+    for entry in os.scandir(root / folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _pictures(root, f"{folder}/{entry.name}")
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield f"{folder}/{entry.name}", _size(entry)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError as error:
+        raise DataError(f"{entry.path} cannot be read: {error.strerror}") from error
+
+
+def _without(files: Files, skipped: dict[str, str], classes: list[str]) -> Files:
+    """The files without the skipped ones. Raises DataError where a class has none left."""
+    left = files.take(np.array([i for i, name in enumerate(files.names) if name not in skipped], np.int64))
+    empty = set(range(len(classes))) - set(left.labels.tolist())
+    if empty:
+        folder = Path(files.root, files.names[0]).parts[len(files.root.parts)]
+        raise DataError(f"{files.root}/{folder}/{classes[min(empty)]} holds no picture that can be read")
+    return left

@@ -1,0 +1,150 @@
+"""One part of a data set (train, val or test) and its batches."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nowt.data.augment import SHIFT_FLIP_DRAWS, shift_flip
+from nowt.data.draws import uniforms
+from nowt.data.errors import DataError
+from nowt.data.pictures import Pixels
+from nowt.data.stratify import Ints, balanced
+from nowt.streams import Seeds, generator, seed_of
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Fixed mean and standard deviation of each channel, pixels from 0 to 1."""
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(pixels − mean) / sd in float32; ``pixels``: (B, C, H, W), uint8 to 255 or float32 to 1."""
+        scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
+        mean, sd = (torch.tensor(values).view(-1, 1, 1) * scale for values in (self.mean, self.sd))
+        return (pixels.float() - mean) / sd
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The pictures of one batch. One shown again in the same epoch has another repeat, so another crop."""
+
+    pictures: Ints
+    repeats: Ints
+    key: int | None  # of the epoch's crops; None: no augmentation
+
+    def draws(self, count: int) -> NDArray[np.float64]:
+        """``count`` numbers in [0, 1) for each picture of the batch."""
+        assert self.key is not None
+        return uniforms(self.key, self.pictures, self.repeats, count)
+
+
+class Split(ABC):
+    """Pictures of one part of a data set; ``len()`` is how many different ones."""
+
+    def __init__(self, labels: Ints, colours: Colours, repeat: int = 1) -> None:
+        self.labels = labels
+        self.colours = colours
+        self.repeat = repeat
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def steps(self, batch: int) -> int:
+        """Full batches in one epoch of training."""
+        return len(self) * self.repeat // batch
+
+    def batches(
+        self,
+        batch: int,
+        *,
+        seeds: Seeds | None = None,
+        epoch: int = 0,
+        start: int = 0,
+        drop_last: bool = False,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pictures (B, C, H, W), float32, normalised, and labels (B,), int64, from batch ``start`` on.
+
+        With ``seeds`` (resolved) this is one epoch of training: every picture ``repeat`` times, in an order
+        drawn from seeds.order, with crops from seeds.crops. Without, it is every picture once, in order.
+        Raises DataError where the only batch is short and to be dropped, or where a picture is broken.
+        """
+        blocks = self._in_order(batch) if seeds is None else self._shuffled(batch, seeds, epoch)
+        if drop_last and len(blocks[-1].pictures) < batch:
+            blocks.pop()
+        if not blocks:
+            raise DataError(
+                f"batch is {batch}: it must be at most {len(self) * self.repeat}, the pictures of an epoch"
+            )
+        yield from self._loaded(blocks[start:])
+
+    def _in_order(self, batch: int) -> list[Block]:
+        pictures = np.arange(len(self))
+        return [Block(part, np.zeros_like(part), None) for part in _parts(pictures, batch)]
+
+    def _shuffled(self, batch: int, seeds: Seeds, epoch: int) -> list[Block]:
+        """The epoch's batches: each entry of the order is a picture in one of its repeats."""
+        assert seeds.order is not None and seeds.crops is not None, "seeds must be resolved"
+        draw = generator(seeds.order, "order", epoch)
+        order = torch.randperm(len(self) * self.repeat, generator=draw).numpy()
+        key = seed_of(seeds.crops, "crops", epoch)
+        return [Block(part % len(self), part // len(self), key) for part in _parts(order, batch)]
+
+    def _loaded(self, blocks: Sequence[Block]) -> Iterator[tuple[Tensor, Tensor]]:
+        for block in blocks:
+            yield self.load(block), self.labels_of(block)
+
+    def labels_of(self, block: Block) -> Tensor:
+        """Labels of the batch, (B,), int64."""
+        return torch.from_numpy(self.labels[block.pictures])
+
+    @abstractmethod
+    def load(self, block: Block) -> Tensor:
+        """The batch's pictures, normalised and augmented: (B, C, H, W), float32."""
+
+
+class ArraySplit(Split):
+    """Pictures whose pixels are kept, in memory or in a mapped file; shifted and flipped batch by batch."""
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        labels: Ints,
+        colours: Colours,
+        repeat: int = 1,
+        shift: int = 0,
+        flip: bool = False,
+    ) -> None:
+        super().__init__(labels, colours, repeat)
+        self.pixels = pixels
+        self.shift = shift
+        self.flip = flip
+
+    def load(self, block: Block) -> Tensor:
+        """The batch's pictures, normalised and augmented: (B, C, H, W), float32."""
+        x = self.colours.normalise(torch.from_numpy(self.pixels[block.pictures]))
+        if block.key is None or not (self.shift or self.flip):
+            return x
+        return shift_flip(x, block.draws(SHIFT_FLIP_DRAWS), self.shift, self.flip)
+
+
+def probe_batch(split: Split, samples: int) -> tuple[Tensor, Tensor]:
+    """A fixed batch without augmentation, as many pictures of each class as of any other where possible.
+
+    Raises DataError where the split has fewer pictures than that.
+    """
+    if samples > len(split):
+        raise DataError(f"probe.samples is {samples}: there are only {len(split)} training pictures")
+    pictures = balanced(split.labels, samples, "probe")
+    block = Block(pictures, np.zeros_like(pictures), None)
+    return split.load(block), split.labels_of(block)
+
+
+def _parts(entries: Ints, batch: int) -> list[Ints]:
+    return [entries[i : i + batch] for i in range(0, len(entries), batch)]

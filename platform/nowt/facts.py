@@ -1,0 +1,50 @@
+"""What a run's log says of where it comes from: config, data, versions, commit."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from nowt.config import RunConfig, config_to_json
+from nowt.data import Data
+
+PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+
+
+def start_facts(config: RunConfig, data: Data) -> dict[str, Any]:
+    """The start line of a run's log."""
+    return {
+        "config": config_to_json(config),
+        "fingerprint": data.fingerprint,
+        "classes": data.classes,
+        "skipped": list(data.skipped),
+        "versions": versions(),
+        "git": git(),
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide numbers."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@cache
+def git() -> dict[str, Any]:
+    """Commit and dirtiness of the working folder; empty where it is no checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "", "dirty": False}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout.strip()

@@ -1,0 +1,52 @@
+"""Finds what the command line names: studies, recipes, reports, by entry point, file or module."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from nowt.config import ConfigError, RunConfig, nearest
+from nowt.plugins import load_object
+from nowt.study import Study
+
+
+def find_study(spec: str) -> Study:
+    """The study called ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
+    study = _find(spec, "nowt.studies", "study")()
+    if not isinstance(study, Study):
+        raise ConfigError(f"{spec} returned a {type(study).__name__}: a study function returns a nowt.study.Study")
+    return study
+
+
+def study_names() -> list[str]:
+    """Every installed study."""
+    return sorted(point.name for point in entry_points(group="nowt.studies"))
+
+
+def find_recipe(spec: str) -> Callable[..., RunConfig]:
+    """The recipe called ``spec``, or a function of a rule in ``FILE.py:NAME``."""
+    from nowt.recipes import RECIPES
+
+    if spec in RECIPES:
+        return RECIPES[spec]
+    if ":" in spec or spec.endswith(".py"):
+        recipe: Callable[..., RunConfig] = load_object(spec, "recipe")
+        return recipe
+    raise ConfigError(f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME")
+
+
+def find_report(name: str = "report") -> Callable[..., Any]:
+    """The function behind ``nowt report``."""
+    report: Callable[..., Any] = _find(name, "nowt.reports", "report")
+    return report
+
+
+def _find(spec: str, group: str, attribute: str) -> Any:
+    if ":" in spec or spec.endswith(".py"):
+        return load_object(spec, attribute)
+    points = {point.name: point for point in entry_points(group=group)}
+    if spec in points:
+        return points[spec].load()
+    kind = group.partition(".")[2]
+    raise ConfigError(
+        f"there is no {spec!r} among {kind}{nearest(spec, points)}; there are: {', '.join(sorted(points))}, or a FILE.py of yours"
+    )

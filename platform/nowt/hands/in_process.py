@@ -1,0 +1,43 @@
+"""Runs a study's runs one after the other in this very process: no Ray, easy to debug."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nowt.config import Placement
+from nowt.hands.job import Job, perform
+from nowt.ledger import Ledger
+
+
+def run(ledger: Ledger, placement: Placement) -> bool:
+    """Do all that the ledger decides; False where the user interrupted (Ctrl-C once: after the batch in progress)."""
+    from nowt.train import Interrupted
+
+    with _interruptible() as asked:
+        while (decision := ledger.decide()).do == "start":
+            planned = ledger.begin(decision.key)
+            try:
+                for message in perform(Job(planned.key, planned.config, placement), lambda: bool(asked)):
+                    ledger.hear(planned.key, message)
+            except Interrupted:
+                return False
+            if asked:
+                return False
+    return True
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills; the second Ctrl-C raises at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,63 @@
+"""One run as a worker gets it, and the messages it answers with."""
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nowt.config import Placement, RunConfig, config_from_json, config_to_json
+from nowt.log import epoch_to_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run's key, config and placement."""
+
+    key: str
+    config: RunConfig
+    placement: Placement
+
+    def to_text(self) -> str:
+        """The job as one JSON line, so that nothing is pickled on its way to a worker."""
+        return json.dumps(
+            {"key": self.key, "config": config_to_json(self.config), "placement": asdict(self.placement)}
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> "Job":
+        """The job that ``to_text`` wrote."""
+        data = json.loads(text)
+        placement = Placement(**{**data["placement"], "plugins": tuple(data["placement"]["plugins"])})
+        return cls(data["key"], config_from_json(data["config"]), placement)
+
+
+def never() -> bool:
+    """The answer of a run that nobody stops."""
+    return False
+
+
+def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[str, Any]]:
+    """Do the run and yield its messages: start, epochs, end. Whatever goes wrong in it becomes its end.
+
+    Raises Interrupted, with the checkpoint written, after ``should_stop`` said so.
+    """
+    from nowt.train import Diverged, Interrupted, train
+
+    try:
+        from nowt.data import open_data
+        from nowt.facts import start_facts
+
+        data = open_data(job.config.data, job.placement, job.config.test)
+        yield {"kind": "start", "facts": start_facts(job.config, data)}
+        folder = Path(job.placement.store) / "checkpoints" / job.key
+        for epoch in train(job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop):
+            yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
+        yield {"kind": "end", "state": "finished", "reason": ""}
+    except Diverged as error:
+        yield {"kind": "end", "state": "diverged", "reason": str(error)}
+    except Interrupted:
+        raise
+    except Exception:  # one run's failure, whatever it is, must not take the other runs with it: it is its result
+        yield {"kind": "end", "state": "failed", "reason": traceback.format_exc()}

@@ -1,0 +1,146 @@
+"""Runs a study's runs on Ray Tune: warm actors on all cores, each run where there is room. The only module with ray.tune.
+
+Tune places, restarts and keeps the machine full. What to start is the ledger's decision (``_Plan`` carries it), and
+every result goes to the ledger (``_Report``). To resume is to start again: nothing of Tune's own is restored.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from nowt.config import Placement
+from nowt.hands.job import Job, perform
+from nowt.ledger import Ledger
+
+WORKER_DEATHS = 3  # times a run is started again after its worker was lost, each time from its checkpoint
+
+ENVIRONMENT = {
+    # A reused actor whose last run ends slowly would fail the next run after 2 s, in silence: let it wait.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "86400",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def run(ledger: Ledger, placement: Placement, slots: int) -> bool:
+    """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
+    scratch = Path(placement.store).resolve() / ".tune" / uuid.uuid4().hex[:8]
+    plan, report = _Plan(ledger, placement), _Report(ledger)
+    with _ray(placement, slots):
+        trainable = tune.with_resources(_work, _resources(placement, slots))
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=plan,
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: trial.trial_id,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="study",
+                storage_path=str(scratch),
+                callbacks=[report],
+                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    shutil.rmtree(scratch, ignore_errors=True)
+    return not ledger.live
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What a warm actor does with one job: every message is a result, as text."""
+    for message in perform(Job.from_text(config["job"])):
+        tune.report({"message": json.dumps(message)})
+
+
+class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
+    """Hands Tune the ledger's next run whenever it asks."""
+
+    def __init__(self, ledger: Ledger, placement: Placement) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.placement = placement
+        self.keys: dict[str, str] = {}  # run key by Tune's trial id
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next run, None for "ask again", FINISHED for "never again"."""
+        decision = self.ledger.decide()
+        if decision.do == "wait":
+            return None
+        if decision.do == "done":
+            return str(Searcher.FINISHED)
+        planned = self.ledger.begin(decision.key)
+        self.keys[trial_id] = planned.key
+        return {"key": planned.key, "job": Job(planned.key, planned.config, self.placement).to_text()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A run whose worker died too often is lost."""
+        if error:
+            self.ledger.lose(self.keys[trial_id], f"the run's worker died {WORKER_DEATHS + 1} times")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the logs know."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the logs know."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher; there is nothing in it to keep
+
+
+class _Report(tune.Callback):  # type: ignore[misc]  # ray is untyped here
+    """Carries every result to the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """One message of one run."""
+        if "message" in result:
+            self.ledger.hear(trial.config["key"], json.loads(result["message"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _resources(placement: Placement, slots: int) -> dict[str, float]:
+    gpus = ray.cluster_resources().get("GPU", 0)
+    share = {"gpu": gpus / slots} if gpus and placement.device != "cpu" else {}
+    return {"cpu": placement.threads, **share}
+
+
+@contextmanager
+def _ray(placement: Placement, slots: int) -> Iterator[None]:
+    """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
+    os.environ.update(ENVIRONMENT)
+    address = os.environ.get("RAY_ADDRESS", "local")
+    cores = {"num_cpus": slots * placement.threads} if address == "local" else {}
+    started = not ray.is_initialized()
+    if started:
+        ray.init(
+            address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **cores
+        )
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()

@@ -1,0 +1,98 @@
+"""``attach`` puts a rule's layers into a model, in place: names, parameters and hooks stay, only the way back changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nowt.layers.base import NONLINEARITIES, FeedbackLayer
+from nowt.layers.conv import Conv2d
+from nowt.layers.linear import Linear
+from nowt.rules.rule import Rule
+
+REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
+
+
+def attach(
+    model: nn.Module, rule: Rule, seed: int = 0, activation: str = "relu", example: Tensor | None = None
+) -> list[FeedbackLayer]:
+    """Give every convolution and linear layer of ``model`` that ``rule`` covers a B, and return these layers.
+
+    ``seed`` draws B, by the layer's name. ``activation`` is the nonlinearity above all layers but the last.
+    ``example``, a batch of inputs, tells each convolution the size of its map (mirror mode with extent 0 needs it).
+    Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
+
+    Raises ValueError for a wrapped or compiled model, a second attach, and a model with nothing to replace.
+    """
+    _refuse_wrapped(model)
+    found = [(name, module) for name, module in model.named_modules() if type(module) in REPLACED]
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
+            f"{rule.name} to: pass the model that holds them (subclasses of these layers are left alone)"
+        )
+    if activation not in NONLINEARITIES:
+        raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
+    last = found[-1][0]
+    layers = [_replace(m, name, rule, activation, name == last) for name, m in found if rule.covers(name, name == last)]
+    if example is not None:
+        _record_map_sizes(model, layers, example)
+    for layer in layers:
+        layer.__dict__["output_layer"] = found[-1][1]  # not as a submodule, which would name its weights twice
+        rule.prepare(layer, seed)
+    return layers
+
+
+def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
+    """The layers of ``model`` that a rule was attached to, in the order in which the model names them."""
+    return [module for module in model.modules() if isinstance(module, FeedbackLayer)]
+
+
+@contextmanager
+def backprop(layers: list[FeedbackLayer]) -> Iterator[None]:
+    """Within it, forward passes send the error back through Wᵀ: the reference that δ is compared with."""
+    for layer in layers:
+        layer.backprop = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.backprop = False
+
+
+def _refuse_wrapped(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            wrapper = type(module).__name__
+            raise ValueError(f"the model is wrapped in {wrapper}: attach the rule first, then wrap it")
+        if isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None:
+            raise ValueError("the model is compiled: attach the rule first, then call torch.compile")
+    attached = feedback_layers(model)
+    if attached:
+        raise ValueError(f"the model has {attached[0].rule.name} attached already: attach to a fresh model")
+
+
+def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bool) -> FeedbackLayer:
+    """The module itself, with its class changed: whoever holds it, hooks it or shares it keeps it."""
+    module.__class__ = REPLACED[type(module)]
+    assert isinstance(module, FeedbackLayer)
+    module.rule = rule
+    module.name = name
+    module.activation = "linear" if last else activation
+    return module
+
+
+def _record_map_sizes(model: nn.Module, layers: list[FeedbackLayer], example: Tensor) -> None:
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(layer, Conv2d):
+            height, width = inputs[0].shape[-2:]
+            layer.map_size = int(height), int(width)
+
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+    training = model.training
+    with torch.no_grad():
+        model.eval()(example)
+    model.train(training)
+    for hook in hooks:
+        hook.remove()

@@ -1,0 +1,129 @@
+"""A convolution whose error goes back through its rule's B."""
+
+import math
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nowt.layers.base import FeedbackLayer, cast_for_autocast, orthonormal
+
+aten = torch.ops.aten
+
+
+class _ConvFeedback(torch.autograd.Function):
+    """A convolution with W whose error goes back through B (both (out, in/groups, kh, kw)): one backward call."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor, geometry: tuple[Any, ...]
+    ) -> Tensor:
+        ctx.save_for_backward(x, feedback)
+        ctx.geometry = geometry
+        ctx.bias_sizes = None if bias is None else list(bias.shape)
+        stride, padding, dilation, groups = geometry
+        return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        # W's gradient does not depend on the weights this call is given, so B in W's place costs what backprop costs.
+        x, feedback = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.geometry
+        needs = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.needs_input_grad[2]]
+        grads = aten.convolution_backward(
+            error, x, feedback, ctx.bias_sizes, stride, padding, dilation, False, [0, 0], groups, needs
+        )
+        return (*grads, None, None)
+
+
+class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
+    """nn.Conv2d with a rule's way back; every stride, padding, padding mode, dilation and groups."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) or (C, H, W), as nn.Conv2d."""
+        if self.backprop or not torch.is_grad_enabled():
+            return super().forward(x)
+        return self.rule.propagate(self, x)
+
+    def map(self, x: Tensor, feedback: Tensor) -> Tensor:
+        """See FeedbackLayer."""
+        if x.dim() == 3:
+            return self.map(x.unsqueeze(0), feedback).squeeze(0)
+        x, padding = self._padded(x)
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        return cast(Tensor, _ConvFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback), geometry))
+
+    def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """The input and the zero padding left to the convolution; the rest is padded here, by torch's own F.pad."""
+        if self.padding_mode != "zeros":
+            return F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode), (0, 0)
+        if self.padding == "valid":
+            return x, (0, 0)
+        left, right, top, bottom = self._reversed_padding_repeated_twice
+        if (left, top) == (right, bottom):
+            return x, (top, left)
+        # an even kernel under "same": torch pads the odd row and column first, then lets the convolution do the rest
+        extra = (0, right - left, 0, bottom - top)
+        return F.pad(x, extra), (top, left)
+
+    def _zero_padding(self) -> tuple[int, int]:
+        if isinstance(self.padding, str):
+            left, _, top, _ = self._reversed_padding_repeated_twice
+            return top, left
+        return cast("tuple[int, int]", self.padding)
+
+    def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
+        """See FeedbackLayer. The border is padded with zeros whatever the padding mode."""
+        padding = self._zero_padding() if padded else (0, 0)
+        return torch.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
+
+    def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
+        """See FeedbackLayer."""
+        # B gives this call its shape alone; its values are not read.
+        padding = self._zero_padding() if padded else (0, 0)
+        mask = [False, True, False]
+        grads = aten.convolution_backward(
+            y, x, self.feedback, None, self.stride, padding, self.dilation, False, [0, 0], self.groups, mask
+        )
+        return cast(Tensor, grads[1])
+
+    def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
+        """Noise whose answer has ``extent`` positions a side; extent 0: as large as the layer's own input."""
+        if extent == 0:
+            if self.map_size is None:
+                raise ValueError(f"extent 0 mirrors layer {self.name} on its own map: give attach an example input")
+            return samples, self.in_channels, *self.map_size
+        sides = zip(self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
+        size = [max(1, (extent - 1) * s + d * (k - 1) + 1 - 2 * p) for k, s, d, p in sides]
+        return samples, self.in_channels, *size
+
+    def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
+        """See FeedbackLayer: patches of one position, for a map without padding."""
+        patches = orthonormal(self.fan_in, self.weight, stream)
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        patches = patches.view(self.fan_in, -1, kh, kw).repeat(1, self.groups, 1, 1)
+        probes = patches.new_zeros(*patches.shape[:2], dh * (kh - 1) + 1, dw * (kw - 1) + 1)
+        probes[:, :, ::dh, ::dw] = patches
+        return probes
+
+    def positions(self, x: Tensor) -> int:
+        """See FeedbackLayer."""
+        return len(x) * math.prod(out for out, *_ in self._sides(x))
+
+    def taps(self, x: Tensor) -> Tensor:
+        """See FeedbackLayer; (kh, kw)."""
+        counts = []
+        for out, size, k, s, d, p in self._sides(x):
+            places = torch.arange(out).view(-1, 1) * s - p + torch.arange(k) * d
+            counts.append(((places >= 0) & (places < size)).sum(0))
+        product = counts[0].view(-1, 1) * counts[1]
+        # a tap that no position reaches has a sum of 0; dividing by 1 keeps it so
+        return (len(x) * product).clamp(min=1).to(x.device, x.dtype)
+
+    def _sides(self, x: Tensor) -> list[tuple[int, int, int, int, int, int]]:
+        """Height and width: positions, input size, kernel, stride, dilation, padding."""
+        sides = zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
+        return [((size + 2 * p - d * (k - 1) - 1) // s + 1, size, k, s, d, p) for size, k, s, d, p in sides]

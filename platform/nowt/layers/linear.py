@@ -1,0 +1,68 @@
+"""A linear layer whose error goes back through its rule's B."""
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nowt.layers.base import FeedbackLayer, cast_for_autocast, orthonormal
+
+
+class _LinearFeedback(torch.autograd.Function):
+    """A linear map with W whose error goes back through B, both (out, in); x is (..., in)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
+        ctx.save_for_backward(x, feedback)
+        ctx.biased = bias is not None
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        x, feedback = ctx.saved_tensors
+        flat = error.reshape(-1, error.shape[-1])
+        grad_x = error @ feedback if ctx.needs_input_grad[0] else None
+        grad_w = flat.t() @ x.reshape(-1, x.shape[-1]) if ctx.needs_input_grad[1] else None
+        grad_b = flat.sum(0) if ctx.biased and ctx.needs_input_grad[2] else None
+        return grad_x, grad_w, grad_b, None
+
+
+class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
+    """nn.Linear with a rule's way back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        if self.backprop or not torch.is_grad_enabled():
+            return super().forward(x)
+        return self.rule.propagate(self, x)
+
+    def map(self, x: Tensor, feedback: Tensor) -> Tensor:
+        """See FeedbackLayer."""
+        return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
+
+    def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
+        """See FeedbackLayer."""
+        return F.linear(x, self.weight)
+
+    def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
+        """See FeedbackLayer."""
+        return y.t() @ x
+
+    def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
+        """``samples`` × ``extent``² vectors, so that every layer sees as many positions."""
+        return samples * max(extent, 1) ** 2, self.in_features
+
+    def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
+        """See FeedbackLayer."""
+        return orthonormal(self.in_features, self.weight, stream)
+
+    def positions(self, x: Tensor) -> int:
+        """See FeedbackLayer."""
+        return len(x)
+
+    def taps(self, x: Tensor) -> Tensor | int:
+        """See FeedbackLayer."""
+        return len(x)

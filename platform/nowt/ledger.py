@@ -1,0 +1,128 @@
+"""Keeps a study's logs: every message of a run goes through here, to its log first and to the record after."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from nowt.config import ConfigError, RunConfig
+from nowt.engine import Decision, Fact, State, decide
+from nowt.log import LogWriter, RunLog, epoch_from_json, read
+from nowt.study import Study, study_to_json
+
+Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end", ...}: plain JSON data, as it comes from a worker
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study."""
+
+    key: str
+    cell: str
+    seed: int
+    config: RunConfig
+
+
+@dataclass
+class Ledger:
+    """The study's plan and the state of its runs; one a study, held by the process that drives it."""
+
+    store: Path
+    plan: tuple[Planned, ...]
+    heard: Callable[[Planned, RunLog], None]  # told after the log has it: progress, MLflow
+    writers: dict[str, LogWriter] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
+    facts: dict[str, Fact] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for planned in self.plan:
+            path = self.store / "logs" / f"{planned.key}.jsonl"
+            if path.exists():
+                self.facts[planned.key] = _fact(read(path))
+
+    def decide(self) -> Decision:
+        """What to do with a free slot."""
+        return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)
+
+    def begin(self, key: str) -> Planned:
+        """Hand out a run: its log is open from now on."""
+        self.live.add(key)
+        self.tried.add(key)
+        writer = self.writers[key] = LogWriter.open(self.store / "logs", key)
+        if writer.run.start:
+            writer.resume(writer.run.last_epoch)
+        return next(planned for planned in self.plan if planned.key == key)
+
+    def hear(self, key: str, message: Message) -> None:
+        """Write one message of a live run to its log, then tell it on. What the log has already is not written again."""
+        if key not in self.live:
+            return
+        writer = self.writers[key]
+        if message["kind"] == "start" and not writer.run.start:
+            writer.start(key, **message["facts"])
+        elif message["kind"] == "epoch":
+            writer.epoch(epoch_from_json(message["epoch"]))
+        elif message["kind"] == "end":
+            writer.end(message["state"], message["reason"])
+            self.live.discard(key)
+        self.facts[key] = _fact(writer.run)
+        planned = next(planned for planned in self.plan if planned.key == key)
+        self.heard(planned, writer.run)
+
+    def lose(self, key: str, reason: str) -> None:
+        """A run's worker is gone for good: the machine's fault."""
+        self.hear(key, {"kind": "end", "state": "failed", "reason": reason})
+
+
+def _fact(run: RunLog) -> Fact:
+    return Fact(cast(State, run.state), run.last_epoch)
+
+
+def freeze(store: Path, study: Study, plan: tuple[Planned, ...]) -> tuple[dict[str, Any], str]:
+    """Write the resolved study down, once; the sheet, and a remark where another of this name ran before."""
+    folder = store / "studies"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{study.key}.json"
+    others = sorted(p.stem for p in folder.glob(f"{study.name}-????????.json") if p != path)
+    created = json.loads(path.read_text())["created"] if path.exists() else time.time_ns() // 1_000_000
+    remark = ""
+    if others and not path.exists():
+        remark = f"{study.name} has changed since {', '.join(others)}: this is a new study, {study.key}"
+    known = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs = [{"key": p.key, "cell": p.cell, "seed": p.seed} for p in plan]
+    runs = [run for run in known if run not in runs] + runs
+    seeds = sorted({run["seed"] for run in runs})
+    sheet = {**study_to_json(study), "seeds": seeds, "key": study.key, "created": created, "runs": runs}
+    write_atomically(path, json.dumps(sheet, indent=1) + "\n")
+    return sheet, remark
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+@contextmanager
+def held(store: Path, name: str) -> Iterator[None]:
+    """Hold the study: one process drives it at a time. Raises ConfigError where another does."""
+    folder = store / "studies"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise ConfigError(f"study {name} is already being run by process {owner}: wait for it, or stop it") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

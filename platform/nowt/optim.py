@@ -1,0 +1,62 @@
+"""The optimiser of W (and of B where the rule learns it from the gradient), its schedule and clipping."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nowt.config import OptimConfig
+from nowt.layers import FeedbackLayer
+
+
+def make_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
+    """The optimiser that ``config`` describes, over the groups of ``parameter_groups``."""
+    groups = parameter_groups(config, model, layers)
+    # The fused form on a GPU and the plain one on a CPU leave gradients as they are (see rules/kp.py).
+    cuda = any(p.is_cuda for p in model.parameters())
+    form: dict[str, bool] = {"fused": True} if cuda else {"foreach": False}
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), **form)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, **form)
+
+
+def parameter_groups(
+    config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]
+) -> list[dict[str, object]]:
+    """Two groups: with and without decay. A B that learns from the gradient is in its W's group (the same η, λ)."""
+    norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
+    weights: list[Tensor] = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+    weights += [layer.feedback for layer in layers if layer.rule.learns_from == "gradient"]
+    other = config.weight_decay if config.decay_norms_and_biases else 0.0
+    groups = [(weights, config.weight_decay), (norms_and_biases, other)]
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+
+def rate(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """η of optimiser step ``step`` (0 is the first)."""
+    epoch = step / steps_per_epoch
+    warmup = min(1.0, (step + 1) / (config.warmup * steps_per_epoch)) if config.warmup > 0 else 1.0
+    return config.lr * warmup * _decline(config, epoch, epochs)
+
+
+def _decline(config: OptimConfig, epoch: float, epochs: int) -> float:
+    if config.schedule == "step":
+        return float(config.gamma ** sum(epoch >= m for m in config.milestones))
+    if config.schedule == "cosine":
+        done = max(0.0, epoch - config.warmup) / max(epochs - config.warmup, 1e-9)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return 1.0
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Use ``lr`` in every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def clip(model: nn.Module, largest: float | None) -> None:
+    """Scale the gradient to at most the norm ``largest``. B has no gradient yet, so it is left out and later, under
+    kp, takes W's scaled one."""
+    if largest is not None:
+        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], largest)

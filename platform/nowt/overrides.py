@@ -1,0 +1,134 @@
+"""``--optim.lr 0.2``: any field of a config by its dotted path, read as the field's type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
+
+from nowt import rules
+from nowt.config import ConfigError, RunConfig, check, nearest
+
+
+@dataclass(frozen=True)
+class Override:
+    """One field's new value, as it was typed."""
+
+    path: str
+    text: str
+
+
+def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
+    """``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a word that fits neither.
+
+    ``options`` are the verb's own option names, for the nearest right one.
+    """
+    found = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError(f"{word!r} is not expected here: fields are given as --optim.lr 0.2")
+        path, equals, text = word[2:].partition("=")
+        if path.partition(".")[0].replace("_", "-") not in _roots():
+            known = [*options, *(f"--{name}" for name in paths(RunConfig()))]
+            raise ConfigError(f"there is no option --{path}{nearest('--' + path, known)}; --help lists all")
+        if not equals and (not rest or rest[0].startswith("--")):
+            raise ConfigError(f"--{path} needs a value")
+        found.append(Override(path, text if equals else rest.pop(0)))
+    return found
+
+
+def _roots() -> set[str]:
+    return {item.name.replace("_", "-") for item in fields(RunConfig)}
+
+
+def apply(config: RunConfig, overrides: Sequence[Override]) -> RunConfig:
+    """The config with each override in place; a rule's name first, so that its fields can follow in any order."""
+    plain = [o for o in overrides if o.path != "rule"]
+    for override in (o for o in overrides if o.path == "rule"):
+        config = replace(config, rule=rules.find(override.text)())
+    values: dict[str, Any] = {}
+    for override in plain:
+        _place(values, config, override)
+    changed: RunConfig = _changed(config, values)
+    return changed
+
+
+def _changed(config: Any, values: dict[str, Any]) -> Any:
+    """All new values at once, so that fields that need each other can change together."""
+    nested = {k: _changed(getattr(config, k), v) if isinstance(v, dict) else v for k, v in values.items()}
+    try:
+        return replace(config, **nested)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _place(values: dict[str, Any], config: Any, override: Override) -> None:
+    *parents, name = override.path.replace("-", "_").split(".")
+    for parent in parents:
+        _known(config, parent, override)
+        config, values = getattr(config, parent), values.setdefault(parent, {})
+    _known(config, name, override)
+    if is_dataclass(getattr(config, name)):
+        raise ConfigError(f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}")
+    kind = get_type_hints(type(config))[name]
+    values[name] = check(kind, read(kind, override.text), override.path)
+
+
+def _known(config: Any, name: str, override: Override) -> None:
+    names = [item.name for item in fields(config)] if is_dataclass(config) else []
+    if name not in names:
+        prefix = override.path.rpartition(".")[0]
+        full = [f"{prefix}.{n}" if prefix else n for n in names]
+        close = nearest(override.path, full) or nearest(override.path, paths(RunConfig()))
+        allowed = ", ".join(names) or "no fields"
+        raise ConfigError(f"there is no field --{override.path}{close}; {prefix or 'a run'} has: {allowed}")
+
+
+def _first(config: Any, name: str) -> str:
+    return fields(getattr(config, name))[0].name
+
+
+def read(kind: Any, text: str) -> Any:
+    """The typed word as plain data: ``none``, or a list with commas for a tuple."""
+    if text.lower() == "none" and type(None) in get_args(kind):
+        return None
+    if getattr(kind, "__origin__", None) is tuple:
+        return tuple(part for part in text.strip("()[]").split(",") if part.strip())
+    return text
+
+
+def paths(config: Any, prefix: str = "") -> list[str]:
+    """Every field's dotted path."""
+    found = []
+    for item in fields(config):
+        value = getattr(config, item.name)
+        found += paths(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
+    return found
+
+
+def describe(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Every field as (path, type, value), for ``--help`` and ``nowt show``."""
+    rows = []
+    hints = get_type_hints(type(config))
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            name = getattr(value, "name", None)
+            rows += [(prefix + item.name, "rule", str(name))] if item.name == "rule" else []
+            rows += describe(value, f"{prefix}{item.name}.")
+        else:
+            rows.append((prefix + item.name, _type_name(hints[item.name]), _shown(value)))
+    return rows
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _type_name(kind: Any) -> str:
+    words = [a if isinstance(a, str) else _type_name(a) for a in get_args(kind) if a is not Ellipsis]
+    if getattr(kind, "__origin__", None) is tuple:
+        return f"{words[0]},..."
+    return "|".join(words) if words else "none" if kind is type(None) else getattr(kind, "__name__", str(kind))

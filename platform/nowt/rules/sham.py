@@ -1,0 +1,30 @@
+"""Sham: weight transport in the shape of a feedback rule. The positive control of every check and study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from nowt.rules.rule import Moment
+from nowt.rules.start import FeedbackRule
+
+if TYPE_CHECKING:
+    from nowt.layers import FeedbackLayer
+
+
+@dataclass(frozen=True)
+class Sham(FeedbackRule):
+    """B := W after each step, so every gradient is backprop's, bit for bit, though the error goes back through B."""
+
+    name: ClassVar[str] = "sham"
+    transports: ClassVar[str] = "weight"
+    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "weight"
+
+    def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
+        """Keep a copy of W."""
+        layer.keep("feedback", layer.weight.detach().clone())
+
+    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+        """Copy W into B: transport, on purpose."""
+        for layer in layers:
+            layer.feedback.copy_(layer.weight.detach())
+        return 0

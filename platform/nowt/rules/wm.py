@@ -1,0 +1,102 @@
+"""Weight mirror: B learns W's transpose from noise that the forward weights carry, in a mirror mode between steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nowt.rules.rule import Moment
+from nowt.rules.start import DrawnFeedback
+from nowt.streams import seed_of
+
+if TYPE_CHECKING:
+    from nowt.layers import FeedbackLayer
+
+
+@dataclass(frozen=True)
+class WeightMirror(DrawnFeedback):
+    """ΔB = η x yᵀ − λB, with y the layer's answer to fresh noise x: E[B] → (ησ²/λ) W.
+
+    Akrout et al. (2019), "Deep learning without weight transport", equation 7 and section "mirror mode". Each layer
+    gets noise of its own, never chained; biases are blocked; batch norm, its statistics and W stay untouched.
+    The angle left by sampling is arctan √((fan-in + 1)/N_eff), N_eff = positions · (2 − λ)/λ.
+    """
+
+    name: ClassVar[str] = "wm"
+    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "mirror"
+
+    eta: float = 0.05  # η_B
+    decay: float = 0.05  # λ of B
+    noise: Literal["normal", "uniform", "sign", "idealised"] = "normal"  # idealised: orthonormal, reads W out exactly
+    sigma: float = 1.0  # σ, standard deviation of the noise x
+    receiver_noise: float = 0.0  # ξ, standard deviation of the noise on the layer's output
+    through: Literal["linear", "nonlinearity"] = "linear"  # what the noise passes: W alone, or φ(W ·) too
+    normalize: Literal["none", "positions", "taps"] = "taps"  # what the sum over samples is divided by
+    samples: int = 16  # noise samples of a mirror step
+    extent: int = 8  # positions a side of a convolution's output map; 0: the layer's own map
+    interval: int = 8  # training steps from one mirror step to the next; 0: mirror only before learning
+    warmup: int = 40  # mirror steps before learning
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("eta", "sigma"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be above 0")
+        if not 0 <= self.decay < 2:
+            raise ValueError(f"rule.decay is {self.decay}: it must lie in [0, 2), or B grows without bound")
+        for field in ("receiver_noise", "extent", "interval", "warmup"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be 0 or above")
+        if self.samples < 1:
+            raise ValueError(f"rule.samples is {self.samples}: it must be at least 1")
+
+    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+        """The mirror steps before learning, "in sleep or in utero"."""
+        for step in range(self.warmup):
+            self._mirror(layers, moment.seed, step - self.warmup)
+        return self.warmup * self.samples
+
+    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+        """One mirror step every ``interval`` training steps."""
+        if self.interval == 0 or moment.step % self.interval != 0:
+            return 0
+        self._mirror(layers, moment.seed, moment.step)
+        return self.samples
+
+    @torch.no_grad()
+    def _mirror(self, layers: Sequence["FeedbackLayer"], seed: int, step: int) -> None:
+        for layer in layers:
+            stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", layer.name, step))
+            x = self._draw(layer, stream)
+            padded = self.noise != "idealised"
+            y = layer.linear_map(x, padded)
+            if self.through == "nonlinearity":
+                y = layer.nonlinearity(y)
+            if self.receiver_noise > 0:
+                y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
+            update = layer.outer_sum(x, y, padded)
+            layer.feedback.mul_(1 - self.decay).add_(update.mul_(self._rate(layer, x)))
+
+    def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
+        """Noise of standard deviation σ, in the shape of the layer's input."""
+        if self.noise == "idealised":
+            return layer.orthonormal_probes(stream) * (self.sigma * layer.fan_in**0.5)
+        shape = layer.probe_shape(self.samples, self.extent)
+        x = torch.empty(shape, device=layer.weight.device, dtype=layer.weight.dtype)
+        if self.noise == "normal":
+            return x.normal_(0.0, self.sigma, generator=stream)
+        if self.noise == "uniform":
+            return x.uniform_(-1.0, 1.0, generator=stream).mul_(self.sigma * 3**0.5)
+        return x.bernoulli_(0.5, generator=stream).mul_(2).sub_(1).mul_(self.sigma)
+
+    def _rate(self, layer: "FeedbackLayer", x: Tensor) -> Tensor | float:
+        """η over what the fields normalise by."""
+        if self.normalize == "none":
+            return self.eta
+        if self.noise == "idealised":
+            return self.eta / layer.fan_in
+        if self.normalize == "positions":
+            return self.eta / layer.positions(x)
+        return self.eta / layer.taps(x)

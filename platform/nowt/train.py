@@ -1,0 +1,109 @@
+"""The training loop: a generator of one Epoch record an epoch. No Ray and no MLflow in here.
+
+    measure the network before learning (epoch 0)
+    for each epoch:
+        for each batch:
+            forward with W, error back through B
+            clip; rule.before_step; optimiser step; rule.after_step      (mirror mode happens here)
+        score val (and test); measure alignment on the probe batch
+        checkpoint; yield the Epoch
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nowt import checkpoint, log
+from nowt.config import Placement, RunConfig
+from nowt.data import Data, open_data
+from nowt.training import Training
+
+
+class Diverged(Exception):
+    """The loss is not finite; ``epoch`` is the one it happened in."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"diverged at epoch {epoch}")
+        self.epoch = epoch
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+def never() -> bool:
+    """The answer of a run that nobody stops."""
+    return False
+
+
+def train(
+    config: RunConfig,
+    placement: Placement,
+    *,
+    data: Data | None = None,
+    checkpoints: Path | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> Iterator[log.Epoch]:
+    """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
+
+    With ``checkpoints``, a folder, the run goes on from what lies there: the epochs that the checkpoint knows are
+    yielded again first, then the rest, with losses equal bit for bit (on a CPU, with the same threads) to those of a
+    run never stopped. ``should_stop`` is asked after each batch.
+
+    Raises Diverged where the loss is not finite, Interrupted after ``should_stop`` said so, ConfigError and DataError
+    for a config or pictures that cannot be used.
+    """
+    reset_globals(config, placement)
+    data = data or open_data(config.data, placement, config.test)
+    training = Training.start(config, placement, data)
+    if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
+        training.restore(state)
+        yield from training.epochs
+    if not training.epochs:
+        training.before_learning()
+        yield _close(training, checkpoints)
+    while training.epoch < config.epochs:
+        _run_epoch(training, checkpoints, should_stop)
+        yield _close(training, checkpoints)
+    if checkpoints is not None:
+        checkpoint.prune(checkpoints, keep=1)
+
+
+def reset_globals(config: RunConfig, placement: Placement) -> None:
+    """Set every global that torch has, since a reused process remembers the run before."""
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(placement.threads)
+    torch.manual_seed(config.seed)
+
+
+def _run_epoch(training: Training, checkpoints: Path | None, should_stop: Callable[[], bool]) -> None:
+    for x, y in training.rest_of_epoch():
+        training.step_on(x, y)
+        if should_stop():
+            _save(training, checkpoints)
+            raise Interrupted
+        if checkpoints is not None and training.seconds_since_save() > training.placement.checkpoint_seconds:
+            _save(training, checkpoints)
+
+
+def _close(training: Training, checkpoints: Path | None) -> log.Epoch:
+    """Score the epoch, save it, and return its record."""
+    epoch = training.score()
+    if not training.finite():
+        raise Diverged(epoch.epoch)
+    _save(training, checkpoints)
+    return epoch
+
+
+def _save(training: Training, checkpoints: Path | None) -> None:
+    if checkpoints is not None:
+        checkpoint.save(checkpoints, training.step, training.state())
+
+
+def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:
+    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` training pictures."""
+    limit = min(config.data.train_limit or pictures, pictures)
+    return replace(config, epochs=min(config.epochs, epochs), data=replace(config.data, train_limit=limit))

@@ -1,0 +1,264 @@
+"""One training in progress: everything that a checkpoint must hold, and the steps that change it."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nowt import alignment, log
+from nowt.config import Placement, RunConfig
+from nowt.data import Data, Split, probe_batch
+from nowt.layers import FeedbackLayer, attach
+from nowt.models import build_model
+from nowt.optim import clip, make_optimizer, rate, set_rate
+from nowt.rules.rule import Moment
+from nowt.streams import Seeds
+
+KINDS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+@dataclass
+class Totals:
+    """Sums over the epoch in progress, on the device, so that no step waits for them."""
+
+    loss: Tensor
+    wrong: Tensor
+    shown: int = 0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> "Totals":
+        """Nothing yet."""
+        return cls(torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), device=device))
+
+    def add(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
+        """Count one batch: its mean loss and its outputs, (n, classes), against labels, (n,)."""
+        self.loss += loss.detach().double() * len(y)
+        self.wrong += (output.detach().argmax(1) != y).sum()
+        self.shown += len(y)
+
+    def mean(self) -> tuple[float, float]:
+        """Loss and error per picture; NaN where none was shown."""
+        if self.shown == 0:
+            return math.nan, math.nan
+        return float(self.loss) / self.shown, float(self.wrong) / self.shown
+
+
+@dataclass
+class Training:
+    """A model, its rule and its optimiser, on their way through the data."""
+
+    config: RunConfig
+    placement: Placement
+    data: Data
+    seeds: Seeds
+    device: torch.device
+    model: nn.Module
+    layers: list[FeedbackLayer]
+    optimizer: torch.optim.Optimizer
+    forward: Any  # the model, compiled where the config says so
+    probe: tuple[Tensor, Tensor]
+    totals: Totals
+    flops_a_picture: float
+    flops_a_mirror_step: float = 0.0
+    step: int = 0
+    epoch: int = 0  # epochs finished
+    position: int = 0  # batches done of the epoch in progress
+    presentations: int = 0
+    mirror_presentations: int = 0
+    flops: float = 0.0
+    seconds: float = 0.0
+    probe_seconds: float = 0.0
+    epochs: list[log.Epoch] = field(default_factory=list)
+    saved_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def start(cls, config: RunConfig, placement: Placement, data: Data) -> "Training":
+        """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
+        seeds = config.seeds.resolve(config.seed)
+        device = pick_device(placement.device)
+        kind = KINDS[config.precision]
+        x, y = probe_batch(data.train, config.probe.samples)
+        x, y = x.to(device, kind), y.to(device)
+        assert seeds.weights is not None and seeds.feedback is not None
+        model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
+        layers = attach(model, config.rule, seeds.feedback, config.model.activation, x)
+        if config.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            x = x.contiguous(memory_format=torch.channels_last)
+        forward = torch.compile(model) if config.compile else model
+        optimizer = make_optimizer(config.optim, model, layers)
+        flops = _training_flops(model, x, y, config)
+        return cls(
+            config, placement, data, seeds, device, model, layers, optimizer, forward, (x, y), Totals.zero(device), flops
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch; the rest of the pictures wait for the next order."""
+        return len(self.data.train) * self.config.data.repeat // self.config.batch
+
+    def before_learning(self) -> None:
+        """The rule's work before the first step (mirror mode "in utero")."""
+        self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
+
+    def rest_of_epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the epoch in progress that are still to come."""
+        batches = self.data.train.batches(
+            self.config.batch, seeds=self.seeds, epoch=self.epoch, start=self.position, drop_last=True
+        )
+        for x, y in batches:
+            yield self._placed(x), y.to(self.device)
+
+    def step_on(self, x: Tensor, y: Tensor) -> None:
+        """One optimiser step on pictures x, (n, channels, height, width), with labels y, (n,)."""
+        started = time.perf_counter()
+        config = self.config
+        set_rate(self.optimizer, rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            output = self.forward(x)
+            loss = loss_of(config, output, y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip(self.model, config.optim.clip)
+        config.rule.before_step(self.layers, self.optimizer)
+        self.optimizer.step()
+        self.step += 1
+        self.position += 1
+        self.totals.add(loss, output, y)
+        self.presentations += len(y)
+        self.flops += self.flops_a_picture * len(y)
+        self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
+        self.seconds += time.perf_counter() - started
+
+    def _mirror(self, act: Any) -> None:
+        """Let the rule act, and count what it showed its layers. Its cost is measured at its first mirror step."""
+        assert self.seeds.noise is not None
+        moment = Moment(self.step, self.seeds.noise)
+        if self.flops_a_mirror_step or self.config.rule.learns_from != "mirror":
+            shown = act(moment)
+        else:
+            with FlopCounterMode(display=False) as counter:
+                shown = act(moment)
+            if shown:
+                self.flops_a_mirror_step = counter.get_total_flops() / shown
+        self.mirror_presentations += shown
+        self.flops += self.flops_a_mirror_step * shown
+
+    def finite(self) -> bool:
+        """Whether the epoch's training loss, and so far every weight that made it, is a number."""
+        return self.totals.shown == 0 or math.isfinite(self.epochs[-1].train_loss)
+
+    def score(self) -> log.Epoch:
+        """Close the epoch in progress (or epoch 0): validation, test, alignment."""
+        if self.position:
+            self.epoch += 1
+        train_loss, train_error = self.totals.mean()
+        val = self._evaluate(self.data.val)
+        test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
+        layers = self._probe()
+        lr = float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0
+        costs = (self.presentations, self.mirror_presentations, self.flops, self.seconds, self.probe_seconds)
+        record = log.Epoch(self.epoch, self.step, lr, train_loss, train_error, *val, *test, *costs, layers)
+        self.epochs.append(record)
+        if self.finite():
+            self.totals = Totals.zero(self.device)
+            self.position = 0
+        return record
+
+    def _probe(self) -> tuple[log.Layer, ...]:
+        interval = self.config.probe.interval
+        if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
+            return ()
+        started = time.perf_counter()
+        x, y = self.probe
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            layers = alignment.measure(self.model, self.layers, x, y, lambda o, t: loss_of(self.config, o, t))
+        self.probe_seconds += time.perf_counter() - started
+        return layers
+
+    @torch.inference_mode()
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        totals = Totals.zero(self.device)
+        self.model.eval()
+        for x, y in split.batches(max(self.config.batch, 256), drop_last=False):
+            y = y.to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                output = self.model(self._placed(x))
+                totals.add(loss_of(self.config, output, y), output, y)
+        self.model.train()
+        return totals.mean()
+
+    def _placed(self, x: Tensor) -> Tensor:
+        form = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return x.to(self.device, KINDS[self.config.precision], memory_format=form)
+
+    def seconds_since_save(self) -> float:
+        """Seconds since the last checkpoint, or since the start."""
+        return time.monotonic() - self.saved_at
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: tensors, numbers and text only. Random streams need no place in it, since each is a
+        function of the seed and of where the run is."""
+        self.saved_at = time.monotonic()
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "totals": (self.totals.loss, self.totals.wrong, self.totals.shown),
+            "epochs": [log.epoch_to_json(epoch) for epoch in self.epochs],
+            **counts,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become the training that ``state`` was taken from."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.totals = Totals(*state["totals"])
+        self.epochs = [log.epoch_from_json(epoch) for epoch in state["epochs"]]
+        for name in COUNTS:
+            setattr(self, name, state[name])
+
+
+COUNTS = (
+    "step",
+    "epoch",
+    "position",
+    "presentations",
+    "mirror_presentations",
+    "flops",
+    "flops_a_mirror_step",
+    "seconds",
+    "probe_seconds",
+)
+
+
+def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
+    """The mean loss over the batch: output (n, classes), y (n,)."""
+    if config.loss == "binary":
+        target = F.one_hot(y, output.shape[1]).to(output.dtype)
+        return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(y)
+    return F.cross_entropy(output, y, label_smoothing=config.label_smoothing)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``: the GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:
+    """Floating point operations of one picture's forward and backward pass, counted on the probe batch."""
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    model.train()
+    with FlopCounterMode(display=False) as counter:
+        output = torch.func.functional_call(model, buffers, (x,))
+        torch.autograd.grad(loss_of(config, output, y), parameters, allow_unused=True)
+    return counter.get_total_flops() / len(x)
