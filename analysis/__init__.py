@@ -1,1 +1,1 @@
-"""From epoch logs to frames, statistics, figures and tables: ``python -m analysis STUDY`` or ``nowt report``."""
+"""From epoch logs to frames, statistics, figures and tables: ``nowt report`` or ``python -m analysis``."""

@@ -8,19 +8,19 @@ from analysis.report import report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the report and print its table. Exit code 0, or 2 with one line where there is nothing to report."""
+    """Write the report and print its table. Returns 0, or 2 after one line of what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description="A study's figures and tables.")
     parser.add_argument("study", nargs="?", help="name or key of the study (default: the newest)")
     parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)"
+    )
     options = parser.parse_args(arguments)
     try:
-        written = report(options.store, options.study, options.out)
+        print(report(options.store, options.study, options.out))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{written.study}\n\n{written.text}")
-    print("\n".join(str(path) for path in written.paths))
     return 0
 
 

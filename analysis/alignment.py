@@ -1,4 +1,4 @@
-"""The alignment figure: matrix and δ angle of every layer by epoch, a pair of panels a cell, as in the field's papers."""
+"""The alignment figure: matrix and δ angle of every layer by epoch, a pair of panels a cell."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.frames import Frames
-from analysis.statistics import layer_means
-from analysis.theme import WIDTH, title
+from analysis.seeds import layer_means
+from analysis.theme import WIDTH, epoch_axis, title
 from analysis.words import seeds_in_words
 
 PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to that of backprop"}
-MOST = 90.0  # degrees that a panel shows at least: B that knows nothing of W
+TICKS = (1, 5, 10, 30, 60)  # degrees between two ticks
 
 
 def alignment_chart(frames: Frames) -> Any | None:
@@ -22,7 +22,7 @@ def alignment_chart(frames: Frames) -> Any | None:
     finished = frames.runs[frames.runs["state"] == "finished"].groupby("cell").size()
     heading = title(
         "How well the feedback is aligned, layer by layer",
-        [f"mean over finished runs ({seeds_in_words(finished)}); 90° is unaligned"],
+        [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned"],
     )
     cells = [cell for cell in frames.study.cells if cell in set(angles["cell"])]
     return _panels(angles, cells).properties(title=heading)
@@ -39,20 +39,26 @@ def _drawn(frames: Frames) -> pd.DataFrame:
 
 
 def _panels(angles: pd.DataFrame, cells: list[str]) -> Any:
-    most = max(MOST, float(angles["angle"].max()))
-    lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
-    lines = lines.encode(
-        x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=False, format="d"), scale=alt.Scale(nice=False)),
-        y=alt.Y("angle:Q", title="Angle (°)", axis=alt.Axis(values=[0, 30, 60, 90, 120, 150, 180]),
-                scale=alt.Scale(domain=[0, most], nice=False)),
-        color=alt.Color("place:Q", title=None, scale=_depth_colours(), legend=_legend()),
-        detail="layer:N",
-    )  # fmt: skip
-    panels = lines.properties(width=(WIDTH - 20) / 2, height=84)
-    return panels.facet(
-        row=alt.Row("cell:N", title=None, sort=cells, header=alt.Header(labelAngle=0, labelAlign="left")),
-        column=alt.Column("panel:N", title=None, sort=list(PANELS.values())),
-        spacing={"row": 12, "column": 16},
+    pairs = [_pair(angles, cell, first=cell == cells[0], last=cell == cells[-1]) for cell in cells]
+    return alt.vconcat(*pairs, spacing=6)
+
+
+def _pair(angles: pd.DataFrame, cell: str, first: bool, last: bool) -> Any:
+    """One cell's panels; every cell's have the same axes, so that they can be compared."""
+    x = epoch_axis(int(angles["epoch"].max()), 5, named=last)
+    colour = alt.Color("place:Q", title=None, scale=_depth_colours(), legend=_legend())
+    lines = alt.Chart(angles[angles["cell"] == cell]).mark_line(strokeWidth=1.3)
+    lines = lines.encode(x=x, y=_angle_axis(float(angles["angle"].max())), color=colour, detail="layer:N")
+    column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))
+    panels = lines.properties(width=(WIDTH - 16) / 2, height=84).facet(column=column, spacing=16)
+    return panels.properties(title=alt.TitleParams(cell, fontSize=11, offset=4))
+
+
+def _angle_axis(largest: float) -> Any:
+    step = next(step for step in TICKS if 4.5 * step >= min(largest, 180))
+    scale = alt.Scale(domain=[0, max(3 * step, largest)], nice=False)
+    return alt.Y(
+        "angle:Q", title="Angle (°)", axis=alt.Axis(values=list(range(0, 181, step)), format="d"), scale=scale
     )
 
 
@@ -63,4 +69,6 @@ def _depth_colours() -> Any:
 
 def _legend() -> Any:
     text = "datum.value == 0 ? 'input layer' : 'output layer'"
-    return alt.Legend(orient="bottom", values=[0, 1], labelExpr=text, gradientLength=WIDTH, gradientThickness=8)
+    return alt.Legend(
+        orient="bottom", values=[0, 1], labelExpr=text, gradientLength=WIDTH, gradientThickness=8
+    )

@@ -1,4 +1,4 @@
-"""The comparison figure: error against epoch by cell, and below it every seed's error after the last epoch."""
+"""The comparison figure: error by epoch and cell, and below it every seed's error after the last epoch."""
 
 import json
 from dataclasses import dataclass
@@ -8,14 +8,20 @@ import altair as alt
 import pandas as pd
 
 from analysis.frames import Frames
-from analysis.statistics import diverged_counts, error_curves, final_errors, mean_interval, scored_split
-from analysis.theme import WIDTH, Style, cell_styles, title
+from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
+from analysis.theme import WIDTH, Style, cell_styles, epoch_axis, title
 from analysis.words import SPLITS, interval_in_words, legend_labels, seeds_in_words
 
+ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend has names in full
 TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]  # of a logarithmic axis, percent
 LOG_FROM = 8.0  # an axis is logarithmic where its largest error is this many times the smallest
-LETTERS, SAMPLE = 54, 8  # of legend text in the figure's width; as wide as a line's sample and the space around it
-NEAR = 1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
+LETTERS, SAMPLE = (
+    54,
+    8,
+)  # of legend text in the figure's width; as wide as a line's sample and the space around it
+NEAR = (
+    1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,9 @@ class ErrorAxis:
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The groups of ``frame`` that have an interval, cut off at the axis' ends."""
         found = frame[frame["low"].notna()]
-        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
+        return found.assign(
+            low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high)
+        )
 
 
 def curves_chart(frames: Frames) -> Any:
@@ -71,8 +79,8 @@ def curves_chart(frames: Frames) -> Any:
 
 def _subtitle(counts: pd.DataFrame) -> list[str]:
     n = counts["n"]
-    chance = "; a diverged run counts at chance" if counts["diverged"].any() else ""
-    return [f"mean over {seeds_in_words(n)}; {interval_in_words(n, 'band and bar')}", f"ring: one seed{chance}"]
+    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, "band and bar"), "ring: one seed"]
+    return [*parts, "a diverged run counts at chance"] if counts["diverged"].any() else parts
 
 
 def _percent(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,33 +90,27 @@ def _percent(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _lines(means: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str], name: str) -> Any:
     axis = ErrorAxis.over(means["mean"], means, zero=True)
-    x = alt.X("epoch:Q", title="Epoch", scale=alt.Scale(nice=False))
-    x = x.axis(tickMinStep=1, grid=False, labelFlush=False, format="d")
-    legend = _legend(labels)
-    band = alt.Chart(axis.cut(means)).mark_area(opacity=0.15).encode(
-        x=x, y=axis.encode(alt.Y, "low", name), y2="high:Q", color=_colour(styles, legend)
-    )  # fmt: skip
-    line = alt.Chart(means).mark_line(strokeWidth=2).encode(
-        x=x, y=axis.encode(alt.Y, "mean", name), color=_colour(styles, legend), strokeDash=_dash(styles, legend)
-    )  # fmt: skip
+    x = epoch_axis(int(means["epoch"].max()), 10)
+    colour = _colour(styles, _legend(labels))
+    low, mean = axis.encode(alt.Y, "low", name), axis.encode(alt.Y, "mean", name)
+    band = alt.Chart(axis.cut(means)).mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
+    line = alt.Chart(means).mark_line(strokeWidth=2)
+    line = line.encode(x=x, y=mean, color=colour, strokeDash=_dash(styles, _legend(labels)))
     return (band + line).properties(width=WIDTH, height=200)
 
 
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, styles: dict[str, Style], name: str) -> Any:
     axis = ErrorAxis.over(seeds["error"], means, zero=False)
-    text = f"{name} after the last epoch"
-    y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(labelLimit=0, ticks=False, domain=False))
-    colour = _colour(styles, None)
-    bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(
-        x=axis.encode(alt.X, "low", text), x2="high:Q", y=y, color=colour
-    )  # fmt: skip
-    rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white").encode(
-        x=axis.encode(alt.X, "error", text), y=y, color=colour
-    )  # fmt: skip
-    ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1).encode(
-        x=axis.encode(alt.X, "mean", text), y=y, color=colour
-    )  # fmt: skip
-    return (bars + rings + ticks).properties(width=WIDTH, height=alt.Step(19))
+    y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(**ROWS))
+    low, error, mean = (
+        axis.encode(alt.X, x, f"{name} after the last epoch") for x in ("low", "error", "mean")
+    )
+    shared = {"y": y, "color": _colour(styles, None)}
+    bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
+    rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
+    ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)
+    marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
+    return marks.properties(width=WIDTH, height=alt.Step(19))
 
 
 def _colour(styles: dict[str, Style], legend: Any) -> Any:

@@ -1,19 +1,19 @@
 """A study's epoch logs as tidy pandas frames with declared and checked columns: runs, epochs, layers.
 
-One row is one run of one cell; one epoch of it; one layer of that epoch. Errors are shares from 0 to 1, angles degrees,
-costs sums since the run's start. A number that was not measured or is not defined is NaN.
+One row is one run of one cell; one epoch of it; one layer of that epoch. Errors are shares from 0 to 1,
+angles degrees, costs sums since the run's start. What was not measured or is not defined is NaN.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from nowt.log import Epoch, RunLog, read
 
 from analysis.studies import StudyPlan
-from nowt.log import Epoch, RunLog, read
 
 RUNS = {
     "run": "str",  # run key; a run that two cells share has a row in each
@@ -85,7 +85,7 @@ class _Run:
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
-    """The frames of one study's runs. Raises ValueError for a log that cannot be read, naming file and line."""
+    """The frames of one study's runs. Raises ValueError for a log that cannot be read, naming the line."""
     logs = {key: _log(store, key) for key in dict.fromkeys(key for key, _, _ in study.runs)}
     order = {cell: number for number, cell in enumerate(study.cells)}
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
@@ -99,11 +99,18 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
 
 
 def checked(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    """``frame`` with exactly these columns, in this order and of these types. Raises ValueError naming what is wrong."""
+    """``frame`` with exactly these columns, in order and typed. Raises ValueError naming the missing."""
     missing = [name for name in columns if name not in frame]
     if missing:
-        raise ValueError(f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}")
+        raise ValueError(
+            f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}"
+        )
     return frame[list(columns)].astype(columns)
+
+
+def rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows one by one, columns as attributes."""
+    return iter(frame.itertuples(index=False))
 
 
 def _log(store: Path, key: str) -> RunLog:
@@ -113,7 +120,9 @@ def _log(store: Path, key: str) -> RunLog:
 
 def _run(study: StudyPlan, cell: str, seed: int, log: RunLog) -> _Run:
     config = study.cells[cell]
-    return _Run(log.key, study.key, cell, config["rule"]["name"], config["model"]["name"], seed, config["epochs"], log)
+    return _Run(
+        log.key, study.key, cell, config["rule"]["name"], config["model"]["name"], seed, config["epochs"], log
+    )
 
 
 def _run_columns(runs: Sequence[_Run]) -> dict[str, Any]:

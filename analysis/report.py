@@ -1,4 +1,4 @@
-"""The report of one study: figures, the final table, and a page that says what they show and what they cannot."""
+"""The report of one study: figures, the final table, and a page that says what they show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.alignment import alignment_chart
 from analysis.curves import curves_chart
 from analysis.frames import Frames, read_frames
-from analysis.statistics import counted_runs, diverged_counts, scored_split
+from analysis.seeds import counted_runs, diverged_counts, scored_split
 from analysis.studies import find_study
 from analysis.table import final_table, save_table, to_markdown
 from analysis.theme import save
@@ -32,11 +32,15 @@ class Report:
     table: pd.DataFrame  # columns analysis.table.TABLE
     text: str  # the table as Markdown, and what its numbers are
 
+    def __str__(self) -> str:
+        return "\n".join([self.study, "", self.text, *map(str, self.paths)])
+
 
 def report(store: Path, study: str | None, out: Path) -> Report:
-    """Write figures, tables and ``report.md`` of a study (its name or key; None: the newest) into folder ``out``.
+    """Write figures, tables and ``report.md`` of a study into folder ``out``.
 
-    Raises ValueError, in one sentence, for an unknown study, an empty store and a study without a finished run.
+    ``study`` is its name or key; None means the newest. Raises ValueError, in one sentence, for an unknown
+    study, an empty store and a study without a finished run.
     """
     frames = read_frames(store, find_study(store, study))
     _require_counted(frames)
@@ -53,18 +57,22 @@ def report(store: Path, study: str | None, out: Path) -> Report:
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
-    """One honest paragraph: how many seeds, what the intervals are, which pictures, which epoch, what diverged."""
+    """How many seeds, what the intervals are, which pictures and epoch, what diverged, what is missing."""
     n = diverged_counts(frames.runs)["n"]
+    split = SPLITS[scored_split(frames)]
     pairs = int(table["gap_n"].max())
     reference = frames.study.reference
-    gaps = f"gaps are to {reference} with the same seed" if pairs else f"no finished run of {reference} to take gaps to"
+    gaps = f"gaps are to {reference} with the same seed"
+    gaps = gaps if pairs else f"no gaps, since {reference} has no finished run"
     sentences = [
         f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
-        f"Errors are on the {SPLITS[scored_split(frames)]} pictures after the last epoch, never the best one.",
+        f"Errors are on the {split} pictures after the last epoch, never the best one.",
         chance_in_words(frames.runs),
+        _outside_in_words(table),
         _angles_in_words(table),
         permutation_in_words(pairs) if pairs else "",
         _missing_in_words(frames),
+        _replaced_in_words(frames.study.replaced),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -82,13 +90,26 @@ def _save_figures(frames: Frames, out: Path) -> tuple[Path, ...]:
     chart = alignment_chart(frames)
     if chart is not None:
         return (*curves, *save(chart, out / "alignment"))
-    for old in (out / "alignment.png", out / "alignment.svg"):  # of an earlier report: it would pass for this one's
+    for old in (
+        out / "alignment.png",
+        out / "alignment.svg",
+    ):  # of an earlier report: it would pass for this one's
         old.unlink(missing_ok=True)
     return curves
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:
     return to_markdown(table, frames.study.reference, SPLITS[scored_split(frames)])
+
+
+def _outside_in_words(table: pd.DataFrame) -> str:
+    outside = table[(table["error_low_percent"] < 0) | (table["error_high_percent"] > 100)]
+    names = ", ".join(outside["cell"])
+    return (
+        f"The interval of {names} passes 0 or 100 %: its runs differ too much for a t interval."
+        if names
+        else ""
+    )
 
 
 def _angles_in_words(table: pd.DataFrame) -> str:
@@ -98,8 +119,12 @@ def _angles_in_words(table: pd.DataFrame) -> str:
 
 
 def _missing_in_words(frames: Frames) -> str:
-    missing = len(frames.runs) - len(counted_runs(frames.runs))
-    return f"{missing} of {len(frames.runs)} runs are unfinished and do not count." if missing else ""
+    planned, missing = len(frames.runs), len(frames.runs) - len(counted_runs(frames.runs))
+    return f"{missing} of {planned} runs are not finished and do not count." if missing else ""
+
+
+def _replaced_in_words(replaced: int) -> str:
+    return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
 
 
 def _page(frames: Frames, text: str, figures: Sequence[Path]) -> str:
@@ -112,7 +137,7 @@ def _page(frames: Frames, text: str, figures: Sequence[Path]) -> str:
         f"![{captions[pictures[0]]}]({pictures[0]})",
         text.rstrip(),
         *[f"![{captions[name]}]({name})" for name in pictures[1:]],
-        "Runs that do not count yet:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else "",
+        "Runs that do not count:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else "",
         f"Rebuilt from the epoch logs by `nowt report {frames.study.key}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -18,6 +18,9 @@ class StudyPlan:
     created: int  # milliseconds since 1970
     cells: dict[str, dict[str, Any]]  # the config of each cell as plain JSON data, in the study's order
     runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one for every cell and seed
+    replaced: (
+        int  # runs left out, since the study ran them again with other data or another version of the code
+    )
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
@@ -26,8 +29,12 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
     Raises ValueError for a missing store, a store without studies, and an unknown study, naming the nearest.
     """
     if not store.is_dir():
-        raise ValueError(f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)")
-    plans = sorted((_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
+        raise ValueError(
+            f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)"
+        )
+    plans = sorted(
+        (_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created
+    )
     if not plans:
         raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY`")
     matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
@@ -42,6 +49,7 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
 def _read(path: Path) -> StudyPlan:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        latest = {(run["cell"], run["seed"]): run["key"] for run in data["runs"]}
         return StudyPlan(
             name=data["name"],
             key=data["key"],
@@ -49,9 +57,12 @@ def _read(path: Path) -> StudyPlan:
             reference=data["reference"],
             created=data["created"],
             cells={cell["name"]: cell["config"] for cell in data["cells"]},
-            runs=tuple((run["key"], run["cell"], run["seed"]) for run in data["runs"]),
+            runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
+            replaced=len(data["runs"]) - len(latest),
         )
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path} is not JSON: move it away, and start its study again to write it anew") from None
+        raise ValueError(
+            f"{path} is not JSON: move it away, and start its study again to write it anew"
+        ) from None
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None

@@ -2,11 +2,12 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis.frames import Frames, checked
-from analysis.statistics import (
+from analysis.frames import Frames, checked, rows
+from analysis.seeds import (
     diverged_counts,
     error_curves,
     final_angles,
@@ -48,25 +49,18 @@ def final_table(frames: Frames) -> pd.DataFrame:
 
 def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
     """The table for people: percent, points and degrees, and a dash where there is nothing to say."""
-    head = [
-        "cell", "rule", "seeds", f"{pictures} error, %", "95 % interval", f"gap to {reference}, points", "95 % interval",
-        "matrix angle, °", "diverged",
-    ]  # fmt: skip
-    rows = [
-        [
-            row.cell,
-            row.rule,
-            str(row.n),
-            _number(row.error_percent),
-            _interval(row.error_low_percent, row.error_high_percent),
-            "reference" if row.cell == reference else _number(row.gap_points, "+"),
-            _interval(row.gap_low_points, row.gap_high_points, "+"),
-            _angle(row.matrix_angle_degrees),
-            diverged_in_words(row.diverged, row.n) or "–",
-        ]
-        for row in table.itertuples()
+    interval = "95 % interval"
+    measured = [
+        "seeds",
+        f"{pictures} error, %",
+        interval,
+        f"gap to {reference}, points",
+        interval,
+        "matrix angle, °",
     ]
-    lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 3) + ["---"], *rows]
+    head = ["cell", "rule", *measured, "diverged"]
+    rules = ["---", "---", *["---:"] * len(measured), "---"]
+    lines = [head, rules, *[_line(row, reference) for row in rows(table)]]
     return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
 
 
@@ -83,6 +77,20 @@ def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
     names = {"mean": f"{name}_{unit}", "low": f"{name}_low_{unit}", "high": f"{name}_high_{unit}"}
     hundredths = frame.assign(**{column: 100 * frame[column] for column in names})
     return hundredths.rename(columns={**names, "n": f"{name}_n"})
+
+
+def _line(row: Any, reference: str) -> list[str]:
+    return [
+        row.cell,
+        row.rule,
+        str(row.n),
+        _number(row.error_percent),
+        _interval(row.error_low_percent, row.error_high_percent),
+        "reference" if row.cell == reference else _number(row.gap_points, "+"),
+        _interval(row.gap_low_points, row.gap_high_points, "+"),
+        _angle(row.matrix_angle_degrees),
+        diverged_in_words(row.diverged, row.n) or "–",
+    ]
 
 
 def _number(value: float, sign: str = "") -> str:

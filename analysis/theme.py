@@ -1,16 +1,18 @@
-"""How figures look: fonts, sizes, and for each rule one colour that colour-blind readers can tell from the others."""
+"""How figures look: fonts, sizes, and for each rule one colour that colour-blind readers can tell apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from zlib import crc32
 
 import altair as alt
 
-# vl-convert carries Liberation Sans with it, as wide as Arial; a family that it cannot find would be drawn as nothing.
+# vl-convert carries Liberation Sans, as wide as Arial. It draws nothing in a family that it cannot find.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDTH = 300  # pixels of a plot; with its axis a figure fits a column of 3.4 inches at 7 points
+LETTERS = 60  # of the text under a title, in a plot's width
 INK, FAINT = "#222222", "#e4e4e4"
 PIXELS = 4  # of a PNG, for one of the figure
 
@@ -25,7 +27,7 @@ RULE_COLOURS = {
 }
 SPARE_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288", "#AA4499", "#44AA99")
 SHADES = (0.0, -0.45, 0.45)  # of one rule's cells: as it is, towards black, towards white
-DASHES = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
+DASHES: tuple[Sequence[float], ...] = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class Style:
     """How one cell's line is drawn."""
 
     colour: str
-    dash: list[float]  # lengths of stroke and gap, pixels
+    dash: Sequence[float]  # lengths of stroke and gap, pixels
 
 
 def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
-    """A style for each cell, from ``{cell: rule}``: the rule's colour, and shades and dashes for a rule's further cells."""
+    """A style for each cell of ``{cell: rule}``: its rule's colour, shaded and dashed from the second on."""
     colours = rule_colours(set(rules.values()))
     earlier: dict[str, int] = {}
     styles = {}
@@ -50,7 +52,7 @@ def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
 
 
 def rule_colours(rules: set[str]) -> dict[str, str]:
-    """The colour of each rule. A rule of one's own gets a spare one by its name, so that it keeps it everywhere."""
+    """The colour of each rule; a rule of one's own gets a spare one by its name, to keep it everywhere."""
     colours = {rule: RULE_COLOURS[rule] for rule in rules if rule in RULE_COLOURS}
     for rule in sorted(rules - set(RULE_COLOURS)):
         start = crc32(rule.encode())
@@ -66,9 +68,18 @@ def mixed(colour: str, share: float) -> str:
     return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in parts)
 
 
-def title(text: str, subtitle: list[str]) -> Any:
-    """A figure's title, and lines under it that say what is drawn."""
-    return alt.TitleParams(text, subtitle=subtitle)
+def title(text: str, parts: list[str]) -> Any:
+    """A figure's title, and under it what is drawn, in as many lines as that takes."""
+    return alt.TitleParams(text, subtitle=wrap("; ".join(parts), LETTERS))
+
+
+def epoch_axis(last: int, most: int, named: bool = True) -> Any:
+    """The axis of epochs up to ``last``, with at most about ``most`` ticks, all on whole epochs.
+
+    Not ``named``: without its text, for all but the lowest of panels that share it.
+    """
+    axis = alt.Axis(tickCount=max(min(last, most), 1), grid=False, labelFlush=False, format="d", labels=named)
+    return alt.X("epoch:Q", title="Epoch" if named else None, scale=alt.Scale(nice=False), axis=axis)
 
 
 def styled(chart: Any) -> Any:
@@ -80,10 +91,16 @@ def styled(chart: Any) -> Any:
         chart.configure(font=FONT, background="white", padding=8)
         .configure_axis(**text, **sizes, **lines)
         .configure_legend(**text, **sizes, labelLimit=0, symbolStrokeWidth=2.5, symbolSize=260)
-        .configure_header(**text, **sizes, labelFontWeight="bold")
+        .configure_header(**text, **sizes, labelFontWeight="normal")
         .configure_view(stroke=None)
         .configure_title(
-            anchor="start", frame="group", fontSize=13, color=INK, offset=10, subtitleFontSize=11, subtitleColor="#555555"
+            anchor="start",
+            frame="group",
+            fontSize=13,
+            color=INK,
+            offset=10,
+            subtitleFontSize=11,
+            subtitleColor="#555555",
         )
     )
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.statistics import FEWEST_SEEDS, smallest_p, unfinished_runs
+from analysis.frames import rows
+from analysis.seeds import FEWEST_SEEDS, smallest_p, unfinished_runs
 
 SPLITS = {"test": "test", "val": "validation"}
 FOR_A_CLAIM = 5  # seeds; fewer describe
@@ -12,7 +13,7 @@ FOR_A_CLAIM = 5  # seeds; fewer describe
 
 def legend_labels(counts: pd.DataFrame, cells: list[str]) -> dict[str, str]:
     """For each counted cell, in the study's order: its name, and where it applies (k of n diverged)."""
-    said = {row.cell: diverged_in_words(row.diverged, row.n) for row in counts.itertuples()}
+    said = {row.cell: diverged_in_words(row.diverged, row.n) for row in rows(counts)}
     return {cell: f"{cell} ({said[cell]})" if said[cell] else cell for cell in cells if cell in said}
 
 
@@ -38,24 +39,26 @@ def interval_in_words(n: "pd.Series[int]", marks: str) -> str:
 
 def chance_in_words(runs: pd.DataFrame) -> str:
     """Which runs diverged, when, and how they are counted; nothing where none did."""
-    diverged = runs[runs["state"] == "diverged"].itertuples()
+    diverged = rows(runs[runs["state"] == "diverged"])
     named = [f"{run.cell} with seed {run.seed} at epoch {run.diverged_epoch}" for run in diverged]
     if not named:
         return ""
-    return f"A diverged run counts at chance (1 − 1/classes) from the epoch it diverged on: {'; '.join(named)}."
+    return (
+        f"A diverged run counts at chance (1 − 1/classes) from the epoch it diverged on: {'; '.join(named)}."
+    )
 
 
 def permutation_in_words(pairs: int) -> str:
     """The smallest p that a permutation test of the paired gaps could reach, and what follows from it."""
-    noun = "pair" if pairs == 1 else "pairs"
-    p = f"With {pairs} {noun} of seeds no sign-flip permutation test can give a p below {smallest_p(pairs):.3g}"
+    seeds = f"{pairs} paired seed{'s' if pairs > 1 else ''}"
+    p = f"With {seeds} no sign-flip permutation test can give a p below {smallest_p(pairs):.3g}"
     few = f": the gaps describe these runs, and a claim takes {FOR_A_CLAIM} seeds or more"
     return f"{p}{few if pairs < FOR_A_CLAIM else ''}."
 
 
 def unfinished_in_words(runs: pd.DataFrame) -> list[str]:
     """One line for each run that does not count: which, in what state, how far."""
-    return [_unfinished(run) for run in unfinished_runs(runs).itertuples()]
+    return [_unfinished(run) for run in rows(unfinished_runs(runs))]
 
 
 def _unfinished(run: Any) -> str:
@@ -63,5 +66,6 @@ def _unfinished(run: Any) -> str:
     if run.state == "not started":
         return f"{who}: not started"
     reached = f"epoch {run.last_epoch} of {run.epochs}" if run.last_epoch >= 0 else "no epoch yet"
-    state = f"failed, {run.reason}" if run.state == "failed" else "unfinished"
+    cause = run.reason.strip().splitlines()[-1:]  # of a traceback, the line that says what went wrong
+    state = ": ".join(["failed", *cause]) if run.state == "failed" else "unfinished"
     return f"{who}: {state}; {reached}"

@@ -8,11 +8,17 @@ from nowt import rules
 from nowt.layers import FeedbackLayer, attach
 from nowt.rules import Rule
 from nowt.rules.rule import Moment
+from nowt.rules.ss import SignSymmetry
 from torch import Tensor, nn
 
 FEEDBACK_RULES = [rule for rule in rules.RULES if rule.name != "bp"]
-MAGNITUDES = [rules.find("ss")(magnitudes=kind) for kind in ("constant", "fixed", "redrawn")]  # type: ignore[call-arg]
+MAGNITUDES = [SignSymmetry(magnitudes="constant"), SignSymmetry(magnitudes="fixed"), SignSymmetry(magnitudes="redrawn")]
 EVERY_RULE: list[Rule] = [rule() for rule in FEEDBACK_RULES if rule.name != "ss"] + MAGNITUDES
+
+
+def rule_id(rule: Rule) -> str:
+    """How a rule is called in the names of tests."""
+    return f"ss-{rule.magnitudes}" if isinstance(rule, SignSymmetry) else rule.name
 
 
 def conv_net(seed: int = 0, norm: bool = True, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
@@ -67,7 +73,12 @@ def gradients(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 
 def train_step(
-    model: nn.Module, layers: list[FeedbackLayer], optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, step: int
+    model: nn.Module,
+    layers: list[FeedbackLayer],
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    step: int,
 ) -> float:
     """One step as the loop does it; the loss before it."""
     optimizer.zero_grad(set_to_none=True)

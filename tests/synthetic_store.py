@@ -1,4 +1,4 @@
-"""A store of runs that nobody trained: real logs and a real study file, with made-up but plausible numbers."""
+"""A store of runs that nobody trained: real logs and a real study file, made-up but plausible numbers."""
 
 import json
 import math
@@ -35,7 +35,9 @@ CURVES = {
 }
 
 
-def rules_study(name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds: int = 3, epochs: int = 10) -> Study:
+def rules_study(
+    name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds: int = 3, epochs: int = 10
+) -> Study:
     """One cell a rule."""
     cells = tuple(Cell(rule, RunConfig(rule=rules.find(rule)(), epochs=epochs)) for rule in names)
     return Study(name, "How well does each rule learn?", cells, tuple(range(seeds)))
@@ -60,7 +62,7 @@ def write_store(
 ) -> Study:
     """Write a study (the five rules where none is given) and its runs' logs; returns the study.
 
-    ``diverged`` and ``stopped`` name (cell, seed) and the last epoch that was logged; ``missing`` runs have no log.
+    ``diverged`` and ``stopped`` give the last epoch logged by (cell, seed); ``missing`` runs have no log.
     ``error(cell, seed, epoch)`` gives the test error in place of the made-up one.
     """
     study = study or rules_study()
@@ -122,7 +124,9 @@ def _epoch(
         flops=1e9 * epoch,
         seconds=1.5 * epoch,
         probe_seconds=0.01 * (epoch + 1),
-        layers=tuple(_layer(curve, epoch, depth, layers, chance) for depth in range(layers) if curve.first_angle > 0),
+        layers=tuple(
+            _layer(curve, epoch, depth, layers, chance) for depth in range(layers) if curve.first_angle > 0
+        ),
     )
 
 
@@ -130,6 +134,8 @@ def _layer(curve: Curve, epoch: int, depth: int, layers: int, chance: random.Ran
     place = depth / max(layers - 1, 1)
     reached = 1 - math.exp(-0.6 * epoch * (0.6 + 0.8 * place))
     angle = curve.first_angle + (curve.last_angle - curve.first_angle) * reached + chance.gauss(0, 0.3)
-    kept = max(math.cos(math.radians(angle)), 0.0) ** ((layers - 1 - depth) / 2)  # one factor a layer that the error crosses
+    kept = max(math.cos(math.radians(angle)), 0.0) ** (
+        (layers - 1 - depth) / 2
+    )  # one factor a layer that the error crosses
     delta = 0.0 if depth == layers - 1 else math.degrees(math.acos(kept))
     return Layer(f"layer{depth}", depth, abs(angle), delta, 1.0 - 0.02 * epoch)

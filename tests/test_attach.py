@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import torchvision
-from nets import EVERY_RULE, attached, batch, conv_net, gradients, normal
+from nets import EVERY_RULE, attached, batch, conv_net, gradients, normal, rule_id
 from nowt.config import ModelConfig
 from nowt.layers import attach, feedback_layers
 from nowt.models import build_model
@@ -55,7 +55,11 @@ def test_a_compiled_model_is_refused() -> None:
     message = "the model is compiled: attach the rule first, then call torch.compile"
     in_place = conv_net()
     in_place.compile(backend="eager")
-    for model in (torch.compile(conv_net(), backend="eager"), nn.Sequential(torch.compile(conv_net())), in_place):
+    for model in (
+        torch.compile(conv_net(), backend="eager"),
+        nn.Sequential(torch.compile(conv_net())),
+        in_place,
+    ):
         assert refusal(model) == message
 
 
@@ -100,7 +104,9 @@ def test_resnet18_keeps_torchvisions_names_modules_parameters_and_hooks() -> Non
     assert all(model.get_parameter(name) is p for name, p in parameters.items())
     assert all(torch.equal(model.state_dict()[name], value) for name, value in weights.items())
     assert len(layers) == 21 and [layer.name for layer in layers] == [
-        name for name, m in torchvision.models.resnet18().named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
+        name
+        for name, m in torchvision.models.resnet18().named_modules()
+        if isinstance(m, nn.Conv2d | nn.Linear)
     ]
     model(normal(2, 3, 32, 32))
     assert seen == ["called"]
@@ -184,7 +190,7 @@ def kept(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p for name, p in model.named_parameters() if not p.requires_grad}
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch.save", "state_dict"])
 def test_copies_keep_b_exactly_and_their_rule(rule: Rule, way: str) -> None:
     model, _ = attached(conv_net(), rule)

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from nets import EVERY_RULE, attached, batch, conv_net, dense_net, gradients, normal
+from nets import EVERY_RULE, attached, batch, conv_net, dense_net, gradients, normal, rule_id
 from nowt.layers import attach, backprop, feedback_layers
 from nowt.rules import Rule, find
 from torch import Tensor, nn
@@ -35,7 +35,9 @@ def with_sham(layer: nn.Module) -> nn.Module:
     return attached(nn.Sequential(layer), find("sham")())[0][0]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch's own, of its own layer
+@pytest.mark.filterwarnings(
+    "ignore:Using padding='same' with even kernel lengths"
+)  # torch's own, of its own layer
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_with_b_equal_to_w_every_convolution_sends_back_autograds_gradients_bit_for_bit(
@@ -44,7 +46,16 @@ def test_with_b_equal_to_w_every_convolution_sends_back_autograds_gradients_bit_
     for (stride, padding), (dilation, groups) in product(STEPS_AND_PADDING, DILATION_AND_GROUPS):
         for dtype, layout in product((torch.float32, torch.float64), LAYOUTS):
             plain = nn.Conv2d(
-                4, 8, kernel, stride, padding, dilation, groups, groups != 2, mode, dtype=dtype  # type: ignore[arg-type]
+                4,
+                8,
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+                groups != 2,
+                mode,
+                dtype=dtype,  # type: ignore[arg-type]
             ).to(memory_format=layout)  # type: ignore[call-overload]
             x = normal(3, 4, 11, 12, dtype=dtype).contiguous(memory_format=layout)
             assert same(sent_back(with_sham(plain), x), sent_back(plain, x)), plain
@@ -89,7 +100,7 @@ def test_a_whole_network_under_sham_has_autograds_gradients() -> None:
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 def test_the_forward_pass_is_torchs_own(rule: Rule) -> None:
     model, _ = attached(conv_net(), rule)
     plain, (x, _) = conv_net(), batch()
@@ -98,7 +109,7 @@ def test_the_forward_pass_is_torchs_own(rule: Rule) -> None:
         assert torch.equal(model.eval()(x), plain.eval()(x))
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 def test_b_is_saved_and_moved_with_its_layer_but_is_never_a_leaf_of_the_gradient(rule: Rule) -> None:
     model, layers = attached(conv_net(), rule)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
@@ -149,7 +160,7 @@ def test_under_bf16_autocast_sham_is_autograds_bit_for_bit() -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 def test_channels_last_changes_the_layout_of_w_and_b_and_no_number(rule: Rule) -> None:
     model, _ = attached(conv_net(), rule)
     other = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,13 +181,15 @@ def test_b_is_drawn_the_same_whether_w_is_in_channels_last_or_not() -> None:
             assert torch.equal(a.feedback, b.feedback)
 
 
-@pytest.mark.parametrize("rule", EVERY_RULE, ids=str)
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 def test_compiling_traces_the_whole_graph_and_gives_the_same_gradients(rule: Rule) -> None:
     model, _ = attached(conv_net(norm=False), rule)
     x, y = batch()
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
-    found = torch.autograd.grad(F.cross_entropy(compiled(x), y), [p for p in model.parameters() if p.requires_grad])
+    found = torch.autograd.grad(
+        F.cross_entropy(compiled(x), y), [p for p in model.parameters() if p.requires_grad]
+    )
     for gradient, expected in zip(found, gradients(model, x, y).values(), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
 
@@ -188,4 +201,6 @@ def test_compiling_under_autocast_traces_the_whole_graph() -> None:
         output = torch.compile(model, fullgraph=True, backend="aot_eager")(normal(4, 12))
     output.float().sum().backward()
     assert output.dtype == torch.bfloat16
-    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad)
+    assert all(
+        p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad
+    )

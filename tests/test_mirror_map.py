@@ -15,7 +15,11 @@ from torch import nn
 CONVS = [
     nn.Conv2d(4, 8, kernel, stride, padding, dilation, groups, padding_mode=mode)  # type: ignore[arg-type]
     for kernel, (stride, padding), dilation, groups, mode in product(
-        (1, 3, (3, 2)), ((1, 0), (1, 1), (2, 1), ((2, 3), (0, 2)), (1, "same")), (1, 2), (1, 4), ("zeros", "circular")
+        (1, 3, (3, 2)),
+        ((1, 0), (1, 1), (2, 1), ((2, 3), (0, 2)), (1, "same")),
+        (1, 2),
+        (1, 4),
+        ("zeros", "circular"),
     )
 ]
 LAYERS = [*CONVS, nn.Linear(7, 6)]
@@ -74,7 +78,9 @@ def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
 def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2))
     _, (first, _) = attached(model, find("wm")(extent=0))
-    with pytest.raises(ValueError, match="extent 0 mirrors layer 0 on its own map: give attach an example input"):
+    with pytest.raises(
+        ValueError, match="extent 0 mirrors layer 0 on its own map: give attach an example input"
+    ):
         first.probe_shape(5, 0)
     first.map_size = (10, 12)
     assert first.probe_shape(5, 0) == (5, 3, 10, 12)

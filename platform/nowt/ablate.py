@@ -1,8 +1,10 @@
 """An ablation, from a study to its finished logs: plan its runs, run what is missing, keep the record."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nowt.config import DataConfig, Placement, run_key
 from nowt.ledger import Ledger, Planned, freeze, held
@@ -16,11 +18,19 @@ class Outcome:
     """How an ablation ended."""
 
     study: Study
-    key: str
+    planned: int
     finished: int
     diverged: int
-    failed: tuple[str, ...]  # one line a run: cell, seed, the last line of its traceback
+    failed: tuple[str, ...]  # cell, seed and key of each
     interrupted: bool
+
+    def summary(self) -> str:
+        """One line; what to do where runs failed."""
+        text = f"study {self.study.key}: {self.finished} of {self.planned} runs finished"
+        text += f", {self.diverged} diverged" if self.diverged else ""
+        if self.failed:
+            text += f", {len(self.failed)} failed: {', '.join(self.failed)}; nowt show RUN says why, the same command tries again"
+        return text
 
 
 def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callable[[str], None]) -> Outcome:
@@ -34,7 +44,7 @@ def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callabl
         sheet, remark = freeze(store, study, plan)
         if remark:
             say(remark)
-        certificates(store, study)
+        # certificates(store, study)
         return _run(study, sheet, plan, placement, in_process)
 
 
@@ -63,32 +73,48 @@ def certificates(store: Path, study: Study) -> None:
 
 def quick(study: Study) -> Study:
     """The study shrunk to a few minutes: two epochs, few pictures, one seed; a study of its own by its key."""
-    cells = tuple(Cell(cell.name, _quick(cell)) for cell in study.cells)
+    from nowt.train import quick as shrink
+
+    cells = tuple(Cell(cell.name, shrink(cell.config)) for cell in study.cells)
     return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1])
 
 
-def _quick(cell: Cell) -> object:
-    from nowt.train import quick as shrink
-
-    return shrink(cell.config)
-
-
 def _run(
-    study: Study, sheet: dict[str, object], plan: tuple[Planned, ...], placement: Placement, in_process: bool
+    study: Study, sheet: dict[str, Any], plan: tuple[Planned, ...], placement: Placement, in_process: bool
 ) -> Outcome:
-    from nowt.record import Record, quietly
+    from nowt.record import open_quietly
 
     store = Path(placement.store)
     progress = StudyProgress(plan)
-    logs: dict[str, RunLog] = {}
-    with quietly(Record.open, store, sheet) as record:
+    with open_quietly(store, sheet) as record:
 
         def heard(planned: Planned, run: RunLog) -> None:
-            logs[planned.key] = run
             record.update(run, planned.cell, planned.seed)
             progress.heard(planned, run)
 
         ledger = Ledger(store, plan, heard)
         with progress.bar:
+            ledger.recall()
             whole = _hands(ledger, placement, in_process)
-    return Outcome(study, study.key, 0, 0, (), not whole)
+    return _outcome(study, ledger, whole)
+
+
+def _hands(ledger: Ledger, placement: Placement, in_process: bool) -> bool:
+    """Let this process or Ray Tune do the work; False where the user interrupted it."""
+    if ledger.decide().do == "done":
+        return True
+    if in_process:
+        from nowt.hands import in_process as alone
+
+        return alone.run(ledger, placement)
+    from nowt.hands import tune
+
+    slots = placement.slots or max(1, (os.cpu_count() or 1) // placement.threads)
+    return tune.run(ledger, placement, min(slots, len(ledger.plan)))
+
+
+def _outcome(study: Study, ledger: Ledger, whole: bool) -> Outcome:
+    states = {planned.key: ledger.facts[planned.key].state for planned in ledger.plan if planned.key in ledger.facts}
+    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in ledger.plan if states.get(p.key) == "failed")
+    counts = (list(states.values()).count("finished"), list(states.values()).count("diverged"))
+    return Outcome(study, len(ledger.plan), *counts, failed, not whole)

@@ -22,7 +22,7 @@ def angle(a: Tensor, b: Tensor) -> float:
 
 def row_angles(a: Tensor, b: Tensor) -> Tensor:
     """Degrees between the rows of two (n, d) tensors: (n,), NaN where a row is 0."""
-    a, b = a.double(), b.double()
+    a, b = a.detach().double(), b.detach().double()
     u, v = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)))
 

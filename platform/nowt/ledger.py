@@ -46,6 +46,13 @@ class Ledger:
             if path.exists():
                 self.facts[planned.key] = _fact(read(path))
 
+    def recall(self) -> None:
+        """Tell what the logs know from earlier, so that the record and the display begin where the study stands."""
+        for planned in self.plan:
+            path = self.store / "logs" / f"{planned.key}.jsonl"
+            if path.exists():
+                self.heard(planned, read(path))
+
     def decide(self) -> Decision:
         """What to do with a free slot."""
         return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)

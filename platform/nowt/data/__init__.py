@@ -1,7 +1,7 @@
 """The pictures: data sets by name, always split in train, val and test, and their batches.
 
 ``open_data`` reads what is there and never downloads. Splits are drawn from constants, so every run of a data
-set has the same ones. Pictures of one size, and files whose preparation is always the same, are kept as pixels
+set has the same ones. Pictures of one size, and files that are always prepared alike, are kept as pixels
 (``ArraySplit``); under ``resized_crop`` the training files are decoded as they are needed (``StreamSplit``).
 """
 

@@ -22,7 +22,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
     """60,000 training and 10,000 test pictures of 28x28, grey. Raises DataError naming the file."""
     root = root_of(config, placement, f"{FOLDERS[config.name]}/*-ubyte or *-ubyte.gz")
     raw = root / FOLDERS[config.name]
-    raw = raw if raw.is_dir() else root
+    raw = root if list(root.glob("*-ubyte*")) else raw
     train, test = _pictures(raw, "train"), _pictures(raw, "t10k")
     content = digest_of(train.digest(), test.digest())
     return Found(train.resized(size), test.resized(size), CLASSES, content)

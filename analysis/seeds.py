@@ -1,13 +1,13 @@
 """What seeds say: means with 95 % t intervals, gaps paired by seed, diverged runs counted at chance.
 
-Only finished and diverged runs count. A diverged run's error is chance, 1 - 1/classes, from the epoch it diverged on to
-its last. Fewer than three seeds give a mean and no interval. Errors are shares from 0 to 1.
+Only finished and diverged runs count. A diverged run's error is chance, 1 - 1/classes, from the epoch it
+diverged on to its last. Fewer than three seeds give a mean and no interval. Errors are shares from 0 to 1.
 """
 
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.frames import Frames
+from analysis.frames import Frames, rows
 
 CONFIDENCE = 0.95
 FEWEST_SEEDS = 3  # for an interval
@@ -31,7 +31,7 @@ def scored_split(frames: Frames) -> str:
 
 
 def error_curves(frames: Frames, split: str) -> pd.DataFrame:
-    """One row a counted run and epoch: cell, rule, run, seed, epoch, error (a diverged run's from its epoch on at chance)."""
+    """One row a counted run and epoch: cell, rule, run, seed, epoch, error."""
     columns = ["cell", "rule", "run", "seed", "epoch", "error"]
     runs = counted_runs(frames.runs)
     curves = frames.epochs.merge(runs[["run", "cell", "diverged_epoch"]], on=["run", "cell"])
@@ -40,7 +40,7 @@ def error_curves(frames: Frames, split: str) -> pd.DataFrame:
     chance = pd.DataFrame(
         [
             (run.cell, run.rule, run.run, run.seed, epoch, 1 - 1 / run.classes)
-            for run in runs[runs["state"] == "diverged"].itertuples()
+            for run in rows(runs[runs["state"] == "diverged"])
             for epoch in range(run.diverged_epoch, run.epochs + 1)
         ],
         columns=columns,
@@ -71,12 +71,12 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest two-sided p that a sign-flip permutation test of ``pairs`` paired differences can reach."""
+    """The smallest two-sided p that a sign-flip permutation test of ``pairs`` differences can reach."""
     return min(1.0, 2.0 ** (1 - pairs))
 
 
 def final_angles(frames: Frames) -> pd.DataFrame:
-    """Each cell's matrix angle at the last probe, degrees: the median over layers, then the mean over finished runs."""
+    """Each cell's matrix angle at the last probe, degrees: median over layers, mean over finished runs."""
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
     layers = frames.layers.merge(finished, on=["run", "cell"])
     last = layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
@@ -85,7 +85,10 @@ def final_angles(frames: Frames) -> pd.DataFrame:
 
 
 def layer_means(frames: Frames) -> pd.DataFrame:
-    """Each layer's angles by epoch, degrees, mean over finished runs: cell, epoch, layer, depth, matrix_angle, delta_angle."""
+    """Each layer's angles by epoch, degrees, mean over finished runs.
+
+    Columns: cell, epoch, layer, depth, matrix_angle, delta_angle.
+    """
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
     layers = frames.layers.merge(finished, on=["run", "cell"])
     groups = layers.groupby(["cell", "epoch", "layer", "depth"], sort=False)

@@ -1,0 +1,128 @@
+"""The command line's grammar: one parser, one sub-parser a verb. What the verbs do stands in cli.py."""
+
+import argparse
+from typing import NoReturn
+
+from nowt.config import ConfigError, nearest
+
+FIELDS = "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 (all fields: nowt train --fields RECIPE)"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, raised, with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError instead of printing the usage."""
+        wrong, _, choices = message.partition("(choose from ")
+        if choices:
+            word = wrong.split("'")[1]
+            names = [c.strip("' )") for c in choices.split(",")]
+            raise ConfigError(f"there is no command {word!r}{nearest(word, names)}; there are: {', '.join(names)}")
+        raise ConfigError(f"{message} (nowt --help)" if self.prog == "nowt" else f"{message} ({self.prog} --help)")
+
+
+def parser() -> Parser:
+    """The whole grammar."""
+    top = Parser(
+        prog="nowt",
+        description="Learning without weight transport: train, ablate and compare feedback rules.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=Parser)
+    _train(verbs)
+    _ablate(verbs)
+    _plan(verbs)
+    _records(verbs)
+    _rest(verbs)
+    return top
+
+
+def options(verb: argparse.Namespace) -> list[str]:
+    """The option names of the verb that was typed, for the nearest right one."""
+    return [f"--{name.replace('_', '-')}" for name in vars(verb)]
+
+
+def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example: {example}",
+        allow_abbrev=False,
+    )
+    verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
+    return verb
+
+
+def _placement(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--data-dir", default="", metavar="DIR", help="folder of the pictures")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    verb.add_argument("--threads", type=int, default=1, metavar="N", help="torch threads of a run (default: 1)")
+
+
+def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _verb(
+        verbs,
+        "train",
+        "train one run in this process; again to go on where it stopped",
+        "nowt train digits --rule kp --optim.lr 0.1",
+    )
+    verb.epilog = f"{FIELDS}. {verb.epilog}"
+    verb.add_argument("recipe", help="a recipe's name, or FILE.py:FUNCTION of your own")
+    verb.add_argument("--fields", action="store_true", help="list every field with its type and value, and stop")
+    _placement(verb)
+
+
+def _ablate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _verb(
+        verbs,
+        "ablate",
+        "run an ablation: every cell, every seed; again to resume",
+        "nowt ablate rules_on_digits --seeds 5",
+    )
+    verb.epilog = f"{FIELDS}; it changes every cell, and --rule adds a cell of that rule. {verb.epilog}"
+    verb.add_argument("study", help="a study's name, or a FILE.py of your own")
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, one seed")
+    verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
+    verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
+    verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
+    _placement(verb)
+
+
+def _plan(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _verb(
+        verbs,
+        "plan",
+        "tell before it starts: runs, hours, disk, and the alignment to expect",
+        "nowt plan rules_on_folder --data-dir pictures/ --optim.weight_decay 0.01",
+    )
+    verb.add_argument("study", help="a study's name, or a FILE.py of your own")
+    verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
+    verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
+    _placement(verb)
+
+
+def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    runs = _verb(verbs, "runs", "the runs of the store, as a table", "nowt runs --rule kp --state finished")
+    runs.add_argument("--rule", help="only this rule's")
+    runs.add_argument("--state", help="only these: running, finished, diverged, failed")
+    runs.add_argument("--study", help="only this study's (its name or key)")
+    show = _verb(verbs, "show", "one run: config, curve, alignment", "nowt show 3f2a91")
+    show.add_argument("run", help="the run's key, or its first digits")
+    report = _verb(verbs, "report", "figures and tables of a study", "nowt report rules_on_digits --out figures")
+    report.add_argument("study", nargs="?", help="a study's name or key (default: the newest)")
+    report.add_argument("--out", default="figures", metavar="DIR", help="where they go (default: figures)")
+    ui = _verb(verbs, "ui", "the MLflow page on the store, on this machine only", "nowt ui")
+    ui.add_argument("--port", type=int, default=5000, help="default: 5000, or the next free one")
+    _verb(verbs, "rebuild", "MLflow again, from the logs alone", "nowt rebuild")
+
+
+def _rest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    certify = _verb(
+        verbs, "certify", "check a rule against its promises, and write its certificate", "nowt certify kp"
+    )
+    certify.add_argument("rule", nargs="?", help="a rule's name, or a FILE.py of your own")
+    certify.add_argument("--all", action="store_true", help="every built-in rule")
+    certify.add_argument("--out", metavar="DIR", help="where the JSON goes (default: STORE/certificates)")
+    _verb(verbs, "doctor", "what is wrong with this installation, in plain words", "nowt doctor")

@@ -1,0 +1,179 @@
+"""The verbs: they parse, call and print; they decide nothing.
+
+Exit code 0 done, 1 a run or study failed, 2 a usage or config error, 130 interrupted and resumable.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nowt.arguments import options, parser
+from nowt.config import ConfigError, Placement, RunConfig, run_key
+from nowt.overrides import Override, apply, describe, parse
+from nowt.study import Cell, Study
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        typed, rest = parser().parse_known_args(words)
+        overrides = parse(rest, options(typed))
+        return VERBS[typed.verb](typed, overrides)
+    except ValueError as error:  # ConfigError, DataError and the rules' own
+        if "--debug" in words:
+            raise
+        print(f"nowt: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"nowt: interrupted; the same command goes on: nowt {shlex.join(words)}", file=sys.stderr)
+        return 130
+
+
+def train(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """One run, in this process, with its log and record."""
+    from nowt.find import find_recipe
+
+    config = apply(find_recipe(typed.recipe)(), overrides)
+    if typed.fields:
+        for path, kind, value in describe(config):
+            print(f"--{path:32} {value:20} {kind}")
+        return 0
+    from nowt.single import train_one
+
+    return train_one(config, _placement(typed), say=print)
+
+
+def ablate(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """A study, on Ray Tune or in this process."""
+    from nowt.ablate import ablate as run
+    from nowt.ablate import quick
+
+    study = _study(typed, overrides)
+    study = quick(study) if typed.quick else study
+    outcome = run(study, _placement(typed), in_process=typed.in_process, say=print)
+    print(outcome.summary())
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.failed:
+        return 1
+    print(f"Next: nowt report {study.name} --store {typed.store}    or    nowt ui --store {typed.store}")
+    return 0
+
+
+def plan(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """What a study costs and how far its feedback can align."""
+    from nowt.plan import plan as look_ahead
+
+    print(look_ahead(_study(typed, overrides), _placement(typed)))
+    return 0
+
+
+def runs(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """The runs as a table."""
+    from nowt.show import runs_table
+
+    _no(overrides)
+    print(runs_table(Path(typed.store), rule=typed.rule, state=typed.state, study=typed.study))
+    return 0
+
+
+def show(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """One run."""
+    from nowt.show import run_page
+
+    _no(overrides)
+    print(run_page(Path(typed.store), typed.run))
+    return 0
+
+
+def report(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """Figures and tables."""
+    from nowt.find import find_report
+
+    _no(overrides)
+    made = find_report()(Path(typed.store), typed.study, Path(typed.out))
+    print(made)
+    return 0
+
+
+def certify(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """Certificates of one rule, with fields of its own where given, or of all."""
+    from nowt import rules
+    from nowt.certify import certify_command
+
+    if typed.all == bool(typed.rule):
+        raise ConfigError("name one rule, or give --all: nowt certify kp")
+    if typed.all:
+        _no(overrides)
+        chosen = [kind() for kind in rules.RULES]
+    else:
+        chosen = [apply(RunConfig(rule=rules.find(typed.rule)()), overrides).rule]
+    return certify_command(chosen, Path(typed.out or f"{typed.store}/certificates"))
+
+
+def ui(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """MLflow's page, until Ctrl-C."""
+    from nowt.record import ui_command
+
+    _no(overrides)
+    command = ui_command(Path(typed.store), typed.port)
+    os.execv(command[0], command)
+
+
+def rebuild(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """MLflow again."""
+    from nowt.record import rebuild as again
+
+    _no(overrides)
+    print(f"{again(Path(typed.store))} runs written to {typed.store}/mlflow.db")
+    return 0
+
+
+def doctor(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """What is wrong here."""
+    from nowt.doctor import examine
+
+    _no(overrides)
+    problems = examine(Path(typed.store))
+    print("\n".join(problems) if problems else "nothing found wrong")
+    return 1 if problems else 0
+
+
+VERBS = {f.__name__: f for f in (train, ablate, plan, runs, show, report, certify, ui, rebuild, doctor)}
+
+
+def _placement(typed: argparse.Namespace) -> Placement:
+    if typed.threads < 1:
+        raise ConfigError(f"--threads is {typed.threads}: it must be at least 1")
+    slots = getattr(typed, "slots", None)
+    return Placement(store=typed.store, data=typed.data_dir, device=typed.device, threads=typed.threads, slots=slots)
+
+
+def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
+    """The study as the command line changes it: fields in every cell, ``--rule`` as another cell, seeds."""
+    from nowt import rules
+    from nowt.find import find_study
+
+    study = find_study(typed.study)
+    added = [o.text for o in overrides if o.path == "rule"]
+    rest = [o for o in overrides if o.path != "rule"]
+    cells = [Cell(cell.name, apply(cell.config, rest)) for cell in study.cells]
+    for spec in added:
+        rule = rules.find(spec)()
+        cells.append(Cell(rule.name, replace(cells[0].config, rule=rule)))
+    if len({run_key(cell.config, "") for cell in cells}) < len(cells):
+        raise ConfigError("these options make two cells of the study the same: leave out what the study itself varies")
+    if typed.seeds is not None and typed.seeds < 1:
+        raise ConfigError(f"--seeds is {typed.seeds}: it must be at least 1")
+    seeds = study.seeds if typed.seeds is None else tuple(range(typed.seeds))
+    return replace(study, cells=tuple(cells), seeds=seeds)
+
+
+def _no(overrides: list[Override]) -> None:
+    if overrides:
+        raise ConfigError(f"there is no option --{overrides[0].path} here; --help lists all")

@@ -1,0 +1,89 @@
+"""``nowt runs`` and ``nowt show``: what the logs say, as text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nowt.config import ConfigError
+from nowt.log import RunLog, read_all
+
+
+def runs_table(store: Path, *, rule: str | None, state: str | None, study: str | None) -> str:
+    """The runs as a table; a sentence where there is none."""
+    table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
+    only = _keys_of(store, study) if study else None
+    found = [run for run in read_all(store) if _chosen(run, rule, state, only)]
+    if not found:
+        return f"no such run in {store}: nowt ablate rules_on_digits makes some"
+    for run in found:
+        config = run.start["config"]
+        error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
+        names = (config["rule"]["name"], config["model"]["name"], config["data"]["name"], str(config["seed"]))
+        table.add_row(run.key, *names, f"{max(0, run.last_epoch)}/{config['epochs']}", error, run.state)
+    return _text(table)
+
+
+def run_page(store: Path, prefix: str) -> str:
+    """One run: config, curve, alignment of the last epoch. Raises ConfigError for no or several such runs."""
+    found = [run for run in read_all(store) if run.key.startswith(prefix)]
+    if len(found) != 1:
+        which = ", ".join(run.key for run in found) or "none"
+        raise ConfigError(f"{prefix!r} must begin the key of one run in {store}; it begins: {which} (nowt runs lists all)")
+    run = found[0]
+    parts = [_head(run), _text(_curve(run))]
+    if run.epochs and run.epochs[-1].layers:
+        parts.append(_text(_alignment(run)))
+    return "\n\n".join(parts)
+
+
+def _head(run: RunLog) -> str:
+    git = run.start["git"]
+    lines = [f"run {run.key}: {run.state} {run.reason}".rstrip(), f"data {run.start['fingerprint']}"]
+    lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
+    lines += [f"  {name} = {json.dumps(value)}" for name, value in _flat(run.start["config"])]
+    return "\n".join(lines)
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in data.items():
+        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return found
+
+
+def _curve(run: RunLog) -> Table:
+    table = Table("epoch", "lr", "train loss", "train error", "val error", "test error", box=None, pad_edge=False)
+    for e in run.epochs:
+        errors = (f"{100 * v:.2f} %" for v in (e.train_error, e.val_error, e.test_error))
+        table.add_row(str(e.epoch), f"{e.lr:.4g}", f"{e.train_loss:.4f}", *errors)
+    return table
+
+
+def _alignment(run: RunLog) -> Table:
+    table = Table("layer", "matrix angle", "δ angle", "|B|/|W|", box=None, pad_edge=False)
+    for layer in run.epochs[-1].layers:
+        table.add_row(layer.name, f"{layer.matrix_angle:.2f}°", f"{layer.delta_angle:.2f}°", f"{layer.norm_ratio:.3f}")
+    return table
+
+
+def _chosen(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
+    return (
+        (rule is None or run.start["config"]["rule"]["name"] == rule)
+        and (state is None or run.state == state)
+        and (only is None or run.key in only)
+    )
+
+
+def _keys_of(store: Path, study: str) -> set[str]:
+    sheets = [json.loads(path.read_text()) for path in (store / "studies").glob("*.json")]
+    return {run["key"] for sheet in sheets if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]}
+
+
+def _text(table: Table) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()

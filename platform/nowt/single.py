@@ -1,0 +1,46 @@
+"""``nowt train``: one run in this process, through the same log and record as a study's runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nowt.config import Placement, RunConfig, run_key
+from nowt.hands import in_process
+from nowt.ledger import Ledger, Planned, held
+from nowt.log import RunLog, read
+
+
+def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
+    """Train, print a line an epoch, and return the exit code."""
+    from nowt.data import open_data
+    from nowt.record import open_quietly
+
+    store = Path(placement.store)
+    key = run_key(config, open_data(config.data, placement, config.test).fingerprint)
+    planned = Planned(key, config.rule.name, config.seed, config)
+    path = store / "logs" / f"{key}.jsonl"
+    if path.exists() and read(path).state in ("finished", "diverged"):
+        say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")
+        return 0
+    with held(store, key), open_quietly(store, None) as record:
+
+        def heard(planned: Planned, run: RunLog) -> None:
+            record.update(run, planned.cell, planned.seed)
+            say(_line(run))
+
+        ledger = Ledger(store, (planned,), heard)
+        if not in_process.run(ledger, placement):
+            raise KeyboardInterrupt
+    return 0 if ledger.facts[key].state in ("finished", "diverged") else 1
+
+
+def _line(run: RunLog) -> str:
+    if run.state == "failed":
+        return f"run {run.key} failed:\n{run.reason}"
+    if run.state != "running":
+        return f"run {run.key} {run.state} {run.reason}".strip()
+    if not run.epochs:
+        return f"run {run.key} starts"
+    e = run.epochs[-1]
+    angles = sorted(layer.matrix_angle for layer in e.layers)
+    aligned = f"  median matrix angle {angles[len(angles) // 2]:.1f}°" if angles else ""
+    return f"epoch {e.epoch:3}  train loss {e.train_loss:.4f}  val error {100 * e.val_error:5.2f} %{aligned}"
