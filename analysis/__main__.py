@@ -12,9 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis", description="A study's figures and tables.")
     parser.add_argument("study", nargs="?", help="name or key of the study (default: the newest)")
     parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
     options = parser.parse_args(arguments)
     try:
         print(report(options.store, options.study, options.out))

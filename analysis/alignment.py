@@ -57,9 +57,7 @@ def _pair(angles: pd.DataFrame, cell: str, first: bool, last: bool) -> Any:
 def _angle_axis(largest: float) -> Any:
     step = next(step for step in TICKS if 4.5 * step >= min(largest, 180))
     scale = alt.Scale(domain=[0, max(3 * step, largest)], nice=False)
-    return alt.Y(
-        "angle:Q", title="Angle (°)", axis=alt.Axis(values=list(range(0, 181, step)), format="d"), scale=scale
-    )
+    return alt.Y("angle:Q", title="Angle (°)", axis=alt.Axis(values=list(range(0, 181, step)), format="d"), scale=scale)
 
 
 def _depth_colours() -> Any:
@@ -69,6 +67,4 @@ def _depth_colours() -> Any:
 
 def _legend() -> Any:
     text = "datum.value == 0 ? 'input layer' : 'output layer'"
-    return alt.Legend(
-        orient="bottom", values=[0, 1], labelExpr=text, gradientLength=WIDTH, gradientThickness=8
-    )
+    return alt.Legend(orient="bottom", values=[0, 1], labelExpr=text, gradientLength=WIDTH, gradientThickness=8)

@@ -19,9 +19,7 @@ LETTERS, SAMPLE = (
     54,
     8,
 )  # of legend text in the figure's width; as wide as a line's sample and the space around it
-NEAR = (
-    1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
-)
+NEAR = 1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,7 @@ class ErrorAxis:
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The groups of ``frame`` that have an interval, cut off at the axis' ends."""
         found = frame[frame["low"].notna()]
-        return found.assign(
-            low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high)
-        )
+        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
 
 def curves_chart(frames: Frames) -> Any:
@@ -93,7 +89,11 @@ def _lines(means: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]
     x = epoch_axis(int(means["epoch"].max()), 10)
     colour = _colour(styles, _legend(labels))
     low, mean = axis.encode(alt.Y, "low", name), axis.encode(alt.Y, "mean", name)
-    band = alt.Chart(axis.cut(means)).mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
+    band = (
+        alt.Chart(axis.cut(means))
+        .mark_area(opacity=min(0.15, 0.9 / len(styles)))
+        .encode(x=x, y=low, y2="high:Q", color=colour)
+    )
     line = alt.Chart(means).mark_line(strokeWidth=2)
     line = line.encode(x=x, y=mean, color=colour, strokeDash=_dash(styles, _legend(labels)))
     return (band + line).properties(width=WIDTH, height=200)
@@ -102,9 +102,7 @@ def _lines(means: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, styles: dict[str, Style], name: str) -> Any:
     axis = ErrorAxis.over(seeds["error"], means, zero=False)
     y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(**ROWS))
-    low, error, mean = (
-        axis.encode(alt.X, x, f"{name} after the last epoch") for x in ("low", "error", "mean")
-    )
+    low, error, mean = (axis.encode(alt.X, x, f"{name} after the last epoch") for x in ("low", "error", "mean"))
     shared = {"y": y, "color": _colour(styles, None)}
     bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")

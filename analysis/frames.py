@@ -102,9 +102,7 @@ def checked(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """``frame`` with exactly these columns, in order and typed. Raises ValueError naming the missing."""
     missing = [name for name in columns if name not in frame]
     if missing:
-        raise ValueError(
-            f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}"
-        )
+        raise ValueError(f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}")
     return frame[list(columns)].astype(columns)
 
 
@@ -120,9 +118,7 @@ def _log(store: Path, key: str) -> RunLog:
 
 def _run(study: StudyPlan, cell: str, seed: int, log: RunLog) -> _Run:
     config = study.cells[cell]
-    return _Run(
-        log.key, study.key, cell, config["rule"]["name"], config["model"]["name"], seed, config["epochs"], log
-    )
+    return _Run(log.key, study.key, cell, config["rule"]["name"], config["model"]["name"], seed, config["epochs"], log)
 
 
 def _run_columns(runs: Sequence[_Run]) -> dict[str, Any]:

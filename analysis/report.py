@@ -105,11 +105,7 @@ def _markdown(frames: Frames, table: pd.DataFrame) -> str:
 def _outside_in_words(table: pd.DataFrame) -> str:
     outside = table[(table["error_low_percent"] < 0) | (table["error_high_percent"] > 100)]
     names = ", ".join(outside["cell"])
-    return (
-        f"The interval of {names} passes 0 or 100 %: its runs differ too much for a t interval."
-        if names
-        else ""
-    )
+    return f"The interval of {names} passes 0 or 100 %: its runs differ too much for a t interval." if names else ""
 
 
 def _angles_in_words(table: pd.DataFrame) -> str:

@@ -18,9 +18,7 @@ class StudyPlan:
     created: int  # milliseconds since 1970
     cells: dict[str, dict[str, Any]]  # the config of each cell as plain JSON data, in the study's order
     runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one for every cell and seed
-    replaced: (
-        int  # runs left out, since the study ran them again with other data or another version of the code
-    )
+    replaced: int  # runs left out, since the study ran them again with other data or another version of the code
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
@@ -29,12 +27,8 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
     Raises ValueError for a missing store, a store without studies, and an unknown study, naming the nearest.
     """
     if not store.is_dir():
-        raise ValueError(
-            f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)"
-        )
-    plans = sorted(
-        (_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created
-    )
+        raise ValueError(f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)")
+    plans = sorted((_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
     if not plans:
         raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY`")
     matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
@@ -61,8 +55,6 @@ def _read(path: Path) -> StudyPlan:
             replaced=len(data["runs"]) - len(latest),
         )
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(
-            f"{path} is not JSON: move it away, and start its study again to write it anew"
-        ) from None
+        raise ValueError(f"{path} is not JSON: move it away, and start its study again to write it anew") from None
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None

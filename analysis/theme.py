@@ -19,13 +19,13 @@ PIXELS = 4  # of a PNG, for one of the figure
 # Okabe and Ito, "Color universal design" (2008); the spare ones are from Tol, "Colour schemes" (2021).
 RULE_COLOURS = {
     "bp": "#222222",
-    "fa": "#D55E00",
-    "ss": "#E69F00",
-    "wm": "#009E73",
-    "kp": "#0072B2",
-    "sham": "#CC79A7",
+    "fa": "#d55e00",
+    "ss": "#e69f00",
+    "wm": "#009e73",
+    "kp": "#0072b2",
+    "sham": "#cc79a7",
 }
-SPARE_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288", "#AA4499", "#44AA99")
+SPARE_COLOURS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99")
 SHADES = (0.0, -0.45, 0.45)  # of one rule's cells: as it is, towards black, towards white
 DASHES: tuple[Sequence[float], ...] = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
 

@@ -43,9 +43,7 @@ def chance_in_words(runs: pd.DataFrame) -> str:
     named = [f"{run.cell} with seed {run.seed} at epoch {run.diverged_epoch}" for run in diverged]
     if not named:
         return ""
-    return (
-        f"A diverged run counts at chance (1 − 1/classes) from the epoch it diverged on: {'; '.join(named)}."
-    )
+    return f"A diverged run counts at chance (1 − 1/classes) from the epoch it diverged on: {'; '.join(named)}."
 
 
 def permutation_in_words(pairs: int) -> str:

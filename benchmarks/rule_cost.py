@@ -191,12 +191,8 @@ def print_angles(options: argparse.Namespace) -> None:
 
 def parse() -> argparse.Namespace:
     """The options, checked."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--rules", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all of them"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rules", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all of them")
     parser.add_argument("--model", choices=[m for m in MODELS if m != "mlp"], default="resnet18")
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
     parser.add_argument("--batch", type=int, default=16)
@@ -209,9 +205,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--noise", type=float, default=2.0, help="sd of the noise; the patterns have 1")
-    parser.add_argument(
-        "--angles", type=int, metavar="STEPS", help="train wm for so many steps and print its angles"
-    )
+    parser.add_argument("--angles", type=int, metavar="STEPS", help="train wm for so many steps and print its angles")
     options = parser.parse_args()
     interval = WeightMirror().interval
     if options.block % interval != 0:

@@ -20,11 +20,14 @@ from nowt.study import Cell, Study
 
 def study() -> Study:
     """kp over the optimiser's λ, wm over its own, bp beside them; three seeds."""
-    cells = [Cell("bp λ=0.005", digits(Backprop()))]
+    cells = [Cell("bp λ=0.01", digits(Backprop()))]
     cells += [Cell(f"kp λ={value:g}", _weight_decay(value)) for value in (0.0, 5e-4, 2e-3, 5e-3, 2e-2)]
-    cells += [Cell(f"wm λ={value:g}", digits(WeightMirror(eta=max(value, 0.01), decay=value))) for value in (0.0, 0.01, 0.05, 0.2)]
+    cells += [
+        Cell(f"wm λ={value:g}", digits(WeightMirror(eta=max(value, 0.01), decay=value)))
+        for value in (0.0, 0.01, 0.05, 0.2)
+    ]
     question = "How much decay do Kolen-Pollack and the weight mirror need?"
-    return Study("decay", question, tuple(cells), seeds=(0, 1, 2), reference="bp λ=0.005")
+    return Study("decay", question, tuple(cells), seeds=(0, 1, 2), reference="bp λ=0.01")
 
 
 def _weight_decay(value: float) -> RunConfig:

@@ -1,6 +1,7 @@
 """Small networks, batches and one training step, for the tests of rules and layers."""
 
 import copy
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,11 @@ from nowt.rules.ss import SignSymmetry
 from torch import Tensor, nn
 
 FEEDBACK_RULES = [rule for rule in rules.RULES if rule.name != "bp"]
-MAGNITUDES = [SignSymmetry(magnitudes="constant"), SignSymmetry(magnitudes="fixed"), SignSymmetry(magnitudes="redrawn")]
+MAGNITUDES = [
+    SignSymmetry(magnitudes="constant"),
+    SignSymmetry(magnitudes="fixed"),
+    SignSymmetry(magnitudes="redrawn"),
+]
 EVERY_RULE: list[Rule] = [rule() for rule in FEEDBACK_RULES if rule.name != "ss"] + MAGNITUDES
 
 
@@ -44,7 +49,7 @@ def dense_net(sizes: tuple[int, ...] = (12, 20, 16, 5), seed: int = 0) -> nn.Seq
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.Tanh()]
         return nn.Sequential(*layers[:-1])
 

@@ -35,9 +35,7 @@ CURVES = {
 }
 
 
-def rules_study(
-    name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds: int = 3, epochs: int = 10
-) -> Study:
+def rules_study(name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds: int = 3, epochs: int = 10) -> Study:
     """One cell a rule."""
     cells = tuple(Cell(rule, RunConfig(rule=rules.find(rule)(), epochs=epochs)) for rule in names)
     return Study(name, "How well does each rule learn?", cells, tuple(range(seeds)))
@@ -124,9 +122,7 @@ def _epoch(
         flops=1e9 * epoch,
         seconds=1.5 * epoch,
         probe_seconds=0.01 * (epoch + 1),
-        layers=tuple(
-            _layer(curve, epoch, depth, layers, chance) for depth in range(layers) if curve.first_angle > 0
-        ),
+        layers=tuple(_layer(curve, epoch, depth, layers, chance) for depth in range(layers) if curve.first_angle > 0),
     )
 
 

@@ -1,4 +1,4 @@
-"""Alignment: angles between B and W and between the two δ, against plain oracles; what the probe leaves alone."""
+"""Alignment: matrix and δ angles against plain oracles, and what the probe leaves alone."""
 
 import copy
 import math
@@ -48,7 +48,13 @@ def test_a_tensor_and_its_multiples() -> None:
 
 def test_an_angle_that_does_not_exist_is_nan() -> None:
     u, zero = normal(3, 4), torch.zeros(3, 4)
-    for a, b in [(u, zero), (zero, u), (zero, zero), (u, torch.full_like(u, math.inf)), (torch.full_like(u, math.nan), u)]:
+    for a, b in [
+        (u, zero),
+        (zero, u),
+        (zero, zero),
+        (u, torch.full_like(u, math.inf)),
+        (torch.full_like(u, math.nan), u),
+    ]:
         assert math.isnan(angle(a, b))
 
 
@@ -63,7 +69,10 @@ def test_angles_do_not_depend_on_the_memory_layout() -> None:
 
 
 def test_rows_have_an_angle_each() -> None:
-    a, b = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 2.0], [1.0, 1.0], [1.0, 1.0]])
+    a, b = (
+        torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]),
+        torch.tensor([[0.0, 2.0], [1.0, 1.0], [1.0, 1.0]]),
+    )
     assert row_angles(a, b)[:2].tolist() == pytest.approx([90, 45])
     assert row_angles(a, b)[2].isnan()
 
@@ -94,6 +103,7 @@ def backprops_deltas(model: nn.Module, places: list[str], x: Tensor, y: Tensor) 
     """δ at the output of each layer of an ordinary model, by a tensor hook."""
     outputs: dict[str, Tensor] = {}
     for name in places:
+
         def keep(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
             output.retain_grad()
             outputs[name] = output

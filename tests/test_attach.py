@@ -84,9 +84,7 @@ def test_a_second_attach_is_refused(second: str) -> None:
 
 def test_an_unknown_activation_is_refused_before_anything_changes() -> None:
     model = conv_net()
-    assert refusal(model, activation="gelu") == (
-        "activation is 'gelu': it must be one of relu, tanh, sigmoid, linear"
-    )
+    assert refusal(model, activation="gelu") == ("activation is 'gelu': it must be one of relu, tanh, sigmoid, linear")
     assert feedback_layers(model) == []
 
 
@@ -104,9 +102,7 @@ def test_resnet18_keeps_torchvisions_names_modules_parameters_and_hooks() -> Non
     assert all(model.get_parameter(name) is p for name, p in parameters.items())
     assert all(torch.equal(model.state_dict()[name], value) for name, value in weights.items())
     assert len(layers) == 21 and [layer.name for layer in layers] == [
-        name
-        for name, m in torchvision.models.resnet18().named_modules()
-        if isinstance(m, nn.Conv2d | nn.Linear)
+        name for name, m in torchvision.models.resnet18().named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
     ]
     model(normal(2, 3, 32, 32))
     assert seen == ["called"]

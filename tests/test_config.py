@@ -98,7 +98,13 @@ def test_the_pictures_matter_to_the_key() -> None:
 def test_only_fields_that_differ_from_their_defaults_are_in_the_key() -> None:
     assert changed(RunConfig()) == {"rule": {"name": "bp", "numerics": 1}}
     assert changed(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == changed(RunConfig())
-    assert changed(RICH)["rule"] == {"name": "wm", "numerics": 1, "sigma": 0.5, "noise": "uniform", "angle": 30.0}
+    assert changed(RICH)["rule"] == {
+        "name": "wm",
+        "numerics": 1,
+        "sigma": 0.5,
+        "noise": "uniform",
+        "angle": 30.0,
+    }
     assert changed(RICH)["seeds"] == {"order": 1}
 
 
@@ -119,7 +125,10 @@ def test_rules_with_the_same_fields_have_unlike_keys() -> None:
 def test_whole_numbers_are_the_same_setting_as_the_numbers_they_equal() -> None:
     for whole, number in [
         (OptimConfig(lr=1), OptimConfig(lr=1.0)),
-        (OptimConfig(schedule="step", milestones=(30, 60)), OptimConfig(schedule="step", milestones=(30.0, 60.0))),
+        (
+            OptimConfig(schedule="step", milestones=(30, 60)),
+            OptimConfig(schedule="step", milestones=(30.0, 60.0)),
+        ),
     ]:
         keys = [run_key(RunConfig(optim=optim), "") for optim in (whole, number)]
         assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=whole)), "")
@@ -160,10 +169,19 @@ def test_configs_cannot_be_changed() -> None:
     ("data", "message"),
     [
         ({"epoch": 3}, "there is no setting epoch (did you mean epochs?); there are: model, data, rule, "),
-        ({"optim": {"weight_decy": 0}}, "there is no setting optim.weight_decy (did you mean weight_decay?); "),
+        (
+            {"optim": {"weight_decy": 0}},
+            "there is no setting optim.weight_decy (did you mean weight_decay?); ",
+        ),
         ({"rule": {"name": "wm", "etta": 1}}, "there is no setting rule.etta (did you mean eta?); "),
-        ({"rule": {"name": "fa", "eta": 1}}, "there is no setting rule.eta (did you mean start?); there are: last_layer, "),
-        ({"rule": {"name": "wn"}}, "there is no rule 'wn' (did you mean wm?); there are: bp, fa, ss, wm, kp, sham"),
+        (
+            {"rule": {"name": "fa", "eta": 1}},
+            "there is no setting rule.eta (did you mean start?); there are: last_layer, ",
+        ),
+        (
+            {"rule": {"name": "wn"}},
+            "there is no rule 'wn' (did you mean wm?); there are: bp, fa, ss, wm, kp, sham",
+        ),
         ({"data": {"zzz": 1}}, "there is no setting data.zzz; there are: name, size, "),
         ({"optim": {"lr": "fast"}}, "optim.lr is 'fast': input should be a valid number"),
         ({"epochs": 2.5}, "epochs is 2.5: input should be a valid integer"),
@@ -201,7 +219,10 @@ def test_a_wrong_setting_is_answered_with_its_name_and_what_is_allowed(data: dic
         (lambda: OptimConfig(nesterov=True, momentum=0.0), "optim.nesterov needs optim.momentum above 0"),
         (lambda: OptimConfig(beta2=0.99), "optim.beta2 is for adamw only"),
         (lambda: OptimConfig(milestones=(1.0,)), "optim.milestones is for schedule step, not cosine"),
-        (lambda: OptimConfig(schedule="constant", gamma=0.5), "optim.gamma is for schedule step, not constant"),
+        (
+            lambda: OptimConfig(schedule="constant", gamma=0.5),
+            "optim.gamma is for schedule step, not constant",
+        ),
         (lambda: ProbeConfig(interval=-1), "probe.interval is -1: it must be 0 (never) or above"),
         (lambda: ProbeConfig(samples=1), "probe.samples is 1: it must be at least 2"),
         (lambda: RunConfig(epochs=0), "epochs is 0: it must be at least 1"),

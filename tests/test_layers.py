@@ -19,7 +19,7 @@ DILATION_AND_GROUPS = [(1, 1), (2, 1), ((1, 2), 2), (1, 4)]
 
 
 def sent_back(layer: nn.Module, x: Tensor) -> list[Tensor]:
-    """The layer's output, and the gradients of its input, W and bias for an error that differs at every place."""
+    """The output, and the gradients of input, W and bias for an error that differs at every place."""
     x = x.detach().requires_grad_()
     y = layer(x)
     error = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
@@ -35,9 +35,7 @@ def with_sham(layer: nn.Module) -> nn.Module:
     return attached(nn.Sequential(layer), find("sham")())[0][0]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Using padding='same' with even kernel lengths"
-)  # torch's own, of its own layer
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch's own, of its own layer
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_with_b_equal_to_w_every_convolution_sends_back_autograds_gradients_bit_for_bit(
@@ -187,9 +185,7 @@ def test_compiling_traces_the_whole_graph_and_gives_the_same_gradients(rule: Rul
     x, y = batch()
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
-    found = torch.autograd.grad(
-        F.cross_entropy(compiled(x), y), [p for p in model.parameters() if p.requires_grad]
-    )
+    found = torch.autograd.grad(F.cross_entropy(compiled(x), y), [p for p in model.parameters() if p.requires_grad])
     for gradient, expected in zip(found, gradients(model, x, y).values(), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
 
@@ -201,6 +197,4 @@ def test_compiling_under_autocast_traces_the_whole_graph() -> None:
         output = torch.compile(model, fullgraph=True, backend="aot_eager")(normal(4, 12))
     output.float().sum().backward()
     assert output.dtype == torch.bfloat16
-    assert all(
-        p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad
-    )
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad)

@@ -45,9 +45,7 @@ def test_torchvisions_resnets_keep_their_names_and_shapes(name: str) -> None:
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(num_classes=10)
     ours = build(name, zero_init_gamma=True, norm_group=4)
-    assert {k: v.shape for k, v in ours.state_dict().items()} == {
-        k: v.shape for k, v in theirs.state_dict().items()
-    }
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
     assert type(ours) is type(theirs)
 
 
@@ -118,9 +116,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another() -> None
     first, again, other = build("resnet20"), build("resnet20"), build("resnet20", seed=1)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     drawn = [n for n, m in first.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert not any(
-        torch.equal(first.get_parameter(f"{n}.weight"), other.get_parameter(f"{n}.weight")) for n in drawn
-    )
+    assert not any(torch.equal(first.get_parameter(f"{n}.weight"), other.get_parameter(f"{n}.weight")) for n in drawn)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tiny_resnet", "mlp", "own"])
@@ -176,16 +172,10 @@ def test_the_papers_start_of_dense_nets() -> None:
     assert follows(model.get_parameter("fc1.bias").detach(), stats.norm(scale=math.sqrt(1 / (784 + 500))))
 
 
-@pytest.mark.parametrize(
-    ("name", "blocks"), [("resnet18", 8), ("resnet50", 16), ("resnet20", 9), ("tiny_resnet", 3)]
-)
+@pytest.mark.parametrize(("name", "blocks"), [("resnet18", 8), ("resnet50", 16), ("resnet20", 9), ("tiny_resnet", 3)])
 def test_zero_init_gamma_zeroes_the_last_norm_of_every_block_and_nothing_else(name: str, blocks: int) -> None:
     last = "bn3.weight" if name == "resnet50" else "bn2.weight"
-    norms = {
-        k: v
-        for k, v in build(name, zero_init_gamma=True).state_dict().items()
-        if v.dim() == 1 and k != "fc.bias"
-    }
+    norms = {k: v for k, v in build(name, zero_init_gamma=True).state_dict().items() if v.dim() == 1 and k != "fc.bias"}
     gammas = {k: v for k, v in norms.items() if k.endswith("weight")}
     zero = {k for k, v in gammas.items() if not v.any()}
     assert zero == {k for k in gammas if k.startswith("layer") and k.endswith(last)}
@@ -280,9 +270,7 @@ def test_evaluation_uses_the_running_statistics_for_any_batch() -> None:
 
 def test_a_batch_that_cannot_be_grouped_is_refused_in_one_line() -> None:
     for count in (3, 6):
-        with pytest.raises(
-            ValueError, match=f"a batch of {count} cannot be split into groups of 4"
-        ) as caught:
+        with pytest.raises(ValueError, match=f"a batch of {count} cannot be split into groups of 4") as caught:
             grouped(4)(pictures(count))
         assert "\n" not in str(caught.value)
 

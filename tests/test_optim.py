@@ -133,9 +133,7 @@ def test_without_a_limit_gradients_are_left_alone() -> None:
 
 @pytest.mark.parametrize("everything", [True, False])
 @pytest.mark.parametrize("rule", [find("bp")(), *EVERY_RULE], ids=rule_id)
-def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(
-    rule: Rule, everything: bool
-) -> None:
+def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(rule: Rule, everything: bool) -> None:
     model, layers = attached(conv_net(), rule)
     config = OptimConfig(weight_decay=0.01, decay_norms_and_biases=everything)
     names = {id(p): name for name, p in model.named_parameters()}

@@ -1,4 +1,4 @@
-"""A rule in a file of the user's own: it works like a built-in one, and a file that cannot be used is refused."""
+"""A rule in a file of the user's own: it works like a built-in one; a file that cannot be used is refused."""
 
 import json
 import pickle
@@ -72,7 +72,10 @@ def test_a_path_relative_to_the_working_folder(pal: Path, monkeypatch: pytest.Mo
 def test_it_trains_like_a_built_in_rule(pal: Path) -> None:
     rule = find(str(pal))(eta=0.5, scale=0.5)  # type: ignore[call-arg]
     model, layers = attached(conv_net(norm=False), rule)
-    assert all(torch.equal(2 * a.feedback, b.feedback) for a, b in zip(layers, attached(conv_net(norm=False), find("fa")())[1], strict=True))
+    assert all(
+        torch.equal(2 * a.feedback, b.feedback)
+        for a, b in zip(layers, attached(conv_net(norm=False), find("fa")())[1], strict=True)
+    )
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
     losses = [train_step(model, layers, optimizer, *batch(), step) for step in range(1, 21)]
     assert losses[-1] < losses[0]
@@ -92,7 +95,9 @@ def test_its_config_survives_json(pal: Path) -> None:
 
 
 def test_annotations_may_be_postponed(pal: Path) -> None:
-    text = PAL.replace('Literal["normal", "sign"]', "Kind").replace("\n\n\n@", '\n\nKind = Literal["normal", "sign"]\n\n\n@')
+    text = PAL.replace('Literal["normal", "sign"]', "Kind").replace(
+        "\n\n\n@", '\n\nKind = Literal["normal", "sign"]\n\n\n@'
+    )
     pal.write_text(text.replace("\nfrom", "\nfrom __future__ import annotations\n\nfrom", 1))
     rule = find(str(pal))
     config = RunConfig(rule=rule(kind="sign", sizes=(1, 2)))  # type: ignore[call-arg]
@@ -131,6 +136,7 @@ def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
         assert str(caught.value).startswith(message)
 
 
+NOT_ONE = "must define one rule, a subclass of nowt.rules.Rule; found: {} (FILE.py:CLASS names one)"
 HEAD = "from dataclasses import dataclass\nfrom nowt.rules import Rule\n"
 
 
@@ -138,13 +144,22 @@ HEAD = "from dataclasses import dataclass\nfrom nowt.rules import Rule\n"
     ("text", "message"),
     [
         ("def (:\n", "{path} cannot be imported: SyntaxError: "),
-        ("import nonsense_of_mine\n", "{path} cannot be imported: ModuleNotFoundError: No module named 'nonsense_of_mine'"),
+        (
+            "import nonsense_of_mine\n",
+            "{path} cannot be imported: ModuleNotFoundError: No module named 'nonsense_of_mine'",
+        ),
         ("1 / 0\n", "{path} cannot be imported: ZeroDivisionError: division by zero"),
-        ("x = 1\n", "{path} must define one rule, a subclass of nowt.rules.Rule; found: none (FILE.py:CLASS names one)"),
-        (HEAD, "{path} must define one rule, a subclass of nowt.rules.Rule; found: none (FILE.py:CLASS names one)"),
+        (
+            "x = 1\n",
+            "{path} " + NOT_ONE.format("none"),
+        ),
+        (
+            HEAD,
+            "{path} " + NOT_ONE.format("none"),
+        ),
         (
             HEAD + "class A(Rule):\n    name = 'a'\nclass B(Rule):\n    name = 'b'\n",
-            "{path} must define one rule, a subclass of nowt.rules.Rule; found: A, B (FILE.py:CLASS names one)",
+            "{path} " + NOT_ONE.format("A, B"),
         ),
         (
             HEAD + "@dataclass(frozen=True)\nclass A(Rule):\n    eta: float = 0.1\n",
@@ -168,14 +183,16 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text:
 
 def test_a_rule_that_takes_its_name_from_its_parent_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(HEAD + "from nowt.rules.fa import FeedbackAlignment\n@dataclass(frozen=True)\nclass A(FeedbackAlignment):\n    x: int = 1\n")
+    path.write_text(
+        HEAD
+        + "from nowt.rules.fa import FeedbackAlignment\n@dataclass(frozen=True)\n"
+        + "class A(FeedbackAlignment):\n    x: int = 1\n"
+    )
     assert refusal(str(path)) == f"{path}: A needs a class variable `name` and @dataclass(frozen=True)"
 
 
 def test_a_class_that_the_file_does_not_define_is_refused(pal: Path) -> None:
-    assert refusal(f"{pal}:Pall") == (
-        f"{pal}:Pall must define one rule, a subclass of nowt.rules.Rule; found: none (FILE.py:CLASS names one)"
-    )
+    assert refusal(f"{pal}:Pall") == (f"{pal}:Pall " + NOT_ONE.format("none"))
 
 
 def test_one_of_several_rules_in_a_file_is_named_by_its_class(pal: Path) -> None:

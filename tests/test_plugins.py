@@ -85,9 +85,7 @@ def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
         ("print(undefined)\n", "NameError: name 'undefined' is not defined"),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_named_with_its_exception(
-    tmp_path: Path, text: str, problem: str
-) -> None:
+def test_a_file_that_cannot_be_imported_is_named_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "broken.py"
     path.write_text(text)
     for _ in range(2):  # the second time, nothing of the first is left over

@@ -1,20 +1,14 @@
 """The rules: what each one does to B at each moment, and which settings are refused."""
 
-import copy
-import math
 from typing import Any
 
 import pytest
 import torch
-from nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id, train_step
+from nets import EVERY_RULE, attached, batch, conv_net, dense_net, rule_id, train_step
 from nowt import rules
-from nowt.alignment import angle
-from nowt.config import ModelConfig
 from nowt.layers import FeedbackLayer, attach
-from nowt.models import build_model
 from nowt.rules import Rule, find
 from nowt.rules.rule import Moment
-from scipy import stats
 from torch import nn
 
 
@@ -29,9 +23,7 @@ def test_fa_never_changes_b() -> None:
     model, layers = attached(conv_net(), find("fa")())
     before = [layer.feedback.clone() for layer in layers]
     for step in range(1, 4):
-        train_step(
-            model, layers, torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1), *batch(), step
-        )
+        train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1), *batch(), step)
     assert all(torch.equal(layer.feedback, b) for layer, b in zip(layers, before, strict=True))
 
 

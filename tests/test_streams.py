@@ -25,9 +25,7 @@ NAMES = [
 
 def test_the_same_arguments_always_give_the_same_stream() -> None:
     for name in NAMES:
-        assert torch.equal(
-            torch.rand(5, generator=generator(*name)), torch.rand(5, generator=generator(*name))
-        )  # type: ignore[arg-type]
+        assert torch.equal(torch.rand(5, generator=generator(*name)), torch.rand(5, generator=generator(*name)))  # type: ignore[arg-type]
 
 
 def test_other_arguments_give_another_stream() -> None:

@@ -1,3 +1,3 @@
-"""nowt, "no weight transport": train, ablate and compare networks whose error travels back through weights of its own."""
+"""nowt, "no weight transport": networks whose error travels back through weights of its own."""
 
 __version__ = "0.1.0"

@@ -29,7 +29,8 @@ class Outcome:
         text = f"study {self.study.key}: {self.finished} of {self.planned} runs finished"
         text += f", {self.diverged} diverged" if self.diverged else ""
         if self.failed:
-            text += f", {len(self.failed)} failed: {', '.join(self.failed)}; nowt show RUN says why, the same command tries again"
+            text += f", {len(self.failed)} failed: {', '.join(self.failed)}; "
+            text += "nowt show RUN says why, the same command tries again"
         return text
 
 

@@ -43,16 +43,16 @@ def measure(
     return tuple(_layer(layer, i, ours.get(layer.name), theirs.get(layer.name)) for i, layer in enumerate(layers))
 
 
-def errors(
-    model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
-) -> dict[str, Tensor]:
+def errors(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss) -> dict[str, Tensor]:
     """δ at the output of each layer that the error reaches, by the layer's name; in train mode."""
     found: dict[str, Tensor] = {}
 
     def watch(layer: nn.Module, _: object, output: Tensor) -> None:
         assert isinstance(layer, FeedbackLayer)
         name = layer.name
-        output.register_hook(lambda error: found.__setitem__(name, error.detach()))
+        output.register_hook(  # type: ignore[no-untyped-call]
+            lambda error: found.__setitem__(name, error.detach())
+        )
 
     hooks = [layer.register_forward_hook(watch) for layer in layers]
     training = model.training

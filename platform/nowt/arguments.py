@@ -5,7 +5,10 @@ from typing import NoReturn
 
 from nowt.config import ConfigError, nearest
 
-FIELDS = "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 (all fields: nowt train --fields RECIPE)"
+FIELDS = (
+    "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 "
+    "(all fields: nowt train RECIPE --fields)"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,9 +122,7 @@ def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
 
 
 def _rest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    certify = _verb(
-        verbs, "certify", "check a rule against its promises, and write its certificate", "nowt certify kp"
-    )
+    certify = _verb(verbs, "certify", "check a rule against its promises, and write its certificate", "nowt certify kp")
     certify.add_argument("rule", nargs="?", help="a rule's name, or a FILE.py of your own")
     certify.add_argument("--all", action="store_true", help="every built-in rule")
     certify.add_argument("--out", metavar="DIR", help="where the JSON goes (default: STORE/certificates)")

@@ -113,7 +113,8 @@ def certify(typed: argparse.Namespace, overrides: list[Override]) -> int:
         chosen = [kind() for kind in rules.RULES]
     else:
         chosen = [apply(RunConfig(rule=rules.find(typed.rule)()), overrides).rule]
-    return certify_command(chosen, Path(typed.out or f"{typed.store}/certificates"))
+    code: int = certify_command(chosen, Path(typed.out or f"{typed.store}/certificates"))
+    return code
 
 
 def ui(typed: argparse.Namespace, overrides: list[Override]) -> int:

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -145,9 +145,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")
         require(self.batch >= 2, f"batch is {self.batch}: it must be at least 2")
-        require(
-            0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)"
-        )
+        require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)")
         require(
             self.loss == "cross_entropy" or self.label_smoothing == 0,
             "label_smoothing is for loss cross_entropy only",
@@ -189,7 +187,13 @@ def config_to_json(config: Any) -> dict[str, Any]:
 def config_from_json(data: dict[str, Any]) -> RunConfig:
     """The RunConfig that ``config_to_json`` wrote. Raises ConfigError naming the field that is wrong."""
     parts: dict[str, Any] = {}
-    types = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig, "probe": ProbeConfig, "seeds": Seeds}
+    types = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "optim": OptimConfig,
+        "probe": ProbeConfig,
+        "seeds": Seeds,
+    }
     for name, value in data.items():
         if name == "rule":
             fields_ = {k: v for k, v in value.items() if k != "name"}
@@ -204,10 +208,13 @@ def config_from_json(data: dict[str, Any]) -> RunConfig:
 def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
     """``kind(**values)`` with every value checked against its type. Raises ConfigError naming the first wrong one."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    for name, value in values.items():
+    for name in values:
         if name not in known:
-            raise ConfigError(f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}")
-    checked = {name: check(known[name].type, value, prefix + name) for name, value in values.items()}
+            raise ConfigError(
+                f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}"
+            )
+    kinds = get_type_hints(kind)  # a file of the user's own may postpone its annotations
+    checked = {name: check(kinds[name], value, prefix + name) for name, value in values.items()}
     return kind(**checked)
 
 
@@ -227,12 +234,13 @@ def changed(config: Any) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if isinstance(config, Rule):
         data = {"name": config.name, "numerics": config.numerics}
+    kinds = get_type_hints(type(config))
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):
             data |= {item.name: inner} if (inner := changed(value)) else {}
         elif value != _default(item):
-            data[item.name] = value
+            data[item.name] = check(kinds[item.name], value, item.name)  # lr=1 and lr=1.0 are one setting
     return data
 
 

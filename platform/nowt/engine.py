@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["missing", "running", "finished", "diverged", "failed"]
-OVER = ("finished", "diverged")  # a result; a failed run is the machine's fault and is tried again at the next start
+OVER = (
+    "finished",
+    "diverged",
+)  # a result; a failed run is the machine's fault and is tried again at the next start
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,7 @@ def todo(plan: Sequence[str], facts: Mapping[str, Fact]) -> list[str]:
     return begun + [key for key in open_ if key not in set(begun)]
 
 
-def decide(
-    plan: Sequence[str], facts: Mapping[str, Fact], live: Collection[str], tried: Collection[str]
-) -> Decision:
+def decide(plan: Sequence[str], facts: Mapping[str, Fact], live: Collection[str], tried: Collection[str]) -> Decision:
     """What to do with a free slot.
 
     ``live`` are the runs under way, ``tried`` those started since this start of the study: a run that failed is not

@@ -31,7 +31,9 @@ def find_recipe(spec: str) -> Callable[..., RunConfig]:
     if ":" in spec or spec.endswith(".py"):
         recipe: Callable[..., RunConfig] = load_object(spec, "recipe")
         return recipe
-    raise ConfigError(f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME")
+    raise ConfigError(
+        f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
+    )
 
 
 def find_report(name: str = "report") -> Callable[..., Any]:
@@ -48,5 +50,6 @@ def _find(spec: str, group: str, attribute: str) -> Any:
         return points[spec].load()
     kind = group.partition(".")[2]
     raise ConfigError(
-        f"there is no {spec!r} among {kind}{nearest(spec, points)}; there are: {', '.join(sorted(points))}, or a FILE.py of yours"
+        f"there is no {spec!r} among {kind}{nearest(spec, points)}; there are: {', '.join(sorted(points))}, "
+        "or a FILE.py of yours"
     )

@@ -67,7 +67,7 @@ class Ledger:
         return next(planned for planned in self.plan if planned.key == key)
 
     def hear(self, key: str, message: Message) -> None:
-        """Write one message of a live run to its log, then tell it on. What the log has already is not written again."""
+        """Write one message of a live run to its log, unless the log has it, then tell it on."""
         if key not in self.live:
             return
         writer = self.writers[key]
@@ -101,10 +101,10 @@ def freeze(store: Path, study: Study, plan: tuple[Planned, ...]) -> tuple[dict[s
     remark = ""
     if others and not path.exists():
         remark = f"{study.name} has changed since {', '.join(others)}: this is a new study, {study.key}"
-    known = json.loads(path.read_text())["runs"] if path.exists() else []
-    runs = [{"key": p.key, "cell": p.cell, "seed": p.seed} for p in plan]
+    known: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, Any]] = [{"key": p.key, "cell": p.cell, "seed": p.seed} for p in plan]
     runs = [run for run in known if run not in runs] + runs
-    seeds = sorted({run["seed"] for run in runs})
+    seeds = sorted({int(run["seed"]) for run in runs})
     sheet = {**study_to_json(study), "seeds": seeds, "key": study.key, "created": created, "runs": runs}
     write_atomically(path, json.dumps(sheet, indent=1) + "\n")
     return sheet, remark
@@ -128,7 +128,9 @@ def held(store: Path, name: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            raise ConfigError(f"study {name} is already being run by process {owner}: wait for it, or stop it") from None
+            raise ConfigError(
+                f"study {name} is already being run by process {owner}: wait for it, or stop it"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

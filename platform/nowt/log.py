@@ -78,7 +78,8 @@ def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
 def epoch_from_json(data: dict[str, Any]) -> Epoch:
     """The epoch that ``epoch_to_json`` wrote."""
     layers = tuple(_build(Layer, layer) for layer in data["layers"])
-    return _build(Epoch, {**data, "layers": layers})
+    epoch: Epoch = _build(Epoch, {**data, "layers": layers})
+    return epoch
 
 
 def _finite(data: dict[str, Any]) -> dict[str, Any]:

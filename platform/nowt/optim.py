@@ -21,9 +21,7 @@ def make_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[Feedb
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, **form)
 
 
-def parameter_groups(
-    config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]
-) -> list[dict[str, object]]:
+def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
     """Two groups: with and without decay. A B that learns from the gradient is in its W's group (the same η, λ)."""
     norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
     weights: list[Tensor] = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]

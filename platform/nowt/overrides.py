@@ -71,7 +71,9 @@ def _place(values: dict[str, Any], config: Any, override: Override) -> None:
         config, values = getattr(config, parent), values.setdefault(parent, {})
     _known(config, name, override)
     if is_dataclass(getattr(config, name)):
-        raise ConfigError(f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}")
+        raise ConfigError(
+            f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}"
+        )
     kind = get_type_hints(type(config))[name]
     values[name] = check(kind, read(kind, override.text), override.path)
 

@@ -79,6 +79,4 @@ def _installed(name: str) -> ModuleType:
         return importlib.import_module(name)
     except IMPORT_FAILURES as error:
         problem = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f"module {name} cannot be imported: {problem} (a file is given as FILE.py:NAME)"
-        ) from error
+        raise ConfigError(f"module {name} cannot be imported: {problem} (a file is given as FILE.py:NAME)") from error

@@ -16,7 +16,7 @@ def digits(rule: Rule = BP) -> RunConfig:
         model=ModelConfig("tiny_resnet"),
         data=DataConfig("digits", size=16, augment="shift", repeat=4, noise=0.3),
         rule=rule,
-        optim=OptimConfig(lr=0.05, weight_decay=5e-3, warmup=0.5),
+        optim=OptimConfig(lr=0.05, weight_decay=1e-2, warmup=0.5),
         epochs=10,
         batch=32,
     )
@@ -44,8 +44,8 @@ def folder_resnet18(rule: Rule = BP) -> RunConfig:
         model=ModelConfig("resnet18"),
         data=DataConfig("folder", size=64, augment="shift_flip"),
         rule=rule,
-        optim=OptimConfig(lr=0.05, weight_decay=1e-2, warmup=1.0),
-        epochs=8,
+        optim=OptimConfig(lr=0.05, weight_decay=2e-2, warmup=1.0),
+        epochs=6,
         batch=64,
         channels_last=True,
     )

@@ -21,7 +21,12 @@ from nowt.log import Epoch, RunLog, read_all
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-SINGLE = {"key": "single runs", "name": "single runs", "question": "Runs of nowt train, in no study.", "created": 0}
+SINGLE: dict[str, Any] = {
+    "key": "single runs",
+    "name": "single runs",
+    "question": "Runs of nowt train, in no study.",
+    "created": 0,
+}
 METRICS_A_CALL = 1000  # MLflow's own limit
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
 NUMBERS = (
@@ -98,9 +103,16 @@ class Record:
         return max((m.step for m in history), default=-1)
 
     def _make_parent(self) -> str:
-        tags = {"nowt.key": self.study["key"], "nowt.kind": "study", "mlflow.note.content": self.study["question"]}
+        tags = {
+            "nowt.key": self.study["key"],
+            "nowt.kind": "study",
+            "mlflow.note.content": self.study["question"],
+        }
         run = self.client.create_run(
-            self.experiment, start_time=self.study["created"], tags=tags, run_name=f"study {self.study['name']}"
+            self.experiment,
+            start_time=self.study["created"],
+            tags=tags,
+            run_name=f"study {self.study['name']}",
         )
         return str(run.info.run_id)
 
@@ -179,9 +191,14 @@ def rebuild(store: Path) -> int:
     written = 0
     for sheet in sorted((store / "studies").glob("*.json")):
         study = json.loads(sheet.read_text())
-        written += _rebuild(store, study, [(logs[r["key"]], r["cell"], r["seed"]) for r in study["runs"] if r["key"] in logs])
+        written += _rebuild(
+            store, study, [(logs[r["key"]], r["cell"], r["seed"]) for r in study["runs"] if r["key"] in logs]
+        )
         left -= {run["key"] for run in study["runs"]}
-    single = [(logs[key], logs[key].start["config"]["rule"]["name"], logs[key].start["config"]["seed"]) for key in sorted(left)]
+    single = [
+        (logs[key], logs[key].start["config"]["rule"]["name"], logs[key].start["config"]["seed"])
+        for key in sorted(left)
+    ]
     return written + (_rebuild(store, None, single) if single else 0)
 
 
@@ -235,7 +252,9 @@ def ui_command(store: Path, port: int) -> list[str]:
     import socket
 
     if not (store / "mlflow.db").exists():
-        raise ValueError(f"there is no record in {store}: nowt ablate rules_on_digits makes one, nowt rebuild restores one")
+        raise ValueError(
+            f"there is no record in {store}: nowt ablate rules_on_digits makes one, nowt rebuild restores one"
+        )
     with socket.socket() as test:
         test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

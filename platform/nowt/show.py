@@ -31,7 +31,9 @@ def run_page(store: Path, prefix: str) -> str:
     found = [run for run in read_all(store) if run.key.startswith(prefix)]
     if len(found) != 1:
         which = ", ".join(run.key for run in found) or "none"
-        raise ConfigError(f"{prefix!r} must begin the key of one run in {store}; it begins: {which} (nowt runs lists all)")
+        raise ConfigError(
+            f"{prefix!r} must begin the key of one run in {store}; it begins: {which} (nowt runs lists all)"
+        )
     run = found[0]
     parts = [_head(run), _text(_curve(run))]
     if run.epochs and run.epochs[-1].layers:

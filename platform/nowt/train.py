@@ -1,12 +1,12 @@
 """The training loop: a generator of one Epoch record an epoch. No Ray and no MLflow in here.
 
-    measure the network before learning (epoch 0)
-    for each epoch:
-        for each batch:
-            forward with W, error back through B
-            clip; rule.before_step; optimiser step; rule.after_step      (mirror mode happens here)
-        score val (and test); measure alignment on the probe batch
-        checkpoint; yield the Epoch
+measure the network before learning (epoch 0)
+for each epoch:
+    for each batch:
+        forward with W, error back through B
+        clip; rule.before_step; optimiser step; rule.after_step      (mirror mode happens here)
+    score val (and test); measure alignment on the probe batch
+    checkpoint; yield the Epoch
 """
 
 from collections.abc import Callable, Iterator

@@ -89,13 +89,24 @@ class Training:
         model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
         layers = attach(model, config.rule, seeds.feedback, config.model.activation, x)
         if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
         forward = torch.compile(model) if config.compile else model
         optimizer = make_optimizer(config.optim, model, layers)
         flops = _training_flops(model, x, y, config)
         return cls(
-            config, placement, data, seeds, device, model, layers, optimizer, forward, (x, y), Totals.zero(device), flops
+            config,
+            placement,
+            data,
+            seeds,
+            device,
+            model,
+            layers,
+            optimizer,
+            forward,
+            (x, y),
+            Totals.zero(device),
+            flops,
         )
 
     @property
@@ -162,9 +173,23 @@ class Training:
         val = self._evaluate(self.data.val)
         test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
         layers = self._probe()
-        lr = float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0
-        costs = (self.presentations, self.mirror_presentations, self.flops, self.seconds, self.probe_seconds)
-        record = log.Epoch(self.epoch, self.step, lr, train_loss, train_error, *val, *test, *costs, layers)
+        record = log.Epoch(
+            epoch=self.epoch,
+            step=self.step,
+            lr=float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0,
+            train_loss=train_loss,
+            train_error=train_error,
+            val_loss=val[0],
+            val_error=val[1],
+            test_loss=test[0],
+            test_error=test[1],
+            presentations=self.presentations,
+            mirror_presentations=self.mirror_presentations,
+            flops=self.flops,
+            seconds=self.seconds,
+            probe_seconds=self.probe_seconds,
+            layers=layers,
+        )
         self.epochs.append(record)
         if self.finite():
             self.totals = Totals.zero(self.device)
@@ -261,4 +286,4 @@ def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -
     with FlopCounterMode(display=False) as counter:
         output = torch.func.functional_call(model, buffers, (x,))
         torch.autograd.grad(loss_of(config, output, y), parameters, allow_unused=True)
-    return counter.get_total_flops() / len(x)
+    return float(counter.get_total_flops()) / len(x)

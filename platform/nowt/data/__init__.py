@@ -71,9 +71,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     total = len(found.train.labels)
     val = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")
     if len(val) == 0:
-        raise DataError(
-            f"{placement.data} holds {total} training pictures: too few to cut a tenth for validation"
-        )
+        raise DataError(f"{placement.data} holds {total} training pictures: too few to cut a tenth for validation")
     train = _limited(found.train.take(rest(total, val)), config, found.classes)
     return Data(
         train=_split(train, config, placement, kind.colours, size, training=True),

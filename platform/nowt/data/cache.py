@@ -40,9 +40,7 @@ def pixels(files: Files, size: int, share: float, placement: Placement) -> NDArr
     path = _folder(placement) / f"{digest_of(PREPARATION, files.digest(), size, share)}.pixels"
     _once(path, partial(_write_pixels, files, size, share, placement))
     if path.stat().st_size != math.prod(shape):
-        raise DataError(
-            f"{path} holds {path.stat().st_size} bytes where {math.prod(shape)} belong: delete it"
-        )
+        raise DataError(f"{path} holds {path.stat().st_size} bytes where {math.prod(shape)} belong: delete it")
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 
@@ -64,9 +62,7 @@ def whole(files: Files, name: str, size: int, share: float) -> NDArray[np.uint8]
 
 def unreadable(path: Path, error: BadPicture) -> DataError:
     """What is said of a picture that is broken."""
-    return DataError(
-        f"{path} is broken ({error}): replace it, or leave such pictures out with --data.on_bad skip"
-    )
+    return DataError(f"{path} is broken ({error}): replace it, or leave such pictures out with --data.on_bad skip")
 
 
 def _folder(placement: Placement) -> Path:

@@ -45,8 +45,6 @@ def _batch(path: Path) -> Arrays:
         raise DataError(f"{path} is missing; fetch the binary version, cifar-10-binary.tar.gz, again")
     data = np.fromfile(path, np.uint8)
     if len(data) == 0 or len(data) % RECORD or data[::RECORD].max() >= CLASSES:
-        raise DataError(
-            f"{path} is no batch of CIFAR-10's binary version (records of {RECORD} bytes); fetch it again"
-        )
+        raise DataError(f"{path} is no batch of CIFAR-10's binary version (records of {RECORD} bytes); fetch it again")
     records = data.reshape(-1, RECORD)
     return Arrays(records[:, 1:].reshape(-1, *SHAPE), records[:, 0].astype(np.int64))

@@ -19,9 +19,7 @@ def uniforms(key: int, pictures: Ints, repeats: Ints, count: int) -> NDArray[np.
     for name in (pictures, repeats):
         state = _hash(state + _STEP * (name.astype(np.uint64) + np.uint64(1)))
     counters = _STEP * np.arange(1, count + 1, dtype=np.uint64)
-    bits: NDArray[np.uint64] = _hash(state[:, None] + counters) >> np.uint64(
-        11
-    )  # 53 bits: all a float64 holds
+    bits: NDArray[np.uint64] = _hash(state[:, None] + counters) >> np.uint64(11)  # 53 bits: all a float64 holds
     return bits.astype(np.float64) * 2.0**-53
 
 

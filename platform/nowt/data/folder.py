@@ -67,11 +67,7 @@ def _classes(root: Path, part: str) -> list[str]:
 
 def _same_classes(root: Path, test: str, train_classes: list[str], test_classes: list[str]) -> None:
     parts = (("train", train_classes, test_classes), (test, test_classes, train_classes))
-    only = [
-        f"only in {part}: {_some(set(mine) - set(other))}"
-        for part, mine, other in parts
-        if set(mine) - set(other)
-    ]
+    only = [f"only in {part}: {_some(set(mine) - set(other))}" for part, mine, other in parts if set(mine) - set(other)]
     if only:
         raise DataError(f"{root}/train and {root}/{test} hold different classes; {'; '.join(only)}")
 
@@ -89,9 +85,7 @@ def _files(root: Path, part: str, classes: list[str]) -> Files:
     for label, name in enumerate(classes):
         found = sorted(_pictures(root, f"{part}/{name}"))
         if not found:
-            raise DataError(
-                f"{root}/{part}/{name} holds no pictures ({', '.join(EXTENSIONS)}); expected {LAYOUT}"
-            )
+            raise DataError(f"{root}/{part}/{name} holds no pictures ({', '.join(EXTENSIONS)}); expected {LAYOUT}")
         names += [path for path, _ in found]
         sizes += [size for _, size in found]
         labels += [label] * len(found)

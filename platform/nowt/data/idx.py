@@ -32,13 +32,9 @@ def _pictures(raw: Path, part: str) -> Arrays:
     pixels = _idx(raw, f"{part}-images-idx3-ubyte", 3)
     labels = _idx(raw, f"{part}-labels-idx1-ubyte", 1)
     if len(pixels) != len(labels):
-        raise DataError(
-            f"{raw}: {part} has {len(pixels)} pictures but {len(labels)} labels; fetch both files again"
-        )
+        raise DataError(f"{raw}: {part} has {len(pixels)} pictures but {len(labels)} labels; fetch both files again")
     if labels.max(initial=0) >= CLASSES:
-        raise DataError(
-            f"{raw}/{part}-labels-idx1-ubyte holds the label {labels.max()}; expected 0 to {CLASSES - 1}"
-        )
+        raise DataError(f"{raw}/{part}-labels-idx1-ubyte holds the label {labels.max()}; expected 0 to {CLASSES - 1}")
     return Arrays(pixels[:, None], labels.astype(np.int64))
 
 
@@ -63,10 +59,6 @@ def _bytes(raw: Path, name: str) -> tuple[Path, bytes]:
             return plain, plain.read_bytes()
         return packed, gzip.decompress(packed.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(
-            f"{plain} (or {packed.name}) is missing; nowt downloads nothing: put it there"
-        ) from error
+        raise DataError(f"{plain} (or {packed.name}) is missing; nowt downloads nothing: put it there") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{packed if packed.exists() else plain} cannot be read: {error}; fetch it again"
-        ) from error
+        raise DataError(f"{packed if packed.exists() else plain} cannot be read: {error}; fetch it again") from error

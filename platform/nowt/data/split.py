@@ -79,9 +79,7 @@ class Split(ABC):
         if drop_last and len(blocks[-1].pictures) < batch:
             blocks.pop()
         if not blocks:
-            raise DataError(
-                f"batch is {batch}: it must be at most {len(self) * self.repeat}, the pictures of an epoch"
-            )
+            raise DataError(f"batch is {batch}: it must be at most {len(self) * self.repeat}, the pictures of an epoch")
         yield from self._loaded(blocks[start:])
 
     def _in_order(self, batch: int) -> list[Block]:

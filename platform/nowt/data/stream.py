@@ -23,9 +23,7 @@ class StreamSplit(Split):
     and its repeat, never on how many processes decode.
     """
 
-    def __init__(
-        self, files: Files, colours: Colours, repeat: int, size: int, share: float, loaders: int
-    ) -> None:
+    def __init__(self, files: Files, colours: Colours, repeat: int, size: int, share: float, loaders: int) -> None:
         super().__init__(files.labels, colours, repeat)
         self.files = files
         self.size = size

@@ -21,9 +21,7 @@ class Job:
 
     def to_text(self) -> str:
         """The job as one JSON line, so that nothing is pickled on its way to a worker."""
-        return json.dumps(
-            {"key": self.key, "config": config_to_json(self.config), "placement": asdict(self.placement)}
-        )
+        return json.dumps({"key": self.key, "config": config_to_json(self.config), "placement": asdict(self.placement)})
 
     @classmethod
     def from_text(cls, text: str) -> "Job":

@@ -1,4 +1,4 @@
-"""Runs a study's runs on Ray Tune: warm actors on all cores, each run where there is room. The only module with ray.tune.
+"""Runs a study's runs on Ray Tune: warm actors on all cores. The only module with ray.tune.
 
 Tune places, restarts and keeps the machine full. What to start is the ledger's decision (``_Plan`` carries it), and
 every result goes to the ledger (``_Report``). To resume is to start again: nothing of Tune's own is restored.
@@ -136,9 +136,7 @@ def _ray(placement: Placement, slots: int) -> Iterator[None]:
     cores = {"num_cpus": slots * placement.threads} if address == "local" else {}
     started = not ray.is_initialized()
     if started:
-        ray.init(
-            address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **cores
-        )
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **cores)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""``attach`` puts a rule's layers into a model, in place: names, parameters and hooks stay, only the way back changes."""
+"""``attach`` puts a rule's layers into a model, in place: names, parameters and hooks stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -34,12 +34,13 @@ def attach(
         )
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
-    last = found[-1][0]
+    last, output = found[-1]
     layers = [_replace(m, name, rule, activation, name == last) for name, m in found if rule.covers(name, name == last)]
     if example is not None:
         _record_map_sizes(model, layers, example)
     for layer in layers:
-        layer.__dict__["output_layer"] = found[-1][1]  # not as a submodule, which would name its weights twice
+        # past torch's registration: as a submodule its weights would have two names
+        layer.__dict__["output_layer"] = output
         rule.prepare(layer, seed)
     return layers
 
@@ -50,7 +51,7 @@ def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
 
 
 @contextmanager
-def backprop(layers: list[FeedbackLayer]) -> Iterator[None]:
+def backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
     """Within it, forward passes send the error back through Wᵀ: the reference that δ is compared with."""
     for layer in layers:
         layer.backprop = True

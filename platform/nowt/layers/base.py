@@ -69,7 +69,8 @@ class FeedbackLayer(nn.Module, ABC):
 def orthonormal(size: int, like: Tensor, stream: torch.Generator) -> Tensor:
     """``size`` orthonormal rows of length ``size``, drawn from ``stream``, with ``like``'s type and device."""
     noise = torch.randn(size, size, generator=stream, device=like.device, dtype=like.dtype)
-    return torch.linalg.qr(noise)[0]
+    rows: Tensor = torch.linalg.qr(noise)[0]
+    return rows
 
 
 def cast_for_autocast(x: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -76,9 +76,7 @@ def zero_last_gammas(model: nn.Module, name: str) -> None:
     Raises ConfigError where there is no such block.
     """
     norms = list(_last_norms(model))
-    wanted = (
-        "no residual block with batch norm (one that torchvision would name bn2 or bn3, beside downsample)"
-    )
+    wanted = "no residual block with batch norm (one that torchvision would name bn2 or bn3, beside downsample)"
     require(norms != [], f"model.zero_init_gamma is on, but {name} has {wanted}: leave it off")
     for norm in norms:
         nn.init.zeros_(norm.weight)

@@ -59,7 +59,9 @@ def _from_file(spec: str) -> type[Rule]:
     own = [v for v in own if v.__module__ == module.__name__ and (not wanted or v.__name__ == wanted)]
     if len(own) != 1:
         found = ", ".join(v.__name__ for v in own) or "none"
-        raise ConfigError(f"{spec} must define one rule, a subclass of nowt.rules.Rule; found: {found} (FILE.py:CLASS names one)")
+        raise ConfigError(
+            f"{spec} must define one rule, a subclass of nowt.rules.Rule; found: {found} (FILE.py:CLASS names one)"
+        )
     rule = _checked(own[0], spec)
     rule.source = spec
     rule.numerics = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]

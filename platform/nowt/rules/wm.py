@@ -1,5 +1,6 @@
 """Weight mirror: B learns W's transpose from noise that the forward weights carry, in a mirror mode between steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -82,7 +83,7 @@ class WeightMirror(DrawnFeedback):
     def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
         """Noise of standard deviation σ, in the shape of the layer's input."""
         if self.noise == "idealised":
-            return layer.orthonormal_probes(stream) * (self.sigma * layer.fan_in**0.5)
+            return layer.orthonormal_probes(stream) * (self.sigma * math.sqrt(layer.fan_in))
         shape = layer.probe_shape(self.samples, self.extent)
         x = torch.empty(shape, device=layer.weight.device, dtype=layer.weight.dtype)
         if self.noise == "normal":

@@ -1,0 +1,115 @@
+"""Every field of the rule matters: changing it changes what the rule does, alone or beside one other changed field."""
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+
+from nowt.certify.bench import Bench, changed, copies
+from nowt.certify.certificate import Check, Findings, LeftOut
+from nowt.rules.rule import Rule
+
+
+def check_fields(rule: Rule) -> Findings:
+    """One row, which names the fields that nothing reads."""
+    if not fields(rule):
+        yield LeftOut("fields", "the rule has no fields")
+        return
+    kinds, outcomes = get_type_hints(type(rule)), Outcomes()
+    cases = _cases(rule)
+    dead, untried, tried = [], [], 0
+    for item in fields(rule):
+        value = getattr(rule, item.name)
+        choices = [c for c in others(kinds[item.name], value) if _valid(rule, {item.name: c}) is not None]
+        if not choices:
+            untried.append(f"{item.name} ({kinds[item.name]}) was not tried: no other value is known")
+            continue
+        tried += 1
+        alive = [c for c in choices if outcomes.matter(cases, item.name, c)]
+        every = get_origin(kinds[item.name]) is Literal
+        if not alive or (every and len(alive) < len(choices)):
+            named = [f"{c!r} is as {value!r}" for c in choices if c not in alive]
+            dead.append(f"{item.name} ({'; '.join(named) if every else 'nothing reads it'})")
+    measured = f"without effect: {', '.join(dead)}" if dead else f"{tried} of {tried} matter"
+    promise = "Every field of the rule changes what the rule does"
+    yield Check("fields", promise, "0 without effect", measured, not dead, "; ".join(untried))
+
+
+def others(kind: Any, value: Any) -> list[Any]:
+    """Other values of a field's type: all of a Literal, some of a number, none where the type says too little."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        found = list(inner)
+    elif origin in (Union, UnionType):
+        found = [None] + [v for k in inner if k is not NoneType for v in others(k, value if value is not None else 1)]
+    elif origin is tuple:
+        found = [(), *((v,) for v in others(inner[0], 1)), *((1, v) for v in others(inner[0], 1))]
+    elif kind is bool:
+        found = [not value]
+    elif kind is int:
+        found = [value + 1, 2 * value, value - 1, value // 2, 1, 0]
+    elif kind is float:
+        found = [2 * value, value / 2, value + 0.5, 0.5, 1.0]
+    else:
+        found = []
+    return [v for i, v in enumerate(found) if v != value and v not in found[:i]]
+
+
+@dataclass
+class Outcomes:
+    """What rules do, each computed once."""
+
+    known: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    def matter(self, cases: list[Rule], name: str, choice: Any) -> bool:
+        """Whether, in some case, ``choice`` for the field ``name`` changes what the rule does."""
+        return any(self._differ(case, name, choice) for case in (*cases, *_pairs(cases, name)))
+
+    def _differ(self, case: Rule, name: str, choice: Any) -> bool:
+        other = _valid(case, {name: choice})
+        return other is not None and bool(changed(self.of(case), self.of(other)))
+
+    def of(self, rule: Rule) -> dict[str, Tensor]:
+        """All that a short training leaves: W and the rest of the network, and what the rule keeps."""
+        if repr(rule) not in self.known:
+            self.known[repr(rule)] = _train(rule)
+        return self.known[repr(rule)]
+
+
+def _train(rule: Rule) -> dict[str, Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        bench = Bench.build(rule)
+        bench.begin()
+        for number in (1, 2):
+            bench.step(number)
+    return copies(bench.own()) | copies(bench.kept())
+
+
+def _cases(rule: Rule) -> list[Rule]:
+    """The rule as it is, and with its defaults."""
+    defaults = {item.name: item.default for item in fields(rule) if item.default is not MISSING}
+    plain = _valid(rule, defaults)
+    return [rule] if plain is None or plain == rule else [rule, plain]
+
+
+def _pairs(cases: list[Rule], name: str) -> Iterator[Rule]:
+    """The rule with one other field changed: a field may matter only beside another."""
+    kinds = get_type_hints(type(cases[0]))
+    for item in fields(cases[0]):
+        if item.name == name:
+            continue
+        for choice in others(kinds[item.name], getattr(cases[0], item.name)):
+            if (case := _valid(cases[0], {item.name: choice})) is not None:
+                yield case
+
+
+def _valid(rule: Rule, values: dict[str, Any]) -> Rule | None:
+    """The rule with other values; None where it refuses them."""
+    try:
+        return replace(rule, **values)
+    except ValueError:
+        return None

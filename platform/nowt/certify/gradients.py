@@ -1,0 +1,72 @@
+"""With B := W every gradient is autograd's, bit for bit: the wiring of the way back, on every shape of layer."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+from nowt.certify.bench import why_no_matrix
+from nowt.certify.certificate import Check, Findings, LeftOut
+from nowt.layers import attach
+from nowt.rules.rule import Rule
+from nowt.streams import generator
+from torch import Tensor, nn
+
+CHANNELS = 4
+
+
+def check_gradients(rule: Rule) -> Findings:
+    """One row; left out where the error does not come through a B of W's shape."""
+    why = why_no_matrix(rule)
+    if why:
+        yield LeftOut("gradients", why)
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Using padding='same' with even kernel")
+        tried = [(plain, _differing(plain, x, rule)) for plain, x in cases()]
+    wrong = [f"{plain}: {', '.join(names)}" for plain, names in tried if names]
+    measured = f"{len(wrong)} of {len(tried)} shapes differ" + (f"; {wrong[0]}" if wrong else "")
+    promise = "With B := W, every gradient equals autograd's (convolutions and linear layers of every shape)"
+    yield Check("gradients", promise, "bit for bit", measured, not wrong)
+
+
+def cases() -> Iterator[tuple[nn.Module, Tensor]]:
+    """Plain layers with an input each: (4, 4, 9, 8) pictures, (5, 7) and (2, 3, 7) vectors."""
+    strides = (1, 2, (2, 1))
+    paddings: tuple[str | int | tuple[int, int], ...] = (0, 1, (1, 0), "same", "valid")
+    modes = ("zeros", "reflect", "replicate", "circular")
+    for kernel, stride, padding, mode, dilation in product((1, 3, (3, 2)), strides, paddings, modes, (1, 2)):
+        if padding == "same" and stride != 1:
+            continue  # torch refuses it
+        for groups, bias in ((1, True), (2, False), (CHANNELS, True)):
+            settings = {"padding": padding, "dilation": dilation, "padding_mode": mode, "bias": bias}
+            yield (
+                nn.Conv2d(CHANNELS, 2 * CHANNELS, kernel, stride, groups=groups, **settings),
+                _normal(2, CHANNELS, 9, 8),
+            )  # type: ignore[arg-type]
+    for bias, shape in product((True, False), ((5, 7), (2, 3, 7))):
+        yield nn.Linear(7, 6, bias=bias), _normal(*shape)
+
+
+def _differing(plain: nn.Module, x: Tensor, rule: Rule) -> list[str]:
+    """Which of output and gradients are not those of the plain layer."""
+    ours = copy.deepcopy(plain)
+    # the layer is not the network's last, which a rule may leave to backprop
+    for layer in attach(nn.ModuleDict({"layer": ours, "last": nn.Linear(4, 3)}), rule)[:1]:
+        with torch.no_grad():
+            layer.feedback.copy_(layer.weight)
+    expected, found = _gradients(plain, x), _gradients(ours, x)
+    return [name for name in expected if not torch.equal(expected[name], found[name])]
+
+
+def _gradients(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    x = x.clone().requires_grad_()
+    trained = {"input": x, **{name: p for name, p in layer.named_parameters() if p.requires_grad}}
+    y = layer(x)
+    found = torch.autograd.grad(y, list(trained.values()), _normal(*y.shape))
+    return {"output": y, **dict(zip(trained, found, strict=True))}
+
+
+def _normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator(0, "certificate", "gradients", shape))

@@ -1,0 +1,86 @@
+"""Whose gradient a layer's B can change: that of the layers below it in the graph, and of no other."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from nowt.certify.bench import Bench, batch, why_no_matrix
+from nowt.certify.certificate import Check, Findings, LeftOut
+from nowt.layers import FeedbackLayer
+from nowt.rules.rule import Rule
+from torch import Tensor, nn
+
+
+def check_reach(rule: Rule) -> Findings:
+    """Two rows: the first layer's B, and every other layer's."""
+    why = why_no_matrix(rule)
+    if why:
+        yield from (LeftOut(name, why) for name in ("first layer", "ancestors"))
+        return
+    expected = {layer.name: ancestors(layer.name) for layer in Bench.build(rule).layers}
+    found = dict(_reached(rule))
+    firsts = [name for name, above in expected.items() if not above]
+    promise = "The first layer's B changes nothing, since no error is sent below it"
+    yield _row("first layer", promise, "0 gradients change", {n: set() for n in firsts}, found)
+    promise = "Another B changes the gradients of all its layer's ancestors in the graph (found by perturbing W) only"
+    rest = {name: above for name, above in expected.items() if above}
+    yield _row("ancestors", promise, "exactly the ancestors", rest, found)
+
+
+def ancestors(name: str) -> set[str]:
+    """The layers whose W the input of layer ``name`` depends on, found by changing each W in forward passes alone."""
+    from nowt.certify.bench import small_net
+
+    model = small_net()
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    before = _input_of(layers[name], model)
+    found = set()
+    for other, layer in layers.items():
+        with torch.no_grad():
+            kept = layer.weight.clone()
+            layer.weight.mul_(torch.linspace(0.5, 1.5, kept[0].numel()).view(kept[0].shape))
+            if not torch.equal(_input_of(layers[name], model), before):
+                found.add(other)
+            layer.weight.copy_(kept)
+    return found
+
+
+def _input_of(layer: nn.Module, model: nn.Module) -> Tensor:
+    seen: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    model(batch(0)[0])
+    hook.remove()
+    return seen[0]
+
+
+def _reached(rule: Rule) -> Iterator[tuple[str, set[str]]]:
+    """For each layer, the layers whose gradient changes with its B."""
+    bench = Bench.build(rule)
+    before = _gradients(bench)
+    for layer in bench.layers:
+        kept = layer.feedback.detach().clone()
+        with torch.no_grad():
+            layer.feedback.add_(kept.roll(1).add(kept.std()))
+        after = _gradients(bench)
+        with torch.no_grad():
+            layer.feedback.copy_(kept)
+        yield layer.name, {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def _gradients(bench: Bench) -> dict[str, Tensor]:
+    """The gradient of every W as the optimiser would get it, by layer name."""
+    x, y = batch(0)
+    bench.optimizer.zero_grad(set_to_none=True)
+    F.cross_entropy(bench.model(x), y).backward()  # type: ignore[no-untyped-call]
+    bench.rule.before_step(bench.layers, bench.optimizer)
+    layers = {n: m for n, m in bench.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear | FeedbackLayer)}
+    return {name: layer.weight.grad.clone() for name, layer in layers.items() if layer.weight.grad is not None}
+
+
+def _row(name: str, promise: str, bound: str, expected: dict[str, set[str]], found: dict[str, set[str]]) -> Check:
+    wrong = [
+        f"B of {layer} changes {', '.join(sorted(found[layer])) or 'nothing'}, not {', '.join(sorted(above)) or 'nothing'}"
+        for layer, above in expected.items()
+        if found[layer] != above
+    ]
+    return Check(name, promise, bound, "; ".join(wrong) or f"holds for {', '.join(expected)}", not wrong)

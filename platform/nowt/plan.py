@@ -1,0 +1,127 @@
+"""``nowt plan``: before anything runs, what a study costs and how far its feedback can align."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.table import Table
+
+from nowt.config import Placement, RunConfig
+from nowt.data import Data, open_data
+from nowt.optim import rate
+from nowt.rules.wm import WeightMirror
+from nowt.study import Cell, Study
+from nowt.training import Training
+
+PROBE_STEPS = 6  # timed after as many to warm up
+TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
+
+
+def plan(study: Study, placement: Placement) -> str:
+    """Runs, epochs, hours on this machine (from a short probe of each cell), disk, and the alignment to expect."""
+    slots = placement.slots or max(1, (os.cpu_count() or 1) // placement.threads)
+    table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
+    minutes, notes = 0.0, []
+    for cell in study.cells:
+        data = open_data(cell.config.data, placement, cell.config.test)
+        training = Training.start(cell.config, replace(placement, threads=placement.threads), data)
+        steps = training.steps_per_epoch * cell.config.epochs
+        each = _minutes(training, data)
+        minutes += each * len(study.seeds)
+        expected, note = expectation(cell, training, steps)
+        notes += [note] if note else []
+        disk = f"{2 * _bytes(training) / 1e9:.2f}"
+        table.add_row(cell.name, str(cell.config.epochs), str(steps), f"{each:.1f}", disk, expected)
+    runs = len(study.cells) * len(study.seeds)
+    hours = minutes / min(slots, runs) / 60
+    head = f"study {study.key}: {runs} runs, about {_spoken(hours)} on {min(slots, runs)} slots of this machine"
+    return "\n".join([head, "", _text(table), *notes])
+
+
+def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:
+    """What alignment the cell's schedule allows, and a warning where it is too little."""
+    rule = cell.config.rule
+    if rule.learns_from == "gradient":
+        left = remaining(cell.config, training.steps_per_epoch)
+        text = f"|W−B| falls to {100 * left:.1f} % of its start"
+        if left <= TOO_LITTLE:
+            return text, ""
+        return text, (
+            f"warning: {cell.name} will still have {100 * left:.0f} % of its |W−B| at the end: raise "
+            "optim.weight_decay, optim.lr or epochs, the same for all rules, or kp has no time to align"
+        )
+    if isinstance(rule, WeightMirror):
+        angles = sorted(sampling_angle(rule, layer.fan_in) for layer in training.layers)
+        return f"B to W {angles[0]:.1f}° to {angles[-1]:.1f}°, plus the lag behind a moving W", ""
+    fixed = {"fa": "none: B is fixed, about 90° at the start", "ss": "signs alone: 30° to 51° at the start"}
+    return fixed.get(rule.name, "-"), ""
+
+
+def remaining(config: RunConfig, steps_per_epoch: int) -> float:
+    """Share of |W − B| that is left under kp after the whole schedule.
+
+    W − B follows the optimiser without any gradient: D ← D − η v, v ← μ v + λ D (science: Kolen-Pollack's identity
+    with momentum). Under AdamW the decay is decoupled: D ← (1 − ηλ) D.
+    """
+    optim = config.optim
+    difference, velocity = 1.0, 0.0
+    for step in range(steps_per_epoch * config.epochs):
+        lr = rate(optim, step, steps_per_epoch, config.epochs)
+        pull = optim.weight_decay * difference
+        if optim.name == "adamw":
+            difference -= lr * pull
+            continue
+        velocity = optim.momentum * velocity + pull
+        difference -= lr * (pull + optim.momentum * velocity if optim.nesterov else velocity)
+    return abs(difference)
+
+
+def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
+    """Degrees that sampling alone leaves between B and W: arctan √((fan-in + 1)/N_eff), N_eff = N (2 − λ)/λ."""
+    if rule.noise == "idealised":
+        return 0.0
+    positions = rule.samples * max(rule.extent, 1) ** 2
+    if rule.decay == 0:
+        return math.degrees(math.atan(math.sqrt((fan_in + 1) / (positions * max(rule.warmup, 1)))))
+    return math.degrees(math.atan(math.sqrt((fan_in + 1) * rule.decay / (positions * (2 - rule.decay)))))
+
+
+def _minutes(training: Training, data: Data) -> float:
+    """Minutes of one run: a few timed steps, scaled; validation and test cost a third of a training step a picture."""
+    import torch
+
+    torch.set_num_threads(training.placement.threads)
+    batches = training.rest_of_epoch()
+    begun, timed = time.perf_counter(), 0
+    for i, (x, y) in enumerate(batches):
+        if i == PROBE_STEPS:
+            begun = time.perf_counter()
+        training.step_on(x, y)
+        timed = i + 1 - PROBE_STEPS
+        if timed == PROBE_STEPS:
+            break
+    a_step = (time.perf_counter() - begun) / max(timed, 1)
+    scored = len(data.val) + (len(data.test) if data.test is not None else 0)
+    steps = training.steps_per_epoch + scored / training.config.batch / 3
+    return a_step * steps * training.config.epochs / 60
+
+
+def _bytes(training: Training) -> int:
+    """A checkpoint's size: weights, B, and one momentum buffer for each that the optimiser trains."""
+    tensors: Sequence[int] = [p.numel() * p.element_size() for p in training.model.state_dict().values()]
+    trained = sum(p.numel() * p.element_size() for g in training.optimizer.param_groups for p in g["params"])
+    return int(sum(tensors)) + trained * (2 if training.config.optim.name == "adamw" else 1)
+
+
+def _spoken(hours: float) -> str:
+    return f"{60 * hours:.0f} minutes" if hours < 1 else f"{hours:.1f} hours"
+
+
+def _text(table: Table) -> str:
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()
