@@ -124,6 +124,12 @@ def test_a_repeated_picture_has_another_crop_each_time() -> None:
     assert len(shown.flatten(1).unique(dim=0)) > 1.9 * len(once)
 
 
+def test_a_picture_has_another_crop_in_another_epoch() -> None:
+    train = open_data(DataConfig("synthetic", augment="shift"), HERE).train
+    shown = pictures(epoch(train, batch=720) + epoch(train, batch=720, number=1))
+    assert len(shown.flatten(1).unique(dim=0)) > 1.9 * len(train)
+
+
 def test_without_augmentation_a_repeat_is_the_same_picture() -> None:
     train = open_data(DataConfig("synthetic", repeat=3), HERE).train
     shown = pictures(list(train.batches(32, seeds=SEEDS, drop_last=False)))

@@ -12,6 +12,7 @@ from nowt.data import Data, DataError, open_data, probe_batch
 from nowt.data.augment import random_box, shift_flip
 from nowt.data.draws import uniforms
 from nowt.streams import Seeds
+from PIL import Image
 
 SEEDS = Seeds().resolve(0)
 CROPS = DataConfig("folder", size=16, augment="resized_crop")
@@ -129,6 +130,16 @@ def test_crops_change_with_epoch_and_repeat(root: Path) -> None:
     assert len(everything.flatten(1).unique(dim=0)) == 72
 
 
+def test_half_of_the_crops_are_mirrored(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "pictures", train=40)
+    left_to_right = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], (60, 60, 3))
+    for path in root.glob("train/*/*.jpg"):
+        Image.fromarray(left_to_right).save(path)
+    x = shown(opened(root), batch=72)
+    mirrored = (x[..., 0] > x[..., -1]).flatten(1).float().mean(1)
+    assert set(mirrored.tolist()) == {0.0, 1.0} and 0.3 < mirrored.mean() < 0.7
+
+
 def test_evaluation_under_resized_crops_sees_the_centre(root: Path) -> None:
     for name in ("cat", "dog"):
         draw(root / "val" / name / "large.png", width=256, height=256)
@@ -137,6 +148,9 @@ def test_evaluation_under_resized_crops_sees_the_centre(root: Path) -> None:
     assert inner is not None and outer is not None
     (x, _), (y, _) = (next(iter(split.batches(5, drop_last=False))) for split in (inner, outer))
     assert torch.allclose(x[4], y[4][:, 16:240, 16:240], atol=1e-4)
+    whole = opened(root, replace(CROPS, size=224, augment="none")).test
+    assert whole is not None
+    assert not torch.equal(next(iter(whole.batches(5, drop_last=False)))[0][4], x[4])
 
 
 def test_the_probe_of_streamed_pictures_is_not_augmented(root: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from drawn_pictures import cifar_binary, draw, mnist, truncate, write_idx
 from nowt.config import DataConfig, Placement
 from nowt.data import Data, DataError, open_data
+from torch.nn.functional import interpolate
 
 MNIST = DataConfig("mnist")
 CIFAR10 = DataConfig("cifar10")
@@ -47,7 +48,11 @@ def test_mnist_pixels_lie_between_0_and_1(tmp_path: Path) -> None:
 
 def test_mnist_can_be_enlarged(tmp_path: Path) -> None:
     mnist(tmp_path / "MNIST/raw")
-    assert opened(DataConfig("mnist", size=32), tmp_path).shape == (1, 32, 32)
+    plain, large = opened(MNIST, tmp_path).test, opened(DataConfig("mnist", size=32), tmp_path).test
+    assert plain is not None and large is not None
+    (x, _), (y, _) = (next(iter(split.batches(20, drop_last=False))) for split in (plain, large))
+    assert y.shape == (20, 1, 32, 32)
+    assert (y - interpolate(x, (32, 32), mode="bilinear")).abs().max() < 0.51 / 255
 
 
 def test_fashion_mnist_has_a_folder_of_its_own(tmp_path: Path) -> None:

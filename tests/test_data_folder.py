@@ -175,6 +175,8 @@ def test_broken_pictures_can_be_skipped_and_are_told(root: Path, augment: str) -
     assert [line.split(":")[0] for line in data.skipped] == ["train/cat/001.jpg", "val/dog/002.jpg"]
     again = opened(root, config)
     assert again.skipped == data.skipped and again.fingerprint == data.fingerprint
+    (root / "val/dog/002.jpg").unlink()
+    assert opened(root, config).fingerprint != data.fingerprint
 
 
 def test_skipping_nothing_changes_nothing(root: Path) -> None:

@@ -96,11 +96,11 @@ def _run(
         ledger = Ledger(store, plan, heard)
         with progress.bar:
             ledger.recall()
-            whole = _hands(ledger, placement, in_process)
+            whole = _hands(ledger, placement, study.key, in_process)
     return _outcome(study, ledger, whole)
 
 
-def _hands(ledger: Ledger, placement: Placement, in_process: bool) -> bool:
+def _hands(ledger: Ledger, placement: Placement, study: str, in_process: bool) -> bool:
     """Let this process or Ray Tune do the work; False where the user interrupted it."""
     if ledger.decide().do == "done":
         return True
@@ -111,7 +111,7 @@ def _hands(ledger: Ledger, placement: Placement, in_process: bool) -> bool:
     from nowt.hands import tune
 
     slots = placement.slots or max(1, (os.cpu_count() or 1) // placement.threads)
-    return tune.run(ledger, placement, min(slots, len(ledger.plan)))
+    return tune.run(ledger, placement, study, min(slots, len(ledger.plan)))
 
 
 def _outcome(study: Study, ledger: Ledger, whole: bool) -> Outcome:

@@ -54,6 +54,7 @@ def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str)
         epilog=f"example: {example}",
         allow_abbrev=False,
     )
+    verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
     return verb
 

@@ -152,6 +152,8 @@ def _placement(typed: argparse.Namespace) -> Placement:
     if typed.threads < 1:
         raise ConfigError(f"--threads is {typed.threads}: it must be at least 1")
     slots = getattr(typed, "slots", None)
+    if slots is not None and slots < 1:
+        raise ConfigError(f"--slots is {slots}: it must be at least 1")
     return Placement(store=typed.store, data=typed.data_dir, device=typed.device, threads=typed.threads, slots=slots)
 
 
@@ -161,13 +163,15 @@ def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
     from nowt.find import find_study
 
     study = find_study(typed.study)
+    if any(o.path == "seed" for o in overrides):
+        raise ConfigError("a study gives each run its seed: --seeds N runs seeds 0 to N-1")
     added = [o.text for o in overrides if o.path == "rule"]
     rest = [o for o in overrides if o.path != "rule"]
     cells = [Cell(cell.name, apply(cell.config, rest)) for cell in study.cells]
     for spec in added:
         rule = rules.find(spec)()
-        cells.append(Cell(rule.name, replace(cells[0].config, rule=rule)))
-    if len({run_key(cell.config, "") for cell in cells}) < len(cells):
+        cells.append(Cell(rule.name, apply(replace(study.cells[0].config, rule=rule), rest)))
+    if len({run_key(replace(cell.config, seed=0), "") for cell in cells}) < len(cells):
         raise ConfigError("these options make two cells of the study the same: leave out what the study itself varies")
     if typed.seeds is not None and typed.seeds < 1:
         raise ConfigError(f"--seeds is {typed.seeds}: it must be at least 1")

@@ -62,9 +62,11 @@ class Ledger:
         self.live.add(key)
         self.tried.add(key)
         writer = self.writers[key] = LogWriter.open(self.store / "logs", key)
+        planned = next(planned for planned in self.plan if planned.key == key)
         if writer.run.start:
             writer.resume(writer.run.last_epoch)
-        return next(planned for planned in self.plan if planned.key == key)
+            self.heard(planned, writer.run)
+        return planned
 
     def hear(self, key: str, message: Message) -> None:
         """Write one message of a live run to its log, unless the log has it, then tell it on."""
@@ -74,7 +76,8 @@ class Ledger:
         if message["kind"] == "start" and not writer.run.start:
             writer.start(key, **message["facts"])
         elif message["kind"] == "epoch":
-            writer.epoch(epoch_from_json(message["epoch"]))
+            if not writer.epoch(epoch_from_json(message["epoch"])):
+                return
         elif message["kind"] == "end":
             writer.end(message["state"], message["reason"])
             self.live.discard(key)

@@ -113,7 +113,7 @@ def _bytes(training: Training) -> int:
     """A checkpoint's size: weights, B, and one momentum buffer for each that the optimiser trains."""
     tensors: Sequence[int] = [p.numel() * p.element_size() for p in training.model.state_dict().values()]
     trained = sum(p.numel() * p.element_size() for g in training.optimizer.param_groups for p in g["params"])
-    return int(sum(tensors)) + trained * (2 if training.config.optim.name == "adamw" else 1)
+    return int(sum(tensors) + trained * (2 if training.config.optim.name == "adamw" else 1))
 
 
 def _spoken(hours: float) -> str:

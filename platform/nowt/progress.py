@@ -36,9 +36,11 @@ class StudyProgress:
     def heard(self, planned: Planned, run: RunLog) -> None:
         """Take in what a run's log says now."""
         self.epochs[planned.key] = max(0, run.last_epoch)
-        if run.state != "running" and planned.key not in self.done:
+        if run.state == "running":
+            self.done.discard(planned.key)  # it had failed, and is tried again
+        elif planned.key not in self.done:
             self.done.add(planned.key)
-            self.bar.console.print(self._line(planned, run), highlight=False, soft_wrap=True)
+            self.bar.console.print(self._line(planned, run), markup=False, highlight=False, soft_wrap=True)
         self.bar.update(self.task, completed=sum(self.epochs.values()), description=self._summary())
 
     def _summary(self) -> str:
@@ -52,7 +54,7 @@ class StudyProgress:
             outcome = f"val error {100 * last.val_error:.1f} % after {last.epoch} epochs"
         else:
             outcome = f"{run.state}: {run.reason.strip().splitlines()[-1] if run.reason else ''}"
-        return rf"\{count} {name}: {outcome} (run {planned.key}){self._left()}"
+        return f"{count} {name}: {outcome} (run {planned.key}){self._left()}"
 
     def _left(self) -> str:
         total, done = sum(p.config.epochs for p in self.plan), sum(self.epochs.values())

@@ -116,8 +116,8 @@ def _split(
     training: bool = False,
 ) -> Split:
     repeat = config.repeat if training else 1
-    shift = size // 8 if training and "shift" in config.augment else 0
-    flip = training and "flip" in config.augment
+    shift = size // 8 if "shift" in config.augment else 0
+    flip = "flip" in config.augment
     if isinstance(pictures, Arrays):
         return ArraySplit(pictures.pixels, pictures.labels, colours, repeat, shift, flip)
     crop = config.augment == "resized_crop"

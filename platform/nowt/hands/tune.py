@@ -7,7 +7,6 @@ every result goes to the ledger (``_Report``). To resume is to start again: noth
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,11 +34,10 @@ ENVIRONMENT = {
 }
 
 
-def run(ledger: Ledger, placement: Placement, slots: int) -> bool:
+def run(ledger: Ledger, placement: Placement, study: str, slots: int) -> bool:
     """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
-    scratch = Path(placement.store).resolve() / ".tune" / uuid.uuid4().hex[:8]
     plan, report = _Plan(ledger, placement), _Report(ledger)
-    with _ray(placement, slots):
+    with _ray(placement, slots), _scratch(Path(placement.store).resolve() / ".tune" / study) as scratch:
         trainable = tune.with_resources(_work, _resources(placement, slots))
         tuner = tune.Tuner(
             trainable,
@@ -60,8 +58,7 @@ def run(ledger: Ledger, placement: Placement, slots: int) -> bool:
             ),
         )
         tuner.fit()
-    shutil.rmtree(scratch, ignore_errors=True)
-    return not ledger.live
+    return ledger.decide().do == "done"  # fit() returns as usual after Ctrl-C: what is left tells
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -126,6 +123,16 @@ def _resources(placement: Placement, slots: int) -> dict[str, float]:
     gpus = ray.cluster_resources().get("GPU", 0)
     share = {"gpu": gpus / slots} if gpus and placement.device != "cpu" else {}
     return {"cpu": placement.threads, **share}
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """The folder that Tune wants for itself, without what a killed driver of the same study left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""Runs of a few seconds at most, and what two of them must have in common."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from nowt import checkpoint
+from nowt.config import DataConfig, OptimConfig, Placement, RunConfig
+from nowt.log import Epoch, epoch_to_json
+from nowt.rules import find
+from torch import Tensor
+
+CPU = Placement(device="cpu")
+STEPS = 3  # of an epoch
+
+
+def short_run(rule: str = "fa", *, fields: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
+    """Two epochs of three steps on 48 digits, under ``rule`` with ``fields``."""
+    config = RunConfig(
+        data=DataConfig("digits", train_limit=16 * STEPS),
+        rule=find(rule)(**(fields or {})),
+        optim=OptimConfig(lr=0.1),
+        epochs=2,
+        batch=16,
+        test=False,
+    )
+    return replace(config, **changes)
+
+
+def numbers(epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
+    """All that was measured but the time it took, NaN as None."""
+    clocks = ("seconds", "probe_seconds")
+    return [{k: v for k, v in epoch_to_json(epoch).items() if k not in clocks} for epoch in epochs]
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """W, B, running statistics and the optimiser's memory in the newest checkpoint."""
+    state = checkpoint.load(folder, torch.device("cpu"))
+    assert state is not None
+    memory = state["optimizer"]["state"]
+    kept = {f"{i}.{name}": value for i, values in memory.items() for name, value in values.items()}
+    return {**state["model"], **{name: value for name, value in kept.items() if isinstance(value, Tensor)}}
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """The same names, and under each the same tensor bit for bit."""
+    assert found.keys() == expected.keys()
+    assert [name for name, value in found.items() if not torch.equal(value, expected[name])] == []
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """A ``should_stop`` that says so after that many batches."""
+    left = steps
+
+    def should_stop() -> bool:
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    return should_stop
