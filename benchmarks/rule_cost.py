@@ -36,7 +36,7 @@ from nowt.rules.wm import WeightMirror
 from nowt.streams import generator
 from torch import Tensor, nn
 
-# what is measured, and the most it may cost as a multiple of bp
+# what is measured, and the most that it may cost as a multiple of bp, for the default model, size and batch
 ROWS: dict[str, tuple[Rule, float | None]] = {
     "bp": (Backprop(), None),
     "bp (again)": (Backprop(), None),

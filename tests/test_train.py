@@ -34,9 +34,7 @@ CASES: dict[str, RunConfig] = {
     "kp with nesterov": short_run("kp", optim=OptimConfig(lr=0.1, nesterov=True, schedule="constant", warmup=1.5)),
     "kp with adamw": short_run("kp", optim=OptimConfig("adamw", lr=0.01, clip=1.0, weight_decay=0.1)),
     "kp in float64": short_run("kp", precision="float64"),
-    "wm in float64": short_run("wm", fields=MIRROR, precision="float64"),
     "fa in bfloat16": short_run("fa", precision="bfloat16"),
-    "kp in bfloat16": short_run("kp", precision="bfloat16"),
     "wm in bfloat16": short_run("wm", fields=MIRROR, precision="bfloat16"),
     "with augmentation": short_run("fa", data=DataConfig("digits", train_limit=26, repeat=2, augment="shift_flip")),
 }
@@ -67,7 +65,7 @@ def test_the_runs_that_are_stopped_below_learn_and_are_measured(whole: Whole) ->
     assert len(whole.epochs[2].layers) == (0 if whole.config.rule.name == "bp" else 10)
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 2])
+@pytest.mark.parametrize("epochs", [0, 1])
 def test_a_run_stopped_after_an_epoch_goes_on_as_if_it_had_not(whole: Whole, epochs: int, tmp_path: Path) -> None:
     run = train(whole.config, CPU, checkpoints=tmp_path)
     for _ in range(epochs + 1):
@@ -175,7 +173,9 @@ def test_every_rule_of_a_seed_starts_at_one_w_and_sees_the_same_batches() -> Non
     for rule in RULES[1:]:
         others_weights, others_batches = start(rule, seed=3)
         assert_equal(others_weights, weights)
-        assert all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others_batches, strict=True))
+        assert all(
+            torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others_batches, strict=True)
+        )
     other_weights, other_batches = start("bp", seed=4)
     assert not torch.equal(other_weights["conv1.weight"], weights["conv1.weight"])
     assert not torch.equal(other_batches[0][0], batches[0][0])

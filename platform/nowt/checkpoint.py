@@ -1,7 +1,9 @@
 """Saves and restores one training state, so that a run goes on as if it had never stopped."""
 
 import os
+import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,18 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
     """The newest state that can be read, or None. One that cannot is named in a warning and the one before it used."""
     for path in reversed(_saved(folder)):
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-            return state
-        except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            return _read(path, device)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             warnings.warn(f"checkpoint {path} cannot be read ({reason}); using the one before it", stacklevel=2)
     return None
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    if not zipfile.is_zipfile(path):  # torch would take it for a file of its old format, and fail in any of many ways
+        raise ValueError("it is cut short or no checkpoint")
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
 
 
 def prune(folder: Path, keep: int) -> None:

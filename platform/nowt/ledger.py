@@ -73,7 +73,9 @@ class Ledger:
         if key not in self.live:
             return
         writer = self.writers[key]
-        if message["kind"] == "start" and not writer.run.start:
+        if message["kind"] == "start":
+            if writer.run.start:
+                return
             writer.start(key, **message["facts"])
         elif message["kind"] == "epoch":
             if not writer.epoch(epoch_from_json(message["epoch"])):

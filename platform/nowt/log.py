@@ -110,7 +110,8 @@ class LogWriter:
     def start(self, key: str, **facts: Any) -> None:
         """Write the start line."""
         line = {"schema": SCHEMA, "key": key, **facts}
-        self.run = replace(self.run, start={**line, "time": self._append({"kind": "start", **line})})
+        time_ms = self._append({"kind": "start", **line})
+        self.run = replace(self.run, start={**line, "time": time_ms}, state="running", reason="")
 
     def resume(self, epoch: int) -> None:
         """Say that another attempt goes on after ``epoch``."""
@@ -146,23 +147,35 @@ class LogWriter:
 
 def read(path: Path) -> RunLog:
     """One run's log. Raises ValueError for a file that is no log, naming the line."""
-    start: dict[str, Any] | None = None
-    epochs: list[Epoch] = []
-    times: list[int] = []
-    state, reason, attempts = "running", "", 1
+    run = RunLog(path.stem, {})
     for number, line in enumerate(_whole_lines(path), 1):
-        data = _parse(path, number, line)
-        kind = data.pop("kind")
-        if kind == "start":
-            start = data
-        elif kind == "epoch":
-            times.append(data.pop("time"))
-            epochs.append(epoch_from_json(data))
-        elif kind == "resume":
-            state, reason, attempts = "running", "", data["attempt"]
-        elif kind == "end":
-            state, reason = data["state"], data["reason"]
-    return RunLog(path.stem, start or {}, tuple(epochs), tuple(times), state, reason, attempts)
+        try:
+            run = _told(run, path, json.loads(line))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(
+                f"{path}, line {number} is not a line of an epoch log ({reason}): move the file away"
+            ) from None
+    return run
+
+
+def _told(run: RunLog, path: Path, line: Any) -> RunLog:
+    """The run after one more line of its log."""
+    if not isinstance(line, dict):
+        raise TypeError("not an object")
+    if line.get("schema", SCHEMA) > SCHEMA:
+        raise ValueError(f"{path} has log schema {line['schema']}, this nowt reads up to {SCHEMA}: update nowt")
+    kind = line.pop("kind")
+    if kind == "start":
+        return replace(run, start=line, state="running", reason="")
+    if kind == "epoch":
+        times = (*run.times, line.pop("time"))
+        return replace(run, epochs=(*run.epochs, epoch_from_json(line)), times=times)
+    if kind == "resume":
+        return replace(run, state="running", reason="", attempts=line["attempt"])
+    if kind == "end":
+        return replace(run, state=line["state"], reason=line["reason"])
+    return run
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
@@ -176,16 +189,6 @@ def read_all(store: Path) -> Iterator[RunLog]:
 def _whole_lines(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8", errors="replace")
     return text[: text.rfind("\n") + 1].splitlines()
-
-
-def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(line)
-        if data.get("schema", SCHEMA) > SCHEMA:
-            raise ValueError(f"{path} has log schema {data['schema']}, this nowt reads up to {SCHEMA}: update nowt")
-        return data
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {number} is not a line of an epoch log ({error}): move the file away") from None
 
 
 def _drop_torn_line(path: Path) -> None:

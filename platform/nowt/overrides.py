@@ -83,7 +83,7 @@ def _known(config: Any, name: str, override: Override) -> None:
     if name not in names:
         prefix = override.path.rpartition(".")[0]
         full = [f"{prefix}.{n}" if prefix else n for n in names]
-        close = nearest(override.path, full) or nearest(override.path, paths(RunConfig()))
+        close = nearest(override.path, full) or (nearest(override.path, paths(RunConfig())) if full else "")
         allowed = ", ".join(names) or "no fields"
         raise ConfigError(f"there is no field --{override.path}{close}; {prefix or 'a run'} has: {allowed}")
 

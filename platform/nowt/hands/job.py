@@ -57,5 +57,5 @@ def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[
         yield {"kind": "end", "state": "diverged", "reason": str(error)}
     except Interrupted:
         raise
-    except (Exception, SystemExit):  # one run's failure, whatever it is, must not take the other runs with it: it is its result
+    except (Exception, SystemExit):  # whatever goes wrong in one run is its result, and must not take others with it
         yield {"kind": "end", "state": "failed", "reason": traceback.format_exc()}
