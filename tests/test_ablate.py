@@ -57,7 +57,7 @@ def in_between(store: Path, epoch: int) -> bool:
 
 
 def workers_of(folder: Path) -> list[int]:
-    """Ray's worker processes in ``folder``; its idle agents, which see only after a minute that all is over, left out."""
+    """Ray's worker processes in ``folder``, without its idle agents: they outlive a killed driver by a minute."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from nowt.certify import file_name
 from nowt.config import RunConfig, config_to_json
 from nowt.data import Data
 
@@ -19,6 +20,7 @@ def start_facts(config: RunConfig, data: Data) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "classes": data.classes,
         "skipped": list(data.skipped),
+        "certificate": file_name(config.rule),
         "versions": versions(),
         "git": git(),
     }

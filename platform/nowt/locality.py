@@ -1,7 +1,7 @@
 """Watches, operation by operation, what reads the weights W of a network, and who it is that reads.
 
-Views of W are followed through their storage, copies through the operations that make them. What cannot be seen: numbers
-that leave torch (``tolist``, a copied NumPy array) and operations that never run while the watch is on.
+Views of W are followed through their storage, copies through the operations that make them. What cannot be seen:
+numbers that leave torch (``tolist``, a copied NumPy array) and operations that never run while the watch is on.
 """
 
 import gc
@@ -73,7 +73,7 @@ class Taint:
     storage: StorageWeakRef
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
     """Within it, every operation of this thread that reads a W is put down in ``reads``.
 
     ``weights``: W by layer name; in and out sizes of each layer should differ, so that W and its transpose cannot be
@@ -82,7 +82,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, weights: Mapping[str, Tensor], plain: Sequence[str] = (), kept: Sequence[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.weights = weights
         self.plain = set(plain)
         self.kept = {tensor.untyped_storage().data_ptr() for tensor in kept}
@@ -187,14 +187,14 @@ class Watch(TorchDispatchMode):
                     self._mark(tensor, layer, "state")
 
     def _mark(self, tensor: Tensor, layer: str, kind: str) -> None:
-        storage = StorageWeakRef(tensor.untyped_storage())
+        storage = _storage(tensor)
         self._taints[storage.cdata] = Taint(layer, kind, storage)
 
     def _taints_of(self, value: Any) -> list[Taint]:
         found = []
         for tensor in tree_leaves(value):
             if isinstance(tensor, Tensor):
-                storage = StorageWeakRef(tensor.untyped_storage())
+                storage = _storage(tensor)
                 taint = self._taints.get(storage.cdata)
                 if taint is None and (name := self._addresses.get(tensor.untyped_storage().data_ptr())):
                     taint = Taint(name, "weight", storage)
@@ -213,7 +213,11 @@ class Watch(TorchDispatchMode):
         return any(isinstance(t, Tensor) and t.untyped_storage().data_ptr() in self.kept for t in written)
 
     def _copies(self) -> list[Taint]:
-        return [t for t in self._taints.values() if t.kind == "copy" and not t.storage.expired()]
+        return [t for t in self._taints.values() if t.kind == "copy" and not t.storage.expired()]  # type: ignore[no-untyped-call]
+
+
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def _forget(inside: list[str]) -> None:

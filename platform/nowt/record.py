@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -186,6 +187,7 @@ def _tags(run: RunLog, cell: str, seed: int, study: str) -> dict[str, str]:
 def rebuild(store: Path) -> int:
     """Write mlflow.db anew from logs and studies alone; the number of runs in it."""
     (store / "mlflow.db").unlink(missing_ok=True)
+    shutil.rmtree(store / "artifacts", ignore_errors=True)
     logs = {run.key: run for run in read_all(store)}
     left = set(logs)
     written = 0

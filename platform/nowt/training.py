@@ -34,7 +34,9 @@ class Totals:
     @classmethod
     def zero(cls, device: torch.device) -> "Totals":
         """Nothing yet."""
-        return cls(torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), device=device))
+        return cls(
+            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
+        )
 
     def add(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
         """Count one batch: its mean loss and its outputs, (n, classes), against labels, (n,)."""
@@ -162,8 +164,9 @@ class Training:
         self.flops += self.flops_a_mirror_step * shown
 
     def finite(self) -> bool:
-        """Whether the epoch's training loss, and so far every weight that made it, is a number."""
-        return self.totals.shown == 0 or math.isfinite(self.epochs[-1].train_loss)
+        """Whether the epoch's loss, on the training and on the validation pictures, is a number."""
+        last = self.epochs[-1]
+        return self.totals.shown == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
 
     def score(self) -> log.Epoch:
         """Close the epoch in progress (or epoch 0): validation, test, alignment."""

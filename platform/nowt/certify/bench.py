@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from nowt import locality as phase
 from nowt.config import OptimConfig
 from nowt.layers import FeedbackLayer, attach
@@ -13,7 +15,6 @@ from nowt.models.start import draw_torchvision, draw_weights
 from nowt.optim import clip, make_optimizer
 from nowt.rules.rule import Moment, Rule
 from nowt.streams import generator
-from torch import Tensor, nn
 
 CLASSES = 5
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=1.0)
@@ -133,7 +134,7 @@ class Bench:
         }
 
     def own(self) -> dict[str, Tensor]:
-        """What belongs to the network and its optimiser, not to the rule: W, biases, norms, buffers, optimiser state."""
+        """What belongs to the network and its optimiser, not to the rule: W, biases, norms, optimiser state."""
         kept = self.kept()
         found = {name: value for name, value in self.model.state_dict().items() if name not in kept}
         for i, state in enumerate(self.optimizer.state.values()):

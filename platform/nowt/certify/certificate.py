@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nowt.locality import Reads
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from nowt.locality import Reads
 
 VERDICTS = {
     "": "no weight transport",
@@ -81,9 +82,9 @@ class Certificate:
             f"{self.source or self.rule}: {held} of {len(self.checks)} promises hold.{failed} {self.verdict[0].upper()}"
         )
         parts = [f"{head}{self.verdict[1:]}.", _render(self._rows(), width)]
-        parts += _section("who reads W, and how often", [str(reads) for reads in self.reads])
+        parts += _section("who reads W, and how often", self._readers())
         parts += _section("transported besides", list(self.besides))
-        parts += _section("not promised by this rule", [f"{left.name}: {left.why}" for left in self.left_out])
+        parts += _section("not promised by this rule", self._unpromised())
         return "\n\n".join(parts)
 
     def _rows(self) -> Table:
@@ -93,6 +94,22 @@ class Certificate:
             cells = (check.promise, check.bound, measured, "yes" if check.passed else "NO")
             table.add_row(*(Text(cell) for cell in cells))
         return table
+
+    def _readers(self) -> list[str]:
+        """Who reads W in which phase, over all layers and operations; the JSON has them one by one."""
+        groups: dict[tuple[str, str], list[Reads]] = {}
+        for reads in self.reads:
+            groups.setdefault((reads.reader, reads.phase), []).append(reads)
+        return [
+            f"{reader}, {phase}: {', '.join(reads.op for reads in group)} ({sum(reads.count for reads in group)}×)"
+            for (reader, phase), group in groups.items()
+        ]
+
+    def _unpromised(self) -> list[str]:
+        groups: dict[str, list[str]] = {}
+        for left in self.left_out:
+            groups.setdefault(left.why, []).append(left.name)
+        return [f"{', '.join(names)}: {why}" for why, names in groups.items()]
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

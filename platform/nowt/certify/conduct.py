@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from nowt import locality as phase
-from nowt.certify.bench import OPTIM, Bench, changed, copies, steps
+from nowt.certify.bench import Bench, changed, copies, steps, why_no_matrix
 from nowt.certify.certificate import Check, Findings, LeftOut
+from nowt.config import OptimConfig
 from nowt.rules.rule import Rule
 
 ADVANCED = {
@@ -20,7 +21,7 @@ OWN_TIME = (phase.BEFORE_LEARNING, phase.AFTER_STEP)  # when the rule alone is a
 def check_conduct(rule: Rule) -> Findings:
     """Rows for B's own update, for what the rule leaves alone, and for the signs of a rule that follows them."""
     if not Bench.build(rule).layers:
-        yield from (LeftOut(name, "no layer is this rule's") for name in ("own update", "untouched"))
+        yield from (LeftOut(name, why_no_matrix(rule)) for name in ("own update", "untouched"))
     else:
         advances, touched = _watch(rule)
         yield _own_update(rule, advances)
@@ -72,7 +73,7 @@ def _own_update(rule: Rule, advances: list[str]) -> Check:
 
 def _signs(rule: Rule) -> Check | LeftOut:
     """Ten steps at a rate at which W changes signs."""
-    bench = Bench.build(rule, optim=OPTIM.__class__(lr=0.5, schedule="constant"))
+    bench = Bench.build(rule, optim=OptimConfig(lr=0.5, schedule="constant"))
     flips = wrong = 0
     for number in range(1, 11):
         signs = [layer.weight.detach().sign() for layer in bench.layers]
@@ -80,4 +81,6 @@ def _signs(rule: Rule) -> Check | LeftOut:
         flips += sum(int((s != layer.weight.sign()).sum()) for s, layer in zip(signs, bench.layers, strict=True))
         wrong += sum(int((layer.feedback.sign() != layer.weight.sign()).sum()) for layer in bench.layers)
     measured = f"{wrong} signs differ, while W changed {flips}"
-    return Check("signs", "sign(B) is sign(W) after every optimiser step", "0 differ", measured, wrong == 0 and flips > 0)
+    return Check(
+        "signs", "sign(B) is sign(W) after every optimiser step", "0 differ", measured, wrong == 0 and flips > 0
+    )

@@ -4,19 +4,19 @@ import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from nowt.alignment import measure
 from nowt.certify.bench import has_field, why_no_matrix
 from nowt.certify.certificate import Check, Findings, LeftOut
 from nowt.layers import FeedbackLayer, attach
+from nowt.log import Layer
 from nowt.models.mlp import Mlp
 from nowt.models.start import draw_torchvision, draw_weights
 from nowt.rules.rule import Rule
 from nowt.rules.start import at_angle
 from nowt.streams import generator
 
-WIDTH, DEPTH, SAMPLES = 1000, 4, 32
+WIDTH, DEPTH, SAMPLES = 1000, 4, 256
 ANGLE = 40.0  # degrees to W that B is turned to where it would start at 90, which no product could tell from chance
 BOUND = 0.5
 
@@ -28,14 +28,7 @@ def check_delta(rule: Rule) -> Findings:
         yield LeftOut("delta", why)
         return
     turned = rule.transports == ""
-    rule = replace(rule, angle=ANGLE) if turned and has_field(rule, "angle") else rule  # type: ignore[call-arg]
-    model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
-    draw_weights(model, draw_torchvision, seed=0)
-    layers = attach(model, rule)
-    if turned and not has_field(rule, "angle"):
-        _turn(layers)
-    x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
-    found = measure(model, layers, x, error, lambda output, y: (output * y).sum())
+    found = _measured(rule, turned)
     laws, cosine = [], 1.0
     for layer in reversed(found):
         laws.append(math.degrees(math.acos(min(1.0, cosine))))
@@ -48,8 +41,19 @@ def check_delta(rule: Rule) -> Findings:
     yield Check("delta", promise, f"{BOUND}°", measured, worst < BOUND, note)
 
 
+def _measured(rule: Rule, turned: bool) -> tuple[Layer, ...]:
+    """Both angles of every layer of a random dense network."""
+    by_field = turned and has_field(rule, "angle")
+    model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
+    draw_weights(model, draw_torchvision, seed=0)
+    layers = attach(model, replace(rule, angle=ANGLE) if by_field else rule)  # type: ignore[call-arg]
+    if turned and not by_field:
+        _turn(layers)
+    x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
+    return measure(model, layers, x, error, lambda output, y: (output * y).sum())
+
+
 def _turn(layers: list[FeedbackLayer]) -> None:
     with torch.no_grad():
         for layer in layers:
-            turned: Tensor = at_angle(layer.weight.detach(), layer.feedback, ANGLE)
-            layer.feedback.copy_(turned)
+            layer.feedback.copy_(at_angle(layer.weight.detach(), layer.feedback, ANGLE))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
+from itertools import chain
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -18,22 +19,19 @@ def check_fields(rule: Rule) -> Findings:
     if not fields(rule):
         yield LeftOut("fields", "the rule has no fields")
         return
-    kinds, outcomes = get_type_hints(type(rule)), Outcomes()
-    cases = _cases(rule)
-    dead, untried, tried = [], [], 0
+    kinds, outcomes, cases = get_type_hints(type(rule)), Outcomes(), _cases(rule)
+    dead, untried = [], []
     for item in fields(rule):
-        value = getattr(rule, item.name)
-        choices = [c for c in others(kinds[item.name], value) if _valid(rule, {item.name: c}) is not None]
+        value, kind = getattr(rule, item.name), kinds[item.name]
+        choices = [c for c in others(kind, value) if _valid(rule, {item.name: c}) is not None]
         if not choices:
-            untried.append(f"{item.name} ({kinds[item.name]}) was not tried: no other value is known")
-            continue
-        tried += 1
-        alive = [c for c in choices if outcomes.matter(cases, item.name, c)]
-        every = get_origin(kinds[item.name]) is Literal
-        if not alive or (every and len(alive) < len(choices)):
-            named = [f"{c!r} is as {value!r}" for c in choices if c not in alive]
-            dead.append(f"{item.name} ({'; '.join(named) if every else 'nothing reads it'})")
-    measured = f"without effect: {', '.join(dead)}" if dead else f"{tried} of {tried} matter"
+            untried.append(f"{item.name} was not tried, for want of another value")
+        elif get_origin(kind) is Literal:
+            same = [c for c in choices if not outcomes.matter(cases, item.name, [c])]
+            dead += [f"{item.name} ({c!r} is as {value!r})" for c in same]
+        elif not outcomes.matter(cases, item.name, choices):
+            dead.append(f"{item.name} (nothing reads it)")
+    measured = f"without effect: {', '.join(dead)}" if dead else f"{len(fields(rule)) - len(untried)} matter"
     promise = "Every field of the rule changes what the rule does"
     yield Check("fields", promise, "0 without effect", measured, not dead, "; ".join(untried))
 
@@ -64,12 +62,12 @@ class Outcomes:
 
     known: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
-    def matter(self, cases: list[Rule], name: str, choice: Any) -> bool:
-        """Whether, in some case, ``choice`` for the field ``name`` changes what the rule does."""
-        return any(self._differ(case, name, choice) for case in (*cases, *_pairs(cases, name)))
+    def matter(self, cases: list[Rule], name: str, choices: list[Any]) -> bool:
+        """Whether, in some case, one of ``choices`` for the field ``name`` changes what the rule does."""
+        tries = ((case, {name: choice}) for case in chain(cases, _pairs(cases[0], name)) for choice in choices)
+        return any(self._differ(case, _valid(case, values)) for case, values in tries)
 
-    def _differ(self, case: Rule, name: str, choice: Any) -> bool:
-        other = _valid(case, {name: choice})
+    def _differ(self, case: Rule, other: Rule | None) -> bool:
         return other is not None and bool(changed(self.of(case), self.of(other)))
 
     def of(self, rule: Rule) -> dict[str, Tensor]:
@@ -96,14 +94,12 @@ def _cases(rule: Rule) -> list[Rule]:
     return [rule] if plain is None or plain == rule else [rule, plain]
 
 
-def _pairs(cases: list[Rule], name: str) -> Iterator[Rule]:
-    """The rule with one other field changed: a field may matter only beside another."""
-    kinds = get_type_hints(type(cases[0]))
-    for item in fields(cases[0]):
-        if item.name == name:
-            continue
-        for choice in others(kinds[item.name], getattr(cases[0], item.name)):
-            if (case := _valid(cases[0], {item.name: choice})) is not None:
+def _pairs(rule: Rule, name: str) -> Iterator[Rule]:
+    """The rule with one field other than ``name`` changed: a field may matter only beside another."""
+    kinds = get_type_hints(type(rule))
+    for item in fields(rule):
+        for choice in others(kinds[item.name], getattr(rule, item.name)) if item.name != name else ():
+            if (case := _valid(rule, {item.name: choice})) is not None:
                 yield case
 
 

@@ -22,7 +22,7 @@ OPTIMISERS = {
     "SGD": replace(DECAYING, momentum=0.0),
     "momentum": DECAYING,
     "Nesterov": replace(DECAYING, nesterov=True),
-    "AdamW": replace(DECAYING, name="adamw", lr=0.01),
+    "AdamW": replace(DECAYING, name="adamw", lr=0.01, weight_decay=0.5),
 }
 FORMS: dict[str, dict[str, bool]] = {"": {"foreach": False}, " foreach": {"foreach": True}, " fused": {"fused": True}}
 
@@ -79,7 +79,9 @@ def _no_decay(rule: Rule) -> Check:
     run = _run(rule, replace(DECAYING, weight_decay=0.0), FORMS[""])
     error = _error(run, 1.0)
     note = "the angle may still change, as |W| does: {:.1f}° to {:.1f}° here, last layer".format(*run.angles)
-    return Check("no decay", "Without decay W − B stays as it is", f"{BOUND:g} relative", f"{error:.1e}", error < BOUND, note)
+    return Check(
+        "no decay", "Without decay W − B stays as it is", f"{BOUND:g} relative", f"{error:.1e}", error < BOUND, note
+    )
 
 
 def _clipping(rule: Rule) -> Check:
@@ -99,10 +101,10 @@ def _variants() -> Iterator[tuple[str, OptimConfig, dict[str, bool]]]:
 def _run(rule: Rule, config: OptimConfig, form: dict[str, bool]) -> Run:
     def optimizer(model: nn.Module, layers: list[FeedbackLayer]) -> torch.optim.Optimizer:
         groups = parameter_groups(config, model, layers)
+        settings: dict[str, Any] = {"lr": config.lr, **form}
         if config.name == "adamw":
-            return torch.optim.AdamW(groups, lr=config.lr, **form)
-        settings: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov, **form}
-        return torch.optim.SGD(groups, lr=config.lr, **settings)
+            return torch.optim.AdamW(groups, **settings)
+        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.nesterov, **settings)
 
     bench = Bench.build(rule, optim=config, optimizer=optimizer, dtype=torch.float64)
     before, start, sizes = _gap(bench), _angle(bench), [float(layer.weight.detach().norm()) for layer in bench.layers]

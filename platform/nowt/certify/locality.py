@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+
 from nowt import locality as phase
 from nowt.alignment import angle
 from nowt.certify.bench import OPTIM, Bench, small_net, steps
@@ -10,7 +12,6 @@ from nowt.certify.certificate import Check, Findings
 from nowt.layers import attach
 from nowt.locality import Reads, Watch
 from nowt.rules.rule import Rule
-from torch import Tensor, nn
 
 ALWAYS = {"forward map", "optimiser", "backprop", "copy"}
 EXACT = "mirror map, exact"

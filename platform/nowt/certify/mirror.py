@@ -40,17 +40,18 @@ def check_mirror(rule: Rule) -> Findings:
         yield _gain(rule, dense, conv)
         yield _angle(rule, dense)
     else:
-        yield LeftOut("mirror gain", f"its fields are not weight mirror's ({', '.join(FIELDS)}), so no gain is promised")
+        yield LeftOut(
+            "mirror gain", f"its fields are not weight mirror's ({', '.join(FIELDS)}), so no gain is promised"
+        )
         yield _falls(rule)
 
 
 def _layers(rule: Rule) -> list[FeedbackLayer]:
     """A linear layer (64 to 32) and a padded convolution (4 to 12, 3×3), W normal with variance 1/fan-in."""
-    net = nn.ModuleDict(
-        {"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)}
-    )
-    for name, layer in net.items():
-        nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5, generator=generator(0, "weights", name))
+    net = nn.ModuleDict({"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)})
+    for name in net:
+        weight = net.get_parameter(f"{name}.weight")
+        nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator(0, "weights", name))
     layers = attach(net, rule)[:2]
     for layer in layers:
         layer.map_size = (8, 8)
@@ -60,7 +61,11 @@ def _layers(rule: Rule) -> list[FeedbackLayer]:
 def _mirror(rule: Any, layer: FeedbackLayer) -> Mirrored:
     """Mirror steps until B has arrived, or as many as seconds allow."""
     exact = rule.noise == "idealised"
-    x = layer.orthonormal_probes(torch.Generator()) if exact else torch.ones(layer.probe_shape(rule.samples, rule.extent))
+    x = (
+        layer.orthonormal_probes(torch.Generator())
+        if exact
+        else torch.ones(layer.probe_shape(rule.samples, rule.extent))
+    )
     steps = max(3, min(round(10 / rule.decay) if rule.decay > 0 else 60, 300, MOST_POSITIONS // layer.positions(x)))
     before = layer.feedback.detach().clone()
     for step in range(1, steps + 1):

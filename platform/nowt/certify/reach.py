@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from nowt.certify.bench import Bench, batch, why_no_matrix
+from torch import Tensor, nn
+
+from nowt.certify.bench import Bench, batch, small_net, why_no_matrix
 from nowt.certify.certificate import Check, Findings, LeftOut
 from nowt.layers import FeedbackLayer
 from nowt.rules.rule import Rule
-from torch import Tensor, nn
 
 
 def check_reach(rule: Rule) -> Findings:
@@ -29,8 +30,6 @@ def check_reach(rule: Rule) -> Findings:
 
 def ancestors(name: str) -> set[str]:
     """The layers whose W the input of layer ``name`` depends on, found by changing each W in forward passes alone."""
-    from nowt.certify.bench import small_net
-
     model = small_net()
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     before = _input_of(layers[name], model)
@@ -78,8 +77,11 @@ def _gradients(bench: Bench) -> dict[str, Tensor]:
 
 
 def _row(name: str, promise: str, bound: str, expected: dict[str, set[str]], found: dict[str, set[str]]) -> Check:
+    def names(layers: set[str]) -> str:
+        return ", ".join(sorted(layers)) or "nothing"
+
     wrong = [
-        f"B of {layer} changes {', '.join(sorted(found[layer])) or 'nothing'}, not {', '.join(sorted(above)) or 'nothing'}"
+        f"B of {layer} changes {names(found[layer])}, not {names(above)}"
         for layer, above in expected.items()
         if found[layer] != above
     ]

@@ -66,7 +66,9 @@ def _angles(rule: Rule) -> Check | LeftOut:
     laws = [f"{wanted:.2f}°" for wanted in expected.values()]
     measured = ", ".join(f"{found[name]:.2f}° ({name} W)" for name in found)
     law = laws[0] if len(set(laws)) == 1 else ", ".join(laws)
-    return Check("start angle", "B starts at the angle to W that its draw implies", f"{law} ± {bound:g}°", measured, passed)
+    return Check(
+        "start angle", "B starts at the angle to W that its draw implies", f"{law} ± {bound:g}°", measured, passed
+    )
 
 
 def _angle_bound(rule: Rule) -> float:
@@ -117,13 +119,15 @@ def _other_seed(rule: Rule) -> Check | LeftOut:
     names = list(draws)
     same = [f"{a} = {b}" for i, a in enumerate(names) for b in names[:i] if torch.equal(draws[a], draws[b])]
     measured = "; ".join(same) or "4 of 4 draws differ"
-    return Check("other seed", "Another seed gives another B, and so does another layer", "no two alike", measured, not same)
+    return Check(
+        "other seed", "Another seed gives another B, and so does another layer", "no two alike", measured, not same
+    )
 
 
 def _twins(rule: Rule, seed: int) -> list[FeedbackLayer]:
     net = nn.ModuleDict({name: nn.Linear(30, 20) for name in ("one", "two")} | {"last": nn.Linear(4, 3)})
     for name in ("one", "two"):
-        _normal(net[name].weight, generator(0, "certificate", "twins"))
+        _normal(net.get_parameter(f"{name}.weight"), generator(0, "certificate", "twins"))
     return attach(net, rule, seed)[:2]
 
 

@@ -41,12 +41,13 @@ def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[
 
     Raises Interrupted, with the checkpoint written, after ``should_stop`` said so.
     """
-    from nowt.train import Diverged, Interrupted, train
+    from nowt.train import Diverged, Interrupted, reset_globals, train
 
     try:
         from nowt.data import open_data
         from nowt.facts import start_facts
 
+        reset_globals(job.config, job.placement)
         data = open_data(job.config.data, job.placement, job.config.test)
         yield {"kind": "start", "facts": start_facts(job.config, data)}
         folder = Path(job.placement.store) / "checkpoints" / job.key
