@@ -73,7 +73,8 @@ def write_store(
         if run in missing:
             continue
         writer = LogWriter.open(store / "logs", key)
-        writer.start(key, config=config_to_json(config), fingerprint="made-up", classes=CLASSES)
+        origin = {"versions": {"nowt": "0"}, "git": {"commit": "made-up", "dirty": False}}
+        writer.start(key, config=config_to_json(config), fingerprint="made-up", classes=CLASSES, **origin)
         last = diverged.get(run, stopped.get(run, config.epochs))
         for epoch in range(last + 1):
             writer.epoch(_epoch(config, cell.name, epoch, layers, test, error))

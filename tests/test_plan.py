@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from nowt.config import DataConfig, OptimConfig, Placement, RunConfig
 from nowt.optim import rate
 from nowt.plan import plan, remaining, sampling_angle

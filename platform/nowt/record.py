@@ -10,10 +10,11 @@ import logging
 import math
 import os
 import shutil
+import sqlite3
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,7 @@ class Quiet:
 
         try:
             return act()
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
             line = str(error).splitlines()[0]
             print(f"nowt: not recorded in MLflow ({line}); nowt rebuild makes it good", file=sys.stderr)
             return None
@@ -279,6 +280,9 @@ def _client(store: Path) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     store.mkdir(parents=True, exist_ok=True)
+    # asked first, since MLflow tries a database that cannot be opened for minutes
+    with closing(sqlite3.connect(store / "mlflow.db")) as connection:
+        connection.execute("pragma schema_version")
     return mlflow.MlflowClient(tracking_uri=_uri(store))
 
 

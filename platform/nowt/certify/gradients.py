@@ -35,15 +35,19 @@ def check_gradients(rule: Rule) -> Findings:
 
 def cases() -> Iterator[tuple[nn.Module, Tensor]]:
     """Plain layers with an input each: (2, 4, 9, 8) pictures, (5, 7) and (2, 3, 7) vectors."""
-    strides = (1, 2, (2, 1))
-    paddings: tuple[str | int | tuple[int, int], ...] = (0, 1, (1, 0), "same", "valid")
+    kernels: tuple[Any, ...] = (1, 3, (3, 2))
+    strides: tuple[Any, ...] = (1, 2, (2, 1))
+    paddings = (0, 1, (1, 0), "same", "valid")
     modes = ("zeros", "reflect", "replicate", "circular")
-    for kernel, stride, padding, mode, dilation in product((1, 3, (3, 2)), strides, paddings, modes, (1, 2)):
+    for kernel, stride, padding, mode, dilation in product(kernels, strides, paddings, modes, (1, 2)):
         if (padding == "same" and stride != 1) or (kernel == 1 and dilation != 1):
             continue  # torch refuses the one; the other is dilation 1 again
-        geometry: Any = (CHANNELS, 2 * CHANNELS, kernel, stride, padding, dilation)
+        settings: dict[str, Any] = {"padding": padding, "dilation": dilation, "padding_mode": mode}
         for groups, bias in ((1, True), (2, False), (CHANNELS, True)):
-            yield nn.Conv2d(*geometry, groups=groups, bias=bias, padding_mode=mode), _normal(2, CHANNELS, 9, 8)
+            yield (
+                nn.Conv2d(CHANNELS, 2 * CHANNELS, kernel, stride, groups=groups, bias=bias, **settings),
+                _normal(2, CHANNELS, 9, 8),
+            )
     for bias, shape in product((True, False), ((5, 7), (2, 3, 7))):
         yield nn.Linear(7, 6, bias=bias), _normal(*shape)
 

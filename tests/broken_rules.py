@@ -1,0 +1,315 @@
+"""Rules that are broken in one line each, and the promises that this line breaks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from nowt.layers import FeedbackLayer
+from nowt.rules import Moment, Rule
+from nowt.rules.fa import FeedbackAlignment
+from nowt.rules.kp import KolenPollack
+from nowt.rules.ss import SignSymmetry
+from nowt.rules.start import at_angle
+from nowt.rules.wm import WeightMirror
+from torch import Tensor
+
+Layers = Sequence[FeedbackLayer]
+Learns = Literal["", "gradient", "mirror", "weight"]
+
+
+# the way back
+
+
+class UpsideDown(FeedbackAlignment):
+    """Sends the error through B with its outputs in reverse."""
+
+    def feedback(self, layer: FeedbackLayer) -> Tensor:
+        return layer.feedback.flip(0)
+
+
+class FirstLayerLeak(FeedbackAlignment):
+    """Adds the first layer's B to that layer's own gradient."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        layers[0].weight.grad.add_(layers[0].feedback)  # type: ignore[union-attr]
+
+
+class OwnGradientLeak(FeedbackAlignment):
+    """Adds the last layer's B to that layer's own gradient."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        layers[-1].weight.grad.add_(layers[-1].feedback)  # type: ignore[union-attr]
+
+
+class RankOne(FeedbackAlignment):
+    """At a chosen angle, B differs from W in one direction only, so that layers' losses of δ do not multiply."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        if self.angle:
+            column, row = layer.feedback[:, :1].clone(), layer.feedback[:1].clone()
+            layer.feedback.copy_(at_angle(layer.weight.detach(), column * row, self.angle))
+
+
+# who reads W, and who changes what
+
+
+class UnlabelledSham(FeedbackAlignment):
+    """Copies W into B after the step, and does not say so."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(layer.weight.detach())
+        return 0
+
+
+class CopiesSlowly(FeedbackAlignment):
+    """Moves B a little towards W after the step."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.lerp_(layer.weight.detach(), 0.1)
+        return 0
+
+
+class StashesACopy(FeedbackAlignment):
+    """Takes a copy of W after one step, for the steps to come."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.__dict__["stash"] = layer.weight.detach().clone()
+        return 0
+
+
+class CopiesThroughNumpy(FeedbackAlignment):
+    """Copies W into B by way of NumPy, on memory shared with W."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy()))
+        return 0
+
+
+class CopiesBehindTorch(FeedbackAlignment):
+    """Copies W into B by way of an array of its own, where no operation of torch can be watched."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy().copy()))
+        return 0
+
+
+class PeeksInForward(FeedbackAlignment):
+    """Reads W when it is asked for B, though it makes nothing of it."""
+
+    def feedback(self, layer: FeedbackLayer) -> Tensor:
+        return layer.feedback + 0 * layer.weight.detach()
+
+
+class CopiesInForward(FeedbackAlignment):
+    """B := W in every forward pass, so that no B of its own is ever used."""
+
+    def feedback(self, layer: FeedbackLayer) -> Tensor:
+        return layer.feedback.copy_(layer.weight.detach())
+
+
+class CopiesInBackward(FeedbackAlignment):
+    """B := W in a hook of the backward pass."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.weight.register_hook(lambda gradient: layer.feedback.copy_(layer.weight.detach()) and None)
+
+
+class CopiesInOptimiser(FeedbackAlignment):
+    """B := W in a hook of the optimiser's step."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        for layer in layers:
+            optimizer.register_step_post_hook(lambda *_, layer=layer: layer.feedback.copy_(layer.weight.detach()))
+
+
+class MirrorsBackwards(WeightMirror):
+    """Shows its layers a second noise, sent through the transpose of W."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers[-1:]:
+            torch.ones(3, len(layer.weight)) @ layer.weight.detach().flatten(1)
+        return super().after_step(layers, moment)
+
+
+class GrowsB(FeedbackAlignment):
+    """Changes a B that should be fixed."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.mul_(1.01)
+        return 0
+
+
+class ResetsBiases(FeedbackAlignment):
+    """Changes a bias after the step."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.bias is not None and layer.bias.data.zero_()  # type: ignore[func-returns-value]
+        return 0
+
+
+class StaleSigns(SignSymmetry):
+    """Keeps the signs that W had at the start."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        return 0
+
+
+# Kolen-Pollack
+
+
+class SharedGradient(KolenPollack):
+    """Gives B the gradient of W itself, which some optimisers write to."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        for layer in layers:
+            layer.feedback.grad = layer.weight.grad
+
+
+class LearnsWithDecayOnly(KolenPollack):
+    """Lets B learn only where the optimiser has decay."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        super().before_step(layers if optimizer.param_groups[0]["weight_decay"] else [], optimizer)
+
+
+class UnclippedGradient(KolenPollack):
+    """Gives B the gradient of W as it was before clipping."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.weight.register_hook(lambda gradient: setattr(layer.feedback, "grad", gradient.clone()))
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        pass
+
+
+class DecaysTwice(KolenPollack):
+    """Decays B once more than W."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        super().before_step(layers, optimizer)
+        for layer in layers:
+            layer.feedback.grad = layer.feedback.grad + optimizer.param_groups[0]["weight_decay"] * layer.feedback
+
+
+# weight mirror
+
+
+class MirrorsTwiceAsFast(WeightMirror):
+    """Takes twice its rate."""
+
+    def _rate(self, layer: FeedbackLayer, x: Tensor) -> Tensor | float:
+        return 2 * super()._rate(layer, x)
+
+
+class RepeatsItsNoise(WeightMirror):
+    """Shows the first half of the noise twice."""
+
+    def _draw(self, layer: FeedbackLayer, stream: torch.Generator) -> Tensor:
+        x = super()._draw(layer, stream)
+        return torch.cat([x[: len(x) // 2]] * 2) if len(x) > 1 else x
+
+
+# how B starts
+
+
+class StartsAligned(FeedbackAlignment):
+    """Starts with half of W in B."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.feedback.add_(layer.weight.detach(), alpha=0.5)
+
+
+class GlobalNoise(FeedbackAlignment):
+    """Adds a little noise from torch's global generator."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.feedback.add_(torch.randn_like(layer.weight), alpha=1e-3)
+
+
+class DeafToSeed(FeedbackAlignment):
+    """Draws the same B whatever the seed."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, 0)
+
+
+class SameForAllLayers(FeedbackAlignment):
+    """Draws B without the layer's name."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        stream = torch.Generator().manual_seed(seed)
+        super().prepare(layer, seed)
+        layer.feedback.copy_(torch.randn(layer.weight.shape, generator=stream).mul_(layer.feedback.norm()))
+
+
+# fields
+
+
+@dataclass(frozen=True)
+class UnusedField(FeedbackAlignment):
+    """Has a field that nothing reads."""
+
+    patience: float = 0.5
+
+
+@dataclass(frozen=True)
+class UnusedValue(FeedbackAlignment):
+    """Has a field of which two values mean the same."""
+
+    tempo: Literal["slow", "fast", "faster"] = "slow"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        return 0
+
+
+BROKEN: dict[type[Rule], set[str]] = {
+    UpsideDown: {"gradients"},
+    FirstLayerLeak: {"first layer"},
+    OwnGradientLeak: {"ancestors"},
+    RankOne: {"delta"},
+    UnlabelledSham: {"locality"},
+    CopiesSlowly: {"locality"},
+    StashesACopy: {"locality"},
+    CopiesThroughNumpy: {"locality"},
+    CopiesBehindTorch: {"locality"},
+    PeeksInForward: {"locality"},
+    MirrorsBackwards: {"locality"},
+    GrowsB: {"own update"},
+    ResetsBiases: {"untouched"},
+    StaleSigns: {"signs"},
+    SharedGradient: {"decay"},
+    LearnsWithDecayOnly: {"no decay"},
+    UnclippedGradient: {"clipping"},
+    MirrorsTwiceAsFast: {"mirror gain"},
+    RepeatsItsNoise: {"mirror angle"},
+    StartsAligned: {"start angle"},
+    GlobalNoise: {"same seed"},
+    DeafToSeed: {"other seed"},
+    UnusedField: {"fields"},
+    # where one promise follows from another, both fall
+    CopiesInForward: {"locality", "own update", "ancestors"},
+    CopiesInBackward: {"locality", "own update", "ancestors"},
+    CopiesInOptimiser: {"locality", "own update"},
+    DecaysTwice: {"decay", "clipping"},
+}
