@@ -127,7 +127,7 @@ class CopiesInBackward(FeedbackAlignment):
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
-        layer.weight.register_hook(lambda gradient: layer.feedback.copy_(layer.weight.detach()) and None)
+        layer.weight.register_hook(lambda gradient: [layer.feedback.copy_(layer.weight.detach())] and None)
 
 
 class CopiesInOptimiser(FeedbackAlignment):
@@ -181,6 +181,13 @@ class SharedGradient(KolenPollack):
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         for layer in layers:
             layer.feedback.grad = layer.weight.grad
+
+
+class ForgetsNesterov(KolenPollack):
+    """Lets B learn only where the optimiser does not look ahead."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        super().before_step([] if optimizer.param_groups[0].get("nesterov") else layers, optimizer)
 
 
 class LearnsWithDecayOnly(KolenPollack):
@@ -258,9 +265,9 @@ class SameForAllLayers(FeedbackAlignment):
     """Draws B without the layer's name."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        stream = torch.Generator().manual_seed(seed)
+        layer.__dict__["name"], name = "layer", layer.name
         super().prepare(layer, seed)
-        layer.feedback.copy_(torch.randn(layer.weight.shape, generator=stream).mul_(layer.feedback.norm()))
+        layer.__dict__["name"] = name
 
 
 # fields
@@ -274,13 +281,14 @@ class UnusedField(FeedbackAlignment):
 
 
 @dataclass(frozen=True)
-class UnusedValue(FeedbackAlignment):
+class UnusedValue(SignSymmetry):
     """Has a field of which two values mean the same."""
 
     tempo: Literal["slow", "fast", "faster"] = "slow"
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        return 0
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.feedback.mul_(2 if self.tempo == "faster" else 1)
 
 
 BROKEN: dict[type[Rule], set[str]] = {
@@ -298,7 +306,8 @@ BROKEN: dict[type[Rule], set[str]] = {
     GrowsB: {"own update"},
     ResetsBiases: {"untouched"},
     StaleSigns: {"signs"},
-    SharedGradient: {"decay"},
+    SharedGradient: {"forms"},
+    ForgetsNesterov: {"decay"},
     LearnsWithDecayOnly: {"no decay"},
     UnclippedGradient: {"clipping"},
     MirrorsTwiceAsFast: {"mirror gain"},
@@ -306,10 +315,12 @@ BROKEN: dict[type[Rule], set[str]] = {
     StartsAligned: {"start angle"},
     GlobalNoise: {"same seed"},
     DeafToSeed: {"other seed"},
+    SameForAllLayers: {"other seed"},
     UnusedField: {"fields"},
+    UnusedValue: {"fields"},
     # where one promise follows from another, both fall
-    CopiesInForward: {"locality", "own update", "ancestors"},
-    CopiesInBackward: {"locality", "own update", "ancestors"},
+    CopiesInForward: {"locality", "own update", "ancestors", "start angle", "fields"},
+    CopiesInBackward: {"locality", "own update"},
     CopiesInOptimiser: {"locality", "own update"},
     DecaysTwice: {"decay", "clipping"},
 }

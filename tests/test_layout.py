@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("platform", "analysis", "searchspaces", "benchmarks", "docs", "tests")
+SOURCES = ("platform", "analysis", "searchspaces", "benchmarks", "docs")
 
 
 def test_the_folder_platform_does_not_shadow_the_standard_librarys_module() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from nowt.log import LogWriter, read
-from nowt.record import Record, open_quietly, rebuild, ui_command
+from nowt.record import Record, open_quietly, rebuild
+from nowt.ui import ui_command
 from synthetic_store import key_of, rules_study, write_store
 
 WANTED = {

@@ -119,7 +119,7 @@ def certify(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
 def ui(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """MLflow's page, until Ctrl-C."""
-    from nowt.record import ui_command
+    from nowt.ui import ui_command
 
     _no(overrides)
     command = ui_command(Path(typed.store), typed.port)

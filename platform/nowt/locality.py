@@ -59,9 +59,7 @@ class Reads:
     layers: tuple[str, ...]
 
     def __str__(self) -> str:
-        return (
-            f"{self.reader}: {self.op} in the phase '{self.phase}', {self.count} times, layers {', '.join(self.layers)}"
-        )
+        return f"{self.reader}: {self.op} in the phase '{self.phase}', {self.count}×, layers {', '.join(self.layers)}"
 
 
 @dataclass(frozen=True)

@@ -250,27 +250,8 @@ class Quiet:
             return None
 
 
-def ui_command(store: Path, port: int) -> list[str]:
-    """The command that serves the record's page on this machine alone."""
-    import socket
-
-    if not (store / "mlflow.db").exists():
-        raise ValueError(
-            f"there is no record in {store}: nowt ablate rules_on_digits makes one, nowt rebuild restores one"
-        )
-    with socket.socket() as test:
-        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            test.bind(("127.0.0.1", port))
-        except OSError:
-            test.bind(("127.0.0.1", 0))
-        free = test.getsockname()[1]
-    print(f"MLflow at http://127.0.0.1:{free} (Ctrl-C stops it)", flush=True)
-    place = ["--host", "127.0.0.1", "--port", str(free), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", _uri(store), *place]
-
-
-def _uri(store: Path) -> str:
+def database(store: Path) -> str:
+    """MLflow's address of the store's record."""
     return f"sqlite:///{(store / 'mlflow.db').resolve()}"
 
 
@@ -283,7 +264,7 @@ def _client(store: Path) -> Any:
     # asked first, since MLflow tries a database that cannot be opened for minutes
     with closing(sqlite3.connect(store / "mlflow.db")) as connection:
         connection.execute("pragma schema_version")
-    return mlflow.MlflowClient(tracking_uri=_uri(store))
+    return mlflow.MlflowClient(tracking_uri=database(store))
 
 
 def _experiment(client: Any, store: Path, study: dict[str, Any]) -> str:

@@ -34,12 +34,13 @@ class Run:
     before: list[Tensor]
     after: list[Tensor]
     sizes: list[float]  # |W| at the start
+    weights: list[Tensor]  # W at the end
     angles: tuple[float, float]  # of the last layer, before and after
 
 
 def check_law(rule: Rule) -> Findings:
-    """Three rows for a rule whose B learns from the gradient; left out for others."""
-    names = ("decay", "no decay", "clipping")
+    """Four rows for a rule whose B learns from the gradient; left out for others."""
+    names = ("decay", "no decay", "clipping", "forms")
     why = why_no_matrix(rule) or ("" if rule.learns_from == "gradient" else "B does not learn from the gradient")
     if why:
         yield from (LeftOut(name, why) for name in names)
@@ -47,6 +48,7 @@ def check_law(rule: Rule) -> Findings:
     yield _decay(rule)
     yield _no_decay(rule)
     yield _clipping(rule)
+    yield _forms(rule)
 
 
 def shrink(config: OptimConfig, steps: int) -> float:
@@ -92,6 +94,17 @@ def _clipping(rule: Rule) -> Check:
     return Check("clipping", promise, f"{BOUND:g} relative", f"{error:.1e}", error < BOUND)
 
 
+def _forms(rule: Rule) -> Check:
+    """The foreach form of Nesterov writes to the gradients it is given: a B that shares W's spoils both."""
+    worst, pairs = 0.0, [(config, form) for config in OPTIMISERS.values() for form in list(FORMS.values())[1:]]
+    for config, form in pairs:
+        free = replace(config, weight_decay=0.0)
+        plain, other = _run(rule, free, FORMS[""]).weights, _run(rule, free, form).weights
+        worst = max(worst, *(float((a - b).norm() / a.norm()) for a, b in zip(plain, other, strict=True)))
+    promise = "W is trained alike by the plain, foreach and fused form of each optimiser, B in its group or not"
+    return Check("forms", promise, "1e-08 relative", f"{worst:.1e}", worst < 1e-8)
+
+
 def _variants() -> Iterator[tuple[str, OptimConfig, dict[str, bool]]]:
     for name, config in OPTIMISERS.items():
         for suffix, form in FORMS.items():
@@ -110,7 +123,8 @@ def _run(rule: Rule, config: OptimConfig, form: dict[str, bool]) -> Run:
     before, start, sizes = _gap(bench), _angle(bench), [float(layer.weight.detach().norm()) for layer in bench.layers]
     for number in range(1, STEPS + 1):
         bench.step(number)
-    return Run(before, _gap(bench), sizes, (start, _angle(bench)))
+    weights = [layer.weight.detach() for layer in bench.layers]
+    return Run(before, _gap(bench), sizes, weights, (start, _angle(bench)))
 
 
 def _gap(bench: Bench) -> list[Tensor]:

@@ -52,7 +52,7 @@ def check_locality(rule: Rule, watched: Watched) -> Findings:
     others = [reads for reads in watched.reads if reads.reader not in allowed]
     exact = any(reads.reader == EXACT for reads in watched.reads)
     hidden = [] if exact and EXACT in allowed else list(watched.copied)
-    wrong = [str(reads) for reads in others] + [f"B of {name} has become W" for name in hidden]
+    wrong = [str(reads) for reads in others] + ([f"B has become W in {', '.join(hidden)}"] if hidden else [])
     note = "labelled: orthonormal probes read W out exactly" if exact and EXACT in allowed else ""
     if rule.learns_from == "mirror" and not any("mirror map" in reads.reader for reads in watched.reads):
         note = "no mirror step came in the steps watched"

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt.certify.bench import Bench, batch, small_net, why_no_matrix
+from nowt.certify.bench import Bench, batch, changed, small_net, why_no_matrix
 from nowt.certify.certificate import Check, Findings, LeftOut
 from nowt.layers import FeedbackLayer
 from nowt.rules.rule import Rule
@@ -53,17 +53,14 @@ def _input_of(layer: nn.Module, model: nn.Module) -> Tensor:
 
 
 def _reached(rule: Rule) -> Iterator[tuple[str, set[str]]]:
-    """For each layer, the layers whose gradient changes with its B."""
-    bench = Bench.build(rule)
-    before = _gradients(bench)
-    for layer in bench.layers:
-        kept = layer.feedback.detach().clone()
+    """For each layer, the layers whose gradient changes with its B, on fresh networks."""
+    before = _gradients(Bench.build(rule))
+    for place in range(len(Bench.build(rule).layers)):
+        bench = Bench.build(rule)
+        layer = bench.layers[place]
         with torch.no_grad():
-            layer.feedback.add_(kept.roll(1).add(kept.std()))
-        after = _gradients(bench)
-        with torch.no_grad():
-            layer.feedback.copy_(kept)
-        yield layer.name, {name for name in before if not torch.equal(before[name], after[name])}
+            layer.feedback.add_(layer.feedback.roll(1)).add_(layer.feedback.std())
+        yield layer.name, set(changed(before, _gradients(bench)))
 
 
 def _gradients(bench: Bench) -> dict[str, Tensor]:

@@ -1,0 +1,337 @@
+"""The certificate: it holds for every rule, and for each promise a rule broken in one line breaks that one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from broken_rules import BROKEN
+from nowt import locality
+from nowt.certify import Certificate, certificate_path, certify, certify_command, certify_into, file_name
+from nowt.certify.fields import others
+from nowt.certify.kolen_pollack import shrink
+from nowt.certify.reach import ancestors
+from nowt.config import OptimConfig
+from nowt.locality import Watch
+from nowt.rules import RULES, Rule, find
+from torch import Tensor, nn
+
+EVERYWHERE = {
+    "gradients",
+    "first layer",
+    "ancestors",
+    "locality",
+    "own update",
+    "untouched",
+    "same seed",
+    "delta",
+    "fields",
+}
+PROMISES = {
+    "bp": {"locality"},
+    "fa": EVERYWHERE | {"start angle", "other seed"},
+    "ss": EVERYWHERE | {"start angle", "other seed", "signs"},
+    "wm": EVERYWHERE | {"start angle", "other seed", "mirror gain", "mirror angle"},
+    "kp": EVERYWHERE | {"start angle", "other seed", "decay", "no decay", "clipping", "forms"},
+    "sham": EVERYWHERE | {"start angle"},
+}
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("fa", {"angle": 30.0, "scale": 2.0}),
+    ("fa", {"last_layer": "backprop", "shortcuts": "backprop"}),
+    ("ss", {"magnitudes": "constant"}),
+    ("ss", {"magnitudes": "redrawn", "scale": 0.5}),
+    ("wm", {"noise": "uniform", "samples": 4, "extent": 3, "decay": 0.2}),
+    ("wm", {"noise": "sign", "normalize": "positions", "sigma": 0.5, "receiver_noise": 0.3}),
+    ("wm", {"noise": "idealised", "extent": 0, "interval": 3}),
+    ("wm", {"through": "nonlinearity", "normalize": "none", "eta": 1e-5, "interval": 0}),
+    ("wm", {"decay": 0.0, "warmup": 2, "interval": 1, "last_layer": "backprop"}),
+    ("kp", {"start": "normal", "angle": 0.0}),
+    ("kp", {"shortcuts": "backprop", "scale": 0.1}),
+]
+
+
+def failing(certificate: Certificate) -> set[str]:
+    return {check.name for check in certificate.checks if not check.passed}
+
+
+def measured(certificate: Certificate, name: str) -> str:
+    return next(check.measured for check in certificate.checks if check.name == name)
+
+
+# the rules keep their promises
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_keeps_every_promise_that_is_made_of_it(rule: type[Rule]) -> None:
+    certificate = certify(rule())
+    assert failing(certificate) == set(), certificate.table()
+    assert {check.name for check in certificate.checks} == PROMISES[rule.name]
+
+
+@pytest.mark.parametrize(("name", "fields"), VARIANTS, ids=lambda value: str(value))
+def test_so_do_their_variants(name: str, fields: dict[str, Any]) -> None:
+    certificate = certify(find(name)(**fields))
+    assert failing(certificate) == set(), certificate.table()
+    assert fields.items() <= certificate.fields.items()
+
+
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
+def test_a_rule_broken_in_one_line_breaks_that_promise_and_no_other(rule: type[Rule]) -> None:
+    certificate = certify(rule())
+    assert failing(certificate) == BROKEN[rule], certificate.table()
+    assert not certificate.passed
+
+
+def test_every_promise_has_a_rule_that_breaks_it_alone() -> None:
+    promises = set().union(*PROMISES.values())
+    assert {next(iter(names)) for names in BROKEN.values() if len(names) == 1} == promises
+
+
+# what the certificate says
+
+
+def test_transport_on_purpose_is_said_plainly() -> None:
+    for name in ("bp", "sham"):
+        certificate = certify(find(name)())
+        assert measured(certificate, "locality").startswith("reads W in full: labelled transport")
+        assert certificate.verdict == "transports weights on purpose: a reference, not a local rule"
+
+
+def test_orthonormal_probes_are_labelled() -> None:
+    certificate = certify(find("wm")(noise="idealised"))
+    (row,) = (check for check in certificate.checks if check.name == "locality")
+    assert row.note == "labelled: orthonormal probes read W out exactly"
+
+
+def test_what_is_transported_besides_is_listed() -> None:
+    besides = "\n".join(certify(find("fa")(last_layer="backprop")).besides)
+    for word in ("batch norm", "clipping", "shared kernels", "Wᵀ in fc,", "the start: "):
+        assert word in besides
+
+
+def test_the_culprit_is_named_with_layer_operation_and_phase(tmp_path: Path) -> None:
+    by_name = {rule.__name__: rule for rule in BROKEN}
+    for name, phase in [
+        ("CopiesInForward", "forward pass"),
+        ("CopiesInBackward", "backward pass"),
+        ("CopiesInOptimiser", "optimiser"),
+        ("UnlabelledSham", "after the step"),
+    ]:
+        line = measured(certify(by_name[name]()), "locality")
+        assert f"elsewhere: copy_ in the phase '{phase}'" in line
+        assert "block2.downsample.0" in line
+    assert measured(certify(by_name["UnusedField"]()), "fields") == "without effect: patience (nothing reads it)"
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify_command([find("bp")()], tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("bp: 1 of 1 promises hold. Transports weights on purpose: a reference, not a local rule.")
+    data = json.loads((tmp_path / "out" / "certificate-bp.json").read_text())
+    assert (data["rule"], data["passed"], data["checks"][0]["name"]) == ("bp", True, "locality")
+    assert data["versions"]["torch"] == torch.__version__
+
+
+OWN = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nowt.rules.start import DrawnFeedback
+
+
+@dataclass(frozen=True)
+class Mine(DrawnFeedback):
+    """Feedback alignment with a field that does nothing."""
+
+    name: ClassVar[str] = "mine"
+    hope: float = 1.0
+'''
+
+
+def test_a_rule_from_a_file_is_certified_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    assert certify_command([find(str(path))()], None) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{path}: 10 of 11 promises hold. FAILED. No weight transport.")
+    assert "without effect: hope (nothing reads it)" in printed
+
+
+DIRECT = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from nowt.rules import Rule
+
+
+class Broadcast(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        ctx.save_for_backward(x)
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, error):
+        return torch.zeros_like(ctx.saved_tensors[0]), error
+
+
+@dataclass(frozen=True)
+class Direct(Rule):
+    """A way back of its own, which sends nothing to the layers below."""
+
+    name: ClassVar[str] = "direct"
+
+    def propagate(self, layer, x):
+        return Broadcast.apply(x, layer.map(x.detach(), layer.weight.detach() * 0))
+'''
+
+
+def test_a_way_back_of_its_own_is_not_held_to_promises_about_b(tmp_path: Path) -> None:
+    path = tmp_path / "direct.py"
+    path.write_text(DIRECT)
+    certificate = certify(find(str(path))())
+    left_out = {left.name: left.why for left in certificate.left_out}
+    assert left_out["gradients"] == left_out["delta"] == "the rule has a way back of its own (propagate)"
+    assert failing(certificate) == {"locality"}  # it multiplies W by 0 to get a matrix of W's shape
+
+
+def test_a_store_keeps_one_certificate_for_each_setting_of_the_fields(tmp_path: Path) -> None:
+    assert file_name(find("kp")()) == "certificate-kp.json"
+    assert file_name(find("kp")(scale=2.0)) != file_name(find("kp")(scale=3.0))
+    certify_into(tmp_path, find("bp")())
+    assert certificate_path(tmp_path, find("bp")()) == tmp_path / "certificates" / "certificate-bp.json"
+    assert list((tmp_path / "certificates").iterdir()) == [certificate_path(tmp_path, find("bp")())]
+
+
+def test_a_certificate_leaves_torch_as_it_was() -> None:
+    torch.manual_seed(4)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    certify(find("fa")())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+# the watch
+
+
+def watched(act: Any, layer: nn.Module | None = None, phase: str = locality.AFTER_STEP) -> list[tuple[str, str]]:
+    """Who read W, and with which operation, while ``act(layer)`` ran."""
+    layer = layer or nn.Linear(7, 6, bias=False)
+    net = nn.ModuleDict({"layer": layer})
+    watch = Watch({"layer": layer.get_parameter("weight")})
+    with watch.following(net):
+        watch.at(phase)
+        act(layer)
+    return [(read.reader, read.op) for read in watch.reads]
+
+
+def test_views_of_w_are_followed_and_are_no_reads() -> None:
+    assert watched(lambda layer: layer.weight.detach().t().view(-1)[3:].data) == []
+    assert watched(lambda layer: layer.weight.detach().t()[2:] + 1) == [("elsewhere", "add")]
+    assert watched(lambda layer: layer.weight.data.flatten().sum()) == [("elsewhere", "sum")]
+
+
+def test_copies_of_w_are_followed() -> None:
+    copied = watched(lambda layer: layer.weight.detach().double().clone() * 2)
+    assert copied == [("copy", "_to_copy"), ("copy", "clone"), ("elsewhere", "mul")]
+
+
+def test_the_shape_of_w_is_nobodys_secret() -> None:
+    def ask(layer: nn.Linear) -> None:
+        torch.empty_like(layer.weight), torch.randn_like(layer.weight), layer.weight.new_zeros(3), layer.weight.shape
+
+    assert watched(ask) == []
+
+
+def test_signs_are_told_from_sizes() -> None:
+    b = torch.ones(6, 7)
+    assert watched(lambda layer: torch.copysign(b, layer.weight.detach())) == [("sign", "copysign")]
+    assert watched(lambda layer: torch.copysign(layer.weight.detach(), b)) == [("elsewhere", "copysign")]
+    assert watched(lambda layer: layer.weight.detach() > 0) == [("sign", "gt")]
+    assert watched(lambda layer: layer.weight.detach() > 0.5) == [("elsewhere", "gt")]
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (nn.Linear(7, 6), torch.randn(20, 7)),
+        (nn.Linear(7, 6), torch.randn(2, 5, 7)),
+        (nn.Conv2d(4, 6, 3, padding=1, groups=2), torch.randn(3, 4, 5, 5)),
+    ],
+    ids=str,
+)
+def test_a_layers_own_forward_map_may_read_w_also_in_bfloat16(layer: nn.Module, x: Tensor) -> None:
+    def run(layer: nn.Module) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(x)
+
+    assert {reader for reader, _ in watched(run, layer, locality.FORWARD)} == {"copy", "forward map"}
+    plain = watched(lambda layer: layer(x), layer, locality.FORWARD)
+    assert [reader for reader, _ in plain] == ["forward map"]
+
+
+def test_another_may_not() -> None:
+    x = torch.randn(20, 7)
+    assert watched(lambda layer: F.linear(x, layer.weight.detach()), phase=locality.FORWARD) == [("elsewhere", "mm")]
+    assert watched(lambda layer: F.linear(x, layer.weight.detach())) == [("mirror map", "mm")]
+
+
+def test_noise_through_the_transpose_is_no_mirror_map() -> None:
+    assert watched(lambda layer: torch.randn(9, 6) @ layer.weight.detach()) == [("elsewhere", "mm")]
+    conv = nn.Conv2d(4, 6, 3)
+    x = torch.randn(2, 6, 5, 5)
+    assert watched(lambda layer: F.conv_transpose2d(x, layer.weight.detach()), conv) == [("elsewhere", "convolution")]
+
+
+def test_probes_that_read_w_out_exactly_are_known_whatever_they_are_called() -> None:
+    probes = torch.linalg.qr(torch.randn(7, 7))[0]
+    assert watched(lambda layer: F.linear(3 * probes, layer.weight.detach())) == [("mirror map, exact", "mm")]
+    assert watched(lambda layer: F.linear(torch.eye(7), layer.weight.detach())) == [("mirror map, exact", "mm")]
+    assert watched(lambda layer: layer(torch.eye(7)), phase=locality.FORWARD) == [("elsewhere", "mm")]
+    impulses = torch.eye(36).view(36, 4, 3, 3)
+    conv = nn.Conv2d(4, 6, 3)
+    found = watched(lambda layer: torch.conv2d(impulses, layer.weight.detach()), conv)
+    assert found == [("mirror map, exact", "convolution")]
+
+
+def test_a_copy_that_outlives_its_step_is_named() -> None:
+    layer, kept = nn.Linear(7, 6), []
+    watch = Watch({"layer": layer.weight})
+    with watch:
+        watch.at(locality.AFTER_STEP)
+        kept.append(layer.weight.detach().clone())
+        watch.at(locality.BETWEEN)
+    assert [(read.layer, read.reader) for read in watch.reads] == [("layer", "copy"), ("layer", "kept copy")]
+
+
+# the laws
+
+
+def test_the_law_of_decay_is_that_of_the_equations() -> None:
+    sgd = OptimConfig(lr=0.1, momentum=0.0, weight_decay=1e-4, schedule="constant")
+    assert shrink(sgd, 100) == pytest.approx((1 - 1e-5) ** 100)
+    momentum = OptimConfig(lr=0.1, momentum=0.9, weight_decay=1e-4, schedule="constant")
+    assert shrink(momentum, 5005) == pytest.approx(0.6059, abs=2e-4)  # an ImageNet epoch at batch 256
+    # one step of Nesterov from rest: v = λD, so D goes to (1 − ηλ(1 + μ)) D
+    nesterov = OptimConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.5, schedule="constant")
+    assert shrink(nesterov, 1) == pytest.approx(1 - 0.05 * 1.9)
+
+
+def test_the_ancestors_of_a_layer_are_those_of_the_graph() -> None:
+    assert ancestors("conv1") == set()
+    assert ancestors("block2.downsample.0") == {"conv1", "block1.conv1", "block1.conv2"}
+    assert ancestors("block2.conv2") == {"conv1", "block1.conv1", "block1.conv2", "block2.conv1"}
+
+
+def test_other_values_of_a_field_follow_from_its_type() -> None:
+    from typing import Literal
+
+    assert others(Literal["a", "b", "c"], "b") == ["a", "c"]
+    assert others(bool, True) == [False]
+    assert 2.0 in others(float, 1.0) and 1.0 not in others(float, 1.0)
+    assert others(float | None, 30.0)[0] is None
+    assert (1,) not in others(tuple[int, ...], ()) and (2,) in others(tuple[int, ...], ())
+    assert others(str, "anything") == []
