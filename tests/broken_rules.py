@@ -1,6 +1,6 @@
 """Rules that are broken in one line each, and the promises that this line breaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,6 +16,15 @@ from torch import Tensor
 
 Layers = Sequence[FeedbackLayer]
 Learns = Literal["", "gradient", "mirror", "weight"]
+
+
+def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
+    """Let ``act`` see the gradient of ``weight`` in the backward pass."""
+
+    def seen(gradient: Tensor) -> None:
+        act(gradient)
+
+    weight.register_hook(seen)  # type: ignore[no-untyped-call]
 
 
 # the way back
@@ -127,7 +136,7 @@ class CopiesInBackward(FeedbackAlignment):
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
-        layer.weight.register_hook(lambda gradient: [layer.feedback.copy_(layer.weight.detach())] and None)
+        hook(layer.weight, lambda gradient: layer.feedback.copy_(layer.weight.detach()))
 
 
 class CopiesInOptimiser(FeedbackAlignment):
@@ -161,7 +170,7 @@ class ResetsBiases(FeedbackAlignment):
 
     def after_step(self, layers: Layers, moment: Moment) -> int:
         for layer in layers:
-            layer.bias is not None and layer.bias.data.zero_()  # type: ignore[func-returns-value]
+            layer.bias is not None and layer.bias.data.zero_()
         return 0
 
 
@@ -202,7 +211,7 @@ class UnclippedGradient(KolenPollack):
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
-        layer.weight.register_hook(lambda gradient: setattr(layer.feedback, "grad", gradient.clone()))
+        hook(layer.weight, lambda gradient: setattr(layer.feedback, "grad", gradient.clone()))
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         pass

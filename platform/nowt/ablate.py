@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.config import DataConfig, Placement, run_key
+from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, run_key
 from nowt.ledger import Ledger, Planned, freeze, held
 from nowt.log import RunLog
 from nowt.progress import StudyProgress
@@ -45,31 +45,49 @@ def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callabl
         sheet, remark = freeze(store, study, plan)
         if remark:
             say(remark)
-        # certificates(store, study)
+        certificates(store, study, say)
         return _run(study, sheet, plan, placement, in_process)
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
-    """Every run of the study under its key; pictures are opened once for each data set the cells use."""
-    from nowt.data import open_data
+    """Every run of the study under its key; pictures are opened once for each data set the cells use.
 
-    prints: dict[tuple[DataConfig, bool], str] = {}
+    Raises ConfigError and DataError for a cell that could not start.
+    """
+    prints: dict[tuple[DataConfig, ModelConfig, bool], str] = {}
     plan = []
     for cell, seed, config in study.runs():
-        what = (config.data, config.test)
+        what = (config.data, config.model, config.test)
         if what not in prints:
-            prints[what] = open_data(config.data, placement, config.test).fingerprint
+            prints[what] = fingerprint(config, placement)
         plan.append(Planned(run_key(config, prints[what]), cell.name, seed, config))
     return tuple(plan)
 
 
-def certificates(store: Path, study: Study) -> None:
-    """Certify each of the study's rules once a store, so that every run's record can carry its certificate."""
-    from nowt.certify import certificate_path, certify_into
+def fingerprint(config: RunConfig, placement: Placement) -> str:
+    """The fingerprint of the run's pictures, once its device and model are known to exist, too."""
+    from nowt.data import open_data
+    from nowt.models import build_model
+    from nowt.training import pick_device
 
-    for rule in dict.fromkeys(cell.config.rule for cell in study.cells):
-        if not certificate_path(store, rule).exists():
-            certify_into(store, rule)
+    pick_device(placement.device)
+    data = open_data(config.data, placement, config.test)
+    build_model(config.model, data.shape, data.classes, seed=0)
+    return data.fingerprint
+
+
+def certificates(store: Path, study: Study, say: Callable[[str], None]) -> None:
+    """Certify each of the study's built-in rules once a store, so that every run's record can carry its certificate.
+
+    A rule of one's own may take any time, or fail: ``nowt certify FILE.py`` certifies it when its author says so.
+    """
+    from nowt.certify import certificate_path, certify_into
+    from nowt.rules import RULES
+
+    for rule in dict.fromkeys(cell.config.rule for cell in study.cells if type(cell.config.rule) in RULES):
+        path = certificate_path(store, rule)
+        if not path.exists() and not certify_into(store, rule).passed:
+            say(f"{rule.name} does not keep all its promises: {path}")
 
 
 def quick(study: Study) -> Study:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from nowt.ablate import fingerprint
 from nowt.config import Placement, RunConfig, run_key
 from nowt.hands import in_process
 from nowt.ledger import Ledger, Planned, held
@@ -11,11 +12,10 @@ from nowt.log import RunLog, read
 
 def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
     """Train, print a line an epoch, and return the exit code."""
-    from nowt.data import open_data
     from nowt.record import open_quietly
 
     store = Path(placement.store)
-    key = run_key(config, open_data(config.data, placement, config.test).fingerprint)
+    key = run_key(config, fingerprint(config, placement))
     planned = Planned(key, config.rule.name, config.seed, config)
     path = store / "logs" / f"{key}.jsonl"
     if path.exists() and read(path).state in ("finished", "diverged"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nowt import alignment, log
-from nowt.config import Placement, RunConfig
+from nowt.config import ConfigError, Placement, RunConfig
 from nowt.data import Data, Split, probe_batch
 from nowt.layers import FeedbackLayer, attach
 from nowt.models import build_model
@@ -275,10 +275,14 @@ def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one."""
+    """``auto``: the GPU where there is one. Raises ConfigError for a device that is not here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device is {name!r}, which is not here ({reason}): use auto, cpu or cuda") from None
 
 
 def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:

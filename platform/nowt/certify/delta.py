@@ -16,7 +16,7 @@ from nowt.rules.rule import Rule
 from nowt.rules.start import at_angle
 from nowt.streams import generator
 
-WIDTH, DEPTH, SAMPLES = 1000, 4, 256
+WIDTH, DEPTH, SAMPLES = 1000, 4, 128
 ANGLE = 40.0  # degrees to W that B is turned to where it would start at 90, which no product could tell from chance
 BOUND = 0.5
 
