@@ -1,26 +1,55 @@
-"""``nowt ui``: MLflow's own page on a store's record, on this machine alone."""
+"""The command behind ``nowt ui``: MLflow's web page on a store, for this machine only."""
 
 import socket
 import sys
 from pathlib import Path
 
-from nowt.record import database
+from nowt.record.database import connect, database_uri
+
+HOST = "127.0.0.1"
+TRAINING = "workflowType=machine_learning"  # else MLflow shows what it has for language models
 
 
-def ui_command(store: Path, port: int) -> list[str]:
-    """The command that serves the record's page on this machine alone."""
-    if not (store / "mlflow.db").exists():
-        raise ValueError(
-            f"there is no record in {store}: nowt ablate rules_on_digits makes one, nowt rebuild restores one"
-        )
-    with socket.socket() as test:
-        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def ui_command(store: Path, port: int = 5000) -> list[str]:
+    """The command that serves the page; prints its address. Where ``port`` is taken, it is another free one.
+
+    Raises ValueError for a store without a record, and for one that is no database.
+    """
+    path = store / "mlflow.db"
+    if not path.exists():
+        raise ValueError(f"there is no {path}: nowt ablate writes it, nowt rebuild restores it from the logs")
+    free = _free_port(port)
+    taken = f"port {port} is taken, so " if free != port else ""
+    print(f"{taken}in a few seconds MLflow is at http://{HOST}:{free}/{_newest(path)}")
+    print("For the other studies choose Model training there, at the top left. Ctrl-C ends it.", flush=True)
+    options = {
+        "--backend-store-uri": database_uri(path),
+        "--host": HOST,
+        "--port": str(free),
+        "--workers": "1",
+        "--uvicorn-opts": "--log-level warning",
+    }
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        *(word for option in options.items() for word in option),
+    ]
+
+
+def _newest(path: Path) -> str:
+    """Where on MLflow's page the newest experiment's runs are."""
+    found = connect(path).search_experiments(max_results=1, order_by=["creation_time DESC"])
+    return f"#/experiments/{found[0].experiment_id}/runs?{TRAINING}" if found else ""
+
+
+def _free_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            test.bind(("127.0.0.1", port))
+            probe.bind((HOST, wanted))
         except OSError:
-            test.bind(("127.0.0.1", 0))
-        free = test.getsockname()[1]
-    print(f"MLflow at http://127.0.0.1:{free} (Ctrl-C stops it)", flush=True)
-    place = ["--default-artifact-root", (store / "artifacts").resolve().as_uri()]
-    place += ["--host", "127.0.0.1", "--port", str(free), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database(store), *place]
+            probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,197 @@
+"""Writes pages and numbers into MLflow, only what it does not have yet."""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+
+from nowt.log import Epoch, RunLog
+from nowt.record.database import connect
+from nowt.record.projection import STATUS, Page, Sheet, numbers, run_page, study_page
+from nowt.record.sources import certificate_of, listed_runs, read_sheets, single_runs, study_runs
+
+SINGLE = "single runs"
+SINGLE_NOTE = "Runs of `nowt train` that no study lists."
+EPOCHS_A_BATCH = 30  # whole epochs, and no more numbers than the 1,000 that MLflow takes at a time
+MOST_RUNS = 50_000  # that MLflow returns from one search
+
+
+@dataclass
+class Row:
+    """What MLflow holds of one page."""
+
+    run_id: str
+    tags: dict[str, str]
+    ended: tuple[str, int] | None = None  # status and end time
+    last_epoch: int | None = None  # the last that was sent; None: not looked up yet
+
+
+@dataclass
+class Record:
+    """The experiment of one study, or (study None) of the runs that no study lists.
+
+    A run that another study, or ``nowt train``, takes further meanwhile is brought up to date at the next
+    opening.
+    """
+
+    client: MlflowClient
+    store: Path
+    study: Sheet | None
+    experiment: str  # MLflow's id
+    elsewhere: set[str]  # keys of runs that are shown in another experiment
+    rows: dict[str, Row] = field(default_factory=dict)  # by run or study key
+    runs: dict[str, RunLog] = field(default_factory=dict)  # as last heard
+
+    @classmethod
+    def open(cls, store: Path, study: Sheet | None) -> "Record":
+        """Open the record of a study, given its sheet, or of the single runs, and bring it up to date.
+
+        Raises ValueError for a log or sheet that cannot be read and for a file that is no database, OSError
+        where the store cannot be written, and the errors of MLflow and SQLAlchemy.
+        """
+        return cls.on(connect(store / "mlflow.db"), store, study)
+
+    @classmethod
+    def on(cls, client: MlflowClient, store: Path, study: Sheet | None) -> "Record":
+        """As ``open``, in the database of ``client``."""
+        record = cls(client, store, study, _experiment(client, store, study), set())
+        record.rows = {run.data.tags["nowt.key"]: _row(run) for run in _search(client, record.experiment)}
+        if study is None:
+            record.elsewhere = listed_runs(store)
+        else:
+            _take_from_single(client, study)
+        record._catch_up()
+        return record
+
+    def update(self, run: RunLog, cell: str, seed: int) -> None:
+        """Bring one run up to date. A run whose log has no start line yet is only counted by its study.
+
+        ``cell`` is the first of the cells that share the run; a single run has none.
+        """
+        if run.key in self.elsewhere:
+            return
+        self.runs[run.key] = run
+        if run.start:
+            page = run_page(run, self.study, cell, seed)
+            row = self._row(page)
+            if "state" not in row.tags:  # the last thing that a new page gets
+                self._describe(row, page, run)
+            self._send(row, run)
+            self._show(row, page)
+        if self.study:
+            self._show_study(self.study)
+
+    def _catch_up(self) -> None:
+        logged = list(study_runs(self.store, self.study) if self.study else single_runs(self.store))
+        self.runs = {run.key: run for run, _, _ in logged}
+        if self.study:
+            self._show_study(self.study)
+        for run, cell, seed in logged:
+            self.update(run, cell, seed)
+
+    def _show_study(self, study: Sheet) -> None:
+        page = study_page(study, self.runs)
+        self._show(self._row(page), page)
+
+    def _row(self, page: Page) -> Row:
+        if page.key not in self.rows:
+            tags = {"nowt.key": page.key}
+            if self.study and page.key != self.study["key"]:
+                tags["mlflow.parentRunId"] = self.rows[self.study["key"]].run_id
+            made = self.client.create_run(self.experiment, page.start, tags, page.name)
+            self.rows[page.key] = Row(made.info.run_id, tags, last_epoch=-1)
+        return self.rows[page.key]
+
+    def _describe(self, row: Row, page: Page, run: RunLog) -> None:
+        self.client.log_batch(row.run_id, params=[Param(*item) for item in page.params.items()])
+        config = json.dumps(run.start["config"], indent=2, ensure_ascii=False)
+        self.client.log_text(row.run_id, config + "\n", "config.json")
+        certificate = certificate_of(self.store, run)
+        if certificate:
+            self.client.log_text(row.run_id, certificate, "certificate.json")
+
+    def _send(self, row: Row, run: RunLog) -> None:
+        sent = self._last_epoch(row)
+        new = [pair for pair in zip(run.epochs, run.times, strict=True) if pair[0].epoch > sent]
+        for first in range(0, len(new), EPOCHS_A_BATCH):
+            batch = new[first : first + EPOCHS_A_BATCH]
+            self.client.log_batch(row.run_id, metrics=[m for epoch, time in batch for m in _metrics(epoch, time)])
+            row.last_epoch = batch[-1][0].epoch
+
+    def _last_epoch(self, row: Row) -> int:
+        if row.last_epoch is None:
+            # every epoch has this number, and MLflow takes a batch whole or not at all
+            history = self.client.get_metric_history(row.run_id, "presentations")
+            row.last_epoch = max((metric.step for metric in history), default=-1)
+        return row.last_epoch
+
+    def _show(self, row: Row, page: Page) -> None:
+        ended = page.end and (STATUS[page.state], page.end)
+        if ended and ended != row.ended:
+            self.client.set_terminated(row.run_id, *ended)
+            row.ended = ended
+        new = {name: text for name, text in page.tags.items() if row.tags.get(name, "") != text}
+        for name in [name for name, text in new.items() if not text]:
+            self.client.delete_tag(row.run_id, name)
+        self.client.log_batch(row.run_id, tags=[RunTag(*item) for item in new.items() if item[1]])
+        row.tags |= new
+
+
+def rebuild(store: Path) -> int:
+    """Write ``mlflow.db`` and the artifacts anew from logs, study sheets and certificates.
+
+    Returns the number of runs in it. The old database stays until the new one is whole. Raises ValueError
+    for a missing store, and for a log or sheet that cannot be read.
+    """
+    if not store.is_dir():
+        raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")
+    studies: list[Sheet | None] = [*read_sheets(store)]
+    if list(single_runs(store)):
+        studies.append(None)
+    with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
+        database = Path(folder) / "mlflow.db"
+        client = connect(database)
+        shutil.rmtree(store / "artifacts", ignore_errors=True)
+        records = [Record.on(client, store, study) for study in studies]
+        database.replace(store / "mlflow.db")
+    return sum(1 for record in records for run in record.runs.values() if run.start)
+
+
+def _metrics(epoch: Epoch, time: int) -> list[Metric]:
+    return [Metric(name, value, time, epoch.epoch) for name, value in numbers(epoch).items()]
+
+
+def _experiment(client: MlflowClient, store: Path, study: Sheet | None) -> str:
+    name, note = (study["key"], study["question"]) if study else (SINGLE, SINGLE_NOTE)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = (store / "artifacts" / name).resolve().as_uri()
+        return str(client.create_experiment(name, place, {"mlflow.note.content": note}))
+    if found.lifecycle_stage == "deleted":  # on MLflow's page; its name cannot be used again
+        client.restore_experiment(found.experiment_id)
+    if found.tags.get("mlflow.note.content") != note:
+        client.set_experiment_tag(found.experiment_id, "mlflow.note.content", note)
+    return str(found.experiment_id)
+
+
+def _search(client: MlflowClient, experiment: str) -> list[Run]:
+    found = client.search_runs([experiment], max_results=MOST_RUNS)
+    return [run for run in found if "nowt.key" in run.data.tags]
+
+
+def _row(run: Run) -> Row:
+    ended = (run.info.status, run.info.end_time) if run.info.end_time else None
+    return Row(run.info.run_id, dict(run.data.tags), ended)
+
+
+def _take_from_single(client: MlflowClient, study: Sheet) -> None:
+    """Delete from the single runs those that the study lists now."""
+    found = client.get_experiment_by_name(SINGLE)
+    listed = {run["key"] for run in study["runs"]}
+    for run in _search(client, found.experiment_id) if found else []:
+        if run.data.tags["nowt.key"] in listed:
+            client.delete_run(run.info.run_id)
