@@ -69,7 +69,8 @@ class FeedbackLayer(nn.Module, ABC):
 def orthonormal(size: int, like: Tensor, stream: torch.Generator) -> Tensor:
     """``size`` orthonormal rows of length ``size``, drawn from ``stream``, with ``like``'s type and device."""
     noise = torch.randn(size, size, generator=stream, device=like.device, dtype=like.dtype)
-    rows: Tensor = torch.linalg.qr(noise)[0]
+    q, r = torch.linalg.qr(noise)
+    rows: Tensor = q * r.diagonal().sign()  # without the signs, QR's rows are not uniform over all directions
     return rows
 
 

@@ -62,6 +62,3 @@ def _redraw(feedback: Tensor, largest: Tensor, moment: Moment, name: str) -> Non
     if feedback.is_cuda:
         stream = torch.Generator(feedback.device).manual_seed(stream.initial_seed())
     feedback.uniform_(0.0, 1.0, generator=stream).mul_(largest)
-
-
-GAUSSIAN_ANGLE = math.degrees(math.acos(2 / math.pi))  # 50.46: |Gaussian| ∘ sign(W) to a Gaussian W
