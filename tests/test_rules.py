@@ -1,11 +1,13 @@
 """The rules: what each one does to B at each moment, and which settings are refused."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
 from nets import EVERY_RULE, attached, batch, conv_net, dense_net, rule_id, train_step
 from nowt import rules
+from nowt.alignment import angle
 from nowt.layers import FeedbackLayer, attach
 from nowt.rules import Rule, find
 from nowt.rules.rule import Moment
@@ -167,3 +169,27 @@ def test_a_setting_that_cannot_be_is_refused(name: str, fields: dict[str, Any], 
     with pytest.raises(ValueError) as caught:
         find(name)(**fields)
     assert str(caught.value) == message
+
+
+def test_mirror_noise_that_cannot_reach_every_weight_is_refused_before_learning() -> None:
+    layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", extent=1)
+    with pytest.raises(ValueError, match=r"rule.extent is 1: in layer 0 the padding leaves weights .* larger extent"):
+        layer.rule.before_learning([layer], Moment(0, seed=0))
+    for fields in ({"extent": 2}, {"extent": 1, "noise": "idealised"}):
+        layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", warmup=1, **fields)
+        assert layer.rule.before_learning([layer], Moment(0, seed=0))
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.0])
+def test_before_learning_b_is_the_mean_of_all_mirror_steps_or_their_sum_without_decay(decay: float) -> None:
+    """W at rest: 20 steps with the falling rate come as near to W as 20 steps' samples allow."""
+    layer = one_layer(nn.Linear(60, 40), "wm", warmup=20, samples=4, eta=0.02, decay=decay)
+    layer.rule.before_learning([layer], Moment(0, seed=0))
+    weight = layer.weight.detach()
+    gain = float((layer.feedback * weight).sum() / weight.square().sum())
+    sampling = math.degrees(math.atan(math.sqrt(61 / (20 * 4 * 64))))
+    if decay:
+        assert gain == pytest.approx(20 / 21, rel=0.05)
+        assert angle(layer.feedback, weight) == pytest.approx(sampling, rel=0.4)
+    else:
+        assert gain == pytest.approx(20 * 0.02, rel=0.05)

@@ -36,6 +36,7 @@ SHAPE_ONLY = {
 }
 SIGNS = {"sign", "sgn", "signbit"}
 COMPARISONS = {"gt", "ge", "lt", "le"}
+LISTWISE = ("_foreach_", "_fused_sgd", "_fused_adam")  # each does the same to the tensors of a list, one by one
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's clas
         found = {taint.layer: taint for value in (*args, *kwargs.values()) for taint in self._taints_of(value)}
         if not found or func.is_view or name in SHAPE_ONLY or self._asks_shape(name, args):
             return func(*args, **kwargs)
-        alone = len(found) == 1 and not self._writes_kept(func, args)
+        alone = all(self._one_layers(func, row) for row in _rows(name, args))
         readers = {layer: self._reader(layer, name, args, alone) for layer in found}
         self.reads += [Read(layer, reader, self.phase, name) for layer, reader in readers.items()]
         result = func(*args, **kwargs)
@@ -205,6 +206,11 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's clas
             return False
         return not args[10][0] and not self._taints_of(args[:2])
 
+    def _one_layers(self, func: Any, args: Sequence[Any]) -> bool:
+        """Whether the operation reads the W of one layer at most, and then writes no B."""
+        layers = {taint.layer for value in args for taint in self._taints_of(value)}
+        return len(layers) <= 1 and not (layers and self._writes_kept(func, args))
+
     def _writes_kept(self, func: Any, args: Sequence[Any]) -> bool:
         places = [a.alias_info is not None and a.alias_info.is_write for a in func._schema.arguments]
         written = tree_leaves([value for value, write in zip(args, places, strict=False) if write])
@@ -220,6 +226,15 @@ def _storage(tensor: Tensor) -> StorageWeakRef:
 
 def _forget(inside: list[str]) -> None:
     inside.pop()
+
+
+def _rows(op: str, args: Sequence[Any]) -> list[Sequence[Any]]:
+    """The arguments of an optimiser's operation on lists of tensors, one tensor of each list at a time."""
+    if not op.startswith(LISTWISE):
+        return [args]
+    lists = [value for value in args if isinstance(value, list | tuple)]
+    pick = range(max(map(len, lists), default=0))
+    return [[v[i] if isinstance(v, list | tuple) and i < len(v) else v for v in args] for i in pick]
 
 
 def _mapped(op: str, args: Sequence[Any], weight: Tensor, watch: Watch) -> Tensor | None:

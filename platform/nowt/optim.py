@@ -11,21 +11,25 @@ from nowt.layers import FeedbackLayer
 
 
 def make_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
-    """The optimiser that ``config`` describes, over the groups of ``parameter_groups``."""
+    """The optimiser that ``config`` describes, over the groups of ``parameter_groups``, in torch's fused form.
+
+    The fused form reads and writes each tensor once, and leaves gradients as they are (see rules/kp.py). It takes a
+    parameter and its gradient by their place in memory: both must have the same strides, as autograd gives them.
+    """
     groups = parameter_groups(config, model, layers)
-    # The fused form on a GPU and the plain one on a CPU leave gradients as they are (see rules/kp.py).
-    cuda = any(p.is_cuda for p in model.parameters())
-    form: dict[str, bool] = {"fused": True} if cuda else {"foreach": False}
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), **form)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, **form)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), fused=True)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
 
 
 def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
     """Two groups: with and without decay. A B that learns from the gradient is in its W's group (the same η, λ)."""
     norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
-    weights: list[Tensor] = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
-    weights += [layer.feedback for layer in layers if layer.rule.learns_from == "gradient"]
+    learned = {layer.weight: layer.feedback for layer in layers if layer.rule.learns_from == "gradient"}
+    weights: list[Tensor] = []
+    for weight in (p for p in model.parameters() if p.requires_grad and p.dim() > 1):
+        # B right behind its W: the gradient that they share is still in the processor's cache
+        weights += [weight, learned[weight]] if weight in learned else [weight]
     other = config.weight_decay if config.decay_norms_and_biases else 0.0
     groups = [(weights, config.weight_decay), (norms_and_biases, other)]
     return [{"params": params, "weight_decay": decay} for params, decay in groups if params]

@@ -48,7 +48,7 @@ def others(kind: Any, value: Any) -> list[Any]:
     elif kind is bool:
         found = [not value]
     elif kind is int:
-        found = [value + 1, 2 * value, value - 1, value // 2, 1, 0]
+        found = [value + 1, 2 * value, value - 1, value // 2, 1, 0, value + 2]
     elif kind is float:
         found = [2 * value, value / 2, value + 0.5, 0.5, 1.0]
     else:
@@ -60,7 +60,7 @@ def others(kind: Any, value: Any) -> list[Any]:
 class Outcomes:
     """What rules do, each computed once."""
 
-    known: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    known: dict[str, dict[str, Tensor] | None] = field(default_factory=dict)
 
     def matter(self, cases: list[Rule], name: str, choices: list[Any]) -> bool:
         """Whether, in some case, one of ``choices`` for the field ``name`` changes what the rule does."""
@@ -68,20 +68,27 @@ class Outcomes:
         return any(self._differ(case, _valid(case, values)) for case, values in tries)
 
     def _differ(self, case: Rule, other: Rule | None) -> bool:
-        return other is not None and bool(changed(self.of(case), self.of(other)))
+        if other is None:
+            return False
+        done, done_otherwise = self.of(case), self.of(other)
+        return done is not None and done_otherwise is not None and bool(changed(done, done_otherwise))
 
-    def of(self, rule: Rule) -> dict[str, Tensor]:
-        """All that a short training leaves: W and the rest of the network, and what the rule keeps."""
+    def of(self, rule: Rule) -> dict[str, Tensor] | None:
+        """All that a short training leaves: W and the rest of the network, and what the rule keeps; None where the
+        rule refuses the network."""
         if repr(rule) not in self.known:
             self.known[repr(rule)] = _train(rule)
         return self.known[repr(rule)]
 
 
-def _train(rule: Rule) -> dict[str, Tensor]:
+def _train(rule: Rule) -> dict[str, Tensor] | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bench = Bench.build(rule)
-        bench.begin()
+        try:
+            bench.begin()
+        except ValueError:
+            return None
         for number in (1, 2):
             bench.step(number)
     return copies(bench.own()) | copies(bench.kept())

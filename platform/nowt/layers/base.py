@@ -62,6 +62,10 @@ class FeedbackLayer(nn.Module, ABC):
         """Samples times output positions of the layer's answer to ``x``."""
 
     @abstractmethod
+    def unreached(self, shape: tuple[int, ...]) -> bool:
+        """Whether an input of ``shape`` leaves weights that none of its numbers reaches."""
+
+    @abstractmethod
     def taps(self, x: Tensor) -> Tensor | int:
         """How many samples and positions reach each tap of the kernel (fewer at a padded border)."""
 

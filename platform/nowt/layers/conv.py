@@ -1,6 +1,7 @@
 """A convolution whose error goes back through its rule's B."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -111,19 +112,26 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     def positions(self, x: Tensor) -> int:
         """See FeedbackLayer."""
-        return len(x) * math.prod(out for out, *_ in self._sides(x))
+        return len(x) * math.prod(out for out, *_ in self._sides(x.shape))
+
+    def unreached(self, shape: tuple[int, ...]) -> bool:
+        """See FeedbackLayer."""
+        return not self._reach(shape).all()
 
     def taps(self, x: Tensor) -> Tensor:
         """See FeedbackLayer; (kh, kw)."""
+        # a tap that no position reaches has a sum of 0; dividing by 1 keeps it so
+        return (len(x) * self._reach(x.shape)).clamp(min=1).to(x.device, x.dtype)
+
+    def _reach(self, shape: Sequence[int]) -> Tensor:
+        """How many positions of one picture reach each tap: (kh, kw)."""
         counts = []
-        for out, size, k, s, d, p in self._sides(x):
+        for out, size, k, s, d, p in self._sides(shape):
             places = torch.arange(out).view(-1, 1) * s - p + torch.arange(k) * d
             counts.append(((places >= 0) & (places < size)).sum(0))
-        product = counts[0].view(-1, 1) * counts[1]
-        # a tap that no position reaches has a sum of 0; dividing by 1 keeps it so
-        return (len(x) * product).clamp(min=1).to(x.device, x.dtype)
+        return counts[0].view(-1, 1) * counts[1]
 
-    def _sides(self, x: Tensor) -> list[tuple[int, int, int, int, int, int]]:
+    def _sides(self, shape: Sequence[int]) -> list[tuple[int, int, int, int, int, int]]:
         """Height and width: positions, input size, kernel, stride, dilation, padding."""
-        sides = zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
+        sides = zip(shape[2:], self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
         return [((size + 2 * p - d * (k - 1) - 1) // s + 1, size, k, s, d, p) for size, k, s, d, p in sides]

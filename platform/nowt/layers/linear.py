@@ -63,6 +63,10 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """See FeedbackLayer."""
         return len(x)
 
+    def unreached(self, shape: tuple[int, ...]) -> bool:
+        """See FeedbackLayer."""
+        return False
+
     def taps(self, x: Tensor) -> Tensor | int:
         """See FeedbackLayer."""
         return len(x)

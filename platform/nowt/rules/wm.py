@@ -23,13 +23,17 @@ class WeightMirror(DrawnFeedback):
     Akrout et al. (2019), "Deep learning without weight transport", equation 7 and section "mirror mode". Each layer
     gets noise of its own, never chained; biases are blocked; batch norm, its statistics and W stay untouched.
     The angle left by sampling is arctan √((fan-in + 1)/N_eff), N_eff = positions · (2 − λ)/λ.
+
+    Before learning W is at rest, so mirror step k takes η and λ 1/((k + 1) λ) times as large, until that is 1: B is the
+    mean of all it has seen, and needs a tenth of the steps to come as near as λ allows. Without λ, η stays as it is.
     """
 
     name: ClassVar[str] = "wm"
+    numerics: ClassVar[int | str] = 2
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "mirror"
 
-    eta: float = 0.05  # η_B
-    decay: float = 0.05  # λ of B
+    eta: float = 0.02  # η_B
+    decay: float = 0.02  # λ of B
     noise: Literal["normal", "uniform", "sign", "idealised"] = "normal"  # idealised: orthonormal, reads W out exactly
     sigma: float = 1.0  # σ, standard deviation of the noise x
     receiver_noise: float = 0.0  # ξ, standard deviation of the noise on the layer's output
@@ -38,7 +42,7 @@ class WeightMirror(DrawnFeedback):
     samples: int = 16  # noise samples of a mirror step
     extent: int = 8  # positions a side of a convolution's output map; 0: the layer's own map
     interval: int = 8  # training steps from one mirror step to the next; 0: mirror only before learning
-    warmup: int = 40  # mirror steps before learning
+    warmup: int = 100  # mirror steps before learning
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,9 +58,14 @@ class WeightMirror(DrawnFeedback):
             raise ValueError(f"rule.samples is {self.samples}: it must be at least 1")
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """The mirror steps before learning, "in sleep or in utero"."""
+        """The mirror steps before learning, "in sleep or in utero".
+
+        Raises ValueError for an extent at which no noise reaches some weights of a padded layer.
+        """
+        self._refuse_blind(layers)
         for step in range(self.warmup):
-            self._mirror(layers, moment.seed, step - self.warmup)
+            speed = max(1.0, 1 / ((step + 2) * self.decay)) if self.decay > 0 else 1.0
+            self._mirror(layers, moment.seed, step - self.warmup, speed)
         return self.warmup * self.samples
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
@@ -66,8 +75,18 @@ class WeightMirror(DrawnFeedback):
         self._mirror(layers, moment.seed, moment.step)
         return self.samples
 
+    def _refuse_blind(self, layers: Sequence["FeedbackLayer"]) -> None:
+        if self.extent == 0 or self.noise == "idealised":
+            return
+        for layer in layers:
+            if layer.unreached(layer.probe_shape(1, self.extent)):
+                raise ValueError(
+                    f"rule.extent is {self.extent}: in layer {layer.name} the padding leaves weights that no noise "
+                    "reaches, so their B would never align; use a larger extent, or 0 for the layer's own map"
+                )
+
     @torch.no_grad()
-    def _mirror(self, layers: Sequence["FeedbackLayer"], seed: int, step: int) -> None:
+    def _mirror(self, layers: Sequence["FeedbackLayer"], seed: int, step: int, speed: float = 1.0) -> None:
         for layer in layers:
             stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", layer.name, step))
             x = self._draw(layer, stream)
@@ -78,7 +97,7 @@ class WeightMirror(DrawnFeedback):
             if self.receiver_noise > 0:
                 y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
             update = layer.outer_sum(x, y, padded)
-            layer.feedback.mul_(1 - self.decay).add_(update.mul_(self._rate(layer, x)))
+            layer.feedback.mul_(1 - speed * self.decay).add_(update.mul_(self._rate(layer, x) * speed))
 
     def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
         """Noise of standard deviation σ, in the shape of the layer's input."""
