@@ -297,9 +297,16 @@ def test_the_seconds_are_those_of_training_and_of_the_probe_and_only_grow() -> N
 def test_a_quick_run_is_the_same_run_made_small() -> None:
     config = short_run(epochs=9, data=DataConfig("digits"))
     small = quick(config)
-    assert (small.epochs, small.data.train_limit) == (2, 256)
+    assert (small.epochs, small.data.train_limit, small.data.score_limit) == (2, 256, 256)
     assert replace(small, epochs=9, data=config.data) == config
-    assert quick(short_run(epochs=1)) == short_run(epochs=1)
+    smaller = short_run(epochs=1, data=DataConfig("digits", train_limit=48, score_limit=40))
+    assert quick(smaller) == smaller
+
+
+def test_a_quick_run_scores_few_pictures_too() -> None:
+    data = open_data(quick(short_run(data=DataConfig("digits"))).data, CPU)
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (256, 144, 256)
 
 
 # divergence

@@ -103,7 +103,7 @@ def _ablate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     )
     verb.epilog = f"{FIELDS}; it changes every cell, and --rule adds a cell of that rule. {verb.epilog}"
     verb.add_argument("study", help="a study's name, or a FILE.py of your own")
-    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, one seed")
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs on few pictures, one seed")
     verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
     verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
