@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from nowt.ablate import pictures_of, plan_run
 from nowt.alignment import angle
 from nowt.config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
 from nowt.data import open_data
 from nowt.hands import in_process
-from nowt.ledger import Ledger, Planned
+from nowt.ledger import Ledger
 from nowt.log import Epoch, RunLog, read
 from nowt.models import build_model
 from nowt.train import Diverged, Interrupted, quick, train
@@ -331,9 +332,10 @@ def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continue
 
 def test_the_log_of_a_diverged_run_keeps_the_epochs_before(tmp_path: Path) -> None:
     heard: list[RunLog] = []
-    ledger = Ledger(tmp_path, (Planned("k", "fa", 0, EXPLODES),), lambda planned, run: heard.append(run))
+    planned = plan_run("fa", EXPLODES, pictures_of(EXPLODES, CPU))
+    ledger = Ledger(tmp_path, (planned,), lambda planned, run: heard.append(run))
     assert in_process.run(ledger, replace(CPU, store=str(tmp_path)))
-    log = read(tmp_path / "logs" / "k.jsonl")
+    log = read(tmp_path / "logs" / f"{planned.key}.jsonl")
     assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")
     assert [epoch.epoch for epoch in log.epochs] == [0, 1]
     assert ledger.decide().do == "done"

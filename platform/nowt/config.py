@@ -181,7 +181,8 @@ def config_to_json(config: Any) -> dict[str, Any]:
     data: dict[str, Any] = {"name": config.source or config.name} if isinstance(config, Rule) else {}
     for item in fields(config):
         value = getattr(config, item.name)
-        data[item.name] = config_to_json(value) if is_dataclass(value) else value
+        plain = list(value) if isinstance(value, tuple) else value
+        data[item.name] = config_to_json(value) if is_dataclass(value) else plain
     return data
 
 
