@@ -1,8 +1,8 @@
 """The epoch log: one append-only file of JSON lines a run, the one truth about what was measured.
 
 A line is one of ``start`` (config, fingerprint, versions; written before a worker has the run), ``epoch``, ``resume``
-(another attempt) and ``end``. Every line is flushed to
-the disk before anyone else hears of it. A line cut short by a crash is dropped when the log is next read or written.
+(another attempt) and ``end``. Every line is flushed to the disk before anyone else hears of it. A line cut short by a
+crash is dropped when the log is next read or written.
 Undefined numbers (an angle that does not exist) are ``null`` in the file and NaN in Python.
 """
 
