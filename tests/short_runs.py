@@ -35,6 +35,25 @@ def numbers(epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
     return [{k: v for k, v in epoch_to_json(epoch).items() if k not in clocks} for epoch in epochs]
 
 
+RULES = ["bp", "fa", "ss", "wm", "kp", "sham"]
+MIRROR = {"interval": 2, "warmup": 2, "samples": 4, "extent": 4}  # a mirror step every second step
+
+
+def fields_of(rule: str) -> dict[str, Any]:
+    return {"wm": MIRROR, "ss": {"magnitudes": "redrawn"}}.get(rule, {})
+
+
+CASES: dict[str, RunConfig] = {
+    **{rule: short_run(rule, fields=fields_of(rule)) for rule in RULES},
+    "kp with nesterov": short_run("kp", optim=OptimConfig(lr=0.1, nesterov=True, schedule="constant", warmup=1.5)),
+    "kp with adamw": short_run("kp", optim=OptimConfig("adamw", lr=0.01, clip=1.0, weight_decay=0.1)),
+    "kp in float64": short_run("kp", precision="float64"),
+    "fa in bfloat16": short_run("fa", precision="bfloat16"),
+    "wm in bfloat16": short_run("wm", fields=MIRROR, precision="bfloat16"),
+    "with augmentation": short_run("fa", data=DataConfig("digits", train_limit=26, repeat=2, augment="shift_flip")),
+}
+
+
 def tensors(folder: Path) -> dict[str, Tensor]:
     """W, B, running statistics and the optimiser's memory in the newest checkpoint."""
     state = checkpoint.load(folder, torch.device("cpu"))

@@ -27,10 +27,12 @@ def small(rule, **optim):
 """
 
 SLOW = '''
-"""Kolen-Pollack that takes its time, so that a test can come in between two epochs."""
+"""Kolen-Pollack that takes its time, so that a test can come in between two epochs, and says in which process."""
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from nowt.rules.kp import KolenPollack
@@ -41,6 +43,7 @@ class Slow(KolenPollack):
     name: ClassVar[str] = "slow"
 
     def after_step(self, layers, moment):
+        Path(__file__).with_name(f"{os.getpid()}.slow").touch()
         time.sleep(0.25)
         return 0
 '''

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from nowt.cli import VERBS, main
 from nowt.config import run_key
-from nowt.find import find_study, study_names
+from nowt.find import find_recipe, find_study, study_names
 from nowt.log import RunLog, read_all
+from nowt.overrides import paths
+from nowt.rules.wm import WeightMirror
 from small_studies import BROKEN, log_bytes, write_study
 
 import searchspaces
@@ -72,6 +74,11 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("ablate rules_on_digits --in-proces", "did you mean --in-process?"),
         ("ablate rules_on_digits --rule wn", "did you mean wm?"),
         ("certify kpp", "did you mean kp?"),
+        ("train --optim.lrr 1 digits", "did you mean optim.lr?"),
+        ("train --rule kpp digits", "did you mean kp?"),
+        ("train --storr here digits", "did you mean --store?"),
+        ("train --optm.lr 1 digits", "did you mean --optim.lr?"),
+        ("train digits --verb 1", "did you mean --debug?"),
     ],
 )
 def test_a_misspelt_word_is_answered_with_the_nearest(
@@ -101,6 +108,12 @@ def test_a_misspelt_word_is_answered_with_the_nearest(
         ("ablate rules_on_digits --slots 0", "--slots is 0"),
         ("ablate rules_on_digits --rule kp", "two cells of the study the same"),
         ("ablate decay --optim.weight_decay 0.01", "two cells of the study the same"),
+        ("train --rule digits", "required: recipe"),
+        ("train digits more --optim.lr --fields", "'more' is not expected here"),
+        ("train --seeds 3 digits", "--seeds is a group of fields"),
+        ("certify --rule kp", "name one rule"),
+        ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
+        ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
         ("runs --optim.lr 3", "there is no option --optim.lr here"),
         ("show abc --store none", "it begins: none"),
     ],
@@ -113,7 +126,14 @@ def test_a_mistake_is_told_in_one_line(
     assert list(tmp_path.iterdir()) == []  # nothing was begun
 
 
-@pytest.mark.parametrize("words", ["--debug train digits --optim.lr abc", "train digits --optim.lr abc --debug"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--debug train digits --optim.lr abc",
+        "train digits --optim.lr abc --debug",
+        "train --debug --optim.lr abc digits",
+    ],
+)
 def test_debug_lets_the_traceback_out(words: str) -> None:
     with pytest.raises(ValueError, match=r"optim\.lr is 'abc'"):
         main(words.split())
@@ -134,6 +154,49 @@ def test_fields_stand_in_any_order(words: str, capsys: pytest.CaptureFixture[str
     assert main(["train", "digits", "--fields", *words.split()]) == 0
     shown = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if len(line.split()) > 2}
     assert (shown["--rule"], shown["--rule.scale"], shown["--optim.lr"]) == ("fa", "2.0", "0.1")
+
+
+def shown_fields(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words.split()) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --rule kp digits --fields",
+        "train --rule kp --fields digits",
+        "train --fields --rule kp digits",
+        "train --fields digits --rule kp",
+        "train --rule=kp --store s digits --fields",
+    ],
+)
+def test_fields_stand_before_or_after_the_recipe(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_fields(words, capsys) == shown_fields("train digits --rule kp --fields", capsys)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ablate --rule wn --seeds 2 rules_on_digits", "ablate rules_on_digits --seeds 2 --rule wn"),
+        ("ablate --seeds 0 --rule kp rules_on_digits", "ablate rules_on_digits --seeds 0 --rule kp"),
+        ("plan --optim.lr -1 rules_on_digits", "plan rules_on_digits --optim.lr -1"),
+        ("plan --rule wn --seeds 2 rules_on_digitz", "plan rules_on_digitz --rule wn --seeds 2"),
+        ("certify --rule.scael 2 fa", "certify fa --rule.scael 2"),
+        ("certify --rule.scale abc --out here fa", "certify fa --rule.scale abc --out here"),
+    ],
+)
+def test_a_mistake_before_the_name_is_told_as_after_it(
+    before: str, after: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal(before, capsys) == refusal(after, capsys)
+
+
+def test_every_field_is_listed_with_its_type_and_value(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line.split() for line in shown_fields("train --rule wm digits --fields", capsys).splitlines()]
+    kinds = {path: kind for path, _, kind in rows}
+    assert {f"--{path}" for path in paths(find_recipe("digits")(WeightMirror()))} | {"--rule"} == kinds.keys()
+    assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool")
 
 
 # --- runs

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nowt.config import ConfigError, DataConfig, Placement
+from nowt.config import ConfigError, DataConfig, Placement, RunConfig, run_key
 from nowt.data import DataError, Split, open_data, probe_batch
 from nowt.data.stratify import balanced, share
 from nowt.streams import Seeds
@@ -169,6 +169,36 @@ def test_a_limited_training_set_is_balanced_and_fixed(limit: int) -> None:
 def test_an_impossible_limit_is_refused(limit: int) -> None:
     with pytest.raises(ConfigError, match=rf"train_limit is {limit}: .* 10 .* 1294"):
         open_data(replace(DIGITS, train_limit=limit), HERE)
+
+
+@pytest.mark.parametrize("limit", [10, 25, 100])
+def test_a_limit_on_scoring_leaves_a_balanced_fixed_part_of_val_and_test(limit: int) -> None:
+    config = replace(DIGITS, score_limit=limit)
+    data, again, full = open_data(config, HERE), open_data(config, HERE), open_data(DIGITS, HERE)
+    assert data.test is not None and again.test is not None and full.test is not None
+    for few, same_few, all_ in ((data.val, again.val, full.val), (data.test, again.test, full.test)):
+        counts = np.bincount(few.labels, minlength=10)
+        assert len(few) == limit and counts.max() - counts.min() <= 1
+        assert torch.equal(in_order(few), in_order(same_few))
+        assert (in_order(few)[:, None] == in_order(all_)[None]).flatten(2).all(2).any(1).all()
+    assert torch.equal(in_order(data.train), in_order(full.train))
+
+
+def test_a_limit_on_scoring_above_what_there_is_scores_all() -> None:
+    data = open_data(replace(DIGITS, score_limit=200), HERE)
+    assert data.test is not None
+    assert (len(data.val), len(data.test)) == (144, 200)
+
+
+def test_a_limit_on_scoring_that_leaves_a_class_out_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.score_limit is 9: it must be at least 10 \(the classes\), or none"):
+        open_data(replace(DIGITS, score_limit=9), HERE)
+
+
+def test_runs_scored_on_other_pictures_are_other_runs() -> None:
+    limits = (None, 100, 200)
+    keys = {run_key(RunConfig(data=replace(DIGITS, score_limit=limit)), "f") for limit in limits}
+    assert len(keys) == 3
 
 
 def test_a_larger_limit_keeps_the_pictures_of_a_smaller_one() -> None:

@@ -55,6 +55,14 @@ def test_val_is_the_test_part_and_a_tenth_of_train_is_validation(root: Path) -> 
     assert data.classes == 2 and data.shape == (3, 16, 16)
 
 
+def test_a_limit_on_scoring_prepares_no_more_pictures_than_it_scores(root: Path) -> None:
+    data = opened(root, replace(FOLDER, score_limit=2))
+    assert [np.bincount(split.labels).tolist() for split in (data.val, data.test) if split is not None] == [[1, 1]] * 2
+    prepared = sorted(path.stat().st_size // (3 * 16**2) for path in (root.parent / "store/cache").glob("*.pixels"))
+    assert prepared == [2, 2, 36]
+    assert len(in_order(data.test)) == 2
+
+
 def test_a_folder_named_test_serves_as_well(root: Path) -> None:
     (root / "val").rename(root / "test")
     assert len(in_order(opened(root).test)) == 8

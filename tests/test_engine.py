@@ -1,5 +1,6 @@
 """What a study does next, under any order of starts, ends, crashes and restarts."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nowt.config import DataConfig, RunConfig
 from nowt.engine import OVER, Decision, Fact, decide, todo
+from nowt.facts import start_facts
 from nowt.ledger import Ledger, Planned
 from nowt.log import Epoch, epoch_to_json, read
+from nowt.record import rebuild
+from nowt.show import run_page, runs_table
 
 KEYS = [f"run{i}" for i in range(6)]
 plans = st.lists(st.sampled_from(KEYS), min_size=1, max_size=8)  # two cells may share a run
@@ -170,7 +174,10 @@ def test_one_broken_run_does_not_keep_the_others_waiting() -> None:
 
 
 def planned(keys: list[str]) -> tuple[Planned, ...]:
-    return tuple(Planned(key, "cell", seed, RunConfig(data=DataConfig(), seed=seed)) for seed, key in enumerate(keys))
+    pictures = {"fingerprint": "f", "classes": 10, "skipped": []}
+    configs = [RunConfig(data=DataConfig(), seed=seed) for seed in range(len(keys))]
+    runs = zip(keys, configs, strict=True)
+    return tuple(Planned(key, "cell", config.seed, config, start_facts(config, pictures)) for key, config in runs)
 
 
 def said(epoch: int) -> dict[str, object]:
@@ -178,7 +185,7 @@ def said(epoch: int) -> dict[str, object]:
     return {"kind": "epoch", "epoch": numbers}
 
 
-START = {"kind": "start", "facts": {"config": {}, "fingerprint": "f"}}
+START = {"kind": "start"}
 FINISHED = {"kind": "end", "state": "finished", "reason": ""}
 
 
@@ -219,6 +226,46 @@ def test_a_message_of_a_run_that_is_over_or_was_never_begun_is_not_written(tmp_p
     assert (run.state, run.last_epoch) == ("finished", 0)
     assert not (tmp_path / "logs" / "b.jsonl").exists()
     assert ledger.decide() == Decision("start", "b")
+
+
+def test_a_run_whose_worker_is_lost_before_it_says_anything_is_listed_all_the_same(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    ledger.begin("a")
+    ledger.begin("b")
+    ledger.lose("b", "the run's worker died 4 times")
+    rows = [row.split() for row in runs_table(tmp_path, rule=None, state=None, study=None).splitlines()[1:]]
+    shown = [(row[0], row[1], row[4], row[-1]) for row in rows]
+    assert shown == [("a", "bp", "0", "running"), ("b", "bp", "1", "failed")]
+    assert "run b: failed the run's worker died 4 times" in run_page(tmp_path, "b")
+    assert rebuild(tmp_path) == 2
+    ledger = Ledger(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    ledger.begin("b")
+    for message in (START, said(0), FINISHED):
+        ledger.hear("b", message)
+    run = read(tmp_path / "logs" / "b.jsonl")
+    assert (run.state, run.attempts, run.start["fingerprint"]) == ("finished", 2, "f")
+
+
+def test_a_run_that_another_worker_takes_over_counts_another_attempt(tmp_path: Path) -> None:
+    attempts: list[int] = []
+    ledger = Ledger(tmp_path, planned(["a"]), lambda planned, run: attempts.append(run.attempts))
+    ledger.begin("a")
+    for message in (START, said(0), START, said(0), said(1), START, FINISHED):  # it repeats what the checkpoint knows
+        ledger.hear("a", message)
+    assert attempts == [1, 1, 2, 2, 3, 3]
+    log = [json.loads(line) for line in (tmp_path / "logs" / "a.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in log] == ["start", "epoch", "resume", "epoch", "resume", "end"]
+    assert [(line["attempt"], line["epoch"]) for line in log if line["kind"] == "resume"] == [(2, 0), (3, 1)]
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 3
+
+
+def test_a_run_resumed_after_a_crash_counts_its_new_workers_too(tmp_path: Path) -> None:
+    for _ in range(2):
+        ledger = Ledger(tmp_path, planned(["a"]), lambda planned, run: None)
+        ledger.begin("a")
+        for message in (START, START):
+            ledger.hear("a", message)
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 4
 
 
 def test_whoever_listens_hears_of_a_number_after_the_log_has_it(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The training loop: what it measures, and that stopping, probing and what ran before change no number."""
+"""The training loop: its numbers, and that probing and what ran before change none of them."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,97 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from nowt.alignment import angle
-from nowt.config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
+from nowt.config import DataConfig, OptimConfig, ProbeConfig
 from nowt.data import open_data
-from nowt.hands import in_process
-from nowt.ledger import Ledger, Planned
-from nowt.log import Epoch, RunLog, read
 from nowt.models import build_model
-from nowt.train import Diverged, Interrupted, quick, train
+from nowt.train import quick, train
 from nowt.training import Training
-from short_runs import CPU, STEPS, after, assert_equal, numbers, short_run, tensors
+from short_runs import CASES, CPU, RULES, STEPS, assert_equal, fields_of, numbers, short_run, tensors
 from torch import Tensor, nn
-
-RULES = ["bp", "fa", "ss", "wm", "kp", "sham"]
-MIRROR = {"interval": 2, "warmup": 2, "samples": 4, "extent": 4}  # a mirror step every second step
-
-
-def fields_of(rule: str) -> dict[str, Any]:
-    return {"wm": MIRROR, "ss": {"magnitudes": "redrawn"}}.get(rule, {})
-
-
-CASES: dict[str, RunConfig] = {
-    **{rule: short_run(rule, fields=fields_of(rule)) for rule in RULES},
-    "kp with nesterov": short_run("kp", optim=OptimConfig(lr=0.1, nesterov=True, schedule="constant", warmup=1.5)),
-    "kp with adamw": short_run("kp", optim=OptimConfig("adamw", lr=0.01, clip=1.0, weight_decay=0.1)),
-    "kp in float64": short_run("kp", precision="float64"),
-    "fa in bfloat16": short_run("fa", precision="bfloat16"),
-    "wm in bfloat16": short_run("wm", fields=MIRROR, precision="bfloat16"),
-    "with augmentation": short_run("fa", data=DataConfig("digits", train_limit=26, repeat=2, augment="shift_flip")),
-}
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A run that nothing stopped."""
-
-    config: RunConfig
-    epochs: list[Epoch]
-    tensors: dict[str, Tensor]
-
-
-@pytest.fixture(scope="module", params=CASES)
-def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    config, folder = CASES[request.param], tmp_path_factory.mktemp("whole")
-    return Whole(config, list(train(config, CPU, checkpoints=folder)), tensors(folder))
-
-
-# stopped and continued
-
-
-def test_the_runs_that_are_stopped_below_learn_and_are_measured(whole: Whole) -> None:
-    assert [epoch.step for epoch in whole.epochs] == [0, STEPS, 2 * STEPS]
-    assert all(math.isfinite(epoch.val_loss) for epoch in whole.epochs)
-    assert whole.epochs[2].train_loss < whole.epochs[1].train_loss
-    assert len(whole.epochs[2].layers) == (0 if whole.config.rule.name == "bp" else 10)
-
-
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_a_run_stopped_after_an_epoch_goes_on_as_if_it_had_not(whole: Whole, epochs: int, tmp_path: Path) -> None:
-    run = train(whole.config, CPU, checkpoints=tmp_path)
-    for _ in range(epochs + 1):
-        next(run)
-    run.close()
-    continued = list(train(whole.config, CPU, checkpoints=tmp_path))
-    assert numbers(continued) == numbers(whole.epochs)
-    assert_equal(tensors(tmp_path), whole.tensors)
-
-
-def test_a_run_stopped_after_every_batch_goes_on_as_if_it_had_not(whole: Whole, tmp_path: Path) -> None:
-    for _ in range(2 * STEPS):
-        with pytest.raises(Interrupted):
-            list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))
-    continued = list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))  # no batch is left
-    assert numbers(continued) == numbers(whole.epochs)
-    assert_equal(tensors(tmp_path), whole.tensors)
-
-
-@pytest.mark.parametrize("steps", range(1, 2 * STEPS + 1))
-def test_a_run_stopped_once_in_mid_epoch_goes_on_as_if_it_had_not(steps: int, tmp_path: Path) -> None:
-    config = short_run("kp")
-    with pytest.raises(Interrupted):
-        list(train(config, CPU, checkpoints=tmp_path, should_stop=after(steps)))
-    assert numbers(train(config, CPU, checkpoints=tmp_path)) == numbers(train(config, CPU))
-
-
-def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
-    first = list(train(short_run(), CPU, checkpoints=tmp_path))
-    again = list(train(short_run(), CPU, checkpoints=tmp_path, should_stop=after(1)))
-    assert numbers(again) == numbers(first)
-    assert [epoch.seconds for epoch in again] == [epoch.seconds for epoch in first]
-
-
-# the numbers and nothing but the numbers
 
 
 def test_under_backprop_the_loop_is_plain_pytorch() -> None:
@@ -253,80 +169,19 @@ def test_the_rate_of_the_last_step_is_recorded() -> None:
     assert rates(schedule="constant", warmup=2.0) == pytest.approx([0.0, 0.1, 0.2])
 
 
-# costs
-
-DENSE = ModelConfig("mlp", hidden=(20,))
-MAPS = 64 * 20 + 20 * 10  # multiplications of one picture's way forward
-
-
-@pytest.mark.parametrize("rule", ["bp", "fa", "ss", "kp", "sham"])
-def test_presentations_and_operations_without_mirror_mode(rule: str) -> None:
-    epochs = list(train(short_run(rule, model=DENSE), CPU))
-    assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
-    assert [epoch.mirror_presentations for epoch in epochs] == [0, 0, 0]
-    # forward and the gradient of W for both layers, the error's way back for the upper one only
-    a_picture = 2 * (2 * MAPS + 20 * 10)
-    assert [epoch.flops for epoch in epochs] == [0, 48 * a_picture, 96 * a_picture]
-
-
-@pytest.mark.parametrize(
-    ("warmup", "interval", "mirror_steps"), [(5, 2, [5, 6, 8]), (0, 2, [0, 1, 3]), (5, 0, [5, 5, 5]), (0, 4, [0, 0, 1])]
-)
-def test_presentations_and_operations_of_mirror_mode(warmup: int, interval: int, mirror_steps: list[int]) -> None:
-    fields = {"warmup": warmup, "interval": interval, "samples": 4, "extent": 2}
-    epochs = list(train(short_run("wm", fields=fields, model=DENSE), CPU))
-    assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
-    assert [epoch.mirror_presentations for epoch in epochs] == [4 * n for n in mirror_steps]
-    training = [0, 48 * 2 * (2 * MAPS + 20 * 10), 96 * 2 * (2 * MAPS + 20 * 10)]
-    a_mirror_step = 4 * 2**2 * 2 * (2 * MAPS)  # samples × positions × (the layers' answers and the outer products)
-    expected = [a + n * a_mirror_step for a, n in zip(training, mirror_steps, strict=True)]
-    assert [epoch.flops for epoch in epochs] == pytest.approx(expected)
-
-
-def test_pictures_that_fill_no_batch_wait_and_repeats_are_counted() -> None:
-    config = short_run("bp", data=DataConfig("digits", train_limit=25, repeat=2))
-    assert [(epoch.step, epoch.presentations) for epoch in train(config, CPU)] == [(0, 0), (3, 48), (6, 96)]
-
-
-def test_the_seconds_are_those_of_training_and_of_the_probe_and_only_grow() -> None:
-    first, second, third = train(CASES["wm"], CPU)
-    assert 0 == first.seconds < second.seconds < third.seconds
-    assert 0 < first.probe_seconds < second.probe_seconds < third.probe_seconds
+# made small
 
 
 def test_a_quick_run_is_the_same_run_made_small() -> None:
     config = short_run(epochs=9, data=DataConfig("digits"))
     small = quick(config)
-    assert (small.epochs, small.data.train_limit) == (2, 256)
+    assert (small.epochs, small.data.train_limit, small.data.score_limit) == (2, 256, 256)
     assert replace(small, epochs=9, data=config.data) == config
-    assert quick(short_run(epochs=1)) == short_run(epochs=1)
+    smaller = short_run(epochs=1, data=DataConfig("digits", train_limit=48, score_limit=40))
+    assert quick(smaller) == smaller
 
 
-# divergence
-
-
-EXPLODES = short_run(
-    "fa", epochs=3, optim=OptimConfig(lr=0.1, schedule="step", milestones=(1.0,), gamma=1e30)
-)  # the rate is 0.1 in the first epoch and 1e29 in the second
-
-
-def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continued(tmp_path: Path) -> None:
-    for _ in range(2):
-        seen: list[Epoch] = []
-        with pytest.raises(Diverged, match=r"^diverged at epoch 2$") as caught:
-            seen.extend(train(EXPLODES, CPU, checkpoints=tmp_path))
-        assert caught.value.epoch == 2
-    run = train(EXPLODES, CPU)
-    kept = [next(run), next(run)]
-    assert [epoch.epoch for epoch in kept] == [0, 1]
-    assert all(math.isfinite(epoch.val_loss) for epoch in kept)
-
-
-def test_the_log_of_a_diverged_run_keeps_the_epochs_before(tmp_path: Path) -> None:
-    heard: list[RunLog] = []
-    ledger = Ledger(tmp_path, (Planned("k", "fa", 0, EXPLODES),), lambda planned, run: heard.append(run))
-    assert in_process.run(ledger, replace(CPU, store=str(tmp_path)))
-    log = read(tmp_path / "logs" / "k.jsonl")
-    assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")
-    assert [epoch.epoch for epoch in log.epochs] == [0, 1]
-    assert ledger.decide().do == "done"
+def test_a_quick_run_scores_few_pictures_too() -> None:
+    data = open_data(quick(short_run(data=DataConfig("digits"))).data, CPU)
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (256, 144, 256)

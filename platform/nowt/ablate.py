@@ -54,26 +54,35 @@ def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
 
     Raises ConfigError and DataError for a cell that could not start.
     """
-    prints: dict[tuple[DataConfig, ModelConfig, bool], str] = {}
+    opened: dict[tuple[DataConfig, ModelConfig, bool], dict[str, Any]] = {}
     plan = []
-    for cell, seed, config in study.runs():
+    for cell, _, config in study.runs():
         what = (config.data, config.model, config.test)
-        if what not in prints:
-            prints[what] = fingerprint(config, placement)
-        plan.append(Planned(run_key(config, prints[what]), cell.name, seed, config))
+        if what not in opened:
+            opened[what] = pictures_of(config, placement)
+        plan.append(plan_run(cell.name, config, opened[what]))
     return tuple(plan)
 
 
-def fingerprint(config: RunConfig, placement: Placement) -> str:
-    """The fingerprint of the run's pictures, once its device and model are known to exist, too."""
+def plan_run(cell: str, config: RunConfig, pictures: dict[str, Any]) -> Planned:
+    """A run under its key, which the facts of its pictures decide, too."""
+    from nowt.facts import start_facts
+
+    key = run_key(config, pictures["fingerprint"])
+    return Planned(key, cell, config.seed, config, start_facts(config, pictures))
+
+
+def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
+    """The facts of the run's pictures, once its device and model are known to exist, too."""
     from nowt.data import open_data
+    from nowt.facts import picture_facts
     from nowt.models import build_model
     from nowt.training import pick_device
 
     pick_device(placement.device)
     data = open_data(config.data, placement, config.test)
     build_model(config.model, data.shape, data.classes, seed=0)
-    return data.fingerprint
+    return picture_facts(data)
 
 
 def certificates(store: Path, study: Study, say: Callable[[str], None]) -> None:

@@ -1,9 +1,11 @@
 """The command line's grammar: one parser, one sub-parser a verb. What the verbs do stands in cli.py."""
 
 import argparse
+from collections.abc import Sequence
 from typing import NoReturn
 
 from nowt.config import ConfigError, nearest
+from nowt.overrides import Override, parse, split
 
 FIELDS = (
     "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 "
@@ -23,6 +25,24 @@ class Parser(argparse.ArgumentParser):
             raise ConfigError(f"there is no command {word!r}{nearest(word, names)}; there are: {', '.join(names)}")
         raise ConfigError(f"{message} (nowt --help)" if self.prog == "nowt" else f"{message} ({self.prog} --help)")
 
+    @property
+    def options(self) -> list[str]:
+        """Every option, as it is typed."""
+        return list(self._option_string_actions)
+
+
+def read(words: Sequence[str]) -> tuple[argparse.Namespace, list[Override]]:
+    """The verb with its own options, and the fields that are given beside them, in any order.
+
+    argparse would take the value of a field, an option that it does not know, for a name. So the words are read once
+    to learn the verb, and then without its fields. Raises ConfigError for a word that fits neither.
+    """
+    grammar = parser()
+    verb, _ = grammar.parse_known_args(words)
+    given, others = split(words, verb.grammar.options)
+    typed, rest = grammar.parse_known_args(others)
+    return typed, parse([*rest, *given], typed.grammar.options)
+
 
 def parser() -> Parser:
     """The whole grammar."""
@@ -41,13 +61,8 @@ def parser() -> Parser:
     return top
 
 
-def options(verb: argparse.Namespace) -> list[str]:
-    """The option names of the verb that was typed, for the nearest right one."""
-    return [f"--{name.replace('_', '-')}" for name in vars(verb)]
-
-
-def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
-    verb: argparse.ArgumentParser = verbs.add_parser(
+def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str) -> Parser:  # type: ignore[type-arg]
+    verb: Parser = verbs.add_parser(
         name,
         help=text,
         description=text[0].upper() + text[1:] + ".",
@@ -56,6 +71,7 @@ def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str)
     )
     verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
+    verb.set_defaults(grammar=verb)  # `read` asks it for its options
     return verb
 
 
@@ -87,7 +103,7 @@ def _ablate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     )
     verb.epilog = f"{FIELDS}; it changes every cell, and --rule adds a cell of that rule. {verb.epilog}"
     verb.add_argument("study", help="a study's name, or a FILE.py of your own")
-    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, one seed")
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs on few pictures, one seed")
     verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
     verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")

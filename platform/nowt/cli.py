@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nowt.arguments import options, parser
+from nowt.arguments import read
 from nowt.config import ConfigError, Placement, RunConfig, run_key
-from nowt.overrides import Override, apply, describe, parse
+from nowt.overrides import Override, apply, describe
 from nowt.study import Cell, Study
 
 
@@ -21,8 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     words = list(sys.argv[1:] if words is None else words)
     try:
-        typed, rest = parser().parse_known_args(words)
-        overrides = parse(rest, options(typed))
+        typed, overrides = read(words)
         return VERBS[typed.verb](typed, overrides)
     except ValueError as error:  # ConfigError, DataError and the rules' own
         if "--debug" in words:
@@ -112,6 +111,7 @@ def certify(typed: argparse.Namespace, overrides: list[Override]) -> int:
         _no(overrides)
         chosen = [kind() for kind in rules.RULES]
     else:
+        _of_the_rule(overrides, typed.rule)
         chosen = [apply(RunConfig(rule=rules.find(typed.rule)()), overrides).rule]
     code: int = certify_command(chosen, Path(typed.out or f"{typed.store}/certificates"))
     return code
@@ -182,3 +182,9 @@ def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
 def _no(overrides: list[Override]) -> None:
     if overrides:
         raise ConfigError(f"there is no option --{overrides[0].path} here; --help lists all")
+
+
+def _of_the_rule(overrides: list[Override], rule: str) -> None:
+    for override in overrides:
+        if not override.path.startswith("rule."):
+            raise ConfigError(f"--{override.path} does not change the certificate of {rule}: --rule.FIELD does")

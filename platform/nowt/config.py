@@ -66,6 +66,7 @@ class DataConfig:
     augment: Literal["none", "flip", "shift", "shift_flip", "resized_crop"] = "none"
     repeat: int = 1  # times each training picture is shown in an epoch, each time with a crop of its own
     train_limit: int | None = None  # use only this many training pictures (a class-balanced, fixed choice)
+    score_limit: int | None = None  # score at most this many val and as many test pictures (chosen likewise)
     noise: float = 0.0  # digits and synthetic only: sd of Gaussian pixel noise fixed in every picture, pixels in [0, 1]
     on_bad: Literal["stop", "skip"] = "stop"  # a picture that cannot be read: stop, or leave it out and say so
 
@@ -180,7 +181,8 @@ def config_to_json(config: Any) -> dict[str, Any]:
     data: dict[str, Any] = {"name": config.source or config.name} if isinstance(config, Rule) else {}
     for item in fields(config):
         value = getattr(config, item.name)
-        data[item.name] = config_to_json(value) if is_dataclass(value) else value
+        plain = list(value) if isinstance(value, tuple) else value
+        data[item.name] = config_to_json(value) if is_dataclass(value) else plain
     return data
 
 

@@ -13,13 +13,16 @@ from nowt.data import Data
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
-def start_facts(config: RunConfig, data: Data) -> dict[str, Any]:
-    """The start line of a run's log."""
+def picture_facts(data: Data) -> dict[str, Any]:
+    """What the start line says of the pictures."""
+    return {"fingerprint": data.fingerprint, "classes": data.classes, "skipped": list(data.skipped)}
+
+
+def start_facts(config: RunConfig, pictures: dict[str, Any]) -> dict[str, Any]:
+    """The start line of a run's log; ``pictures`` are their facts."""
     return {
         "config": config_to_json(config),
-        "fingerprint": data.fingerprint,
-        "classes": data.classes,
-        "skipped": list(data.skipped),
+        **pictures,
         "certificate": file_name(config.rule),
         "versions": versions(),
         "git": git(),

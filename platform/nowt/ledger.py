@@ -26,6 +26,7 @@ class Planned:
     cell: str
     seed: int
     config: RunConfig
+    start: dict[str, Any]  # the start line of its log
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Ledger:
     heard: Callable[[Planned, RunLog], None]  # told after the log has it: progress, MLflow
     writers: dict[str, LogWriter] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
+    at_work: set[str] = field(default_factory=set)  # those of the live runs that a worker has taken up
     tried: set[str] = field(default_factory=set)
     facts: dict[str, Fact] = field(default_factory=dict)
 
@@ -58,34 +60,45 @@ class Ledger:
         return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)
 
     def begin(self, key: str) -> Planned:
-        """Hand out a run: its log is open from now on."""
+        """Hand out a run: its log is open from now on, and says what it is even if no worker ever does."""
         self.live.add(key)
         self.tried.add(key)
         writer = self.writers[key] = LogWriter.open(self.store / "logs", key)
         planned = next(planned for planned in self.plan if planned.key == key)
         if writer.run.start:
             writer.resume(writer.run.last_epoch)
-            self.heard(planned, writer.run)
+        else:
+            writer.start(key, **planned.start)
+        self._tell(planned)
         return planned
 
     def hear(self, key: str, message: Message) -> None:
         """Write one message of a live run to its log, unless the log has it, then tell it on."""
         if key not in self.live:
             return
+        if self._written(key, message):
+            self._tell(next(planned for planned in self.plan if planned.key == key))
+
+    def _written(self, key: str, message: Message) -> bool:
+        """Whether the message was new to the log."""
         writer = self.writers[key]
-        if message["kind"] == "start":
-            if writer.run.start:
-                return
-            writer.start(key, **message["facts"])
-        elif message["kind"] == "epoch":
-            if not writer.epoch(epoch_from_json(message["epoch"])):
-                return
-        elif message["kind"] == "end":
+        if message["kind"] == "epoch":
+            return writer.epoch(epoch_from_json(message["epoch"]))
+        if message["kind"] == "end":
             writer.end(message["state"], message["reason"])
             self.live.discard(key)
-        self.facts[key] = _fact(writer.run)
-        planned = next(planned for planned in self.plan if planned.key == key)
-        self.heard(planned, writer.run)
+            self.at_work.discard(key)
+            return True
+        again = key in self.at_work  # Ray Tune gave the run of a lost worker to another
+        self.at_work.add(key)
+        if again:
+            writer.resume(writer.run.last_epoch)
+        return again
+
+    def _tell(self, planned: Planned) -> None:
+        run = self.writers[planned.key].run
+        self.facts[planned.key] = _fact(run)
+        self.heard(planned, run)
 
     def lose(self, key: str, reason: str) -> None:
         """A run's worker is gone for good: the machine's fault."""

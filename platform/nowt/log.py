@@ -1,7 +1,8 @@
 """The epoch log: one append-only file of JSON lines a run, the one truth about what was measured.
 
-A line is one of ``start`` (config, fingerprint, versions), ``epoch``, ``resume`` and ``end``. Every line is flushed to
-the disk before anyone else hears of it. A line cut short by a crash is dropped when the log is next read or written.
+A line is one of ``start`` (config, fingerprint, versions; written before a worker has the run), ``epoch``, ``resume``
+(another attempt) and ``end``. Every line is flushed to the disk before anyone else hears of it. A line cut short by a
+crash is dropped when the log is next read or written.
 Undefined numbers (an angle that does not exist) are ``null`` in the file and NaN in Python.
 """
 
@@ -179,7 +180,7 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
-    """Every run's log in a store, by key."""
+    """Every run's log in a store, by key; without those whose start line a crash cut short."""
     for path in sorted((store / "logs").glob("*.jsonl")):
         run = read(path)
         if "config" in run.start:

@@ -16,6 +16,31 @@ class Override:
     text: str
 
 
+def split(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that give fields (``--a.b value``, ``--a.b=value``), and all others.
+
+    ``options`` are the verb's own: ``nowt ablate`` has a ``--seeds`` that is not the field.
+    """
+    given: list[str] = []
+    others: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, _ = word.partition("=")
+        if option in options or not _is_field(option):
+            others.append(word)
+            continue
+        given.append(word)
+        if not equals and rest and not rest[0].startswith("--"):
+            given.append(rest.pop(0))
+    return given, others
+
+
+def _is_field(option: str) -> bool:
+    root = option.removeprefix("--").partition(".")[0].replace("_", "-")
+    return option.startswith("--") and root in {item.name.replace("_", "-") for item in fields(RunConfig)}
+
+
 def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
     """``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a word that fits neither.
 
@@ -28,17 +53,13 @@ def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
         if not word.startswith("--"):
             raise ConfigError(f"{word!r} is not expected here: fields are given as --optim.lr 0.2")
         path, equals, text = word[2:].partition("=")
-        if path.partition(".")[0].replace("_", "-") not in _roots():
+        if not _is_field(f"--{path}"):
             known = [*options, *(f"--{name}" for name in paths(RunConfig()))]
             raise ConfigError(f"there is no option --{path}{nearest('--' + path, known)}; --help lists all")
         if not equals and (not rest or rest[0].startswith("--")):
             raise ConfigError(f"--{path} needs a value")
         found.append(Override(path, text if equals else rest.pop(0)))
     return found
-
-
-def _roots() -> set[str]:
-    return {item.name.replace("_", "-") for item in fields(RunConfig)}
 
 
 def apply(config: RunConfig, overrides: Sequence[Override]) -> RunConfig:
@@ -126,7 +147,9 @@ def describe(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "()"  # as it can be typed
+    return "none" if value is None else str(value)
 
 
 def _type_name(kind: Any) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nowt.ablate import fingerprint
-from nowt.config import Placement, RunConfig, run_key
+from nowt.ablate import pictures_of, plan_run
+from nowt.config import Placement, RunConfig
 from nowt.hands import in_process
 from nowt.ledger import Ledger, Planned, held
 from nowt.log import RunLog, read
@@ -15,8 +15,8 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     from nowt.record import open_quietly
 
     store = Path(placement.store)
-    key = run_key(config, fingerprint(config, placement))
-    planned = Planned(key, config.rule.name, config.seed, config)
+    planned = plan_run(config.rule.name, config, pictures_of(config, placement))
+    key = planned.key
     path = store / "logs" / f"{key}.jsonl"
     if path.exists() and read(path).state in ("finished", "diverged"):
         say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")

@@ -104,6 +104,7 @@ def _save(training: Training, checkpoints: Path | None) -> None:
 
 
 def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:
-    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` training pictures."""
-    limit = min(config.data.train_limit or pictures, pictures)
-    return replace(config, epochs=min(config.epochs, epochs), data=replace(config.data, train_limit=limit))
+    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` pictures, scored on as few."""
+    train, score = (min(limit or pictures, pictures) for limit in (config.data.train_limit, config.data.score_limit))
+    data = replace(config.data, train_limit=train, score_limit=score)
+    return replace(config, epochs=min(config.epochs, epochs), data=data)

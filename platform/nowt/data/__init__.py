@@ -69,17 +69,18 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     _check(config, size)
     found = kind.read(config, placement, size)
     total = len(found.train.labels)
-    val = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")
-    if len(val) == 0:
+    cut = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")
+    if len(cut) == 0:
         raise DataError(f"{placement.data} holds {total} training pictures: too few to cut a tenth for validation")
-    train = _limited(found.train.take(rest(total, val)), config, found.classes)
+    train = _limited(found.train.take(rest(total, cut)), config, found.classes)
+    val, tests = (_scored(part, config, found.classes) for part in (found.train.take(cut), found.test))
     return Data(
         train=_split(train, config, placement, kind.colours, size, training=True),
-        val=_split(found.train.take(val), config, placement, kind.colours, size),
-        test=_split(found.test, config, placement, kind.colours, size) if test else None,
+        val=_split(val, config, placement, kind.colours, size),
+        test=_split(tests, config, placement, kind.colours, size) if test else None,
         classes=found.classes,
         shape=(len(kind.colours.mean), size, size),
-        fingerprint=digest_of(found.content, val.tolist()),
+        fingerprint=digest_of(found.content, cut.tolist()),
         skipped=found.skipped,
     )
 
@@ -105,6 +106,15 @@ def _limited(train: Arrays | Files, config: DataConfig, classes: int) -> Arrays 
         f"data.train_limit is {limit}: it must lie between {classes} (the classes) and {total} (all of them)",
     )
     return train.take(balanced(train.labels, limit, "train_limit"))
+
+
+def _scored(pictures: Arrays | Files, config: DataConfig, classes: int) -> Arrays | Files:
+    """At most ``score_limit`` of the val or test pictures: a fixed choice, equally many of each class."""
+    limit = config.score_limit
+    if limit is None:
+        return pictures
+    require(classes <= limit, f"data.score_limit is {limit}: it must be at least {classes} (the classes), or none")
+    return pictures.take(balanced(pictures.labels, limit, "score_limit"))
 
 
 def _split(

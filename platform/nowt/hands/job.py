@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nowt.config import Placement, RunConfig, config_from_json, config_to_json
+from nowt.config import Placement, RunConfig, config_from_json, config_to_json, run_key
 from nowt.log import epoch_to_json
 
 
@@ -41,15 +41,16 @@ def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[
 
     Raises Interrupted, with the checkpoint written, after ``should_stop`` said so.
     """
+    yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.train import Diverged, Interrupted, reset_globals, train
 
     try:
-        from nowt.data import open_data
-        from nowt.facts import start_facts
+        from nowt.data import DataError, open_data
 
         reset_globals(job.config, job.placement)
         data = open_data(job.config.data, job.placement, job.config.test)
-        yield {"kind": "start", "facts": start_facts(job.config, data)}
+        if run_key(job.config, data.fingerprint) != job.key:
+            raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
         folder = Path(job.placement.store) / "checkpoints" / job.key
         for epoch in train(job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop):
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
