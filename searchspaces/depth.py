@@ -10,20 +10,15 @@ Command   nowt ablate depth --data-dir DIR
 from dataclasses import replace
 
 from nowt.recipes import folder_resnet18
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
 from nowt.rules.rule import Rule
-from nowt.rules.ss import SignSymmetry
-from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
 
-RULES = (Backprop(), FeedbackAlignment(), SignSymmetry(), WeightMirror(), KolenPollack())
+from searchspaces.five import five_rules
 
 
 def study() -> Study:
     """ResNet-18, -34 and -50 under five rules; three seeds. The gap is taken to ResNet-18 under bp."""
-    cells = tuple(_cell(rule, depth) for depth in (18, 34, 50) for rule in RULES)
+    cells = tuple(_cell(rule, depth) for depth in (18, 34, 50) for rule in five_rules())
     question = "Does the gap to backprop widen with depth?"
     return Study("depth", question, cells, seeds=(0, 1, 2), reference="bp ResNet-18")
 

@@ -12,26 +12,26 @@ Command   nowt ablate mirror_mode
 from dataclasses import replace
 
 from nowt.recipes import digits
-from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
 
-MIRROR = WeightMirror()
+from searchspaces.five import MINUTES
+
 VARIANTS = {
-    "default": MIRROR,
-    "noise uniform": replace(MIRROR, noise="uniform"),
-    "noise sign": replace(MIRROR, noise="sign"),
-    "σ 0.1, ξ 0.1": replace(MIRROR, sigma=0.1, receiver_noise=0.1, eta=5.0),
-    "σ 1, ξ 1": replace(MIRROR, receiver_noise=1.0),
-    "σ 1, ξ 10": replace(MIRROR, receiver_noise=10.0),
-    "through relu": replace(MIRROR, through="nonlinearity", eta=0.1),
-    "per position": replace(MIRROR, normalize="positions"),
-    "not normalised": replace(MIRROR, normalize="none", eta=5e-5),
-    "4 samples": replace(MIRROR, samples=4),
-    "64 samples": replace(MIRROR, samples=64),
-    "every step": replace(MIRROR, interval=1),
-    "every 32 steps": replace(MIRROR, interval=32),
-    "only before": replace(MIRROR, interval=0),
-    "only during": replace(MIRROR, warmup=0),
+    "default": MINUTES,
+    "noise uniform": replace(MINUTES, noise="uniform"),
+    "noise sign": replace(MINUTES, noise="sign"),
+    "σ 0.1, ξ 0.1": replace(MINUTES, sigma=0.1, receiver_noise=0.1, eta=10.0),
+    "σ 1, ξ 1": replace(MINUTES, receiver_noise=1.0),
+    "σ 1, ξ 10": replace(MINUTES, receiver_noise=10.0),
+    "through relu": replace(MINUTES, through="nonlinearity", eta=0.2),
+    "per position": replace(MINUTES, normalize="positions"),
+    "not normalised": replace(MINUTES, normalize="none", eta=1e-4),
+    "4 samples": replace(MINUTES, samples=4),
+    "64 samples": replace(MINUTES, samples=64),
+    "every step": replace(MINUTES, interval=1),
+    "every 32 steps": replace(MINUTES, interval=32),
+    "only before": replace(MINUTES, interval=0),
+    "only during": replace(MINUTES, warmup=0),
 }
 
 

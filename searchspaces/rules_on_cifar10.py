@@ -8,17 +8,12 @@ Command   nowt ablate rules_on_cifar10 --data-dir DIR
 """
 
 from nowt.recipes import cifar10_resnet20
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
-from nowt.rules.ss import SignSymmetry
-from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
 
-RULES = (Backprop(), FeedbackAlignment(), SignSymmetry(), WeightMirror(), KolenPollack())
+from searchspaces.five import five_rules
 
 
 def study() -> Study:
     """Five rules, three seeds."""
-    cells = tuple(Cell(rule.name, cifar10_resnet20(rule)) for rule in RULES)
+    cells = tuple(Cell(rule.name, cifar10_resnet20(rule)) for rule in five_rules())
     return Study("rules_on_cifar10", "How do five rules compare on CIFAR-10?", cells, seeds=(0, 1, 2))

@@ -10,17 +10,12 @@ Command   nowt ablate rules_on_digits
 """
 
 from nowt.recipes import digits
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
-from nowt.rules.ss import SignSymmetry
-from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
 
-RULES = (Backprop(), FeedbackAlignment(), SignSymmetry(), WeightMirror(), KolenPollack())
+from searchspaces.five import MINUTES, five_rules
 
 
 def study() -> Study:
     """Five rules, three seeds."""
-    cells = tuple(Cell(rule.name, digits(rule)) for rule in RULES)
+    cells = tuple(Cell(rule.name, digits(rule)) for rule in five_rules(MINUTES))
     return Study("rules_on_digits", "How do five rules compare on noisy digits?", cells, seeds=(0, 1, 2))

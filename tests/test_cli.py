@@ -269,7 +269,7 @@ def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
 
 
 def test_every_study_file_is_installed() -> None:
-    files = {p.stem for p in Path(searchspaces.__path__[0]).glob("*.py")} - {"__init__"}
+    files = {p.stem for p in Path(searchspaces.__path__[0]).glob("*.py") if "def study()" in p.read_text()}
     assert files == set(study_names())
 
 

@@ -39,13 +39,16 @@ def mnist_mlp(rule: Rule = BP) -> RunConfig:
 
 
 def folder_resnet18(rule: Rule = BP) -> RunConfig:
-    """ResNet-18 at 64 px on a folder of pictures, train/CLASS and val/CLASS."""
+    """ResNet-18 at 64 px on a folder of pictures, train/CLASS and val/CLASS.
+
+    Epochs and λ let kp forget its start on some 4,000 pictures (|W − B| falls to 18 %: ``nowt plan`` tells for yours).
+    """
     return RunConfig(
         model=ModelConfig("resnet18"),
         data=DataConfig("folder", size=64, augment="shift_flip"),
         rule=rule,
-        optim=OptimConfig(lr=0.05, weight_decay=2e-2, warmup=1.0),
-        epochs=6,
+        optim=OptimConfig(lr=0.05, weight_decay=1e-2, warmup=1.0),
+        epochs=12,
         batch=64,
         channels_last=True,
     )

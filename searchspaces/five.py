@@ -1,0 +1,18 @@
+"""The five rules that most studies compare, and the mirror mode of trainings that last minutes."""
+
+from nowt.rules.bp import Backprop
+from nowt.rules.fa import FeedbackAlignment
+from nowt.rules.kp import KolenPollack
+from nowt.rules.rule import Rule
+from nowt.rules.ss import SignSymmetry
+from nowt.rules.wm import WeightMirror
+
+# In a short training W turns by tens of degrees within wm's default memory of 400 steps (interval / λ); these forget
+# in 40 and in 80. More noise a step pays for what a shorter memory leaves of the sampling error.
+MINUTES = WeightMirror(eta=0.1, decay=0.1, interval=4)
+AN_HOUR = WeightMirror(eta=0.05, decay=0.05, interval=4)
+
+
+def five_rules(mirror: WeightMirror = WeightMirror()) -> tuple[Rule, ...]:
+    """Backprop, feedback alignment, sign-symmetry, weight mirror (``mirror``) and Kolen-Pollack."""
+    return Backprop(), FeedbackAlignment(), SignSymmetry(), mirror, KolenPollack()
