@@ -11,8 +11,9 @@ from nowt.rules.wm import WeightMirror
 # in 40 and in 80. More noise a step pays for what a shorter memory leaves of the sampling error.
 MINUTES = WeightMirror(eta=0.1, decay=0.1, interval=4)
 AN_HOUR = WeightMirror(eta=0.05, decay=0.05, interval=4)
+DAYS = WeightMirror()
 
 
-def five_rules(mirror: WeightMirror = WeightMirror()) -> tuple[Rule, ...]:
+def five_rules(mirror: WeightMirror = DAYS) -> tuple[Rule, ...]:
     """Backprop, feedback alignment, sign-symmetry, weight mirror (``mirror``) and Kolen-Pollack."""
     return Backprop(), FeedbackAlignment(), SignSymmetry(), mirror, KolenPollack()

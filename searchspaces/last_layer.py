@@ -11,15 +11,20 @@ from dataclasses import replace
 
 from nowt.recipes import digits
 from nowt.rules.bp import Backprop
+from nowt.rules.fa import FeedbackAlignment
+from nowt.rules.kp import KolenPollack
+from nowt.rules.ss import SignSymmetry
 from nowt.study import Cell, Study
 
-from searchspaces.five import MINUTES, five_rules
+from searchspaces.five import MINUTES
+
+RULES = (FeedbackAlignment(), SignSymmetry(), MINUTES, KolenPollack())
 
 
 def study() -> Study:
     """Each rule with its last layer under the rule and under backprop; three seeds."""
     cells = [Cell("bp", digits(Backprop()))]
-    for rule in five_rules(MINUTES)[1:]:
+    for rule in RULES:
         cells.append(Cell(rule.name, digits(rule)))
         cells.append(Cell(f"{rule.name}, last layer bp", digits(replace(rule, last_layer="backprop"))))
     question = "Does it matter whether the last layer follows the rule or backprop?"
