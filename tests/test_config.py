@@ -100,7 +100,7 @@ def test_only_fields_that_differ_from_their_defaults_are_in_the_key() -> None:
     assert changed(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == changed(RunConfig())
     assert changed(RICH)["rule"] == {
         "name": "wm",
-        "numerics": 1,
+        "numerics": 2,
         "sigma": 0.5,
         "noise": "uniform",
         "angle": 30.0,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from nets import normal
 from nowt import locality
 from nowt.locality import Watch
 from torch import Tensor, nn
@@ -50,11 +51,11 @@ def test_signs_are_told_from_sizes() -> None:
 @pytest.mark.parametrize(
     ("layer", "x"),
     [
-        (nn.Linear(7, 6), torch.randn(20, 7)),
-        (nn.Linear(7, 6), torch.randn(2, 5, 7)),
-        (nn.Conv2d(4, 6, 3, padding=1, groups=2), torch.randn(3, 4, 5, 5)),
+        (nn.Linear(7, 6), normal(20, 7)),
+        (nn.Linear(7, 6), normal(2, 5, 7)),
+        (nn.Conv2d(4, 6, 3, padding=1, groups=2), normal(3, 4, 5, 5)),
     ],
-    ids=str,
+    ids=["linear", "linear over positions", "convolution"],
 )
 def test_a_layers_own_forward_map_may_read_w_also_in_bfloat16(layer: nn.Module, x: Tensor) -> None:
     def run(layer: nn.Module) -> None:
@@ -67,20 +68,20 @@ def test_a_layers_own_forward_map_may_read_w_also_in_bfloat16(layer: nn.Module, 
 
 
 def test_another_may_not() -> None:
-    x = torch.randn(20, 7)
+    x = normal(20, 7)
     assert watched(lambda layer: F.linear(x, layer.weight.detach()), phase=locality.FORWARD) == [("elsewhere", "mm")]
     assert watched(lambda layer: F.linear(x, layer.weight.detach())) == [("mirror map", "mm")]
 
 
 def test_noise_through_the_transpose_is_no_mirror_map() -> None:
-    assert watched(lambda layer: torch.randn(9, 6) @ layer.weight.detach()) == [("elsewhere", "mm")]
+    assert watched(lambda layer: normal(9, 6) @ layer.weight.detach()) == [("elsewhere", "mm")]
     conv = nn.Conv2d(4, 6, 3)
-    x = torch.randn(2, 6, 5, 5)
+    x = normal(2, 6, 5, 5)
     assert watched(lambda layer: F.conv_transpose2d(x, layer.weight.detach()), conv) == [("elsewhere", "convolution")]
 
 
 def test_probes_that_read_w_out_exactly_are_known_whatever_they_are_called() -> None:
-    probes = torch.linalg.qr(torch.randn(7, 7))[0]
+    probes = torch.linalg.qr(normal(7, 7))[0]
     assert watched(lambda layer: F.linear(3 * probes, layer.weight.detach())) == [("mirror map, exact", "mm")]
     assert watched(lambda layer: F.linear(torch.eye(7), layer.weight.detach())) == [("mirror map, exact", "mm")]
     assert watched(lambda layer: layer(torch.eye(7)), phase=locality.FORWARD) == [("elsewhere", "mm")]
@@ -98,3 +99,21 @@ def test_a_copy_that_outlives_its_step_is_named() -> None:
         kept.append(layer.weight.detach().clone())
         watch.at(locality.BETWEEN)
     assert [(read.layer, read.reader) for read in watch.reads] == [("layer", "copy"), ("layer", "kept copy")]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_optimisers_step_on_lists_is_each_layers_own_unless_it_writes_one_layers_w_elsewhere(swapped: bool) -> None:
+    """torch's fused optimisers take all weights in one operation; what counts is which W meets what in it."""
+    weights = {name: normal(6, 7, seed=seed) for seed, name in enumerate(("one", "two"))}
+    gradients, moments = ([normal(6, 7, seed=seed) for seed in range(first, first + 2)] for first in (3, 5))
+    b = normal(6, 7, seed=9)
+    watch = Watch(weights, kept=[b])
+    with watch:
+        watch.at(locality.OPTIMISER)
+        moved = [*weights.values()]
+        settings = {"weight_decay": 0.1, "momentum": 0.9, "lr": 0.1, "dampening": 0.0, "nesterov": False}
+        if swapped:
+            torch._foreach_add_([b], [weights["one"]])  # W goes into B while the optimiser steps
+        else:
+            torch._fused_sgd_(moved, gradients, moments, maximize=False, is_first_step=False, **settings)
+    assert {read.reader for read in watch.reads} == ({"elsewhere"} if swapped else {"optimiser"})

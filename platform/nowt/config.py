@@ -65,7 +65,7 @@ class DataConfig:
     size: int | None = None  # pixels a side the network sees; None: the data set's own
     augment: Literal["none", "flip", "shift", "shift_flip", "resized_crop"] = "none"
     repeat: int = 1  # times each training picture is shown in an epoch, each time with a crop of its own
-    train_limit: int | None = None  # use only this many training pictures (a class-balanced, fixed choice)
+    train_limit: int | None = None  # at most this many training pictures, or one a class (a balanced, fixed choice)
     score_limit: int | None = None  # score at most this many val and as many test pictures (chosen likewise)
     noise: float = 0.0  # digits and synthetic only: sd of Gaussian pixel noise fixed in every picture, pixels in [0, 1]
     on_bad: Literal["stop", "skip"] = "stop"  # a picture that cannot be read: stop, or leave it out and say so
@@ -73,6 +73,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
         require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
+        for name in ("train_limit", "score_limit"):
+            limit = getattr(self, name)
+            require(limit is None or limit >= 1, f"data.{name} is {limit}: it must be at least 1, or none")
         require(self.noise >= 0, f"data.noise is {self.noise}: it must be 0 or above")
         require(
             self.noise == 0 or self.name in ("digits", "synthetic"),

@@ -72,8 +72,10 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     cut = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")
     if len(cut) == 0:
         raise DataError(f"{placement.data} holds {total} training pictures: too few to cut a tenth for validation")
-    train = _limited(found.train.take(rest(total, cut)), config, found.classes)
-    val, tests = (_scored(part, config, found.classes) for part in (found.train.take(cut), found.test))
+    train = _at_most(found.train.take(rest(total, cut)), config.train_limit, "train_limit", found.classes)
+    val, tests = (
+        _at_most(part, config.score_limit, "score_limit", found.classes) for part in (found.train.take(cut), found.test)
+    )
     return Data(
         train=_split(train, config, placement, kind.colours, size, training=True),
         val=_split(val, config, placement, kind.colours, size),
@@ -96,25 +98,9 @@ def _check(config: DataConfig, size: int) -> None:
     )
 
 
-def _limited(train: Arrays | Files, config: DataConfig, classes: int) -> Arrays | Files:
-    """The training pictures that ``train_limit`` leaves: a fixed choice, equally many of each class."""
-    limit, total = config.train_limit, len(train.labels)
-    if limit is None:
-        return train
-    require(
-        classes <= limit <= total,
-        f"data.train_limit is {limit}: it must lie between {classes} (the classes) and {total} (all of them)",
-    )
-    return train.take(balanced(train.labels, limit, "train_limit"))
-
-
-def _scored(pictures: Arrays | Files, config: DataConfig, classes: int) -> Arrays | Files:
-    """At most ``score_limit`` of the val or test pictures: a fixed choice, equally many of each class."""
-    limit = config.score_limit
-    if limit is None:
-        return pictures
-    require(classes <= limit, f"data.score_limit is {limit}: it must be at least {classes} (the classes), or none")
-    return pictures.take(balanced(pictures.labels, limit, "score_limit"))
+def _at_most(pictures: Arrays | Files, limit: int | None, field: str, classes: int) -> Arrays | Files:
+    """At most ``limit`` of the pictures, or one a class: a fixed choice, equally many of each as far as there are."""
+    return pictures if limit is None else pictures.take(balanced(pictures.labels, max(limit, classes), field))
 
 
 def _split(
