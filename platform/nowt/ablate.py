@@ -1,6 +1,5 @@
 """An ablation, from a study to its finished logs: plan its runs, run what is missing, keep the record."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,7 +128,7 @@ def _run(
 
 def _hands(ledger: Ledger, placement: Placement, study: str, in_process: bool) -> bool:
     """Let this process or Ray Tune do the work; False where the user interrupted it."""
-    if ledger.decide().do == "done":
+    if ledger.done:
         return True
     if in_process:
         from nowt.hands import in_process as alone
@@ -137,8 +136,7 @@ def _hands(ledger: Ledger, placement: Placement, study: str, in_process: bool) -
         return alone.run(ledger, placement)
     from nowt.hands import tune
 
-    slots = placement.slots or max(1, (os.cpu_count() or 1) // placement.threads)
-    return tune.run(ledger, placement, study, min(slots, len(ledger.plan)))
+    return tune.run(ledger, placement, study, min(placement.at_a_time, len(ledger.plan)))
 
 
 def _outcome(study: Study, ledger: Ledger, whole: bool) -> Outcome:

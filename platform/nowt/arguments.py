@@ -55,6 +55,7 @@ def parser() -> Parser:
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=Parser)
     _train(verbs)
     _ablate(verbs)
+    _search(verbs)
     _plan(verbs)
     _records(verbs)
     _rest(verbs)
@@ -105,6 +106,29 @@ def _ablate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     verb.add_argument("study", help="a study's name, or a FILE.py of your own")
     verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs on few pictures, one seed")
     verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
+    verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
+    verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
+    _placement(verb)
+
+
+def _search(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _verb(
+        verbs,
+        "search",
+        "search a rule's settings: every cell of a space with the same budget; again to resume",
+        "nowt search fair_rules --trials 64",
+    )
+    verb.epilog = f"{FIELDS}; it changes every cell's base config. {verb.epilog}"
+    verb.add_argument("space", help="a space's name, or a FILE.py of your own")
+    verb.add_argument("--trials", type=int, metavar="N", help="trials a cell instead of the space's own budget")
+    verb.add_argument("--sampler", choices=["tpe", "quasi_random", "random", "grid"], help="instead of the space's own")
+    verb.add_argument("--stopping", choices=["none", "halving", "median"], help="instead of the space's own")
+    verb.add_argument("--storage", metavar="URL", help="Optuna's storage (default: sqlite, STORE/optuna.db)")
+    _how(verb)
+
+
+def _how(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, few runs")
     verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
     _placement(verb)

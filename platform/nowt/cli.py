@@ -64,6 +64,24 @@ def ablate(typed: argparse.Namespace, overrides: list[Override]) -> int:
     return 0
 
 
+def search(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """A search space, on Ray Tune or in this process."""
+    from nowt.find import find_space
+    from nowt.search import quick
+    from nowt.search import search as run
+    from nowt.search.space import with_options
+
+    space = find_space(typed.space)
+    space = quick(space) if typed.quick else space
+    space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping)
+    placement = _placement(typed)
+    outcome = run(space, placement, storage=typed.storage, in_process=typed.in_process, say=print)
+    print(outcome.summary())
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return 1 if any(states.get("fail") for states in outcome.states.values()) else 0
+
+
 def plan(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """What a study costs and how far its feedback can align."""
     from nowt.plan import plan as look_ahead
@@ -145,7 +163,7 @@ def doctor(typed: argparse.Namespace, overrides: list[Override]) -> int:
     return 1 if problems else 0
 
 
-VERBS = {f.__name__: f for f in (train, ablate, plan, runs, show, report, certify, ui, rebuild, doctor)}
+VERBS = {f.__name__: f for f in (train, ablate, search, plan, runs, show, report, certify, ui, rebuild, doctor)}
 
 
 def _placement(typed: argparse.Namespace) -> Placement:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -177,6 +178,11 @@ class Placement:
     loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
     plugins: tuple[str, ...] = ()  # files of rules of your own
+
+    @property
+    def at_a_time(self) -> int:
+        """How many runs go on at once."""
+        return self.slots or max(1, (os.cpu_count() or 1) // self.threads)
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

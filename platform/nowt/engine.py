@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["missing", "running", "finished", "diverged", "failed"]
+State = Literal["missing", "running", "finished", "diverged", "failed", "stopped"]
 OVER = (
     "finished",
     "diverged",
@@ -44,3 +44,10 @@ def decide(plan: Sequence[str], facts: Mapping[str, Fact], live: Collection[str]
     if ready:
         return Decision("start", ready[0])
     return Decision("wait") if live else Decision("done")
+
+
+def next_cell(spent: Mapping[str, float], budget: float) -> str | None:
+    """The cell of a search that gets the next trial: the one that has spent least, so that a search stopped early has
+    treated all alike; None where every cell has spent its budget."""
+    room = [name for name in spent if spent[name] < budget]
+    return min(room, key=lambda name: spent[name]) if room else None

@@ -15,7 +15,8 @@ PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 def picture_facts(data: Data) -> dict[str, Any]:
     """What the start line says of the pictures."""
-    return {"fingerprint": data.fingerprint, "classes": data.classes, "skipped": list(data.skipped)}
+    facts = {"fingerprint": data.fingerprint, "classes": data.classes, "training": len(data.train)}
+    return {**facts, "skipped": list(data.skipped)}
 
 
 def start_facts(config: RunConfig, pictures: dict[str, Any]) -> dict[str, Any]:

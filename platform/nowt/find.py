@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nowt.config import ConfigError, RunConfig, nearest
 from nowt.plugins import load_object
 from nowt.study import Study
+
+if TYPE_CHECKING:
+    from nowt.search.space import Space
 
 
 def find_study(spec: str) -> Study:
@@ -15,6 +18,16 @@ def find_study(spec: str) -> Study:
     if not isinstance(study, Study):
         raise ConfigError(f"{spec} returned a {type(study).__name__}: a study function returns a nowt.study.Study")
     return study
+
+
+def find_space(spec: str) -> "Space":
+    """The search space called ``spec``, or the one that ``FILE.py`` (its function ``space``) returns."""
+    from nowt.search.space import Space
+
+    space = _find(spec, "nowt.spaces", "space")()
+    if not isinstance(space, Space):
+        raise ConfigError(f"{spec} returned a {type(space).__name__}: a space function returns a nowt.search.Space")
+    return space
 
 
 def study_names() -> list[str]:

@@ -41,23 +41,38 @@ class Ledger:
     at_work: set[str] = field(default_factory=set)  # those of the live runs that a worker has taken up
     tried: set[str] = field(default_factory=set)
     facts: dict[str, Fact] = field(default_factory=dict)
+    logs: dict[str, RunLog] = field(default_factory=dict)  # what each run's log says now, where it has one
 
     def __post_init__(self) -> None:
         for planned in self.plan:
-            path = self.store / "logs" / f"{planned.key}.jsonl"
-            if path.exists():
-                self.facts[planned.key] = _fact(read(path))
+            self._look_up(planned)
+
+    def _look_up(self, planned: Planned) -> None:
+        path = self.store / "logs" / f"{planned.key}.jsonl"
+        if path.exists():
+            self.logs[planned.key] = read(path)
+            self.facts[planned.key] = _fact(self.logs[planned.key])
+
+    def add(self, planned: Planned) -> None:
+        """One more run, unless it is planned already."""
+        if all(known.key != planned.key for known in self.plan):
+            self.plan = (*self.plan, planned)
+            self._look_up(planned)
 
     def recall(self) -> None:
         """Tell what the logs know from earlier, so that the record and the display begin where the study stands."""
         for planned in self.plan:
-            path = self.store / "logs" / f"{planned.key}.jsonl"
-            if path.exists():
-                self.heard(planned, read(path))
+            if planned.key in self.logs:
+                self.heard(planned, self.logs[planned.key])
 
     def decide(self) -> Decision:
         """What to do with a free slot."""
         return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.decide().do == "done"
 
     def begin(self, key: str) -> Planned:
         """Hand out a run: its log is open from now on, and says what it is even if no worker ever does."""
@@ -72,12 +87,11 @@ class Ledger:
         self._tell(planned)
         return planned
 
-    def hear(self, key: str, message: Message) -> None:
-        """Write one message of a live run to its log, unless the log has it, then tell it on."""
-        if key not in self.live:
-            return
-        if self._written(key, message):
+    def hear(self, key: str, message: Message) -> bool:
+        """Write one message of a live run to its log, unless the log has it, then tell it on. True: the run goes on."""
+        if key in self.live and self._written(key, message):
             self._tell(next(planned for planned in self.plan if planned.key == key))
+        return True
 
     def _written(self, key: str, message: Message) -> bool:
         """Whether the message was new to the log."""
@@ -96,7 +110,7 @@ class Ledger:
         return again
 
     def _tell(self, planned: Planned) -> None:
-        run = self.writers[planned.key].run
+        run = self.logs[planned.key] = self.writers[planned.key].run
         self.facts[planned.key] = _fact(run)
         self.heard(planned, run)
 

@@ -1,6 +1,6 @@
 """``--optim.lr 0.2``: any field of a config by its dotted path, read as the field's type."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
@@ -72,6 +72,32 @@ def apply(config: RunConfig, overrides: Sequence[Override]) -> RunConfig:
         _place(values, config, override)
     changed: RunConfig = _changed(config, values)
     return changed
+
+
+def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
+    """The config with the values of ``new``, by dotted path, all at once. Raises ConfigError naming a field."""
+    values: dict[str, Any] = {}
+    for path, value in new.items():
+        value_at(config, path)
+        *groups, name = path.split(".")
+        parent: Any = config
+        inner = values
+        for group in groups:
+            parent, inner = getattr(parent, group), inner.setdefault(group, {})
+        inner[name] = check(get_type_hints(type(parent))[name], value, path)
+    changed: RunConfig = _changed(config, values)
+    return changed
+
+
+def value_at(config: RunConfig, path: str) -> Any:
+    """The value of the field at a dotted path. Raises ConfigError with the nearest right one."""
+    known = paths(config)
+    if path not in known:
+        raise ConfigError(f"there is no field {path}{nearest(path, known)} in a run of {config.rule.name}")
+    value: Any = config
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def _changed(config: Any, values: dict[str, Any]) -> Any:

@@ -1,7 +1,6 @@
 """``nowt plan``: before anything runs, what a study costs and how far its feedback can align."""
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 def plan(study: Study, placement: Placement) -> str:
     """Runs, epochs, hours on this machine (from a short probe of each cell), disk, and the alignment to expect."""
-    slots = placement.slots or max(1, (os.cpu_count() or 1) // placement.threads)
+    slots = placement.at_a_time
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []
     for cell in study.cells:
@@ -45,7 +44,7 @@ def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:
     """What alignment the cell's schedule allows, and a warning where it is too little."""
     rule = cell.config.rule
     if rule.learns_from == "gradient":
-        left = remaining(cell.config, training.steps_per_epoch)
+        left = remaining(cell.config, training.steps_per_epoch)[-1]
         text = f"|W−B| falls to {100 * left:.1f} % of its start"
         if left <= TOO_LITTLE:
             return text, ""
@@ -60,23 +59,25 @@ def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:
     return fixed.get(rule.name, "-"), ""
 
 
-def remaining(config: RunConfig, steps_per_epoch: int) -> float:
-    """Share of |W − B| that is left under kp after the whole schedule.
+def remaining(config: RunConfig, steps_per_epoch: int) -> list[float]:
+    """Share of |W − B| that is left under kp after each epoch, 0 to the last.
 
     W − B follows the optimiser without any gradient: D ← D − η v, v ← μ v + λ D (science: Kolen-Pollack's identity
     with momentum). Under AdamW the decay is decoupled: D ← (1 − ηλ) D.
     """
     optim = config.optim
-    difference, velocity = 1.0, 0.0
+    difference, velocity, left = 1.0, 0.0, [1.0]
     for step in range(steps_per_epoch * config.epochs):
         lr = rate(optim, step, steps_per_epoch, config.epochs)
         pull = optim.weight_decay * difference
         if optim.name == "adamw":
             difference -= lr * pull
-            continue
-        velocity = optim.momentum * velocity + pull
-        difference -= lr * (pull + optim.momentum * velocity if optim.nesterov else velocity)
-    return abs(difference)
+        else:
+            velocity = optim.momentum * velocity + pull
+            difference -= lr * (pull + optim.momentum * velocity if optim.nesterov else velocity)
+        if (step + 1) % steps_per_epoch == 0:
+            left.append(abs(difference))
+    return left
 
 
 def sampling_angle(rule: WeightMirror, fan_in: int) -> float:

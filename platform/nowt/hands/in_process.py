@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nowt.config import Placement
+from nowt.hands.driver import Driver
 from nowt.hands.job import Job, perform
-from nowt.ledger import Ledger
 
 
-def run(ledger: Ledger, placement: Placement) -> bool:
+def run(ledger: Driver, placement: Placement) -> bool:
     """Do all that the ledger decides; False where the user interrupted (Ctrl-C once: after the batch in progress)."""
     from nowt.train import Interrupted
 
@@ -18,7 +18,8 @@ def run(ledger: Ledger, placement: Placement) -> bool:
             planned = ledger.begin(decision.key)
             try:
                 for message in perform(Job(planned.key, planned.config, placement), lambda: bool(asked)):
-                    ledger.hear(planned.key, message)
+                    if not ledger.hear(planned.key, message):
+                        break
             except Interrupted:
                 return False
             if asked:

@@ -1,7 +1,8 @@
 """Runs a study's runs on Ray Tune: warm actors on all cores. The only module with ray.tune.
 
 Tune places, restarts and keeps the machine full. What to start is the ledger's decision (``_Plan`` carries it), and
-every result goes to the ledger (``_Report``). To resume is to start again: nothing of Tune's own is restored.
+every result goes to the ledger (``_Judge``), which says whether the run goes on. To resume is to start again: nothing
+of Tune's own is restored.
 """
 
 import json
@@ -14,11 +15,12 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nowt.config import Placement
+from nowt.hands.driver import Driver
 from nowt.hands.job import Job, perform
-from nowt.ledger import Ledger
 
 WORKER_DEATHS = 3  # times a run is started again after its worker was lost, each time from its checkpoint
 
@@ -34,15 +36,16 @@ ENVIRONMENT = {
 }
 
 
-def run(ledger: Ledger, placement: Placement, study: str, slots: int) -> bool:
+def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
     """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
-    plan, report = _Plan(ledger, placement), _Report(ledger)
+    plan = _Plan(ledger, placement)
     with _ray(placement, slots), _scratch(Path(placement.store).resolve() / ".tune" / study) as scratch:
         trainable = tune.with_resources(_work, _resources(placement, slots))
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=plan,
+                scheduler=_Judge(ledger),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
@@ -52,13 +55,12 @@ def run(ledger: Ledger, placement: Placement, study: str, slots: int) -> bool:
             run_config=tune.RunConfig(
                 name="study",
                 storage_path=str(scratch),
-                callbacks=[report],
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
         )
         tuner.fit()
-    return ledger.decide().do == "done"  # fit() returns as usual after Ctrl-C: what is left tells
+    return ledger.done  # fit() returns as usual after Ctrl-C: what is left tells
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -70,7 +72,7 @@ def _work(config: dict[str, Any]) -> None:
 class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
     """Hands Tune the ledger's next run whenever it asks."""
 
-    def __init__(self, ledger: Ledger, placement: Placement) -> None:
+    def __init__(self, ledger: Driver, placement: Placement) -> None:
         super().__init__()
         self.ledger = ledger
         self.placement = placement
@@ -102,18 +104,17 @@ class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
         return {}  # Tune pickles its searcher; there is nothing in it to keep
 
 
-class _Report(tune.Callback):  # type: ignore[misc]  # ray is untyped here
-    """Carries every result to the ledger."""
+class _Judge(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
+    """Carries every result to the ledger, and its word back: on, or stop."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Driver) -> None:
+        super().__init__()
         self.ledger = ledger
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """One message of one run."""
-        if "message" in result:
-            self.ledger.hear(trial.config["key"], json.loads(result["message"]))
+        goes_on = self.ledger.hear(trial.config["key"], json.loads(result["message"]))
+        return str(FIFOScheduler.CONTINUE if goes_on else FIFOScheduler.STOP)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -11,7 +11,7 @@ from nowt.log import Epoch, Layer, RunLog
 
 Sheet = dict[str, Any]  # studies/KEY.json
 
-STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
+STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
 SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers"))
 LONGEST_PARAM = 6000  # characters: MLflow's own limits

@@ -1,0 +1,26 @@
+"""What the hands need of whoever decides: a study's Ledger, or a Search."""
+
+from typing import Protocol
+
+from nowt.engine import Decision
+from nowt.ledger import Message, Planned
+
+
+class Driver(Protocol):
+    """Knows what to do next, and takes in what happens."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+
+    def decide(self) -> Decision:
+        """What to do with a free slot."""
+
+    def begin(self, key: str) -> Planned:
+        """Hand out a run that ``decide`` named."""
+
+    def hear(self, key: str, message: Message) -> bool:
+        """Take in one message of a live run; False where the run is to stop here."""
+
+    def lose(self, key: str, reason: str) -> None:
+        """A run's worker is gone for good."""

@@ -1,0 +1,153 @@
+"""Optuna's storage: which values each trial of a search got, what it reached, and how it ended.
+
+The epoch logs are the truth about what was measured; what was *decided* stands here. One Optuna study a cell, named
+SPACE/CELL; plain Optuna and optuna-dashboard read it as it is.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nowt.search.proposals import sampler
+from nowt.search.space import Cell, Choice, Param, Space, Value
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+OPEN = (TrialState.RUNNING, TrialState.WAITING)
+
+
+@dataclass
+class Trial:
+    """One trial as its storage tells it."""
+
+    cell: Cell
+    number: int
+    draw: int  # which proposal it got; a trial that failed leaves its draw to another
+    state: TrialState
+    values: dict[str, Value]
+    handle: optuna.Trial | None = None  # of an open one
+    errors: dict[int, float] = field(default_factory=dict)  # validation error by epoch
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch whose error is stored; 0 where there is none."""
+        return max(self.errors, default=0)
+
+
+@dataclass
+class Decisions:
+    """The trials of a space, each cell's in a study of its own; the only writer while it lives."""
+
+    space: Space
+    studies: dict[str, optuna.Study]
+    trials: list[Trial] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, space: Space, url: str) -> "Decisions":
+        """The decisions of ``space`` in the storage at ``url``. Raises OSError where a sqlite file cannot be used."""
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
+        studies = {
+            cell.name: optuna.create_study(
+                storage=storage, study_name=f"{space.key}/{cell.name}", direction="minimize", load_if_exists=True
+            )
+            for cell in space.cells
+        }
+        found = cls(space, studies)
+        for cell in space.cells:
+            for frozen in studies[cell.name].get_trials(deepcopy=False):
+                found.trials.append(found._known(cell, frozen))
+        return found
+
+    def ask(self, cell: Cell) -> Trial:
+        """A new trial of ``cell``, with the proposal of the first draw that no other trial has."""
+        taken = {t.draw for t in self.of(cell) if t.state != TrialState.FAIL}
+        draw = next(d for d in range(len(taken) + 1) if d not in taken)
+        study = self.studies[cell.name]
+        study.sampler = sampler(self.space, cell, draw)
+        asked = study.ask()
+        asked.set_user_attr("draw", draw)
+        trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
+        self.trials.append(trial)
+        return trial
+
+    def report(self, trial: Trial, epoch: int, error: float) -> None:
+        """Store the validation error after ``epoch``; once."""
+        if epoch not in trial.errors:
+            assert trial.handle is not None
+            trial.handle.report(error, epoch)
+            trial.errors[epoch] = error
+
+    def tell(self, trial: Trial, state: TrialState, reason: str = "") -> None:
+        """Close the trial; COMPLETE with the error of its last epoch."""
+        self.note(trial, {"reason": reason} if reason else {})  # before the tell: then it is closed to writers
+        value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
+        self.studies[trial.cell.name].tell(trial.number, value, state=state)
+        trial.state, trial.handle = state, None
+
+    def note(self, trial: Trial, facts: Mapping[str, Any]) -> None:
+        """Keep facts beside the trial, for whoever reads the storage with plain Optuna."""
+        assert trial.handle is not None
+        for name, value in facts.items():
+            trial.handle.set_user_attr(name, value)
+
+    def of(self, cell: Cell) -> list[Trial]:
+        """The cell's trials, in the order in which they were asked for."""
+        return [trial for trial in self.trials if trial.cell.name == cell.name]
+
+    def _known(self, cell: Cell, frozen: FrozenTrial) -> Trial:
+        """A stored trial; one that a crash left with half its values gets the rest, as it would have."""
+        taken = {t.draw for t in self.of(cell) if t.state != TrialState.FAIL}
+        draw = frozen.user_attrs.get("draw", next(d for d in range(len(taken) + 1) if d not in taken))
+        errors = dict(frozen.intermediate_values)
+        if frozen.state not in OPEN:
+            return Trial(cell, frozen.number, draw, frozen.state, _read(cell, frozen.params), None, errors)
+        study = self.studies[cell.name]
+        study.sampler = sampler(self.space, cell, draw)
+        handle = optuna.Trial(study, frozen._trial_id)
+        handle.set_user_attr("draw", draw)
+        return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors)
+
+
+def _suggest(cell: Cell, asked: optuna.Trial) -> dict[str, Value]:
+    """Every value that exists beside the others, from the trial's sampler; those it has already stay."""
+    values: dict[str, Value] = {}
+    for param in cell.params:
+        if cell.active(param, values):
+            values[param.name] = _value(param, _asked(param, asked))
+    return values
+
+
+def _asked(param: Param, trial: optuna.Trial) -> Any:
+    if isinstance(param, Choice):
+        return trial.suggest_categorical(param.name, param.labels)
+    if param.integer:
+        return trial.suggest_int(param.name, int(param.low), int(param.high), log=param.log)
+    return trial.suggest_float(param.name, param.low, param.high, log=param.log)
+
+
+def _read(cell: Cell, stored: Mapping[str, Any]) -> dict[str, Value]:
+    return {param.name: _value(param, stored[param.name]) for param in cell.params if param.name in stored}
+
+
+def _value(param: Param, stored: Any) -> Value:
+    value: Value = param.values[param.labels.index(stored)] if isinstance(param, Choice) else stored
+    return value
+
+
+def _engine(url: str) -> dict[str, Any]:
+    """Sqlite in write-ahead mode, so that whoever browses the storage does not hold the search up."""
+    if not url.startswith("sqlite:///"):
+        return {}
+    path = Path(url.removeprefix("sqlite:///"))
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise OSError(f"{path} cannot be used as a database ({error}): free it or move it away") from None
+    return {"connect_args": {"timeout": 20.0}}

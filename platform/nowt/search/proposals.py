@@ -1,0 +1,99 @@
+"""Who proposes a trial's values: a sampler made anew for each, so that a proposal depends on the storage alone."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from nowt.search.space import Cell, Choice, Space
+from nowt.streams import generator, seed_of
+
+
+def sampler(space: Space, cell: Cell, draw: int) -> BaseSampler:
+    """The sampler of the cell's ``draw``-th trial (0 is the first)."""
+    if space.sampler == "tpe":
+        return TPESampler(seed=seed_of(space.seed, "tpe", space.name, cell.name, draw) % 2**32)
+    return Draws(space, cell, draw)
+
+
+class Draws(BaseSampler):  # type: ignore[misc]  # optuna is untyped here
+    """Draws that depend on (space, parameter's name, number of the draw) alone: cells that share a parameter share
+    them, and trials of one cell are independent (``random``) or fill the space evenly (``quasi_random``)."""
+
+    def __init__(self, space: Space, cell: Cell, draw: int) -> None:
+        self.space, self.cell, self.draw = space, cell, draw
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing is drawn jointly."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing is drawn jointly."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The parameter's value in this draw."""
+        if self.space.sampler == "grid":
+            return param_distribution.choices[_on_grid(self.cell, param_name, self.draw)]
+        return _scaled(_unit(self.space, param_name, self.draw), param_distribution)
+
+
+def grid_size(cell: Cell) -> int:
+    """Combinations of the cell's choices."""
+    return int(np.prod([len(p.values) for p in cell.params if isinstance(p, Choice)]))
+
+
+def _on_grid(cell: Cell, name: str, draw: int) -> int:
+    """The place of the parameter's choice in the ``draw``-th combination; the last parameter turns fastest."""
+    for param in reversed([p for p in cell.params if isinstance(p, Choice)]):
+        if param.name == name:
+            return draw % len(param.values)
+        draw //= len(param.values)
+    raise AssertionError(f"{name} is no choice of {cell.name}")
+
+
+def _unit(space: Space, name: str, draw: int) -> float:
+    """A number in [0, 1) for the parameter of that name in that draw."""
+    if space.sampler == "random":
+        return float(
+            torch.rand((), generator=generator(space.seed, "draw", space.name, name, draw), dtype=torch.float64)
+        )
+    names = _names(space)
+    return float(_sobol(len(names), seed_of(space.seed, "sobol", space.name) % 2**32, draw)[names[name]])
+
+
+def _names(space: Space) -> Mapping[str, int]:
+    """A place for every parameter of any cell."""
+    found = dict.fromkeys(param.name for cell in space.cells for param in cell.params)
+    return {name: i for i, name in enumerate(found)}
+
+
+@lru_cache(maxsize=64)
+def _sobol(dimensions: int, seed: int, draw: int) -> tuple[float, ...]:
+    from scipy.stats import qmc
+
+    points = qmc.Sobol(dimensions, scramble=True, rng=seed)
+    if draw:
+        points.fast_forward(draw)
+    return tuple(points.random(1)[0])
+
+
+def _scaled(unit: float, domain: BaseDistribution) -> Any:
+    if isinstance(domain, CategoricalDistribution):
+        return domain.choices[int(unit * len(domain.choices))]
+    assert isinstance(domain, FloatDistribution | IntDistribution)
+    low, high = float(domain.low), float(domain.high)
+    if isinstance(domain, IntDistribution):
+        high += 1
+    value = low * (high / low) ** unit if domain.log else low + (high - low) * unit
+    return int(value) if isinstance(domain, IntDistribution) else value

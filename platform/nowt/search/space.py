@@ -1,0 +1,204 @@
+"""A search space: what is varied over a base config, how much may be spent, and who proposes. Data only."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from nowt.config import RunConfig, changed, config_to_json, require
+from nowt.overrides import Override, apply, set_fields, value_at
+
+Value = float | int | str | bool | None | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class When:
+    """A parameter exists only where the field at ``path`` is ``value``."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between ``low`` and ``high``, on a linear or a logarithmic scale.
+
+    With ``times`` the field gets the number multiplied by that other field's value: the gain c = η/λ of weight mirror
+    is Range("rule.eta", 0.1, 10, log=True, times="rule.decay").
+    """
+
+    path: str
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+    times: str = ""
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        require(self.low < self.high, f"{self.path} ranges from {self.low} to {self.high}: low must be below high")
+        require(not self.log or self.low > 0, f"{self.path} starts at {self.low}: a log scale starts above 0")
+        require(not (self.integer and self.times), f"{self.path} is a whole number: it cannot be a multiple")
+
+    @property
+    def name(self) -> str:
+        """What Optuna calls it."""
+        return f"{self.path}/{self.times}" if self.times else self.path
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of ``values``."""
+
+    path: str
+    values: tuple[Value, ...]
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
+
+    @property
+    def name(self) -> str:
+        """What Optuna calls it."""
+        return self.path
+
+    @property
+    def labels(self) -> tuple[str | int | float | bool | None, ...]:
+        """The values as Optuna keeps them: a tuple as its text."""
+        return tuple(str(value) if isinstance(value, tuple) else value for value in self.values)
+
+
+Param = Range | Choice
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One rule's part of a search: a base config and what is varied over it, in this order."""
+
+    name: str
+    config: RunConfig
+    params: tuple[Param, ...]
+
+    def __post_init__(self) -> None:
+        require(bool(self.params), f"cell {self.name} varies nothing")
+        names = [param.name for param in self.params]
+        require(len(set(names)) == len(names), f"cell {self.name} names a parameter twice: {names}")
+        for param in self.params:
+            value_at(self.config, param.path)  # raises ConfigError for a name that the base config does not have
+            for other in (getattr(param, "times", ""), param.when.path if param.when else ""):
+                if other:
+                    value_at(self.config, other)
+
+    def config_of(self, values: Mapping[str, Value]) -> RunConfig:
+        """The base config with each parameter's value (by its name) in place; raises ConfigError where they do not go
+        together."""
+        new: dict[str, Any] = {}
+        for param in self.params:
+            if param.name in values:
+                value: Any = values[param.name]
+                if isinstance(param, Range) and param.times:
+                    value *= new.get(param.times, value_at(self.config, param.times))
+                new[param.path] = value
+        return set_fields(self.config, new)
+
+    def active(self, param: Param, values: Mapping[str, Value]) -> bool:
+        """Whether ``param`` exists beside the values that stand before it."""
+        when = param.when
+        if when is None:
+            return True
+        there = values.get(when.path, value_at(self.config, when.path))
+        return bool(there == when.value)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each cell may spend: no trial starts once it is spent."""
+
+    amount: float
+    unit: Literal["trials", "presentations", "flops", "seconds"] = "trials"
+
+    def __post_init__(self) -> None:
+        require(self.amount > 0, f"a budget of {self.amount} {self.unit}: it must be above 0")
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a trial is stopped early, judged among the trials of its own cell alone."""
+
+    kind: Literal["none", "halving", "median"] = "halving"
+    first_rung: int | None = None  # epochs; None: the first by which kp can align under the base config's schedule
+    factor: int = 3  # halving: a rung lets through one of so many, and the next comes so many times later
+
+    def __post_init__(self) -> None:
+        require(self.factor >= 2, f"stopping.factor is {self.factor}: it must be 2 or more")
+        require(self.first_rung is None or self.first_rung >= 1, f"stopping.first_rung is {self.first_rung}: 1 or more")
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search: every cell spends the same budget.
+
+    ``random`` and ``quasi_random`` draw a parameter by its name and the draw's number alone, so that cells that share
+    a parameter share its draws; ``tpe`` learns from the cell's own trials; ``grid`` takes every combination in turn.
+    """
+
+    name: str
+    question: str
+    cells: tuple[Cell, ...]
+    budget: Budget
+    sampler: Literal["tpe", "quasi_random", "random", "grid"] = "tpe"
+    stopping: Stopping = field(default_factory=Stopping)
+    seed: int = 0  # of the proposals
+    run_seed: int = 0  # of every trial's run
+    reference: str = "bp"
+
+    def __post_init__(self) -> None:
+        names = [cell.name for cell in self.cells]
+        require(bool(names), f"search {self.name} has no cells")
+        require(len(set(names)) == len(names), f"search {self.name} has two cells of one name: {names}")
+        whole = all(isinstance(p, Choice) for cell in self.cells for p in cell.params)
+        require(self.sampler != "grid" or whole, f"search {self.name}: a grid needs choices, not ranges")
+        for cell in self.cells:
+            require(not cell.config.test, f"search {self.name}: cell {cell.name} opens test pictures (test=False)")
+
+    @property
+    def key(self) -> str:
+        """Name and a hash of what is searched and how; the budget is not in it, so that a larger one goes on."""
+        cells = [[c.name, changed(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]] for c in self.cells]
+        how = [self.sampler, asdict(self.stopping), self.seed, self.run_seed]
+        digest = hashlib.sha256(json.dumps([cells, how], sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.name}-{digest}"
+
+
+def with_options(space: Space, overrides: Sequence[Override], trials: int | None, sampler: Any, stopping: Any) -> Space:
+    """The space as the command line changes it: fields in every cell's base config, budget, sampler, stopping."""
+    require(trials is None or trials >= 1, f"--trials is {trials}: it must be at least 1")
+    searched = {param.path for cell in space.cells for param in cell.params}
+    for override in overrides:
+        path = override.path.replace("-", "_")
+        require(
+            path not in searched, f"--{override.path} is what {space.name} searches: leave it out, or write a space"
+        )
+    cells = tuple(replace(cell, config=apply(cell.config, overrides)) for cell in space.cells)
+    changes: dict[str, Any] = {"cells": cells}
+    changes |= {"budget": Budget(trials)} if trials is not None else {}
+    changes |= {"sampler": sampler} if sampler else {}
+    changes |= {"stopping": replace(space.stopping, kind=stopping)} if stopping else {}
+    return replace(space, **changes)
+
+
+def param_to_json(param: Param) -> dict[str, Any]:
+    """A parameter as plain JSON data."""
+    return {"kind": type(param).__name__.lower(), **asdict(param)}
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """The space as plain JSON data, in the shape of a study's sheet."""
+    cells = [
+        {"name": c.name, "config": config_to_json(c.config), "params": [param_to_json(p) for p in c.params]}
+        for c in space.cells
+    ]
+    how = {"sampler": space.sampler, "stopping": asdict(space.stopping), "budget": asdict(space.budget)}
+    head = {"name": space.name, "question": space.question, "reference": space.reference}
+    return {**head, "seeds": [space.run_seed], "seed": space.seed, **how, "cells": cells}

@@ -1,0 +1,22 @@
+"""Which η, λ, momentum and schedule does backprop want?
+
+Paper     The reference of every comparison; no paper.
+Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
+Ranges    searchspaces/ranges.py, with reasons.
+Expected  broad: within a point of the best over a decade of η.
+Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Command   nowt search backprop        (pictures of your own: write a space over recipes.folder_resnet18)
+"""
+
+from nowt.rules.bp import Backprop
+from nowt.search import Budget, Cell, Space
+
+from searchspaces.ranges import OWN, SHARED, base
+
+
+def space() -> Space:
+    """Backprop's own settings beside the shared ones, 60 trials."""
+    cell = Cell("bp", base(Backprop()), SHARED + OWN["bp"])
+    return Space(
+        "backprop", "Which η, λ, momentum and schedule does backprop want?", (cell,), Budget(60), reference="bp"
+    )

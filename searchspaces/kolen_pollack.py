@@ -1,0 +1,20 @@
+"""Which λ does Kolen-Pollack need?
+
+Paper     Kolen & Pollack (1994), Akrout et al. (2019), equations 16 and 17.
+Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
+Ranges    searchspaces/ranges.py, with reasons.
+Expected  Σηλ/(1−μ) of 2 or more; how B starts is forgotten.
+Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Command   nowt search kolen_pollack        (pictures of your own: write a space over recipes.folder_resnet18)
+"""
+
+from nowt.rules.kp import KolenPollack
+from nowt.search import Budget, Cell, Space
+
+from searchspaces.ranges import OWN, SHARED, base
+
+
+def space() -> Space:
+    """KolenPollack's own settings beside the shared ones, 60 trials."""
+    cell = Cell("kp", base(KolenPollack()), SHARED + OWN["kp"])
+    return Space("kolen_pollack", "Which λ does Kolen-Pollack need?", (cell,), Budget(60), reference="kp")

@@ -1,0 +1,49 @@
+"""What the searches vary, and why so far: the ranges that they share, and each rule's own."""
+
+from dataclasses import replace
+
+from nowt.config import RunConfig
+from nowt.recipes import digits
+from nowt.rules.rule import Rule
+from nowt.search import Choice, Param, Range, When
+
+# Two decades around the recipe's η, and λ up to where kp aligns within an epoch; below 1e-4 nothing decays in a search.
+SHARED: tuple[Param, ...] = (
+    Range("optim.lr", 0.005, 0.5, log=True),
+    Range("optim.weight_decay", 1e-4, 5e-2, log=True),
+    Range("optim.momentum", 0.5, 0.97),
+    Range("optim.warmup", 0.0, 2.0),
+    Choice("optim.schedule", ("cosine", "step")),
+    Choice("optim.milestones", ((5.0, 8.0), (7.0, 9.0)), when=When("optim.schedule", "step")),
+)
+
+# How B starts: the paper draws it as W; half and twice as large are what a lab might draw by accident.
+STARTS: tuple[Param, ...] = (
+    Choice("rule.start", ("as_weight", "normal", "uniform")),
+    Range("rule.scale", 0.3, 3.0, log=True),
+)
+
+# Sign-symmetry's three magnitudes of the literature, and their size.
+MAGNITUDES: tuple[Param, ...] = (
+    Choice("rule.magnitudes", ("constant", "fixed", "redrawn")),
+    Range("rule.scale", 0.3, 3.0, log=True),
+)
+
+# Mirror mode by its gain c = η/λ and its memory 1/λ: η and λ drawn apart would mostly vary c. ξ at most three times
+# the response of one unit to σ = 1; samples, interval and warm-up over what a lab would pay for.
+MIRROR: tuple[Param, ...] = (
+    Range("rule.decay", 0.01, 0.5, log=True),
+    Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay"),
+    Choice("rule.noise", ("normal", "uniform", "sign")),
+    Range("rule.receiver_noise", 0.01, 3.0, log=True),
+    Range("rule.samples", 4, 64, log=True, integer=True),
+    Range("rule.interval", 1, 32, log=True, integer=True),
+    Range("rule.warmup", 0, 200, integer=True),
+)
+
+OWN: dict[str, tuple[Param, ...]] = {"bp": (), "fa": STARTS, "ss": MAGNITUDES, "wm": MIRROR, "kp": STARTS}
+
+
+def base(rule: Rule) -> RunConfig:
+    """The digits recipe; a search opens no test pictures."""
+    return replace(digits(rule), test=False)

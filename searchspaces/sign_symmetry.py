@@ -1,0 +1,20 @@
+"""Which magnitudes does sign-symmetry want?
+
+Paper     Liao et al. (2016), Xiao et al. (2018), Akrout et al. (2019): constant, redrawn and fixed.
+Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
+Ranges    searchspaces/ranges.py, with reasons.
+Expected  all three within a point.
+Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Command   nowt search sign_symmetry        (pictures of your own: write a space over recipes.folder_resnet18)
+"""
+
+from nowt.rules.ss import SignSymmetry
+from nowt.search import Budget, Cell, Space
+
+from searchspaces.ranges import OWN, SHARED, base
+
+
+def space() -> Space:
+    """SignSymmetry's own settings beside the shared ones, 60 trials."""
+    cell = Cell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
+    return Space("sign_symmetry", "Which magnitudes does sign-symmetry want?", (cell,), Budget(60), reference="ss")

@@ -1,0 +1,144 @@
+"""Searches as a user runs them: budgets, true states, early stopping, interruptions, as plain Optuna sees them."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from nowt.cli import main
+from nowt.log import read
+from optuna.trial import FrozenTrial, TrialState
+from small_spaces import write_space
+from small_studies import BROKEN, SLOW, start, wait_for
+
+HALVING = "stopping=Stopping('halving', first_rung=1, factor=2), reference='kp'"
+
+
+def trials(store: Path) -> dict[str, list[FrozenTrial]]:
+    """What plain Optuna finds in the store, by cell."""
+    url = f"sqlite:///{store}/optuna.db"
+    names = optuna.get_all_study_names(url)
+    return {name.rpartition("/")[2]: optuna.load_study(study_name=name, storage=url).trials for name in names}
+
+
+def told(store: Path) -> list[tuple[Any, ...]]:
+    """Everything Optuna holds of the trials but the times."""
+    return [
+        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs)
+        for cell, found in trials(store).items()
+        for t in found
+    ]
+
+
+def search(space: Path, store: Path, *words: str) -> int:
+    return main(["search", str(space), "--store", str(store), "--in-process", *words])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def test_a_search_spends_its_budget_and_its_states_are_true(tmp_path: Path, store: Path) -> None:
+    assert search(write_space(tmp_path, "(part('kp'),)", how=HALVING), store) == 0
+    found = trials(store)["kp"]
+    assert len(found) == 6 and {t.state for t in found} == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in found:
+        log = read(store / "logs" / f"{trial.user_attrs['key']}.jsonl")
+        assert trial.intermediate_values == {e.epoch: e.val_error for e in log.epochs if e.epoch > 0}
+        if trial.state == TrialState.COMPLETE:
+            assert log.state == "finished" and list(trial.intermediate_values) == [1, 2, 3, 4]
+            assert trial.value == log.epochs[-1].val_error
+        else:
+            assert log.state == "stopped" and log.last_epoch < 4
+            assert f"stopped at the rung of epoch {log.last_epoch}" in trial.user_attrs["reason"]
+
+
+def test_a_larger_budget_goes_on_and_the_same_one_does_nothing(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", HALVING)
+    assert search(space, store) == 0
+    first = told(store)
+    assert search(space, store) == 0 and told(store) == first
+    assert search(space, store, "--trials", "3") == 0
+    assert told(store)[:2] == first and len(told(store)) == 3
+
+
+def test_rules_share_the_draws_of_what_they_share(tmp_path: Path, store: Path) -> None:
+    cells = "(part('bp'), part('fa', Range('rule.scale', 0.5, 2.0), Range('optim.lr', 0.001, 1.0, log=True)))"
+    how = "sampler='quasi_random', stopping=Stopping('none')"
+    assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
+    found = trials(store)
+    rates = {cell: [t.params["optim.lr"] for t in found[cell]] for cell in found}
+    assert rates["bp"] == rates["fa"] and len(set(rates["bp"])) == 4
+    assert {t.state for cell in found.values() for t in cell} == {TrialState.COMPLETE}
+
+
+def test_a_grid_takes_every_combination_once(tmp_path: Path, store: Path) -> None:
+    cells = "(part('kp', Choice('optim.lr', (0.01, 0.1)), Choice('optim.nesterov', (True, False))),)"
+    how = "sampler='grid', stopping=Stopping('none')"
+    assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
+    found = [tuple(t.params.values()) for t in trials(store)["kp"]]
+    assert sorted(found) == [(0.01, False), (0.01, True), (0.1, False), (0.1, True)]
+
+
+def test_a_budget_in_presentations_starts_no_trial_once_it_is_spent(tmp_path: Path, store: Path) -> None:
+    # 4 epochs of 4 batches of 32 pictures a trial
+    space = write_space(tmp_path, "(part('bp'),)", "Budget(1200, 'presentations')", "stopping=Stopping('none')")
+    assert search(space, store) == 0
+    assert len(trials(store)["bp"]) == 3
+
+
+def test_a_diverged_trial_is_pruned_at_chance(tmp_path: Path, store: Path) -> None:
+    cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
+    assert search(write_space(tmp_path, cells, "Budget(1)"), store) == 0
+    (trial,) = trials(store)["sham"]
+    assert trial.state == TrialState.PRUNED and trial.user_attrs["reason"] == "diverged"
+    assert trial.value == pytest.approx(0.9)
+
+
+def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_start(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    cells = "(part(Path(__file__).with_name('broken.py')), part('bp'))"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=Stopping('none')")
+    assert search(space, store) == 1
+    found = trials(store)
+    assert [t.state for t in found["bp"]] == [TrialState.COMPLETE] * 2
+    assert [t.state for t in found["broken"]] == [TrialState.FAIL] * 2
+    assert all("no such layer [/dense]" in t.user_attrs["reason"] for t in found["broken"])
+    assert search(space, store) == 1
+    again = trials(store)["broken"]
+    assert [t.params for t in again[2:]] == [t.params for t in again[:2]]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_killed_between_two_epochs_ends_with_the_very_same_trials(tmp_path: Path, sampler: str) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    cells = "(part(Path(__file__).with_name('slow.py')),)"
+    space = write_space(tmp_path, cells, "Budget(5)", f"sampler={sampler!r}, stopping=Stopping(first_rung=1)")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert search(space, undisturbed) == 0
+    for epochs in (2, 6):
+        driver = start(["search", str(space), "--in-process", "--store", str(killed)], tmp_path)
+        wait_for(lambda n=epochs: epochs_logged(killed) >= n, 60, f"{epochs} epochs")  # type: ignore[misc]
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    assert any(t.state == TrialState.RUNNING for found in trials(killed).values() for t in found)
+    assert search(space, killed) == 0
+    assert told(killed) == told(undisturbed)
+
+
+def epochs_logged(store: Path) -> int:
+    return sum(path.read_text().count('"kind": "epoch"') for path in (store / "logs").glob("*.jsonl"))
+
+
+def test_on_ray_a_search_keeps_its_budget_and_true_states(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(4)", HALVING)
+    assert main(["search", str(space), "--store", str(store), "--slots", "2"]) == 0
+    for found in trials(store).values():
+        assert len(found) == 4 and all(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in found)
+        assert all((4 in t.intermediate_values) == (t.state == TrialState.COMPLETE) for t in found)
+    assert not list((store / ".tune").glob("*/*"))

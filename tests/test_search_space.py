@@ -1,0 +1,85 @@
+"""Search spaces as data: what they vary, what they refuse, and what a draw becomes."""
+
+from dataclasses import replace
+
+import pytest
+from nowt.config import ConfigError, RunConfig
+from nowt.find import find_space
+from nowt.overrides import Override
+from nowt.recipes import digits
+from nowt.rules import find
+from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When
+from nowt.search.space import with_options
+
+SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
+LR = Range("optim.lr", 0.01, 1.0, log=True)
+
+
+def base(rule: str = "wm") -> RunConfig:
+    return replace(digits(find(rule)()), test=False)
+
+
+def space(*params: Range | Choice, rule: str = "wm", **fields: object) -> Space:
+    return Space("small", "Which is best?", (Cell(rule, base(rule), params),), Budget(4), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_shipped_space_is_found_and_varies_only_what_its_base_has(name: str) -> None:
+    found = find_space(name)
+    assert found.name == name and found.question.endswith("?")
+    assert all(not cell.config.test and cell.params for cell in found.cells)
+
+
+def test_a_gain_is_drawn_and_eta_follows_it() -> None:
+    cell = Cell(
+        "wm", base(), (Range("rule.decay", 0.01, 0.5), Range("rule.eta", 0.1, 10, log=True, times="rule.decay"))
+    )
+    config = cell.config_of({"rule.decay": 0.2, "rule.eta/rule.decay": 1.5})
+    assert vars(config.rule)["decay"] == 0.2 and vars(config.rule)["eta"] == pytest.approx(0.3)
+
+
+def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
+    milestones = Choice("optim.milestones", ((2.0,), (3.0, 4.0)), when=When("optim.schedule", "step"))
+    cell = Cell("bp", base("bp"), (Choice("optim.schedule", ("cosine", "step")), milestones))
+    assert cell.active(milestones, {"optim.schedule": "step"}) and not cell.active(
+        milestones, {"optim.schedule": "cosine"}
+    )
+    assert cell.config_of({"optim.schedule": "step", "optim.milestones": (3.0, 4.0)}).optim.milestones == (3.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: space(Range("optim.lrr", 0, 1)), "there is no field optim.lrr .did you mean optim.lr."),
+        (lambda: space(Range("rule.decay", 0, 1), rule="kp"), "there is no field rule.decay"),
+        (lambda: space(Range("rule.eta", 1, 2, times="rule.dekay")), "rule.dekay .did you mean rule.decay"),
+        (lambda: space(Choice("optim.nesterov", (True,))), "give two or more"),
+        (lambda: space(Range("optim.lr", 0.1, 0.1)), "low must be below high"),
+        (lambda: space(Range("optim.lr", 0.0, 0.1, log=True)), "a log scale starts above 0"),
+        (lambda: space(LR, LR), "names a parameter twice"),
+        (lambda: space(), "varies nothing"),
+        (lambda: space(LR, sampler="grid"), "a grid needs choices"),
+        (lambda: Budget(0), "above 0"),
+        (lambda: Stopping(factor=1), "2 or more"),
+        (lambda: Space("s", "?", (Cell("bp", digits(), (LR,)),), Budget(1)), "opens test pictures"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_in_one_line(make: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        make()  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+
+
+def test_the_budget_does_not_make_another_search_but_the_ranges_do() -> None:
+    small = space(LR)
+    assert replace(small, budget=Budget(99)).key == small.key
+    assert space(Range("optim.lr", 0.01, 2.0, log=True)).key != small.key
+    assert replace(small, stopping=Stopping("none")).key != small.key
+
+
+def test_the_command_line_changes_the_base_but_not_what_is_searched() -> None:
+    changed = with_options(space(LR), [Override("epochs", "3")], 7, "random", "none")
+    assert (changed.cells[0].config.epochs, changed.budget, changed.sampler) == (3, Budget(7), "random")
+    assert changed.stopping.kind == "none"
+    with pytest.raises(ConfigError, match=r"--optim\.lr is what small searches"):
+        with_options(space(LR), [Override("optim.lr", "0.1")], None, None, None)
