@@ -47,7 +47,7 @@ def search(
     where Optuna's storage cannot.
     """
     from nowt.record import open_quietly
-    from nowt.search.decisions import Decisions
+    from nowt.search.decisions import Decisions, storage_at
     from nowt.search.driver import Search
 
     store = Path(placement.store)
@@ -61,7 +61,8 @@ def search(
                 record.update(run, planned.cell, planned.seed)
                 progress.heard(planned, run)
 
-            decisions = Decisions.open(space, storage or f"sqlite:///{store.resolve()}/optuna.db")
+            url = storage or f"sqlite:///{store.resolve()}/optuna.db"
+            decisions = Decisions.open(space, storage_at(url))
             driver = Search(space, Ledger(store, (), heard), decisions, pictures, rungs, sheet)
             driver.recall()
             progress.quiet = False

@@ -33,6 +33,7 @@ class Trial:
     values: dict[str, Value]
     handle: optuna.Trial | None = None  # of an open one
     errors: dict[int, float] = field(default_factory=dict)  # validation error by epoch
+    key: str = ""  # of its run
 
     @property
     def last_epoch(self) -> int:
@@ -49,9 +50,8 @@ class Decisions:
     trials: list[Trial] = field(default_factory=list)
 
     @classmethod
-    def open(cls, space: Space, url: str) -> "Decisions":
-        """The decisions of ``space`` in the storage at ``url``. Raises OSError where a sqlite file cannot be used."""
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
+    def open(cls, space: Space, storage: optuna.storages.BaseStorage) -> "Decisions":
+        """The decisions of ``space`` in ``storage``, and those trials made whole that a crash left half asked."""
         studies = {
             cell.name: optuna.create_study(
                 storage=storage, study_name=f"{space.key}/{cell.name}", direction="minimize", load_if_exists=True
@@ -112,6 +112,11 @@ class Decisions:
         handle = optuna.Trial(study, frozen._trial_id)
         handle.set_user_attr("draw", draw)
         return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors)
+
+
+def storage_at(url: str) -> optuna.storages.BaseStorage:
+    """Optuna's storage at ``url``. Raises OSError where a sqlite file cannot be used."""
+    return optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
 
 
 def _suggest(cell: Cell, asked: optuna.Trial) -> dict[str, Value]:

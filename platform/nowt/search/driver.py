@@ -96,7 +96,7 @@ class Search:
         return next_cell(spent, budget.amount)
 
     def _cost(self, trial: Trial) -> float:
-        run = self.ledger.logs.get(self._key(trial))
+        run = self.ledger.logs.get(trial.key)
         last = run.epochs[-1] if run and run.epochs else None
         if last is None:
             return 0.0
@@ -110,12 +110,13 @@ class Search:
         except ConfigError as error:
             self.decisions.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
-        self.decisions.note(trial, {"key": self._key(trial)})
+        self.decisions.note(trial, {"key": trial.key})
 
     def _plan(self, trial: Trial) -> None:
         """Put the trial's run into the ledger's plan and the sheet."""
         config = replace(trial.cell.config_of(trial.values), seed=self.space.run_seed)
         planned = plan_run(trial.cell.name, config, self.pictures[trial.cell.name])
+        trial.key = planned.key
         self.trials.setdefault(planned.key, []).append(trial)
         self.ledger.add(planned)
         listed = {"key": planned.key, "cell": planned.cell, "seed": planned.seed, "trial": trial.number}
@@ -123,9 +124,6 @@ class Search:
             self.sheet["runs"].append(listed)
             path = self.ledger.store / "studies" / f"{self.space.key}.json"
             write_atomically(path, json.dumps(self.sheet, indent=1) + "\n")
-
-    def _key(self, trial: Trial) -> str:
-        return next(key for key, trials in self.trials.items() if trial in trials)
 
     def _open(self, key: str) -> list[Trial]:
         return [trial for trial in self.trials[key] if not trial.state.is_finished()]

@@ -1,0 +1,201 @@
+"""A search under any order of epochs, ends, crashes and restarts: no trial lost, none twice, the budget exact, the
+states true; and with one slot the very trials of a search that nothing disturbed."""
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from nowt.config import DataConfig, ModelConfig, RunConfig
+from nowt.ledger import Ledger
+from nowt.log import Epoch, epoch_to_json
+from nowt.rules import find
+from nowt.search import Budget, Cell, Range, Space, Stopping
+from nowt.search.decisions import Decisions
+from nowt.search.driver import Search
+from optuna.trial import FrozenTrial, TrialState
+
+EPOCHS, BUDGET = 4, 3
+PICTURES = {"fingerprint": "f", "classes": 10, "training": 100, "skipped": []}
+Kind = Literal["none", "halving", "median"]
+
+
+def the_space(sampler: Any, kind: Kind) -> Space:
+    base = RunConfig(ModelConfig(), DataConfig(), epochs=EPOCHS, test=False)
+    params = (Range("optim.lr", 0.01, 1.0, log=True), Range("optim.momentum", 0.0, 0.9))
+    cells = tuple(Cell(name, replace(base, rule=find(name)()), params) for name in ("bp", "fa"))
+    stopping = Stopping(kind, first_rung=1, factor=2)
+    return Space("any", "Which is best?", cells, Budget(BUDGET), sampler=sampler, stopping=stopping)
+
+
+def error(key: str, epoch: int) -> float:
+    """What a run measures: the same whenever it is asked."""
+    return int(hashlib.sha256(f"{key} {epoch}".encode()).hexdigest()[:6], 16) / 16**6
+
+
+def fate(key: str) -> str:
+    return "diverged" if int(key, 16) % 7 == 0 else "finished"
+
+
+def said(key: str, epoch: int) -> dict[str, Any]:
+    value = error(key, epoch)
+    record = Epoch(epoch, epoch, 0.1, 1.0, 0.5, 1.0, value, 1.0, 0.5, epoch, 0, 1.0, 1.0, 0.0)
+    return {"kind": "epoch", "epoch": epoch_to_json(record)}
+
+
+@dataclass
+class World:
+    """What outlives a crash: logs, Optuna's storage, checkpoints. And one driver, which does not."""
+
+    space: Space
+    slots: int
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()))
+    storage: optuna.storages.BaseStorage = field(default_factory=optuna.storages.InMemoryStorage)
+    saved: dict[str, int] = field(default_factory=dict)  # last epoch of each run's checkpoint
+    next: dict[str, int] = field(default_factory=dict)  # epoch that each live run tells next
+
+    def __post_init__(self) -> None:
+        (self.folder / "studies").mkdir()
+        self.start()
+
+    def start(self) -> None:
+        self.next.clear()
+        decisions = Decisions.open(self.space, self.storage)
+        stopping = {"none": (), "halving": (1, 2), "median": (1, 2, 3)}[self.space.stopping.kind]
+        rungs = {cell.name: stopping for cell in self.space.cells}
+        pictures = {cell.name: PICTURES for cell in self.space.cells}
+        ledger = Ledger(self.folder, (), lambda planned, run: None)
+        self.driver = Search(self.space, ledger, decisions, pictures, rungs, {"runs": []})
+        self.driver.recall()
+
+    def fill(self) -> None:
+        while len(self.next) < self.slots and (decision := self.driver.decide()).do == "start":
+            assert decision.key not in self.next, "a run was started twice at once"
+            self.driver.begin(decision.key)
+            self.driver.hear(decision.key, {"kind": "start"})
+            self.next[decision.key] = 0
+
+    def advance(self, key: str) -> None:
+        """The run saves a checkpoint, then tells its epoch; after the last one, its end."""
+        epoch = self.next[key]
+        if epoch > EPOCHS or (epoch == 2 and fate(key) == "diverged"):
+            self.driver.hear(key, {"kind": "end", "state": fate(key), "reason": ""})
+            del self.next[key]
+            return
+        self.saved[key] = max(epoch, self.saved.get(key, -1))
+        self.next[key] += 1
+        if not self.driver.hear(key, said(key, epoch)):
+            del self.next[key]
+
+    def finish(self) -> None:
+        self.fill()
+        while self.next:
+            self.advance(next(iter(self.next)))
+            self.fill()
+
+    def trials(self) -> dict[str, list[FrozenTrial]]:
+        names = {cell.name: f"{self.space.key}/{cell.name}" for cell in self.space.cells}
+        return {cell: optuna.load_study(study_name=name, storage=self.storage).trials for cell, name in names.items()}
+
+    def told(self) -> list[tuple[Any, ...]]:
+        found = [(cell, t) for cell, ts in self.trials().items() for t in ts]
+        return [(c, t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs) for c, t in found]
+
+
+class AnySearch(RuleBasedStateMachine):
+    """Runs go on and the whole process crashes, in any order, between any two of its writes."""
+
+    @initialize(
+        slots=st.integers(1, 3),
+        sampler=st.sampled_from(["random", "quasi_random", "tpe"]),
+        kind=st.sampled_from(["none", "halving", "median"]),
+    )
+    def begin(self, slots: int, sampler: str, kind: Kind) -> None:
+        self.world = World(the_space(sampler, kind), slots)
+
+    @rule()
+    def free_slots_are_filled(self) -> None:
+        self.world.fill()
+
+    @precondition(lambda self: self.world.next)
+    @rule(data=st.data(), times=st.integers(1, 6))
+    def a_run_goes_on(self, data: st.DataObject, times: int) -> None:
+        key = data.draw(st.sampled_from(sorted(self.world.next)))
+        for _ in range(times):
+            if key in self.world.next:
+                self.world.advance(key)
+
+    @rule()
+    def the_process_crashes_and_is_started_again(self) -> None:
+        self.world.start()
+
+    @precondition(lambda self: self.world.next)
+    @rule(data=st.data())
+    def it_crashes_when_the_log_has_an_epoch_that_optuna_has_not(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.world.next)))
+        epoch = self.world.next[key]
+        if epoch <= EPOCHS and not (epoch == 2 and fate(key) == "diverged"):
+            self.world.saved[key] = max(epoch, self.world.saved.get(key, -1))
+            self.world.driver.ledger.hear(key, said(key, epoch))
+        self.world.start()
+
+    @rule()
+    def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
+        driver = self.world.driver
+        name = driver._room()
+        if name is not None:
+            cell = next(cell for cell in driver.space.cells if cell.name == name)
+            half = replace(cell, params=cell.params[:1])
+            driver.decisions.ask(half)
+        self.world.start()
+
+    @invariant()
+    def the_budget_is_kept_and_no_trial_is_had_twice(self) -> None:
+        if hasattr(self, "world"):
+            for found in self.world.trials().values():
+                assert len([t for t in found if t.state != TrialState.FAIL]) <= BUDGET
+                draws = [t.user_attrs.get("draw") for t in found if t.state != TrialState.FAIL]
+                assert len(set(draws)) == len(draws)
+
+    def teardown(self) -> None:
+        """Whatever happened: started once more, the search ends with its budget in true states."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.start()
+        world.finish()
+        assert world.driver.done
+        for found in world.trials().values():
+            assert len(found) == BUDGET
+            for trial in found:
+                check(trial, world)
+        if world.slots == 1:
+            undisturbed = World(world.space, 1)
+            undisturbed.finish()
+            assert world.told() == undisturbed.told()
+            shutil.rmtree(undisturbed.folder)
+        shutil.rmtree(world.folder)
+
+
+def check(trial: FrozenTrial, world: World) -> None:
+    """The trial's state says what its run did, and its values are the run's."""
+    key, values = trial.user_attrs["key"], dict(trial.intermediate_values)
+    log = world.driver.ledger.logs[key]
+    assert [epoch.epoch for epoch in log.epochs] == list(range(log.last_epoch + 1))
+    if log.state == "diverged":
+        assert values.pop(log.last_epoch + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"
+    assert values == {epoch: error(key, epoch) for epoch in range(1, log.last_epoch + 1)}
+    expected = TrialState.COMPLETE if log.state == "finished" else TrialState.PRUNED
+    assert trial.state == expected and (expected == TrialState.PRUNED or log.last_epoch == EPOCHS)
+
+
+AnySearch.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestAnySearch = AnySearch.TestCase
