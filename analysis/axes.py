@@ -1,5 +1,6 @@
 """An axis of errors in percent that shows what was measured, and intervals as far as they stay near it."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,12 @@ class ErrorAxis:
         room = max(0.05 * (high - low), 0.2)
         return cls(0.0 if zero else max(low - room, 0.0), min(high + room, 100.0), False)
 
-    def encode(self, channel: Any, name: str, title: str, **axis: Any) -> Any:
+    def encode(self, channel: Any, name: str, title: str | None, **axis: Any) -> Any:
         """Field ``name`` on ``channel`` (alt.X or alt.Y) along this axis."""
         ticks = {"values": [tick for tick in TICKS if self.low <= tick <= self.high]} if self.log else {}
         scale = alt.Scale(type="log" if self.log else "linear", domain=[self.low, self.high], nice=False)
-        text = f"{title} (%, log scale)" if self.log else f"{title} (%)"
+        unit = "%, log scale" if self.log else "%"
+        text = f"{title} ({unit})" if title else None
         return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, labelFlush=False, **axis))
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,3 +52,13 @@ def percent(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its errors and their intervals in percent."""
     names = [name for name in ("error", "mean", "low", "high") if name in frame]
     return frame.assign(**{name: 100 * frame[name] for name in names})
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: the powers of ten, and where fewer than two of them fit, also 2 and 5 times them."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5)):
+        ticks = [float(f"{step}e{power}") for power in powers for step in steps if low <= step * 10.0**power <= high]
+        if len(ticks) > 1:
+            break
+    return ticks
