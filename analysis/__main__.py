@@ -1,4 +1,4 @@
-"""``python -m analysis STUDY --store runs --out figures``: a study's figures and tables."""
+"""``python -m analysis STUDY --store runs --out figures``: figures and tables of a study or search."""
 
 import argparse
 import sys
@@ -9,8 +9,8 @@ from analysis.report import report
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the report and print its table. Returns 0, or 2 after one line of what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description="A study's figures and tables.")
-    parser.add_argument("study", nargs="?", help="name or key of the study (default: the newest)")
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Figures and tables of a study or search.")
+    parser.add_argument("study", nargs="?", help="name or key of the study or search (default: the newest)")
     parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
     options = parser.parse_args(arguments)

@@ -86,7 +86,7 @@ class _Run:
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
     """The frames of one study's runs. Raises ValueError for a log that cannot be read, naming the line."""
-    logs = {key: _log(store, key) for key in dict.fromkeys(key for key, _, _ in study.runs)}
+    logs = {key: read_log(store, key) for key in dict.fromkeys(key for key, _, _ in study.runs)}
     order = {cell: number for number, cell in enumerate(study.cells)}
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     runs = [_run(study, cell, seed, logs[key]) for key, cell, seed in planned]
@@ -111,7 +111,8 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
     return iter(frame.itertuples(index=False))
 
 
-def _log(store: Path, key: str) -> RunLog:
+def read_log(store: Path, key: str) -> RunLog:
+    """The log of run ``key``; where there is none yet, one whose state is ``not started``."""
     path = store / "logs" / f"{key}.jsonl"
     return read(path) if path.exists() else RunLog(key, {}, state="not started")
 

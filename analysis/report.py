@@ -1,7 +1,6 @@
-"""The report of one study: figures, the final table, and a page that says what they show."""
+"""The report of one study or search: figures, a table, and a page that says what they show."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +8,12 @@ import pandas as pd
 from analysis.alignment import alignment_chart
 from analysis.curves import curves_chart
 from analysis.frames import Frames, read_frames
+from analysis.pages import Report, make_folder, save_figure
+from analysis.search_report import search_report
+from analysis.searches import SearchPlan
 from analysis.seeds import counted_runs, diverged_counts, scored_split
-from analysis.studies import find_study
+from analysis.studies import StudyPlan, find_study
 from analysis.table import final_table, save_table, to_markdown
-from analysis.theme import save
 from analysis.words import (
     SPLITS,
     chance_in_words,
@@ -23,33 +24,25 @@ from analysis.words import (
 )
 
 
-@dataclass(frozen=True)
-class Report:
-    """What ``report`` wrote."""
-
-    study: str  # study key
-    paths: tuple[Path, ...]  # the page first, then figures and tables
-    table: pd.DataFrame  # columns analysis.table.TABLE
-    text: str  # the table as Markdown, and what its numbers are
-
-    def __str__(self) -> str:
-        return "\n".join([self.study, "", self.text, *map(str, self.paths)])
-
-
 def report(store: Path, study: str | None, out: Path) -> Report:
-    """Write figures, tables and ``report.md`` of a study into folder ``out``.
+    """Write figures, tables and ``report.md`` of a study or a search into folder ``out``.
 
     ``study`` is its name or key; None means the newest. Raises ValueError, in one sentence, for an unknown
     study, an empty store and a study without a finished run.
     """
-    frames = read_frames(store, find_study(store, study))
+    plan = find_study(store, study)
+    return search_report(store, plan, out) if isinstance(plan, SearchPlan) else study_report(store, plan, out)
+
+
+def study_report(store: Path, plan: StudyPlan, out: Path) -> Report:
+    """The report of an ablation's study."""
+    frames = read_frames(store, plan)
     _require_counted(frames)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give --out a folder for the figures")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     table = final_table(frames)
     text = f"{_markdown(frames, table)}\n{notes(frames, table)}\n"
-    figures = _save_figures(frames, out)
+    curves = save_figure(curves_chart(frames), out / "curves")
+    figures = *curves, *save_figure(alignment_chart(frames), out / "alignment")
     tables = save_table(table, _markdown(frames, table), out)
     page = out / "report.md"
     page.write_text(_page(frames, text, figures), encoding="utf-8")
@@ -83,19 +76,6 @@ def _require_counted(frames: Frames) -> None:
         found = ", ".join(f"{count} {state}" for state, count in states)
         again = f"`nowt ablate {frames.study.name}` goes on with them"
         raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
-
-
-def _save_figures(frames: Frames, out: Path) -> tuple[Path, ...]:
-    curves = save(curves_chart(frames), out / "curves")
-    chart = alignment_chart(frames)
-    if chart is not None:
-        return (*curves, *save(chart, out / "alignment"))
-    for old in (
-        out / "alignment.png",
-        out / "alignment.svg",
-    ):  # of an earlier report: it would pass for this one's
-        old.unlink(missing_ok=True)
-    return curves
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:

@@ -1,10 +1,12 @@
-"""Which studies a store holds, and which of them is meant."""
+"""Which studies and searches a store holds, and which of them is meant."""
 
 import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from analysis.searches import SearchPlan, search_plan
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,18 @@ class StudyPlan:
     replaced: int  # runs left out, since the study ran them again with other data or another version of the code
 
 
-def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
-    """The study whose name or key is ``wanted``: the newest of that name, or the newest of all for None.
+def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan:
+    """The study or search whose name or key is ``wanted``: the newest of that name, or the newest of all for None.
 
     Raises ValueError for a missing store, a store without studies, and an unknown study, naming the nearest.
     """
     if not store.is_dir():
-        raise ValueError(f"there is no store at {store}: give the folder that `nowt ablate` wrote (--store FOLDER)")
+        raise ValueError(
+            f"there is no store at {store}: give the folder that `nowt ablate` or `nowt search` wrote (--store FOLDER)"
+        )
     plans = sorted((_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
     if not plans:
-        raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY`")
+        raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY` or `nowt search SPACE`")
     matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
     if matching:
         return matching[-1]
@@ -40,21 +44,25 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan:
     raise ValueError(f"store {store} has no study {wanted!r}{hint}; it has: {', '.join(names)}")
 
 
-def _read(path: Path) -> StudyPlan:
+def _read(path: Path) -> StudyPlan | SearchPlan:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        latest = {(run["cell"], run["seed"]): run["key"] for run in data["runs"]}
-        return StudyPlan(
-            name=data["name"],
-            key=data["key"],
-            question=data["question"],
-            reference=data["reference"],
-            created=data["created"],
-            cells={cell["name"]: cell["config"] for cell in data["cells"]},
-            runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
-            replaced=len(data["runs"]) - len(latest),
-        )
+        sheet = json.loads(path.read_text(encoding="utf-8"))
+        return search_plan(sheet) if "sampler" in sheet else _study_plan(sheet)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise ValueError(f"{path} is not JSON: move it away, and start its study again to write it anew") from None
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None
+
+
+def _study_plan(sheet: dict[str, Any]) -> StudyPlan:
+    latest = {(run["cell"], run["seed"]): run["key"] for run in sheet["runs"]}
+    return StudyPlan(
+        name=sheet["name"],
+        key=sheet["key"],
+        question=sheet["question"],
+        reference=sheet["reference"],
+        created=sheet["created"],
+        cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
+        runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
+        replaced=len(sheet["runs"]) - len(latest),
+    )

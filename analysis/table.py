@@ -65,7 +65,7 @@ def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
 
 
 def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
-    """Write table.md, as ``to_markdown`` gave it, and table.csv into ``out``."""
+    """Write table.md, the table as Markdown, and table.csv into ``out``."""
     paths = out / "table.md", out / "table.csv"
     paths[0].write_text(markdown, encoding="utf-8")
     table.to_csv(paths[1], index=False, float_format="%.6g")

@@ -154,8 +154,10 @@ def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     runs.add_argument("--study", help="only this study's (its name or key)")
     show = _verb(verbs, "show", "one run: config, curve, alignment", "nowt show 3f2a91")
     show.add_argument("run", help="the run's key, or its first digits")
-    report = _verb(verbs, "report", "figures and tables of a study", "nowt report rules_on_digits --out figures")
-    report.add_argument("study", nargs="?", help="a study's name or key (default: the newest)")
+    report = _verb(
+        verbs, "report", "figures and tables of a study or search", "nowt report rules_on_digits --out figures"
+    )
+    report.add_argument("study", nargs="?", help="name or key of a study or search (default: the newest)")
     report.add_argument("--out", default="figures", metavar="DIR", help="where they go (default: figures)")
     ui = _verb(verbs, "ui", "the MLflow page on the store, on this machine only", "nowt ui")
     ui.add_argument("--port", type=int, default=5000, help="default: 5000, or the next free one")

@@ -1,0 +1,42 @@
+"""How cells are told apart in a figure: colour, dash, and a legend in as many columns as fit."""
+
+import json
+from typing import Any
+
+import altair as alt
+
+from analysis.theme import Style
+
+LETTERS, SAMPLE = 54, 8  # letters of legend text in the figure's width; as wide as a line's sample and its space
+
+
+def cell_colour(styles: dict[str, Style], legend: Any) -> Any:
+    """The colour channel of field ``cell``."""
+    scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
+    return alt.Color("cell:N", title=None, scale=scale, legend=legend)
+
+
+def cell_dash(styles: dict[str, Style], legend: Any) -> Any:
+    """The dash channel of field ``cell``."""
+    scale = alt.Scale(domain=list(styles), range=[style.dash for style in styles.values()])
+    return alt.StrokeDash("cell:N", title=None, scale=scale, legend=legend)
+
+
+def cell_legend(labels: dict[str, str]) -> Any:
+    """The legend under a figure that calls each cell by its label."""
+    return alt.Legend(
+        orient="bottom",
+        columns=_columns([len(label) for label in labels.values()]),
+        symbolType="stroke",
+        symbolOpacity=1,
+        offset=10,
+        labelExpr=f"{json.dumps(labels)}[datum.label]",
+    )
+
+
+def _columns(letters: list[int]) -> int:
+    """The most columns in which labels of so many letters fit the figure's width."""
+    for columns in range(len(letters), 1, -1):
+        if sum(max(letters[i::columns]) + SAMPLE for i in range(columns)) <= LETTERS:
+            return columns
+    return 1

@@ -1,0 +1,103 @@
+"""The tuning figure: every cell's error against trials, and below it each cell with its band beside the others."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.axes import ErrorAxis, percent
+from analysis.legend import cell_colour, cell_dash, cell_legend
+from analysis.panels import grid, heading, leftmost, lowest, width
+from analysis.seeds import diverged_counts
+from analysis.theme import WIDTH, Style, cell_styles, title
+from analysis.trials import Trials
+from analysis.tuning import tuning_curves, why_no_band
+from analysis.words import legend_labels
+
+HEIGHT = 180  # pixels of a full plot
+OTHERS = "#c4c4c4"
+
+
+def tuning_chart(trials: Trials) -> Any:
+    """The figure as an Altair chart. It needs a counted trial."""
+    curves = percent(tuning_curves(trials))
+    counts = diverged_counts(trials.frame)
+    labels = legend_labels(counts, list(trials.plan.cells))
+    rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
+    parts = (
+        [] if trials.independent and len(styles) == 1 else [_together(curves, styles, stepped=not trials.independent)]
+    )
+    if trials.independent:
+        parts.append(_apart(curves, styles, labels))
+    heads = title("Validation error against tuning", _subtitle(trials, counts))
+    figure = alt.vconcat(*parts, spacing=24, title=heads)
+    return figure.resolve_scale(color="independent", strokeDash="independent")
+
+
+def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
+    chance = ["a diverged trial counts at chance"] if counts["diverged"].any() else []
+    if trials.independent:
+        return [
+            "median of the best of so many draws",
+            "band: 95 %, over all numbers of draws at once, paler without a lower end",
+            *chance,
+        ]
+    return ["best so far of the trials that ran to their end", f"no band, since {why_no_band(trials)}", *chance]
+
+
+def _together(curves: pd.DataFrame, styles: dict[str, Style], stepped: bool) -> Any:
+    """Every cell's curve, and a dot at its last trial."""
+    axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
+    legend = cell_legend({cell: cell for cell in styles})
+    shared = {"x": _trials_axis(curves), "y": axis.encode(alt.Y, "error", "Error of the best")}
+    line = alt.Chart(curves).mark_line(strokeWidth=2, interpolate="step-after" if stepped else "linear")
+    line = line.encode(**shared, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
+    end = alt.Chart(_last(curves)).mark_point(filled=True, size=24, opacity=1)
+    return (line + end.encode(**shared, color=cell_colour(styles, None))).properties(width=WIDTH, height=HEIGHT)
+
+
+def _apart(curves: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]) -> Any:
+    axis = ErrorAxis.over(curves["error"], curves, zero=True)
+    return grid([_panel(curves, axis, cell, place, styles, labels) for place, cell in enumerate(styles)])
+
+
+def _panel(
+    curves: pd.DataFrame, axis: ErrorAxis, cell: str, place: int, styles: dict[str, Style], labels: dict[str, str]
+) -> Any:
+    """One cell's curve with its band, the others' curves behind it."""
+    x = _trials_axis(curves, named=lowest(place, len(styles)))
+    side = leftmost(place)
+    low, error = (
+        axis.encode(alt.Y, y, None, labels=side).title("Error (%)" if side else None) for y in ("low", "error")
+    )
+    here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
+    colour = styles[cell].colour
+    behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS).encode(x=x, y=error, detail="cell:N")
+    bands = [
+        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=colour).encode(x=x, y=low, y2="high:Q")
+        for part, opacity in zip(_bounded(here), (0.28, 0.1), strict=True)
+    ]
+    line = alt.Chart(here).mark_line(strokeWidth=2, color=colour).encode(x=x, y=error)
+    end = alt.Chart(_last(here)).mark_point(filled=True, size=24, opacity=1, color=colour).encode(x=x, y=error)
+    panel = alt.layer(behind, *bands, line, end, heading(labels[cell], len(styles)))
+    return panel.properties(width=width(len(styles)), height=96 if len(styles) > 1 else HEIGHT)
+
+
+def _bounded(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Where the band bounds the best from below, and where it reaches down to no error at all."""
+    bounded = curve["low"] > 0
+    return curve[bounded], curve[~bounded | (bounded & ~bounded.shift(-1, fill_value=True))]
+
+
+def _last(curves: pd.DataFrame) -> pd.DataFrame:
+    return curves.groupby("cell").tail(1)
+
+
+def _trials_axis(curves: pd.DataFrame, named: bool = True) -> Any:
+    """The axis of trials, on which doubling them is the same step everywhere."""
+    most = int(curves["trials"].max())
+    doubled = [2**k for k in range(most.bit_length())]
+    axis = alt.Axis(values=doubled, grid=False, labelFlush=False, format="d")
+    scale = alt.Scale(type="log", base=2, domain=[1, max(most, 2)], nice=False)
+    return alt.X("trials:Q", title="Trials (log scale)" if named else None, scale=scale, axis=axis)
