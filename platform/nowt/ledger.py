@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from nowt.config import ConfigError, RunConfig
-from nowt.engine import Decision, Fact, State, decide
-from nowt.log import LogWriter, RunLog, epoch_from_json, read
+from nowt.engine import OVER, Decision, Fact, State, decide
+from nowt.log import HeldElsewhere, LogWriter, RunLog, epoch_from_json, read
 from nowt.study import Study, study_to_json
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end", ...}: plain JSON data, as it comes from a worker
@@ -40,6 +40,7 @@ class Ledger:
     live: set[str] = field(default_factory=set)
     at_work: set[str] = field(default_factory=set)  # those of the live runs that a worker has taken up
     tried: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)  # runs that another study is at
     facts: dict[str, Fact] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,20 +57,46 @@ class Ledger:
                 self.heard(planned, read(path))
 
     def decide(self) -> Decision:
-        """What to do with a free slot."""
-        return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)
+        """What to do with a free slot. A run that another study is at is waited for, since it may end it."""
+        for key in tuple(self.elsewhere):
+            self._claimed(key)
+        keys = [planned.key for planned in self.plan]
+        while True:
+            decision = decide(keys, self.facts, self.live | self.elsewhere, self.tried)
+            if decision.do != "start" or self._claimed(decision.key):
+                return decision
+
+    def _claimed(self, key: str) -> bool:
+        """Whether the run is this study's to go on with: its log is held, and has no result yet."""
+        if key in self.writers:
+            return True
+        try:
+            writer = LogWriter.open(self.store / "logs", key)
+        except HeldElsewhere:
+            self.elsewhere.add(key)
+            return False
+        self.elsewhere.discard(key)
+        if writer.run.state in OVER:
+            self.facts[key] = _fact(writer.run)
+            self.heard(self._planned(key), writer.run)
+            return False
+        self.writers[key] = writer
+        return True
+
+    def _planned(self, key: str) -> Planned:
+        return next(planned for planned in self.plan if planned.key == key)
 
     def begin(self, key: str) -> Planned:
         """Hand out a run: its log is open from now on, and says what it is even if no worker ever does."""
+        assert self._claimed(key), f"{key} is not this study's"
         self.live.add(key)
         self.tried.add(key)
-        writer = self.writers[key] = LogWriter.open(self.store / "logs", key)
-        planned = next(planned for planned in self.plan if planned.key == key)
+        writer, planned = self.writers[key], self._planned(key)
         if writer.run.start:
             writer.resume(writer.run.last_epoch)
         else:
             writer.start(key, **planned.start)
-        self._tell(planned)
+        self._tell(planned, writer.run)
         return planned
 
     def hear(self, key: str, message: Message) -> None:
@@ -77,7 +104,9 @@ class Ledger:
         if key not in self.live:
             return
         if self._written(key, message):
-            self._tell(next(planned for planned in self.plan if planned.key == key))
+            self._tell(self._planned(key), self.writers[key].run)
+        if key not in self.live:
+            del self.writers[key]  # and with it the hold on the log
 
     def _written(self, key: str, message: Message) -> bool:
         """Whether the message was new to the log."""
@@ -95,8 +124,7 @@ class Ledger:
             writer.resume(writer.run.last_epoch)
         return again
 
-    def _tell(self, planned: Planned) -> None:
-        run = self.writers[planned.key].run
+    def _tell(self, planned: Planned, run: RunLog) -> None:
         self.facts[planned.key] = _fact(run)
         self.heard(planned, run)
 
