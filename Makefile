@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/nowt ablate rules_on_digits
 	$(BIN)/nowt report rules_on_digits --out figures
 	@echo
-	@echo "What it can show: fixed random feedback (fa) falls behind, and which layers of which rule align with backprop."
+	@echo "What it can show: whether fixed random feedback (fa) falls behind, and which layers of which rule align with backprop."
 	@echo "What it cannot: an order among bp, ss, wm and kp. Digits are easy, the net is small, and three seeds leave wide intervals."
 	@echo "Figures: figures/curves.png and figures/alignment.png. Every run in MLflow: $(BIN)/nowt ui"
 

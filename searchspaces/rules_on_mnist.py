@@ -3,7 +3,7 @@
 Paper     Akrout et al. (2019), their public NumPy code: 784-500-10 on MNIST, sigmoids everywhere, sigmoid cross-entropy
           summed over classes, batches of 128, no momentum, no decay, a constant rate.
 Deviates  20 epochs, not 400; one rate, 0.2, for all rules (theirs: 0.3 for kp, 0.05 for wm); pictures in a new order
-          each epoch; inputs standardised; the biases' gradient not divided by the batch twice; 6,000 of the 60,000
+          each epoch; the biases' gradient not divided by the batch twice; 5,000 of the 60,000
           pictures held out for validation; nowt's own mirror mode (theirs: uniform noise, one mirror batch a training
           batch, no decay of B, sums over a batch, the sigmoid and its bias not taken out).
 Expected  all five near 2 % error: with one hidden layer even fa learns. kp has no decay here, so W − B stays as it is.

@@ -210,3 +210,17 @@ def test_copies_keep_b_exactly_and_their_rule(rule: Rule, way: str) -> None:
     x, y = batch()
     ours, theirs = gradients(model, x, y), gradients(other, x, y)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_last_layer_is_the_one_that_runs_last_whatever_the_model_names_last() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(6, 3)
+            self.body = nn.Linear(4, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.body(x)))  # type: ignore[no-any-return]
+
+    rule = find("fa")(last_layer="backprop")
+    assert [layer.name for layer in attach(Backwards(), rule, example=torch.zeros(2, 4))] == ["body"]

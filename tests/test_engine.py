@@ -281,3 +281,16 @@ def test_whoever_listens_hears_of_a_number_after_the_log_has_it(tmp_path: Path) 
     assert told == ["a"] * 4
     Ledger(tmp_path, planned(["a"]), heard).recall()
     assert told == ["a"] * 5
+
+
+def test_two_studies_that_share_a_run_do_it_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    first = Ledger(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    second = Ledger(tmp_path, planned(["a"]), lambda planned, run: heard.append(run.state))
+    first.begin("a")
+    first.hear("a", START)
+    assert second.decide() == Decision("wait")
+    for message in (said(0), FINISHED):
+        first.hear("a", message)
+    assert second.decide() == Decision("done") and heard == ["finished"]
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 1

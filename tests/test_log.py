@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nowt.log import SCHEMA, Epoch, Layer, LogWriter, RunLog, epoch_from_json, epoch_to_json, read, read_all
+from nowt.log import (
+    SCHEMA,
+    Epoch,
+    HeldElsewhere,
+    Layer,
+    LogWriter,
+    RunLog,
+    epoch_from_json,
+    epoch_to_json,
+    read,
+    read_all,
+)
 
 NAN = float("nan")
 FACTS = {"config": {"seed": 0}, "fingerprint": "f", "classes": 10}
@@ -24,6 +35,12 @@ def epoch(number: int, **changes: Any) -> Epoch:
 def same(a: Any, b: Any) -> bool:
     """Equal, NaN counting as equal to NaN."""
     return repr(a) == repr(b)
+
+
+def begun_again(log: LogWriter) -> LogWriter:
+    """The writer of the next process, when the one before is gone."""
+    del log.hold
+    return LogWriter.open(log.path.parent, log.path.stem)
 
 
 def writer(folder: Path, epochs: int = 0) -> LogWriter:
@@ -102,7 +119,7 @@ def test_a_line_cut_short_by_a_crash_is_dropped_wherever_it_was_cut(tmp_path: Pa
     for cut in range(before, len(whole)):
         log.path.write_bytes(whole[:cut])
         assert read(log.path).last_epoch == 0
-    again = LogWriter.open(tmp_path, "k")
+    again = begun_again(log)
     assert log.path.read_bytes() == whole[:before]
     assert again.epoch(epoch(1))
     assert same(read(log.path).epochs, (epoch(0), epoch(1)))
@@ -111,7 +128,7 @@ def test_a_line_cut_short_by_a_crash_is_dropped_wherever_it_was_cut(tmp_path: Pa
 def test_a_start_cut_short_by_a_crash_is_written_again(tmp_path: Path) -> None:
     log = writer(tmp_path)
     log.path.write_bytes(log.path.read_bytes()[:20])
-    again = LogWriter.open(tmp_path, "k")
+    again = begun_again(log)
     assert again.run == RunLog("k", {})
     again.start("k", **FACTS)
     assert [line["kind"] for line in lines(again)] == ["start"]
@@ -130,7 +147,7 @@ def test_an_epoch_that_is_logged_already_is_not_written_again(tmp_path: Path) ->
     log = writer(tmp_path, epochs=3)
     content = log.path.read_bytes()
     assert [log.epoch(epoch(number, val_loss=9.9)) for number in (0, 2, 1)] == [False] * 3
-    again = LogWriter.open(tmp_path, "k")
+    again = begun_again(log)
     assert [again.epoch(epoch(number)) for number in range(3)] == [False] * 3
     assert log.path.read_bytes() == content
     assert again.epoch(epoch(3)) and not again.epoch(epoch(3))
@@ -141,7 +158,7 @@ def test_attempts_are_counted_and_the_last_end_stands(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
     log.end("failed", "the disk is full")
     assert (read(log.path).state, read(log.path).reason) == ("failed", "the disk is full")
-    again = LogWriter.open(tmp_path, "k")
+    again = begun_again(log)
     again.resume(0)
     assert (read(log.path).state, read(log.path).reason, read(log.path).attempts) == ("running", "", 2)
     again.epoch(epoch(1))
@@ -153,7 +170,7 @@ def test_attempts_are_counted_and_the_last_end_stands(tmp_path: Path) -> None:
 def test_a_run_that_failed_before_it_started_runs_when_it_starts_after_all(tmp_path: Path) -> None:
     log = LogWriter.open(tmp_path, "k")
     log.end("failed", "there are no pictures")
-    again = LogWriter.open(tmp_path, "k")
+    again = begun_again(log)
     assert (again.run.state, again.run.start) == ("failed", {})
     again.start("k", **FACTS)
     assert (again.run.state, again.run.reason) == ("running", "")
@@ -230,3 +247,16 @@ def test_all_runs_of_a_store_by_key_without_those_that_never_started(tmp_path: P
 
 def test_a_run_without_epochs_says_so() -> None:
     assert RunLog("k", {}).last_epoch == -1
+
+
+def test_a_log_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=1)
+    with pytest.raises(HeldElsewhere):
+        LogWriter.open(tmp_path, "k")
+    assert begun_again(log).run.last_epoch == 0
+
+
+def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=2)
+    log.path.write_bytes(log.path.read_bytes() + log.path.read_bytes().splitlines(keepends=True)[-1])
+    assert [e.epoch for e in read(log.path).epochs] == [0, 1]

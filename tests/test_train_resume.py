@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nowt.config import RunConfig
+from nowt.config import ModelConfig, RunConfig, run_key
 from nowt.log import Epoch
 from nowt.train import Interrupted, train
 from short_runs import CASES, CPU, STEPS, after, assert_equal, numbers, short_run, tensors
@@ -67,3 +67,32 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     again = list(train(short_run(), CPU, checkpoints=tmp_path, should_stop=after(1)))
     assert numbers(again) == numbers(first)
     assert [epoch.seconds for epoch in again] == [epoch.seconds for epoch in first]
+
+
+DROPPING = """
+from torch import nn
+
+def net(shape, classes):
+    channels, height, width = shape
+    inputs = channels * height * width
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, classes))
+"""
+
+
+def test_a_model_with_dropout_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    (tmp_path / "dropping.py").write_text(DROPPING)
+    config = short_run("fa", model=ModelConfig(f"{tmp_path}/dropping.py:net"))
+    undisturbed = list(train(config, CPU))
+    with pytest.raises(Interrupted):
+        list(train(config, CPU, checkpoints=tmp_path / "kept", should_stop=after(2)))
+    assert numbers(list(train(config, CPU, checkpoints=tmp_path / "kept"))) == numbers(undisturbed)
+
+
+def test_a_model_of_ones_own_is_known_by_its_text_not_by_its_path(tmp_path: Path) -> None:
+    paths = [tmp_path / "one.py", tmp_path / "two.py"]
+    for path in paths:
+        path.write_text(DROPPING)
+    first, moved = (run_key(short_run("fa", model=ModelConfig(f"{path}:net")), "pictures") for path in paths)
+    paths[0].write_text(DROPPING.replace("32", "8"))
+    edited = run_key(short_run("fa", model=ModelConfig(f"{paths[0]}:net")), "pictures")
+    assert first == moved != edited

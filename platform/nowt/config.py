@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -248,11 +249,22 @@ def changed(config: Any) -> dict[str, Any]:
     kinds = get_type_hints(type(config))
     for item in fields(config):
         value = getattr(config, item.name)
+        if isinstance(config, ModelConfig) and item.name == "name":
+            value = _by_content(value)
         if is_dataclass(value):
             data |= {item.name: inner} if (inner := changed(value)) else {}
         elif value != _default(item):
             data[item.name] = check(kinds[item.name], value, item.name)  # lr=1 and lr=1.0 are one setting
     return data
+
+
+def _by_content(model: str) -> str:
+    """A model of the user's own by its file's text and the function's name: not by the path, which may lead elsewhere
+    tomorrow."""
+    path, _, function = model.partition(":")
+    if not path.endswith(".py") or not Path(path).is_file():
+        return model
+    return f"{function} in {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
 
 
 def run_key(config: RunConfig, fingerprint: str) -> str:

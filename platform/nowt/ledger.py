@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from nowt.config import ConfigError, RunConfig
-from nowt.engine import Decision, Fact, State, decide
-from nowt.log import LogWriter, RunLog, epoch_from_json, read
+from nowt.engine import OVER, Decision, Fact, State, decide
+from nowt.log import HeldElsewhere, LogWriter, RunLog, epoch_from_json, read
 from nowt.study import Study, study_to_json
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end", ...}: plain JSON data, as it comes from a worker
@@ -40,6 +40,7 @@ class Ledger:
     live: set[str] = field(default_factory=set)
     at_work: set[str] = field(default_factory=set)  # those of the live runs that a worker has taken up
     tried: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)  # runs that another study is at
     facts: dict[str, Fact] = field(default_factory=dict)
     logs: dict[str, RunLog] = field(default_factory=dict)  # what each run's log says now, where it has one
 
@@ -66,8 +67,33 @@ class Ledger:
                 self.heard(planned, self.logs[planned.key])
 
     def decide(self) -> Decision:
-        """What to do with a free slot."""
-        return decide([planned.key for planned in self.plan], self.facts, self.live, self.tried)
+        """What to do with a free slot. A run that another study is at is waited for, since it may end it."""
+        for key in tuple(self.elsewhere):
+            self.claim(key)
+        keys = [planned.key for planned in self.plan]
+        while True:
+            decision = decide(keys, self.facts, self.live | self.elsewhere, self.tried)
+            if decision.do != "start" or self.claim(decision.key):
+                return decision
+
+    def claim(self, key: str) -> bool:
+        """Whether the run is this study's to go on with: its log is held, and has no result yet."""
+        if key in self.writers:
+            return True
+        try:
+            writer = LogWriter.open(self.store / "logs", key)
+        except HeldElsewhere:
+            self.elsewhere.add(key)
+            return False
+        self.elsewhere.discard(key)
+        if writer.run.state in OVER:
+            self._tell(self._planned(key), writer.run)
+            return False
+        self.writers[key] = writer
+        return True
+
+    def _planned(self, key: str) -> Planned:
+        return next(planned for planned in self.plan if planned.key == key)
 
     @property
     def done(self) -> bool:
@@ -76,21 +102,25 @@ class Ledger:
 
     def begin(self, key: str) -> Planned:
         """Hand out a run: its log is open from now on, and says what it is even if no worker ever does."""
+        assert self.claim(key), f"{key} is not this study's"
         self.live.add(key)
         self.tried.add(key)
-        writer = self.writers[key] = LogWriter.open(self.store / "logs", key)
-        planned = next(planned for planned in self.plan if planned.key == key)
+        writer, planned = self.writers[key], self._planned(key)
         if writer.run.start:
             writer.resume(writer.run.last_epoch)
         else:
             writer.start(key, **planned.start)
-        self._tell(planned)
+        self._tell(planned, writer.run)
         return planned
 
     def hear(self, key: str, message: Message) -> bool:
         """Write one message of a live run to its log, unless the log has it, then tell it on. True: the run goes on."""
-        if key in self.live and self._written(key, message):
-            self._tell(next(planned for planned in self.plan if planned.key == key))
+        if key not in self.live:
+            return True
+        if self._written(key, message):
+            self._tell(self._planned(key), self.writers[key].run)
+        if key not in self.live:
+            del self.writers[key]  # and with it the hold on the log
         return True
 
     def _written(self, key: str, message: Message) -> bool:
@@ -109,8 +139,8 @@ class Ledger:
             writer.resume(writer.run.last_epoch)
         return again
 
-    def _tell(self, planned: Planned) -> None:
-        run = self.logs[planned.key] = self.writers[planned.key].run
+    def _tell(self, planned: Planned, run: RunLog) -> None:
+        self.logs[planned.key] = run
         self.facts[planned.key] = _fact(run)
         self.heard(planned, run)
 

@@ -264,12 +264,13 @@ def _patches(op: str, args: Sequence[Any], probes: Tensor) -> Tensor:
 def _read_w_out(patches: Tensor) -> bool:
     """Whether the inputs are orthogonal directions that together show every weight exactly."""
     patches = patches.double()
-    if patches.shape[0] < patches.shape[1] or not _orthogonal(patches[:, :1].t() @ patches):
+    if patches.shape[0] < patches.shape[1] or not _orthogonal(patches[:, :1].t() @ patches, len(patches)):
         return False  # seen on the first column already, which is cheap
-    return _orthogonal(patches.t() @ patches)
+    return _orthogonal(patches.t() @ patches, len(patches))
 
 
-def _orthogonal(products: Tensor) -> bool:
-    """Whether the first rows of a Gram matrix, or all, are 0 but for the diagonal."""
+def _orthogonal(products: Tensor, inputs: int) -> bool:
+    """Whether the first rows of a Gram matrix of so many inputs, or all, are all but 0 beside the diagonal: an eighth
+    of the least that the largest of them is for independent noise."""
     size = products.diagonal().min()
-    return bool(products.abs().fill_diagonal_(0).max() < 1e-4 * size)
+    return bool(products.abs().fill_diagonal_(0).max() < 0.125 * size / inputs**0.5)

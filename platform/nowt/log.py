@@ -6,6 +6,7 @@ crash is dropped when the log is next read or written.
 Undefined numbers (an angle that does not exist) are ``null`` in the file and NaN in Python.
 """
 
+import fcntl
 import json
 import math
 import os
@@ -91,22 +92,40 @@ def _build(kind: type[Any], data: dict[str, Any]) -> Any:
     return kind(**{f.name: NAN if data[f.name] is None else data[f.name] for f in fields(kind)})
 
 
+class HeldElsewhere(Exception):
+    """Another process, or another study in this one, is writing the run's log."""
+
+
+class Hold:
+    """A log that is locked for one writer, from now until the object goes, however its process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HeldElsewhere(path.stem) from None
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
 @dataclass
 class LogWriter:
     """Appends to one run's log; the only writer of that file while it lives. ``run`` is what the file now says."""
 
     path: Path
     run: RunLog
+    hold: Hold
 
     @classmethod
     def open(cls, folder: Path, key: str) -> "LogWriter":
-        """The writer of run ``key``; drops a last line that a crash cut short."""
+        """The writer of run ``key``; drops a last line that a crash cut short. Raises HeldElsewhere."""
         path = folder / f"{key}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return cls(path, RunLog(key, {}))
+        hold = Hold(path)
         _drop_torn_line(path)
-        return cls(path, read(path))
+        return cls(path, read(path), hold)
 
     def start(self, key: str, **facts: Any) -> None:
         """Write the start line."""
@@ -136,7 +155,7 @@ class LogWriter:
     def _append(self, line: dict[str, Any]) -> int:
         time_ms = time.time_ns() // 1_000_000
         text = json.dumps({**line, "time": time_ms}, allow_nan=False)
-        new = not self.path.exists()
+        new = self.path.stat().st_size == 0
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
@@ -170,8 +189,10 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
     if kind == "start":
         return replace(run, start=line, state="running", reason="")
     if kind == "epoch":
-        times = (*run.times, line.pop("time"))
-        return replace(run, epochs=(*run.epochs, epoch_from_json(line)), times=times)
+        time_ms, epoch = line.pop("time"), epoch_from_json(line)
+        if epoch.epoch <= run.last_epoch:
+            return run  # a log that two writers of an older nowt came to
+        return replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
     if kind == "resume":
         return replace(run, state="running", reason="", attempts=line["attempt"])
     if kind == "end":

@@ -182,6 +182,11 @@ def has_field(rule: Rule, *names: str) -> bool:
     return set(names) <= {field.name for field in fields(rule)}
 
 
+def watched_steps(rule: Rule) -> tuple[int, ...]:
+    """Step numbers to watch: the first thirty, so that what a rule does every so often is seen, and ``steps``."""
+    return (*range(1, 31), *steps(rule)[2:])
+
+
 def steps(rule: Rule) -> tuple[int, ...]:
     """Step numbers to look at: two ordinary ones, one at which a rule that acts every n steps acts (a multiple of 1 to
     10 and of the field ``interval``, where the rule has it), and the one after."""

@@ -68,6 +68,8 @@ class Certificate:
         broken = any(check.name == "locality" and not check.passed for check in self.checks)
         if broken:
             return "reads W where it promises not to"
+        if not self.passed:
+            return "no verdict on what it transports, since a promise is broken"
         return VERDICTS.get(self.transports, f"reads of W on purpose: {self.transports}")
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nowt import locality as phase
 from nowt.alignment import angle
-from nowt.certify.bench import OPTIM, Bench, small_net, steps
+from nowt.certify.bench import OPTIM, Bench, small_net, watched_steps
 from nowt.certify.certificate import Check, Findings
 from nowt.layers import attach
 from nowt.locality import Reads, Watch
@@ -36,7 +36,7 @@ def watch(rule: Rule) -> Watched:
     seen = Watch(weights, [n for n in weights if n not in names], list(bench.kept().values()))
     with seen.following(bench.model):
         bench.begin(seen.at)
-        for number in steps(rule):
+        for number in watched_steps(rule):
             bench.step(number, seen.at)
     after = _angles(bench)
     copied = [n for n in after if after[n] < 0.01 and before[n] > 1]
@@ -53,9 +53,11 @@ def check_locality(rule: Rule, watched: Watched) -> Findings:
     exact = any(reads.reader == EXACT for reads in watched.reads)
     hidden = [] if exact and EXACT in allowed else list(watched.copied)
     wrong = [str(reads) for reads in others] + ([f"B has become W in {', '.join(hidden)}"] if hidden else [])
-    note = "labelled: orthonormal probes read W out exactly" if exact and EXACT in allowed else ""
+    numbers = watched_steps(rule)
+    note = f"steps watched: {numbers[0]} to {numbers[-3]}, {numbers[-2]} and {numbers[-1]}"
+    note += "; labelled: orthonormal probes read W out exactly" if exact and EXACT in allowed else ""
     if rule.learns_from == "mirror" and not any("mirror map" in reads.reader for reads in watched.reads):
-        note = "no mirror step came in the steps watched"
+        note += "; no mirror step came in them"
     measured = "; ".join(wrong) or f"0 others in {sum(reads.count for reads in watched.reads)} reads"
     yield Check("locality", _promise(rule), "0 other reads", measured, not wrong, note)
 

@@ -1,6 +1,7 @@
 """Runs a study's runs one after the other in this very process: no Ray, easy to debug."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,13 +9,20 @@ from nowt.config import Placement
 from nowt.hands.driver import Driver
 from nowt.hands.job import Job, perform
 
+WAIT = 0.5  # seconds
+
 
 def run(ledger: Driver, placement: Placement) -> bool:
     """Do all that the ledger decides; False where the user interrupted (Ctrl-C once: after the batch in progress)."""
     from nowt.train import Interrupted
 
     with _interruptible() as asked:
-        while (decision := ledger.decide()).do == "start":
+        while (decision := ledger.decide()).do != "done":
+            if asked:
+                return False
+            if decision.do == "wait":  # for another study, which is at the last of the runs
+                time.sleep(WAIT)
+                continue
             planned = ledger.begin(decision.key)
             try:
                 for message in perform(Job(planned.key, planned.config, placement), lambda: bool(asked)):
@@ -22,9 +30,7 @@ def run(ledger: Driver, placement: Placement) -> bool:
                         break
             except Interrupted:
                 return False
-            if asked:
-                return False
-    return True
+    return not asked
 
 
 @contextmanager

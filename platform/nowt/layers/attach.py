@@ -20,7 +20,8 @@ def attach(
     """Give every convolution and linear layer of ``model`` that ``rule`` covers a B, and return these layers.
 
     ``seed`` draws B, by the layer's name. ``activation`` is the nonlinearity above all layers but the last.
-    ``example``, a batch of inputs, tells each convolution the size of its map (mirror mode with extent 0 needs it).
+    ``example``, a batch of inputs, tells which layer comes last (without it: the one the model names last) and each
+    convolution the size of its map (mirror mode with extent 0 needs it).
     Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
 
     Raises ValueError for a wrapped or compiled model, a second attach, and a model with nothing to replace.
@@ -34,7 +35,7 @@ def attach(
         )
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
-    last, output = found[-1]
+    last, output = _last(model, found, example)
     layers = [_replace(m, name, rule, activation, name == last) for name, m in found if rule.covers(name, name == last)]
     if example is not None:
         _record_map_sizes(model, layers, example)
@@ -84,6 +85,18 @@ def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bo
     return module
 
 
+def _last(model: nn.Module, found: list[tuple[str, nn.Module]], example: Tensor | None) -> tuple[str, nn.Module]:
+    """The layer that a forward pass comes to last."""
+    if example is None:
+        return found[-1]
+    seen: list[tuple[str, nn.Module]] = []
+    hooks = [m.register_forward_pre_hook(lambda *_, pair=(n, m): seen.append(pair)) for n, m in found]
+    _run(model, example)
+    for hook in hooks:
+        hook.remove()
+    return seen[-1] if seen else found[-1]
+
+
 def _record_map_sizes(model: nn.Module, layers: list[FeedbackLayer], example: Tensor) -> None:
     def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(layer, Conv2d):
@@ -91,9 +104,14 @@ def _record_map_sizes(model: nn.Module, layers: list[FeedbackLayer], example: Te
             layer.map_size = int(height), int(width)
 
     hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+    _run(model, example)
+    for hook in hooks:
+        hook.remove()
+
+
+def _run(model: nn.Module, example: Tensor) -> None:
+    """A forward pass that leaves the model as it was."""
     training = model.training
     with torch.no_grad():
         model.eval()(example)
     model.train(training)
-    for hook in hooks:
-        hook.remove()

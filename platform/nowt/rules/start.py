@@ -25,7 +25,12 @@ class FeedbackRule(Rule):
         """All layers, but for those that the fields leave to backprop."""
         if last and self.last_layer == "backprop":
             return False
-        return self.shortcuts == "rule" or not {"downsample", "shortcut"} & set(name.split("."))
+        return self.shortcuts == "rule" or not is_shortcut(name)
+
+
+def is_shortcut(name: str) -> bool:
+    """Whether the layer of this dotted name is a projection shortcut, by torchvision's name for it or the plain one."""
+    return bool({"downsample", "shortcut"} & set(name.split(".")))
 
 
 @dataclass(frozen=True)

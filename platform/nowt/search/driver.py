@@ -40,17 +40,21 @@ class Search:
         """Take in the trials of earlier starts."""
         for trial in self.decisions.trials:
             self._plan(trial)
+            if trial.handle is not None:  # a crash may have come before this was stored
+                self.decisions.note(trial, {"key": trial.key})
         self.ledger.recall()
         self._settle()
 
     def decide(self) -> Decision:
         """What to do with a free slot; asks Optuna for a new trial where the budget has room for one."""
-        while not (ready := self._ready()):
+        while True:
+            for key in self._ready():
+                if self.ledger.claim(key):
+                    return Decision("start", key)
             name = self._room()
             if name is None:
-                return Decision("wait") if self.ledger.live else Decision("done")
+                return Decision("wait") if self.ledger.live or self._ready() else Decision("done")
             self._ask(next(cell for cell in self.space.cells if cell.name == name))
-        return Decision("start", ready[0])
 
     @property
     def done(self) -> bool:
