@@ -196,6 +196,6 @@ def check(trial: FrozenTrial, world: World) -> None:
 
 
 AnySearch.TestCase.settings = settings(
-    max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnySearch = AnySearch.TestCase
