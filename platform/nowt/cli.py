@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt.arguments import read
-from nowt.config import ConfigError, Placement, RunConfig, run_key
+from nowt.config import ConfigError, Placement, RunConfig, require, run_key
 from nowt.overrides import Override, apply, describe
 from nowt.rules.rule import Rule
 from nowt.store import check_writable
@@ -168,13 +168,21 @@ VERBS = {f.__name__: f for f in (train, ablate, plan, runs, show, report, certif
 
 
 def _placement(typed: argparse.Namespace) -> Placement:
-    if typed.threads < 1:
-        raise ConfigError(f"--threads is {typed.threads}: it must be at least 1")
-    slots = getattr(typed, "slots", None)
-    if slots is not None and slots < 1:
-        raise ConfigError(f"--slots is {slots}: it must be at least 1")
+    slots, seconds = getattr(typed, "slots", None), typed.checkpoint_seconds
+    require(typed.threads >= 1, f"--threads is {typed.threads}: it must be at least 1")
+    require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
+    require(typed.loaders >= 0, f"--loaders is {typed.loaders}: it must be at least 0")
+    require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # which nan is not
     check_writable(Path(typed.store), "--store")
-    return Placement(store=typed.store, data=typed.data_dir, device=typed.device, threads=typed.threads, slots=slots)
+    return Placement(
+        store=typed.store,
+        data=typed.data_dir,
+        device=typed.device,
+        threads=typed.threads,
+        slots=slots,
+        loaders=typed.loaders,
+        checkpoint_seconds=seconds,
+    )
 
 
 def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:

@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Seconds after which Ray ends the driver where its own server does not answer: on a loaded machine, 60 are few.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
