@@ -138,7 +138,7 @@ def test_a_folder_without_cifar10_is_told_the_layout(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_given_or_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"placement\.data is empty: mnist needs the folder that holds MNIST/raw"):
+    with pytest.raises(DataError, match=r"no folder of pictures is given: name the one that holds MNIST/raw"):
         open_data(MNIST, Placement())
     shutil.rmtree(tmp_path)
     assert f"{tmp_path} is no folder" in refused(MNIST, tmp_path)

@@ -10,7 +10,7 @@ from nowt.arguments import read
 from nowt.cli import _placement, main
 from nowt.facts import checkout_of
 from nowt.log import read_all
-from small_studies import BROKEN, write_study
+from small_studies import BROKEN, OWN, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
@@ -113,7 +113,8 @@ def test_pictures_that_are_left_out_are_told_once_and_shown(here: Path, capsys: 
 def test_a_study_tells_the_pictures_it_leaves_out(here: Path, capsys: Captured) -> None:
     root = image_folder(here / "pictures")
     (root / "train/cat/001.jpg").write_bytes(b"no picture")
-    write_study(here, '{"fa": small("fa")}')
+    (here / "mine.py").write_text(OWN)  # one's own is not certified first
+    write_study(here, '{"mine": small("./mine.py")}')
     assert main(f"ablate ./small.py --in-process {FOLDER}".split()) == 0
     assert capsys.readouterr().out.count("1 picture left out: train/cat/001.jpg\n") == 1
 

@@ -60,7 +60,8 @@ def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:
 
 
 def test_a_study_run_again_counts_what_was_finished(here: Path, capsys: Captured) -> None:
-    write_study(here, '{"fa": small("fa"), "kp": small("kp")}')
+    (here / "mine.py").write_text(OWN)  # one's own is not certified first
+    write_study(here, '{"a": small("./mine.py"), "b": small("./mine.py", momentum=0.8)}')
     first = told("ablate ./small.py --in-process --epochs 1", 0, capsys)
     assert "[2/2]" in first and "before" not in first
     again = told("ablate ./small.py --in-process --epochs 1", 0, capsys)

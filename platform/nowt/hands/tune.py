@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Seconds after which Ray ends this process where its server does not answer: on a loaded machine, its own 60 are too
+# few. Read once, when ray is first imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
+
 import ray
 from ray import tune
 from ray.tune.search import Searcher
@@ -30,8 +34,6 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Seconds after which Ray ends the driver where its own server does not answer: on a loaded machine, 60 are few.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
