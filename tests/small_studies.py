@@ -92,6 +92,9 @@ class Broken(FeedbackAlignment):
         return 0
 '''
 
+# the same rule, called mine, that never fails
+OWN = BROKEN.replace("moment.step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
+
 
 def write_study(folder: Path, cells: str, seeds: str = "(0,)", name: str = "small") -> Path:
     """A study file in ``folder``; ``cells`` is the Python text of a dict of configs by cell name."""

@@ -13,14 +13,13 @@ from nowt.find import find_recipe, find_study, study_names
 from nowt.log import RunLog, read_all
 from nowt.overrides import paths
 from nowt.rules.wm import WeightMirror
-from small_studies import BROKEN, log_bytes, write_study
+from small_studies import BROKEN, OWN, log_bytes, write_study
 
 import searchspaces
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 SMALL = ["--data.train_limit", "64", "--data.repeat", "1", "--data.size", "8", "--epochs", "1"]
-OWN = BROKEN.replace("moment.step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +65,15 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("trian digits", "did you mean train?"),
         ("train digitz", "did you mean digits?"),
-        ("train digits --optim.lrr 1", "did you mean optim.lr?"),
+        ("train digits --optim.lrr 1", "did you mean --optim.lr?"),
         ("train digits --rule kpp", "did you mean kp?"),
-        ("train digits --rule.scael 2 --rule fa", "did you mean rule.scale?"),
+        ("train digits --rule.scael 2 --rule fa", "did you mean --rule.scale?"),
         ("train digits --storr here", "did you mean --store?"),
         ("ablate rules_on_digitz", "did you mean rules_on_digits?"),
         ("ablate rules_on_digits --in-proces", "did you mean --in-process?"),
         ("ablate rules_on_digits --rule wn", "did you mean wm?"),
         ("certify kpp", "did you mean kp?"),
-        ("train --optim.lrr 1 digits", "did you mean optim.lr?"),
+        ("train --optim.lrr 1 digits", "did you mean --optim.lr?"),
         ("train --rule kpp digits", "did you mean kp?"),
         ("train --storr here digits", "did you mean --store?"),
         ("train --optm.lr 1 digits", "did you mean --optim.lr?"),
@@ -262,7 +261,7 @@ def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "nowt", "train", "digits", "--optim.lrr", "1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "did you mean optim.lr?" in done.stderr
+    assert done.stderr.count("\n") == 1 and "did you mean --optim.lr?" in done.stderr
 
 
 # --- the studies that come with nowt

@@ -138,7 +138,15 @@ def test_a_folder_without_cifar10_is_told_the_layout(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_given_or_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"placement\.data is empty: mnist needs the folder that holds MNIST/raw"):
+    with pytest.raises(DataError, match=r"no folder of pictures is given: name the one that holds MNIST/raw"):
         open_data(MNIST, Placement())
     shutil.rmtree(tmp_path)
     assert f"{tmp_path} is no folder" in refused(MNIST, tmp_path)
+
+
+def test_on_bad_skip_is_refused_where_there_are_no_picture_files(tmp_path: Path) -> None:
+    cifar_binary(tmp_path / "cifar-10-batches-bin")
+    told = refused(DataConfig("cifar10", on_bad="skip"), tmp_path)
+    assert "data.on_bad skip leaves picture files out" in told and "cifar-10-batches-bin has none" in told
+    with pytest.raises(ValueError, match="mnist has none: it is for folder, imagenet, cifar10"):
+        DataConfig("mnist", on_bad="skip")

@@ -15,7 +15,7 @@ from nowt.recipes import RECIPES
 @pytest.mark.parametrize("rule", [kind.name for kind in rules.RULES])
 def test_a_job_sent_as_text_is_the_same_run(recipe: str, rule: str) -> None:
     config = RECIPES[recipe](rules.find(rule)())
-    job = Job(run_key(config, "pictures"), config, Placement(store="here", plugins=("mine.py",)))
+    job = Job(run_key(config, "pictures"), config, Placement(store="here", loaders=3))
     arrived = Job.from_text(job.to_text())
     assert arrived == job
     assert run_key(arrived.config, "pictures") == job.key

@@ -111,3 +111,10 @@ def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_p
     sheet["runs"] = [{"key": key, "cell": key, "seed": 0} for key in "ab"]
     runs = {key: replace(start(tmp_path, key).run, state=name) for key, name in states.items()}
     assert study_page(sheet, runs).state == state
+
+
+def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:
+    run = start(tmp_path, "0123456789ab").run
+    bare = replace(run, start={**run.start, "git": {"commit": "", "dirty": False}})
+    tags = run_page(bare, None, "", 0).tags
+    assert (tags["git.commit"], tags["git.dirty"]) == ("", "")  # an empty one is not shown

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, run_key
+from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require, run_key
 from nowt.ledger import Ledger, Planned, freeze, held
 from nowt.log import RunLog
 from nowt.progress import StudyProgress
@@ -44,6 +44,8 @@ def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callabl
         sheet, remark = freeze(store, study, plan)
         if remark:
             say(remark)
+        for line in left_out(plan):
+            say(line)
         certificates(store, study, say)
         return _run(study, sheet, plan, placement, in_process)
 
@@ -53,10 +55,10 @@ def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
 
     Raises ConfigError and DataError for a cell that could not start.
     """
-    opened: dict[tuple[DataConfig, ModelConfig, bool], dict[str, Any]] = {}
+    opened: dict[tuple[DataConfig, ModelConfig, bool, int, int], dict[str, Any]] = {}
     plan = []
     for cell, _, config in study.runs():
-        what = (config.data, config.model, config.test)
+        what = (config.data, config.model, config.test, config.batch, config.probe.samples)
         if what not in opened:
             opened[what] = pictures_of(config, placement)
         plan.append(plan_run(cell.name, config, opened[what]))
@@ -80,8 +82,30 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
 
     pick_device(placement.device)
     data = open_data(config.data, placement, config.test)
+    _enough(config, len(data.train))
     build_model(config.model, data.shape, data.classes, seed=0)
     return picture_facts(data)
+
+
+def _enough(config: RunConfig, pictures: int) -> None:
+    """Raise ConfigError where a batch or the probe wants more pictures than there are to train on."""
+    shown = pictures * config.data.repeat
+    times = f"{pictures} training pictures" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
+    require(
+        config.batch <= shown, f"batch is {config.batch}: it must be at most {shown}, an epoch's pictures ({times})"
+    )
+    samples = config.probe.samples
+    require(samples <= pictures, f"probe.samples is {samples}: it must be at most {pictures}, the training pictures")
+
+
+def left_out(plan: tuple[Planned, ...]) -> list[str]:
+    """A line for each data set of which on_bad="skip" leaves pictures out, with the first of their names."""
+    found = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
+    return [f"{len(lines)} picture{'s' * (len(lines) > 1)} left out: {_first(lines)}" for lines in found]
+
+
+def _first(lines: tuple[str, ...], most: int = 3) -> str:
+    return ", ".join(line.partition(": ")[0] for line in lines[:most]) + (", ..." if len(lines) > most else "")
 
 
 def certificates(store: Path, study: Study, say: Callable[[str], None]) -> None:
@@ -122,6 +146,7 @@ def _run(
         ledger = Ledger(store, plan, heard)
         with progress.bar:
             ledger.recall()
+            progress.begin()
             whole = _hands(ledger, placement, study.key, in_process)
     return _outcome(study, ledger, whole)
 

@@ -80,6 +80,16 @@ def _placement(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--data-dir", default="", metavar="DIR", help="folder of the pictures")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
     verb.add_argument("--threads", type=int, default=1, metavar="N", help="torch threads of a run (default: 1)")
+    verb.add_argument(
+        "--loaders", type=int, default=2, metavar="N", help="processes that decode a run's pictures (default: 2)"
+    )
+    verb.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="in mid-epoch, a checkpoint every S seconds (default: 600)",
+    )
 
 
 def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

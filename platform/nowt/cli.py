@@ -12,9 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt.arguments import read
-from nowt.config import ConfigError, Placement, RunConfig, run_key
+from nowt.config import ConfigError, Placement, RunConfig, require, run_key
 from nowt.overrides import Override, apply, describe
+from nowt.rules.rule import Rule
+from nowt.store import check_writable
 from nowt.study import Cell, Study
+
+# what the code of a rule may raise while it is certified
+RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError)
+
+
+class BrokenRule(Exception):
+    """A rule's own code raised while it was certified."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -23,11 +32,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         typed, overrides = read(words)
         return VERBS[typed.verb](typed, overrides)
-    except ValueError as error:  # ConfigError, DataError and the rules' own
+    except (ValueError, OSError, BrokenRule) as error:  # ValueError: ConfigError, DataError and the rules' own
         if "--debug" in words:
             raise
-        print(f"nowt: {error}", file=sys.stderr)
-        return 2
+        print(f"nowt: {_one_line(error)}", file=sys.stderr)
+        return 1 if isinstance(error, BrokenRule) else 2
     except KeyboardInterrupt:
         print(f"nowt: interrupted; the same command goes on: nowt {shlex.join(words)}", file=sys.stderr)
         return 130
@@ -120,19 +129,29 @@ def report(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
 def certify(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """Certificates of one rule, with fields of its own where given, or of all."""
-    from nowt import rules
     from nowt.certify import certify_command
+
+    out = Path(typed.out or f"{typed.store}/certificates")
+    chosen = _rules(typed, overrides)
+    check_writable(out, "--out" if typed.out else "--store")
+    try:
+        code: int = certify_command(chosen, out)
+    except RAISED as error:
+        name, reason = typed.rule or "--all", str(error).strip().partition("\n")[0]
+        raise BrokenRule(f"certifying {name} raised {type(error).__name__}: {reason} (--debug shows where)") from error
+    return code
+
+
+def _rules(typed: argparse.Namespace, overrides: list[Override]) -> list[Rule]:
+    from nowt import rules
 
     if typed.all == bool(typed.rule):
         raise ConfigError("name one rule, or give --all: nowt certify kp")
     if typed.all:
         _no(overrides)
-        chosen = [kind() for kind in rules.RULES]
-    else:
-        _of_the_rule(overrides, typed.rule)
-        chosen = [apply(RunConfig(rule=rules.find(typed.rule)()), overrides).rule]
-    code: int = certify_command(chosen, Path(typed.out or f"{typed.store}/certificates"))
-    return code
+        return [kind() for kind in rules.RULES]
+    _of_the_rule(overrides, typed.rule)
+    return [apply(RunConfig(rule=rules.find(typed.rule)()), overrides).rule]
 
 
 def ui(typed: argparse.Namespace, overrides: list[Override]) -> int:
@@ -167,12 +186,21 @@ VERBS = {f.__name__: f for f in (train, ablate, search, plan, runs, show, report
 
 
 def _placement(typed: argparse.Namespace) -> Placement:
-    if typed.threads < 1:
-        raise ConfigError(f"--threads is {typed.threads}: it must be at least 1")
-    slots = getattr(typed, "slots", None)
-    if slots is not None and slots < 1:
-        raise ConfigError(f"--slots is {slots}: it must be at least 1")
-    return Placement(store=typed.store, data=typed.data_dir, device=typed.device, threads=typed.threads, slots=slots)
+    slots, seconds = getattr(typed, "slots", None), typed.checkpoint_seconds
+    require(typed.threads >= 1, f"--threads is {typed.threads}: it must be at least 1")
+    require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
+    require(typed.loaders >= 0, f"--loaders is {typed.loaders}: it must be at least 0")
+    require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # which nan is not
+    check_writable(Path(typed.store), "--store")
+    return Placement(
+        store=typed.store,
+        data=typed.data_dir,
+        device=typed.device,
+        threads=typed.threads,
+        slots=slots,
+        loaders=typed.loaders,
+        checkpoint_seconds=seconds,
+    )
 
 
 def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
@@ -195,6 +223,12 @@ def _study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
         raise ConfigError(f"--seeds is {typed.seeds}: it must be at least 1")
     seeds = study.seeds if typed.seeds is None else tuple(range(typed.seeds))
     return replace(study, cells=tuple(cells), seeds=seeds)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def _no(overrides: list[Override]) -> None:

@@ -75,6 +75,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
         require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
+        require(
+            self.on_bad == "stop" or self.name in ("folder", "imagenet", "cifar10"),
+            f"data.on_bad skip leaves picture files out, and {self.name} has none: it is for folder, imagenet, cifar10",
+        )
         for name in ("train_limit", "score_limit"):
             limit = getattr(self, name)
             require(limit is None or limit >= 1, f"data.{name} is {limit}: it must be at least 1, or none")
@@ -178,7 +182,6 @@ class Placement:
     slots: int | None = None  # runs at a time; None: all cores / threads
     loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
-    plugins: tuple[str, ...] = ()  # files of rules of your own
 
     @property
     def at_a_time(self) -> int:

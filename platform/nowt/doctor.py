@@ -8,6 +8,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from nowt.store import existing, problem_of
+
 ROOM = 2e9  # bytes: a small study's checkpoints, Ray's own files and MLflow's database
 
 
@@ -46,7 +48,9 @@ def _shadow() -> list[str]:
 
 
 def _disk(store: Path) -> list[str]:
-    folder = next(path for path in (store.resolve(), *store.resolve().parents) if path.exists())
+    if problem := problem_of(store):
+        return [f"the store {store} cannot be written ({problem}): give another folder as --store"]
+    folder = existing(store.resolve())
     free = shutil.disk_usage(folder).free
     if free < ROOM:
         return [f"{folder} has {free / 1e9:.1f} GB free: a study needs about {ROOM / 1e9:.0f} GB"]

@@ -129,8 +129,9 @@ def _known(config: Any, name: str, override: Override) -> None:
     names = [item.name for item in fields(config)] if is_dataclass(config) else []
     if name not in names:
         prefix = override.path.rpartition(".")[0]
-        full = [f"{prefix}.{n}" if prefix else n for n in names]
-        close = nearest(override.path, full) or (nearest(override.path, paths(RunConfig())) if full else "")
+        typed = f"--{override.path}"
+        full = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
+        close = nearest(typed, full) or (nearest(typed, [f"--{path}" for path in paths(RunConfig())]) if full else "")
         allowed = ", ".join(names) or "no fields"
         raise ConfigError(f"there is no field --{override.path}{close}; {prefix or 'a run'} has: {allowed}")
 

@@ -36,7 +36,7 @@ def plan(study: Study, placement: Placement) -> str:
         table.add_row(cell.name, str(cell.config.epochs), str(steps), f"{each:.1f}", disk, expected)
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
-    head = f"study {study.key}: {runs} runs, about {_spoken(hours)} on {min(slots, runs)} slots of this machine"
+    head = f"study {study.key}: {runs} runs, {_spoken(hours)} on {min(slots, runs)} slots of this machine"
     return "\n".join([head, "", _text(table), *notes])
 
 
@@ -118,7 +118,12 @@ def _bytes(training: Training) -> int:
 
 
 def _spoken(hours: float) -> str:
-    return f"{60 * hours:.0f} minutes" if hours < 1 else f"{hours:.1f} hours"
+    if 60 * hours < 1:
+        return "less than a minute"
+    minutes = round(60 * hours)
+    if minutes < 60:
+        return f"about {minutes} minute{'s' * (minutes > 1)}"
+    return f"about {hours:.1f} hours"
 
 
 def _text(table: Table) -> str:

@@ -1,18 +1,27 @@
 """``nowt runs`` and ``nowt show``: what the logs say, as text."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from nowt.config import ConfigError
+from nowt.config import ConfigError, nearest
+from nowt.engine import State
 from nowt.log import RunLog, read_all
+from nowt.progress import ending
+
+STATES = [state for state in get_args(State) if state != "missing"]  # those that a log can be in
 
 
 def runs_table(store: Path, *, rule: str | None, state: str | None, study: str | None) -> str:
-    """The runs as a table; a sentence where there is none."""
+    """The runs as a table; a sentence where there is none. Raises ConfigError for a state that does not exist."""
+    if state is not None and state not in STATES:
+        raise ConfigError(f"--state is {state!r}{nearest(state, STATES)}: it must be one of {', '.join(STATES)}")
+    if not store.exists():
+        return f"there is no store {store}: nowt ablate rules_on_digits makes one, --store names another"
     table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
     only = _keys_of(store, study) if study else None
     found = [run for run in read_all(store) if _chosen(run, rule, state, only)]
@@ -43,8 +52,11 @@ def run_page(store: Path, prefix: str) -> str:
 
 def _head(run: RunLog) -> str:
     git = run.start["git"]
-    lines = [f"run {run.key}: {run.state} {run.reason}".rstrip(), f"data {run.start['fingerprint']}"]
+    lines = [f"run {run.key}: {ending(run)}", f"data {run.start['fingerprint']}"]
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
+    if skipped := run.start.get("skipped"):
+        names = ", ".join(line.partition(": ")[0] for line in skipped)
+        lines.append(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} left out: {names}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in _flat(run.start["config"])]
     return "\n".join(lines)
 
@@ -59,9 +71,14 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _curve(run: RunLog) -> Table:
     table = Table("epoch", "lr", "train loss", "train error", "val error", "test error", box=None, pad_edge=False)
     for e in run.epochs:
-        errors = (f"{100 * v:.2f} %" for v in (e.train_error, e.val_error, e.test_error))
-        table.add_row(str(e.epoch), f"{e.lr:.4g}", f"{e.train_loss:.4f}", *errors)
+        errors = (_number(100 * v, ".2f", " %") for v in (e.train_error, e.val_error, e.test_error))
+        table.add_row(str(e.epoch), f"{e.lr:.4g}", _number(e.train_loss, ".4f"), *errors)
     return table
+
+
+def _number(value: float, form: str, unit: str = "") -> str:
+    """The number as text; ``-`` where it is undefined, such as the training loss before learning."""
+    return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def _alignment(run: RunLog) -> Table:
@@ -73,10 +90,16 @@ def _alignment(run: RunLog) -> Table:
 
 def _chosen(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
     return (
-        (rule is None or run.start["config"]["rule"]["name"] == rule)
+        (rule is None or rule in _names(run.start["config"]["rule"]["name"]))
         and (state is None or run.state == state)
         and (only is None or run.key in only)
     )
+
+
+def _names(rule: str) -> set[str]:
+    """What the rule can be called: one from a file (``./mine.py:Mine``) also as that file, or as its stem."""
+    file, _, _ = rule.partition(":")
+    return {rule, file, Path(file).name, Path(file).stem} if file.endswith(".py") else {rule}
 
 
 def _keys_of(store: Path, study: str) -> set[str]:

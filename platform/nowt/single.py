@@ -1,13 +1,15 @@
 """``nowt train``: one run in this process, through the same log and record as a study's runs."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
-from nowt.ablate import pictures_of, plan_run
+from nowt.ablate import left_out, pictures_of, plan_run
 from nowt.config import Placement, RunConfig
 from nowt.hands import in_process
 from nowt.ledger import Ledger, Planned, held
 from nowt.log import RunLog, read
+from nowt.progress import ending
 
 
 def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
@@ -21,6 +23,8 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     if path.exists() and read(path).state in ("finished", "diverged"):
         say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")
         return 0
+    for line in left_out((planned,)):
+        say(line)
     with held(store, key), open_quietly(store, None) as record:
 
         def heard(planned: Planned, run: RunLog) -> None:
@@ -37,10 +41,11 @@ def _line(run: RunLog) -> str:
     if run.state == "failed":
         return f"run {run.key} failed:\n{run.reason}"
     if run.state != "running":
-        return f"run {run.key} {run.state} {run.reason}".strip()
+        return f"run {run.key} {ending(run)}"
     if not run.epochs:
         return f"run {run.key} starts"
     e = run.epochs[-1]
     angles = sorted(layer.matrix_angle for layer in e.layers)
     aligned = f"  median matrix angle {angles[len(angles) // 2]:.1f}°" if angles else ""
-    return f"epoch {e.epoch:3}  train loss {e.train_loss:.4f}  val error {100 * e.val_error:5.2f} %{aligned}"
+    loss = "-" if math.isnan(e.train_loss) else f"{e.train_loss:.4f}"
+    return f"epoch {e.epoch:3}  train loss {loss:6}  val error {100 * e.val_error:5.2f} %{aligned}"

@@ -20,6 +20,8 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
     root = folder.root_of(config, placement, LAYOUT)
     for binary in (root / "cifar-10-batches-bin", root):
         if (binary / "test_batch.bin").exists():
+            if config.on_bad == "skip":
+                raise DataError(f"data.on_bad skip leaves picture files out, and {binary} has none: use stop")
             return _read_binary(binary, size)
     if (root / "train").is_dir():
         return folder.read(config, placement, size)

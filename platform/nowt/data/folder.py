@@ -18,10 +18,12 @@ LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg"
 def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
     """The folder of the pictures. Raises DataError where none is given or it is not there."""
     if not placement.data:
-        raise DataError(f"placement.data is empty: {config.name} needs the folder that holds {layout}")
+        raise DataError(
+            f"no folder of pictures is given: name the one that holds {layout} with --data-dir, for {config.name}"
+        )
     root = Path(placement.data)
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: placement.data should name the one that holds {layout}")
+        raise DataError(f"{root} is no folder: --data-dir must name the one that holds {layout}")
     return root
 
 

@@ -27,8 +27,7 @@ class Job:
     def from_text(cls, text: str) -> "Job":
         """The job that ``to_text`` wrote."""
         data = json.loads(text)
-        placement = Placement(**{**data["placement"], "plugins": tuple(data["placement"]["plugins"])})
-        return cls(data["key"], config_from_json(data["config"]), placement)
+        return cls(data["key"], config_from_json(data["config"]), Placement(**data["placement"]))
 
 
 def never() -> bool:

@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Seconds after which Ray ends this process where its server does not answer: on a loaded machine, its own 60 are too
+# few. Read once, when ray is first imported.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
+
 import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler

@@ -59,7 +59,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "data.fingerprint": run.start.get("fingerprint", ""),
         "data.skipped": str(len(run.start.get("skipped", ()))),  # pictures; the log names them
         "git.commit": git.get("commit", ""),
-        "git.dirty": text_of(git.get("dirty", "")),
+        "git.dirty": text_of(git.get("dirty", "")) if git.get("commit") else "",
         "attempts": str(run.attempts),
         "state": run.state,
         "reason": run.reason,
