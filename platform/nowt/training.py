@@ -18,7 +18,7 @@ from nowt.layers import FeedbackLayer, attach
 from nowt.models import build_model
 from nowt.optim import clip, make_optimizer, rate, set_rate
 from nowt.rules.rule import Moment
-from nowt.rules.start import is_shortcut
+from nowt.rules.start import refuse_unused
 from nowt.streams import Seeds, seed_of
 
 KINDS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -90,7 +90,7 @@ class Training:
         x, y = x.to(device, kind), y.to(device)
         assert seeds.weights is not None and seeds.feedback is not None
         model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
-        _refuse_unused(config, model)
+        refuse_unused(config.rule, model)
         layers = attach(model, config.rule, seeds.feedback, config.model.activation, x)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
@@ -275,17 +275,6 @@ def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
         target = F.one_hot(y, output.shape[1]).to(output.dtype)
         return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(y)
     return F.cross_entropy(output, y, label_smoothing=config.label_smoothing)
-
-
-def _refuse_unused(config: RunConfig, model: nn.Module) -> None:
-    """Raise ConfigError for a rule's setting that the model gives nothing to act on."""
-    if getattr(config.rule, "shortcuts", "rule") == "backprop" and not any(
-        is_shortcut(n) for n, _ in model.named_modules()
-    ):
-        raise ConfigError(
-            f"rule.shortcuts is backprop, but {config.model.name} has no projection shortcut (a layer in a module "
-            "called downsample or shortcut): leave it at rule"
-        )
 
 
 def pick_device(name: str) -> torch.device:

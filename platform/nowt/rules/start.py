@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nowt.rules.rule import Rule
 from nowt.streams import generator
@@ -31,6 +31,16 @@ class FeedbackRule(Rule):
 def is_shortcut(name: str) -> bool:
     """Whether the layer of this dotted name is a projection shortcut, by torchvision's name for it or the plain one."""
     return bool({"downsample", "shortcut"} & set(name.split(".")))
+
+
+def refuse_unused(rule: Rule, model: nn.Module) -> None:
+    """Raise ValueError where ``rule.shortcuts`` is backprop and the model has no projection shortcut."""
+    unused = not any(is_shortcut(name) for name, _ in model.named_modules())
+    if isinstance(rule, FeedbackRule) and rule.shortcuts == "backprop" and unused:
+        raise ValueError(
+            f"rule.shortcuts is backprop, but {type(model).__name__} has no projection shortcut (a layer in a module "
+            "called downsample or shortcut): leave it at rule"
+        )
 
 
 @dataclass(frozen=True)
