@@ -1,9 +1,11 @@
 """The certificate: it holds for every rule, and for each promise a rule broken in one line breaks that one."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -13,7 +15,9 @@ from nowt.certify.fields import others
 from nowt.certify.kolen_pollack import shrink
 from nowt.certify.reach import ancestors
 from nowt.config import OptimConfig
-from nowt.rules import RULES, Rule, find
+from nowt.layers import FeedbackLayer
+from nowt.rules import RULES, Moment, Rule, find
+from nowt.rules.fa import FeedbackAlignment
 from nowt.rules.wm import WeightMirror
 
 EVERYWHERE = {
@@ -112,7 +116,7 @@ def test_transport_on_purpose_is_said_plainly() -> None:
 def test_orthonormal_probes_are_labelled() -> None:
     certificate = certificate_of(rule_of("wm", **IDEALISED))
     (row,) = (check for check in certificate.checks if check.name == "locality")
-    assert row.note == "labelled: orthonormal probes read W out exactly"
+    assert row.note == "steps watched: 1 to 30, 2520 and 2521; labelled: orthonormal probes read W out exactly"
 
 
 def test_what_is_transported_besides_is_listed() -> None:
@@ -165,7 +169,9 @@ def test_a_rule_from_a_file_is_certified_like_any_other(tmp_path: Path, capsys: 
     path.write_text(OWN)
     assert certify_command([find(str(path))()], None) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith(f"{path}: 10 of 11 promises hold. FAILED. No weight transport.")
+    assert printed.startswith(
+        f"{path}: 10 of 11 promises hold. FAILED. No verdict on what it transports, since a promise is broken."
+    )
     assert "without effect: hope" in printed
 
 
@@ -251,3 +257,19 @@ def test_other_values_of_a_field_follow_from_its_type() -> None:
     assert others(float | None, 30.0)[0] is None
     assert (1,) not in others(tuple[int, ...], ()) and (2,) in others(tuple[int, ...], ())
     assert others(str, "anything") == []
+
+
+@dataclass(frozen=True)
+class NowAndThen(FeedbackAlignment):
+    name: ClassVar[str] = "now and then"
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        if moment.step % 11 == 5:
+            layers[0].feedback.copy_(layers[0].weight.detach())
+        return 0
+
+
+def test_a_rule_that_copies_w_only_now_and_then_is_caught_too() -> None:
+    certificate = certify(NowAndThen())
+    assert "locality" in {check.name for check in certificate.checks if not check.passed}
+    assert certificate.verdict == "reads W where it promises not to"
