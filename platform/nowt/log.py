@@ -99,6 +99,8 @@ class HeldElsewhere(Exception):
 class Hold:
     """A log that is locked for one writer, from now until the object goes, however its process ends."""
 
+    file = -1  # until it is open
+
     def __init__(self, path: Path) -> None:
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -107,7 +109,8 @@ class Hold:
             raise HeldElsewhere(path.stem) from None
 
     def __del__(self) -> None:
-        os.close(self.file)
+        if self.file >= 0:
+            os.close(self.file)
 
 
 @dataclass
