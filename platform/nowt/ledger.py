@@ -102,7 +102,8 @@ class Ledger:
 
     def begin(self, key: str) -> Planned:
         """Hand out a run: its log is open from now on, and says what it is even if no worker ever does."""
-        assert self.claim(key), f"{key} is not this study's"
+        claimed = self.claim(key)
+        assert claimed, f"{key} is not this study's"
         self.live.add(key)
         self.tried.add(key)
         writer, planned = self.writers[key], self._planned(key)
