@@ -47,6 +47,13 @@ class ErrorAxis:
         found = frame[frame["low"].notna()]
         return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
+    def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """One row an end at which an interval of ``frame`` goes on beyond the axis: with ``at`` and ``shape``."""
+        found = frame[frame["low"].notna()]
+        left = found[found["low"] < self.low].assign(at=self.low, shape="triangle-left")
+        right = found[found["high"] > self.high].assign(at=self.high, shape="triangle-right")
+        return pd.concat([left, right], ignore_index=True)
+
 
 def percent(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its errors and their intervals in percent."""

@@ -26,14 +26,18 @@ def curves_chart(frames: Frames) -> Any:
     name = f"{SPLITS[split].capitalize()} error"
     final = final_errors(curves)
     upper = _lines(percent(mean_interval(curves, ["cell", "epoch"], "error")), styles, labels, name)
-    lower = _last_epoch(percent(final), percent(mean_interval(final, ["cell"], "error")), styles, name)
-    chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by epoch", _subtitle(counts)))
+    seeds, means = percent(final), percent(mean_interval(final, ["cell"], "error"))
+    axis = ErrorAxis.over(seeds["error"], means, zero=False)
+    lower = _last_epoch(seeds, means, axis, styles, name)
+    words = _subtitle(counts, not axis.beyond(means).empty)
+    chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by epoch", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 
 
-def _subtitle(counts: pd.DataFrame) -> list[str]:
+def _subtitle(counts: pd.DataFrame, cut: bool) -> list[str]:
     n = counts["n"]
     parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, "band and bar"), "ring: one seed"]
+    parts += ["triangle: the bar goes on beyond the axis"] if cut else []
     return [*parts, "a diverged run counts at chance"] if counts["diverged"].any() else parts
 
 
@@ -52,8 +56,7 @@ def _lines(means: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]
     return (band + line).properties(width=WIDTH, height=200)
 
 
-def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, styles: dict[str, Style], name: str) -> Any:
-    axis = ErrorAxis.over(seeds["error"], means, zero=False)
+def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:
     y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(**ROWS))
     low, error, mean = (axis.encode(alt.X, x, f"{name} after the last epoch") for x in ("low", "error", "mean"))
     shared = {"y": y, "color": cell_colour(styles, None)}
@@ -61,4 +64,7 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, styles: dict[str, Styl
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
     ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)
     marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
+    if not (cut := axis.beyond(means)).empty:
+        ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
+        marks += ends.encode(x=axis.encode(alt.X, "at", None), shape=alt.Shape("shape:N", scale=None), **shared)
     return marks.properties(width=WIDTH, height=alt.Step(19))

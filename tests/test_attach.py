@@ -142,6 +142,13 @@ def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
     assert not torch.allclose(spared["3.weight"], plain["3.weight"])
 
 
+def test_weights_that_no_rule_covers_are_named() -> None:
+    net = nn.Sequential(nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16), nn.Conv1d(4, 4, 1), nn.Linear(8, 2))
+    with pytest.warns(UserWarning, match="1.self_attn.in_proj_weight, 1.self_attn.out_proj.weight, 2.weight$"):
+        attach(net, find("fa")(), seed=0)
+    attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find("bp")())  # all is backprop there
+
+
 def test_a_layer_used_twice_gets_one_b() -> None:
     shared = nn.Linear(4, 4)
     model = nn.Sequential(shared, nn.ReLU(), shared, nn.Linear(4, 2))

@@ -34,7 +34,7 @@ RICH = RunConfig(
     rule=WeightMirror(sigma=0.5, noise="uniform", angle=30.0),
     optim=OptimConfig(lr=0.1, nesterov=True, schedule="step", milestones=(3.0, 6.5), gamma=0.2, clip=1.0),
     probe=ProbeConfig(interval=2, samples=8),
-    epochs=3,
+    epochs=8,
     label_smoothing=0.1,
     test=False,
     seed=4,
@@ -130,8 +130,8 @@ def test_whole_numbers_are_the_same_setting_as_the_numbers_they_equal() -> None:
             OptimConfig(schedule="step", milestones=(30.0, 60.0)),
         ),
     ]:
-        keys = [run_key(RunConfig(optim=optim), "") for optim in (whole, number)]
-        assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=whole)), "")
+        keys = [run_key(RunConfig(optim=optim, epochs=90), "") for optim in (whole, number)]
+        assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=whole, epochs=90)), "")
 
 
 # JSON
@@ -244,6 +244,18 @@ def test_a_wrong_setting_is_answered_with_its_name_and_what_is_allowed(data: dic
 )
 def test_a_config_that_cannot_be_is_refused_when_it_is_built(make: Callable[[], object], message: str) -> None:
     assert refusal(make) == message
+
+
+@pytest.mark.parametrize(
+    ("optim", "message"),
+    [
+        (OptimConfig(warmup=6.0), "warmup is 6 epochs: the run has 5"),
+        (OptimConfig(schedule="step", milestones=(5.0, 8.0)), "must lie above 0 and below 5"),
+    ],
+)
+def test_a_schedule_that_the_run_never_comes_to_is_refused(optim: OptimConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(optim=optim, epochs=5)
 
 
 def test_the_nearest_word_is_offered_only_where_it_is_near() -> None:

@@ -1,5 +1,6 @@
 """MNIST, Fashion-MNIST and CIFAR-10 from their own files."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def test_cifar10_is_read_from_folders(tmp_path: Path) -> None:
     data = opened(CIFAR10, tmp_path)
     assert data.test is not None
     assert (len(data.train), len(data.val), len(data.test), data.classes) == (90, 10, 20, 10)
+
+
+def test_folders_of_other_classes_are_no_cifar10(tmp_path: Path) -> None:
+    for part, name in itertools.product(("train", "test"), ("cat", "dog")):
+        draw(tmp_path / part / name / "0.png", 0, 32, 32)
+    with pytest.raises(DataError, match="train holds 2 classes, CIFAR-10 has 10: for other pictures, give --data"):
+        opened(CIFAR10, tmp_path)
 
 
 def test_cifar10s_pickles_are_not_opened(tmp_path: Path) -> None:

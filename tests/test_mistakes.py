@@ -88,6 +88,18 @@ def test_what_cannot_run_is_refused_before_it_starts(
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train digits --optim.lr 0.1 --optim.lr=0.2",
+        "ablate rules_on_digits --seeds 1 --seeds 2",
+        "train digits --rule kp --rule fa",
+    ],
+)
+def test_an_option_given_twice_is_refused(words: str, capsys: Captured) -> None:
+    assert "is given 2 times: give it once" in answer(words, 2, capsys)
+
+
 def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
     typed, _ = read(["train", "digits", "--loaders", "0", "--checkpoint-seconds", "2.5"])
     placement = _placement(typed)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from nowt.config import DataConfig, OptimConfig, Placement, RunConfig
 from nowt.optim import rate
-from nowt.plan import plan, remaining, sampling_angle
+from nowt.plan import _angles, plan, remaining, sampling_angle
 from nowt.rules.kp import KolenPollack
 from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
@@ -44,6 +44,11 @@ def test_what_is_left_of_kps_difference_is_what_torchs_optimiser_leaves(optim: O
 def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
     config = replace(SMALL, optim=OptimConfig(lr=0.1, weight_decay=1e-4, schedule="constant"), epochs=1)
     assert remaining(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
+
+
+def test_what_is_left_of_w_minus_b_is_set_against_w() -> None:
+    # |W−B| = √2 · 0.18 |W₀| = 0.25 |W₀|
+    assert _angles(0.18) == "45° where |W| is 25 % of its start, 10° where |W| is 144 % of its start"
 
 
 def test_the_mirrors_sampling_angle_follows_its_law() -> None:

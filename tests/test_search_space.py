@@ -8,7 +8,7 @@ from nowt.find import find_space
 from nowt.overrides import Override
 from nowt.recipes import digits
 from nowt.rules import find
-from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When
+from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quick
 from nowt.search.space import with_options
 
 SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
@@ -38,6 +38,14 @@ def test_a_gain_is_drawn_and_eta_follows_it() -> None:
     assert vars(config.rule)["decay"] == 0.2 and vars(config.rule)["eta"] == pytest.approx(0.3)
 
 
+def test_a_quick_search_keeps_the_shares_of_warm_up_and_milestones() -> None:
+    milestones = Choice("optim.milestones", ((5.0,), (7.0, 9.0)), when=When("optim.schedule", "step"))
+    whole = space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
+    [cell] = quick(whole).cells
+    assert cell.config.epochs == 2 and cell.params[0].ends == (0.0, 0.4)
+    assert cell.params[2].ends == ((1.0,), pytest.approx((1.4, 1.8)))
+
+
 def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
     milestones = Choice("optim.milestones", ((2.0,), (3.0, 4.0)), when=When("optim.schedule", "step"))
     cell = Cell("bp", base("bp"), (Choice("optim.schedule", ("cosine", "step")), milestones))
@@ -57,6 +65,9 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: space(Range("optim.lr", 0.1, 0.1)), "low must be below high"),
         (lambda: space(Range("optim.lr", 0.0, 0.1, log=True)), "a log scale starts above 0"),
         (lambda: space(LR, LR), "names a parameter twice"),
+        (lambda: space(Range("optim.momentum", 0.5, 1.5)), "optim.momentum is 1.5"),
+        (lambda: space(Range("optim.warmup", 0.0, 20.0)), "optim.warmup is 20 epochs: the run has 10"),
+        (lambda: space(Choice("optim.schedule", ("cosine", "step"))), "schedule step needs optim.milestones"),
         (lambda: space(), "varies nothing"),
         (lambda: space(LR, sampler="grid"), "a grid needs choices"),
         (lambda: Budget(0), "above 0"),

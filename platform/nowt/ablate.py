@@ -44,7 +44,7 @@ def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callabl
         sheet, remark = freeze(store, study, plan)
         if remark:
             say(remark)
-        for line in left_out(plan):
+        for line in remarks(plan):
             say(line)
         certificates(store, study, say)
         return _run(study, sheet, plan, placement, in_process)
@@ -77,14 +77,15 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
     """The facts of the run's pictures, once its device and model are known to exist, too."""
     from nowt.data import open_data
     from nowt.facts import picture_facts
+    from nowt.layers import not_replaced
     from nowt.models import build_model
     from nowt.training import pick_device
 
     pick_device(placement.device)
     data = open_data(config.data, placement, config.test)
     _enough(config, len(data.train))
-    build_model(config.model, data.shape, data.classes, seed=0)
-    return picture_facts(data)
+    model = build_model(config.model, data.shape, data.classes, seed=0)
+    return {**picture_facts(data), "not_replaced": not_replaced(model)}
 
 
 def _enough(config: RunConfig, pictures: int) -> None:
@@ -98,10 +99,16 @@ def _enough(config: RunConfig, pictures: int) -> None:
     require(samples <= pictures, f"probe.samples is {samples}: it must be at most {pictures}, the training pictures")
 
 
-def left_out(plan: tuple[Planned, ...]) -> list[str]:
-    """A line for each data set of which on_bad="skip" leaves pictures out, with the first of their names."""
-    found = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
-    return [f"{len(lines)} picture{'s' * (len(lines) > 1)} left out: {_first(lines)}" for lines in found]
+def remarks(plan: tuple[Planned, ...]) -> list[str]:
+    """A line for each data set of which on_bad="skip" leaves pictures out, with the first of their names, and one for
+    each model with weights that no rule covers."""
+    from nowt.layers import left_to_backprop
+
+    skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
+    ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
+    others = dict.fromkeys((p.config.model.name, tuple(p.start["not_replaced"])) for p in ruled)
+    lines = [f"{len(lines)} picture{'s' * (len(lines) > 1)} left out: {_first(lines)}" for lines in skipped]
+    return lines + [f"{model}: {left_to_backprop(names)}" for model, names in others]
 
 
 def _first(lines: tuple[str, ...], most: int = 3) -> str:

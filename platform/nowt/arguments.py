@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from nowt.config import ConfigError, nearest
-from nowt.overrides import Override, parse, split
+from nowt.overrides import Override, once, parse, split
 
 FIELDS = (
     "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 "
@@ -40,6 +40,7 @@ def read(words: Sequence[str]) -> tuple[argparse.Namespace, list[Override]]:
     grammar = parser()
     verb, _ = grammar.parse_known_args(words)
     given, others = split(words, verb.grammar.options)
+    once([word.partition("=")[0] for word in others if word.partition("=")[0] in verb.grammar.options])
     typed, rest = grammar.parse_known_args(others)
     return typed, parse([*rest, *given], typed.grammar.options)
 

@@ -19,7 +19,7 @@ from nowt.store import check_writable
 from nowt.study import Cell, Study
 
 # what the code of a rule may raise while it is certified
-RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError)
+RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
 
 class BrokenRule(Exception):

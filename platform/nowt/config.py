@@ -115,6 +115,10 @@ class OptimConfig:
         require(not (self.nesterov and self.name != "sgd"), "optim.nesterov is for sgd only")
         require(not (self.nesterov and self.momentum == 0), "optim.nesterov needs optim.momentum above 0")
         require(self.name == "adamw" or self.beta2 == 0.999, "optim.beta2 is for adamw only")
+        require(
+            self.schedule != "step" or bool(self.milestones),
+            "optim.schedule step needs optim.milestones, the epochs at which the rate falls, such as 30,60,80",
+        )
         if self.schedule != "step":
             require(self.milestones == (), f"optim.milestones is for schedule step, not {self.schedule}")
             require(self.gamma == 0.1, f"optim.gamma is for schedule step, not {self.schedule}")
@@ -160,6 +164,7 @@ class RunConfig:
             self.loss == "cross_entropy" or self.label_smoothing == 0,
             "label_smoothing is for loss cross_entropy only",
         )
+        self._within_the_run()
         group = self.model.norm_group
         require(
             group is None or self.batch % group == 0,
@@ -168,6 +173,16 @@ class RunConfig:
         require(
             group is None or self.probe.samples % group == 0,
             f"probe.samples is {self.probe.samples}: model.norm_group, which is {group}, must divide it",
+        )
+
+    def _within_the_run(self) -> None:
+        """A warm-up or milestone that the run never comes to would be ignored in silence."""
+        warmup, milestones = self.optim.warmup, self.optim.milestones
+        require(warmup <= self.epochs, f"optim.warmup is {warmup:g} epochs: the run has {self.epochs}")
+        require(
+            not milestones or 0 < min(milestones) < self.epochs,
+            f"optim.milestones begin at {min(milestones, default=0):g}: the run has {self.epochs} epochs, so the first "
+            f"must lie above 0 and below {self.epochs}",
         )
 
 

@@ -59,7 +59,15 @@ def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
         if not equals and (not rest or rest[0].startswith("--")):
             raise ConfigError(f"--{path} needs a value")
         found.append(Override(path, text if equals else rest.pop(0)))
+    once([f"--{override.path.replace('-', '_')}" for override in found])
     return found
+
+
+def once(names: Sequence[str]) -> None:
+    """Raise ConfigError for an option that is given twice: which of them was meant?"""
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{name} is given {names.count(name)} times: give it once")
 
 
 def apply(config: RunConfig, overrides: Sequence[Override]) -> RunConfig:

@@ -45,7 +45,7 @@ def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:
     rule = cell.config.rule
     if rule.learns_from == "gradient":
         left = remaining(cell.config, training.steps_per_epoch)[-1]
-        text = f"|W−B| falls to {100 * left:.1f} % of its start"
+        text = f"|W−B| falls to {100 * left:.1f} % of its start; {_angles(left)}"
         if left <= TOO_LITTLE:
             return text, ""
         return text, (
@@ -57,6 +57,16 @@ def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:
         return f"B to W {angles[0]:.1f}° to {angles[-1]:.1f}°, plus the lag behind a moving W", ""
     fixed = {"fa": "none: B is fixed, about 90° at the start", "ss": "signs alone: 30° to 51° at the start"}
     return fixed.get(rule.name, "-"), ""
+
+
+def _angles(left: float) -> str:
+    """What is left of W − B, set against W: decay takes W's own start alike, so only what W learns turns it.
+
+    At the start W and B are independent and as large, |W−B| = √2 |W₀|; later W−B is about orthogonal to W, and the
+    angle is arctan(|W−B|/|W|).
+    """
+    wanted = [(angle, math.sqrt(2) * left / math.tan(math.radians(angle))) for angle in (45, 10)]
+    return ", ".join(f"{angle}° where |W| is {100 * share:.0f} % of its start" for angle, share in wanted)
 
 
 def remaining(config: RunConfig, steps_per_epoch: int) -> list[float]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from nowt.ablate import left_out, pictures_of, plan_run
+from nowt.ablate import pictures_of, plan_run, remarks
 from nowt.config import Placement, RunConfig
 from nowt.hands import in_process
 from nowt.ledger import Ledger, Planned, held
@@ -23,7 +23,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     if path.exists() and read(path).state in ("finished", "diverged"):
         say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")
         return 0
-    for line in left_out((planned,)):
+    for line in remarks((planned,)):
         say(line)
     with held(store, key), open_quietly(store, None) as record:
 

@@ -91,7 +91,7 @@ class Training:
         assert seeds.weights is not None and seeds.feedback is not None
         model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
         refuse_unused(config.rule, model)
-        layers = attach(model, config.rule, seeds.feedback, config.model.activation, x)
+        layers = attach(model, config.rule, seeds.feedback, config.model.activation, x, quiet=True)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)

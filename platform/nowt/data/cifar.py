@@ -24,7 +24,13 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
                 raise DataError(f"data.on_bad skip leaves picture files out, and {binary} has none: use stop")
             return _read_binary(binary, size)
     if (root / "train").is_dir():
-        return folder.read(config, placement, size)
+        found = folder.read(config, placement, size)
+        if found.classes != CLASSES:
+            raise DataError(
+                f"{root}/train holds {found.classes} classes, CIFAR-10 has {CLASSES}: for other pictures, "
+                "give --data.name folder"
+            )
+        return found
     if list(root.glob("**/data_batch_1")):
         raise DataError(
             f"{root} holds CIFAR-10's Python version: pickles, which can run code and are not opened;"

@@ -1,8 +1,17 @@
 """Layers whose error goes back through weights of their own, and ``attach``, which puts them into a model."""
 
-from nowt.layers.attach import attach, backprop, feedback_layers
+from nowt.layers.attach import attach, backprop, feedback_layers, left_to_backprop, not_replaced
 from nowt.layers.base import FeedbackLayer
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
 
-__all__ = ["Conv2d", "FeedbackLayer", "Linear", "attach", "backprop", "feedback_layers"]
+__all__ = [
+    "Conv2d",
+    "FeedbackLayer",
+    "Linear",
+    "attach",
+    "backprop",
+    "feedback_layers",
+    "left_to_backprop",
+    "not_replaced",
+]

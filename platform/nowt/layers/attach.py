@@ -1,5 +1,6 @@
 """``attach`` puts a rule's layers into a model, in place: names, parameters and hooks stay."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,13 +16,19 @@ REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Li
 
 
 def attach(
-    model: nn.Module, rule: Rule, seed: int = 0, activation: str = "relu", example: Tensor | None = None
+    model: nn.Module,
+    rule: Rule,
+    seed: int = 0,
+    activation: str = "relu",
+    example: Tensor | None = None,
+    quiet: bool = False,
 ) -> list[FeedbackLayer]:
     """Give every convolution and linear layer of ``model`` that ``rule`` covers a B, and return these layers.
 
     ``seed`` draws B, by the layer's name. ``activation`` is the nonlinearity above all layers but the last.
     ``example``, a batch of inputs, tells which layer comes last (without it: the one the model names last) and each
     convolution the size of its map (mirror mode with extent 0 needs it).
+    A warning names the weights that no rule covers (see ``not_replaced``), unless ``quiet``.
     Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
 
     Raises ValueError for a wrapped or compiled model, a second attach, and a model with nothing to replace.
@@ -35,6 +42,8 @@ def attach(
         )
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
+    if not quiet and rule.name != "bp" and (names := not_replaced(model)):
+        warnings.warn(left_to_backprop(names), stacklevel=2)
     last, output = _last(model, found, example)
     layers = [_replace(m, name, rule, activation, name == last) for name, m in found if rule.covers(name, name == last)]
     if example is not None:
@@ -49,6 +58,20 @@ def attach(
 def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
     """The layers of ``model`` that a rule was attached to, in the order in which the model names them."""
     return [module for module in model.modules() if isinstance(module, FeedbackLayer)]
+
+
+def not_replaced(model: nn.Module) -> list[str]:
+    """Names of the weights that no rule covers: those of other layers than Conv2d and Linear (attention, Conv1d,
+    subclasses). Where an error passes back through them, it does so by backprop. Embeddings pass none on."""
+    owners = [(n, m) for n, m in model.named_modules() if type(m) not in (*REPLACED, *REPLACED.values(), nn.Embedding)]
+    found = [(f"{n}.{p}" if n else p, w) for n, m in owners for p, w in m.named_parameters(recurse=False)]
+    return [name for name, weight in found if weight.dim() > 1 and weight.requires_grad]
+
+
+def left_to_backprop(names: Sequence[str], most: int = 3) -> str:
+    """What ``not_replaced`` found, in a sentence."""
+    some = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return f"left to backprop, since rules replace Conv2d and Linear layers alone: {some}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from nowt.config import Placement, require
 from nowt.ledger import Ledger, Planned, held, write_atomically
 from nowt.log import RunLog
-from nowt.search.space import Budget, Cell, Choice, Param, Range, Space, Stopping, When, space_to_json
+from nowt.search.space import Budget, Cell, Choice, Param, Range, Space, Stopping, When, in_time, space_to_json
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,16 @@ def search(
 
 def quick(space: Space) -> Space:
     """The space shrunk to a few minutes: two epochs, few pictures, three trials a cell; a search of its own."""
+    cells = tuple(_quick(cell) for cell in space.cells)
+    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(3))
+
+
+def _quick(cell: Cell) -> Cell:
     from nowt.train import quick as shrink
 
-    cells = tuple(replace(cell, config=shrink(cell.config)) for cell in space.cells)
-    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(3))
+    config = shrink(cell.config)
+    pace = config.epochs / cell.config.epochs
+    return Cell(cell.name, config, tuple(in_time(param, pace) for param in cell.params))
 
 
 def _prepare(
@@ -170,6 +176,7 @@ __all__ = [
     "Space",
     "Stopping",
     "When",
+    "in_time",
     "quick",
     "search",
 ]

@@ -1,5 +1,6 @@
 """Who proposes a trial's values: a sampler made anew for each, so that a proposal depends on the storage alone."""
 
+from abc import ABC
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,14 +18,12 @@ from nowt.streams import generator, seed_of
 
 def sampler(space: Space, cell: Cell, draw: int) -> BaseSampler:
     """The sampler of the cell's ``draw``-th trial (0 is the first)."""
-    if space.sampler == "tpe":
-        return TPESampler(seed=seed_of(space.seed, "tpe", space.name, cell.name, draw) % 2**32)
-    return Draws(space, cell, draw)
+    return Proposals(space, cell, draw) if space.sampler == "tpe" else Draws(space, cell, draw)
 
 
-class Draws(BaseSampler):  # type: ignore[misc]  # optuna is untyped here
-    """Draws that depend on (space, parameter's name, number of the draw) alone: cells that share a parameter share
-    them, and trials of one cell are independent (``random``) or fill the space evenly (``quasi_random``)."""
+class OneByOne(BaseSampler, ABC):  # type: ignore[misc]  # optuna is untyped here
+    """Proposes each parameter for itself, so that a trial that a crash left with half its values gets the others as it
+    would have had them."""
 
     def __init__(self, space: Space, cell: Cell, draw: int) -> None:
         self.space, self.cell, self.draw = space, cell, draw
@@ -38,6 +37,22 @@ class Draws(BaseSampler):  # type: ignore[misc]  # optuna is untyped here
     ) -> dict[str, Any]:
         """Nothing is drawn jointly."""
         return {}
+
+
+class Proposals(OneByOne):
+    """Bergstra et al.'s (2011) TPE over the cell's finished trials, seeded anew for each parameter of each draw."""
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The parameter's value in this draw."""
+        seed = seed_of(self.space.seed, "tpe", self.space.name, self.cell.name, param_name, self.draw)
+        return TPESampler(seed=seed % 2**32).sample_independent(study, trial, param_name, param_distribution)
+
+
+class Draws(OneByOne):
+    """Draws that depend on (space, parameter's name, number of the draw) alone: cells that share a parameter share
+    them, and trials of one cell are independent (``random``) or fill the space evenly (``quasi_random``)."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -46,6 +46,12 @@ class Range:
         """What Optuna calls it."""
         return f"{self.path}/{self.times}" if self.times else self.path
 
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The lowest and the highest value."""
+        kind = int if self.integer else float
+        return kind(self.low), kind(self.high)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -62,6 +68,11 @@ class Choice:
     def name(self) -> str:
         """What Optuna calls it."""
         return self.path
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """Every value."""
+        return self.values
 
     @property
     def labels(self) -> tuple[str | int | float | bool | None, ...]:
@@ -89,6 +100,19 @@ class Cell:
             for other in (getattr(param, "times", ""), param.when.path if param.when else ""):
                 if other:
                     value_at(self.config, other)
+        for param in self.params:
+            for end in param.ends:
+                self.config_of(self._values_with(param, end))  # raises ConfigError for a value that cannot be
+
+    def _values_with(self, param: Param, value: Value) -> dict[str, Value]:
+        """A whole set of values in which ``param`` exists and has ``value``, each other one the first of its own."""
+        wanted = {param.when.path: param.when.value} if param.when else {}
+        wanted[param.name] = value
+        values: dict[str, Value] = {}
+        for other in self.params:
+            if self.active(other, values):
+                values[other.name] = wanted.get(other.name, other.ends[0])
+        return values
 
     def config_of(self, values: Mapping[str, Value]) -> RunConfig:
         """The base config with each parameter's value (by its name) in place; raises ConfigError where they do not go
@@ -186,6 +210,16 @@ def with_options(space: Space, overrides: Sequence[Override], trials: int | None
     changes |= {"sampler": sampler} if sampler else {}
     changes |= {"stopping": replace(space.stopping, kind=stopping)} if stopping else {}
     return replace(space, **changes)
+
+
+def in_time(param: Param, pace: float) -> Param:
+    """The parameter for runs ``pace`` times as long, where its values are epochs of a schedule."""
+    if param.path == "optim.warmup" and isinstance(param, Range):
+        return replace(param, low=param.low * pace, high=param.high * pace)
+    if param.path == "optim.milestones" and isinstance(param, Choice):
+        values = [v for v in param.values if isinstance(v, tuple)]
+        return replace(param, values=tuple(tuple(m * pace for m in v) for v in values))
+    return param
 
 
 def param_to_json(param: Param) -> dict[str, Any]:
