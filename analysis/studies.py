@@ -1,10 +1,11 @@
 """Which studies and searches a store holds, and which of them is meant."""
 
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from nowt.sheet import read_sheet
 
 from analysis.searches import SearchPlan, search_plan
 
@@ -46,10 +47,8 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
 
 def _read(path: Path) -> StudyPlan | SearchPlan:
     try:
-        sheet = json.loads(path.read_text(encoding="utf-8"))
+        sheet = read_sheet(path)
         return search_plan(sheet) if "sampler" in sheet else _study_plan(sheet)
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path} is not JSON: move it away, and start its study again to write it anew") from None
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None
 

@@ -240,8 +240,8 @@ def nothing(store: Path) -> None:
             "(did you mean rules_on_digits?); it has: rules_on_digits",
         ),
         (no_finished_run, None, "has no finished run yet (2 running, 1 not started): `nowt ablate rules`"),
-        (a_study_that_is_not_json, None, "rules-1.json is not JSON: move it away"),
-        (a_study_without_its_runs, None, "rules-1.json is no study that this nowt reads"),
+        (a_study_that_is_not_json, None, "rules-1.json is not JSON ("),
+        (a_study_without_its_runs, None, "rules-1.json is no study's sheet, it has no created, question, reference"),
     ],
 )
 def test_what_cannot_be_reported_gets_a_sentence(

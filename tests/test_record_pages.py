@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from nowt.log import Layer
-from nowt.record.projection import cut, flatten, numbers, run_page, study_page
+from nowt.record.projection import Tally, cut, flatten, numbers, run_page, study_page
 from shown_records import NAN, epoch, start
 
 
@@ -109,8 +109,11 @@ def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
 def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_path: Path) -> None:
     sheet = {"key": "s-1", "name": "s", "question": "?", "reference": "bp", "seeds": [0], "created": 1}
     sheet["runs"] = [{"key": key, "cell": key, "seed": 0} for key in "ab"]
-    runs = {key: replace(start(tmp_path, key).run, state=name) for key, name in states.items()}
-    assert study_page(sheet, runs).state == state
+    tally = Tally()
+    for key, name in states.items():
+        tally.hear(key, "running", None)
+        assert tally.hear(key, name, None) == (name != "running")
+    assert study_page(sheet, tally).state == state
 
 
 def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:

@@ -26,10 +26,14 @@ def trials(store: Path) -> dict[str, list[FrozenTrial]]:
 def told(store: Path) -> list[tuple[Any, ...]]:
     """Everything Optuna holds of the trials but the times."""
     return [
-        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs)
+        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, _but_seconds(t.user_attrs))
         for cell, found in trials(store).items()
         for t in found
     ]
+
+
+def _but_seconds(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name != "seconds"}
 
 
 def search(space: Path, store: Path, *words: str) -> int:

@@ -13,12 +13,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nowt.config import DataConfig, ModelConfig, RunConfig
+from nowt.engine import next_cell
 from nowt.ledger import Ledger
-from nowt.log import Epoch, epoch_to_json
+from nowt.log import Epoch, epoch_to_json, read
 from nowt.rules import find
 from nowt.search import Budget, Cell, Range, Space, Stopping
 from nowt.search.decisions import Decisions
 from nowt.search.driver import Search
+from nowt.search.space import space_to_json
+from nowt.sheet import freeze
 from optuna.trial import FrozenTrial, TrialState
 
 EPOCHS, BUDGET = 4, 3
@@ -61,7 +64,6 @@ class World:
     next: dict[str, int] = field(default_factory=dict)  # epoch that each live run tells next
 
     def __post_init__(self) -> None:
-        (self.folder / "studies").mkdir()
         self.start()
 
     def start(self) -> None:
@@ -71,7 +73,8 @@ class World:
         rungs = {cell.name: stopping for cell in self.space.cells}
         pictures = {cell.name: PICTURES for cell in self.space.cells}
         ledger = Ledger(self.folder, (), lambda planned, run: None)
-        self.driver = Search(self.space, ledger, decisions, pictures, rungs, {"runs": []})
+        sheet, _ = freeze(self.folder, self.space.key, space_to_json(self.space))
+        self.driver = Search(self.space, ledger, decisions, pictures, rungs, sheet)
         self.driver.recall()
 
     def fill(self) -> None:
@@ -148,7 +151,7 @@ class AnySearch(RuleBasedStateMachine):
     @rule()
     def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
         driver = self.world.driver
-        name = driver._room()
+        name = next_cell(driver.spent, BUDGET)
         if name is not None:
             cell = next(cell for cell in driver.space.cells if cell.name == name)
             half = replace(cell, params=cell.params[:1])
@@ -186,7 +189,7 @@ class AnySearch(RuleBasedStateMachine):
 def check(trial: FrozenTrial, world: World) -> None:
     """The trial's state says what its run did, and its values are the run's."""
     key, values = trial.user_attrs["key"], dict(trial.intermediate_values)
-    log = world.driver.ledger.logs[key]
+    log = read(world.folder / "logs" / f"{key}.jsonl")
     assert [epoch.epoch for epoch in log.epochs] == list(range(log.last_epoch + 1))
     if log.state == "diverged":
         assert values.pop(log.last_epoch + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"

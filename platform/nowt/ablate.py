@@ -1,15 +1,20 @@
 """An ablation, from a study to its finished logs: plan its runs, run what is missing, keep the record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nowt.cap import Cap, capped
 from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require, run_key
-from nowt.ledger import Ledger, Planned, freeze, held
+from nowt.hands.driver import Driver
+from nowt.ledger import Ledger, Planned
+from nowt.lock import held
 from nowt.log import RunLog
 from nowt.progress import StudyProgress
-from nowt.study import Cell, Study
+from nowt.rules.rule import Rule
+from nowt.sheet import Sheet, freeze
+from nowt.study import Cell, Study, study_to_json
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Outcome:
     diverged: int
     failed: tuple[str, ...]  # cell, seed and key of each
     interrupted: bool
+    capped: str = ""  # the cap that stopped it, in words
 
     def summary(self) -> str:
         """One line; what to do where runs failed."""
@@ -30,10 +36,20 @@ class Outcome:
         if self.failed:
             text += f", {len(self.failed)} failed: {', '.join(self.failed)}; "
             text += "nowt show RUN says why, the same command tries again"
+        if self.capped:
+            left = self.planned - self.finished - self.diverged - len(self.failed)
+            text += f"; stopped at its cap of {self.capped}, {left} runs left: with a larger cap it goes on"
         return text
 
 
-def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callable[[str], None]) -> Outcome:
+def ablate(
+    study: Study,
+    placement: Placement,
+    *,
+    in_process: bool,
+    say: Callable[[str], None],
+    cap: Cap = Cap(),  # noqa: B008  # frozen
+) -> Outcome:
     """Run every cell with every seed; run again, it does only what is missing.
 
     Raises ConfigError where another process runs this study, DataError where its pictures cannot be used.
@@ -41,13 +57,14 @@ def ablate(study: Study, placement: Placement, *, in_process: bool, say: Callabl
     store = Path(placement.store)
     plan = planned_runs(study, placement)
     with held(store, study.key):
-        sheet, remark = freeze(store, study, plan)
+        runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
+        sheet, remark = freeze(store, study.key, study_to_json(study), runs)
         if remark:
             say(remark)
         for line in remarks(plan):
             say(line)
-        certificates(store, study, say)
-        return _run(study, sheet, plan, placement, in_process)
+        certificates(store, [cell.config.rule for cell in study.cells], say)
+        return _run(study, sheet, plan, placement, in_process, cap)
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
@@ -115,15 +132,15 @@ def _first(lines: tuple[str, ...], most: int = 3) -> str:
     return ", ".join(line.partition(": ")[0] for line in lines[:most]) + (", ..." if len(lines) > most else "")
 
 
-def certificates(store: Path, study: Study, say: Callable[[str], None]) -> None:
-    """Certify each of the study's built-in rules once a store, so that every run's record can carry its certificate.
+def certificates(store: Path, rules: Sequence[Rule], say: Callable[[str], None]) -> None:
+    """Certify each of the built-in ones among ``rules`` once a store, so that a run's record can carry its certificate.
 
     A rule of one's own may take any time, or fail: ``nowt certify FILE.py`` certifies it when its author says so.
     """
     from nowt.certify import certificate_path, certify_into
     from nowt.rules import RULES
 
-    for rule in dict.fromkeys(cell.config.rule for cell in study.cells if type(cell.config.rule) in RULES):
+    for rule in dict.fromkeys(rule for rule in rules if type(rule) in RULES):
         path = certificate_path(store, rule)
         if not path.exists() and not certify_into(store, rule).passed:
             say(f"{rule.name} does not keep all its promises: {path}")
@@ -138,7 +155,7 @@ def quick(study: Study) -> Study:
 
 
 def _run(
-    study: Study, sheet: dict[str, Any], plan: tuple[Planned, ...], placement: Placement, in_process: bool
+    study: Study, sheet: Sheet, plan: tuple[Planned, ...], placement: Placement, in_process: bool, cap: Cap
 ) -> Outcome:
     from nowt.record import open_quietly
 
@@ -154,25 +171,26 @@ def _run(
         with progress.bar:
             ledger.recall()
             progress.begin()
-            whole = _hands(ledger, placement, study.key, in_process)
-    return _outcome(study, ledger, whole)
+            limited = capped(ledger, cap, store, ledger.by_key)
+            slots = min(placement.at_a_time, len(plan))
+            whole = limited.done or work(limited, placement, study.key, slots, in_process)
+    stopped = limited.over and not ledger.done
+    return _outcome(study, ledger, whole or stopped, cap.spoken() if stopped else "")
 
 
-def _hands(ledger: Ledger, placement: Placement, study: str, in_process: bool) -> bool:
+def work(driver: Driver, placement: Placement, study: str, slots: int, in_process: bool) -> bool:
     """Let this process or Ray Tune do the work; False where the user interrupted it."""
-    if ledger.done:
-        return True
     if in_process:
         from nowt.hands import in_process as alone
 
-        return alone.run(ledger, placement)
+        return alone.run(driver, placement)
     from nowt.hands import tune
 
-    return tune.run(ledger, placement, study, min(placement.at_a_time, len(ledger.plan)))
+    return tune.run(driver, placement, study, slots)
 
 
-def _outcome(study: Study, ledger: Ledger, whole: bool) -> Outcome:
+def _outcome(study: Study, ledger: Ledger, whole: bool, capped: str) -> Outcome:
     states = {planned.key: ledger.facts[planned.key].state for planned in ledger.plan if planned.key in ledger.facts}
     failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in ledger.plan if states.get(p.key) == "failed")
     counts = (list(states.values()).count("finished"), list(states.values()).count("diverged"))
-    return Outcome(study, len(ledger.plan), *counts, failed, not whole)
+    return Outcome(study, len(ledger.plan), *counts, failed, not whole, capped)

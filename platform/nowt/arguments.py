@@ -57,6 +57,7 @@ def parser() -> Parser:
     _train(verbs)
     _ablate(verbs)
     _search(verbs)
+    _transfer(verbs)
     _plan(verbs)
     _records(verbs)
     _rest(verbs)
@@ -117,9 +118,7 @@ def _ablate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     verb.add_argument("study", help="a study's name, or a FILE.py of your own")
     verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs on few pictures, one seed")
     verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
-    verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
-    verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
-    _placement(verb)
+    _how(verb)
 
 
 def _search(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -132,16 +131,40 @@ def _search(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     verb.epilog = f"{FIELDS}; it changes every cell's base config. {verb.epilog}"
     verb.add_argument("space", help="a space's name, or a FILE.py of your own")
     verb.add_argument("--trials", type=int, metavar="N", help="trials a cell instead of the space's own budget")
+    verb.add_argument("--recipe", help="the base config instead of the space's own: a recipe, or FILE.py:FUNCTION")
     verb.add_argument("--sampler", choices=["tpe", "quasi_random", "random", "grid"], help="instead of the space's own")
     verb.add_argument("--stopping", choices=["none", "halving", "median"], help="instead of the space's own")
+    verb.add_argument(
+        "--first-rung", type=int, metavar="EPOCH", help="no trial is stopped before (default: kp aligned)"
+    )
+    verb.add_argument("--confirm", type=int, metavar="K", help="then run the K best of each rule on fresh seeds")
+    verb.add_argument("--confirm-seeds", type=int, default=3, metavar="N", help="fresh seeds (default: 3)")
     verb.add_argument("--storage", metavar="URL", help="Optuna's storage (default: sqlite, STORE/optuna.db)")
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, few runs")
+    _how(verb)
+
+
+def _transfer(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _verb(
+        verbs,
+        "transfer",
+        "run a search's best settings, unchanged, on another net or other pictures; again to resume",
+        "nowt transfer fair_rules --to digits --model.name resnet20",
+    )
+    verb.epilog = f"{FIELDS}; it changes the recipe, but nothing that was searched. {verb.epilog}"
+    verb.add_argument("space", help="name or key of a search in the store")
+    verb.add_argument("--to", required=True, metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION of your own")
+    verb.add_argument("--best", type=int, default=3, metavar="K", help="settings of each rule (default: 3)")
+    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="fresh seeds (default: 3)")
     _how(verb)
 
 
 def _how(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, few runs")
     verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
+    verb.add_argument("--hours", type=float, metavar="H", help="stop once all starts together took H hours")
+    verb.add_argument("--money", type=float, metavar="M", help="stop once they cost M, with --price")
+    verb.add_argument("--price", type=float, metavar="P", help="of an hour of all machines that work on it")
     _placement(verb)
 
 

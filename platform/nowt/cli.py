@@ -7,11 +7,13 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nowt.ablate import Outcome
 from nowt.arguments import read
+from nowt.cap import Cap
 from nowt.config import ConfigError, Placement, RunConfig, require, run_key
 from nowt.overrides import Override, apply, describe
 from nowt.rules.rule import Rule
@@ -63,32 +65,75 @@ def ablate(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
     study = _study(typed, overrides)
     study = quick(study) if typed.quick else study
-    outcome = run(study, _placement(typed), in_process=typed.in_process, say=print)
+    outcome = run(study, _placement(typed), in_process=typed.in_process, say=print, cap=_cap(typed))
     print(outcome.summary())
-    if outcome.interrupted:
-        raise KeyboardInterrupt
-    if outcome.failed:
-        return 1
+    if code := _code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
+        return code
     print(f"Next: nowt report {study.name} --store {typed.store}    or    nowt ui --store {typed.store}")
     return 0
 
 
 def search(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """A search space, on Ray Tune or in this process."""
-    from nowt.find import find_space
+    from nowt.find import find_recipe, find_space
     from nowt.search import quick
     from nowt.search import search as run
-    from nowt.search.space import with_options
+    from nowt.search.space import on_recipe, with_options
 
+    require(typed.confirm is None or typed.confirm >= 1, f"--confirm is {typed.confirm}: it must be at least 1")
     space = find_space(typed.space)
+    space = on_recipe(space, find_recipe(typed.recipe)) if typed.recipe else space
     space = quick(space) if typed.quick else space
-    space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping)
-    placement = _placement(typed)
-    outcome = run(space, placement, storage=typed.storage, in_process=typed.in_process, say=print)
+    space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping, typed.first_rung)
+    how = {"in_process": typed.in_process, "say": print, "cap": _cap(typed)}
+    outcome = run(space, _placement(typed), storage=typed.storage, **how)
     print(outcome.summary())
-    if outcome.interrupted:
+    failed = any(states.get("fail") for states in outcome.states.values())
+    if code := _code(outcome.interrupted, outcome.capped, failed):
+        return code
+    if typed.confirm is None:
+        print(f"Next: nowt report {space.name} --store {typed.store}    or    the same command with --confirm 3")
+        return 0
+    from nowt.search.rerun import confirm
+
+    return _rerun(typed, lambda go: confirm(Path(typed.store), space.key, typed.confirm, typed.confirm_seeds, go))
+
+
+def transfer(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """A search's best settings on another recipe."""
+    from nowt.find import find_recipe
+    from nowt.search.rerun import transfer as carry
+
+    recipe, to = find_recipe(typed.to), Path(typed.to.partition(":")[0]).stem
+    return _rerun(
+        typed,
+        lambda go: carry(Path(typed.store), typed.space, typed.best, recipe, to, overrides, typed.seeds, go),
+    )
+
+
+def _rerun(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str]) -> int:
+    """Studies that follow from a search, and what they tell."""
+    from nowt.ablate import ablate as run
+    from nowt.search.rerun import NotWhole
+
+    placement, cap = _placement(typed), _cap(typed)
+    try:
+        print(tell(lambda study: run(study, placement, in_process=typed.in_process, say=print, cap=cap)))
+    except NotWhole as error:
+        print(error)
+        return _code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))
+    return 0
+
+
+def _code(interrupted: bool, capped: str, failed: bool) -> int:
+    """The exit code of a study; raises KeyboardInterrupt for one that the user interrupted."""
+    if interrupted:
         raise KeyboardInterrupt
-    return 1 if any(states.get("fail") for states in outcome.states.values()) else 0
+    return 130 if capped else int(failed)
+
+
+def _cap(typed: argparse.Namespace) -> Cap:
+    return Cap(typed.hours, typed.money, typed.price)
 
 
 def plan(typed: argparse.Namespace, overrides: list[Override]) -> int:
@@ -182,7 +227,9 @@ def doctor(typed: argparse.Namespace, overrides: list[Override]) -> int:
     return 1 if problems else 0
 
 
-VERBS = {f.__name__: f for f in (train, ablate, search, plan, runs, show, report, certify, ui, rebuild, doctor)}
+VERBS = {
+    f.__name__: f for f in (train, ablate, search, transfer, plan, runs, show, report, certify, ui, rebuild, doctor)
+}
 
 
 def _placement(typed: argparse.Namespace) -> Placement:

@@ -1,19 +1,13 @@
 """Keeps a study's logs: every message of a run goes through here, to its log first and to the record after."""
 
-import fcntl
-import json
-import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from nowt.config import ConfigError, RunConfig
+from nowt.config import RunConfig
 from nowt.engine import OVER, Decision, Fact, State, decide
 from nowt.log import HeldElsewhere, LogWriter, RunLog, epoch_from_json, read
-from nowt.study import Study, study_to_json
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end", ...}: plain JSON data, as it comes from a worker
 
@@ -43,10 +37,11 @@ class Ledger:
     elsewhere: set[str] = field(default_factory=set)  # runs that another study is at
     facts: dict[str, Fact] = field(default_factory=dict)
     logs: dict[str, RunLog] = field(default_factory=dict)  # what each run's log says now, where it has one
+    by_key: dict[str, Planned] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for planned in self.plan:
-            self._look_up(planned)
+            self.add(planned)
 
     def _look_up(self, planned: Planned) -> None:
         path = self.store / "logs" / f"{planned.key}.jsonl"
@@ -56,13 +51,18 @@ class Ledger:
 
     def add(self, planned: Planned) -> None:
         """One more run, unless it is planned already."""
-        if all(known.key != planned.key for known in self.plan):
-            self.plan = (*self.plan, planned)
+        if planned.key not in self.by_key:
+            self.by_key[planned.key] = planned
             self._look_up(planned)
+
+    def forget(self, key: str) -> None:
+        """Drop what is known of a run that is over; its log knows."""
+        for known in (self.by_key, self.logs, self.facts):
+            known.pop(key, None)
 
     def recall(self) -> None:
         """Tell what the logs know from earlier, so that the record and the display begin where the study stands."""
-        for planned in self.plan:
+        for planned in self.by_key.values():
             if planned.key in self.logs:
                 self.heard(planned, self.logs[planned.key])
 
@@ -70,9 +70,8 @@ class Ledger:
         """What to do with a free slot. A run that another study is at is waited for, since it may end it."""
         for key in tuple(self.elsewhere):
             self.claim(key)
-        keys = [planned.key for planned in self.plan]
         while True:
-            decision = decide(keys, self.facts, self.live | self.elsewhere, self.tried)
+            decision = decide(tuple(self.by_key), self.facts, self.live | self.elsewhere, self.tried)
             if decision.do != "start" or self.claim(decision.key):
                 return decision
 
@@ -87,13 +86,10 @@ class Ledger:
             return False
         self.elsewhere.discard(key)
         if writer.run.state in OVER:
-            self._tell(self._planned(key), writer.run)
+            self._tell(self.by_key[key], writer.run)
             return False
         self.writers[key] = writer
         return True
-
-    def _planned(self, key: str) -> Planned:
-        return next(planned for planned in self.plan if planned.key == key)
 
     @property
     def done(self) -> bool:
@@ -106,7 +102,7 @@ class Ledger:
         assert claimed, f"{key} is not this study's"
         self.live.add(key)
         self.tried.add(key)
-        writer, planned = self.writers[key], self._planned(key)
+        writer, planned = self.writers[key], self.by_key[key]
         if writer.run.start:
             writer.resume(writer.run.last_epoch)
         else:
@@ -119,7 +115,7 @@ class Ledger:
         if key not in self.live:
             return True
         if self._written(key, message):
-            self._tell(self._planned(key), self.writers[key].run)
+            self._tell(self.by_key[key], self.writers[key].run)
         if key not in self.live:
             del self.writers[key]  # and with it the hold on the log
         return True
@@ -152,49 +148,3 @@ class Ledger:
 
 def _fact(run: RunLog) -> Fact:
     return Fact(cast(State, run.state), run.last_epoch)
-
-
-def freeze(store: Path, study: Study, plan: tuple[Planned, ...]) -> tuple[dict[str, Any], str]:
-    """Write the resolved study down, once; the sheet, and a remark where another of this name ran before."""
-    folder = store / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{study.key}.json"
-    others = sorted(p.stem for p in folder.glob(f"{study.name}-????????.json") if p != path)
-    created = json.loads(path.read_text())["created"] if path.exists() else time.time_ns() // 1_000_000
-    remark = ""
-    if others and not path.exists():
-        remark = f"{study.name} has changed since {', '.join(others)}: this is a new study, {study.key}"
-    known: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
-    runs: list[dict[str, Any]] = [{"key": p.key, "cell": p.cell, "seed": p.seed} for p in plan]
-    runs = [run for run in known if run not in runs] + runs
-    seeds = sorted({int(run["seed"]) for run in runs})
-    sheet = {**study_to_json(study), "seeds": seeds, "key": study.key, "created": created, "runs": runs}
-    write_atomically(path, json.dumps(sheet, indent=1) + "\n")
-    return sheet, remark
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-@contextmanager
-def held(store: Path, name: str) -> Iterator[None]:
-    """Hold the study: one process drives it at a time. Raises ConfigError where another does."""
-    folder = store / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise ConfigError(
-                f"study {name} is already being run by process {owner}: wait for it, or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

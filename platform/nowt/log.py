@@ -63,6 +63,12 @@ class RunLog:
     state: str = "running"  # running, finished, diverged, failed
     reason: str = ""
     attempts: int = 1
+    spans: tuple[tuple[int, int], ...] = ()  # begin and last line of each attempt, milliseconds since 1970
+
+    def heard_at(self, time_ms: int) -> "RunLog":
+        """The run, the attempt in progress longer by a line of that time."""
+        begin = self.spans[-1][0] if self.spans else time_ms
+        return replace(self, spans=(*self.spans[:-1], (begin, time_ms)))
 
     @property
     def last_epoch(self) -> int:
@@ -127,33 +133,36 @@ class LogWriter:
         path = folder / f"{key}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         hold = Hold(path)
-        _drop_torn_line(path)
+        drop_torn_line(path)
         return cls(path, read(path), hold)
 
     def start(self, key: str, **facts: Any) -> None:
         """Write the start line."""
         line = {"schema": SCHEMA, "key": key, **facts}
         time_ms = self._append({"kind": "start", **line})
-        self.run = replace(self.run, start={**line, "time": time_ms}, state="running", reason="")
+        start, spans = {**line, "time": time_ms}, ((time_ms, time_ms),)
+        self.run = replace(self.run, start=start, state="running", reason="", spans=spans)
 
     def resume(self, epoch: int) -> None:
         """Say that another attempt goes on after ``epoch``."""
         attempts = self.run.attempts + 1
-        self._append({"kind": "resume", "attempt": attempts, "epoch": epoch})
-        self.run = replace(self.run, attempts=attempts, state="running", reason="")
+        time_ms = self._append({"kind": "resume", "attempt": attempts, "epoch": epoch})
+        spans = (*self.run.spans, (time_ms, time_ms))
+        self.run = replace(self.run, attempts=attempts, state="running", reason="", spans=spans)
 
     def epoch(self, epoch: Epoch) -> bool:
         """Append the epoch unless it is there already; True where it was new."""
         if epoch.epoch <= self.run.last_epoch:
             return False
         time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch)})
-        self.run = replace(self.run, epochs=(*self.run.epochs, epoch), times=(*self.run.times, time_ms))
+        run = self.run.heard_at(time_ms)
+        self.run = replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
         return True
 
     def end(self, state: str, reason: str = "") -> None:
         """Close the run as finished, diverged or failed."""
-        self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.run.last_epoch})
-        self.run = replace(self.run, state=state, reason=reason)
+        time_ms = self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.run.last_epoch})
+        self.run = replace(self.run.heard_at(time_ms), state=state, reason=reason)
 
     def _append(self, line: dict[str, Any]) -> int:
         time_ms = time.time_ns() // 1_000_000
@@ -171,7 +180,7 @@ class LogWriter:
 def read(path: Path) -> RunLog:
     """One run's log. Raises ValueError for a file that is no log, naming the line."""
     run = RunLog(path.stem, {})
-    for number, line in enumerate(_whole_lines(path), 1):
+    for number, line in enumerate(whole_lines(path), 1):
         try:
             run = _told(run, path, json.loads(line))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -190,16 +199,19 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
         raise ValueError(f"{path} has log schema {line['schema']}, this nowt reads up to {SCHEMA}: update nowt")
     kind = line.pop("kind")
     if kind == "start":
-        return replace(run, start=line, state="running", reason="")
+        return replace(run, start=line, state="running", reason="", spans=((line["time"], line["time"]),))
+    time_ms = line.pop("time")
     if kind == "epoch":
-        time_ms, epoch = line.pop("time"), epoch_from_json(line)
+        epoch = epoch_from_json(line)
         if epoch.epoch <= run.last_epoch:
             return run  # a log that two writers of an older nowt came to
+        run = run.heard_at(time_ms)
         return replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
     if kind == "resume":
-        return replace(run, state="running", reason="", attempts=line["attempt"])
+        spans = (*run.spans, (time_ms, time_ms))
+        return replace(run, state="running", reason="", attempts=line["attempt"], spans=spans)
     if kind == "end":
-        return replace(run, state=line["state"], reason=line["reason"])
+        return replace(run.heard_at(time_ms), state=line["state"], reason=line["reason"])
     return run
 
 
@@ -211,12 +223,14 @@ def read_all(store: Path) -> Iterator[RunLog]:
             yield run
 
 
-def _whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[str]:
+    """The file's lines without a last one that a crash cut short."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _drop_torn_line(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a crash left unfinished."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     if whole < len(data):

@@ -12,6 +12,7 @@ from nowt.config import ConfigError, nearest
 from nowt.engine import State
 from nowt.log import RunLog, read_all
 from nowt.progress import ending
+from nowt.sheet import read_sheets
 
 STATES = [state for state in get_args(State) if state != "missing"]  # those that a log can be in
 
@@ -103,8 +104,9 @@ def _names(rule: str) -> set[str]:
 
 
 def _keys_of(store: Path, study: str) -> set[str]:
-    sheets = [json.loads(path.read_text()) for path in (store / "studies").glob("*.json")]
-    return {run["key"] for sheet in sheets if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]}
+    return {
+        run["key"] for sheet in read_sheets(store) if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]
+    }
 
 
 def _text(table: Table) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from nowt.ablate import pictures_of, plan_run, remarks
 from nowt.config import Placement, RunConfig
 from nowt.hands import in_process
-from nowt.ledger import Ledger, Planned, held
+from nowt.ledger import Ledger, Planned
+from nowt.lock import held
 from nowt.log import RunLog, read
 from nowt.progress import ending
 

@@ -2,21 +2,23 @@
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from nowt.log import Epoch, RunLog
+from nowt.log import Epoch, RunLog, read, read_all
 from nowt.record.database import connect
-from nowt.record.projection import STATUS, Page, Sheet, numbers, run_page, study_page
-from nowt.record.sources import certificate_of, listed_runs, read_sheets, single_runs, study_runs
+from nowt.record.projection import STATUS, Page, Tally, numbers, run_end, run_page, study_page
+from nowt.record.sources import certificate_of, listed_runs, single_runs, study_runs
+from nowt.sheet import Sheet, read_sheets
 
 SINGLE = "single runs"
 SINGLE_NOTE = "Runs of `nowt train` that no study lists."
 EPOCHS_A_BATCH = 30  # whole epochs, and no more numbers than the 1,000 that MLflow takes at a time
+LOG_BYTES = "log.bytes"
 MOST_RUNS = 50_000  # that MLflow returns from one search
 
 
@@ -44,7 +46,7 @@ class Record:
     experiment: str  # MLflow's id
     elsewhere: set[str]  # keys of runs that are shown in another experiment
     rows: dict[str, Row] = field(default_factory=dict)  # by run or study key
-    runs: dict[str, RunLog] = field(default_factory=dict)  # as last heard
+    tally: Tally = field(default_factory=Tally)
 
     @classmethod
     def open(cls, store: Path, study: Sheet | None) -> "Record":
@@ -74,27 +76,36 @@ class Record:
         """
         if run.key in self.elsewhere:
             return
-        self.runs[run.key] = run
+        news = self.tally.hear(run.key, run.state, run_end(run))
         if run.start:
             page = run_page(run, self.study, cell, seed)
             row = self._row(page)
             if "state" not in row.tags:  # the last thing that a new page gets
                 self._describe(row, page, run)
             self._send(row, run)
-            self._show(row, page)
-        if self.study:
+            self._show(row, replace(page, tags=page.tags | {LOG_BYTES: self._bytes(run)}))
+        if self.study and news:
             self._show_study(self.study)
 
     def _catch_up(self) -> None:
-        logged = list(study_runs(self.store, self.study) if self.study else single_runs(self.store))
-        self.runs = {run.key: run for run, _, _ in logged}
+        """Read the logs that have changed since they were last shown."""
         if self.study:
             self._show_study(self.study)
-        for run, cell, seed in logged:
-            self.update(run, cell, seed)
+        for path, cell in study_runs(self.store, self.study) if self.study else single_runs(self.store):
+            row = self.rows.get(path.stem)
+            if row and row.ended and row.tags.get(LOG_BYTES) == str(path.stat().st_size):
+                self.tally.hear(path.stem, row.tags["state"], row.ended[1])
+            elif (run := read(path)).start or self.study:
+                self.update(run, cell, run.start["config"]["seed"] if run.start else 0)
+        if self.study:
+            self._show_study(self.study)
+
+    def _bytes(self, run: RunLog) -> str:
+        """The size of a log that has an end; by it the next opening knows that there is nothing to read."""
+        return "" if run.state == "running" else str((self.store / "logs" / f"{run.key}.jsonl").stat().st_size)
 
     def _show_study(self, study: Sheet) -> None:
-        page = study_page(study, self.runs)
+        page = study_page(study, self.tally)
         self._show(self._row(page), page)
 
     def _row(self, page: Page) -> Row:
@@ -150,7 +161,8 @@ def rebuild(store: Path) -> int:
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")
     studies: list[Sheet | None] = [*read_sheets(store)]
-    if list(single_runs(store)):
+    logged = {run.key for run in read_all(store)}  # each can be read: nothing is taken away for nothing
+    if logged - {run["key"] for sheet in studies if sheet for run in sheet["runs"]}:
         studies.append(None)
     with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
         database = Path(folder) / "mlflow.db"
@@ -158,7 +170,7 @@ def rebuild(store: Path) -> int:
         shutil.rmtree(store / "artifacts", ignore_errors=True)
         records = [Record.on(client, store, study) for study in studies]
         database.replace(store / "mlflow.db")
-    return sum(1 for record in records for run in record.runs.values() if run.start)
+    return sum(len(record.rows) - (record.study is not None) for record in records)
 
 
 def _metrics(epoch: Epoch, time: int) -> list[Metric]:

@@ -3,13 +3,13 @@
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nowt.log import Epoch, Layer, RunLog
-
-Sheet = dict[str, Any]  # studies/KEY.json
+from nowt.sheet import Sheet
 
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
@@ -78,14 +78,32 @@ def run_end(run: RunLog) -> int | None:
     return last or None
 
 
-def study_page(sheet: Sheet, runs: Mapping[str, RunLog]) -> Page:
-    """The parent run of a study; ``runs`` are those of its runs that have a log, by key."""
-    keys = list(dict.fromkeys(run["key"] for run in sheet["runs"]))
-    states = [runs[key].state if key in runs else "not started" for key in keys]
-    counts = {state: states.count(state) for state in (*STATUS, "not started")}
+@dataclass
+class Tally:
+    """The states of a study's runs that have a log, kept as they are heard of."""
+
+    states: dict[str, str] = field(default_factory=dict)  # by run key
+    counts: Counter[str] = field(default_factory=Counter)
+    end: int = 0  # the last time that any of them was heard of, milliseconds since 1970
+
+    def hear(self, key: str, state: str, end: int | None) -> bool:
+        """Take in a run's state and end; whether the study's page has to change."""
+        before, last = self.states.get(key), self.end
+        self.end = max(last, end or 0)
+        if before == state:
+            return self.end != last
+        self.counts.subtract([before] if before else [])
+        self.counts[state] += 1
+        self.states[key] = state
+        return True
+
+
+def study_page(sheet: Sheet, runs: Tally) -> Page:
+    """The parent run of a study; ``runs`` are those of its runs that have a log."""
+    missing = len({run["key"] for run in sheet["runs"]}) - len(runs.states)
+    counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}
     open_ = counts["running"] + counts["not started"]
     state = "running" if open_ else "failed" if counts["failed"] else "finished"
-    ends = [end for key in keys if key in runs and (end := run_end(runs[key]))]
     tags = {
         "nowt.key": sheet["key"],
         "study": sheet["key"],
@@ -96,7 +114,7 @@ def study_page(sheet: Sheet, runs: Mapping[str, RunLog]) -> Page:
         "state": state,
     }
     tags = {name: cut(text, LONGEST_TAG) for name, text in tags.items()}
-    return Page(sheet["key"], f"study {sheet['name']}", sheet["created"], max(ends, default=None), state, tags)
+    return Page(sheet["key"], f"study {sheet['name']}", sheet["created"], runs.end or None, state, tags)
 
 
 def numbers(epoch: Epoch) -> dict[str, float]:

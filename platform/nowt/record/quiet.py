@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.log import RunLog
 from nowt.record.mlflow_record import Record
-from nowt.record.projection import Sheet
+from nowt.sheet import Sheet
 
 LOG = logging.getLogger("nowt.record")
 FAILURES = (MlflowException, SQLAlchemyError, OSError, ValueError)  # ValueError: an unreadable file

@@ -19,6 +19,7 @@ from nowt.search.space import Cell, Choice, Param, Space, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+COSTS = ("presentations", "flops", "seconds")
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
@@ -34,6 +35,8 @@ class Trial:
     handle: optuna.Trial | None = None  # of an open one
     errors: dict[int, float] = field(default_factory=dict)  # validation error by epoch
     key: str = ""  # of its run
+    cost: dict[str, float] = field(default_factory=dict)  # presentations, FLOPs and seconds of training
+    counted: bool = False  # into its cell's budget
 
     @property
     def last_epoch(self) -> int:
@@ -48,6 +51,7 @@ class Decisions:
     space: Space
     studies: dict[str, optuna.Study]
     trials: list[Trial] = field(default_factory=list)
+    taken: dict[str, set[int]] = field(default_factory=dict)  # draws, by cell
 
     @classmethod
     def open(cls, space: Space, storage: optuna.storages.BaseStorage) -> "Decisions":
@@ -58,23 +62,34 @@ class Decisions:
             )
             for cell in space.cells
         }
-        found = cls(space, studies)
+        found = cls(space, studies, taken={cell.name: set() for cell in space.cells})
         for cell in space.cells:
             for frozen in studies[cell.name].get_trials(deepcopy=False):
-                found.trials.append(found._known(cell, frozen))
+                found._add(found._known(cell, frozen))
         return found
 
     def ask(self, cell: Cell) -> Trial:
         """A new trial of ``cell``, with the proposal of the first draw that no other trial has."""
-        taken = {t.draw for t in self.of(cell) if t.state != TrialState.FAIL}
-        draw = next(d for d in range(len(taken) + 1) if d not in taken)
+        draw = self._free(cell)
         study = self.studies[cell.name]
         study.sampler = sampler(self.space, cell, draw)
         asked = study.ask()
         asked.set_user_attr("draw", draw)
         trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
-        self.trials.append(trial)
+        self._add(trial)
         return trial
+
+    def _add(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        if trial.state != TrialState.FAIL:
+            self.taken[trial.cell.name].add(trial.draw)
+
+    def _free(self, cell: Cell) -> int:
+        """The first draw that no trial of the cell has."""
+        taken = self.taken[cell.name]
+        if not taken or max(taken) < len(taken):
+            return len(taken)  # without a gap, as nearly always
+        return next(draw for draw in range(len(taken)) if draw not in taken)
 
     def report(self, trial: Trial, epoch: int, error: float) -> None:
         """Store the validation error after ``epoch``; once."""
@@ -85,10 +100,13 @@ class Decisions:
 
     def tell(self, trial: Trial, state: TrialState, reason: str = "") -> None:
         """Close the trial; COMPLETE with the error of its last epoch."""
-        self.note(trial, {"reason": reason} if reason else {})  # before the tell: then it is closed to writers
+        # before the tell: then it is closed to writers
+        self.note(trial, {**trial.cost, **({"reason": reason} if reason else {})})
         value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
         self.studies[trial.cell.name].tell(trial.number, value, state=state)
         trial.state, trial.handle = state, None
+        if state == TrialState.FAIL:
+            self.taken[trial.cell.name].discard(trial.draw)
 
     def note(self, trial: Trial, facts: Mapping[str, Any]) -> None:
         """Keep facts beside the trial, for whoever reads the storage with plain Optuna."""
@@ -96,22 +114,19 @@ class Decisions:
         for name, value in facts.items():
             trial.handle.set_user_attr(name, value)
 
-    def of(self, cell: Cell) -> list[Trial]:
-        """The cell's trials, in the order in which they were asked for."""
-        return [trial for trial in self.trials if trial.cell.name == cell.name]
-
     def _known(self, cell: Cell, frozen: FrozenTrial) -> Trial:
         """A stored trial; one that a crash left with half its values gets the rest, as it would have."""
-        taken = {t.draw for t in self.of(cell) if t.state != TrialState.FAIL}
-        draw = frozen.user_attrs.get("draw", next(d for d in range(len(taken) + 1) if d not in taken))
-        errors = dict(frozen.intermediate_values)
+        facts = frozen.user_attrs
+        draw = facts["draw"] if "draw" in facts else self._free(cell)
+        errors, key = dict(frozen.intermediate_values), facts.get("key", "")
         if frozen.state not in OPEN:
-            return Trial(cell, frozen.number, draw, frozen.state, _read(cell, frozen.params), None, errors)
+            cost = {unit: facts[unit] for unit in COSTS if unit in facts}
+            return Trial(cell, frozen.number, draw, frozen.state, _read(cell, frozen.params), None, errors, key, cost)
         study = self.studies[cell.name]
         study.sampler = sampler(self.space, cell, draw)
         handle = optuna.Trial(study, frozen._trial_id)
         handle.set_user_attr("draw", draw)
-        return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors)
+        return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors, key)
 
 
 def storage_at(url: str) -> optuna.storages.BaseStorage:

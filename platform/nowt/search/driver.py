@@ -1,6 +1,5 @@
 """A search, from a space to its finished trials: ask for what the budget allows, run it, tell how it ended."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,11 +9,12 @@ from optuna.trial import TrialState
 from nowt.ablate import plan_run
 from nowt.config import ConfigError
 from nowt.engine import Decision, next_cell
-from nowt.ledger import Ledger, Message, Planned, write_atomically
+from nowt.ledger import Ledger, Message, Planned
 from nowt.log import Epoch, RunLog, epoch_from_json
 from nowt.search.decisions import Decisions, Trial
 from nowt.search.space import Cell, Space
 from nowt.search.stopping import stops
+from nowt.sheet import Sheet, list_run
 
 STATES = {"finished": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "stopped": TrialState.PRUNED}
 
@@ -32,16 +32,23 @@ class Search:
     decisions: Decisions
     pictures: Mapping[str, dict[str, Any]]  # facts of each cell's pictures
     rungs: Mapping[str, tuple[int, ...]]  # by cell
-    sheet: dict[str, Any]
-    trials: dict[str, list[Trial]] = field(default_factory=dict)  # by run key
-    failed_now: list[Trial] = field(default_factory=list)
+    sheet: Sheet
+    open: dict[str, list[Trial]] = field(default_factory=dict)  # trials without an end, by run key
+    spent: dict[str, float] = field(default_factory=dict)  # of the budget, by cell
+    reached: dict[tuple[str, int], dict[int, float]] = field(default_factory=dict)  # errors by trial, by cell and rung
 
     def recall(self) -> None:
         """Take in the trials of earlier starts."""
+        self.spent = {cell.name: 0.0 for cell in self.space.cells}
+        listed = {(run["key"], run["cell"], run["trial"]) for run in self.sheet["runs"]}
         for trial in self.decisions.trials:
-            self._plan(trial)
-            if trial.handle is not None:  # a crash may have come before this was stored
-                self.decisions.note(trial, {"key": trial.key})
+            if trial.state == TrialState.FAIL:
+                continue  # its draw is tried again
+            for epoch, error in trial.errors.items():
+                self._at_rung(trial, epoch, error)
+            self._spend(trial, trial.cost)
+            if not trial.state.is_finished():
+                self._plan(trial, listed)
         self.ledger.recall()
         self._settle()
 
@@ -51,7 +58,7 @@ class Search:
             for key in self._ready():
                 if self.ledger.claim(key):
                     return Decision("start", key)
-            name = self._room()
+            name = next_cell(self.spent, self.space.budget.amount)
             if name is None:
                 return Decision("wait") if self.ledger.live or self._ready() else Decision("done")
             self._ask(next(cell for cell in self.space.cells if cell.name == name))
@@ -59,7 +66,14 @@ class Search:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.ledger.live and not self._ready() and self._room() is None
+        room = next_cell(self.spent, self.space.budget.amount)
+        return not self.ledger.live and not self._ready() and room is None
+
+    @property
+    def share(self) -> float:
+        """Share of the whole budget that is spent."""
+        amount = self.space.budget.amount
+        return sum(min(spent, amount) for spent in self.spent.values()) / (amount * len(self.spent))
 
     def begin(self, key: str) -> Planned:
         """See Ledger.begin."""
@@ -72,7 +86,8 @@ class Search:
         self.ledger.hear(key, message)
         if message["kind"] == "epoch":
             epoch = epoch_from_json(message["epoch"])
-            for trial in self._open(key):
+            for trial in self.open[key]:
+                self._spend(trial, _cost(epoch))
                 if (reason := self._judge(trial, epoch)) is not None:
                     self.ledger.hear(key, {"kind": "end", "state": "stopped", "reason": reason})
                     self._settle()
@@ -88,49 +103,41 @@ class Search:
     def _ready(self) -> list[str]:
         """Runs of open trials that nobody is at; those of earlier starts come first."""
         self._settle()
-        busy = self.ledger.live | self.ledger.tried
-        return [key for key in self.trials if key not in busy and self._open(key)]
+        return [key for key in self.open if key not in self.ledger.live and key not in self.ledger.tried]
 
-    def _room(self) -> str | None:
-        """The cell that gets the next trial, None where all have spent the budget."""
-        budget, spent = self.space.budget, {cell.name: 0.0 for cell in self.space.cells}
-        for trial in self.decisions.trials:
-            if trial.state != TrialState.FAIL or trial in self.failed_now:
-                spent[trial.cell.name] += 1 if budget.unit == "trials" else self._cost(trial)
-        return next_cell(spent, budget.amount)
-
-    def _cost(self, trial: Trial) -> float:
-        run = self.ledger.logs.get(trial.key)
-        last = run.epochs[-1] if run and run.epochs else None
-        if last is None:
-            return 0.0
-        shown = last.presentations + last.mirror_presentations
-        return {"presentations": float(shown), "flops": last.flops, "seconds": last.seconds}[self.space.budget.unit]
+    def _spend(self, trial: Trial, cost: dict[str, float]) -> None:
+        """Count the trial into its cell's budget: once, or by what it cost beyond what was counted before. Epochs that
+        a resumed run tells again cost nothing."""
+        unit = self.space.budget.unit
+        before = trial.cost.get(unit, 0.0) if trial.counted else 0.0
+        more = not trial.counted if unit == "trials" else max(0.0, cost.get(unit, 0.0) - before)
+        self.spent[trial.cell.name] += more
+        if cost.get("presentations", 0.0) >= trial.cost.get("presentations", 0.0):
+            trial.cost = cost
+        trial.counted = True
 
     def _ask(self, cell: Cell) -> None:
         trial = self.decisions.ask(cell)
         try:
-            self._plan(trial)
+            self._plan(trial, set())
         except ConfigError as error:
             self.decisions.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
-        self.decisions.note(trial, {"key": trial.key})
+        self._spend(trial, trial.cost)
 
-    def _plan(self, trial: Trial) -> None:
-        """Put the trial's run into the ledger's plan and the sheet."""
+    def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
+        """Put the trial's run into the ledger's plan, and under the sheet's runs unless it is listed there."""
         config = replace(trial.cell.config_of(trial.values), seed=self.space.run_seed)
         planned = plan_run(trial.cell.name, config, self.pictures[trial.cell.name])
         trial.key = planned.key
-        self.trials.setdefault(planned.key, []).append(trial)
+        self.open.setdefault(planned.key, []).append(trial)
         self.ledger.add(planned)
-        listed = {"key": planned.key, "cell": planned.cell, "seed": planned.seed, "trial": trial.number}
-        if listed not in self.sheet["runs"]:
-            self.sheet["runs"].append(listed)
-            path = self.ledger.store / "studies" / f"{self.space.key}.json"
-            write_atomically(path, json.dumps(self.sheet, indent=1) + "\n")
-
-    def _open(self, key: str) -> list[Trial]:
-        return [trial for trial in self.trials[key] if not trial.state.is_finished()]
+        if (run := self.ledger.logs.get(planned.key)) and run.epochs:
+            self._spend(trial, _cost(run.epochs[-1]))
+        if (planned.key, planned.cell, trial.number) not in listed:
+            one = {"key": planned.key, "cell": planned.cell, "seed": planned.seed, "trial": trial.number}
+            list_run(self.ledger.store, self.sheet, one)
+        self.decisions.note(trial, {"key": trial.key})
 
     def _judge(self, trial: Trial, epoch: Epoch) -> str | None:
         """Report the epoch; why the trial stops there, None where it goes on. An epoch long past is not judged again:
@@ -138,39 +145,63 @@ class Search:
         if epoch.epoch < max(1, trial.last_epoch):
             return None
         self.decisions.report(trial, epoch.epoch, epoch.val_error)
-        if epoch.epoch not in self.rungs[trial.cell.name]:
+        if (at := self._at_rung(trial, epoch.epoch, epoch.val_error)) is None:
             return None
-        peers = [t for t in self.decisions.of(trial.cell) if t is not trial]
-        others = [t.errors[epoch.epoch] for t in peers if epoch.epoch in t.errors]
+        others = [error for number, error in at.items() if number != trial.number]
         if not stops(self.space.stopping, epoch.val_error, others):
             return None
-        return f"{self._label(trial)} stopped at the rung of epoch {epoch.epoch}, among {len(others) + 1}"
+        return f"{self._label(trial)}{trial.number} stopped at the rung of epoch {epoch.epoch}, among {len(at)}"
+
+    def _at_rung(self, trial: Trial, epoch: int, error: float) -> dict[int, float] | None:
+        """The errors of all trials that came to this rung, with this trial's; None where the epoch is no rung."""
+        if epoch not in self.rungs[trial.cell.name]:
+            return None
+        at = self.reached.setdefault((trial.cell.name, epoch), {})
+        at[trial.number] = error
+        return at
 
     def _label(self, trial: Trial) -> str:
-        return f"{self.space.key}/{trial.cell.name} trial {trial.number}"
+        """How the reason begins for which a run of this cell was stopped early."""
+        return f"{self.space.key}/{trial.cell.name} trial "
 
     def _settle(self) -> None:
         """Tell Optuna of every open trial whose run's log has an end."""
-        for key, trials in self.trials.items():
-            for trial in trials:
-                if not trial.state.is_finished() and key not in self.ledger.live:
-                    self._close(trial, self.ledger.logs.get(key))
+        for key in [key for key in self.open if key not in self.ledger.live]:
+            run = self.ledger.logs.get(key)
+            left = [trial for trial in self.open[key] if not self._close(trial, run)]
+            if left:
+                self.open[key] = left
+            else:
+                del self.open[key]
+                self.ledger.forget(key)
 
-    def _close(self, trial: Trial, run: RunLog | None) -> None:
+    def _close(self, trial: Trial, run: RunLog | None) -> bool:
+        """Whether the trial has its end, and Optuna knows."""
         if run is None or run.state == "running":
-            return
-        if run.state == "stopped" and not run.reason.startswith(self._label(trial) + " "):
-            return  # another search stopped this run; here it goes on
+            return False
+        if run.state == "stopped" and not run.reason.startswith(self._label(trial)):
+            return False  # another search stopped this run; here it goes on
         if run.state == "failed" and run.key not in self.ledger.tried:
-            return  # at an earlier start; it is tried again
+            return False  # at an earlier start; it is tried again
         for epoch in run.epochs:
             if epoch.epoch > max(0, trial.last_epoch):
                 self.decisions.report(trial, epoch.epoch, epoch.val_error)
+                self._at_rung(trial, epoch.epoch, epoch.val_error)
         if run.state == "diverged":
             self.decisions.report(trial, run.last_epoch + 1, 1 - 1 / run.start["classes"])
-        if run.state == "failed":
-            self.failed_now.append(trial)
+        if run.epochs:
+            self._spend(trial, _cost(run.epochs[-1]))
         self.decisions.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))
+        if run.state == "failed":
+            for (cell, _), at in self.reached.items():  # its draw will come to them again
+                if cell == trial.cell.name:
+                    at.pop(trial.number, None)
+        return True
+
+
+def _cost(epoch: Epoch) -> dict[str, float]:
+    shown = epoch.presentations + epoch.mirror_presentations
+    return {"presentations": float(shown), "flops": epoch.flops, "seconds": epoch.seconds}
 
 
 def _reason(run: RunLog) -> str:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from nowt.config import RunConfig, changed, config_to_json, require
 from nowt.overrides import Override, apply, set_fields, value_at
+from nowt.rules.rule import Rule
 
 Value = float | int | str | bool | None | tuple[Any, ...]
 
@@ -195,7 +196,25 @@ class Space:
         return f"{self.name}-{digest}"
 
 
-def with_options(space: Space, overrides: Sequence[Override], trials: int | None, sampler: Any, stopping: Any) -> Space:
+def on_recipe(space: Space, recipe: Callable[[Rule], RunConfig]) -> Space:
+    """The space over another recipe, with each cell's own rule; warm-up and milestones keep their share of the run."""
+    cells = tuple(with_base(cell, replace(recipe(cell.config.rule), test=False)) for cell in space.cells)
+    return replace(space, cells=cells)
+
+
+def with_base(cell: Cell, config: RunConfig) -> Cell:
+    """The cell over another base config; settings in epochs keep their share of the run."""
+    return Cell(cell.name, config, tuple(in_time(param, config.epochs / cell.config.epochs) for param in cell.params))
+
+
+def with_options(
+    space: Space,
+    overrides: Sequence[Override],
+    trials: int | None,
+    sampler: Any,
+    stopping: Any,
+    first_rung: int | None = None,
+) -> Space:
     """The space as the command line changes it: fields in every cell's base config, budget, sampler, stopping."""
     require(trials is None or trials >= 1, f"--trials is {trials}: it must be at least 1")
     searched = {param.path for cell in space.cells for param in cell.params}
@@ -204,16 +223,20 @@ def with_options(space: Space, overrides: Sequence[Override], trials: int | None
         require(
             path not in searched, f"--{override.path} is what {space.name} searches: leave it out, or write a space"
         )
-    cells = tuple(replace(cell, config=apply(cell.config, overrides)) for cell in space.cells)
+    cells = tuple(with_base(cell, apply(cell.config, overrides)) for cell in space.cells)
     changes: dict[str, Any] = {"cells": cells}
     changes |= {"budget": Budget(trials)} if trials is not None else {}
     changes |= {"sampler": sampler} if sampler else {}
-    changes |= {"stopping": replace(space.stopping, kind=stopping)} if stopping else {}
+    how: dict[str, Any] = {"kind": stopping} if stopping else {}
+    how |= {"first_rung": first_rung} if first_rung is not None else {}
+    changes |= {"stopping": replace(space.stopping, **how)} if how else {}
     return replace(space, **changes)
 
 
 def in_time(param: Param, pace: float) -> Param:
     """The parameter for runs ``pace`` times as long, where its values are epochs of a schedule."""
+    if pace == 1:
+        return param
     if param.path == "optim.warmup" and isinstance(param, Range):
         return replace(param, low=param.low * pace, high=param.high * pace)
     if param.path == "optim.milestones" and isinstance(param, Choice):

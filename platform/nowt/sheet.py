@@ -1,0 +1,85 @@
+"""A study's sheet: what it is, frozen as ``studies/KEY.json`` at its first start, and the runs that it lists.
+
+A search lists the runs of its trials as they come, one line of JSON each in ``studies/KEY.runs.jsonl``, so that one
+more trial costs the same however many came before.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nowt.log import drop_torn_line, whole_lines
+
+Sheet = dict[str, Any]
+NEEDED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
+
+
+def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]] = ()) -> tuple[Sheet, str]:
+    """Write the sheet of study ``key``, with ``runs`` beside those it lists already; the sheet as it reads now, and a
+    remark where another study of this name ran before."""
+    folder = store / "studies"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{key}.json"
+    known = _object(path) if path.exists() else {}
+    others = sorted(p.stem for p in folder.glob(f"{content['name']}-????????.json") if p != path)
+    listed = [run for run in known.get("runs", []) if run not in runs] + list(runs)
+    seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
+    created = known.get("created", time.time_ns() // 1_000_000)
+    sheet = {**content, "seeds": seeds, "key": key, "created": created, "runs": listed}
+    write_atomically(path, json.dumps(sheet, indent=1) + "\n")
+    if (later := _later(path)).exists():
+        drop_torn_line(later)
+    remark = f"{content['name']} has changed since {', '.join(others)}: this is a new study, {key}"
+    return read_sheet(path), remark if others and not known else ""
+
+
+def list_run(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
+    """List one more run, in the sheet and on disk."""
+    sheet["runs"].append(run)
+    with _later(store / "studies" / f"{sheet['key']}.json").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(run) + "\n")
+
+
+def read_sheet(path: Path) -> Sheet:
+    """The sheet at ``path`` with every run it lists. Raises ValueError for a file that is none."""
+    sheet = _object(path)
+    missing = sorted(NEEDED - sheet.keys())
+    if missing:
+        raise ValueError(f"{path} is no study's sheet, it has no {', '.join(missing)}: move it away")
+    later = _later(path)
+    lines = whole_lines(later) if later.exists() else []
+    return {**sheet, "runs": [*sheet["runs"], *map(json.loads, lines)]}
+
+
+def read_sheets(store: Path) -> list[Sheet]:
+    """Every study's sheet, the oldest first. Raises ValueError for a file that is none."""
+    return sorted(_each(store), key=lambda sheet: int(sheet["created"]))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _each(store: Path) -> Iterator[Sheet]:
+    for path in sorted((store / "studies").glob("*.json")):
+        yield read_sheet(path)
+
+
+def _later(path: Path) -> Path:
+    return path.with_suffix(".runs.jsonl")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}): move it away") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds {type(found).__name__} where an object belongs: move it away")
+    return found

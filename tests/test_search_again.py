@@ -1,0 +1,125 @@
+"""A search's best settings run again: confirmed on fresh seeds, carried to another net; and searches under a cap."""
+
+from pathlib import Path
+
+import pytest
+from nowt.cli import main
+from nowt.log import read_all
+from nowt.search.again import best, search_sheet
+from nowt.sheet import read_sheets
+from small_spaces import write_space
+
+Captured = pytest.CaptureFixture[str]
+ALIKE = "sampler='random', stopping=Stopping('none'), reference='kp'"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def searched(tmp_path: Path, store: Path, *words: str, budget: str = "Budget(3)") -> int:
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", budget, ALIKE)
+    return main(["search", str(space), "--store", str(store), "--in-process", *words])
+
+
+def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_pictures(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
+    out = capsys.readouterr().out
+    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
+    assert set(sheets) == {"small", "small_confirmed", "small_picks"}
+    assert sheets["small_confirmed"]["seeds"] == sheets["small_picks"]["seeds"] == [1, 2]
+    assert len(sheets["small_confirmed"]["runs"]) == 8 and len(sheets["small_picks"]["runs"]) == 4
+    opened = {run.key for run in read_all(store) if run.start["config"]["test"]}
+    assert opened == {run["key"] for run in sheets["small_picks"]["runs"]}
+    assert "picks, by the lowest mean val error" in out and "nowt report small_picks" in out
+
+
+def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) -> None:
+    assert searched(tmp_path, store, "--confirm", "1", "--confirm-seeds", "1") == 0
+    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
+    logs = {run.key: run for run in read_all(store)}
+    for confirmed, pick in zip(sheets["small_confirmed"]["runs"], sheets["small_picks"]["runs"], strict=True):
+        before, after = logs[confirmed["key"]], logs[pick["key"]]
+        assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
+
+
+def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('kp'),)", "Budget(6)", "stopping=Stopping('halving', first_rung=1, factor=2)")
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
+    finished = sorted(run.epochs[-1].val_error for run in read_all(store) if run.state == "finished")
+    found = best(store, search_sheet(store, "small"), 99)
+    assert [one.error for one in found] == finished and len(found) < 6
+
+
+def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    assert searched(tmp_path, store) == 0
+    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20"
+    words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
+    assert main([*words, "--in-process", *target.split()]) == 0
+    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
+    names = [cell["name"] for cell in sheet["cells"]]
+    assert len(names) == 6 and {"kp recipe", "bp recipe"} <= set(names)
+    found = {one.name: one for one in best(store, search_sheet(store, "small"), 2)}
+    for cell in sheet["cells"]:
+        assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
+        if cell["name"] in found:
+            assert cell["config"]["optim"]["lr"] == found[cell["name"]].config.optim.lr
+    assert "the recipe as it stands" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("transfer small --to digits --optim.lr 0.1", "--optim.lr is what small searched"),
+        ("transfer smal --to digits", "has no search 'smal' (did you mean small?)"),
+        ("transfer small --to digitz", "did you mean digits"),
+        ("transfer small --to digits --best 0", "--best is 0"),
+    ],
+)
+def test_a_transfer_that_cannot_be_is_refused_in_one_line(
+    words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, budget="Budget(1)") == 0
+    capsys.readouterr()
+    assert main([*words.split(), "--store", str(store)]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
+def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, "--hours", "1e-7") == 130
+    assert "stopped at its cap of 1e-07 hours, 100 % of the budget left" in capsys.readouterr().out
+    assert searched(tmp_path, store, "--money", "0.5", "--price", "1e5") == 130  # 18 milliseconds
+    begun = [run for run in read_all(store) if run.state == "running"]
+    assert len(begun) == 1 and begun[0].last_epoch >= 0
+    assert searched(tmp_path, store, "--hours", "1") == 0
+    logs = list(read_all(store))
+    assert {run.state for run in logs} == {"finished"} and len(logs) == 6
+    assert [run.attempts for run in logs if run.key == begun[0].key] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--hours 0", "--hours is 0.0: it must be above 0"),
+        ("--money 5", "--money and --price go together"),
+        ("--hours 1 --money 5 --price 1", "both cap the study: give one"),
+        ("--confirm 0", "--confirm is 0"),
+    ],
+)
+def test_a_cap_that_cannot_be_is_refused_in_one_line(
+    words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, *words.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:
+    words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --epochs 1 --trials 1"
+    assert searched(tmp_path, store, *words.split()) == 0
+    assert {run.start["config"]["model"]["name"] for run in read_all(store)} == {"mlp"}
