@@ -13,10 +13,10 @@ Command   nowt search fair_rules
 from dataclasses import replace
 
 from nowt.rules.rule import Rule
-from nowt.search import Budget, Cell, Space, Stopping, in_time
+from nowt.search import Budget, Cell, Space, Stopping
 
 from searchspaces.five import five_rules
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import OWN, SHARED, base, in_epochs
 
 EPOCHS = 6  # of the digits recipe's 10: a fair search runs every trial to its end
 
@@ -29,6 +29,4 @@ def space() -> Space:
 
 
 def _cell(rule: Rule) -> Cell:
-    config = base(rule)
-    params = tuple(in_time(param, EPOCHS / config.epochs) for param in SHARED + OWN[rule.name])
-    return Cell(rule.name, replace(config, epochs=EPOCHS), params)
+    return Cell(rule.name, replace(base(rule), epochs=EPOCHS), in_epochs(SHARED, EPOCHS) + OWN[rule.name])

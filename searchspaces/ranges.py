@@ -5,7 +5,9 @@ from dataclasses import replace
 from nowt.config import RunConfig
 from nowt.recipes import digits
 from nowt.rules.rule import Rule
-from nowt.search import Choice, Param, Range, When
+from nowt.search import Choice, Param, Range, When, in_time
+
+EPOCHS = 10  # that the settings in epochs below are for
 
 # Two decades around the recipe's η, and λ up to where kp aligns within an epoch; below 1e-4 nothing decays in a search.
 SHARED: tuple[Param, ...] = (
@@ -47,3 +49,8 @@ OWN: dict[str, tuple[Param, ...]] = {"bp": (), "fa": STARTS, "ss": MAGNITUDES, "
 def base(rule: Rule) -> RunConfig:
     """The digits recipe; a search opens no test pictures."""
     return replace(digits(rule), test=False)
+
+
+def in_epochs(params: tuple[Param, ...], epochs: int) -> tuple[Param, ...]:
+    """The parameters for runs of so many epochs: warm-up and milestones keep their share."""
+    return tuple(in_time(param, epochs / EPOCHS) for param in params)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nowt import rules
-from nowt.config import RunConfig, config_to_json, run_key
+from nowt.config import RunConfig, config_to_json
+from nowt.keys import run_key
 from nowt.log import Epoch, LogWriter
 from nowt.search.space import Budget, Cell, Choice, Param, Range, Space, Stopping, When, space_to_json
 from synthetic_store import CLASSES, NAN

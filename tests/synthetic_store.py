@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nowt import rules
-from nowt.config import RunConfig, config_to_json, run_key
+from nowt.config import RunConfig, config_to_json
+from nowt.keys import run_key
 from nowt.log import Epoch, Layer, LogWriter
 from nowt.study import Cell, Study, study_to_json
 

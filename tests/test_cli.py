@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from nowt.cli import VERBS, main
-from nowt.config import run_key
 from nowt.find import find_recipe, find_study, study_names
+from nowt.keys import run_key
 from nowt.log import RunLog, read_all
 from nowt.overrides import paths
 from nowt.rules.wm import WeightMirror

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from nets import EVERY_RULE, rule_id
-from nowt import config as module
+from nowt import keys as module
 from nowt.config import (
     ConfigError,
     DataConfig,
@@ -16,13 +16,12 @@ from nowt.config import (
     Placement,
     ProbeConfig,
     RunConfig,
-    changed,
     check,
     config_from_json,
     config_to_json,
     nearest,
-    run_key,
 )
+from nowt.keys import changed, run_key
 from nowt.rules import Rule, find
 from nowt.rules.fa import FeedbackAlignment
 from nowt.rules.wm import WeightMirror

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nowt.config import ConfigError, DataConfig, Placement, RunConfig, run_key
+from nowt.config import ConfigError, DataConfig, Placement, RunConfig
 from nowt.data import DataError, Split, open_data, probe_batch
 from nowt.data.stratify import balanced, share
+from nowt.keys import run_key
 from nowt.streams import Seeds
 
 SEEDS = Seeds().resolve(0)

@@ -6,8 +6,9 @@ import pytest
 from drawn_pictures import draw, image_folder
 from nowt import rules
 from nowt.ablate import pictures_of, plan_run
-from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, run_key
+from nowt.config import DataConfig, ModelConfig, Placement, RunConfig
 from nowt.hands.job import Job, perform
+from nowt.keys import run_key
 from nowt.recipes import RECIPES
 
 

@@ -2,6 +2,7 @@
 states true; and with one slot the very trials of a search that nothing disturbed."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from nowt.sheet import freeze
 from optuna.trial import FrozenTrial, TrialState
 
 EPOCHS, BUDGET = 4, 3
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # files that need not reach a disk
+SCHEDULES = int(os.environ.get("NOWT_SCHEDULES", "2000"))
 PICTURES = {"fingerprint": "f", "classes": 10, "training": 100, "skipped": []}
 Kind = Literal["none", "halving", "median"]
 
@@ -58,7 +61,7 @@ class World:
 
     space: Space
     slots: int
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(dir=MEMORY)))
     storage: optuna.storages.BaseStorage = field(default_factory=optuna.storages.InMemoryStorage)
     saved: dict[str, int] = field(default_factory=dict)  # last epoch of each run's checkpoint
     next: dict[str, int] = field(default_factory=dict)  # epoch that each live run tells next
@@ -103,8 +106,7 @@ class World:
             self.fill()
 
     def trials(self) -> dict[str, list[FrozenTrial]]:
-        names = {cell.name: f"{self.space.key}/{cell.name}" for cell in self.space.cells}
-        return {cell: optuna.load_study(study_name=name, storage=self.storage).trials for cell, name in names.items()}
+        return {cell: study.get_trials(deepcopy=False) for cell, study in self.driver.decisions.studies.items()}
 
     def told(self) -> list[tuple[Any, ...]]:
         found = [(cell, t) for cell, ts in self.trials().items() for t in ts]
@@ -199,6 +201,6 @@ def check(trial: FrozenTrial, world: World) -> None:
 
 
 AnySearch.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=SCHEDULES, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnySearch = AnySearch.TestCase

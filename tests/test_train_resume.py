@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nowt.config import ModelConfig, RunConfig, run_key
+from nowt.config import ModelConfig, RunConfig
+from nowt.keys import run_key
 from nowt.log import Epoch
 from nowt.train import Interrupted, train
 from short_runs import CASES, CPU, STEPS, after, assert_equal, numbers, short_run, tensors

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nowt.cap import Cap, capped
-from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require, run_key
+from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require
 from nowt.hands.driver import Driver
+from nowt.keys import run_key
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
 from nowt.log import RunLog

@@ -14,7 +14,8 @@ from pathlib import Path
 from nowt.ablate import Outcome
 from nowt.arguments import read
 from nowt.cap import Cap
-from nowt.config import ConfigError, Placement, RunConfig, require, run_key
+from nowt.config import ConfigError, Placement, RunConfig, require
+from nowt.keys import run_key
 from nowt.overrides import Override, apply, describe
 from nowt.rules.rule import Rule
 from nowt.store import check_writable

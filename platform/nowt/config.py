@@ -1,12 +1,10 @@
 """What decides a run's numbers (RunConfig) and where it runs (Placement): frozen dataclasses, checked when built."""
 
 import difflib
-import hashlib
-import json
 import os
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,8 +15,6 @@ from nowt.rules.rule import Rule
 from nowt.streams import Seeds
 
 T = TypeVar("T")
-
-LOOP_NUMERICS = 1  # raised whenever the training loop gives other numbers for the same config
 
 
 class ConfigError(ValueError):
@@ -243,9 +239,16 @@ def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
             raise ConfigError(
                 f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}"
             )
-    kinds = get_type_hints(kind)  # a file of the user's own may postpone its annotations
-    checked = {name: check(kinds[name], value, prefix + name) for name, value in values.items()}
+    checked = {name: check(kinds(kind)[name], value, prefix + name) for name, value in values.items()}
     return kind(**checked)
+
+
+_hints = cache(get_type_hints)
+
+
+def kinds(config: Any) -> dict[str, Any]:
+    """The types of a config class's fields; a file of the user's own may postpone its annotations."""
+    return _hints(config)
 
 
 def check(kind: Any, value: Any, name: str) -> Any:
@@ -253,43 +256,12 @@ def check(kind: Any, value: Any, name: str) -> Any:
     if is_dataclass(value):
         return value
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return _adapter(kind).validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"{name} is {value!r}: {problem[0].lower()}{problem[1:]}") from None
 
 
-def changed(config: Any) -> dict[str, Any]:
-    """Only the fields that differ from their defaults, nested alike; a rule always with its name and numerics."""
-    data: dict[str, Any] = {}
-    if isinstance(config, Rule):
-        data = {"name": config.name, "numerics": config.numerics}
-    kinds = get_type_hints(type(config))
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if isinstance(config, ModelConfig) and item.name == "name":
-            value = _by_content(value)
-        if is_dataclass(value):
-            data |= {item.name: inner} if (inner := changed(value)) else {}
-        elif value != _default(item):
-            data[item.name] = check(kinds[item.name], value, item.name)  # lr=1 and lr=1.0 are one setting
-    return data
-
-
-def _by_content(model: str) -> str:
-    """A model of the user's own by its file's text and the function's name: not by the path, which may lead elsewhere
-    tomorrow."""
-    path, _, function = model.partition(":")
-    if not path.endswith(".py") or not Path(path).is_file():
-        return model
-    return f"{function} in {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
-
-
-def run_key(config: RunConfig, fingerprint: str) -> str:
-    """The run's name everywhere: a hash of what decides its numbers, 12 hexadecimal digits."""
-    facts = {"config": changed(config), "loop": LOOP_NUMERICS, "data": fingerprint}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _default(item: Any) -> Any:
-    return item.default_factory() if item.default is MISSING else item.default
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from nowt import rules
-from nowt.config import ConfigError, RunConfig, check, nearest
+from nowt.config import ConfigError, RunConfig, check, kinds, nearest
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,18 @@ def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
         inner = values
         for group in groups:
             parent, inner = getattr(parent, group), inner.setdefault(group, {})
-        inner[name] = check(get_type_hints(type(parent))[name], value, path)
+        inner[name] = check(kinds(type(parent))[name], value, path)
     changed: RunConfig = _changed(config, values)
     return changed
 
 
 def value_at(config: RunConfig, path: str) -> Any:
     """The value of the field at a dotted path. Raises ConfigError with the nearest right one."""
-    known = paths(config)
-    if path not in known:
-        raise ConfigError(f"there is no field {path}{nearest(path, known)} in a run of {config.rule.name}")
     value: Any = config
     for part in path.split("."):
+        if not is_dataclass(value) or part not in value.__dataclass_fields__:
+            near = nearest(path, paths(config))
+            raise ConfigError(f"there is no field {path}{near} in a run of {config.rule.name}")
         value = getattr(value, part)
     return value
 
@@ -129,7 +129,7 @@ def _place(values: dict[str, Any], config: Any, override: Override) -> None:
         raise ConfigError(
             f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}"
         )
-    kind = get_type_hints(type(config))[name]
+    kind = kinds(type(config))[name]
     values[name] = check(kind, read(kind, override.text), override.path)
 
 
@@ -169,7 +169,7 @@ def paths(config: Any, prefix: str = "") -> list[str]:
 def describe(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     """Every field as (path, type, value), for ``--help`` and ``nowt show``."""
     rows = []
-    hints = get_type_hints(type(config))
+    hints = kinds(type(config))
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):

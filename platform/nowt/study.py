@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nowt.config import RunConfig, changed, config_from_json, config_to_json, require
+from nowt.config import RunConfig, config_from_json, config_to_json, require
+from nowt.keys import changed
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from nowt.certify.locality import besides, check_locality, watch
 from nowt.certify.mirror import check_mirror
 from nowt.certify.reach import check_reach
 from nowt.certify.start import check_start
-from nowt.config import changed, config_to_json
+from nowt.config import config_to_json
+from nowt.keys import changed
 from nowt.rules.rule import Rule
 
 FAMILIES: tuple[Callable[[Rule], Findings], ...] = (

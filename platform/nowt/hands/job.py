@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nowt.config import Placement, RunConfig, config_from_json, config_to_json, run_key
+from nowt.config import Placement, RunConfig, config_from_json, config_to_json
+from nowt.keys import run_key
 from nowt.log import epoch_to_json
 
 

@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
-from nowt.config import RunConfig, changed, config_to_json, require
+from nowt.config import RunConfig, config_to_json, require
+from nowt.keys import changed
 from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
 
@@ -187,7 +189,7 @@ class Space:
         for cell in self.cells:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} opens test pictures (test=False)")
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name and a hash of what is searched and how; the budget is not in it, so that a larger one goes on."""
         cells = [[c.name, changed(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]] for c in self.cells]
