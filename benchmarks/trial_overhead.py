@@ -1,0 +1,299 @@
+"""What a trial of a search costs beyond its own training: nowt beside stock Ray Tune and a plain Optuna loop.
+
+    python benchmarks/trial_overhead.py                                     16 trials of 4 epochs, three rounds
+    python benchmarks/trial_overhead.py --trials 4 --epochs 1 --rounds 1    whether it works
+    python benchmarks/trial_overhead.py --only loop-1 nowt-2 --trials 48    the speed-up of a longer search
+
+Every contender trains the same quasi-random trials of a small net on digits under backprop, with one torch thread
+(loop-2: two), in a fresh process. In a round each takes its turn, in an order that moves on from round to round.
+
+    loop-1, loop-2         Optuna in one process, its storage in memory
+    nowt-1, nowt-2         nowt.search with so many slots: logs, checkpoints, Optuna's storage, MLflow
+    stock-fresh, -reused   ray.tune with OptunaSearch on two slots: a process a trial, or reuse_actors=True
+
+The same three functions are timed in all of them, by one clock of the machine. A training begins as open_data is
+called and ends as train() is exhausted; the seconds in these two, without those in checkpoint.save, are its training.
+
+    whole           process start to process end: imports, ray.init, databases and shut-down included
+    first to last   begin of the first training to end of the last: without imports, ray.init and start of the workers
+    between         end of a training to begin of the next in the same slot
+    within          seconds in which a training waited, between its begin and its end, for a report to be taken in
+    saving          seconds of a training in checkpoint.save (nowt alone saves)
+    beyond          between + within + saving: what a trial costs beyond its own training; and its 90th percentile
+    sooner          loop-1's time divided by this one's of the same round
+
+Of trials, the table has medians over the warm ones: those that came after another in the same process (stock-fresh has
+none: there, all but the first of each slot).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import nowt.checkpoint
+import nowt.data
+import nowt.train
+import numpy as np
+import optuna
+from nowt.config import Placement, RunConfig
+from nowt.log import Epoch
+from nowt.recipes import digits
+from nowt.search import Budget, Cell, Range, Space, Stopping, search
+from nowt.search.proposals import OneByOne, sampler
+from rich.console import Console
+from rich.table import Table
+
+STAMPS = "trainings.jsonl"
+RANGES = (
+    Range("optim.lr", 0.005, 0.05, log=True),
+    Range("optim.weight_decay", 1e-4, 1e-2, log=True),
+    Range("optim.momentum", 0.5, 0.9),
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, in seconds of the machine's monotonic clock."""
+
+    process: int
+    config: str
+    begin: float
+    end: float
+    busy: float  # in open_data and train()
+    saving: float  # of that, in checkpoint.save
+
+
+class Watch:
+    """Stands in for the functions that a training consists of, and writes down when they run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.real = (nowt.data.open_data, nowt.train.train, nowt.checkpoint.save)
+        self.begin = self.busy = self.saving = 0.0
+
+    def open_data(self, *given: Any, **named: Any) -> Any:
+        """A training begins."""
+        self.begin, self.saving = time.monotonic(), 0.0
+        data = self.real[0](*given, **named)
+        self.busy = time.monotonic() - self.begin
+        return data
+
+    def save(self, *given: Any, **named: Any) -> Any:
+        """A checkpoint, inside the training."""
+        started = time.monotonic()
+        path = self.real[2](*given, **named)
+        self.saving += time.monotonic() - started
+        return path
+
+    def train(self, config: RunConfig, *given: Any, **named: Any) -> Iterator[Epoch]:
+        """The training, whose seconds count while it is asked for an epoch."""
+        epochs = self.real[1](config, *given, **named)
+        started = time.monotonic()
+        for epoch in epochs:
+            self.busy += time.monotonic() - started
+            yield epoch
+            started = time.monotonic()
+        end = time.monotonic()
+        self.busy += end - started
+        done = Training(os.getpid(), repr(config), self.begin, end, self.busy, self.saving)
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(done)) + "\n")
+
+
+def watched(work: Callable[..., None], path: Path) -> Callable[..., None]:
+    """A function that does as ``work``, and every training in it is written down in ``path``."""
+
+    def watched_work(given: Any) -> None:
+        watch = Watch(path)
+        with (
+            patch.object(nowt.data, "open_data", watch.open_data),
+            patch.object(nowt.train, "train", watch.train),
+            patch.object(nowt.checkpoint, "save", watch.save),
+        ):
+            work(given)
+
+    return watched_work
+
+
+def space_of(trials: int, epochs: int) -> Space:
+    """The search: so many quasi-random trials of so many epochs, none stopped early."""
+    cell = Cell("bp", replace(digits(), epochs=epochs, test=False), RANGES)
+    return Space("overhead", "What does a trial cost?", (cell,), Budget(trials), "quasi_random", Stopping("none"))
+
+
+class SameTrials(OneByOne):
+    """The values that nowt's search of the space proposes, for whoever drives Optuna."""
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        """The parameter's value in the draw of the trial's number."""
+        draws = sampler(self.space, self.cell, trial.number)
+        return draws.sample_independent(study, trial, param_name, param_distribution)
+
+
+def epochs_of(cell: Cell, values: dict[str, Any], placement: Placement) -> Iterator[Epoch]:
+    """The training of one trial."""
+    config = cell.config_of(values)
+    yield from nowt.train.train(config, placement, data=nowt.data.open_data(config.data, placement, config.test))
+
+
+def loop(space: Space, store: Path, stamps: Path, threads: int) -> None:
+    """A plain Optuna loop in this process."""
+    (cell,) = space.cells
+
+    def objective(trial: optuna.Trial) -> float:
+        values = {r.name: trial.suggest_float(r.name, r.low, r.high, log=r.log) for r in RANGES}
+        for epoch in epochs_of(cell, values, Placement(str(store), threads=threads)):
+            trial.report(epoch.val_error, epoch.epoch)
+        return epoch.val_error
+
+    study = optuna.create_study(sampler=SameTrials(space, cell, 0))
+    watched(lambda trials: study.optimize(objective, trials), stamps)(int(space.budget.amount))
+
+
+def with_nowt(space: Space, store: Path, stamps: Path, slots: int) -> None:
+    """nowt's own search, whose worker function is watched."""
+    from nowt.hands import tune
+
+    with patch.object(tune, "_work", watched(tune._work, stamps)):
+        search(space, Placement(str(store), slots=slots), storage=None, in_process=False, say=print)
+
+
+def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> None:
+    """Ray Tune with its own OptunaSearch, on two slots."""
+    from ray import init, tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    (cell,) = space.cells
+
+    def work(values: dict[str, Any]) -> None:
+        for epoch in epochs_of(cell, values, Placement(str(store))):
+            tune.report({"error": epoch.val_error})
+
+    init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    domains = {r.name: optuna.distributions.FloatDistribution(r.low, r.high, log=r.log) for r in RANGES}
+    searcher = OptunaSearch(domains, metric="error", mode="min", sampler=SameTrials(space, cell, 0))
+    how = tune.TuneConfig(search_alg=searcher, num_samples=int(space.budget.amount), reuse_actors=reuse)
+    tune.Tuner(watched(work, stamps), tune_config=how, run_config=tune.RunConfig(storage_path=str(store))).fit()
+
+
+CONTENDERS: dict[str, tuple[Callable[[Space, Path, Path], None], int]] = {  # and the slots of each
+    "loop-1": (partial(loop, threads=1), 1),
+    "loop-2": (partial(loop, threads=2), 1),
+    "nowt-1": (partial(with_nowt, slots=1), 1),
+    "nowt-2": (partial(with_nowt, slots=2), 2),
+    "stock-fresh": (partial(with_stock_tune, reuse=False), 2),
+    "stock-reused": (partial(with_stock_tune, reuse=True), 2),
+}
+
+
+def measure(name: str, options: argparse.Namespace) -> tuple[float, list[Training]]:
+    """Seconds of a contender's whole process, and its trainings."""
+    with TemporaryDirectory(prefix="nowt-", ignore_cleanup_errors=True) as folder:
+        size = [f"--trials={options.trials}", f"--epochs={options.epochs}"]
+        command = [sys.executable, __file__, *size, "--child", name, folder]
+        (Path(folder) / STAMPS).touch()
+        around = {**os.environ, "RAY_TMPDIR": folder, "RAY_ADDRESS": "local"}
+        started = time.monotonic()
+        done = subprocess.run(command, env=around, capture_output=True, text=True)
+        whole = time.monotonic() - started
+        if done.returncode:
+            sys.exit(f"{name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return whole, [Training(**json.loads(line)) for line in (Path(folder) / STAMPS).read_text().splitlines()]
+
+
+def followers(trainings: list[Training], slots: int) -> list[tuple[Training, Training]]:
+    """Each training but the first of its slot, behind the one before it: that of its process, or else (a fresh process
+    took the slot) the one that ended the longest ago."""
+    last: dict[int, Training] = {}
+    pairs = []
+    for training in sorted(trainings, key=lambda t: t.begin):
+        place = training.process
+        if place not in last and len(last) >= slots:
+            place = min(last, key=lambda p: last[p].end)
+        if place in last:
+            pairs.append((last.pop(place), training))
+        last[training.process] = training
+    return pairs
+
+
+def summary(whole: float, trainings: list[Training], slots: int) -> dict[str, float]:
+    """A contender's row in one round."""
+    pairs = followers(trainings, slots)
+    warm = [(before, after) for before, after in pairs if before.process == after.process]
+    counted = [(b.begin - a.end, b.end - b.begin - b.busy, b.saving, b.busy - b.saving) for a, b in warm or pairs]
+    between, within, saving, training = (float(median(column)) for column in zip(*counted, strict=True))
+    run = max(t.end for t in trainings) - min(t.begin for t in trainings)
+    beyond = [sum(seconds[:3]) for seconds in counted]
+    row = {"whole": whole, "first to last": run, "warm trials": len(warm), "training": training, "between": between}
+    row |= {"within": within, "saving": saving}
+    return row | {"beyond": median(beyond), "beyond, 90 %": float(np.quantile(beyond, 0.9))}
+
+
+def rounds(options: argparse.Namespace, console: Console) -> dict[str, list[dict[str, float]]]:
+    """Every contender's rows, taken in turns. Raises SystemExit where two did not train the same."""
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
+    trained = set()
+    for turn in range(options.rounds):
+        for name in [*rows, *rows][turn % len(rows) :][: len(rows)]:
+            whole, trainings = measure(name, options)
+            trained.add(tuple(sorted(t.config for t in trainings)))
+            if len(trained) > 1 or len(trainings) != options.trials:
+                sys.exit(f"{name} trained {len(trainings)} of {options.trials} trials to their end, or other trials")
+            rows[name].append(summary(whole, trainings, CONTENDERS[name][1]))
+            console.print(f"round {turn + 1} of {options.rounds}, {name}: {whole:.1f} s", highlight=False)
+    return rows
+
+
+def table(rows: dict[str, list[dict[str, float]]]) -> Table:
+    """Medians over rounds, and how many times sooner than loop-1."""
+    shown = Table("contender", title="seconds, medians over rounds")
+    columns = [*next(iter(rows.values()))[0]]
+    for title in (*columns, "whole, sooner", "first to last, sooner"):
+        shown.add_column(title, justify="right")
+    for name, found in rows.items():
+        cells = [f"{median(row[c] for row in found):.{0 if c == 'warm trials' else 3}f}" for c in columns]
+        for column in ("whole", "first to last"):
+            ratios = [loop_1[column] / row[column] for loop_1, row in zip(rows.get("loop-1", ()), found, strict=False)]
+            cells.append(f"{median(ratios):.2f}" if ratios else "")
+        shown.add_row(name, *cells)
+    return shown
+
+
+def parse() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=4, help="of each trial")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="CONTENDER")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)  # a contender, and a folder for all that it writes
+    options = parser.parse_args()
+    if options.trials < 3 or options.epochs < 1 or options.rounds < 1:
+        parser.error("--trials must be at least 3, so that two slots have a warm one, --epochs and --rounds at least 1")
+    return options
+
+
+def main() -> None:
+    """Print the table; as a child, run one contender."""
+    options = parse()
+    if options.child:
+        name, folder = options.child
+        CONTENDERS[name][0](space_of(options.trials, options.epochs), Path(folder), Path(folder) / STAMPS)
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table(rounds(options, console)))
+
+
+if __name__ == "__main__":
+    main()
