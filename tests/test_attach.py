@@ -142,6 +142,41 @@ def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
     assert not torch.allclose(spared["3.weight"], plain["3.weight"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("fa", "'fa' is no rule: pass one such as"),
+        (find("fa"), "is no rule: pass one such as"),
+        (find("fa")(start="gauss"), "rule.start is 'gauss'"),
+        (find("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
+    ],
+)
+def test_what_is_no_rule_is_refused_before_anything_changes(rule: Rule, message: str) -> None:
+    net = conv_net()
+    with pytest.raises(ValueError, match=message):
+        attach(net, rule)
+    assert not feedback_layers(net)
+
+
+def test_a_rule_that_covers_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="covers no layer of Sequential"):
+        attach(nn.Sequential(nn.Linear(3, 3)), find("fa")(last_layer="backprop"))
+
+
+def test_an_example_leaves_every_modules_mode_and_hooks_even_where_it_does_not_fit() -> None:
+    def net() -> nn.Sequential:
+        made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
+        made[1].eval()  # a frozen batch norm
+        return made
+
+    model = net()
+    with pytest.raises(ValueError, match=r"an example of shape \(2, 1, 8, 8\) does not fit the model"):
+        attach(model, find("fa")(), example=torch.randn(2, 1, 8, 8))
+    assert not feedback_layers(model) and not any(m._forward_pre_hooks for m in model.modules())
+    attach(model, find("fa")(), example=torch.randn(2, 3, 8, 8))
+    assert [m.training for m in model.modules()] == [m.training for m in net().modules()]
+
+
 def test_weights_that_no_rule_covers_are_named() -> None:
     net = nn.Sequential(nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16), nn.Conv1d(4, 4, 1), nn.Linear(8, 2))
     with pytest.warns(UserWarning, match="1.self_attn.in_proj_weight, 1.self_attn.out_proj.weight, 2.weight$"):

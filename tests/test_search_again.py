@@ -92,8 +92,8 @@ def test_a_transfer_that_cannot_be_is_refused_in_one_line(
 def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
-    assert searched(tmp_path, store, "--hours", "1e-7") == 130
-    assert "stopped at its cap of 1e-07 hours, 100 % of the budget left" in capsys.readouterr().out
+    assert searched(tmp_path, store, "--hours", "1e-12") == 130
+    assert "stopped at its cap of 1e-12 hours, 100 % of the budget left" in capsys.readouterr().out
     assert searched(tmp_path, store, "--money", "0.5", "--price", "1e5") == 130  # 18 milliseconds
     begun = [run for run in read_all(store) if run.state == "running"]
     assert len(begun) == 1 and begun[0].last_epoch >= 0
@@ -120,6 +120,6 @@ def test_a_cap_that_cannot_be_is_refused_in_one_line(
 
 
 def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:
-    words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --epochs 1 --trials 1"
+    words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --batch 32 --epochs 1 --trials 1"
     assert searched(tmp_path, store, *words.split()) == 0
     assert {run.start["config"]["model"]["name"] for run in read_all(store)} == {"mlp"}

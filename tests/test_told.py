@@ -47,6 +47,24 @@ def test_a_diverged_run_says_so_once(here: Path, capsys: Captured) -> None:
     assert f"run {run.key}: diverged at epoch 1" in told(f"show {run.key}", 0, capsys)
 
 
+def test_a_run_whose_process_is_gone_is_interrupted_and_says_where_it_goes_on(here: Path, capsys: Captured) -> None:
+    long = SMALL.replace("--epochs 1", "--epochs 2")
+    told(f"train digits {long}", 0, capsys)
+    [run] = read_all(here / "runs")
+    path = here / "runs" / "logs" / f"{run.key}.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3]))  # start, epochs 0 and 1
+    assert "interrupted" in told("runs --state interrupted", 0, capsys)
+    assert f"run {run.key}: interrupted; the command that ran it goes on" in told(f"show {run.key}", 0, capsys)
+    assert f"run {run.key} goes on after epoch 1" in told(f"train digits {long}", 0, capsys)
+    assert "finished" in told("runs --state finished", 0, capsys)
+
+
+def test_an_unknown_study_is_answered_with_those_there_are(here: Path, capsys: Captured) -> None:
+    told(f"train digits {SMALL}", 0, capsys)
+    assert "has no study 'small'; it has: none" in told("runs --study small", 2, capsys)
+
+
 def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:
     assert "there is no store runs: " in told("runs", 0, capsys)
     (here / "mine.py").write_text(OWN)

@@ -175,7 +175,9 @@ def _plan(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
         "tell before it starts: runs, hours, disk, and the alignment to expect",
         "nowt plan rules_on_folder --data-dir pictures/ --optim.weight_decay 0.01",
     )
+    verb.epilog = f"{FIELDS}. {verb.epilog}"
     verb.add_argument("study", help="a study's name, or a FILE.py of your own")
+    verb.add_argument("--quick", action="store_true", help="the study as nowt ablate --quick shrinks it")
     verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
     _placement(verb)
@@ -184,7 +186,7 @@ def _plan(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     runs = _verb(verbs, "runs", "the runs of the store, as a table", "nowt runs --rule kp --state finished")
     runs.add_argument("--rule", help="only this rule's")
-    runs.add_argument("--state", help="only these: running, finished, diverged, failed")
+    runs.add_argument("--state", help="only these: running, interrupted, finished, diverged, stopped, failed")
     runs.add_argument("--study", help="only this study's (its name or key)")
     show = _verb(verbs, "show", "one run: config, curve, alignment", "nowt show 3f2a91")
     show.add_argument("run", help="the run's key, or its first digits")
@@ -200,6 +202,7 @@ def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
 
 def _rest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     certify = _verb(verbs, "certify", "check a rule against its promises, and write its certificate", "nowt certify kp")
+    certify.epilog = f"The rule's fields: --rule.scale 2. {certify.epilog}"
     certify.add_argument("rule", nargs="?", help="a rule's name, or a FILE.py of your own")
     certify.add_argument("--all", action="store_true", help="every built-in rule")
     certify.add_argument("--out", metavar="DIR", help="where the JSON goes (default: STORE/certificates)")

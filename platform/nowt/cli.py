@@ -139,9 +139,11 @@ def _cap(typed: argparse.Namespace) -> Cap:
 
 def plan(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """What a study costs and how far its feedback can align."""
+    from nowt.ablate import quick
     from nowt.plan import plan as look_ahead
 
-    print(look_ahead(_study(typed, overrides), _placement(typed)))
+    study = _study(typed, overrides)
+    print(look_ahead(quick(study) if typed.quick else study, _placement(typed)))
     return 0
 
 

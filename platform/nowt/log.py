@@ -102,6 +102,16 @@ class HeldElsewhere(Exception):
     """Another process, or another study in this one, is writing the run's log."""
 
 
+def is_held(path: Path) -> bool:
+    """Whether a writer holds the log now."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class Hold:
     """A log that is locked for one writer, from now until the object goes, however its process ends."""
 

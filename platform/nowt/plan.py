@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -26,14 +25,14 @@ def plan(study: Study, placement: Placement) -> str:
     minutes, notes = 0.0, []
     for cell in study.cells:
         data = open_data(cell.config.data, placement, cell.config.test)
-        training = Training.start(cell.config, replace(placement, threads=placement.threads), data)
+        training = Training.start(cell.config, placement, data)
         steps = training.steps_per_epoch * cell.config.epochs
         each = _minutes(training, data)
         minutes += each * len(study.seeds)
         expected, note = expectation(cell, training, steps)
         notes += [note] if note else []
-        disk = f"{2 * _bytes(training) / 1e9:.2f}"
-        table.add_row(cell.name, str(cell.config.epochs), str(steps), f"{each:.1f}", disk, expected)
+        disk = 2 * _bytes(training) / 1e9
+        table.add_row(cell.name, str(cell.config.epochs), str(steps), _least(each, 1), _least(disk, 2), expected)
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
     head = f"study {study.key}: {runs} runs, {_spoken(hours)} on {min(slots, runs)} slots of this machine"
@@ -125,6 +124,11 @@ def _bytes(training: Training) -> int:
     tensors: Sequence[int] = [p.numel() * p.element_size() for p in training.model.state_dict().values()]
     trained = sum(p.numel() * p.element_size() for g in training.optimizer.param_groups for p in g["params"])
     return int(sum(tensors) + trained * (2 if training.config.optim.name == "adamw" else 1))
+
+
+def _least(value: float, digits: int) -> str:
+    """The number with so many digits; one that would be 0 as less than the smallest that is not."""
+    return f"{value:.{digits}f}" if value >= 10.0**-digits else f"< {10.0**-digits:.{digits}f}"
 
 
 def _spoken(hours: float) -> str:

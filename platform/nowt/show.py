@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,11 +12,12 @@ from rich.table import Table
 
 from nowt.config import ConfigError, nearest
 from nowt.engine import State
-from nowt.log import RunLog, read_all
+from nowt.log import RunLog, is_held, read_all
 from nowt.progress import ending
 from nowt.sheet import read_sheets
 
-STATES = [state for state in get_args(State) if state != "missing"]  # those that a log can be in
+# those that a log can be in, and that of a run whose process is gone
+STATES = ["interrupted", *(state for state in get_args(State) if state != "missing")]
 
 
 def runs_table(store: Path, *, rule: str | None, state: str | None, study: str | None) -> str:
@@ -25,9 +28,9 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
         return f"there is no store {store}: nowt ablate rules_on_digits makes one, --store names another"
     table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
     only = _keys_of(store, study) if study else None
-    found = [run for run in read_all(store) if _chosen(run, rule, state, only)]
+    found = [run for run in map(partial(_as_it_stands, store), read_all(store)) if _chosen(run, rule, state, only)]
     if not found:
-        return f"no such run in {store}: nowt ablate rules_on_digits makes some"
+        return f"no such run in {store}: nowt runs --store {store} lists all"
     for run in found:
         config = run.start["config"]
         error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
@@ -38,7 +41,7 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
 
 def run_page(store: Path, prefix: str) -> str:
     """One run: config, curve, alignment of the last epoch. Raises ConfigError for no or several such runs."""
-    found = [run for run in read_all(store) if run.key.startswith(prefix)]
+    found = [_as_it_stands(store, run) for run in read_all(store) if run.key.startswith(prefix)]
     if len(found) != 1:
         which = ", ".join(run.key for run in found) or "none"
         raise ConfigError(
@@ -49,6 +52,13 @@ def run_page(store: Path, prefix: str) -> str:
     if run.epochs and run.epochs[-1].layers:
         parts.append(_text(_alignment(run)))
     return "\n\n".join(parts)
+
+
+def _as_it_stands(store: Path, run: RunLog) -> RunLog:
+    """A run that nobody is at, though its log has no end, is interrupted."""
+    if run.state != "running" or is_held(store / "logs" / f"{run.key}.jsonl"):
+        return run
+    return replace(run, state="interrupted", reason="interrupted; the command that ran it goes on")
 
 
 def _head(run: RunLog) -> str:
@@ -104,9 +114,12 @@ def _names(rule: str) -> set[str]:
 
 
 def _keys_of(store: Path, study: str) -> set[str]:
-    return {
-        run["key"] for sheet in read_sheets(store) if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]
-    }
+    sheets = read_sheets(store)
+    names = sorted({name for sheet in sheets for name in (sheet["name"], sheet["key"])})
+    if study not in names:
+        there = ", ".join(sorted({sheet["name"] for sheet in sheets})) or "none"
+        raise ConfigError(f"store {store} has no study {study!r}{nearest(study, names)}; it has: {there}")
+    return {run["key"] for sheet in sheets if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]}
 
 
 def _text(table: Table) -> str:

@@ -27,10 +27,13 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     for line in remarks((planned,)):
         say(line)
     with held(store, key), open_quietly(store, None) as record:
+        attempts = 1
 
         def heard(planned: Planned, run: RunLog) -> None:
+            nonlocal attempts
             record.update(run, planned.cell, planned.seed)
-            say(_line(run))
+            again, attempts = run.attempts > attempts, run.attempts
+            say(f"run {run.key} goes on after epoch {max(run.last_epoch, 0)}" if again else _line(run))
 
         ledger = Ledger(store, (planned,), heard)
         if not in_process.run(ledger, placement):

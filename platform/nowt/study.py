@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nowt.config import RunConfig, config_from_json, config_to_json, require
+from nowt.config import RunConfig, config_to_json, require
 from nowt.keys import changed
 
 
@@ -56,9 +56,3 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "cells": cells,
     }
-
-
-def study_from_json(data: dict[str, Any]) -> Study:
-    """The study that ``study_to_json`` wrote."""
-    cells = tuple(Cell(c["name"], config_from_json(c["config"])) for c in data["cells"])
-    return Study(data["name"], data["question"], cells, tuple(data["seeds"]), data["reference"])

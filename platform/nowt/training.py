@@ -284,8 +284,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device is {name!r}, which is not here ({reason}): use auto, cpu or cuda") from None
+        raise ConfigError(f"--device is {name!r}, which is not here: use auto, cpu or cuda") from error
 
 
 def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:

@@ -141,10 +141,6 @@ class Bench:
             found |= {f"optimiser {i} {name}": value for name, value in state.items() if isinstance(value, Tensor)}
         return found
 
-    def feedbacks(self) -> list[Tensor]:
-        """B of every layer, as the rule keeps it."""
-        return [layer.feedback.detach() for layer in self.layers]
-
 
 def small_net(dtype: torch.dtype = torch.float32) -> nn.Module:
     """The small network, its W always the same."""

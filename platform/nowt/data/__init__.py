@@ -46,6 +46,9 @@ DATA_SETS = {
 }
 
 
+EMBEDDED = ("digits", "synthetic")
+
+
 @dataclass(frozen=True)
 class Data:
     """A data set, split."""
@@ -67,6 +70,8 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     kind = DATA_SETS[config.name]
     size = config.size or kind.size
     _check(config, size)
+    if placement.data and config.name in EMBEDDED:
+        raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: leave it out")
     found = kind.read(config, placement, size)
     total = len(found.train.labels)
     cut = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")

@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
 
+from nowt.config import check, kinds
 from nowt.layers.base import NONLINEARITIES, FeedbackLayer
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
@@ -31,8 +33,10 @@ def attach(
     A warning names the weights that no rule covers (see ``not_replaced``), unless ``quiet``.
     Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
 
-    Raises ValueError for a wrapped or compiled model, a second attach, and a model with nothing to replace.
+    Raises ValueError, and leaves the model as it was, for a wrapped or compiled model, a second attach, a model with
+    nothing to replace, an example that does not fit, and a rule whose fields cannot be.
     """
+    _refuse_other_than_a_rule(rule)
     _refuse_wrapped(model)
     found = [(name, module) for name, module in model.named_modules() if type(module) in REPLACED]
     if not found:
@@ -44,11 +48,15 @@ def attach(
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
     if not quiet and rule.name != "bp" and (names := not_replaced(model)):
         warnings.warn(left_to_backprop(names), stacklevel=2)
-    last, output = _last(model, found, example)
-    layers = [_replace(m, name, rule, activation, name == last) for name, m in found if rule.covers(name, name == last)]
-    if example is not None:
-        _record_map_sizes(model, layers, example)
+    passed = _passed(model, found, example) if example is not None else {}
+    last = next(reversed(passed), found[-1][0])
+    output = dict(found)[last]
+    covered = [(name, module) for name, module in found if rule.covers(name, name == last)]
+    if not covered and rule.name != "bp":
+        raise ValueError(f"{rule.name} as it is set covers no layer of {type(model).__name__}: all is left to backprop")
+    layers = [_replace(module, name, rule, activation, name == last) for name, module in covered]
     for layer in layers:
+        layer.map_size = passed.get(layer.name)
         # past torch's registration: as a submodule its weights would have two names
         layer.__dict__["output_layer"] = output
         rule.prepare(layer, seed)
@@ -86,6 +94,13 @@ def backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
             layer.backprop = False
 
 
+def _refuse_other_than_a_rule(rule: object) -> None:
+    if not isinstance(rule, Rule):
+        raise ValueError(f"{rule!r} is no rule: pass one such as nowt.rules.find('kp')()")
+    for field in fields(rule):
+        check(kinds(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}")
+
+
 def _refuse_wrapped(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
@@ -108,33 +123,26 @@ def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bo
     return module
 
 
-def _last(model: nn.Module, found: list[tuple[str, nn.Module]], example: Tensor | None) -> tuple[str, nn.Module]:
-    """The layer that a forward pass comes to last."""
-    if example is None:
-        return found[-1]
-    seen: list[tuple[str, nn.Module]] = []
-    hooks = [m.register_forward_pre_hook(lambda *_, pair=(n, m): seen.append(pair)) for n, m in found]
-    _run(model, example)
-    for hook in hooks:
-        hook.remove()
-    return seen[-1] if seen else found[-1]
+def _passed(model: nn.Module, found: list[tuple[str, nn.Module]], example: Tensor) -> dict[str, tuple[int, int] | None]:
+    """The layers in the order in which a forward pass comes to them, each with the height and width of its input (None
+    for a layer without). Raises ValueError where ``example`` does not fit."""
+    passed: dict[str, tuple[int, int] | None] = {}
 
+    def record(name: str, module: nn.Module, x: Tensor) -> None:
+        passed.pop(name, None)  # a layer used twice stands where it is used last
+        passed[name] = (int(x.shape[-2]), int(x.shape[-1])) if isinstance(module, nn.Conv2d) else None
 
-def _record_map_sizes(model: nn.Module, layers: list[FeedbackLayer], example: Tensor) -> None:
-    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if isinstance(layer, Conv2d):
-            height, width = inputs[0].shape[-2:]
-            layer.map_size = int(height), int(width)
-
-    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
-    _run(model, example)
-    for hook in hooks:
-        hook.remove()
-
-
-def _run(model: nn.Module, example: Tensor) -> None:
-    """A forward pass that leaves the model as it was."""
-    training = model.training
-    with torch.no_grad():
-        model.eval()(example)
-    model.train(training)
+    hooks = [m.register_forward_pre_hook(lambda m, inputs, n=n: record(n, m, inputs[0])) for n, m in found]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad():
+            model.eval()(example)
+    except (RuntimeError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"an example of shape {tuple(example.shape)} does not fit the model: {reason}") from None
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes.items():
+            module.training = training
+    return passed
