@@ -175,6 +175,7 @@ def _run(
             limited = capped(ledger, cap, store, ledger.by_key)
             slots = min(placement.at_a_time, len(plan))
             whole = limited.done or work(limited, placement, study.key, slots, in_process)
+    ledger.release()
     stopped = limited.over and not ledger.done
     return _outcome(study, ledger, whole or stopped, cap.spoken() if stopped else "")
 

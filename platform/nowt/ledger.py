@@ -55,6 +55,10 @@ class Ledger:
             self.by_key[planned.key] = planned
             self._look_up(planned)
 
+    def release(self) -> None:
+        """Let go of the logs of runs that were stopped on their way, so that another study can go on with them."""
+        self.writers.clear()
+
     def forget(self, key: str) -> None:
         """Drop what is known of a run that is over; its log knows."""
         for known in (self.by_key, self.logs, self.facts):

@@ -63,6 +63,7 @@ def search(
             progress.begin(lambda: driver.share, sum(trial.state.is_finished() for trial in decisions.trials))
             limited = capped(driver, cap, store, [run["key"] for run in sheet["runs"]])
             whole = limited.done or work(limited, placement, space.key, placement.at_a_time, in_process)
+    driver.ledger.release()
     stopped = limited.over and not driver.done
     left = f"{cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget left" if stopped else ""
     return outcome(space, decisions.trials, not whole and not stopped, left)
