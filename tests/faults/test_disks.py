@@ -22,9 +22,7 @@ def test_a_full_disk_stops_the_study_and_with_room_again_it_goes_on(
 ) -> None:
     world = make(*case(nth_fault + 1))
     with small_disk(world.store):
-        driver = strike(
-            world, f"full {nth_fault}", empty, lambda driver: [driver], lambda _: fill(world.store)
-        )
+        driver = strike(world, f"full {nth_fault}", empty, lambda driver: [driver], lambda _: fill(world.store))
         assert driver.wait(PATIENCE) == 2, world.said()
         assert "No space left on device" in last_line(world)
         (world.store / "ballast").unlink()
