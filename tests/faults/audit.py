@@ -1,0 +1,100 @@
+"""Compares a store with that of an undisturbed study: logs as raw lines, Optuna and MLflow as others read them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+from leftovers import temporary_files
+from nowt.log import RunLog, read
+from nowt.record.database import connect
+from nowt.record.projection import STATUS, numbers
+from optuna.trial import FrozenTrial, TrialState
+from small_studies import numbers as without_times
+from world import EPOCHS, TRIALS, World
+
+ENDS = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+
+
+def as_undisturbed(world: World, reference: Path) -> None:
+    """Assert that the store is as the undisturbed one. With several slots a search's trials hang on who comes first:
+    only its budget and states are known beforehand."""
+    store = world.store
+    epochs_once_each(store)
+    if world.verb == "search":
+        true_states(store)
+    if world.verb == "ablate" or world.slots == 1:
+        assert told(store) == told(reference)
+        assert files(store) == files(reference)
+    record_tells_the_logs(store)
+    assert temporary_files(store) == []
+
+
+def epochs_once_each(store: Path) -> None:
+    """Every log is whole, ended, and has each epoch once, in order."""
+    for path in (store / "logs").glob("*.jsonl"):
+        text = path.read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        epochs = [line["epoch"] for line in lines if line["kind"] == "epoch"]
+        assert text.endswith("\n") and epochs == list(range(len(epochs))), path.name
+        assert lines[-1]["kind"] == "end" and [line["kind"] for line in lines].count("start") == 1, path.name
+        assert lines[-1]["state"] != "finished" or epochs[-1] == EPOCHS, path.name
+
+
+def logs(store: Path) -> dict[str, RunLog]:
+    """Every log by run key."""
+    return {path.stem: read(path) for path in (store / "logs").glob("*.jsonl")}
+
+
+def told(store: Path) -> dict[str, Any]:
+    """All that logs and Optuna say, but times and attempts."""
+    runs = {key: (run.state, run.reason, without_times(run)) for key, run in logs(store).items()}
+    attempts = [(t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs) for t in trials(store)]
+    return {"runs": runs, "trials": attempts}
+
+
+def trials(store: Path) -> list[FrozenTrial]:
+    """What plain Optuna finds in the store; the search has one cell."""
+    url = f"sqlite:///{store}/optuna.db"
+    if not (store / "optuna.db").exists():
+        return []
+    (name,) = optuna.get_all_study_names(url)
+    return optuna.load_study(study_name=name, storage=url).trials
+
+
+def true_states(store: Path) -> None:
+    """The budget is spent, and each trial's state and values are those of its run's log."""
+    found, runs = trials(store), logs(store)
+    assert len(found) == TRIALS and {t.user_attrs["key"] for t in found} == set(runs)
+    for trial in found:
+        run = runs[trial.user_attrs["key"]]
+        assert trial.state == ENDS[run.state], (trial.number, trial.state, run.state, run.reason)
+        assert trial.intermediate_values == {e.epoch: e.val_error for e in run.epochs if e.epoch > 0}
+        assert (run.last_epoch == EPOCHS) == (trial.state == TrialState.COMPLETE)
+
+
+def files(store: Path) -> list[str]:
+    """The store's files, without MLflow's (named by ids of its own) and what sqlite keeps beside a database."""
+    found = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    return sorted(str(path) for path in found if path.parts[0] != "artifacts" and not path.name.startswith("optuna.db"))
+
+
+def record_tells_the_logs(store: Path) -> None:
+    """MLflow has one run for each log and one for the study, with every number once, and its state."""
+    client, runs = connect(store / "mlflow.db"), logs(store)
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    pages = client.search_runs([experiment.experiment_id])
+    (sheet,) = (json.loads(path.read_text()) for path in (store / "studies").glob("*.json"))
+    assert sorted(page.data.tags["nowt.key"] for page in pages) == sorted([*runs, sheet["key"]])
+    for page in pages:
+        assert page.info.status == STATUS[page.data.tags["state"]]
+        if (run := runs.get(page.data.tags["nowt.key"])) is None:
+            assert page.data.tags["state"] == "finished"
+            continue
+        assert (page.data.tags["state"], page.data.tags["attempts"]) == (run.state, str(run.attempts))
+        for name in {name for epoch in run.epochs for name in numbers(epoch)}:
+            history = client.get_metric_history(page.info.run_id, name)
+            sent = [(m.step, m.value) for m in sorted(history, key=lambda m: m.step)]
+            assert sent == [(e.epoch, numbers(e)[name]) for e in run.epochs if name in numbers(e)], name
+    written = [path.relative_to(store).parts[2] for path in store.glob("artifacts/*/*/artifacts/config.json")]
+    assert sorted(written) == sorted(p.info.run_id for p in pages if p.data.tags["nowt.key"] in runs)

@@ -1,0 +1,85 @@
+"""How often each fault happens, worlds to disturb, and what an undisturbed study ends as.
+
+By default a selection of at most two minutes runs. NOWT_KILLS and NOWT_FAULTS, as ``make faults`` sets them, are the
+times that each kill and each other fault is repeated.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from leftovers import no_process
+from world import VERBS, Verb, World
+
+HERE = Path(__file__).parent
+KILLS, FAULTS = (int(os.environ.get(name, "0")) for name in ("NOWT_KILLS", "NOWT_FAULTS"))
+
+Make = Callable[[Verb, int], World]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``nth_kill`` and ``nth_fault`` number the repetitions."""
+    for name, times in (("nth_kill", KILLS), ("nth_fault", FAULTS)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(times or 1))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave all but the selection out, unless the times are given."""
+    if KILLS or FAULTS:
+        return
+    out = [item for item in items if HERE in item.path.parents and not item.get_closest_marker("selection")]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+
+
+@pytest.fixture(scope="session")
+def short() -> Iterator[Path]:
+    """A folder for Ray's sessions, whose sockets need a short path; in the end nothing is at work in it."""
+    folder = Path(mkdtemp(prefix="nowt-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def folders(short: Path) -> Iterator[list[Path]]:
+    """The folders in which studies ran. Ray's own agents may outlive a killed driver by a minute, but not longer."""
+    found: list[Path] = []
+    yield found
+    for folder in found:
+        no_process(folder)
+
+
+@pytest.fixture
+def make(tmp_path: Path, empty: Path, short: Path, folders: list[Path]) -> Make:
+    """Makes the world of one disturbed study."""
+
+    def made(verb: Verb, slots: int) -> World:
+        world = World(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short)})
+        folders.append(world.folder)
+        return world.make(empty)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Callable[[Verb], Path]:
+    """The store of a study that nothing disturbed, in one process without Ray."""
+    stores: dict[Verb, Path] = {}
+
+    def store(verb: Verb) -> Path:
+        if verb not in stores:
+            world = World(tmp_path_factory.mktemp("undisturbed"), verb, 1).make(empty)
+            assert world.run("--in-process") == 0, world.said()
+            stores[verb] = world.store
+        return stores[verb]
+
+    return store
+
+
+def case(number: int) -> tuple[Verb, int]:
+    """Of the number-th repetition: an ablation or a search in turn, the search on one slot or two in turn."""
+    return VERBS[number % 2], 1 if number % 4 == 1 else 2

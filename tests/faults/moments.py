@@ -1,0 +1,69 @@
+"""Strikes at times drawn from a seed, and only while a run is between two epochs; else the time is drawn again."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from world import World
+
+SPAN = 5.0  # seconds from the first step within which the first blow is drawn
+PAUSE = 0.4  # and from a miss within which the next is
+TRIES = 5  # studies that may end unhit
+
+Blow = Callable[[int], object]
+
+
+def strike(
+    world: World, seed: str, empty: Path, victims: Callable[[int], list[int]], blow: Blow, alone: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start the command on an empty store and let ``blow`` fall once on one of ``victims`` (of the driver's process id:
+    process ids); the driver. ``alone``: the victim must itself be at a run, not another process for it."""
+    draws = random.Random(seed)
+    for _ in range(TRIES):
+        world.make(empty)
+        driver = world.start()
+        if strike_once(world, draws, driver, lambda d=driver: victims(d.pid), blow, alone):  # type: ignore[misc]
+            return driver
+        assert driver.wait() == 0, world.said()
+    raise AssertionError(f"{TRIES} studies ended before a blow hit a run between two epochs")
+
+
+def strike_once(
+    world: World,
+    draws: random.Random,
+    driver: subprocess.Popen[bytes],
+    victims: Callable[[], list[int]],
+    blow: Blow,
+    alone: bool = False,
+) -> bool:
+    """Whether the blow fell before the command ended."""
+    world.wait_for_work(driver)
+    time.sleep(draws.uniform(0, SPAN))
+    while driver.poll() is None:
+        found = victims()
+        if found and _hit(world, draws.choice(found), blow, alone):
+            return True
+        time.sleep(draws.uniform(0, PAUSE))
+    return False
+
+
+def _hit(world: World, victim: int, blow: Blow, alone: bool) -> bool:
+    """Stop the victim, so that what is seen then is still true when the blow falls."""
+    try:
+        os.kill(victim, signal.SIGSTOP)
+        hit = victim in world.at_work() if alone else bool(world.at_work())
+        if hit:
+            blow(victim)
+        os.kill(victim, signal.SIGCONT)
+    except ProcessLookupError:  # it ended by itself
+        return False
+    return hit
+
+
+def kill(victim: int) -> None:
+    """As the kernel does it when memory runs out."""
+    os.kill(victim, signal.SIGKILL)

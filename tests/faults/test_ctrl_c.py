@@ -1,0 +1,62 @@
+"""Ctrl-C, which a terminal sends to the command and to all that it started in the foreground, between two epochs."""
+
+import os
+import random
+import shlex
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from audit import as_undisturbed, logs
+from conftest import Make, case
+from leftovers import PATIENCE, no_process, temporary_files
+from moments import strike
+from world import Verb, World
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+Undisturbed = Callable[[Verb], Path]
+
+
+def press(driver: int) -> None:
+    """Ctrl-C. The driver may be stopped, and hears of it when it goes on."""
+    os.killpg(driver, signal.SIGINT)
+    os.kill(driver, signal.SIGCONT)
+
+
+@pytest.mark.selection
+def test_ctrl_c_once_finishes_writing_and_the_printed_command_goes_on(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault))
+    driver = strike(world, f"Ctrl-C {nth_fault}", empty, lambda driver: [driver], press)
+    assert driver.wait(PATIENCE) == 130, world.said()
+    assert f"the same command goes on: nowt {shlex.join(world.words)}" in world.errors().splitlines()[-1]
+    assert temporary_files(world.store) == []
+    goes_on(world, undisturbed)
+
+
+def test_ctrl_c_twice_leaves_now_and_the_same_command_goes_on(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault + 1))
+    pause = random.Random(f"second Ctrl-C {nth_fault}").uniform(0, 0.5)
+
+    def press_twice(driver: int) -> None:
+        press(driver)
+        time.sleep(pause)
+        press(driver)
+
+    driver = strike(world, f"Ctrl-C twice {nth_fault}", empty, lambda driver: [driver], press_twice)
+    assert driver.wait(PATIENCE) in (130, -signal.SIGINT), world.said()
+    goes_on(world, undisturbed)
+
+
+def goes_on(world: World, undisturbed: Undisturbed) -> None:
+    """The command left in the middle of its runs; given again, it ends as if it had never been interrupted."""
+    assert any(run.state == "running" for run in logs(world.store).values()), "it did not leave before the end"
+    world.finish()
+    as_undisturbed(world, undisturbed(world.verb))
+    no_process(world.folder, but="Agent")

@@ -1,0 +1,84 @@
+"""A full disk, and databases that are locked or read-only: the command says so in a line, and goes on when it can."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from audit import as_undisturbed
+from conftest import Make, case
+from disks import fill, lock, read_only, small_disk
+from leftovers import PATIENCE, no_process
+from moments import kill, strike
+from world import Verb, World
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+Undisturbed = Callable[[Verb], Path]
+
+
+def test_a_full_disk_stops_the_study_and_with_room_again_it_goes_on(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault + 1))
+    with small_disk(world.store):
+        driver = strike(world, f"full {nth_fault}", empty, lambda driver: [driver], lambda _: fill(world.store))
+        assert driver.wait(PATIENCE) == 2, world.said()
+        assert "No space left on device" in last_line(world)
+        (world.store / "ballast").unlink()
+        world.finish()
+        as_undisturbed(world, undisturbed(world.verb))
+        no_process(world.folder)
+
+
+def test_a_locked_database_ends_as_told_and_once_free_it_gets_all(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault + 1))
+    with ExitStack() as held:
+        driver = strike(
+            world,
+            f"locked {nth_fault}",
+            empty,
+            lambda driver: [driver],
+            lambda driver: held.enter_context(lock(database(world), driver)),
+        )
+        code = driver.wait(5 * PATIENCE)
+        told(world, code, "locked")
+    world.finish()
+    as_undisturbed(world, undisturbed(world.verb))
+    no_process(world.folder)
+
+
+def test_a_read_only_database_ends_as_told_and_once_writable_it_gets_all(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault + 1))
+    strike(world, f"read-only {nth_fault}", empty, lambda driver: [driver], kill).wait()
+    no_process(world.folder, but="Agent")
+    with read_only(database(world)):
+        told(world, world.run(), "read")
+    world.finish()
+    as_undisturbed(world, undisturbed(world.verb))
+    no_process(world.folder, but="Agent")
+
+
+def database(world: World) -> Path:
+    """Optuna's, without which no search can go on, or MLflow's, without which any study does."""
+    return world.store / ("optuna.db" if world.verb == "search" else "mlflow.db")
+
+
+def told(world: World, code: int, why: str) -> None:
+    """A search stops with a line that names its database; an ablation ends, with a line on what MLflow lacks."""
+    if world.verb == "search":
+        assert code == 2, world.said()
+        assert "optuna.db" in last_line(world) and why in last_line(world)
+    else:
+        assert code == 0, world.said()
+        assert "MLflow lags behind the logs" in world.errors()
+    assert "Traceback" not in world.errors()
+
+
+def last_line(world: World) -> str:
+    """The last line of the command's errors."""
+    return world.errors().splitlines()[-1]

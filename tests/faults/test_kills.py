@@ -1,0 +1,63 @@
+"""Processes are killed while a run is between two epochs, and the study ends as if nothing had happened."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from audit import as_undisturbed, logs
+from conftest import Make, case
+from leftovers import children, no_process
+from moments import kill, strike
+from nodes import two_nodes
+from leftovers import PATIENCE
+from world import Verb, World
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+Undisturbed = Callable[[Verb], Path]
+
+
+@pytest.mark.selection
+def test_the_engine_is_killed_and_the_same_command_goes_on(
+    nth_kill: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_kill + 1))
+    strike(world, f"engine {nth_kill}", empty, lambda driver: [driver], kill).wait()
+    assert any(run.state == "running" for run in logs(world.store).values()), "the kill came too late"
+    world.finish()
+    as_undisturbed(world, undisturbed(world.verb))
+    no_process(world.folder, but="Agent")
+
+
+@pytest.mark.selection
+def test_a_trials_actor_is_killed_and_another_takes_its_run_up(
+    nth_kill: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_kill))
+    driver = strike(world, f"actor {nth_kill}", empty, lambda _: world.at_work(), kill, alone=True)
+    ends_by_itself(world, driver, undisturbed)
+    no_process(world.folder)
+
+
+def test_the_raylet_of_a_second_node_is_killed_and_the_first_takes_its_run_up(
+    nth_kill: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    verb, slots = case(nth_kill)
+    world = make(verb, slots)
+    with two_nodes(world) as (world, raylet):
+        driver = strike(world, f"raylet {nth_kill}", empty, lambda _: raylet_at_work(world, raylet), kill)
+        ends_by_itself(world, driver, undisturbed)
+    no_process(world.folder)
+
+
+def raylet_at_work(world: World, raylet: int) -> list[int]:
+    """The raylet, where a run on its node is between two epochs."""
+    return [raylet] if set(children(raylet)) & set(world.at_work()) else []
+
+
+def ends_by_itself(world: World, driver: subprocess.Popen[bytes], undisturbed: Undisturbed) -> None:
+    """Nobody gives the command again; some run was begun twice."""
+    assert driver.wait(PATIENCE) == 0, world.said()
+    assert max(run.attempts for run in logs(world.store).values()) == 2
+    as_undisturbed(world, undisturbed(world.verb))

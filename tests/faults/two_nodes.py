@@ -1,0 +1,32 @@
+"""A Ray of two nodes on this machine, as a process of its own: says where it is, waits for a line, says what is free,
+and takes both nodes down.
+
+The first node has one core and the cluster's head, the second one core and can be lost.
+"""
+
+import json
+import sys
+import threading
+
+import ray
+from ray.cluster_utils import Cluster
+
+
+def main() -> None:
+    """Say address and the second node's raylet; after a line of input, the resources that nobody gave back."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    second = cluster.add_node(num_cpus=1)
+    raylet = second.all_processes["raylet"][0].process
+    # a node's workers take a raylet for alive as long as nobody has asked how it ended
+    threading.Thread(target=raylet.wait, daemon=True).start()
+    print(json.dumps({"address": cluster.address, "raylet": raylet.pid}), flush=True)
+    sys.stdin.readline()
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    whole, free = ray.cluster_resources(), ray.available_resources()
+    print(json.dumps({"whole": whole, "free": free}), flush=True)
+    ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
