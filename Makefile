@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check test format install clean
+.PHONY: demo check test faults format install clean
 
 install: $(READY)
 
@@ -30,6 +30,11 @@ check: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: about four hours on 2 cores.
+faults: $(READY)
+	NOWT_KILLS=20 NOWT_FAULTS=3 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults
+	NOWT_SCHEDULES=100000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_search_simulated.py
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -49,8 +49,12 @@ def logs(store: Path) -> dict[str, RunLog]:
 def told(store: Path) -> dict[str, Any]:
     """All that logs and Optuna say, but times and attempts."""
     runs = {key: (run.state, run.reason, without_times(run)) for key, run in logs(store).items()}
-    attempts = [(t.number, t.state, t.value, t.params, t.intermediate_values, t.user_attrs) for t in trials(store)]
-    return {"runs": runs, "trials": attempts}
+    tried = [(t.number, t.state, t.value, t.params, t.intermediate_values, _but_seconds(t)) for t in trials(store)]
+    return {"runs": runs, "trials": tried}
+
+
+def _but_seconds(trial: FrozenTrial) -> dict[str, Any]:
+    return {name: value for name, value in trial.user_attrs.items() if name != "seconds"}
 
 
 def trials(store: Path) -> list[FrozenTrial]:

@@ -11,13 +11,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from cases import Make
 from leftovers import no_process
-from world import VERBS, Verb, World
+from world import Verb, World
 
 HERE = Path(__file__).parent
 KILLS, FAULTS = (int(os.environ.get(name, "0")) for name in ("NOWT_KILLS", "NOWT_FAULTS"))
-
-Make = Callable[[Verb, int], World]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,8 +77,3 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Callab
         return stores[verb]
 
     return store
-
-
-def case(number: int) -> tuple[Verb, int]:
-    """Of the number-th repetition: an ablation or a search in turn, the search on one slot or two in turn."""
-    return VERBS[number % 2], 1 if number % 4 == 1 else 2

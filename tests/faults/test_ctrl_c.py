@@ -5,19 +5,16 @@ import random
 import shlex
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from audit import as_undisturbed, logs
-from conftest import Make, case
+from cases import Make, Undisturbed, case
 from leftovers import PATIENCE, no_process, temporary_files
 from moments import strike
-from world import Verb, World
+from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
-
-Undisturbed = Callable[[Verb], Path]
 
 
 def press(driver: int) -> None:

@@ -1,20 +1,17 @@
 """A full disk, and databases that are locked or read-only: the command says so in a line, and goes on when it can."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from audit import as_undisturbed
-from conftest import Make, case
+from cases import Make, Undisturbed, case
 from disks import fill, lock, read_only, small_disk
 from leftovers import PATIENCE, no_process
 from moments import kill, strike
-from world import Verb, World
+from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
-
-Undisturbed = Callable[[Verb], Path]
 
 
 def test_a_full_disk_stops_the_study_and_with_room_again_it_goes_on(

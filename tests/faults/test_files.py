@@ -1,19 +1,16 @@
 """Files that a crash cut short: the study ends as if they were whole."""
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from audit import as_undisturbed, logs
-from conftest import Make, case
+from cases import Make, Undisturbed, case
 from leftovers import no_process
 from moments import kill, strike
-from world import Verb, World
+from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
-
-Undisturbed = Callable[[Verb], Path]
 
 
 @pytest.fixture

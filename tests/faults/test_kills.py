@@ -1,21 +1,17 @@
 """Processes are killed while a run is between two epochs, and the study ends as if nothing had happened."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from audit import as_undisturbed, logs
-from conftest import Make, case
-from leftovers import children, no_process
+from cases import Make, Undisturbed, case
+from leftovers import PATIENCE, children, no_process
 from moments import kill, strike
 from nodes import two_nodes
-from leftovers import PATIENCE
-from world import Verb, World
+from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
-
-Undisturbed = Callable[[Verb], Path]
 
 
 @pytest.mark.selection
