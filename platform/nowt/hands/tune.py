@@ -8,10 +8,11 @@ of Tune's own is restored.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 # Seconds after which Ray ends this process where its server does not answer: on a loaded machine, its own 60 are too
 # few. Read once, when ray is first imported.
@@ -25,6 +26,9 @@ from ray.tune.search import Searcher
 from nowt.config import Placement
 from nowt.hands.driver import Driver
 from nowt.hands.job import Job, perform
+from nowt.ledger import Message, Planned
+
+T = TypeVar("T")
 
 WORKER_DEATHS = 3  # times a run is started again after its worker was lost, each time from its checkpoint
 
@@ -42,14 +46,15 @@ ENVIRONMENT = {
 
 def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
     """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
-    plan = _Plan(ledger, placement)
+    careful = _Careful(ledger)
+    plan = _Plan(careful, placement)
     with _ray(placement, slots), _scratch(Path(placement.store).resolve() / ".tune" / study) as scratch:
         trainable = tune.with_resources(_work, _resources(placement, slots))
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=plan,
-                scheduler=_Judge(ledger),
+                scheduler=_Judge(careful),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
@@ -64,7 +69,46 @@ def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
             ),
         )
         tuner.fit()
+    if careful.trouble is not None:
+        raise careful.trouble
     return ledger.done  # fit() returns as usual after Ctrl-C: what is left tells
+
+
+@dataclass
+class _Careful:
+    """A driver whose first OSError (a full disk, a locked database) ends the study: out of Tune's loop it would be a
+    traceback, so it is kept, every run is stopped at its next message, and it is raised when Tune is done."""
+
+    driver: Driver
+    trouble: OSError | None = None
+
+    def next(self) -> Planned | None:
+        """The run that is to start; None where there is none now."""
+        decision = self._try(self.driver.decide)
+        if decision is not None and decision.do == "start":
+            return self._try(lambda: self.driver.begin(decision.key))
+        return None
+
+    @property
+    def over(self) -> bool:
+        """Whether no run will start any more."""
+        decision = self._try(self.driver.decide)
+        return decision is None or decision.do == "done"
+
+    def hear(self, key: str, message: Message) -> bool:
+        """See Driver."""
+        return bool(self._try(lambda: self.driver.hear(key, message)))
+
+    def lose(self, key: str, reason: str) -> None:
+        """See Driver."""
+        self._try(lambda: self.driver.lose(key, reason))
+
+    def _try(self, act: Callable[[], T]) -> T | None:
+        try:
+            return act() if self.trouble is None else None
+        except OSError as error:
+            self.trouble = error
+            return None
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -76,7 +120,7 @@ def _work(config: dict[str, Any]) -> None:
 class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
     """Hands Tune the ledger's next run whenever it asks."""
 
-    def __init__(self, ledger: Driver, placement: Placement) -> None:
+    def __init__(self, ledger: _Careful, placement: Placement) -> None:
         super().__init__()
         self.ledger = ledger
         self.placement = placement
@@ -84,12 +128,9 @@ class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next run, None for "ask again", FINISHED for "never again"."""
-        decision = self.ledger.decide()
-        if decision.do == "wait":
-            return None
-        if decision.do == "done":
-            return str(Searcher.FINISHED)
-        planned = self.ledger.begin(decision.key)
+        planned = self.ledger.next()
+        if planned is None:
+            return str(Searcher.FINISHED) if self.ledger.over else None
         self.keys[trial_id] = planned.key
         return {"key": planned.key, "job": Job(planned.key, planned.config, self.placement).to_text()}
 
@@ -111,7 +152,7 @@ class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
 class _Judge(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
     """Carries every result to the ledger, and its word back: on, or stop."""
 
-    def __init__(self, ledger: Driver) -> None:
+    def __init__(self, ledger: _Careful) -> None:
         super().__init__()
         self.ledger = ledger
 

@@ -43,14 +43,15 @@ def search(
     """
     from nowt.ablate import work
     from nowt.record import open_quietly
-    from nowt.search.decisions import Decisions, storage_at
+    from nowt.search.decisions import Decisions, place_of, storage_at
     from nowt.search.driver import Search
 
     store = Path(placement.store)
     pictures, rungs = _prepare(space, placement, say)
     with held(store, space.key):
         sheet = _begin(store, space, say)
-        decisions = Decisions.open(space, storage_at(storage or f"sqlite:///{store.resolve()}/optuna.db"))
+        url = storage or f"sqlite:///{store.resolve()}/optuna.db"
+        decisions = Decisions.open(space, storage_at(url), place_of(url))
         progress = SearchProgress(space, say)
         with open_quietly(store, sheet) as record:
 

@@ -5,15 +5,17 @@ SPACE/CELL; plain Optuna and optuna-dashboard read it as it is.
 """
 
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.search.proposals import sampler
 from nowt.search.space import Cell, Choice, Param, Space, Value
@@ -53,20 +55,19 @@ class Decisions:
     studies: dict[str, optuna.Study]
     trials: list[Trial] = field(default_factory=list)
     taken: dict[str, set[int]] = field(default_factory=dict)  # draws, by cell
+    place: str = "Optuna's storage"  # what to call it
 
     @classmethod
-    def open(cls, space: Space, storage: optuna.storages.BaseStorage) -> "Decisions":
+    def open(cls, space: Space, storage: optuna.storages.BaseStorage, place: str = place) -> "Decisions":
         """The decisions of ``space`` in ``storage``, and those trials made whole that a crash left half asked."""
-        studies = {
-            cell.name: optuna.create_study(
-                storage=storage, study_name=f"{space.key}/{cell.name}", direction="minimize", load_if_exists=True
-            )
-            for cell in space.cells
-        }
-        found = cls(space, studies, taken={cell.name: set() for cell in space.cells})
-        for cell in space.cells:
-            for frozen in studies[cell.name].get_trials(deepcopy=False):
-                found._add(found._known(cell, frozen))
+        found = cls(space, {}, taken={cell.name: set() for cell in space.cells}, place=place)
+        with _usable(place):
+            for cell in space.cells:
+                name = f"{space.key}/{cell.name}"
+                study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+                found.studies[cell.name] = study
+                for frozen in study.get_trials(deepcopy=False):
+                    found._add(found._known(cell, frozen))
         return found
 
     def ask(self, cell: Cell) -> Trial:
@@ -74,9 +75,10 @@ class Decisions:
         draw = self._free(cell)
         study = self.studies[cell.name]
         study.sampler = sampler(self.space, cell, draw)
-        asked = study.ask()
-        asked.set_user_attr("draw", draw)
-        trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
+        with _usable(self.place):
+            asked = study.ask()
+            asked.set_user_attr("draw", draw)
+            trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
         self._add(trial)
         return trial
 
@@ -96,7 +98,8 @@ class Decisions:
         """Store the validation error after ``epoch``; once."""
         if epoch not in trial.errors:
             assert trial.handle is not None
-            trial.handle.report(error, epoch)
+            with _usable(self.place):
+                trial.handle.report(error, epoch)
             trial.errors[epoch] = error
 
     def tell(self, trial: Trial, state: TrialState, reason: str = "") -> None:
@@ -104,7 +107,8 @@ class Decisions:
         # before the tell: then it is closed to writers
         self.note(trial, {**trial.cost, **({"reason": reason} if reason else {})})
         value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
-        self.studies[trial.cell.name].tell(trial.number, value, state=state)
+        with _usable(self.place):
+            self.studies[trial.cell.name].tell(trial.number, value, state=state)
         trial.state, trial.handle = state, None
         if state == TrialState.FAIL:
             self.taken[trial.cell.name].discard(trial.draw)
@@ -112,8 +116,9 @@ class Decisions:
     def note(self, trial: Trial, facts: Mapping[str, Any]) -> None:
         """Keep facts beside the trial, for whoever reads the storage with plain Optuna."""
         assert trial.handle is not None
-        for name, value in facts.items():
-            trial.handle.set_user_attr(name, value)
+        with _usable(self.place):
+            for name, value in facts.items():
+                trial.handle.set_user_attr(name, value)
 
     def _known(self, cell: Cell, frozen: FrozenTrial) -> Trial:
         """A stored trial; one that a crash left with half its values gets the rest, as it would have."""
@@ -131,12 +136,31 @@ class Decisions:
 
 
 def storage_at(url: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage at ``url``. Raises OSError where a sqlite file cannot be used."""
-    storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
+    """Optuna's storage at ``url``. Raises OSError where it cannot be used."""
+    with _usable(place_of(url)):
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
     if url.startswith("sqlite:///"):
         event.listen(storage.engine, "connect", _sync_less)
         storage.engine.dispose()  # connections made before know nothing of it
     return storage
+
+
+@contextmanager
+def _usable(place: str) -> Iterator[None]:
+    """Turn the errors of a database that is full, locked, read-only or gone into an OSError of one line."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
+        raise OSError(f"{place} cannot be used ({reason}): nothing is lost, the same command goes on") from error
+
+
+def place_of(url: str) -> str:
+    """What to call the storage at ``url``: its file, or the address without its password."""
+    return url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else make_url(url).render_as_string()
 
 
 def _suggest(cell: Cell, asked: optuna.Trial) -> dict[str, Value]:
