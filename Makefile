@@ -31,7 +31,7 @@ check: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: about four hours on 2 cores.
+# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: two to three hours on 2 cores.
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults
 	NOWT_SCHEDULES=100000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_search_simulated.py

@@ -31,6 +31,7 @@ def attach(
     ``example``, a batch of inputs, tells which layer comes last (without it: the one the model names last) and each
     convolution the size of its map (mirror mode with extent 0 needs it).
     A warning names the weights that no rule covers (see ``not_replaced``), unless ``quiet``.
+    The way back cannot be differentiated itself (``create_graph``), nor by ``torch.func``.
     Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
 
     Raises ValueError, and leaves the model as it was, for a wrapped or compiled model, a second attach, a model with
