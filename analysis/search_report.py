@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.importance import importance_chart
 from analysis.landscape import landscape_chart
 from analysis.pages import Report, make_folder, save_figure
+from analysis.pareto import pareto_chart
 from analysis.search_table import search_markdown, search_table
 from analysis.search_words import missing_trials, search_notes, states_in_words
 from analysis.searches import SearchPlan
@@ -13,11 +14,17 @@ from analysis.table import save_table
 from analysis.trials import Trials, read_trials
 from analysis.tuning_figure import tuning_chart
 
-CHARTS = {"tuning": tuning_chart, "landscape": landscape_chart, "importance": importance_chart}
+CHARTS = {
+    "tuning": tuning_chart,
+    "landscape": landscape_chart,
+    "importance": importance_chart,
+    "pareto": pareto_chart,
+}
 CAPTIONS = {
     "tuning.png": "Error against tuning",
     "landscape.png": "Error over learning rate and weight decay",
     "importance.png": "Which settings matter",
+    "pareto.png": "Error against compute",
 }
 
 

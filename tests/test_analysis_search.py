@@ -228,8 +228,11 @@ def svg_text(path: Path) -> str:
     return " ".join(ElementTree.parse(path).getroot().itertext())
 
 
+BEFORE = ("tuning", "landscape", "importance")
+
+
 def test_the_report_writes_figures_tables_trials_and_a_page(made: Report) -> None:
-    figures = [f"{name}.{kind}" for name in ("tuning", "landscape", "importance") for kind in ("png", "svg")]
+    figures = [f"{name}.{kind}" for name in (*BEFORE, "pareto") for kind in ("png", "svg")]
     assert [path.name for path in made.paths] == ["report.md", *figures, "table.md", "table.csv", "trials.csv"]
     assert all(path.stat().st_size > 100 for path in made.paths)
     page = made.paths[0].read_text()
