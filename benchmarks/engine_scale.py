@@ -27,7 +27,7 @@ from nowt.recipes import digits
 from nowt.record import open_quietly
 from nowt.rules import find
 from nowt.search import Budget, Cell, Range, Space, Stopping
-from nowt.search.decisions import Decisions, storage_at
+from nowt.search.decisions import Decisions
 from nowt.search.driver import Search
 from nowt.search.space import space_to_json
 from nowt.sheet import freeze
@@ -68,7 +68,7 @@ def _with_rule(config: RunConfig, name: str) -> RunConfig:
 def engine(space: Space, store: Path, record: bool) -> Iterator[Search]:
     """The engine on ``store``, everything that it remembers taken in."""
     sheet, _ = freeze(store, space.key, space_to_json(space))
-    decisions = Decisions.open(space, storage_at(f"sqlite:///{store}/optuna.db"))
+    decisions = Decisions.at(space, f"sqlite:///{store}/optuna.db")
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
     if not record:
         driver = Search(space, Ledger(store, (), lambda planned, run: None), decisions, pictures, rungs, sheet)

@@ -22,8 +22,7 @@ called and ends as train() is exhausted; the seconds in these two, without those
     beyond          between + within + saving: what a trial costs beyond its own training; and its 90th percentile
     sooner          loop-1's time divided by this one's of the same round
 
-Of trials, the table has medians over the warm ones: those that came after another in the same process (stock-fresh has
-none: there, all but the first of each slot).
+Of trials: medians over the warm ones, after another in the same process (stock-fresh: all but the first of each slot).
 """
 
 import argparse
@@ -47,6 +46,7 @@ import nowt.train
 import numpy as np
 import optuna
 from nowt.config import Placement, RunConfig
+from nowt.hands.work import How
 from nowt.log import Epoch
 from nowt.recipes import digits
 from nowt.search import Budget, Cell, Range, Space, Stopping, search
@@ -166,7 +166,7 @@ def with_nowt(space: Space, store: Path, stamps: Path, slots: int) -> None:
     from nowt.hands import tune
 
     with patch.object(tune, "_work", watched(tune._work, stamps)):
-        search(space, Placement(str(store), slots=slots), storage=None, in_process=False, say=print)
+        search(space, How(Placement(str(store), slots=slots)), print)
 
 
 def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> None:

@@ -4,7 +4,7 @@ Paper     Kunin et al. (2020): weight mirrors need "laborious tuning that does n
           architecture". Without normalisation, as in Akrout et al. (2019), a layer's gain grows with the positions of
           its map, so that one η fits no two nets; divided by the taps that each weight saw, it should not.
 Cells     ResNet-18 with normalize none, and with taps; the same other ranges, trials and schedule.
-Ranges    searchspaces/ranges.py; without normalisation the gain η/λ lies four decades lower, since maps of some
+Ranges    searchspaces/ranges.py; without normalisation the gain η/λ lies one to six decades lower, since maps of some
           hundred positions and batches of samples multiply it.
 Expected  as good on ResNet-18; on ResNet-50 the settings found with taps hold, those found without do not.
 Cost      2 cells x 20 trials of at most 12 epochs of ResNet-18, and 24 runs of ResNet-50: a night on one GPU.

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from nowt.config import ModelConfig
 from nowt.layers import attach, feedback_layers
 from nowt.models import build_model
 from nowt.rules import Rule, find
+from nowt.rules.fa import FeedbackAlignment
 from torch import nn
 
 
@@ -149,6 +151,7 @@ def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
         (find("fa"), "is no rule: pass one such as"),
         (find("fa")(start="gauss"), "rule.start is 'gauss'"),
         (find("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
+        (find("fa")(scale=True), "rule.scale is True"),
     ],
 )
 def test_what_is_no_rule_is_refused_before_anything_changes(rule: Rule, message: str) -> None:
@@ -177,11 +180,35 @@ def test_an_example_leaves_every_modules_mode_and_hooks_even_where_it_does_not_f
     assert [m.training for m in model.modules()] == [m.training for m in net().modules()]
 
 
+def test_an_example_passes_through_layers_that_are_called_by_keyword() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = nn.Linear(4, 2), nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.last(input=self.first(input=x))
+            return found
+
+    layers = attach(Named(), find("fa")(), example=torch.randn(2, 3))
+    assert [layer.activation for layer in layers] == ["linear", "relu"]
+
+
+def test_a_field_of_a_rule_may_be_of_any_class() -> None:
+    @dataclass(frozen=True)
+    class Typed(FeedbackAlignment):
+        kind: torch.dtype = torch.float32
+
+    assert len(attach(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)), Typed())) == 2
+    with pytest.raises(ValueError, match="kind is 'float32'"):
+        attach(nn.Sequential(nn.Linear(3, 3)), Typed(kind="float32"))  # type: ignore[arg-type]
+
+
 def test_weights_that_no_rule_covers_are_named() -> None:
     net = nn.Sequential(nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16), nn.Conv1d(4, 4, 1), nn.Linear(8, 2))
     with pytest.warns(UserWarning, match="1.self_attn.in_proj_weight, 1.self_attn.out_proj.weight, 2.weight$"):
         attach(net, find("fa")(), seed=0)
-    attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find("bp")())  # all is backprop there
+    assert attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find("bp")()) == []  # all is backprop there
 
 
 def test_a_layer_used_twice_gets_one_b() -> None:

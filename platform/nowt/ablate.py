@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.cap import Cap, capped
 from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require
-from nowt.hands.driver import Driver
+from nowt.hands.work import How, work
 from nowt.keys import run_key
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
@@ -43,20 +42,13 @@ class Outcome:
         return text
 
 
-def ablate(
-    study: Study,
-    placement: Placement,
-    *,
-    in_process: bool,
-    say: Callable[[str], None],
-    cap: Cap = Cap(),  # noqa: B008  # frozen
-) -> Outcome:
+def ablate(study: Study, how: How, say: Callable[[str], None]) -> Outcome:
     """Run every cell with every seed; run again, it does only what is missing.
 
     Raises ConfigError where another process runs this study, DataError where its pictures cannot be used.
     """
-    store = Path(placement.store)
-    plan = planned_runs(study, placement)
+    store = Path(how.placement.store)
+    plan = planned_runs(study, how.placement)
     with held(store, study.key):
         runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
         sheet, remark = freeze(store, study.key, study_to_json(study), runs)
@@ -65,7 +57,7 @@ def ablate(
         for line in remarks(plan):
             say(line)
         certificates(store, [cell.config.rule for cell in study.cells], say)
-        return _run(study, sheet, plan, placement, in_process, cap)
+        return _run(study, sheet, plan, how)
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
@@ -155,12 +147,10 @@ def quick(study: Study) -> Study:
     return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1])
 
 
-def _run(
-    study: Study, sheet: Sheet, plan: tuple[Planned, ...], placement: Placement, in_process: bool, cap: Cap
-) -> Outcome:
+def _run(study: Study, sheet: Sheet, plan: tuple[Planned, ...], how: How) -> Outcome:
     from nowt.record import open_quietly
 
-    store = Path(placement.store)
+    store = Path(how.placement.store)
     progress = StudyProgress(plan)
     with open_quietly(store, sheet) as record:
 
@@ -172,27 +162,13 @@ def _run(
         with progress.bar:
             ledger.recall()
             progress.begin()
-            limited = capped(ledger, cap, store, ledger.by_key)
-            slots = min(placement.at_a_time, len(plan))
-            whole = limited.done or work(limited, placement, study.key, slots, in_process)
+            ending = work(ledger, how, study.key, min(how.placement.at_a_time, len(plan)), ledger.by_key)
     ledger.release()
-    stopped = limited.over and not ledger.done
-    return _outcome(study, ledger, whole or stopped, cap.spoken() if stopped else "")
+    return _outcome(study, ledger, ending.interrupted, how.cap.spoken() if ending.capped else "")
 
 
-def work(driver: Driver, placement: Placement, study: str, slots: int, in_process: bool) -> bool:
-    """Let this process or Ray Tune do the work; False where the user interrupted it."""
-    if in_process:
-        from nowt.hands import in_process as alone
-
-        return alone.run(driver, placement)
-    from nowt.hands import tune
-
-    return tune.run(driver, placement, study, slots)
-
-
-def _outcome(study: Study, ledger: Ledger, whole: bool, capped: str) -> Outcome:
+def _outcome(study: Study, ledger: Ledger, interrupted: bool, capped: str) -> Outcome:
     states = {planned.key: ledger.facts[planned.key].state for planned in ledger.plan if planned.key in ledger.facts}
     failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in ledger.plan if states.get(p.key) == "failed")
     counts = (list(states.values()).count("finished"), list(states.values()).count("diverged"))
-    return Outcome(study, len(ledger.plan), *counts, failed, not whole, capped)
+    return Outcome(study, len(ledger.plan), *counts, failed, interrupted, capped)

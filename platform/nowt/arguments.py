@@ -138,7 +138,7 @@ def _search(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
         "--first-rung", type=int, metavar="EPOCH", help="no trial is stopped before (default: kp aligned)"
     )
     verb.add_argument("--confirm", type=int, metavar="K", help="then run the K best of each rule on fresh seeds")
-    verb.add_argument("--confirm-seeds", type=int, default=3, metavar="N", help="fresh seeds (default: 3)")
+    verb.add_argument("--confirm-seeds", type=int, metavar="N", help="fresh seeds (default: 3)")
     verb.add_argument("--storage", metavar="URL", help="Optuna's storage (default: sqlite, STORE/optuna.db)")
     verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, few runs")
     _how(verb)

@@ -15,6 +15,7 @@ from nowt.ablate import Outcome
 from nowt.arguments import read
 from nowt.cap import Cap
 from nowt.config import ConfigError, Placement, RunConfig, require
+from nowt.hands.work import How
 from nowt.keys import run_key
 from nowt.overrides import Override, apply, describe
 from nowt.rules.rule import Rule
@@ -66,7 +67,7 @@ def ablate(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
     study = _study(typed, overrides)
     study = quick(study) if typed.quick else study
-    outcome = run(study, _placement(typed), in_process=typed.in_process, say=print, cap=_cap(typed))
+    outcome = run(study, _how(typed), say=print)
     print(outcome.summary())
     if code := _code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
         return code
@@ -81,13 +82,12 @@ def search(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.search import search as run
     from nowt.search.space import on_recipe, with_options
 
-    require(typed.confirm is None or typed.confirm >= 1, f"--confirm is {typed.confirm}: it must be at least 1")
+    _check_confirm(typed.confirm, typed.confirm_seeds)
     space = find_space(typed.space)
     space = on_recipe(space, find_recipe(typed.recipe)) if typed.recipe else space
     space = quick(space) if typed.quick else space
     space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping, typed.first_rung)
-    how = {"in_process": typed.in_process, "say": print, "cap": _cap(typed)}
-    outcome = run(space, _placement(typed), storage=typed.storage, **how)
+    outcome = run(space, _how(typed), print, typed.storage)
     print(outcome.summary())
     failed = any(states.get("fail") for states in outcome.states.values())
     if code := _code(outcome.interrupted, outcome.capped, failed):
@@ -95,31 +95,36 @@ def search(typed: argparse.Namespace, overrides: list[Override]) -> int:
     if typed.confirm is None:
         print(f"Next: nowt report {space.name} --store {typed.store}    or    the same command with --confirm 3")
         return 0
-    from nowt.search.rerun import confirm
+    from nowt.search.confirm import confirm
 
-    return _rerun(typed, lambda go: confirm(Path(typed.store), space.key, typed.confirm, typed.confirm_seeds, go))
+    return _again(typed, lambda go: confirm(Path(typed.store), space.key, typed.confirm, typed.confirm_seeds or 3, go))
+
+
+def _check_confirm(most: int | None, seeds: int | None) -> None:
+    """Before hours are spent on the search that comes first."""
+    require(most is None or most >= 1, f"--confirm is {most}: it must be at least 1")
+    require(seeds is None or seeds >= 1, f"--confirm-seeds is {seeds}: it must be at least 1")
+    require(seeds is None or most is not None, "--confirm-seeds is for --confirm K: give both")
 
 
 def transfer(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """A search's best settings on another recipe."""
     from nowt.find import find_recipe
-    from nowt.search.rerun import transfer as carry
+    from nowt.search.transfer import Target
+    from nowt.search.transfer import transfer as carry
 
-    recipe, to = find_recipe(typed.to), Path(typed.to.partition(":")[0]).stem
-    return _rerun(
-        typed,
-        lambda go: carry(Path(typed.store), typed.space, typed.best, recipe, to, overrides, typed.seeds, go),
-    )
+    target = Target(Path(typed.to.partition(":")[0]).stem, find_recipe(typed.to), overrides)
+    return _again(typed, lambda go: carry(Path(typed.store), typed.space, target, typed.best, typed.seeds, go))
 
 
-def _rerun(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str]) -> int:
-    """Studies that follow from a search, and what they tell."""
+def _again(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str]) -> int:
+    """Studies that run a search's best settings again, and what they tell."""
     from nowt.ablate import ablate as run
-    from nowt.search.rerun import NotWhole
+    from nowt.search.best import NotWhole
 
-    placement, cap = _placement(typed), _cap(typed)
+    how = _how(typed)
     try:
-        print(tell(lambda study: run(study, placement, in_process=typed.in_process, say=print, cap=cap)))
+        print(tell(lambda study: run(study, how, print)))
     except NotWhole as error:
         print(error)
         return _code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))
@@ -133,8 +138,8 @@ def _code(interrupted: bool, capped: str, failed: bool) -> int:
     return 130 if capped else int(failed)
 
 
-def _cap(typed: argparse.Namespace) -> Cap:
-    return Cap(typed.hours, typed.money, typed.price)
+def _how(typed: argparse.Namespace) -> How:
+    return How(_placement(typed), typed.in_process, Cap(typed.hours, typed.money, typed.price))
 
 
 def plan(typed: argparse.Namespace, overrides: list[Override]) -> int:

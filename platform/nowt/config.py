@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nowt import rules
 from nowt.rules.bp import Backprop
@@ -251,12 +251,12 @@ def kinds(config: Any) -> dict[str, Any]:
     return _hints(config)
 
 
-def check(kind: Any, value: Any, name: str) -> Any:
-    """``value`` as type ``kind`` (a number's text is read, too). Raises ConfigError naming the field."""
+def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
+    """``value`` as type ``kind``, unless ``strict`` also from a number's text. Raises ConfigError naming the field."""
     if is_dataclass(value):
         return value
     try:
-        return _adapter(kind).validate_python(value)
+        return _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"{name} is {value!r}: {problem[0].lower()}{problem[1:]}") from None
@@ -264,4 +264,5 @@ def check(kind: Any, value: Any, name: str) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    """Any class of the user's own may be a field's type: then its instances are right."""
+    return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))

@@ -37,29 +37,19 @@ def attach(
     Raises ValueError, and leaves the model as it was, for a wrapped or compiled model, a second attach, a model with
     nothing to replace, an example that does not fit, and a rule whose fields cannot be.
     """
-    _refuse_other_than_a_rule(rule)
-    _refuse_wrapped(model)
-    found = [(name, module) for name, module in model.named_modules() if type(module) in REPLACED]
-    if not found:
-        raise ValueError(
-            f"{type(model).__name__} has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
-            f"{rule.name} to: pass the model that holds them (subclasses of these layers are left alone)"
-        )
-    if activation not in NONLINEARITIES:
-        raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
+    found = _replaceable(model, rule, activation)
     if not quiet and rule.name != "bp" and (names := not_replaced(model)):
         warnings.warn(left_to_backprop(names), stacklevel=2)
     passed = _passed(model, found, example) if example is not None else {}
-    last = next(reversed(passed), found[-1][0])
-    output = dict(found)[last]
-    covered = [(name, module) for name, module in found if rule.covers(name, name == last)]
+    last = next(reversed(passed), next(reversed(found)))
+    covered = [name for name in found if rule.covers(name, name == last)]
     if not covered and rule.name != "bp":
         raise ValueError(f"{rule.name} as it is set covers no layer of {type(model).__name__}: all is left to backprop")
-    layers = [_replace(module, name, rule, activation, name == last) for name, module in covered]
+    layers = [_replace(found[name], name, rule, activation, name == last) for name in covered]
     for layer in layers:
         layer.map_size = passed.get(layer.name)
         # past torch's registration: as a submodule its weights would have two names
-        layer.__dict__["output_layer"] = output
+        layer.__dict__["output_layer"] = found[last]
         rule.prepare(layer, seed)
     return layers
 
@@ -95,11 +85,27 @@ def backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
             layer.backprop = False
 
 
-def _refuse_other_than_a_rule(rule: object) -> None:
+def _replaceable(model: nn.Module, rule: Rule, activation: str) -> dict[str, nn.Module]:
+    """The layers that a rule can replace, by name. Raises ValueError where ``attach`` cannot be."""
+    _refuse_unfit(rule)
+    _refuse_wrapped(model)
+    found = {name: module for name, module in model.named_modules() if type(module) in REPLACED}
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
+            f"{rule.name} to: pass the model that holds them (subclasses of these layers are left alone)"
+        )
+    if activation not in NONLINEARITIES:
+        raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
+    return found
+
+
+def _refuse_unfit(rule: object) -> None:
+    """What is no rule, or has fields of other types than it declares."""
     if not isinstance(rule, Rule):
         raise ValueError(f"{rule!r} is no rule: pass one such as nowt.rules.find('kp')()")
     for field in fields(rule):
-        check(kinds(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}")
+        check(kinds(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
 
 
 def _refuse_wrapped(model: nn.Module) -> None:
@@ -124,16 +130,17 @@ def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bo
     return module
 
 
-def _passed(model: nn.Module, found: list[tuple[str, nn.Module]], example: Tensor) -> dict[str, tuple[int, int] | None]:
+def _passed(model: nn.Module, found: dict[str, nn.Module], example: Tensor) -> dict[str, tuple[int, int] | None]:
     """The layers in the order in which a forward pass comes to them, each with the height and width of its input (None
     for a layer without). Raises ValueError where ``example`` does not fit."""
     passed: dict[str, tuple[int, int] | None] = {}
 
-    def record(name: str, module: nn.Module, x: Tensor) -> None:
+    def record(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         passed.pop(name, None)  # a layer used twice stands where it is used last
-        passed[name] = (int(x.shape[-2]), int(x.shape[-1])) if isinstance(module, nn.Conv2d) else None
+        height, width = inputs[0].shape[-2:] if isinstance(module, nn.Conv2d) and inputs else (0, 0)
+        passed[name] = (int(height), int(width)) if height else None
 
-    hooks = [m.register_forward_pre_hook(lambda m, inputs, n=n: record(n, m, inputs[0])) for n, m in found]
+    hooks = [m.register_forward_pre_hook(lambda m, inputs, n=n: record(n, m, inputs)) for n, m in found.items()]
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():

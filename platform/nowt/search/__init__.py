@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nowt.cap import Cap, capped
 from nowt.config import Placement, require
+from nowt.hands.work import How, work
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
 from nowt.log import RunLog
@@ -27,31 +27,21 @@ from nowt.search.space import (
 from nowt.sheet import Sheet, freeze
 
 
-def search(
-    space: Space,
-    placement: Placement,
-    *,
-    storage: str | None,
-    in_process: bool,
-    say: Callable[[str], None],
-    cap: Cap = Cap(),  # noqa: B008  # frozen
-) -> Outcome:
+def search(space: Space, how: How, say: Callable[[str], None], storage: str | None = None) -> Outcome:
     """Spend the space's budget; run again, it goes on where it stopped. ``storage``: Optuna's, by URL.
 
-    Raises ConfigError where another process runs this search, DataError where its pictures cannot be used, OSError
-    where Optuna's storage cannot.
+    Raises ConfigError where another process runs this search or the URL is none, DataError where its pictures cannot be
+    used, OSError where Optuna's storage cannot.
     """
-    from nowt.ablate import work
     from nowt.record import open_quietly
-    from nowt.search.decisions import Decisions, place_of, storage_at
+    from nowt.search.decisions import Decisions
     from nowt.search.driver import Search
 
-    store = Path(placement.store)
-    pictures, rungs = _prepare(space, placement, say)
+    store = Path(how.placement.store)
+    pictures, rungs = _prepare(space, how.placement, say)
     with held(store, space.key):
         sheet = _begin(store, space, say)
-        url = storage or f"sqlite:///{store.resolve()}/optuna.db"
-        decisions = Decisions.open(space, storage_at(url), place_of(url))
+        decisions = Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db")
         progress = SearchProgress(space, say)
         with open_quietly(store, sheet) as record:
 
@@ -62,12 +52,11 @@ def search(
             driver = Search(space, Ledger(store, (), heard), decisions, pictures, rungs, sheet)
             driver.recall()
             progress.begin(lambda: driver.share, sum(trial.state.is_finished() for trial in decisions.trials))
-            limited = capped(driver, cap, store, [run["key"] for run in sheet["runs"]])
-            whole = limited.done or work(limited, placement, space.key, placement.at_a_time, in_process)
+            runs = [run["key"] for run in sheet["runs"]]
+            ending = work(driver, how, space.key, how.placement.at_a_time, runs)
     driver.ledger.release()
-    stopped = limited.over and not driver.done
-    left = f"{cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget left" if stopped else ""
-    return outcome(space, decisions.trials, not whole and not stopped, left)
+    left = f"{how.cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget left" if ending.capped else ""
+    return outcome(space, decisions.trials, ending.interrupted, left)
 
 
 def _begin(store: Path, space: Space, say: Callable[[str], None]) -> Sheet:
@@ -89,6 +78,12 @@ def quick(space: Space) -> Space:
     return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(3))
 
 
+def _why_not(stopping: Stopping, first: int) -> str:
+    if stopping.first_rung is not None:
+        return f"its first rung, epoch {first}, is not before the last epoch"
+    return "kp could not align before the last epoch (--first-rung sets one)"
+
+
 def _prepare(
     space: Space, placement: Placement, say: Callable[[str], None]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[int, ...]]]:
@@ -102,7 +97,7 @@ def _prepare(
     first = max(first_rung(space.stopping, cell.config, steps[cell.name]) for cell in space.cells)
     found = {cell.name: rungs(space.stopping, first, cell.config.epochs) for cell in space.cells}
     if space.stopping.kind != "none" and not any(found.values()):
-        say("no trial is stopped early: kp could not align before the last epoch (stopping.first_rung sets one)")
+        say(f"no trial is stopped early: {_why_not(space.stopping, first)}")
     if space.sampler == "grid":
         for cell in space.cells:
             most = grid_size(cell)

@@ -15,8 +15,9 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from nowt.config import ConfigError
 from nowt.search.proposals import sampler
 from nowt.search.space import Cell, Choice, Param, Space, Value
 
@@ -56,6 +57,15 @@ class Decisions:
     trials: list[Trial] = field(default_factory=list)
     taken: dict[str, set[int]] = field(default_factory=dict)  # draws, by cell
     place: str = "Optuna's storage"  # what to call it
+
+    @classmethod
+    def at(cls, space: Space, url: str) -> "Decisions":
+        """The decisions of ``space`` in the storage at ``url``. Raises ConfigError for what is no URL of a database,
+        OSError where it cannot be used."""
+        place = _place(url)
+        with _usable(place):
+            storage = _storage(url)
+        return cls.open(space, storage, place)
 
     @classmethod
     def open(cls, space: Space, storage: optuna.storages.BaseStorage, place: str = place) -> "Decisions":
@@ -135,10 +145,14 @@ class Decisions:
         return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors, key)
 
 
-def storage_at(url: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage at ``url``. Raises OSError where it cannot be used."""
-    with _usable(place_of(url)):
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
+    except ImportError as error:  # Optuna's own, of several lines
+        missing = getattr(error.__cause__, "name", None) or str(error).partition("\n")[0]
+        raise ConfigError(
+            f"--storage {_place(url)} needs a driver that is not installed: pip install {missing}"
+        ) from None
     if url.startswith("sqlite:///"):
         event.listen(storage.engine, "connect", _sync_less)
         storage.engine.dispose()  # connections made before know nothing of it
@@ -158,9 +172,20 @@ def _usable(place: str) -> Iterator[None]:
         raise OSError(f"{place} cannot be used ({reason}): nothing is lost, the same command goes on") from error
 
 
-def place_of(url: str) -> str:
-    """What to call the storage at ``url``: its file, or the address without its password."""
-    return url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else make_url(url).render_as_string()
+def _place(url: str) -> str:
+    """What to call the storage at ``url``: its file, or its address."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            f"--storage is {url!r}: give a URL such as sqlite:///DIR/optuna.db or postgresql://HOST/NAME"
+        ) from None
+    if parts.password:
+        raise ConfigError(
+            f"--storage {parts.render_as_string()} names a password, which others can read on a command line: leave it "
+            "out, and put it where the database's client looks for it (PostgreSQL: ~/.pgpass)"
+        )
+    return parts.database or url if parts.drivername == "sqlite" else parts.render_as_string()
 
 
 def _suggest(cell: Cell, asked: optuna.Trial) -> dict[str, Value]:

@@ -232,6 +232,8 @@ def with_options(
     how: dict[str, Any] = {"kind": stopping} if stopping else {}
     how |= {"first_rung": first_rung} if first_rung is not None else {}
     changes |= {"stopping": replace(space.stopping, **how)} if how else {}
+    kind = stopping or space.stopping.kind
+    require(kind != "none" or first_rung is None, "--first-rung is for early stopping: --stopping halving or median")
     return replace(space, **changes)
 
 

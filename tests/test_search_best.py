@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nowt.cli import main
 from nowt.log import read_all
-from nowt.search.again import best, search_sheet
+from nowt.search.best import best, search_sheet
 from nowt.sheet import read_sheets
 from small_spaces import write_space
 
@@ -110,13 +110,21 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--money 5", "--money and --price go together"),
         ("--hours 1 --money 5 --price 1", "both cap the study: give one"),
         ("--confirm 0", "--confirm is 0"),
+        ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),
+        ("--confirm-seeds 5", "--confirm-seeds is for --confirm K"),
+        ("--first-rung 2", "--first-rung is for early stopping"),
+        ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
+        ("--storage postgresql://me:secret@host/nowt", "names a password, which others can read on a command line"),
+        ("--storage postgresql://host/nowt", "needs a driver that is not installed: pip install psycopg"),
+        ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),
     ],
 )
-def test_a_cap_that_cannot_be_is_refused_in_one_line(
+def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
     words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     assert searched(tmp_path, store, *words.split()) == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and "secret" not in err
 
 
 def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:

@@ -1,0 +1,45 @@
+"""Lets this process or Ray Tune do a study's work, under its cap."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nowt.cap import Cap, capped
+from nowt.config import Placement
+from nowt.hands.driver import Driver
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a study's work ended, where it is not all done."""
+
+    interrupted: bool  # by the user
+    capped: bool
+
+
+@dataclass(frozen=True)
+class How:
+    """How a study's runs are done: where, on how many slots, by whom, and how much they may take."""
+
+    placement: Placement
+    in_process: bool = False
+    cap: Cap = field(default_factory=Cap)
+
+
+def work(driver: Driver, how: How, study: str, slots: int, runs: Iterable[str]) -> Ending:
+    """Do what ``driver`` decides, ``slots`` runs at a time; ``runs`` are the keys of the study's runs so far."""
+    limited = capped(driver, how.cap, Path(how.placement.store), runs)
+    whole = limited.done or _do(limited, how, study, slots)
+    stopped = limited.over and not driver.done
+    return Ending(interrupted=not whole and not stopped, capped=stopped)
+
+
+def _do(driver: Driver, how: How, study: str, slots: int) -> bool:
+    """False where the user interrupted it."""
+    if how.in_process:
+        from nowt.hands import in_process
+
+        return in_process.run(driver, how.placement)
+    from nowt.hands import tune
+
+    return tune.run(driver, how.placement, study, slots)

@@ -1,0 +1,104 @@
+"""The best settings that a search found, as its sheet and its logs tell them, and what comes of running them again."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nowt import ablate
+from nowt.config import ConfigError, RunConfig, config_from_json, nearest, require
+from nowt.log import RunLog, read
+from nowt.sheet import Sheet, read_sheet, read_sheets
+from nowt.study import Study
+
+Run = Callable[[Study], ablate.Outcome]
+
+
+class NotWhole(Exception):
+    """A study that the rest stands on is interrupted, capped, or has runs that failed; ``outcome`` tells."""
+
+    def __init__(self, outcome: ablate.Outcome) -> None:
+        super().__init__(outcome.summary())
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Found:
+    """One of the best trials of a search's cell."""
+
+    cell: str
+    trial: int
+    error: float  # on the validation pictures, after the last epoch
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """What it is called beside others."""
+        return f"{self.cell} trial {self.trial}"
+
+
+def search_sheet(store: Path, wanted: str) -> Sheet:
+    """The sheet of the newest search of that name, or of that key. Raises ConfigError where the store has none."""
+    sheets = [sheet for sheet in read_sheets(store) if "sampler" in sheet]
+    named = [sheet for sheet in sheets if wanted in (sheet["name"], sheet["key"])]
+    if not named:
+        names = sorted({sheet["name"] for sheet in sheets})
+        there = f"; it has: {', '.join(names)}" if names else ": nowt search SPACE makes one"
+        raise ConfigError(f"store {store} has no search {wanted!r}{nearest(wanted, names)}{there}")
+    return named[-1]
+
+
+def best(store: Path, sheet: Sheet, most: int) -> list[Found]:
+    """The ``most`` best finished trials of each cell, the best first; a run that several trials share counts once.
+
+    Raises ConfigError where the search has no finished trial.
+    """
+    found: dict[str, dict[str, Found]] = {cell["name"]: {} for cell in sheet["cells"]}
+    for run in sheet["runs"]:
+        path = store / "logs" / f"{run['key']}.jsonl"
+        if run["key"] in found[run["cell"]] or not path.exists() or (log := read(path)).state != "finished":
+            continue
+        config = config_from_json(log.start["config"])
+        found[run["cell"]][run["key"]] = Found(run["cell"], run["trial"], log.epochs[-1].val_error, config)
+    require(any(found.values()), f"search {sheet['name']} has no finished trial yet: nowt search {sheet['name']}")
+    ranked = (sorted(trials.values(), key=lambda one: (one.error, one.trial)) for trials in found.values())
+    return [one for trials in ranked for one in trials[:most]]
+
+
+def fresh_seeds(sheet: Sheet, count: int) -> tuple[int, ...]:
+    """``count`` seeds that the search did not use. Raises ConfigError for none."""
+    require(count >= 1, f"{count} fresh seeds are asked for: it must be at least 1")
+    used: int = sheet["seeds"][0]
+    return tuple(range(used + 1, used + 1 + count))
+
+
+def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:
+    """Run the study; by cell, the mean over its seeds of the error after the last epoch, diverged runs at chance.
+
+    Raises NotWhole where runs are missing.
+    """
+    outcome = run(study)
+    if outcome.interrupted or outcome.capped or outcome.failed:
+        raise NotWhole(outcome)
+    errors: dict[str, list[float]] = {}
+    for one in read_sheet(store / "studies" / f"{study.key}.json")["runs"]:
+        if one["seed"] in study.seeds:
+            errors.setdefault(one["cell"], []).append(_error(read(store / "logs" / f"{one['key']}.jsonl"), split))
+    return {cell: statistics.fmean(values) for cell, values in errors.items()}
+
+
+def _error(run: RunLog, split: str) -> float:
+    if run.state == "diverged":
+        return float(1 - 1 / run.start["classes"])
+    last = run.epochs[-1]
+    return last.test_error if split == "test" else last.val_error
+
+
+def percent(error: float) -> str:
+    """A share as text."""
+    return f"{100 * error:.2f} %"
+
+
+def seeds_in_words(count: int) -> str:
+    """How many seeds a mean is over."""
+    return f"{count} fresh seed{'s' * (count > 1)}"

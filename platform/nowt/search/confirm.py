@@ -1,0 +1,60 @@
+"""``nowt search --confirm K``: each rule's best settings on fresh seeds, and its pick once on the test pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nowt.search.best import Found, Run, best, fresh_seeds, mean_errors, percent, search_sheet, seeds_in_words
+from nowt.sheet import Sheet
+from nowt.study import Cell, Study
+
+
+def confirm(store: Path, search: str, most: int, seeds: int, run: Run) -> str:
+    """Run the ``most`` best settings of each cell on ``seeds`` fresh seeds, scored on validation pictures; then each
+    cell's pick, the lowest mean, once more with the test pictures open; what came out. Raises NotWhole."""
+    sheet = search_sheet(store, search)
+    found, fresh = best(store, sheet, most), fresh_seeds(sheet, seeds)
+    confirmed = _confirmed(sheet, found, fresh)
+    val = mean_errors(store, confirmed, "val", run)
+    picks = _picks(found, val)
+    picked = _picked(sheet, picks, fresh)
+    test = mean_errors(store, picked, "test", run)
+    next_ = f"Next: nowt report {picked.name} --store {store}    or    nowt report {confirmed.name} --store {store}"
+    return f"{_words(found, picks, val, test, seeds)}\n{next_}"
+
+
+def _confirmed(sheet: Sheet, found: Sequence[Found], seeds: tuple[int, ...]) -> Study:
+    cells = tuple(Cell(one.name, one.config) for one in found)
+    question = f"Which of the best settings that {sheet['name']} found holds on fresh seeds?"
+    reference = next((one.name for one in found if one.cell == sheet["reference"]), found[0].name)
+    return Study(f"{sheet['name']}_confirmed", question, cells, seeds, reference)
+
+
+def _picks(found: Sequence[Found], val: Mapping[str, float]) -> dict[str, Found]:
+    """By cell, the setting with the lowest mean error; in the order of ``found``."""
+    picks: dict[str, Found] = {}
+    for one in found:
+        if one.cell not in picks or (val[one.name], one.trial) < (val[picks[one.cell].name], picks[one.cell].trial):
+            picks[one.cell] = one
+    return picks
+
+
+def _picked(sheet: Sheet, picks: Mapping[str, Found], seeds: tuple[int, ...]) -> Study:
+    cells = tuple(Cell(cell, replace(one.config, test=True)) for cell, one in picks.items())
+    reference = sheet["reference"] if sheet["reference"] in picks else cells[0].name
+    return Study(f"{sheet['name']}_picks", f"How do the picks of {sheet['name']} compare?", cells, seeds, reference)
+
+
+def _words(
+    found: Sequence[Found],
+    picks: Mapping[str, Found],
+    val: Mapping[str, float],
+    test: Mapping[str, float],
+    seeds: int,
+) -> str:
+    lines = [f"val error, mean over {seeds_in_words(seeds)} (in the search, one seed):"]
+    lines += [f"  {one.name}: {percent(val[one.name])} ({percent(one.error)})" for one in found]
+    lines.append("picks, by the lowest mean val error; test error, mean over the same seeds:")
+    for cell, pick in picks.items():
+        lines.append(f"  {cell}: trial {pick.trial}, val {percent(val[pick.name])}, test {percent(test[cell])}")
+    return "\n".join(lines)
