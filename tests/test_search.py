@@ -5,11 +5,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+import search_told
 from nowt.cli import main
 from nowt.log import read
 from optuna.trial import FrozenTrial, TrialState
+from search_told import epochs_logged
 from small_spaces import write_space
 from small_studies import BROKEN, SLOW, start, wait_for
 
@@ -18,22 +19,12 @@ HALVING = "stopping=Stopping('halving', first_rung=1, factor=2), reference='kp'"
 
 def trials(store: Path) -> dict[str, list[FrozenTrial]]:
     """What plain Optuna finds in the store, by cell."""
-    url = f"sqlite:///{store}/optuna.db"
-    names = optuna.get_all_study_names(url)
-    return {name.rpartition("/")[2]: optuna.load_study(study_name=name, storage=url).trials for name in names}
+    return search_told.trials(f"sqlite:///{store}/optuna.db")
 
 
 def told(store: Path) -> list[tuple[Any, ...]]:
     """Everything Optuna holds of the trials but the times."""
-    return [
-        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, _but_seconds(t.user_attrs))
-        for cell, found in trials(store).items()
-        for t in found
-    ]
-
-
-def _but_seconds(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if name != "seconds"}
+    return search_told.told(f"sqlite:///{store}/optuna.db")
 
 
 def search(space: Path, store: Path, *words: str) -> int:
@@ -133,10 +124,6 @@ def test_a_search_killed_between_two_epochs_ends_with_the_very_same_trials(tmp_p
     assert any(t.state == TrialState.RUNNING for found in trials(killed).values() for t in found)
     assert search(space, killed) == 0
     assert told(killed) == told(undisturbed)
-
-
-def epochs_logged(store: Path) -> int:
-    return sum(path.read_text().count('"kind": "epoch"') for path in (store / "logs").glob("*.jsonl"))
 
 
 def test_on_ray_a_search_keeps_its_budget_and_true_states(tmp_path: Path, store: Path) -> None:

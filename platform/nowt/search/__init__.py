@@ -39,9 +39,8 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
 
     store = Path(how.placement.store)
     pictures, rungs = _prepare(space, how.placement, say)
-    with held(store, space.key):
+    with held(store, space.key), Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db") as decisions:
         sheet = _begin(store, space, say)
-        decisions = Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db")
         progress = SearchProgress(space, say)
         with open_quietly(store, sheet) as record:
 

@@ -6,7 +6,7 @@ SPACE/CELL; plain Optuna and optuna-dashboard read it as it is.
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nowt.config import ConfigError
 from nowt.search.proposals import sampler
+from nowt.search.shared_storage import engine_arguments, sole_driver
 from nowt.search.space import Cell, Choice, Param, Space, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -59,13 +60,17 @@ class Decisions:
     place: str = "Optuna's storage"  # what to call it
 
     @classmethod
-    def at(cls, space: Space, url: str) -> "Decisions":
-        """The decisions of ``space`` in the storage at ``url``. Raises ConfigError for what is no URL of a database,
-        OSError where it cannot be used."""
+    @contextmanager
+    def at(cls, space: Space, url: str) -> Iterator["Decisions"]:
+        """The decisions of ``space`` in the storage at ``url``, held against a second driver. Raises ConfigError for
+        what is no URL of a database or is held, OSError where it cannot be used."""
         place = _place(url)
-        with _usable(place):
-            storage = _storage(url)
-        return cls.open(space, storage, place)
+        with ExitStack() as stack:
+            with _usable(place):
+                storage = _storage(url)
+                stack.callback(storage.engine.dispose)
+                stack.enter_context(sole_driver(url, space.key))
+            yield cls.open(space, storage, place)
 
     @classmethod
     def open(cls, space: Space, storage: optuna.storages.BaseStorage, place: str = place) -> "Decisions":
@@ -221,9 +226,10 @@ def _sync_less(connection: Any, _: object) -> None:
 
 
 def _engine(url: str) -> dict[str, Any]:
-    """Sqlite in write-ahead mode, so that whoever browses the storage does not hold the search up."""
+    """Sqlite in write-ahead mode, so that whoever browses the storage does not hold the search up. A server may have
+    been restarted since the last trial: its connections are tried before they are used."""
     if not url.startswith("sqlite:///"):
-        return {}
+        return {"pool_pre_ping": True, **engine_arguments(url)}
     path = Path(url.removeprefix("sqlite:///"))
     try:
         with closing(sqlite3.connect(path)) as connection:

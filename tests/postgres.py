@@ -1,0 +1,108 @@
+"""A PostgreSQL server of a test's own: reached through a socket in its folder, by a password, and by no port."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+PASSWORD = "made for one test"  # kept in a file of mode 0600, as ~/.pgpass is
+
+
+def programs() -> Path | None:
+    """The folder of initdb and pg_ctl, where Debian's or the user's own PostgreSQL is installed."""
+    found = shutil.which("pg_ctl")
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return (
+        Path(found).resolve().parent
+        if found
+        else next((place for place in places if (place / "pg_ctl").exists()), None)
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server and its empty database ``nowt``."""
+
+    folder: Path
+    programs: Path
+
+    @property
+    def url(self) -> str:
+        """The database, as ``--storage`` takes it."""
+        return f"postgresql://keeper@/nowt?host={self.folder}"
+
+    @property
+    def password_file(self) -> Path:
+        """Where the client finds the password."""
+        return self.folder / "pgpass"
+
+    def make(self) -> None:
+        """A new cluster of databases, with one user and one database."""
+        secret = self.folder / "secret"
+        secret.write_text(PASSWORD)
+        self._own(self.folder, secret)
+        self._do(
+            "initdb",
+            "-E",
+            "SQL_ASCII",
+            "-U",
+            "keeper",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+            "--no-sync",
+            "-D",
+            self.data,
+        )
+        self.password_file.write_text(f"*:*:*:keeper:{PASSWORD}\n")
+        self.password_file.chmod(0o600)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
+        self._do("pg_ctl", "-w", "-s", "-D", self.data, "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """End it and every connection to it at once."""
+        self._do("pg_ctl", "-w", "-s", "-D", self.data, "-m", "immediate", "stop")
+
+    @property
+    def data(self) -> str:
+        """The folder of its databases."""
+        return str(self.folder / "data")
+
+    def _own(self, *paths: Path) -> None:
+        for path in paths if os.geteuid() == 0 else ():
+            shutil.chown(path, "postgres")
+
+    def _do(self, program: str, *words: str) -> None:
+        """PostgreSQL refuses to run as root: there it runs as the user that its package made."""
+        other = {"user": "postgres", "cwd": self.folder} if os.geteuid() == 0 else {}
+        subprocess.run(
+            [str(self.programs / program), *words], check=True, stdout=subprocess.DEVNULL, env={"LC_ALL": "C"}, **other
+        )
+
+
+@contextmanager
+def server(programs: Path) -> Iterator[Server]:
+    """A running server; it and its files are gone in the end."""
+    folder = Path(mkdtemp(prefix="nowt-pg-", dir="/tmp"))  # a socket needs a short path
+    made = Server(folder, programs)
+    try:
+        made.make()
+        made.start()
+        try:
+            subprocess.run(
+                [str(programs / "createdb"), "-h", str(folder), "-U", "keeper", "nowt"],
+                check=True,
+                env={"PGPASSFILE": str(made.password_file)},
+            )
+            yield made
+        finally:
+            made.stop()
+    finally:
+        shutil.rmtree(folder)
