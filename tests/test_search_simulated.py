@@ -116,13 +116,15 @@ class World:
 class AnySearch(RuleBasedStateMachine):
     """Runs go on and the whole process crashes, in any order, between any two of its writes."""
 
+    slots: st.SearchStrategy[int]
+
     @initialize(
-        slots=st.integers(1, 3),
+        data=st.data(),
         sampler=st.sampled_from(["random", "quasi_random", "tpe"]),
         kind=st.sampled_from(["none", "halving", "median"]),
     )
-    def begin(self, slots: int, sampler: str, kind: Kind) -> None:
-        self.world = World(the_space(sampler, kind), slots)
+    def begin(self, data: st.DataObject, sampler: str, kind: Kind) -> None:
+        self.world = World(the_space(sampler, kind), data.draw(self.slots))
 
     @rule()
     def free_slots_are_filled(self) -> None:
@@ -200,7 +202,17 @@ def check(trial: FrozenTrial, world: World) -> None:
     assert trial.state == expected and (expected == TrialState.PRUNED or log.last_epoch == EPOCHS)
 
 
-AnySearch.TestCase.settings = settings(
-    max_examples=SCHEDULES, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+class OneSlot(AnySearch):
+    slots = st.just(1)
+
+
+class ManySlots(AnySearch):
+    slots = st.integers(2, 3)
+
+
+# half of them each, so that two processes can share the work
+HALF = settings(
+    max_examples=SCHEDULES // 2, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-TestAnySearch = AnySearch.TestCase
+OneSlot.TestCase.settings = ManySlots.TestCase.settings = HALF
+TestOneSlot, TestManySlots = OneSlot.TestCase, ManySlots.TestCase
