@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from drawn_pictures import image_folder
 from nowt import facts
-from nowt.arguments import read
-from nowt.cli import _placement, main
+from nowt.cli import main, read
 from nowt.facts import checkout_of
 from nowt.log import read_all
+from nowt.verbs.options import placement
 from small_studies import BROKEN, OWN, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
@@ -103,8 +103,8 @@ def test_an_option_given_twice_is_refused(words: str, capsys: Captured) -> None:
 
 def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
     typed, _ = read(["train", "digits", "--loaders", "0", "--checkpoint-seconds", "2.5"])
-    placement = _placement(typed)
-    assert (placement.loaders, placement.checkpoint_seconds) == (0, 2.5)
+    where = placement(typed)
+    assert (where.loaders, where.checkpoint_seconds) == (0, 2.5)
 
 
 FOLDER = "--data.name folder --data.size 8 --data.on_bad skip --data-dir pictures --batch 4 --epochs 1"

@@ -1,0 +1,86 @@
+"""How the command line is read: one parser, one sub-parser a verb, and the options that several verbs share."""
+
+import argparse
+from typing import NoReturn, TypeAlias
+
+from nowt.config import ConfigError, nearest
+
+FIELDS = (
+    "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 "
+    "(all fields: nowt train RECIPE --fields)"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, raised, with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError instead of printing the usage."""
+        wrong, _, choices = message.partition("(choose from ")
+        if choices:
+            word = wrong.split("'")[1]
+            names = [c.strip("' )") for c in choices.split(",")]
+            raise ConfigError(f"there is no command {word!r}{nearest(word, names)}; there are: {', '.join(names)}")
+        raise ConfigError(f"{message} (nowt --help)" if self.prog == "nowt" else f"{message} ({self.prog} --help)")
+
+    @property
+    def options(self) -> list[str]:
+        """Every option, as it is typed."""
+        return list(self._option_string_actions)
+
+
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_verb(verbs: Verbs, name: str, text: str, example: str) -> Parser:
+    """A verb with the options that all have; ``text`` says what it does, in lower case."""
+    verb = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example: {example}",
+        allow_abbrev=False,
+    )
+    verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
+    verb.set_defaults(grammar=verb)  # whoever reads the words asks it for its options
+    return verb
+
+
+def add_placement(verb: Parser) -> None:
+    """Where runs are computed; ``options.placement`` reads it."""
+    verb.add_argument("--data-dir", default="", metavar="DIR", help="folder of the pictures")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    verb.add_argument("--threads", type=int, default=1, metavar="N", help="torch threads of a run (default: 1)")
+    verb.add_argument(
+        "--loaders", type=int, default=2, metavar="N", help="processes that decode a run's pictures (default: 2)"
+    )
+    verb.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="in mid-epoch, a checkpoint every S seconds (default: 600)",
+    )
+
+
+def add_slots(verb: Parser) -> None:
+    """How many runs go on at a time."""
+    verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
+
+
+def add_how(verb: Parser) -> None:
+    """How a study's runs are done; ``options.how`` reads it."""
+    verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
+    add_slots(verb)
+    verb.add_argument("--hours", type=float, metavar="H", help="stop once all starts together took H hours")
+    verb.add_argument("--money", type=float, metavar="M", help="stop once they cost M, with --price")
+    verb.add_argument("--price", type=float, metavar="P", help="of an hour of all machines that work on it")
+    add_placement(verb)
+
+
+def add_study(verb: Parser) -> None:
+    """Which study, and how much of it; ``options.study`` reads it."""
+    verb.add_argument("study", help="a study's name, or a FILE.py of your own")
+    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs on few pictures, one seed")
+    verb.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 instead of the study's own")

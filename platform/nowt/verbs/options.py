@@ -1,0 +1,73 @@
+"""What the options that several verbs share say."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from nowt.cap import Cap
+from nowt.config import ConfigError, Placement, require
+from nowt.hands.work import How
+from nowt.keys import run_key
+from nowt.overrides import Override, apply
+from nowt.store import check_writable
+from nowt.study import Cell, Study
+
+
+def placement(typed: argparse.Namespace) -> Placement:
+    """Where runs are computed. Raises ConfigError for what cannot be."""
+    slots, seconds = getattr(typed, "slots", None), typed.checkpoint_seconds
+    require(typed.threads >= 1, f"--threads is {typed.threads}: it must be at least 1")
+    require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
+    require(typed.loaders >= 0, f"--loaders is {typed.loaders}: it must be at least 0")
+    require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # which nan is not
+    check_writable(Path(typed.store), "--store")
+    return Placement(
+        store=typed.store,
+        data=typed.data_dir,
+        device=typed.device,
+        threads=typed.threads,
+        slots=slots,
+        loaders=typed.loaders,
+        checkpoint_seconds=seconds,
+    )
+
+
+def how(typed: argparse.Namespace) -> How:
+    """How a study's runs are done."""
+    return How(placement(typed), typed.in_process, Cap(typed.hours, typed.money, typed.price))
+
+
+def study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
+    """The study as the command line changes it: fields in every cell, ``--rule`` as another cell, seeds, --quick."""
+    from nowt import rules
+    from nowt.ablate import quick
+    from nowt.find import find_study
+
+    found = find_study(typed.study)
+    if any(o.path == "seed" for o in overrides):
+        raise ConfigError("a study gives each run its seed: --seeds N runs seeds 0 to N-1")
+    added = [o.text for o in overrides if o.path == "rule"]
+    rest = [o for o in overrides if o.path != "rule"]
+    cells = [Cell(cell.name, apply(cell.config, rest)) for cell in found.cells]
+    for spec in added:
+        rule = rules.find(spec)()
+        cells.append(Cell(rule.name, apply(replace(found.cells[0].config, rule=rule), rest)))
+    if len({run_key(replace(cell.config, seed=0), "") for cell in cells}) < len(cells):
+        raise ConfigError("these options make two cells of the study the same: leave out what the study itself varies")
+    require(typed.seeds is None or typed.seeds >= 1, f"--seeds is {typed.seeds}: it must be at least 1")
+    seeds = found.seeds if typed.seeds is None else tuple(range(typed.seeds))
+    changed = replace(found, cells=tuple(cells), seeds=seeds)
+    return quick(changed) if typed.quick else changed
+
+
+def none_of(overrides: list[Override]) -> None:
+    """Raise ConfigError for a field given to a verb that has none."""
+    if overrides:
+        raise ConfigError(f"there is no option --{overrides[0].path} here; --help lists all")
+
+
+def exit_code(interrupted: bool, capped: str, failed: bool) -> int:
+    """The exit code of a study. Raises KeyboardInterrupt for one that the user interrupted."""
+    if interrupted:
+        raise KeyboardInterrupt
+    return 130 if capped else int(failed)
