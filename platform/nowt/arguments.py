@@ -197,7 +197,7 @@ def _records(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     report.add_argument("--out", default="figures", metavar="DIR", help="where they go (default: figures)")
     ui = _verb(verbs, "ui", "the MLflow page on the store, on this machine only", "nowt ui")
     ui.add_argument("--port", type=int, default=5000, help="default: 5000, or the next free one")
-    _verb(verbs, "rebuild", "MLflow again, from the logs alone", "nowt rebuild")
+    _verb(verbs, "rebuild", "MLflow and frames again, from the logs alone", "nowt rebuild")
 
 
 def _rest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

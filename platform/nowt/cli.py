@@ -217,11 +217,11 @@ def ui(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
 
 def rebuild(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """MLflow again."""
-    from nowt.record import rebuild as again
+    """MLflow and frames again."""
+    from nowt.rebuild import rebuild_all
 
     _no(overrides)
-    print(f"{again(Path(typed.store))} runs written to {typed.store}/mlflow.db")
+    print(rebuild_all(Path(typed.store)))
     return 0
 
 
