@@ -4,6 +4,7 @@ A metric's history is asked for many runs at a time, by the calls behind MLflow'
 such call, run by run.
 """
 
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,8 @@ METRICS = {  # one row a value that was logged
 PAGE = 1000  # runs of one answer
 RUNS_A_CALL, VALUES_A_CALL = 100, 25_000  # that a server's bulk call takes and gives at most
 BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
-SECONDS = 10.0  # that a server has to answer the first time; MLflow itself would try for minutes
+SECONDS = 10.0  # that a server has to answer the first time
+RETRIES = "2"  # of a call that fails on the server; MLflow itself would try for four minutes
 MAGIC = b"SQLite format 3\0"
 
 
@@ -55,6 +57,7 @@ def read_mlflow(uri: str, experiment: str) -> MlflowFrames:
     MLflow, and for an unknown experiment, naming the nearest.
     """
     _require_answer(uri)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     import nowt.record  # noqa: F401  (switches MLflow's telemetry off, before it is imported)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -158,7 +161,7 @@ def _bulk(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]]
 
 def _one_by_one(client: Any, metric: str, run: str) -> Iterator[dict[str, Any]]:
     for value in client.get_metric_history(run, metric):
-        yield {"run_id": run, **dict(value)}
+        yield {**dict(value), "run_id": run}
 
 
 def _run_frame(runs: Sequence[Any]) -> pd.DataFrame:
