@@ -1,7 +1,7 @@
 """An experiment of an MLflow server or database, also of one that nowt did not write: its runs and metrics as frames.
 
-A metric's history is asked for many runs at a time, by the calls behind MLflow's own charts; where a server has no
-such call, run by run.
+A database is read by its table of metrics. Of a server a metric's history is asked for many runs at a time, by the call
+behind MLflow's own charts; where a server has no such call, run by run.
 """
 
 import os
@@ -33,6 +33,7 @@ METRICS = {  # one row a value that was logged
     "value": "float64",
 }
 PAGE = 1000  # runs of one answer
+COLUMNS = ("key", "step", "timestamp", "value", "is_nan")  # of MLflow's table of metrics
 RUNS_A_CALL, VALUES_A_CALL = 100, 25_000  # that a server's bulk call takes and gives at most
 BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 SECONDS = 10.0  # that a server has to answer the first time
@@ -66,7 +67,9 @@ def read_mlflow(uri: str, experiment: str) -> MlflowFrames:
     try:
         client = MlflowClient(tracking_uri=uri)
         runs = _runs(client, _experiment(client, uri, experiment))
-        values = [pd.DataFrame(_values(client, metric, ids)) for metric, ids in _runs_by_metric(runs).items()]
+        values = _from_database(client, runs) or [
+            pd.DataFrame(_values(client, metric, ids)) for metric, ids in _runs_by_metric(runs).items()
+        ]
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ValueError(f"MLflow at {uri} cannot be read: {(str(error).splitlines() or [''])[0]}") from error
     return MlflowFrames(uri, experiment, _run_frame(runs), _metric_frame(values, [run.info.run_id for run in runs]))
@@ -118,6 +121,26 @@ def _runs(client: Any, experiment: str) -> list[Any]:
     return runs
 
 
+def _from_database(client: Any, runs: Sequence[Any]) -> list[pd.DataFrame]:
+    """The rows of MLflow's table of metrics, where this process has the database itself; else nothing."""
+    store = client._tracking_client.store
+    if not hasattr(store, "engine"):
+        return []
+    from mlflow.store.tracking.dbmodels.models import SqlMetric
+    from sqlalchemy import select
+
+    columns = {"run_id": SqlMetric.run_uuid, **{name: getattr(SqlMetric, name) for name in COLUMNS}}
+    ids = [run.info.run_id for run in runs]
+    queries = [
+        select(*(column.label(name) for name, column in columns.items())).where(
+            SqlMetric.run_uuid.in_(ids[i : i + PAGE])
+        )
+        for i in range(0, len(ids), PAGE)
+    ]
+    frames = [pd.read_sql_query(query, store.engine) for query in queries]
+    return [frame.assign(value=frame["value"].mask(frame["is_nan"].astype(bool))) for frame in frames]
+
+
 def _runs_by_metric(runs: Sequence[Any]) -> dict[str, list[str]]:
     having: dict[str, list[str]] = {}
     for run in runs:
@@ -143,12 +166,10 @@ def _chunk(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]
 
 
 def _bulk(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]] | None:
-    """The values of many runs in one call; None where the server or store has none such."""
+    """The values of many runs in one call; None where there is no server, or none that has such a call."""
     from mlflow.utils.rest_utils import http_request
 
     store = client._tracking_client.store
-    if hasattr(store, "get_metric_history_bulk"):
-        return [value.to_dict() for value in store.get_metric_history_bulk(runs, metric, VALUES_A_CALL)]
     if not hasattr(store, "get_host_creds"):
         return None
     params = {"run_id": list(runs), "metric_key": metric, "max_results": VALUES_A_CALL}
@@ -167,6 +188,8 @@ def _one_by_one(client: Any, metric: str, run: str) -> Iterator[dict[str, Any]]:
 def _run_frame(runs: Sequence[Any]) -> pd.DataFrame:
     rows = [_run(run) for run in runs]
     frame = pd.DataFrame(rows, columns=list(dict.fromkeys([*RUNS, *(name for row in rows for name in row)])))
+    for name in ("started", "ended"):
+        frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="ms", utc=True)
     return checked(frame, RUNS | dict.fromkeys(frame.columns[len(RUNS) :], "str"))
 
 
@@ -176,15 +199,11 @@ def _run(run: Any) -> dict[str, Any]:
         "run": run.info.run_id,
         "name": run.info.run_name or "",
         "status": run.info.status,
-        "started": _time(run.info.start_time),
-        "ended": _time(run.info.end_time),
+        "started": run.info.start_time,
+        "ended": run.info.end_time or None,
         **{f"params.{name}": text for name, text in run.data.params.items()},
         **{f"tags.{name}": text for name, text in own.items()},
     }
-
-
-def _time(milliseconds: int | None) -> Any:
-    return pd.Timestamp(milliseconds, unit="ms", tz="UTC") if milliseconds else pd.NaT
 
 
 def _metric_frame(values: Sequence[pd.DataFrame], runs: Sequence[str]) -> pd.DataFrame:

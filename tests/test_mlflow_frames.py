@@ -27,13 +27,15 @@ def lab(store: Path) -> str:
     """The database of a lab with two experiments; in the first three runs, one of them without any number."""
     client = MlflowClient(tracking_uri=database_uri(store / "mlflow.db"))
     experiment = client.create_experiment("feedback alignment")
-    client.create_experiment("something else")
+    other = client.create_experiment("something else")
+    client.create_experiment("nothing yet")
     for number in range(3):
         run = client.create_run(experiment, 1_700_000_000_000 + number, {"lab": "ours"}, f"run {number}")
         client.log_param(run.info.run_id, "lr", 0.1 * number)
         values = [Metric(name, _value(number, step), 1000 + step, step) for name in NAMES for step in range(5)]
         client.log_batch(run.info.run_id, metrics=values if number else [])
         client.set_terminated(run.info.run_id, "FINISHED" if number else "FAILED", 1_700_000_009_000)
+    client.create_run(other, 1_700_000_000_000, {}, "under way")
     gone = client.create_run(experiment, 0)
     client.delete_run(gone.info.run_id)
     return database_uri(store / "mlflow.db")
@@ -70,12 +72,6 @@ def test_a_database_is_read_whole(lab: str) -> None:
     assert_the_lab(read_mlflow(lab, "feedback alignment"))
 
 
-def test_a_history_longer_than_one_answer_is_read_whole(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for most in (4, 5, 7):
-        monkeypatch.setattr(mlflow_frames, "VALUES_A_CALL", most)
-        assert_the_lab(read_mlflow(lab, "feedback alignment"))
-
-
 @pytest.fixture
 def server(lab: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The lab's database behind MLflow's own web application, in a thread of this process."""
@@ -97,14 +93,24 @@ def server(lab: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")  # in MLflow's own server
 def test_a_server_is_read_whole_also_one_without_the_bulk_call(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_the_lab(read_mlflow(server, "feedback alignment"))
+    for most in (4, 5, 7):  # histories longer than one answer
+        monkeypatch.setattr(mlflow_frames, "VALUES_A_CALL", most)
+        assert_the_lab(read_mlflow(server, "feedback alignment"))
     monkeypatch.setattr(mlflow_frames, "BULK", "/ajax-api/2.0/mlflow/metrics/no-such-call")
     assert_the_lab(read_mlflow(server, "feedback alignment"))
 
 
 def test_an_experiment_without_runs_has_empty_frames(lab: str) -> None:
-    found = read_mlflow(lab, "something else")
+    found = read_mlflow(lab, "nothing yet")
     assert found.runs.empty
     assert {name: str(kind) for name, kind in found.metrics.dtypes.items()} == METRICS
+
+
+def test_a_run_under_way_has_no_end(lab: str) -> None:
+    runs = read_mlflow(lab, "something else").runs
+    assert {name: str(kind) for name, kind in runs.dtypes.items()} == RUNS
+    assert list(runs["status"]) == ["RUNNING"]
+    assert runs["ended"].isna().all()
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest(lab: str) -> None:

@@ -1,7 +1,8 @@
 """The numbers of epoch logs as Arrow tables: one row an epoch, and one row a layer of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,25 +64,35 @@ def rows_of(tables: Sequence[Any], schema: Any, runs: Sequence[str]) -> tuple[An
 
     Within a run the rows keep their order, which is that of the log.
     """
-    table = joined(tables, schema)
-    place = _places(table["run"].combine_chunks(), runs)
-    order = np.argsort(place, kind="stable")
-    sorted_places = place[order]
-    once = {run: number for number, run in enumerate(dict.fromkeys(runs))}
-    wanted = np.array([once[run] for run in runs], np.int64)
-    first = np.searchsorted(sorted_places, wanted, "left")
-    count = np.searchsorted(sorted_places, wanted, "right") - first
-    begin = np.cumsum(count) - count
-    within = np.arange(count.sum()) - np.repeat(begin, count)
-    return table.take(pa.array(order[np.repeat(first, count) + within])), np.repeat(np.arange(len(runs)), count)
+    table = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries()
+    stretches: dict[str, list[tuple[int, int]]] = {}  # by run: where its rows begin and end
+    for run, begin, end in _stretches(table["run"]):
+        stretches.setdefault(run, []).append((begin, end))
+    wanted = [stretches.get(run, []) for run in runs]
+    count = [sum(end - begin for begin, end in theirs) for theirs in wanted]
+    slices = [table.slice(begin, end - begin) for begin, end in _linked([s for theirs in wanted for s in theirs])]
+    return pa.concat_tables([schema.empty_table(), *slices]), np.repeat(np.arange(len(runs)), count)
 
 
-def _places(runs: Any, wanted: Sequence[str]) -> npt.NDArray[np.int64]:
-    """For each row the number of its run among ``wanted``, each counted once; -1 for the others."""
-    once = {run: number for number, run in enumerate(dict.fromkeys(wanted))}
-    known = np.array([once.get(run, -1) for run in runs.dictionary.to_pylist()], np.int64)
-    places: npt.NDArray[np.int64] = known[runs.indices.to_numpy()]
-    return places
+def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
+    """Each stretch of rows of the same run: the run, its first row, and the one after its last."""
+    codes = np.concatenate([np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in runs.chunks)])
+    borders = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    names = runs.chunk(0).dictionary.to_pylist() if runs.num_chunks else []
+    for begin, end in pairwise(borders):
+        if begin < end:
+            yield names[codes[begin]], begin, end
+
+
+def _linked(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stretches with those that follow each other in the table as one."""
+    linked: list[tuple[int, int]] = []
+    for begin, end in stretches:
+        if linked and linked[-1][1] == begin:
+            linked[-1] = (linked[-1][0], end)
+        else:
+            linked.append((begin, end))
+    return linked
 
 
 def _column(name: str, values: list[Any]) -> npt.NDArray[Any]:
