@@ -13,5 +13,10 @@ def rebuild_all(store: Path) -> str:
     from nowt.record import rebuild
 
     recorded = f"{rebuild(store)} runs written to {store}/mlflow.db"
+    return f"{recorded}\n{rebuild_frames(store)}"
+
+
+def rebuild_frames(store: Path) -> str:
+    """Make a store's frames again; what was made, or why nothing was."""
     frames = find_frames()
-    return f"{recorded}\n{frames(store) if frames else 'no frames: this nowt is installed without its analysis'}"
+    return frames(store) if frames else "no frames: this nowt is installed without its analysis"
