@@ -1,6 +1,7 @@
 """Which studies and searches a store holds, and which of them is meant."""
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,19 +34,26 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
         raise ValueError(
             f"there is no store at {store}: give the folder that `nowt ablate` or `nowt search` wrote (--store FOLDER)"
         )
-    plans = sorted((_read(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
+    plans = sorted((read_plan(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
     if not plans:
         raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY` or `nowt search SPACE`")
     matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
     if matching:
         return matching[-1]
     names = list(dict.fromkeys(plan.name for plan in plans))
-    near = difflib.get_close_matches(str(wanted), names + [plan.key for plan in plans], n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = nearest(str(wanted), names + [plan.key for plan in plans])
     raise ValueError(f"store {store} has no study {wanted!r}{hint}; it has: {', '.join(names)}")
 
 
-def _read(path: Path) -> StudyPlan | SearchPlan:
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean X?)`` for the word most like ``word``, or nothing."""
+    # nowt.config has the same; it loads torch, which no figure needs
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def read_plan(path: Path) -> StudyPlan | SearchPlan:
+    """The study or search of one sheet. Raises ValueError for a file that is none."""
     try:
         sheet = read_sheet(path)
         return search_plan(sheet) if "sampler" in sheet else _study_plan(sheet)

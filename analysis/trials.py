@@ -6,28 +6,15 @@ have is empty: another rule's, or one that exists only beside some value of anot
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from nowt.log import RunLog
 
-from analysis.frames import checked, read_log
 from analysis.searches import SearchPlan
 from analysis.seeds import counted_runs
+from analysis.store.logs import read_logs
+from analysis.store.trials import TRIALS, trial_columns, trial_frame
 
-TRIALS = {
-    "run": "str",  # run key
-    "cell": "str",
-    "rule": "str",
-    "trial": "int64",  # number, from 0, among its cell's trials
-    "state": "str",  # not started, running, finished, diverged, stopped (early), failed
-    "reason": "str",
-    "error": "float64",  # on the validation pictures after the last epoch it ran; diverged: chance, 1 - 1/classes
-    "epochs": "int64",  # trained
-    "presentations": "float64",  # mirror samples included
-    "flops": "float64",
-    "seconds": "float64",  # in training steps, mirror mode included
-}  # and after these, a column for each setting that the search varied
+__all__ = ["TRIALS", "Trials", "read_trials", "trial_columns"]
 
 
 @dataclass(frozen=True)
@@ -48,51 +35,6 @@ class Trials:
         return self.plan.independent and not (self.frame["state"] == "stopped").any()
 
 
-def trial_columns(plan: SearchPlan) -> dict[str, str]:
-    """The columns of the plan's trials and their types: TRIALS, and a number or a text for each setting."""
-    numeric: dict[str, bool] = {}
-    for setting in (setting for varied in plan.settings.values() for setting in varied):
-        numeric[setting.name] = setting.numeric and numeric.get(setting.name, True)
-    return TRIALS | {name: "float64" if number else "str" for name, number in numeric.items()}
-
-
 def read_trials(store: Path, plan: SearchPlan) -> Trials:
     """The trials of a search. Raises ValueError for a log that cannot be read, naming the line."""
-    order = {cell: number for number, cell in enumerate(plan.cells)}
-    planned = sorted(plan.runs, key=lambda run: (order[run[1]], run[2]))
-    columns = trial_columns(plan)
-    rows = [_row(plan, cell, number, read_log(store, key)) for key, cell, number in planned]
-    return Trials(plan, checked(pd.DataFrame(rows, columns=list(columns)), columns))
-
-
-def _row(plan: SearchPlan, cell: str, number: int, log: RunLog) -> dict[str, Any]:
-    config = log.start.get("config", {})
-    return {
-        "run": log.key,
-        "cell": cell,
-        "rule": plan.cells[cell]["rule"]["name"],
-        "trial": number,
-        "state": log.state,
-        "reason": log.reason,
-        "error": _error(log),
-        "epochs": max(log.last_epoch, 0),
-        **_costs(log),
-        **{setting.name: setting.value_in(config) for setting in plan.settings[cell]},
-    }
-
-
-def _error(log: RunLog) -> float | None:
-    if log.state == "diverged":
-        return float(1 - 1 / log.start["classes"])
-    return log.epochs[-1].val_error if log.epochs else None
-
-
-def _costs(log: RunLog) -> dict[str, float]:
-    if not log.epochs:
-        return {"presentations": 0.0, "flops": 0.0, "seconds": 0.0}
-    last = log.epochs[-1]
-    return {
-        "presentations": last.presentations + last.mirror_presentations,
-        "flops": last.flops,
-        "seconds": last.seconds,
-    }
+    return Trials(plan, trial_frame(read_logs(store, [run for run, _, _ in plan.runs]), plan))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowt.config import ConfigError, RunConfig, nearest
@@ -53,6 +54,13 @@ def find_report(name: str = "report") -> Callable[..., Any]:
     """The function behind ``nowt report``."""
     report: Callable[..., Any] = _find(name, "nowt.reports", "report")
     return report
+
+
+def find_frames() -> Callable[[Path], str] | None:
+    """What makes a store's frames anew; None where nowt was installed without its analysis."""
+    points = {point.name: point for point in entry_points(group="nowt.frames")}
+    rebuild: Callable[[Path], str] | None = points["frames"].load() if "frames" in points else None
+    return rebuild
 
 
 def _find(spec: str, group: str, attribute: str) -> Any:

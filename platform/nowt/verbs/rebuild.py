@@ -10,13 +10,13 @@ from nowt.verbs.options import none_of
 
 def add(verbs: Verbs) -> None:
     """Its grammar."""
-    add_verb(verbs, "rebuild", "MLflow again, from the logs alone", "nowt rebuild")
+    add_verb(verbs, "rebuild", "MLflow and frames again, from the logs alone", "nowt rebuild")
 
 
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """MLflow again."""
-    from nowt.record import rebuild
+    """MLflow and frames again."""
+    from nowt.rebuild import rebuild_all
 
     none_of(overrides)
-    print(f"{rebuild(Path(typed.store))} runs written to {typed.store}/mlflow.db")
+    print(rebuild_all(Path(typed.store)))
     return 0

@@ -1,0 +1,13 @@
+"""Frames with declared columns: names, order and types."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+
+def checked(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """``frame`` with exactly these columns, in order and typed. Raises ValueError naming the missing."""
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise ValueError(f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}")
+    return frame[list(columns)].astype(dict(columns))

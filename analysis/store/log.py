@@ -1,0 +1,107 @@
+"""What an epoch log says, read some twenty times faster than ``nowt.log.read`` and from any line on.
+
+``nowt.log.read`` is the measure: the same lines mean the same (a test compares the two), and a file that cannot be
+read is answered with its sentence.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+from nowt import log as nowt_log
+
+Line = dict[str, Any]
+NOT_STARTED = "not started"
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Log:
+    """A run's log so far: how much of the file was read, and what it says besides the numbers of its epochs."""
+
+    run: str  # run key
+    stamp: str = ""  # of the file when it was read: size, times, inode
+    size: int = 0  # bytes that were read: all whole lines
+    crc: int = 0  # CRC-32 of those bytes
+    start: str = ""  # the start line as JSON; empty where a crash cut it short
+    state: str = "running"  # or finished, diverged, stopped, failed, not started, unreadable
+    reason: str = ""
+    attempts: int = 1
+    last_epoch: int = -1
+    broken_epoch: int = -1  # the first that was logged without a finite loss; -1 where every one has one
+    begun: int = 0  # milliseconds since 1970 of the start line
+    heard: int = 0  # and of the last line
+
+    @property
+    def facts(self) -> Line:
+        """The start line: config, fingerprint, classes, versions, git; empty where there is none."""
+        facts: Line = orjson.loads(self.start) if self.start else {}
+        return facts
+
+    @property
+    def diverged_epoch(self) -> int | None:
+        """The first epoch without a finite loss: one logged so, or the one never logged; None for other runs."""
+        if self.state != "diverged":
+            return None
+        epochs = self.facts.get("config", {}).get("epochs", self.last_epoch + 1)
+        return min(self.broken_epoch if self.broken_epoch >= 0 else self.last_epoch + 1, int(epochs))
+
+
+def hear(log: Log, data: bytes) -> tuple[Log, list[Line]]:
+    """The log after these further lines, and the new epochs among them.
+
+    Raises KeyError, TypeError, AttributeError or ValueError for what is no line of an epoch log.
+    """
+    epochs: list[Line] = []
+    for line in _lines(data):
+        if line.get("schema", nowt_log.SCHEMA) > nowt_log.SCHEMA:
+            raise ValueError("a later schema")
+        if line["kind"] == "epoch":
+            if line["epoch"] <= log.last_epoch:
+                continue  # written twice, by two writers of an older nowt
+            epochs.append(line)
+        log = _after(log, line)
+    return log, epochs
+
+
+def problem_of(path: Path, error: Exception) -> str:
+    """Why a log cannot be read, in one sentence."""
+    try:
+        nowt_log.read(path)
+    except ValueError as told:
+        return str(told)
+    except OSError as told:
+        return f"{path} cannot be read ({told.strerror or told})"
+    return f"{path} has a line whose values are not what an epoch log holds ({error}): move the file away"
+
+
+def _after(log: Log, line: Line) -> Log:
+    """The log after one more line."""
+    kind, time = line["kind"], line["time"]
+    if kind == "epoch":
+        broken = _is_broken(line) and log.broken_epoch < 0
+        return replace(
+            log,
+            last_epoch=line["epoch"],
+            heard=time,
+            broken_epoch=line["epoch"] if broken else log.broken_epoch,
+        )
+    if kind == "start":
+        start = orjson.dumps({name: value for name, value in line.items() if name != "kind"}).decode()
+        return replace(log, start=start, state="running", reason="", begun=time, heard=time)
+    if kind == "resume":
+        return replace(log, state="running", reason="", attempts=line["attempt"], heard=time)
+    if kind == "end":
+        return replace(log, state=line["state"], reason=line["reason"], heard=time)
+    return log
+
+
+def _is_broken(epoch: Line) -> bool:
+    # Epoch 0 is the network before learning: it has no training loss to be broken.
+    return epoch["val_loss"] is None or (epoch["epoch"] > 0 and epoch["train_loss"] is None)
+
+
+def _lines(data: bytes) -> Iterator[Line]:
+    return map(orjson.loads, data.splitlines())

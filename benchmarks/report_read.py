@@ -1,0 +1,210 @@
+"""From a store of 500 runs x 90 epochs x 170 numbers to frames and figures, and MLflow's client on the same numbers.
+
+The store is made up in a temporary folder: epoch logs as nowt writes them, of a study of five rules. MLflow gets some
+of its runs (``--mlflow-runs``) with every number, layers and all, and is read as its client reads: metric by metric,
+run by run. Its time for all runs is extrapolated from those, in turns with ours on the same runs.
+
+    python benchmarks/report_read.py
+
+Promised: 10 s for the first reading, 1 s for 1 % more, 20 times faster than MLflow's client, and 20 s from frames to
+all figures.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from nowt.config import RunConfig, config_to_json
+from nowt.keys import run_key
+from nowt.record.database import connect, database_uri
+from nowt.rules import find
+from nowt.sheet import freeze
+from nowt.study import Cell, Study, study_to_json
+from rich.console import Console
+from rich.table import Table
+
+from analysis.frames import StoreFrames, read_frames, read_mlflow, read_store
+from analysis.report import report
+from analysis.studies import StudyPlan, find_study
+
+RULES = {"sham": 2.0, "fa": 80.0, "ss": 45.0, "wm": 6.0, "kp": 4.0}  # and the angle that each comes to, degrees
+LAYERS, CLASSES = 52, 10
+SCALARS = ("lr", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error")
+COSTS = {"step": 100, "presentations": 6400, "mirror_presentations": 640, "flops": 1e9, "seconds": 1.5}
+MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
+MLFLOW_BATCH = 1000  # numbers that MLflow takes at a time
+
+
+def the_study(seeds: int, epochs: int) -> Study:
+    """Five rules that all have feedback weights of their own."""
+    cells = tuple(Cell(rule, RunConfig(rule=find(rule)(), epochs=epochs)) for rule in RULES)
+    return Study("made_up", "How long does it take to read?", cells, tuple(range(seeds)), reference="sham")
+
+
+def write_store(store: Path, study: Study) -> list[Path]:
+    """The study's sheet and the whole logs of its runs; the logs' paths."""
+    runs = [(cell.name, seed, config, run_key(config, "f")) for cell, seed, config in study.runs()]
+    freeze(store, study.key, study_to_json(study), [{"key": k, "cell": c, "seed": s} for c, s, _, k in runs])
+    (store / "logs").mkdir()
+    return [write_log(store / "logs" / f"{key}.jsonl", config, key) for _, _, config, key in runs]
+
+
+def write_log(path: Path, config: RunConfig, key: str) -> Path:
+    """One run that has finished."""
+    start = {"schema": 1, "key": key, "config": config_to_json(config), "classes": CLASSES, "fingerprint": "f"}
+    lines = [{"kind": "start", **start, "time": 0}, *epochs_of(config, range(config.epochs + 1))]
+    end = {"kind": "end", "state": "finished", "reason": "", "epoch": config.epochs, "time": 10**6}
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, end]), encoding="utf-8")
+    return path
+
+
+def epochs_of(config: RunConfig, numbers: range) -> Iterator[dict[str, Any]]:
+    """The lines of these epochs."""
+    luck = np.random.default_rng(config.seed)
+    scalars = luck.normal(0.1, 0.01, (len(numbers), len(SCALARS)))
+    layers = luck.normal(RULES[config.rule.name], 1.0, (len(numbers), LAYERS, len(MEASURES)))
+    for row, number in enumerate(numbers):
+        gone = np.exp(-number / 10)
+        measured = dict(zip(SCALARS, (scalars[row] + 0.8 * gone).tolist(), strict=True))
+        costs = {name: each * number for name, each in COSTS.items()} | {"probe_seconds": 0.1 * number}
+        angles = np.abs(layers[row] + (85.0 - layers[row]) * gone).tolist()
+        yield {"kind": "epoch", "epoch": number, **measured, **costs, "layers": _layers(angles), "time": 1000 + number}
+
+
+def _layers(angles: list[list[float]]) -> list[dict[str, Any]]:
+    named = [{"name": f"layer{i // 13}.{i % 13 // 3}.conv{i % 3}", "depth": i} for i in range(len(angles))]
+    return [layer | dict(zip(MEASURES, row, strict=True)) for layer, row in zip(named, angles, strict=True)]
+
+
+def all_frames(store: Path) -> StoreFrames:
+    """Every frame of the store, as pandas has it."""
+    frames = read_store(store)
+    assert len(frames.runs) and len(frames.epochs) and len(frames.layers)
+    return frames
+
+
+def fill_mlflow(database: Path, logs: list[Path]) -> list[str]:
+    """Every number of these logs in an experiment of MLflow; the ids of its runs."""
+    client = connect(database)
+    experiment = client.create_experiment("made up")
+    return [_fill_run(client, client.create_run(experiment).info.run_id, log) for log in logs]
+
+
+def _fill_run(client: MlflowClient, run: str, log: Path) -> str:
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    values = [metric for line in lines if line["kind"] == "epoch" for metric in _metrics(line)]
+    for first in range(0, len(values), MLFLOW_BATCH):
+        client.log_batch(run, metrics=values[first : first + MLFLOW_BATCH])
+    return run
+
+
+def _metrics(line: dict[str, Any]) -> Iterator[Metric]:
+    for name in (*SCALARS, *COSTS, "probe_seconds"):
+        yield Metric(name, line[name], line["time"], line["epoch"])
+    for layer in line["layers"]:
+        for name in MEASURES:
+            yield Metric(f"{layer['name']}/{name}", layer[name], line["time"], line["epoch"])
+
+
+def metric_by_metric(database: Path, runs: list[str]) -> int:
+    """Every number, as MLflow's client gives it; how many."""
+    client = MlflowClient(tracking_uri=database_uri(database))
+    return sum(len(client.get_metric_history(run, name)) for run in runs for name in client.get_run(run).data.metrics)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long it takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def against_mlflow(table: Table, folder: Path, logs: list[Path], all_runs: int, first: float, turns: int) -> None:
+    """The same runs by MLflow's client and by us, in turns, and the former for all runs."""
+    part = folder / "part"
+    (part / "logs").mkdir(parents=True)
+    for log in logs:
+        (part / "logs" / log.name).write_bytes(log.read_bytes())
+    runs = fill_mlflow(folder / "mlflow.db", logs)
+    ours, theirs, bulk = [], [], []
+    for turn in range(turns):
+        if turn:
+            (part / "frames").rename(folder / f"frames{turn}")
+        ours.append(seconds(lambda: all_frames(part)))
+        theirs.append(seconds(lambda: metric_by_metric(folder / "mlflow.db", runs)))
+        bulk.append(seconds(lambda: read_mlflow(database_uri(folder / "mlflow.db"), "made up")))
+    whole = min(theirs) / len(logs) * all_runs
+    told = f"{min(theirs):.1f} s for {len(logs)} runs, so {whole:.0f} s for {all_runs}"
+    table.add_row("MLflow's client, metric by metric", told, "")
+    table.add_row(
+        f"ours is faster, on all {all_runs} runs and on those {len(logs)}",
+        f"{whole / first:.0f} times and {min(theirs) / min(ours):.0f} times",
+        "20 times",
+    )
+    table.add_row(f"read_mlflow of those {len(logs)} runs", f"{min(bulk):.1f} s", "")
+
+
+def measure(seeds: int, epochs: int, mlflow_runs: int, turns: int, folder: Path) -> Table:
+    """Make the store, read it, add to it, draw it."""
+    store, study = folder / "store", the_study(seeds, epochs)
+    logs = write_store(store, study)
+    numbers = len(logs) * (epochs + 1) * (len(SCALARS) + len(COSTS) + 1 + LAYERS * len(MEASURES))
+    megabytes = sum(log.stat().st_size for log in logs) / 1e6
+    title = f"{len(logs)} runs, {numbers / 1e6:.1f} million numbers, {megabytes:.0f} MB of logs"
+    table = Table("what", "measured", "promised", box=None, pad_edge=False, title=title)
+    first = seconds(lambda: all_frames(store))
+    table.add_row("all frames, the first time", f"{first:.2f} s", "10 s")
+    table.add_row("again, nothing new", f"{min(seconds(lambda: all_frames(store)) for _ in range(turns)):.2f} s", "")
+    more = [_with_more_runs(store, study, seeds + turn) for turn in range(turns)]
+    table.add_row(f"1 % more, as {len(RULES)} new runs", f"{min(more):.2f} s", "1 s")
+    table.add_row("1 % more, as an epoch more of every run", f"{_with_more_epochs(store, logs, study):.2f} s", "1 s")
+    against_mlflow(table, folder, logs[:: max(len(logs) // mlflow_runs, 1)][:mlflow_runs], len(logs), first, turns)
+    plan = find_study(store)
+    assert isinstance(plan, StudyPlan)
+    reading = seconds(lambda: read_frames(store, plan))
+    drawing = seconds(lambda: report(store, None, folder / "figures")) - reading
+    table.add_row("the study's frames from what is kept", f"{reading:.2f} s", "")
+    table.add_row("from frames to all figures", f"{drawing:.1f} s", "20 s")
+    return table
+
+
+def _with_more_runs(store: Path, study: Study, seed: int) -> float:
+    """Seconds to read again after a run more of each rule."""
+    for cell in study.cells:
+        config = replace(cell.config, seed=seed)
+        write_log(store / "logs" / f"{run_key(config, 'f')}.jsonl", config, run_key(config, "f"))
+    return seconds(lambda: all_frames(store))
+
+
+def _with_more_epochs(store: Path, logs: list[Path], study: Study) -> float:
+    """Seconds to read again after an epoch more of each run."""
+    configs = [config for _, _, config in study.runs()]
+    for log, config in zip(logs, configs, strict=True):
+        (line,) = epochs_of(config, range(config.epochs + 1, config.epochs + 2))
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    return seconds(lambda: all_frames(store))
+
+
+def main() -> None:
+    """Measure in a temporary folder."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--seeds", type=int, default=100, help="of each of the five rules (default: 100)")
+    words.add_argument("--epochs", type=int, default=90)
+    words.add_argument("--mlflow-runs", type=int, default=5, help="that MLflow gets (default: 5)")
+    words.add_argument("--turns", type=int, default=3, help="of each measurement that is repeated; the fastest counts")
+    typed = words.parse_args()
+    with TemporaryDirectory() as folder:
+        Console().print(measure(typed.seeds, typed.epochs, typed.mlflow_runs, typed.turns, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
