@@ -10,4 +10,5 @@ def checked(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     missing = [name for name in columns if name not in frame]
     if missing:
         raise ValueError(f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}")
-    return frame[list(columns)].astype(dict(columns))
+    chosen = frame if list(frame.columns) == list(columns) else frame[list(columns)]  # which copies
+    return chosen.astype(dict(columns))

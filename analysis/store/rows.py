@@ -18,18 +18,19 @@ def frame_of(table: Any, place: Places, runs: pd.DataFrame, declared: Mapping[st
 
     ``place`` is the row of ``runs`` that each row of the table belongs to.
     """
-    of_runs = {name: _spread(runs[name], place) for name in declared if name in runs and name not in table.schema.names}
-    found = {name: _plain(table[name]) for name in declared if name in table.schema.names}
-    return checked(pa.table({**found, **of_runs}).to_pandas(), declared)
+    its_own = set(table.schema.names)
+    found = {name: _plain(table[name]) if name in its_own else _spread(runs[name], place) for name in declared}
+    return checked(pa.table(found).to_pandas(), declared)
 
 
 def _spread(column: "pd.Series[Any]", place: Places) -> Any:
     """The column's value for each row."""
     if column.dtype == "str":
-        return _plain(pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), pa.array(list(column), pa.string())))
+        texts = pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), pa.array(list(column), pa.string()))
+        return texts.cast(pa.large_string())
     return pa.array(column.to_numpy()[place])
 
 
 def _plain(column: Any) -> Any:
     """The column; texts that rows share as plain ones, which is what pandas keeps."""
-    return column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
+    return column.combine_chunks().cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
