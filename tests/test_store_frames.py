@@ -140,6 +140,22 @@ def test_a_store_that_cannot_be_written_to_is_read_all_the_same(small: Path) -> 
     assert (small / "frames").read_text() == "a file where the folder should be"
 
 
+def test_what_is_kept_serves_a_store_that_has_become_read_only(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_store(small)
+    (small / "frames" / ".lock").unlink()
+    (small / "frames" / ".lock").mkdir()  # which cannot be opened for writing, by root neither
+    before = sorted(path.name for path in (small / "frames").iterdir())
+    log = sorted((small / "logs").iterdir())[0]
+    with log.open("a", encoding="utf-8") as file:
+        file.write('{"kind": "resume", "attempt": 2, "epoch": 4, "time": 1800000000000}\n')
+    opened: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or whole(path))
+    assert_true(read_store(small), small)
+    assert [name for name in opened if name.endswith(".jsonl")] == [log.name]
+    assert sorted(path.name for path in (small / "frames").iterdir()) == before
+
+
 def test_a_full_disk_costs_the_cache_and_nothing_else(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
