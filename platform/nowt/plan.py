@@ -21,7 +21,7 @@ TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 
 def plan(study: Study, placement: Placement, sought: Sought = Sought()) -> str:  # noqa: B008 (it is frozen)
-    """Runs, epochs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
+    """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
     slots = placement.at_a_time
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []

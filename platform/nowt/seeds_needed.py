@@ -19,7 +19,7 @@ def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha / 2, max(seeds - 1, 1))
-    return _mean_over_seen(seeds, lambda seen: norm.cdf(shift - limit * seen) + norm.cdf(-shift - limit * seen))
+    return mean_over_seen(seeds, lambda seen: norm.cdf(shift - limit * seen) + norm.cdf(-shift - limit * seen))
 
 
 def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
@@ -28,10 +28,10 @@ def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha, max(seeds - 1, 1))
-    return _mean_over_seen(seeds, lambda seen: 2 * norm.cdf(np.maximum(shift - limit * seen, 0)) - 1)
+    return mean_over_seen(seeds, lambda seen: 2 * norm.cdf(np.maximum(shift - limit * seen, 0)) - 1)
 
 
-def _mean_over_seen(seeds: int, chance: Callable[[Any], Any]) -> float:
+def mean_over_seen(seeds: int, chance: Callable[[Any], Any]) -> float:
     """The mean of ``chance(s/σ)`` over the deviations s that so many seeds may happen to see; 0 below two seeds.
 
     The plain integral: scipy's noncentral t is not a number far out.
