@@ -12,7 +12,7 @@ from analysis.paired import paired_gaps_of, paired_tests
 from analysis.seeds import FEWEST_SEEDS, error_curves, final_errors, scored_split
 from analysis.tabular import Tabular
 from analysis.words import FOR_A_CLAIM
-from analysis.written import interval, number, p_in_words, p_value
+from analysis.written import interval, number, p_in_words, p_value, points
 
 POINTS = ["mean", "low", "high"]  # shares in PAIRED, percentage points in the table
 ITS = "95 % interval"
@@ -37,7 +37,7 @@ def comparison_table(tests: pd.DataFrame, margin: float | None) -> Tabular:
 
 def within(margin: float | None) -> list[str]:
     """The head of the verdict's column; nothing without a margin."""
-    return [] if margin is None else [f"within {margin:g} points?"]
+    return [] if margin is None else [f"within {points(margin)}?"]
 
 
 def _line(row: Any, margin: float | None) -> list[str]:
@@ -72,10 +72,10 @@ def _sentence(row: Any, margin: float | None) -> str:
 
 def _verdict(row: Any, margin: float) -> str:
     said = {
-        WITHIN: f"within {margin:g} points of {row.against} {_shown(row.n)}",
-        BEYOND: f"more than {margin:g} points from {row.against} {_shown(row.n)}",
+        WITHIN: f"within {points(margin)} of {row.against} {_shown(row.n)}",
+        BEYOND: f"more than {points(margin)} from {row.against} {_shown(row.n)}",
     }
-    verdict = said.get(row.verdict, f"whether it is within {margin:g} points is not shown either way")
+    verdict = said.get(row.verdict, f"whether it is within {points(margin)} is not shown either way")
     return f"{verdict} ({p_in_words(row.p_verdict)})"
 
 
@@ -94,11 +94,11 @@ def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
     equality = (
         "No margin was stated, so nothing here says that two are equal: --margin POINTS tests it."
         if margin is None
-        else f"Equivalence: two one-sided paired t tests against {margin:g} points{holm}."
+        else f"Equivalence: two one-sided paired t tests against {points(margin)}{holm}."
     )
     few = f" Fewer than {FOR_A_CLAIM} seeds describe: a claim takes more." if pairs < FOR_A_CLAIM else ""
     ratio = smallest_ratio(pairs, ALPHA / len(tested))
     return (
-        f"p: two-sided paired t tests{holm}; intervals are of one comparison alone. {equality} With {pairs} seeds a gap "
-        f"is found four times in five if it is {ratio:.1f} times its deviation over seeds or larger.{few}"
+        f"p: two-sided paired t tests{holm}; intervals are of one comparison alone. {equality} With {pairs} seeds four "
+        f"studies in five find a gap that is {ratio:.1f} times as large as its deviation over seeds.{few}"
     )

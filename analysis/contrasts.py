@@ -30,7 +30,7 @@ class Contrast:
     cell: str
     against: str
     factor: str  # ``rule``, or the dotted fields that differ
-    change: str  # their values there and here
+    change: str  # their values there and here; empty where many differ
 
 
 def contrasts(study: StudyPlan) -> list[Contrast]:
@@ -147,7 +147,7 @@ def _of_rule(fields: Fields) -> Fields:
 def _contrast(cells: Mapping[str, Fields], cell: str, against: str) -> Contrast:
     names = differing(cells[cell], cells[against])
     if len(names) > MANY:
-        return Contrast(cell, against, f"{len(names)} settings", ", ".join(names))
+        return Contrast(cell, against, f"{len(names)} settings, against {against}", "")
     return Contrast(cell, against, ", ".join(names), _changed(cells[against], cells[cell], names))
 
 

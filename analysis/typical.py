@@ -1,4 +1,4 @@
-"""The typical gap of each rule: its interquartile mean over seeds, and over models where a rule was paired in several."""
+"""The typical gap of each rule: its interquartile mean over seeds, and over models where it was paired in several."""
 
 import json
 from collections.abc import Iterator
@@ -60,10 +60,8 @@ def typical_in_words(gaps: pd.DataFrame) -> str:
     if few.empty:
         return ""
     which = "" if len(few) == len(gaps) else f" of {', '.join(few['cells'])}"
-    return (
-        f"No interquartile mean{which}: a bootstrap of {seeds_in_words(few['n'])} is too narrow, it takes {FEWEST_SEEDS} "
-        "or more."
-    )
+    seeds = seeds_in_words(few["n"])
+    return f"No interquartile mean{which}: a bootstrap of {seeds} is too narrow, it takes {FEWEST_SEEDS} or more."
 
 
 def _grouped(frames: Frames, gaps: pd.DataFrame) -> Iterator[list[str]]:

@@ -16,6 +16,11 @@ def interval(low: float, high: float, sign: str = "", digits: int = 2) -> str:
     return NOTHING if math.isnan(low) else f"{number(low, sign, digits)} to {number(high, sign, digits)}"
 
 
+def points(value: float) -> str:
+    """``1 point``, ``1.5 points``."""
+    return f"{value:g} point{'s' * (value != 1)}"
+
+
 def p_value(p: float) -> str:
     """p with two digits that count, or that it is below the finest."""
     if math.isnan(p):

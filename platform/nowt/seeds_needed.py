@@ -76,4 +76,4 @@ def largest_deviation(deviation: float, pairs: int, confidence: float = 0.9) -> 
     """What the deviation may be at most, one-sided, where so many pairs showed ``deviation``: s √((n − 1)/χ²)."""
     from scipy.stats import chi2
 
-    return deviation * float((pairs - 1) / chi2.ppf(1 - confidence, pairs - 1)) ** 0.5
+    return float(deviation * ((pairs - 1) / chi2.ppf(1 - confidence, pairs - 1)) ** 0.5)
