@@ -7,16 +7,15 @@ import altair as alt
 import pandas as pd
 
 from analysis.axes import TICKS
-from analysis.effects import Effects
+from analysis.effects import KEYS, Effects
 from analysis.frames import rows
+from analysis.sections import Sections
 from analysis.theme import FAINT, INK, WIDTH, rule_colours, title
 from analysis.words import interval_in_words, seeds_in_words
 from analysis.written import points
 
 LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point where the largest effect is so many times the median one
 NEAR = 1.5  # an interval widens the axis to at most so many times the largest effect of a seed
-ROW = 16  # pixels
-LABELS = 180  # pixels of a row's name
 
 
 @dataclass(frozen=True)
@@ -68,35 +67,16 @@ def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None
     if found.table.empty:
         return None
     axis = EffectAxis.over(found, margin)
-    table, heads = _placed(found.table)
-    seeds = found.seeds.merge(table[["place", *_KEYS]], on=_KEYS)
-    colours = {**rule_colours(set(table["rule"]) - {""}), "": INK}
-    chart = alt.layer(*_ground(table, heads, axis, margin), *_marks(table, seeds, heads, axis, colours))
-    words = _subtitle(table, axis, margin)
-    return chart.properties(
-        width=WIDTH, height=ROW * (len(table) + len(heads)), title=title(f"Effects on the {split} error", words)
-    )
+    names = [_name(row, found.table) for row in rows(found.table)]
+    sections = Sections.of(found.table, "factor", _head, names)
+    chart = alt.layer(*_ground(sections, axis, margin), *_marks(sections, found.seeds, axis))
+    words = title(f"Effects on the {split} error", _subtitle(sections.table, axis, margin))
+    return chart.properties(width=WIDTH, height=sections.height, title=words)
 
 
-_KEYS = ["factor", "change", "cell", "against"]
-
-
-def _placed(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows with their ``place`` from the top, factor by factor, and the heads of the factors with theirs."""
-    place, places, heads = 0, {}, []
-    for factor, group in table.groupby("factor", sort=False):
-        heads.append({"place": place, "text": _head(str(factor), group)})
-        for index in group.index:
-            place += 1
-            places[index] = place
-        place += 1
-    placed = table.assign(place=pd.Series(places), name=[_name(row, table) for row in rows(table)])
-    return placed.sort_values("place"), pd.DataFrame(heads)
-
-
-def _head(factor: str, group: pd.DataFrame) -> str:
+def _head(group: pd.DataFrame) -> str:
     """The factor, its change where all rows have the same, and what they are compared with where that is one cell."""
-    changes, against = set(group["change"]), set(group["against"]) - {""}
+    factor, changes, against = group["factor"].iloc[0], set(group["change"]), set(group["against"]) - {""}
     change = f": {changes.pop()}" if len(changes) == 1 and len(group) > 1 and len(against) > 1 else ""
     named = len(against) == 1 and ", against " not in factor
     return f"{factor}{change}" + (f", against {against.pop()}" if named else "")
@@ -109,57 +89,30 @@ def _name(row: Any, table: pd.DataFrame) -> str:
     return f"{row.cell}: {row.change}"
 
 
-def _rows_axis(table: pd.DataFrame, heads: pd.DataFrame, field: str = "place") -> Any:
-    names = [""] * (len(table) + len(heads))
-    for row in rows(table):
-        names[row.place] = row.name
-    labels = alt.Axis(
-        labelExpr=f"{names!r}[datum.value]",
-        values=list(range(len(names))),
-        ticks=False,
-        domain=False,
-        grid=False,
-        labelLimit=LABELS,
-        labelPadding=6,
-    )
-    return alt.Y(f"{field}:Q", title=None, axis=labels, scale=alt.Scale(domain=[len(names) - 0.5, -0.5], nice=False))
-
-
-def _ground(table: pd.DataFrame, heads: pd.DataFrame, axis: EffectAxis, margin: float | None) -> list[Any]:
+def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[Any]:
     """The margin's band, the line of no effect, and the factors' names."""
-    y = _rows_axis(table, heads)
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=INK, strokeWidth=1).encode(x=axis.encode(alt.X, "at"))
-    # The heads stand on white of their own, or grid and band would run through them.
-    white = alt.Chart(heads.assign(top=heads["place"] - 0.5, bottom=heads["place"] + 0.5)).mark_rect(
-        color="white", opacity=1
-    )
-    white = white.encode(y=_rows_axis(table, heads, "top"), y2="bottom:Q", x=alt.value(0), x2=alt.value(WIDTH))
-    said = alt.Chart(heads).mark_text(align="left", baseline="middle", fontSize=10, color="#555555", limit=WIDTH)
-    parts = [zero, white, said.encode(y=y, x=alt.value(0), text="text:N")]
     if margin is None:
-        return parts
+        return [zero, *sections.headed()]
     band = alt.Chart(pd.DataFrame({"low": [-margin], "high": [margin]})).mark_rect(color=FAINT, opacity=1)
-    return [band.encode(x=axis.encode(alt.X, "low"), x2="high:Q"), *parts]
+    return [band.encode(x=axis.encode(alt.X, "low"), x2="high:Q"), zero, *sections.headed()]
 
 
-def _marks(
-    table: pd.DataFrame, seeds: pd.DataFrame, heads: pd.DataFrame, axis: EffectAxis, colours: dict[str, str]
-) -> list[Any]:
+def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[Any]:
+    table = sections.table
+    colours = {**rule_colours(set(table["rule"]) - {""}), "": INK}
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    shared = {"y": _rows_axis(table, heads), "color": alt.Color("rule:N", scale=scale, legend=None)}
-    x = axis.encode(alt.X, "low")
-    bars = alt.Chart(axis.cut(table)).mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", **shared)
-    rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=1, fill="white")
-    ticks = alt.Chart(table).mark_tick(thickness=2.5, size=12, opacity=1)
-    marks = [
-        bars,
-        rings.encode(x=axis.encode(alt.X, "gap"), **shared),
-        ticks.encode(x=axis.encode(alt.X, "mean"), **shared),
-    ]
+    shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
+    bars = (
+        alt.Chart(axis.cut(table)).mark_rule(strokeWidth=2).encode(x=axis.encode(alt.X, "low"), x2="high:Q", **shared)
+    )
+    rings = alt.Chart(seeds.merge(table[["place", *KEYS]], on=KEYS))
+    rings = rings.mark_point(size=22, strokeWidth=1.1, opacity=1, fill="white")
+    ticks = alt.Chart(table).mark_tick(thickness=2.5, size=12, opacity=1).encode(x=axis.encode(alt.X, "mean"), **shared)
+    marks = [bars, rings.encode(x=axis.encode(alt.X, "gap"), **shared), ticks]
     if not (cut := axis.beyond(table)).empty:
         ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
-        shape = alt.Shape("shape:N", scale=None)
-        marks.append(ends.encode(x=axis.encode(alt.X, "at"), shape=shape, **shared))
+        marks.append(ends.encode(x=axis.encode(alt.X, "at"), shape=alt.Shape("shape:N", scale=None), **shared))
     return marks
 
 
