@@ -106,7 +106,7 @@ def _training(shared: Shared) -> str:
     return _sentence(
         "Training: ",
         [
-            shared.say("{} epochs", "epochs"),
+            "1 epoch" if shared["epochs"] == 1 else shared.say("{} epochs", "epochs"),
             shared.say("batches of {}", "batch"),
             LOSSES.get(shared["loss"], ""),
             shared.say("label smoothing {}", "label_smoothing"),
@@ -127,7 +127,7 @@ def _optimiser(shared: Shared) -> str:
             shared.say("β₁ {}, β₂ {}", "optim.momentum", "optim.beta2") if shared["optim.name"] == "adamw" else "",
             shared.say("weight decay {}", "optim.weight_decay") + spared if decay else "",
             shared.say("learning rate {}", "optim.lr"),
-            shared.say("warm-up over {} epochs", "optim.warmup"),
+            shared.say("warm-up until epoch {}", "optim.warmup"),
             _schedule(shared),
             shared.say("gradients clipped at norm {}", "optim.clip"),
         ],
@@ -159,9 +159,8 @@ def _seeds(frames: Frames, shared: Shared) -> str:
     seeds = sorted(set(counted_runs(frames.runs)["seed"]))
     listed = ", ".join(map(str, seeds))
     held = {cell: pinned(fields) for cell, fields in shared.cells.items() if pinned(fields)}
-    apart = (
-        f" In {', '.join(held)} the seeds of single purposes were pinned, as the settings table tells." if held else ""
-    )
+    which = f"{len(held)} of {len(shared.cells)} cells"
+    apart = f" In {which} seeds of single purposes were pinned, as the settings table tells." if held else ""
     if len(held) == len(shared.cells):
         return f"Seeds {listed}.{apart}"
     return f"Seeds {listed}: each decides {_seeded(shared)}, in all cells alike.{apart}"

@@ -37,9 +37,14 @@ def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
 
 def _axis(name: str, most: float) -> Any:
     scale = alt.Scale(domain=[0, most], nice=False)
-    return alt.X(f"{name}:Q", title="Standard deviation over seeds (points)", scale=scale, axis=alt.Axis(tickCount=6))
+    return alt.X(
+        f"{name}:Q",
+        title="Standard deviation over seeds (points)",
+        scale=scale,
+        axis=alt.Axis(tickCount=6, labelFlush=False),
+    )
 
 
 def _subtitle(table: pd.DataFrame, cut: bool) -> list[str]:
-    parts = [f"each source varied alone, {seeds_in_words(table['n'])}", "bar: 95 % interval"]
+    parts = [f"source by source, {seeds_in_words(table['n'])}", "bar: 95 % interval"]
     return [*parts, "triangle: the bar goes on beyond the axis"] if cut else parts
