@@ -92,7 +92,7 @@ def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
     pairs = int(tested["n"].max())
     holm = f", Holm-corrected over {len(tested)} comparisons" if len(tested) > 1 else ""
     equality = (
-        "No margin was stated, so nothing here says that two are equal: --margin POINTS tests it."
+        "No margin was stated, so nothing here says that two are equal."
         if margin is None
         else f"Equivalence: two one-sided paired t tests against {points(margin)}{holm}."
     )

@@ -50,7 +50,8 @@ def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | Non
     }
     saved = [path for name, one in tables.items() for path in _save(name, one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
-    notes = " ".join(part for part in (comparison_notes(tests, margin), typical_in_words(typical)) if part)
+    hint = "--margin POINTS tests which cells are equal." if margin is None and not tests.empty else ""
+    notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
     said = [*sentences(tests, margin), *variance_in_words(scatter)]
     text = "\n".join([*(f"- {sentence}" for sentence in said), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)

@@ -7,6 +7,9 @@ whole loses. What the whole has beyond all purposes measured alone is their inte
 Each cell's variance s² is independent, with (n − 1) s²/σ² ~ χ² where errors are normal. Intervals of differences and
 shares are generalised ones (Weerahandi 1993, "Generalized confidence intervals"): quantiles over draws of s² (n − 1)/χ²
 in place of each σ². A component below 0 is 0.
+
+A source is measured at the one value that the others are pinned at: where they interact, another value gives another
+split, and the parts may exceed the whole.
 """
 
 import json
@@ -29,7 +32,7 @@ SPLIT = {
     "deviation": "float64",  # percentage points
     "low": "float64",
     "high": "float64",
-    "share": "float64",  # of the whole's variance, 0 to 1; NaN without a cell that pins nothing
+    "share": "float64",  # of the whole's variance, 0 to 1; NaN without a whole that they add up to
     "share_low": "float64",
     "share_high": "float64",
 }
@@ -91,7 +94,11 @@ def _idle(fields: Fields) -> list[str]:
     """The purposes that draw nothing in these cells, whether they are pinned or not."""
     rule = fields["rule.name"]
     noise = ["seeds.noise"] if rule in ("bp", "fa", "ss", "kp", "sham") else []
-    return [*noise, *["seeds.feedback"] * (rule == "bp"), *["seeds.crops"] * (fields["data.augment"] == "none")]
+    return [
+        *noise,
+        *["seeds.feedback"] * (rule in ("bp", "sham")),
+        *["seeds.crops"] * (fields["data.augment"] == "none"),
+    ]
 
 
 def _measured(cell: str, errors: "pd.Series[float]", chance: np.random.Generator) -> _Measured:
@@ -106,9 +113,12 @@ def _rows(
     purposes = [name for name in fields if name.startswith("seeds.") and name not in _idle(fields)]
     whole = next((one for one in measured if not held[one.cell]), None)
     parts = [part for name in purposes if (part := _component(name, purposes, whole, measured, held)) is not None]
+    of = whole
     if whole is not None:
-        parts = [*_with_rest(parts, whole), _Component(WHOLE, whole.cell, whole.n, whole.estimate, whole.draws)]
-    return [(family, rule, part.source, part.cell, part.n, *_deviation(part), *_share(part, whole)) for part in parts]
+        known = _with_rest(parts, whole)
+        of = whole if len(known) > len(parts) or not any(part.cell for part in parts) else None  # there is a sum
+        parts = [*known, _Component(WHOLE, whole.cell, whole.n, whole.estimate, whole.draws)]
+    return [(family, rule, part.source, part.cell, part.n, *_deviation(part), *_share(part, of)) for part in parts]
 
 
 def _component(
@@ -128,12 +138,14 @@ def _component(
 
 
 def _with_rest(parts: list[_Component], whole: _Measured) -> list[_Component]:
-    """The parts, and what the whole has beyond those of them that were measured alone."""
+    """The parts, and what the whole has beyond those measured alone; nothing more where these exceed it for sure."""
     alone = [part for part in parts if part.cell]
     if not alone:
         return parts
     estimate = whole.estimate - sum(part.estimate for part in alone)
     draws = whole.draws - sum(part.draws for part in alone)
+    if np.quantile(draws, (1 + CONFIDENCE) / 2) <= 0:
+        return parts
     return [*parts, _Component(REST, "", min(part.n for part in alone), estimate, draws)]
 
 
@@ -164,12 +176,12 @@ def _family_in_words(group: pd.DataFrame) -> str:
     parts = group[~group["source"].isin([WHOLE, REST])].sort_values("deviation", ascending=False)
     if parts.empty:
         return f"{family}: no source was varied alone in three finished runs."
-    first = parts.iloc[0]
+    first, whole = parts.iloc[0], group[group["source"] == WHOLE]
     scatter = f"{first['source']} makes the error scatter most, by {first['deviation']:.2f} points"
-    interval = f"{first['low']:.2f} to {first['high']:.2f} on {first['n']} seeds"
-    share = f", {100 * first['share']:.0f} % of the variance" if not np.isnan(first["share"]) else ""
+    together = f"; all together {whole['deviation'].iloc[0]:.2f}" if len(whole) else ""
+    interval = f"{first['low']:.2f} to {first['high']:.2f} on {first['n']} seeds{together}"
     clear = len(parts) == 1 or first["low"] > parts["high"].iloc[1:].max()
     doubt = "" if clear else ", though its interval meets that of others"
-    return (
-        f"{family}: the {scatter} ({interval}){share}{doubt}; seeds that held it fixed would show too little scatter."
-    )
+    exceeding = parts["cell"].ne("").any() and len(whole) and REST not in set(group["source"])
+    sums = "; the sources exceed the whole, so they do not simply add up" if exceeding else ""
+    return f"{family}: the {scatter} ({interval}){doubt}; seeds that held it fixed would show too little scatter{sums}."

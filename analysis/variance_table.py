@@ -15,7 +15,7 @@ def variance_table(split: pd.DataFrame) -> Tabular | None:
     """The table of ``variance_split``; None where nothing was split."""
     if split.empty:
         return None
-    caption = "Standard deviation of the error over seeds by its source; a component below 0 is 0"
+    caption = "Standard deviation of the error over seeds by its source, the others pinned; a component below 0 is 0"
     return Tabular("variance", caption, HEAD, [_line(row) for row in rows(split)], split, texts=2)
 
 

@@ -385,3 +385,16 @@ def test_the_page_says_how_it_was_made_and_an_earlier_reports_tables_go(tmp_path
     assert " --margin 2`" in page
     assert "within 2 points?" in page
     assert "## Methods" in page
+
+
+def test_sources_that_together_exceed_the_whole_are_said_not_to_add_up(tmp_path: Path) -> None:
+    study = short(seed_sources.study(), 8)
+    study = replace(study, cells=tuple(cell for cell in study.cells if cell.name.startswith("bp")))
+
+    def error(cell: str, seed: int, epoch: int) -> float:
+        return 0.5 + (0.1 if "alone" in cell else 0.001) * random.Random(f"{cell} {seed}").gauss(0, 1)
+
+    split = variance_split(frames_with(tmp_path, study, error))
+    assert REST not in set(split["source"])
+    assert split["share"].isna().all()
+    assert "do not simply add up" in variance_in_words(split)[0]
