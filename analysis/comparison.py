@@ -87,6 +87,8 @@ def _shown(seeds: int) -> str:
 def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
     """What the tests are, what they can find, and what they cannot say."""
     tested = tests[tests["p"].notna()]
+    if tests.empty:
+        return "Nothing is compared: no cell shares a seed with another that it could be compared with."
     if tested.empty:
         return ""
     pairs = int(tested["n"].max())

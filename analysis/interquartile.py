@@ -3,7 +3,7 @@
 Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice": the mean of the middle
 half of all values, with seeds drawn anew within each stratum (here: a model). A bootstrap's spread is too narrow by
 √((n − 1)/n), n the smallest stratum (Hesterberg 2015, "What teachers should know about the bootstrap", 3.2), so its
-percentiles are taken that much further out: of 8 seeds 95 % cover instead of 93.5. Below eight there is no interval.
+percentiles are taken that much further out: of 8 seeds 94 to 95 % cover, instead of 93. Below eight there is none.
 """
 
 import math

@@ -140,7 +140,9 @@ def test_the_forest_plot_names_factors_cells_unit_and_margin(last_layers: Frames
 def test_a_study_of_one_cell_has_no_forest_plot_and_says_nothing_of_differences(tmp_path: Path) -> None:
     frames = frames_with(tmp_path, rules_study(names=["bp"], epochs=1))
     assert forest_chart(effects(frames), "test", None) is None
-    assert sentences(compared(frames, 1.5), 1.5) == []
+    tests = compared(frames, 1.5)
+    assert sentences(tests, 1.5) == []
+    assert comparison_notes(tests, 1.5).startswith("Nothing is compared")
 
 
 SPREAD = {"weights": 0.012, "feedback": 0.0, "order": 0.004, "crops": 0.0, "noise": 0.0}  # deviations of the error
