@@ -13,9 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("study", nargs="?", help="name or key of the study or search (default: the newest)")
     parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    parser.add_argument(
+        "--margin", type=float, help="points of error: which cells are shown to be this near the reference?"
+    )
     options = parser.parse_args(arguments)
     try:
-        print(report(options.store, options.study, options.out))
+        print(report(options.store, options.study, options.out, options.margin))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

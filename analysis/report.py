@@ -7,10 +7,10 @@ import pandas as pd
 
 from analysis.alignment import alignment_chart
 from analysis.curves import curves_chart
+from analysis.findings import findings
 from analysis.frames import Frames, read_frames
 from analysis.pages import Report, make_folder, save_figure
 from analysis.search_report import search_report
-from analysis.searches import SearchPlan
 from analysis.seeds import counted_runs, diverged_counts, scored_split
 from analysis.studies import StudyPlan, find_study
 from analysis.table import final_table, save_table, to_markdown
@@ -24,29 +24,37 @@ from analysis.words import (
 )
 
 
-def report(store: Path, study: str | None, out: Path) -> Report:
+def report(store: Path, study: str | None, out: Path, margin: float | None = None) -> Report:
     """Write figures, tables and ``report.md`` of a study or a search into folder ``out``.
 
-    ``study`` is its name or key; None means the newest. Raises ValueError, in one sentence, for an unknown
-    study, an empty store and a study without a finished run.
+    ``study`` is its name or key; None means the newest. ``margin``, in points of error, is what counts as equal in a
+    study. Raises ValueError, in one sentence, for an unknown study, an empty store, a study without a finished run, and
+    a margin that cannot be.
     """
+    if margin is not None and not 0 < margin <= 100:  # which nan is not
+        raise ValueError(f"--margin is {margin}: it must lie above 0 and at 100 points of error at most")
     plan = find_study(store, study)
-    return search_report(store, plan, out) if isinstance(plan, SearchPlan) else study_report(store, plan, out)
+    if isinstance(plan, StudyPlan):
+        return study_report(store, plan, out, margin)
+    if margin is not None:
+        raise ValueError(f"--margin is for the report of an ablation, and {plan.name} is a search: leave it out")
+    return search_report(store, plan, out)
 
 
-def study_report(store: Path, plan: StudyPlan, out: Path) -> Report:
+def study_report(store: Path, plan: StudyPlan, out: Path, margin: float | None = None) -> Report:
     """The report of an ablation's study."""
     frames = read_frames(store, plan)
     _require_counted(frames)
     make_folder(out)
     table = final_table(frames)
+    found = findings(frames, table, out, margin)
     text = f"{_markdown(frames, table)}\n{notes(frames, table)}\n"
     curves = save_figure(curves_chart(frames), out / "curves")
     figures = *curves, *save_figure(alignment_chart(frames), out / "alignment")
     tables = save_table(table, _markdown(frames, table), out)
     page = out / "report.md"
-    page.write_text(_page(frames, text, figures), encoding="utf-8")
-    return Report(frames.study.key, (page, *figures, *tables), table, text)
+    page.write_text(_page(frames, text, figures, found.page, margin), encoding="utf-8")
+    return Report(frames.study.key, (page, *figures, *tables, *found.paths), table, f"{text}\n{found.text}\n")
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
@@ -103,7 +111,7 @@ def _replaced_in_words(replaced: int) -> str:
     return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
 
 
-def _page(frames: Frames, text: str, figures: Sequence[Path]) -> str:
+def _page(frames: Frames, text: str, figures: Sequence[Path], more: str, margin: float | None) -> str:
     pictures = [path.name for path in figures if path.suffix == ".png"]
     captions = {"curves.png": "Error by epoch", "alignment.png": "Angles by layer and epoch"}
     unfinished = unfinished_in_words(frames.runs)
@@ -113,7 +121,8 @@ def _page(frames: Frames, text: str, figures: Sequence[Path]) -> str:
         f"![{captions[pictures[0]]}]({pictures[0]})",
         text.rstrip(),
         *[f"![{captions[name]}]({name})" for name in pictures[1:]],
+        more,
         "Runs that do not count:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else "",
-        f"Rebuilt from the epoch logs by `nowt report {frames.study.key}`.",
+        f"Rebuilt from the epoch logs by `nowt report {frames.study.key}{f' --margin {margin:g}' if margin else ''}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

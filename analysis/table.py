@@ -1,6 +1,5 @@
 """The final table: one row a cell, from each run's last epoch, as numbers, as Markdown and as CSV."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from analysis.seeds import (
     scored_split,
 )
 from analysis.words import diverged_in_words
+from analysis.written import angle, interval, number
 
 TABLE = {
     "cell": "str",
@@ -49,13 +49,13 @@ def final_table(frames: Frames) -> pd.DataFrame:
 
 def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
     """The table for people: percent, points and degrees, and a dash where there is nothing to say."""
-    interval = "95 % interval"
+    its = "95 % interval"
     measured = [
         "seeds",
         f"{pictures} error, %",
-        interval,
+        its,
         f"gap to {reference}, points",
-        interval,
+        its,
         "matrix angle, °",
     ]
     head = ["cell", "rule", *measured, "diverged"]
@@ -84,22 +84,10 @@ def _line(row: Any, reference: str) -> list[str]:
         row.cell,
         row.rule,
         str(row.n),
-        _number(row.error_percent),
-        _interval(row.error_low_percent, row.error_high_percent),
-        "reference" if row.cell == reference else _number(row.gap_points, "+"),
-        _interval(row.gap_low_points, row.gap_high_points, "+"),
-        _angle(row.matrix_angle_degrees),
+        number(row.error_percent),
+        interval(row.error_low_percent, row.error_high_percent),
+        "reference" if row.cell == reference else number(row.gap_points, "+"),
+        interval(row.gap_low_points, row.gap_high_points, "+"),
+        angle(row.matrix_angle_degrees),
         diverged_in_words(row.diverged, row.n) or "–",
     ]
-
-
-def _number(value: float, sign: str = "") -> str:
-    return "–" if math.isnan(value) else f"{value:{sign}.2f}".replace("-", "−")
-
-
-def _interval(low: float, high: float, sign: str = "") -> str:
-    return "–" if math.isnan(low) else f"{_number(low, sign)} to {_number(high, sign)}"
-
-
-def _angle(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"

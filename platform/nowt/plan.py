@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from nowt.config import Placement, RunConfig
 from nowt.data import Data, open_data
+from nowt.gap import Sought, seeds_lines
 from nowt.optim import rate
 from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
@@ -18,8 +20,8 @@ PROBE_STEPS = 6  # timed after as many to warm up
 TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 
-def plan(study: Study, placement: Placement) -> str:
-    """Runs, epochs, hours on this machine (from a short probe of each cell), disk, and the alignment to expect."""
+def plan(study: Study, placement: Placement, sought: Sought = Sought()) -> str:  # noqa: B008 (it is frozen)
+    """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
     slots = placement.at_a_time
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []
@@ -36,7 +38,8 @@ def plan(study: Study, placement: Placement) -> str:
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
     head = f"study {study.key}: {runs} runs, {_spoken(hours)} on {min(slots, runs)} slots of this machine"
-    return "\n".join([head, "", _text(table), *notes])
+    seeds = seeds_lines(study, Path(placement.store), sought)
+    return "\n".join([head, "", _text(table), *notes, *seeds])
 
 
 def expectation(cell: Cell, training: Training, steps: int) -> tuple[str, str]:

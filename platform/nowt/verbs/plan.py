@@ -9,18 +9,23 @@ from nowt.verbs.options import placement, study
 
 def add(verbs: Verbs) -> None:
     """Its grammar."""
-    text = "tell before it starts: runs, hours, disk, and the alignment to expect"
-    example = "nowt plan rules_on_folder --data-dir pictures/ --optim.weight_decay 0.01"
+    text = "tell before it starts: runs, hours, disk, seeds, and the alignment to expect"
+    example = "nowt plan rules_on_folder --data-dir pictures/ --gap 1.5"
     verb = add_verb(verbs, "plan", text, example)
     verb.epilog = f"{FIELDS}. {verb.epilog}"
     add_study(verb)
+    verb.add_argument("--gap", type=float, metavar="POINTS", help="the gap to find: how many seeds does it take?")
+    deviation = "of that gap over seeds (default: as in earlier runs)"
+    verb.add_argument("--deviation", type=float, metavar="POINTS", help=deviation)
     add_slots(verb)
     add_placement(verb)
 
 
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """What a study costs and how far its feedback can align."""
+    """What a study costs, how far its feedback can align, and what its seeds can find."""
+    from nowt.gap import Sought
     from nowt.plan import plan
 
-    print(plan(study(typed, overrides), placement(typed)))
+    sought = Sought(typed.gap, typed.deviation)
+    print(plan(study(typed, overrides), placement(typed), sought))
     return 0

@@ -1,0 +1,78 @@
+"""Which differences of a study are real: comparisons, effects, variance, and what a paper says of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.comparison import compared, comparison_notes, comparison_table, sentences
+from analysis.effects import effects
+from analysis.errors_table import errors_table, published_table
+from analysis.forest import forest_chart
+from analysis.frames import Frames
+from analysis.methods import methods
+from analysis.pages import save_figure
+from analysis.seeds import scored_split
+from analysis.settings import settings_table
+from analysis.tabular import Tabular, drop_tabular, markdown, save_tabular
+from analysis.typical import typical_gaps, typical_in_words, typical_table
+from analysis.variance import variance_in_words, variance_split
+from analysis.variance_figure import variance_chart
+from analysis.variance_table import variance_table
+from analysis.words import SPLITS
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was written, and what it says."""
+
+    text: str  # one sentence a comparison, and what the tests are
+    page: str  # sections of the report's page
+    paths: tuple[Path, ...]  # figures, tables, methods
+
+
+def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
+    """Write figures, tables and the methods paragraph. ``table`` is that of analysis.table, ``margin`` in points."""
+    split = SPLITS[scored_split(frames)]
+    tests, scatter, typical = compared(frames, margin), variance_split(frames), typical_gaps(frames)
+    paragraph = methods(frames, tests, margin)
+    figures = (
+        *save_figure(forest_chart(effects(frames), split, margin), out / "effects"),
+        *save_figure(variance_chart(scatter, split), out / "variance"),
+    )
+    tables = {
+        "comparison": None if tests.empty else comparison_table(tests, margin),
+        "interquartile": typical_table(typical),
+        "variance": variance_table(scatter),
+        "errors": errors_table(frames, table, tests, margin, split),
+        "published": published_table(frames),
+        "settings": settings_table(frames.study),
+    }
+    saved = [path for name, one in tables.items() for path in _save(name, one, out)]
+    (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
+    hint = "--margin POINTS tests which cells are equal." if margin is None and not tests.empty else ""
+    notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
+    said = [*sentences(tests, margin), *variance_in_words(scatter)]
+    text = "\n".join([*(f"- {sentence}" for sentence in said), "", notes]).strip()
+    page = _page(text, figures, tables, paragraph)
+    return Findings(text, page, (*figures, *saved, out / "methods.md"))
+
+
+def _save(name: str, table: Tabular | None, out: Path) -> tuple[Path, ...]:
+    return drop_tabular(name, out) if table is None else save_tabular(table, out)
+
+
+def _page(text: str, figures: tuple[Path, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:
+    captions = {"effects.png": "Effects on the error", "variance.png": "What makes the error scatter"}
+    drawn = [f"![{captions[path.name]}]({path.name})" for path in figures if path.suffix == ".png"]
+    shown = [tables[name] for name in ("comparison", "interquartile", "variance", "published")]
+    parts = [
+        "## Which differences are real",
+        *drawn,
+        text,
+        *(f"{one.caption.rstrip('.')}:\n\n{markdown(one)}".rstrip() for one in shown if one is not None),
+        "## Methods",
+        paragraph,
+        "For a paper: errors, comparison and settings as Markdown, CSV and LaTeX (`errors.tex` and so on).",
+    ]
+    return "\n\n".join(part for part in parts if part)

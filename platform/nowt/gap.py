@@ -1,0 +1,90 @@
+"""What ``nowt plan`` says of seeds: how many a gap takes, or which gap the study's own can find."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nowt.config import require
+from nowt.earlier import Earlier, earlier_deviations
+from nowt.seeds_needed import ALPHA, MOST, equivalence_power, largest_deviation, seeds_for, smallest_ratio
+from nowt.study import Study
+
+
+@dataclass(frozen=True)
+class Sought:
+    """The gap that a study is to find. Raises ConfigError for one that cannot be."""
+
+    gap: float | None = None  # percentage points
+    deviation: float | None = None  # of the gap over seeds, percentage points; None: that of earlier runs
+
+    def __post_init__(self) -> None:
+        for name, value in (("gap", self.gap), ("deviation", self.deviation)):
+            ok = value is None or 0 < value <= 100  # which nan is not
+            require(ok, f"--{name} is {value}: it must lie above 0 and at 100 points at most")
+        if self.deviation is not None:
+            require(self.gap is not None, "--deviation is for --gap POINTS: give both")
+
+
+def seeds_lines(study: Study, store: Path, sought: Sought) -> list[str]:
+    """The seeds that the gap takes, cell by cell; without a gap, the one that the study's own seeds can find."""
+    others = [cell.name for cell in study.cells if cell.name != study.reference]
+    if len(others) == len(study.cells) or not others:
+        asked = "--gap says nothing here: the study has no pair of a cell and its reference"
+        return [asked] if sought.gap is not None else []
+    alpha = ALPHA / len(others)
+    known = {} if sought.deviation is not None else earlier_deviations(store, study)
+    if sought.gap is None:
+        return [_found(len(study.seeds), alpha, len(others)), *_found_points(known, len(study.seeds), alpha)]
+    head = f"Seeds for a gap of {sought.gap:g} points to {study.reference} ({_test(len(others))}):"
+    if sought.deviation is not None:
+        given = Earlier(sought.deviation, 0, "")
+        return [head, f"  {', '.join(others)}: {_needed(sought.gap, given, alpha)}"]
+    return [head, *(f"  {name}: {_line(sought.gap, known.get(name), alpha)}" for name in others)]
+
+
+def _test(comparisons: int) -> str:
+    holm = f", over {comparisons} comparisons by Holm's strictest step" if comparisons > 1 else ""
+    return f"paired t test at α = {ALPHA:g}{holm}, power 80 %"
+
+
+def _found(seeds: int, alpha: float, comparisons: int) -> str:
+    if seeds < 3:
+        few = f"{seeds} seed{'s' * (seeds > 1)}"
+        return f"Seeds: {few} give no interval and no test, it takes three; --gap POINTS tells how many a gap takes."
+    ratio = smallest_ratio(seeds, alpha)
+    return (
+        f"Seeds: {seeds} find a gap {ratio:.1f} times as large as its deviation over seeds ({_test(comparisons)}); "
+        "--gap POINTS tells how many a gap takes."
+    )
+
+
+def _found_points(known: dict[str, Earlier], seeds: int, alpha: float) -> Sequence[str]:
+    if seeds < 3:
+        return []
+    ratio = smallest_ratio(seeds, alpha)
+    return [f"  {name}: {ratio * one.deviation:.2g} points ({_whence(one)})" for name, one in known.items()]
+
+
+def _line(gap: float, known: Earlier | None, alpha: float) -> str:
+    if known is None:
+        return "not known, no earlier runs of this rule, net, data and epochs: give --deviation POINTS, of the gap"
+    if known.deviation == 0:
+        return f"not known, its gap was the same with every seed ({_whence(known)}): give --deviation POINTS"
+    most = largest_deviation(known.deviation, known.pairs)
+    worst = _count(seeds_for(gap / most, alpha))
+    return f"{_needed(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
+
+
+def _needed(gap: float, one: Earlier, alpha: float) -> str:
+    """Three at least, since fewer give no interval."""
+    find, show = seeds_for(gap / one.deviation, alpha), seeds_for(gap / one.deviation, alpha, chance=equivalence_power)
+    return f"{_count(find)} to find it, {_count(show)} to show equals to be within it ({_whence(one)})"
+
+
+def _count(seeds: int | None) -> str:
+    return f"more than {MOST} seeds" if seeds is None else f"{max(seeds, 3)} seeds"
+
+
+def _whence(one: Earlier) -> str:
+    source = f", from {one.pairs} pairs of {one.study}" if one.study else ""
+    return f"deviation {one.deviation:.2g} points{source}"
