@@ -33,7 +33,7 @@ class Processes(Group):
         reached = torch.autograd.grad(rehearse(model), parameters, allow_unused=True)
         divided = DistributedDataParallel(
             model,
-            broadcast_buffers=False,
+            forward_sync_buffers=False,
             init_sync=False,
             find_unused_parameters=any(gradient is None for gradient in reached),
         )
