@@ -7,6 +7,7 @@ that is lost takes its group down with it, and Ray Train starts another, which g
 import os
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ from typing import Any
 import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nowt.config import Placement, require
 from nowt.group import Group
@@ -36,7 +38,16 @@ ENVIRONMENT = {
 
 def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
     """Do all that ``driver`` decides, ``slots`` runs at a time; False where the user interrupted (Ctrl-C once: after
-    the batch in progress). Raises ConfigError where this machine has too few GPUs for a run."""
+    the batch in progress). Raises ConfigError where this machine has too few GPUs for a run, and ConnectionError where
+    Ray itself is gone."""
+    try:
+        return _run(driver, placement, study, slots)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConnectionError(f"Ray is gone ({reason}); the same command goes on from the checkpoints") from error
+
+
+def _run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
     cores = slots * placement.workers * placement.threads
     folder = Path(placement.store).resolve() / ".train" / study
     with interruptible() as asked, joined(cores, ENVIRONMENT), scratch(folder):
@@ -50,7 +61,8 @@ def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
                 _listen(crews, driver, bool(asked))
         finally:
             for crew in crews:
-                crew.dismiss()
+                with suppress(ray.exceptions.RayError):
+                    crew.dismiss()
 
 
 def _refuse_too_few(placement: Placement) -> None:
@@ -100,7 +112,8 @@ class _Crew:
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        self.desk = ray.remote(Desk).options(num_cpus=0).remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
         self.next = self.desk.hear.remote()
         self.thread = Thread(target=self._fit, name=self.job.key, daemon=True)
         self.thread.start()
