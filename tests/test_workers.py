@@ -54,7 +54,7 @@ def test_noise_that_the_workers_share_out_is_the_noise_that_one_worker_draws_alo
 
 
 def test_in_single_precision_losses_agree_at_first() -> None:
-    config = shared_run("bp", epochs=2, steps=5, precision="float32")  # docs/scaling.md tells how they drift
+    config = shared_run("bp", epochs=2, steps=5, precision="float32")  # benchmarks/workers.py shows how they drift
     assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-4
 
 
@@ -169,7 +169,7 @@ def test_noise_of_its_own_moves_b_once_a_mirror_step_and_brings_it_nearer_to_w()
 
 def test_four_streams_of_noise_halve_what_sampling_leaves_of_the_angle() -> None:
     fields = {"interval": 1, "warmup": 60, "samples": 8, "extent": 4, "decay": 0.05}
-    one, four = (on_workers(4, moved, shared_run("wm", epochs=1, streams=n, **fields))[0].angles for n in (1, 4))
+    one, four = (on_workers(2, moved, shared_run("wm", epochs=1, streams=n, **fields))[0].angles for n in (1, 4))
     assert len(one) == 3
     ratios = [math.tan(math.radians(b)) / math.tan(math.radians(a)) for a, b in zip(one, four, strict=True)]
     assert sum(ratios) / len(ratios) == pytest.approx(0.5, abs=0.2)
