@@ -13,6 +13,7 @@ from nowt.data import open_data
 from nowt.group import Apart
 from nowt.keys import run_key
 from nowt.log import Epoch
+from nowt.processes import Processes
 from nowt.rules.fa import FeedbackAlignment
 from nowt.rules.wm import WeightMirror
 from nowt.shares import refuse_undivided
@@ -121,6 +122,17 @@ def continued(size: int, config: RunConfig, folder: Path) -> list[Epoch]:
     epochs = on_workers(size, kept, config, folder)[0]
     assert epochs is not None
     return epochs
+
+
+def test_workers_that_do_not_share_their_store_are_told_so(tmp_path: Path) -> None:
+    config = shared_run("fa")
+    on_workers(2, kept, config, tmp_path / "0", 2)
+    with pytest.raises(Apart, match=r"^worker 1 begins at step 0 and worker 0 at step 2: the store must be a folder"):
+        on_workers(2, kept_apart, config, tmp_path)
+
+
+def kept_apart(config: RunConfig, folder: Path) -> list[Epoch] | None:
+    return kept(config, folder / str(Processes().rank))
 
 
 # B on all workers

@@ -58,6 +58,17 @@ def check_same(group: Group, tensors: Mapping[str, Tensor], when: str) -> None:
                 )
 
 
+def check_step(group: Group, step: int) -> None:
+    """Raise Apart unless all workers begin at the same step: each has read the checkpoint by itself."""
+    first, *others = (int(each) for each in group.gather(torch.tensor(step)))
+    for rank, other in enumerate(others, 1):
+        if other != first:
+            raise Apart(
+                f"worker {rank} begins at step {other} and worker 0 at step {first}: the store must be a folder that "
+                "all workers share"
+            )
+
+
 def largest(group: Group, value: float) -> float:
     """The largest of the workers' values."""
     return max(float(each) for each in group.gather(torch.tensor(value, dtype=torch.float64)))

@@ -18,7 +18,7 @@ import torch
 from nowt import checkpoint, log
 from nowt.config import Placement, RunConfig
 from nowt.data import Data, open_data
-from nowt.group import ALONE, Group
+from nowt.group import ALONE, Group, check_step
 from nowt.training import Training
 
 
@@ -64,7 +64,8 @@ def train(
     training = Training.start(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
         training.restore(state)
-        yield from training.epochs
+    check_step(group, training.step)
+    yield from training.epochs
     if not training.epochs:
         training.before_learning()
         yield _close(training, checkpoints)

@@ -15,6 +15,7 @@ class Desk:
         self.asked: asyncio.Future[bool] | None = None
         self.stopping = asyncio.Event()
         self.ended = False
+        self.failed: set[int] = set()
         self.failures: dict[int, tuple[int, int]] = {}
 
     async def tell(self, message: Message) -> bool:
@@ -37,6 +38,14 @@ class Desk:
         failure is the run's own, and no other worker's loss."""
         before, self.failures[rank] = self.failures.get(rank), place
         return before == place
+
+    async def all_failed(self, rank: int, size: int, seconds: float = 5.0) -> bool:
+        """For a worker that told of the run's failure: whether all of them come to it, and none waits for another."""
+        self.failed.add(rank)
+        end = asyncio.get_running_loop().time() + seconds
+        while len(self.failed) < size and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.1)
+        return len(self.failed) == size
 
     async def hear(self) -> Message:
         """For the driver: the next message."""

@@ -191,9 +191,9 @@ def _work(config: dict[str, Any]) -> None:
     try:
         worker.perform(job)
     except RuntimeError:  # of this worker's own, or since another one is gone
-        if ray.get(desk.failed_before.remote(worker.group.rank, worker.place)):
-            ray.get(desk.tell.remote({"kind": "end", "state": "failed", "reason": traceback.format_exc()}))
-        raise
+        if not ray.get(desk.failed_before.remote(worker.group.rank, worker.place)):
+            raise
+        worker.fail({"kind": "end", "state": "failed", "reason": traceback.format_exc()})
 
 
 class _Failed(Exception):
@@ -215,16 +215,20 @@ class _Worker:
 
         try:
             for message in perform(job, self.should_stop, self.group):
-                failed = message.get("state") == "failed"
-                speaks = self.group.rank == 0 or failed
-                goes_on = ray.get(self.desk.tell.remote(message)) if speaks else True
-                if failed:
-                    raise _Failed(message["reason"])
+                if message.get("state") == "failed":
+                    return self.fail(message)
+                goes_on = ray.get(self.desk.tell.remote(message)) if self.group.rank == 0 else True
                 self.place = (self.place[0] + 1, self.place[1])
                 if message["kind"] == "end" or self.group.any(not goes_on)[0]:
                     return
         except Interrupted:
             return
+
+    def fail(self, message: Message) -> None:
+        """Tell of the run's failure; leave in peace where all workers come to it."""
+        ray.get(self.desk.tell.remote(message))
+        if not ray.get(self.desk.all_failed.remote(self.group.rank, self.group.size)):
+            raise _Failed(message["reason"])
 
     def should_stop(self) -> bool:
         """Asked after each batch; worker 0 knows."""
