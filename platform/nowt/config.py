@@ -193,11 +193,29 @@ class Placement:
     slots: int | None = None  # runs at a time; None: all cores / threads
     loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
+    workers: int = 1  # that share one run: each trains on its part of every batch (Ray Train)
+    gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1, f"--workers is {self.workers}: it must be at least 1")
+        require(
+            self.workers == 1 or self.device in ("auto", "cpu", "cuda"),
+            f"--device is {self.device!r}: with --workers {self.workers} it must be auto, cpu or cuda, and each worker "
+            "takes a GPU of its own",
+        )
+        gpus = self.gpus_per_worker
+        if gpus is None:
+            return
+        require(
+            0 < gpus < 1 or (gpus >= 1 and gpus % 1 == 0),
+            f"--gpus-per-worker is {gpus:g}: it must be a whole number, or a share of one GPU, above 0",
+        )
+        require(self.device != "cpu", f"--gpus-per-worker is {gpus:g}, and --device cpu: leave one of them out")
 
     @property
     def at_a_time(self) -> int:
         """How many runs go on at once."""
-        return self.slots or max(1, (os.cpu_count() or 1) // self.threads)
+        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.workers))
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

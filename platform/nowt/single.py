@@ -1,4 +1,4 @@
-"""``nowt train``: one run in this process, through the same log and record as a study's runs."""
+"""``nowt train``: one run, in this process or on several workers, through the log and record of a study's runs."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nowt.ablate import pictures_of, plan_run, remarks
 from nowt.config import Placement, RunConfig
-from nowt.hands import in_process
+from nowt.hands.work import How, work
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
 from nowt.log import RunLog, read
@@ -36,7 +36,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
             say(f"run {run.key} goes on after epoch {max(run.last_epoch, 0)}" if again else _line(run))
 
         ledger = Ledger(store, (planned,), heard)
-        if not in_process.run(ledger, placement):
+        if work(ledger, How(placement, in_process=placement.workers == 1), key, 1, ()).interrupted:
             raise KeyboardInterrupt
     return 0 if ledger.facts[key].state in ("finished", "diverged") else 1
 

@@ -18,6 +18,7 @@ import torch
 from nowt import checkpoint, log
 from nowt.config import Placement, RunConfig
 from nowt.data import Data, open_data
+from nowt.group import ALONE, Group, check_step
 from nowt.training import Training
 
 
@@ -45,29 +46,33 @@ def train(
     data: Data | None = None,
     checkpoints: Path | None = None,
     should_stop: Callable[[], bool] = never,
+    group: Group = ALONE,
 ) -> Iterator[log.Epoch]:
     """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
 
     With ``checkpoints``, a folder, the run goes on from what lies there: the epochs that the checkpoint knows are
     yielded again first, then the rest, with losses equal bit for bit (on a CPU, with the same threads) to those of a
-    run never stopped. ``should_stop`` is asked after each batch.
+    run never stopped. ``should_stop`` is asked after each batch. With several workers each calls this with a ``group``
+    of its own: it trains on its share of each batch, yields the same epochs as the others, and stops where any of them
+    is asked to.
 
     Raises Diverged where the loss is not finite, Interrupted after ``should_stop`` said so, ConfigError and DataError
-    for a config or pictures that cannot be used.
+    for a config or pictures that cannot be used, Apart where the workers' weights differ.
     """
     reset_globals(config, placement)
     data = data or open_data(config.data, placement, config.test)
-    training = Training.start(config, placement, data)
+    training = Training.start(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
         training.restore(state)
-        yield from training.epochs
+    check_step(group, training.step)
+    yield from training.epochs
     if not training.epochs:
         training.before_learning()
         yield _close(training, checkpoints)
     while training.epoch < config.epochs:
         _run_epoch(training, checkpoints, should_stop)
         yield _close(training, checkpoints)
-    if checkpoints is not None:
+    if checkpoints is not None and group.rank == 0:
         checkpoint.prune(checkpoints, keep=1)
 
 
@@ -82,11 +87,12 @@ def reset_globals(config: RunConfig, placement: Placement) -> None:
 def _run_epoch(training: Training, checkpoints: Path | None, should_stop: Callable[[], bool]) -> None:
     for x, y in training.rest_of_epoch():
         training.step_on(x, y)
-        if should_stop():
+        late = training.seconds_since_save() > training.placement.checkpoint_seconds
+        stop, save = training.group.any(should_stop(), late)
+        if stop or save:
             _save(training, checkpoints)
+        if stop:
             raise Interrupted
-        if checkpoints is not None and training.seconds_since_save() > training.placement.checkpoint_seconds:
-            _save(training, checkpoints)
 
 
 def _close(training: Training, checkpoints: Path | None) -> log.Epoch:
@@ -99,8 +105,11 @@ def _close(training: Training, checkpoints: Path | None) -> log.Epoch:
 
 
 def _save(training: Training, checkpoints: Path | None) -> None:
-    if checkpoints is not None:
-        checkpoint.save(checkpoints, training.step, training.state())
+    if checkpoints is None:
+        return
+    state = training.state()
+    if training.group.rank == 0:
+        checkpoint.save(checkpoints, training.step, state)
 
 
 def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:

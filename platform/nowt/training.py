@@ -7,49 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nowt import alignment, log
 from nowt.config import ConfigError, Placement, RunConfig
 from nowt.data import Data, Split, probe_batch
+from nowt.group import ALONE, Group, check_same, largest
 from nowt.layers import FeedbackLayer, attach
+from nowt.loss import Totals, loss_of
 from nowt.models import build_model
 from nowt.optim import clip, make_optimizer, rate, set_rate
 from nowt.rules.rule import Moment
 from nowt.rules.start import refuse_unused
+from nowt.shares import average_statistics, own_state, refuse_undivided, refuse_whole_norm, restore_own, whole_model
 from nowt.streams import Seeds, seed_of
 
 KINDS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-
-
-@dataclass
-class Totals:
-    """Sums over the epoch in progress, on the device, so that no step waits for them."""
-
-    loss: Tensor
-    wrong: Tensor
-    shown: int = 0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> "Totals":
-        """Nothing yet."""
-        return cls(
-            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
-        )
-
-    def add(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
-        """Count one batch: its mean loss and its outputs, (n, classes), against labels, (n,)."""
-        self.loss += loss.detach().double() * len(y)
-        self.wrong += (output.detach().argmax(1) != y).sum()
-        self.shown += len(y)
-
-    def mean(self) -> tuple[float, float]:
-        """Loss and error per picture; NaN where none was shown."""
-        if self.shown == 0:
-            return math.nan, math.nan
-        return float(self.loss) / self.shown, float(self.wrong) / self.shown
 
 
 @dataclass
@@ -64,10 +38,11 @@ class Training:
     model: nn.Module
     layers: list[FeedbackLayer]
     optimizer: torch.optim.Optimizer
-    forward: Any  # the model, compiled where the config says so
+    forward: Any  # the model, divided among the workers, compiled where the config says so
     probe: tuple[Tensor, Tensor]
     totals: Totals
     flops_a_picture: float
+    group: Group = ALONE
     flops_a_mirror_step: float = 0.0
     step: int = 0
     epoch: int = 0  # epochs finished
@@ -81,8 +56,9 @@ class Training:
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def start(cls, config: RunConfig, placement: Placement, data: Data) -> "Training":
+    def start(cls, config: RunConfig, placement: Placement, data: Data, group: Group = ALONE) -> "Training":
         """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
+        refuse_undivided(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
         kind = KINDS[config.precision]
@@ -91,13 +67,15 @@ class Training:
         assert seeds.weights is not None and seeds.feedback is not None
         model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
         refuse_unused(config.rule, model)
+        refuse_whole_norm(config, model, group.size)
         layers = attach(model, config.rule, seeds.feedback, config.model.activation, x, quiet=True)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
-        forward = torch.compile(model) if config.compile else model
-        optimizer = make_optimizer(config.optim, model, layers)
         flops = _training_flops(model, x, y, config)
+        divided = group.divide(model, lambda model: loss_of(config, model(x), y))
+        forward = torch.compile(divided) if config.compile else divided
+        optimizer = make_optimizer(config.optim, model, layers)
         return cls(
             config,
             placement,
@@ -111,6 +89,7 @@ class Training:
             (x, y),
             Totals.zero(device),
             flops,
+            group,
         )
 
     @property
@@ -123,18 +102,24 @@ class Training:
         self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
 
     def rest_of_epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the epoch in progress that are still to come."""
+        """This worker's share of the batches of the epoch in progress that are still to come."""
         batches = self.data.train.batches(
-            self.config.batch, seeds=self.seeds, epoch=self.epoch, start=self.position, drop_last=True
+            self.config.batch,
+            seeds=self.seeds,
+            epoch=self.epoch,
+            start=self.position,
+            drop_last=True,
+            share=(self.group.rank, self.group.size),
         )
         for x, y in batches:
             yield self._placed(x), y.to(self.device)
 
     def step_on(self, x: Tensor, y: Tensor) -> None:
-        """One optimiser step on pictures x, (n, channels, height, width), with labels y, (n,)."""
+        """One optimiser step on this worker's pictures x, (n, channels, height, width), with labels y, (n,)."""
         started = time.perf_counter()
-        config = self.config
-        torch.manual_seed(seed_of(config.seed, "global", self.step))  # for dropout and the like
+        config, shown = self.config, len(y) * self.group.size
+        own = (self.group.rank,) if self.group.rank else ()
+        torch.manual_seed(seed_of(config.seed, "global", self.step, *own))  # for dropout and the like
         set_rate(self.optimizer, rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
@@ -147,22 +132,24 @@ class Training:
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
-        self.presentations += len(y)
-        self.flops += self.flops_a_picture * len(y)
+        self.presentations += shown
+        self.flops += self.flops_a_picture * shown
         self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
         self.seconds += time.perf_counter() - started
 
     def _mirror(self, act: Any) -> None:
-        """Let the rule act, and count what it showed its layers. Its cost is measured at its first mirror step."""
+        """Let the rule act, and count what it showed its layers. Its cost is measured at its first mirror step: what
+        all workers did where they shared it out, what each did where all did the same."""
         assert self.seeds.noise is not None
-        moment = Moment(self.step, self.seeds.noise)
+        moment = Moment(self.step, self.seeds.noise, self.group)
         if self.flops_a_mirror_step or self.config.rule.learns_from != "mirror":
             shown = act(moment)
         else:
             with FlopCounterMode(display=False) as counter:
                 shown = act(moment)
             if shown:
-                self.flops_a_mirror_step = counter.get_total_flops() / shown
+                workers = self.group.size if self.config.rule.noise_streams() > 1 else 1
+                self.flops_a_mirror_step = counter.get_total_flops() * workers / shown
         self.mirror_presentations += shown
         self.flops += self.flops_a_mirror_step * shown
 
@@ -172,10 +159,14 @@ class Training:
         return self.totals.shown == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
 
     def score(self) -> log.Epoch:
-        """Close the epoch in progress (or epoch 0): validation, test, alignment."""
+        """Close the epoch in progress (or epoch 0): validation, test, alignment. Raises Apart where a worker's W or B
+        is not that of the others."""
         if self.position:
             self.epoch += 1
+        self.totals = self.totals.over(self.group)
         train_loss, train_error = self.totals.mean()
+        average_statistics(self.model, self.group)
+        self.seconds = largest(self.group, self.seconds)
         val = self._evaluate(self.data.val)
         test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
         layers = self._probe()
@@ -196,6 +187,7 @@ class Training:
             probe_seconds=self.probe_seconds,
             layers=layers,
         )
+        check_same(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
         if self.finite():
             self.totals = Totals.zero(self.device)
@@ -217,13 +209,13 @@ class Training:
     def _evaluate(self, split: Split) -> tuple[float, float]:
         totals = Totals.zero(self.device)
         self.model.eval()
-        for x, y in split.batches(max(self.config.batch, 256), drop_last=False):
+        for x, y in split.batches(max(self.config.batch, 256), share=(self.group.rank, self.group.size)):
             y = y.to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 output = self.model(self._placed(x))
                 totals.add(loss_of(self.config, output, y), output, y)
         self.model.train()
-        return totals.mean()
+        return totals.over(self.group).mean()
 
     def _placed(self, x: Tensor) -> Tensor:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format
@@ -235,13 +227,14 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors, numbers and text only. Random streams need no place in it, since each is a
-        function of the seed and of where the run is (torch's own is seeded anew at each step)."""
+        function of the seed and of where the run is (torch's own is seeded anew at each step). All workers call it."""
         self.saved_at = time.monotonic()
+        own = own_state(self.model, self.totals, self.group)
         counts = {name: getattr(self, name) for name in COUNTS}
         return {
-            "model": self.model.state_dict(),
+            "model": whole_model(self.model, own),
             "optimizer": self.optimizer.state_dict(),
-            "totals": (self.totals.loss, self.totals.wrong, self.totals.shown),
+            **own,
             "epochs": [log.epoch_to_json(epoch) for epoch in self.epochs],
             **counts,
         }
@@ -250,7 +243,7 @@ class Training:
         """Become the training that ``state`` was taken from."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.totals = Totals(*state["totals"])
+        self.totals = restore_own(self.model, state, self.group)
         self.epochs = [log.epoch_from_json(epoch) for epoch in state["epochs"]]
         for name in COUNTS:
             setattr(self, name, state[name])
@@ -267,14 +260,6 @@ COUNTS = (
     "seconds",
     "probe_seconds",
 )
-
-
-def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
-    """The mean loss over the batch: output (n, classes), y (n,)."""
-    if config.loss == "binary":
-        target = F.one_hot(y, output.shape[1]).to(output.dtype)
-        return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(y)
-    return F.cross_entropy(output, y, label_smoothing=config.label_smoothing)
 
 
 def pick_device(name: str) -> torch.device:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from small_studies import wait_for
 
-PATIENCE = 120  # seconds for anything that takes a few on an idle machine
+PATIENCE = 600  # seconds for anything that takes a minute on an idle machine
 
 
 def processes(folder: Path, but: str = "") -> dict[int, str]:
@@ -44,5 +44,11 @@ def no_process(folder: Path, but: str = "", seconds: float = PATIENCE) -> float:
 
 def temporary_files(store: Path) -> list[str]:
     """Files and folders in the store that only a study under way has."""
-    found = [*store.glob(".tune/*"), *store.rglob("*.tmp*"), *store.glob(".mlflow-*"), *store.rglob("*-journal")]
+    found = [
+        *store.glob(".tune/*"),
+        *store.glob(".train/*"),
+        *store.rglob("*.tmp*"),
+        *store.glob(".mlflow-*"),
+        *store.rglob("*-journal"),
+    ]
     return sorted(str(path.relative_to(store)) for path in found)

@@ -53,6 +53,7 @@ class World:
     slots: int = 2
     environment: dict[str, str] = field(default_factory=dict)  # beside this process's own
     pause: float = 0.12  # seconds that a step takes more than it must
+    workers: int = 1  # that share each run
 
     @property
     def store(self) -> Path:
@@ -62,7 +63,10 @@ class World:
     @property
     def words(self) -> list[str]:
         """The command, after ``nowt``."""
-        return [self.verb, "./small.py", "--store", "runs", "--slots", str(self.slots)]
+        words = [self.verb, "./small.py", "--store", "runs", "--slots", str(self.slots)]
+        if self.workers > 1:
+            words += ["--workers", str(self.workers), "--model.norm_group", "8"]
+        return words
 
     def make(self, empty: Path) -> "World":
         """Write the study, and a store with the record ``empty`` and nothing else."""

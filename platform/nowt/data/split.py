@@ -39,6 +39,13 @@ class Block:
     repeats: Ints
     key: int | None  # of the epoch's crops; None: no augmentation
 
+    def part(self, rank: int, size: int) -> "Block":
+        """The rank-th of ``size`` shares of the batch, as equal as can be, in the batch's order."""
+        if size == 1:
+            return self
+        pictures, repeats = (np.array_split(entries, size)[rank] for entries in (self.pictures, self.repeats))
+        return Block(pictures, repeats, self.key)
+
     def draws(self, count: int) -> NDArray[np.float64]:
         """``count`` numbers in [0, 1) for each picture of the batch."""
         assert self.key is not None
@@ -68,11 +75,14 @@ class Split(ABC):
         epoch: int = 0,
         start: int = 0,
         drop_last: bool = False,
+        share: tuple[int, int] = (0, 1),
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Pictures (B, C, H, W), float32, normalised, and labels (B,), int64, from batch ``start`` on.
 
         With ``seeds`` (resolved) this is one epoch of training: every picture ``repeat`` times, in an order
         drawn from seeds.order, with crops from seeds.crops. Without, it is every picture once, in order.
+        ``share``: this worker's rank and the number of workers; of each batch it gets its part, which together are the
+        batch, and nothing of one that has no picture left for it.
         Raises DataError where the only batch is short and to be dropped, or where a picture is broken.
         """
         blocks = self._in_order(batch) if seeds is None else self._shuffled(batch, seeds, epoch)
@@ -80,7 +90,8 @@ class Split(ABC):
             blocks.pop()
         if not blocks:
             raise DataError(f"batch is {batch}: it must be at most {len(self) * self.repeat}, the pictures of an epoch")
-        yield from self._loaded(blocks[start:])
+        parts = (block.part(*share) for block in blocks[start:])
+        yield from self._loaded([part for part in parts if len(part.pictures)])
 
     def _in_order(self, batch: int) -> list[Block]:
         pictures = np.arange(len(self))

@@ -16,7 +16,7 @@ def run(ledger: Driver, placement: Placement) -> bool:
     """Do all that the ledger decides; False where the user interrupted (Ctrl-C once: after the batch in progress)."""
     from nowt.train import Interrupted
 
-    with _interruptible() as asked:
+    with interruptible() as asked:
         while (decision := ledger.decide()).do != "done":
             if asked:
                 return False
@@ -34,7 +34,7 @@ def run(ledger: Driver, placement: Placement) -> bool:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
+def interruptible() -> Iterator[list[int]]:
     """A list that Ctrl-C fills; the second Ctrl-C raises at once."""
     asked: list[int] = []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.config import Placement, RunConfig, config_from_json, config_to_json
+from nowt.group import ALONE, Apart, Group
 from nowt.keys import run_key
 from nowt.log import epoch_to_json
 
@@ -36,10 +37,12 @@ def never() -> bool:
     return False
 
 
-def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[str, Any]]:
-    """Do the run and yield its messages: start, epochs, end. Whatever goes wrong in it becomes its end.
+def perform(job: Job, should_stop: Callable[[], bool] = never, group: Group = ALONE) -> Iterator[dict[str, Any]]:
+    """Do the run, or a worker's share of it, and yield its messages: start, epochs, end. Whatever goes wrong in it
+    becomes its end.
 
-    Raises Interrupted, with the checkpoint written, after ``should_stop`` said so.
+    Raises Interrupted, with the checkpoint written, after ``should_stop`` said so; and what may be the loss of another
+    worker of ``group``.
     """
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.train import Diverged, Interrupted, reset_globals, train
@@ -52,12 +55,18 @@ def perform(job: Job, should_stop: Callable[[], bool] = never) -> Iterator[dict[
         if run_key(job.config, data.fingerprint) != job.key:
             raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
         folder = Path(job.placement.store) / "checkpoints" / job.key
-        for epoch in train(job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop):
+        for epoch in train(
+            job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop, group=group
+        ):
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
         yield {"kind": "end", "state": "finished", "reason": ""}
     except Diverged as error:
         yield {"kind": "end", "state": "diverged", "reason": str(error)}
+    except Apart as error:
+        yield {"kind": "end", "state": "failed", "reason": str(error)}
     except Interrupted:
         raise
-    except (Exception, SystemExit):  # whatever goes wrong in one run is its result, and must not take others with it
+    except (Exception, SystemExit) as error:  # what goes wrong in one run is its result, and must not take others along
+        if group.blames(error):
+            raise
         yield {"kind": "end", "state": "failed", "reason": traceback.format_exc()}

@@ -6,17 +6,10 @@ of Tune's own is restored.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-# Seconds after which Ray ends this process where its server does not answer: on a loaded machine, its own 60 are too
-# few. Read once, when ray is first imported.
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
 
 import ray
 from ray import tune
@@ -24,6 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nowt.config import Placement
+from nowt.hands.cluster import joined, scratch
 from nowt.hands.driver import Driver
 from nowt.hands.job import Job, perform
 from nowt.ledger import Message, Planned
@@ -48,7 +42,8 @@ def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
     """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
     careful = _Careful(ledger)
     plan = _Plan(careful, placement)
-    with _ray(placement, slots), _scratch(Path(placement.store).resolve() / ".tune" / study) as scratch:
+    place = Path(placement.store).resolve() / ".tune" / study
+    with joined(slots * placement.threads, ENVIRONMENT), scratch(place) as folder:
         trainable = tune.with_resources(_work, _resources(placement, slots))
         tuner = tune.Tuner(
             trainable,
@@ -63,7 +58,7 @@ def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
             ),
             run_config=tune.RunConfig(
                 name="study",
-                storage_path=str(scratch),
+                storage_path=str(folder),
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
@@ -166,32 +161,6 @@ class _Judge(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
 
 
 def _resources(placement: Placement, slots: int) -> dict[str, float]:
-    gpus = ray.cluster_resources().get("GPU", 0)
-    share = {"gpu": gpus / slots} if gpus and placement.device != "cpu" else {}
-    return {"cpu": placement.threads, **share}
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """The folder that Tune wants for itself, without what a killed driver of the same study left in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _ray(placement: Placement, slots: int) -> Iterator[None]:
-    """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
-    os.environ.update(ENVIRONMENT)
-    address = os.environ.get("RAY_ADDRESS", "local")
-    cores = {"num_cpus": slots * placement.threads} if address == "local" else {}
-    started = not ray.is_initialized()
-    if started:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **cores)
-    try:
-        yield
-    finally:
-        if started:
-            ray.shutdown()
+    gpus = ray.cluster_resources().get("GPU", 0) if placement.device != "cpu" else 0
+    each = gpus / slots if placement.gpus_per_worker is None else placement.gpus_per_worker
+    return {"cpu": placement.threads, **({"gpu": each} if each else {})}

@@ -1,4 +1,4 @@
-"""Lets this process or Ray Tune do a study's work, under its cap."""
+"""Lets this process, Ray Tune or groups of Ray Train workers do a study's work, under its cap."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,6 +40,10 @@ def _do(driver: Driver, how: How, study: str, slots: int) -> bool:
         from nowt.hands import in_process
 
         return in_process.run(driver, how.placement)
+    if how.placement.workers > 1:
+        from nowt.hands import workers
+
+        return workers.run(driver, how.placement, study, slots)
     from nowt.hands import tune
 
     return tune.run(driver, how.placement, study, slots)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from nowt.group import ALONE, Group
+
 if TYPE_CHECKING:
     from nowt.layers import FeedbackLayer
 
@@ -17,6 +19,7 @@ class Moment:
 
     step: int  # optimiser steps done so far; 0 is before learning
     seed: int  # seed of the mirror noise
+    group: Group = ALONE  # the run's workers: B must end as the same on all of them
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class Rule:
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Act once before the first step; the mirror samples shown to each layer."""
         return 0
+
+    def noise_streams(self) -> int:
+        """Streams of mirror noise that the workers share out among them; 1: all of them draw the same."""
+        return 1
 
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
         """Act when the gradients of W are final and the optimiser is about to step."""

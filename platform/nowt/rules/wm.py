@@ -26,6 +26,10 @@ class WeightMirror(DrawnFeedback):
 
     Before learning W is at rest, so mirror step k takes η and λ 1/((k + 1) λ) times as large, until that is 1: B is the
     mean of all it has seen, and needs a tenth of the steps to come as near as λ allows. Without λ, η stays as it is.
+
+    Of several workers each draws the same noise, so that B's update is the same and nothing is sent; or, with as many
+    ``streams`` as workers, each its own, and B takes the mean: that many times the samples for sending B once a mirror
+    step. One worker alone draws all streams: the number of workers changes nothing but rounding.
     """
 
     name: ClassVar[str] = "wm"
@@ -43,6 +47,7 @@ class WeightMirror(DrawnFeedback):
     extent: int = 8  # positions a side of a convolution's output map; 0: the layer's own map
     interval: int = 8  # training steps from one mirror step to the next; 0: mirror only before learning
     warmup: int = 100  # mirror steps before learning
+    streams: int = 1  # of noise, each of ``samples``; several workers share them out and send each other B's updates
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,8 +59,13 @@ class WeightMirror(DrawnFeedback):
         for field in ("receiver_noise", "extent", "interval", "warmup"):
             if getattr(self, field) < 0:
                 raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be 0 or above")
-        if self.samples < 1:
-            raise ValueError(f"rule.samples is {self.samples}: it must be at least 1")
+        for field in ("samples", "streams"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be at least 1")
+
+    def noise_streams(self) -> int:
+        """See Rule."""
+        return self.streams
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """The mirror steps before learning, "in sleep or in utero".
@@ -65,15 +75,15 @@ class WeightMirror(DrawnFeedback):
         self._refuse_blind(layers)
         for step in range(self.warmup):
             speed = max(1.0, 1 / ((step + 2) * self.decay)) if self.decay > 0 else 1.0
-            self._mirror(layers, moment.seed, step - self.warmup, speed)
-        return self.warmup * self.samples
+            self._mirror(layers, moment, step - self.warmup, speed)
+        return self.warmup * self.samples * self.streams
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """One mirror step every ``interval`` training steps."""
         if self.interval == 0 or moment.step % self.interval != 0:
             return 0
-        self._mirror(layers, moment.seed, moment.step)
-        return self.samples
+        self._mirror(layers, moment, moment.step)
+        return self.samples * self.streams
 
     def _refuse_blind(self, layers: Sequence["FeedbackLayer"]) -> None:
         if self.extent == 0 or self.noise == "idealised":
@@ -86,18 +96,29 @@ class WeightMirror(DrawnFeedback):
                 )
 
     @torch.no_grad()
-    def _mirror(self, layers: Sequence["FeedbackLayer"], seed: int, step: int, speed: float = 1.0) -> None:
+    def _mirror(self, layers: Sequence["FeedbackLayer"], moment: Moment, step: int, speed: float = 1.0) -> None:
+        mine = range(moment.group.rank, self.streams, moment.group.size) if self.streams > 1 else range(1)
         for layer in layers:
-            stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", layer.name, step))
-            x = self._draw(layer, stream)
-            padded = self.noise != "idealised"
-            y = layer.linear_map(x, padded)
-            if self.through == "nonlinearity":
-                y = layer.nonlinearity(y)
-            if self.receiver_noise > 0:
-                y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
-            update = layer.outer_sum(x, y, padded)
-            layer.feedback.mul_(1 - speed * self.decay).add_(update.mul_(self._rate(layer, x) * speed))
+            update = self._update(layer, moment.seed, step, mine[0], speed)
+            for number in mine[1:]:
+                update += self._update(layer, moment.seed, step, number, speed)
+            if self.streams > 1:
+                moment.group.sum([update])
+                update /= self.streams
+            layer.feedback.mul_(1 - speed * self.decay).add_(update)
+
+    def _update(self, layer: "FeedbackLayer", seed: int, step: int, number: int, speed: float) -> Tensor:
+        """η x yᵀ of one stream of noise."""
+        name = (layer.name, step, number) if number else (layer.name, step)
+        stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
+        x = self._draw(layer, stream)
+        padded = self.noise != "idealised"
+        y = layer.linear_map(x, padded)
+        if self.through == "nonlinearity":
+            y = layer.nonlinearity(y)
+        if self.receiver_noise > 0:
+            y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
+        return layer.outer_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
 
     def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
         """Noise of standard deviation σ, in the shape of the layer's input."""

@@ -17,7 +17,7 @@ def add(verbs: Verbs) -> None:
 
 
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """A study, on Ray Tune or in this process."""
+    """A study, on Ray or in this process."""
     from nowt.ablate import ablate
 
     chosen = study(typed, overrides)

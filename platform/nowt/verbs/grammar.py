@@ -53,7 +53,7 @@ def add_placement(verb: Parser) -> None:
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
     verb.add_argument("--threads", type=int, default=1, metavar="N", help="torch threads of a run (default: 1)")
     verb.add_argument(
-        "--loaders", type=int, default=2, metavar="N", help="processes that decode a run's pictures (default: 2)"
+        "--loaders", type=int, default=2, metavar="N", help="processes that decode a worker's pictures (default: 2)"
     )
     verb.add_argument(
         "--checkpoint-seconds",
@@ -69,6 +69,14 @@ def add_slots(verb: Parser) -> None:
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
 
 
+def add_workers(verb: Parser) -> None:
+    """How many share a run; ``options.placement`` reads it."""
+    verb.add_argument("--workers", type=int, default=1, metavar="N", help="that share a run, on Ray Train (default: 1)")
+    verb.add_argument(
+        "--gpus-per-worker", type=float, metavar="G", help="a share such as 0.5 packs several workers on a GPU"
+    )
+
+
 def add_how(verb: Parser) -> None:
     """How a study's runs are done; ``options.how`` reads it."""
     verb.add_argument("--in-process", action="store_true", help="one run after the other in this process, without Ray")
@@ -77,6 +85,7 @@ def add_how(verb: Parser) -> None:
     verb.add_argument("--money", type=float, metavar="M", help="stop once they cost M, with --price")
     verb.add_argument("--price", type=float, metavar="P", help="of an hour of all machines that work on it")
     add_placement(verb)
+    add_workers(verb)
 
 
 def add_study(verb: Parser) -> None:

@@ -29,11 +29,17 @@ def placement(typed: argparse.Namespace) -> Placement:
         slots=slots,
         loaders=typed.loaders,
         checkpoint_seconds=seconds,
+        workers=getattr(typed, "workers", 1),
+        gpus_per_worker=getattr(typed, "gpus_per_worker", None),
     )
 
 
 def how(typed: argparse.Namespace) -> How:
-    """How a study's runs are done."""
+    """How a study's runs are done. Raises ConfigError for options that contradict each other."""
+    require(
+        not typed.in_process or (typed.workers == 1 and typed.gpus_per_worker is None),
+        "--in-process runs without Ray, which --workers and --gpus-per-worker need: leave it or them out",
+    )
     return How(placement(typed), typed.in_process, Cap(typed.hours, typed.money, typed.price))
 
 

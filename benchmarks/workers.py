@@ -1,0 +1,163 @@
+"""What it is for several workers to share a run: how far rounding drifts, what is sent, what more noise is worth.
+
+Real processes that speak gloo on this machine. Prints three tables in Markdown:
+
+1. the largest difference of an epoch's training loss between 1 and 2, and 1 and 4 workers, by precision and rule,
+   ``digits`` with norm_group 8 (2 and 4 workers share its batch of 32);
+2. bytes given to all-reduce in a training step, by rule, for ResNet-18 and ResNet-50;
+3. weight mirror's median angle before and after an epoch with 1, 2 and 4 streams of noise, and what they send.
+
+Command   OMP_NUM_THREADS=1 python benchmarks/workers.py
+"""
+
+import multiprocessing
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from nowt import rules
+from nowt.config import DataConfig, ModelConfig, Placement, ProbeConfig, RunConfig
+from nowt.data import open_data
+from nowt.log import Epoch
+from nowt.processes import Processes
+from nowt.recipes import digits
+from nowt.rules.wm import WeightMirror
+from nowt.train import train
+from nowt.training import Training
+from torch import Tensor, nn
+
+T = TypeVar("T")
+CPU = Placement(device="cpu")
+FIVE = ("bp", "fa", "ss", "wm", "kp")
+EPOCHS = 6
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "nowt.training"])
+
+
+class Counting(Processes):
+    """Counts the bytes that it all-reduces: DDP's gradients, and all else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradients = self.others = 0
+
+    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """DDP, with a hook that counts what it sends."""
+        divided = super().divide(model, rehearse)
+        divided.register_comm_hook(None, self.hook)  # type: ignore[operator]
+        return divided
+
+    def hook(self, state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+        """Count a bucket, and make it the mean over the workers."""
+        self.gradients += bucket.buffer().nbytes
+        sent = dist.all_reduce(bucket.buffer().div_(self.size), async_op=True).get_future()
+        return sent.then(lambda done: done.value()[0])
+
+    def reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType) -> None:
+        """Count a tensor, and reduce it."""
+        self.others += tensor.nbytes
+        super().reduce(tensor, how)
+
+
+def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> T:
+    """What ``work`` returns in the first of ``size`` processes."""
+    with TemporaryDirectory() as folder:
+        hear, say = processes.Pipe(duplex=False)
+        started = [
+            processes.Process(target=worker, args=(say, rank, size, f"{folder}/meet", work, arguments))
+            for rank in range(size)
+        ]
+        for process in started:
+            process.start()
+        answer: T = hear.recv()
+        for process in started:
+            process.join()
+    return answer
+
+
+def worker(
+    say: Connection, rank: int, size: int, meet: str, work: Callable[..., T], arguments: tuple[Any, ...]
+) -> None:
+    """One process: join the others, do the work, and let the first say what came out."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=size)
+    answer = work(*arguments)
+    if rank == 0:
+        say.send(answer)
+    dist.destroy_process_group()
+
+
+def trained(config: RunConfig) -> list[Epoch]:
+    """The run's epochs."""
+    return list(train(config, CPU, group=Processes()))
+
+
+def counted(config: RunConfig, steps: int) -> tuple[float, float]:
+    """Bytes a step that DDP and all else were given to all-reduce, flags included."""
+    group = Counting()
+    training = Training.start(config, CPU, open_data(config.data, CPU, config.test), group)
+    for _, (x, y) in zip(range(steps), training.rest_of_epoch(), strict=False):
+        training.step_on(x, y)
+        group.any(False, False)
+    return group.gradients / steps, group.others / steps
+
+
+def drift() -> None:
+    """Table 1."""
+    print(
+        f"| precision | rule | workers | {' | '.join(f'epoch {n}' for n in range(1, EPOCHS + 1))} | val error alone |"
+    )
+    print(f"|---|---|---:|{'---:|' * EPOCHS}---:|")
+    for precision in ("float64", "float32"):
+        for rule in FIVE:
+            base = digits(rules.find(rule)())
+            model = replace(base.model, norm_group=8)
+            config = replace(base, model=model, precision=precision, epochs=EPOCHS, test=False)
+            alone = list(train(config, CPU))
+            for size in (2, 4):
+                pairs = zip(alone[1:], on_workers(size, trained, config)[1:], strict=True)
+                found = " | ".join(f"{abs(a.train_loss - b.train_loss):.0e}" for a, b in pairs)
+                print(f"| {precision} | {rule} | {size} | {found} | {alone[-1].val_error:.3f} |", flush=True)
+
+
+def sent() -> None:
+    """Table 2. Pictures of 32 pixels: what is sent hangs on the network alone."""
+    print("\n| network | rule | gradients, MB a step | all else, bytes a step |\n|---|---|---:|---:|")
+    for model in ("resnet18", "resnet50"):
+        for rule in (*(rules.find(name)() for name in FIVE), WeightMirror(streams=2, interval=2)):
+            data = DataConfig("synthetic", size=32, train_limit=16)
+            config = RunConfig(ModelConfig(model, norm_group=2), data, replace_warmup(rule), epochs=1, batch=4)
+            gradients, others = on_workers(2, counted, replace(config, probe=ProbeConfig(samples=4)), 4)
+            name = f"{rule.name}, 2 streams every 2 steps" if rule.noise_streams() > 1 else rule.name
+            print(f"| {model} | {name} | {gradients / 1e6:.2f} | {others:,.0f} |", flush=True)
+
+
+def replace_warmup(rule: rules.Rule) -> rules.Rule:
+    """The rule without mirror steps before learning, which are not of a training step."""
+    return replace(rule, warmup=0) if isinstance(rule, WeightMirror) else rule
+
+
+def streams() -> None:
+    """Table 3."""
+    print("\n| streams | workers | median angle before, ° | after | mirror samples |\n|---:|---:|---:|---:|---:|")
+    for count in (1, 2, 4):
+        base = digits(WeightMirror(streams=count))
+        config = replace(base, model=replace(base.model, norm_group=8), epochs=1, test=False)
+        for size in sorted({1, count}):
+            epochs = on_workers(size, trained, config)
+            before, after = (statistics.median(layer.matrix_angle for layer in e.layers) for e in epochs)
+            print(
+                f"| {count} | {size} | {before:.2f} | {after:.2f} | {epochs[-1].mirror_presentations:,} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    sent()
+    streams()
+    drift()

@@ -1,0 +1,63 @@
+"""Where one run's workers and the process that drives its study meet: an actor between them."""
+
+import asyncio
+from typing import Any
+
+Message = dict[str, Any]
+
+
+class Desk:
+    """Takes messages from the run's workers, one at a time, and gives each the driver's answer. It outlives lost
+    workers, so that those who come after them learn where the run stands."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[tuple[Message, asyncio.Future[bool]]] = asyncio.Queue()
+        self.asked: asyncio.Future[bool] | None = None
+        self.stopping = asyncio.Event()
+        self.ended = False
+        self.failed: set[int] = set()
+        self.failures: dict[int, tuple[int, int]] = {}
+
+    async def tell(self, message: Message) -> bool:
+        """For a worker: hand a message on, and wait for the word whether the run goes on."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.ended = self.ended or message["kind"] == "end"
+        await self.told.put((message, answer))
+        return await answer
+
+    async def over(self) -> bool:
+        """For a worker: whether the run has its end, and only its workers' last moments are left."""
+        return self.ended
+
+    async def stopped(self) -> bool:
+        """For a worker: answers as soon as the run is to stop, with its checkpoint written."""
+        return await self.stopping.wait()
+
+    async def failed_before(self, rank: int, place: tuple[int, int]) -> bool:
+        """For a worker that failed at ``place``: whether the one before it, of its rank, failed there, too. Then the
+        failure is the run's own, and no other worker's loss."""
+        before, self.failures[rank] = self.failures.get(rank), place
+        return before == place
+
+    async def all_failed(self, rank: int, size: int, seconds: float = 5.0) -> bool:
+        """For a worker that told of the run's failure: whether all of them come to it, and none waits for another."""
+        self.failed.add(rank)
+        end = asyncio.get_running_loop().time() + seconds
+        while len(self.failed) < size and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.1)
+        return len(self.failed) == size
+
+    async def hear(self) -> Message:
+        """For the driver: the next message."""
+        message, self.asked = await self.told.get()
+        return message
+
+    async def answer(self, goes_on: bool) -> None:
+        """For the driver: the answer to the message heard last."""
+        assert self.asked is not None
+        if not self.asked.done():  # the worker that asked may be gone
+            self.asked.set_result(goes_on)
+
+    async def stop(self) -> None:
+        """For the driver: ask the run to stop after the batch in progress."""
+        self.stopping.set()

@@ -1,0 +1,46 @@
+"""Two Ray Train workers share a run of a study; one of them is killed on the way."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from nowt.find import find_study
+from nowt.overrides import Override, apply
+from nowt.rules.kp import KolenPollack
+from short_runs import numbers as without_times
+from small_studies import SLOW, logs, numbers, start, wait_for, write_study
+from worker_processes import kept, on_workers
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+PATIENCE = 300  # seconds for what takes some twenty on an idle machine
+CELLS = '{"slow": small(Path(__file__).with_name("slow.py"))}'
+GROUPS = Override("model.norm_group", "16")
+
+
+def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    write_study(tmp_path, CELLS)
+    words = [f"--{GROUPS.path}", GROUPS.text]
+    driver = start(["ablate", "./small.py", "--store", "runs", "--workers", "2", *words], tmp_path)
+    store = tmp_path / "runs"
+    try:
+        wait_for(lambda: any(run.last_epoch >= 1 for run in logs(store).values()), PATIENCE, "the first epoch")
+        at_work = sorted(int(path.stem) for path in tmp_path.glob("*.slow"))
+        assert len(at_work) == 2
+        os.kill(at_work[1], signal.SIGKILL)
+        said, errors = driver.communicate(timeout=PATIENCE)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    (run,) = logs(store).values()
+    assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
+    assert "1 of 1 runs finished" in said
+    assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
+    assert not list(store.glob(".train/*"))
+    config = apply(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])
+    undisturbed = on_workers(2, kept, replace(config, rule=KolenPollack()), tmp_path / "alone")[0]
+    assert undisturbed is not None
+    assert numbers(run) == without_times(undisturbed)
