@@ -1,0 +1,57 @@
+"""Ray's own validators and botocore's model of EC2 over a cluster.yaml. They ask nobody."""
+
+import copy
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from nowt.cluster.file import ClusterFile, mapping
+
+NOT_EC2 = ("SubnetIds",)  # Ray turns it into one SubnetId
+FILLED_IN = {"MinCount": 1, "MaxCount": 1}  # by Ray, at each launch
+
+
+def ray_problems(cluster: ClusterFile) -> list[str]:
+    """What Ray's ``prepare_config`` and ``validate_config`` refuse, as one sentence; empty where they pass."""
+    import click
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # a warning on docker, which is not used
+            validate_config(prepare_config(_with_resources(cluster)))
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.absolute_path)
+        return [f"{place or cluster.path.name}: {error.message.splitlines()[0]}"]
+    except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, click.ClickException) as error:
+        return [f"Ray refuses {cluster.path.name}: {str(error).splitlines()[0] if str(error) else 'see ray up'}"]
+    return []
+
+
+def _with_resources(cluster: ClusterFile) -> dict[str, Any]:
+    """The file as Ray validates it: it first asks EC2 what each type has, where the file does not say."""
+    given = copy.deepcopy(cluster.given)
+    if cluster.kind == "aws":
+        for kind in mapping(given.get("available_node_types")).values():
+            if isinstance(kind, dict):
+                kind.setdefault("resources", {})
+    return given
+
+
+def botocore_problems(cluster: ClusterFile) -> list[str]:
+    """What botocore's model of RunInstances finds in each ``node_config``: misspelt keys, wrong types."""
+    from nowt.cluster.aws import botocore
+
+    core = botocore()
+    model = core.loaders.Loader().load_service_model("ec2", "service-2")
+    shape = core.model.ServiceModel(model, "ec2").operation_model("RunInstances").input_shape
+    found = []
+    for kind in cluster.types:
+        asked = {k: v for k, v in cluster.node_config(kind).items() if k not in NOT_EC2}
+        report = core.validate.ParamValidator().validate({**FILLED_IN, **asked}, shape)
+        found += [f"node type {kind}: {line}" for line in _lines(report)]
+    return found
+
+
+def _lines(report: Any) -> list[str]:
+    return [line.strip() for line in report.generate_report().splitlines()] if report.has_errors() else []
