@@ -103,7 +103,7 @@ def _gpus() -> list[Told]:
         for number in range(torch.cuda.device_count()):
             torch.ones(8, 8, device=f"cuda:{number}").matmul(torch.ones(8, 8, device=f"cuda:{number}")).sum().item()
     except RuntimeError as error:
-        return [Told("GPUs", f"one does not compute ({str(error).splitlines()[0]}): see nvidia-smi", wrong=True)]
+        return [Told("GPUs", f"one does not compute ({str(error).splitlines()[0]}): see nvidia-smi", "WRONG")]
     names = sorted({torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())})
     return [Told("GPUs", f"{torch.cuda.device_count()} x {', '.join(names)}"), *told("NCCL", _nccl(), "it adds up")]
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["fine", "WRONG", "----"]  # the last for what was not looked at
 
 
 @dataclass(frozen=True)
@@ -10,13 +13,13 @@ class Told:
 
     thing: str
     said: str
-    wrong: bool = False
+    state: State = "fine"
 
     def __str__(self) -> str:
-        return f"{'WRONG' if self.wrong else 'fine ':5}  {self.thing}: {self.said}"
+        return f"{self.state:5}  {self.thing}: {self.said}"
 
 
 def told(thing: str, problems: Iterable[str], fine: str) -> list[Told]:
     """A line for each problem, or one that says what is ``fine``."""
-    found = [Told(thing, problem, wrong=True) for problem in problems]
+    found = [Told(thing, problem, "WRONG") for problem in problems]
     return found or [Told(thing, fine)]

@@ -24,7 +24,7 @@ def examine_cluster(path: Path, data: str) -> list[Told]:
     if not running:
         return [
             *lines,
-            Told("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)"),
+            Told("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)", "----"),
         ]
     from nowt.cluster.nodes import examine_nodes
 
@@ -44,7 +44,7 @@ def _account(cluster: ClusterFile) -> list[Told]:
         open_ = asked(lambda: group_problems(cluster, account))
         missing = asked(lambda: role_steps(cluster, account))
     except ValueError as error:
-        return [Told("security group", f"AWS could not be asked, so it may be open: {error}", wrong=True)]
+        return [Told("security group", f"AWS could not be asked, so it may be open: {error}", "WRONG")]
     todo = f"{len(missing)} changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
     return [
         *told("security group", open_, f"{cluster.group} is closed but to itself, and ssh from its users"),

@@ -13,6 +13,7 @@ from typing import Any
 from nowt.cluster.aws import Account
 from nowt.cluster.file import ClusterFile
 from nowt.cluster.step import Step
+from nowt.cluster.validators import hushed
 
 Network = IPv4Network | IPv6Network
 OURS = "nowt-cluster"  # the tag of what prepare makes; its value is the cluster's name
@@ -65,10 +66,11 @@ def network_of(cluster: ClusterFile, account: Account) -> str:
     from ray.autoscaler._private.util import prepare_config
 
     try:
-        config = _configure_subnet(prepare_config(copy.deepcopy(cluster.given)))
-        subnets = {kind["node_config"]["SubnetIds"][0] for kind in config["available_node_types"].values()}
-        ec2 = _resource("ec2", config)
-        found = {str(_get_vpc_id_or_die(ec2, subnet)) for subnet in subnets}
+        with hushed():
+            config = _configure_subnet(prepare_config(copy.deepcopy(cluster.given)))
+            subnets = {kind["node_config"]["SubnetIds"][0] for kind in config["available_node_types"].values()}
+            ec2 = _resource("ec2", config)
+            found = {str(_get_vpc_id_or_die(ec2, subnet)) for subnet in subnets}
     except (click.ClickException, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it names none"
         raise ValueError(f"Ray finds no public subnet in {account.region} for this file: {reason}") from None

@@ -140,7 +140,7 @@ def _groups() -> list[Told]:
     except (RayStateApiException, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         return [
-            Told("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", wrong=True)
+            Told("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", "WRONG")
         ]
     return told("placement groups", left, "none is stale")
 

@@ -2,7 +2,8 @@
 
 import copy
 import io
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from nowt.cluster.file import ClusterFile, mapping
@@ -18,7 +19,7 @@ def ray_problems(cluster: ClusterFile) -> list[str]:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # a warning on docker, which is not used
+        with hushed():
             validate_config(prepare_config(_with_resources(cluster)))
     except ValidationError as error:
         place = ".".join(str(part) for part in error.absolute_path)
@@ -26,6 +27,13 @@ def ray_problems(cluster: ClusterFile) -> list[str]:
     except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, click.ClickException) as error:
         return [f"Ray refuses {cluster.path.name}: {str(error).splitlines()[0] if str(error) else 'see ray up'}"]
     return []
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Without what Ray's launcher prints as it goes, such as warnings on docker, which is not used."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
 
 
 def _with_resources(cluster: ClusterFile) -> dict[str, Any]:
