@@ -1,17 +1,18 @@
-"""A stand-in for AWS on 127.0.0.1 (moto's server), and stand-ins for ssh and rsync that write down what they are told."""
+"""A stand-in for AWS on 127.0.0.1 (moto's server), and for ssh and rsync ones that write down what they are told."""
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 ROOT = Path(__file__).parent.parent
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"  # one that moto knows
@@ -65,20 +66,25 @@ class Cloud:
         """What ssh and rsync were told, in order."""
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
-    def recorder(self, verb: str) -> str:
-        """Start moto's recorder of requests, or download what it has."""
-        get = verb.startswith("download")
-        request = urllib.request.Request(f"{self.address}/moto-api/recorder/{verb}", method="GET" if get else "POST")
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            text: str = reply.read().decode()
-            return text
+    def asked(self, action: str) -> list[dict[str, str]]:
+        """The requests of this action, as they came."""
+        found = []
+        for line in (self.folder / "requests").read_text().splitlines():
+            entry = json.loads(line)
+            body = base64.b64decode(entry["body"]).decode() if entry["body_encoded"] else entry["body"]
+            found.append({name: values[0] for name, values in parse_qs(body).items()})
+        return [request for request in found if request.get("Action") == action]
 
 
 @contextmanager
 def cloud(folder: Path) -> Iterator[Cloud]:
     """The stand-in, with nothing in it but one bucket; ended afterwards."""
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+    recorder = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(folder / "requests")}
+    environment = {**os.environ, **recorder}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as server:
         try:
             address = _address(server)
             made = Cloud(address, {**os.environ, **_environment(folder, address)}, folder)

@@ -50,6 +50,9 @@ def _machine(node: dict[str, Any]) -> Iterator[str]:
         yield "IamInstanceProfile.Name is missing: name one, which `nowt cluster prepare` makes"
     if mapping(node.get("MetadataOptions")).get("HttpTokens") != "required":
         yield "MetadataOptions.HttpTokens must be required: else a forged request gets the machine's credentials"
+    for key in ("SecurityGroupIds", "SecurityGroups", "NetworkInterfaces"):
+        if key in node:
+            yield f"leave {key} out: provider.security_group names the one group that is checked"
     disks = [mapping(mapping(disk).get("Ebs")) for disk in node.get("BlockDeviceMappings") or []]
     if not disks:
         yield "BlockDeviceMappings is missing: name the root disk, so that it is encrypted and ends with its machine"

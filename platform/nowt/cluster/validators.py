@@ -4,8 +4,10 @@ import copy
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from typing import Any
 
+from nowt.cluster.aws import botocore
 from nowt.cluster.file import ClusterFile, mapping
 
 NOT_EC2 = ("SubnetIds",)  # Ray turns it into one SubnetId
@@ -48,17 +50,21 @@ def _with_resources(cluster: ClusterFile) -> dict[str, Any]:
 
 def botocore_problems(cluster: ClusterFile) -> list[str]:
     """What botocore's model of RunInstances finds in each ``node_config``: misspelt keys, wrong types."""
-    from nowt.cluster.aws import botocore
-
-    core = botocore()
-    model = core.loaders.Loader().load_service_model("ec2", "service-2")
-    shape = core.model.ServiceModel(model, "ec2").operation_model("RunInstances").input_shape
+    core, shape = botocore(), _run_instances()
     found = []
     for kind in cluster.types:
         asked = {k: v for k, v in cluster.node_config(kind).items() if k not in NOT_EC2}
         report = core.validate.ParamValidator().validate({**FILLED_IN, **asked}, shape)
         found += [f"node type {kind}: {line}" for line in _lines(report)]
     return found
+
+
+@cache
+def _run_instances() -> Any:
+    """What EC2 takes to start machines; reading the whole of EC2 takes a second."""
+    core = botocore()
+    model = core.loaders.Loader().load_service_model("ec2", "service-2")
+    return core.model.ServiceModel(model, "ec2").operation_model("RunInstances").input_shape
 
 
 def _lines(report: Any) -> list[str]:
