@@ -5,8 +5,9 @@ from pathlib import Path
 
 from nowt.cluster.aws import account_of, asked
 from nowt.cluster.checks import problems_of
-from nowt.cluster.file import ClusterFile, read_cluster
+from nowt.cluster.file import ClusterFile, documents_of, read_cluster
 from nowt.cluster.group import group_problems
+from nowt.cluster.kuberay import is_kuberay, kuberay_problems, outside
 from nowt.cluster.role import role_steps
 from nowt.told import Told, told
 
@@ -19,7 +20,10 @@ def examine_cluster(path: Path, data: str) -> list[Told]:
     Raises ValueError for a file that is missing or none, and where no cluster answers at RAY_ADDRESS.
     """
     running = bool(os.environ.get("RAY_ADDRESS"))
-    cluster = None if running and str(path) == DEFAULT and not path.exists() else read_cluster(path)
+    missing = running and str(path) == DEFAULT and not path.exists()  # on a head, there may be none
+    if not missing and is_kuberay(documents_of(path)):
+        return _kuberay(path)
+    cluster = None if missing else read_cluster(path)
     lines = _file(cluster) if cluster else []
     if not running:
         return [
@@ -35,6 +39,17 @@ def _file(cluster: ClusterFile) -> list[Told]:
     problems = problems_of(cluster)
     lines = told(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
     return lines if problems or cluster.kind != "aws" else [*lines, *_account(cluster)]
+
+
+def _kuberay(path: Path) -> list[Told]:
+    documents = documents_of(path)
+    there = ", ".join(outside(documents))
+    return [
+        *told(
+            str(path), kuberay_problems(documents), "passes nowt's own checks (kubectl --dry-run=server does the rest)"
+        ),
+        *([Told("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
+    ]
 
 
 def _account(cluster: ClusterFile) -> list[Told]:

@@ -77,6 +77,16 @@ class ClusterFile:
         return sorted(set(re.findall(r"s3://([A-Za-z0-9.\-_]+)", text)))
 
 
+def documents_of(path: Path) -> list[Any]:
+    """The YAML documents in a file. Raises ValueError for one that is missing or no YAML."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: name a cluster's file, such as cluster.yaml")
+    try:
+        return list(yaml.safe_load_all(path.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+
+
 def mapping(value: Any) -> dict[str, Any]:
     """``value`` if it is a mapping, else an empty one; that it is none is told by Ray's own validator."""
     return value if isinstance(value, dict) else {}
@@ -84,12 +94,8 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def read_cluster(path: Path) -> ClusterFile:
     """The file at ``path``. Raises ValueError for one that is missing, no YAML, or no cluster's."""
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}: name a cluster's file, such as cluster.yaml")
-    try:
-        given = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    documents = documents_of(path)
+    given = documents[0] if len(documents) == 1 else None
     if not isinstance(given, dict) or "type" not in mapping(given.get("provider")):
         raise ValueError(f"{path} has no provider.type: it is no file for `ray up`")
     return ClusterFile(path, given)
