@@ -8,6 +8,7 @@ from nowt.cluster.checks import problems_of
 from nowt.cluster.file import read_cluster
 
 ROOT = Path(__file__).parent.parent
+HEAD = "InstanceType: m6id.xlarge\n      "
 OWN = ("nowt-example", "lab-pictures")  # what every user changes
 
 
@@ -47,17 +48,17 @@ def test_the_file_passes_once_it_names_a_bucket_of_ones_own(tmp_path: Path) -> N
         # botocore's model of EC2
         ("VolumeSize: 150", "VolumSize: 150", 'Unknown parameter in BlockDeviceMappings[0].Ebs: "VolumSize"'),
         ("VolumeSize: 150", "VolumeSize: big", "BlockDeviceMappings[0].Ebs.VolumeSize, value: big"),
-        ("InstanceType: g6.xlarge", "InstanceTyp: g6.xlarge", 'node type gpu: Unknown parameter in input: "InstanceTyp"'),
+        ("InstanceType: g6.xlarge", "InstanceTyp: g6.xlarge", 'type gpu: Unknown parameter in input: "InstanceTyp"'),
         # nowt's own
-        ("  security_group:", "  securty_group:", "provider.securty_group is nothing that Ray reads (did you mean security_group?)"),
-        ("max_workers: 8\n    node", "max_workers: 9\n    node", "node type gpu has max_workers 9, the whole cluster 8"),
+        ("  security_group:", "  securty_group:", "is nothing that Ray reads (did you mean security_group?)"),
+        ("max_workers: 8\n    node", "max_workers: 9\n    node", "type gpu has max_workers 9, the whole cluster 8"),
         ("  region: us-west-2", "  availability_zone: us-west-2a", "provider.region is missing"),
         ("auth: {ssh_user: ubuntu}", "auth: {}", "auth.ssh_user is missing"),
         ("cache_stopped_nodes: False", "cache_stopped_nodes: True", "cache_stopped_nodes must be False"),
         ("{GroupName: nowt-cluster}", "{}", "security_group.GroupName is missing"),
         (
             "{GroupName: nowt-cluster}",
-            "{GroupName: g, IpPermissions: [{FromPort: 22, ToPort: 22, IpProtocol: tcp, IpRanges: [{CidrIp: 0.0.0.0/0}]}]}",
+            "{GroupName: g, IpPermissions: [{IpProtocol: '-1', IpRanges: [{CidrIp: 0.0.0.0/0}]}]}",
             "provider opens a port to 0.0.0.0/0",
         ),
         ("{key_name: nowt-cluster}", "{}", "key_pair.key_name is missing"),
@@ -68,9 +69,9 @@ def test_the_file_passes_once_it_names_a_bucket_of_ones_own(tmp_path: Path) -> N
         ("Encrypted: True, ", "", "every disk needs Ebs.Encrypted: True"),
         ("HttpTokens: required", "HttpTokens: optional", "MetadataOptions.HttpTokens must be required"),
         ("{Name: nowt-cluster-worker}", "{Name: nowt-cluster-head}", "share an instance profile"),
-        ("      IamInstanceProfile: {Name: nowt-cluster-worker}", "", "node type gpu: IamInstanceProfile.Name is missing"),
-        ("InstanceType: m6id.xlarge", "InstanceType: m6id.xlarge\n      InstanceMarketOptions: {MarketType: spot}", "it must not vanish"),
-        ("InstanceType: m6id.xlarge", "InstanceType: m6id.xlarge\n      SecurityGroupIds: [sg-1]", "leave SecurityGroupIds out"),
+        ("      IamInstanceProfile: {Name: nowt-cluster-worker}", "", "type gpu: IamInstanceProfile.Name is missing"),
+        ("InstanceType: m6id.xlarge", f"{HEAD}InstanceMarketOptions: {{MarketType: spot}}", "it must not vanish"),
+        ("InstanceType: m6id.xlarge", f"{HEAD}SecurityGroupIds: [sg-1]", "leave SecurityGroupIds out"),
         ("s3://lab-pictures", "s3://$BUCKET", "name 0 buckets"),
         ("--autoscaling-config=~/ray_bootstrap_config.yaml", "", "lacks --autoscaling-config"),
         ("--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "the dashboard would answer others"),

@@ -23,7 +23,7 @@ def is_kuberay(documents: list[Any]) -> bool:
 def kuberay_problems(documents: list[Any]) -> list[str]:
     """Every mistake that can be seen without asking anyone, a sentence each."""
     mine = [mapping(d) for d in documents if str(mapping(d).get("apiVersion", "")).startswith(GROUP)]
-    return [problem for document in mine for problem in _document(document, documents)]
+    return [problem for document in mine for problem in _document(document)]
 
 
 def outside(documents: list[Any]) -> list[str]:
@@ -33,7 +33,7 @@ def outside(documents: list[Any]) -> list[str]:
     return sorted(f"{kind} {name}" for kind, name in named - held)
 
 
-def _document(document: dict[str, Any], documents: list[Any]) -> Iterator[str]:
+def _document(document: dict[str, Any]) -> Iterator[str]:
     kind, spec = document.get("kind"), mapping(document.get("spec"))
     if kind not in KINDS:
         yield f"kind is {kind!r}: these checks know {' and '.join(KINDS)}"
@@ -43,8 +43,6 @@ def _document(document: dict[str, Any], documents: list[Any]) -> Iterator[str]:
     cluster = spec if kind == "RayCluster" else mapping(spec.get("rayClusterSpec"))
     yield from _version(cluster)
     yield from _groups(cluster)
-    if not any(mapping(d).get("kind") == "NetworkPolicy" for d in documents) and kind == "RayCluster":
-        yield "there is no NetworkPolicy: every pod of the Kubernetes could reach Ray's ports"
 
 
 def _job(spec: dict[str, Any]) -> Iterator[str]:
@@ -99,8 +97,9 @@ def _group(group: dict[str, Any]) -> Iterator[str]:
             yield f"rayStartParams.{key} is no option of `ray start`{nearest(key, known)}"
     containers = mapping(mapping(mapping(group.get("template"))).get("spec")).get("containers") or []
     for container in containers:
-        if not mapping(container).get("image"):
-            yield f"container {mapping(container).get('name')} has no image: build one with platform/clusters/kuberay/Dockerfile"
+        name, image = mapping(container).get("name"), mapping(container).get("image")
+        if not image:
+            yield f"container {name} has no image: platform/clusters/kuberay/Dockerfile makes one"
 
 
 def _ray_start_options() -> set[str]:
