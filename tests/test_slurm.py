@@ -1,4 +1,4 @@
-"""The Slurm script on a Slurm of this machine's own: stopped by the time limit's signal, back in the queue, and done."""
+"""The Slurm script on a Slurm of this machine: stopped by the time limit's signal, back in the queue, and done."""
 
 import getpass
 import os
@@ -141,7 +141,7 @@ def test_at_the_time_limits_signal_the_job_goes_back_into_the_queue_and_ends_the
     until(hurried, 300)
     (log,) = (tmp_path / "runs" / "logs").glob("*.jsonl")
     run = read(log)
-    assert (run.state, run.attempts, [e.epoch for e in run.epochs]) == ("finished", 2, [1, 2, 3, 4])
+    assert (run.state, run.attempts, [e.epoch for e in run.epochs]) == ("finished", 2, [0, 1, 2, 3, 4])
     told = (tmp_path / "log").read_text()
     assert "back into the queue" in told and "1 of 1 runs finished" in told
     assert not Path(f"/tmp/ray-{job}").exists()

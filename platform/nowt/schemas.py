@@ -47,6 +47,7 @@ def _mlflow(path: Path) -> Iterator[str]:
 
 
 def _optuna(path: Path) -> Iterator[str]:
+    from optuna.exceptions import OptunaError
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -54,7 +55,7 @@ def _optuna(path: Path) -> Iterator[str]:
     try:
         storage = RDBStorage(url, skip_compatibility_check=True, skip_table_creation=True)
         there, head = storage.get_current_version(), storage.get_head_version()
-    except (SQLAlchemyError, AssertionError) as error:
+    except (OptunaError, SQLAlchemyError, AssertionError) as error:
         yield f"{path} is no Optuna database ({str(error).splitlines()[0]}): put back a copy, or move it away"
         return
     if there != head:

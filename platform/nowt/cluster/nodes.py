@@ -40,7 +40,8 @@ def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[
         nodes, silent = _ask(alive, data)
         groups = _groups()
     except (ConnectionError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from None
+        token = "is RAY_AUTH_MODE token, and ~/.ray/auth_token the cluster's?"
+        raise ValueError(f"no Ray answers at {address}, {token} ({str(error).splitlines()[0]})") from None
     finally:
         if started:
             ray.shutdown()
