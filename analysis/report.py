@@ -1,6 +1,6 @@
 """The report of one study or search: figures, a table, and a page that says what they show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from analysis.curves import curves_chart
 from analysis.findings import findings
 from analysis.frames import Frames, read_frames
 from analysis.pages import Report, make_folder, save_figure
+from analysis.probes import probe_figures
 from analysis.search_report import search_report
 from analysis.seeds import counted_runs, diverged_counts, scored_split
 from analysis.studies import StudyPlan, find_study
@@ -51,9 +52,12 @@ def study_report(store: Path, plan: StudyPlan, out: Path, margin: float | None =
     text = f"{_markdown(frames, table)}\n{notes(frames, table)}\n"
     curves = save_figure(curves_chart(frames), out / "curves")
     figures = *curves, *save_figure(alignment_chart(frames), out / "alignment")
+    probes = {name: (caption, save_figure(chart, out / name)) for name, caption, chart in probe_figures(store, frames)}
+    figures += tuple(path for _, paths in probes.values() for path in paths)
+    captions = {f"{name}.png": caption for name, (caption, _) in probes.items()}
     tables = save_table(table, _markdown(frames, table), out)
     page = out / "report.md"
-    page.write_text(_page(frames, text, figures, found.page, margin), encoding="utf-8")
+    page.write_text(_page(frames, text, figures, found.page, margin, captions), encoding="utf-8")
     return Report(frames.study.key, (page, *figures, *tables, *found.paths), table, f"{text}\n{found.text}\n")
 
 
@@ -111,9 +115,11 @@ def _replaced_in_words(replaced: int) -> str:
     return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
 
 
-def _page(frames: Frames, text: str, figures: Sequence[Path], more: str, margin: float | None) -> str:
+def _page(
+    frames: Frames, text: str, figures: Sequence[Path], more: str, margin: float | None, probes: Mapping[str, str]
+) -> str:
     pictures = [path.name for path in figures if path.suffix == ".png"]
-    captions = {"curves.png": "Error by epoch", "alignment.png": "Angles by layer and epoch"}
+    captions = {"curves.png": "Error by epoch", "alignment.png": "Angles by layer and epoch", **probes}
     unfinished = unfinished_in_words(frames.runs)
     parts = [
         f"# {frames.study.name}",

@@ -109,7 +109,7 @@ def _save(training: Training, checkpoints: Path | None) -> None:
         return
     state = training.state()
     if training.group.rank == 0:
-        checkpoint.save(checkpoints, training.step, state)
+        checkpoint.save(checkpoints, training.step, state, kept=training.placement.keep)
 
 
 def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:
