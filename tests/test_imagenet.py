@@ -1,15 +1,16 @@
 """ImageNet's recipes, run for a few steps on a tree of 1,000 classes of drawn pictures, stopped and gone on with."""
 
-import math
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawn_ilsvrc import tree
+from nowt import checkpoint
 from nowt.cli import main
 from nowt.config import Placement, RunConfig
-from nowt.data import open_data
+from nowt.data import Data, open_data
 from nowt.data.prepare import Asked, prepare
 from nowt.find import find_recipe, find_space, find_study
 from nowt.keys import run_key
@@ -17,8 +18,9 @@ from nowt.models import build_model
 from nowt.plan import sampling_angle
 from nowt.recipes import IMAGENET_RULES, resnet18_imagenet, resnet50_imagenet
 from nowt.rules.wm import WeightMirror
-from nowt.train import Interrupted, quick, train
-from short_runs import after, assert_equal, tensors
+from nowt.train import quick, reset_globals
+from nowt.training import Training
+from short_runs import assert_equal
 
 RUNS = [("resnet18", rule.name) for rule in IMAGENET_RULES] + [("resnet50", "kp"), ("resnet50", "wm")]
 FEW = {"samples": 2, "extent": 4, "warmup": 2, "interval": 2}  # mirror mode, so small that a CPU can do it
@@ -33,49 +35,58 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "imagenet"
 
 
-def place(pictures: Path, **fields: Any) -> Placement:
-    return Placement(store=str(pictures.parent / "store"), data=str(pictures), device="cpu", loaders=0, **fields)
+def place(pictures: Path) -> Placement:
+    return Placement(store=str(pictures.parent / "store"), data=str(pictures), device="cpu", loaders=0)
 
 
 def small(net: str, rule: str) -> RunConfig:
-    """The recipe with 32 px, a batch of 32 and float32; no test pictures."""
+    """The recipe with 32 px, a batch of 16 in two groups, and float32; no test pictures."""
     config = find_recipe(f"{net}_imagenet")(rule)
     if rule == "wm":
         config = replace(config, rule=replace(config.rule, **FEW))
-    return replace(config, data=replace(config.data, size=32), batch=32, precision="float32", test=False)
+    model, probe = replace(config.model, norm_group=8), replace(config.probe, samples=8)
+    data = replace(config.data, size=32)
+    return replace(config, model=model, data=data, batch=16, precision="float32", test=False, probe=probe)
+
+
+def begun(config: RunConfig, pictures: Path, data: Data) -> Training:
+    """A training before its first step."""
+    reset_globals(config, place(pictures))
+    return Training.start(config, place(pictures), data)
+
+
+def steps(training: Training, count: int) -> Training:
+    """So many more steps."""
+    for x, y in itertools.islice(training.rest_of_epoch(), count):
+        training.step_on(x, y)
+    return training
 
 
 @pytest.mark.parametrize(("net", "rule"), RUNS)
-def test_every_rule_trains_on_a_thousand_classes_and_goes_on_where_it_stopped(
+def test_every_rule_trains_on_a_thousand_classes_and_goes_on_from_its_checkpoint(
     net: str, rule: str, pictures: Path, tmp_path: Path
 ) -> None:
-    config, where = small(net, rule), place(pictures)
-    data = open_data(config.data, where, config.test)
+    config = small(net, rule)
+    data = open_data(config.data, place(pictures), config.test)
     assert data.classes == 1000 and len(data.train) + len(data.val) == 2000
-
-    def steps(folder: str, count: int) -> None:
-        with pytest.raises(Interrupted):
-            list(train(config, where, data=data, checkpoints=tmp_path / folder, should_stop=after(count)))
-
-    steps("whole", 3)
-    steps("stopped", 1)
-    steps("stopped", 2)
-    whole = tensors(tmp_path / "whole")
-    assert_equal(tensors(tmp_path / "stopped"), whole)
-    assert all(math.isfinite(float(value.double().sum())) for value in whole.values())
+    training = begun(config, pictures, data)
+    training.before_learning()
+    checkpoint.save(tmp_path, 1, steps(training, 1).state())
+    whole = steps(training, 1).model.state_dict()
+    killed = begun(config, pictures, data)
+    state = checkpoint.load(tmp_path, training.device)
+    assert state is not None
+    killed.restore(state)
+    assert_equal(steps(killed, 1).model.state_dict(), whole)
+    assert float(killed.totals.loss) == float(training.totals.loss) and killed.step == training.step == 2
+    assert 0 < float(training.totals.loss) / training.totals.shown < 20  # chance is ln 1000 = 6.9
+    assert training.mirror_presentations == (4 + 2 if rule == "wm" else 0)
 
 
 def test_the_validation_pictures_are_cut_from_train_and_val_is_the_test_part(pictures: Path) -> None:
     data = open_data(resnet18_imagenet().data, place(pictures), test=False)
     assert (len(data.train), len(data.val), data.test) == (1800, 200, None)
     assert data.shape == (3, 224, 224)
-
-
-def test_a_study_of_imagenet_can_be_planned(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = f"plan rules_on_imagenet --quick --data-dir {pictures} --store {pictures.parent / 'planned'} --loaders 0"
-    assert main([*words.split(), "--data.size", "16", "--batch", "32", "--precision", "float32"]) == 0
-    told = capsys.readouterr().out
-    assert "5 runs" in told and "B to W" in told
 
 
 # --- what the recipes say
