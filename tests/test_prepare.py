@@ -147,6 +147,12 @@ def test_a_copy_taken_as_it_is_can_be_trained_on(source: Path, capsys: Captured)
     assert len(data.train) + len(data.val) == 11
 
 
+def test_a_class_that_is_missing_altogether_cannot_be_taken(source: Path, capsys: Captured) -> None:
+    shutil.rmtree(source / "val" / wnids(3)[2])
+    prepared(source, "--partial", code=2)
+    assert f"hold different classes: {wnids(3)[2]} is in one of them only" in line(capsys)
+
+
 def test_a_mended_picture_is_the_only_work_that_is_left(
     source: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,9 +31,8 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
     """Every picture under the root, by class. Raises DataError naming the folder or file that is wrong."""
     root = root_of(config, placement, LAYOUT)
     tests = ["val"] if config.name == "imagenet" else ["val", "test"]
-    test_folder = _one_of(root, tests)
     prepared = manifest.read(root)
-    train, test, train_classes = prepared or _listed(root, test_folder)
+    train, test, train_classes = prepared or _listed(root, tests)
     skipped: dict[str, str] = {}
     if config.on_bad == "skip" and not prepared:  # what is listed was whole
         skipped = {**cache.broken(train, placement), **cache.broken(test, placement)}
@@ -43,9 +42,10 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
     return Found(train, test, len(train_classes), content, names)
 
 
-def _listed(root: Path, test_folder: str) -> tuple[Files, Files, list[str]]:
+def _listed(root: Path, tests: list[str]) -> tuple[Files, Files, list[str]]:
     """Training and test pictures and classes, as the folder has them."""
     classes = _classes(root, "train")
+    test_folder = _one_of(root, tests)
     _same_classes(root, test_folder, classes, _classes(root, test_folder))
     train, test = (_files(root, part, classes) for part in ("train", test_folder))
     return train, test, classes

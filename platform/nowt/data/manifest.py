@@ -6,13 +6,14 @@ It says what listing the folder would say, so a run has the same fingerprint, an
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from nowt.data.errors import DataError
 from nowt.data.pictures import Files
+from nowt.data.stratify import Ints
 
 NAME = "pictures.tsv"  # a line of JSON about the rest, then one line a picture: name, tab, bytes
 VERSION = 1
@@ -21,9 +22,15 @@ Listed = list[tuple[str, int]]  # a picture's name relative to the folder, and i
 
 
 def write(root: Path, train: Listed, val: Listed, **facts: object) -> Path:
-    """Write the list, whole or not at all; ``facts`` are kept in its head."""
+    """Write the list, whole or not at all; ``facts`` are kept in its head. Raises DataError where classes differ."""
+    counts = [Counter(name.split("/", 2)[1] for name, _ in part) for part in (train, val)]
+    classes = sorted(counts[0])
+    if classes != sorted(counts[1]):
+        other = sorted(set(classes) ^ set(counts[1]))[0]
+        raise DataError(f"{root}/train and {root}/val hold different classes: {other} is in one of them only")
     body = "".join(f"{name}\t{size}\n" for name, size in sorted(train) + sorted(val)).encode()
-    head = {"nowt_pictures": VERSION, "train": len(train), "val": len(val), "sha256": _digest(body), **facts}
+    pictures = {name: [counts[0][name], counts[1][name]] for name in classes}
+    head = {"nowt_pictures": VERSION, "sha256": _digest(body), **facts, "classes": pictures}
     temporary = root / f"{NAME}.tmp"
     with temporary.open("wb") as file:
         file.write(json.dumps(head).encode() + b"\n" + body)
@@ -48,22 +55,19 @@ def read(root: Path) -> tuple[Files, Files, list[str]] | None:
         whole = False
     if not whole:
         raise DataError(f"{path} is damaged: run nowt data prepare again, or delete it to list the folder instead")
-    rows = [line.split("\t") for line in body.decode().splitlines()]
-    train, val = rows[: head["train"]], rows[head["train"] :]
-    classes = sorted({_class_of(row[0]) for row in train})
-    files = _files(root, train, classes), _files(root, val, classes)
-    _check(path, files, classes)
-    return *files, classes
+    files = _parts(root, body, np.array(list(head["classes"].values())))
+    _check(path, files, list(head["classes"]))
+    return *files, list(head["classes"])
 
 
-def _files(root: Path, rows: Iterable[list[str]], classes: list[str]) -> Files:
-    names, sizes = map(list, zip(*rows, strict=True))
-    numbers = {name: label for label, name in enumerate(classes)}
-    return Files(root, names, np.array(sizes, np.int64), np.array([numbers[_class_of(name)] for name in names]))
-
-
-def _class_of(name: str) -> str:
-    return name.split("/", 2)[1]
+def _parts(root: Path, body: bytes, counts: Ints) -> tuple[Files, Files]:
+    """The two parts; ``counts``: pictures of each class in each, (classes, 2)."""
+    words = body.decode().replace("\t", "\n").split("\n")  # all at once: a loop over lines takes ten times as long
+    names, sizes = words[:-1:2], np.array(list(map(int, words[1::2])), np.int64)
+    train = int(counts[:, 0].sum())
+    labels = [np.repeat(np.arange(len(counts)), counts[:, part]) for part in (0, 1)]
+    first = Files(root, names[:train], sizes[:train], labels[0])
+    return first, Files(root, names[train:], sizes[train:], labels[1])
 
 
 def _check(path: Path, files: tuple[Files, Files], classes: list[str]) -> None:
@@ -86,7 +90,7 @@ def _check(path: Path, files: tuple[Files, Files], classes: list[str]) -> None:
             )
 
 
-def _borders(part: Files) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _borders(part: Files) -> Ints:
     """Where the next class begins."""
     return np.flatnonzero(np.diff(part.labels)) + 1
 
