@@ -1,6 +1,7 @@
 """A few steps of ImageNet's recipes, killed in the middle and gone on with: do they end where one never killed does?
 
     python benchmarks/imagenet_steps.py                       five rules, both nets, 1,000 classes of drawn pictures
+    python benchmarks/imagenet_steps.py --workers 2           the same, each run shared by two processes
     python benchmarks/imagenet_steps.py --nets resnet18_imagenet --rules kp wm --batch 16
     python benchmarks/imagenet_steps.py --data-dir DIR --device cuda --batch 256 --norm-group 32 --mirror recipe
 
@@ -16,19 +17,22 @@ import argparse
 import hashlib
 import io
 import json
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from nowt import checkpoint
 from nowt.config import Placement, RunConfig
 from nowt.data.prepare import Asked, prepare
+from nowt.group import ALONE, Group
+from nowt.processes import Processes
 from nowt.recipes import IMAGENET_RULES, RECIPES, rule_for
 from nowt.rules.wm import WeightMirror
 from nowt.train import Interrupted, train
@@ -65,9 +69,9 @@ def config_of(recipe: str, rule: str, asked: argparse.Namespace) -> RunConfig:
 
 
 def run(asked: argparse.Namespace) -> None:
-    """Train so many steps, from the checkpoint in the folder if there is one."""
+    """Train so many steps, from the checkpoint in the folder if there is one; with several workers, as one of them."""
     steps = {int(path.stem.partition("-")[2]) for path in Path(asked.folder).glob("step-*.pt")}
-    left = asked.steps - max(steps, default=0)
+    left: int = asked.steps - max(steps, default=0)
 
     def should_stop() -> bool:
         nonlocal left
@@ -77,27 +81,47 @@ def run(asked: argparse.Namespace) -> None:
     place = Placement(
         store=asked.store, data=asked.data_dir, device=asked.device, loaders=asked.loaders, checkpoint_seconds=0.0
     )
-    try:
-        config = config_of(asked.nets[0], asked.rules[0], asked)
-        list(train(config, place, checkpoints=Path(asked.folder), should_stop=should_stop))
-    except Interrupted:
-        pass
+    config, group = config_of(asked.nets[0], asked.rules[0], asked), joined(asked)
+    with suppress(Interrupted):
+        list(train(config, place, checkpoints=Path(asked.folder), should_stop=should_stop, group=group))
 
 
-def child(asked: argparse.Namespace, recipe: str, rule: str, folder: Path) -> "subprocess.Popen[bytes]":
-    """``run`` in a process of its own."""
-    given = {**vars(asked), "folder": str(folder), "nets": [recipe], "rules": [rule]}
-    return subprocess.Popen([sys.executable, __file__, "--child", json.dumps(given)])
+def joined(asked: argparse.Namespace) -> Group:
+    """The workers of this run."""
+    if asked.workers == 1:
+        return ALONE
+    backend = "gloo" if asked.device == "cpu" else "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, init_method=asked.meet, rank=asked.rank, world_size=asked.workers)
+    return Processes()
 
 
-def killed_in_the_middle(process: "subprocess.Popen[bytes]", folder: Path, step: int) -> None:
-    """Kill the process when the checkpoint of that step is there."""
+Crew = list["subprocess.Popen[bytes]"]
+
+
+def crew(asked: argparse.Namespace, recipe: str, rule: str, folder: Path) -> Crew:
+    """``run`` in a process of its own for each worker."""
+    with tempfile.NamedTemporaryFile(dir=folder.parent) as file:
+        meet = f"file://{file.name}"
+    given = {**vars(asked), "folder": str(folder), "nets": [recipe], "rules": [rule], "meet": meet}
+    ranks = [json.dumps({**given, "rank": rank}) for rank in range(asked.workers)]
+    return [subprocess.Popen([sys.executable, __file__, "--child", words]) for words in ranks]
+
+
+def finished(processes: Crew, what: str) -> None:
+    """Wait for the run's processes; SystemExit where one failed."""
+    if any([process.wait() for process in processes]):
+        raise SystemExit(f"{what} failed")
+
+
+def killed_in_the_middle(processes: Crew, folder: Path, step: int) -> None:
+    """Kill the run's processes when the checkpoint of that step is there."""
     while not (folder / f"step-{step:09d}.pt").exists():
-        if process.poll() is not None:
-            raise SystemExit(f"the run to be killed ended by itself, with {process.returncode}")
+        if any(process.poll() is not None for process in processes):
+            raise SystemExit("the run to be killed ended by itself")
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def digest(folder: Path) -> str:
@@ -117,11 +141,9 @@ def compare(asked: argparse.Namespace, recipe: str, rule: str, work: Path) -> bo
     """One rule on one net: a line, and whether both ends are equal."""
     begun = time.perf_counter()
     whole, killed = work / "whole", work / "killed"
-    if child(asked, recipe, rule, whole).wait():
-        raise SystemExit(f"{recipe} under {rule} failed")
-    killed_in_the_middle(child(asked, recipe, rule, killed), killed, asked.steps // 2)
-    if child(asked, recipe, rule, killed).wait():
-        raise SystemExit(f"{recipe} under {rule} failed when it went on")
+    finished(crew(asked, recipe, rule, whole), f"{recipe} under {rule}")
+    killed_in_the_middle(crew(asked, recipe, rule, killed), killed, asked.steps // 2)
+    finished(crew(asked, recipe, rule, killed), f"{recipe} under {rule}, going on,")
     ends = digest(whole), digest(killed)
     same = "the same" if ends[0] == ends[1] else f"DIFFERENT from {ends[1]}"
     minutes = (time.perf_counter() - begun) / 60
@@ -141,6 +163,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--mirror", choices=["few", "recipe"], default="few")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--loaders", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that share each run")
     parser.add_argument("--data-dir", default="", help="prepared pictures, instead of drawn ones")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
