@@ -7,6 +7,7 @@ from nowt.verbs import (
     ablate,
     certify,
     cluster,
+    data,
     doctor,
     plan,
     probe,
@@ -33,6 +34,7 @@ VERBS: tuple[ModuleType, ...] = (
     certify,
     ui,
     rebuild,
+    data,
     cluster,
     doctor,
 )  # in the order of --help
