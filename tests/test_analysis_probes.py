@@ -135,7 +135,10 @@ def test_a_number_that_is_no_layers_has_a_panel_of_its_own(tmp_path: Path, study
     assert titles == ["mine", "surest", "mine"]
 
 
-def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(tmp_path: Path, study: Study) -> None:
+def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
+    tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.report.figures_of", lambda frames, options: ())  # seconds, and others test them
     assert [chart for _, _, chart in probe_figures(tmp_path, frames_of(tmp_path))] == [None] * 3
     write_probe(tmp_path, study, "cka")
     out = tmp_path / "figures"
