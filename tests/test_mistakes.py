@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from drawn_pictures import image_folder
 from nowt import facts
+from nowt.checkout import checkout_of
 from nowt.cli import main, read
-from nowt.facts import checkout_of
 from nowt.log import read_all
 from nowt.verbs.options import placement
 from small_studies import BROKEN, OWN, write_study
