@@ -3,7 +3,7 @@ they decide nothing. Whatever takes time to import is imported in ``run``."""
 
 from types import ModuleType
 
-from nowt.verbs import ablate, certify, doctor, plan, rebuild, report, runs, search, show, train, transfer, ui
+from nowt.verbs import ablate, certify, cluster, doctor, plan, rebuild, report, runs, search, show, train, transfer, ui
 
 VERBS: tuple[ModuleType, ...] = (
     train,
@@ -17,5 +17,6 @@ VERBS: tuple[ModuleType, ...] = (
     certify,
     ui,
     rebuild,
+    cluster,
     doctor,
 )  # in the order of --help

@@ -32,8 +32,8 @@ class Parser(argparse.ArgumentParser):
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def add_verb(verbs: Verbs, name: str, text: str, example: str) -> Parser:
-    """A verb with the options that all have; ``text`` says what it does, in lower case."""
+def add_verb(verbs: Verbs, name: str, text: str, example: str, store: bool = True) -> Parser:
+    """A verb with the options that all have, ``--store`` where it has one; ``text``: what it does, in lower case."""
     verb = verbs.add_parser(
         name,
         help=text,
@@ -42,7 +42,8 @@ def add_verb(verbs: Verbs, name: str, text: str, example: str) -> Parser:
         allow_abbrev=False,
     )
     verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
+    if store:
+        verb.add_argument("--store", default="runs", metavar="DIR", help="folder of logs and records (default: runs)")
     verb.set_defaults(grammar=verb)  # whoever reads the words asks it for its options
     return verb
 

@@ -1,0 +1,67 @@
+"""``nowt doctor --cluster``: the file, the account, and the nodes where a cluster runs (RAY_ADDRESS)."""
+
+import os
+from pathlib import Path
+
+from nowt.cluster.aws import account_of, asked
+from nowt.cluster.checks import problems_of
+from nowt.cluster.file import ClusterFile, documents_of, read_cluster
+from nowt.cluster.group import group_problems
+from nowt.cluster.kuberay import is_kuberay, kuberay_problems, outside
+from nowt.cluster.role import role_steps
+from nowt.told import Told, told
+
+DEFAULT = "cluster.yaml"
+
+
+def examine_cluster(path: Path, data: str) -> list[Told]:
+    """A line for each thing that a cluster needs; ``data`` is the folder of the pictures on each node, or empty.
+
+    Raises ValueError for a file that is missing or none, and where no cluster answers at RAY_ADDRESS.
+    """
+    running = bool(os.environ.get("RAY_ADDRESS"))
+    missing = running and str(path) == DEFAULT and not path.exists()  # on a head, there may be none
+    if not missing and is_kuberay(documents_of(path)):
+        return _kuberay(path)
+    cluster = None if missing else read_cluster(path)
+    lines = _file(cluster) if cluster else []
+    if not running:
+        return [
+            *lines,
+            Told("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)", "----"),
+        ]
+    from nowt.cluster.nodes import examine_nodes
+
+    return [*lines, *examine_nodes(os.environ["RAY_ADDRESS"], cluster, data)]
+
+
+def _file(cluster: ClusterFile) -> list[Told]:
+    problems = problems_of(cluster)
+    lines = told(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
+    return lines if problems or cluster.kind != "aws" else [*lines, *_account(cluster)]
+
+
+def _kuberay(path: Path) -> list[Told]:
+    documents = documents_of(path)
+    there = ", ".join(outside(documents))
+    return [
+        *told(
+            str(path), kuberay_problems(documents), "passes nowt's own checks (kubectl --dry-run=server does the rest)"
+        ),
+        *([Told("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
+    ]
+
+
+def _account(cluster: ClusterFile) -> list[Told]:
+    """What AWS says of the file; where it cannot be asked, that is what is wrong."""
+    try:
+        account = account_of(cluster)
+        open_ = asked(lambda: group_problems(cluster, account))
+        missing = asked(lambda: role_steps(cluster, account))
+    except ValueError as error:
+        return [Told("security group", f"AWS could not be asked, so it may be open: {error}", "WRONG")]
+    todo = f"{len(missing)} changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
+    return [
+        *told("security group", open_, f"{cluster.group} is closed but to itself, and ssh from its users"),
+        *told("roles", [todo] if missing else [], "head and workers may do what the file is for, and no more"),
+    ]

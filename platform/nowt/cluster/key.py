@@ -1,0 +1,56 @@
+"""The cluster's own key pair: the public half at EC2, the private one in ~/.ssh, where Ray looks for it by its name."""
+
+from pathlib import Path
+
+from nowt.cluster.aws import Account, found
+from nowt.cluster.file import ClusterFile
+from nowt.cluster.group import OURS
+from nowt.cluster.secret import closing, write_secret
+from nowt.cluster.step import Step
+
+
+def private_half(cluster: ClusterFile) -> Path:
+    """Where Ray looks for the private key."""
+    return Path.home() / ".ssh" / f"{cluster.key_pair}.pem"
+
+
+def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
+    """What is to do until both halves are there. Raises ValueError where only one is, which nothing here can mend."""
+    path, at_aws = private_half(cluster), _at_aws(cluster, account)
+    if at_aws and path.exists():
+        return closing(path)
+    if at_aws:
+        raise ValueError(
+            f"AWS has the key pair {cluster.key_pair}, but {path} is not here: copy it from where it was made, or name "
+            "another in provider.key_pair"
+        )
+    if path.exists():
+        raise ValueError(f"{path} is here, but AWS has no key pair {cluster.key_pair} for it: move the file away")
+    return [
+        Step(f"make the key pair {cluster.key_pair}, its private half {path} (0600)", lambda: _make(cluster, account))
+    ]
+
+
+def removal(cluster: ClusterFile, account: Account) -> list[Step]:
+    """What is to do until neither half is left."""
+    if not _at_aws(cluster, account):
+        return []
+    path = private_half(cluster)
+    return [
+        Step(
+            f"delete the key pair {cluster.key_pair}",
+            lambda: account.ec2.delete_key_pair(KeyName=cluster.key_pair),
+        ),
+        *([Step(f"delete {path}", path.unlink)] if path.exists() else []),
+    ]
+
+
+def _at_aws(cluster: ClusterFile, account: Account) -> bool:
+    names = [cluster.key_pair]
+    return found(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound") is not None
+
+
+def _make(cluster: ClusterFile, account: Account) -> None:
+    tags = [{"ResourceType": "key-pair", "Tags": [{"Key": OURS, "Value": cluster.name}]}]
+    made = account.ec2.create_key_pair(KeyName=cluster.key_pair, TagSpecifications=tags)
+    write_secret(private_half(cluster), made["KeyMaterial"])

@@ -1,0 +1,53 @@
+"""What one node says of itself. This file is sent to the nodes as it is, so it imports nothing of nowt."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
+
+
+def describe(data: str) -> dict[str, Any]:
+    """Versions, token, pictures, GPUs, free disk and clock of the machine that this runs on."""
+    return {
+        "versions": {"python": sys.version.split()[0], **{package: _version(package) for package in PACKAGES}},
+        "token": _token(),
+        "data": not data or _filled(Path(data).expanduser()),
+        "gpus": _gpus(),
+        "free": shutil.disk_usage(Path.home()).free,
+        "clock": time.time(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _token() -> str:
+    """What is wrong with the node's token; empty where nothing is."""
+    path = Path.home() / ".ray" / "auth_token"
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        return "RAY_AUTH_MODE is not token"
+    if not path.exists():
+        return f"there is no {path}"
+    return f"others can read {path}" if path.stat().st_mode & 0o077 else ""
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _gpus() -> list[str]:
+    """Name and driver of each GPU."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.splitlines()
