@@ -1,0 +1,74 @@
+"""What a user types on the laptop, in the words of docs/cluster.md."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hosts import Host, Said, Started
+from on_premise import FILE, settings
+
+DASHBOARD = "http://127.0.0.1:8265"
+SSH = "ssh -i ~/.ssh/nowt-cluster -o StrictHostKeyChecking=no -o BatchMode=yes"
+PATIENCE = 240  # seconds for what takes some twenty on an idle machine
+
+
+def typed(laptop: Host, command: str, seconds: float = PATIENCE) -> Said:
+    """A command in the project's folder."""
+    return laptop.run(f"cd ~/nowt && {command}", seconds, **settings())
+
+
+def done(laptop: Host, command: str, seconds: float = PATIENCE) -> str:
+    """What a command in the project's folder says; it must succeed."""
+    return laptop.do(f"cd ~/nowt && {command}", seconds, **settings())
+
+
+def on_head(laptop: Host, command: str, seconds: float = PATIENCE) -> str:
+    """What ``ray exec`` of the command says; it must succeed."""
+    return done(laptop, f"ray exec {FILE} '{command}' 2>&1", seconds)
+
+
+@contextmanager
+def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
+    """A command that is ended, as a closed terminal would end it, after the block."""
+    started = laptop.start(f"bash -c 'cd ~/nowt && exec {command}'", name, **settings())
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@contextmanager
+def dashboard(laptop: Host) -> Iterator[None]:
+    """The tunnel of ``ray dashboard``."""
+    with going_on(laptop, f"ray dashboard {FILE}", "dashboard") as tunnel:
+        wait(lambda: laptop.run(f"curl -sf {DASHBOARD}/api/healthz").code == 0 or reached(laptop, DASHBOARD), tunnel)
+        yield
+
+
+def reached(laptop: Host, address: str) -> str:
+    """The HTTP status and body's length at an address, as seen from the laptop; empty where nothing answers."""
+    code = "import sys, urllib.request as u; r = u.urlopen(sys.argv[1], timeout=10); print(r.status, len(r.read()))"
+    said = laptop.run(f"python3 -c '{code}' {address}", **settings())
+    return said.text.strip() if said.code == 0 else ""
+
+
+def posted(laptop: Host, address: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The JSON that answers a JSON."""
+    code = (
+        "import sys, urllib.request as u; "
+        'r = u.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"}); '
+        "print(u.urlopen(r, timeout=30).read().decode())"
+    )
+    answer = laptop.do(f"python3 -c '{code}' {address} '{json.dumps(body)}'", **settings())
+    return dict(json.loads(answer))
+
+
+def wait(true: Callable[[], Any], of: Started | str, seconds: float = PATIENCE) -> Any:
+    """What ``true()`` gives once it is true; fails with what ``of`` says after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {of if isinstance(of, str) else of.log.read_text()}"
+        time.sleep(0.5)
+    return found
