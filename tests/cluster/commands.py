@@ -24,15 +24,10 @@ def done(laptop: Host, command: str, seconds: float = PATIENCE) -> str:
     return laptop.do(f"cd ~/nowt && {command}", seconds, **settings())
 
 
-def on_head(laptop: Host, command: str, seconds: float = PATIENCE) -> str:
-    """What ``ray exec`` of the command says; it must succeed."""
-    return done(laptop, f"ray exec {FILE} '{command}' 2>&1", seconds)
-
-
 @contextmanager
 def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
     """A command that is ended, as a closed terminal would end it, after the block."""
-    started = laptop.start(f"bash -c 'cd ~/nowt && exec {command}'", name, **settings())
+    started = laptop.start(f"env -C /root/nowt {command}", name, **settings())
     try:
         yield started
     finally:
@@ -43,7 +38,7 @@ def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
 def dashboard(laptop: Host) -> Iterator[None]:
     """The tunnel of ``ray dashboard``."""
     with going_on(laptop, f"ray dashboard {FILE}", "dashboard") as tunnel:
-        wait(lambda: laptop.run(f"curl -sf {DASHBOARD}/api/healthz").code == 0 or reached(laptop, DASHBOARD), tunnel)
+        wait(lambda: reached(laptop, DASHBOARD), tunnel)
         yield
 
 
@@ -69,6 +64,8 @@ def wait(true: Callable[[], Any], of: Started | str, seconds: float = PATIENCE) 
     """What ``true()`` gives once it is true; fails with what ``of`` says after ``seconds``."""
     end = time.monotonic() + seconds
     while not (found := true()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain: {of if isinstance(of, str) else of.log.read_text()}"
+        assert time.monotonic() < end, (
+            f"waited {seconds} s in vain: {of if isinstance(of, str) else of.log.read_text()}"
+        )
         time.sleep(0.5)
     return found

@@ -23,11 +23,15 @@ class Paced(KolenPollack):
     def after_step(self, layers, moment):
         (HERE / f"at-{socket.gethostname()}").touch()
         if (HERE / "slowly").exists():
-            time.sleep(0.25)
+            time.sleep(1)
         return 0
 '''
 
-STUDY = """
+EPOCHS = 80  # of each paced run: at four steps each, five minutes
+
+STUDY = f"""
+EPOCHS = {EPOCHS}
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +47,7 @@ def small(rule, epochs):
 
 
 def study():
-    paced = Cell("paced", small(Path(__file__).with_name("rule.py"), 150))
+    paced = Cell("paced", small(Path(__file__).with_name("rule.py"), EPOCHS))
     return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=(0, 1))
 """
 
