@@ -28,8 +28,7 @@ def examine(store: Path) -> list[Told]:
         *told("Ray's dashboard", _packages("ray", "default"), "its packages are there"),
         *told("torch and torchvision", _pair(), "they are a pair"),
         *told("import platform", _shadow(), "gives Python's own module"),
-        *told("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
-        *told("store", _store(store), f"{store} can be written, what is in it can be read"),
+        *_store(store),
         *_gpus(),
         *told("token", _token(), _token_words()),
     ]
@@ -80,17 +79,20 @@ def _free(store: Path) -> int:
     return shutil.disk_usage(existing(store.resolve())).free
 
 
+def _store(store: Path) -> list[Told]:
+    """Whether it can be written, is of today's schemas, and has room."""
+    if problem := problem_of(store):
+        return [Told("store", f"the store {store} cannot be written ({problem}): give another as --store", "WRONG")]
+    return [
+        *told("store", schema_problems(store), f"{store} can be written, what is in it can be read"),
+        *told("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
+    ]
+
+
 def _disk(store: Path) -> Iterator[str]:
     if _free(store) < ROOM:
         folder = existing(store.resolve())
         yield f"{folder} has {_free(store) / 1e9:.1f} GB free: a study needs about {ROOM / 1e9:.0f} GB"
-
-
-def _store(store: Path) -> Iterator[str]:
-    if problem := problem_of(store):
-        yield f"the store {store} cannot be written ({problem}): give another folder as --store"
-    else:
-        yield from schema_problems(store)
 
 
 def _gpus() -> list[Told]:

@@ -18,7 +18,9 @@ def add(verbs: Verbs) -> None:
         "nowt cluster prepare cluster.yaml --ssh-from 203.0.113.7/32",
         store=False,
     )
-    verb.add_argument("what", choices=["prepare", "teardown"], help="prepare before `ray up`, teardown after `ray down`")
+    verb.add_argument(
+        "what", choices=["prepare", "teardown"], help="prepare before `ray up`, teardown after `ray down`"
+    )
     verb.add_argument("file", nargs="?", default="cluster.yaml", help="default: cluster.yaml")
     verb.add_argument(
         "--ssh-from", default="", metavar="CIDR", help="who may reach port 22: your address/32; commas between several"
