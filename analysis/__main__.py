@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from analysis.costs import AXES
 from analysis.report import report
 
 
@@ -16,9 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--margin", type=float, help="points of error: which cells are shown to be this near the reference?"
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--against", default="epochs", help=f"x axis of the curves: {', '.join(AXES)} (default: epochs)"
+    )
+    parser.add_argument("--published", action="store_true", help="the published ImageNet curves, too")
+    typed = parser.parse_args(arguments)
     try:
-        print(report(options.store, options.study, options.out, options.margin))
+        print(report(typed.store, typed.study, typed.out, typed.margin, typed.against, typed.published))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from analysis.errors_table import errors_table, published_table
 from analysis.forest import forest_chart
 from analysis.frames import Frames
 from analysis.methods import methods
-from analysis.pages import save_figure
+from analysis.pages import Figure
 from analysis.seeds import scored_split
 from analysis.settings import settings_table
 from analysis.tabular import Tabular, drop_tabular, markdown, save_tabular
@@ -24,21 +24,22 @@ from analysis.words import SPLITS
 
 @dataclass(frozen=True)
 class Findings:
-    """What was written, and what it says."""
+    """What was found, and what of it was written."""
 
     text: str  # one sentence a comparison, and what the tests are
     page: str  # sections of the report's page
-    paths: tuple[Path, ...]  # figures, tables, methods
+    figures: tuple[Figure, ...]  # that stand on the page
+    paths: tuple[Path, ...]  # tables, methods
 
 
 def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
-    """Write figures, tables and the methods paragraph. ``table`` is that of analysis.table, ``margin`` in points."""
+    """Write tables and the methods paragraph. ``table`` is that of analysis.table, ``margin`` in points."""
     split = SPLITS[scored_split(frames)]
     tests, scatter, typical = compared(frames, margin), variance_split(frames), typical_gaps(frames)
     paragraph = methods(frames, tests, margin)
     figures = (
-        *save_figure(forest_chart(effects(frames), split, margin), out / "effects"),
-        *save_figure(variance_chart(scatter, split), out / "variance"),
+        Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),
+        Figure("variance", "What makes the error scatter", variance_chart(scatter, split)),
     )
     tables = {
         "comparison": None if tests.empty else comparison_table(tests, margin),
@@ -55,16 +56,15 @@ def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | Non
     said = [*sentences(tests, margin), *variance_in_words(scatter)]
     text = "\n".join([*(f"- {sentence}" for sentence in said), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
-    return Findings(text, page, (*figures, *saved, out / "methods.md"))
+    return Findings(text, page, figures, (*saved, out / "methods.md"))
 
 
 def _save(name: str, table: Tabular | None, out: Path) -> tuple[Path, ...]:
     return drop_tabular(name, out) if table is None else save_tabular(table, out)
 
 
-def _page(text: str, figures: tuple[Path, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:
-    captions = {"effects.png": "Effects on the error", "variance.png": "What makes the error scatter"}
-    drawn = [f"![{captions[path.name]}]({path.name})" for path in figures if path.suffix == ".png"]
+def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:
+    drawn = [f"![{figure.caption}]({figure.name}.png)" for figure in figures if figure.chart is not None]
     shown = [tables[name] for name in ("comparison", "interquartile", "variance", "published")]
     parts = [
         "## Which differences are real",

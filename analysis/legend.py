@@ -10,16 +10,16 @@ from analysis.theme import Style
 LETTERS, SAMPLE = 54, 8  # letters of legend text in the figure's width; as wide as a line's sample and its space
 
 
-def cell_colour(styles: dict[str, Style], legend: Any) -> Any:
-    """The colour channel of field ``cell``."""
+def cell_colour(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
+    """The colour channel of ``field``."""
     scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
-    return alt.Color("cell:N", title=None, scale=scale, legend=legend)
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
-def cell_dash(styles: dict[str, Style], legend: Any) -> Any:
-    """The dash channel of field ``cell``."""
+def cell_dash(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
+    """The dash channel of ``field``."""
     scale = alt.Scale(domain=list(styles), range=[style.dash for style in styles.values()])
-    return alt.StrokeDash("cell:N", title=None, scale=scale, legend=legend)
+    return alt.StrokeDash(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
 def cell_legend(labels: dict[str, str]) -> Any:
@@ -32,6 +32,13 @@ def cell_legend(labels: dict[str, str]) -> Any:
         offset=10,
         labelExpr=f"{json.dumps(labels)}[datum.label]",
     )
+
+
+def dot_legend(labels: dict[str, str]) -> Any:
+    """As ``cell_legend``, for cells that are drawn as dots."""
+    legend = cell_legend(labels)
+    legend.symbolType, legend.symbolSize = "circle", 60
+    return legend
 
 
 def _columns(letters: list[int]) -> int:

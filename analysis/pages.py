@@ -1,12 +1,57 @@
-"""What every report has: a folder to write to, figures as PNG and SVG, and what it tells who asked for it."""
+"""What every report has: a folder, figures as PNG and SVG, a page as Markdown and as HTML, a manifest, and what it
+tells who asked for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.theme import save
+from analysis.options import Options
+from analysis.provenance import MANIFEST, listed_files, write_manifest
+from analysis.searches import SearchPlan
+from analysis.studies import StudyPlan
+from analysis.theme import save, spec_of
+from analysis.web_page import web_page
+
+PAGE, WEB_PAGE = "report.md", "report.html"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report."""
+
+    name: str  # of its files, without suffix
+    caption: str
+    chart: Any | None  # an Altair chart; None where there is nothing to draw
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that there is, and its Vega-Lite specification."""
+
+    figure: Figure
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report says."""
+
+    plan: StudyPlan | SearchPlan
+    options: Options
+    figures: tuple[Figure, ...]
+    table: pd.DataFrame
+    text: str  # Markdown: the table, and what its numbers are
+    missing: str  # Markdown: what does not count
+    switches: dict[str, list[str]]  # what the web page can switch off: a name, and the cells that go with it
+    found: str = ""  # Markdown: what follows from it, for who asked
+    more: str = ""  # Markdown: the same for the page, with figures of its own in their places
+
+    def places(self, figure: Figure) -> bool:
+        """Whether the text has a place for the figure."""
+        return f"]({figure.name}.png)" in self.more
 
 
 @dataclass(frozen=True)
@@ -14,7 +59,7 @@ class Report:
     """What ``report`` wrote."""
 
     study: str  # key of the study or search
-    paths: tuple[Path, ...]  # the page first, then figures and tables
+    paths: tuple[Path, ...]  # the page first, then figures and tables, then the web page and the manifest
     table: pd.DataFrame  # columns analysis.table.TABLE, or analysis.search_table.SEARCH_TABLE
     text: str  # the table as Markdown, and what its numbers are
 
@@ -29,10 +74,41 @@ def make_folder(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def save_figure(chart: Any | None, stem: Path) -> tuple[Path, ...]:
-    """Write a figure; without a chart, take away the one of an earlier report, which would pass for this one's."""
-    if chart is not None:
-        return save(chart, stem)
-    for suffix in (".png", ".svg"):
-        stem.with_suffix(suffix).unlink(missing_ok=True)
-    return ()
+def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path]) -> Report:
+    """Write figures, pages and manifest into ``out``, beside the ``tables`` that are there already; what an earlier
+    report left there and this one does not write would pass for this one's, and goes."""
+    drawn = [Drawn(figure, spec_of(figure.chart)) for figure in content.figures if figure.chart is not None]
+    figures = [path for one in drawn for path in save(one.spec, out / one.figure.name)]
+    page, web = out / PAGE, out / WEB_PAGE
+    page.write_text(_markdown(content), encoding="utf-8")
+    web.write_text(web_page(content, drawn), encoding="utf-8")
+    paths = page, *figures, *tables, web
+    for left in _earlier(out, content) - set(paths):
+        left.unlink(missing_ok=True)
+    write_manifest(store, out, content.plan, content.options, paths)
+    text = f"{content.text}\n{content.found}\n" if content.found else content.text
+    return Report(content.plan.key, (*paths, out / MANIFEST), content.table, text)
+
+
+def _earlier(out: Path, content: Content) -> set[Path]:
+    """What an earlier report may have left."""
+    undrawn = [f"{figure.name}.{kind}" for figure in content.figures for kind in ("png", "svg")]
+    return {out / name for name in [*listed_files(out), *undrawn]}
+
+
+def _markdown(content: Content) -> str:
+    """The page: what was asked, the first figure, the numbers, the other figures."""
+    drawn = [figure for figure in content.figures if figure.chart is not None and not content.places(figure)]
+    pictures = [f"![{figure.caption}]({figure.name}.png)" for figure in drawn]
+    command = " ".join(["nowt report", content.plan.key, *content.options.words])
+    parts = [
+        f"# {content.plan.name}",
+        content.plan.question,
+        *pictures[:1],
+        content.text.rstrip(),
+        *pictures[1:],
+        content.more,
+        content.missing,
+        f"Rebuilt from the epoch logs by `{command}`; to hover, zoom and switch rules off: [report.html](report.html).",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

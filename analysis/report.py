@@ -1,16 +1,18 @@
 """The report of one study or search: figures, a table, and a page that says what they show."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.alignment import alignment_chart
-from analysis.curves import curves_chart
+from analysis.figures import figures_of, study_switches
 from analysis.findings import findings
 from analysis.frames import Frames, read_frames
-from analysis.pages import Report, make_folder, save_figure
+from analysis.oddities import oddities
+from analysis.options import Options
+from analysis.pages import Content, Figure, Report, make_folder, write_report
+from analysis.probes import probe_figures
 from analysis.search_report import search_report
+from analysis.searches import SearchPlan
 from analysis.seeds import counted_runs, diverged_counts, scored_split
 from analysis.studies import StudyPlan, find_study
 from analysis.table import final_table, save_table, to_markdown
@@ -24,37 +26,48 @@ from analysis.words import (
 )
 
 
-def report(store: Path, study: str | None, out: Path, margin: float | None = None) -> Report:
-    """Write figures, tables and ``report.md`` of a study or a search into folder ``out``.
+def report(
+    store: Path,
+    study: str | None,
+    out: Path,
+    margin: float | None = None,
+    against: str = "epochs",
+    published: bool = False,
+) -> Report:
+    """Write figures, tables, ``report.md``, ``report.html`` and ``manifest.json`` into folder ``out``.
 
-    ``study`` is its name or key; None means the newest. ``margin``, in points of error, is what counts as equal in a
-    study. Raises ValueError, in one sentence, for an unknown study, an empty store, a study without a finished run, and
-    a margin that cannot be.
+    ``study`` is the name or key of a study or a search; None means the newest. ``margin``, in points of error, is what
+    counts as equal in a study, ``against`` what its curves are drawn over, and ``published`` sets the published ones
+    beside them. Raises ValueError, in one sentence, for an unknown study, an empty store, a study without a finished
+    run, and options that cannot be or do not go together.
     """
-    if margin is not None and not 0 < margin <= 100:  # which nan is not
-        raise ValueError(f"--margin is {margin}: it must lie above 0 and at 100 points of error at most")
+    options = Options(against, published, margin)
     plan = find_study(store, study)
-    if isinstance(plan, StudyPlan):
-        return study_report(store, plan, out, margin)
-    if margin is not None:
-        raise ValueError(f"--margin is for the report of an ablation, and {plan.name} is a search: leave it out")
-    return search_report(store, plan, out)
+    if isinstance(plan, SearchPlan):
+        return search_report(store, plan, out, options)
+    return study_report(store, plan, out, options)
 
 
-def study_report(store: Path, plan: StudyPlan, out: Path, margin: float | None = None) -> Report:
+def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> Report:
     """The report of an ablation's study."""
     frames = read_frames(store, plan)
     _require_counted(frames)
     make_folder(out)
     table = final_table(frames)
-    found = findings(frames, table, out, margin)
-    text = f"{_markdown(frames, table)}\n{notes(frames, table)}\n"
-    curves = save_figure(curves_chart(frames), out / "curves")
-    figures = *curves, *save_figure(alignment_chart(frames), out / "alignment")
-    tables = save_table(table, _markdown(frames, table), out)
-    page = out / "report.md"
-    page.write_text(_page(frames, text, figures, found.page, margin), encoding="utf-8")
-    return Report(frames.study.key, (page, *figures, *tables, *found.paths), table, f"{text}\n{found.text}\n")
+    markdown = _markdown(frames, table)
+    found = findings(frames, table, out, options.margin)
+    content = Content(
+        plan=plan,
+        options=options,
+        figures=(*figures_of(frames, options), *found.figures, *(Figure(*one) for one in probe_figures(store, frames))),
+        table=table,
+        text=f"{markdown}\n{notes(frames, table)}\n",
+        found=found.text,
+        more=found.page,
+        missing=_unfinished(frames),
+        switches=study_switches(frames, options),
+    )
+    return write_report(store, out, content, (*save_table(table, markdown, out), *found.paths))
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
@@ -74,6 +87,7 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
         permutation_in_words(pairs) if pairs else "",
         _missing_in_words(frames),
         _replaced_in_words(frames.study.replaced),
+        *oddities(frames),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -111,18 +125,6 @@ def _replaced_in_words(replaced: int) -> str:
     return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
 
 
-def _page(frames: Frames, text: str, figures: Sequence[Path], more: str, margin: float | None) -> str:
-    pictures = [path.name for path in figures if path.suffix == ".png"]
-    captions = {"curves.png": "Error by epoch", "alignment.png": "Angles by layer and epoch"}
+def _unfinished(frames: Frames) -> str:
     unfinished = unfinished_in_words(frames.runs)
-    parts = [
-        f"# {frames.study.name}",
-        frames.study.question,
-        f"![{captions[pictures[0]]}]({pictures[0]})",
-        text.rstrip(),
-        *[f"![{captions[name]}]({name})" for name in pictures[1:]],
-        more,
-        "Runs that do not count:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else "",
-        f"Rebuilt from the epoch logs by `nowt report {frames.study.key}{f' --margin {margin:g}' if margin else ''}`.",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "Runs that do not count:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else ""

@@ -1,46 +1,54 @@
 """The report of one search: error against tuning, the map of η and λ, what matters, the table and the trials."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from analysis.chosen import chosen_chart
+from analysis.forgiving import forgiving_chart
 from analysis.importance import importance_chart
 from analysis.landscape import landscape_chart
-from analysis.pages import Report, make_folder, save_figure
+from analysis.options import Options
+from analysis.pages import Content, Figure, Report, make_folder, write_report
 from analysis.pareto import pareto_chart
 from analysis.search_table import search_markdown, search_table
 from analysis.search_words import missing_trials, search_notes, states_in_words
 from analysis.searches import SearchPlan
+from analysis.switches import switches_of
 from analysis.table import save_table
 from analysis.trials import Trials, read_trials
 from analysis.tuning_figure import tuning_chart
 
-CHARTS = {
-    "tuning": tuning_chart,
-    "landscape": landscape_chart,
-    "importance": importance_chart,
-    "pareto": pareto_chart,
-}
-CAPTIONS = {
-    "tuning.png": "Error against tuning",
-    "landscape.png": "Error over learning rate and weight decay",
-    "importance.png": "Which settings matter",
-    "pareto.png": "Error against compute",
+CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
+    "tuning": ("Error against tuning", tuning_chart),
+    "forgiving": ("How forgiving each rule is", forgiving_chart),
+    "landscape": ("Error over learning rate and weight decay", landscape_chart),
+    "importance": ("Which settings matter", importance_chart),
+    "chosen": ("Values that the best trials had", chosen_chart),
+    "pareto": ("Error against compute", pareto_chart),
 }
 
 
-def search_report(store: Path, plan: SearchPlan, out: Path) -> Report:
-    """Write a search's figures, tables and ``report.md`` into ``out``. Raises ValueError without a finished trial."""
+def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) -> Report:
+    """Write a search's figures, tables and pages into ``out``. Raises ValueError without a finished trial."""
+    _require_no_options(options, plan.name)
     trials = read_trials(store, plan)
     _require_counted(trials)
     make_folder(out)
     table = search_table(trials)
     markdown = search_markdown(table)
     text = f"{markdown}\n{search_notes(trials)}\n"
-    figures = [path for name, chart in CHARTS.items() for path in save_figure(chart(trials), out / name)]
-    tables = *save_table(table, markdown, out), _save_trials(trials, out)
-    page = out / "report.md"
-    page.write_text(_page(trials, text, figures), encoding="utf-8")
-    return Report(plan.key, (page, *figures, *tables), table, text)
+    figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
+    rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
+    content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))
+    return write_report(store, out, content, (*save_table(table, markdown, out), _save_trials(trials, out)))
+
+
+def _require_no_options(options: Options, name: str) -> None:
+    if options.words:
+        raise ValueError(
+            f"{' '.join(options.words)} is for the report of an ablation, and {name} is a search: leave it out"
+        )
 
 
 def _require_counted(trials: Trials) -> None:
@@ -56,16 +64,6 @@ def _save_trials(trials: Trials, out: Path) -> Path:
     return path
 
 
-def _page(trials: Trials, text: str, figures: Sequence[Path]) -> str:
-    pictures = [f"![{CAPTIONS[path.name]}]({path.name})" for path in figures if path.suffix == ".png"]
+def _missing(trials: Trials) -> str:
     missing = missing_trials(trials)
-    parts = [
-        f"# {trials.plan.name}",
-        trials.plan.question,
-        pictures[0],
-        text.rstrip(),
-        *pictures[1:],
-        "Trials that do not count:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else "",
-        f"Rebuilt from the epoch logs by `nowt report {trials.plan.key}`.",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "Trials that do not count:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else ""

@@ -27,6 +27,7 @@ SEARCH_TABLE = {
     "within_2_percent": "float64",
     "within_5_percent": "float64",
     "presentations": "float64",  # of all trials, mirror samples included
+    "flops": "float64",  # of all trials, mirror mode included
     "seconds": "float64",  # of all trials, in training steps
 }
 STATES = {"complete": "finished", "stopped": "stopped", "diverged": "diverged", "failed": "failed"}
@@ -48,7 +49,7 @@ def _row(trials: Trials, cell: str) -> dict[str, Any]:
         **counts,
         "unfinished": len(here) - sum(counts.values()),
         **_best(trials, here),
-        **{name: here[name].sum() for name in ("presentations", "seconds")},
+        **{name: here[name].sum() for name in ("presentations", "flops", "seconds")},
     }
 
 
@@ -80,7 +81,7 @@ def search_markdown(table: pd.DataFrame) -> str:
     """The table for people, and below it the settings of each cell's best trial."""
     near = [f"within {points} pt, %" for points in POINTS]
     counts = ["trials", *STATES]
-    head = ["cell", "rule", *counts, "best val error, %", *near, "presentations", "time, min"]
+    head = ["cell", "rule", *counts, "best val error, %", *near, "presentations", "TFLOP", "time, min"]
     rule = ["---", "---", *["---:"] * (len(head) - 2)]
     lines = [head, rule, *map(_line, rows(table))]
     drawn = "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
@@ -99,6 +100,7 @@ def _line(row: Any) -> list[str]:
         _number(row.best_error_percent, ".2f"),
         *[_number(getattr(row, f"within_{points}_percent"), ".0f") for points in POINTS],
         f"{row.presentations:,.0f}",
+        f"{row.flops / 1e12:,.3g}",
         f"{row.seconds / 60:.1f}",
     ]
 

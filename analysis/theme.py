@@ -73,13 +73,14 @@ def title(text: str, parts: list[str]) -> Any:
     return alt.TitleParams(text, subtitle=wrap("; ".join(parts), LETTERS))
 
 
-def epoch_axis(last: int, most: int, named: bool = True) -> Any:
+def epoch_axis(last: int, most: int, named: bool = True, field: str = "epoch") -> Any:
     """The axis of epochs up to ``last``, with at most about ``most`` ticks, all on whole epochs.
 
     Not ``named``: without its text, for all but the lowest of panels that share it.
     """
+    scale = alt.Scale(domain=[0, max(last, 1)], nice=False)
     axis = alt.Axis(tickCount=max(min(last, most), 1), grid=False, labelFlush=False, format="d", labels=named)
-    return alt.X("epoch:Q", title="Epoch" if named else None, scale=alt.Scale(nice=False), axis=axis)
+    return alt.X(f"{field}:Q", title="Epoch" if named else None, scale=scale, axis=axis)
 
 
 def styled(chart: Any) -> Any:
@@ -105,10 +106,19 @@ def styled(chart: Any) -> Any:
     )
 
 
-def save(chart: Any, stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.png and ``stem``.svg, and nothing over the network."""
-    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+def spec_of(chart: Any) -> dict[str, Any]:
+    """The styled chart as a Vega-Lite specification with its data."""
     with alt.data_transformers.enable("default", max_rows=None):
-        for path in paths:
-            styled(chart).save(path, scale_factor=PIXELS)
-    return paths
+        spec: dict[str, Any] = styled(chart).to_dict()
+    return spec
+
+
+def save(spec: dict[str, Any], stem: Path) -> tuple[Path, Path]:
+    """Write ``stem``.png and ``stem``.svg, and nothing over the network."""
+    import vl_convert
+
+    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    drawing = vl_convert.vegalite_to_svg(spec)
+    svg.write_text(drawing, encoding="utf-8")
+    png.write_bytes(vl_convert.svg_to_png(drawing, scale=PIXELS))  # so that the figure is laid out once
+    return png, svg

@@ -54,7 +54,7 @@ def _together(curves: pd.DataFrame, styles: dict[str, Style], stepped: bool) -> 
     line = alt.Chart(curves).mark_line(strokeWidth=2, interpolate="step-after" if stepped else "linear")
     line = line.encode(**shared, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
     end = alt.Chart(_last(curves)).mark_point(filled=True, size=24, opacity=1)
-    return (line + end.encode(**shared, color=cell_colour(styles, None))).properties(width=WIDTH, height=HEIGHT)
+    return (line + end.encode(**shared, color=cell_colour(styles, legend))).properties(width=WIDTH, height=HEIGHT)
 
 
 def _apart(curves: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]) -> Any:

@@ -1,10 +1,17 @@
-"""A store with an empty record, for the tests of MLflow's side."""
+"""A store with an empty record, for the tests of MLflow's side, and one with a study's report."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from nowt.record import Record
+from nowt.record.attach import attach_report
 from nowt.record.database import connect
+from shown_records import sheet_of
+from synthetic_store import odd_study, write_store
+
+from analysis.pages import Report
+from analysis.report import report
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +29,15 @@ def store(tmp_path: Path, empty: Path) -> Path:
     folder.mkdir()
     shutil.copy(empty, folder / "mlflow.db")
     return folder
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Path, Report]:
+    """A store with a study of three rules in MLflow, and its report beside the published curves, attached there."""
+    folder = tmp_path_factory.mktemp("reported")
+    shutil.copy(empty, folder / "mlflow.db")
+    study = write_store(folder, odd_study(), layers=4)
+    Record.open(folder, sheet_of(folder, study.key))
+    made = report(folder, None, folder / "figures", published=True)
+    attach_report(folder, made.study, made.paths)
+    return folder, made

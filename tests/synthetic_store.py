@@ -42,6 +42,14 @@ def rules_study(name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds
     return Study(name, "How well does each rule learn?", cells, tuple(range(seeds)))
 
 
+def odd_study() -> Study:
+    """Three rules, of which one has a cell whose name would break a page that took it for HTML."""
+    cells = {"bp": "bp", "fa": "fa", "kp": "kp", "kp </script><b>bold": "kp"}
+    configs = [RunConfig(rule=rules.find(rule)(), epochs=3, batch=10 + i) for i, rule in enumerate(cells.values())]
+    question = 'Is <script>alert(1)</script> & "this" only text?'
+    return Study("odd", question, tuple(map(Cell, cells, configs)), (0, 1, 2))
+
+
 def key_of(study: Study, cell: str, seed: int) -> str:
     """The key under which ``write_store`` logs a run."""
     return run_key(replace(next(c.config for c in study.cells if c.name == cell), seed=seed), "made-up")

@@ -59,11 +59,12 @@ def svg_text(path: Path) -> str:
 
 def test_the_report_writes_figures_tables_and_a_page(made: Report) -> None:
     names = [path.name for path in made.paths]
-    figures = ["curves.png", "curves.svg", "alignment.png", "alignment.svg"]
+    stems = ["curves", "alignment", "angle_depth", "angle_map", "norm_ratio", "angle_error", "error_cost", "effects"]
+    figures = [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
     tables = [
         f"{name}.{kind}" for name in ("comparison", "errors", "published", "settings") for kind in ("md", "csv", "tex")
     ]
-    further = ["effects.png", "effects.svg", *tables, "methods.md"]
+    further = [*tables, "methods.md", "report.html", "manifest.json"]
     assert names == ["report.md", *figures, "table.md", "table.csv", *further]
     for path in made.paths:
         data = path.read_bytes()

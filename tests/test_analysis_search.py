@@ -228,25 +228,29 @@ def svg_text(path: Path) -> str:
     return " ".join(ElementTree.parse(path).getroot().itertext())
 
 
-BEFORE = ("tuning", "landscape", "importance")
+DRAWN = ("tuning", "forgiving", "landscape", "importance", "chosen", "pareto")
 
 
 def test_the_report_writes_figures_tables_trials_and_a_page(made: Report) -> None:
-    figures = [f"{name}.{kind}" for name in (*BEFORE, "pareto") for kind in ("png", "svg")]
-    assert [path.name for path in made.paths] == ["report.md", *figures, "table.md", "table.csv", "trials.csv"]
+    figures = [f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")]
+    tables, rest = ["table.md", "table.csv", "trials.csv"], ["report.html", "manifest.json"]
+    assert [path.name for path in made.paths] == ["report.md", *figures, *tables, *rest]
     assert all(path.stat().st_size > 100 for path in made.paths)
     page = made.paths[0].read_text()
     assert all(f"]({name})" in page for name in figures if name.endswith("png"))
     assert made.text.strip() in page
     assert re.search(r"- wm, trial 5 \(\w+\): failed: OSError: the disk is full; epoch 1 of 3\n", page)
-    assert len(pd.read_csv(made.paths[-1])) == 24
+    assert len(pd.read_csv(made.paths[0].with_name("trials.csv"))) == 24
 
 
 def test_the_figures_name_axes_units_and_every_cell(made: Report) -> None:
-    tuning, landscape, importance = (svg_text(path) for path in made.paths[2:7:2])
+    drawn = {path.stem: svg_text(path) for path in made.paths if path.suffix == ".svg"}
+    tuning, landscape, importance = drawn["tuning"], drawn["landscape"], drawn["importance"]
     for words in ("Error of the best (%", "Trials (log scale)", "band: 95 %", "wm (1 of 11 diverged)"):
         assert words in tuning
     assert "Validation error (%" in landscape and "Weight decay λ" in landscape
+    assert "Share of trials as near (%)" in drawn["forgiving"]
+    assert "optim.lr, log scale" in drawn["chosen"] and "rule.eta as a multiple of rule.decay" in drawn["chosen"]
     assert "bp, 12 trials" in importance and "Share of the error's variance (%)" in importance
 
 

@@ -12,6 +12,7 @@ from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quic
 from nowt.search.space import with_options
 
 SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
+SPACES += ["mirror_transfer", "imagenet_settings"]
 LR = Range("optim.lr", 0.01, 1.0, log=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require
 from nowt.hands.work import How, work
+from nowt.keep import gone, placed, shortened
 from nowt.keys import run_key
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
@@ -47,15 +48,16 @@ def ablate(study: Study, how: How, say: Callable[[str], None]) -> Outcome:
 
     Raises ConfigError where another process runs this study, DataError where its pictures cannot be used.
     """
-    store = Path(how.placement.store)
+    store, how = Path(how.placement.store), replace(how, placement=placed(study, how.placement))
     plan = planned_runs(study, how.placement)
     with held(store, study.key):
         runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
         sheet, remark = freeze(store, study.key, study_to_json(study), runs)
         if remark:
             say(remark)
-        for line in remarks(plan):
-            say(line)
+        for line in (*remarks(plan), gone(store, [planned.key for planned in plan], how.placement.keep)):
+            if line:
+                say(line)
         certificates(store, [cell.config.rule for cell in study.cells], say)
         return _run(study, sheet, plan, how)
 
@@ -151,7 +153,8 @@ def quick(study: Study) -> Study:
     from nowt.train import quick as shrink
 
     cells = tuple(Cell(cell.name, shrink(cell.config)) for cell in study.cells)
-    return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1])
+    keep = shortened(study.keep, max(cell.config.epochs for cell in cells))
+    return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1], keep=keep)
 
 
 def _run(study: Study, sheet: Sheet, plan: tuple[Planned, ...], how: How) -> Outcome:

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -15,6 +15,7 @@ from nowt.rules.rule import Rule
 from nowt.streams import Seeds
 
 T = TypeVar("T")
+Keep = Literal["last", "all"] | Sequence[int]  # checkpoints: of the last epoch, of all, of these and the last
 
 
 class ConfigError(ValueError):
@@ -193,6 +194,7 @@ class Placement:
     slots: int | None = None  # runs at a time; None: all cores / threads
     loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
+    keep: Keep | None = None  # checkpoints that stay when a run is over; None: as its study says
     workers: int = 1  # that share one run: each trains on its part of every batch (Ray Train)
     gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
 

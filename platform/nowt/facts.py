@@ -1,13 +1,12 @@
 """What a run's log says of where it comes from: config, data, versions, commit."""
 
 import platform
-import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from nowt.certify import file_name
+from nowt.checkout import git
 from nowt.config import RunConfig, config_to_json
 from nowt.data import Data
 
@@ -41,24 +40,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-@cache
-def git() -> dict[str, Any]:
-    """Commit and dirtiness of nowt's own checkout; empty where it was installed without one."""
-    return checkout_of(Path(__file__))
-
-
-def checkout_of(file: Path) -> dict[str, Any]:
-    """Commit and dirtiness of the checkout that ``file`` belongs to, and not one that it only lies in, ignored."""
-    try:
-        _git(file, "ls-files", "--error-unmatch", file.name)
-        commit = _git(file, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(file, "status", "--porcelain", "--untracked-files=no"))}
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": "", "dirty": False}
-
-
-def _git(file: Path, *words: str) -> str:
-    command = ["git", "-C", str(file.parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

@@ -1,11 +1,12 @@
 """``--optim.lr 0.2``: any field of a config by its dotted path, read as the field's type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args
 
 from nowt import rules
 from nowt.config import ConfigError, RunConfig, check, kinds, nearest
+from nowt.rules.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,18 @@ def once(names: Sequence[str]) -> None:
             raise ConfigError(f"{name} is given {names.count(name)} times: give it once")
 
 
-def apply(config: RunConfig, overrides: Sequence[Override]) -> RunConfig:
-    """The config with each override in place; a rule's name first, so that its fields can follow in any order."""
+def _plain(name: str) -> Rule:
+    return rules.find(name)()
+
+
+def apply(config: RunConfig, overrides: Sequence[Override], rule_named: Callable[[str], Rule] = _plain) -> RunConfig:
+    """The config with each override in place; a rule's name first, so that its fields can follow in any order.
+
+    ``rule_named``: the rule that a name stands for, with its defaults unless given.
+    """
     plain = [o for o in overrides if o.path != "rule"]
     for override in (o for o in overrides if o.path == "rule"):
-        config = replace(config, rule=rules.find(override.text)())
+        config = replace(config, rule=rule_named(override.text))
     values: dict[str, Any] = {}
     for override in plain:
         _place(values, config, override)

@@ -11,6 +11,7 @@ from rich.table import Table
 from nowt.config import Placement, RunConfig
 from nowt.data import Data, open_data
 from nowt.gap import Sought, seeds_lines
+from nowt.keep import most, placed, spoken, wanted
 from nowt.optim import rate
 from nowt.rules.wm import WeightMirror
 from nowt.study import Cell, Study
@@ -22,7 +23,7 @@ TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 def plan(study: Study, placement: Placement, sought: Sought = Sought()) -> str:  # noqa: B008 (it is frozen)
     """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
-    slots = placement.at_a_time
+    placement, slots = placed(study, placement), placement.at_a_time
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []
     for cell in study.cells:
@@ -33,7 +34,8 @@ def plan(study: Study, placement: Placement, sought: Sought = Sought()) -> str: 
         minutes += each * len(study.seeds)
         expected, note = expectation(cell, training, steps)
         notes += [note] if note else []
-        disk = 2 * _bytes(training) / 1e9
+        disk = most(placement.keep, cell.config.epochs) * _bytes(training) / 1e9
+        notes += _kept(cell, training, len(study.seeds))
         table.add_row(cell.name, str(cell.config.epochs), str(steps), _least(each, 1), _least(disk, 2), expected)
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
@@ -120,6 +122,16 @@ def _minutes(training: Training, data: Data) -> float:
     scored = len(data.val) + (len(data.test) if data.test is not None else 0)
     steps = training.steps_per_epoch + scored / training.config.batch / 3
     return a_step * steps * training.config.epochs / 60
+
+
+def _kept(cell: Cell, training: Training, seeds: int) -> list[str]:
+    """A line where more than each run's last checkpoint is kept."""
+    keep = training.placement.keep
+    if keep is None or keep == "last":
+        return []
+    count = len({*wanted(keep, cell.config.epochs), cell.config.epochs})
+    size = _least(count * seeds * _bytes(training) / 1e9, 2)
+    return [f"{cell.name}: {count} checkpoints a run are kept ({spoken(keep)}), {size} GB when its runs are done"]
 
 
 def _bytes(training: Training) -> int:

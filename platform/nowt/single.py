@@ -7,6 +7,7 @@ from pathlib import Path
 from nowt.ablate import pictures_of, plan_run, remarks
 from nowt.config import Placement, RunConfig
 from nowt.hands.work import How, work
+from nowt.keep import check_reached, gone
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
 from nowt.log import RunLog, read
@@ -18,9 +19,12 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     from nowt.record import open_quietly
 
     store = Path(placement.store)
+    check_reached(placement.keep, config.epochs)
     planned = plan_run(config.rule.name, config, pictures_of(config, placement))
     key = planned.key
     path = store / "logs" / f"{key}.jsonl"
+    if line := gone(store, (key,), placement.keep):
+        say(line)
     if path.exists() and read(path).state in ("finished", "diverged"):
         say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")
         return 0

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nowt.config import RunConfig, config_to_json, require
+from nowt.config import Keep, RunConfig, config_to_json, require
 from nowt.keys import changed
 
 
@@ -26,12 +26,14 @@ class Study:
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
     reference: str = "bp"  # the cell that the others' gap is taken to
+    keep: Keep = "last"  # checkpoints that stay: "last", "all", or epochs (0, 10, 50), which `nowt probe` can measure
 
     def __post_init__(self) -> None:
         names = [cell.name for cell in self.cells]
         require(bool(names), f"study {self.name} has no cells")
         require(bool(self.seeds), f"study {self.name} has no seeds")
         require(len(set(self.seeds)) == len(self.seeds), f"study {self.name} names a seed twice: {self.seeds}")
+        _check_keep(self.name, self.keep)
         require(len(set(names)) == len(names), f"study {self.name} has two cells of one name: {names}")
 
     @property
@@ -46,6 +48,12 @@ class Study:
         return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]
 
 
+def _check_keep(name: str, keep: Keep) -> None:
+    epochs = () if keep in ("last", "all") else keep
+    ok = not isinstance(epochs, str) and keep != () and all(type(e) is int and e >= 0 for e in epochs)
+    require(ok, f"study {name}: keep is {keep!r}: it must be 'last', 'all', or epochs such as (0, 10, 50)")
+
+
 def study_to_json(study: Study) -> dict[str, Any]:
     """The study as plain JSON data."""
     cells = [{"name": cell.name, "config": config_to_json(cell.config)} for cell in study.cells]
@@ -54,5 +62,6 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "question": study.question,
         "reference": study.reference,
         "seeds": list(study.seeds),
+        "keep": study.keep if isinstance(study.keep, str) else list(study.keep),
         "cells": cells,
     }

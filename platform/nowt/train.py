@@ -109,16 +109,16 @@ def _save(training: Training, checkpoints: Path | None) -> None:
         return
     state = training.state()
     if training.group.rank == 0:
-        checkpoint.save(checkpoints, training.step, state)
+        checkpoint.save(checkpoints, training.step, state, kept=training.placement.keep)
 
 
 def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:
-    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` pictures, scored on as few; warm-up and
-    milestones keep their share of the run."""
+    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` pictures, scored on as few; warm-up,
+    milestones and mirror mode before learning keep their share of the run."""
     epochs = min(config.epochs, epochs)
     pace = epochs / config.epochs
     warmup, milestones = config.optim.warmup * pace, tuple(m * pace for m in config.optim.milestones)
     train, score = (min(limit or pictures, pictures) for limit in (config.data.train_limit, config.data.score_limit))
     data = replace(config.data, train_limit=train, score_limit=score)
     optim = replace(config.optim, warmup=warmup, milestones=milestones)
-    return replace(config, epochs=epochs, data=data, optim=optim)
+    return replace(config, epochs=epochs, data=data, optim=optim, rule=config.rule.shortened(pace))

@@ -3,7 +3,8 @@
 import io
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,27 @@ def decode(path: Path, size: int, choose: Callable[[int, int], Box]) -> NDArray[
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    try:
+    with _broken_is_told():
         return _decode(data, size, choose)
+
+
+def look(data: bytes) -> str:
+    """What kind of picture the bytes hold, such as ``RGB JPEG``, ``CMYK JPEG`` or ``RGB PNG``.
+
+    All of it is read, at the least size that its format can be decoded at. Raises BadPicture where it is not whole.
+    """
+    with _broken_is_told(), Image.open(io.BytesIO(data)) as image:
+        kind = f"{image.mode} {image.format}"
+        image.draft(None, (1, 1))
+        image.load()
+        return kind
+
+
+@contextmanager
+def _broken_is_told() -> Iterator[None]:
+    """Turn whatever Pillow raises into BadPicture."""
+    try:
+        yield
     except UnidentifiedImageError as error:  # its message holds an address in memory
         raise BadPicture("not a picture of a known kind") from error
     except BROKEN as error:

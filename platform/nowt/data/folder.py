@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nowt.config import DataConfig, Placement
-from nowt.data import cache
+from nowt.data import cache, manifest
 from nowt.data.decode import EXTENSIONS
 from nowt.data.errors import DataError
 from nowt.data.pictures import Files, Found, digest_of
@@ -31,17 +31,24 @@ def read(config: DataConfig, placement: Placement, size: int) -> Found:
     """Every picture under the root, by class. Raises DataError naming the folder or file that is wrong."""
     root = root_of(config, placement, LAYOUT)
     tests = ["val"] if config.name == "imagenet" else ["val", "test"]
-    train_classes = _classes(root, "train")
-    test_folder = _one_of(root, tests)
-    _same_classes(root, test_folder, train_classes, _classes(root, test_folder))
-    train, test = (_files(root, part, train_classes) for part in ("train", test_folder))
+    prepared = manifest.read(root)
+    train, test, train_classes = prepared or _listed(root, tests)
     skipped: dict[str, str] = {}
-    if config.on_bad == "skip":
+    if config.on_bad == "skip" and not prepared:  # what is listed was whole
         skipped = {**cache.broken(train, placement), **cache.broken(test, placement)}
         train, test = (_without(files, skipped, train_classes) for files in (train, test))
     content = digest_of(train.digest(), test.digest(), sorted(skipped))
     names = tuple(f"{name}: {reason}" for name, reason in sorted(skipped.items()))
     return Found(train, test, len(train_classes), content, names)
+
+
+def _listed(root: Path, tests: list[str]) -> tuple[Files, Files, list[str]]:
+    """Training and test pictures and classes, as the folder has them."""
+    classes = _classes(root, "train")
+    test_folder = _one_of(root, tests)
+    _same_classes(root, test_folder, classes, _classes(root, test_folder))
+    train, test = (_files(root, part, classes) for part in ("train", test_folder))
+    return train, test, classes
 
 
 def _one_of(root: Path, names: list[str]) -> str:

@@ -16,7 +16,7 @@ class Desk:
         self.stopping = asyncio.Event()
         self.ended = False
         self.failed: set[int] = set()
-        self.failures: dict[int, tuple[int, int]] = {}
+        self.failures: dict[int, int] = {}
 
     async def tell(self, message: Message) -> bool:
         """For a worker: hand a message on, and wait for the word whether the run goes on."""
@@ -33,11 +33,11 @@ class Desk:
         """For a worker: answers as soon as the run is to stop, with its checkpoint written."""
         return await self.stopping.wait()
 
-    async def failed_before(self, rank: int, place: tuple[int, int]) -> bool:
-        """For a worker that failed at ``place``: whether the one before it, of its rank, failed there, too. Then the
+    async def failed_before(self, rank: int, step: int) -> bool:
+        """For a worker that failed at ``step``: whether the one before it, of its rank, failed there, too. Then the
         failure is the run's own, and no other worker's loss."""
-        before, self.failures[rank] = self.failures.get(rank), place
-        return before == place
+        before, self.failures[rank] = self.failures.get(rank), step
+        return before == step
 
     async def all_failed(self, rank: int, size: int, seconds: float = 5.0) -> bool:
         """For a worker that told of the run's failure: whether all of them come to it, and none waits for another."""

@@ -191,7 +191,7 @@ def _work(config: dict[str, Any]) -> None:
     try:
         worker.perform(job)
     except RuntimeError:  # of this worker's own, or since another one is gone
-        if not ray.get(desk.failed_before.remote(worker.group.rank, worker.place)):
+        if not ray.get(desk.failed_before.remote(worker.group.rank, worker.step)):
             raise
         worker.fail({"kind": "end", "state": "failed", "reason": traceback.format_exc()})
 
@@ -201,12 +201,13 @@ class _Failed(Exception):
 
 
 class _Worker:
-    """One worker of a run, and how far it has come: (messages, batches)."""
+    """One worker of a run, and how far it has come: ``step`` is the training's, but for batches that a checkpoint in
+    mid-epoch already had."""
 
     def __init__(self, desk: Any, group: Group) -> None:
         self.desk = desk
         self.group = group
-        self.place = (0, 0)
+        self.step = 0
         self.stopped = desk.stopped.remote()
 
     def perform(self, job: Job) -> None:
@@ -218,7 +219,7 @@ class _Worker:
                 if message.get("state") == "failed":
                     return self.fail(message)
                 goes_on = ray.get(self.desk.tell.remote(message)) if self.group.rank == 0 else True
-                self.place = (self.place[0] + 1, self.place[1])
+                self.step = message.get("epoch", {"step": self.step})["step"]
                 if message["kind"] == "end" or self.group.any(not goes_on)[0]:
                     return
         except Interrupted:
@@ -232,5 +233,5 @@ class _Worker:
 
     def should_stop(self) -> bool:
         """Asked after each batch; worker 0 knows."""
-        self.place = (self.place[0], self.place[1] + 1)
+        self.step += 1
         return self.group.rank == 0 and bool(ray.wait([self.stopped], timeout=0)[0])

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from nowt.log import Epoch, RunLog, read, read_all
+from nowt.record.attach import attach, keep_reports
 from nowt.record.database import connect
 from nowt.record.projection import STATUS, Page, Tally, numbers, run_end, run_page, study_page
 from nowt.record.sources import certificate_of, listed_runs, single_runs, study_runs
@@ -153,7 +154,7 @@ class Record:
 
 
 def rebuild(store: Path) -> int:
-    """Write ``mlflow.db`` and the artifacts anew from logs, study sheets and certificates.
+    """Write ``mlflow.db`` and the artifacts anew from logs, study sheets and certificates; reports are kept.
 
     Returns the number of runs in it. The old database stays until the new one is whole. Raises ValueError
     for a missing store, and for a log or sheet that cannot be read.
@@ -167,8 +168,11 @@ def rebuild(store: Path) -> int:
     with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
         database = Path(folder) / "mlflow.db"
         client = connect(database)
+        reports = keep_reports(store, Path(folder))
         shutil.rmtree(store / "artifacts", ignore_errors=True)
         records = [Record.on(client, store, study) for study in studies]
+        for key, files in reports.items():
+            attach(client, key, files)
         database.replace(store / "mlflow.db")
     return sum(len(record.rows) - (record.study is not None) for record in records)
 

@@ -35,6 +35,8 @@ def run_page(run: RunLog, study: Sheet | None, cell: str, seed: int) -> Page:
     """The page of a run that has its start line; a run in no study has no cell either."""
     config = run.start["config"]
     place = {"study": study["key"], "cell": cell} if study else {}
+    if study and "question" in study:
+        place["mlflow.note.content"] = f"{study['question']} This run: cell {cell}, seed {seed}."
     tags = place | _run_tags(run, seed)
     rule, model = config["rule"]["name"], config["model"]["name"]
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])

@@ -70,3 +70,7 @@ class Rule:
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Act when the optimiser has stepped; the mirror samples shown to each layer."""
         return 0
+
+    def shortened(self, pace: float) -> "Rule":
+        """The rule for a run of ``pace`` times as many steps: what it does before learning keeps its share."""
+        return self

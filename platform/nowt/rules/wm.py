@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -141,3 +141,7 @@ class WeightMirror(DrawnFeedback):
         if self.normalize == "positions":
             return self.eta / layer.positions(x)
         return self.eta / layer.taps(x)
+
+    def shortened(self, pace: float) -> "WeightMirror":
+        """Fewer mirror steps before learning, at least one where there were some."""
+        return replace(self, warmup=math.ceil(self.warmup * pace))

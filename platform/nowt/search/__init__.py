@@ -7,6 +7,7 @@ from typing import Any
 
 from nowt.config import Placement, require
 from nowt.hands.work import How, work
+from nowt.keep import check_reached, gone
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
 from nowt.log import RunLog
@@ -41,6 +42,8 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
     pictures, rungs = _prepare(space, how.placement, say)
     with held(store, space.key), Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db") as decisions:
         sheet = _begin(store, space, say)
+        if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep):
+            say(line)
         progress = SearchProgress(space, say)
         with open_quietly(store, sheet) as record:
 
@@ -91,6 +94,7 @@ def _prepare(
     from nowt.search.proposals import grid_size
     from nowt.search.stopping import first_rung, rungs
 
+    check_reached(placement.keep, max(cell.config.epochs for cell in space.cells))
     pictures = {cell.name: pictures_of(cell.config, placement) for cell in space.cells}
     steps = {c.name: pictures[c.name]["training"] * c.config.data.repeat // c.config.batch for c in space.cells}
     first = max(first_rung(space.stopping, cell.config, steps[cell.name]) for cell in space.cells)

@@ -3,7 +3,23 @@ they decide nothing. Whatever takes time to import is imported in ``run``."""
 
 from types import ModuleType
 
-from nowt.verbs import ablate, certify, cluster, doctor, plan, rebuild, report, runs, search, show, train, transfer, ui
+from nowt.verbs import (
+    ablate,
+    certify,
+    cluster,
+    data,
+    doctor,
+    plan,
+    probe,
+    rebuild,
+    report,
+    runs,
+    search,
+    show,
+    train,
+    transfer,
+    ui,
+)
 
 VERBS: tuple[ModuleType, ...] = (
     train,
@@ -13,10 +29,12 @@ VERBS: tuple[ModuleType, ...] = (
     plan,
     runs,
     show,
+    probe,
     report,
     certify,
     ui,
     rebuild,
+    data,
     cluster,
     doctor,
 )  # in the order of --help

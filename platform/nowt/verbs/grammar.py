@@ -48,20 +48,28 @@ def add_verb(verbs: Verbs, name: str, text: str, example: str, store: bool = Tru
     return verb
 
 
-def add_placement(verb: Parser) -> None:
-    """Where runs are computed; ``options.placement`` reads it."""
+def add_machine(verb: Parser) -> None:
+    """Where anything is computed; ``options.machine`` reads it."""
     verb.add_argument("--data-dir", default="", metavar="DIR", help="folder of the pictures")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
     verb.add_argument("--threads", type=int, default=1, metavar="N", help="torch threads of a run (default: 1)")
     verb.add_argument(
         "--loaders", type=int, default=2, metavar="N", help="processes that decode a worker's pictures (default: 2)"
     )
+
+
+def add_placement(verb: Parser) -> None:
+    """Where runs are computed; ``options.placement`` reads it."""
+    add_machine(verb)
     verb.add_argument(
         "--checkpoint-seconds",
         type=float,
         default=600.0,
         metavar="S",
         help="in mid-epoch, a checkpoint every S seconds (default: 600)",
+    )
+    verb.add_argument(
+        "--keep-checkpoints", metavar="WHICH", help="last, all, or epochs 0,10,50 (default: the study's own, or last)"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from nowt.cap import Cap
 from nowt.config import ConfigError, Placement, require
 from nowt.hands.work import How
+from nowt.keep import parse
 from nowt.keys import run_key
 from nowt.overrides import Override, apply
 from nowt.store import check_writable
@@ -16,21 +17,25 @@ from nowt.study import Cell, Study
 def placement(typed: argparse.Namespace) -> Placement:
     """Where runs are computed. Raises ConfigError for what cannot be."""
     slots, seconds = getattr(typed, "slots", None), typed.checkpoint_seconds
-    require(typed.threads >= 1, f"--threads is {typed.threads}: it must be at least 1")
     require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
-    require(typed.loaders >= 0, f"--loaders is {typed.loaders}: it must be at least 0")
     require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # which nan is not
-    check_writable(Path(typed.store), "--store")
-    return Placement(
-        store=typed.store,
-        data=typed.data_dir,
-        device=typed.device,
-        threads=typed.threads,
+    return replace(
+        machine(typed),
         slots=slots,
-        loaders=typed.loaders,
         checkpoint_seconds=seconds,
+        keep=parse(typed.keep_checkpoints),
         workers=getattr(typed, "workers", 1),
         gpus_per_worker=getattr(typed, "gpus_per_worker", None),
+    )
+
+
+def machine(typed: argparse.Namespace) -> Placement:
+    """Where anything is computed, and its files. Raises ConfigError for what cannot be."""
+    require(typed.threads >= 1, f"--threads is {typed.threads}: it must be at least 1")
+    require(typed.loaders >= 0, f"--loaders is {typed.loaders}: it must be at least 0")
+    check_writable(Path(typed.store), "--store")
+    return Placement(
+        store=typed.store, data=typed.data_dir, device=typed.device, threads=typed.threads, loaders=typed.loaders
     )
 
 

@@ -1,6 +1,7 @@
 """``nowt train``."""
 
 import argparse
+from functools import partial
 
 from nowt.config import require
 from nowt.overrides import Override, apply, describe
@@ -22,8 +23,9 @@ def add(verbs: Verbs) -> None:
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """One run, in this process or on several workers, with its log and record."""
     from nowt.find import find_recipe
+    from nowt.recipes import rule_for
 
-    config = apply(find_recipe(typed.recipe)(), overrides)
+    config = apply(find_recipe(typed.recipe)(), overrides, partial(rule_for, typed.recipe))
     if typed.fields:
         for path, kind, value in describe(config):
             print(f"--{path:32} {value:20} {kind}")

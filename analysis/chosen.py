@@ -1,0 +1,81 @@
+"""The values that the best trials chose, setting by setting, within the range that was searched."""
+
+import math
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.legend import cell_colour
+from analysis.searches import Setting
+from analysis.seeds import counted_runs
+from analysis.theme import WIDTH, Style, cell_styles, title
+from analysis.trials import Trials
+
+BEST = 3  # trials of each cell that are marked
+ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
+
+
+def chosen_values(trials: Trials) -> pd.DataFrame:
+    """One row a cell, numeric setting and counted trial: cell, setting, trial, value, rank (1 is the cell's best)."""
+    parts = [pd.DataFrame(columns=["cell", "setting", "trial", "value", "rank", "error"])]
+    for cell, mine in counted_runs(trials.frame).groupby("cell", sort=False):
+        ranks = mine["error"].where(mine["state"] == "finished").rank(method="first")
+        for setting in _ranges(trials, str(cell)):
+            values = pd.DataFrame({"trial": mine["trial"], "value": mine[setting.name], "rank": ranks})
+            parts.append(
+                values.assign(cell=cell, setting=setting.name, error=100 * mine["error"]).dropna(subset="value")
+            )
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def _ranges(trials: Trials, cell: str) -> list[Setting]:
+    return [setting for setting in trials.plan.settings[cell] if setting.numeric and not setting.values]
+
+
+def chosen_chart(trials: Trials) -> Any | None:
+    """The figure as an Altair chart; None where nothing with a range was searched and finished."""
+    values = chosen_values(trials)
+    values = values[values["setting"].isin(values.loc[values["rank"].notna(), "setting"])]
+    if values.empty:
+        return None
+    rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
+    styles = cell_styles(rules)
+    settings = {s.name: s for cell in trials.plan.cells for s in _ranges(trials, cell)}
+    panels = [_panel(values, settings[name], trials, styles) for name in settings if name in set(values["setting"])]
+    said = ["filled: the best trial", f"rings: the next {BEST - 1}", "pale: the others that ran to their end"]
+    heads = title("Values that the best trials had", said)
+    return alt.vconcat(*panels, spacing=10, title=heads)
+
+
+def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
+    here = values[values["setting"] == setting.name]
+    cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
+    ends = [s for cell in cells for s in _ranges(trials, cell) if s.name == setting.name]
+    low, high = min(s.low for s in ends), max(s.high for s in ends)
+    y = alt.Y("cell:N", title=None, sort=cells, axis=alt.Axis(**ROWS))
+    shared = {"x": _axis(setting, low, high), "y": y, "color": cell_colour(styles, None)}
+    best, next_ = here[here["rank"] == 1], here[(here["rank"] > 1) & (here["rank"] <= BEST)]
+    marks = [
+        alt.Chart(here).mark_tick(thickness=1, size=9, opacity=0.3).encode(**shared),
+        alt.Chart(next_).mark_point(size=36, strokeWidth=1.5, opacity=1, fill="white").encode(**shared),
+        alt.Chart(best).mark_point(size=52, filled=True, opacity=1).encode(**shared),
+    ]
+    over = alt.TitleParams(_name(setting), fontSize=11, fontWeight="normal", offset=3, frame="group")
+    return alt.layer(*marks).properties(width=WIDTH, height=alt.Step(15), title=over)
+
+
+def _name(setting: Setting) -> str:
+    said = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path
+    return f"{said}, log scale" if setting.log else said
+
+
+def _axis(setting: Setting, low: float, high: float) -> Any:
+    if setting.log and low > 0:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        steps = (1,) if high / low > 300 else (1, 2, 5) if high / low < 30 else (1, 3)
+        ticks = [tick for p in powers for s in steps if low <= (tick := float(f"{s}e{p}")) <= high * 1.0001]
+        scale = alt.Scale(type="log", domain=[low, high], nice=False)
+        return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(values=ticks, format="~g", labelFlush=False))
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, labelFlush=False))
