@@ -44,9 +44,12 @@ def study(up: Lab) -> Path:
 
 
 def test_a_host_without_the_token_or_with_a_wrong_one_is_told_so(up: Lab) -> None:
-    (up.two.folder / "root" / "wrong").write_text("0" * 64)
-    for token, told in (("none", "does not exist"), ("wrong", "token is missing or incorrect")):
-        here = {**environment_of_a_host(), "RAY_AUTH_TOKEN_PATH": f"/root/{token}"}
+    stranger = up.two.folder / "root" / "stranger"
+    (stranger / ".ray").mkdir(parents=True)
+    for token, told in (("", "no authentication token was found"), ("0" * 64, "token is missing or incorrect")):
+        if token:
+            (stranger / ".ray" / "auth_token").write_text(token)
+        here = {**environment_of_a_host(), "HOME": "/root/stranger"}
         said = up.two.run(f"ray start --address={ADDRESSES['head']}:6379", **here)
         last = said.text.strip().splitlines()[-1]
         assert said.code == 1 and "AuthenticationError" in last and told in last, said.text
