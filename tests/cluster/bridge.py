@@ -24,7 +24,7 @@ class World(Space):
         """Connect a host: its eth0 gets the address, its other end is on the bridge."""
         self.ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
         self.ip("link", "set", name, "master", "bridge", "up")
-        for words in ("link set lo up", f"addr add {address}/24 dev eth0", "link set eth0 up"):
+        for words in ("link set lo up", f"addr add {address} dev eth0", "link set eth0 up"):
             run([*host.enter("net"), "ip", *words.split()])
 
     def cut(self, name: str) -> None:

@@ -1,17 +1,45 @@
 """What a user types on the laptop, in the words of docs/cluster.md."""
 
 import json
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from hosts import Host, Said, Started
-from on_premise import FILE, settings
+from hosts import ROOT, Host, Said, Started
 
 DASHBOARD = "http://127.0.0.1:8265"
-SSH = "ssh -i ~/.ssh/nowt-cluster -o StrictHostKeyChecking=no -o BatchMode=yes"
+PARTS = ("platform", "searchspaces", "analysis", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 PATIENCE = 240  # seconds for what takes some twenty on an idle machine
+
+
+def copy_project(laptop: Host) -> None:
+    """What of the project goes to the cluster, in ~/nowt of the laptop."""
+    home = laptop.folder / "root" / "nowt"
+    home.mkdir()
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, home / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, home / part)
+
+
+def ssh(key: str) -> str:
+    """ssh with a key, to a host that was never seen before."""
+    return f"ssh -i {key} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes"
+
+
+def settings() -> dict[str, str]:
+    """What a user of the laptop has in the environment: nowt's own, and Ray's token mode."""
+    return {
+        "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "PYTHONPATH": "/root/nowt/platform:/root/nowt",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "RAY_AUTH_MODE": "token",
+    }
 
 
 def typed(laptop: Host, command: str, seconds: float = PATIENCE) -> Said:
@@ -35,15 +63,15 @@ def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
 
 
 @contextmanager
-def dashboard(laptop: Host) -> Iterator[None]:
+def dashboard(laptop: Host, file: str) -> Iterator[None]:
     """The tunnel of ``ray dashboard``."""
-    with going_on(laptop, f"ray dashboard {FILE}", "dashboard") as tunnel:
+    with going_on(laptop, f"ray dashboard {file}", "dashboard") as tunnel:
         wait(lambda: reached(laptop, DASHBOARD), tunnel)
         yield
 
 
 def reached(laptop: Host, address: str) -> str:
-    """The HTTP status and body's length at an address, as seen from the laptop; empty where nothing answers."""
+    """The HTTP status and the body's length at an address, as seen from the laptop; empty where nothing answers."""
     code = "import sys, urllib.request as u; r = u.urlopen(sys.argv[1], timeout=10); print(r.status, len(r.read()))"
     said = laptop.run(f"python3 -c '{code}' {address}", **settings())
     return said.text.strip() if said.code == 0 else ""

@@ -14,7 +14,6 @@ from namespaces import INIT, Space, children_of, processes_in
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 ALL = ("mount", "uts", "ipc", "net", "pid")
-ADDRESSES = {"head": "10.0.0.1", "one": "10.0.0.2", "two": "10.0.0.3", "laptop": "10.0.0.9"}
 PLAIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -27,10 +26,11 @@ class Said:
 
 
 class Host(Space):
-    """One host, on the bridge. Its files are below ``folder``: root, tmp, etc."""
+    """One host, on the bridge with ``address`` (with the length of its network's part). Its files are below ``folder``:
+    root, tmp, etc."""
 
-    def __init__(self, world: World, name: str, folder: Path, shared: Path) -> None:
-        self.name, self.address, self.folder = name, ADDRESSES[name], folder
+    def __init__(self, world: World, name: str, address: str, folder: Path, shared: Path) -> None:
+        self.name, self.address, self.folder = name, address.partition("/")[0], folder
         for part in ("root", "tmp", "etc", "said"):
             (folder / part).mkdir(parents=True)
         (folder / "tmp").chmod(0o1777)
@@ -39,7 +39,7 @@ class Host(Space):
         (folder / "etc" / "shadow").write_text("root:*:20000:0:99999:7:::\nsshd:!:20000::::::\n")
         room = ["sh", str(Path(__file__).with_name("furnish.sh")), name, str(folder), str(shared), " ".join(INIT)]
         super().__init__([*world.enter("net", "mount", "pid"), "unshare", *NAMESPACES, *room, *kept_paths()])
-        world.plug(name, self, self.address)
+        world.plug(name, self, address)
 
     def run(self, command: str, seconds: float = 60, **environment: str) -> Said:
         """A command in a shell of this host, not a login's; killed after ``seconds``."""

@@ -1,12 +1,13 @@
 """The shipped on-premise file with the lines that a user edits, on a laptop that has the project."""
 
 import re
-import shutil
-from pathlib import Path
 
-from hosts import ROOT, Host
+import sshd
+from commands import copy_project, done, ssh
+from lab import Lab
 
-PARTS = ("platform", "searchspaces", "analysis", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
+ADDRESSES = {"head": "10.0.0.1/24", "one": "10.0.0.2/24", "two": "10.0.0.3/24", "laptop": "10.0.0.9/24"}  # the file's
+KEY = "~/.ssh/nowt-cluster"
 FILE = "platform/clusters/on_premise/cluster.yaml"
 
 # Ray finds out in seconds, not in a minute, that a host is gone; and enters one in vain for one minute, not for 15
@@ -18,18 +19,18 @@ SOONER = (
 ONE_CORE = "ray start --num-cpus=1 "
 
 
-def lay_out(laptop: Host) -> None:
-    """The project in ~/nowt of the laptop, its on-premise file edited, and the cluster's token made."""
-    home = laptop.folder / "root" / "nowt"
-    ignored = shutil.ignore_patterns("__pycache__")
-    home.mkdir()
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, home / part, ignore=ignored)
-        else:
-            shutil.copy(ROOT / part, home / part)
-    (home / FILE).write_text(edited((home / FILE).read_text()))
-    laptop.do("ray get-auth-token --generate > /dev/null; chmod 600 ~/.ray/auth_token", **settings())
+def lay_out(lab: Lab) -> None:
+    """What a user does once: the project on the laptop, its file edited, a token, a key that enters the hosts, and the
+    firewall on them."""
+    laptop = lab["laptop"]
+    copy_project(laptop)
+    path = laptop.folder / "root" / "nowt" / FILE
+    path.write_text(edited(path.read_text()))
+    done(laptop, "ray get-auth-token --generate > /dev/null && chmod 600 ~/.ray/auth_token")
+    done(laptop, f"mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f {KEY}")
+    for host in lab.cluster:
+        sshd.let_in(host, done(laptop, f"cat {KEY}.pub"))
+        done(laptop, f"{ssh(KEY)} {host.address} nft -f - < {FILE.replace('cluster.yaml', 'firewall.nft')}")
 
 
 def edited(text: str) -> str:
@@ -44,15 +45,3 @@ def once(text: str, old: str, new: str) -> str:
     """``text`` with its only ``old`` replaced."""
     assert text.count(old) == 1, f"{text.count(old)} times {old!r}"
     return text.replace(old, new)
-
-
-def settings() -> dict[str, str]:
-    """What a user of the laptop has in the environment: nowt's own, and Ray's token mode."""
-    import sys
-
-    return {
-        "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        "PYTHONPATH": "/root/nowt/platform:/root/nowt",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "RAY_AUTH_MODE": "token",
-    }

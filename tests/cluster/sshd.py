@@ -15,20 +15,17 @@ KbdInteractiveAuthentication no
 UsePAM no
 PrintMotd no
 """
-KEY = ".ssh/nowt-cluster"
 
 
-def make_key(laptop: Host) -> str:
-    """The cluster's key, as a user makes it; its public half."""
-    laptop.do(f"mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f ~/{KEY}")
-    return (laptop.folder / "root" / f"{KEY}.pub").read_text()
+def let_in(host: Host, public: str) -> None:
+    """Let the owner of the key whose public half is given enter ``host``."""
+    (host.folder / "root" / ".ssh" / "authorized_keys").write_text(public)
 
 
-def listen(host: Host, public: str) -> None:
-    """Start sshd on ``host`` for the owner of the key whose public half is given."""
+def listen(host: Host) -> None:
+    """Start sshd on ``host``, where nobody is let in yet."""
     home = host.folder / "root"
     (home / ".ssh").mkdir(mode=0o700)
-    (home / ".ssh" / "authorized_keys").write_text(public)
     (home / ".sshd").mkdir(mode=0o700)
     (home / ".sshd" / "config").write_text(CONFIG)
     for file in (".bashrc", ".profile"):  # as a new account has them
