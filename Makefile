@@ -40,7 +40,7 @@ faults: $(READY)
 	NOWT_SCHEDULES=100000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_search_simulated.py
 
 # Three hosts and a laptop on this machine, each with a network, processes and files of its own, a real `ray up`, hosts
-# cut off and killed: about TIME. Needs root, and Debian's iproute2, nftables, openssh-server and rsync; else says so.
+# cut off and killed: some ten minutes. Needs root, and Debian's iproute2, nftables, openssh-server and rsync; else says so.
 cluster-test: $(READY)
 	NOWT_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
