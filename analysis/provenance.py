@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.checkout import git
+from nowt.probes.results import folder as probes_folder
 from nowt.sheet import write_atomically
 
 from analysis.options import Options
@@ -43,6 +44,7 @@ def write_manifest(
         "packages": _packages(),
         **_origins(store, keys),
         "runs": {key: _log(store, key) for key in keys},
+        "probes": _probes(store, plan.key),
         "files": {path.name: _digest(path) for path in files},
     }
     path = out / MANIFEST
@@ -92,7 +94,8 @@ def check(store: Path, folder: Path) -> Freshness:
         code, command = manifest["nowt"], manifest["command"]
     except KeyError as error:
         raise ValueError(f"{folder / MANIFEST} has no {error.args[0]}: nowt report writes it anew") from None
-    stale = [*_changed_runs(store, study, runs), *_changed_files(folder, files)]
+    probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
+    stale = [*_changed_runs(store, study, runs), *probes, *_changed_files(folder, files)]
     return Freshness(folder, study, tuple(stale), tuple(_other_code(code, manifest.get("packages", {}))), command)
 
 
@@ -115,6 +118,11 @@ def _named(keys: Sequence[str], what: str) -> str:
         return f"run {keys[0]} {what}"
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return f"of {len(keys)} runs each {what}: {', '.join(keys[:SHOWN])}{more}"
+
+
+def _changed_probes(were: dict[str, Any], are: dict[str, Any]) -> list[str]:
+    gone = [f"what nowt probe measured of {metric} is gone" for metric in were if metric not in are]
+    return gone + [f"nowt probe has measured {metric} since" for metric in are if are[metric] != were.get(metric)]
 
 
 def _changed_files(folder: Path, files: dict[str, str]) -> list[str]:
@@ -150,7 +158,16 @@ def _read(path: Path) -> dict[str, Any]:
 def _log(store: Path, key: str) -> dict[str, Any] | None:
     """Size and checksum of a run's log; None where it has none yet."""
     path = store / "logs" / f"{key}.jsonl"
-    return {"bytes": path.stat().st_size, "sha256": _digest(path)} if path.is_file() else None
+    return _sized(path) if path.is_file() else None
+
+
+def _probes(store: Path, study: str) -> dict[str, Any]:
+    """Size and checksum of what was measured on the study's checkpoints, by metric."""
+    return {path.stem: _sized(path) for path in sorted(probes_folder(store, study).glob("*.jsonl"))}
+
+
+def _sized(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": _digest(path)}
 
 
 def _digest(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What was probed, as a frame and in the report: one figure a metric, means and intervals over seeds."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from synthetic_store import key_of, rules_study, write_store
 
 from analysis.frames import Frames, read_frames
 from analysis.probes import PROBES, Probe, probe_chart, probe_figures, read_probes
+from analysis.provenance import check
 from analysis.report import report
 from analysis.seeds import mean_interval
 from analysis.studies import StudyPlan, find_study
@@ -133,7 +135,10 @@ def test_a_number_that_is_no_layers_has_a_panel_of_its_own(tmp_path: Path, study
     assert titles == ["mine", "surest", "mine"]
 
 
-def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(tmp_path: Path, study: Study) -> None:
+def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
+    tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.report.figures_of", lambda frames, options: ())  # seconds, and others test them
     assert [chart for _, _, chart in probe_figures(tmp_path, frames_of(tmp_path))] == [None] * 3
     write_probe(tmp_path, study, "cka")
     out = tmp_path / "figures"
@@ -143,6 +148,11 @@ def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(tmp_path
     assert {path.name for path in made.paths} >= {"probe_cka.png", "probe_cka.svg"}
     assert sorted(path.name for path in out.glob("probe_*")) == ["probe_cka.png", "probe_cka.svg"]
     assert "![How alike the layers' outputs are to bp's](probe_cka.png)" in (out / "report.md").read_text()
+    assert check(tmp_path, out).fresh
+    write_probe(tmp_path, study, "weight_change")
+    assert check(tmp_path, out).stale == ("nowt probe has measured weight_change since",)
+    shutil.rmtree(tmp_path / "probes")
+    assert check(tmp_path, out).stale == ("what nowt probe measured of cka is gone",)
 
 
 def test_a_line_that_is_no_result_is_named(tmp_path: Path, study: Study) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nowt.config import ConfigError, nearest
 from nowt.engine import State
+from nowt.keeper.delivered import all_waiting
 from nowt.log import RunLog, is_held, read_all
 from nowt.progress import ending
 from nowt.sheet import read_sheets
@@ -28,15 +29,17 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
         return f"there is no store {store}: nowt ablate rules_on_digits makes one, --store names another"
     table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
     only = _keys_of(store, study) if study else None
-    found = [run for run in map(partial(_as_it_stands, store), read_all(store)) if _chosen(run, rule, state, only)]
+    runs = list(read_all(store))
+    found = [run for run in map(partial(_as_it_stands, store), runs) if _chosen(run, rule, state, only)]
+    waiting = [str(line) for line in all_waiting(store, runs)]
     if not found:
-        return f"no such run in {store}: nowt runs --store {store} lists all"
+        return "\n".join([f"no such run in {store}: nowt runs --store {store} lists all", *waiting])
     for run in found:
         config = run.start["config"]
         error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
         names = (config["rule"]["name"], config["model"]["name"], config["data"]["name"], str(config["seed"]))
         table.add_row(run.key, *names, f"{max(0, run.last_epoch)}/{config['epochs']}", error, run.state)
-    return _text(table)
+    return "\n".join([_text(table), *waiting])
 
 
 def run_page(store: Path, prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""Opens a store's mlflow.db, and makes it where it is missing."""
+"""Opens a store's mlflow.db, and makes it where it is missing; or a server's, by URL."""
 
 import logging
 from pathlib import Path
@@ -25,6 +25,12 @@ def connect(path: Path) -> MlflowClient:
     else:
         _make(path)
     return MlflowClient(tracking_uri=database_uri(path))
+
+
+def connect_to(url: str) -> MlflowClient:
+    """A client of the server at ``url``; nobody is asked yet. MLflow itself finds the credentials."""
+    _hush()
+    return MlflowClient(tracking_uri=url)
 
 
 def _make(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,14 +11,14 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from nowt.keeper.delivered import SINGLE, Delivered
 from nowt.log import Epoch, RunLog, read, read_all
 from nowt.record.attach import attach, keep_reports
-from nowt.record.database import connect
+from nowt.record.database import connect, connect_to
 from nowt.record.projection import STATUS, Page, Tally, numbers, run_end, run_page, study_page
 from nowt.record.sources import certificate_of, listed_runs, single_runs, study_runs
 from nowt.sheet import Sheet, read_sheets
 
-SINGLE = "single runs"
 SINGLE_NOTE = "Runs of `nowt train` that no study lists."
 EPOCHS_A_BATCH = 30  # whole epochs, and no more numbers than the 1,000 that MLflow takes at a time
 LOG_BYTES = "log.bytes"
@@ -48,21 +50,27 @@ class Record:
     elsewhere: set[str]  # keys of runs that are shown in another experiment
     rows: dict[str, Row] = field(default_factory=dict)  # by run or study key
     tally: Tally = field(default_factory=Tally)
+    delivered: Delivered | None = None  # the notes on the server that this is the record of
 
     @classmethod
-    def open(cls, store: Path, study: Sheet | None) -> "Record":
-        """Open the record of a study, given its sheet, or of the single runs, and bring it up to date.
+    def open(cls, store: Path, study: Sheet | None, to: str = "") -> "Record":
+        """Open the record of a study, given its sheet, or of the single runs, and bring it up to date: in the store's
+        own database or, given its URL, on a server.
 
         Raises ValueError for a log or sheet that cannot be read and for a file that is no database, OSError
         where the store cannot be written, and the errors of MLflow and SQLAlchemy.
         """
-        return cls.on(connect(store / "mlflow.db"), store, study)
+        if not to:
+            return cls.on(connect(store / "mlflow.db"), store, study)
+        delivered = Delivered.to(store, to)
+        delivered.expect(study["key"] if study else SINGLE)
+        return cls.on(connect_to(to), store, study, delivered)
 
     @classmethod
-    def on(cls, client: MlflowClient, store: Path, study: Sheet | None) -> "Record":
-        """As ``open``, in the database of ``client``."""
-        record = cls(client, store, study, _experiment(client, store, study), set())
-        record.rows = {run.data.tags["nowt.key"]: _row(run) for run in _search(client, record.experiment)}
+    def on(cls, client: MlflowClient, store: Path, study: Sheet | None, delivered: Delivered | None = None) -> "Record":
+        """As ``open``, through ``client``."""
+        record = cls(client, store, study, _experiment(client, store, study, delivered), set(), delivered=delivered)
+        record.rows = _rows(client, record.experiment)
         if study is None:
             record.elsewhere = listed_runs(store)
         else:
@@ -75,8 +83,13 @@ class Record:
 
         ``cell`` is the first of the cells that share the run; a single run has none.
         """
+        if self._bring(run, cell, seed) and self.study:
+            self._show_study(self.study)
+
+    def _bring(self, run: RunLog, cell: str, seed: int) -> bool:
+        """See ``update``, the study's own page aside; whether that has to change."""
         if run.key in self.elsewhere:
-            return
+            return False
         news = self.tally.hear(run.key, run.state, run_end(run))
         if run.start:
             page = run_page(run, self.study, cell, seed)
@@ -85,8 +98,9 @@ class Record:
                 self._describe(row, page, run)
             self._send(row, run)
             self._show(row, replace(page, tags=page.tags | {LOG_BYTES: self._bytes(run)}))
-        if self.study and news:
-            self._show_study(self.study)
+            if self.delivered:
+                self.delivered.note(run)
+        return news
 
     def _catch_up(self) -> None:
         """Read the logs that have changed since they were last shown."""
@@ -96,10 +110,21 @@ class Record:
             row = self.rows.get(path.stem)
             if row and row.ended and row.tags.get(LOG_BYTES) == str(path.stat().st_size):
                 self.tally.hear(path.stem, row.tags["state"], row.ended[1])
-            elif (run := read(path)).start or self.study:
-                self.update(run, cell, run.start["config"]["seed"] if run.start else 0)
+                if self.delivered and not self.delivered.known(path.stem):
+                    self.delivered.note(read(path))
+            else:
+                self._read(path, cell)
         if self.study:
             self._show_study(self.study)
+
+    def _read(self, path: Path, cell: str) -> None:
+        """Bring a run up to date from its log; again where another process wrote to it meanwhile and may have shown
+        more already."""
+        size = -1
+        while size != path.stat().st_size:
+            size = path.stat().st_size
+            if (run := read(path)).start or self.study:
+                self._bring(run, cell, run.start["config"]["seed"] if run.start else 0)
 
     def _bytes(self, run: RunLog) -> str:
         """The size of a log that has an end; by it the next opening knows that there is nothing to read."""
@@ -111,12 +136,31 @@ class Record:
 
     def _row(self, page: Page) -> Row:
         if page.key not in self.rows:
-            tags = {"nowt.key": page.key}
-            if self.study and page.key != self.study["key"]:
-                tags["mlflow.parentRunId"] = self.rows[self.study["key"]].run_id
-            made = self.client.create_run(self.experiment, page.start, tags, page.name)
-            self.rows[page.key] = Row(made.info.run_id, tags, last_epoch=-1)
+            with self._making():
+                self.rows[page.key] = self._made_elsewhere(page) or self._make(page)
         return self.rows[page.key]
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """Hold the right to make a page: the other processes of this store send to the same server."""
+        if self.delivered is None:
+            yield
+        else:
+            with self.delivered.alone("page"):
+                yield
+
+    def _made_elsewhere(self, page: Page) -> Row | None:
+        """The page that another process made since this one looked."""
+        if self.delivered is None:
+            return None
+        return _rows(self.client, self.experiment, f"tags.`nowt.key` = '{page.key}'").get(page.key)
+
+    def _make(self, page: Page) -> Row:
+        tags = {"nowt.key": page.key}
+        if self.study and page.key != self.study["key"]:
+            tags["mlflow.parentRunId"] = self.rows[self.study["key"]].run_id
+        made = self.client.create_run(self.experiment, page.start, tags, page.name)
+        return Row(made.info.run_id, tags, last_epoch=-1)
 
     def _describe(self, row: Row, page: Page, run: RunLog) -> None:
         self.client.log_batch(row.run_id, params=[Param(*item) for item in page.params.items()])
@@ -181,11 +225,12 @@ def _metrics(epoch: Epoch, time: int) -> list[Metric]:
     return [Metric(name, value, time, epoch.epoch) for name, value in numbers(epoch).items()]
 
 
-def _experiment(client: MlflowClient, store: Path, study: Sheet | None) -> str:
+def _experiment(client: MlflowClient, store: Path, study: Sheet | None, served: Delivered | None) -> str:
     name, note = (study["key"], study["question"]) if study else (SINGLE, SINGLE_NOTE)
     found = client.get_experiment_by_name(name)
     if found is None:
-        place = (store / "artifacts" / name).resolve().as_uri()
+        # a server keeps the files itself
+        place = None if served else (store / "artifacts" / name).resolve().as_uri()
         return str(client.create_experiment(name, place, {"mlflow.note.content": note}))
     if found.lifecycle_stage == "deleted":  # on MLflow's page; its name cannot be used again
         client.restore_experiment(found.experiment_id)
@@ -194,9 +239,24 @@ def _experiment(client: MlflowClient, store: Path, study: Sheet | None) -> str:
     return str(found.experiment_id)
 
 
-def _search(client: MlflowClient, experiment: str) -> list[Run]:
-    found = client.search_runs([experiment], max_results=MOST_RUNS)
+def _search(client: MlflowClient, experiment: str, only: str = "") -> list[Run]:
+    found = client.search_runs([experiment], only, max_results=MOST_RUNS)
     return [run for run in found if "nowt.key" in run.data.tags]
+
+
+def _rows(client: MlflowClient, experiment: str, only: str = "") -> dict[str, Row]:
+    """What MLflow holds, by run or study key.
+
+    Where it has two pages of one run (two stores sent it at once, or a server made a page and died before it could say
+    so), everybody keeps the one of the lowest id; the other is deleted, and whoever was writing to it finds this one.
+    """
+    rows: dict[str, Row] = {}
+    for run in sorted(_search(client, experiment, only), key=lambda run: str(run.info.run_id)):
+        if run.data.tags["nowt.key"] in rows:
+            client.delete_run(run.info.run_id)
+        else:
+            rows[run.data.tags["nowt.key"]] = _row(run)
+    return rows
 
 
 def _row(run: Run) -> Row:

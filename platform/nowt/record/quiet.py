@@ -1,7 +1,8 @@
 """A record that neither ends a study nor holds it up: a thread of its own writes it, and what goes wrong is a warning.
 
 Nobody waits for MLflow: of the states of a run that come while it writes, the last one is written, and the logs know
-them all. What a killed process had not written yet is written when the record is opened next.
+them all. What a killed process had not written yet is written when the record is opened next. A server that cannot be
+reached is tried again and again, each time later; once it is back, the logs tell it what it missed.
 """
 
 import logging
@@ -14,12 +15,15 @@ from threading import Condition, Thread
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from nowt.keeper.address import address_in_environment
+from nowt.keeper.delivered import Delivered
 from nowt.log import RunLog
 from nowt.record.mlflow_record import Record
 from nowt.sheet import Sheet
 
 LOG = logging.getLogger("nowt.record")
 FAILURES = (MlflowException, SQLAlchemyError, OSError, ValueError)  # ValueError: an unreadable file
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until a server is tried again; doubled each time
 
 
 @dataclass
@@ -28,6 +32,7 @@ class QuietRecord:
 
     store: Path
     study: Sheet | None
+    to: str = ""  # URL of a server; empty: the store's own database
     record: Record | None = None
     behind: bool = False
     waiting: dict[str, tuple[RunLog, str, int]] = field(default_factory=dict)  # by run key
@@ -49,13 +54,27 @@ class QuietRecord:
     def write(self) -> None:
         """Open the record, which brings it up to date, and write what comes until it is closed; if it fell behind, open
         it once more."""
-        self._open()
-        while (heard := self._next()) is not None:
-            if self.record is not None:
-                with self._warning():
-                    self.record.update(*heard)
-        if self.behind:
+        with self._alone():
             self._open()
+            self._retry()
+            while (heard := self._next()) is not None:
+                if self.record is not None:
+                    with self._warning():
+                        self.record.update(*heard)
+                self._retry()
+            if self.behind:
+                self._open()
+        if self.behind and self.to:
+            LOG.warning("%s was not reached: nowt runs says what waits, nowt deliver sends it", self.to)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the study's page on a server. Of the single runs each process has its own."""
+        if not self.to or self.study is None:
+            yield
+        else:
+            with Delivered.to(self.store, self.to).alone(self.study["key"]):
+                yield
 
     def _next(self) -> tuple[RunLog, str, int] | None:
         """What has waited longest; None at the end."""
@@ -65,7 +84,21 @@ class QuietRecord:
 
     def _open(self) -> None:
         with self._warning():
-            self.record = Record.open(self.store, self.study)
+            self.record = Record.open(self.store, self.study, self.to)
+
+    def _retry(self) -> None:
+        """Where a server was not reached, try again until it is or nothing more will come."""
+        pause = FIRST_PAUSE
+        while self.behind and self.to:
+            with self.changed:
+                if self.changed.wait_for(lambda: self.closed, timeout=pause):
+                    return
+                self.waiting.clear()  # the logs have it, and opening the record reads them
+            self._open()
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if self.record is not None:
+                self.behind = False
+                LOG.warning("%s is reached again and has everything", self.to)
 
     @contextmanager
     def _warning(self) -> Iterator[None]:
@@ -73,15 +106,31 @@ class QuietRecord:
             yield
         except FAILURES as error:
             if not self.behind:
-                why = (str(error).splitlines() or [type(error).__name__])[0]
-                LOG.warning("MLflow lags behind the logs (%s): nowt rebuild brings it up to date", why)
+                LOG.warning(self._words(), why(error))
             self.behind = True
+            if self.to:
+                self.record = None  # what it has is asked again
+
+    def _words(self) -> str:
+        if self.to:
+            return f"{self.to} was not reached (%s): the runs go on, their logs are delivered when it is back"
+        return "MLflow lags behind the logs (%s): nowt rebuild brings it up to date"
+
+
+def why(error: BaseException) -> str:
+    """What went wrong, in a line; of a connection that failed the innermost reason, which is the shortest."""
+    inner = error
+    while (cause := inner.__cause__ or inner.__context__) is not None:
+        inner = cause
+    told = inner if isinstance(inner, OSError) else error
+    return (str(told).splitlines() or [type(told).__name__])[0]
 
 
 @contextmanager
 def open_quietly(store: Path, study: Sheet | None) -> Iterator[QuietRecord]:
-    """The record of a study, or of the single runs; at the end of the block it has everything."""
-    quiet = QuietRecord(store, study)
+    """The record of a study, or of the single runs; at the end of the block it has everything, unless it is on a server
+    that cannot be reached then. Raises ConfigError where NOWT_RECORD is no URL."""
+    quiet = QuietRecord(store, study, address_in_environment())
     writer = Thread(target=quiet.write, name="record", daemon=True)  # a second Ctrl-C does not wait for it
     writer.start()
     try:

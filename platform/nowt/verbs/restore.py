@@ -1,0 +1,27 @@
+"""``nowt restore``."""
+
+import argparse
+from pathlib import Path
+
+from nowt.overrides import Override
+from nowt.store import check_writable
+from nowt.verbs.grammar import Verbs, add_verb
+from nowt.verbs.options import none_of
+
+
+def add(verbs: Verbs) -> None:
+    """Its grammar."""
+    verb = add_verb(
+        verbs, "restore", "go on with a store from its backup in a bucket", "nowt restore s3://lab/nowt/store"
+    )
+    verb.add_argument("url", metavar="s3://BUCKET/PREFIX", help="where nowt backup put it")
+
+
+def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
+    """The store from its backup."""
+    from nowt.keeper.restore import restore
+
+    none_of(overrides)
+    check_writable(Path(typed.store), "--store")
+    restore(typed.url, Path(typed.store), print, goes_on=True)
+    return 0

@@ -1,0 +1,140 @@
+"""A record keeper as a user starts it, and a network that loses its answers."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from configparser import ConfigParser
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+START = 180  # seconds; MLflow takes 10 on a quiet machine
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Served:
+    """``nowt serve`` on a store, as a process that can be killed and started again."""
+
+    store: Path
+    backend: str
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[str] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def password(self) -> str:
+        found = ConfigParser(interpolation=None)
+        found.read(self.store / "keeper" / "credentials")
+        return found["mlflow"]["mlflow_tracking_password"]
+
+    def start(self) -> str:
+        """Start it and wait until it says that it answers; what it said."""
+        words = ["serve", "--store", str(self.store), "--port", str(self.port), "--backend", self.backend]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert self.process.stdout is not None
+        said = [self.process.stdout.readline() for _ in range(3)]
+        assert "answers at" in said[0], said
+        return "".join(said)
+
+    def kill(self) -> str:
+        """End MLflow's processes as a machine that fails would; what nowt said to that."""
+        assert self.process is not None and self.process.stdout is not None
+        (server,) = children(self.process.pid)
+        os.killpg(server, signal.SIGKILL)
+        with self.process.stdout as said_last:
+            said = said_last.read()
+        self.process.wait(30)
+        return said
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C; the exit code."""
+        assert self.process is not None and self.process.stdout is not None
+        self.process.send_signal(signal.SIGINT)
+        with self.process.stdout as said:
+            said.read()
+        return self.process.wait(60)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def listening(port: int) -> set[str]:
+    """The addresses, as Linux writes them, on which somebody listens at ``port``."""
+    lines = [*Path("/proc/net/tcp").read_text().splitlines()[1:], *Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+    places = [line.split()[1] for line in lines if line.split()[3] == "0A"]
+    return {place.partition(":")[0] for place in places if int(place.partition(":")[2], 16) == port}
+
+
+@contextmanager
+def losing_answers(port: int, every: int) -> Iterator[str]:
+    """A network to ``port`` that carries every request and loses the answer to each ``every``-th write; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        writes = 0
+
+        def do_GET(self) -> None:
+            self.pass_on()
+
+        def do_POST(self) -> None:
+            self.pass_on()
+
+        def do_PUT(self) -> None:
+            self.pass_on()
+
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            there = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            there.request(self.command, self.path, body, dict(self.headers))
+            answer = there.getresponse()
+            data = answer.read()
+            there.close()
+            Handler.writes += self.command != "GET" and "search" not in self.path
+            if self.command != "GET" and "search" not in self.path and Handler.writes % every == 0:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    network = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=network.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{network.server_address[1]}"
+    finally:
+        network.shutdown()
+        network.server_close()
+        thread.join()
+
+
+def wait_until(true: Any, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.05)

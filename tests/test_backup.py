@@ -1,0 +1,240 @@
+"""A store that outlives its machine: copied to a bucket, brought back, and never half of it. On moto's S3."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kept_server import free_port, wait_until
+from nowt.cli import main
+from nowt.keeper.backup import Copying
+from nowt.keeper.bucket import Bucket
+from nowt.keeper.manifest import read_manifest
+from nowt.log import LogWriter
+from nowt.record import Record
+from search_told import told
+from shown_records import contents, epoch, sheet_of, start
+from synthetic_store import rules_study, write_store
+from test_merge import files, search, url
+
+KEY = "0123456789ab"
+COPY = "s3://lab/nowt/store"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """An S3 of our own on this machine, found as AWS's tools find any."""
+    port = free_port()
+    place = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as moto,
+    ):
+        for name, value in {
+            "AWS_ENDPOINT_URL": place,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            patch.setenv(name, value)
+        try:
+            wait_until(lambda: _answers(place), 120, "moto's S3")
+            yield place
+        finally:
+            moto.terminate()
+
+
+def _answers(place: str) -> bool:
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{place}/moto-api/data.json", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def bucket(s3: str) -> Iterator[Bucket]:
+    """An empty bucket; gone afterwards."""
+    found = Bucket.at(COPY)
+    found.client.create_bucket(Bucket="lab")
+    yield found
+    found.remove(found.names(""))
+    found.client.delete_bucket(Bucket="lab")
+    found.client.close()
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search's database; making one takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("searched")
+    search(folder, 0.1, 0.2, last="running", reported=1)
+    return folder / "optuna.db"
+
+
+@pytest.fixture
+def living(store: Path, searched: Path) -> Path:
+    """A store in mid-study: a finished study, a run under way, a search."""
+    write_store(store, rules_study(names=["bp", "kp"], seeds=1, epochs=3))
+    start(store, KEY).epoch(epoch(0))
+    shutil.copy(searched, store / "optuna.db")
+    return store
+
+
+def recorded(store: Path) -> dict[str, Any]:
+    """What MLflow shows of the store, brought up to date."""
+    for path in (store / "studies").glob("*.json"):
+        Record.open(store, sheet_of(store, path.stem))
+    Record.open(store, None)
+    return contents(store)
+
+
+@pytest.fixture
+def new(tmp_path: Path, empty: Path) -> Path:
+    """A new machine's store, with nothing in it but an empty record."""
+    (tmp_path / "new").mkdir()
+    shutil.copy(empty, tmp_path / "new" / "mlflow.db")
+    return tmp_path / "new"
+
+
+def test_a_lost_store_comes_back_as_it_was_last_copied(living: Path, bucket: Bucket) -> None:
+    before, decided, shown = files(living), told(url(living)), recorded(living)
+    with (living / "logs" / f"{KEY}.jsonl").open("a") as log:  # the moment of a crash
+        log.write('{"kind": "epo')
+    assert main(["backup", COPY, "--store", str(living)]) == 0
+    shutil.rmtree(living)
+    assert main(["restore", COPY, "--store", str(living)]) == 0
+    assert (files(living), told(url(living)), contents(living)) == (before, decided, shown)
+    writer = LogWriter.open(living / "logs", KEY)
+    assert writer.epoch(epoch(1))  # and it goes on
+
+
+def test_elsewhere_the_record_is_made_again_for_its_new_place(living: Path, bucket: Bucket, tmp_path: Path) -> None:
+    shown = recorded(living)
+    main(["backup", COPY, "--store", str(living)])
+    elsewhere = tmp_path / "elsewhere"
+    assert main(["restore", COPY, "--store", str(elsewhere)]) == 0
+    shutil.rmtree(living)  # its artifacts, too
+    assert contents(elsewhere) == shown
+
+
+def test_databases_are_copied_whole_while_they_are_written(living: Path, bucket: Bucket, new: Path) -> None:
+    with closing(sqlite3.connect(living / "optuna.db")) as live:
+        live.execute("PRAGMA journal_mode=WAL")
+        live.execute("CREATE TABLE ours (n INTEGER)")
+        live.execute("INSERT INTO ours VALUES (1)")
+        live.commit()  # in the write-ahead log alone
+        live.execute("INSERT INTO ours VALUES (2)")  # under way
+        main(["backup", COPY, "--store", str(living)])
+    main(["restore", COPY, "--store", str(new)])
+    with closing(sqlite3.connect(new / "optuna.db")) as copy:
+        assert copy.execute("SELECT n FROM ours").fetchall() == [(1,)]
+
+
+def test_only_what_changed_is_sent(living: Path, bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["backup", COPY, "--store", str(living)])
+    capsys.readouterr()
+    main(["backup", COPY, "--store", str(living)])
+    assert ", 0 of them new" in capsys.readouterr().out
+    writer = LogWriter.open(living / "logs", KEY)
+    writer.epoch(epoch(1))
+    main(["backup", COPY, "--store", str(living)])
+    assert ", 1 of them new" in capsys.readouterr().out
+
+
+def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bucket: Bucket, new: Path) -> None:
+    main(["backup", COPY, "--store", str(living)])
+    before = files(living)
+    LogWriter.open(living / "logs", KEY).epoch(epoch(1))
+    (living / "studies" / "new.runs.jsonl").write_text('{"key": "b"}\n')
+    sent = Copying(living, bucket)._files()
+    for _ in sent:
+        pass  # every object is there, and the machine is lost before the manifest
+    assert main(["restore", COPY, "--store", str(new)]) == 0
+    assert files(new) == before
+
+
+def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
+    writer = LogWriter.open(living / "logs", KEY)
+    for number in range(1, 5):
+        writer.epoch(epoch(number))
+        main(["backup", COPY, "--store", str(living)])
+    last = read_manifest(bucket)
+    assert last is not None
+    assert len(bucket.names("objects/")) == len(set(last.files.values())) + 1  # the log of the copy before
+
+
+def test_nothing_secret_is_copied(living: Path, bucket: Bucket) -> None:
+    (living / "keeper").mkdir()
+    for name in ("credentials", "signing-key", "auth.ini", "auth.db"):
+        (living / "keeper" / name).write_text("made-up secret")
+    main(["backup", COPY, "--store", str(living)])
+    assert not any(b"made-up secret" in (bucket.get(name) or b"") for name in bucket.names("objects/"))
+
+
+def test_the_old_machine_is_refused_once_a_new_one_goes_on(
+    living: Path, bucket: Bucket, new: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["backup", COPY, "--store", str(living)])
+    assert main(["restore", COPY, "--store", str(new)]) == 0
+    assert main(["backup", COPY, "--store", str(new)]) == 0
+    assert main(["backup", COPY, "--store", str(living)]) == 2
+    assert f"{COPY} holds the copy of another store, which lay in {new}" in capsys.readouterr().err
+    assert main(["backup", COPY, "--store", str(new)]) == 0
+
+
+def test_into_a_store_with_runs_the_copy_is_merged(living: Path, bucket: Bucket, new: Path) -> None:
+    main(["backup", COPY, "--store", str(living)])
+    start(new, "ffffffffffff").epoch(epoch(0))
+    assert main(["pull", COPY, "--store", str(new)]) == 0
+    assert {path.stem for path in (new / "logs").iterdir()} == {
+        "ffffffffffff",
+        *(path.stem for path in (living / "logs").iterdir()),
+    }
+    assert main(["pull", COPY, "--store", str(new)]) == 0
+
+
+def test_it_is_copied_again_and_again_and_once_more_at_the_end(living: Path, bucket: Bucket) -> None:
+    words = ["backup", COPY, "--store", str(living), "--every", "0.5"]
+    with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, text=True) as keeper:
+        wait_until(lambda: read_manifest(bucket), 60, "a copy")
+        first: Any = read_manifest(bucket)
+        wait_until(lambda: read_manifest(bucket) != first, 60, "another")
+        os.kill(keeper.pid, signal.SIGSTOP)
+        LogWriter.open(living / "logs", KEY).epoch(epoch(1))
+        os.kill(keeper.pid, signal.SIGTERM)
+        os.kill(keeper.pid, signal.SIGCONT)
+        said, _ = keeper.communicate(timeout=60)
+    assert keeper.returncode == 0 and "1 of them new" in said
+    found = read_manifest(bucket)
+    assert found is not None and found.files[f"logs/{KEY}.jsonl"] != first.files[f"logs/{KEY}.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["backup", "s3://lab"], "'s3://lab' is no folder in a bucket: give s3://BUCKET/PREFIX"),
+        (["backup", COPY, "--every", "0"], "--every is 0.0: it must be more than 0 seconds"),
+        (["restore", COPY], f"there is no whole copy of a store at {COPY}: nowt backup makes one"),
+        (["backup", "s3://nobody/has/it"], "s3://nobody/has/it cannot be used: "),
+        (["pull", "runs"], "'runs' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
+        (["pull", "a/b:runs"], "'a/b:runs' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
+    ],
+)
+def test_mistakes_are_named(
+    words: list[str], fault: str, living: Path, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--store", str(living)]) == 2
+    said = capsys.readouterr().err
+    assert fault in said and len(said.splitlines()) == 1
