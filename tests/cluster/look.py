@@ -8,6 +8,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
@@ -64,8 +65,11 @@ def fetch(host: str, port: int, page: str) -> str:
 def look(host: str) -> dict[str, dict[str, str]]:
     """Every port's answers, by port and call."""
     answers: dict[str, dict[str, str]] = {}
-    for port in sorted({*CALLS, *PAGES}):
-        if not is_open(host, port):
+    ports = sorted({*CALLS, *PAGES})
+    with ThreadPoolExecutor(len(ports)) as pool:  # a closed port answers by its silence
+        opened = dict(zip(ports, pool.map(lambda port: is_open(host, port), ports), strict=True))
+    for port in ports:
+        if not opened[port]:
             answers[str(port)] = {"": "closed"}
         elif port in PAGES:
             answers[str(port)] = {PAGES[port]: fetch(host, port, PAGES[port])}
