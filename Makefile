@@ -6,7 +6,7 @@ READY := .venv/.ready
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 JOBS ?= 2
 
-.PHONY: demo check test faults format install clean
+.PHONY: demo check test faults cluster-test format install clean
 
 install: $(READY)
 
@@ -38,6 +38,11 @@ test: $(READY)
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults
 	NOWT_SCHEDULES=100000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_search_simulated.py
+
+# Three hosts and a laptop on this machine, each with a network, processes and files of its own, a real `ray up`, hosts
+# cut off and killed: some ten minutes. Needs root, and Debian's iproute2, nftables, openssh-server and rsync; else says so.
+cluster-test: $(READY)
+	NOWT_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -1,0 +1,70 @@
+"""A study to disturb, on the disk that the hosts share: runs that take their time until the test lets them go."""
+
+from pathlib import Path
+
+RULE = '''
+"""Kolen-Pollack that takes its time while there is a file `slowly`, and says on which host it works."""
+
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nowt.rules.kp import KolenPollack
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Paced(KolenPollack):
+    name: ClassVar[str] = "paced"
+
+    def after_step(self, layers, moment):
+        (HERE / f"at-{socket.gethostname()}").touch()
+        if (HERE / "slowly").exists():
+            time.sleep(1)
+        return 0
+'''
+
+EPOCHS = 80  # of each paced run: at four steps each, five minutes
+
+STUDY = f"""
+EPOCHS = {EPOCHS}
+
+from dataclasses import replace
+from pathlib import Path
+
+from nowt import rules
+from nowt.recipes import digits
+from nowt.study import Cell, Study
+
+
+def small(rule, epochs):
+    base = digits(rules.find(str(rule))())
+    data = replace(base.data, train_limit=128, repeat=1, size=8)
+    return replace(base, data=data, epochs=epochs)
+
+
+def study():
+    paced = Cell("paced", small(Path(__file__).with_name("rule.py"), EPOCHS))
+    return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=(0, 1))
+"""
+
+
+def write(shared: Path) -> Path:
+    """Folder /srv/lab of the hosts with the study and the file that holds it up."""
+    folder = shared / "lab"
+    folder.mkdir()
+    (folder / "rule.py").write_text(RULE)
+    (folder / "study.py").write_text(STUDY)
+    (folder / "slowly").touch()
+    return folder
+
+
+def at_work(folder: Path) -> set[str]:
+    """The hosts on which workers have made a step since the last time this was asked."""
+    found = {path.name.removeprefix("at-") for path in folder.glob("at-*")}
+    for name in found:
+        (folder / f"at-{name}").unlink(missing_ok=True)
+    return found
