@@ -9,8 +9,8 @@ Ranges    η and λ half a decade around the recipe's; B's own fields as in sear
 Expected  bp and kp broad; ss below bp's η; wm wants more samples where its memory is short; fa near chance anywhere.
 Cost      not measured: 5 rules x 12 trials of at most 1.4 hours on an A100 (see rules_on_imagenet), 87 GPU-hours
           without early stopping, about half of that with it.
-Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --loaders 13
-          nowt transfer imagenet_settings --to resnet50_imagenet --data-dir DIR --slots 1 --threads 4 --loaders 6
+Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --loaders 10
+          nowt transfer imagenet_settings --to resnet50_imagenet --data-dir DIR --slots 1 --threads 4 --loaders 5
 """
 
 from dataclasses import replace

@@ -10,8 +10,8 @@ Expected  top-1 test error, %, mean and standard error of the last five points o
           30.4, ss 35.0 to 37.2, and fa 85.3: of fa the sources disagree.
 Cost      not measured: 1.21e18 floating point operations a run (111 million pictures of 10.6 G, 9 million scored of
           3.6 G), wm 3 % more. At 15 % of an A100's 312 TFLOP/s in bfloat16 that is 7.2 hours a run, 180 GPU-hours in
-          all. 4,300 pictures a second then need 13 cores that decode (2.9 ms each on a 2020s server core, measured).
-Command   nowt ablate rules_on_imagenet --data-dir DIR --slots 1 --threads 4 --loaders 13
+          all. 4,300 pictures a second then need 10 cores that decode (2.3 ms each on a 2020s server core, measured).
+Command   nowt ablate rules_on_imagenet --data-dir DIR --slots 1 --threads 4 --loaders 10
 Quick     the same with --quick, on a GPU; on a laptop with --quick --data.size 64, too.
 """
 

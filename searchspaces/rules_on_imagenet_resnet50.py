@@ -9,8 +9,8 @@ Expected  top-1 test error, %, mean and standard error of the last five points o
           angles at the end: kp at most 0.26°, wm 1.1 to 5.5° in convolutions, 9.2° in the last layer, ss 37 to 70°.
 Cost      not measured: 2.77e18 floating point operations a run (111 million pictures of 24.3 G, 9 million scored of
           8.2 G), wm 3 % more. At 15 % of an A100's 312 TFLOP/s in bfloat16 that is 16.4 hours a run, 411 GPU-hours in
-          all. 1,900 pictures a second then need 6 cores that decode.
-Command   nowt ablate rules_on_imagenet_resnet50 --data-dir DIR --slots 1 --threads 4 --loaders 6
+          all. 1,900 pictures a second then need 5 cores that decode.
+Command   nowt ablate rules_on_imagenet_resnet50 --data-dir DIR --slots 1 --threads 4 --loaders 5
 Quick     the same with --quick, on a GPU; on a laptop with --quick --data.size 64, too.
 """
 
