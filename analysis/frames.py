@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.columns import checked
 from analysis.mlflow_frames import MlflowFrames, read_mlflow
 from analysis.store import StoreFrames, read_store, rebuild_frames
+from analysis.store.columns import SCORES
 from analysis.store.log import Log
 from analysis.store.logs import read_logs
 from analysis.store.rows import frame_of
@@ -61,12 +62,7 @@ EPOCHS = {
     "mirror_presentations": "float64",
     "flops": "float64",
     "seconds": "float64",
-    "train_loss": "float64",
-    "train_error": "float64",
-    "val_loss": "float64",
-    "val_error": "float64",
-    "test_loss": "float64",
-    "test_error": "float64",
+    **SCORES,
 }
 LAYERS = {
     "run": "str",

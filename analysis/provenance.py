@@ -6,16 +6,15 @@ command. Logs only grow, so one that has changed is first seen by its size.
 
 import hashlib
 import json
-import platform
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from nowt.checkout import git
+from nowt.installed import versions_of
 from nowt.probes.results import folder as probes_folder
 from nowt.sheet import write_atomically
 
@@ -41,7 +40,7 @@ def write_manifest(
         "question": plan.question,
         "command": shlex.join(words),
         "nowt": git(),
-        "packages": _packages(),
+        "packages": versions_of(PACKAGES),
         **_origins(store, keys),
         "runs": {key: _log(store, key) for key in keys},
         "probes": _probes(store, plan.key),
@@ -134,7 +133,7 @@ def _changed_files(folder: Path, files: dict[str, str]) -> list[str]:
 
 def _other_code(code: dict[str, Any], packages: dict[str, str]) -> list[str]:
     """Other versions may draw otherwise, but the logs are what they were."""
-    now = _packages()
+    now = versions_of(PACKAGES)
     other = [f"{name} {was}, now {now.get(name)}" for name, was in packages.items() if now.get(name) != was]
     lines = [f"drawn with {', '.join(other)}"] if other else []
     commit, here = code.get("commit", ""), git()["commit"]
@@ -196,13 +195,3 @@ def _start(path: Path) -> dict[str, Any]:
         line = file.readline()
     found = json.loads(line) if line.endswith("\n") else {}
     return found if found.get("kind") == "start" else {}
-
-
-def _packages() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -1,18 +1,22 @@
 """The published final errors on ImageNet, to stand beside a study's own.
 
-``published_finals.csv``: mean and standard error of the last five checkpoints of each curve on the poster of Akrout et
-al. (NeurIPS 2019, arXiv:1904.05391), read from the vector paths of its PDF, exact to about 0.01 points. Each curve is
-one run, as far as can be known, and each checkpoint was scored on 2,048 pictures, which alone makes for a standard
-error of about 1 point (0.2 to 0.3 for fa). So the error given is one over checkpoints, not over seeds, and differences
-below a point (bp, wm, kp) are within it.
+Mean and standard error of the last five checkpoints of each published curve. Each curve is one run, as far as can be
+known, and each checkpoint was scored on 2,048 pictures, which alone makes for a standard error of about 1 point (0.2 to
+0.3 for fa). So the error given is one over checkpoints, not over seeds, and differences below a point (bp, wm, kp) are
+within it.
 """
 
-from importlib.resources import files
+from functools import cache
 
 import pandas as pd
 
+from analysis.columns import checked
+from analysis.published import published_errors
+from analysis.theme import RULE_COLOURS
+
 DATA = "imagenet"  # what they may be compared with
 NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}
+LAST = 5  # checkpoints
 SAID = (
     "Published: Akrout et al. 2019 on ImageNet, mean ± standard error of the last five checkpoints of one run, 2,048 "
     "pictures a checkpoint; not over seeds."
@@ -26,10 +30,15 @@ FINALS = {
 }
 
 
+@cache
 def published_finals() -> pd.DataFrame:
     """One row a net and rule, columns FINALS."""
-    with (files("analysis") / "published_finals.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file)[list(FINALS)].astype(FINALS)
+    nets = {named: net for net, named in NETS.items()}
+    last = published_errors().groupby(["model", "rule"]).tail(LAST)  # each curve is in order of its epochs
+    finals = last.groupby(["model", "rule"])["error"].agg(["mean", "sem", "count"]).round(2)
+    known = finals.reindex(pd.MultiIndex.from_product([nets, RULE_COLOURS])).dropna().reset_index()
+    known.columns = pd.Index(list(FINALS))
+    return checked(known.assign(net=known["net"].map(nets)), FINALS)
 
 
 def published_text(net: str, rule: str) -> str:

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from nowt import rules
 from nowt.config import DataConfig, ModelConfig, Placement, ProbeConfig, RunConfig
+from nowt.counting import Counting
 from nowt.data import open_data
 from nowt.log import Epoch
 from nowt.processes import Processes
@@ -29,7 +30,6 @@ from nowt.recipes import digits
 from nowt.rules.wm import WeightMirror
 from nowt.train import train
 from nowt.training import Training
-from torch import Tensor, nn
 
 T = TypeVar("T")
 CPU = Placement(device="cpu")
@@ -38,31 +38,6 @@ EPOCHS = 6
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "nowt.training"])
-
-
-class Counting(Processes):
-    """Counts the bytes that it all-reduces: DDP's gradients, and all else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gradients = self.others = 0
-
-    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """DDP, with a hook that counts what it sends."""
-        divided = super().divide(model, rehearse)
-        divided.register_comm_hook(None, self.hook)  # type: ignore[operator]
-        return divided
-
-    def hook(self, state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-        """Count a bucket, and make it the mean over the workers."""
-        self.gradients += bucket.buffer().nbytes
-        sent = dist.all_reduce(bucket.buffer().div_(self.size), async_op=True).get_future()
-        return sent.then(lambda done: done.value()[0])
-
-    def reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType) -> None:
-        """Count a tensor, and reduce it."""
-        self.others += tensor.nbytes
-        super().reduce(tensor, how)
 
 
 def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> T:

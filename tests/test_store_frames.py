@@ -3,7 +3,7 @@
 import os
 import random
 import shutil
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -167,23 +167,16 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(small: Path, monkeypatch: 
 
 
 def test_readers_at_the_same_time_and_a_folder_deleted_under_them_do_no_harm(small: Path) -> None:
-    errors: list[BaseException] = []
-
     def read_often() -> None:
-        try:
-            for _ in range(8):
-                assert_true(read_store(small), small)
-        except BaseException as error:
-            errors.append(error)
+        for _ in range(8):
+            assert_true(read_store(small), small)
 
-    readers = [threading.Thread(target=read_often) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    while any(reader.is_alive() for reader in readers):
-        shutil.rmtree(small / "frames", ignore_errors=True)
-    for reader in readers:
-        reader.join()
-    assert errors == []
+    with ThreadPoolExecutor(3) as readers:
+        read = [readers.submit(read_often) for _ in range(3)]
+        while not all(reader.done() for reader in read):
+            shutil.rmtree(small / "frames", ignore_errors=True)
+    for reader in read:
+        reader.result()
     assert_true(read_store(small), small)
 
 

@@ -15,20 +15,23 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from nowt.config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
+from nowt.counting import Counting
 from nowt.data import open_data
+from nowt.group import Apart
 from nowt.log import Epoch
 from nowt.processes import Processes
 from nowt.rules import find
-from nowt.train import Interrupted, train
+from nowt.train import Diverged, Interrupted, train
 from nowt.training import Training
 from short_runs import CPU, after, fields_of
-from torch import Tensor, nn
 
 T = TypeVar("T")
 
 RULES = ["bp", "fa", "ss", "wm", "kp"]
 NET = f"{Path(__file__).parent}/worker_net.py:net"
 PATIENCE = 120  # seconds
+# what a worker's run, or a test's own look at it, may raise
+RAISED = (ArithmeticError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError, Apart, Diverged)
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__, "sklearn.datasets", "torch._dynamo"])  # which a run imports late
@@ -84,7 +87,7 @@ def _work(end: Connection, rank: int, size: int, meet: str, work: Callable[..., 
     )
     try:
         end.send(work(*arguments))
-    except BaseException as error:
+    except RAISED as error:
         end.send(error)
     finally:
         dist.destroy_process_group()
@@ -102,29 +105,6 @@ def kept(config: RunConfig, folder: Path, stop_at: int | None = None) -> list[Ep
     with suppress(Interrupted):
         return list(train(config, CPU, checkpoints=folder, should_stop=stop, group=group))
     return None
-
-
-class Counting(Processes):
-    """Counts the bytes that it is given to all-reduce, DDP's gradients and all others apart."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gradients = 0
-        self.others = 0
-
-    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        divided = super().divide(model, rehearse)
-        divided.register_comm_hook(None, self._hook)  # type: ignore[operator]
-        return divided
-
-    def _hook(self, state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-        self.gradients += bucket.buffer().nbytes
-        sent = dist.all_reduce(bucket.buffer().div_(self.size), async_op=True).get_future()
-        return sent.then(lambda done: done.value()[0])
-
-    def reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType) -> None:
-        self.others += tensor.nbytes
-        super().reduce(tensor, how)
 
 
 @dataclass(frozen=True)

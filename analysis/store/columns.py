@@ -22,6 +22,14 @@ RUNS = {  # one row a run
     "fingerprint": "str",  # of the data
     "commit": "str",  # git's, of the code; empty where it is not known
 }
+SCORES = {
+    "train_loss": "float64",
+    "train_error": "float64",
+    "val_loss": "float64",
+    "val_error": "float64",
+    "test_loss": "float64",
+    "test_error": "float64",
+}
 EPOCHS = {  # one row an epoch of a run; epoch 0 is the network before learning
     "run": "str",
     "rule": "str",
@@ -35,12 +43,7 @@ EPOCHS = {  # one row an epoch of a run; epoch 0 is the network before learning
     "flops": "float64",  # floating point operations of training
     "seconds": "float64",  # in training steps, mirror mode included
     "probe_seconds": "float64",  # in the alignment probe
-    "train_loss": "float64",
-    "train_error": "float64",
-    "val_loss": "float64",
-    "val_error": "float64",
-    "test_loss": "float64",
-    "test_error": "float64",
+    **SCORES,
     "logged": "datetime64[ms, UTC]",
 }
 LAYERS = {  # one row a layer of an epoch; none for a run that measured no alignment

@@ -1,14 +1,13 @@
 """What a run's log says of where it comes from: config, data, versions, commit."""
 
-import platform
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from nowt.certify import file_name
 from nowt.checkout import git
 from nowt.config import RunConfig, config_to_json
 from nowt.data import Data
+from nowt.installed import versions_of
 
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -33,10 +32,4 @@ def start_facts(config: RunConfig, pictures: dict[str, Any]) -> dict[str, Any]:
 @cache
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide numbers."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return versions_of(PACKAGES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from small_studies import wait_for
 
-PATIENCE = 600  # seconds for anything that takes a minute on an idle machine
+PATIENCE = 120  # seconds for anything that takes a few on an idle machine
 
 
 def processes(folder: Path, but: str = "") -> dict[int, str]:
