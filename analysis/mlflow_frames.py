@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
+from nowt.errors import nearest
 
 from analysis.columns import checked
-from analysis.studies import nearest
 
 RUNS = {  # one row a run; and after these its parameters and its own tags as texts, ``params.NAME`` and ``tags.NAME``
     "run": "str",  # MLflow's run id

@@ -1,11 +1,10 @@
 """Which studies and searches a store holds, and which of them is meant."""
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nowt.errors import nearest
 from nowt.sheet import read_sheet
 
 from analysis.searches import SearchPlan, search_plan
@@ -43,13 +42,6 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
     names = list(dict.fromkeys(plan.name for plan in plans))
     hint = nearest(str(wanted), names + [plan.key for plan in plans])
     raise ValueError(f"store {store} has no study {wanted!r}{hint}; it has: {', '.join(names)}")
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean X?)`` for the word most like ``word``, or nothing."""
-    # nowt.config has the same; it loads torch, which no figure needs
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:

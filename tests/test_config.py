@@ -9,7 +9,6 @@ import pytest
 from nets import EVERY_RULE, rule_id
 from nowt import keys as module
 from nowt.config import (
-    ConfigError,
     DataConfig,
     ModelConfig,
     OptimConfig,
@@ -19,8 +18,8 @@ from nowt.config import (
     check,
     config_from_json,
     config_to_json,
-    nearest,
 )
+from nowt.errors import ConfigError, nearest
 from nowt.keys import changed, run_key
 from nowt.rules import Rule, find
 from nowt.rules.fa import FeedbackAlignment

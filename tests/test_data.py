@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nowt.config import ConfigError, DataConfig, Placement, RunConfig
+from nowt.config import DataConfig, Placement, RunConfig
 from nowt.data import DataError, Split, open_data, probe_batch
 from nowt.data.stratify import balanced, share
+from nowt.errors import ConfigError
 from nowt.keys import run_key
 from nowt.streams import Seeds
 

@@ -10,8 +10,9 @@ from kept_studies import kept_study
 from nowt import checkpoint
 from nowt.ablate import quick
 from nowt.cli import main
-from nowt.config import ConfigError, Keep, Placement
+from nowt.config import Keep, Placement
 from nowt.data import open_data
+from nowt.errors import ConfigError
 from nowt.hands.job import Job
 from nowt.keep import gone, parse
 from nowt.log import read_all

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 from built_models import GREY, OWN, build, parameters
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.models import MODELS, GroupedBatchNorm2d
 from torch import nn
 

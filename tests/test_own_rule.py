@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from nets import attached, batch, conv_net, train_step
-from nowt.config import ConfigError, RunConfig, config_from_json, config_to_json
+from nowt.config import RunConfig, config_from_json, config_to_json
+from nowt.errors import ConfigError
 from nowt.keys import run_key
 from nowt.rules import find
 from nowt.rules.rule import Moment

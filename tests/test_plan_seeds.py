@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from nowt.cli import main
-from nowt.config import ConfigError
 from nowt.earlier import earlier_deviations
+from nowt.errors import ConfigError
 from nowt.gap import Sought, seeds_lines
 from synthetic_store import rules_study, write_store
 

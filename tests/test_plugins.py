@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.plugins import load_module, load_object
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from nowt.config import ConfigError, RunConfig
+from nowt.config import RunConfig
+from nowt.errors import ConfigError
 from nowt.find import find_space
 from nowt.overrides import Override
 from nowt.recipes import digits

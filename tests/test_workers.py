@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pytest
 import torch
-from nowt.config import ConfigError, ModelConfig, OptimConfig, Placement, RunConfig
+from nowt.config import ModelConfig, OptimConfig, Placement, RunConfig
 from nowt.data import open_data
+from nowt.errors import ConfigError
 from nowt.group import Apart
 from nowt.keys import run_key
 from nowt.log import Epoch

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from nowt.errors import nearest
 
 from analysis.columns import checked
 from analysis.searches import SearchPlan
@@ -15,7 +16,7 @@ from analysis.store.log import UNREADABLE, Log
 from analysis.store.logs import Logs, read_logs, rebuild_logs
 from analysis.store.rows import frame_of
 from analysis.store.trials import TRIALS, trial_frame
-from analysis.studies import StudyPlan, nearest, read_plan
+from analysis.studies import StudyPlan, read_plan
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.config import DataConfig, ModelConfig, Placement, RunConfig, require
+from nowt.config import DataConfig, ModelConfig, Placement, RunConfig
+from nowt.errors import require
 from nowt.hands.work import How, work
 from nowt.keep import gone, placed, shortened
 from nowt.keys import run_key

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nowt.config import require
 from nowt.engine import Decision
+from nowt.errors import require
 from nowt.hands.driver import Driver
 from nowt.ledger import Message, Planned
 from nowt.log import RunLog, read

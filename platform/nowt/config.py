@@ -1,8 +1,7 @@
 """What decides a run's numbers (RunConfig) and where it runs (Placement): frozen dataclasses, checked when built."""
 
-import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -10,28 +9,13 @@ from typing import Any, Literal, TypeVar, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nowt import rules
+from nowt.errors import ConfigError, nearest, require
 from nowt.rules.bp import Backprop
 from nowt.rules.rule import Rule
 from nowt.streams import Seeds
 
 T = TypeVar("T")
 Keep = Literal["last", "all"] | Sequence[int]  # checkpoints: of the last epoch, of all, of these and the last
-
-
-class ConfigError(ValueError):
-    """A config that cannot be: one line that names the field, what was given and what is allowed."""
-
-
-def require(ok: bool, message: str) -> None:
-    """Raise ConfigError with ``message`` unless ``ok``."""
-    if not ok:
-        raise ConfigError(message)
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean X?)`` for the word most like ``word``, or nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nowt.config import ConfigError, RunConfig, nearest
+from nowt.config import RunConfig
+from nowt.errors import ConfigError, nearest
 from nowt.plugins import load_object
 from nowt.study import Study
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nowt.config import require
 from nowt.earlier import Earlier, earlier_deviations
+from nowt.errors import require
 from nowt.seeds_needed import ALPHA, MOST, equivalence_power, largest_deviation, seeds_for, smallest_ratio
 from nowt.study import Study
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt import checkpoint
-from nowt.config import ConfigError, Keep, Placement, require
+from nowt.config import Keep, Placement
+from nowt.errors import ConfigError, require
 from nowt.log import read
 from nowt.study import Study
 

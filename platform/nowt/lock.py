@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 
 
 @contextmanager

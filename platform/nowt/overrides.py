@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args
 
 from nowt import rules
-from nowt.config import ConfigError, RunConfig, check, kinds, nearest
+from nowt.config import RunConfig, check, kinds
+from nowt.errors import ConfigError, nearest
 from nowt.rules.rule import Rule
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nowt.config import ConfigError, nearest
+from nowt.errors import ConfigError, nearest
 
 # what running somebody's file may raise; anything else keeps its traceback
 IMPORT_FAILURES = (

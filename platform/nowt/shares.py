@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nowt.config import RunConfig, require
+from nowt.config import RunConfig
+from nowt.errors import require
 from nowt.group import Group
 from nowt.loss import Totals
 

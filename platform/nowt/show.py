@@ -10,8 +10,8 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.table import Table
 
-from nowt.config import ConfigError, nearest
 from nowt.engine import State
+from nowt.errors import ConfigError, nearest
 from nowt.keeper.delivered import all_waiting
 from nowt.log import RunLog, is_held, read_all
 from nowt.progress import ending

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from nowt.config import require
+from nowt.errors import require
 
 
 def existing(folder: Path) -> Path:

@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nowt.config import Keep, RunConfig, config_to_json, require
+from nowt.config import Keep, RunConfig, config_to_json
+from nowt.errors import require
 from nowt.keys import changed
 
 

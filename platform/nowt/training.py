@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nowt import alignment, log
-from nowt.config import ConfigError, Placement, RunConfig
+from nowt.config import Placement, RunConfig
 from nowt.data import Data, Split, probe_batch
+from nowt.errors import ConfigError
 from nowt.group import ALONE, Group, check_same, largest
 from nowt.layers import FeedbackLayer, attach
 from nowt.loss import Totals, loss_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from nowt.cluster.aws_checks import AWS_CHECKS
 from nowt.cluster.file import ClusterFile, mapping
 from nowt.cluster.validators import botocore_problems, ray_problems
-from nowt.config import nearest
+from nowt.errors import nearest
 
 TOKEN = "~/.ray/auth_token"
 STARTS = ("head_start_ray_commands", "worker_start_ray_commands")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from nowt.cluster.file import mapping
-from nowt.config import nearest
+from nowt.errors import nearest
 
 GROUP = "ray.io/"
 MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")

@@ -8,13 +8,14 @@ set has the same ones. Pictures of one size, and files that are always prepared 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nowt.config import DataConfig, Placement, require
+from nowt.config import DataConfig, Placement
 from nowt.data import cache, cifar, embedded, folder, idx
 from nowt.data.errors import DataError
 from nowt.data.pictures import Arrays, Files, Found, digest_of
 from nowt.data.split import ArraySplit, Colours, Split, probe_batch
 from nowt.data.stratify import balanced, rest, share
 from nowt.data.stream import StreamSplit
+from nowt.errors import require
 
 __all__ = ["Data", "DataError", "Split", "open_data", "probe_batch"]
 

@@ -18,7 +18,8 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nowt.config import Placement, require
+from nowt.config import Placement
+from nowt.errors import require
 from nowt.group import Group
 from nowt.hands.cluster import joined, scratch
 from nowt.hands.desk import Desk, Message

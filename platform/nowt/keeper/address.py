@@ -3,7 +3,7 @@
 import os
 from urllib.parse import urlsplit
 
-from nowt.config import ConfigError, require
+from nowt.errors import ConfigError, require
 
 VARIABLE = "NOWT_RECORD"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.keeper.bucket import Bucket
 from nowt.keeper.files import copy_database, whole_part
 from nowt.keeper.manifest import (

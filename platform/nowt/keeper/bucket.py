@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 
 T = TypeVar("T")
 MOST_REMOVED = 1000  # objects that S3 removes in one request

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.keeper.files import write_whole
 from nowt.keeper.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
 from nowt.keeper.merge_sheets import coming_sheets, take_sheets

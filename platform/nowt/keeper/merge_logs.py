@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nowt.config import ConfigError
 from nowt.engine import OVER
+from nowt.errors import ConfigError
 from nowt.keeper.files import whole_part, write_whole
 from nowt.log import HeldElsewhere, Hold, RunLog, epoch_to_json, read
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.keeper.files import copy_database
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nowt.config import ConfigError
 from nowt.engine import OVER
+from nowt.errors import ConfigError
 from nowt.keeper.files import write_whole
 from nowt.keeper.merge import is_store, merge
 from nowt.log import read

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.keeper.bucket import Bucket
 from nowt.keeper.files import write_whole
 from nowt.keeper.manifest import Identity, Manifest, identity_of, object_of, read_manifest, write_identity

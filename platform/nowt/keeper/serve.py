@@ -21,7 +21,7 @@ from time import monotonic
 from types import FrameType
 from urllib.request import urlopen
 
-from nowt.config import ConfigError, require
+from nowt.errors import ConfigError, require
 from nowt.keeper.descendants import end_with_us, ended_together
 from nowt.keeper.private import kept, private_folder, write_private
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from nowt.config import ConfigError, ModelConfig, nearest, require
+from nowt.config import ModelConfig
+from nowt.errors import ConfigError, nearest, require
 from nowt.models.mlp import Mlp
 from nowt.models.norm import GroupedBatchNorm2d, group_norms, zero_last_gammas
 from nowt.models.small_resnet import SmallResNet

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nowt.config import ConfigError, require
+from nowt.errors import ConfigError, require
 
 
 class GroupedBatchNorm2d(nn.BatchNorm2d):

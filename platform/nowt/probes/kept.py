@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nowt import checkpoint
-from nowt.config import ConfigError, RunConfig, config_from_json, nearest, require
+from nowt.config import RunConfig, config_from_json
+from nowt.errors import ConfigError, nearest, require
 from nowt.log import read
 from nowt.sheet import Sheet, read_sheets
 

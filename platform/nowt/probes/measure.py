@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nowt.config import ConfigError, nearest, require
+from nowt.errors import ConfigError, nearest, require
 from nowt.plugins import load_object
 
 SHIPPED = ("gradient_cosine", "weight_change", "cka")

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nowt import checkpoint
-from nowt.config import DataConfig, Placement, RunConfig, require
+from nowt.config import DataConfig, Placement, RunConfig
 from nowt.data import Data, DataError, Split, open_data, probe_batch
+from nowt.errors import require
 from nowt.keys import run_key
 from nowt.loss import loss_of
 from nowt.probes.kept import Kept

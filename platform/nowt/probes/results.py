@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nowt.errors import ConfigError
 from nowt.log import HeldElsewhere, Hold, drop_torn_line, whole_lines
 
 Line = dict[str, Any]
@@ -58,8 +59,6 @@ def folder(store: Path, study: str) -> Path:
 @contextmanager
 def results(store: Path, study: str, metric: str, settings: Settings) -> Iterator[Results]:
     """The file, held until the block ends. Raises ConfigError where another process holds it."""
-    from nowt.config import ConfigError  # imports torch, which whoever only reads results does without
-
     path = folder(store, study) / f"{metric}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

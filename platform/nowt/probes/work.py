@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt import checkpoint
-from nowt.config import ConfigError, Placement, require
+from nowt.config import Placement
+from nowt.errors import ConfigError, require
 from nowt.probes.kept import Kept, Probed, kept_by
 from nowt.probes.measure import Measure
 from nowt.probes.modes import own_generator

@@ -40,7 +40,7 @@ def find(name: str) -> type[Rule]:
     for point in entry_points(group="nowt.rules"):
         if point.name == name:
             return _checked(point.load(), name)
-    from nowt.config import ConfigError, nearest
+    from nowt.errors import ConfigError, nearest
 
     raise ConfigError(
         f"there is no rule {name!r}{nearest(name, names())}; there are: {', '.join(names())}, or a FILE.py of yours"
@@ -50,7 +50,7 @@ def find(name: str) -> type[Rule]:
 def _from_file(spec: str) -> type[Rule]:
     """The one rule that a file defines. Its name is the spec and its numerics the file's text, so that an edited
     rule makes new runs."""
-    from nowt.config import ConfigError
+    from nowt.errors import ConfigError
     from nowt.plugins import load_module
 
     path, _, wanted = spec.partition(":")
@@ -69,7 +69,7 @@ def _from_file(spec: str) -> type[Rule]:
 
 
 def _checked(rule: type[Rule], spec: str) -> type[Rule]:
-    from nowt.config import ConfigError
+    from nowt.errors import ConfigError
 
     # of its own: those of a parent would pass for it, and its fields would be ignored in silence
     own = vars(rule)

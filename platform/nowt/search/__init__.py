@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nowt.config import Placement, require
+from nowt.config import Placement
+from nowt.errors import require
 from nowt.hands.work import How, work
 from nowt.keep import check_reached, gone
 from nowt.ledger import Ledger, Planned

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt import ablate
-from nowt.config import ConfigError, RunConfig, config_from_json, nearest, require
+from nowt.config import RunConfig, config_from_json
+from nowt.errors import ConfigError, nearest, require
 from nowt.log import RunLog, read
 from nowt.sheet import Sheet, read_sheet, read_sheets
 from nowt.study import Study

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.search.proposals import sampler
 from nowt.search.shared_storage import engine_arguments, sole_driver
 from nowt.search.space import Cell, Choice, Param, Space, Value

@@ -7,8 +7,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nowt.ablate import plan_run
-from nowt.config import ConfigError
 from nowt.engine import Decision, next_cell
+from nowt.errors import ConfigError
 from nowt.ledger import Ledger, Message, Planned
 from nowt.log import Epoch, RunLog, epoch_from_json
 from nowt.search.decisions import Decisions, Trial

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from nowt.config import RunConfig, config_to_json, require
+from nowt.config import RunConfig, config_to_json
+from nowt.errors import require
 from nowt.keys import changed
 from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule

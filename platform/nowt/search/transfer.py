@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nowt.config import RunConfig, config_from_json, require
+from nowt.config import RunConfig, config_from_json
+from nowt.errors import require
 from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
 from nowt.search.best import Found, Run, best, fresh_seeds, mean_errors, percent, search_sheet, seeds_in_words

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.overrides import Override
 from nowt.verbs.grammar import Verbs, add_verb
 from nowt.verbs.options import none_of

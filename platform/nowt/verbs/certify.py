@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from nowt.config import ConfigError, RunConfig
+from nowt.config import RunConfig
+from nowt.errors import ConfigError
 from nowt.overrides import Override, apply
 from nowt.rules.rule import Rule
 from nowt.store import check_writable

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.overrides import Override
 from nowt.verbs.grammar import Verbs, add_verb
 from nowt.verbs.options import none_of

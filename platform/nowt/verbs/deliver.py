@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nowt.config import ConfigError
+from nowt.errors import ConfigError
 from nowt.keeper.address import VARIABLE, address, address_in_environment
 from nowt.overrides import Override
 from nowt.verbs.grammar import Verbs, add_verb

@@ -3,7 +3,7 @@
 import argparse
 from typing import NoReturn, TypeAlias
 
-from nowt.config import ConfigError, nearest
+from nowt.errors import ConfigError, nearest
 
 FIELDS = (
     "Any other field by its dotted path: --optim.lr 0.2 --rule kp --rule.scale 2 "

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt.cap import Cap
-from nowt.config import ConfigError, Placement, require
+from nowt.config import Placement
+from nowt.errors import ConfigError, require
 from nowt.hands.work import How
 from nowt.keep import parse
 from nowt.keys import run_key

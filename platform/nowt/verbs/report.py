@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.overrides import Override
 from nowt.verbs.grammar import Verbs, add_verb
 from nowt.verbs.options import none_of

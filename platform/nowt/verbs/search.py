@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.overrides import Override
 from nowt.verbs.again import again
 from nowt.verbs.grammar import FIELDS, Parser, Verbs, add_how, add_verb

@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 
-from nowt.config import require
+from nowt.errors import require
 from nowt.overrides import Override, apply, describe
 from nowt.verbs.grammar import FIELDS, Verbs, add_placement, add_verb, add_workers
 from nowt.verbs.options import placement
