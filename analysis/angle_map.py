@@ -13,6 +13,7 @@ from analysis.theme import WIDTH, title
 PANELS = {"matrix_angle": "matrix angle", "delta_angle": "δ angle"}
 TICKS = [0, 2, 10, 30, 60, 90]  # degrees
 BETWEEN, HEIGHT = 14, 74  # pixels
+OVERLAP = 0.1  # of a square's side that the next one covers: no hairline of white between them
 
 
 def angle_map_chart(frames: Frames) -> Any | None:
@@ -33,11 +34,11 @@ def _row(means: pd.DataFrame, cell: str, last: bool) -> Any:
 
 def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
     shown = means.dropna(subset=measure).assign(angle=lambda rows: rows[measure])
-    shown = shown[["cell", "epoch", "layer", "depth", "angle"]]
+    shown = shown.sort_values(["depth", "epoch"])[["cell", "epoch", "layer", "depth", "angle"]]
     epochs, deepest = means["epoch"], int(means["depth"].max())
     step = float(epochs.drop_duplicates().sort_values().diff().min()) if epochs.nunique() > 1 else 1.0
-    shown = shown.assign(left=shown["epoch"] - step / 2, right=shown["epoch"] + step / 2)
-    shown = shown.assign(low=shown["depth"] + 0.5, high=shown["depth"] + 1.5)
+    shown = shown.assign(left=shown["epoch"] - step / 2, right=shown["epoch"] + step * (0.5 + OVERLAP))
+    shown = shown.assign(low=shown["depth"] + 0.5, high=shown["depth"] + 1.5 + OVERLAP)
     across = alt.Scale(domain=[float(epochs.min()) - step / 2, float(epochs.max()) + step / 2], nice=False)
     up = alt.Scale(domain=[0.5, deepest + 1.5], nice=False)
     left = measure == "matrix_angle"
@@ -46,7 +47,8 @@ def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
     x = alt.X("left:Q", title="Epoch" if last else None, scale=across, axis=count)
     y = alt.Y("low:Q", title="Layer" if left else None, scale=up, axis=layers)
     seen = [alt.Tooltip("layer:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("angle:Q", title="Angle (°)", format=".3g")]
-    squares = alt.Chart(shown).mark_rect().encode(x=x, x2="right:Q", y=y, y2="high:Q", color=_colour(), tooltip=seen)
+    squares = alt.Chart(shown).mark_rect(clip=True)
+    squares = squares.encode(x=x, x2="right:Q", y=y, y2="high:Q", color=_colour(), tooltip=seen)
     panel = alt.layer(squares, heading(f"{cell}: {PANELS[measure]}", 2))
     return panel.properties(width=(WIDTH - BETWEEN) / 2, height=HEIGHT)
 

@@ -40,7 +40,7 @@ class ErrorAxis:
         scale = alt.Scale(type="log" if self.log else "linear", domain=[self.low, self.high], nice=False)
         unit = "%, log scale" if self.log else "%"
         text = f"{title} ({unit})" if title else None
-        return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, labelFlush=False, **axis))
+        return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, **axis))
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The groups of ``frame`` that have an interval, cut off at the axis' ends."""

@@ -13,6 +13,17 @@ from analysis.theme import WIDTH, Style, cell_styles, title
 from analysis.trials import Trials
 
 BEST = 3  # trials of each cell that are marked
+UNITS = {  # of the settings that are counted in something; the others are pure numbers
+    "epochs": "epochs",
+    "optim.warmup": "epochs",
+    "data.size": "pixels",
+    "batch": "pictures",
+    "rule.angle": "°",
+    "rule.samples": "samples a mirror step",
+    "rule.extent": "positions",
+    "rule.interval": "training steps",
+    "rule.warmup": "mirror steps",
+}
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
 
 
@@ -66,7 +77,8 @@ def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[
 
 
 def _name(setting: Setting) -> str:
-    said = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path
+    unit = f" ({UNITS[setting.path]})" if setting.path in UNITS else ""
+    said = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path + unit
     return f"{said}, log scale" if setting.log else said
 
 
@@ -76,6 +88,6 @@ def _axis(setting: Setting, low: float, high: float) -> Any:
         steps = (1,) if high / low > 300 else (1, 2, 5) if high / low < 30 else (1, 3)
         ticks = [tick for p in powers for s in steps if low <= (tick := float(f"{s}e{p}")) <= high * 1.0001]
         scale = alt.Scale(type="log", domain=[low, high], nice=False)
-        return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(values=ticks, format="~g", labelFlush=False))
+        return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(values=ticks, format="~g"))
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, labelFlush=False))
+    return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))

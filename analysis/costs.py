@@ -78,6 +78,6 @@ def cost_title(against: str, size: str, small: bool = False) -> str:
 
 def cost_axis(field: str, against: str, size: str, named: bool = True, small: bool = False) -> Any:
     """The axis of a cost that is counted in ``size`` already; not ``named``: without its text."""
-    axis = alt.Axis(tickCount=4 if small else 8, grid=False, labelFlush=False, format="~s", labels=named)
+    axis = alt.Axis(tickCount=4 if small else 8, grid=False, format="~s", labels=named)
     title = cost_title(against, size, small) if named else None
     return alt.X(f"{field}:Q", title=title, scale=alt.Scale(nice=False), axis=axis)

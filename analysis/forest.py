@@ -47,7 +47,7 @@ class EffectAxis:
             f"{name}:Q",
             title="Change in error (points)",
             scale=scale,
-            axis=alt.Axis(**values, labelFlush=False, grid=True),
+            axis=alt.Axis(**values, grid=True),
         )
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:

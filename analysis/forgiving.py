@@ -43,7 +43,7 @@ def forgiving_chart(trials: Trials) -> Any | None:
         "points:Q",
         title="Above the rule's own best (points)",
         scale=alt.Scale(domain=[0, MOST], nice=False),
-        axis=alt.Axis(values=[0, *POINTS, MOST], grid=True, labelFlush=False),
+        axis=alt.Axis(values=[0, *POINTS, MOST], grid=True),
     )
     y = alt.Y("share:Q", title="Share of trials as near (%)", scale=alt.Scale(domain=[0, 100]))
     line = alt.Chart(shown).mark_line(interpolate="step-after", strokeWidth=2)

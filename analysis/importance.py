@@ -111,7 +111,7 @@ def _panel(shares: pd.DataFrame, cell: str, colour: str, last: bool) -> Any:
     """One cell's bars, on the axis of all."""
     here = shares[shares["cell"] == cell]
     scale = alt.Scale(domain=[0, float(shares["percent"].max())], nice=True)
-    axis = alt.Axis(labels=last, tickCount=5, format="d", labelFlush=False)
+    axis = alt.Axis(labels=last, tickCount=5, format="d")
     x = alt.X("percent:Q", title="Share of the error's variance (%)" if last else None, scale=scale, axis=axis)
     y = alt.Y("setting:N", title=None, sort=None, axis=alt.Axis(**NAMES))
     bars = alt.Chart(here).mark_bar(color=colour).encode(x=x, y=y)

@@ -78,7 +78,7 @@ def _log_axis(channel: Any, field: str, values: "pd.Series[float]", **axis: Any)
     if low <= 0:
         return channel(f"{field}:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, **axis))
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    ticks = alt.Axis(values=decades(low, high), format="~g", labelFlush=False, **axis)
+    ticks = alt.Axis(values=decades(low, high), format="~g", **axis)
     return channel(f"{field}:Q", scale=scale, axis=ticks)
 
 

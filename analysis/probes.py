@@ -150,7 +150,7 @@ def _by_layer(probe: Probe, styles: dict[str, Style], axis: str) -> Any:
     means = mean_interval(probe.layers, ["cell", "depth"], "value")
     last = sorted(set(probe.layers["epoch"]))
     when = f"after epoch {last[0]}" if len(last) == 1 else "after the last epoch"
-    ticks = alt.Axis(tickCount=min(int(means["depth"].max()), 10), grid=False, format="d", labelFlush=False)
+    ticks = alt.Axis(tickCount=min(int(means["depth"].max()), 10), grid=False, format="d")
     x = alt.X("depth:Q", title=f"Layer, from input (0) to output, {when}", scale=alt.Scale(nice=False), axis=ticks)
     legend = cell_legend({cell: cell for cell in styles}) if probe.epochs == 1 else None  # above, there is one
     return _lines(means, x, axis, styles, legend).properties(height=150)

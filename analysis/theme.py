@@ -79,7 +79,7 @@ def epoch_axis(last: int, most: int, named: bool = True, field: str = "epoch") -
     Not ``named``: without its text, for all but the lowest of panels that share it.
     """
     scale = alt.Scale(domain=[0, max(last, 1)], nice=False)
-    axis = alt.Axis(tickCount=max(min(last, most), 1), grid=False, labelFlush=False, format="d", labels=named)
+    axis = alt.Axis(tickCount=max(min(last, most), 1), grid=False, format="d", labels=named)
     return alt.X(f"{field}:Q", title="Epoch" if named else None, scale=scale, axis=axis)
 
 
@@ -87,7 +87,7 @@ def styled(chart: Any) -> Any:
     """The chart with nowt's fonts, sizes and grid."""
     text = {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal"}
     sizes = {"labelFontSize": 11, "titleFontSize": 11}
-    lines = {"gridColor": FAINT, "domainColor": INK, "tickColor": INK, "tickSize": 4}
+    lines = {"gridColor": FAINT, "domainColor": INK, "tickColor": INK, "tickSize": 4, "labelFlush": False}
     return (
         chart.configure(font=FONT, background="white", padding=8)
         .configure_axis(**text, **sizes, **lines)

@@ -69,7 +69,7 @@ def _panel(
     x = _trials_axis(curves, named=lowest(place, len(styles)))
     side = leftmost(place)
     low, error = (
-        axis.encode(alt.Y, y, None, labels=side).title("Error (%)" if side else None) for y in ("low", "error")
+        axis.encode(alt.Y, y, None, labels=side).title("Error (%, log)" if side else None) for y in ("low", "error")
     )
     here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
     colour = styles[cell].colour
@@ -98,6 +98,6 @@ def _trials_axis(curves: pd.DataFrame, named: bool = True) -> Any:
     """The axis of trials, on which doubling them is the same step everywhere."""
     most = int(curves["trials"].max())
     doubled = [2**k for k in range(most.bit_length())]
-    axis = alt.Axis(values=doubled, grid=False, labelFlush=False, format="d")
+    axis = alt.Axis(values=doubled, grid=False, format="d")
     scale = alt.Scale(type="log", base=2, domain=[1, max(most, 2)], nice=False)
     return alt.X("trials:Q", title="Trials (log scale)" if named else None, scale=scale, axis=axis)

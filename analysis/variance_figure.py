@@ -41,7 +41,7 @@ def _axis(name: str, most: float) -> Any:
         f"{name}:Q",
         title="Standard deviation over seeds (points)",
         scale=scale,
-        axis=alt.Axis(tickCount=6, labelFlush=False),
+        axis=alt.Axis(tickCount=6),
     )
 
 
