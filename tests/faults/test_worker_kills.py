@@ -52,10 +52,10 @@ def test_a_worker_of_a_run_is_killed_and_its_run_goes_on(
 
 
 def test_the_engine_of_shared_runs_is_killed_and_the_same_command_goes_on(
-    nth_kill: int, shared: Shared, empty: Path, undisturbed: Callable[[Verb], Path]
+    nth_fault: int, shared: Shared, empty: Path, undisturbed: Callable[[Verb], Path]
 ) -> None:
-    world = shared(case(nth_kill + 1)[0])
-    strike(world, f"engine of workers {nth_kill}", empty, lambda driver: [driver], kill).wait()
+    world = shared(case(nth_fault + 1)[0])
+    strike(world, f"engine of workers {nth_fault}", empty, lambda driver: [driver], kill).wait()
     assert any(run.state == "running" for run in logs(world.store).values()), "the kill came too late"
     world.finish()
     as_undisturbed(world, undisturbed(world.verb))
