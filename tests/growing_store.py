@@ -135,7 +135,7 @@ def plain_runs(store: Path) -> pd.DataFrame:
     rows = [
         {"run": run.key, "seed": run.start["config"]["seed"], "rule": run.start["config"]["rule"]["name"]}
         | {name: getattr(run, name) for name in ("state", "reason", "attempts", "last_epoch")}
-        | {"diverged_epoch": diverged_epoch(run), "started": run.start["time"], "heard": run.spans[-1][1]}
+        | {"diverged_epoch": diverged_epoch(run), "started": run.start["time"], "heard": run.spans[-1].end}
         for run in read_all(store)
     ]
     return pd.DataFrame(rows)

@@ -1,8 +1,9 @@
 """A cap on the hours, or the money, that a study takes over all its starts."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from nowt.engine import Decision
@@ -10,22 +11,22 @@ from nowt.errors import require
 from nowt.hands.driver import Driver
 from nowt.ledger import Message, Planned
 from nowt.log import RunLog, read
+from nowt.price import Machines, Price, machines
 
 HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
 class Cap:
-    """The most that a study may take: ``hours`` of its machines, or as many as ``money`` buys at ``price`` an hour."""
+    """The most that a study may take: ``hours`` of its machines, or ``money`` where they cost ``price``."""
 
     hours: float | None = None
     money: float | None = None
-    price: float | None = None  # of an hour of all machines that work on the study
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         require(self.hours is None or self.hours > 0, f"--hours is {self.hours}: it must be above 0")
         require(self.money is None or self.money > 0, f"--money is {self.money}: it must be above 0")
-        require(self.price is None or self.price > 0, f"--price is {self.price}: it must be above 0")
         require(
             (self.money is None) == (self.price is None), "--money and --price go together: --money 20 --price 0.53"
         )
@@ -33,29 +34,40 @@ class Cap:
 
     @property
     def most(self) -> float | None:
-        """Hours; None where there is no cap."""
-        return self.money / self.price if self.money is not None and self.price is not None else self.hours
+        """Hours, or money; None where there is no cap."""
+        return self.hours if self.money is None else self.money
+
+    def rate(self, machines: Machines) -> float:
+        """What an hour of these machines takes of ``most``."""
+        return 1.0 if self.price is None else self.price.hourly(machines)
 
     def spoken(self) -> str:
         """The cap, in words."""
-        bought = f", which {self.money:g} buys at {self.price:g} an hour" if self.money is not None else ""
-        return f"{self.most:.3g} hours{bought}"
+        if self.money is None:
+            return f"{self.hours:.3g} hours"
+        bought = f"{self.money:g} buys at {self.price}"
+        together = self.price.together if self.price else None
+        return f"{self.money / together:.3g} hours, which {bought}" if together else f"what {bought}"
 
 
 @dataclass
 class Capped:
-    """A driver that starts nothing once its study has taken ``most`` hours, and stops each live run at its next epoch,
-    whose checkpoint is written. None: no cap."""
+    """A driver that starts nothing once its study has taken what the cap allows, and stops each live run at its next
+    epoch, whose checkpoint is written."""
 
     driver: Driver
-    most: float | None
-    before: float = 0.0  # hours of earlier starts
-    begun: float = field(default_factory=time.monotonic)
+    cap: Cap
+    spent: float = 0.0  # hours or money, by earlier starts and up to ``since``
+    since: float = field(default_factory=time.monotonic)
+    rate: float = 0.0  # an hour, since then
 
     @property
     def over(self) -> bool:
-        """Whether the hours are spent."""
-        return self.most is not None and self.before + (time.monotonic() - self.begun) / 3600 >= self.most
+        """Whether all is spent."""
+        return self.cap.most is not None and self._by(time.monotonic()) >= self.cap.most
+
+    def _by(self, now: float) -> float:
+        return self.spent + (now - self.since) / 3600 * self.rate
 
     @property
     def done(self) -> bool:
@@ -67,7 +79,10 @@ class Capped:
         return Decision("done") if self.over else self.driver.decide()
 
     def begin(self, key: str) -> Planned:
-        """See Driver."""
+        """See Driver. Every run's beginning looks anew at which machines there are."""
+        if self.cap.most is not None:
+            now = time.monotonic()
+            self.spent, self.since, self.rate = self._by(now), now, self.cap.rate(machines())
         return self.driver.begin(key)
 
     def hear(self, key: str, message: Message) -> bool:
@@ -82,15 +97,18 @@ class Capped:
 def capped(driver: Driver, cap: Cap, store: Path, keys: Iterable[str]) -> Capped:
     """``driver`` under ``cap``; its study's runs so far are ``keys``."""
     if cap.most is None:
-        return Capped(driver, None)
+        return Capped(driver, cap)
     paths = (store / "logs" / f"{key}.jsonl" for key in set(keys))
-    return Capped(driver, cap.most, hours_at_work(read(path) for path in paths if path.exists()))
+    return Capped(driver, cap, taken((read(path) for path in paths if path.exists()), cap.rate), rate=cap.rate({}))
 
 
-def hours_at_work(runs: Iterable[RunLog]) -> float:
-    """Hours in which at least one of the runs was at work: each attempt, from its start to its last line."""
-    total, reached = 0, 0
-    for begin, end in sorted(span for run in runs for span in run.spans):
-        total += max(0, end - max(begin, reached))
-        reached = max(reached, end)
-    return total / HOUR_MS
+def taken(runs: Iterable[RunLog], rate: Callable[[Machines], float]) -> float:
+    """What the hours took in which at least one of the runs was at work: each attempt from its start to its last line,
+    at the rate of the machines that there were when the latest attempt began."""
+    spans = sorted((span for run in runs for span in run.spans), key=lambda span: span.begin)
+    total, reached = 0.0, 0
+    for span, following in zip_longest(spans, spans[1:]):
+        reached = max(reached, span.end)
+        until = reached if following is None else min(reached, following.begin)
+        total += (until - span.begin) / HOUR_MS * rate(span.machines)
+    return total

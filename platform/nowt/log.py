@@ -12,9 +12,11 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from nowt.price import Machines, machines
 
 SCHEMA = 1
 NAN = float("nan")
@@ -53,6 +55,15 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Span:
+    """One attempt at a run: its begin and its last line so far, milliseconds since 1970."""
+
+    begin: int
+    end: int
+    machines: Machines = field(default_factory=dict)  # of the cluster when it began, by node type
+
+
+@dataclass(frozen=True)
 class RunLog:
     """One run as its log tells it."""
 
@@ -63,12 +74,12 @@ class RunLog:
     state: str = "running"  # running, finished, diverged, failed
     reason: str = ""
     attempts: int = 1
-    spans: tuple[tuple[int, int], ...] = ()  # begin and last line of each attempt, milliseconds since 1970
+    spans: tuple[Span, ...] = ()  # an attempt each
 
     def heard_at(self, time_ms: int) -> "RunLog":
         """The run, the attempt in progress longer by a line of that time."""
-        begin = self.spans[-1][0] if self.spans else time_ms
-        return replace(self, spans=(*self.spans[:-1], (begin, time_ms)))
+        last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
+        return replace(self, spans=(*self.spans[:-1], replace(last, end=time_ms)))
 
     @property
     def last_epoch(self) -> int:
@@ -150,17 +161,14 @@ class LogWriter:
 
     def start(self, key: str, **facts: Any) -> None:
         """Write the start line."""
-        line = {"schema": SCHEMA, "key": key, **facts}
+        line = {"schema": SCHEMA, "key": key, **facts, **_named(machines())}
         time_ms = self._append({"kind": "start", **line})
-        start, spans = {**line, "time": time_ms}, ((time_ms, time_ms),)
-        self.run = replace(self.run, start=start, state="running", reason="", spans=spans)
+        self.run = _started(self.run, {**line, "time": time_ms})
 
     def resume(self, epoch: int) -> None:
         """Say that another attempt goes on after ``epoch``."""
-        attempts = self.run.attempts + 1
-        time_ms = self._append({"kind": "resume", "attempt": attempts, "epoch": epoch})
-        spans = (*self.run.spans, (time_ms, time_ms))
-        self.run = replace(self.run, attempts=attempts, state="running", reason="", spans=spans)
+        line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines())}
+        self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
 
     def epoch(self, epoch: Epoch) -> bool:
         """Append the epoch unless it is there already; True where it was new."""
@@ -211,7 +219,7 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
         raise ValueError(f"{path} has log schema {line['schema']}, this nowt reads up to {SCHEMA}: update nowt")
     kind = line.pop("kind")
     if kind == "start":
-        return replace(run, start=line, state="running", reason="", spans=((line["time"], line["time"]),))
+        return _started(run, line)
     time_ms = line.pop("time")
     if kind == "epoch":
         epoch = epoch_from_json(line)
@@ -220,11 +228,25 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
         run = run.heard_at(time_ms)
         return replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
     if kind == "resume":
-        spans = (*run.spans, (time_ms, time_ms))
-        return replace(run, state="running", reason="", attempts=line["attempt"], spans=spans)
+        return _resumed(run, line, time_ms)
     if kind == "end":
         return replace(run.heard_at(time_ms), state=line["state"], reason=line["reason"])
     return run
+
+
+def _started(run: RunLog, line: dict[str, Any]) -> RunLog:
+    span = Span(line["time"], line["time"], line.get("machines", {}))
+    return replace(run, start=line, state="running", reason="", spans=(span,))
+
+
+def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
+    span = Span(time_ms, time_ms, line.get("machines", {}))
+    return replace(run, state="running", reason="", attempts=line["attempt"], spans=(*run.spans, span))
+
+
+def _named(machines: Machines) -> dict[str, Machines]:
+    """As a line's field, where the machines have types."""
+    return {"machines": machines} if machines else {}
 
 
 def read_all(store: Path) -> Iterator[RunLog]:

@@ -92,7 +92,7 @@ def add_how(verb: Parser) -> None:
     add_slots(verb)
     verb.add_argument("--hours", type=float, metavar="H", help="stop once all starts together took H hours")
     verb.add_argument("--money", type=float, metavar="M", help="stop once they cost M, with --price")
-    verb.add_argument("--price", type=float, metavar="P", help="of an hour of all machines that work on it")
+    verb.add_argument("--price", metavar="P", help="of an hour of all its machines, or by node type: gpu=0.53,head=0.1")
     add_placement(verb)
     add_workers(verb)
 

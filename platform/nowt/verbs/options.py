@@ -11,6 +11,7 @@ from nowt.hands.work import How
 from nowt.keep import parse
 from nowt.keys import run_key
 from nowt.overrides import Override, apply
+from nowt.price import Price
 from nowt.store import check_writable
 from nowt.study import Cell, Study
 
@@ -46,7 +47,12 @@ def how(typed: argparse.Namespace) -> How:
         not typed.in_process or (typed.workers == 1 and typed.gpus_per_worker is None),
         "--in-process runs without Ray, which --workers and --gpus-per-worker need: leave it or them out",
     )
-    return How(placement(typed), typed.in_process, Cap(typed.hours, typed.money, typed.price))
+    price = None if typed.price is None else Price.parse(typed.price)
+    require(
+        not (typed.in_process and price and price.by_type),
+        "--in-process runs without a cluster, which has the node types of --price: give an hour's price alone",
+    )
+    return How(placement(typed), typed.in_process, Cap(typed.hours, typed.money, price))
 
 
 def study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
