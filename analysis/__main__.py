@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     typed = parser.parse_args(arguments)
     try:
         print(report(typed.store, typed.study, typed.out, typed.margin, typed.against, typed.published))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

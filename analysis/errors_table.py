@@ -28,7 +28,7 @@ def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margi
     joined = table[ERRORS].merge(tests[TESTS], on="cell", how="left")
     joined = joined.assign(model=joined["cell"].map(models), published=joined["cell"].map(known))
     beside = joined["published"].ne("").any()
-    gap = ["gap, points", "95 % interval", "p, Holm"]
+    gap = ["against", "gap, points", "95 % interval", "p, Holm"]
     head = ["model", "cell", "rule", "seeds", f"{split} error, %", "95 % interval", *gap]
     head += within(margin) + ["published, %"] * bool(beside)
     lines = [_line(row, margin, bool(beside)) for row in rows(joined)]
@@ -52,8 +52,8 @@ def published_table(frames: Frames) -> Tabular | None:
 
 
 def _line(row: Any, margin: float | None, beside: bool) -> list[str]:
-    gap = [number(row.mean, "+"), interval(row.low, row.high, "+"), p_value(row.p_holm)]
-    gap = ["reference", "–", "–"] if pd.isna(row.against) else gap
+    gap = [str(row.against), number(row.mean, "+"), interval(row.low, row.high, "+"), p_value(row.p_holm)]
+    gap = ["–", "reference", "–", "–"] if pd.isna(row.against) else gap
     verdict = "–" if pd.isna(row.against) else verdict_cell(row)
     error = [number(row.error_percent), interval(row.error_low_percent, row.error_high_percent)]
     said = [verdict] * (margin is not None) + [row.published or "–"] * beside

@@ -14,7 +14,7 @@ from analysis.methods import methods
 from analysis.pages import Figure
 from analysis.seeds import scored_split
 from analysis.settings import settings_table
-from analysis.tabular import Tabular, drop_tabular, markdown, save_tabular
+from analysis.tabular import Tabular, markdown, save_tabular
 from analysis.typical import typical_gaps, typical_in_words, typical_table
 from analysis.variance import variance_in_words, variance_split
 from analysis.variance_figure import variance_chart
@@ -49,7 +49,7 @@ def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | Non
         "published": published_table(frames),
         "settings": settings_table(frames.study),
     }
-    saved = [path for name, one in tables.items() for path in _save(name, one, out)]
+    saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
     hint = "--margin POINTS tests which cells are equal." if margin is None and not tests.empty else ""
     notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
@@ -57,10 +57,6 @@ def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | Non
     text = "\n".join([*(f"- {sentence}" for sentence in said), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
     return Findings(text, page, figures, (*saved, out / "methods.md"))
-
-
-def _save(name: str, table: Tabular | None, out: Path) -> tuple[Path, ...]:
-    return drop_tabular(name, out) if table is None else save_tabular(table, out)
 
 
 def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:

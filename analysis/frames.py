@@ -43,7 +43,7 @@ RUNS = {
     "rule": "str",
     "model": "str",
     "seed": "int64",
-    "state": "str",  # not started, running, finished, diverged, failed
+    "state": "str",  # not started, running, finished, diverged, failed, unreadable
     "reason": "str",
     "epochs": "int64",  # asked for
     "last_epoch": "int64",  # logged; -1 before the first
@@ -89,7 +89,7 @@ class Frames:
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
-    """The frames of one study's runs. Raises ValueError for a log that cannot be read, naming the line."""
+    """The frames of one study's runs. One whose log cannot be read has no epochs, and a reason that names the line."""
     order = {cell: number for number, cell in enumerate(study.cells)}
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     keys = [key for key, _, _ in planned]
@@ -106,9 +106,10 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
 
 def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
     config = study.cells[cell]
-    logged = ("run", "state", "reason", "last_epoch", "diverged_epoch", "attempts")
+    logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
     return {
         **{name: getattr(log, name) for name in logged},
+        "state": log.outcome,
         "study": study.key,
         "cell": cell,
         "rule": config["rule"]["name"],

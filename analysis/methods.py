@@ -59,9 +59,15 @@ def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
     """One paragraph. ``tests`` are those of analysis.comparison."""
     shared = Shared({name: flat(config) for name, config in frames.study.cells.items()})
     parts = [
-        *(_network(shared), _data(shared), _rules(shared), _training(shared), _optimiser(shared)),
+        surrounding(shared),
         *(_varied(shared), _seeds(frames, shared), _runs(frames), _scoring(frames), comparison_notes(tests, margin)),
     ]
+    return " ".join(part for part in parts if part)
+
+
+def surrounding(shared: Shared) -> str:
+    """Networks, data, rules, training and optimiser, as far as all cells share them."""
+    parts = (_network(shared), _data(shared), _rules(shared), _training(shared), _optimiser(shared))
     return " ".join(part for part in parts if part)
 
 

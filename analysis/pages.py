@@ -76,24 +76,18 @@ def make_folder(out: Path) -> None:
 
 def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path]) -> Report:
     """Write figures, pages and manifest into ``out``, beside the ``tables`` that are there already; what an earlier
-    report left there and this one does not write would pass for this one's, and goes."""
+    report's manifest lists there and this one does not write would pass for this one's, and goes."""
     drawn = [Drawn(figure, spec_of(figure.chart)) for figure in content.figures if figure.chart is not None]
     figures = [path for one in drawn for path in save(one.spec, out / one.figure.name)]
     page, web = out / PAGE, out / WEB_PAGE
     page.write_text(_markdown(content), encoding="utf-8")
     web.write_text(web_page(content, drawn), encoding="utf-8")
     paths = page, *figures, *tables, web
-    for left in _earlier(out, content) - set(paths):
+    for left in {out / name for name in listed_files(out)} - set(paths):
         left.unlink(missing_ok=True)
     write_manifest(store, out, content.plan, content.options, paths)
     text = f"{content.text}\n{content.found}\n" if content.found else content.text
     return Report(content.plan.key, (*paths, out / MANIFEST), content.table, text)
-
-
-def _earlier(out: Path, content: Content) -> set[Path]:
-    """What an earlier report may have left."""
-    undrawn = [f"{figure.name}.{kind}" for figure in content.figures for kind in ("png", "svg")]
-    return {out / name for name in [*listed_files(out), *undrawn]}
 
 
 def _markdown(content: Content) -> str:

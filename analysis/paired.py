@@ -1,9 +1,9 @@
 """Paired comparisons: each cell's error minus that of the cell it is compared with, seed by seed.
 
-The t interval and test of the gaps with Holm's correction over all comparisons, the exact sign-flip test and the
-smallest p that it can reach, the effect size, and where a margin is stated the verdict on equivalence. A diverged run
-enters at chance. Fewer than three pairs give a mean alone, and gaps that are the same with every seed are not tested.
-Errors, gaps and margins are shares from 0 to 1.
+The t interval and test of the gaps with Holm's correction over all comparisons, the sign-flip test and the smallest p
+that it can reach, the effect size, and where a margin is stated the verdict on equivalence. A diverged run enters at
+chance. Fewer than three pairs give a mean alone, and gaps that are the same with every seed are not tested. Errors,
+gaps and margins are shares from 0 to 1.
 """
 
 import math
@@ -17,10 +17,8 @@ from analysis.effect_size import effect_interval, hedges
 from analysis.equivalence import margin_p, verdicts
 from analysis.frames import checked
 from analysis.holm import holm
-from analysis.permutation import sign_flip_p
-from analysis.seeds import FEWEST_SEEDS, mean_interval, smallest_p
-
-ROUNDING = 1e-12  # gaps that scatter less are the same
+from analysis.permutation import sign_flip_p, smallest_p
+from analysis.seeds import FEWEST_SEEDS, ROUNDING, mean_interval
 
 PAIRED = {
     "cell": "str",
@@ -32,7 +30,7 @@ PAIRED = {
     "t": "float64",
     "p": "float64",  # two-sided
     "p_holm": "float64",
-    "p_flip": "float64",  # exact sign-flip permutation test
+    "p_flip": "float64",  # sign-flip permutation test, exact up to 16 pairs
     "p_flip_least": "float64",  # the smallest that so many pairs can reach
     "d_z": "float64",  # Cohen's
     "g_z": "float64",  # with Hedges' correction

@@ -9,7 +9,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from analysis.studies import StudyPlan, find_study
 SCHEMA = 1
 MANIFEST = "manifest.json"
 PACKAGES = ("nowt", "altair", "vl-convert-python", "pandas", "numpy", "scipy", "optuna", "opda", "pyarrow")
+HELD = {"schema": int, "study": str, "runs": dict, "files": dict, "nowt": dict, "command": str}
 SHOWN = 5  # runs that are named
 
 
@@ -42,6 +43,7 @@ def write_manifest(
         "nowt": git(),
         "packages": versions_of(PACKAGES),
         **_origins(store, keys),
+        "plan": _plan(plan),
         "runs": {key: _log(store, key) for key in keys},
         "probes": _probes(store, plan.key),
         "files": {path.name: _digest(path) for path in files},
@@ -55,7 +57,7 @@ def listed_files(folder: Path) -> list[str]:
     """The files that the manifest in ``folder`` lists; none where there is no manifest that can be read."""
     try:
         names = list(_read(folder / MANIFEST)["files"])
-    except (ValueError, KeyError):
+    except ValueError:
         return []
     return [name for name in names if Path(name).name == name]
 
@@ -88,18 +90,30 @@ def check(store: Path, folder: Path) -> Freshness:
     Raises ValueError for a folder without a manifest, for one that cannot be read, and where there is no such store.
     """
     manifest = _read(folder / MANIFEST)
-    try:
-        study, runs, files = manifest["study"], manifest["runs"], manifest["files"]
-        code, command = manifest["nowt"], manifest["command"]
-    except KeyError as error:
-        raise ValueError(f"{folder / MANIFEST} has no {error.args[0]}: nowt report writes it anew") from None
+    study, runs, files, code, command = (manifest[name] for name in ("study", "runs", "files", "nowt", "command"))
+    found = find_study(store, study)
+    sheet = (
+        [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study's sheet has other words or settings"]
+    )
     probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
-    stale = [*_changed_runs(store, study, runs), *probes, *_changed_files(folder, files)]
-    return Freshness(folder, study, tuple(stale), tuple(_other_code(code, manifest.get("packages", {}))), command)
+    stale = [*sheet, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
+    remarks = _other_code(code, manifest.get("packages", {}))
+    return Freshness(folder, study, tuple(stale), tuple(remarks), _into(command, folder))
 
 
-def _changed_runs(store: Path, study: str, runs: dict[str, Any]) -> list[str]:
-    planned = dict.fromkeys(key for key, _, _ in find_study(store, study).runs)
+def _into(command: str, folder: Path) -> str:
+    """The command, which may have written into another folder, for this one."""
+    return shlex.join([*shlex.split(command)[:-1], str(folder)])
+
+
+def _plan(plan: StudyPlan | SearchPlan) -> str:
+    """A checksum of what the sheet says but for the runs that it lists."""
+    said = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced")}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _changed_runs(store: Path, study: StudyPlan | SearchPlan, runs: dict[str, Any]) -> list[str]:
+    planned = dict.fromkeys(key for key, _, _ in study.runs)
     grown = [key for key in planned if key in runs and runs[key] != _log(store, key)]
     kinds = {
         "is new": [key for key in planned if key not in runs],
@@ -149,8 +163,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON ({error}): nowt report writes it anew") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no manifest: nowt report writes it anew")
-    if found.get("schema", 0) > SCHEMA:
+    if isinstance(found.get("schema"), int) and found["schema"] > SCHEMA:
         raise ValueError(f"{path} has schema {found['schema']}, this nowt reads up to {SCHEMA}: update nowt")
+    for name, kind in HELD.items():
+        if not isinstance(found.get(name), kind):
+            raise ValueError(f"{path} has no {name}, or a wrong one: nowt report writes it anew")
     return found
 
 

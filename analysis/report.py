@@ -96,6 +96,8 @@ def _require_counted(frames: Frames) -> None:
     if counted_runs(frames.runs).empty:
         states = frames.runs["state"].value_counts().items()
         found = ", ".join(f"{count} {state}" for state, count in states)
+        if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
+            raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
         again = f"`nowt ablate {frames.study.name}` goes on with them"
         raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
 

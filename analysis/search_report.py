@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.chosen import chosen_chart
 from analysis.forgiving import forgiving_chart
 from analysis.importance import importance_chart
@@ -11,11 +13,12 @@ from analysis.landscape import landscape_chart
 from analysis.options import Options
 from analysis.pages import Content, Figure, Report, make_folder, write_report
 from analysis.pareto import pareto_chart
-from analysis.search_table import search_markdown, search_table
+from analysis.search_space import search_methods, space_table
+from analysis.search_table import results_table, search_markdown, search_table
 from analysis.search_words import missing_trials, search_notes, states_in_words
 from analysis.searches import SearchPlan
 from analysis.switches import switches_of
-from analysis.table import save_table
+from analysis.tabular import save_tabular
 from analysis.trials import Trials, read_trials
 from analysis.tuning_figure import tuning_chart
 
@@ -36,12 +39,12 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     _require_counted(trials)
     make_folder(out)
     table = search_table(trials)
-    markdown = search_markdown(table)
+    markdown = search_markdown(table, plan)
     text = f"{markdown}\n{search_notes(trials)}\n"
     figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
     rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
     content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))
-    return write_report(store, out, content, (*save_table(table, markdown, out), _save_trials(trials, out)))
+    return write_report(store, out, content, _for_a_paper(trials, table, out))
 
 
 def _require_no_options(options: Options, name: str) -> None:
@@ -58,10 +61,13 @@ def _require_counted(trials: Trials) -> None:
         raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")
 
 
-def _save_trials(trials: Trials, out: Path) -> Path:
-    path = out / "trials.csv"
-    trials.frame.to_csv(path, index=False)
-    return path
+def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, ...]:
+    """Every trial, the table and the ranges in LaTeX, and the methods paragraph."""
+    every, methods = out / "trials.csv", out / "methods.md"
+    trials.frame.to_csv(every, index=False)
+    methods.write_text(search_methods(trials) + "\n", encoding="utf-8")
+    found = results_table(table, trials.plan)
+    return *save_tabular(found, out), every, methods, *save_tabular(space_table(trials.plan), out)
 
 
 def _missing(trials: Trials) -> str:

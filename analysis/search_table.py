@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames import checked, rows
+from analysis.searches import SearchPlan
 from analysis.seeds import counted_runs
+from analysis.tabular import Tabular, markdown
 from analysis.trials import Trials
 
 POINTS = (1, 2, 5)  # percentage points from the best within which a trial counts as near it
@@ -77,14 +79,16 @@ def _values(trials: Trials, trial: "pd.Series[Any]") -> str:
     return "; ".join(f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
 
 
-def search_markdown(table: pd.DataFrame) -> str:
-    """The table for people, and below it the settings of each cell's best trial."""
+def results_table(table: pd.DataFrame, plan: SearchPlan) -> Tabular:
+    """The table for people, and its numbers (columns SEARCH_TABLE)."""
     near = [f"within {points} pt, %" for points in POINTS]
-    counts = ["trials", *STATES]
-    head = ["cell", "rule", *counts, "best val error, %", *near, "presentations", "TFLOP", "time, min"]
-    rule = ["---", "---", *["---:"] * (len(head) - 2)]
-    lines = [head, rule, *map(_line, rows(table))]
-    drawn = "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+    head = ["cell", "rule", "trials", *STATES, "best val error, %", *near, "presentations", "TFLOP", "time, min"]
+    return Tabular("table", f"What the search {plan.name} found", head, [*map(_line, rows(table))], table, texts=2)
+
+
+def search_markdown(table: pd.DataFrame, plan: SearchPlan) -> str:
+    """The table for people, and below it the settings of each cell's best trial."""
+    drawn = markdown(results_table(table, plan))
     best = [
         f"- {row.cell}, trial {row.best_trial} (run {row.best_run}): {row.best_values}\n"
         for row in rows(table[table["best_run"].notna()])

@@ -14,7 +14,7 @@ SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "g
 def search_notes(trials: Trials) -> str:
     """How trials were proposed and stopped, what the errors, shares and bands are, what is missing."""
     sentences = [
-        _search_in_words(trials),
+        search_in_words(trials),
         "Errors are on the validation pictures after a trial's last epoch, never its best one; they chose the"
         " settings, so a claim about a rule takes new seeds and the test pictures.",
         _chance_in_words(trials),
@@ -30,7 +30,7 @@ def search_notes(trials: Trials) -> str:
 
 def missing_trials(trials: Trials) -> list[str]:
     """One line for each trial without an end of its own: which, in what state, why."""
-    missing = trials.frame[trials.frame["state"].isin(["not started", "running", "failed"])]
+    missing = trials.frame[trials.frame["state"].isin(["not started", "running", "failed", "unreadable"])]
     asked = {cell: config["epochs"] for cell, config in trials.plan.cells.items()}
     columns = ["cell", "trial", "run", "state", "reason", "epochs"]
     return [_missing(trial, asked[trial.cell]) for trial in rows(missing[columns])]
@@ -41,7 +41,8 @@ def states_in_words(trials: Trials) -> str:
     return ", ".join(f"{count} {state}" for state, count in trials.frame["state"].value_counts().items())
 
 
-def _search_in_words(trials: Trials) -> str:
+def search_in_words(trials: Trials) -> str:
+    """Who proposed, what stopped trials early, and the budget."""
     sampler = SAMPLERS.get(trials.plan.sampler, trials.plan.sampler)
     stopping = "no early stopping" if trials.plan.stopping == "none" else f"early stopping: {trials.plan.stopping}"
     counted = "" if trials.plan.budget.endswith(" trials") else ", which the tuning figure counts in trials"
@@ -88,6 +89,6 @@ def _missing_in_words(trials: Trials) -> str:
 
 def _missing(trial: Any, asked: int) -> str:
     cause = trial.reason.strip().splitlines()[-1:]  # of a traceback, the line that says what went wrong
-    state = ": ".join([trial.state, *cause]) if trial.state == "failed" else trial.state
+    state = ": ".join([trial.state, *cause]) if trial.state in ("failed", "unreadable") else trial.state
     reached = f"epoch {trial.epochs} of {asked}" if trial.epochs else "no epoch yet"
     return f"{trial.cell}, trial {trial.trial} ({trial.run}): {state}; {reached}"

@@ -11,6 +11,7 @@ from analysis.frames import Frames, rows
 
 CONFIDENCE = 0.95
 FEWEST_SEEDS = 3  # for an interval
+ROUNDING = 1e-12  # values that scatter less are the same, and tell nothing of how others would scatter
 
 
 def counted_runs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -54,9 +55,10 @@ def final_errors(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """n, mean, low and high of ``value`` in each group of ``by``: the t interval, NaN below three values."""
+    """n, mean, low and high of ``value`` in each group of ``by``: the t interval, NaN below three values and
+    where all are the same."""
     groups = frame.groupby(by, sort=False)[value].agg(n="count", mean="mean", deviation="std").reset_index()
-    n = groups["n"].where(groups["n"] >= FEWEST_SEEDS)
+    n = groups["n"].where((groups["n"] >= FEWEST_SEEDS) & (groups["deviation"] > ROUNDING))
     half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * groups["deviation"] / n**0.5
     return groups.drop(columns="deviation").assign(low=groups["mean"] - half, high=groups["mean"] + half)
 
@@ -68,11 +70,6 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
     pairs = others.merge(base, on="seed", suffixes=("", "_reference"))
     pairs = pairs.assign(gap=pairs["error"] - pairs["error_reference"])
     return mean_interval(pairs, ["cell"], "gap")
-
-
-def smallest_p(pairs: int) -> float:
-    """The smallest two-sided p that a sign-flip permutation test of ``pairs`` differences can reach."""
-    return min(1.0, 2.0 ** (1 - pairs))
 
 
 def final_angles(frames: Frames) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def settings_table(study: StudyPlan) -> Tabular:
     lines = [line for name in _ordered(cells) for line in _lines(cells, name)]
     caption = f"Every setting of the study {study.name}"
     numbers = pd.DataFrame(lines, columns=SETTINGS)
-    return Tabular("settings", caption, SETTINGS, lines, numbers, texts=2, last=r"0.4\linewidth")
+    return Tabular("settings", caption, SETTINGS, lines, numbers, texts=2, long=True, last=r"0.4\linewidth")
 
 
 def _ordered(cells: dict[str, Fields]) -> list[str]:

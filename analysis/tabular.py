@@ -17,6 +17,7 @@ class Tabular:
     lines: Sequence[Sequence[str]]
     numbers: pd.DataFrame  # what the CSV holds
     texts: int = 1  # columns of words, which stand to the left; numbers stand to the right
+    long: bool = False  # in LaTeX it may break over pages
     last: str = ""  # width of a last column of words that may wrap, such as 0.5\\linewidth; empty: numbers
 
 
@@ -33,19 +34,37 @@ def latex(table: Tabular) -> str:
     numbers = len(table.head) - table.texts - bool(table.last)
     columns = "l" * table.texts + "r" * numbers + (f"p{{{table.last}}}" if table.last else "")
     head, *body = [" & ".join(map(_escaped, line)) + r" \\" for line in (table.head, *table.lines)]
-    lines = [
-        r"% \usepackage[T1]{fontenc} and \usepackage{booktabs}; a wide one goes into table*",
+    titled = rf"\caption{{{_escaped(table.caption)}}}\label{{tab:{table.name}}}"
+    lines = _over_pages(columns, titled, head, body) if table.long else _on_one_page(columns, titled, head, body)
+    return "\n".join(lines) + "\n"
+
+
+def _on_one_page(columns: str, titled: str, head: str, body: Sequence[str]) -> list[str]:
+    """A table that is made no wider than the text."""
+    return [
+        r"% \usepackage[T1]{fontenc}, \usepackage{booktabs}, \usepackage{graphicx}",
         r"\begin{table}",
         r"\centering",
         r"\small",
-        rf"\caption{{{_escaped(table.caption)}}}",
-        rf"\label{{tab:{table.name}}}",
+        titled,
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         *(r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> list[str]:
+    """A table that goes on on the next page, under its head."""
+    return [
+        r"% \usepackage[T1]{fontenc}, \usepackage{booktabs}, \usepackage{longtable} (in one column)",
+        r"{\small",
+        rf"\begin{{longtable}}{{@{{}}{columns}@{{}}}}",
+        titled + r" \\",
+        *(r"\toprule", head, r"\midrule", r"\endhead", *body, r"\bottomrule"),
+        r"\end{longtable}}",
+    ]
 
 
 def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
@@ -55,13 +74,6 @@ def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
     table.numbers.to_csv(paths[1], index=False, float_format="%.6g")
     paths[2].write_text(latex(table), encoding="utf-8")
     return paths
-
-
-def drop_tabular(name: str, out: Path) -> tuple[Path, ...]:
-    """Take away the table of an earlier report, which would pass for this one's."""
-    for kind in ("md", "csv", "tex"):
-        (out / f"{name}.{kind}").unlink(missing_ok=True)
-    return ()
 
 
 def _escaped(text: str) -> str:

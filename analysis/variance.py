@@ -76,8 +76,10 @@ def variance_split(frames: Frames) -> pd.DataFrame:
         fields = flat(frames.study.cells[cells[0]])
         measured = [_measured(cell, 100 * final.loc[final["cell"] == cell, "error"], chance) for cell in cells]
         held = {cell: pinned(flat(frames.study.cells[cell])) for cell in cells}
-        held = {cell: [name for name in names if name not in _idle(fields)] for cell, names in held.items()}
-        rows += _rows(cells[0], fields["rule.name"], [one for one in measured if one.n >= FEWEST_SEEDS], held, fields)
+        idle = _idle(fields, bool(frames.epochs.loc[frames.epochs["cell"].isin(cells), "mirror_presentations"].any()))
+        held = {cell: [name for name in names if name not in idle] for cell, names in held.items()}
+        purposes = [name for name in fields if name.startswith("seeds.") and name not in idle]
+        rows += _rows(cells[0], fields["rule.name"], [one for one in measured if one.n >= FEWEST_SEEDS], held, purposes)
     return pd.DataFrame(rows, columns=list(SPLIT)).astype(SPLIT)
 
 
@@ -90,13 +92,12 @@ def _families(frames: Frames) -> list[list[str]]:
     return [cells for cells in alike.values() if any(pinned(flat(frames.study.cells[cell])) for cell in cells)]
 
 
-def _idle(fields: Fields) -> list[str]:
-    """The purposes that draw nothing in these cells, whether they are pinned or not."""
-    rule = fields["rule.name"]
-    noise = ["seeds.noise"] if rule in ("bp", "fa", "ss", "kp", "sham") else []
+def _idle(fields: Fields, mirrors: bool) -> list[str]:
+    """The purposes that draw nothing in these cells, whether they are pinned or not; ``mirrors``: the rule shows its
+    layers noise."""
     return [
-        *noise,
-        *["seeds.feedback"] * (rule in ("bp", "sham")),
+        *["seeds.noise"] * (not mirrors),
+        *["seeds.feedback"] * (fields["rule.name"] in ("bp", "sham")),
         *["seeds.crops"] * (fields["data.augment"] == "none"),
     ]
 
@@ -108,9 +109,8 @@ def _measured(cell: str, errors: "pd.Series[float]", chance: np.random.Generator
 
 
 def _rows(
-    family: str, rule: str, measured: list[_Measured], held: dict[str, list[str]], fields: Fields
+    family: str, rule: str, measured: list[_Measured], held: dict[str, list[str]], purposes: list[str]
 ) -> list[tuple[Any, ...]]:
-    purposes = [name for name in fields if name.startswith("seeds.") and name not in _idle(fields)]
     whole = next((one for one in measured if not held[one.cell]), None)
     parts = [part for name in purposes if (part := _component(name, purposes, whole, measured, held)) is not None]
     of = whole

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames import rows
-from analysis.seeds import FEWEST_SEEDS, smallest_p, unfinished_runs
+from analysis.permutation import smallest_p
+from analysis.seeds import FEWEST_SEEDS, unfinished_runs
 
 SPLITS = {"test": "test", "val": "validation"}
 FOR_A_CLAIM = 5  # seeds; fewer describe
@@ -63,6 +64,8 @@ def _unfinished(run: Any) -> str:
     who = f"{run.cell} with seed {run.seed} ({run.run})"
     if run.state == "not started":
         return f"{who}: not started"
+    if run.state == "unreadable":
+        return f"{who}: {run.reason}"
     reached = f"epoch {run.last_epoch} of {run.epochs}" if run.last_epoch >= 0 else "no epoch yet"
     cause = run.reason.strip().splitlines()[-1:]  # of a traceback, the line that says what went wrong
     state = ": ".join(["failed", *cause]) if run.state == "failed" else "unfinished"

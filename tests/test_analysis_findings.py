@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from earlier_reports import leave
 from nowt import rules
 from nowt.cli import main
 from nowt.config import RunConfig
@@ -286,7 +287,7 @@ def test_the_errors_table_has_every_cell_with_its_seeds_interval_and_verdict(fiv
     tests = compared(five_rules, 1.5)
     table = errors_table(five_rules, final_table(five_rules), tests, 1.5, "test")
     assert [line[1] for line in table.lines] == ["bp", "fa", "ss", "wm", "kp"]
-    assert table.lines[0][6] == "reference"
+    assert table.lines[0][6:8] == ["–", "reference"]
     assert all("p " in line[-1] for line in table.lines[1:])
     assert table.numbers["n"].tolist() == [8] * 5
     assert len({len(line) for line in (table.head, *table.lines)}) == 1
@@ -321,7 +322,9 @@ def test_the_latex_tables_compile(five_rules: Frames, tmp_path: Path) -> None:
         settings_table(five_rules.study),
         NASTY,
     ]
-    head = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
+    head = (
+        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs,graphicx,longtable}\\begin{document}\n"
+    )
     (tmp_path / "paper.tex").write_text(head + "\n\n".join(map(latex, tables)) + "\\end{document}\n", encoding="utf-8")
     words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace")
@@ -380,8 +383,7 @@ def test_a_margin_that_cannot_be_gets_one_line(tmp_path: Path, capsys: pytest.Ca
 def test_the_page_says_how_it_was_made_and_an_earlier_reports_tables_go(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp", "kp"], epochs=1), layers=1)
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "variance.csv").write_text("of another study")
+    leave(out, "variance.csv")
     page = report(tmp_path, None, out, 2.0).paths[0].read_text()
     assert not (out / "variance.csv").exists()
     assert " --margin 2`" in page

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from earlier_reports import leave
 from nowt.probes.results import Settings, results
 from nowt.study import Study
 from synthetic_store import key_of, rules_study, write_store
@@ -142,8 +143,7 @@ def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
     assert [chart for _, _, chart in probe_figures(tmp_path, frames_of(tmp_path))] == [None] * 3
     write_probe(tmp_path, study, "cka")
     out = tmp_path / "figures"
-    out.mkdir()
-    (out / "probe_weight_change.png").write_bytes(b"of an earlier report")
+    leave(out, "probe_weight_change.png")
     made = report(tmp_path, study.name, out)
     assert {path.name for path in made.paths} >= {"probe_cka.png", "probe_cka.svg"}
     assert sorted(path.name for path in out.glob("probe_*")) == ["probe_cka.png", "probe_cka.svg"]

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from earlier_reports import leave
 from nowt.search.space import Choice, Range
 from synthetic_search import SHARED, drawn, search_space, write_search
 from synthetic_store import rules_study, write_store
@@ -233,7 +234,8 @@ DRAWN = ("tuning", "forgiving", "landscape", "importance", "chosen", "pareto")
 
 def test_the_report_writes_figures_tables_trials_and_a_page(made: Report) -> None:
     figures = [f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")]
-    tables, rest = ["table.md", "table.csv", "trials.csv"], ["report.html", "manifest.json"]
+    tables = [f"{name}.{kind}" for name in ("table", "space") for kind in ("md", "csv", "tex")]
+    tables[3:3], rest = ["trials.csv", "methods.md"], ["report.html", "manifest.json"]
     assert [path.name for path in made.paths] == ["report.md", *figures, *tables, *rest]
     assert all(path.stat().st_size > 100 for path in made.paths)
     page = made.paths[0].read_text()
@@ -269,11 +271,9 @@ def test_the_words_say_what_the_numbers_are(made: Report) -> None:
 
 def test_a_search_by_tpe_says_why_there_is_no_band(tmp_path: Path) -> None:
     write_search(tmp_path, search_space(sampler="tpe", stopping="halving"), 3)
-    figure = tmp_path / "figures" / "importance.png"
-    figure.parent.mkdir()
-    figure.write_text("of another search")
-    made = report(tmp_path, None, figure.parent)
-    assert not figure.exists()
+    leave(tmp_path / "figures", "importance.png")
+    made = report(tmp_path, None, tmp_path / "figures")
+    assert not (tmp_path / "figures" / "importance.png").exists()
     assert "no band, since TPE proposes by what earlier trials" in svg_text(tmp_path / "figures" / "tuning.svg")
     assert "without a band, since TPE proposes" in made.text
 

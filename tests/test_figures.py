@@ -149,8 +149,8 @@ def test_the_gap_by_depth_is_to_backprop_in_the_same_net(tmp_path: Path) -> None
     errors = {"bp resnet20": 0.1, "kp resnet20": 0.11, "bp resnet32": 0.05, "kp resnet32": 0.09}
     gaps = depth_gaps(frames_of(tmp_path, depths(), error=lambda cell, seed, epoch: errors[cell] + 0.01 * seed))
     found = gaps.set_index("depth")[["mean", "low", "high"]].round(6)
-    assert found.loc[20].tolist() == [1, 1, 1]
-    assert found.loc[32].tolist() == [4, 4, 4]
+    assert found["mean"].tolist() == [1, 4]
+    assert found[["low", "high"]].isna().all(axis=None)  # the gaps of all seeds are the same
 
 
 def test_a_study_of_one_depth_has_no_gap_by_depth(tmp_path: Path) -> None:

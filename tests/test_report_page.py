@@ -122,15 +122,31 @@ def test_a_run_that_the_study_lists_since_makes_a_folder_stale(reported: Made, t
     assert check(store, store / "figures").stale == ("run 0123456789ab is new",)
 
 
+def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another_schema_is_named(
+    reported: Made, tmp_path: Path
+) -> None:
+    store = copy_of(reported, tmp_path)
+    path, moved = store / "studies" / f"{reported[1].study}.json", tmp_path / "moved"
+    path.write_text(path.read_text().replace('"reference": "bp"', '"reference": "kp"'))
+    (store / "figures").rename(moved)
+    found = check(store, moved)
+    assert found.stale == ("the study's sheet has other words or settings",)
+    assert found.command.endswith(f"--out {moved}")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    with pytest.raises(ValueError, match="has schema 2, this nowt reads 1: update nowt"):
+        check(store, moved)
+
+
 def test_a_folder_that_no_report_wrote_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give --check a folder that nowt report wrote"):
         check(tmp_path, tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
         check(tmp_path, tmp_path)
-    (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(ValueError, match="has no study: nowt report writes it anew"):
-        check(tmp_path, tmp_path)
+    for held in ("{}", '{"schema": "2"}', '{"schema": 1, "study": 5}'):
+        (tmp_path / "manifest.json").write_text(held)
+        with pytest.raises(ValueError, match=r"has no (schema|study), or a wrong one: nowt report writes it anew"):
+            check(tmp_path, tmp_path)
 
 
 def test_the_command_tells_by_its_exit_code(reported: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A whole store as frames: they say what the logs say, however these came to be as they are."""
 
+import json
 import os
 import random
 import shutil
@@ -126,9 +127,9 @@ def test_a_damaged_or_foreign_frame_file_is_made_again(small: Path, tmp_path: Pa
 def test_frames_of_another_format_are_made_again(small: Path) -> None:
     read_store(small)
     index = small / "frames" / "index.json"
-    index.write_text(index.read_text().replace('"format": "1,', '"format": "99,'))
+    index.write_text(index.read_text().replace('"format": "2,', '"format": "99,'))
     assert_true(read_store(small), small)
-    assert '"format": "1,' in index.read_text()
+    assert '"format": "2,' in index.read_text()
 
 
 def test_a_store_that_cannot_be_written_to_is_read_all_the_same(small: Path) -> None:
@@ -210,7 +211,7 @@ def test_settings_are_read_by_their_dotted_path(tmp_path: Path) -> None:
         frames.settings("optim.rl")
 
 
-def test_a_log_of_a_later_version_is_left_out_and_named_and_stops_its_own_study(small: Path) -> None:
+def test_a_log_of_a_later_version_is_left_out_and_named(small: Path) -> None:
     study = find_study(small)
     assert isinstance(study, StudyPlan)
     log = small / "logs" / f"{study.runs[0][0]}.jsonl"
@@ -219,8 +220,20 @@ def test_a_log_of_a_later_version_is_left_out_and_named_and_stops_its_own_study(
     assert frames.problems == (f"{log} has log schema 2, this nowt reads up to 1: update nowt",)
     assert len(frames.runs) == 3
     assert "1 files that cannot be read" in str(frames)
-    with pytest.raises(ValueError, match=r"has log schema 2, this nowt reads up to 1: update nowt$"):
-        read_frames(small, study)
+    run = read_frames(small, study).runs.iloc[0]
+    assert (run["state"], run["reason"]) == ("unreadable", frames.problems[0])
+
+
+def test_a_finished_run_without_an_error_at_its_end_has_diverged(small: Path) -> None:
+    study = find_study(small)
+    assert isinstance(study, StudyPlan)
+    log = small / "logs" / f"{study.runs[0][0]}.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    last = [line for line in lines if line["kind"] == "epoch"][-1]
+    last |= dict.fromkeys(("train_loss", "val_loss", "val_error", "test_loss", "test_error"))
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = read_frames(small, study).runs.iloc[0]
+    assert (run["state"], run["diverged_epoch"]) == ("diverged", last["epoch"])
 
 
 def test_a_store_of_another_version_is_answered_in_one_sentence(small: Path) -> None:

@@ -31,6 +31,7 @@ class Log:
     attempts: int = 1
     last_epoch: int = -1
     broken_epoch: int = -1  # the first that was logged without a finite loss; -1 where every one has one
+    last_blank: int = -1  # the last that was logged without an error
     begun: int = 0  # milliseconds since 1970 of the start line
     heard: int = 0  # and of the last line
 
@@ -41,9 +42,14 @@ class Log:
         return facts
 
     @property
+    def outcome(self) -> str:
+        """Its state, but that a finished run without an error at its last epoch has diverged."""
+        return "diverged" if self.state == "finished" and self.last_blank == self.last_epoch >= 0 else self.state
+
+    @property
     def diverged_epoch(self) -> int | None:
         """The first epoch without a finite loss: one logged so, or the one never logged; None for other runs."""
-        if self.state != "diverged":
+        if self.outcome != "diverged":
             return None
         epochs = self.facts.get("config", {}).get("epochs", self.last_epoch + 1)
         return min(self.broken_epoch if self.broken_epoch >= 0 else self.last_epoch + 1, int(epochs))
@@ -81,13 +87,9 @@ def _after(log: Log, line: Line) -> Log:
     """The log after one more line."""
     kind, time = line["kind"], line["time"]
     if kind == "epoch":
-        broken = _is_broken(line) and log.broken_epoch < 0
-        return replace(
-            log,
-            last_epoch=line["epoch"],
-            heard=time,
-            broken_epoch=line["epoch"] if broken else log.broken_epoch,
-        )
+        first = line["epoch"] if _is_broken(line) and log.broken_epoch < 0 else log.broken_epoch
+        blank = line["epoch"] if line["val_error"] is None else log.last_blank
+        return replace(log, last_epoch=line["epoch"], heard=time, broken_epoch=first, last_blank=blank)
     if kind == "start":
         start = orjson.dumps({name: value for name, value in line.items() if name != "kind"}).decode()
         return replace(log, start=start, state="running", reason="", begun=time, heard=time)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.store.kept import Kept, held, load, save
-from analysis.store.log import NOT_STARTED, UNREADABLE, Log
+from analysis.store.log import NOT_STARTED, Log
 from analysis.store.tables import EPOCHS, LAYERS, rows_of
 from analysis.store.update import brought_up
 
@@ -26,11 +26,8 @@ class Logs:
     kept: Kept = field(repr=False)
 
     def of(self, run: str) -> Log:
-        """The log of a run, ``not started`` where there is none. Raises ValueError for one that cannot be read."""
-        log = self.kept.logs.get(run, Log(run, state=NOT_STARTED))
-        if log.state == UNREADABLE:
-            raise ValueError(log.reason)
-        return log
+        """The log of a run: ``not started`` where there is none, ``unreadable`` (and why) where it is no log."""
+        return self.kept.logs.get(run, Log(run, state=NOT_STARTED))
 
     def epochs(self, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
         """The epochs of these runs in this order as an Arrow table, and for each row the place of its run."""

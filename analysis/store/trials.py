@@ -51,9 +51,9 @@ def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict
         "cell": cell,
         "rule": plan.cells[cell]["rule"]["name"],
         "trial": number,
-        "state": log.state,
+        "state": log.outcome,
         "reason": log.reason,
-        "error": 1 - 1 / facts["classes"] if log.state == "diverged" else None,
+        "error": 1 - 1 / facts["classes"] if log.outcome == "diverged" else None,
         "epochs": max(log.last_epoch, 0),
         **{setting.name: setting.value_in(facts.get("config", {})) for setting in plan.settings[cell]},
     }

@@ -119,10 +119,11 @@ def _frames(store: Path, logs: Logs) -> StoreFrames:
 def _run(log: Log) -> dict[str, Any]:
     facts = log.facts
     config = dict(_flat(facts["config"]))
-    logged = ("run", "state", "reason", "last_epoch", "diverged_epoch", "attempts")
+    logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
     settings = {"rule": "rule.name", "model": "model.name", "data": "data.name", "seed": "seed", "epochs": "epochs"}
     return {
         **{name: getattr(log, name) for name in logged},
+        "state": log.outcome,
         **{name: config.get(path) for name, path in settings.items()},
         "started": pd.Timestamp(log.begun, unit="ms", tz="UTC"),
         "heard": pd.Timestamp(log.heard, unit="ms", tz="UTC"),

@@ -14,6 +14,7 @@ from typing import Any
 from nowt.log import drop_torn_line, whole_lines
 
 Sheet = dict[str, Any]
+SCHEMA = 1  # of a sheet; one without is of the first
 NEEDED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
 
@@ -28,7 +29,7 @@ def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]]
     listed = [run for run in known.get("runs", []) if run not in runs] + list(runs)
     seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
     created = known.get("created", time.time_ns() // 1_000_000)
-    sheet = {**content, "seeds": seeds, "key": key, "created": created, "runs": listed}
+    sheet = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
     write_atomically(path, json.dumps(sheet, indent=1) + "\n")
     if (later := _later(path)).exists():
         drop_torn_line(later)
@@ -46,6 +47,10 @@ def list_run(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
 def read_sheet(path: Path) -> Sheet:
     """The sheet at ``path`` with every run it lists. Raises ValueError for a file that is none."""
     sheet = _object(path)
+    if (schema := sheet.get("schema", SCHEMA)) != SCHEMA:
+        raise ValueError(
+            f"{path} is a sheet of schema {schema}, this nowt reads {SCHEMA}: update nowt, or move it away"
+        )
     missing = sorted(NEEDED - sheet.keys())
     if missing:
         raise ValueError(f"{path} is no study's sheet, it has no {', '.join(missing)}: move it away")
