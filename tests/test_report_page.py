@@ -133,7 +133,7 @@ def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another
     assert found.stale == ("the study's sheet has other words or settings",)
     assert found.command.endswith(f"--out {moved}")
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
-    with pytest.raises(ValueError, match="has schema 2, this nowt reads 1: update nowt"):
+    with pytest.raises(ValueError, match="is a sheet of schema 2, this nowt reads 1: update nowt"):
         check(store, moved)
 
 
