@@ -1,8 +1,6 @@
 """Checkpoints in a bucket: a run goes on from there when its disk is gone, and never from half a one. On moto's S3."""
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +13,6 @@ import torch
 from nowt.ablate import pictures_of, plan_run
 from nowt.cli import main
 from nowt.config import Placement, RunConfig
-from nowt.find import find_study
 from nowt.group import Group
 from nowt.hands import courier
 from nowt.hands.job import Job, perform
@@ -28,11 +25,8 @@ from nowt.train import Interrupted, train
 from short_runs import CPU, after, numbers, short_run
 from shown_records import epoch
 from shown_records import start as begun
-from small_studies import SLOW, logs, start, wait_for, write_study
-from small_studies import numbers as logged
+from small_studies import wait_for
 from torch import Tensor
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 PLACE = "s3://lab/checkpoints"
 CONFIG = short_run("kp", epochs=3)
@@ -136,34 +130,6 @@ def steps(bucket: Bucket) -> list[str]:
 
 def pair(step: int) -> list[str]:
     return [f"step-{step:09d}.json", f"step-{step:09d}.pt"]
-
-
-def test_a_study_that_was_killed_goes_on_from_the_bucket_when_its_disk_is_gone(
-    tmp_path: Path, store: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "slow.py").write_text(SLOW.replace('}.slow").touch()', '}.slow").write_text(str(moment.step))'))
-    study = write_study(tmp_path, '{"slow": small(Path(__file__).with_name("slow.py"))}')
-    words = ["ablate", str(study), "--store", str(store), "--in-process", "--checkpoints", PLACE]
-    driver = start(words, tmp_path)
-    try:
-        wait_for(lambda: any("step-000000008.json" in name for name in bucket.names("")), 120, "a checkpoint")
-    finally:
-        driver.kill()
-        driver.communicate()
-    assert driver.returncode == -signal.SIGKILL
-    (left,) = logs(store).values()
-    assert 2 <= left.last_epoch < 4 and left.state == "running"
-    shutil.rmtree(store / "checkpoints")
-
-    ran: list[str] = []  # the steps that are done again
-    monkeypatch.setattr("time.sleep", lambda _: ran.append((tmp_path / f"{os.getpid()}.slow").read_text()))
-    assert main(words) == 0
-    (run,) = logs(store).values()
-    assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
-    assert int(ran[0]) > 8
-    config = find_study(str(study)).cells[0].config
-    assert logged(run) == numbers(train(config, CPU))
-    assert steps(bucket) == pair(16)
 
 
 def test_two_are_in_the_bucket_while_a_run_goes_and_one_after_it(machine: Any, bucket: Bucket) -> None:

@@ -207,6 +207,10 @@ def test_ray_up_sends_token_project_and_start_commands(account: Cloud) -> None:
         assert any(shlex.quote(command)[1:-1] in line for line in typed), command
     (start,) = [line for line in typed if "ray start --head" in line]
     assert "RAY_AUTH_MODE=token" in start and "--dashboard-host=127.0.0.1" in start
+    ready, keeper = (next(line for line in typed if f"clusters/aws/{script}" in line) for script in ("node", "keeper"))
+    assert f"node.sh s3://{BUCKET}" in ready and "keeper.sh store" in keeper
+    assert typed.index(ready) < typed.index(keeper) < typed.index(start)  # no study before the store is there
+    assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
 
 
 def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
