@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kept_server import free_port
 from moto_cloud import BUCKET, ROOT, Cloud, cloud
 from nowt.cli import main
 
@@ -213,6 +214,18 @@ def test_ray_up_sends_token_project_and_start_commands(account: Cloud) -> None:
     assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
 
 
+def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = at_home.cluster_file()
+    told = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the stand-in for ssh ends at once
+    (head,) = machines(at_home)
+    assert f"the head {head['PublicIpAddress']} was not reached" in told
+    words = at_home.calls()[-1]["words"]
+    assert words[-3:] == ["ubuntu", "--", head["PublicIpAddress"]]
+    assert words[words.index("-i") + 1] == str(at_home.folder / "home" / ".ssh" / "nowt-cluster.pem")
+
+
 def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
     token = (account.folder / "home" / ".ray" / "auth_token").read_text()
     said = (account.folder / "calls").read_text() + (account.folder / "sent.yaml").read_text()
@@ -239,6 +252,7 @@ def test_ray_down_and_teardown_leave_nothing_but_the_bucket(at_home: Cloud, caps
     file = at_home.cluster_file()
     at_home.ray("down", "-y", str(file))
     assert machines(at_home) == []
+    assert "ray up first" in nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)
     told = nowt(f"cluster teardown {file} --yes", capsys)
     assert f"kept: s3://{BUCKET}" in told
     ec2, iam = at_home.client("ec2"), at_home.client("iam")
