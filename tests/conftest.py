@@ -1,9 +1,11 @@
 """A store with an empty record, for the tests of MLflow's side, and one with a study's report."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto_cloud import KEYS, storage
 from nowt.record import Record
 from nowt.record.attach import attach_report
 from nowt.record.database import connect
@@ -41,3 +43,20 @@ def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Pat
     made = report(folder, None, folder / "figures", published=True)
     attach_report(folder, made.study, made.paths)
     return folder, made
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """An S3 of our own on this machine (moto's): where it answers."""
+    with storage() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def s3(s3_server: str) -> Iterator[str]:
+    """That S3, found as AWS's tools find any."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL", s3_server)
+        yield s3_server

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from kept_server import free_port, listening, wait_until
+
 ROOT = Path(__file__).parent.parent
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"  # one that moto knows
 BUCKET = "lab-pictures"
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 
 SHIM = """#!{python}
 import json, shutil, sys
@@ -95,6 +98,19 @@ def cloud(folder: Path) -> Iterator[Cloud]:
             server.kill()
 
 
+@contextmanager
+def storage() -> Iterator[str]:
+    """The stand-in's S3 alone, with nothing in it: where it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_until(lambda: listening(port), 120, "moto's S3")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.kill()
+
+
 def _address(server: subprocess.Popen[str]) -> str:
     assert server.stderr
     for line in server.stderr:
@@ -120,8 +136,6 @@ def _environment(folder: Path, address: str) -> dict[str, str]:
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
         "AWS_ENDPOINT_URL": address,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_EC2_METADATA_DISABLED": "true",
+        **KEYS,
         "AWS_DEFAULT_REGION": "us-west-2",
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kept_server import free_port, wait_until
+from kept_server import wait_until
 from nowt.cli import main
 from nowt.keeper.backup import Copying
 from nowt.keeper.bucket import Bucket
@@ -26,42 +26,6 @@ from test_merge import files, search, url
 
 KEY = "0123456789ab"
 COPY = "s3://lab/nowt/store"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """An S3 of our own on this machine, found as AWS's tools find any."""
-    port = free_port()
-    place = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as moto,
-    ):
-        for name, value in {
-            "AWS_ENDPOINT_URL": place,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_MAX_ATTEMPTS": "1",
-        }.items():
-            patch.setenv(name, value)
-        try:
-            wait_until(lambda: _answers(place), 120, "moto's S3")
-            yield place
-        finally:
-            moto.terminate()
-
-
-def _answers(place: str) -> bool:
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"{place}/moto-api/data.json", timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.fixture

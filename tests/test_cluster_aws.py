@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kept_server import free_port
 from moto_cloud import BUCKET, ROOT, Cloud, cloud
 from nowt.cli import main
 
@@ -207,6 +208,22 @@ def test_ray_up_sends_token_project_and_start_commands(account: Cloud) -> None:
         assert any(shlex.quote(command)[1:-1] in line for line in typed), command
     (start,) = [line for line in typed if "ray start --head" in line]
     assert "RAY_AUTH_MODE=token" in start and "--dashboard-host=127.0.0.1" in start
+    ready, keeper = (next(line for line in typed if f"clusters/aws/{script}" in line) for script in ("node", "keeper"))
+    assert f"node.sh s3://{BUCKET}" in ready and "keeper.sh store" in keeper
+    assert typed.index(ready) < typed.index(keeper) < typed.index(start)  # no study before the store is there
+    assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
+
+
+def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = at_home.cluster_file()
+    told = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the stand-in for ssh ends at once
+    (head,) = machines(at_home)
+    assert f"the head {head['PublicIpAddress']} was not reached" in told
+    words = at_home.calls()[-1]["words"]
+    assert words[-3:] == ["ubuntu", "--", head["PublicIpAddress"]]
+    assert words[words.index("-i") + 1] == str(at_home.folder / "home" / ".ssh" / "nowt-cluster.pem")
 
 
 def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
@@ -235,6 +252,7 @@ def test_ray_down_and_teardown_leave_nothing_but_the_bucket(at_home: Cloud, caps
     file = at_home.cluster_file()
     at_home.ray("down", "-y", str(file))
     assert machines(at_home) == []
+    assert "ray up first" in nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)
     told = nowt(f"cluster teardown {file} --yes", capsys)
     assert f"kept: s3://{BUCKET}" in told
     ec2, iam = at_home.client("ec2"), at_home.client("iam")

@@ -100,6 +100,6 @@ def test_what_is_no_clusters_file_is_told_apart(text: str, told: str, tmp_path: 
 
 def test_every_type_sees_the_same_ports_and_the_same_environment() -> None:
     given = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    head, worker = (given[f"{kind}_start_ray_commands"][1].split() for kind in ("head", "worker"))
+    head, worker = (given[f"{kind}_start_ray_commands"][-1].split() for kind in ("head", "worker"))
     assert [w for w in worker if "-port=" in w] == [w for w in head if "-port=" in w and w in worker]
     assert given["head_setup_commands"] == given["worker_setup_commands"] == [] and len(given["setup_commands"]) == 1

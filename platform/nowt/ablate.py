@@ -56,7 +56,8 @@ def ablate(study: Study, how: How, say: Callable[[str], None]) -> Outcome:
         sheet, remark = freeze(store, study.key, study_to_json(study), runs)
         if remark:
             say(remark)
-        for line in (*remarks(plan), gone(store, [planned.key for planned in plan], how.placement.keep)):
+        missed = gone(store, [planned.key for planned in plan], how.placement.keep, how.placement.checkpoints)
+        for line in (*remarks(plan), missed):
             if line:
                 say(line)
         certificates(store, [cell.config.rule for cell in study.cells], say)

@@ -179,6 +179,7 @@ class Placement:
     loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
     keep: Keep | None = None  # checkpoints that stay when a run is over; None: as its study says
+    checkpoints: str = ""  # s3://BUCKET/PREFIX to which each is copied, too, and from which a run goes on elsewhere
     workers: int = 1  # that share one run: each trains on its part of every batch (Ray Train)
     gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
 

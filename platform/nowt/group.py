@@ -65,7 +65,7 @@ def check_step(group: Group, step: int) -> None:
         if other != first:
             raise Apart(
                 f"worker {rank} begins at step {other} and worker 0 at step {first}: the store must be a folder that "
-                "all workers share"
+                "all workers share, or --checkpoints name a bucket"
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from nowt import checkpoint
 from nowt.config import Keep, Placement
 from nowt.errors import ConfigError, require
+from nowt.keeper.checkpoints import Copies
 from nowt.log import read
 from nowt.study import Study
 
@@ -61,11 +62,12 @@ def most(keep: Keep | None, epochs: int) -> int:
     return len(wanted(keep, epochs)) + 2
 
 
-def gone(store: Path, keys: Iterable[str], keep: Keep | None) -> str:
-    """One line where runs have passed epochs whose checkpoints are to be kept, and were not; else nothing."""
+def gone(store: Path, keys: Iterable[str], keep: Keep | None, bucket: str = "") -> str:
+    """One line where runs have passed epochs whose checkpoints are to be kept, and were not, neither in the store nor
+    in the bucket at this URL; else nothing. Raises OSError where the bucket cannot be used."""
     if keep is None or keep == "last":
         return ""
-    missed = [epochs for key in keys if (epochs := _missed(store, key, keep))]
+    missed = [epochs for key in keys if (epochs := _missed(store, key, keep, bucket))]
     if not missed:
         return ""
     runs = f"{len(missed)} run{'s have' if len(missed) > 1 else ' has'} passed"
@@ -77,11 +79,13 @@ def gone(store: Path, keys: Iterable[str], keep: Keep | None) -> str:
     )
 
 
-def _missed(store: Path, key: str, keep: Keep) -> list[int]:
+def _missed(store: Path, key: str, keep: Keep, bucket: str) -> list[int]:
     path = store / "logs" / f"{key}.jsonl"
     if not path.exists():
         return []
     run = read(path)
     last = run.last_epoch if run.state == "finished" else None
-    there = checkpoint.kept(store / "checkpoints" / key, last)
-    return [epoch for epoch in wanted(keep, run.last_epoch) if epoch not in there]
+    there = set(checkpoint.kept(store / "checkpoints" / key, last))
+    missed = [epoch for epoch in wanted(keep, run.last_epoch) if epoch not in there]
+    copied = Copies.of(bucket, key).epochs() if missed and bucket else set()
+    return [epoch for epoch in missed if epoch not in copied]

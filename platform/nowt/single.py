@@ -23,7 +23,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     planned = plan_run(config.rule.name, config, pictures_of(config, placement))
     key = planned.key
     path = store / "logs" / f"{key}.jsonl"
-    if line := gone(store, (key,), placement.keep):
+    if line := gone(store, (key,), placement.keep, placement.checkpoints):
         say(line)
     if path.exists() and read(path).state in ("finished", "diverged"):
         say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")

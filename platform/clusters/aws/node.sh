@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Makes a node of cluster.yaml ready: node.sh s3://BUCKET. Safe to run again: what is done is not done again.
-#   ~/nowt-venv   the environment (../environment.sh)
-#   ~/data        s3://BUCKET/data, on local NVMe where there is one; NAME.tar there is unpacked here
+#   ~/nowt-venv     the environment (../environment.sh)
+#   ~/nowt-bucket   s3://BUCKET, for keeper.sh
+#   ~/data          s3://BUCKET/data, on local NVMe where there is one; NAME.tar there is unpacked here
 set -euo pipefail
 bucket=${1:?usage: node.sh s3://BUCKET}
+echo "$bucket" > ~/nowt-bucket
 bash "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
 disk=/opt/dlami/nvme  # where AWS's images mount the instance's own NVMe

@@ -1,5 +1,6 @@
 """What the hands need of whoever decides: a study's Ledger, or a Search."""
 
+import sys
 from typing import Protocol
 
 from nowt.engine import Decision
@@ -24,3 +25,11 @@ class Driver(Protocol):
 
     def lose(self, key: str, reason: str) -> None:
         """A run's worker is gone for good."""
+
+
+def hand_on(driver: Driver, key: str, message: Message) -> bool:
+    """Hand one message of a live run on; what the run remarks by the way is for its user alone."""
+    if message["kind"] != "remark":
+        return driver.hear(key, message)
+    print(f"run {key}: {message['text']}", file=sys.stderr, flush=True)
+    return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nowt.config import Placement
-from nowt.hands.driver import Driver
+from nowt.hands.driver import Driver, hand_on
 from nowt.hands.job import Job, perform
 
 WAIT = 0.5  # seconds
@@ -26,7 +26,7 @@ def run(ledger: Driver, placement: Placement) -> bool:
             planned = ledger.begin(decision.key)
             try:
                 for message in perform(Job(planned.key, planned.config, placement), lambda: bool(asked)):
-                    if not ledger.hear(planned.key, message):
+                    if not hand_on(ledger, planned.key, message):
                         break
             except Interrupted:
                 return False

@@ -38,35 +38,54 @@ def never() -> bool:
 
 
 def perform(job: Job, should_stop: Callable[[], bool] = never, group: Group = ALONE) -> Iterator[dict[str, Any]]:
-    """Do the run, or a worker's share of it, and yield its messages: start, epochs, end. Whatever goes wrong in it
-    becomes its end.
+    """Do the run, or a worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
+    Whatever goes wrong in it becomes its end.
 
     Raises Interrupted, with the checkpoint written, after ``should_stop`` said so; and what may be the loss of another
     worker of ``group``.
     """
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
-    from nowt.train import Diverged, Interrupted, reset_globals, train
+    from nowt.train import Diverged, Interrupted
 
+    state, reason, said = "failed", "", list[str]()
     try:
-        from nowt.data import DataError, open_data
-
-        reset_globals(job.config, job.placement)
-        data = open_data(job.config.data, job.placement, job.config.test)
-        if run_key(job.config, data.fingerprint) != job.key:
-            raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
-        folder = Path(job.placement.store) / "checkpoints" / job.key
-        for epoch in train(
-            job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop, group=group
-        ):
-            yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
-        yield {"kind": "end", "state": "finished", "reason": ""}
+        yield from _epochs(job, should_stop, group, said)
+        state = "finished"
     except Diverged as error:
-        yield {"kind": "end", "state": "diverged", "reason": str(error)}
+        state, reason = "diverged", str(error)
     except Apart as error:
-        yield {"kind": "end", "state": "failed", "reason": str(error)}
+        reason = str(error)
     except Interrupted:
+        yield from _remarks(said)
         raise
     except (Exception, SystemExit) as error:  # what goes wrong in one run is its result, and must not take others along
         if group.blames(error):
             raise
-        yield {"kind": "end", "state": "failed", "reason": traceback.format_exc()}
+        reason = traceback.format_exc()
+    yield from _remarks(said)
+    yield {"kind": "end", "state": state, "reason": reason}
+
+
+def _epochs(job: Job, should_stop: Callable[[], bool], group: Group, said: list[str]) -> Iterator[dict[str, Any]]:
+    from nowt.data import DataError, open_data
+    from nowt.hands.courier import carried
+    from nowt.train import reset_globals, train
+
+    reset_globals(job.config, job.placement)
+    data = open_data(job.config.data, job.placement, job.config.test)
+    if run_key(job.config, data.fingerprint) != job.key:
+        raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
+    folder = Path(job.placement.store) / "checkpoints" / job.key
+    with carried(job.placement.checkpoints, folder, group, said) as courier:
+        for epoch in train(
+            job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop, group=group
+        ):
+            yield from _remarks(said)
+            yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
+        if courier:
+            courier.keep = 1  # a run that is over has nothing to go on from but its end
+
+
+def _remarks(said: list[str]) -> Iterator[dict[str, Any]]:
+    while said:
+        yield {"kind": "remark", "text": said.pop(0)}

@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 
 from nowt.config import Placement
 from nowt.hands.cluster import joined, scratch
-from nowt.hands.driver import Driver
+from nowt.hands.driver import Driver, hand_on
 from nowt.hands.job import Job, perform
 from nowt.ledger import Message, Planned
 
@@ -92,7 +92,7 @@ class _Careful:
 
     def hear(self, key: str, message: Message) -> bool:
         """See Driver."""
-        return bool(self._try(lambda: self.driver.hear(key, message)))
+        return bool(self._try(lambda: hand_on(self.driver, key, message)))
 
     def lose(self, key: str, reason: str) -> None:
         """See Driver."""

@@ -23,7 +23,7 @@ from nowt.errors import require
 from nowt.group import Group
 from nowt.hands.cluster import joined, scratch
 from nowt.hands.desk import Desk, Message
-from nowt.hands.driver import Driver
+from nowt.hands.driver import Driver, hand_on
 from nowt.hands.in_process import WAIT, interruptible
 from nowt.hands.job import Job, perform
 
@@ -93,7 +93,7 @@ def _listen(crews: list["_Crew"], driver: Driver, asked: bool) -> None:
     talking = [crew for crew in crews if crew.next in heard]
     for crew in talking:
         message: Message = ray.get(crew.next)
-        crew.answer(message, driver.hear(crew.job.key, message))
+        crew.answer(message, hand_on(driver, crew.job.key, message))
     for crew in [crew for crew in crews if crew not in talking and not crew.thread.is_alive()]:
         crews.remove(crew)
         if not crew.settled:
@@ -217,6 +217,9 @@ class _Worker:
 
         try:
             for message in perform(job, self.should_stop, self.group):
+                if message["kind"] == "remark":  # of this worker alone
+                    ray.get(self.desk.tell.remote(message))
+                    continue
                 if message.get("state") == "failed":
                     return self.fail(message)
                 goes_on = ray.get(self.desk.tell.remote(message)) if self.group.rank == 0 else True

@@ -10,6 +10,7 @@ from nowt.errors import ConfigError
 
 T = TypeVar("T")
 MOST_REMOVED = 1000  # objects that S3 removes in one request
+CONNECT_SECONDS = 10.0  # that a machine gone silent is waited for, each of a few times
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class Bucket:
             raise ConfigError(f"{url!r} is no folder in a bucket: give s3://BUCKET/PREFIX, such as s3://lab/nowt/store")
         try:
             import boto3
+            from botocore.config import Config
         except ImportError:
             raise ConfigError(f"{url} needs boto3, which is not installed: pip install 'nowt[aws]'") from None
-        return cls(url, name, prefix, _asked(url, lambda: boto3.client("s3")))
+        config = Config(connect_timeout=CONNECT_SECONDS, tcp_keepalive=True)
+        return cls(url, name, prefix, _asked(url, lambda: boto3.client("s3", config=config)))
 
     def get(self, name: str) -> bytes | None:
         """One object; None where there is none."""

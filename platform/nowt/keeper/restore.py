@@ -1,9 +1,9 @@
 """``nowt restore``: a store from its copy in a bucket, on a new machine or into a store that has runs of its own."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from nowt.errors import ConfigError
@@ -14,30 +14,37 @@ from nowt.keeper.merge import PARTS, bring_up_to_date, is_store, merge
 from nowt.keeper.private import private_folder
 
 Say = Callable[[str], None]
+CUT_OFF = ".restoring"  # what is fetched, until all of it is in its place
 
 
-def restore(url: str, store: Path, say: Say, *, goes_on: bool) -> None:
+def restore(url: str, store: Path, say: Say, *, goes_on: bool, if_empty: bool = False) -> None:
     """Bring the copy at ``url`` into ``store``: as it is where the store is empty, else as ``merge`` does.
 
     With ``goes_on`` the store takes the place of the one that was copied: its own copies go there from now on, and a
-    machine that still copies the old one is refused. Raises ConfigError where there is no whole copy or it contradicts
-    the store, OSError where it cannot be fetched.
+    machine that still copies the old one is refused. With ``if_empty`` nothing happens to a store with runs, unless
+    they are those of a restore that was cut off, and a copy that is not there is no error. Raises ConfigError where
+    there is no whole copy or it contradicts the store, OSError where it cannot be fetched.
     """
-    bucket = Bucket.at(url)
+    bucket, folder = Bucket.at(url), store / CUT_OFF
     manifest = read_manifest(bucket)
+    if if_empty and is_store(store) and not folder.exists():
+        return say(f"{store} has runs already: it goes on as it is")
+    if manifest is None and if_empty:
+        return say(f"there is no copy of a store at {url} yet")
     if manifest is None:
         raise ConfigError(f"there is no whole copy of a store at {url}: nowt backup makes one")
-    store.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".restore-", dir=store) as folder:
-        _fetch(bucket, manifest, Path(folder))
-        if is_store(store):
-            merge(Path(folder), store, say, url)
-        else:
-            _move(Path(folder), store, manifest)
-            say(f"{len(manifest.files)} files came from {url}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _fetch(bucket, manifest, folder)
+    if is_store(store):
+        merge(folder, store, say, url)
+    else:
+        _move(folder, store, manifest)
+        say(f"{len(manifest.files)} files came from {url}")
     if goes_on:
         mine = identity_of(store).id if (store / "copy.json").exists() else uuid4().hex
         write_identity(store, Identity(mine, manifest.store if manifest.store != mine else ""))
+    shutil.rmtree(folder)
 
 
 def _fetch(bucket: Bucket, manifest: Manifest, folder: Path) -> None:

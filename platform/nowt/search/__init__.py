@@ -43,7 +43,7 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
     pictures, rungs = _prepare(space, how.placement, say)
     with held(store, space.key), Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db") as decisions:
         sheet = _begin(store, space, say)
-        if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep):
+        if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep, how.placement.checkpoints):
             say(line)
         progress = SearchProgress(space, say)
         with open_quietly(store, sheet) as record:

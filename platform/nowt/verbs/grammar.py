@@ -73,6 +73,16 @@ def add_placement(verb: Parser) -> None:
     )
 
 
+def add_bucket(verb: Parser) -> None:
+    """Where checkpoints outlive their disk; ``options.placement`` reads it."""
+    verb.add_argument(
+        "--checkpoints",
+        default="",
+        metavar="s3://BUCKET/PREFIX",
+        help="copy each there, and go on from there where the disk with the run's own is lost",
+    )
+
+
 def add_slots(verb: Parser) -> None:
     """How many runs go on at a time."""
     verb.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: cores / threads)")
@@ -94,6 +104,7 @@ def add_how(verb: Parser) -> None:
     verb.add_argument("--money", type=float, metavar="M", help="stop once they cost M, with --price")
     verb.add_argument("--price", metavar="P", help="of an hour of all its machines, or by node type: gpu=0.53,head=0.1")
     add_placement(verb)
+    add_bucket(verb)
     add_workers(verb)
 
 

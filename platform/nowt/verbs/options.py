@@ -26,9 +26,19 @@ def placement(typed: argparse.Namespace) -> Placement:
         slots=slots,
         checkpoint_seconds=seconds,
         keep=parse(typed.keep_checkpoints),
+        checkpoints=_bucket(getattr(typed, "checkpoints", "")),
         workers=getattr(typed, "workers", 1),
         gpus_per_worker=getattr(typed, "gpus_per_worker", None),
     )
+
+
+def _bucket(url: str) -> str:
+    """A place for checkpoints where they can be put, which costs a request to find out. Raises OSError where not."""
+    from nowt.keeper.checkpoints import check_bucket
+
+    if url:
+        check_bucket(url)
+    return url
 
 
 def machine(typed: argparse.Namespace) -> Placement:

@@ -15,6 +15,7 @@ def add(verbs: Verbs) -> None:
         verbs, "restore", "go on with a store from its backup in a bucket", "nowt restore s3://lab/nowt/store"
     )
     verb.add_argument("url", metavar="s3://BUCKET/PREFIX", help="where nowt backup put it")
+    verb.add_argument("--if-empty", action="store_true", help="only into a store without runs, and if there is a copy")
 
 
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
@@ -23,5 +24,5 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
     none_of(overrides)
     check_writable(Path(typed.store), "--store")
-    restore(typed.url, Path(typed.store), print, goes_on=True)
+    restore(typed.url, Path(typed.store), print, goes_on=True, if_empty=typed.if_empty)
     return 0

@@ -5,7 +5,7 @@ from functools import partial
 
 from nowt.errors import require
 from nowt.overrides import Override, apply, describe
-from nowt.verbs.grammar import FIELDS, Verbs, add_placement, add_verb, add_workers
+from nowt.verbs.grammar import FIELDS, Verbs, add_bucket, add_placement, add_verb, add_workers
 from nowt.verbs.options import placement
 
 
@@ -17,6 +17,7 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("recipe", help="a recipe's name, or FILE.py:FUNCTION of your own")
     verb.add_argument("--fields", action="store_true", help="list every field with its type and value, and stop")
     add_placement(verb)
+    add_bucket(verb)
     add_workers(verb)
 
 
