@@ -110,7 +110,8 @@ def left(s3: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run that was stopped after batch 5 leaves in its bucket."""
     disk = tmp_path_factory.mktemp("lost")
     with made_bucket() as bucket:
-        Machine(disk, Placement(store=str(disk), device="cpu", checkpoints=PLACE)).work(after(5))
+        lost = Machine(disk, Placement(store=str(disk), device="cpu", checkpoints=PLACE))
+        lost.work(after(5), lambda: wait_for(lambda: lost.steps[-1] in str(steps(bucket)), 30, "the epoch's copy"))
         return {name: bucket.get(name) or b"" for name in bucket.names("")}
 
 
