@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.axes import ErrorAxis, percent
 from analysis.frames import Frames
-from analysis.legend import cell_colour, dot_legend
+from analysis.legend import cell_colour, cell_shape, dot_legend
 from analysis.seeds import error_curves, final_errors, scored_split
 from analysis.theme import WIDTH, cell_styles, title
 from analysis.words import SPLITS
@@ -29,7 +29,7 @@ def angle_error_chart(frames: Frames) -> Any | None:
     panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]
     said = ["one dot a finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
     figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", said))
-    return figure.resolve_scale(color="shared")
+    return figure.resolve_scale(color="shared", shape="shared")
 
 
 def _runs(frames: Frames, split: str) -> pd.DataFrame:
@@ -49,10 +49,10 @@ def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name:
     scale = alt.Scale(domain=[0, 1.06 * max(float(shown["angle"].max()) if len(shown) else 90.0, 1.0)], nice=False)
     x = alt.X("angle:Q", title=PANELS[measure], scale=scale, axis=alt.Axis(tickCount=5))
     y = axis.encode(alt.Y, "error", name if left else None, labels=left)
-    colour = cell_colour(styles, dot_legend({cell: cell for cell in styles}))
+    legend = dot_legend({cell: cell for cell in styles})
+    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
     dots = alt.Chart(shown).mark_point(filled=True, size=40, opacity=0.85)
     seen = [alt.Tooltip("cell:N"), alt.Tooltip("seed:Q"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
-    dots = dots.encode(
-        x=x, y=y, color=colour, tooltip=[*seen, alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g")]
-    )
+    seen.append(alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g"))
+    dots = dots.encode(x=x, y=y, color=colour, shape=shape, tooltip=seen)
     return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)

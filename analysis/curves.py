@@ -125,5 +125,5 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, style
     marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
     if not (cut := axis.beyond(means)).empty:
         ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
-        marks += ends.encode(x=axis.encode(alt.X, "at", None), shape=alt.Shape("shape:N", scale=None), **shared)
+        marks += ends.encode(x=axis.encode(alt.X, "at", f"{name} after the last epoch"), shape=alt.Shape("shape:N", scale=None), **shared)
     return marks.properties(width=WIDTH, height=alt.Step(19))

@@ -8,12 +8,12 @@ import pandas as pd
 from analysis.axes import ErrorAxis, percent
 from analysis.costs import UNITS, cost_size, cost_title, spent
 from analysis.frames import Frames
-from analysis.legend import cell_colour, dot_legend
+from analysis.legend import cell_colour, cell_shape, dot_legend
 from analysis.seeds import error_curves, final_errors, mean_interval, scored_split
 from analysis.theme import WIDTH, Style, cell_styles, title
 from analysis.words import SPLITS
 
-BETWEEN = 12  # pixels
+BETWEEN = 18  # pixels
 
 
 def error_cost_chart(frames: Frames) -> Any | None:
@@ -33,7 +33,8 @@ def error_cost_chart(frames: Frames) -> Any | None:
         "dot and bar: mean and 95 % t interval, from three seeds on",
         "ring: one seed",
     ]
-    return alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", said)).resolve_scale(color="shared")
+    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", said))
+    return figure.resolve_scale(color="shared", shape="shared")
 
 
 def _runs(frames: Frames, split: str) -> pd.DataFrame:
@@ -64,9 +65,11 @@ def _panel(
     text = cost_title(against, size, small=True).replace(" (", "\n(").split("\n")  # in two lines: the panel is narrow
     x = alt.X("cost:Q", title=text, scale=scale, axis=ticks)
     y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
-    colour = cell_colour(styles, dot_legend({cell: cell for cell in styles}))
+    legend = dot_legend({cell: cell for cell in styles})
+    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
     bars = alt.Chart(axis.cut(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour)
     rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=0.9, filled=False)
     filled = alt.Chart(dots).mark_point(size=60, filled=True, opacity=1)
-    marks = bars + rings.encode(x=x, y=y, color=colour) + filled.encode(x=x, y=mean, color=colour)
+    shared = {"x": x, "color": colour, "shape": shape}
+    marks = bars + rings.encode(y=y, **shared) + filled.encode(y=mean, **shared)
     return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)

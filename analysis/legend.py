@@ -1,13 +1,15 @@
-"""How cells are told apart in a figure: colour, dash, and a legend in as many columns as fit."""
+"""How cells are told apart in a figure: colour, dash, shape, and a legend in as many columns as fit."""
 
 import json
 from typing import Any
 
 import altair as alt
 
-from analysis.theme import Style
+from analysis.theme import WIDTH, Style
 
-LETTERS, SAMPLE = 54, 8  # letters of legend text in the figure's width; as wide as a line's sample and its space
+SAMPLE = 30  # pixels of a line's sample and the spaces beside it
+LETTER = 11  # pixels of the text's size
+NARROW, BROAD = frozenset("fijlrtI.,:;'|()[]/- "), frozenset("mwMW%")
 
 
 def cell_colour(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
@@ -22,28 +24,41 @@ def cell_dash(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any
     return alt.StrokeDash(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
+def cell_shape(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
+    """The shape channel of ``field``."""
+    scale = alt.Scale(domain=list(styles), range=[style.shape for style in styles.values()])
+    return alt.Shape(f"{field}:N", title=None, scale=scale, legend=legend)
+
+
 def cell_legend(labels: dict[str, str]) -> Any:
     """The legend under a figure that calls each cell by its label."""
-    return alt.Legend(
-        orient="bottom",
-        columns=_columns([len(label) for label in labels.values()]),
-        symbolType="stroke",
-        symbolOpacity=1,
-        offset=10,
-        labelExpr=f"{json.dumps(labels)}[datum.label]",
-    )
+    return _legend(labels, symbolType="stroke")
 
 
 def dot_legend(labels: dict[str, str]) -> Any:
-    """As ``cell_legend``, for cells that are drawn as dots."""
-    legend = cell_legend(labels)
-    legend.symbolType, legend.symbolSize = "circle", 60
-    return legend
+    """As ``cell_legend``, for cells that are drawn as dots, in their shapes."""
+    return _legend(labels, symbolSize=60)
 
 
-def _columns(letters: list[int]) -> int:
-    """The most columns in which labels of so many letters fit the figure's width."""
-    for columns in range(len(letters), 1, -1):
-        if sum(max(letters[i::columns]) + SAMPLE for i in range(columns)) <= LETTERS:
+def _legend(labels: dict[str, str], **look: Any) -> Any:
+    return alt.Legend(
+        orient="bottom",
+        columns=_columns([_breadth(label) for label in labels.values()]),
+        symbolOpacity=1,
+        offset=10,
+        labelExpr=f"{json.dumps(labels)}[datum.label]",
+        **look,
+    )
+
+
+def _columns(breadths: list[float]) -> int:
+    """The most columns in which labels of so many pixels fit the figure's width."""
+    for columns in range(len(breadths), 1, -1):
+        if sum(max(breadths[i::columns]) + SAMPLE for i in range(columns)) <= WIDTH:
             return columns
     return 1
+
+
+def _breadth(text: str) -> float:
+    """About how many pixels ``text`` takes."""
+    return LETTER * sum(0.3 if letter in NARROW else 0.85 if letter in BROAD else 0.57 for letter in text)

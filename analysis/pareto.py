@@ -26,7 +26,7 @@ def pareto_chart(trials: Trials) -> Any | None:
     axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
     styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
     colour = cell_colour(styles, cell_legend({cell: cell for cell in styles}))
-    x = alt.X("compute:Q", title="Training, mirror mode included (TFLOP)", scale=alt.Scale(zero=False))
+    x = alt.X("compute:Q", title="Training, mirror mode included (TFLOP)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
     y = axis.encode(alt.Y, "error", "Validation error")
     dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=colour)
     line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=colour)

@@ -147,11 +147,13 @@ def _curve(probe: Probe, rows: pd.DataFrame, styles: dict[str, Style], axis: str
 
 def _by_layer(probe: Probe, styles: dict[str, Style], axis: str) -> Any:
     """Each layer's number at the last epoch."""
-    means = mean_interval(probe.layers, ["cell", "depth"], "value")
+    means = mean_interval(probe.layers, ["cell", "depth"], "value").assign(layer_number=lambda rows: rows["depth"] + 1)
     last = sorted(set(probe.layers["epoch"]))
     when = f"after epoch {last[0]}" if len(last) == 1 else "after the last epoch"
-    ticks = alt.Axis(tickCount=min(int(means["depth"].max()), 10), grid=False, format="d")
-    x = alt.X("depth:Q", title=f"Layer, from input (0) to output, {when}", scale=alt.Scale(nice=False), axis=ticks)
+    last_layer = int(means["depth"].max()) + 1
+    ticks = alt.Axis(tickCount=min(last_layer, 10), tickMinStep=1, grid=False, format="d")
+    scale = alt.Scale(domain=[1, last_layer], nice=False)
+    x = alt.X("layer_number:Q", title=f"Layer, from input to output, {when}", scale=scale, axis=ticks)
     legend = cell_legend({cell: cell for cell in styles}) if probe.epochs == 1 else None  # above, there is one
     return _lines(means, x, axis, styles, legend).properties(height=150)
 

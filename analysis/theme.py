@@ -15,6 +15,7 @@ WIDTH = 300  # pixels of a plot; with its axis a figure fits a column of 3.4 inc
 LETTERS = 60  # of the text under a title, in a plot's width
 INK, FAINT = "#222222", "#e4e4e4"
 PIXELS = 4  # of a PNG, for one of the figure
+PER_INCH = 113  # pixels of the figure: text of 11 pixels is printed at 7 points
 
 # Okabe and Ito, "Color universal design" (2008); the spare ones are from Tol, "Colour schemes" (2021).
 RULE_COLOURS = {
@@ -26,28 +27,33 @@ RULE_COLOURS = {
     "sham": "#cc79a7",
 }
 SPARE_COLOURS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99")
-SHADES = (0.0, -0.45, 0.45)  # of one rule's cells: as it is, towards black, towards white
+SHADES = (0.0, -0.45, 0.55, 0.3)  # of one rule's cells: as it is, towards black, towards white
+DARK_SHADES = (0.0, 0.4, 0.65, 0.2)  # of a rule whose colour is nearly black
+DARK = 0x40  # no part of such a colour is larger
 DASHES: tuple[Sequence[float], ...] = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one cell's line is drawn."""
+    """How one cell's line and dots are drawn."""
 
     colour: str
     dash: Sequence[float]  # lengths of stroke and gap, pixels
+    shape: str = "circle"
 
 
 def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
-    """A style for each cell of ``{cell: rule}``: its rule's colour, shaded and dashed from the second on."""
+    """A style for each cell of ``{cell: rule}``: its rule's colour; shade, dash and shape tell further cells apart."""
     colours = rule_colours(set(rules.values()))
     earlier: dict[str, int] = {}
     styles = {}
     for cell, rule in rules.items():
         number = earlier.get(rule, 0)
         earlier[rule] = number + 1
-        shade = mixed(colours[rule], SHADES[number % len(SHADES)])
-        styles[cell] = Style(shade, DASHES[number % len(DASHES)])
+        shades = DARK_SHADES if max(_parts(colours[rule])) <= DARK else SHADES
+        shade = mixed(colours[rule], shades[number % len(shades)])
+        styles[cell] = Style(shade, DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])
     return styles
 
 
@@ -64,8 +70,12 @@ def rule_colours(rules: set[str]) -> dict[str, str]:
 def mixed(colour: str, share: float) -> str:
     """``colour`` (#rrggbb) mixed with a share of white, or of black where the share is negative."""
     target = 255 if share > 0 else 0
-    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in parts)
+    return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(colour))
+
+
+def _parts(colour: str) -> list[int]:
+    """Red, green and blue of #rrggbb."""
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def title(text: str, parts: list[str]) -> Any:
@@ -114,11 +124,12 @@ def spec_of(chart: Any) -> dict[str, Any]:
 
 
 def save(spec: dict[str, Any], stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.png and ``stem``.svg, and nothing over the network."""
+    """Write ``stem``.png, which says how many of its pixels are an inch, and ``stem``.svg; nothing over the network."""
     import vl_convert
 
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     drawing = vl_convert.vegalite_to_svg(spec)
     svg.write_text(drawing, encoding="utf-8")
-    png.write_bytes(vl_convert.svg_to_png(drawing, scale=PIXELS))  # so that the figure is laid out once
+    # vl-convert draws scale × ppi / 72 pixels for one of the figure. From the SVG, so that it is laid out once.
+    png.write_bytes(vl_convert.svg_to_png(drawing, scale=72 / PER_INCH, ppi=PIXELS * PER_INCH))
     return png, svg

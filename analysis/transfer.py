@@ -20,6 +20,7 @@ from analysis.words import SPLITS, interval_in_words, seeds_in_words
 CARRIED, OWN = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
 RANKS = ("best", "second", "third")
 SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
+SIZES = {"best": 150, "second": 60, "third": 22, "further": 12}  # one fits into the other
 
 
 def carried_errors(frames: Frames) -> pd.DataFrame:
@@ -55,7 +56,10 @@ def _row(there: Any, own: Any, source: str, rule: str, rank: int) -> dict[str, A
 
 
 def transfer_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None for a study that is no transfer."""
+    """The figure as an Altair chart; None for a study that is no transfer.
+
+    Marks are hollow and of another size for each rank, so that equal errors do not hide each other.
+    """
     found = carried_errors(frames)
     if found.empty:
         return None
@@ -66,7 +70,7 @@ def transfer_chart(frames: Frames) -> Any | None:
     sources = dict(zip(found["source"], found["rule"], strict=True))
     styles = cell_styles(sources)
     colour = cell_colour(styles, dot_legend({cell: cell for cell in styles}), "source")
-    across_text, up_text = f"{name.capitalize()} error with the target's own settings", "With carried-over settings"
+    across_text, up_text = f"{name.capitalize()} error with the recipe as it stands", "With carried-over settings"
     x, low_x = (axis.encode(alt.X, of, across_text) for of in ("own", "low"))
     y, low_y = (axis.encode(alt.Y, of, up_text) for of in ("mean", "low"))
     ends = pd.DataFrame({"own": [axis.low, axis.high], "mean": [axis.low, axis.high]})
@@ -75,9 +79,14 @@ def transfer_chart(frames: Frames) -> Any | None:
     up = alt.Chart(axis.cut(found)).mark_rule(opacity=0.5).encode(x=x, y=low_y, y2="high:Q")
     across = alt.Chart(wide).mark_rule(opacity=0.5).encode(x=low_x, x2="high:Q", y=y)
     used = [rank for rank in SHAPES if rank in set(found["rank"])]
-    look = alt.Scale(domain=used, range=[SHAPES[rank] for rank in used])
-    dots = alt.Chart(found).mark_point(filled=True, size=50, opacity=1)
-    dots = dots.encode(x=x, y=y, color=colour, shape=alt.Shape("rank:N", title="rank there", scale=look, legend=None))
+    shape, size = (alt.Scale(domain=used, range=[look[rank] for rank in used]) for look in (SHAPES, SIZES))
+    dots = alt.Chart(found).mark_point(strokeWidth=1.8, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour,
+        shape=alt.Shape("rank:N", title="rank there", scale=shape, legend=None),
+        size=alt.Size("rank:N", title="rank there", scale=size, legend=None),
+    )
     marks = alt.layer(equal, up.encode(color=colour), across.encode(color=colour), dots)
     return marks.properties(
         width=WIDTH, height=WIDTH * 0.8, title=title("Do settings carry over?", _said(frames, found))

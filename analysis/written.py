@@ -4,6 +4,7 @@ import math
 
 NOTHING = "–"
 FINEST_P = 0.001
+FINEST_ANGLE = 0.02  # degrees: the cosine's last digit in single precision
 
 
 def number(value: float, sign: str = "", digits: int = 2) -> str:
@@ -34,5 +35,7 @@ def p_in_words(p: float) -> str:
 
 
 def angle(value: float) -> str:
-    """Degrees, small ones with two digits that count."""
-    return NOTHING if math.isnan(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    """Degrees, small ones with two digits that count; below what single precision tells from 0, that."""
+    if math.isnan(value):
+        return NOTHING
+    return f"{value:.1f}" if value >= 1 or value < FINEST_ANGLE else f"{value:.2g}"
