@@ -5,8 +5,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from analysis.few import few_of
 from analysis.frames import Frames
-from analysis.layers import layer_means, measured_cells, place_colour
+from analysis.layers import OUTPUT, layer_means, measured_cells, place_colour
 from analysis.options import Options
 from analysis.published import SOURCE, published_angles
 from analysis.theme import WIDTH, epoch_axis, title
@@ -14,6 +15,7 @@ from analysis.words import seeds_in_words
 
 PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to that of backprop"}
 TICKS = (1, 5, 10, 30, 60)  # degrees between two ticks
+BETWEEN, LABELS = 24, 24  # pixels: between a pair, and of an angle's digits, so that all pairs stand in two columns
 PUBLISHED_LAYERS = 50
 
 
@@ -23,9 +25,10 @@ def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:
     if angles.empty:
         return None
     finished = frames.runs[frames.runs["state"] == "finished"].groupby("cell").size()
-    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned"]
+    few = few_of(frames, measured_cells(frames))
+    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned", OUTPUT, *few.said]
     said += [f"published: {SOURCE}, one run; what was off its axis, above 15° or 25°, is left out"] * options.published
-    pairs = _own(angles, measured_cells(frames)) + (_published(frames) if options.published else [])
+    pairs = _own(angles, few.cells) + (_published(frames) if options.published else [])
     return alt.vconcat(*pairs, spacing=6, title=title("How well the feedback is aligned, layer by layer", said))
 
 
@@ -65,11 +68,12 @@ def _pair(angles: pd.DataFrame, name: str, y: Any, x: Any, first: bool) -> Any:
     lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
     lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
     column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))
-    panels = lines.properties(width=(WIDTH - 16) / 2, height=84).facet(column=column, spacing=16)
+    panels = lines.properties(width=(WIDTH - BETWEEN) / 2, height=84).facet(column=column, spacing=BETWEEN)
     return panels.properties(title=alt.TitleParams(name, fontSize=11, offset=4))
 
 
 def _angle_axis(largest: float) -> Any:
     step = next(step for step in TICKS if 4.5 * step >= min(largest, 180))
     scale = alt.Scale(domain=[0, max(3 * step, largest)], nice=False)
-    return alt.Y("angle:Q", title="Angle (°)", axis=alt.Axis(values=list(range(0, 181, step)), format="d"), scale=scale)
+    axis = alt.Axis(values=list(range(0, 181, step)), format="d", minExtent=LABELS, maxExtent=LABELS)
+    return alt.Y("angle:Q", title="Angle (°)", axis=axis, scale=scale)

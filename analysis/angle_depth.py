@@ -5,8 +5,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from analysis.few import few_of
 from analysis.frames import Frames
-from analysis.layers import final_layers, measured_cells
+from analysis.layers import OUTPUT, final_layers, measured_cells
 from analysis.legend import cell_colour, cell_dash, cell_legend
 from analysis.theme import WIDTH, cell_styles, title
 
@@ -18,18 +19,21 @@ def angle_depth_chart(frames: Frames) -> Any | None:
     cells = measured_cells(frames)
     if not cells:
         return None
+    few = few_of(frames, cells)
     final = final_layers(frames)
-    final = final[final["cell"].isin(cells)]
+    final = final[final["cell"].isin(few.cells)]
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
-    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in cells}
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in few.cells}
     panels = [_panel(final, measure, styles, measure == "delta_angle") for measure in PANELS]
-    said = ["at the last probe, mean over finished runs", "90° is unaligned"]
+    said = ["at the last probe, mean over finished runs", "90° is unaligned", f"{OUTPUT} and not drawn", *few.said]
     figure = alt.vconcat(*panels, spacing=12, title=title("Final angle by layer", said))
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
 
 def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
     shown = final.dropna(subset=measure).assign(angle=final[measure], layer_number=final["depth"] + 1)
+    if measure == "delta_angle":
+        shown = shown[(shown["place"] < 1) | (shown["angle"] > 0)]
     legend = cell_legend({cell: cell for cell in styles}) if last else None
     deepest = int(final["depth"].max()) + 1
     ticks = alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labels=last)

@@ -5,8 +5,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from analysis.few import few_of
 from analysis.frames import Frames
-from analysis.layers import layer_means, measured_cells
+from analysis.layers import OUTPUT, layer_means, measured_cells
 from analysis.panels import heading
 from analysis.theme import WIDTH, title
 
@@ -21,9 +22,10 @@ def angle_map_chart(frames: Frames) -> Any | None:
     cells = measured_cells(frames)
     if not cells:
         return None
-    means = layer_means(frames)
+    means, few = layer_means(frames), few_of(frames, cells)
+    cells = few.cells
     rows = [_row(means[means["cell"] == cell], cell, last=cell == cells[-1]) for cell in cells]
-    said = ["mean over finished runs", "the lowest row is next to the input", "blank: not defined"]
+    said = ["mean over finished runs", "the lowest row is next to the input", "blank: not defined", OUTPUT, *few.said]
     return alt.vconcat(*rows, spacing=8, title=title("Where and when the feedback aligns", said))
 
 

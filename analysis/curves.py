@@ -1,4 +1,7 @@
-"""The comparison figure: error by rule, a panel a model, and below it every seed's error after the last epoch."""
+"""The comparison figure: error by rule, a panel a model, and below it every seed's error after the last epoch.
+
+A model of many cells has a panel for each of its rules (analysis.curve_panels).
+"""
 
 from typing import Any
 
@@ -7,12 +10,13 @@ import pandas as pd
 
 from analysis.axes import ErrorAxis, percent
 from analysis.costs import at_cost, cost_axis, cost_size
+from analysis.curve_panels import CurvePanel, bands_in_words, curve_panels
 from analysis.frames import Frames
 from analysis.legend import cell_colour, cell_dash, cell_legend
-from analysis.lines import Lines, lines_of, models_of
+from analysis.lines import Lines, lines_of
 from analysis.options import Options
 from analysis.panels import grid, heading, leftmost, lowest, width
-from analysis.published_curves import beside, empty_lines, overlaid, published_styles
+from analysis.published_curves import BAND, beside, empty_lines, overlaid, published_styles
 from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
 from analysis.theme import WIDTH, Style, epoch_axis, title
 from analysis.words import SPLITS, interval_in_words, seeds_in_words
@@ -28,19 +32,21 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     lines = lines_of(frames)
     name = f"{SPLITS[split].capitalize()} error"
     means = at_cost(percent(mean_interval(curves, ["cell", "epoch"], "error")), frames, options.against)
-    upper = _upper(frames, lines.named(means), lines, name, options)
+    panels = curve_panels(frames, lines)
+    upper = _upper(frames, lines.named(means), lines, panels, name, options)
     final = final_errors(curves)
     seeds, ends = percent(final), percent(mean_interval(final, ["cell"], "error"))
     axis = ErrorAxis.over(seeds["error"], ends, zero=False)
     lower = _last_epoch(lines.named(seeds), lines.named(ends), axis, lines.styles, name)
-    words = _subtitle(diverged_counts(frames.runs), not axis.beyond(ends).empty, options.published)
+    words = _subtitle(diverged_counts(frames.runs), panels, not axis.beyond(ends).empty, options.published)
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 
 
-def _subtitle(counts: pd.DataFrame, cut: bool, published: bool) -> list[str]:
-    n = counts["n"]
-    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, "band and bar"), "ring: one seed"]
+def _subtitle(counts: pd.DataFrame, panels: list[CurvePanel], cut: bool, published: bool) -> list[str]:
+    n, marks = counts["n"], "band and bar" if any(panel.banded for panel in panels) else "bar"
+    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), "ring: one seed"]
+    parts += bands_in_words(panels)
     parts += ["triangle: the bar goes on beyond the axis"] if cut else []
     parts += ["a diverged run counts at chance"] if counts["diverged"].any() else []
     there = (
@@ -49,32 +55,25 @@ def _subtitle(counts: pd.DataFrame, cut: bool, published: bool) -> list[str]:
     return [*parts, there] if published else parts
 
 
-def _upper(frames: Frames, means: pd.DataFrame, lines: Lines, name: str, options: Options) -> Any:
-    """A panel a model, and below them the published nets that none of them is, where they are wanted."""
-    models = _models(frames, lines)
-    there = overlaid(frames, list(models)) if options.published else empty_lines()
+def _upper(
+    frames: Frames, means: pd.DataFrame, lines: Lines, panels: list[CurvePanel], name: str, options: Options
+) -> Any:
+    """The panels, and below them the published nets that none of them is, where they are wanted."""
+    models = list(dict.fromkeys(panel.model for panel in panels))
+    there = overlaid(frames, models) if options.published else empty_lines()
     laid = published_styles() if len(there) else {}
     axis = ErrorAxis.over(pd.concat([means["mean"], there["mean"]]), means, zero=True)
     scaled, x = _abscissa(means, options.against)
     legend = cell_legend(lines.labels | {line: line for line in laid})
-    panels = []
-    for place, (model, cells) in enumerate(models.items()):
-        drawn = there[there["model"] == model], scaled[scaled["cell"].isin(cells)]
-        panels.append(_panel(drawn, axis, x, lines.styles | laid, legend, name, model, place, len(models)))
-    own = grid(panels).resolve_scale(color="shared") if len(panels) > 1 else panels[0]
-    rest = beside(frames, list(models), named=not laid) if options.published else None
+    plots = []
+    for place, panel in enumerate(panels):
+        drawn = panel.overlaid(there), panel.drawn(scaled)
+        plots.append(_panel(drawn, axis, x, lines.styles | laid, legend, name, panel, place, len(panels)))
+    own = grid(plots).resolve_scale(color="shared", strokeDash="shared") if len(plots) > 1 else plots[0]
+    rest = beside(frames, models, named=not laid) if options.published else None
     if rest is None:
         return own
     return alt.vconcat(own, rest, spacing=14).resolve_scale(color="independent", strokeDash="independent")
-
-
-def _models(frames: Frames, lines: Lines) -> dict[str, list[str]]:
-    """The cells that are drawn, by model, in the study's order."""
-    models: dict[str, list[str]] = {}
-    for cell, model in models_of(frames).items():
-        if cell in lines.of:
-            models.setdefault(model, []).append(cell)
-    return models
 
 
 def _abscissa(means: pd.DataFrame, against: str) -> tuple[pd.DataFrame, Any]:
@@ -94,25 +93,30 @@ def _panel(
     styles: dict[str, Style],
     legend: Any,
     name: str,
-    model: str,
+    panel: CurvePanel,
     place: int,
     panels: int,
 ) -> Any:
-    """One model's lines and bands, published ones below; axes are named along the left and the bottom."""
+    """One panel's lines and bands, published ones below; axes are named along the left and the bottom."""
     x = abscissa(lowest(place, panels), panels > 1)
     side = leftmost(place)
-    low, mean = (axis.encode(alt.Y, y, name if side else None, labels=side) for y in ("low", "mean"))
+    low, mean = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean"))
+    if panels > 1:  # where the whole name is longer than the axis
+        short = f"Error (%{', log' if axis.log else ''})" if side else None
+        low, mean = low.title(short), mean.title(short)
     colour = cell_colour(styles, legend, "line")
-    dash = cell_dash(styles, legend if panels == 1 else None, "line")  # legends of several panels do not merge
+    dash = cell_dash(styles, legend, "line")
     marks = []
     for frame, stroke in zip(drawn, (1, 2), strict=True):
-        band = alt.Chart(axis.cut(frame)).mark_area(opacity=min(0.15, 0.9 / len(styles)))
+        opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
+        band = alt.Chart(axis.cut(frame)).mark_area(opacity=opacity)
         line = alt.Chart(frame).mark_line(strokeWidth=stroke)
-        if len(frame):
+        if len(frame) and panel.banded:
             marks.append(band.encode(x=x, y=low, y2="high:Q", color=colour))
+        if len(frame):
             marks.append(line.encode(x=x, y=mean, color=colour, strokeDash=dash))
     tall = 200 if panels == 1 else 110
-    return alt.layer(*marks, heading(model, panels)).properties(width=width(panels), height=tall)
+    return alt.layer(*marks, heading(panel.name, panels)).properties(width=width(panels), height=tall)
 
 
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:

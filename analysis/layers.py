@@ -9,6 +9,7 @@ from analysis.frames import Frames
 from analysis.theme import WIDTH
 
 MEASURES = ["matrix_angle", "delta_angle", "norm_ratio"]
+OUTPUT = "output layer's δ angle is 0 by construction"  # its δ is the loss' own gradient under every rule
 
 
 def layer_means(frames: Frames) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import altair as alt
 
 from analysis.theme import WIDTH, Style
 
-SAMPLE = 30  # pixels of a line's sample and the spaces beside it
+SAMPLE, BESIDE = 30, 10  # pixels of a line's sample and the spaces beside it, and of the space after a column
 LETTER = 11  # pixels of the text's size
 NARROW, BROAD = frozenset("fijlrtI.,:;'|()[]/- "), frozenset("mwMW%")
 
@@ -54,7 +54,7 @@ def _legend(labels: dict[str, str], **look: Any) -> Any:
 def _columns(breadths: list[float]) -> int:
     """The most columns in which labels of so many pixels fit the figure's width."""
     for columns in range(len(breadths), 1, -1):
-        if sum(max(breadths[i::columns]) + SAMPLE for i in range(columns)) <= WIDTH:
+        if sum(max(breadths[i::columns]) + SAMPLE for i in range(columns)) <= WIDTH + BESIDE:
             return columns
     return 1
 

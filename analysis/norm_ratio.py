@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.axes import decades
+from analysis.few import few_of
 from analysis.frames import Frames
 from analysis.layers import layer_means, place_colour
 from analysis.panels import grid, heading, leftmost, lowest, width
@@ -22,8 +23,10 @@ def norm_ratio_chart(frames: Frames) -> Any | None:
     cells = [cell for cell in frames.study.cells if cell in set(means["cell"])]
     if not cells:
         return None
+    few = few_of(frames, cells)
+    cells, means = few.cells, means[means["cell"].isin(few.cells)]
     panels = [_panel(means, cell, place, len(cells)) for place, cell in enumerate(cells)]
-    said = ["one line a layer, mean over finished runs", "log scale", "backprop is 1"]
+    said = ["one line a layer, mean over finished runs", "log scale", "backprop is 1", *few.said]
     return grid(panels).resolve_scale(color="shared").properties(title=title("Size of the feedback weights", said))
 
 

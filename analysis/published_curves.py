@@ -16,6 +16,7 @@ NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 RULES = ("bp", "fa", "ss", "wm", "kp")
 DASH = [3, 1.5]
 PALE = 0.35  # share of white in the rule's colour
+BAND = 0.4  # opacity of ±1 point, which is narrow
 
 
 def published_styles() -> dict[str, Style]:
@@ -70,10 +71,10 @@ def _panel(lines: pd.DataFrame, net: str, place: int, named: bool) -> Any:
     x, side = epoch_axis(100, 5, field="cost"), leftmost(place)
     low, mean = (axis.encode(alt.Y, y, "Top-1 error" if side else None, labels=side) for y in ("low", "mean"))
     colour = cell_colour(published_styles(), _legend() if named else None, "line")
-    band = alt.Chart(here).mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
-    line = alt.Chart(here).mark_line(strokeWidth=1, strokeDash=DASH).encode(x=x, y=mean, color=colour)
+    band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=colour)
+    line = alt.Chart(here).mark_line(strokeWidth=0.8, strokeDash=DASH).encode(x=x, y=mean, color=colour)
     said = heading(f"{net}, published", 2)
-    return alt.layer(band, line, said).properties(width=width(2), height=110)
+    return alt.layer(band, line, said).properties(width=width(2), height=150)
 
 
 def _legend() -> Any:

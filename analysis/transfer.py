@@ -20,7 +20,7 @@ from analysis.words import SPLITS, interval_in_words, seeds_in_words
 CARRIED, OWN = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
 RANKS = ("best", "second", "third")
 SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
-SIZES = {"best": 150, "second": 60, "third": 22, "further": 12}  # one fits into the other
+SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # one fits into the other
 
 
 def carried_errors(frames: Frames) -> pd.DataFrame:
@@ -79,14 +79,10 @@ def transfer_chart(frames: Frames) -> Any | None:
     up = alt.Chart(axis.cut(found)).mark_rule(opacity=0.5).encode(x=x, y=low_y, y2="high:Q")
     across = alt.Chart(wide).mark_rule(opacity=0.5).encode(x=low_x, x2="high:Q", y=y)
     used = [rank for rank in SHAPES if rank in set(found["rank"])]
-    shape, size = (alt.Scale(domain=used, range=[look[rank] for rank in used]) for look in (SHAPES, SIZES))
-    dots = alt.Chart(found).mark_point(strokeWidth=1.8, opacity=1).encode(
-        x=x,
-        y=y,
-        color=colour,
-        shape=alt.Shape("rank:N", title="rank there", scale=shape, legend=None),
-        size=alt.Size("rank:N", title="rank there", scale=size, legend=None),
-    )
+    look = alt.Scale(domain=used, range=[SHAPES[rank] for rank in used])
+    shape = alt.Shape("rank:N", title="rank there", scale=look, legend=None)
+    dots = alt.Chart(found.assign(area=found["rank"].map(SIZES))).mark_point(strokeWidth=1.6, opacity=1)
+    dots = dots.encode(x=x, y=y, color=colour, shape=shape, size=alt.Size("area:Q", scale=None))
     marks = alt.layer(equal, up.encode(color=colour), across.encode(color=colour), dots)
     return marks.properties(
         width=WIDTH, height=WIDTH * 0.8, title=title("Do settings carry over?", _said(frames, found))

@@ -16,6 +16,8 @@ from analysis.words import legend_labels
 
 HEIGHT = 180  # pixels of a full plot
 OTHERS = "#c4c4c4"
+THINNEST, BROADEST = 1.5, 5.0  # pixels of the curves that lie on each other
+STEP = {"interpolate": "step-after"}  # the best of n draws changes with the next draw, not between the two
 
 
 def tuning_chart(trials: Trials) -> Any:
@@ -26,7 +28,7 @@ def tuning_chart(trials: Trials) -> Any:
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
     parts = (
-        [] if trials.independent and len(styles) == 1 else [_together(curves, styles, stepped=not trials.independent)]
+        [] if trials.independent and len(styles) == 1 else [_together(curves, styles)]
     )
     if trials.independent:
         parts.append(_apart(curves, styles, labels))
@@ -37,24 +39,38 @@ def tuning_chart(trials: Trials) -> Any:
 
 def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
     chance = ["a diverged trial counts at chance"] if counts["diverged"].any() else []
+    several = ["where curves coincide, the upper ones are thinner"] * (len(counts) > 1)
     if trials.independent:
         return [
             "median of the best of so many draws",
+            *several,
             "band: 95 %, over all numbers of draws at once, paler without a lower end",
             *chance,
         ]
-    return ["best so far of the trials that ran to their end", f"no band, since {why_no_band(trials)}", *chance]
+    return ["best so far of the trials that ran to their end", f"no band, since {why_no_band(trials)}", *several, *chance]
 
 
-def _together(curves: pd.DataFrame, styles: dict[str, Style], stepped: bool) -> Any:
-    """Every cell's curve, and a dot at its last trial."""
+def _together(curves: pd.DataFrame, styles: dict[str, Style]) -> Any:
+    """Every cell's curve, the later ones thinner and on top, so that equal ones are all seen; a dot at its last trial."""
     axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
     legend = cell_legend({cell: cell for cell in styles})
     shared = {"x": _trials_axis(curves), "y": axis.encode(alt.Y, "error", "Error of the best")}
-    line = alt.Chart(curves).mark_line(strokeWidth=2, interpolate="step-after" if stepped else "linear")
-    line = line.encode(**shared, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
+    widths = _widths(list(styles))
+    colour, dash = cell_colour(styles, legend), cell_dash(styles, legend)
+    lines = [
+        alt.Chart(curves[curves["cell"] == cell])
+        .mark_line(strokeWidth=wide, **STEP)
+        .encode(**shared, color=colour, strokeDash=dash)
+        for cell, wide in widths.items()
+    ]
     end = alt.Chart(_last(curves)).mark_point(filled=True, size=24, opacity=1)
-    return (line + end.encode(**shared, color=cell_colour(styles, legend))).properties(width=WIDTH, height=HEIGHT)
+    return alt.layer(*lines, end.encode(**shared, color=colour)).properties(width=WIDTH, height=HEIGHT)
+
+
+def _widths(cells: list[str]) -> dict[str, float]:
+    """Pixels of each cell's line, the last one's the thinnest."""
+    step = min(1.2, (BROADEST - THINNEST) / max(len(cells) - 1, 1))
+    return {cell: THINNEST + step * (len(cells) - 1 - place) for place, cell in enumerate(cells)}
 
 
 def _apart(curves: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]) -> Any:
@@ -73,12 +89,12 @@ def _panel(
     )
     here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
     colour = styles[cell].colour
-    behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS).encode(x=x, y=error, detail="cell:N")
+    behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS, **STEP).encode(x=x, y=error, detail="cell:N")
     bands = [
-        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=colour).encode(x=x, y=low, y2="high:Q")
+        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=colour, **STEP).encode(x=x, y=low, y2="high:Q")
         for part, opacity in zip(_bounded(here), (0.28, 0.1), strict=True)
     ]
-    line = alt.Chart(here).mark_line(strokeWidth=2, color=colour).encode(x=x, y=error)
+    line = alt.Chart(here).mark_line(strokeWidth=2, color=colour, **STEP).encode(x=x, y=error)
     end = alt.Chart(_last(here)).mark_point(filled=True, size=24, opacity=1, color=colour).encode(x=x, y=error)
     panel = alt.layer(behind, *bands, line, end, heading(labels[cell], len(styles)))
     return panel.properties(width=width(len(styles)), height=96 if len(styles) > 1 else HEIGHT)
@@ -87,7 +103,9 @@ def _panel(
 def _bounded(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Where the band bounds the best from below, and where it reaches down to no error at all."""
     bounded = curve["low"] > 0
-    return curve[bounded], curve[~bounded | (bounded & ~bounded.shift(-1, fill_value=True))]
+    within, rest = curve[bounded], curve[~bounded]
+    # It holds until the next draw, where the paler one begins.
+    return pd.concat([within, within.tail(1).assign(trials=rest["trials"].min())]) if len(rest) else within, rest
 
 
 def _last(curves: pd.DataFrame) -> pd.DataFrame:
