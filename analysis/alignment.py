@@ -1,5 +1,6 @@
 """The alignment figure: matrix and δ angle of every layer by epoch, a pair of panels a cell; published ones after."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -10,6 +11,7 @@ from analysis.frames import Frames
 from analysis.layers import OUTPUT, layer_means, measured_cells, place_colour
 from analysis.options import Options
 from analysis.published import SOURCE, published_angles
+from analysis.script import study_figure
 from analysis.theme import WIDTH, epoch_axis, title
 from analysis.words import seeds_in_words
 
@@ -77,3 +79,7 @@ def _angle_axis(largest: float) -> Any:
     scale = alt.Scale(domain=[0, max(3 * step, largest)], nice=False)
     axis = alt.Axis(values=list(range(0, 181, step)), format="d", minExtent=LABELS, maxExtent=LABELS)
     return alt.Y("angle:Q", title="Angle (°)", axis=axis, scale=scale)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("alignment", alignment_chart, "a finished run that measured an angle", "published"))

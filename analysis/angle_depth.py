@@ -1,5 +1,6 @@
 """The final angle against depth: how far the alignment of each cell reaches back from the output."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -9,6 +10,7 @@ from analysis.few import few_of
 from analysis.frames import Frames
 from analysis.layers import OUTPUT, final_layers, measured_cells
 from analysis.legend import cell_colour, cell_dash, cell_legend
+from analysis.script import study_figure
 from analysis.theme import WIDTH, cell_styles, title
 
 PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
@@ -50,3 +52,7 @@ def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
     seen = [alt.Tooltip("cell:N"), alt.Tooltip("layer:N"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
     dots = dots.encode(x=x, y=y, color=cell_colour(styles, legend), tooltip=seen)
     return (line + dots).properties(width=WIDTH, height=110)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("angle_depth", angle_depth_chart, "a finished run that measured an angle"))

@@ -1,5 +1,6 @@
 """Alignment against error, a dot a run: does the better aligned run learn better?"""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -8,6 +9,7 @@ import pandas as pd
 from analysis.axes import ErrorAxis, percent
 from analysis.frames import Frames
 from analysis.legend import cell_colour, cell_shape, dot_legend
+from analysis.script import study_figure
 from analysis.seeds import error_curves, final_errors, scored_split
 from analysis.theme import WIDTH, cell_styles, title
 from analysis.words import SPLITS
@@ -56,3 +58,7 @@ def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name:
     seen.append(alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g"))
     dots = dots.encode(x=x, y=y, color=colour, shape=shape, tooltip=seen)
     return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("angle_error", angle_error_chart, "a finished run that measured an angle"))

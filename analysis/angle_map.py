@@ -1,5 +1,6 @@
 """The map of alignment: the angle of every layer at every epoch, a panel a cell and kind of angle."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -9,6 +10,7 @@ from analysis.few import few_of
 from analysis.frames import Frames
 from analysis.layers import OUTPUT, layer_means, measured_cells
 from analysis.panels import heading
+from analysis.script import study_figure
 from analysis.theme import WIDTH, title
 
 PANELS = {"matrix_angle": "matrix angle", "delta_angle": "δ angle"}
@@ -60,3 +62,7 @@ def _colour() -> Any:
     scale = alt.Scale(type="sqrt", domain=[0, 90], clamp=True, scheme="viridis", reverse=True)
     legend = alt.Legend(orient="bottom", values=TICKS, gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH)
     return alt.Color("angle:Q", title="Angle (°, square-root scale; 90 is unaligned)", scale=scale, legend=legend)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("angle_map", angle_map_chart, "a finished run that measured an angle"))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.legend import cell_colour
+from analysis.script import search_figure
 from analysis.searches import Setting, spoken
 from analysis.seeds import counted_runs
 from analysis.theme import WIDTH, Style, cell_styles, title
@@ -31,7 +33,7 @@ ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "
 
 
 def chosen_values(trials: Trials) -> pd.DataFrame:
-    """One row a cell, setting with a range and counted trial: cell, setting, trial, value, rank (1 is the cell's best)."""
+    """One row a cell, setting with a range and counted trial: cell, setting, trial, value, rank (1 is the best)."""
     return _values(trials, _ranges)
 
 
@@ -71,6 +73,7 @@ def chosen_chart(trials: Trials) -> Any | None:
     panels = [_panel(ranges, settings[name], trials, styles) for name in settings if name in set(ranges["setting"])]
     panels += [_chosen(choices, settings[name], trials, styles) for name in settings if name in set(choices["setting"])]
     said = ["filled: the best trial", f"rings: the next {BEST - 1}", "pale: the others that ran to their end"]
+    said += ["within a choice trials stand side by side"] if len(choices) else []
     heads = title("Values that the best trials had", said)
     return alt.vconcat(*panels, spacing=10, title=heads)
 
@@ -137,3 +140,7 @@ def _axis(setting: Setting, low: float, high: float) -> Any:
         return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(values=ticks, format="~g"))
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("chosen", chosen_chart, "a finished trial"))

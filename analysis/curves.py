@@ -3,6 +3,7 @@
 A model of many cells has a panel for each of its rules (analysis.curve_panels).
 """
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -17,6 +18,7 @@ from analysis.lines import Lines, lines_of
 from analysis.options import Options
 from analysis.panels import grid, heading, leftmost, lowest, width
 from analysis.published_curves import BAND, beside, empty_lines, overlaid, published_styles
+from analysis.script import study_figure
 from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
 from analysis.theme import WIDTH, Style, epoch_axis, title
 from analysis.words import SPLITS, interval_in_words, seeds_in_words
@@ -121,7 +123,8 @@ def _panel(
 
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:
     y = alt.Y("cell:N", title=None, sort=list(dict.fromkeys(means["cell"])), axis=alt.Axis(**ROWS))
-    low, error, mean = (axis.encode(alt.X, x, f"{name} after the last epoch") for x in ("low", "error", "mean"))
+    text = f"{name} after the last epoch"
+    low, error, mean, at = (axis.encode(alt.X, x, text) for x in ("low", "error", "mean", "at"))
     shared = {"y": y, "color": cell_colour(styles, None, "line")}
     bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
@@ -129,5 +132,9 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, style
     marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
     if not (cut := axis.beyond(means)).empty:
         ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
-        marks += ends.encode(x=axis.encode(alt.X, "at", f"{name} after the last epoch"), shape=alt.Shape("shape:N", scale=None), **shared)
+        marks += ends.encode(x=at, shape=alt.Shape("shape:N", scale=None), **shared)
     return marks.properties(width=WIDTH, height=alt.Step(19))
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("curves", curves_chart, "a finished run", "against", "published"))

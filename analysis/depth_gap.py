@@ -1,6 +1,7 @@
 """Does the gap to backprop widen with depth? Each rule's gap to backprop in the same net, over the nets' depths."""
 
 import re
+import sys
 from typing import Any
 
 import altair as alt
@@ -8,6 +9,7 @@ import pandas as pd
 
 from analysis.frames import Frames
 from analysis.legend import cell_colour, cell_dash, cell_legend
+from analysis.script import study_figure
 from analysis.seeds import error_curves, final_errors, paired_gaps, scored_split
 from analysis.theme import WIDTH, cell_styles, title
 from analysis.words import SPLITS, interval_in_words
@@ -77,3 +79,7 @@ def _shifts(rules: list[str], room: float) -> dict[str, float]:
     """How far each rule stands beside its depth, so that bars do not cover each other."""
     middle = (len(rules) - 1) / 2
     return {rule: (number - middle) * room / (2 * max(middle, 1)) for number, rule in enumerate(rules)}
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("depth_gap", depth_gap_chart, "backprop in nets of two depths or more"))

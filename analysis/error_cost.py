@@ -1,5 +1,6 @@
 """Error against cost: what each run's error after the last epoch was bought with, in each of the three units."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -9,6 +10,7 @@ from analysis.axes import ErrorAxis, percent
 from analysis.costs import UNITS, cost_size, cost_title, spent
 from analysis.frames import Frames
 from analysis.legend import cell_colour, cell_shape, dot_legend
+from analysis.script import study_figure
 from analysis.seeds import error_curves, final_errors, mean_interval, scored_split
 from analysis.theme import WIDTH, Style, cell_styles, title
 from analysis.words import SPLITS
@@ -73,3 +75,7 @@ def _panel(
     shared = {"x": x, "color": colour, "shape": shape}
     marks = bars + rings.encode(y=y, **shared) + filled.encode(y=mean, **shared)
     return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("error_cost", error_cost_chart, "a finished run"))

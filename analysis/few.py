@@ -1,4 +1,4 @@
-"""Which cells a figure with a panel a cell draws, where a study has many: as many of each rule as fit, its first ones."""
+"""Which cells a figure with a panel a cell draws, where a study has many: the first ones of each rule."""
 
 from dataclasses import dataclass
 

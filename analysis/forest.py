@@ -1,5 +1,6 @@
 """The forest plot: each factor's effect on the final error, paired by seed, with its interval."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,14 @@ import altair as alt
 import pandas as pd
 
 from analysis.axes import TICKS
-from analysis.effects import KEYS, Effects
-from analysis.frames import rows
+from analysis.effects import KEYS, Effects, effects
+from analysis.frames import Frames, rows
+from analysis.options import Options
+from analysis.script import study_figure
 from analysis.sections import Sections
+from analysis.seeds import scored_split
 from analysis.theme import FAINT, INK, WIDTH, rule_colours, title
-from analysis.words import interval_in_words, seeds_in_words
+from analysis.words import SPLITS, interval_in_words, seeds_in_words
 from analysis.written import points
 
 LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point where the largest effect is so many times the median one
@@ -60,6 +64,11 @@ class EffectAxis:
         left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
         right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
         return pd.concat([left, right], ignore_index=True)
+
+
+def effects_chart(frames: Frames, options: Options) -> Any | None:
+    """The figure of a study; None where nothing can be paired."""
+    return forest_chart(effects(frames), SPLITS[scored_split(frames)], options.margin)
 
 
 def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None:
@@ -122,3 +131,7 @@ def _subtitle(table: pd.DataFrame, axis: EffectAxis, margin: float | None) -> li
     parts += ["triangle: the bar goes on beyond the axis"] if not axis.beyond(table).empty else []
     parts += ["right of 0: more error"]
     return [*parts, "logarithmic beyond 1 point"] if axis.log else parts
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("effects", effects_chart, "two cells that share a seed and differ in a setting", "margin"))

@@ -1,11 +1,13 @@
 """How forgiving each rule is: the share of the searched space within so many points of the rule's own best."""
 
+import sys
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from analysis.legend import cell_colour, cell_dash, cell_legend
+from analysis.script import search_figure
 from analysis.search_table import POINTS
 from analysis.seeds import counted_runs
 from analysis.theme import WIDTH, cell_styles, title
@@ -56,3 +58,7 @@ def _said(trials: Trials) -> list[str]:
     stopped = (trials.frame["state"] == "stopped").any()
     proposed = [] if trials.plan.independent else ["trials were not drawn evenly, so it is no share of the space"]
     return said + (["trials stopped early are left out, which flatters it"] if stopped else proposed)
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("forgiving", forgiving_chart, "a cell with two trials that ran to their end"))

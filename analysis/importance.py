@@ -6,17 +6,20 @@ trials, so few trials give rough numbers. Diverged trials count at chance.
 """
 
 import math
+import sys
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from analysis.frames import checked
+from analysis.script import search_figure
 from analysis.searches import Setting, spoken
 from analysis.theme import cell_styles, title
 from analysis.trials import Trials
 
 FEWEST_TRIALS = 10
+NEEDS = f"a cell with {FEWEST_TRIALS} trials or more that ran to their end, not all of the same error"
 SEED = 0  # of the forest
 NAMES_WIDTH, BARS_WIDTH = 118, 228  # pixels; together as wide as a plot with its axis
 NAMES = {"labelLimit": NAMES_WIDTH, "minExtent": NAMES_WIDTH, "labelPadding": 6, "ticks": False, "domain": False}
@@ -117,3 +120,13 @@ def _panel(shares: pd.DataFrame, cell: str, colour: str, last: bool) -> Any:
     bars = alt.Chart(here).mark_bar(color=colour).encode(x=x, y=y)
     over = alt.TitleParams(f"{cell}, {here['n'].iloc[0]} trials", fontSize=11, fontWeight="normal", offset=4)
     return bars.properties(width=BARS_WIDTH, height=alt.Step(13), title=over)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        search_figure(
+            "importance",
+            importance_chart,
+            NEEDS,
+        )
+    )

@@ -3,6 +3,7 @@
 Other settings varied along, so neighbours may differ by more than the map shows.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ import pandas as pd
 
 from analysis.axes import LOG_FROM, TICKS, decades, percent
 from analysis.panels import grid, heading, leftmost, lowest, width
+from analysis.script import search_figure
 from analysis.seeds import counted_runs
 from analysis.theme import INK, WIDTH, title
 from analysis.trials import Trials
 
 RATE, DECAY = "optim.lr", "optim.weight_decay"
 NAMES = {RATE: "Learning rate η", DECAY: "Weight decay λ"}
+NEEDS = f"a cell with a finished trial that varied both {RATE} and {DECAY}"
 SHAPE = 0.8  # a panel's height, of its width
 ROOM = 1.3  # around the values
 STOPPED = "#b5b5b5"
@@ -99,3 +102,7 @@ def _error_colour(errors: "pd.Series[float]") -> Any:
 def _legend(ticks: Sequence[float]) -> Any:
     values = {"values": ticks} if ticks else {"tickCount": 5}
     return alt.Legend(orient="bottom", gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH, **values)
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("landscape", landscape_chart, NEEDS))

@@ -1,6 +1,7 @@
 """How large the feedback weights are beside the forward ones: |B|/|W| of every layer by epoch, a panel a cell."""
 
 import math
+import sys
 from typing import Any
 
 import altair as alt
@@ -11,6 +12,7 @@ from analysis.few import few_of
 from analysis.frames import Frames
 from analysis.layers import layer_means, place_colour
 from analysis.panels import grid, heading, leftmost, lowest, width
+from analysis.script import study_figure
 from analysis.theme import epoch_axis, title
 
 MOST_TICKS = 5
@@ -49,3 +51,7 @@ def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
     lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
     tall = 96 if panels > 1 else 160
     return alt.layer(lines, heading(cell, panels)).properties(width=width(panels), height=tall)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("norm_ratio", norm_ratio_chart, "a finished run that measured |B|/|W|"))

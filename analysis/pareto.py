@@ -1,5 +1,6 @@
 """Error against compute: every trial of a search, and the front of those that no other beats in both."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -7,6 +8,7 @@ import pandas as pd
 
 from analysis.axes import ErrorAxis, percent
 from analysis.legend import cell_colour, cell_legend
+from analysis.script import search_figure
 from analysis.theme import WIDTH, cell_styles, title
 from analysis.trials import Trials
 
@@ -26,7 +28,12 @@ def pareto_chart(trials: Trials) -> Any | None:
     axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
     styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
     colour = cell_colour(styles, cell_legend({cell: cell for cell in styles}))
-    x = alt.X("compute:Q", title="Training, mirror mode included (TFLOP)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    x = alt.X(
+        "compute:Q",
+        title="Training, mirror mode included (TFLOP)",
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(tickCount=5),
+    )
     y = axis.encode(alt.Y, "error", "Validation error")
     dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=colour)
     line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=colour)
@@ -41,3 +48,7 @@ def front(shown: pd.DataFrame) -> pd.DataFrame:
     ordered = shown.sort_values(["compute", "error"], kind="stable")
     before = ordered.groupby("cell")["error"].transform(lambda errors: errors.cummin().shift())
     return ordered[before.isna() | (ordered["error"] < before)]
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("pareto", pareto_chart, "trials whose operations were counted"))

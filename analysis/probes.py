@@ -1,5 +1,6 @@
 """Figures of what ``nowt probe`` measured: a metric against epoch by cell, and layer by layer at the last epoch."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -12,7 +13,11 @@ from nowt.probes.results import WHOLE, Line, Settings, folder, read
 
 from analysis.frames import Frames, checked
 from analysis.legend import cell_colour, cell_dash, cell_legend
+from analysis.options import Options
+from analysis.script import frames_of, run
+from analysis.searches import SearchPlan
 from analysis.seeds import mean_interval
+from analysis.studies import StudyPlan
 from analysis.theme import WIDTH, Style, cell_styles, epoch_axis, title
 from analysis.words import SPLITS, interval_in_words, seeds_in_words
 
@@ -191,3 +196,12 @@ def _at_one_epoch(seeds: pd.DataFrame, styles: dict[str, Style], axis: str) -> A
     marks = bars.encode(x=alt.X("low:Q", **x), x2="high:Q", **shared)
     marks += rings.encode(x=alt.X("value:Q", **x), **shared) + ticks.encode(x=alt.X("mean:Q", **x), **shared)
     return marks.properties(width=WIDTH, height=alt.Step(19))
+
+
+def _drawn(store: Path, plan: StudyPlan | SearchPlan, options: Options) -> Iterator[tuple[str, Any | None]]:
+    for name, _, chart in probe_figures(store, frames_of("probes", store, plan)):
+        yield name, chart
+
+
+if __name__ == "__main__":
+    sys.exit(run("probes", _drawn, "a metric that `nowt probe` measured on its finished runs"))

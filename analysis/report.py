@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.counted import require_counted_runs
 from analysis.figures import figures_of, study_switches
 from analysis.findings import findings
 from analysis.frames import Frames, read_frames
@@ -51,7 +52,7 @@ def report(
 def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> Report:
     """The report of an ablation's study."""
     frames = read_frames(store, plan)
-    _require_counted(frames)
+    require_counted_runs(frames)
     make_folder(out)
     table = final_table(frames)
     markdown = _markdown(frames, table)
@@ -90,16 +91,6 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
         *oddities(frames),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _require_counted(frames: Frames) -> None:
-    if counted_runs(frames.runs).empty:
-        states = frames.runs["state"].value_counts().items()
-        found = ", ".join(f"{count} {state}" for state, count in states)
-        if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
-            raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
-        again = f"`nowt ablate {frames.study.name}` goes on with them"
-        raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.chosen import chosen_chart
+from analysis.counted import require_counted_trials
 from analysis.forgiving import forgiving_chart
 from analysis.importance import importance_chart
 from analysis.landscape import landscape_chart
@@ -15,7 +16,7 @@ from analysis.pages import Content, Figure, Report, make_folder, write_report
 from analysis.pareto import pareto_chart
 from analysis.search_space import search_methods, space_table
 from analysis.search_table import results_table, search_markdown, search_table
-from analysis.search_words import missing_trials, search_notes, states_in_words
+from analysis.search_words import missing_trials, search_notes
 from analysis.searches import SearchPlan
 from analysis.switches import switches_of
 from analysis.tabular import save_tabular
@@ -36,7 +37,7 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     """Write a search's figures, tables and pages into ``out``. Raises ValueError without a finished trial."""
     _require_no_options(options, plan.name)
     trials = read_trials(store, plan)
-    _require_counted(trials)
+    require_counted_trials(trials)
     make_folder(out)
     table = search_table(trials)
     markdown = search_markdown(table, plan)
@@ -52,13 +53,6 @@ def _require_no_options(options: Options, name: str) -> None:
         raise ValueError(
             f"{' '.join(options.words)} is for the report of an ablation, and {name} is a search: leave it out"
         )
-
-
-def _require_counted(trials: Trials) -> None:
-    if trials.counted.empty:
-        found = states_in_words(trials) or "no trial"
-        again = f"`nowt search {trials.plan.name}` goes on with it"
-        raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")
 
 
 def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, ...]:

@@ -36,11 +36,6 @@ def missing_trials(trials: Trials) -> list[str]:
     return [_missing(trial, asked[trial.cell]) for trial in rows(missing[columns])]
 
 
-def states_in_words(trials: Trials) -> str:
-    """``2 running, 1 failed``."""
-    return ", ".join(f"{count} {state}" for state, count in trials.frame["state"].value_counts().items())
-
-
 def search_in_words(trials: Trials) -> str:
     """Who proposed, what stopped trials early, and the budget."""
     sampler = SAMPLERS.get(trials.plan.sampler, trials.plan.sampler)

@@ -5,6 +5,7 @@ recipe as it stands (``kp recipe``).
 """
 
 import re
+import sys
 from typing import Any
 
 import altair as alt
@@ -13,6 +14,7 @@ import pandas as pd
 from analysis.axes import ErrorAxis, percent
 from analysis.frames import Frames, rows
 from analysis.legend import cell_colour, dot_legend
+from analysis.script import study_figure
 from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
 from analysis.theme import WIDTH, cell_styles, title
 from analysis.words import SPLITS, interval_in_words, seeds_in_words
@@ -98,3 +100,7 @@ def _said(frames: Frames, found: pd.DataFrame) -> list[str]:
         "above the dashed line it does worse than the recipe as it stands",
         *(["a diverged run counts at chance"] if chance else []),
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("transfer", transfer_chart, "a study of `nowt transfer`"))

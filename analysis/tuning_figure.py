@@ -1,5 +1,6 @@
 """The tuning figure: every cell's error against trials, and below it each cell with its band beside the others."""
 
+import sys
 from typing import Any
 
 import altair as alt
@@ -8,6 +9,7 @@ import pandas as pd
 from analysis.axes import ErrorAxis, percent
 from analysis.legend import cell_colour, cell_dash, cell_legend
 from analysis.panels import grid, heading, leftmost, lowest, width
+from analysis.script import search_figure
 from analysis.seeds import diverged_counts
 from analysis.theme import WIDTH, Style, cell_styles, title
 from analysis.trials import Trials
@@ -27,9 +29,7 @@ def tuning_chart(trials: Trials) -> Any:
     labels = legend_labels(counts, list(trials.plan.cells))
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
-    parts = (
-        [] if trials.independent and len(styles) == 1 else [_together(curves, styles)]
-    )
+    parts = [] if trials.independent and len(styles) == 1 else [_together(curves, styles)]
     if trials.independent:
         parts.append(_apart(curves, styles, labels))
     heads = title("Validation error against tuning", _subtitle(trials, counts))
@@ -47,11 +47,16 @@ def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
             "band: 95 %, over all numbers of draws at once, paler without a lower end",
             *chance,
         ]
-    return ["best so far of the trials that ran to their end", f"no band, since {why_no_band(trials)}", *several, *chance]
+    return [
+        "best so far of the trials that ran to their end",
+        f"no band, since {why_no_band(trials)}",
+        *several,
+        *chance,
+    ]
 
 
 def _together(curves: pd.DataFrame, styles: dict[str, Style]) -> Any:
-    """Every cell's curve, the later ones thinner and on top, so that equal ones are all seen; a dot at its last trial."""
+    """Every cell's curve, the later ones thinner and on top, so that equal ones are seen; a dot at its last trial."""
     axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
     legend = cell_legend({cell: cell for cell in styles})
     shared = {"x": _trials_axis(curves), "y": axis.encode(alt.Y, "error", "Error of the best")}
@@ -119,3 +124,7 @@ def _trials_axis(curves: pd.DataFrame, named: bool = True) -> Any:
     axis = alt.Axis(values=doubled, grid=False, format="d")
     scale = alt.Scale(type="log", base=2, domain=[1, max(most, 2)], nice=False)
     return alt.X("trials:Q", title="Trials (log scale)" if named else None, scale=scale, axis=axis)
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("tuning", tuning_chart, "a finished trial"))

@@ -1,15 +1,25 @@
 """The variance figure: how much each source makes the error scatter over seeds, rule by rule, with intervals."""
 
+import sys
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from analysis.frames import Frames
+from analysis.script import study_figure
 from analysis.sections import Sections
+from analysis.seeds import scored_split
 from analysis.theme import WIDTH, rule_colours, title
-from analysis.words import seeds_in_words
+from analysis.variance import variance_split
+from analysis.words import SPLITS, seeds_in_words
 
 NEAR = 2.0  # an interval widens the axis to at most so many times the largest deviation
+
+
+def split_chart(frames: Frames) -> Any | None:
+    """The figure of a study; None where nothing was split."""
+    return variance_chart(variance_split(frames), SPLITS[scored_split(frames)])
 
 
 def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
@@ -48,3 +58,7 @@ def _axis(name: str, most: float) -> Any:
 def _subtitle(table: pd.DataFrame, cut: bool) -> list[str]:
     parts = [f"source by source, {seeds_in_words(table['n'])}", "bar: 95 % interval"]
     return [*parts, "triangle: the bar goes on beyond the axis"] if cut else parts
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("variance", split_chart, "cells whose seeds were varied apart (config field seeds)"))
