@@ -110,7 +110,7 @@ def test_the_figure_draws_means_and_intervals_over_seeds(tmp_path: Path, study: 
     text = str(chart.to_dict())
     assert "Cosine to backprop's gradient of W" in text and "64 validation pictures" in text
     assert "mean over 2 to 3 seeds" in text and "none below three seeds" in text
-    assert "Layer, from input (0) to output, after epoch 2" in text and "bp" not in {
+    assert "Layer, from input to output, after epoch 2" in text and "bp" not in {
         row["cell"] for row in drawn.values()
     }
 
