@@ -47,7 +47,7 @@ def small(rule, epochs):
 
 
 def study():
-    paced = Cell("paced", small(Path(__file__).with_name("rule.py"), EPOCHS))
+    paced = Cell("paced", small(Path(__file__).with_name("paced.py"), EPOCHS))
     return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=(0, 1))
 """
 
@@ -56,7 +56,7 @@ def write(shared: Path) -> Path:
     """Folder /srv/lab of the hosts with the study and the file that holds it up."""
     folder = shared / "lab"
     folder.mkdir()
-    (folder / "rule.py").write_text(RULE)
+    (folder / "paced.py").write_text(RULE)
     (folder / "study.py").write_text(STUDY)
     (folder / "slowly").touch()
     return folder

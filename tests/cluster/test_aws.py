@@ -1,0 +1,96 @@
+"""cluster.yaml from an empty account to an empty account: AWS is a stand-in, its machines are hosts that answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import on_aws
+import paced
+import pytest
+from asked import alive, last_epoch, must_be_closed, runs_of, seen_from, workers
+from cloud import ADDRESSES, Cloud, account
+from commands import DASHBOARD, dashboard, done, ssh, typed, wait
+from lab import machines
+from moto_cloud import BUCKET
+from on_aws import FILE, KEY
+from small_studies import logs
+
+STORE = "/srv/runs"  # as it is where EFS is mounted
+STUDY = (
+    f"nowt ablate /srv/lab/study.py --store {STORE} --workers 2 --slots 1 --device cpu --model.norm_group 16 "
+    "--checkpoint-seconds 5"
+)
+
+
+@pytest.fixture(scope="module")
+def up(place: Path) -> Iterator[Cloud]:
+    """A head, by the commands of docs/cluster.md."""
+    with machines(place, ADDRESSES) as lab, account(lab) as cloud:
+        assert "done: make the security group" in on_aws.lay_out(cloud)
+        assert "fine   security group" in done(lab["laptop"], f"nowt doctor --cluster {FILE}")
+        done(lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def study(up: Cloud) -> Path:
+    """A study's folder on the shared disk; it was submitted through a tunnel, and machines were started for it."""
+    folder = paced.write(up.lab.shared)
+    with dashboard(up.lab["laptop"], FILE):
+        done(up.lab["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
+    wait(lambda: last_epoch(up.lab) >= 1, "the first epoch")
+    return folder
+
+
+def test_the_head_has_the_buckets_pictures_and_starts_no_worker_without_work(up: Cloud) -> None:
+    assert up.lab["head"].do("cat data/pictures/one.txt data/more/two.txt") == "one\none\n"
+    assert alive(up.lab) == {"head"}
+    assert typed(up.lab["laptop"], f"ray get-head-ip {FILE}").text.split()[-1] == up.public("head")
+
+
+def test_of_the_head_the_user_reaches_ssh_alone_and_others_nothing(up: Cloud) -> None:
+    enter = f"{ssh(KEY)} -o ConnectTimeout=3 root@{up.public('head')} hostname"
+    assert done(up.lab["laptop"], enter).split() == ["head"]
+    assert "timed out" in up.lab["stranger"].run(enter).text
+    for name in ("laptop", "stranger"):
+        must_be_closed(seen_from(up.lab[name], up.public("head")))
+
+
+def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
+    assert wait(lambda: len(workers(study)) == 2, "steps on two machines")
+    found = [m for m in up.machines() if m["PrivateIpAddress"] != up.lab["head"].address]
+    assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
+
+
+def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up: Cloud, study: Path) -> None:
+    lost = min(workers(study))
+    before = last_epoch(up.lab)
+    up.interrupt(lost)
+    wait(lambda: last_epoch(up.lab) > before + 1, "more epochs")
+    assert lost not in workers(study)
+
+
+def test_the_study_ends_whole_and_its_records_come_home(up: Cloud, study: Path) -> None:
+    (study / "slowly").unlink()
+    with dashboard(up.lab["laptop"], FILE):
+        assert "4 of 4 runs finished" in done(
+            up.lab["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1"
+        )
+    done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public('head')}:{STORE}")
+    for found in (runs_of(up.lab), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
+        assert {name: (run.state, run.last_epoch) for name, run in found.items()} == {
+            **dict.fromkeys(("paced 0", "paced 1"), ("finished", paced.EPOCHS)),
+            **dict.fromkeys(("bp 0", "bp 1"), ("finished", 3)),
+        }
+    assert sum(run.attempts - 1 for run in runs_of(up.lab).values()) >= 1  # taken up from a checkpoint
+
+
+def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
+    done(up.lab["laptop"], f"ray down -y {FILE} 2>&1")
+    assert up.machines() == []
+    wait(lambda: not up.names, "the machines' end")
+    said = done(up.lab["laptop"], f"nowt cluster teardown {FILE} --yes")
+    assert f"kept: s3://{BUCKET}" in said
+    for what in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
+        assert up.ask(f"aws('ec2').{what}") == []
+    assert up.ask("[g['GroupName'] for g in aws('ec2').describe_security_groups()['SecurityGroups']]") == ["default"]
+    assert up.ask("aws('iam').list_roles()['Roles']") == []
