@@ -1,4 +1,4 @@
-"""AWS's stand-in (moto's server) on a machine of the lab, and what it says is running: hosts of the lab.
+"""AWS's stand-in (moto's) on a machine of the lab, and what it says is running: hosts of the lab.
 
 An instance is a host with the addresses that the stand-in gave it, the key pair's public half, and its security group
 as a firewall; it is switched on when the instance starts, and off, with all that is on it, when the instance ends.
@@ -20,10 +20,11 @@ from commands import done, reached, settings, wait
 from hosts import ROOT, Host, Started
 from lab import Lab
 
+HERE = Path(__file__).parent
 REGION = "us-west-2"
 ADDRESSES = {"cloud": "203.0.113.250/24", "laptop": "203.0.113.7/24", "stranger": "203.0.113.99/24"}
 AWS = "http://203.0.113.250:5599"
-PUBLIC = "54.214.0.0/16"  # where the stand-in's public addresses are
+PUBLIC, PRIVATE = "54.214.0.0/16", "172.31.0.0/16"  # where the stand-in's addresses are
 FILTER = """table inet group {{
   chain input {{
     type filter hook input priority 0; policy drop;
@@ -93,15 +94,15 @@ class Cloud:
 @contextmanager
 def account(lab: Lab) -> Iterator[Cloud]:
     """An empty account; the laptop has keys to it."""
-    route(lab["laptop"], f"route add {PUBLIC} dev eth0")
-    route(lab["stranger"], f"route add {PUBLIC} dev eth0")
+    for name in ("laptop", "stranger"):
+        route(lab[name], f"route add {PUBLIC} dev eth0")
+    route(lab["cloud"], f"route add {PRIVATE} dev eth0")
     for name in ("cloud", "laptop"):
         give_account(lab[name])
-    server = lab["cloud"].start(f"{sys.executable} -m moto.server -H 203.0.113.250 -p 5599", "moto", **settings())
+    server = lab["cloud"].start(f"python {HERE / 'stand_in.py'} -H 203.0.113.250 -p 5599", "server", **settings())
     wait(lambda: reached(lab["laptop"], f"{AWS}/moto-api/"), server)
     made = Cloud(lab, {})
-    here = Path(__file__).with_name("watch.py")
-    watch = lab["cloud"].start(f"python {here} {REGION}", "watch", **{**settings(), **PROJECT})
+    watch = lab["cloud"].start(f"python {HERE / 'watch.py'} {REGION}", "watch", **{**settings(), **PROJECT})
     follower = Thread(target=made.follow, args=(lines_of(watch),), name="cloud")
     follower.start()
     try:
@@ -134,7 +135,7 @@ def give_tool(host: Host) -> None:
     """AWS's own command, which images for EC2 have, and a Ray that learns soon of lost machines."""
     folder = host.folder / "root" / "bin"
     folder.mkdir()
-    (folder / "aws").write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("aws.py")} "$@"\n')
+    (folder / "aws").write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "aws.py"} "$@"\n')
     (folder / "aws").chmod(0o755)
     bashrc = host.folder / "root" / ".bashrc"
     bashrc.write_text("export PATH=~/bin:$PATH\n" + SOONER + bashrc.read_text())

@@ -79,7 +79,7 @@ class Host(Space):
     def _words(self, command: list[str], environment: Mapping[str, str]) -> list[str]:
         given = {"HOME": "/root", "PATH": PLAIN, "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root", **environment}
         settings = [f"{name}={value}" for name, value in given.items()]
-        return [*self.enter(*ALL), "env", "-i", "-C", "/root", *settings, *command]
+        return [*self.enter(*ALL), "env", "-i", "--default-signal", "-C", "/root", *settings, *command]
 
 
 @dataclass(frozen=True)
