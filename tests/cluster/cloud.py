@@ -59,8 +59,9 @@ class Cloud:
                 self.switch_on(wanted[number])
 
     def switch_on(self, machine: dict[str, Any]) -> None:
-        """The host that an instance is: the first one is the head."""
-        name = f"worker-{len(self.lab.cluster)}" if self.lab.cluster else "head"
+        """The host that an instance is: head, worker, worker-2, worker-3, or head-2 where there was a head before."""
+        kind, before = machine["kind"], [name for name in self.lab.hosts if name.startswith(machine["kind"])]
+        name = f"{kind}-{len(before) + 1}" if before else kind
         host = self.lab.switch_on(name, f"{machine['private']}/16")
         route(host, f"addr add {machine['public']}/32 dev eth0", "route add 203.0.113.0/24 dev eth0")
         give_account(host)

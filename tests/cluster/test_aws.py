@@ -6,7 +6,7 @@ from pathlib import Path
 import on_aws
 import paced
 import pytest
-from asked import alive, last_epoch, must_be_closed, runs_of, seen_from, workers
+from asked import alive, last_epoch, must_be_closed, must_be_refused, runs_of, seen_from, workers
 from cloud import ADDRESSES, Cloud, account
 from commands import DASHBOARD, dashboard, done, ssh, typed, wait
 from lab import machines
@@ -34,9 +34,9 @@ def up(place: Path) -> Iterator[Cloud]:
 @pytest.fixture(scope="module")
 def study(up: Cloud) -> Path:
     """A study's folder on the shared disk; it was submitted through a tunnel, and machines were started for it."""
-    folder = paced.write(up.lab.shared)
+    folder = paced.write(up.lab.shared, seeds=(0,))
     with dashboard(up.lab["laptop"], FILE):
-        done(up.lab["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
+        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
     wait(lambda: last_epoch(up.lab) >= 1, "the first epoch")
     return folder
 
@@ -55,6 +55,10 @@ def test_of_the_head_the_user_reaches_ssh_alone_and_others_nothing(up: Cloud) ->
         must_be_closed(seen_from(up.lab[name], up.public("head")))
 
 
+def test_without_the_token_a_worker_can_do_no_more_than_see_that_ray_lives(up: Cloud, study: Path) -> None:
+    must_be_refused(seen_from(up.lab["worker"], up.lab["head"].address))
+
+
 def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
     assert wait(lambda: len(workers(study)) == 2, "steps on two machines")
     found = [m for m in up.machines() if m["PrivateIpAddress"] != up.lab["head"].address]
@@ -69,19 +73,18 @@ def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up:
     assert lost not in workers(study)
 
 
-def test_the_study_ends_whole_and_its_records_come_home(up: Cloud, study: Path) -> None:
-    (study / "slowly").unlink()
+def test_a_study_that_is_stopped_goes_on_where_it_was_and_its_records_come_home(up: Cloud, study: Path) -> None:
     with dashboard(up.lab["laptop"], FILE):
-        assert "4 of 4 runs finished" in done(
-            up.lab["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1"
-        )
+        job(up, "stop", "paced")
+        assert "interrupted; the same command goes on" in job(up, "logs", "paced")
+        (study / "slowly").unlink()
+        assert "2 of 2 runs finished" in job(up, "submit", f"--submission-id again -- {STUDY}")
     done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public('head')}:{STORE}")
     for found in (runs_of(up.lab), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
-        assert {name: (run.state, run.last_epoch) for name, run in found.items()} == {
-            **dict.fromkeys(("paced 0", "paced 1"), ("finished", paced.EPOCHS)),
-            **dict.fromkeys(("bp 0", "bp 1"), ("finished", 3)),
-        }
-    assert sum(run.attempts - 1 for run in runs_of(up.lab).values()) >= 1  # taken up from a checkpoint
+        ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
+        assert ends == {"paced 0": ("finished", paced.EPOCHS), "bp 0": ("finished", 3)}
+        assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(paced.EPOCHS + 1))
+        assert found["paced 0"].attempts >= 3  # the lost machine, and the stop
 
 
 def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
@@ -94,3 +97,8 @@ def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
         assert up.ask(f"aws('ec2').{what}") == []
     assert up.ask("[g['GroupName'] for g in aws('ec2').describe_security_groups()['SecurityGroups']]") == ["default"]
     assert up.ask("aws('iam').list_roles()['Roles']") == []
+
+
+def job(up: Cloud, verb: str, words: str) -> str:
+    """What one of the commands of ``ray job`` says that must succeed."""
+    return done(up.lab["laptop"], f"ray job {verb} --address {DASHBOARD} {words} 2>&1")

@@ -33,7 +33,7 @@ def up(place: Path) -> Iterator[Lab]:
 def study(up: Lab) -> Path:
     """A study's folder on the shared disk. It was submitted through a tunnel that is gone, as a laptop's lid closes.
     It starts while the first tests look at the ports."""
-    folder = paced.write(up.shared)
+    folder = paced.write(up.shared, seeds=(0, 1))
     with dashboard(up["laptop"], FILE):
         done(up["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
     return folder

@@ -11,14 +11,15 @@ from nowt.cluster.group import Rule, rules_of
 
 
 def running(ec2: Any) -> Iterator[dict[str, Any]]:
-    """Each machine that runs: its number, its two addresses, the key that enters it, and its ways in, as nftables has
-    them."""
+    """Each machine that runs: its number, what Ray has it for, its two addresses, the key that enters it, and its ways
+    in, as nftables has them."""
     for reservation in ec2.describe_instances()["Reservations"]:
         for machine in reservation["Instances"]:
             if machine["State"]["Name"] == "running":
-                names = [machine["KeyName"]]
+                names, tags = [machine["KeyName"]], {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
                 yield {
                     "number": machine["InstanceId"],
+                    "kind": tags["ray-node-type"],
                     "private": machine["PrivateIpAddress"],
                     "public": machine["PublicIpAddress"],
                     "key": ec2.describe_key_pairs(KeyNames=names, IncludePublicKey=True)["KeyPairs"][0]["PublicKey"],
