@@ -12,7 +12,16 @@ from typing import Any
 from hosts import ROOT, Host, Said, Started
 
 DASHBOARD = "http://127.0.0.1:8265"
-PARTS = ("platform", "searchspaces", "analysis", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
+PARTS = (
+    "platform",
+    "searchspaces",
+    "analysis",
+    "pyproject.toml",
+    "requirements.lock",
+    "README.md",
+    "LICENSE",
+    "cluster.yaml",
+)
 PATIENCE = 240  # seconds for what takes some twenty on an idle machine
 
 

@@ -1,4 +1,4 @@
-"""These tests are deselected unless NOWT_CLUSTER is set, as ``make cluster-test`` does."""
+"""Of these tests, `make check` runs the smoke test alone; `make cluster-test`, which sets NOWT_CLUSTER, all others."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ import needs
 import pytest
 
 HERE = Path(__file__).parent
+SMOKE = HERE / "test_smoke.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave these tests out of every other command."""
-    if os.environ.get("NOWT_CLUSTER"):
-        return
-    out = [item for item in items if HERE in item.path.parents]
+    """Leave out what this command is not for."""
+    whole = bool(os.environ.get("NOWT_CLUSTER"))
+    out = [item for item in items if HERE in item.path.parents and (item.path == SMOKE) == whole]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
 

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import World
-from namespaces import INIT, Space, children_of, processes_in
+from namespaces import INIT, Space, processes_in
 
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
@@ -60,7 +61,8 @@ class Host(Space):
         log = self.folder / "said" / name
         with open(log, "wb") as file:
             words = self._words(["bash", "-c", f"exec {command}"], environment)
-            return Started(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file), log)
+            opened = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "start_new_session": True}
+            return Started(subprocess.Popen(words, **opened), log)
 
     def processes(self) -> dict[int, str]:
         """What runs on this host but process 1 and sshd waiting for visitors; commands by number here."""
@@ -77,7 +79,7 @@ class Host(Space):
     def _words(self, command: list[str], environment: Mapping[str, str]) -> list[str]:
         given = {"HOME": "/root", "PATH": PLAIN, "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root", **environment}
         settings = [f"{name}={value}" for name, value in given.items()]
-        return [*self.enter(*ALL), "env", "-i", "-C", "/root", *settings, *command]
+        return [*self.enter(*ALL), "env", "-i", "--default-signal", "-C", "/root", *settings, *command]
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,21 @@ class Started:
     log: Path
 
     def end(self) -> None:
-        """End it as a closed terminal would: SIGHUP, then SIGKILL."""
-        for number in children_of(self.process.pid):  # nsenter only waits for it
-            os.kill(number, signal.SIGHUP)
+        """End it, and what it started in its terminal, as closing that does: SIGHUP, then SIGKILL."""
+        for sent in (signal.SIGHUP, signal.SIGKILL):
+            end = time.monotonic() + 15
+            while self._send(sent) and time.monotonic() < end:
+                time.sleep(0.1)
+        self.process.wait(timeout=15)
+
+    def _send(self, sent: signal.Signals) -> bool:
+        """Send it to all of them; whether there are any."""
+        self.process.poll()  # one that has ended is none
         try:
-            self.process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            for number in children_of(self.process.pid):
-                os.kill(number, signal.SIGKILL)
-            self.process.wait(timeout=15)
+            os.killpg(self.process.pid, sent)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def kept_paths() -> list[str]:

@@ -1,5 +1,6 @@
 """A study to disturb, on the disk that the hosts share: runs that take their time until the test lets them go."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 RULE = '''
@@ -27,11 +28,9 @@ class Paced(KolenPollack):
         return 0
 '''
 
-EPOCHS = 80  # of each paced run: at four steps each, five minutes
+EPOCHS = 60  # of each paced run: at four steps each, four minutes
 
-STUDY = f"""
-EPOCHS = {EPOCHS}
-
+STUDY = """
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,17 +46,17 @@ def small(rule, epochs):
 
 
 def study():
-    paced = Cell("paced", small(Path(__file__).with_name("rule.py"), EPOCHS))
-    return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=(0, 1))
+    paced = Cell("paced", small(Path(__file__).with_name("paced.py"), EPOCHS))
+    return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=SEEDS)
 """
 
 
-def write(shared: Path) -> Path:
+def write(shared: Path, seeds: Sequence[int]) -> Path:
     """Folder /srv/lab of the hosts with the study and the file that holds it up."""
     folder = shared / "lab"
     folder.mkdir()
-    (folder / "rule.py").write_text(RULE)
-    (folder / "study.py").write_text(STUDY)
+    (folder / "paced.py").write_text(RULE)
+    (folder / "study.py").write_text(f"EPOCHS, SEEDS = {EPOCHS}, {tuple(seeds)}\n{STUDY}")
     (folder / "slowly").touch()
     return folder
 

@@ -7,14 +7,12 @@ from pathlib import Path
 import on_premise
 import paced
 import pytest
-from commands import DASHBOARD, dashboard, done, going_on, posted, reached, settings, ssh, typed, wait
+from asked import alive, environment_of_a_host, last_epoch, must_be_closed, must_be_refused, runs_of, seen_from, workers
+from commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
 from hosts import Host
 from lab import Lab, machines
-from nowt.log import RunLog
 from on_premise import FILE, KEY
-from small_studies import logs
 
-HERE = Path(__file__).parent
 STORE = "/srv/runs"
 STUDY = (
     f"nowt ablate /srv/lab/study.py --store {STORE} --workers 2 --slots 1 --model.norm_group 16 --checkpoint-seconds 5"
@@ -33,15 +31,15 @@ def up(place: Path) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def study(up: Lab) -> Path:
-    """A study's folder on the shared disk. It was submitted through a tunnel that is gone, as a laptop's lid closes."""
-    folder = paced.write(up.shared)
+    """A study's folder on the shared disk. It was submitted through a tunnel that is gone, as a laptop's lid closes.
+    It starts while the first tests look at the ports."""
+    folder = paced.write(up.shared, seeds=(0, 1))
     with dashboard(up["laptop"], FILE):
         done(up["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(up) >= 2, "the first epochs")
     return folder
 
 
-def test_a_host_without_the_token_or_with_a_wrong_one_is_told_so(up: Lab) -> None:
+def test_a_host_without_the_token_or_with_a_wrong_one_is_told_so(up: Lab, study: Path) -> None:
     stranger = up["two"].folder / "root" / "stranger"
     (stranger / ".ray").mkdir(parents=True)
     for token, told in (("", "no authentication token was found"), ("0" * 64, "token is missing or incorrect")):
@@ -55,22 +53,16 @@ def test_a_host_without_the_token_or_with_a_wrong_one_is_told_so(up: Lab) -> Non
 
 
 def test_without_the_token_another_host_of_the_cluster_can_do_no_more_than_see_that_ray_lives(up: Lab) -> None:
-    answers = seen_from(up["one"], up["head"])
-    assert {port for port, said in answers.items() if said == {"": "closed"}} == {"8265", "5000"}
-    metrics = {answers.pop(port)["/metrics"] for port in ("6384", "44217", "44227")}
-    assert metrics == {"200"}  # Ray asks for no token here: why there is a firewall
-    for port, said in answers.items():
-        for call, status in said.items():
-            allowed = {"OK", "UNIMPLEMENTED"} if "Health" in call else {"UNAUTHENTICATED", "401", "403"}
-            assert port in ("8265", "5000") or status in allowed, (port, call, status)
+    must_be_refused(seen_from(up["one"], up["head"].address))
 
 
 def test_from_a_host_outside_the_cluster_every_port_is_closed(up: Lab) -> None:
     for host in up.cluster:
-        assert set(map(str, seen_from(up["laptop"], host).values())) == {"{'': 'closed'}"}
+        must_be_closed(seen_from(up["laptop"], host.address))
 
 
 def test_the_records_are_browsed_through_a_tunnel_and_in_no_other_way(up: Lab, study: Path) -> None:
+    wait(lambda: last_epoch(up) >= 2, "the first epochs")
     head = f"root@{up['head'].address}"
     page = "http://127.0.0.1:5000"
     with (
@@ -110,6 +102,7 @@ def test_a_host_whose_raylet_is_killed_is_done_without_and_comes_back(up: Lab, s
 
 
 def test_a_host_that_is_away_too_long_stays_away_until_it_is_started_as_the_doctor_says(up: Lab, study: Path) -> None:
+    finish_a_run(up, study)
     lost = a_worker(up, study)
     tries = given_up(up)
     up.world.cut(lost.name)
@@ -150,39 +143,16 @@ def test_afterwards_nothing_is_left_running_on_any_host(up: Lab) -> None:
         wait(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 60)
 
 
-# --- what is asked of the hosts
-
-
-def environment_of_a_host() -> dict[str, str]:
-    return {**settings(), "PATH": f"/root/nowt-venv/bin:{settings()['PATH']}"}
-
-
-def alive(lab: Lab) -> set[str]:
-    """The hosts that Ray counts as its own."""
-    said = lab["head"].do(f"python {HERE / 'alive.py'}", 120, **environment_of_a_host())
-    return {lab.named(address) for address in json.loads(said.splitlines()[-1])}
-
-
-def seen_from(host: Host, target: Host) -> dict[str, dict[str, str]]:
-    """What ``host`` can do at the ports of ``target``, without the token."""
-    said = host.do(f"python {HERE / 'look.py'} {target.address}", 120, **environment_of_a_host())
-    return dict(json.loads(said))
-
-
-def runs_of(lab: Lab) -> dict[str, RunLog]:
-    return logs(lab.shared / "runs")
-
-
-def last_epoch(lab: Lab) -> int:
-    """How far the study is: epochs of all its runs together."""
-    return sum(run.last_epoch for run in runs_of(lab).values()) if (lab.shared / "runs" / "logs").is_dir() else -1
-
-
 def a_worker(lab: Lab, folder: Path) -> Host:
     """A host, not the head, on which a worker of the run in progress is."""
-    paced.at_work(folder)
-    names = wait(lambda: paced.at_work(folder) & {"one", "two"}, "a step on another host than the head")
-    return lab[min(names)]
+    return lab[min(workers(folder))]
+
+
+def finish_a_run(lab: Lab, folder: Path) -> None:
+    """Let the run in progress go to its end: it has been taken up twice, and another one is to be disturbed next."""
+    (folder / "slowly").unlink()
+    wait(lambda: runs_of(lab)["paced 0"].state == "finished", "the end of the first run")
+    (folder / "slowly").touch()
 
 
 def given_up(lab: Lab) -> int:

@@ -1,0 +1,64 @@
+"""What a test asks of the hosts: which of them Ray has, what their ports answer, how far the study is."""
+
+import json
+from pathlib import Path
+
+import paced
+from commands import settings, wait
+from hosts import Host
+from lab import Lab
+from nowt.log import RunLog
+from small_studies import logs
+
+HERE = Path(__file__).parent
+CLOSED = {"": "closed"}
+
+
+def environment_of_a_host() -> dict[str, str]:
+    """What a shell on a host has."""
+    return {**settings(), "PATH": f"/root/nowt-venv/bin:{settings()['PATH']}"}
+
+
+def alive(lab: Lab) -> set[str]:
+    """The hosts that Ray counts as its own."""
+    said = lab["head"].do(f"python3 {HERE / 'alive.py'}", **environment_of_a_host())
+    return {lab.named(address) for address in json.loads(said)}
+
+
+def seen_from(host: Host, address: str) -> dict[str, dict[str, str]]:
+    """What ``host`` can do at the ports of another, without the token."""
+    said = host.do(f"python {HERE / 'look.py'} {address}", 120, **environment_of_a_host())
+    return dict(json.loads(said))
+
+
+def runs_of(lab: Lab) -> dict[str, RunLog]:
+    """The study's runs by rule and seed."""
+    return logs(lab.shared / "runs")
+
+
+def last_epoch(lab: Lab) -> int:
+    """How far the study is: epochs of all its runs together."""
+    return sum(run.last_epoch for run in runs_of(lab).values()) if (lab.shared / "runs" / "logs").is_dir() else -1
+
+
+def workers(folder: Path) -> set[str]:
+    """Hosts, not the head, on which workers of the run in progress are."""
+    paced.at_work(folder)
+    return set(wait(lambda: paced.at_work(folder) - {"head"}, "a step on another host than the head"))
+
+
+def must_be_refused(answers: dict[str, dict[str, str]]) -> None:
+    """Fail where a host of the cluster without the token can do more than see that Ray lives."""
+    answers = dict(answers)
+    assert {port for port, said in answers.items() if said == CLOSED} == {"8265", "5000"}
+    metrics = {answers.pop(port)["/metrics"] for port in ("6384", "44217", "44227")}
+    assert metrics == {"200"}  # Ray asks for no token here: why there is a firewall
+    for port, said in answers.items():
+        for call, status in said.items():
+            allowed = {"OK", "UNIMPLEMENTED"} if "Health" in call else {"UNAUTHENTICATED", "401", "403"}
+            assert port in ("8265", "5000") or status in allowed, (port, call, status)
+
+
+def must_be_closed(answers: dict[str, dict[str, str]]) -> None:
+    """Fail where anything answers."""
+    assert answers and all(said == CLOSED for said in answers.values()), answers

@@ -1,0 +1,104 @@
+"""cluster.yaml from an empty account to an empty account: AWS is a stand-in, its machines are hosts that answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import on_aws
+import paced
+import pytest
+from asked import alive, last_epoch, must_be_closed, must_be_refused, runs_of, seen_from, workers
+from cloud import ADDRESSES, Cloud, account
+from commands import DASHBOARD, dashboard, done, ssh, typed, wait
+from lab import machines
+from moto_cloud import BUCKET
+from on_aws import FILE, KEY
+from small_studies import logs
+
+STORE = "/srv/runs"  # as it is where EFS is mounted
+STUDY = (
+    f"nowt ablate /srv/lab/study.py --store {STORE} --workers 2 --slots 1 --device cpu --model.norm_group 16 "
+    "--checkpoint-seconds 5"
+)
+
+
+@pytest.fixture(scope="module")
+def up(place: Path) -> Iterator[Cloud]:
+    """A head, by the commands of docs/cluster.md."""
+    with machines(place, ADDRESSES) as lab, account(lab) as cloud:
+        assert "done: make the security group" in on_aws.lay_out(cloud)
+        assert "fine   security group" in done(lab["laptop"], f"nowt doctor --cluster {FILE}")
+        done(lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def study(up: Cloud) -> Path:
+    """A study's folder on the shared disk; it was submitted through a tunnel, and machines were started for it."""
+    folder = paced.write(up.lab.shared, seeds=(0,))
+    with dashboard(up.lab["laptop"], FILE):
+        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
+    wait(lambda: last_epoch(up.lab) >= 1, "the first epoch")
+    return folder
+
+
+def test_the_head_has_the_buckets_pictures_and_starts_no_worker_without_work(up: Cloud) -> None:
+    assert up.lab["head"].do("cat data/pictures/one.txt data/more/two.txt") == "one\none\n"
+    assert alive(up.lab) == {"head"}
+    assert typed(up.lab["laptop"], f"ray get-head-ip {FILE}").text.split()[-1] == up.public("head")
+
+
+def test_of_the_head_the_user_reaches_ssh_alone_and_others_nothing(up: Cloud) -> None:
+    enter = f"{ssh(KEY)} -o ConnectTimeout=3 root@{up.public('head')} hostname"
+    assert done(up.lab["laptop"], enter).split() == ["head"]
+    assert "timed out" in up.lab["stranger"].run(enter).text
+    for name in ("laptop", "stranger"):
+        must_be_closed(seen_from(up.lab[name], up.public("head")))
+
+
+def test_without_the_token_a_worker_can_do_no_more_than_see_that_ray_lives(up: Cloud, study: Path) -> None:
+    must_be_refused(seen_from(up.lab["worker"], up.lab["head"].address))
+
+
+def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
+    assert wait(lambda: len(workers(study)) == 2, "steps on two machines")
+    found = [m for m in up.machines() if m["PrivateIpAddress"] != up.lab["head"].address]
+    assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
+
+
+def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up: Cloud, study: Path) -> None:
+    lost = min(workers(study))
+    before = last_epoch(up.lab)
+    up.interrupt(lost)
+    wait(lambda: last_epoch(up.lab) > before + 1, "more epochs")
+    assert lost not in workers(study)
+
+
+def test_a_study_that_is_stopped_goes_on_where_it_was_and_its_records_come_home(up: Cloud, study: Path) -> None:
+    with dashboard(up.lab["laptop"], FILE):
+        job(up, "stop", "paced")
+        assert "interrupted; the same command goes on" in job(up, "logs", "paced")
+        (study / "slowly").unlink()
+        assert "2 of 2 runs finished" in job(up, "submit", f"--submission-id again -- {STUDY}")
+    done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public('head')}:{STORE}")
+    for found in (runs_of(up.lab), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
+        ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
+        assert ends == {"paced 0": ("finished", paced.EPOCHS), "bp 0": ("finished", 3)}
+        assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(paced.EPOCHS + 1))
+        assert found["paced 0"].attempts >= 3  # the lost machine, and the stop
+
+
+def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
+    done(up.lab["laptop"], f"ray down -y {FILE} 2>&1")
+    assert up.machines() == []
+    wait(lambda: not up.names, "the machines' end")
+    said = done(up.lab["laptop"], f"nowt cluster teardown {FILE} --yes")
+    assert f"kept: s3://{BUCKET}" in said
+    for what in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
+        assert up.ask(f"aws('ec2').{what}") == []
+    assert up.ask("[g['GroupName'] for g in aws('ec2').describe_security_groups()['SecurityGroups']]") == ["default"]
+    assert up.ask("aws('iam').list_roles()['Roles']") == []
+
+
+def job(up: Cloud, verb: str, words: str) -> str:
+    """What one of the commands of ``ray job`` says that must succeed."""
+    return done(up.lab["laptop"], f"ray job {verb} --address {DASHBOARD} {words} 2>&1")
