@@ -46,15 +46,16 @@ def train(
     data: Data | None = None,
     checkpoints: Path | None = None,
     should_stop: Callable[[], bool] = never,
+    should_save: Callable[[], bool] = never,
     group: Group = ALONE,
 ) -> Iterator[log.Epoch]:
     """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
 
     With ``checkpoints``, a folder, the run goes on from what lies there: the epochs that the checkpoint knows are
     yielded again first, then the rest, with losses equal bit for bit (on a CPU, with the same threads) to those of a
-    run never stopped. ``should_stop`` is asked after each batch. With several workers each calls this with a ``group``
-    of its own: it trains on its share of each batch, yields the same epochs as the others, and stops where any of them
-    is asked to.
+    run never stopped. After each batch ``should_stop`` is asked, and ``should_save`` whether a checkpoint is to be
+    written there, besides those of ``placement``. With several workers each calls this with a ``group`` of its own: it
+    trains on its share of each batch, yields the same epochs as the others, and stops where any of them is asked to.
 
     Raises Diverged where the loss is not finite, Interrupted after ``should_stop`` said so, ConfigError and DataError
     for a config or pictures that cannot be used, Apart where the workers' weights differ.
@@ -70,7 +71,7 @@ def train(
         training.before_learning()
         yield _close(training, checkpoints)
     while training.epoch < config.epochs:
-        _run_epoch(training, checkpoints, should_stop)
+        _run_epoch(training, checkpoints, should_stop, should_save)
         yield _close(training, checkpoints)
     if checkpoints is not None and group.rank == 0:
         checkpoint.prune(checkpoints, keep=1)
@@ -84,11 +85,13 @@ def reset_globals(config: RunConfig, placement: Placement) -> None:
     torch.manual_seed(config.seed)
 
 
-def _run_epoch(training: Training, checkpoints: Path | None, should_stop: Callable[[], bool]) -> None:
+def _run_epoch(
+    training: Training, checkpoints: Path | None, should_stop: Callable[[], bool], should_save: Callable[[], bool]
+) -> None:
     for x, y in training.rest_of_epoch():
         training.step_on(x, y)
         late = training.seconds_since_save() > training.placement.checkpoint_seconds
-        stop, save = training.group.any(should_stop(), late)
+        stop, save = training.group.any(should_stop(), should_save() or late)
         if stop or save:
             _save(training, checkpoints)
         if stop:

@@ -67,3 +67,8 @@ def _hit(world: World, victim: int, blow: Blow, alone: bool) -> bool:
 def kill(victim: int) -> None:
     """As the kernel does it when memory runs out."""
     os.kill(victim, signal.SIGKILL)
+
+
+def terminate(victim: int) -> None:
+    """As a machine, a batch system or Kubernetes does it before it ends a process for good."""
+    os.kill(victim, signal.SIGTERM)

@@ -11,7 +11,7 @@ import pytest
 from audit import as_undisturbed, logs
 from cases import Make, Undisturbed, case
 from leftovers import PATIENCE, no_process, temporary_files
-from moments import strike
+from moments import strike, terminate
 from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
@@ -48,6 +48,16 @@ def test_ctrl_c_twice_leaves_now_and_the_same_command_goes_on(
 
     driver = strike(world, f"Ctrl-C twice {nth_fault}", empty, lambda driver: [driver], press_twice)
     assert driver.wait(PATIENCE) in (130, -signal.SIGINT), world.said()
+    goes_on(world, undisturbed)
+
+
+def test_sigterm_to_the_command_alone_is_taken_as_ctrl_c(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault))
+    driver = strike(world, f"SIGTERM {nth_fault}", empty, lambda driver: [driver], terminate)
+    assert driver.wait(PATIENCE) == 130, world.said()
+    assert temporary_files(world.store) == []
     goes_on(world, undisturbed)
 
 

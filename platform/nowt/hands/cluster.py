@@ -2,11 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
+from ray._private.state import state
+from ray._private.worker import global_worker
+from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION
+
+from nowt.hands.spot import metadata
 
 
 @contextmanager
@@ -33,3 +38,29 @@ def scratch(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def taken_away() -> tuple[Callable[[], bool], ...]:
+    """What a process of a run asks whether its node is soon to go: Ray, which may have been told to drain it, and EC2.
+
+    Ray has no public call for either, nor for telling it; ``ray drain-node`` does what is done here.
+    """
+    node, ec2 = ray.get_runtime_context().get_node_id(), metadata()
+
+    def drained() -> bool:
+        try:
+            return node in state.get_draining_nodes()
+        except ray.exceptions.RayError:  # it is asked again
+            return False
+
+    def reclaimed() -> bool:
+        """Ray must know, too, or it would give this node the next worker."""
+        at = ec2.ends_at() if ec2 is not None else None
+        if at is None:
+            return False
+        with suppress(ray.exceptions.RayError):
+            told = "EC2 takes the spot machine back"
+            global_worker.gcs_client.drain_node(node, DRAIN_NODE_REASON_PREEMPTION, told, int(at * 1000))
+        return True
+
+    return (drained, reclaimed) if ec2 else (drained,)

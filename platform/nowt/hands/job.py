@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nowt.config import Placement, RunConfig, config_from_json, config_to_json
+from nowt.config import Placement, RunConfig, build, config_from_json, config_to_json
 from nowt.group import ALONE, Apart, Group
 from nowt.keys import run_key
 from nowt.log import epoch_to_json
@@ -29,7 +29,7 @@ class Job:
     def from_text(cls, text: str) -> "Job":
         """The job that ``to_text`` wrote."""
         data = json.loads(text)
-        return cls(data["key"], config_from_json(data["config"]), Placement(**data["placement"]))
+        return cls(data["key"], config_from_json(data["config"]), build(Placement, data["placement"], ""))
 
 
 def never() -> bool:
@@ -37,9 +37,11 @@ def never() -> bool:
     return False
 
 
-def perform(job: Job, should_stop: Callable[[], bool] = never, group: Group = ALONE) -> Iterator[dict[str, Any]]:
+def perform(
+    job: Job, should_stop: Callable[[], bool] = never, should_save: Callable[[], bool] = never, group: Group = ALONE
+) -> Iterator[dict[str, Any]]:
     """Do the run, or a worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
-    Whatever goes wrong in it becomes its end.
+    Whatever goes wrong in it becomes its end. See ``train`` for ``should_stop`` and ``should_save``.
 
     Raises Interrupted, with the checkpoint written, after ``should_stop`` said so; and what may be the loss of another
     worker of ``group``.
@@ -49,7 +51,7 @@ def perform(job: Job, should_stop: Callable[[], bool] = never, group: Group = AL
 
     state, reason, said = "failed", "", list[str]()
     try:
-        yield from _epochs(job, should_stop, group, said)
+        yield from _epochs(job, should_stop, should_save, group, said)
         state = "finished"
     except Diverged as error:
         state, reason = "diverged", str(error)
@@ -66,7 +68,9 @@ def perform(job: Job, should_stop: Callable[[], bool] = never, group: Group = AL
     yield {"kind": "end", "state": state, "reason": reason}
 
 
-def _epochs(job: Job, should_stop: Callable[[], bool], group: Group, said: list[str]) -> Iterator[dict[str, Any]]:
+def _epochs(
+    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, said: list[str]
+) -> Iterator[dict[str, Any]]:
     from nowt.data import DataError, open_data
     from nowt.hands.courier import carried
     from nowt.train import reset_globals, train
@@ -78,7 +82,13 @@ def _epochs(job: Job, should_stop: Callable[[], bool], group: Group, said: list[
     folder = Path(job.placement.store) / "checkpoints" / job.key
     with carried(job.placement.checkpoints, folder, group, said) as courier:
         for epoch in train(
-            job.config, job.placement, data=data, checkpoints=folder, should_stop=should_stop, group=group
+            job.config,
+            job.placement,
+            data=data,
+            checkpoints=folder,
+            should_stop=should_stop,
+            should_save=should_save,
+            group=group,
         ):
             yield from _remarks(said)
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}

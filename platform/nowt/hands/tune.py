@@ -6,6 +6,7 @@ of Tune's own is restored.
 """
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nowt.config import Placement
-from nowt.hands.cluster import joined, scratch
+from nowt.hands.cluster import joined, scratch, taken_away
 from nowt.hands.driver import Driver, hand_on
 from nowt.hands.job import Job, perform
+from nowt.hands.notices import listening
 from nowt.ledger import Message, Planned
 
 T = TypeVar("T")
@@ -39,11 +41,13 @@ ENVIRONMENT = {
 
 
 def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Do all that the ledger decides, ``slots`` runs at a time; False where the user interrupted."""
+    """Do all that the ledger decides, ``slots`` runs at a time; False where it was interrupted (Ctrl-C once, or
+    SIGTERM)."""
     careful = _Careful(ledger)
     plan = _Plan(careful, placement)
     place = Path(placement.store).resolve() / ".tune" / study
     with joined(slots * placement.threads, ENVIRONMENT), scratch(place) as folder:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init took it
         trainable = tune.with_resources(_work, _resources(placement, slots))
         tuner = tune.Tuner(
             trainable,
@@ -108,13 +112,15 @@ class _Careful:
 
 def _work(config: dict[str, Any]) -> None:
     """What a warm actor does with one job: its messages are results, as text. The last epoch waits for the run's end,
-    which follows at once: Tune takes some 6 ms for a result."""
+    which follows at once: Tune takes some 6 ms for a result. On a node that is soon to go it works on, and writes
+    checkpoints."""
     job, waiting = Job.from_text(config["job"]), []
-    for message in perform(job):
-        waiting.append(message)
-        if message["kind"] != "epoch" or message["epoch"]["epoch"] < job.config.epochs:
-            tune.report({"messages": json.dumps(waiting)})
-            waiting = []
+    with listening(*taken_away()) as notices:
+        for message in perform(job, should_save=notices.due):
+            waiting.append(message)
+            if message["kind"] != "epoch" or message["epoch"]["epoch"] < job.config.epochs:
+                tune.report({"messages": json.dumps(waiting)})
+                waiting = []
 
 
 class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
