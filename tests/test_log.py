@@ -260,3 +260,12 @@ def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=2)
     log.path.write_bytes(log.path.read_bytes() + log.path.read_bytes().splitlines(keepends=True)[-1])
     assert [e.epoch for e in read(log.path).epochs] == [0, 1]
+
+
+def test_the_log_says_how_many_workers_shared_each_epoch(tmp_path: Path) -> None:
+    log = LogWriter.open(tmp_path, "k")
+    log.start("k", **FACTS)
+    for number, workers in enumerate((1, 4, 2)):
+        log.epoch(epoch(number), workers)
+    assert log.run.workers == read(tmp_path / "k.jsonl").workers == (1, 4, 2)
+    assert "workers" not in (tmp_path / "k.jsonl").read_text().splitlines()[1]  # one worker: as ever

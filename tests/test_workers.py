@@ -4,20 +4,22 @@ import math
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from nowt.cli import main
 from nowt.config import ModelConfig, OptimConfig, Placement, RunConfig
 from nowt.data import open_data
 from nowt.errors import ConfigError
 from nowt.group import Apart
-from nowt.keys import run_key
+from nowt.hands.job import Job
+from nowt.keys import changed, run_key
 from nowt.log import Epoch
 from nowt.processes import Processes
 from nowt.rules.fa import FeedbackAlignment
 from nowt.rules.wm import WeightMirror
-from nowt.shares import refuse_undivided
+from nowt.shares import refuse_undivided, sizes
 from nowt.train import Interrupted, train
 from short_runs import CPU, after, assert_equal, numbers, short_run, tensors
 from worker_processes import RULES, Moved, farthest, kept, moved, on_workers, shared_run, trained
@@ -119,6 +121,14 @@ def test_a_run_goes_on_with_another_number_of_workers(sizes: tuple[int, int], tm
     assert max(float((found[n].double() - expected[n].double()).abs().max()) for n in found) < 1e-10
 
 
+def test_a_group_that_shrinks_and_grows_on_the_way_ends_as_one_worker_does(tmp_path: Path) -> None:
+    config = shared_run("wm", epochs=2, steps=4, streams=4)
+    assert on_workers(4, kept, config, tmp_path, 2) == [None] * 4
+    with pytest.raises(Interrupted):
+        list(train(config, CPU, checkpoints=tmp_path, should_stop=after(3)))
+    assert farthest(continued(2, config, tmp_path), list(train(config, CPU))) < 1e-10
+
+
 def continued(size: int, config: RunConfig, folder: Path) -> list[Epoch]:
     epochs = on_workers(size, kept, config, folder)[0]
     assert epochs is not None
@@ -211,6 +221,44 @@ def test_what_workers_cannot_share_equally_is_refused(change: dict[str, object],
     refuse_undivided(config, 1)
     with pytest.raises(ConfigError, match=f"^{said}"):
         refuse_undivided(config, 4)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found"), [(1, (1,)), (2, (2,)), ((1, 4), (1, 2, 4)), ((2, 3), (2,)), ((3, 99), (4,))], ids=str
+)
+def test_a_group_takes_the_sizes_that_share_a_batch_equally(allowed: Any, found: tuple[int, ...]) -> None:
+    assert sizes(shared_run("bp"), allowed) == found  # batches of 16 in groups of 4
+    assert sizes(replace(shared_run("bp"), rule=WeightMirror(streams=2)), (2, 4)) == (2,)
+
+
+def test_a_range_without_such_a_size_is_refused_with_those_that_there_are() -> None:
+    said = r"^--workers is 5:7: of these none can share equally a batch of 16, .*; these numbers can: 1, 2, 4$"
+    with pytest.raises(ConfigError, match=said):
+        sizes(shared_run("bp"), (5, 7))
+
+
+def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_key() -> None:
+    job = Job(run_key(shared_run("bp"), "pictures"), shared_run("bp"), Placement(workers=(2, 4)))
+    assert Job.from_text(job.to_text()) == job
+    assert "workers" not in changed(job.config)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
+        ("0:2", "--workers is 0:2: it must be at least 1"),
+        ("2:many", "argument --workers: it is '2:many': a number such as 4, or two such as 2:4"),
+        ("5:7", "--workers is 5:7: of these none can share equally a batch of 32"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused_in_one_line(
+    typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "digits", "--workers", typed, "--model.norm_group", "16", "--store", str(tmp_path / "runs")]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

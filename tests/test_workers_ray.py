@@ -9,6 +9,7 @@ import pytest
 from nowt.find import find_study
 from nowt.overrides import Override, apply
 from nowt.rules.kp import KolenPollack
+from nowt.show import run_page
 from short_runs import numbers as without_times
 from small_studies import SLOW, logs, numbers, start, wait_for, write_study
 from worker_processes import kept, on_workers
@@ -20,11 +21,16 @@ CELLS = '{"slow": small(Path(__file__).with_name("slow.py"))}'
 GROUPS = Override("model.norm_group", "16")
 
 
+def _curve(store: Path, key: str) -> list[str]:
+    """What ``nowt show`` prints of the epochs."""
+    return run_page(store, key).split("\n\n")[1].splitlines()
+
+
 def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     write_study(tmp_path, CELLS)
     words = [f"--{GROUPS.path}", GROUPS.text]
-    driver = start(["ablate", "./small.py", "--store", "runs", "--workers", "2", *words], tmp_path)
+    driver = start(["ablate", "./small.py", "--store", "runs", "--workers", "1:2", *words], tmp_path)
     store = tmp_path / "runs"
     try:
         wait_for(lambda: any(run.last_epoch >= 1 for run in logs(store).values()), PATIENCE, "the first epoch")
@@ -37,6 +43,8 @@ def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_
     assert driver.returncode == 0, errors
     (run,) = logs(store).values()
     assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
+    assert run.workers == (2,) * 5  # there was room for two again
+    assert [line.split()[-1] for line in _curve(store, run.key)] == ["workers", *"22222"]
     assert "1 of 1 runs finished" in said
     assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
     assert not list(store.glob(".train/*"))

@@ -69,12 +69,12 @@ def planned_runs(study: Study, placement: Placement) -> tuple[Planned, ...]:
 
     Raises ConfigError and DataError for a cell that could not start.
     """
-    from nowt.shares import refuse_undivided
+    from nowt.shares import sizes
 
     opened: dict[tuple[DataConfig, ModelConfig, bool, int, int], dict[str, Any]] = {}
     plan = []
     for cell, _, config in study.runs():
-        refuse_undivided(config, placement.workers)
+        sizes(config, placement.workers)
         what = (config.data, config.model, config.test, config.batch, config.probe.samples)
         if what not in opened:
             opened[what] = pictures_of(config, placement)
@@ -96,16 +96,16 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
     from nowt.facts import picture_facts
     from nowt.layers import not_replaced
     from nowt.models import build_model
-    from nowt.shares import refuse_undivided, refuse_whole_norm
+    from nowt.shares import refuse_whole_norm, sizes
     from nowt.training import pick_device
 
-    if placement.workers == 1:  # several workers have the devices of wherever they are
+    if not placement.shared:  # several workers have the devices of wherever they are
         pick_device(placement.device)
-    refuse_undivided(config, placement.workers)
+    most = sizes(config, placement.workers)[-1]
     data = open_data(config.data, placement, config.test)
     _enough(config, len(data.train))
     model = build_model(config.model, data.shape, data.classes, seed=0)
-    refuse_whole_norm(config, model, placement.workers)
+    refuse_whole_norm(config, model, most)
     return {**picture_facts(data), "not_replaced": not_replaced(model)}
 
 

@@ -180,15 +180,21 @@ class Placement:
     checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
     keep: Keep | None = None  # checkpoints that stay when a run is over; None: as its study says
     checkpoints: str = ""  # s3://BUCKET/PREFIX to which each is copied, too, and from which a run goes on elsewhere
-    workers: int = 1  # that share one run: each trains on its part of every batch (Ray Train)
+    # that share one run: each trains on its part of every batch (Ray Train); two numbers: as many as there is room for
+    workers: int | tuple[int, int] = 1
     gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
 
     def __post_init__(self) -> None:
-        require(self.workers >= 1, f"--workers is {self.workers}: it must be at least 1")
+        given = workers_text(self.workers)
+        require(self.fewest_workers >= 1, f"--workers is {given}: it must be at least 1")
         require(
-            self.workers == 1 or self.device in ("auto", "cpu", "cuda"),
-            f"--device is {self.device!r}: with --workers {self.workers} it must be auto, cpu or cuda, and each worker "
-            "takes a GPU of its own",
+            self.fewest_workers <= self.most_workers,
+            f"--workers is {given}: the smaller number comes first, as in {self.most_workers}:{self.fewest_workers}",
+        )
+        require(
+            not self.shared or self.device in ("auto", "cpu", "cuda"),
+            f"--device is {self.device!r}: with --workers {given} it must be auto, cpu or cuda, and each worker takes "
+            "a GPU of its own",
         )
         gpus = self.gpus_per_worker
         if gpus is None:
@@ -200,9 +206,29 @@ class Placement:
         require(self.device != "cpu", f"--gpus-per-worker is {gpus:g}, and --device cpu: leave one of them out")
 
     @property
+    def fewest_workers(self) -> int:
+        """How many share a run at least."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """How many share a run at most."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+    @property
+    def shared(self) -> bool:
+        """Whether Ray Train's workers do the runs."""
+        return self.workers != 1
+
+    @property
     def at_a_time(self) -> int:
         """How many runs go on at once."""
-        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.workers))
+        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.most_workers))
+
+
+def workers_text(workers: int | tuple[int, int]) -> str:
+    """The numbers as they are typed."""
+    return str(workers) if isinstance(workers, int) else f"{workers[0]}:{workers[1]}"
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

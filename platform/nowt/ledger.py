@@ -128,7 +128,7 @@ class Ledger:
         """Whether the message was new to the log."""
         writer = self.writers[key]
         if message["kind"] == "epoch":
-            return writer.epoch(epoch_from_json(message["epoch"]))
+            return writer.epoch(epoch_from_json(message["epoch"]), message.get("workers", 1))
         if message["kind"] == "end":
             writer.end(message["state"], message["reason"])
             self.live.discard(key)

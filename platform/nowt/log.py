@@ -71,6 +71,7 @@ class RunLog:
     start: dict[str, Any]  # the start line: config, fingerprint, classes, versions, git, time
     epochs: tuple[Epoch, ...] = ()
     times: tuple[int, ...] = ()  # milliseconds since 1970 at which each epoch was logged
+    workers: tuple[int, ...] = ()  # that shared the run at the end of each epoch
     state: str = "running"  # running, finished, diverged, failed
     reason: str = ""
     attempts: int = 1
@@ -80,6 +81,11 @@ class RunLog:
         """The run, the attempt in progress longer by a line of that time."""
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
         return replace(self, spans=(*self.spans[:-1], replace(last, end=time_ms)))
+
+    def with_epoch(self, epoch: Epoch, time_ms: int, workers: int) -> "RunLog":
+        """The run, one epoch longer."""
+        longer = replace(self.heard_at(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
+        return replace(longer, workers=(*self.workers, workers))
 
     @property
     def last_epoch(self) -> int:
@@ -170,13 +176,13 @@ class LogWriter:
         line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines())}
         self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
 
-    def epoch(self, epoch: Epoch) -> bool:
-        """Append the epoch unless it is there already; True where it was new."""
+    def epoch(self, epoch: Epoch, workers: int = 1) -> bool:
+        """Append the epoch, which so many workers shared, unless it is there already; True where it was new."""
         if epoch.epoch <= self.run.last_epoch:
             return False
-        time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch)})
-        run = self.run.heard_at(time_ms)
-        self.run = replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
+        shared = {"workers": workers} if workers > 1 else {}
+        time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch), **shared})
+        self.run = self.run.with_epoch(epoch, time_ms, workers)
         return True
 
     def end(self, state: str, reason: str = "") -> None:
@@ -225,8 +231,7 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
         epoch = epoch_from_json(line)
         if epoch.epoch <= run.last_epoch:
             return run  # a log that two writers of an older nowt came to
-        run = run.heard_at(time_ms)
-        return replace(run, epochs=(*run.epochs, epoch), times=(*run.times, time_ms))
+        return run.with_epoch(epoch, time_ms, line.get("workers", 1))
     if kind == "resume":
         return _resumed(run, line, time_ms)
     if kind == "end":

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nowt.config import RunConfig
+from nowt.config import RunConfig, workers_text
 from nowt.errors import require
 from nowt.group import Group
 from nowt.loss import Totals
@@ -20,23 +20,42 @@ from nowt.loss import Totals
 
 def refuse_undivided(config: RunConfig, workers: int) -> None:
     """Raise ConfigError unless ``workers`` can share each batch, its groups and the mirror's noise equally."""
-    if workers == 1:
-        return
+    hindrance = _hindrance(config, workers)
+    require(not hindrance, hindrance)
+
+
+def sizes(config: RunConfig, workers: int | tuple[int, int]) -> tuple[int, ...]:
+    """Of the numbers of workers that are allowed, those that can share the run, ascending. Raises ConfigError where
+    there is none."""
+    if isinstance(workers, int):
+        refuse_undivided(config, workers)
+        return (workers,)
+    found = tuple(n for n in range(workers[0], workers[1] + 1) if not _hindrance(config, n))
+    can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _hindrance(config, n))
+    require(
+        bool(found),
+        f"--workers is {workers_text(workers)}: of these none can share equally a batch of {config.batch}, its groups "
+        f"of model.norm_group and rule.streams; these numbers can: {can}",
+    )
+    return found
+
+
+def _hindrance(config: RunConfig, workers: int) -> str:
+    """Why so many workers cannot share the run; nothing where they can."""
     share, rest = divmod(config.batch, workers)
-    require(
-        rest == 0 and share > 0,
-        f"batch is {config.batch}: it must be a multiple of --workers, which is {workers}, such as "
-        f"{workers * max(1, share)} or {workers * (share + 1)}",
-    )
+    if workers > 1 and (rest or not share):
+        return (
+            f"batch is {config.batch}: it must be a multiple of --workers, which is {workers}, such as "
+            f"{workers * max(1, share)} or {workers * (share + 1)}"
+        )
     group, streams = config.model.norm_group, config.rule.noise_streams()
-    require(
-        group is None or share % group == 0,
-        f"model.norm_group is {group}: it must divide each worker's share of the batch, {share} of {config.batch}",
-    )
-    require(
-        streams == 1 or streams % workers == 0,
-        f"rule.streams is {streams}: it must be 1 or a multiple of --workers, which is {workers}",
-    )
+    if group is not None and share % group:
+        return (
+            f"model.norm_group is {group}: it must divide each worker's share of the batch, {share} of {config.batch}"
+        )
+    if streams > 1 and streams % workers:
+        return f"rule.streams is {streams}: it must be 1 or a multiple of --workers, which is {workers}"
+    return ""
 
 
 def refuse_whole_norm(config: RunConfig, model: nn.Module, workers: int) -> None:

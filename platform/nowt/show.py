@@ -83,10 +83,15 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _curve(run: RunLog) -> Table:
-    table = Table("epoch", "lr", "train loss", "train error", "val error", "test error", box=None, pad_edge=False)
-    for e in run.epochs:
+    shared = ("workers",) if any(n > 1 for n in run.workers) else ()
+    table = Table(
+        "epoch", "lr", "train loss", "train error", "val error", "test error", *shared, box=None, pad_edge=False
+    )
+    for e, workers in zip(run.epochs, run.workers, strict=True):
         errors = (_number(100 * v, ".2f", " %") for v in (e.train_error, e.val_error, e.test_error))
-        table.add_row(str(e.epoch), f"{e.lr:.4g}", _number(e.train_loss, ".4f"), *errors)
+        table.add_row(
+            str(e.epoch), f"{e.lr:.4g}", _number(e.train_loss, ".4f"), *errors, *(str(workers) for _ in shared)
+        )
     return table
 
 

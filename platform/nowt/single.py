@@ -40,7 +40,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
             say(f"run {run.key} goes on after epoch {max(run.last_epoch, 0)}" if again else _line(run))
 
         ledger = Ledger(store, (planned,), heard)
-        if work(ledger, How(placement, in_process=placement.workers == 1), key, 1, ()).interrupted:
+        if work(ledger, How(placement, in_process=not placement.shared), key, 1, ()).interrupted:
             raise KeyboardInterrupt
     return 0 if ledger.facts[key].state in ("finished", "diverged") else 1
 

@@ -9,7 +9,7 @@ import pytest
 from audit import as_undisturbed, logs
 from cases import Make, case
 from leftovers import PATIENCE, no_process
-from moments import kill, strike
+from moments import Blow, kill, strike, terminate
 from test_ctrl_c import press
 from world import Verb, World
 
@@ -62,11 +62,12 @@ def test_the_engine_of_shared_runs_is_killed_and_the_same_command_goes_on(
     no_process(world.folder, but="Agent")
 
 
-def test_ctrl_c_reaches_all_workers_of_a_run_at_the_same_batch(
-    nth_fault: int, shared: Shared, empty: Path, undisturbed: Callable[[Verb], Path]
+@pytest.mark.parametrize("blow", [press, terminate], ids=["Ctrl-C", "SIGTERM"])
+def test_ctrl_c_and_sigterm_reach_all_workers_of_a_run_at_the_same_batch(
+    blow: Blow, nth_fault: int, shared: Shared, empty: Path, undisturbed: Callable[[Verb], Path]
 ) -> None:
     world = shared(case(nth_fault)[0])
-    driver = strike(world, f"Ctrl-C for workers {nth_fault}", empty, lambda driver: [driver], press)
+    driver = strike(world, f"Ctrl-C for workers {nth_fault}", empty, lambda driver: [driver], blow)
     assert driver.wait(PATIENCE) == 130, world.said()
     assert any(run.state == "running" for run in logs(world.store).values()), "it did not leave before the end"
     world.finish()

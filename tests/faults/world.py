@@ -37,6 +37,8 @@ class Slow(KolenPollack):
 
     def after_step(self, layers, moment):
         Path(__file__).with_name(f"{os.getpid()}.step").write_text(str(moment.step))
+        with Path(__file__).with_name("steps").open("a") as steps:
+            steps.write(f"{moment.step} ")
         time.sleep(float(Path(__file__).with_name("pause").read_text()))
         return 0
 '''
@@ -53,7 +55,7 @@ class World:
     slots: int = 2
     environment: dict[str, str] = field(default_factory=dict)  # beside this process's own
     pause: float = 0.12  # seconds that a step takes more than it must
-    workers: int = 1  # that share each run
+    workers: int | str = 1  # that share each run
 
     @property
     def store(self) -> Path:
@@ -64,7 +66,7 @@ class World:
     def words(self) -> list[str]:
         """The command, after ``nowt``."""
         words = [self.verb, "./small.py", "--store", "runs", "--slots", str(self.slots)]
-        if self.workers > 1:
+        if self.workers != 1:
             words += ["--workers", str(self.workers), "--model.norm_group", "8"]
         return words
 
@@ -72,7 +74,7 @@ class World:
         """Write the study, and a store with the record ``empty`` and nothing else."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "slow.py").write_text(RULE)
-        (self.folder / "pause").write_text(str(self.pause))
+        self.set_pause(self.pause)
         if self.verb == "ablate":
             write_study(self.folder, f'{{"slow": small({SLOW})}}', "(0, 1, 2)")
         else:
@@ -82,6 +84,12 @@ class World:
         self.store.mkdir(exist_ok=True)
         shutil.copy(empty, self.store / "mlflow.db")
         return self
+
+    def set_pause(self, seconds: float) -> None:
+        """Let every step from now on take so much more than it must."""
+        new = self.folder / "pause.new"
+        new.write_text(str(seconds))
+        new.replace(self.folder / "pause")
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         """The command, in a process group of its own; what it says goes to files, so that nobody waits for a reader."""

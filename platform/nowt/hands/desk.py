@@ -14,6 +14,8 @@ class Desk:
         self.told: asyncio.Queue[tuple[Message, asyncio.Future[bool]]] = asyncio.Queue()
         self.asked: asyncio.Future[bool] | None = None
         self.stopping = asyncio.Event()
+        self.final = False
+        self.regrouping = False
         self.ended = False
         self.failed: set[int] = set()
         self.failures: dict[int, int] = {}
@@ -32,6 +34,12 @@ class Desk:
     async def stopped(self) -> bool:
         """For a worker: answers as soon as the run is to stop, with its checkpoint written."""
         return await self.stopping.wait()
+
+    async def regroup(self) -> None:
+        """For a worker whose machine is to go, and for the driver that has room for more: the run is to stop, with its
+        checkpoint written, and other workers are to go on."""
+        self.regrouping = True
+        self.stopping.set()
 
     async def failed_before(self, rank: int, step: int) -> bool:
         """For a worker that failed at ``step``: whether the one before it, of its rank, failed there, too. Then the
@@ -60,4 +68,12 @@ class Desk:
 
     async def stop(self) -> None:
         """For the driver: ask the run to stop after the batch in progress."""
+        self.final = True
         self.stopping.set()
+
+    async def regroups(self) -> bool:
+        """For the driver whose workers are gone: whether they left for others, who then know nothing of it."""
+        left, self.regrouping = self.regrouping and not self.final, False
+        if not self.final:
+            self.stopping.clear()
+        return left

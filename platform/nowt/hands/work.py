@@ -40,7 +40,7 @@ def _do(driver: Driver, how: How, study: str, slots: int) -> bool:
         from nowt.hands import in_process
 
         return in_process.run(driver, how.placement)
-    if how.placement.workers > 1:
+    if how.placement.shared:
         from nowt.hands import workers
 
         return workers.run(driver, how.placement, study, slots)

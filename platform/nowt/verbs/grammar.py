@@ -90,10 +90,24 @@ def add_slots(verb: Parser) -> None:
 
 def add_workers(verb: Parser) -> None:
     """How many share a run; ``options.placement`` reads it."""
-    verb.add_argument("--workers", type=int, default=1, metavar="N", help="that share a run, on Ray Train (default: 1)")
+    verb.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="that share a run, on Ray Train; 2:4 takes as many of 2 to 4 as there is room for (default: 1)",
+    )
     verb.add_argument(
         "--gpus-per-worker", type=float, metavar="G", help="a share such as 0.5 packs several workers on a GPU"
     )
+
+
+def _workers(text: str) -> int | tuple[int, int]:
+    fewest, colon, most = text.partition(":")
+    try:
+        return (int(fewest), int(most)) if colon else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"it is {text!r}: a number such as 4, or two such as 2:4") from None
 
 
 def add_how(verb: Parser) -> None:

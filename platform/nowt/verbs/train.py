@@ -32,7 +32,7 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
             print(f"--{path:32} {value:20} {kind}")
         return 0
     require(
-        typed.workers > 1 or typed.gpus_per_worker is None,
+        typed.workers != 1 or typed.gpus_per_worker is None,
         "--gpus-per-worker is for --workers 2 or more: one worker alone has the GPU that --device names",
     )
     from nowt.single import train_one
