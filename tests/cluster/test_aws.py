@@ -86,10 +86,10 @@ def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up:
 
 
 def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) -> None:
-    before = last_epoch(store_of(up))
     with dashboard(up.lab["laptop"], FILE):
         job(up, "stop", "paced")
         assert "interrupted; the same command goes on" in job(up, "logs", "paced")
+        before = last_epoch(store_of(up))
         job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
     wait(lambda: last_epoch(store_of(up)) > before, "more epochs")
 
