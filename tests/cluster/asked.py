@@ -7,7 +7,6 @@ import paced
 from commands import settings, wait
 from hosts import Host
 from lab import Lab
-from nowt.log import RunLog
 from small_studies import logs
 
 HERE = Path(__file__).parent
@@ -31,14 +30,9 @@ def seen_from(host: Host, address: str) -> dict[str, dict[str, str]]:
     return dict(json.loads(said))
 
 
-def runs_of(lab: Lab) -> dict[str, RunLog]:
-    """The study's runs by rule and seed."""
-    return logs(lab.shared / "runs")
-
-
-def last_epoch(lab: Lab) -> int:
-    """How far the study is: epochs of all its runs together."""
-    return sum(run.last_epoch for run in runs_of(lab).values()) if (lab.shared / "runs" / "logs").is_dir() else -1
+def last_epoch(store: Path) -> int:
+    """How far a store's study is: epochs of all its runs together."""
+    return sum(run.last_epoch for run in logs(store).values()) if (store / "logs").is_dir() else -1
 
 
 def workers(folder: Path) -> set[str]:

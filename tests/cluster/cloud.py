@@ -75,18 +75,24 @@ class Cloud:
         text = f"import boto3, json; aws = boto3.client; print(json.dumps({code}, default=str))"
         return json.loads(done(self.lab["laptop"], f'python -c "{text}"'))
 
+    @property
+    def head(self) -> Host:
+        """The head that runs."""
+        (name,) = (name for name in self.names.values() if name.startswith("head"))
+        return self.lab[name]
+
     def machines(self) -> list[dict[str, Any]]:
         """What the account says of each machine that is not gone."""
         pages = self.ask("aws('ec2').describe_instances()['Reservations']")
         return [m for page in pages for m in page["Instances"] if m["State"]["Name"] != "terminated"]
 
-    def public(self, name: str) -> str:
+    def public(self, host: Host) -> str:
         """The address at which a machine is reached from outside."""
-        (found,) = (m for m in self.machines() if m["PrivateIpAddress"] == self.lab[name].address)
+        (found,) = (m for m in self.machines() if m["PrivateIpAddress"] == host.address)
         return str(found["PublicIpAddress"])
 
-    def interrupt(self, name: str) -> None:
-        """Take a spot machine away."""
+    def take_away(self, name: str) -> None:
+        """End a machine without a word, with its disk."""
         (number,) = (number for number, here in self.names.items() if here == name)
         self.ask(f"aws('ec2').terminate_instances(InstanceIds=['{number}'])")
         wait(lambda: number not in self.names, f"the end of {name}")

@@ -86,14 +86,16 @@ def reached(laptop: Host, address: str) -> str:
     return said.text.strip() if said.code == 0 else ""
 
 
-def posted(laptop: Host, address: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The JSON that answers a JSON."""
+def posted(laptop: Host, address: str, body: dict[str, Any], login: str = "") -> dict[str, Any]:
+    """The JSON that answers a JSON; ``login`` is USER:PASSWORD."""
     code = (
-        "import sys, urllib.request as u; "
-        'r = u.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"}); '
-        "print(u.urlopen(r, timeout=30).read().decode())"
+        "import base64, sys, urllib.request as u; "
+        'h = {"Content-Type": "application/json"}; '
+        "who = base64.b64encode(sys.argv[3].encode()).decode(); "
+        'h.update({"Authorization": "Basic " + who} if who else {}); '
+        "print(u.urlopen(u.Request(sys.argv[1], sys.argv[2].encode(), h), timeout=30).read().decode())"
     )
-    answer = laptop.do(f"python3 -c '{code}' {address} '{json.dumps(body)}'", **settings())
+    answer = laptop.do(f"python3 -c '{code}' {address} '{json.dumps(body)}' '{login}'", **settings())
     return dict(json.loads(answer))
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import on_premise
 import paced
 import pytest
-from asked import alive, environment_of_a_host, last_epoch, must_be_closed, must_be_refused, runs_of, seen_from, workers
+from asked import alive, environment_of_a_host, last_epoch, must_be_closed, must_be_refused, seen_from, workers
 from commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
 from hosts import Host
 from lab import Lab, machines
 from on_premise import FILE, KEY
+from small_studies import logs
 
 STORE = "/srv/runs"
 STUDY = (
@@ -62,7 +63,7 @@ def test_from_a_host_outside_the_cluster_every_port_is_closed(up: Lab) -> None:
 
 
 def test_the_records_are_browsed_through_a_tunnel_and_in_no_other_way(up: Lab, study: Path) -> None:
-    wait(lambda: last_epoch(up) >= 2, "the first epochs")
+    wait(lambda: last_epoch(store_of(up)) >= 2, "the first epochs")
     head = f"root@{up['head'].address}"
     page = "http://127.0.0.1:5000"
     with (
@@ -86,18 +87,18 @@ def test_a_host_that_is_cut_off_is_done_without_and_is_back_when_its_cable_is(up
     lost = a_worker(up, study)
     up.world.cut(lost.name)
     wait(lambda: lost.name not in alive(up), f"the loss of {lost.name}")
-    before = last_epoch(up)
+    before = last_epoch(store_of(up))
     up.world.mend(lost.name)
-    wait(lambda: last_epoch(up) > before + 1, "more epochs")
+    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
     wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
 
 
 def test_a_host_whose_raylet_is_killed_is_done_without_and_comes_back(up: Lab, study: Path) -> None:
     lost = a_worker(up, study)
-    before = last_epoch(up)
+    before = last_epoch(store_of(up))
     lost.kill("/raylet")
     wait(lambda: lost.name not in alive(up), f"the loss of {lost.name}")
-    wait(lambda: last_epoch(up) > before + 1, "more epochs")
+    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
     wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
 
 
@@ -107,8 +108,8 @@ def test_a_host_that_is_away_too_long_stays_away_until_it_is_started_as_the_doct
     tries = given_up(up)
     up.world.cut(lost.name)
     wait(lambda: given_up(up) > tries, f"Ray to give {lost.name} up")
-    before = last_epoch(up)
-    wait(lambda: last_epoch(up) > before + 1, "more epochs")
+    before = last_epoch(store_of(up))
+    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
     up.world.mend(lost.name)
     said = typed(up["laptop"], f"ray exec {FILE} 'cd ~/nowt && RAY_ADDRESS=auto nowt doctor --cluster {FILE}' 2>&1")
     (line,) = [line for line in said.text.splitlines() if "is lost to Ray" in line]
@@ -124,7 +125,7 @@ def test_the_study_ends_whole(up: Lab, study: Path) -> None:
         said = done(up["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1")
         assert "4 of 4 runs finished" in said
         assert "succeeded" in done(up["laptop"], f"ray job status --address {DASHBOARD} paced 2>&1").lower()
-    found = runs_of(up)
+    found = logs(store_of(up))
     assert {name: run.state for name, run in found.items()} == dict.fromkeys(
         ("paced 0", "paced 1", "bp 0", "bp 1"), "finished"
     )
@@ -143,6 +144,11 @@ def test_afterwards_nothing_is_left_running_on_any_host(up: Lab) -> None:
         wait(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 60)
 
 
+def store_of(lab: Lab) -> Path:
+    """Where the study's store is for this test."""
+    return lab.shared / "runs"
+
+
 def a_worker(lab: Lab, folder: Path) -> Host:
     """A host, not the head, on which a worker of the run in progress is."""
     return lab[min(workers(folder))]
@@ -151,7 +157,7 @@ def a_worker(lab: Lab, folder: Path) -> Host:
 def finish_a_run(lab: Lab, folder: Path) -> None:
     """Let the run in progress go to its end: it has been taken up twice, and another one is to be disturbed next."""
     (folder / "slowly").unlink()
-    wait(lambda: runs_of(lab)["paced 0"].state == "finished", "the end of the first run")
+    wait(lambda: logs(store_of(lab))["paced 0"].state == "finished", "the end of the first run")
     (folder / "slowly").touch()
 
 
