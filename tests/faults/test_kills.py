@@ -1,6 +1,7 @@
 """Processes are killed while a run is between two epochs, and the study ends as if nothing had happened."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_raylet_of_a_second_node_is_killed_and_the_first_takes_its_run_up(
     nth_kill: int, make: Make, empty: Path, undisturbed: Undisturbed
 ) -> None:
     verb, slots = case(nth_kill)
-    world = make(verb, slots)
+    world = replace(make(verb, slots), pause=0.4)  # or the first node would have done all before the second is awake
     with two_nodes(world) as (world, raylet):
         driver = strike(world, f"raylet {nth_kill}", empty, lambda _: raylet_at_work(world, raylet), kill)
         ends_by_itself(world, driver, undisturbed)

@@ -7,9 +7,12 @@ The first node has one core and the cluster's head, the second one core and can 
 import json
 import sys
 import threading
+import time
 
 import ray
 from ray.cluster_utils import Cluster
+
+PATIENCE = 30.0  # seconds
 
 
 def main() -> None:
@@ -22,10 +25,19 @@ def main() -> None:
     print(json.dumps({"address": cluster.address, "raylet": raylet.pid}), flush=True)
     sys.stdin.readline()
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
-    whole, free = ray.cluster_resources(), ray.available_resources()
-    print(json.dumps({"whole": whole, "free": free}), flush=True)
+    print(json.dumps(_resources()), flush=True)
     ray.shutdown()
     cluster.shutdown()
+
+
+def _resources() -> dict[str, dict[str, float]]:
+    """All resources, and those that are free: Ray hears of what was given back by and by."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        whole, free = ray.cluster_resources(), ray.available_resources()
+        if whole == free or time.monotonic() > end:
+            return {"whole": whole, "free": free}
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":
