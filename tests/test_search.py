@@ -106,7 +106,8 @@ def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_
     assert all("no such layer [/dense]" in t.user_attrs["reason"] for t in found["broken"])
     assert search(space, store) == 1
     again = trials(store)["broken"]
-    assert [t.params for t in again[2:]] == [t.params for t in again[:2]]
+    assert [t.user_attrs["draw"] for t in again] == [0, 1, 0, 1]
+    assert [t.params for t in again[2:]] == [t.params for t in again[:2]] and again[0].params != again[1].params
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

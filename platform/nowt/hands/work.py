@@ -24,11 +24,12 @@ class How:
     placement: Placement
     in_process: bool = False
     cap: Cap = field(default_factory=Cap)
+    also: tuple[str, ...] = ()  # keys of runs of other studies that the cap counts, too
 
 
 def work(driver: Driver, how: How, study: str, slots: int, runs: Iterable[str]) -> Ending:
     """Do what ``driver`` decides, ``slots`` runs at a time; ``runs`` are the keys of the study's runs so far."""
-    limited = capped(driver, how.cap, Path(how.placement.store), runs)
+    limited = capped(driver, how.cap, Path(how.placement.store), [*runs, *how.also])
     whole = limited.done or _do(limited, how, study, slots)
     stopped = limited.over and not driver.done
     return Ending(interrupted=not whole and not stopped, capped=stopped)

@@ -1,13 +1,14 @@
 """A search of a rule's settings: a space of values, Optuna's proposals, early stopping, and the runs that try them."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nowt.config import Placement
 from nowt.errors import require
-from nowt.hands.work import How, work
+from nowt.hands.work import Ending, How, work
 from nowt.keep import check_reached, gone
 from nowt.ledger import Ledger, Planned
 from nowt.lock import held
@@ -28,6 +29,9 @@ from nowt.search.space import (
 )
 from nowt.sheet import Sheet, freeze
 
+if TYPE_CHECKING:
+    from nowt.search.driver import Search
+
 
 def search(space: Space, how: How, say: Callable[[str], None], storage: str | None = None) -> Outcome:
     """Spend the space's budget; run again, it goes on where it stopped. ``storage``: Optuna's, by URL.
@@ -35,31 +39,46 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
     Raises ConfigError where another process runs this search or the URL is none, DataError where its pictures cannot be
     used, OSError where Optuna's storage cannot.
     """
-    from nowt.record import open_quietly
     from nowt.search.decisions import Decisions
     from nowt.search.driver import Search
 
     store = Path(how.placement.store)
+    url = storage or f"sqlite:///{store.resolve()}/optuna.db"
     pictures, rungs = _prepare(space, how.placement, say)
-    with held(store, space.key), Decisions.at(space, storage or f"sqlite:///{store.resolve()}/optuna.db") as decisions:
+    with held(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
         sheet = _begin(store, space, say)
         if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep, how.placement.checkpoints):
             say(line)
-        progress = SearchProgress(space, say)
-        with open_quietly(store, sheet) as record:
-
-            def heard(planned: Planned, run: RunLog) -> None:
-                record.update(run, planned.cell, planned.seed)
-                progress.heard(planned, run)
-
-            driver = Search(space, Ledger(store, (), heard), decisions, pictures, rungs, sheet)
-            driver.recall()
-            progress.begin(lambda: driver.share, sum(trial.state.is_finished() for trial in decisions.trials))
-            runs = [run["key"] for run in sheet["runs"]]
-            ending = work(driver, how, space.key, how.placement.at_a_time, runs)
+        driver = Search(space, Ledger(store, (), lambda planned, run: None), decisions, pictures, rungs, sheet)
+        ending = _spend(driver, how, say)
     driver.ledger.release()
     left = f"{how.cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget left" if ending.capped else ""
     return outcome(space, decisions.trials, ending.interrupted, left)
+
+
+def _spend(driver: "Search", how: How, say: Callable[[str], None]) -> Ending:
+    """Run trials until the budget or the cap is spent, or the user interrupts; each is recorded and told of."""
+    from nowt.record import open_quietly
+
+    progress = SearchProgress(driver.space, say)
+    with open_quietly(driver.ledger.store, driver.sheet) as record:
+
+        def heard(planned: Planned, run: RunLog) -> None:
+            record.update(run, planned.cell, planned.seed)
+            progress.heard(planned, run)
+
+        driver.ledger.heard = heard
+        driver.recall()
+        progress.begin(lambda: driver.share, driver.decisions.ended)
+        runs = [run["key"] for run in driver.sheet["runs"]]
+        return work(driver, how, driver.space.key, how.placement.at_a_time, runs)
+
+
+def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
+    """The search, held where its storage lies in a file of another place, too: another store may use it."""
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    elsewhere = url.startswith("sqlite:///") and folder.is_dir() and folder.resolve() != store.resolve()
+    return held(folder, key) if elsewhere else nullcontext()
 
 
 def _begin(store: Path, space: Space, say: Callable[[str], None]) -> Sheet:

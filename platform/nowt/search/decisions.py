@@ -34,7 +34,7 @@ class Trial:
 
     cell: Cell
     number: int
-    draw: int  # which proposal it got; a trial that failed leaves its draw to another
+    draw: int  # which proposal it got; a trial that failed leaves its draw to one of the next start
     state: TrialState
     values: dict[str, Value]
     handle: optuna.Trial | None = None  # of an open one
@@ -86,7 +86,8 @@ class Decisions:
         return found
 
     def ask(self, cell: Cell) -> Trial:
-        """A new trial of ``cell``, with the proposal of the first draw that no other trial has."""
+        """A new trial of ``cell``, with the proposal of the first draw that no other trial has. One that failed is
+        tried again, once at each start: whatever always fails must not eat the budget of those behind it."""
         draw = self._free(cell)
         study = self.studies[cell.name]
         study.sampler = sampler(self.space, cell, draw)
@@ -96,6 +97,11 @@ class Decisions:
             trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
         self._add(trial)
         return trial
+
+    @property
+    def ended(self) -> int:
+        """How many trials have an end that counts."""
+        return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self.trials)
 
     def _add(self, trial: Trial) -> None:
         self.trials.append(trial)
@@ -125,8 +131,6 @@ class Decisions:
         with _usable(self.place):
             self.studies[trial.cell.name].tell(trial.number, value, state=state)
         trial.state, trial.handle = state, None
-        if state == TrialState.FAIL:
-            self.taken[trial.cell.name].discard(trial.draw)
 
     def note(self, trial: Trial, facts: Mapping[str, Any]) -> None:
         """Keep facts beside the trial, for whoever reads the storage with plain Optuna."""

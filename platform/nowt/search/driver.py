@@ -188,7 +188,9 @@ class Search:
                 self.decisions.report(trial, epoch.epoch, epoch.val_error)
                 self._at_rung(trial, epoch.epoch, epoch.val_error)
         if run.state == "diverged":
-            self.decisions.report(trial, run.last_epoch + 1, 1 - 1 / run.start["classes"])
+            chance = 1 - 1 / run.start["classes"]
+            self.decisions.report(trial, run.last_epoch + 1, chance)
+            self._at_rung(trial, run.last_epoch + 1, chance)  # as whoever starts again will read it
         if run.epochs:
             self._spend(trial, _cost(run.epochs[-1]))
         self.decisions.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))

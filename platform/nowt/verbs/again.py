@@ -1,21 +1,31 @@
 """Studies that run a search's best settings again."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
 from nowt.ablate import Outcome
+from nowt.sheet import read_sheet
 from nowt.study import Study
 from nowt.verbs.options import exit_code, how
 
 
-def again(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str]) -> int:
-    """Run them, and print what ``tell`` says of them; the exit code."""
+def again(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str], runs: Iterable[str]) -> int:
+    """Run them, one cap over all of them and the earlier ``runs`` (their keys), and print what ``tell`` says of them;
+    the exit code."""
     from nowt.ablate import ablate
     from nowt.search.best import NotWhole
 
-    chosen = how(typed)
+    chosen, counted = how(typed), [*runs]
+
+    def go(study: Study) -> Outcome:
+        outcome = ablate(study, replace(chosen, also=tuple(counted)), print)
+        counted.extend(run["key"] for run in read_sheet(Path(typed.store) / "studies" / f"{study.key}.json")["runs"])
+        return outcome
+
     try:
-        print(tell(lambda study: ablate(study, chosen, print)))
+        print(tell(go))
     except NotWhole as error:
         print(error)
         return exit_code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))

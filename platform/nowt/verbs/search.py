@@ -53,9 +53,12 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     if typed.confirm is None:
         print(f"Next: nowt report {space.name} --store {typed.store}    or    the same command with --confirm 3")
         return 0
+    from nowt.search.best import search_sheet
     from nowt.search.confirm import confirm
 
-    return again(typed, lambda go: confirm(Path(typed.store), space.key, typed.confirm, typed.confirm_seeds or 3, go))
+    store, seeds = Path(typed.store), typed.confirm_seeds or 3
+    runs = [run["key"] for run in search_sheet(store, space.key)["runs"]]
+    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs)
 
 
 def _check_confirm(most: int | None, seeds: int | None) -> None:

@@ -26,4 +26,4 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.search.transfer import Target, transfer
 
     target = Target(Path(typed.to.partition(":")[0]).stem, find_recipe(typed.to), overrides)
-    return again(typed, lambda go: transfer(Path(typed.store), typed.space, target, typed.best, typed.seeds, go))
+    return again(typed, lambda go: transfer(Path(typed.store), typed.space, target, typed.best, typed.seeds, go), ())
