@@ -71,9 +71,9 @@ def carried(url: str, folder: Path, group: Group, said: list[str]) -> Iterator[C
     if not url:
         yield None
         return
-    copies, alone = Copies.of(url, folder.name), group.rank == 0
-    _bring(copies, folder, group, said if alone else [])
-    if not alone:
+    copies, first = Copies.of(url, folder.name), group.rank == 0
+    _bring(copies, folder, group, said if first else [])
+    if not first:
         yield None
         return
     courier = Courier(copies, folder, said)
