@@ -110,9 +110,7 @@ def test_the_figure_draws_means_and_intervals_over_seeds(tmp_path: Path, study: 
     text = str(chart.to_dict())
     assert "Cosine to backprop's gradient of W" in text and "64 validation pictures" in text
     assert "mean over 2 to 3 seeds" in text and "none below three seeds" in text
-    assert "Layer, from input to output, after epoch 2" in text and "bp" not in {
-        row["cell"] for row in drawn.values()
-    }
+    assert "Layer, from input to output, after epoch 2" in text and "bp" not in {row["cell"] for row in drawn.values()}
 
 
 def test_one_epoch_is_drawn_as_a_row_a_cell(tmp_path: Path, study: Study) -> None:
