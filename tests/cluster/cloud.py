@@ -78,7 +78,7 @@ class Cloud:
     @property
     def head(self) -> Host:
         """The head that runs."""
-        (name,) = (name for name in self.names.values() if name.startswith("head"))
+        (name,) = (name for name in list(self.names.values()) if name.startswith("head"))
         return self.lab[name]
 
     def machines(self) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ class Cloud:
 
     def take_away(self, name: str) -> None:
         """End a machine without a word, with its disk."""
-        (number,) = (number for number, here in self.names.items() if here == name)
+        (number,) = (number for number, here in list(self.names.items()) if here == name)
         self.ask(f"aws('ec2').terminate_instances(InstanceIds=['{number}'])")
         wait(lambda: number not in self.names, f"the end of {name}")
 
@@ -123,9 +123,12 @@ def account(lab: Lab) -> Iterator[Cloud]:
 def lines_of(started: Started) -> Iterator[str]:
     """What a command says, line by line, until it ends."""
     with open(started.log) as file:
+        line = ""
         while started.process.poll() is None:
-            if line := file.readline():
+            line += file.readline()
+            if line.endswith("\n"):
                 yield line
+                line = ""
             else:
                 time.sleep(0.2)
 
