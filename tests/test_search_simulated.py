@@ -26,18 +26,20 @@ from nowt.sheet import freeze
 from optuna.trial import FrozenTrial, TrialState
 
 EPOCHS, BUDGET = 4, 3
+SPACES = 50  # of other draws: in some, most runs diverge
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # files that need not reach a disk
 SCHEDULES = int(os.environ.get("NOWT_SCHEDULES", "2000"))
 PICTURES = {"fingerprint": "f", "classes": 10, "training": 100, "skipped": []}
 Kind = Literal["none", "halving", "median"]
+BUDGETS = (*map(Budget, (1, 2, BUDGET, 5)), Budget(2.0 * EPOCHS, "presentations"), Budget(9.0, "flops"))
 
 
-def the_space(sampler: Any, kind: Kind) -> Space:
+def the_space(sampler: Any, kind: Kind, budget: Budget, number: int) -> Space:
     base = RunConfig(ModelConfig(), DataConfig(), epochs=EPOCHS, test=False)
     params = (Range("optim.lr", 0.01, 1.0, log=True), Range("optim.momentum", 0.0, 0.9))
     cells = tuple(Cell(name, replace(base, rule=find(name)()), params) for name in ("bp", "fa"))
     stopping = Stopping(kind, first_rung=1, factor=2)
-    return Space("any", "Which is best?", cells, Budget(BUDGET), sampler=sampler, stopping=stopping)
+    return Space(f"any{number}", "Which is best?", cells, budget, sampler=sampler, stopping=stopping)
 
 
 def error(key: str, epoch: int) -> float:
@@ -46,7 +48,7 @@ def error(key: str, epoch: int) -> float:
 
 
 def fate(key: str) -> str:
-    return "diverged" if int(key, 16) % 7 == 0 else "finished"
+    return "diverged" if int(key, 16) % 4 == 0 else "finished"
 
 
 def said(key: str, epoch: int) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class World:
     storage: optuna.storages.BaseStorage = field(default_factory=optuna.storages.InMemoryStorage)
     saved: dict[str, int] = field(default_factory=dict)  # last epoch of each run's checkpoint
     next: dict[str, int] = field(default_factory=dict)  # epoch that each live run tells next
+    lost: int = 0  # runs whose machine failed
 
     def __post_init__(self) -> None:
         self.start()
@@ -99,6 +102,12 @@ class World:
         if not self.driver.hear(key, said(key, epoch)):
             del self.next[key]
 
+    def lose(self, key: str) -> None:
+        """The run's machine is gone for good."""
+        self.driver.lose(key, "the run's worker died 4 times")
+        del self.next[key]
+        self.lost += 1
+
     def finish(self) -> None:
         self.fill()
         while self.next:
@@ -122,9 +131,11 @@ class AnySearch(RuleBasedStateMachine):
         data=st.data(),
         sampler=st.sampled_from(["random", "quasi_random", "tpe"]),
         kind=st.sampled_from(["none", "halving", "median"]),
+        budget=st.sampled_from(BUDGETS),
+        number=st.integers(1, SPACES),
     )
-    def begin(self, data: st.DataObject, sampler: str, kind: Kind) -> None:
-        self.world = World(the_space(sampler, kind), data.draw(self.slots))
+    def begin(self, data: st.DataObject, sampler: str, kind: Kind, budget: Budget, number: int) -> None:
+        self.world = World(the_space(sampler, kind, budget, number), data.draw(self.slots))
 
     @rule()
     def free_slots_are_filled(self) -> None:
@@ -137,6 +148,11 @@ class AnySearch(RuleBasedStateMachine):
         for _ in range(times):
             if key in self.world.next:
                 self.world.advance(key)
+
+    @precondition(lambda self: self.world.next and self.world.lost < 2)
+    @rule(data=st.data())
+    def a_runs_machine_is_lost(self, data: st.DataObject) -> None:
+        self.world.lose(data.draw(st.sampled_from(sorted(self.world.next))))
 
     @rule()
     def the_process_crashes_and_is_started_again(self) -> None:
@@ -155,7 +171,7 @@ class AnySearch(RuleBasedStateMachine):
     @rule()
     def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
         driver = self.world.driver
-        name = next_cell(driver.spent, BUDGET)
+        name = next_cell(driver.spent, driver.space.budget.amount)
         if name is not None:
             cell = next(cell for cell in driver.space.cells if cell.name == name)
             half = replace(cell, params=cell.params[:1])
@@ -166,9 +182,9 @@ class AnySearch(RuleBasedStateMachine):
     def the_budget_is_kept_and_no_trial_is_had_twice(self) -> None:
         if hasattr(self, "world"):
             for found in self.world.trials().values():
-                assert len([t for t in found if t.state != TrialState.FAIL]) <= BUDGET
                 draws = [t.user_attrs.get("draw") for t in found if t.state != TrialState.FAIL]
                 assert len(set(draws)) == len(draws)
+                assert len(draws) <= most(self.world.space.budget)
 
     def teardown(self) -> None:
         """Whatever happened: started once more, the search ends with its budget in true states."""
@@ -179,15 +195,27 @@ class AnySearch(RuleBasedStateMachine):
         world.finish()
         assert world.driver.done
         for found in world.trials().values():
-            assert len(found) == BUDGET
-            for trial in found:
+            good = [trial for trial in found if trial.state != TrialState.FAIL]
+            assert spent(good, world.space.budget) >= world.space.budget.amount
+            assert sorted(trial.user_attrs["draw"] for trial in good) == list(range(len(good)))
+            assert len(good) <= most(world.space.budget) and len(found) - len(good) <= world.lost
+            for trial in good:
                 check(trial, world)
-        if world.slots == 1:
+        if world.slots == 1 and not world.lost:
             undisturbed = World(world.space, 1)
             undisturbed.finish()
             assert world.told() == undisturbed.told()
             shutil.rmtree(undisturbed.folder)
         shutil.rmtree(world.folder)
+
+
+def spent(trials: list[FrozenTrial], budget: Budget) -> float:
+    return len(trials) if budget.unit == "trials" else sum(trial.user_attrs[budget.unit] for trial in trials)
+
+
+def most(budget: Budget) -> float:
+    """Trials that a cell may have: with another unit than trials, one of one epoch or more each."""
+    return budget.amount if budget.unit == "trials" else budget.amount + 3
 
 
 def check(trial: FrozenTrial, world: World) -> None:
