@@ -172,7 +172,7 @@ class AnySearch(RuleBasedStateMachine):
     def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
         driver = self.world.driver
         name = next_cell(driver.spent, driver.space.budget.amount)
-        if name is not None:
+        if name is not None and not driver._ready():  # as in decide: open trials come first
             cell = next(cell for cell in driver.space.cells if cell.name == name)
             half = replace(cell, params=cell.params[:1])
             driver.decisions.ask(half)
@@ -197,7 +197,9 @@ class AnySearch(RuleBasedStateMachine):
         for found in world.trials().values():
             good = [trial for trial in found if trial.state != TrialState.FAIL]
             assert spent(good, world.space.budget) >= world.space.budget.amount
-            assert sorted(trial.user_attrs["draw"] for trial in good) == list(range(len(good)))
+            draws = sorted(trial.user_attrs["draw"] for trial in good)
+            if world.space.budget.unit == "trials":  # else others may have spent what a lost one left
+                assert draws == list(range(len(good)))
             assert len(good) <= most(world.space.budget) and len(found) - len(good) <= world.lost
             for trial in good:
                 check(trial, world)
