@@ -5,7 +5,8 @@ Finds     a good setting: TPE proposals, and successive halving from the epoch o
 Ranges    searchspaces/ranges.py, with reasons.
 Expected  broad: within a point of the best over a decade of η.
 Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
-Command   nowt search backprop        (pictures of your own: write a space over recipes.folder_resnet18)
+Command   nowt search backprop
+          nowt search backprop --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
 from nowt.rules.bp import Backprop

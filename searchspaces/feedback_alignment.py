@@ -5,7 +5,8 @@ Finds     a good setting: TPE proposals, and successive halving from the epoch o
 Ranges    searchspaces/ranges.py, with reasons.
 Expected  a smaller η than backprop; |B| trades with η.
 Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
-Command   nowt search feedback_alignment        (pictures of your own: write a space over recipes.folder_resnet18)
+Command   nowt search feedback_alignment
+          nowt search feedback_alignment --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
 from nowt.rules.fa import FeedbackAlignment

@@ -5,7 +5,8 @@ Finds     a good setting: TPE proposals, and successive halving from the epoch o
 Ranges    searchspaces/ranges.py, with reasons.
 Expected  Σηλ/(1−μ) of 2 or more; how B starts is forgotten.
 Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
-Command   nowt search kolen_pollack        (pictures of your own: write a space over recipes.folder_resnet18)
+Command   nowt search kolen_pollack
+          nowt search kolen_pollack --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
 from nowt.rules.kp import KolenPollack

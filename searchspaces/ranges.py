@@ -10,6 +10,9 @@ from nowt.search import Choice, Param, Range, When, in_time
 EPOCHS = 10  # that the settings in epochs below are for
 
 # Two decades around the recipe's η, and λ up to where kp aligns within an epoch; below 1e-4 nothing decays in a search.
+# 1/(1-μ) steps are summed, 2 to 33: from hardly any smoothing to about an epoch and a half of digits. Warm-up from none
+# to a fifth of the run: more would leave the schedule little time. The rate falls at a half at the earliest, as in He
+# et al. (2016; at a half and three quarters), since an earlier fall would end the learning of slow rules.
 SHARED: tuple[Param, ...] = (
     Range("optim.lr", 0.005, 0.5, log=True),
     Range("optim.weight_decay", 1e-4, 5e-2, log=True),
@@ -19,13 +22,15 @@ SHARED: tuple[Param, ...] = (
     Choice("optim.milestones", ((5.0, 8.0), (7.0, 9.0)), when=When("optim.schedule", "step")),
 )
 
-# How B starts: the paper draws it as W; half and twice as large are what a lab might draw by accident.
+# How B starts: the paper draws it as W. The scale covers a factor of 3 either way, because initialisers that a lab
+# takes without a thought differ by that much: He's is √6 = 2.4 times PyTorch's default.
 STARTS: tuple[Param, ...] = (
     Choice("rule.start", ("as_weight", "normal", "uniform")),
     Range("rule.scale", 0.3, 3.0, log=True),
 )
 
-# Sign-symmetry's three magnitudes of the literature, and their size.
+# Sign-symmetry's three magnitudes of the literature, and their size by the same factor of 3 as B's above: each layer
+# multiplies the error signal by it, so that what lies further out makes the signal vanish or explode with depth.
 MAGNITUDES: tuple[Param, ...] = (
     Choice("rule.magnitudes", ("constant", "fixed", "redrawn")),
     Range("rule.scale", 0.3, 3.0, log=True),

@@ -5,7 +5,8 @@ Finds     a good setting: TPE proposals, and successive halving from the epoch o
 Ranges    searchspaces/ranges.py, with reasons.
 Expected  gain near 1, memory as short as the noise allows.
 Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
-Command   nowt search weight_mirror        (pictures of your own: write a space over recipes.folder_resnet18)
+Command   nowt search weight_mirror
+          nowt search weight_mirror --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
 from nowt.rules.wm import WeightMirror

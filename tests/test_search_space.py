@@ -10,11 +10,24 @@ from nowt.overrides import Override
 from nowt.recipes import digits
 from nowt.rules import find
 from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quick
-from nowt.search.space import with_options
+from nowt.search.decisions import Decisions
+from nowt.search.proposals import grid_size
+from nowt.search.space import space_to_json, with_options
+from optuna.storages import InMemoryStorage
 
 SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
 SPACES += ["mirror_transfer", "imagenet_settings"]
 LR = Range("optim.lr", 0.01, 1.0, log=True)
+DECAY = Range("rule.decay", 0.01, 0.5)
+GAIN = Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay")
+SCHEDULE = Choice("optim.schedule", ("cosine", "step"))
+
+
+def milestones(schedule: str) -> Choice:
+    return Choice("optim.milestones", ((2.0,), (3.0, 4.0)), when=When("optim.schedule", schedule))
+
+
+STEPS = milestones("step")
 
 
 def base(rule: str = "wm") -> RunConfig:
@@ -72,8 +85,35 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: space(Choice("optim.schedule", ("cosine", "step"))), "schedule step needs optim.milestones"),
         (lambda: space(), "varies nothing"),
         (lambda: space(LR, sampler="grid"), "a grid needs choices"),
-        (lambda: Budget(0), "above 0"),
+        (lambda: space(Choice("test", (False, True))), "test cannot be searched: a search opens no test pictures"),
+        (lambda: space(Range("seed", 0, 5, integer=True)), "seed cannot be searched: every trial runs under the"),
+        (lambda: space(Range("seeds.weights", 0, 5, integer=True)), "seeds.weights cannot be searched"),
+        (lambda: space(Range("epochs", 1, 4, integer=True)), "epochs cannot be searched: rungs"),
+        (lambda: space(Choice("data.score_limit", (10, 20))), "data.score_limit cannot be searched"),
+        (lambda: space(LR, sampler="sobol"), "sampler is 'sobol'.*'tpe', 'quasi_random', 'random' or 'grid'"),
+        (lambda: space(LR, reference="nobody"), "reference is 'nobody': it must be a cell: wm"),
+        (lambda: Stopping("asha"), "stopping.kind is 'asha'.*'none', 'halving' or 'median'"),  # type: ignore[arg-type]
+        (lambda: Stopping(first_rung=1.5), "stopping.first_rung is 1.5.*integer"),  # type: ignore[arg-type]
         (lambda: Stopping(factor=1), "2 or more"),
+        (lambda: Budget(3, "epochs"), "budget.unit is 'epochs'.*'trials', 'presentations'"),  # type: ignore[arg-type]
+        (lambda: Budget(0), "above 0"),
+        (lambda: Budget(float("inf")), "inf trials: it must be above 0 and finite"),
+        (lambda: Budget(2.5), "2.5 trials: trials are whole"),
+        (lambda: space(Range("rule.samples", 4, 8)), "rule.samples is a whole number: give its Range integer=True"),
+        (lambda: space(DECAY, Range("rule.samples", 4, 8, times="rule.decay")), "it cannot be a multiple"),
+        (lambda: space(Range("optim.lr", 0.1, float("inf"))), "optim.lr ranges from 0.1 to inf: both ends must be fin"),
+        (lambda: space(Range("rule.samples", 4.5, 8.5, integer=True)), "from 4.5 to 8.5: .*whole numbers"),
+        (lambda: space(Range("rule.interval", 0.5, 8, log=True, integer=True)), "rule.interval .*whole numbers"),
+        (lambda: space(Range("optim.lr", "a", 1.0)), "Range.'optim.lr'.: low is 'a'"),  # type: ignore[arg-type]
+        (lambda: Choice("optim.nesterov", (True, False, True)), "True is there twice"),
+        (lambda: Choice("optim.milestones", ((1.0,), "(1.0,)")), "is there twice"),
+        (lambda: space(GAIN, DECAY), "rule.eta is a multiple of rule.decay: put rule.decay before it"),
+        (lambda: space(Range("rule.eta", 1, 2, times="rule.noise")), "rule.noise, which is 'normal': it must be a num"),
+        (lambda: space(DECAY, GAIN, Range("rule.eta", 0.1, 3)), "names a parameter twice: .*'rule.eta', 'rule.eta'"),
+        (lambda: space(STEPS, SCHEDULE), "optim.milestones is there when .*: put optim.schedule before it"),
+        (lambda: space(SCHEDULE, milestones("stepp")), "'stepp', which it never is: it is 'cosine' or 'step'"),
+        (lambda: space(LR, STEPS), "'step', which it never is: it is 'cosine'$"),
+        (lambda: space(LR, Choice("optim.nesterov", (True, False), When("optim.lr", 0.1))), "it is any number from 0"),
         (lambda: Space("s", "?", (Cell("bp", digits(), (LR,)),), Budget(1)), "opens test pictures"),
     ],
 )
@@ -81,6 +121,44 @@ def test_a_space_that_cannot_be_is_refused_in_one_line(make: object, message: st
     with pytest.raises(ConfigError, match=message) as caught:
         make()  # type: ignore[operator]
     assert "\n" not in str(caught.value)
+
+
+MANY = tuple(0.1 + n / 100 for n in range(20))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (),
+        (Choice("optim.lr", MANY), Choice("optim.momentum", MANY)),  # too many combinations to try each
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_before_the_search_and_named(others: tuple[Choice, ...]) -> None:
+    apart = (Choice("batch", (64, 24)), Choice("model.norm_group", (None, 16)))
+    with pytest.raises(ConfigError) as caught:
+        space(*others, *apart)
+    words = "cell wm cannot have batch 24, model.norm_group 16: model.norm_group is 16: it must divide batch"
+    assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
+
+
+def test_a_grid_takes_each_distinct_combination_once() -> None:
+    gridy = space(SCHEDULE, STEPS, Choice("optim.lr", (0.1, 0.2)), sampler="grid", stopping=Stopping("none"))
+    [cell] = gridy.cells
+    assert grid_size(cell) == 6
+    decisions = Decisions.open(gridy, InMemoryStorage())
+    asked = [decisions.ask(cell).values for _ in range(6)]
+    assert len({str(values) for values in asked}) == 6
+    assert asked[:2] == [{"optim.schedule": "cosine", "optim.lr": lr} for lr in (0.1, 0.2)]
+    assert asked[-1] == {"optim.schedule": "step", "optim.milestones": (3.0, 4.0), "optim.lr": 0.2}
+
+
+def test_the_cell_that_others_are_compared_with_is_bp_or_the_first() -> None:
+    assert space(LR).baseline == "wm" and find_space("fair_rules").baseline == "bp"
+    assert space_to_json(space(LR, reference="wm"))["reference"] == "wm"
+
+
+def test_a_published_search_keeps_its_key() -> None:
+    assert find_space("fair_rules").key == "fair_rules-c92ce15e"  # docs/results.md
 
 
 def test_the_budget_does_not_make_another_search_but_the_ranges_do() -> None:

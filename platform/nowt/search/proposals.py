@@ -1,18 +1,18 @@
 """Who proposes a trial's values: a sampler made anew for each, so that a proposal depends on the storage alone."""
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from nowt.search.space import Cell, Choice, Space
+from nowt.search.grid import combination, count
+from nowt.search.space import Cell, Choice, Param, Space, Value
 from nowt.streams import generator, seed_of
 
 
@@ -59,22 +59,25 @@ class Draws(OneByOne):
     ) -> Any:
         """The parameter's value in this draw."""
         if self.space.sampler == "grid":
-            return param_distribution.choices[_on_grid(self.cell, param_name, self.draw)]
+            return self._on_grid(param_name)
         return _scaled(_unit(self.space, param_name, self.draw), param_distribution)
+
+    def _on_grid(self, name: str) -> Any:
+        """The parameter's choice in the draw's combination, as Optuna keeps it."""
+        point = combination(self.cell.config, self.cell.params, _levels, self.draw)
+        param = next(p for p in self.cell.params if isinstance(p, Choice) and p.name == name)
+        return param.labels[param.values.index(point[name])]
 
 
 def grid_size(cell: Cell) -> int:
-    """Combinations of the cell's choices."""
-    return int(np.prod([len(p.values) for p in cell.params if isinstance(p, Choice)]))
+    """Distinct combinations of the cell's choices."""
+    return count(cell.config, cell.params, _levels)
 
 
-def _on_grid(cell: Cell, name: str, draw: int) -> int:
-    """The place of the parameter's choice in the ``draw``-th combination; the last parameter turns fastest."""
-    for param in reversed([p for p in cell.params if isinstance(p, Choice)]):
-        if param.name == name:
-            return draw % len(param.values)
-        draw //= len(param.values)
-    raise AssertionError(f"{name} is no choice of {cell.name}")
+def _levels(param: Param) -> Sequence[Value]:
+    """The values that a grid takes in turn."""
+    assert isinstance(param, Choice)
+    return param.values
 
 
 def _unit(space: Space, name: str, draw: int) -> float:

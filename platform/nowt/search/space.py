@@ -12,79 +12,8 @@ from nowt.errors import require
 from nowt.keys import changed
 from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
-
-Value = float | int | str | bool | None | tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class When:
-    """A parameter exists only where the field at ``path`` is ``value``."""
-
-    path: str
-    value: Value
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number between ``low`` and ``high``, on a linear or a logarithmic scale.
-
-    With ``times`` the field gets the number multiplied by that other field's value: the gain c = η/λ of weight mirror
-    is Range("rule.eta", 0.1, 10, log=True, times="rule.decay").
-    """
-
-    path: str
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-    times: str = ""
-    when: When | None = None
-
-    def __post_init__(self) -> None:
-        require(self.low < self.high, f"{self.path} ranges from {self.low} to {self.high}: low must be below high")
-        require(not self.log or self.low > 0, f"{self.path} starts at {self.low}: a log scale starts above 0")
-        require(not (self.integer and self.times), f"{self.path} is a whole number: it cannot be a multiple")
-
-    @property
-    def name(self) -> str:
-        """What Optuna calls it."""
-        return f"{self.path}/{self.times}" if self.times else self.path
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """The lowest and the highest value."""
-        kind = int if self.integer else float
-        return kind(self.low), kind(self.high)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of ``values``."""
-
-    path: str
-    values: tuple[Value, ...]
-    when: When | None = None
-
-    def __post_init__(self) -> None:
-        require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
-
-    @property
-    def name(self) -> str:
-        """What Optuna calls it."""
-        return self.path
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """Every value."""
-        return self.values
-
-    @property
-    def labels(self) -> tuple[str | int | float | bool | None, ...]:
-        """The values as Optuna keeps them: a tuple as its text."""
-        return tuple(str(value) if isinstance(value, tuple) else value for value in self.values)
-
-
-Param = Range | Choice
+from nowt.search.checks import check_params, check_together
+from nowt.search.params import Choice, Param, Range, Value, When, active, checked, in_time, param_to_json
 
 
 @dataclass(frozen=True)
@@ -96,17 +25,11 @@ class Cell:
     params: tuple[Param, ...]
 
     def __post_init__(self) -> None:
-        require(bool(self.params), f"cell {self.name} varies nothing")
-        names = [param.name for param in self.params]
-        require(len(set(names)) == len(names), f"cell {self.name} names a parameter twice: {names}")
-        for param in self.params:
-            value_at(self.config, param.path)  # raises ConfigError for a name that the base config does not have
-            for other in (getattr(param, "times", ""), param.when.path if param.when else ""):
-                if other:
-                    value_at(self.config, other)
+        check_params(self.name, self.config, self.params)
         for param in self.params:
             for end in param.ends:
                 self.config_of(self._values_with(param, end))  # raises ConfigError for a value that cannot be
+        check_together(self.name, self.config, self.params, self.config_of)
 
     def _values_with(self, param: Param, value: Value) -> dict[str, Value]:
         """A whole set of values in which ``param`` exists and has ``value``, each other one the first of its own."""
@@ -132,11 +55,7 @@ class Cell:
 
     def active(self, param: Param, values: Mapping[str, Value]) -> bool:
         """Whether ``param`` exists beside the values that stand before it."""
-        when = param.when
-        if when is None:
-            return True
-        there = values.get(when.path, value_at(self.config, when.path))
-        return bool(there == when.value)
+        return active(param, self.config, values)
 
 
 @dataclass(frozen=True)
@@ -147,7 +66,10 @@ class Budget:
     unit: Literal["trials", "presentations", "flops", "seconds"] = "trials"
 
     def __post_init__(self) -> None:
-        require(self.amount > 0, f"a budget of {self.amount} {self.unit}: it must be above 0")
+        checked(self, "budget.", ("amount", "unit"))
+        given = f"a budget of {self.amount} {self.unit}"
+        require(0 < self.amount < float("inf"), f"{given}: it must be above 0 and finite")
+        require(self.unit != "trials" or self.amount % 1 == 0, f"{given}: trials are whole")
 
 
 @dataclass(frozen=True)
@@ -159,6 +81,7 @@ class Stopping:
     factor: int = 3  # halving: a rung lets through one of so many, and the next comes so many times later
 
     def __post_init__(self) -> None:
+        checked(self, "stopping.", ("kind", "first_rung", "factor"))
         require(self.factor >= 2, f"stopping.factor is {self.factor}: it must be 2 or more")
         require(self.first_rung is None or self.first_rung >= 1, f"stopping.first_rung is {self.first_rung}: 1 or more")
 
@@ -179,16 +102,25 @@ class Space:
     stopping: Stopping = field(default_factory=Stopping)
     seed: int = 0  # of the proposals
     run_seed: int = 0  # of every trial's run
-    reference: str = "bp"
+    reference: str = ""  # the cell that the others are compared with; "": bp where there is one, else the first
 
     def __post_init__(self) -> None:
+        checked(self, f"search {self.name}: ", ("name", "question", "sampler", "seed", "run_seed", "reference"))
         names = [cell.name for cell in self.cells]
         require(bool(names), f"search {self.name} has no cells")
         require(len(set(names)) == len(names), f"search {self.name} has two cells of one name: {names}")
+        there = self.reference in ("", *names)
+        require(there, f"search {self.name}: reference is {self.reference!r}: it must be a cell: {', '.join(names)}")
         whole = all(isinstance(p, Choice) for cell in self.cells for p in cell.params)
         require(self.sampler != "grid" or whole, f"search {self.name}: a grid needs choices, not ranges")
         for cell in self.cells:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} opens test pictures (test=False)")
+
+    @property
+    def baseline(self) -> str:
+        """The cell that the others are compared with."""
+        names = [cell.name for cell in self.cells]
+        return self.reference or ("bp" if "bp" in names else names[0])
 
     @cached_property
     def key(self) -> str:
@@ -238,23 +170,6 @@ def with_options(
     return replace(space, **changes)
 
 
-def in_time(param: Param, pace: float) -> Param:
-    """The parameter for runs ``pace`` times as long, where its values are epochs of a schedule."""
-    if pace == 1:
-        return param
-    if param.path == "optim.warmup" and isinstance(param, Range):
-        return replace(param, low=param.low * pace, high=param.high * pace)
-    if param.path == "optim.milestones" and isinstance(param, Choice):
-        values = [v for v in param.values if isinstance(v, tuple)]
-        return replace(param, values=tuple(tuple(m * pace for m in v) for v in values))
-    return param
-
-
-def param_to_json(param: Param) -> dict[str, Any]:
-    """A parameter as plain JSON data."""
-    return {"kind": type(param).__name__.lower(), **asdict(param)}
-
-
 def space_to_json(space: Space) -> dict[str, Any]:
     """The space as plain JSON data, in the shape of a study's sheet."""
     cells = [
@@ -262,5 +177,24 @@ def space_to_json(space: Space) -> dict[str, Any]:
         for c in space.cells
     ]
     how = {"sampler": space.sampler, "stopping": asdict(space.stopping), "budget": asdict(space.budget)}
-    head = {"name": space.name, "question": space.question, "reference": space.reference}
+    head = {"name": space.name, "question": space.question, "reference": space.baseline}
     return {**head, "seeds": [space.run_seed], "seed": space.seed, **how, "cells": cells}
+
+
+__all__ = [
+    "Budget",
+    "Cell",
+    "Choice",
+    "Param",
+    "Range",
+    "Space",
+    "Stopping",
+    "Value",
+    "When",
+    "in_time",
+    "on_recipe",
+    "param_to_json",
+    "space_to_json",
+    "with_base",
+    "with_options",
+]
