@@ -19,7 +19,7 @@ from analysis.options import Options
 from analysis.panels import grid, heading, leftmost, lowest, width
 from analysis.published_curves import BAND, beside, empty_lines, overlaid, published_styles
 from analysis.script import study_figure
-from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
+from analysis.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split, shared_epochs
 from analysis.theme import WIDTH, Style, epoch_axis, title
 from analysis.words import SPLITS, interval_in_words, seeds_in_words
 
@@ -33,7 +33,8 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     curves = error_curves(frames, split)
     lines = lines_of(frames)
     name = f"{SPLITS[split].capitalize()} error"
-    means = at_cost(percent(mean_interval(curves, ["cell", "epoch"], "error")), frames, options.against)
+    shared = shared_epochs(curves)
+    means = at_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
     panels = curve_panels(frames, lines)
     upper = _upper(frames, lines.named(means), lines, panels, name, options)
     final = final_errors(curves)
@@ -41,6 +42,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     axis = ErrorAxis.over(seeds["error"], ends, zero=False)
     lower = _last_epoch(lines.named(seeds), lines.named(ends), axis, lines.styles, name)
     words = _subtitle(diverged_counts(frames.runs), panels, not axis.beyond(ends).empty, options.published)
+    words += ["a line ends with its shortest run"] if len(shared) < len(curves) else []
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 

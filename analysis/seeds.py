@@ -49,6 +49,13 @@ def error_curves(frames: Frames, split: str) -> pd.DataFrame:
     return pd.concat([measured, chance], ignore_index=True)
 
 
+def shared_epochs(curves: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``error_curves`` up to the last epoch that all runs of their cell came to: a mean over fewer seeds is
+    another curve."""
+    ends = curves.groupby(["cell", "run"])["epoch"].max().groupby("cell").min()
+    return curves[curves["epoch"] <= curves["cell"].map(ends)]
+
+
 def final_errors(curves: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``error_curves`` at each run's last epoch, never at its best."""
     return curves.loc[curves.groupby(["cell", "run"], sort=False)["epoch"].idxmax()]
