@@ -138,6 +138,13 @@ def test_a_measure_of_ones_own_is_a_file_and_an_edited_one_measures_anew(kept: P
     assert names == [{"wrong", "moved"}] * 12 + [{"missed", "moved"}] * 12
 
 
+def test_a_measure_that_is_nowhere_defined_is_told_of(kept: Path, tmp_path: Path, capsys: Captured) -> None:
+    own = tmp_path / "nothing.py"
+    own.write_text("def measure(model, x, y):\n    return {'nothing': float('nan')}\n")
+    assert probe(kept, own) == 0
+    assert "not one number is defined on 12 of them, which no figure shows" in capsys.readouterr().out
+
+
 def test_an_installed_package_brings_its_own(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab_probes.py").write_text("def one(x):\n    return {'all': float(len(x)), 'none': float('nan')}\n")
     info = tmp_path / "lab-1.dist-info"

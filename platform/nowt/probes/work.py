@@ -1,5 +1,6 @@
 """Measures what is missing: every kept checkpoint of a study that a metric's results do not have yet."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +39,14 @@ def probe(store: Path, study: str, measure: Measure, placement: Placement, pictu
     against = probed.reference if "reference" in measure.asks else ""
     with results(store, probed.key, measure.name, Settings(measure.digest, pictures, split, against)) as found:
         tasks = tuple(tasks_of(probed, measure, found.done))
-        networks, new = Networks(placement, split, pictures), 0
+        networks, new, defined = Networks(placement, split, pictures), 0, 0
         for number, task in enumerate(tasks, 1):
             for line in measured(task, measure, networks, say):
                 found.add(line)
                 new += 1
+                defined += any(value is not None and math.isfinite(value) for value in line["values"].values())
             say(f"[{number}/{len(tasks)}] {task.run.name}: epoch {', '.join(map(str, task.epochs))}")
-        return _summary(probed, measure, found, new)
+        return _summary(probed, measure, found, new, defined)
 
 
 def tasks_of(probed: Probed, measure: Measure, done: frozenset[tuple[str, int]]) -> Iterator[Task]:
@@ -102,9 +104,11 @@ def _load(network: Network, run: Kept, epoch: int) -> None:
         raise Unreadable(f"checkpoint {path} cannot be read ({checkpoint.why(error)}): left out") from None
 
 
-def _summary(probed: Probed, measure: Measure, found: Results, new: int) -> str:
+def _summary(probed: Probed, measure: Measure, found: Results, new: int, defined: int) -> str:
     known = f", {len(found.done)} were measured before" if found.done else ""
     lines = [f"{measure.name}: {new} checkpoint{'s' * (new != 1)} measured{known} ({found.path})"]
+    if defined < new:
+        lines.append(f"not one number is defined on {new - defined} of them, which no figure shows")
     if all(len(run.checkpoints) == 1 for run in probed.runs):
         lines.append("only one epoch of each run is kept: new runs keep more with --keep-checkpoints 0,10,50 or all")
     return "\n".join(lines)
