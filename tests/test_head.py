@@ -109,10 +109,19 @@ class Head:
         return command.read_bytes().replace(b"\0", b" ").decode() if command.exists() else ""
 
     def end(self, name: str, how: signal.Signals) -> None:
-        """End what runs under this name."""
+        """End what runs under this name; SIGTERM once it is awake enough to take it."""
+        pid = int((self.home / "nowt-keeper" / f"{name}.pid").read_text())
+        if how == signal.SIGTERM:
+            wait_until(lambda: takes(pid, how), 60, f"{name} to take {how.name}")
         with suppress(ProcessLookupError):
-            os.kill(int((self.home / "nowt-keeper" / f"{name}.pid").read_text()), how)
+            os.kill(pid, how)
         wait_until(lambda: not self.running(name), 120, f"the end of {name}")
+
+
+def takes(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    (caught,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 @pytest.fixture

@@ -132,6 +132,11 @@ def tunnels(port: int) -> list[int]:
     return found
 
 
+def as_at_a_terminal() -> None:
+    """Whoever runs tests in the background ignores Ctrl-C, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
     end: signal.Signals, head: Head
@@ -139,7 +144,9 @@ def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
     port, file = free_port(), head.file()
     words = ["ui", "--cluster", file, "--port", str(port), "--head-port", str(head.page), "--store", "/srv/runs"]
     command = [sys.executable, "-m", "nowt", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as opened:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_at_a_terminal
+    ) as opened:
         assert opened.stdout and opened.stderr
         told = [opened.stdout.readline() for _ in range(2)]
         with urlopen(f"http://127.0.0.1:{port}/page", timeout=20) as reply:
