@@ -283,3 +283,14 @@ def closed_and_tagged(account: Cloud, machine: dict[str, Any], kind: str, profil
     assert disk["Ebs"]["DeleteOnTermination"] is True
     (volume,) = account.client("ec2").describe_volumes(VolumeIds=[disk["Ebs"]["VolumeId"]])["Volumes"]
     assert (volume["Encrypted"], volume["VolumeType"], volume["Size"]) == (True, "gp3", 150)
+
+
+def test_a_key_pair_that_prepare_did_not_make_stays(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    ec2, mine = at_home.client("ec2"), at_home.folder / "home" / ".ssh" / "nowt-cluster.pem"
+    ec2.create_key_pair(KeyName="nowt-cluster")
+    mine.write_text("somebody's own")
+    nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys)
+    assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["nowt-cluster"]
+    assert mine.read_text() == "somebody's own"
+    ec2.delete_key_pair(KeyName="nowt-cluster")
+    mine.unlink()

@@ -22,5 +22,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for a lab, on a machine that can have one."""
     if reason := needs.missing():
+        if os.environ.get("NOWT_CLUSTER"):  # who asks for these tests must not be told that they passed
+            pytest.fail(reason)
         pytest.skip(reason)
     return tmp_path_factory.mktemp("lab")

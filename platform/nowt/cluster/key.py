@@ -32,8 +32,8 @@ def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
 
 
 def removal(cluster: ClusterFile, account: Account) -> list[Step]:
-    """What is to do until neither half is left."""
-    if not _at_aws(cluster, account):
+    """What is to do until neither half is left; none for a key pair that ``prepare`` found and did not make."""
+    if _maker(cluster, account) != cluster.name:
         return []
     path = private_half(cluster)
     return [
@@ -46,8 +46,16 @@ def removal(cluster: ClusterFile, account: Account) -> list[Step]:
 
 
 def _at_aws(cluster: ClusterFile, account: Account) -> bool:
+    return _maker(cluster, account) is not None
+
+
+def _maker(cluster: ClusterFile, account: Account) -> str | None:
+    """The cluster that the key pair was made for, as its tag says: empty without one, None where there is no pair."""
     names = [cluster.key_pair]
-    return found(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound") is not None
+    pairs = found(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound")
+    if pairs is None:
+        return None
+    return next((str(tag["Value"]) for tag in pairs["KeyPairs"][0].get("Tags", []) if tag["Key"] == OURS), "")
 
 
 def _make(cluster: ClusterFile, account: Account) -> None:
