@@ -68,10 +68,13 @@ class Report:
 
 
 def make_folder(out: Path) -> None:
-    """Make the folder of the figures. Raises ValueError where a file is in its place."""
+    """Make the folder of the figures. Raises ValueError where a file is in its place, or none can be made."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: give --out a folder for the figures")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out} cannot be made ({error.strerror}): give --out a folder that can be written") from None
 
 
 def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path]) -> Report:

@@ -71,7 +71,7 @@ def run(name: str, draw: Draw, needs: str, *takes: str) -> int:
         make_folder(out)
         for stem, chart in drawn.items():
             print(*save(spec_of(chart), out / stem), sep="\n")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

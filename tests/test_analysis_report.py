@@ -265,6 +265,12 @@ def test_a_missing_store_is_named(tmp_path: Path) -> None:
         report(tmp_path / "nowhere", None, tmp_path)
 
 
+def test_an_out_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(names=["bp"], epochs=1))
+    with pytest.raises(ValueError, match=r"/proc/figures cannot be made \(.*\): give --out a folder"):
+        report(tmp_path, None, Path("/proc/figures"))
+
+
 def test_an_out_that_is_a_file_is_named(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp"], epochs=1))
     (tmp_path / "out").write_text("")

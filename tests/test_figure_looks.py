@@ -12,38 +12,21 @@ from nowt import rules
 from nowt.config import RunConfig
 from nowt.study import Cell, Study
 from PIL import Image
-from synthetic_search import search_space, write_search
-from synthetic_store import rules_study, write_store
+from synthetic_frames import frames_of, trials_of
+from synthetic_search import search_space
+from synthetic_store import rules_study
 
 from analysis.alignment import alignment_chart
 from analysis.angle_depth import angle_depth_chart
 from analysis.angle_map import angle_map_chart
 from analysis.chosen import choices_made, chosen_chart
 from analysis.curves import curves_chart
-from analysis.frames import Frames, read_frames
 from analysis.layers import OUTPUT
 from analysis.legend import cell_legend
-from analysis.searches import SearchPlan
-from analysis.studies import StudyPlan, find_study
 from analysis.theme import PIXELS, cell_styles, save, spec_of
 from analysis.transfer import SIZES
-from analysis.trials import Trials, read_trials
 from analysis.tuning_figure import tuning_chart
 from analysis.written import angle
-
-
-def frames_of(store: Path, study: Study | None = None, **how: Any) -> Frames:
-    write_store(store, study or rules_study(epochs=3), **{"layers": 3, **how})
-    plan = find_study(store)
-    assert isinstance(plan, StudyPlan)
-    return read_frames(store, plan)
-
-
-def trials_of(store: Path, *arguments: Any, **how: Any) -> Trials:
-    write_search(store, *arguments, **how)
-    plan = find_study(store)
-    assert isinstance(plan, SearchPlan)
-    return read_trials(store, plan)
 
 
 def many(names: list[str], each: int) -> Study:

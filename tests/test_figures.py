@@ -14,8 +14,9 @@ import vl_convert
 from nowt import rules
 from nowt.config import ModelConfig, RunConfig
 from nowt.study import Cell, Study
-from synthetic_search import search_space, write_search
-from synthetic_store import rules_study, write_store
+from synthetic_frames import frames_of, trials_of
+from synthetic_search import search_space
+from synthetic_store import rules_study
 
 from analysis.alignment import alignment_chart
 from analysis.chosen import chosen_values
@@ -24,28 +25,14 @@ from analysis.curves import curves_chart
 from analysis.depth_gap import depth_gaps
 from analysis.error_cost import error_cost_chart
 from analysis.forgiving import near_shares
-from analysis.frames import Frames, read_frames
+from analysis.frames import Frames
 from analysis.options import Options
 from analysis.published import provenance, published_angles, published_errors
 from analysis.report import notes
 from analysis.seeds import error_curves, mean_interval
-from analysis.studies import StudyPlan, find_study
 from analysis.table import final_table
 from analysis.theme import spec_of
 from analysis.transfer import carried_errors, transfer_chart
-from analysis.trials import Trials, read_trials
-
-
-def frames_of(store: Path, study: Study | None = None, **how: Any) -> Frames:
-    write_store(store, study or rules_study(epochs=3), **{"layers": 3, **how})
-    plan = find_study(store)
-    assert isinstance(plan, StudyPlan)
-    return read_frames(store, plan)
-
-
-def trials_of(store: Path, *arguments: Any, **how: Any) -> Trials:
-    write_search(store, *arguments, **how)
-    return read_trials(store, find_study(store))  # type: ignore[arg-type]
 
 
 def words_of(chart: Any) -> str:
