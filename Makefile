@@ -36,8 +36,8 @@ test: $(READY)
 
 # Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: two to three hours on 2 cores.
 faults: $(READY)
-	NOWT_KILLS=20 NOWT_FAULTS=3 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults
-	NOWT_SCHEDULES=100000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_search_simulated.py
+	NOWT_KILLS=20 NOWT_FAULTS=3 $(TEST) tests/faults
+	NOWT_SCHEDULES=100000 $(TEST) tests/test_search_simulated.py
 
 # Hosts and a laptop on this machine, each with a network, processes and files of its own, and a real `ray up`, on premise
 # and to a stand-in for AWS; hosts are cut off and killed. Ten to fifteen minutes; `make check` does the first half minute.

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from world import VERBS, Verb, World
+from world import RULES, VERBS, Verb, World
 
-Make = Callable[[Verb, int], World]  # makes the world of one disturbed study: verb, slots
-Undisturbed = Callable[[Verb], Path]  # the store of a study that nothing disturbed
+Make = Callable[[Verb, int, str], World]  # makes the world of one disturbed study: verb, slots, rule
+Undisturbed = Callable[[World], Path]  # the store of the same study that nothing disturbed
 
 
-def case(number: int) -> tuple[Verb, int]:
-    """Of the number-th repetition: an ablation or a search in turn, the search on one slot or two in turn."""
-    return VERBS[number % 2], 1 if number % 4 == 1 else 2
+def case(number: int) -> tuple[Verb, int, str]:
+    """Of the number-th repetition: an ablation or a search in turn, the search on one slot or two in turn; after four
+    of one rule come four of the next."""
+    return VERBS[number % 2], 1 if number % 4 == 1 else 2, RULES[number // 4 % len(RULES)]

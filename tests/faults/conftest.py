@@ -6,12 +6,13 @@ times that each kill and each other fault is repeated.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from cases import Make
+from cases import Make, Undisturbed
 from leftovers import no_process
 from world import Verb, World
 
@@ -56,8 +57,8 @@ def folders(short: Path) -> Iterator[list[Path]]:
 def make(tmp_path: Path, empty: Path, short: Path, folders: list[Path]) -> Make:
     """Makes the world of one disturbed study."""
 
-    def made(verb: Verb, slots: int) -> World:
-        world = World(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short)})
+    def made(verb: Verb, slots: int, rule: str) -> World:
+        world = World(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short)}, rule=rule)
         folders.append(world.folder)
         return world.make(empty)
 
@@ -65,15 +66,14 @@ def make(tmp_path: Path, empty: Path, short: Path, folders: list[Path]) -> Make:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Callable[[Verb], Path]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undisturbed:
     """The store of a study that nothing disturbed, in one process without Ray."""
-    stores: dict[Verb, Path] = {}
 
-    def store(verb: Verb) -> Path:
-        if verb not in stores:
-            world = World(tmp_path_factory.mktemp("undisturbed"), verb, 1).make(empty)
-            assert world.run("--in-process") == 0, world.said()
-            stores[verb] = world.store
-        return stores[verb]
+    @cache
+    def store(verb: Verb, rule: str) -> Path:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        world = World(folder, verb, 1, rule=rule, pause=0.0).make(empty)
+        assert world.run("--in-process") == 0, world.said()
+        return world.store
 
-    return store
+    return lambda world: store(world.verb, world.rule)

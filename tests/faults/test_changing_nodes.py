@@ -27,7 +27,7 @@ ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 @pytest.fixture
 def shared(make: Make, empty: Path) -> World:
     """A run that two workers share, and that takes its time."""
-    return replace(make("ablate", 1), workers=2, pause=1.0).make(empty)
+    return replace(make("ablate", 1, "kp"), workers=2, pause=1.0).make(empty)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def in_mid_epoch(world: World) -> list[str]:
 def test_a_run_of_one_worker_has_a_checkpoint_of_its_last_moments_when_its_node_goes(
     nth_fault: int, make: Make, empty: Path
 ) -> None:
-    unhurried = replace(make("ablate", 1), pause=1.0).make(empty)
+    unhurried = replace(make("ablate", 1, "kp"), pause=1.0).make(empty)
     with metadata_service() as one, metadata_service() as other, changing_nodes(unhurried) as (world, nodes):
         machines = [(nodes.add(1, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
         driver = world.start("--seeds", "1")

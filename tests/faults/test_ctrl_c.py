@@ -65,5 +65,5 @@ def goes_on(world: World, undisturbed: Undisturbed) -> None:
     """The command left in the middle of its runs; given again, it ends as if it had never been interrupted."""
     assert any(run.state == "running" for run in logs(world.store).values()), "it did not leave before the end"
     world.finish()
-    as_undisturbed(world, undisturbed(world.verb))
+    as_undisturbed(world, undisturbed(world))
     no_process(world.folder, but="Agent")

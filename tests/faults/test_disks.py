@@ -24,7 +24,7 @@ def test_a_full_disk_stops_the_study_and_with_room_again_it_goes_on(
         assert any(words in last_line(world) for words in ("No space left on device", "disk is full")), world.said()
         (world.store / "ballast").unlink()
         world.finish()
-        as_undisturbed(world, undisturbed(world.verb))
+        as_undisturbed(world, undisturbed(world))
         no_process(world.folder)
 
 
@@ -43,7 +43,7 @@ def test_a_locked_database_ends_as_told_and_once_free_it_gets_all(
         code = driver.wait(5 * PATIENCE)
         told(world, code, "locked")
     world.finish()
-    as_undisturbed(world, undisturbed(world.verb))
+    as_undisturbed(world, undisturbed(world))
     no_process(world.folder)
 
 
@@ -56,7 +56,7 @@ def test_a_read_only_database_ends_as_told_and_once_writable_it_gets_all(
     with read_only(database(world)):
         told(world, world.run(), "read")
     world.finish()
-    as_undisturbed(world, undisturbed(world.verb))
+    as_undisturbed(world, undisturbed(world))
     no_process(world.folder, but="Agent")
 
 

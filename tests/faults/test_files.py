@@ -34,7 +34,7 @@ def test_a_checkpoint_cut_in_half_makes_way_for_the_one_before_it(
     path = max((half_done.store / "checkpoints" / key).glob("step-*.pt"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     half_done.finish()
-    as_undisturbed(half_done, undisturbed(half_done.verb))
+    as_undisturbed(half_done, undisturbed(half_done))
 
 
 def test_a_log_cut_in_its_last_line_gets_that_line_again(
@@ -46,4 +46,4 @@ def test_a_log_cut_in_its_last_line_gets_that_line_again(
     last = len(text.splitlines(keepends=True)[-1])
     path.write_bytes(text[: -random.Random(nth_fault).randint(1, last - 1)])
     half_done.finish()
-    as_undisturbed(half_done, undisturbed(half_done.verb))
+    as_undisturbed(half_done, undisturbed(half_done))

@@ -23,7 +23,7 @@ def test_the_engine_is_killed_and_the_same_command_goes_on(
     strike(world, f"engine {nth_kill}", empty, lambda driver: [driver], kill).wait()
     assert any(run.state == "running" for run in logs(world.store).values()), "the kill came too late"
     world.finish()
-    as_undisturbed(world, undisturbed(world.verb))
+    as_undisturbed(world, undisturbed(world))
     no_process(world.folder, but="Agent")
 
 
@@ -40,8 +40,9 @@ def test_a_trials_actor_is_killed_and_another_takes_its_run_up(
 def test_the_raylet_of_a_second_node_is_killed_and_the_first_takes_its_run_up(
     nth_kill: int, make: Make, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    verb, slots = case(nth_kill)
-    world = replace(make(verb, slots), pause=0.4)  # or the first node would have done all before the second is awake
+    world = replace(
+        make(*case(nth_kill)), pause=0.4
+    )  # or the first node would have done all before the second is awake
     with two_nodes(world) as (world, raylet):
         driver = strike(world, f"raylet {nth_kill}", empty, lambda _: raylet_at_work(world, raylet), kill)
         ends_by_itself(world, driver, undisturbed)
@@ -57,4 +58,4 @@ def ends_by_itself(world: World, driver: subprocess.Popen[bytes], undisturbed: U
     """Nobody gives the command again; some run was begun twice."""
     assert driver.wait(PATIENCE) == 0, world.said()
     assert max(run.attempts for run in logs(world.store).values()) == 2
-    as_undisturbed(world, undisturbed(world.verb))
+    as_undisturbed(world, undisturbed(world))

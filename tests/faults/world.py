@@ -14,13 +14,14 @@ from small_studies import wait_for, write_study
 
 Verb = Literal["ablate", "search"]
 VERBS: tuple[Verb, ...] = ("ablate", "search")
+RULES = ("kp", "wm", "fa", "ss", "sham")  # sham does backprop by a copy of W: bp itself is asked for nothing at a step
 
 EPOCHS = 4
 STEPS = 4  # an epoch
 TRIALS = 4
 
 RULE = '''
-"""Kolen-Pollack that takes its time, and leaves word which process has done which step."""
+"""A rule of nowt's that takes its time, and leaves word which process has done which step."""
 
 import os
 import time
@@ -28,11 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from nowt.rules.kp import KolenPollack
+from nowt import rules
 
 
 @dataclass(frozen=True)
-class Slow(KolenPollack):
+class Slow(rules.find("{rule}")):
     name: ClassVar[str] = "slow"
 
     def after_step(self, layers, moment):
@@ -40,7 +41,7 @@ class Slow(KolenPollack):
         with Path(__file__).with_name("steps").open("a") as steps:
             steps.write(f"{moment.step} ")
         time.sleep(float(Path(__file__).with_name("pause").read_text()))
-        return 0
+        return super().after_step(layers, moment)
 '''
 SLOW = 'Path(__file__).with_name("slow.py")'
 HALVING = "stopping=Stopping('halving', first_rung=1, factor=2), reference='slow'"
@@ -56,6 +57,7 @@ class World:
     environment: dict[str, str] = field(default_factory=dict)  # beside this process's own
     pause: float = 0.12  # seconds that a step takes more than it must
     workers: int | str = 1  # that share each run
+    rule: str = "kp"
 
     @property
     def store(self) -> Path:
@@ -73,7 +75,7 @@ class World:
     def make(self, empty: Path) -> "World":
         """Write the study, and a store with the record ``empty`` and nothing else."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "slow.py").write_text(RULE)
+        (self.folder / "slow.py").write_text(RULE.replace("{rule}", self.rule))
         self.set_pause(self.pause)
         if self.verb == "ablate":
             write_study(self.folder, f'{{"slow": small({SLOW})}}', "(0, 1, 2)")
