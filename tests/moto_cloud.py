@@ -69,14 +69,14 @@ class Cloud:
         """What ssh and rsync were told, in order."""
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
-    def asked(self, action: str) -> list[dict[str, str]]:
-        """The requests of this action, as they came."""
+    def asked(self, action: str = "") -> list[dict[str, str]]:
+        """The requests of this action, or of any, as they came."""
         found = []
         for line in (self.folder / "requests").read_text().splitlines():
             entry = json.loads(line)
             body = base64.b64decode(entry["body"]).decode() if entry["body_encoded"] else entry["body"]
             found.append({name: values[0] for name, values in parse_qs(body).items()})
-        return [request for request in found if request.get("Action") == action]
+        return [request for request in found if action in ("", request.get("Action"))]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """From an empty account to a cluster and back to an empty account, against a stand-in for AWS on this machine."""
 
+import json
 import shlex
 import stat
 import subprocess
@@ -92,9 +93,10 @@ def test_nothing_is_made_before_the_user_agrees(at_home: Cloud, capsys: pytest.C
     ("options", "told"),
     [
         ("", "--ssh-from YOUR.ADDRESS/32"),
-        ("--ssh-from 0.0.0.0/0", "(nearly) everyone"),
-        ("--ssh-from ::/0", "(nearly) everyone"),
-        ("--ssh-from 128.0.0.0/1", "(nearly) everyone"),
+        ("--ssh-from 0.0.0.0/0", "0.0.0.0/0: that is too many others"),
+        ("--ssh-from ::/0", "::/0: that is too many others"),
+        ("--ssh-from 10.0.0.0/8,1.0.0.0/8", "1.0.0.0/8: that is too many others"),
+        ("--ssh-from 10.0.0.0/7", "10.0.0.0/7: that is too many others"),
         ("--ssh-from here", "does not appear to be an IPv4 or IPv6 network; your own address is ADDRESS/32"),
         ("--ssh-from 203.0.113.7/24", "has host bits set"),
     ],
@@ -165,26 +167,72 @@ def test_doctor_asks_ec2_whether_the_group_is_closed(at_home: Cloud, capsys: pyt
     assert ways_in(at_home) == CLOSED
 
 
-def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
-    def may(name: str) -> list[dict[str, Any]]:
-        policies = account.client("iam").list_role_policies(RoleName=name)["PolicyNames"]
-        assert policies == ["nowt"]
-        document = account.client("iam").get_role_policy(RoleName=name, PolicyName="nowt")["PolicyDocument"]
-        return list(document["Statement"])
+def may(account: Cloud, name: str) -> list[dict[str, Any]]:
+    """The statements of the only policy that a role has."""
+    iam = account.client("iam")
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["nowt"]
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    return list(iam.get_role_policy(RoleName=name, PolicyName="nowt")["PolicyDocument"]["Statement"])
 
+
+def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
     arn = f"arn:aws:s3:::{BUCKET}"
-    worker = [(tuple(s["Action"]), tuple(s["Resource"])) for s in may("nowt-cluster-worker")]
-    assert worker == [
-        (("s3:ListBucket",), (arn,)),
-        (("s3:GetObject",), (f"{arn}/data/*", f"{arn}/checkpoints/*")),
-        (("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"), (f"{arn}/checkpoints/*",)),
+    prefixes = {"StringLike": {"s3:prefix": ["data/*", "checkpoints/*"]}}
+    said = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
+    assert said == [
+        (["s3:ListBucket"], [arn], prefixes),
+        (["s3:GetObject"], [f"{arn}/data/*", f"{arn}/checkpoints/*"], None),
+        (["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [f"{arn}/checkpoints/*"], None),
     ]
-    head = may("nowt-cluster-head")
-    assert [s["Resource"] for s in head if "iam:PassRole" in s["Action"]] == [
-        ["arn:aws:iam::*:role/nowt-cluster-worker"]
-    ]
-    attached = account.client("iam").list_attached_role_policies(RoleName="nowt-cluster-head")["AttachedPolicies"]
-    assert attached == []  # none of Ray's own, which are for the whole account
+
+
+def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: Cloud) -> None:
+    said = may(account, "nowt-cluster-head")
+    (new,) = [s for s in said if "ec2:RunInstances" in s["Action"] and "Condition" in s]
+    assert new["Resource"] == ["arn:aws:ec2:us-west-2:*:instance/*"]
+    assert new["Condition"]["StringEquals"] == {
+        "aws:RequestTag/ray-cluster-name": "nowt",
+        "ec2:InstanceType": ["g6.12xlarge", "g6.xlarge"],
+    }
+    (end,) = [s for s in said if "ec2:TerminateInstances" in s["Action"]]
+    assert end["Condition"]["StringEquals"] == {"aws:ResourceTag/ray-cluster-name": "nowt"}
+    (give,) = [s for s in said if "iam:PassRole" in s["Action"]]
+    assert give["Resource"] == ["arn:aws:iam::*:role/nowt-cluster-worker"]
+    assert give["Condition"]["StringEquals"] == {"iam:PassedToService": "ec2.amazonaws.com"}
+
+
+def test_what_the_doctor_asks_the_head_may_ask(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    before = len(at_home.asked())
+    nowt(f"doctor --cluster {at_home.cluster_file()}", capsys)
+    asked = {request["Action"] for request in at_home.asked()[before:] if "Action" in request}
+    allowed = {action.partition(":")[2] for s in may(at_home, "nowt-cluster-head") for action in s["Action"]}
+    assert {"DescribeSecurityGroups", "GetRolePolicy"} <= asked <= allowed
+
+
+def test_a_role_that_may_do_more_is_told_and_mended(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file, iam, role = at_home.cluster_file(), at_home.client("iam"), {"RoleName": "nowt-cluster-worker"}
+    all_ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    anyone = {**all_, "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    made = iam.create_policy(PolicyName="all", PolicyDocument=json.dumps(all_))
+    iam.attach_role_policy(**role, PolicyArn=made["Policy"]["Arn"])
+    iam.put_role_policy(**role, PolicyName="more", PolicyDocument=json.dumps(all_))
+    iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(anyone))
+    assert "WRONG  roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
+    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
+    assert "done: take all from the role nowt-cluster-worker" in told and "delete what more lets" in told
+    assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
+    assert may(at_home, "nowt-cluster-worker")
+
+
+def test_a_role_of_somebody_elses_is_left_as_it_is(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    iam = at_home.client("iam")
+    iam.create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")
+    file = at_home.cluster_file(("nowt-cluster-worker", "theirs"))
+    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    assert "there is a role theirs that prepare did not make for the cluster nowt" in told
+    assert "WRONG  roles: not known to be closed: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
+    assert iam.list_role_policies(RoleName="theirs")["PolicyNames"] == []
+    iam.delete_role(RoleName="theirs")
 
 
 def test_ray_up_starts_a_closed_on_demand_head(account: Cloud) -> None:

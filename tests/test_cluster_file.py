@@ -78,7 +78,7 @@ def test_the_file_passes_once_it_names_a_bucket_of_ones_own(tmp_path: Path) -> N
         ("RAY_AUTH_MODE=token", "", "head_start_ray_commands lacks RAY_AUTH_MODE=token"),
         ("--metrics-export-port=6384", "", "head_start_ray_commands lacks --metrics-export-port"),
         ("  ~/.ray/auth_token: ~/.ray/auth_token", "", "without the token no node can join"),
-        ("~/nowt/analysis: analysis", "~/nowt/analysis: analyses", "there is no analyses here for ~/nowt/analysis"),
+        ("~/nowt/analysis: analysis", "~/nowt/analysis: analyses", "file_mounts: there is no analyses in "),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_a_sentence(old: str, new: str, told: str, tmp_path: Path) -> None:

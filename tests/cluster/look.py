@@ -1,25 +1,26 @@
 """What another host can do at the cluster's ports without the token; run on that host, says one JSON object.
 
-look.py HEAD: each port of HEAD, by number: "closed" where nothing answers, else what it answers.
+look.py HOST: each port of HOST, by number: "closed" where nothing answers, else what it answers to every call that the
+installed Ray's own stubs name, whichever server it is for.
 """
 
 import json
+import re
 import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
+import ray.core.generated.gcs_service_pb2_grpc as stubs
 
 HEALTH = "/grpc.health.v1.Health/Check"
-CALLS = {  # of each port that speaks gRPC: what a stranger would like to call
-    6379: ("/ray.rpc.NodeInfoGcsService/GetAllNodeInfo", "/ray.rpc.InternalKVGcsService/InternalKVGet"),
-    6380: ("/ray.rpc.NodeManagerService/GetNodeStats", "/ray.rpc.NodeManagerService/RequestWorkerLease"),
-    6381: ("/ray.rpc.ObjectManagerService/Pull",),
-    6383: ("/ray.rpc.ReporterService/GetTraceback",),
-    10001: ("/ray.rpc.RayletDriver/ClusterInfo",),
-}
+STREAMS = ("/ray.rpc.ObjectManagerService/Pull", "/ray.rpc.ObjectManagerService/Push")  # in C++ alone
+GRPC = (6379, 6380, 6381, 6383, 10001)
+WORKERS = range(20000, 21000)  # which of them speak, speak gRPC
 PAGES = {
     5000: "/",
     6382: "/get_or_create_runtime_env",
@@ -29,6 +30,20 @@ PAGES = {
     44227: "/metrics",
     52365: "/api/job_agent/jobs/",
 }
+CLOSED = {"": "closed"}
+
+
+def methods() -> list[str]:
+    """Every gRPC method of the installed Ray."""
+    files = Path(str(stubs.__file__)).parent.glob("*_pb2_grpc.py")
+    return sorted({name for file in files for name in re.findall(r"'(/ray\.rpc\.[\w.]+/\w+)'", file.read_text())})
+
+
+def opened(host: str, ports: Sequence[int]) -> list[int]:
+    """The ports at which anything answers."""
+    with ThreadPoolExecutor(250) as pool:  # a closed port answers by its silence
+        found = pool.map(lambda port: is_open(host, port), ports)
+    return [port for port, answers in zip(ports, found, strict=True) if answers]
 
 
 def is_open(host: str, port: int) -> bool:
@@ -40,13 +55,17 @@ def is_open(host: str, port: int) -> bool:
     return True
 
 
-def call(host: str, port: int, method: str) -> str:
-    """The gRPC status of a call with an empty message."""
+def calls(host: str, port: int, names: Iterable[str]) -> dict[str, str]:
+    """The gRPC status of each call with an empty message."""
     with grpc.insecure_channel(f"{host}:{port}") as channel:
-        try:
-            channel.unary_unary(method)(b"", timeout=10)
-        except grpc.RpcError as error:
-            return str(error.code().name)
+        return {name: _call(channel, name) for name in names}
+
+
+def _call(channel: grpc.Channel, method: str) -> str:
+    try:
+        channel.unary_unary(method)(b"", timeout=10)
+    except grpc.RpcError as error:
+        return str(error.code().name)
     return "OK"
 
 
@@ -63,19 +82,15 @@ def fetch(host: str, port: int, page: str) -> str:
 
 
 def look(host: str) -> dict[str, dict[str, str]]:
-    """Every port's answers, by port and call."""
-    answers: dict[str, dict[str, str]] = {}
-    ports = sorted({*CALLS, *PAGES})
-    with ThreadPoolExecutor(len(ports)) as pool:  # a closed port answers by its silence
-        opened = dict(zip(ports, pool.map(lambda port: is_open(host, port), ports), strict=True))
-    for port in ports:
-        if not opened[port]:
-            answers[str(port)] = {"": "closed"}
-        elif port in PAGES:
-            answers[str(port)] = {PAGES[port]: fetch(host, port, PAGES[port])}
-        else:
-            answers[str(port)] = {method: call(host, port, method) for method in (HEALTH, *CALLS[port])}
-    return answers
+    """Every port's answers, by port and call; of the workers' ports, those that are open."""
+    named, names = sorted({*GRPC, *PAGES}), (HEALTH, *methods(), *STREAMS)
+    there = opened(host, [*named, *WORKERS])
+    answers = {str(port): CLOSED for port in named if port not in there}
+    for port in there:
+        page = PAGES.get(port)
+        answers[str(port)] = {page: fetch(host, port, page)} if page else calls(host, port, names)
+    ended = {str(port) for port in set(there).intersection(WORKERS) if not is_open(host, port)}  # meanwhile
+    return {port: said for port, said in answers.items() if port not in ended}
 
 
 if __name__ == "__main__":

@@ -66,6 +66,12 @@ def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: 
     assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
 
 
+def test_on_a_spot_machine_nothing_answers_the_outside_and_nothing_without_the_token(up: Cloud, study: Path) -> None:
+    one, two = (up.lab[name] for name in sorted(workers(study)))
+    must_be_refused(seen_from(one, two.address))
+    must_be_closed(seen_from(up.lab["laptop"], up.public(two)))
+
+
 def test_the_records_are_browsed_with_a_password_through_a_tunnel(up: Cloud, study: Path) -> None:
     here, page = up.lab["laptop"], "http://127.0.0.1:5000"
     found = ConfigParser()
@@ -95,7 +101,7 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) ->
 
 
 def test_a_study_whose_head_is_taken_away_is_gone_on_with_on_a_new_one(up: Cloud, study: Path) -> None:
-    before = last_epoch(store_of(up))
+    before, first = last_epoch(store_of(up)), begun(store_of(up))
     up.take_away(up.head.name)
     done(up.lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
     assert up.head.name == "head-2"
@@ -105,6 +111,7 @@ def test_a_study_whose_head_is_taken_away_is_gone_on_with_on_a_new_one(up: Cloud
     (study / "slowly").unlink()
     with dashboard(up.lab["laptop"], FILE):
         assert "2 of 2 runs finished" in job(up, "logs", "--follow paced")
+    assert first.items() <= begun(store_of(up)).items()  # gone on with, not begun anew
 
 
 def test_the_records_come_home_whole(up: Cloud, study: Path) -> None:
@@ -130,6 +137,11 @@ def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
 def store_of(up: Cloud) -> Path:
     """Where the study's store is for this test: on the head's own disk."""
     return up.head.folder / "root" / "runs"
+
+
+def begun(store: Path) -> dict[str, int]:
+    """When each run was begun for the first time, by its name."""
+    return {name: run.spans[0].begin for name, run in logs(store).items()}
 
 
 def job(up: Cloud, verb: str, words: str) -> str:

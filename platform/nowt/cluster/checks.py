@@ -79,10 +79,10 @@ def _user(cluster: ClusterFile) -> Iterator[str]:
 
 def _mounts(cluster: ClusterFile) -> Iterator[str]:
     mounts = mapping(cluster.given.get("file_mounts"))
-    for there, here in mounts.items():
-        if here == TOKEN or os.path.exists(os.path.expanduser(str(here))):
-            continue
-        yield f"file_mounts: there is no {here} here for {there}: give the command in the folder of {cluster.path.name}"
+    sources = [str(here) for here in mounts.values() if here != TOKEN]
+    if missing := [here for here in sources if not os.path.exists(os.path.expanduser(here))]:
+        where = "" if len(missing) < len(sources) else ": cd to the repository first, ray up takes them from there"
+        yield f"file_mounts: there is no {', '.join(missing)} in {os.getcwd()}{where}"
     if mounts.get(TOKEN) != TOKEN:
         yield f"file_mounts has no line {TOKEN}: {TOKEN}: without the token no node can join"
 

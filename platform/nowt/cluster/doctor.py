@@ -1,9 +1,10 @@
 """``nowt doctor --cluster``: the file, the account, and the nodes where a cluster runs (RAY_ADDRESS)."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from nowt.cluster.aws import account_of, asked
+from nowt.cluster.aws import Account, account_of, asked
 from nowt.cluster.checks import problems_of
 from nowt.cluster.file import ClusterFile, documents_of, read_cluster
 from nowt.cluster.group import group_problems
@@ -54,14 +55,27 @@ def _kuberay(path: Path) -> list[Told]:
 
 def _account(cluster: ClusterFile) -> list[Told]:
     """What AWS says of the file; where it cannot be asked, that is what is wrong."""
+    todo = f"changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
+
+    def roles(account: Account) -> list[str]:
+        missing = role_steps(cluster, account)
+        return [f"{len(missing)} {todo}"] if missing else []
+
+    return [
+        *_asked(
+            cluster,
+            "security group",
+            lambda account: group_problems(cluster, account),
+            f"{cluster.group} is closed but to itself, and ssh from its users",
+        ),
+        *_asked(cluster, "roles", roles, "head and workers may do what the file is for, and no more"),
+    ]
+
+
+def _asked(cluster: ClusterFile, thing: str, ask: Callable[[Account], list[str]], fine: str) -> list[Told]:
     try:
         account = account_of(cluster)
-        open_ = asked(lambda: group_problems(cluster, account))
-        missing = asked(lambda: role_steps(cluster, account))
+        problems = asked(lambda: ask(account))
     except ValueError as error:
-        return [Told("security group", f"AWS could not be asked, so it may be open: {error}", "WRONG")]
-    todo = f"{len(missing)} changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
-    return [
-        *told("security group", open_, f"{cluster.group} is closed but to itself, and ssh from its users"),
-        *told("roles", [todo] if missing else [], "head and workers may do what the file is for, and no more"),
-    ]
+        problems = [f"not known to be closed: {error}"]
+    return told(thing, problems, fine)

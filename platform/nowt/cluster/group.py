@@ -17,7 +17,8 @@ from nowt.cluster.validators import hushed
 
 Network = IPv4Network | IPv6Network
 OURS = "nowt-cluster"  # the tag of what prepare makes; its value is the cluster's name
-WIDEST = {4: 8, 6: 16}  # bits of a network that may still be called the user's own
+WIDEST = {4: 16, 6: 32}  # bits of a public network that may still be called the user's own: a university's
+PRIVATE = [ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
 
 
 @dataclass(frozen=True, order=True)
@@ -53,8 +54,8 @@ def networks(text: str) -> list[Network]:
             network = ip_network(word.strip())
         except ValueError as error:
             raise ValueError(f"--ssh-from is {word.strip()!r}: {error}; your own address is ADDRESS/32") from None
-        if network.prefixlen < WIDEST[network.version]:
-            raise ValueError(f"--ssh-from is {network}: that is (nearly) everyone; give your own address, ADDRESS/32")
+        if not _own(network):
+            raise ValueError(f"--ssh-from is {network}: that is too many others; give your own address, ADDRESS/32")
         found.append(network)
     return found
 
@@ -147,8 +148,13 @@ def tags_of(thing: dict[str, Any]) -> dict[str, str]:
 def _narrow(rule: Rule) -> bool:
     if (rule.protocol, rule.first, rule.last) != ("tcp", 22, 22) or rule.source.startswith(("sg-", "pl-")):
         return False
-    network = ip_network(rule.source)
-    return network.prefixlen >= WIDEST[network.version]
+    return _own(ip_network(rule.source))
+
+
+def _own(network: Network) -> bool:
+    """Whether a network may be called the user's own: a private one, or a public one that is not too wide."""
+    private = any(network.version == each.version and network.subnet_of(each) for each in PRIVATE)  # type: ignore[arg-type]
+    return private or network.prefixlen >= WIDEST[network.version]
 
 
 def _wanted(group: str, allowed: Sequence[Network]) -> set[Rule]:
