@@ -1,11 +1,12 @@
-"""A store with an empty record, for the tests of MLflow's side, and one with a study's report."""
+"""A store with an empty record, for the tests of MLflow's side, one with a study's report, and stand-ins for AWS."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from moto_cloud import KEYS, storage
+from moto_cloud import KEYS, ROOT, Cloud, cloud, storage
 from nowt.record import Record
 from nowt.record.attach import attach_report
 from nowt.record.database import connect
@@ -60,3 +61,32 @@ def s3(s3_server: str) -> Iterator[str]:
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL", s3_server)
         yield s3_server
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """An AWS account with one bucket, on this machine."""
+    from ray.autoscaler._private.aws.utils import client_cache, resource_cache
+
+    with cloud(tmp_path_factory.mktemp("aws")) as made:
+        yield made
+    for cache in (client_cache, resource_cache):  # else this process would go on looking for it there
+        cache.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def keys_of_aws() -> Any:
+    """One for all tests, since it takes long to read what EC2 is."""
+    import boto3
+
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+@pytest.fixture
+def at_home(account: Cloud, keys_of_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """This process with the account's keys, in the repository's folder."""
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", keys_of_aws)
+    for name, value in account.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    return account

@@ -1,18 +1,16 @@
 """From an empty account to a cluster and back to an empty account, against a stand-in for AWS on this machine."""
 
-import json
 import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 from kept_server import free_port
-from moto_cloud import BUCKET, ROOT, Cloud, cloud
-from nowt.cli import main
+from moto_cloud import BUCKET, Cloud
+from told_by_nowt import nowt
 
 ME = "203.0.113.7/32"
 
@@ -25,38 +23,6 @@ provider = AWSNodeProvider(config["provider"], config["cluster_name"])
 tags = {"ray-node-type": "worker", "ray-user-node-type": "gpu"}
 provider.create_node(config["available_node_types"]["gpu"]["node_config"], tags, 1)
 """
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def session() -> Any:
-    """One for all tests, since it takes long to read what EC2 is."""
-    import boto3
-
-    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
-
-
-@pytest.fixture
-def at_home(account: Cloud, session: Any, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """This process with the account's keys, in the repository's folder."""
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", session)
-    for name, value in account.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(ROOT)
-    return account
-
-
-def nowt(words: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
-    """What a command prints; it must end with this exit code."""
-    capsys.readouterr()
-    assert main(words.split()) == code
-    out, err = capsys.readouterr()
-    return out + err
 
 
 def group(account: Cloud) -> dict[str, Any] | None:
@@ -165,74 +131,6 @@ def test_doctor_asks_ec2_whether_the_group_is_closed(at_home: Cloud, capsys: pyt
         f"cluster prepare {file} --ssh-from {ME} --yes", capsys
     )
     assert ways_in(at_home) == CLOSED
-
-
-def may(account: Cloud, name: str) -> list[dict[str, Any]]:
-    """The statements of the only policy that a role has."""
-    iam = account.client("iam")
-    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["nowt"]
-    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
-    return list(iam.get_role_policy(RoleName=name, PolicyName="nowt")["PolicyDocument"]["Statement"])
-
-
-def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
-    arn = f"arn:aws:s3:::{BUCKET}"
-    prefixes = {"StringLike": {"s3:prefix": ["data/*", "checkpoints/*"]}}
-    said = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
-    assert said == [
-        (["s3:ListBucket"], [arn], prefixes),
-        (["s3:GetObject"], [f"{arn}/data/*", f"{arn}/checkpoints/*"], None),
-        (["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [f"{arn}/checkpoints/*"], None),
-    ]
-
-
-def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: Cloud) -> None:
-    said = may(account, "nowt-cluster-head")
-    (new,) = [s for s in said if "ec2:RunInstances" in s["Action"] and "Condition" in s]
-    assert new["Resource"] == ["arn:aws:ec2:us-west-2:*:instance/*"]
-    assert new["Condition"]["StringEquals"] == {
-        "aws:RequestTag/ray-cluster-name": "nowt",
-        "ec2:InstanceType": ["g6.12xlarge", "g6.xlarge"],
-    }
-    (end,) = [s for s in said if "ec2:TerminateInstances" in s["Action"]]
-    assert end["Condition"]["StringEquals"] == {"aws:ResourceTag/ray-cluster-name": "nowt"}
-    (give,) = [s for s in said if "iam:PassRole" in s["Action"]]
-    assert give["Resource"] == ["arn:aws:iam::*:role/nowt-cluster-worker"]
-    assert give["Condition"]["StringEquals"] == {"iam:PassedToService": "ec2.amazonaws.com"}
-
-
-def test_what_the_doctor_asks_the_head_may_ask(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    before = len(at_home.asked())
-    nowt(f"doctor --cluster {at_home.cluster_file()}", capsys)
-    asked = {request["Action"] for request in at_home.asked()[before:] if "Action" in request}
-    allowed = {action.partition(":")[2] for s in may(at_home, "nowt-cluster-head") for action in s["Action"]}
-    assert {"DescribeSecurityGroups", "GetRolePolicy"} <= asked <= allowed
-
-
-def test_a_role_that_may_do_more_is_told_and_mended(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    file, iam, role = at_home.cluster_file(), at_home.client("iam"), {"RoleName": "nowt-cluster-worker"}
-    all_ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    anyone = {**all_, "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
-    made = iam.create_policy(PolicyName="all", PolicyDocument=json.dumps(all_))
-    iam.attach_role_policy(**role, PolicyArn=made["Policy"]["Arn"])
-    iam.put_role_policy(**role, PolicyName="more", PolicyDocument=json.dumps(all_))
-    iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(anyone))
-    assert "WRONG  roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
-    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
-    assert "done: take all from the role nowt-cluster-worker" in told and "delete what more lets" in told
-    assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
-    assert may(at_home, "nowt-cluster-worker")
-
-
-def test_a_role_of_somebody_elses_is_left_as_it_is(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    iam = at_home.client("iam")
-    iam.create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")
-    file = at_home.cluster_file(("nowt-cluster-worker", "theirs"))
-    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
-    assert "there is a role theirs that prepare did not make for the cluster nowt" in told
-    assert "WRONG  roles: not known to be closed: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
-    assert iam.list_role_policies(RoleName="theirs")["PolicyNames"] == []
-    iam.delete_role(RoleName="theirs")
 
 
 def test_ray_up_starts_a_closed_on_demand_head(account: Cloud) -> None:

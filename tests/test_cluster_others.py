@@ -228,8 +228,6 @@ def strict(schema: Any) -> Any:
         if not made.get("x-kubernetes-preserve-unknown-fields"):
             made.setdefault("additionalProperties", False)
         made["required"] = [k for k in made.get("required", []) if "default" not in properties.get(k, {})]
-        if "metadata" in properties and properties["metadata"] == {"type": "object"}:
-            properties["metadata"] = {"type": "object"}  # any
     if made.pop("nullable", False) and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
     return made

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_a_folder_that_is_not_given_or_not_there_is_named(tmp_path: Path) -> Non
         open_data(MNIST, Placement())
     shutil.rmtree(tmp_path)
     assert f"{tmp_path} is no folder" in refused(MNIST, tmp_path)
+
+
+def test_a_node_that_lacks_its_pictures_is_told_what_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "bring" not in refused(MNIST, tmp_path / "data")
+    (tmp_path / "nowt-bucket").write_text("s3://lab-pictures\n")
+    told = refused(MNIST, tmp_path / "data")
+    assert f"to bring it to this node, {socket.gethostname()}: rm -f ~/data/.complete; bash ~/nowt/" in told
+    assert told.endswith("node.sh s3://lab-pictures")
 
 
 def test_on_bad_skip_is_refused_where_there_are_no_picture_files(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_store_of_another_schema_is_told(store: Path) -> None:
 
 def node(address: str, drift: float = 0.0, **changes: Any) -> Node:
     packages = ("python", "nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
-    facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": True, "gpus": [], "free": 10e9}
+    facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": "3 names (abc)", "gpus": [], "free": 10e9}
     return Node(address, {**facts, **changes}, drift)
 
 
@@ -96,7 +96,9 @@ def test_nodes_that_agree_are_fine_and_each_difference_is_told() -> None:
     assert "10.0.0.2 is at least 7.2 s off: timedatectl" in told
     (told,) = wrong(node("10.0.0.1", token="there is no /root/.ray/auth_token"))
     assert "tokens: 10.0.0.1: there is no" in told
-    (told,) = wrong(node("10.0.0.1", data=False))
+    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"))
+    assert "2 names (def) on 10.0.0.2; 3 names (abc) on 10.0.0.1" in told
+    (told,) = wrong(node("10.0.0.1", data=""))
     assert "10.0.0.1 has no ~/data" in told and "node.sh s3://BUCKET" in told
     (told,) = wrong(node("10.0.0.1", free=1e9))
     assert "1.0 GB free" in told

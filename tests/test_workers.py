@@ -57,8 +57,9 @@ def test_noise_that_the_workers_share_out_is_the_noise_that_one_worker_draws_alo
         assert [e.flops for e in epochs] == pytest.approx([e.flops for e in alone])
 
 
-def test_in_single_precision_losses_agree_at_first() -> None:
-    config = shared_run("bp", epochs=2, steps=5, precision="float32")  # benchmarks/workers.py shows how they drift
+@pytest.mark.parametrize("rule", RULES)
+def test_in_single_precision_losses_agree_at_first(rule: str) -> None:
+    config = shared_run(rule, epochs=2, steps=5, precision="float32")  # benchmarks/workers.py shows how they drift
     assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-4
 
 

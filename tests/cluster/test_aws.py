@@ -66,6 +66,13 @@ def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: 
     assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
 
 
+def test_on_the_head_the_doctor_finds_file_account_and_nodes_in_order(up: Cloud, study: Path) -> None:
+    asked = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/pictures"
+    said = typed(up.lab["laptop"], f"ray exec {FILE} '{asked}' 2>&1").text
+    for thing in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "pictures"):
+        assert f"fine   {thing}: " in said, said
+
+
 def test_on_a_spot_machine_nothing_answers_the_outside_and_nothing_without_the_token(up: Cloud, study: Path) -> None:
     one, two = (up.lab[name] for name in sorted(workers(study)))
     must_be_refused(seen_from(one, two.address))

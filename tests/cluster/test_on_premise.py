@@ -80,7 +80,7 @@ def test_the_records_are_browsed_through_a_tunnel_and_in_no_other_way(up: Lab, s
             assert not reached(stranger, f"http://{up['head'].address}:5000")
             assert not reached(stranger, f"http://{up['head'].address}:8265")
     # it outlives its terminal; the brackets keep the command from finding itself
-    typed(up["laptop"], f"ray exec {FILE} 'pkill -f [m]lflow'")
+    typed(up["laptop"], f"ray exec {FILE} \"pkill -u root -f '[m]lflow.*--port 5000'\"")
     wait(lambda: not any("mlflow" in words for words in up["head"].processes().values()), "MLflow's end")
 
 

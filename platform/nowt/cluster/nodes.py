@@ -11,6 +11,7 @@ from nowt.told import Told, told
 
 PATIENCE = 120.0  # seconds that the nodes have to answer: a node's first worker may import for long
 LOOKS = 3  # at each clock; the quickest answer counts
+LOOK_SECONDS = 30.0  # for one
 DRIFT = 1.0  # seconds by which clocks may differ: MLflow's points and S3's signatures need no better
 ROOM = 5e9  # bytes that a node should have free for Ray's own files
 
@@ -62,7 +63,11 @@ def compare(nodes: Sequence[Node], silent: Sequence[str], data: str) -> list[Tol
         *told("clocks", _clocks(nodes), f"within {DRIFT:g} s of this machine's"),
         *told("tokens", _tokens(nodes), "on every node, its owner's alone"),
         *told("free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"),
-        *told("pictures", _data(nodes, data), f"{data} is on every node" if data else "not asked: give --data-dir"),
+        *told(
+            "pictures",
+            _data(nodes, data) if data else (),
+            f"{data} is on every node, the same" if data else "not asked: give --data-dir",
+        ),
         *told("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
     ]
 
@@ -96,12 +101,17 @@ def _disks(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _data(nodes: Sequence[Node], data: str) -> Iterator[str]:
+    again = (
+        "rm -f ~/data/.complete, then what setup_commands says (bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET)"
+    )
+    found: dict[str, list[str]] = {}
     for node in nodes:
-        if not node.facts["data"]:
-            yield (
-                f"{node.address} has no {data}: on it, rm -f ~/data/.complete, then what setup_commands says "
-                "(bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET)"
-            )
+        found.setdefault(node.facts["data"], []).append(node.address)
+    for address in found.pop("", ()):
+        yield f"{address} has no {data}: on it, {again}"
+    if len(found) > 1:
+        each = "; ".join(f"{names} on {', '.join(where)}" for names, where in sorted(found.items()))
+        yield f"{data} is not the same on all nodes, {each}: where it is wrong, {again}"
 
 
 def _gpus(names: Sequence[str]) -> Iterator[str]:
@@ -152,27 +162,32 @@ def _ask(alive: dict[str, str], data: str) -> tuple[list[Node], list[str]]:
 
     ray.cloudpickle.register_pickle_by_value(node_module)  # a node without nowt must be able to say so
     task = ray.remote(num_cpus=0, max_retries=0)(node_module.describe)
-    deadline = time.monotonic() + PATIENCE
-    nodes, silent = [], []
     try:
-        for number, address in alive.items():
-            node = _look(task, number, address, data, deadline)
-            nodes.append(node) if node else silent.append(address)
+        tasks = {address: task.options(scheduling_strategy=_on(number)) for number, address in alive.items()}
+        first = {tasks[address].remote(data): address for address in tasks}  # all nodes start a worker at a time
+        ready, _ = ray.wait(list(first), num_returns=len(first), timeout=PATIENCE)
+        nodes = [node for each in ready if (node := _look(tasks[first[each]], first[each], data))]
     finally:
         ray.cloudpickle.unregister_pickle_by_value(node_module)
-    return nodes, silent
+    nodes.sort(key=lambda node: node.address)
+    return nodes, sorted(set(alive.values()) - {node.address for node in nodes})
 
 
-def _look(task: Any, number: str, address: str, data: str, deadline: float) -> Node | None:
-    import ray
+def _on(number: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(number, soft=False))
+    return NodeAffinitySchedulingStrategy(number, soft=False)
+
+
+def _look(task: Any, address: str, data: str) -> Node | None:
+    """What a node says that has a worker ready; None where it is gone meanwhile."""
+    import ray
+
     drifts = []
     try:
         for _ in range(LOOKS):
             asked = time.time()
-            facts = ray.get(here.remote(data), timeout=max(1.0, deadline - time.monotonic()))
+            facts = ray.get(task.remote(data), timeout=LOOK_SECONDS)
             drifts.append(_drift(asked, facts["clock"], time.time()))
     except (ray.exceptions.RayError, TimeoutError):
         return None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from nowt.cluster.aws import Account, account_of, asked, found
 from nowt.cluster.checks import problems_of
 from nowt.cluster.file import ClusterFile
-from nowt.cluster.group import group_steps, networks
+from nowt.cluster.group import Network, group_steps, networks
 from nowt.cluster.key import key_steps
 from nowt.cluster.role import role_steps
 from nowt.cluster.secret import token_steps
@@ -34,7 +34,7 @@ def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, say: Callable[[str],
     return 0
 
 
-def _steps(cluster: ClusterFile, account: Account, allowed: list) -> list[Step]:  # type: ignore[type-arg]
+def _steps(cluster: ClusterFile, account: Account, allowed: list[Network]) -> list[Step]:
     return [*group_steps(cluster, account, allowed), *key_steps(cluster, account), *role_steps(cluster, account)]
 
 

@@ -1,6 +1,7 @@
 """Folders of pictures: train/CLASS/* for training, val/CLASS/* (or test/CLASS/*) for the test pictures."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nowt.data.errors import DataError
 from nowt.data.pictures import Files, Found, digest_of
 
 LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg"
+BUCKET = "nowt-bucket"  # in the home of a node of cluster.yaml, by node.sh: where its pictures come from
 
 
 def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
@@ -23,8 +25,17 @@ def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
         )
     root = Path(placement.data)
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: --data-dir must name the one that holds {layout}")
+        raise DataError(f"{root} is no folder: --data-dir must name the one that holds {layout}{_again()}")
     return root
+
+
+def _again() -> str:
+    """On a node whose pictures come from a bucket: how to bring them once more."""
+    bucket = Path.home() / BUCKET
+    if not bucket.is_file():
+        return ""
+    command = f"rm -f ~/data/.complete; bash ~/nowt/platform/clusters/aws/node.sh {bucket.read_text().strip()}"
+    return f"; to bring it to this node, {socket.gethostname()}: {command}"
 
 
 def read(config: DataConfig, placement: Placement, size: int) -> Found:
@@ -67,7 +78,7 @@ def _one_of(root: Path, names: list[str]) -> str:
 def _classes(root: Path, part: str) -> list[str]:
     """The classes of one part: the names of its folders, sorted; a class's label is its place among them."""
     if not (root / part).is_dir():
-        raise DataError(f"{root} has no folder {part}; expected {LAYOUT}")
+        raise DataError(f"{root} has no folder {part}; expected {LAYOUT}{_again()}")
     classes = sorted(e.name for e in os.scandir(root / part) if e.is_dir() and not e.name.startswith("."))
     if len(classes) < 2:
         raise DataError(f"{root / part} has {len(classes)} class folders; expected two or more: {LAYOUT}")

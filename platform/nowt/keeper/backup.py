@@ -59,7 +59,7 @@ class Copying:
 
     def _files(self) -> Iterator[tuple[str, str]]:
         for path in self._present(DATABASES):
-            yield self._name(path), self._sent(path, path.with_name(f"{path.name}-wal"), copy=_database)
+            yield self._name(path), self._sent(path, path.with_name(f"{path.name}-wal"), copy=copy_database)
         for path in self._present(FILES):
             yield self._name(path), self._sent(path, copy=_file)
         for path in self._present(LINES):
@@ -92,10 +92,6 @@ class Copying:
         named = {object_of(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
         self.there &= needed
-
-
-def _database(source: Path, target: Path) -> None:
-    copy_database(source, target)
 
 
 def _file(source: Path, target: Path) -> None:
