@@ -13,6 +13,8 @@ from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quic
 from nowt.search.decisions import Decisions
 from nowt.search.proposals import grid_size
 from nowt.search.space import space_to_json, with_options
+from nowt.study import Cell as StudyCell
+from nowt.study import Study
 from optuna.storages import InMemoryStorage
 
 SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
@@ -155,6 +157,14 @@ def test_a_grid_takes_each_distinct_combination_once() -> None:
 def test_the_cell_that_others_are_compared_with_is_bp_or_the_first() -> None:
     assert space(LR).baseline == "wm" and find_space("fair_rules").baseline == "bp"
     assert space_to_json(space(LR, reference="wm"))["reference"] == "wm"
+
+
+@pytest.mark.parametrize("name", ["a/b", "", ".hidden", "two\nlines"])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="a search is called .*: it may have letters, digits"):
+        replace(space(LR), name=name)
+    with pytest.raises(ConfigError, match="a study is called"):
+        Study(name, "Which is best?", (StudyCell("wm", base()),), seeds=(0,))
 
 
 def test_a_published_search_keeps_its_key() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +31,7 @@ class Study:
     keep: Keep = "last"  # checkpoints that stay: "last", "all", or epochs (0, 10, 50), which `nowt probe` can measure
 
     def __post_init__(self) -> None:
+        check_name("study", self.name)
         names = [cell.name for cell in self.cells]
         require(bool(names), f"study {self.name} has no cells")
         require(bool(self.seeds), f"study {self.name} has no seeds")
@@ -47,6 +49,12 @@ class Study:
     def runs(self) -> list[tuple[Cell, int, RunConfig]]:
         """Every (cell, seed, config), seed by seed, so that an early stop leaves whole comparisons."""
         return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]
+
+
+def check_name(what: str, name: str) -> None:
+    """Raises ConfigError for a name that cannot be part of a file's name and of an Optuna study's."""
+    allowed = "letters, digits, _ and -, and after the first also spaces and . + ="
+    require(bool(re.fullmatch(r"[\w-][\w .+=-]*", name)), f"a {what} is called {name!r}: it may have {allowed}")
 
 
 def _check_keep(name: str, keep: Keep) -> None:

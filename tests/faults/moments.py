@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from world import World
@@ -58,9 +59,10 @@ def _hit(world: World, victim: int, blow: Blow, alone: bool) -> bool:
         hit = victim in world.at_work() if alone else bool(world.at_work())
         if hit:
             blow(victim)
-        os.kill(victim, signal.SIGCONT)
     except ProcessLookupError:  # it ended by itself
         return False
+    with suppress(ProcessLookupError):  # what was killed may be gone by now
+        os.kill(victim, signal.SIGCONT)
     return hit
 
 

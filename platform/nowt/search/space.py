@@ -14,6 +14,7 @@ from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
 from nowt.search.checks import check_params, check_together
 from nowt.search.params import Choice, Param, Range, Value, When, active, checked, in_time, param_to_json
+from nowt.study import check_name
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Space:
 
     def __post_init__(self) -> None:
         checked(self, f"search {self.name}: ", ("name", "question", "sampler", "seed", "run_seed", "reference"))
+        check_name("search", self.name)
         names = [cell.name for cell in self.cells]
         require(bool(names), f"search {self.name} has no cells")
         require(len(set(names)) == len(names), f"search {self.name} has two cells of one name: {names}")
