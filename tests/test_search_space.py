@@ -161,7 +161,7 @@ def test_the_cell_that_others_are_compared_with_is_bp_or_the_first() -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "", ".hidden", "two\nlines"])
 def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="a search is called .*: it may have letters, digits"):
+    with pytest.raises(ConfigError, match=r"a search is called .*: it may have letters, digits"):
         replace(space(LR), name=name)
     with pytest.raises(ConfigError, match="a study is called"):
         Study(name, "Which is best?", (StudyCell("wm", base()),), seeds=(0,))
