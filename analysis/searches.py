@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on what earlier ones reached
@@ -59,6 +60,8 @@ class SearchPlan:
     cells: dict[str, dict[str, Any]]  # the base config of each cell as plain JSON data, in the search's order
     settings: dict[str, tuple[Setting, ...]]  # by cell
     runs: tuple[tuple[str, str, int], ...]  # run key, cell, number of the trial
+    # those that it stopped early: after which epoch, and why
+    stopped: dict[tuple[str, str, int], tuple[int, str]] = dataclass_field(default_factory=dict)
 
     @property
     def independent(self) -> bool:
@@ -69,7 +72,7 @@ class SearchPlan:
 def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
     """The plan that a sheet holds. Raises KeyError and TypeError where it is no sheet of a search."""
     settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in sheet["cells"]}
-    listed = [(run["key"], run["cell"], run["trial"]) for run in sheet["runs"]]
+    told = {(run["key"], run["cell"], run["trial"]): run for run in sheet["runs"]}
     return SearchPlan(
         name=sheet["name"],
         key=sheet["key"],
@@ -80,7 +83,8 @@ def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
         budget=f"{sheet['budget']['amount']:,g} {sheet['budget']['unit']}",
         cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
         settings=settings,
-        runs=_each_once(listed, settings),
+        runs=_each_once(list(told), settings),
+        stopped={run: (line["stopped"], line["reason"]) for run, line in told.items() if "stopped" in line},
     )
 
 

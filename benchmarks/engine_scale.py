@@ -14,7 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,15 +68,11 @@ def _with_rule(config: RunConfig, name: str) -> RunConfig:
 def engine(space: Space, store: Path, record: bool) -> Iterator[Search]:
     """The engine on ``store``, everything that it remembers taken in."""
     sheet, _ = freeze(store, space.key, space_to_json(space))
-    decisions = Decisions.at(space, f"sqlite:///{store}/optuna.db")
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
-    if not record:
-        driver = Search(space, Ledger(store, (), lambda planned, run: None), decisions, pictures, rungs, sheet)
-        driver.recall()
-        yield driver
-        return
-    with open_quietly(store, sheet) as kept:
-        ledger = Ledger(store, (), lambda planned, run: kept.update(run, planned.cell, planned.seed))
+    with ExitStack() as stack:
+        decisions = stack.enter_context(Decisions.at(space, f"sqlite:///{store}/optuna.db"))
+        kept = stack.enter_context(open_quietly(store, sheet)) if record else None
+        ledger = Ledger(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
         driver = Search(space, ledger, decisions, pictures, rungs, sheet)
         driver.recall()
         yield driver

@@ -7,7 +7,7 @@ Cells     ResNet-18 with normalize none, and with taps; the same other ranges, t
 Ranges    searchspaces/ranges.py; without normalisation the gain η/λ lies one to six decades lower, since maps of some
           hundred positions and batches of samples multiply it.
 Stopping  first compared at epoch 4, before kp could align under this schedule: only trials of one cell are compared,
-          all of them wm, whose B is aligned before learning begins, so that no rule is judged too early.
+          all of them wm, whose mirror is much faster, and most of whose draws begin with a B aligned before learning.
 Expected  as good on ResNet-18; on ResNet-50 the settings found with taps hold, those found without do not.
 Cost      2 cells x 20 trials of at most 12 epochs of ResNet-18, and 24 runs of ResNet-50: a night on one GPU.
 Command   nowt search mirror_transfer --data-dir DIR

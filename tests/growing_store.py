@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from nowt.log import Epoch, Layer, RunLog, drop_torn_line, epoch_to_json, read_all
+from nowt.lines import drop_torn_line
+from nowt.log import Epoch, Layer, RunLog, epoch_to_json, read_all
 
 NAN = float("nan")
 

@@ -5,14 +5,22 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import search_told
+from drawn_pictures import image_folder
 from nowt.cli import main
 from nowt.log import read
+from nowt.search.best import best, search_sheet
+from nowt.sheet import read_sheets
 from optuna.trial import FrozenTrial, TrialState
 from search_told import epochs_logged
 from small_spaces import write_space
 from small_studies import BROKEN, SLOW, start, wait_for
+
+from analysis.searches import SearchPlan
+from analysis.studies import find_study
+from analysis.trials import read_trials
 
 HALVING = "stopping=Stopping('halving', first_rung=1, factor=2), reference='kp'"
 
@@ -29,6 +37,13 @@ def told(store: Path) -> list[tuple[Any, ...]]:
 
 def search(space: Path, store: Path, *words: str) -> int:
     return main(["search", str(space), "--store", str(store), "--in-process", *words])
+
+
+def frame_of(store: Path, search: str | None) -> pd.DataFrame:
+    """The trials as the report has them."""
+    plan = find_study(store, search)
+    assert isinstance(plan, SearchPlan)
+    return read_trials(store, plan).frame
 
 
 @pytest.fixture
@@ -108,6 +123,63 @@ def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_
     again = trials(store)["broken"]
     assert [t.user_attrs["draw"] for t in again] == [0, 1, 0, 1]
     assert [t.params for t in again[2:]] == [t.params for t in again[:2]] and again[0].params != again[1].params
+
+
+def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
+    (tmp_path / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
+    (tmp_path / "broken.py.no").touch()
+    cells = "(part(Path(__file__).with_name('broken.py')),)"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=Stopping('none')")
+    assert search(space, store) == 1
+    assert "broken: 2 fail" in capsys.readouterr().out
+    (tmp_path / "broken.py.no").unlink()
+    assert search(space, store, "--confirm", "1", "--confirm-seeds", "1") == 0
+    told = capsys.readouterr().out
+    assert "broken: 2 complete; best" in told and "picks, by the lowest mean val error" in told
+
+
+def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store: Path) -> None:
+    cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
+    assert search(write_space(tmp_path, cells, "Budget(300, 'presentations')"), store) == 0
+    found = trials(store)["sham"]
+    assert [(t.state, t.user_attrs["presentations"]) for t in found] == [(TrialState.PRUNED, 128.0)] * 3
+    assert all(t.user_attrs["flops"] > 0 and t.user_attrs["seconds"] > 0 for t in found)
+
+
+def test_a_search_stays_with_its_pictures_and_its_store(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = image_folder(tmp_path / "first"), image_folder(tmp_path / "second", train=24)
+    pictures = "data=DataConfig('folder', size=8), epochs=1, batch=16, test=False"
+    cells = f"(Part('bp', replace(folder_resnet18(), {pictures}), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+    space = write_space(tmp_path, cells, "Budget(1)", "stopping=Stopping('none')")
+    head = "from nowt.config import DataConfig\nfrom nowt.recipes import folder_resnet18\n"
+    space.write_text(head + space.read_text())
+    words = ["--storage", f"sqlite:///{tmp_path}/optuna.db", "--data-dir"]
+    assert search(space, store, *words, str(first)) == 0
+    assert search(space, store, *words, str(second)) == 2
+    assert "search small was begun on other pictures" in capsys.readouterr().err
+    assert search(space, tmp_path / "another", *words, str(first)) == 2
+    assert "in another store than" in capsys.readouterr().err
+    assert search(space, store, *words, str(first)) == 0
+
+
+def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_run(
+    tmp_path: Path, store: Path
+) -> None:
+    space = write_space(tmp_path, "(part('kp'),)", how=HALVING)
+    assert search(space, store) == 0
+    before = best(store, search_sheet(store, "small"), 99)
+    frames = [frame_of(store, None)]
+    (key,) = [sheet["key"] for sheet in read_sheets(store)]
+    assert search(space, store, "--stopping", "none") == 0
+    assert all(read(path).state == "finished" for path in (store / "logs").glob("*.jsonl"))
+    assert best(store, search_sheet(store, key), 99) == before
+    frames.append(frame_of(store, key))
+    pd.testing.assert_frame_equal(*frames)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nowt.config import DataConfig, ModelConfig, RunConfig
-from nowt.engine import next_cell
 from nowt.ledger import Ledger
 from nowt.log import Epoch, epoch_to_json, read
 from nowt.rules import find
@@ -47,8 +46,17 @@ def error(key: str, epoch: int) -> float:
     return int(hashlib.sha256(f"{key} {epoch}".encode()).hexdigest()[:6], 16) / 16**6
 
 
-def fate(key: str) -> str:
-    return "diverged" if int(key, 16) % 4 == 0 else "finished"
+def diverges(key: str) -> int | None:
+    """The epoch in which a run diverges."""
+    return {0: 1, 4: 2}.get(int(key, 16) % 8)
+
+
+def last_word(key: str) -> dict[str, Any]:
+    """What a run ends with; the epoch in which it diverges costs as much as any, and is not logged."""
+    if (epoch := diverges(key)) is None:
+        return {"kind": "end", "state": "finished", "reason": ""}
+    spent = {"presentations": float(epoch), "flops": 1.0, "seconds": 1.0}
+    return {"kind": "end", "state": "diverged", "reason": "", "spent": spent}
 
 
 def said(key: str, epoch: int) -> dict[str, Any]:
@@ -93,8 +101,8 @@ class World:
     def advance(self, key: str) -> None:
         """The run saves a checkpoint, then tells its epoch; after the last one, its end."""
         epoch = self.next[key]
-        if epoch > EPOCHS or (epoch == 2 and fate(key) == "diverged"):
-            self.driver.hear(key, {"kind": "end", "state": fate(key), "reason": ""})
+        if epoch in (EPOCHS + 1, diverges(key)):
+            self.driver.hear(key, last_word(key))
             del self.next[key]
             return
         self.saved[key] = max(epoch, self.saved.get(key, -1))
@@ -163,7 +171,7 @@ class AnySearch(RuleBasedStateMachine):
     def it_crashes_when_the_log_has_an_epoch_that_optuna_has_not(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.world.next)))
         epoch = self.world.next[key]
-        if epoch <= EPOCHS and not (epoch == 2 and fate(key) == "diverged"):
+        if epoch not in (EPOCHS + 1, diverges(key)):
             self.world.saved[key] = max(epoch, self.world.saved.get(key, -1))
             self.world.driver.ledger.hear(key, said(key, epoch))
         self.world.start()
@@ -171,7 +179,7 @@ class AnySearch(RuleBasedStateMachine):
     @rule()
     def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
         driver = self.world.driver
-        name = next_cell(driver.spent, driver.space.budget.amount)
+        name = driver._next_cell()
         if name is not None and not driver._ready():  # as in decide: open trials come first
             cell = next(cell for cell in driver.space.cells if cell.name == name)
             half = replace(cell, params=cell.params[:1])
@@ -185,6 +193,9 @@ class AnySearch(RuleBasedStateMachine):
                 draws = [t.user_attrs.get("draw") for t in found if t.state != TrialState.FAIL]
                 assert len(set(draws)) == len(draws)
                 assert len(draws) <= most(self.world.space.budget)
+            if not self.world.lost:
+                cells = self.world.driver.spending.spent.values()
+                assert max(cells) - min(cells) <= self.world.slots * dearest(self.world.space.budget)
 
     def teardown(self) -> None:
         """Whatever happened: started once more, the search ends with its budget in true states."""
@@ -196,7 +207,8 @@ class AnySearch(RuleBasedStateMachine):
         assert world.driver.done
         for found in world.trials().values():
             good = [trial for trial in found if trial.state != TrialState.FAIL]
-            assert spent(good, world.space.budget) >= world.space.budget.amount
+            budget, slots = world.space.budget, world.slots
+            assert budget.amount <= spent(good, budget) < budget.amount + (slots + world.lost) * dearest(budget)
             draws = sorted(trial.user_attrs["draw"] for trial in good)
             if world.space.budget.unit == "trials":  # else others may have spent what a lost one left
                 assert draws == list(range(len(good)))
@@ -213,6 +225,11 @@ class AnySearch(RuleBasedStateMachine):
 
 def spent(trials: list[FrozenTrial], budget: Budget) -> float:
     return len(trials) if budget.unit == "trials" else sum(trial.user_attrs[budget.unit] for trial in trials)
+
+
+def dearest(budget: Budget) -> float:
+    """What one trial costs at the most."""
+    return EPOCHS if budget.unit == "presentations" else 1
 
 
 def most(budget: Budget) -> float:

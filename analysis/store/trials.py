@@ -37,7 +37,8 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
     planned = sorted(plan.runs, key=lambda run: (order[run[1]], run[2]))
     columns = trial_columns(plan)
     frame = pd.DataFrame([_row(plan, logs, *run) for run in planned], columns=list(columns))
-    costs = _costs(logs, list(frame["run"]))
+    ends = [plan.stopped[run][0] if run in plan.stopped else None for run in planned]
+    costs = _costs(logs, list(frame["run"]), ends)
     frame[["presentations", "flops", "seconds"]] = costs[["presentations", "flops", "seconds"]]
     error = frame["error"].astype("float64").fillna(costs["val_error"])  # there already where the run diverged
     return checked(frame.assign(error=error), columns)
@@ -45,25 +46,30 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
 
 def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict[str, Any]:
     log = logs.of(run)
-    facts = log.facts
+    facts, state, reason, epochs = log.facts, log.outcome, log.reason, max(log.last_epoch, 0)
+    if stopped := plan.stopped.get((run, cell, number)):  # another search may have taken it on since
+        state, (epochs, reason) = "stopped", stopped
     return {
         "run": run,
         "cell": cell,
         "rule": plan.cells[cell]["rule"]["name"],
         "trial": number,
-        "state": log.outcome,
-        "reason": log.reason,
-        "error": 1 - 1 / facts["classes"] if log.outcome == "diverged" else None,
-        "epochs": max(log.last_epoch, 0),
+        "state": state,
+        "reason": reason,
+        "error": 1 - 1 / facts["classes"] if state == "diverged" else None,
+        "epochs": epochs,
         **{setting.name: setting.value_in(facts.get("config", {})) for setting in plan.settings[cell]},
     }
 
 
-def _costs(logs: Logs, runs: list[str]) -> pd.DataFrame:
-    """Error and costs of each run after the last epoch that it logged; no error and no costs where it logged none."""
+def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFrame:
+    """Error and costs of each run after the last epoch that it logged, or that in which the search stopped it; no error
+    and no costs where it logged none."""
     table, place = logs.epochs(runs)
-    names = ["val_error", "presentations", "mirror_presentations", "flops", "seconds"]
-    ends: pd.DataFrame = table.select(names).to_pandas().assign(place=place).drop_duplicates("place", keep="last")
+    names = ["epoch", "val_error", "presentations", "mirror_presentations", "flops", "seconds"]
+    epochs: pd.DataFrame = table.select(names).to_pandas().assign(place=place)
+    last = pd.Series(stopped, dtype="float64").fillna(float("inf"))
+    ends = epochs[epochs["epoch"] <= epochs["place"].map(last)].drop_duplicates("place", keep="last")
     ends = ends.set_index("place").reindex(range(len(runs)))
     shown = (ends["presentations"] + ends["mirror_presentations"]).fillna(0.0)
     return ends.assign(presentations=shown, flops=ends["flops"].fillna(0.0), seconds=ends["seconds"].fillna(0.0))

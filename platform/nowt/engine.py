@@ -46,8 +46,11 @@ def decide(plan: Sequence[str], facts: Mapping[str, Fact], live: Collection[str]
     return Decision("wait") if live else Decision("done")
 
 
-def next_cell(spent: Mapping[str, float], budget: float) -> str | None:
-    """The cell of a search that gets the next trial: the one that has spent least, so that a search stopped early has
-    treated all alike; None where every cell has spent its budget."""
+def next_cell(spent: Mapping[str, float], under_way: Mapping[str, int], budget: float) -> str | None:
+    """The cell of a search that gets the next trial: the one that has spent least, of several the one with the fewest
+    trials under way, so that a search stopped early has treated all alike; None where every cell has spent its budget.
+
+    ``spent`` counts what the trials under way are expected to cost.
+    """
     room = [name for name in spent if spent[name] < budget]
-    return min(room, key=lambda name: spent[name]) if room else None
+    return min(room, key=lambda name: (spent[name], under_way[name])) if room else None

@@ -130,7 +130,7 @@ class Ledger:
         if message["kind"] == "epoch":
             return writer.epoch(epoch_from_json(message["epoch"]), message.get("workers", 1))
         if message["kind"] == "end":
-            writer.end(message["state"], message["reason"])
+            writer.end(message["state"], message["reason"], message.get("spent"))
             self.live.discard(key)
             self.at_work.discard(key)
             return True

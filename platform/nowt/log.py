@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from nowt.lines import drop_torn_line, sync_folder, whole_lines
 from nowt.price import Machines, machines
 
 SCHEMA = 1
@@ -53,6 +54,12 @@ class Epoch:
     probe_seconds: float  # time in the alignment probe
     layers: tuple[Layer, ...] = ()
 
+    @property
+    def cost(self) -> dict[str, float]:
+        """Presentations (mirror samples included), FLOPs and seconds of training so far."""
+        shown = self.presentations + self.mirror_presentations
+        return {"presentations": float(shown), "flops": self.flops, "seconds": self.seconds}
+
 
 @dataclass(frozen=True)
 class Span:
@@ -76,6 +83,7 @@ class RunLog:
     reason: str = ""
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # an attempt each
+    spent: dict[str, float] = field(default_factory=dict)  # of one that diverged: its cost, the last epoch included
 
     def heard_at(self, time_ms: int) -> "RunLog":
         """The run, the attempt in progress longer by a line of that time."""
@@ -86,6 +94,11 @@ class RunLog:
         """The run, one epoch longer."""
         longer = replace(self.heard_at(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
         return replace(longer, workers=(*self.workers, workers))
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What the run cost so far, as Epoch.cost; empty where it logged nothing."""
+        return self.spent or (self.epochs[-1].cost if self.epochs else {})
 
     @property
     def last_epoch(self) -> int:
@@ -185,10 +198,10 @@ class LogWriter:
         self.run = self.run.with_epoch(epoch, time_ms, workers)
         return True
 
-    def end(self, state: str, reason: str = "") -> None:
-        """Close the run as finished, diverged or failed."""
-        time_ms = self._append({"kind": "end", "state": state, "reason": reason, "epoch": self.run.last_epoch})
-        self.run = replace(self.run.heard_at(time_ms), state=state, reason=reason)
+    def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
+        """Close the run as finished, diverged or failed; ``spent`` is its cost where the epochs do not tell it."""
+        line = {"state": state, "reason": reason, **({"spent": spent} if spent else {})}
+        self.run = _ended(self.run, line, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 
     def _append(self, line: dict[str, Any]) -> int:
         time_ms = time.time_ns() // 1_000_000
@@ -199,7 +212,7 @@ class LogWriter:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         return time_ms
 
 
@@ -235,13 +248,17 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
     if kind == "resume":
         return _resumed(run, line, time_ms)
     if kind == "end":
-        return replace(run.heard_at(time_ms), state=line["state"], reason=line["reason"])
+        return _ended(run, line, time_ms)
     return run
 
 
 def _started(run: RunLog, line: dict[str, Any]) -> RunLog:
     span = Span(line["time"], line["time"], line.get("machines", {}))
     return replace(run, start=line, state="running", reason="", spans=(span,))
+
+
+def _ended(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
+    return replace(run.heard_at(time_ms), state=line["state"], reason=line["reason"], spent=line.get("spent", {}))
 
 
 def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
@@ -260,27 +277,3 @@ def read_all(store: Path) -> Iterator[RunLog]:
         run = read(path)
         if "config" in run.start:
             yield run
-
-
-def whole_lines(path: Path) -> list[str]:
-    """The file's lines without a last one that a crash cut short."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a crash left unfinished."""
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-            os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

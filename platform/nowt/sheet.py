@@ -7,11 +7,11 @@ more trial costs the same however many came before.
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nowt.log import drop_torn_line, whole_lines
+from nowt.lines import drop_torn_line, whole_lines
 
 Sheet = dict[str, Any]
 SCHEMA = 1  # of a sheet; one without is of the first
@@ -40,8 +40,17 @@ def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]]
 def list_run(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
     """List one more run, in the sheet and on disk."""
     sheet["runs"].append(run)
+    _append(store, sheet, run)
+
+
+def list_stop(store: Path, sheet: Sheet, run: dict[str, Any], epoch: int, reason: str) -> None:
+    """Say on disk that the study stopped a listed run after ``epoch``, whatever another study makes of it."""
+    _append(store, sheet, {**run, "stopped": epoch, "reason": reason})
+
+
+def _append(store: Path, sheet: Sheet, line: dict[str, Any]) -> None:
     with _later(store / "studies" / f"{sheet['key']}.json").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(run) + "\n")
+        file.write(json.dumps(line) + "\n")
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -56,7 +65,15 @@ def read_sheet(path: Path) -> Sheet:
         raise ValueError(f"{path} is no study's sheet, it has no {', '.join(missing)}: move it away")
     later = _later(path)
     lines = whole_lines(later) if later.exists() else []
-    return {**sheet, "runs": [*sheet["runs"], *map(json.loads, lines)]}
+    return {**sheet, "runs": [*sheet["runs"], *_merged(map(json.loads, lines))]}
+
+
+def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that the lines list, each once, with the last that is said of it."""
+    runs: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for line in lines:
+        runs.setdefault((line["key"], line["cell"], line.get("trial", 0)), {}).update(line)
+    return list(runs.values())
 
 
 def read_sheets(store: Path) -> list[Sheet]:

@@ -23,11 +23,11 @@ from nowt.training import Training
 
 
 class Diverged(Exception):
-    """The loss is not finite; ``epoch`` is the one it happened in."""
+    """The loss is not finite; ``epoch`` is the one it happened in, ``cost`` the whole run's, as Epoch.cost."""
 
-    def __init__(self, epoch: int) -> None:
-        super().__init__(f"diverged at epoch {epoch}")
-        self.epoch = epoch
+    def __init__(self, epoch: log.Epoch) -> None:
+        super().__init__(f"diverged at epoch {epoch.epoch}")
+        self.epoch, self.cost = epoch.epoch, epoch.cost
 
 
 class Interrupted(Exception):
@@ -102,7 +102,7 @@ def _close(training: Training, checkpoints: Path | None) -> log.Epoch:
     """Score the epoch, save it, and return its record."""
     epoch = training.score()
     if not training.finite():
-        raise Diverged(epoch.epoch)
+        raise Diverged(epoch)
     _save(training, checkpoints)
     return epoch
 

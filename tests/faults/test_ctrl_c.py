@@ -61,6 +61,16 @@ def test_sigterm_to_the_command_alone_is_taken_as_ctrl_c(
     goes_on(world, undisturbed)
 
 
+def test_a_cap_ends_it_as_ctrl_c_does_and_without_it_the_same_command_goes_on(
+    nth_fault: int, make: Make, undisturbed: Undisturbed
+) -> None:
+    world = make(*case(nth_fault))
+    assert world.run("--hours", "0.0005") == 130, world.said()  # two seconds of runs
+    assert "stopped at its cap" in world.said()
+    assert temporary_files(world.store) == []
+    goes_on(world, undisturbed)
+
+
 def goes_on(world: World, undisturbed: Undisturbed) -> None:
     """The command left in the middle of its runs; given again, it ends as if it had never been interrupted."""
     assert any(run.state == "running" for run in logs(world.store).values()), "it did not leave before the end"

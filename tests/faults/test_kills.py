@@ -49,6 +49,17 @@ def test_the_raylet_of_a_second_node_is_killed_and_the_first_takes_its_run_up(
     no_process(world.folder)
 
 
+def test_the_engine_is_killed_and_leaves_nothing_reserved_of_a_ray_that_goes_on(
+    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+) -> None:
+    with two_nodes(make(*case(nth_fault + 1))) as (world, _):  # looks in the end whether all is free
+        strike(world, f"engine beside {nth_fault}", empty, lambda driver: [driver], kill).wait()
+        assert any(run.state == "running" for run in logs(world.store).values()), "the kill came too late"
+        world.finish()
+        as_undisturbed(world, undisturbed(world))
+    no_process(world.folder)
+
+
 def raylet_at_work(world: World, raylet: int) -> list[int]:
     """The raylet, where a run on its node is between two epochs."""
     return [raylet] if set(children(raylet)) & set(world.at_work()) else []

@@ -49,12 +49,12 @@ def perform(
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.train import Diverged, Interrupted
 
-    state, reason, said = "failed", "", list[str]()
+    state, reason, spent, said = "failed", "", dict[str, float](), list[str]()
     try:
         yield from _epochs(job, should_stop, should_save, group, said)
         state = "finished"
     except Diverged as error:
-        state, reason = "diverged", str(error)
+        state, reason, spent = "diverged", str(error), error.cost
     except Apart as error:
         reason = str(error)
     except Interrupted:
@@ -65,7 +65,7 @@ def perform(
             raise
         reason = traceback.format_exc()
     yield from _remarks(said)
-    yield {"kind": "end", "state": state, "reason": reason}
+    yield {"kind": "end", "state": state, "reason": reason, **({"spent": spent} if spent else {})}
 
 
 def _epochs(

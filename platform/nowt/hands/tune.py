@@ -173,5 +173,5 @@ class _Judge(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
 
 def _resources(placement: Placement, slots: int) -> dict[str, float]:
     gpus = ray.cluster_resources().get("GPU", 0) if placement.device != "cpu" else 0
-    each = gpus / slots if placement.gpus_per_worker is None else placement.gpus_per_worker
+    each = min(1.0, gpus / slots) if placement.gpus_per_worker is None else placement.gpus_per_worker  # a run uses one
     return {"cpu": placement.threads, **({"gpu": each} if each else {})}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.keeper.files import write_whole
-from nowt.log import whole_lines
+from nowt.lines import whole_lines
 from nowt.sheet import read_sheets
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nowt.errors import ConfigError
-from nowt.log import HeldElsewhere, Hold, drop_torn_line, whole_lines
+from nowt.lines import drop_torn_line, whole_lines
+from nowt.log import HeldElsewhere, Hold
 
 Line = dict[str, Any]
 WHOLE = "all"  # the name of a number that is the whole network's

@@ -49,6 +49,12 @@ def search_sheet(store: Path, wanted: str) -> Sheet:
     return named[-1]
 
 
+def confirmations(store: Path, search: str) -> tuple[str, ...]:
+    """Keys of the runs that confirmed the best of this search so far: a cap counts them, too."""
+    named = (f"{search}_confirmed", f"{search}_picks")
+    return tuple(run["key"] for sheet in read_sheets(store) if sheet["name"] in named for run in sheet["runs"])
+
+
 def best(store: Path, sheet: Sheet, most: int) -> list[Found]:
     """The ``most`` best finished trials of each cell, the best first; a run that several trials share counts once.
 
@@ -57,7 +63,9 @@ def best(store: Path, sheet: Sheet, most: int) -> list[Found]:
     found: dict[str, dict[str, Found]] = {cell["name"]: {} for cell in sheet["cells"]}
     for run in sheet["runs"]:
         path = store / "logs" / f"{run['key']}.jsonl"
-        if run["key"] in found[run["cell"]] or not path.exists() or (log := read(path)).state != "finished":
+        if "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
+            continue  # one that this search stopped, another may have taken on to its end
+        if (log := read(path)).state != "finished":
             continue
         config = config_from_json(log.start["config"])
         found[run["cell"]][run["key"]] = Found(run["cell"], run["trial"], log.epochs[-1].val_error, config)

@@ -85,6 +85,14 @@ class Decisions:
                     found._add(found._known(cell, frozen))
         return found
 
+    def pictures_of(self, cell: Cell, fingerprint: str) -> str:
+        """The fingerprint of the pictures that the cell's trials are scored on: from the first start on, this one."""
+        study = self.studies[cell.name]
+        with _usable(self.place):
+            if "pictures" not in study.user_attrs:
+                study.set_user_attr("pictures", fingerprint)
+            return str(study.user_attrs["pictures"])
+
     def ask(self, cell: Cell) -> Trial:
         """A new trial of ``cell``, with the proposal of the first draw that no other trial has. One that failed is
         tried again, once at each start: whatever always fails must not eat the budget of those behind it."""

@@ -7,14 +7,15 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nowt.ablate import plan_run
-from nowt.engine import Decision, next_cell
+from nowt.engine import Decision
 from nowt.errors import ConfigError
 from nowt.ledger import Ledger, Message, Planned
 from nowt.log import Epoch, RunLog, epoch_from_json
 from nowt.search.decisions import Decisions, Trial
 from nowt.search.space import Cell, Space
+from nowt.search.spending import Spending
 from nowt.search.stopping import stops
-from nowt.sheet import Sheet, list_run
+from nowt.sheet import Sheet, list_run, list_stop
 
 STATES = {"finished": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "stopped": TrialState.PRUNED}
 
@@ -34,23 +35,54 @@ class Search:
     rungs: Mapping[str, tuple[int, ...]]  # by cell
     sheet: Sheet
     open: dict[str, list[Trial]] = field(default_factory=dict)  # trials without an end, by run key
-    spent: dict[str, float] = field(default_factory=dict)  # of the budget, by cell
+    spending: Spending = field(init=False)
     reached: dict[tuple[str, int], dict[int, float]] = field(default_factory=dict)  # errors by trial, by cell and rung
 
+    def __post_init__(self) -> None:
+        names = [cell.name for cell in self.space.cells]
+        whole = {cell.name: self._least(cell) for cell in self.space.cells}
+        self.spending = Spending(self.space.budget, dict.fromkeys(names, 0.0), whole)
+
+    def _least(self, cell: Cell) -> float:
+        """What a whole trial costs at the least, where that is known beforehand."""
+        shown = cell.config.epochs * self.pictures[cell.name]["training"] * cell.config.data.repeat
+        return float(shown) if self.space.budget.unit == "presentations" else 0.0
+
     def recall(self) -> None:
-        """Take in the trials of earlier starts."""
-        self.spent = {cell.name: 0.0 for cell in self.space.cells}
+        """Take in the trials of earlier starts. Raises ConfigError where they were scored on other pictures, or their
+        runs lie in another store."""
+        self._same_pictures()
         listed = {(run["key"], run["cell"], run["trial"]) for run in self.sheet["runs"]}
         for trial in self.decisions.trials:
             if trial.state == TrialState.FAIL:
                 continue  # its draw is tried again
             for epoch, error in trial.errors.items():
                 self._at_rung(trial, epoch, error)
-            self._spend(trial, trial.cost)
-            if not trial.state.is_finished():
+            self.spending.count(trial, trial.cost)
+            if trial.state.is_finished():
+                self._must_be_here(trial)
+                self.spending.close(trial)
+                self._list(trial, listed)
+            else:
                 self._plan(trial, listed)
         self.ledger.recall()
         self._settle()
+
+    def _same_pictures(self) -> None:
+        for cell in self.space.cells:
+            now = self.pictures[cell.name]["fingerprint"]
+            if (then := self.decisions.pictures_of(cell, now)) != now:
+                raise ConfigError(
+                    f"search {self.space.name} was begun on other pictures ({then}, these are {now}): "
+                    "give the --data-dir that it was begun with, or another --store"
+                )
+
+    def _must_be_here(self, trial: Trial) -> None:
+        if not (self.ledger.store / "logs" / f"{trial.key}.jsonl").exists():
+            raise ConfigError(
+                f"trial {trial.number} of {trial.cell.name} has its run, {trial.key}, in another store than "
+                f"{self.ledger.store}: give --store that one, or another --storage"
+            )
 
     def decide(self) -> Decision:
         """What to do with a free slot; asks Optuna for a new trial where the budget has room for one."""
@@ -58,22 +90,25 @@ class Search:
             for key in self._ready():
                 if self.ledger.claim(key):
                     return Decision("start", key)
-            name = next_cell(self.spent, self.space.budget.amount)
+            name = self._next_cell()
             if name is None:
                 return Decision("wait") if self.ledger.live or self._ready() else Decision("done")
             self._ask(next(cell for cell in self.space.cells if cell.name == name))
 
+    def _next_cell(self) -> str | None:
+        """The name of the cell that has room for one more trial."""
+        return self.spending.next_cell(trial for trials in self.open.values() for trial in trials)
+
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        room = next_cell(self.spent, self.space.budget.amount)
-        return not self.ledger.live and not self._ready() and room is None
+        return not self.ledger.live and not self._ready() and self._next_cell() is None
 
     @property
     def share(self) -> float:
         """Share of the whole budget that is spent."""
-        amount = self.space.budget.amount
-        return sum(min(spent, amount) for spent in self.spent.values()) / (amount * len(self.spent))
+        amount, spent = self.space.budget.amount, self.spending.spent.values()
+        return sum(min(each, amount) for each in spent) / (amount * len(spent))
 
     def begin(self, key: str) -> Planned:
         """See Ledger.begin."""
@@ -87,7 +122,7 @@ class Search:
         if message["kind"] == "epoch":
             epoch = epoch_from_json(message["epoch"])
             for trial in self.open[key]:
-                self._spend(trial, _cost(epoch))
+                self.spending.count(trial, epoch.cost)
                 if (reason := self._judge(trial, epoch)) is not None:
                     self.ledger.hear(key, {"kind": "end", "state": "stopped", "reason": reason})
                     self._settle()
@@ -105,17 +140,6 @@ class Search:
         self._settle()
         return [key for key in self.open if key not in self.ledger.live and key not in self.ledger.tried]
 
-    def _spend(self, trial: Trial, cost: dict[str, float]) -> None:
-        """Count the trial into its cell's budget: once, or by what it cost beyond what was counted before. Epochs that
-        a resumed run tells again cost nothing."""
-        unit = self.space.budget.unit
-        before = trial.cost.get(unit, 0.0) if trial.counted else 0.0
-        more = not trial.counted if unit == "trials" else max(0.0, cost.get(unit, 0.0) - before)
-        self.spent[trial.cell.name] += more
-        if cost.get("presentations", 0.0) >= trial.cost.get("presentations", 0.0):
-            trial.cost = cost
-        trial.counted = True
-
     def _ask(self, cell: Cell) -> None:
         trial = self.decisions.ask(cell)
         try:
@@ -123,7 +147,7 @@ class Search:
         except ConfigError as error:
             self.decisions.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
-        self._spend(trial, trial.cost)
+        self.spending.count(trial, trial.cost)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
         """Put the trial's run into the ledger's plan, and under the sheet's runs unless it is listed there."""
@@ -132,12 +156,19 @@ class Search:
         trial.key = planned.key
         self.open.setdefault(planned.key, []).append(trial)
         self.ledger.add(planned)
-        if (run := self.ledger.logs.get(planned.key)) and run.epochs:
-            self._spend(trial, _cost(run.epochs[-1]))
-        if (planned.key, planned.cell, trial.number) not in listed:
-            one = {"key": planned.key, "cell": planned.cell, "seed": planned.seed, "trial": trial.number}
-            list_run(self.ledger.store, self.sheet, one)
+        if run := self.ledger.logs.get(planned.key):
+            self.spending.count(trial, run.cost)
+        self._list(trial, listed)
         self.decisions.note(trial, {"key": trial.key})
+
+    def _list(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
+        """Put the trial's run under the sheet's runs unless it is listed there: a power cut may have lost its line."""
+        if (trial.key, trial.cell.name, trial.number) not in listed:
+            list_run(self.ledger.store, self.sheet, self._listing(trial))
+
+    def _listing(self, trial: Trial) -> dict[str, Any]:
+        """The trial as a line of the sheet's runs."""
+        return {"key": trial.key, "cell": trial.cell.name, "seed": self.space.run_seed, "trial": trial.number}
 
     def _judge(self, trial: Trial, epoch: Epoch) -> str | None:
         """Report the epoch; why the trial stops there, None where it goes on. An epoch long past is not judged again:
@@ -191,19 +222,16 @@ class Search:
             chance = 1 - 1 / run.start["classes"]
             self.decisions.report(trial, run.last_epoch + 1, chance)
             self._at_rung(trial, run.last_epoch + 1, chance)  # as whoever starts again will read it
-        if run.epochs:
-            self._spend(trial, _cost(run.epochs[-1]))
+        self.spending.count(trial, run.cost)
+        self.spending.close(trial)
+        if run.state == "stopped":  # before Optuna knows: another search may take the run on
+            list_stop(self.ledger.store, self.sheet, self._listing(trial), run.last_epoch, run.reason)
         self.decisions.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))
         if run.state == "failed":
             for (cell, _), at in self.reached.items():  # its draw will come to them again
                 if cell == trial.cell.name:
                     at.pop(trial.number, None)
         return True
-
-
-def _cost(epoch: Epoch) -> dict[str, float]:
-    shown = epoch.presentations + epoch.mirror_presentations
-    return {"presentations": float(shown), "flops": epoch.flops, "seconds": epoch.seconds}
 
 
 def _reason(run: RunLog) -> str:

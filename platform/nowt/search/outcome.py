@@ -38,10 +38,13 @@ class Outcome:
 
 
 def outcome(space: Space, trials: Sequence[Any], interrupted: bool, capped: str) -> Outcome:
-    """The outcome of a search with these trials."""
+    """The outcome of a search with these trials; one that failed and whose draw was taken up again is not told of."""
+    again = {(trial.cell.name, trial.draw) for trial in trials if trial.state.name != "FAIL"}
     states: dict[str, dict[str, int]] = {cell.name: {} for cell in space.cells}
     best: dict[str, tuple[float, dict[str, Any]]] = {}
     for trial in trials:
+        if trial.state.name == "FAIL" and (trial.cell.name, trial.draw) in again:
+            continue
         name, state = trial.cell.name, trial.state.name.lower()
         states[name][state] = states[name].get(state, 0) + 1
         if state == "complete" and (name not in best or trial.errors[trial.last_epoch] < best[name][0]):

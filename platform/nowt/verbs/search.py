@@ -1,6 +1,7 @@
 """``nowt search``."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from nowt.errors import require
@@ -38,6 +39,7 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """A search space, on Ray Tune or in this process; then, where asked, its best once more."""
     from nowt.find import find_recipe, find_space
     from nowt.search import quick, search
+    from nowt.search.best import confirmations, search_sheet
     from nowt.search.space import on_recipe, with_options
 
     _check_confirm(typed.confirm, typed.confirm_seeds)
@@ -45,7 +47,9 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     space = on_recipe(space, find_recipe(typed.recipe)) if typed.recipe else space
     space = quick(space) if typed.quick else space
     space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping, typed.first_rung)
-    outcome = search(space, how(typed), print, typed.storage)
+    store = Path(typed.store)
+    chosen = replace(how(typed), also=confirmations(store, space.name))
+    outcome = search(space, chosen, print, typed.storage)
     print(outcome.summary())
     failed = any(states.get("fail") for states in outcome.states.values())
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
@@ -53,10 +57,9 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     if typed.confirm is None:
         print(f"Next: nowt report {space.name} --store {typed.store}    or    the same command with --confirm 3")
         return 0
-    from nowt.search.best import search_sheet
     from nowt.search.confirm import confirm
 
-    store, seeds = Path(typed.store), typed.confirm_seeds or 3
+    seeds = typed.confirm_seeds or 3
     runs = [run["key"] for run in search_sheet(store, space.key)["runs"]]
     return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs)
 

@@ -11,7 +11,7 @@ from nowt.verbs.grammar import FIELDS, Verbs, add_how, add_verb
 def add(verbs: Verbs) -> None:
     """Its grammar."""
     text = "run a search's best settings, unchanged, on another net or other pictures; again to resume"
-    verb = add_verb(verbs, "transfer", text, "nowt transfer fair_rules --to digits --model.name resnet20")
+    verb = add_verb(verbs, "transfer", text, "nowt transfer fair_rules --to digits --model.name resnet20 --epochs 6")
     verb.epilog = f"{FIELDS}; it changes the recipe, but nothing that was searched. {verb.epilog}"
     verb.add_argument("space", help="name or key of a search in the store")
     verb.add_argument("--to", required=True, metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION of your own")
