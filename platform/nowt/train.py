@@ -26,8 +26,11 @@ class Diverged(Exception):
     """The loss is not finite; ``epoch`` is the one it happened in, ``cost`` the whole run's, as Epoch.cost."""
 
     def __init__(self, epoch: log.Epoch) -> None:
-        super().__init__(f"diverged at epoch {epoch.epoch}")
+        super().__init__(epoch)  # as it was given: a worker process sends it on
         self.epoch, self.cost = epoch.epoch, epoch.cost
+
+    def __str__(self) -> str:
+        return f"diverged at epoch {self.epoch}"
 
 
 class Interrupted(Exception):
