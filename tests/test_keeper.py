@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from kept_server import Served, children, listening, losing_answers, wait_until
+from kept_server import Served, children, free_port, listening, losing_answers, wait_until
 from nowt.cli import main
 from nowt.keeper.delivered import all_waiting
 from nowt.log import LogWriter, RunLog, read, read_all
@@ -157,12 +157,12 @@ def recording(store: Path, study: dict[str, object] | None, url: str) -> Iterato
         writer.join()
 
 
-def test_eight_runs_go_on_while_the_server_is_killed_and_it_has_every_epoch_once_when_it_is_back(
+def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it_has_every_epoch_once(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "runs"
     names = ["bp", "fa", "ss", "kp"]
-    study = write_store(store, rules_study("eight", names, 1, 45), missing=[(name, 0) for name in names])
+    study = write_store(store, rules_study("eight", names, 1, 60), missing=[(name, 0) for name in names])
     studied = {key_of(study, name, 0): name for name in names}
     single = [f"00000000000{digit}" for digit in range(4)]
     writers = {key: start(store, key) for key in [*studied, *single]}
@@ -185,24 +185,18 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_it_has_every_epoch_once
             wait_until(lambda: have(5), 120, "five epochs of each run")
             assert "ended by itself" in served.kill()
             write(lambda key: singles.get(key, record), 15, 45)
-            for writer in writers.values():
+            waiting = all_waiting(store, read_all(store))
+            assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
+            assert main(["runs", "--store", str(store)]) == 0
+            assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
+            served.start()
+            wait_until(lambda: have(45), 120, "what it missed")
+            write(lambda key: singles.get(key, record), 45, 60)
+            for key, writer in writers.items():
                 writer.end("finished")
-            for key, one in singles.items():
-                one.update(writers[key].run, "", 0)
-            begun = time.monotonic()
-        assert time.monotonic() - begun < 30  # a study that is done does not wait for its record
-        waiting = all_waiting(store, read_all(store))
-        assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
-        assert main(["runs", "--store", str(store)]) == 0
-        assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
-        served.start()
-        wait_until(
-            lambda: all(points(served, key) == told(read(store / "logs" / f"{key}.jsonl")) for key in single),
-            120,
-            "the single runs, whose processes live on",
-        )
-    assert main(["deliver", "--store", str(store), "--to", served.url]) == 0
-    assert f"runs that waited are delivered to {served.url}" in capsys.readouterr().out
+                singles.get(key, record).update(writer.run, "bp", 0)
+    assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
+    assert f"0 runs that waited are delivered to {served.url}" in capsys.readouterr().out
     for key in writers:
         assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
     assert all_waiting(store, read_all(store)) == []
@@ -213,6 +207,21 @@ def _run(writer: LogWriter, record: QuietRecord, first: int, last: int) -> None:
         writer.epoch(epoch(number))
         record.update(writer.run, "bp", 0)
         time.sleep(0.01)
+
+
+def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_delivered_to_another(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away, writer = f"http://127.0.0.1:{free_port()}", start(tmp_path, "bbbbbbbbbbbb")
+    with recording(tmp_path, None, away) as record:
+        _run(writer, record, 0, 3)
+        writer.end("finished")
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 30
+    assert [(waits.url, waits.epochs) for waits in all_waiting(tmp_path, read_all(tmp_path))] == [(away, 3)]
+    assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
+    assert f"1 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    assert points(served, writer.run.key) == told(writer.run)
 
 
 def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Served, tmp_path: Path) -> None:
