@@ -2,11 +2,13 @@
 installed, else on sqlite."""
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -47,16 +49,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             keeper.interrupt()
 
 
-def status(address: str, password: str = "") -> int:
-    request = Request(address)
-    if password:
-        request.add_header("Authorization", "Basic " + base64.b64encode(f"admin:{password}".encode()).decode())
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def status(address: str, password: str = "", user: str = "admin") -> int:
+    request = Request(address, headers=basic(user, password) if password else {})
     try:
         with urlopen(request, timeout=30) as reply:
             return int(reply.status)
     except HTTPError as error:
         error.close()
         return error.code
+
+
+def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
+    """The JSON that answers a user's JSON."""
+    headers = {"Content-Type": "application/json", **basic(*by)}
+    with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
+        return dict(json.loads(reply.read()))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -243,6 +254,24 @@ def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Serve
 def test_the_runs_of_its_own_store_come_by_themselves(served: Served) -> None:
     (run,) = read_all(served.store)
     wait_until(lambda: points(served, run.key) == told(run), 60, "the run of the store that is served")
+
+
+def test_a_user_whom_the_administrator_makes_sees_no_run_that_nobody_gave_them(served: Served) -> None:
+    api, admin, guest = f"{served.url}/api/2.0/mlflow", ("admin", served.password), ("guest", "a guest's password")
+    made = posted(f"{api}/users/create", {"username": guest[0], "password": guest[1]}, admin)
+    assert made["user"]["username"] == "guest"
+
+    def found(what: str, by: tuple[str, str], **more: Any) -> list[dict[str, Any]]:
+        return list(posted(f"{api}/{what}/search", {"max_results": 100, **more}, by).get(what, []))
+
+    def everywhere() -> list[str]:
+        return [each["experiment_id"] for each in found("experiments", admin)]
+
+    wait_until(lambda: found("runs", admin, experiment_ids=everywhere()), 60, "the runs of the store that is served")
+    assert found("experiments", guest) == found("runs", guest, experiment_ids=everywhere()) == []
+    for run in found("runs", admin, experiment_ids=everywhere()):
+        address = f"{api}/runs/get?run_id={run['info']['run_id']}"
+        assert (status(address, *reversed(admin)), status(address, *reversed(guest))) == (200, 403)
 
 
 def test_a_wrong_password_ends_a_delivery_in_one_line(
