@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -140,6 +141,27 @@ def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
     last = read_manifest(bucket)
     assert last is not None
     assert len(bucket.names("objects/")) == len(set(last.files.values())) + 1  # the log of the copy before
+
+
+def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, bucket: Bucket, new: Path) -> None:
+    copying, sheet = Copying(living, bucket), next(living.glob("studies/*.json"))
+    copying.once()
+    kept = sheet.rename(living / "kept")
+    for _ in range(2):
+        copying.once()
+    kept.rename(sheet)
+    copying.once()
+    assert main(["restore", COPY, "--store", str(new)]) == 0
+    assert (new / "studies" / sheet.name).read_bytes() == sheet.read_bytes()
+
+
+def test_objects_that_s3_does_not_remove_are_told(bucket: Bucket) -> None:
+    class Refusing:
+        def delete_objects(self, **_: Any) -> dict[str, Any]:
+            return {"Errors": [{"Key": "nowt/store/a", "Code": "AccessDenied"}, {"Key": "b", "Code": "InternalError"}]}
+
+    with pytest.raises(OSError, match=rf"{COPY} cannot be used: nowt/store/a was not removed \(AccessDenied\)"):
+        replace(bucket, client=Refusing()).remove(["a", "b"])
 
 
 def test_nothing_secret_is_copied(living: Path, bucket: Bucket) -> None:

@@ -78,7 +78,7 @@ class Copying:
     def _sent(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
         """The content of ``path``, once the bucket has it."""
         stamp = tuple(n for p in (path, *beside) if p.exists() for n in (p.stat().st_size, p.stat().st_mtime_ns))
-        if path not in self.known or self.known[path][0] != stamp:
+        if path not in self.known or self.known[path][0] != stamp or self.known[path][1] not in self.there:
             with TemporaryDirectory(prefix="nowt-") as folder:
                 copied = Path(folder) / "copy"
                 copy(path, copied)
@@ -92,9 +92,9 @@ class Copying:
 
     def _sweep(self, needed: set[str]) -> None:
         """Remove what neither this copy nor the one before names: somebody may be reading that one."""
+        self.there &= needed  # first: a removal that fails may have removed some
         named = {object_of(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
-        self.there &= needed
 
 
 def _file(source: Path, target: Path) -> None:
