@@ -8,13 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from kept_server import wait_until
 from nowt.cli import main
-from nowt.keeper.backup import Copying
+from nowt.errors import ConfigError
+from nowt.keeper import backup as backup_module
+from nowt.keeper.backup import Copying, backup
 from nowt.keeper.bucket import Bucket
 from nowt.keeper.manifest import read_manifest
 from nowt.log import LogWriter
@@ -139,6 +143,27 @@ def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
     assert len(bucket.names("objects/")) == len(set(last.files.values())) + 1  # the log of the copy before
 
 
+def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, bucket: Bucket, new: Path) -> None:
+    copying, sheet = Copying(living, bucket), next(living.glob("studies/*.json"))
+    copying.once()
+    kept = sheet.rename(living / "kept")
+    for _ in range(2):
+        copying.once()
+    kept.rename(sheet)
+    copying.once()
+    assert main(["restore", COPY, "--store", str(new)]) == 0
+    assert (new / "studies" / sheet.name).read_bytes() == sheet.read_bytes()
+
+
+def test_objects_that_s3_does_not_remove_are_told(bucket: Bucket) -> None:
+    class Refusing:
+        def delete_objects(self, **_: Any) -> dict[str, Any]:
+            return {"Errors": [{"Key": "nowt/store/a", "Code": "AccessDenied"}, {"Key": "b", "Code": "InternalError"}]}
+
+    with pytest.raises(OSError, match=rf"{COPY} cannot be used: nowt/store/a was not removed \(AccessDenied\)"):
+        replace(bucket, client=Refusing()).remove(["a", "b"])
+
+
 def test_nothing_secret_is_copied(living: Path, bucket: Bucket) -> None:
     (living / "keeper").mkdir()
     for name in ("credentials", "signing-key", "auth.ini", "auth.db"):
@@ -183,6 +208,48 @@ def test_it_is_copied_again_and_again_and_once_more_at_the_end(living: Path, buc
     assert keeper.returncode == 0 and "1 of them new" in said
     found = read_manifest(bucket)
     assert found is not None and found.files[f"logs/{KEY}.jsonl"] != first.files[f"logs/{KEY}.jsonl"]
+
+
+def test_a_broken_file_is_told_and_does_not_end_the_copying(living: Path, bucket: Bucket) -> None:
+    broken, said, end = living / "mlflow.db", list[str](), Event()
+    broken.write_bytes(b"no database" * 100)
+
+    def say(line: str) -> None:
+        said.append(line)
+        broken.unlink() if len(said) == 1 else end.set()
+
+    backup(living, COPY, 0.05, say, end)
+    trouble = f"{broken} is no database (file is not a database): move it away"
+    assert said[:-1] == [f"{trouble}; it is tried again in 0.05 s", f"{COPY} is whole again"]
+    assert said[-1].endswith(f" files are in {COPY}, 0 of them new")
+
+
+def test_the_last_copy_is_tried_for_a_while(living: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, end, put = list[str](), Event(), Bucket.put
+
+    def away(self: Bucket, name: str, body: bytes | Path) -> None:
+        if len(said) < 2:
+            raise OSError(f"{self.url} cannot be used: no network")
+        put(self, name, body)
+
+    end.set()  # SIGTERM came before the first copy
+    monkeypatch.setattr(backup_module, "LAST_PAUSE", 0.05)
+    monkeypatch.setattr(Bucket, "put", away)
+    backup(living, COPY, 240, said.append, end)
+    assert said[:-1] == [f"{COPY} cannot be used: no network; the last copy is tried again in 0.05 s"] * 2
+    assert read_manifest(bucket) is not None
+    said.clear()
+    monkeypatch.setattr(backup_module, "LAST_SECONDS", -1.0)
+    with pytest.raises(OSError, match="no network"):
+        backup(living, COPY, 240, said.append, end)
+
+
+def test_the_copy_of_another_store_is_refused_at_once_also_where_it_is_copied_again_and_again(
+    living: Path, bucket: Bucket, new: Path
+) -> None:
+    backup(living, COPY, None, print, Event())
+    with pytest.raises(ConfigError, match=f"{COPY} holds the copy of another store"):
+        backup(new, COPY, 240, print, Event())
 
 
 @pytest.mark.parametrize(

@@ -301,9 +301,35 @@ def test_the_end_of_a_run_that_could_not_be_sent_is_told(
     assert one.end == "finished"
     assert one.said[-1].endswith(f"the run's last checkpoint may lie in {one.disk}/checkpoints/{one.key} alone")
     cut()
+    monkeypatch.setattr(courier, "BRING_SECONDS", 0.2)
+    monkeypatch.setattr(courier, "BRING_PAUSE", 0.1)
     two = machine("two")
     two.work()
+    assert len(two.said) == 1 and two.said[0].endswith("; the run waits for it, 0.2 s at most")
     assert two.end.startswith("failed") and two.end.splitlines()[-1].startswith("OSError: s3://lab/checkpoints/")
+
+
+def test_a_run_that_starts_while_the_bucket_is_away_waits_and_goes_on_from_its_checkpoint(
+    machine: Any, bucket: Bucket, stopped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, whole = [], Bucket.names
+
+    def names(self: Bucket, under: str) -> list[str]:
+        if len(refused) == 3:
+            return whole(self, under)
+        refused.append(under)
+        raise OSError(f"{self.url} cannot be used: no network")
+
+    monkeypatch.setattr(courier, "BRING_PAUSE", 0.05)
+    monkeypatch.setattr(Bucket, "names", names)
+    two = machine("two")
+    two.work(after(1))
+    assert two.steps == ["step-000000005.pt", "step-000000006.pt"]
+    url = f"{PLACE}/{stopped}"
+    assert two.said == (
+        f"{url} cannot be used: no network; the run waits for it, 300 s at most",
+        f"{url} is reached again",
+    )
 
 
 @pytest.mark.parametrize(

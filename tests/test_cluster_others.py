@@ -60,8 +60,8 @@ def test_the_firewall_names_every_port_that_the_start_commands_fix() -> None:
     assert len(ports) == 11 and all(any(port in part for part in closed) for port in ports)
 
 
-# two hosts of one network: the first with the firewall and two listeners, the other with an address of the cluster's
-# and one of a stranger's; says who reaches what
+# two hosts of one network: the first with the firewall and listeners at a port of Ray's, one that the kernel gives away
+# and one of neither, the other with an address of the cluster's and one of a stranger's; says who reaches what
 NETWORK = """
 set -eu
 ip link set lo up
@@ -74,23 +74,31 @@ ip link set there up'
 nft -f "$1"; nft -f "$1"
 "$2" -c '
 import socket, time
-sockets = [socket.create_server(("0.0.0.0", port)) for port in (44217, 8000)]
+sockets = [socket.create_server(("0.0.0.0", port)) for port in (44217, 40000, 8000)]
 time.sleep(30)' & listeners=$!
+nsenter --net=/proc/$peer/ns/net "$2" -c '
+import socket, time
+listener = socket.create_server(("10.0.0.9", 8000))
+time.sleep(30)' & stranger=$!
 sleep 0.7
 nsenter --net=/proc/$peer/ns/net "$2" -c '
 import socket
 for source in ("10.0.0.2", "10.0.0.9"):
-    for port in (44217, 8000):
+    for port in (44217, 40000, 8000):
         try:
             socket.create_connection(("10.0.0.1", port), timeout=1, source_address=(source, 0)).close()
             print(source, port, "reached")
         except OSError:
             print(source, port, "closed")'
-kill $listeners $peer
+"$2" -c '
+import socket
+socket.create_connection(("10.0.0.9", 8000), timeout=1).close()
+print("a stranger answers")'
+kill $listeners $stranger $peer
 """
 
 
-def test_a_stranger_reaches_no_port_of_rays_and_the_rest_of_the_host_is_left_as_it_was() -> None:
+def test_a_stranger_reaches_no_port_of_a_cluster_and_the_rest_of_the_host_is_left_as_it_was() -> None:
     if os.geteuid() != 0 or not all(map(shutil.which, ("nft", "ip", "unshare", "nsenter"))):
         pytest.skip("needs root, and Debian's nftables, iproute2 and util-linux")
     inside = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", NETWORK, "sh"]
@@ -98,8 +106,9 @@ def test_a_stranger_reaches_no_port_of_rays_and_the_rest_of_the_host_is_left_as_
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0 and "ot permitted" in done.stderr:
         pytest.skip(f"no network of its own is to be had here: {done.stderr.strip()}")
-    reached = "10.0.0.2 44217 reached", "10.0.0.2 8000 reached", "10.0.0.9 44217 closed", "10.0.0.9 8000 reached"
-    assert done.stdout.splitlines() == list(reached), done.stderr
+    ports = ("44217", "closed"), ("40000", "closed"), ("8000", "reached")
+    member, stranger = [f"10.0.0.2 {port} reached" for port, _ in ports], [f"10.0.0.9 {' '.join(p)}" for p in ports]
+    assert done.stdout.splitlines() == [*member, *stranger, "a stranger answers"], done.stderr
 
 
 # --- the scripts that make a node ready
@@ -199,12 +208,13 @@ def test_what_the_schemas_miss_is_told(change: Any, told: str) -> None:
 
 @pytest.mark.parametrize("name", ["cluster", "job"])
 def test_the_kuberay_files_fit_its_schemas(name: str) -> None:
-    folder = os.environ.get("NOWT_KUBERAY_SCHEMAS")
-    if not folder:
-        pytest.skip("NOWT_KUBERAY_SCHEMAS names no folder with KubeRay's schemas")
+    given = os.environ.get("NOWT_KUBERAY_SCHEMAS")
+    folder = Path(given or ROOT.parent / "shared" / "reference" / "kuberay")
+    if not given and not folder.is_dir():
+        pytest.skip(f"there is no {folder}: NOWT_KUBERAY_SCHEMAS names the folder with KubeRay's schemas")
     import jsonschema
 
-    with gzip.open(Path(folder) / f"ray{name}-v1.schema.json.gz") as file:
+    with gzip.open(folder / f"ray{name}-v1.schema.json.gz") as file:
         schema = strict(json.load(file)["schema"])
     (document,) = documents_of(KUBERAY / f"{name}.yaml")
     jsonschema.validate(document, schema)

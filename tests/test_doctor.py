@@ -83,8 +83,12 @@ def node(address: str, drift: float = 0.0, **changes: Any) -> Node:
     return Node(address, {**facts, **changes}, drift)
 
 
-def wrong(*nodes: Node, silent: tuple[str, ...] = (), data: str = "~/data") -> list[str]:
-    return [str(line) for line in compare(nodes, silent, data) if line.state == "WRONG"]
+PREMISES = ROOT / "platform" / "clusters" / "on_premise" / "cluster.yaml"
+
+
+def wrong(*nodes: Node, silent: tuple[str, ...] = (), data: str = "~/data", file: Path | None = None) -> list[str]:
+    cluster = read_cluster(file) if file else None
+    return [str(line) for line in compare(nodes, silent, data, cluster) if line.state == "WRONG"]
 
 
 def test_nodes_that_agree_are_fine_and_each_difference_is_told() -> None:
@@ -98,18 +102,38 @@ def test_nodes_that_agree_are_fine_and_each_difference_is_told() -> None:
     assert "tokens: 10.0.0.1: there is no" in told
     (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"))
     assert "2 names (def) on 10.0.0.2; 3 names (abc) on 10.0.0.1" in told
-    (told,) = wrong(node("10.0.0.1", data=""))
-    assert "10.0.0.1 has no ~/data" in told and "node.sh s3://BUCKET" in told
     (told,) = wrong(node("10.0.0.1", free=1e9))
     assert "1.0 GB free" in told
     (told,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["L4, 570.2"]))
     assert "drivers 570.2, 580.1" in told
+    (told,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["A10G, 580.1"]))
+    assert "models A10G, L4: the workers of a run need one" in told
     (told,) = wrong(node("10.0.0.1"), silent=("10.0.0.3",))
     assert "10.0.0.3 does not answer" in told
 
 
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        (
+            None,
+            "rm -f ~/data/.complete on it, then what setup_commands says (bash ~/nowt/platform/clusters/aws/node.sh",
+        ),
+        (ROOT / "cluster.yaml", "rm -f ~/data/.complete on it, then what setup_commands says"),
+        (PREMISES, "copy the pictures to it"),
+    ],
+)
+def test_a_node_that_lacks_its_pictures_is_told_what_brings_them_in_its_kind_of_cluster(
+    file: Path | None, what: str
+) -> None:
+    (told,) = wrong(node("10.0.0.1", data=""), file=file)
+    assert f"10.0.0.1 has no ~/data: {what}" in told
+    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"), file=file)
+    assert f"where it is wrong, {what}" in told
+
+
 def test_a_lost_host_of_ones_own_is_named_with_the_command_that_brings_it_back() -> None:
-    cluster = read_cluster(ROOT / "platform" / "clusters" / "on_premise" / "cluster.yaml")
+    cluster = read_cluster(PREMISES)
     (told,) = lost({"10.0.0.3", "10.0.0.77"}, cluster)
     assert told.startswith("10.0.0.3 is lost to Ray: ssh ubuntu@10.0.0.3")
     assert "ray start --address=10.0.0.1:6379" in told and "RAY_AUTH_MODE=token" in told

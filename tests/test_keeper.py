@@ -2,16 +2,18 @@
 installed, else on sqlite."""
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from kept_server import Served, children, listening, losing_answers, wait_until
+from kept_server import Served, children, free_port, listening, losing_answers, wait_until
 from nowt.cli import main
 from nowt.keeper.delivered import all_waiting
 from nowt.log import LogWriter, RunLog, read, read_all
@@ -47,16 +49,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             keeper.interrupt()
 
 
-def status(address: str, password: str = "") -> int:
-    request = Request(address)
-    if password:
-        request.add_header("Authorization", "Basic " + base64.b64encode(f"admin:{password}".encode()).decode())
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def status(address: str, password: str = "", user: str = "admin") -> int:
+    request = Request(address, headers=basic(user, password) if password else {})
     try:
         with urlopen(request, timeout=30) as reply:
             return int(reply.status)
     except HTTPError as error:
         error.close()
         return error.code
+
+
+def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
+    """The JSON that answers a user's JSON."""
+    headers = {"Content-Type": "application/json", **basic(*by)}
+    with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
+        return dict(json.loads(reply.read()))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -89,6 +100,11 @@ def test_it_listens_on_this_machine_alone_and_no_command_line_names_a_secret(ser
         (["--port", "0"], "--port is 0: it must be from 1 to 65535"),
         (["--backend", "mine"], "--backend is 'mine': give a URL such as postgresql://USER@HOST/NAME"),
         (["--backend", "postgresql://me:secret@host/name"], "names a password, which others can read"),
+        (
+            ["--backend", "postgresql://me@host/name?password=secret"],
+            "--backend postgresql://me@host/name names a password",
+        ),
+        (["--backend", "postgresql://me@host/name?sslpassword=secret&port=1"], "host/name?port=1 names a password"),
     ],
 )
 def test_options_that_cannot_be_are_named(
@@ -96,7 +112,7 @@ def test_options_that_cannot_be_are_named(
 ) -> None:
     assert main(["serve", "--store", str(tmp_path), *words]) == 2
     said = capsys.readouterr().err
-    assert fault in said and "secret@" not in said
+    assert fault in said and "secret" not in said
 
 
 def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,12 +173,12 @@ def recording(store: Path, study: dict[str, object] | None, url: str) -> Iterato
         writer.join()
 
 
-def test_eight_runs_go_on_while_the_server_is_killed_and_it_has_every_epoch_once_when_it_is_back(
+def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it_has_every_epoch_once(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "runs"
     names = ["bp", "fa", "ss", "kp"]
-    study = write_store(store, rules_study("eight", names, 1, 45), missing=[(name, 0) for name in names])
+    study = write_store(store, rules_study("eight", names, 1, 60), missing=[(name, 0) for name in names])
     studied = {key_of(study, name, 0): name for name in names}
     single = [f"00000000000{digit}" for digit in range(4)]
     writers = {key: start(store, key) for key in [*studied, *single]}
@@ -185,24 +201,18 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_it_has_every_epoch_once
             wait_until(lambda: have(5), 120, "five epochs of each run")
             assert "ended by itself" in served.kill()
             write(lambda key: singles.get(key, record), 15, 45)
-            for writer in writers.values():
+            waiting = all_waiting(store, read_all(store))
+            assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
+            assert main(["runs", "--store", str(store)]) == 0
+            assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
+            served.start()
+            wait_until(lambda: have(45), 120, "what it missed")
+            write(lambda key: singles.get(key, record), 45, 60)
+            for key, writer in writers.items():
                 writer.end("finished")
-            for key, one in singles.items():
-                one.update(writers[key].run, "", 0)
-            begun = time.monotonic()
-        assert time.monotonic() - begun < 30  # a study that is done does not wait for its record
-        waiting = all_waiting(store, read_all(store))
-        assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
-        assert main(["runs", "--store", str(store)]) == 0
-        assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
-        served.start()
-        wait_until(
-            lambda: all(points(served, key) == told(read(store / "logs" / f"{key}.jsonl")) for key in single),
-            120,
-            "the single runs, whose processes live on",
-        )
-    assert main(["deliver", "--store", str(store), "--to", served.url]) == 0
-    assert f"runs that waited are delivered to {served.url}" in capsys.readouterr().out
+                singles.get(key, record).update(writer.run, "bp", 0)
+    assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
+    assert f"0 runs that waited are delivered to {served.url}" in capsys.readouterr().out
     for key in writers:
         assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
     assert all_waiting(store, read_all(store)) == []
@@ -213,6 +223,21 @@ def _run(writer: LogWriter, record: QuietRecord, first: int, last: int) -> None:
         writer.epoch(epoch(number))
         record.update(writer.run, "bp", 0)
         time.sleep(0.01)
+
+
+def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_delivered_to_another(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away, writer = f"http://127.0.0.1:{free_port()}", start(tmp_path, "bbbbbbbbbbbb")
+    with recording(tmp_path, None, away) as record:
+        _run(writer, record, 0, 3)
+        writer.end("finished")
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 30
+    assert [(waits.url, waits.epochs) for waits in all_waiting(tmp_path, read_all(tmp_path))] == [(away, 3)]
+    assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
+    assert f"1 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    assert points(served, writer.run.key) == told(writer.run)
 
 
 def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Served, tmp_path: Path) -> None:
@@ -234,6 +259,24 @@ def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Serve
 def test_the_runs_of_its_own_store_come_by_themselves(served: Served) -> None:
     (run,) = read_all(served.store)
     wait_until(lambda: points(served, run.key) == told(run), 60, "the run of the store that is served")
+
+
+def test_a_user_whom_the_administrator_makes_sees_no_run_that_nobody_gave_them(served: Served) -> None:
+    api, admin, guest = f"{served.url}/api/2.0/mlflow", ("admin", served.password), ("guest", "a guest's password")
+    made = posted(f"{api}/users/create", {"username": guest[0], "password": guest[1]}, admin)
+    assert made["user"]["username"] == "guest"
+
+    def found(what: str, by: tuple[str, str], **more: Any) -> list[dict[str, Any]]:
+        return list(posted(f"{api}/{what}/search", {"max_results": 100, **more}, by).get(what, []))
+
+    def everywhere() -> list[str]:
+        return [each["experiment_id"] for each in found("experiments", admin)]
+
+    wait_until(lambda: found("runs", admin, experiment_ids=everywhere()), 60, "the runs of the store that is served")
+    assert found("experiments", guest) == found("runs", guest, experiment_ids=everywhere()) == []
+    for run in found("runs", admin, experiment_ids=everywhere()):
+        address = f"{api}/runs/get?run_id={run['info']['run_id']}"
+        assert (status(address, *reversed(admin)), status(address, *reversed(guest))) == (200, 403)
 
 
 def test_a_wrong_password_ends_a_delivery_in_one_line(

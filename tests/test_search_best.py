@@ -117,6 +117,10 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--first-rung 2", "--first-rung is for early stopping"),
         ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
         ("--storage postgresql://me:secret@host/nowt", "names a password, which others can read on a command line"),
+        (
+            "--storage postgresql://host/nowt?password=secret",
+            "--storage postgresql://host/nowt names a password, which",
+        ),
         ("--storage mysql://host/nowt", "needs a driver that is not installed: pip install MySQLdb"),
         ("--storage postgresql:///nowt?host=/nowhere", "postgresql:///nowt?host=%2Fnowhere cannot be used (connection"),
         ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),

@@ -1,4 +1,4 @@
-"""Two Ray Train workers share a run of a study; one of them is killed on the way."""
+"""Two Ray Train workers share a run: one of a study, of which a worker is killed, and one of `nowt train`."""
 
 import os
 import signal
@@ -52,3 +52,17 @@ def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_
     undisturbed = on_workers(2, kept, replace(config, rule=KolenPollack()), tmp_path / "alone")[0]
     assert undisturbed is not None
     assert numbers(run) == without_times(undisturbed)
+
+
+def test_one_run_is_trained_by_two_workers_from_the_command_line(tmp_path: Path) -> None:
+    short = "--epochs 1 --data.train_limit 128 --data.repeat 1 --data.size 8"
+    words = f"train digits --store runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
+    driver = start(words.split(), tmp_path)
+    try:
+        said, errors = driver.communicate(timeout=PATIENCE)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    (run,) = logs(tmp_path / "runs").values()
+    assert (run.state, run.attempts, run.last_epoch, run.workers) == ("finished", 1, 1, (2, 2))
+    assert f"run {run.key} starts" in said and f"run {run.key} finished" in said

@@ -1,7 +1,7 @@
 """What another host can do at the cluster's ports without the token; run on that host, says one JSON object.
 
-look.py HOST: each port of HOST, by number: "closed" where nothing answers, else what it answers to every call that the
-installed Ray's own stubs name, whichever server it is for.
+look.py HOST [PORT ...]: each port of HOST, by number: "closed" where nothing answers, else what it answers to every
+call that the installed Ray's own stubs name, whichever server it is for; of the PORTs that are none of Ray's, "open".
 """
 
 import json
@@ -30,7 +30,7 @@ PAGES = {
     44227: "/metrics",
     52365: "/api/job_agent/jobs/",
 }
-CLOSED = {"": "closed"}
+CLOSED, OPEN = {"": "closed"}, {"": "open"}
 
 
 def methods() -> list[str]:
@@ -81,17 +81,23 @@ def fetch(host: str, port: int, page: str) -> str:
         return str(error)
 
 
-def look(host: str) -> dict[str, dict[str, str]]:
+def look(host: str, further: Iterable[int]) -> dict[str, dict[str, str]]:
     """Every port's answers, by port and call; of the workers' ports, those that are open."""
-    named, names = sorted({*GRPC, *PAGES}), (HEALTH, *methods(), *STREAMS)
-    there = opened(host, [*named, *WORKERS])
-    answers = {str(port): CLOSED for port in named if port not in there}
+    named, names = {*GRPC, *PAGES, *further}, (HEALTH, *methods(), *STREAMS)
+    there = opened(host, sorted(named.union(WORKERS)))
+    answers = {str(port): CLOSED for port in sorted(named.difference(there))}
     for port in there:
-        page = PAGES.get(port)
-        answers[str(port)] = {page: fetch(host, port, page)} if page else calls(host, port, names)
+        answers[str(port)] = answered(host, port, names)
     ended = {str(port) for port in set(there).intersection(WORKERS) if not is_open(host, port)}  # meanwhile
     return {port: said for port, said in answers.items() if port not in ended}
 
 
+def answered(host: str, port: int, names: Iterable[str]) -> dict[str, str]:
+    """What an open port answers."""
+    if port in PAGES:
+        return {PAGES[port]: fetch(host, port, PAGES[port])}
+    return calls(host, port, names) if port in GRPC or port in WORKERS else OPEN
+
+
 if __name__ == "__main__":
-    print(json.dumps(look(sys.argv[1])))
+    print(json.dumps(look(sys.argv[1], [int(word) for word in sys.argv[2:]])))

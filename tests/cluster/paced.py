@@ -51,12 +51,12 @@ def study():
 """
 
 
-def write(shared: Path, seeds: Sequence[int]) -> Path:
+def write(shared: Path, seeds: Sequence[int], epochs: int = EPOCHS) -> Path:
     """Folder /srv/lab of the hosts with the study and the file that holds it up."""
     folder = shared / "lab"
     folder.mkdir()
     (folder / "paced.py").write_text(RULE)
-    (folder / "study.py").write_text(f"EPOCHS, SEEDS = {EPOCHS}, {tuple(seeds)}\n{STUDY}")
+    (folder / "study.py").write_text(f"EPOCHS, SEEDS = {epochs}, {tuple(seeds)}\n{STUDY}")
     (folder / "slowly").touch()
     return folder
 

@@ -20,6 +20,8 @@ STUDY = (
     "--device cpu --model.norm_group 16 --checkpoint-seconds 5"
 )
 
+EPOCHS = 100  # of its one paced run, which is disturbed five times and is not to be over before
+
 
 @pytest.fixture(scope="module")
 def up(place: Path) -> Iterator[Cloud]:
@@ -34,7 +36,7 @@ def up(place: Path) -> Iterator[Cloud]:
 @pytest.fixture(scope="module")
 def study(up: Cloud) -> Path:
     """A study's folder, which all machines see; it was submitted through a tunnel, and machines were started for it."""
-    folder = paced.write(up.lab.shared, seeds=(0,))
+    folder = paced.write(up.lab.shared, seeds=(0,), epochs=EPOCHS)
     with dashboard(up.lab["laptop"], FILE):
         job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
     wait(lambda: last_epoch(store_of(up)) >= 1, "the first epoch")
@@ -61,7 +63,7 @@ def test_without_the_token_a_worker_can_do_no_more_than_see_that_ray_lives(up: C
 
 
 def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
-    assert wait(lambda: len(workers(study)) == 2, "steps on two machines")
+    two_at_work(study)
     found = [m for m in up.machines() if m["PrivateIpAddress"] != up.head.address]
     assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
 
@@ -74,7 +76,7 @@ def test_on_the_head_the_doctor_finds_file_account_and_nodes_in_order(up: Cloud,
 
 
 def test_on_a_spot_machine_nothing_answers_the_outside_and_nothing_without_the_token(up: Cloud, study: Path) -> None:
-    one, two = (up.lab[name] for name in sorted(workers(study)))
+    one, two = (up.lab[name] for name in two_at_work(study))
     must_be_refused(seen_from(one, two.address))
     must_be_closed(seen_from(up.lab["laptop"], up.public(two)))
 
@@ -98,6 +100,13 @@ def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up:
     assert lost not in workers(study)
 
 
+def test_a_machine_whose_raylet_is_killed_is_done_without(up: Cloud, study: Path) -> None:
+    lost = min(workers(study))
+    before = last_epoch(store_of(up))
+    up.lab[lost].kill("/raylet")
+    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
+
+
 def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) -> None:
     with dashboard(up.lab["laptop"], FILE):
         job(up, "stop", "paced")
@@ -105,6 +114,16 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) ->
         before = last_epoch(store_of(up))
         job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
     wait(lambda: last_epoch(store_of(up)) > before, "more epochs")
+
+
+def test_a_machine_that_is_cut_off_is_done_without_also_when_it_is_reached_again(up: Cloud, study: Path) -> None:
+    lost = min(workers(study))  # the new driver's first: it gives up a run at the fourth
+    up.lab.world.cut(lost)
+    wait(lambda: lost not in alive(up.lab), f"the loss of {lost}")
+    before = last_epoch(store_of(up))
+    if lost in up.names.values():  # Ray's autoscaler may have ended it already
+        up.lab.world.mend(lost)
+    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
 
 
 def test_a_study_whose_head_is_taken_away_is_gone_on_with_on_a_new_one(up: Cloud, study: Path) -> None:
@@ -125,8 +144,8 @@ def test_the_records_come_home_whole(up: Cloud, study: Path) -> None:
     done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public(up.head)}:/root/runs")
     for found in (logs(store_of(up)), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
         ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
-        assert ends == {"paced 0": ("finished", paced.EPOCHS), "bp 0": ("finished", 3)}
-        assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(paced.EPOCHS + 1))
+        assert ends == {"paced 0": ("finished", EPOCHS), "bp 0": ("finished", 3)}
+        assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(EPOCHS + 1))
 
 
 def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
@@ -144,6 +163,11 @@ def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
 def store_of(up: Cloud) -> Path:
     """Where the study's store is for this test: on the head's own disk."""
     return up.head.folder / "root" / "runs"
+
+
+def two_at_work(folder: Path) -> list[str]:
+    """The two machines on which the run's workers make a step at the same time."""
+    return sorted(wait(lambda: len(found := workers(folder)) == 2 and found, "steps on two machines"))
 
 
 def begun(store: Path) -> dict[str, int]:

@@ -7,7 +7,16 @@ from pathlib import Path
 import on_premise
 import paced
 import pytest
-from asked import alive, environment_of_a_host, last_epoch, must_be_closed, must_be_refused, seen_from, workers
+from asked import (
+    alive,
+    environment_of_a_host,
+    last_epoch,
+    listened_at,
+    must_be_closed,
+    must_be_refused,
+    seen_from,
+    workers,
+)
 from commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
 from hosts import Host
 from lab import Lab, machines
@@ -82,6 +91,15 @@ def test_the_records_are_browsed_through_a_tunnel_and_in_no_other_way(up: Lab, s
     # it outlives its terminal; the brackets keep the command from finding itself
     typed(up["laptop"], f"ray exec {FILE} \"pkill -u root -f '[m]lflow.*--port 5000'\"")
     wait(lambda: not any("mlflow" in words for words in up["head"].processes().values()), "MLflow's end")
+
+
+def test_while_workers_share_a_run_no_port_at_which_a_host_listens_is_open_to_the_outside(up: Lab, study: Path) -> None:
+    a_worker(up, study)
+    found = {host.address: listened_at(host) for host in up.cluster}
+    free = set(range(32768, 61000)) - {44217, 44227, 52365}
+    assert free & set().union(*found.values())  # where workers meet, and gloo's
+    for address, ports in found.items():
+        must_be_closed(seen_from(up["laptop"], address, ports))
 
 
 def test_a_host_that_is_cut_off_is_done_without_and_is_back_when_its_cable_is(up: Lab, study: Path) -> None:

@@ -47,14 +47,14 @@ def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[
         if started:
             ray.shutdown()
     return [
-        *compare(nodes, silent, data),
+        *compare(nodes, silent, data, cluster),
         *told("nodes that are gone", lost(dead, cluster), "none to bring back"),
         *groups,
     ]
 
 
-def compare(nodes: Sequence[Node], silent: Sequence[str], data: str) -> list[Told]:
-    """The lines on what the nodes said, and those that did not."""
+def compare(nodes: Sequence[Node], silent: Sequence[str], data: str, cluster: ClusterFile | None = None) -> list[Told]:
+    """The lines on what the nodes of ``cluster`` said, and those that did not."""
     quiet = [f"{address} does not answer: ray up again, or look at it" for address in silent]
     gpus = sorted({name for node in nodes for name in node.facts["gpus"]})
     return [
@@ -65,7 +65,7 @@ def compare(nodes: Sequence[Node], silent: Sequence[str], data: str) -> list[Tol
         *told("free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"),
         *told(
             "pictures",
-            _data(nodes, data) if data else (),
+            _data(nodes, data, _again(cluster)) if data else (),
             f"{data} is on every node, the same" if data else "not asked: give --data-dir",
         ),
         *told("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
@@ -100,22 +100,32 @@ def _disks(nodes: Sequence[Node]) -> Iterator[str]:
             yield f"{node.address} has {node.facts['free'] / 1e9:.1f} GB free: make room, or give it a larger disk"
 
 
-def _data(nodes: Sequence[Node], data: str) -> Iterator[str]:
-    again = (
-        "rm -f ~/data/.complete, then what setup_commands says (bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET)"
-    )
+def _again(cluster: ClusterFile | None) -> str:
+    """What brings a node its pictures: on AWS its set-up, elsewhere its owner."""
+    if cluster and cluster.kind != "aws":
+        return "copy the pictures to it"
+    command = "bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET"
+    return f"rm -f ~/data/.complete on it, then what setup_commands says ({command})"
+
+
+def _data(nodes: Sequence[Node], data: str, again: str) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     for node in nodes:
         found.setdefault(node.facts["data"], []).append(node.address)
     for address in found.pop("", ()):
-        yield f"{address} has no {data}: on it, {again}"
+        yield f"{address} has no {data}: {again}"
     if len(found) > 1:
         each = "; ".join(f"{names} on {', '.join(where)}" for names, where in sorted(found.items()))
         yield f"{data} is not the same on all nodes, {each}: where it is wrong, {again}"
 
 
 def _gpus(names: Sequence[str]) -> Iterator[str]:
-    drivers = {name.rpartition(",")[2].strip() for name in names}
+    models, drivers = ({name.rpartition(",")[part].strip() for name in names} for part in (0, 2))
+    if len(models) > 1:
+        yield (
+            f"models {', '.join(sorted(models))}: the workers of a run need one, since B is compared bit for bit after "
+            "each epoch: keep one in the cluster, or do without --workers"
+        )
     if len(drivers) > 1:
         yield f"drivers {', '.join(sorted(drivers))}: start all nodes from one image (write its id as ImageId)"
 

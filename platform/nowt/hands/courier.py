@@ -4,7 +4,8 @@ The loop knows nothing of it: it reads and writes its folder, and a thread besid
 not held up but at the end of the run, until its last checkpoint is sent.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from nowt.keeper.checkpoints import KEPT, Copies, step_of
 
 LOOK_SECONDS = 1.0  # between looks at the folder
 MOST = 8  # checkpoints that a worker offers to go on from
+BRING_SECONDS = 300.0  # that a run which starts waits for a bucket that cannot be used
+BRING_PAUSE = 5.0  # seconds between its tries
 
 
 @dataclass
@@ -66,7 +69,7 @@ def carried(url: str, folder: Path, group: Group, said: list[str]) -> Iterator[C
     """The folder of a run's checkpoints with the newest one that is to be had, and a courier that sends what comes
     there while the block lasts; without ``url``, nothing of it. Worker 0 of a group sends and speaks for all.
 
-    Raises OSError where the bucket cannot be read, ConfigError for a URL that is none.
+    Raises OSError where the bucket cannot be read, also after some minutes; ConfigError for a URL that is none.
     """
     if not url:
         yield None
@@ -92,9 +95,27 @@ def _bring(copies: Copies, folder: Path, group: Group, said: list[str]) -> None:
     different disks, the newest that all of them have."""
     have = _readable(folder, said)
     least = max(have, default=0) if group.size == 1 else 0  # the bucket's is the one that all can have
-    copies.fetch(folder, have, least, said.append)
+    _fetch(copies, folder, have, least, said)
     if group.size > 1:
         _agree(folder, group)
+
+
+def _fetch(copies: Copies, folder: Path, have: Collection[int], least: int, said: list[str]) -> None:
+    """As ``Copies.fetch``; a run waits for a bucket that cannot be used, and does not fail for a minute without S3."""
+    end, waits = time.monotonic() + BRING_SECONDS, False
+    while True:
+        try:
+            copies.fetch(folder, have, least, said.append)
+            break
+        except OSError as error:
+            if error.errno is not None or time.monotonic() > end:  # with a number: the disk's
+                raise
+            if not waits:
+                said.append(f"{error}; the run waits for it, {BRING_SECONDS:g} s at most")
+            waits = True
+            time.sleep(BRING_PAUSE)
+    if waits:
+        said.append(f"{copies.bucket.url} is reached again")
 
 
 def _readable(folder: Path, said: list[str]) -> list[int]:

@@ -28,6 +28,9 @@ DATABASES = ("optuna.db", "mlflow.db", "keeper/mlflow.db")
 FILES = ("studies/*.json", "certificates/*.json", "artifacts/**/*", "keeper/artifacts/**/*")
 LINES = ("studies/*.runs.jsonl", "logs/*.jsonl")
 
+FAILURES = (OSError, ValueError)  # the bucket's and the disk's; a file that is not what it should be
+LAST_SECONDS, LAST_PAUSE = 30.0, 5.0  # for how long the last copy is tried, and how often
+
 
 @dataclass
 class Copying:
@@ -75,7 +78,7 @@ class Copying:
     def _sent(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
         """The content of ``path``, once the bucket has it."""
         stamp = tuple(n for p in (path, *beside) if p.exists() for n in (p.stat().st_size, p.stat().st_mtime_ns))
-        if path not in self.known or self.known[path][0] != stamp:
+        if path not in self.known or self.known[path][0] != stamp or self.known[path][1] not in self.there:
             with TemporaryDirectory(prefix="nowt-") as folder:
                 copied = Path(folder) / "copy"
                 copy(path, copied)
@@ -89,9 +92,9 @@ class Copying:
 
     def _sweep(self, needed: set[str]) -> None:
         """Remove what neither this copy nor the one before names: somebody may be reading that one."""
+        self.there &= needed  # first: a removal that fails may have removed some
         named = {object_of(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
-        self.there &= needed
 
 
 def _file(source: Path, target: Path) -> None:
@@ -105,23 +108,44 @@ def _lines(source: Path, target: Path) -> None:
 def backup(store: Path, url: str, every: float | None, say: Callable[[str], None], end: Event) -> None:
     """Copy once or, given ``every``, that many seconds from start to start until ``end``, and then once more.
 
-    Raises ConfigError as ``Copying.once`` does and for a missing store; OSError where the bucket cannot be used, but
-    with ``every`` only at the end: until then it is said, and tried again.
+    Raises ConfigError as ``Copying.once`` does and for a missing store; OSError where the bucket or the disk cannot be
+    used, ValueError for a file that is not what it should be, but with ``every`` only at the end: until then it is
+    said, and tried again.
     """
     if not store.is_dir():
         raise ConfigError(f"there is no store at {store}: name the folder of the logs (--store)")
-    copying, said = Copying(store, Bucket.at(url)), ""
-    while every is not None and not end.is_set():
-        begun = time.monotonic()
-        try:
-            files, sent = copying.once()
-            line = f"{url} is reached again" if said else ""
-            said = ""
-        except OSError as error:
-            line = f"{error}; it is tried again in {every:g} s" if str(error) != said else ""
-            said = str(error)
-        if line:
-            say(line)
-        end.wait(max(0.0, every - (time.monotonic() - begun)))
-    files, sent = copying.once()
+    copying = Copying(store, Bucket.at(url))
+    if every is not None:
+        _again_and_again(copying, every, say, end)
+    files, sent = copying.once() if every is None else _last(copying, say)
     say(f"{files} files are in {url}, {sent} of them new")
+
+
+def _again_and_again(copying: Copying, every: float, say: Callable[[str], None], end: Event) -> None:
+    """Copy every so many seconds. What goes wrong is said once; nobody would see that the copies had ended."""
+    said = ""
+    while not end.is_set():
+        begun, trouble = time.monotonic(), ""
+        try:
+            copying.once()
+        except FAILURES as error:
+            if isinstance(error, ConfigError) and not copying.known:  # a mistake of who has just typed it
+                raise
+            trouble = str(error)
+        if trouble != said:
+            say(f"{trouble}; it is tried again in {every:g} s" if trouble else f"{copying.bucket.url} is whole again")
+        said = trouble
+        end.wait(max(0.0, every - (time.monotonic() - begun)))
+
+
+def _last(copying: Copying, say: Callable[[str], None]) -> tuple[int, int]:
+    """The copy after which none comes, tried for a while, since a machine that shuts down waits no longer."""
+    until = time.monotonic() + LAST_SECONDS
+    while True:
+        try:
+            return copying.once()
+        except FAILURES as error:
+            if isinstance(error, ConfigError) or time.monotonic() > until:
+                raise
+            say(f"{error}; the last copy is tried again in {LAST_PAUSE:g} s")
+        time.sleep(LAST_PAUSE)

@@ -78,7 +78,9 @@ class Bucket:
             _asked(self.url, partial(self._remove, objects[first : first + MOST_REMOVED]))
 
     def _remove(self, objects: list[dict[str, str]]) -> None:
-        self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+        answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+        for refused in answer.get("Errors", ()):  # S3 answers so with 200, object by object
+            raise OSError(f"{self.url} cannot be used: {refused.get('Key')} was not removed ({refused.get('Code')})")
 
     def _place(self, name: str) -> dict[str, str]:
         return {"Bucket": self.name, "Key": f"{self.prefix}/{name}"}

@@ -125,18 +125,9 @@ def keeper_of(store: Path, port: int, backend: str) -> Keeper:
 
 def database_of(url: str) -> str:
     """The URL of MLflow's database. Raises ConfigError for what is none or names a password."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
+    from nowt.database_url import database_url
 
-    try:
-        parts = make_url(url)
-    except ArgumentError:
-        raise ConfigError(f"--backend is {url!r}: give a URL such as postgresql://USER@HOST/NAME") from None
-    if parts.password:
-        raise ConfigError(
-            f"--backend {parts.render_as_string()} names a password, which others can read on a command line: leave it "
-            "out, and put it where the database's client looks for it (PostgreSQL: ~/.pgpass)"
-        )
+    parts = database_url(url, "--backend", "postgresql://USER@HOST/NAME")
     if parts.get_backend_name() == "postgresql":  # from a database of no encoding (SQL_ASCII) text would come as bytes
         parts = parts.update_query_dict({"client_encoding": "utf8"}) if "client_encoding" not in parts.query else parts
     return parts.render_as_string(hide_password=False)

@@ -14,9 +14,10 @@ from typing import Any
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
 
+from nowt.database_url import database_url
 from nowt.errors import ConfigError
 from nowt.search.proposals import sampler
 from nowt.search.shared_storage import engine_arguments, sole_driver
@@ -191,17 +192,7 @@ def _usable(place: str) -> Iterator[None]:
 
 def _place(url: str) -> str:
     """What to call the storage at ``url``: its file, or its address."""
-    try:
-        parts = make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            f"--storage is {url!r}: give a URL such as sqlite:///DIR/optuna.db or postgresql://HOST/NAME"
-        ) from None
-    if parts.password:
-        raise ConfigError(
-            f"--storage {parts.render_as_string()} names a password, which others can read on a command line: leave it "
-            "out, and put it where the database's client looks for it (PostgreSQL: ~/.pgpass)"
-        )
+    parts = database_url(url, "--storage", "sqlite:///DIR/optuna.db or postgresql://HOST/NAME")
     return parts.database or url if parts.drivername == "sqlite" else parts.render_as_string()
 
 
