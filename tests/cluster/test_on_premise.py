@@ -155,7 +155,7 @@ def test_the_study_ends_whole(up: Lab, study: Path) -> None:
 
 def test_afterwards_nothing_is_left_running_on_any_host(up: Lab) -> None:
     done(up["laptop"], f"ray down -y {FILE} 2>&1")
-    for host in up.cluster:  # the workers' Ray ends a minute after its head
+    for host in up.cluster:  # follow.sh ends the workers' Ray a minute after its head
         wait(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 180)
 
 
