@@ -73,7 +73,7 @@ class Search:
             now = self.pictures[cell.name]["fingerprint"]
             if (then := self.decisions.pictures_of(cell, now)) != now:
                 raise ConfigError(
-                    f"search {self.space.name} was begun on other pictures ({then}, these are {now}): "
+                    f"search {self.space.name} was begun on other pictures ({then[:12]}, these are {now[:12]}): "
                     "give the --data-dir that it was begun with, or another --store"
                 )
 
