@@ -40,7 +40,7 @@ faults: $(READY)
 	NOWT_SCHEDULES=100000 $(TEST) tests/test_search_simulated.py
 
 # Hosts and a laptop on this machine, each with a network, processes and files of its own, and a real `ray up`, on premise
-# and to a stand-in for AWS; hosts are cut off and killed. Ten to fifteen minutes; `make check` does two minutes of it.
+# and to a stand-in for AWS; hosts are cut off and killed. Ten to fifteen minutes; `make check` does the first minute.
 # Needs root, and Debian's iproute2, nftables, openssh-server and rsync; else says so.
 cluster-test: $(READY)
 	NOWT_CLUSTER=1 $(TEST) tests/cluster

@@ -27,9 +27,3 @@ def test_ray_up_makes_a_cluster_of_hosts_whose_ports_are_closed_to_all_others(up
     must_be_refused(seen_from(up["one"], up["head"].address))
     for host in up.cluster:
         must_be_closed(seen_from(up["laptop"], host.address))
-
-
-def test_ray_down_ends_ray_on_all_hosts(up: Lab) -> None:
-    done(up["laptop"], f"ray down -y {FILE} 2>&1")
-    for host in up.cluster:  # follow.sh ends the workers' a minute after its head
-        wait(lambda host=host: not host.processes(), f"the end of what runs on {host.name}", 180)
