@@ -34,8 +34,8 @@ check: $(READY)
 test: $(READY)
 	$(TEST)
 
-# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: some three hours on 2 cores (ten
-# kills of the engine, or of an actor, take a quarter of an hour beside another test).
+# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: by its parts some three hours
+# on 2 cores (ten kills of the engine, or of an actor, took a quarter of an hour beside another test).
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 $(TEST) tests/faults
 	NOWT_SCHEDULES=100000 $(TEST) tests/test_search_simulated.py

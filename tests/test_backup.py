@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from kept_server import wait_until
 from nowt.cli import main
 from nowt.errors import ConfigError
@@ -153,6 +154,21 @@ def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, buck
     copying.once()
     assert main(["restore", COPY, "--store", str(new)]) == 0
     assert (new / "studies" / sheet.name).read_bytes() == sheet.read_bytes()
+
+
+def test_an_object_that_is_denied_is_missing_only_where_it_is_not_listed(bucket: Bucket) -> None:
+    class Denies:
+        def get_object(self, **place: str) -> None:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+
+        def get_paginator(self, name: str) -> Any:
+            return bucket.client.get_paginator(name)
+
+    bucket.put("kept", b"there")
+    denied = replace(bucket, client=Denies())
+    assert denied.get("manifest.json") is None and denied.get("kep") is None
+    with pytest.raises(OSError, match=r"cannot be used: .*AccessDenied"):
+        denied.get("kept")
 
 
 def test_objects_that_s3_does_not_remove_are_told(bucket: Bucket) -> None:

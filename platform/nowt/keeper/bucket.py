@@ -45,8 +45,9 @@ class Bucket:
                 found: bytes = self.client.get_object(**self._place(name))["Body"].read()
                 return found
             except ClientError as error:
-                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                    return None
+                code = error.response["Error"]["Code"]
+                if code in ("NoSuchKey", "404") or (code == "AccessDenied" and name not in self.names(name)):
+                    return None  # S3 may deny what is not there to whoever may list some prefixes only
                 raise
 
         return _asked(self.url, act)
