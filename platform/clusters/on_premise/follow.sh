@@ -3,11 +3,13 @@
 # head lives on. By then Ray has given up a host that is only cut off, too, and starts it again when it can enter it.
 set -u
 head=${1:?usage: follow.sh HEAD}
-exec 9> ~/.nowt-follow.lock
+echo "$head" > ~/.nowt-head
+exec 9> ~/.nowt-head.lock."$head"
 flock --nonblock 9 || exit 0  # one is enough
 missed=0
 while ((missed < 12)); do
   sleep 5
+  [ "$(cat ~/.nowt-head)" = "$head" ] || exit 0  # the host has another head by now
   missed=$((missed + 1))
   timeout 3 bash -c ": < /dev/tcp/$head/6379" 2> /dev/null && missed=0
 done
