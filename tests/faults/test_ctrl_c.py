@@ -40,15 +40,28 @@ def test_ctrl_c_twice_leaves_now_and_the_same_command_goes_on(
 ) -> None:
     world = make(*case(nth_fault + 1))
     pause = random.Random(f"second Ctrl-C {nth_fault}").uniform(0, 0.5)
-
-    def press_twice(driver: int) -> None:
-        press(driver)
-        time.sleep(pause)
-        press(driver)
-
-    driver = strike(world, f"Ctrl-C twice {nth_fault}", empty, lambda driver: [driver], press_twice)
-    assert driver.wait(PATIENCE) in (130, -signal.SIGINT), world.said()
+    once, twice = (leave(world, f"Ctrl-C twice {nth_fault}", empty, pause, presses) for presses in (1, 2))
+    assert twice < once, "the second Ctrl-C waited for a run that hangs, too"
     goes_on(world, undisturbed)
+
+
+def leave(world: World, seed: str, empty: Path, pause: float, presses: int) -> float:
+    """Ctrl-C so many times while the runs hang, and so write nothing; seconds from the first to the command's end."""
+    began = 0.0
+
+    def hang_and_press(driver: int) -> None:
+        nonlocal began
+        for run in world.at_work():
+            os.kill(run, signal.SIGSTOP)
+        began = time.monotonic()
+        press(driver)
+        for _ in range(presses - 1):
+            time.sleep(pause)
+            press(driver)
+
+    driver = strike(world, seed, empty, lambda driver: [driver], hang_and_press)
+    assert driver.wait(PATIENCE) in (130, -signal.SIGINT), world.said()
+    return time.monotonic() - began
 
 
 def test_sigterm_to_the_command_alone_is_taken_as_ctrl_c(

@@ -17,15 +17,17 @@ PATIENCE = 30.0  # seconds
 
 def main() -> None:
     """Say address and the second node's raylet; after a line of input, the resources that nobody gave back."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    answers, sys.stdout = sys.stdout, sys.stderr  # Ray tells a driver of lost nodes by print
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    # as long as there is no other node to join: one that joins a lost node ends with it
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     second = cluster.add_node(num_cpus=1)
     raylet = second.all_processes["raylet"][0].process
     # a node's workers take a raylet for alive as long as nobody has asked how it ended
     threading.Thread(target=raylet.wait, daemon=True).start()
-    print(json.dumps({"address": cluster.address, "raylet": raylet.pid}), flush=True)
+    print(json.dumps({"address": cluster.address, "raylet": raylet.pid}), file=answers, flush=True)
     sys.stdin.readline()
-    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
-    print(json.dumps(_resources()), flush=True)
+    print(json.dumps(_resources()), file=answers, flush=True)
     ray.shutdown()
     cluster.shutdown()
 
