@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +60,7 @@ def last_word(key: str) -> dict[str, Any]:
     return {"kind": "end", "state": "diverged", "reason": "", "spent": spent}
 
 
+@cache
 def said(key: str, epoch: int) -> dict[str, Any]:
     value = error(key, epoch)
     record = Epoch(epoch, epoch, 0.1, 1.0, 0.5, 1.0, value, 1.0, 0.5, epoch, 0, 1.0, 1.0, 0.0)
@@ -78,6 +80,7 @@ class World:
     lost: int = 0  # runs whose machine failed
 
     def __post_init__(self) -> None:
+        self.content = space_to_json(self.space)
         self.start()
 
     def start(self) -> None:
@@ -87,7 +90,7 @@ class World:
         rungs = {cell.name: stopping for cell in self.space.cells}
         pictures = {cell.name: PICTURES for cell in self.space.cells}
         ledger = Ledger(self.folder, (), lambda planned, run: None)
-        sheet, _ = freeze(self.folder, self.space.key, space_to_json(self.space))
+        sheet, _ = freeze(self.folder, self.space.key, self.content)
         self.driver = Search(self.space, ledger, decisions, pictures, rungs, sheet)
         self.driver.recall()
 
