@@ -8,6 +8,7 @@ Every contender trains the same quasi-random trials of a small net on digits und
 (loop-2: two), in a fresh process. In a round each takes its turn, in an order that moves on from round to round.
 
     loop-1, loop-2         Optuna in one process, its storage in memory
+    halves                 two such processes at once, each with every second trial: what two cores can do at best
     nowt-1, nowt-2         nowt.search with so many slots: logs, checkpoints, Optuna's storage, MLflow
     stock-fresh, -reused   ray.tune with OptunaSearch on two slots: a process a trial, or reuse_actors=True
 
@@ -32,8 +33,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -133,11 +136,16 @@ def space_of(trials: int, epochs: int) -> Space:
 
 
 class SameTrials(OneByOne):
-    """The values that nowt's search of the space proposes, for whoever drives Optuna."""
+    """The values that nowt's search of the space proposes, for whoever drives Optuna: from draw ``draw`` on, every
+    ``every``-th."""
+
+    def __init__(self, space: Space, cell: Cell, draw: int = 0, every: int = 1) -> None:
+        super().__init__(space, cell, draw)
+        self.every = every
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
         """The parameter's value in the draw of the trial's number."""
-        draws = sampler(self.space, self.cell, trial.number)
+        draws = sampler(self.space, self.cell, self.draw + trial.number * self.every)
         return draws.sample_independent(study, trial, param_name, param_distribution)
 
 
@@ -147,8 +155,8 @@ def epochs_of(cell: Cell, values: dict[str, Any], placement: Placement) -> Itera
     yield from nowt.train.train(config, placement, data=nowt.data.open_data(config.data, placement, config.test))
 
 
-def loop(space: Space, store: Path, stamps: Path, threads: int) -> None:
-    """A plain Optuna loop in this process."""
+def loop(space: Space, store: Path, stamps: Path, threads: int, first: int = 0, every: int = 1) -> None:
+    """A plain Optuna loop in this process, over the trials from ``first`` on, every ``every``-th."""
     (cell,) = space.cells
 
     def objective(trial: optuna.Trial) -> float:
@@ -157,8 +165,15 @@ def loop(space: Space, store: Path, stamps: Path, threads: int) -> None:
             trial.report(epoch.val_error, epoch.epoch)
         return epoch.val_error
 
-    study = optuna.create_study(sampler=SameTrials(space, cell, 0))
-    watched(lambda trials: study.optimize(objective, trials), stamps)(int(space.budget.amount))
+    study = optuna.create_study(sampler=SameTrials(space, cell, first, every))
+    trials = len(range(first, int(space.budget.amount), every))
+    watched(lambda number: study.optimize(objective, number), stamps)(trials)
+
+
+def halves(space: Space, store: Path, stamps: Path) -> None:
+    """Two plain loops at once, in processes of their own, which know nothing of each other."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(partial(loop, space, store, stamps, 1), (0, 1), (2, 2)))
 
 
 def with_nowt(space: Space, store: Path, stamps: Path, slots: int) -> None:
@@ -182,7 +197,7 @@ def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> Non
 
     init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     domains = {r.name: optuna.distributions.FloatDistribution(r.low, r.high, log=r.log) for r in RANGES}
-    searcher = OptunaSearch(domains, metric="error", mode="min", sampler=SameTrials(space, cell, 0))
+    searcher = OptunaSearch(domains, metric="error", mode="min", sampler=SameTrials(space, cell))
     how = tune.TuneConfig(search_alg=searcher, num_samples=int(space.budget.amount), reuse_actors=reuse)
     tune.Tuner(watched(work, stamps), tune_config=how, run_config=tune.RunConfig(storage_path=str(store))).fit()
 
@@ -190,6 +205,7 @@ def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> Non
 CONTENDERS: dict[str, tuple[Callable[[Space, Path, Path], None], int]] = {  # and the slots of each
     "loop-1": (partial(loop, threads=1), 1),
     "loop-2": (partial(loop, threads=2), 1),
+    "halves": (halves, 2),
     "nowt-1": (partial(with_nowt, slots=1), 1),
     "nowt-2": (partial(with_nowt, slots=2), 2),
     "stock-fresh": (partial(with_stock_tune, reuse=False), 2),
