@@ -11,7 +11,7 @@ from pathlib import Path
 
 from world import World
 
-SPAN = 5.0  # seconds from the first step within which the first blow is drawn
+SPAN = 5.0  # seconds from the first step within which the first blow is drawn; half as many after a study unhit
 PAUSE = 0.4  # and from a miss within which the next is
 TRIES = 5  # studies that may end unhit
 
@@ -24,10 +24,11 @@ def strike(
     """Start the command on an empty store and let ``blow`` fall once on one of ``victims`` (of the driver's process id:
     process ids); the driver. ``alone``: the victim must itself be at a run, not another process for it."""
     draws = random.Random(seed)
-    for _ in range(TRIES):
+    for study in range(TRIES):
         world.make(empty)
         driver = world.start()
-        if strike_once(world, draws, driver, lambda d=driver: victims(d.pid), blow, alone):  # type: ignore[misc]
+        span = SPAN / 2**study
+        if strike_once(world, draws, span, driver, lambda d=driver: victims(d.pid), blow, alone):  # type: ignore[misc]
             return driver
         assert driver.wait() == 0, world.said()
     raise AssertionError(f"{TRIES} studies ended before a blow hit a run between two epochs")
@@ -36,14 +37,15 @@ def strike(
 def strike_once(
     world: World,
     draws: random.Random,
+    span: float,
     driver: subprocess.Popen[bytes],
     victims: Callable[[], list[int]],
     blow: Blow,
     alone: bool = False,
 ) -> bool:
-    """Whether the blow fell before the command ended."""
+    """Whether the blow, drawn within ``span`` seconds, fell before the command ended."""
     world.wait_for_work(driver)
-    time.sleep(draws.uniform(0, SPAN))
+    time.sleep(draws.uniform(0, span))
     while driver.poll() is None:
         found = victims()
         if found and _hit(world, draws.choice(found), blow, alone):
