@@ -7,6 +7,7 @@ from pathlib import Path
 from small_studies import wait_for
 
 PATIENCE = 120  # seconds for anything that takes a few on an idle machine
+WHOLE = 600  # and for a whole study, which takes up to two minutes there
 
 
 def processes(folder: Path, but: str = "") -> dict[int, str]:

@@ -7,7 +7,7 @@ import pytest
 from audit import as_undisturbed
 from cases import Make, Undisturbed, case
 from disks import fill, lock, read_only, small_disk
-from leftovers import PATIENCE, no_process
+from leftovers import PATIENCE, WHOLE, no_process
 from moments import kill, strike
 from world import World
 
@@ -40,7 +40,7 @@ def test_a_locked_database_ends_as_told_and_once_free_it_gets_all(
             lambda driver: [driver],
             lambda driver: held.enter_context(lock(database(world), driver)),
         )
-        code = driver.wait(5 * PATIENCE)
+        code = driver.wait(WHOLE)
         told(world, code, "locked")
     world.finish()
     as_undisturbed(world, undisturbed(world))

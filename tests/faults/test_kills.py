@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from audit import as_undisturbed, logs
 from cases import Make, Undisturbed, case
-from leftovers import PATIENCE, children, no_process
+from leftovers import WHOLE, children, no_process
 from moments import kill, strike
 from nodes import two_nodes
 from world import World
@@ -67,6 +67,6 @@ def raylet_at_work(world: World, raylet: int) -> list[int]:
 
 def ends_by_itself(world: World, driver: subprocess.Popen[bytes], undisturbed: Undisturbed) -> None:
     """Nobody gives the command again; some run was begun twice."""
-    assert driver.wait(PATIENCE) == 0, world.said()
+    assert driver.wait(WHOLE) == 0, world.said()
     assert max(run.attempts for run in logs(world.store).values()) == 2
     as_undisturbed(world, undisturbed(world))

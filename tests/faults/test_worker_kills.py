@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from audit import as_undisturbed, logs
 from cases import Make, Undisturbed, case
-from leftovers import PATIENCE, no_process
+from leftovers import PATIENCE, WHOLE, no_process
 from moments import Blow, kill, strike, terminate
 from test_ctrl_c import press
 from world import Verb, World
@@ -49,7 +49,7 @@ def test_a_worker_of_a_run_is_killed_and_its_run_goes_on(
 ) -> None:
     world = shared(nth_kill)
     driver = strike(world, f"worker {nth_kill}", empty, lambda _: world.at_work(), kill, alone=True)
-    assert driver.wait(PATIENCE) == 0, world.said()  # nobody gives the command again
+    assert driver.wait(WHOLE) == 0, world.said()  # nobody gives the command again
     assert max(run.attempts for run in logs(world.store).values()) == 2
     as_undisturbed(world, undisturbed(world))
     no_process(world.folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from leftovers import PATIENCE, processes
+from leftovers import PATIENCE, WHOLE, processes
 from small_spaces import write_space
 from small_studies import wait_for, write_study
 
@@ -120,7 +120,7 @@ class World:
 
     def run(self, *more: str) -> int:
         """The command to its end; its exit code."""
-        return self.start(*more).wait(PATIENCE)
+        return self.start(*more).wait(WHOLE)
 
     def finish(self) -> None:
         """Give the same command again, undisturbed."""
