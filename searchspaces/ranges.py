@@ -10,7 +10,7 @@ from nowt.search import Choice, Param, Range, When, in_time
 EPOCHS = 10  # that the settings in epochs below are for
 
 # Two decades around the recipe's η, and λ up to where kp aligns within an epoch; below 1e-4 nothing decays in a search.
-# 1/(1-μ) steps are summed, 2 to 33: from hardly any smoothing to about an epoch and a half of digits. Warm-up from none
+# 1/(1-μ) steps are summed, 2 to 33: from hardly any smoothing to a fifth of an epoch of digits. Warm-up from none
 # to a fifth of the run: more would leave the schedule little time. The rate falls at a half at the earliest, as in He
 # et al. (2016; at a half and three quarters), since an earlier fall would end the learning of slow rules.
 SHARED: tuple[Param, ...] = (

@@ -77,6 +77,9 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
         ("transfer smal --to digits", "has no search 'smal' (did you mean small?)"),
         ("transfer small --to digitz", "did you mean digits"),
         ("transfer small --to digits --best 0", "--best is 0"),
+        ("transfer small --to digits --rule kp", "--rule has no place in a transfer: each setting keeps the rule"),
+        ("transfer small --to digits --seed 3", "--seed has no place in a transfer: --seeds N runs N seeds"),
+        ("transfer small --to digits --test true", "--test has no place in a transfer: it opens no test pictures"),
     ],
 )
 def test_a_transfer_that_cannot_be_is_refused_in_one_line(
@@ -115,6 +118,8 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),
         ("--confirm-seeds 5", "--confirm-seeds is for --confirm K"),
         ("--first-rung 2", "--first-rung is for early stopping"),
+        ("--rule kp", "--rule has no place here: each cell of small has its own"),
+        ("--seed 3", "--seed has no place here: small gives its trials theirs (run_seed)"),
         ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
         ("--storage postgresql://me:secret@host/nowt", "names a password, which others can read on a command line"),
         (
@@ -138,3 +143,32 @@ def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> No
     words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --batch 32 --epochs 1 --trials 1"
     assert searched(tmp_path, store, *words.split()) == 0
     assert {run.start["config"]["model"]["name"] for run in read_all(store)} == {"mlp"}
+
+
+def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_path: Path, store: Path) -> None:
+    params = "Range('optim.warmup', 0.1, 0.2), Choice('optim.schedule', ('step', 'cosine')), "
+    params += "Choice('optim.milestones', ((0.5,), (0.6,)), when=When('optim.schedule', 'step'))"
+    space = write_space(
+        tmp_path, f"(part('bp', {params}),)", "Budget(4)", "sampler='quasi_random', stopping=Stopping('none')"
+    )
+    space.write_text("from nowt.search import When\n" + space.read_text())
+    assert main(["search", str(space), "--store", str(store), "--in-process", "--epochs", "1"]) == 0
+    words = "transfer small --to digits --epochs 2 --seeds 1 --data.train_limit 64 --data.repeat 1 --data.size 8"
+    assert main([*words.split(), "--best", "4", "--store", str(store), "--in-process"]) == 0
+    found = {one.name: one.config.optim for one in best(store, search_sheet(store, "small"), 4)}
+    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
+    carried = {cell["name"]: cell["config"]["optim"] for cell in sheet["cells"] if cell["name"] in found}
+    assert {optim["schedule"] for optim in carried.values()} == {"step", "cosine"}
+    for name, optim in carried.items():
+        assert optim["warmup"] == pytest.approx(2 * found[name].warmup)
+        assert optim["milestones"] == pytest.approx([2 * epoch for epoch in found[name].milestones])
+
+
+def test_what_a_trial_could_not_be_trained_with_is_refused_before_the_first(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    space = write_space(tmp_path, "(part('bp', Range('batch', 16, 4096, log=True, integer=True)),)")
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 2
+    err = capsys.readouterr().err
+    assert "batch is 4096: it must be at most" in err and err.count("\n") == 1
+    assert not (store / "studies").exists()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from nowt.cli import main
+from nowt.errors import ConfigError
+from nowt.search.shared_storage import sole_driver
 from optuna.trial import TrialState
 from postgres import Server, programs, server
 from search_told import epochs_logged, told, trials
@@ -78,3 +80,21 @@ def test_a_server_that_stops_ends_it_in_one_line_and_the_same_command_goes_on(tm
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0
     found = [trial for _, _, *trial in told(database.url)]
     assert len(found) == 2 and all(state in (TrialState.COMPLETE, TrialState.PRUNED) for state, *_ in found)
+
+
+def test_a_server_that_was_restarted_unseen_is_asked_again_to_keep_others_out(database: Server) -> None:
+    with sole_driver(database.url, "any") as keep_hold:
+        database.stop()
+        database.start()  # between two epochs of a search, which needs the server at neither moment
+        keep_hold()
+        refused = pytest.raises(ConfigError, match="is already being run from another store")
+        with refused, sole_driver(database.url, "any"):
+            pass
+
+
+def test_who_took_the_search_after_a_restart_has_it(database: Server) -> None:
+    with sole_driver(database.url, "other") as keep_hold:
+        database.stop()
+        database.start()
+        with sole_driver(database.url, "other"), pytest.raises(OSError, match="since the server was restarted"):
+            keep_hold()

@@ -5,24 +5,28 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
+import nowt.search.driver
 import optuna
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nowt.config import DataConfig, ModelConfig, RunConfig
 from nowt.ledger import Ledger
-from nowt.log import Epoch, epoch_to_json, read
+from nowt.log import Epoch, LogWriter, epoch_to_json, read
 from nowt.rules import find
-from nowt.search import Budget, Cell, Range, Space, Stopping
+from nowt.search import Budget, Cell, Choice, Range, Space, Stopping
 from nowt.search.decisions import Decisions
 from nowt.search.driver import Search
 from nowt.search.space import space_to_json
-from nowt.sheet import freeze
+from nowt.sheet import freeze, read_sheet
 from optuna.trial import FrozenTrial, TrialState
 
 EPOCHS, BUDGET = 4, 3
@@ -34,10 +38,13 @@ Kind = Literal["none", "halving", "median"]
 BUDGETS = (*map(Budget, (1, 2, BUDGET, 5)), Budget(2.0 * EPOCHS, "presentations"), Budget(9.0, "flops"))
 
 
-def the_space(sampler: Any, kind: Kind, budget: Budget, number: int) -> Space:
+def the_space(sampler: Any, kind: Kind, budget: Budget, number: int, alike: bool) -> Space:
+    """Two cells; ``alike``: half of their trials are the same runs, unless the sampler learns from each for itself."""
     base = RunConfig(ModelConfig(), DataConfig(), epochs=EPOCHS, test=False)
-    params = (Range("optim.lr", 0.01, 1.0, log=True), Range("optim.momentum", 0.0, 0.9))
-    cells = tuple(Cell(name, replace(base, rule=find(name)()), params) for name in ("bp", "fa"))
+    params = (Range("optim.lr", 0.01, 1.0, log=True), Range("optim.momentum", 0.1, 0.9))
+    other = (*params, Choice("optim.nesterov", (False, True)))
+    first, second = replace(base, rule=find("bp")()), replace(base, rule=find("bp" if alike else "fa")())
+    cells = (Cell("one", first, params), Cell("other", second, other))
     stopping = Stopping(kind, first_rung=1, factor=2)
     return Space(f"any{number}", "Which is best?", cells, budget, sampler=sampler, stopping=stopping)
 
@@ -67,15 +74,55 @@ def said(key: str, epoch: int) -> dict[str, Any]:
     return {"kind": "epoch", "epoch": epoch_to_json(record)}
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
+WRITES: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (LogWriter, ("start", "resume", "epoch", "end")),
+    (
+        optuna.storages.InMemoryStorage,
+        (
+            "create_new_study",
+            "create_new_trial",
+            "set_trial_param",
+            "set_trial_user_attr",
+            "set_trial_intermediate_value",
+            "set_trial_state_values",
+        ),
+    ),
+    (nowt.search.driver, ("list_run", "list_stop")),
+)
+
+
+@contextmanager
+def killed_after(writes: int) -> Iterator[None]:
+    """The process is killed before the write that follows so many, if it comes to that."""
+    left = iter(range(writes))
+
+    def guarded(write: Any) -> Any:
+        def guarded_write(*given: Any, **named: Any) -> Any:
+            if next(left, None) is None:
+                raise Killed
+            return write(*given, **named)
+
+        return guarded_write
+
+    with ExitStack() as patched, suppress(Killed):
+        for place, names in WRITES:
+            for name in names:
+                patched.enter_context(patch.object(place, name, guarded(getattr(place, name))))
+        yield
+
+
 @dataclass
 class World:
-    """What outlives a crash: logs, Optuna's storage, checkpoints. And one driver, which does not."""
+    """What outlives a crash: logs, Optuna's storage, the sheet. And one driver, which does not."""
 
     space: Space
     slots: int
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(dir=MEMORY)))
     storage: optuna.storages.BaseStorage = field(default_factory=optuna.storages.InMemoryStorage)
-    saved: dict[str, int] = field(default_factory=dict)  # last epoch of each run's checkpoint
     next: dict[str, int] = field(default_factory=dict)  # epoch that each live run tells next
     lost: int = 0  # runs whose machine failed
 
@@ -102,13 +149,12 @@ class World:
             self.next[decision.key] = 0
 
     def advance(self, key: str) -> None:
-        """The run saves a checkpoint, then tells its epoch; after the last one, its end."""
+        """The run tells its epoch; after the last one, its end. One that is taken up again tells all of them again."""
         epoch = self.next[key]
         if epoch in (EPOCHS + 1, diverges(key)):
             self.driver.hear(key, last_word(key))
             del self.next[key]
             return
-        self.saved[key] = max(epoch, self.saved.get(key, -1))
         self.next[key] += 1
         if not self.driver.hear(key, said(key, epoch)):
             del self.next[key]
@@ -134,7 +180,7 @@ class World:
 
 
 class AnySearch(RuleBasedStateMachine):
-    """Runs go on and the whole process crashes, in any order, between any two of its writes."""
+    """Runs go on and the whole process crashes, in any order, before any of its writes."""
 
     slots: st.SearchStrategy[int]
 
@@ -144,9 +190,10 @@ class AnySearch(RuleBasedStateMachine):
         kind=st.sampled_from(["none", "halving", "median"]),
         budget=st.sampled_from(BUDGETS),
         number=st.integers(1, SPACES),
+        alike=st.booleans(),
     )
-    def begin(self, data: st.DataObject, sampler: str, kind: Kind, budget: Budget, number: int) -> None:
-        self.world = World(the_space(sampler, kind, budget, number), data.draw(self.slots))
+    def begin(self, data: st.DataObject, sampler: str, kind: Kind, budget: Budget, number: int, alike: bool) -> None:
+        self.world = World(the_space(sampler, kind, budget, number, alike), data.draw(self.slots))
 
     @rule()
     def free_slots_are_filled(self) -> None:
@@ -169,24 +216,14 @@ class AnySearch(RuleBasedStateMachine):
     def the_process_crashes_and_is_started_again(self) -> None:
         self.world.start()
 
-    @precondition(lambda self: self.world.next)
-    @rule(data=st.data())
-    def it_crashes_when_the_log_has_an_epoch_that_optuna_has_not(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.world.next)))
-        epoch = self.world.next[key]
-        if epoch not in (EPOCHS + 1, diverges(key)):
-            self.world.saved[key] = max(epoch, self.world.saved.get(key, -1))
-            self.world.driver.ledger.hear(key, said(key, epoch))
-        self.world.start()
-
-    @rule()
-    def it_crashes_when_a_trial_is_asked_for_and_half_its_values_are_stored(self) -> None:
-        driver = self.world.driver
-        name = driver._next_cell()
-        if name is not None and not driver._ready():  # as in decide: open trials come first
-            cell = next(cell for cell in driver.space.cells if cell.name == name)
-            half = replace(cell, params=cell.params[:1])
-            driver.decisions.ask(half)
+    @rule(writes=st.integers(0, 24))
+    def it_crashes_after_so_many_writes(self, writes: int) -> None:
+        """To its log, to Optuna's storage or to its sheet; from its start on."""
+        with killed_after(writes):
+            self.world.start()
+            self.world.fill()
+            for key in sorted(self.world.next):
+                self.world.advance(key)
         self.world.start()
 
     @invariant()
@@ -208,7 +245,7 @@ class AnySearch(RuleBasedStateMachine):
         world.start()
         world.finish()
         assert world.driver.done
-        for found in world.trials().values():
+        for cell, found in world.trials().items():
             good = [trial for trial in found if trial.state != TrialState.FAIL]
             budget, slots = world.space.budget, world.slots
             assert budget.amount <= spent(good, budget) < budget.amount + (slots + world.lost) * dearest(budget)
@@ -217,7 +254,7 @@ class AnySearch(RuleBasedStateMachine):
                 assert draws == list(range(len(good)))
             assert len(good) <= most(world.space.budget) and len(found) - len(good) <= world.lost
             for trial in good:
-                check(trial, world)
+                check(cell, trial, world)
         if world.slots == 1 and not world.lost:
             undisturbed = World(world.space, 1)
             undisturbed.finish()
@@ -240,16 +277,19 @@ def most(budget: Budget) -> float:
     return budget.amount if budget.unit == "trials" else budget.amount + 3
 
 
-def check(trial: FrozenTrial, world: World) -> None:
-    """The trial's state says what its run did, and its values are the run's."""
+def check(cell: str, trial: FrozenTrial, world: World) -> None:
+    """The trial's state says what its run did, or that it stopped it there, and its values are the run's."""
     key, values = trial.user_attrs["key"], dict(trial.intermediate_values)
     log = read(world.folder / "logs" / f"{key}.jsonl")
     assert [epoch.epoch for epoch in log.epochs] == list(range(log.last_epoch + 1))
-    if log.state == "diverged":
-        assert values.pop(log.last_epoch + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"
-    assert values == {epoch: error(key, epoch) for epoch in range(1, log.last_epoch + 1)}
-    expected = TrialState.COMPLETE if log.state == "finished" else TrialState.PRUNED
-    assert trial.state == expected and (expected == TrialState.PRUNED or log.last_epoch == EPOCHS)
+    listed = read_sheet(world.folder / "studies" / f"{world.space.key}.json")["runs"]
+    (mine,) = (run for run in listed if (run["cell"], run["trial"]) == (cell, trial.number))
+    last, stopped = mine.get("stopped", log.last_epoch), "stopped" in mine
+    if log.state == "diverged" and not stopped:
+        assert values.pop(last + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"
+    assert values == {epoch: error(key, epoch) for epoch in range(1, last + 1)}
+    expected = TrialState.COMPLETE if log.state == "finished" and not stopped else TrialState.PRUNED
+    assert trial.state == expected and (expected == TrialState.PRUNED or last == EPOCHS)
 
 
 class OneSlot(AnySearch):

@@ -7,12 +7,12 @@ from nowt.config import RunConfig
 from nowt.errors import ConfigError
 from nowt.find import find_space
 from nowt.overrides import Override
-from nowt.recipes import digits
+from nowt.recipes import digits, resnet18_imagenet
 from nowt.rules import find
 from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quick
 from nowt.search.decisions import Decisions
 from nowt.search.proposals import grid_size
-from nowt.search.space import space_to_json, with_options
+from nowt.search.space import on_recipe, space_to_json, with_options
 from nowt.study import Cell as StudyCell
 from nowt.study import Study
 from optuna.storages import InMemoryStorage
@@ -117,6 +117,11 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: space(LR, STEPS), "'step', which it never is: it is 'cosine'$"),
         (lambda: space(LR, Choice("optim.nesterov", (True, False), When("optim.lr", 0.1))), "it is any number from 0"),
         (lambda: Space("s", "?", (Cell("bp", digits(), (LR,)),), Budget(1)), "opens test pictures"),
+        (lambda: space(LR, stopping="none"), r"stopping is 'none': it must be like Stopping\("),
+        (lambda: Space("s", "?", (Cell("bp", base("bp"), (LR,)),), 20), r"budget is 20: it must be like Budget\("),  # type: ignore[arg-type]
+        (lambda: Space("s", "?", Cell("bp", base("bp"), (LR,)), Budget(1)), "cells is Cell.*with a comma"),  # type: ignore[arg-type]
+        (lambda: Space("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a Cell\("),  # type: ignore[arg-type]
+        (lambda: Cell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
     ],
 )
 def test_a_space_that_cannot_be_is_refused_in_one_line(make: object, message: str) -> None:
@@ -184,3 +189,11 @@ def test_the_command_line_changes_the_base_but_not_what_is_searched() -> None:
     assert changed.stopping.kind == "none"
     with pytest.raises(ConfigError, match=r"--optim\.lr is what small searches"):
         with_options(space(LR), [Override("optim.lr", "0.1")], None, None, None)
+
+
+def test_a_drawn_schedule_leaves_the_recipes_own_steps_behind() -> None:
+    on_imagenet = on_recipe(space(SCHEDULE, STEPS), resnet18_imagenet)
+    [cell] = on_imagenet.cells
+    assert cell.config.optim.milestones == (30.0, 60.0, 80.0)
+    assert cell.config_of({"optim.schedule": "cosine"}).optim.milestones == ()
+    assert cell.config_of({"optim.schedule": "step", "optim.milestones": (18.0,)}).optim.milestones == (18.0,)

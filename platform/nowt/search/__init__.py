@@ -46,6 +46,7 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
     url = storage or f"sqlite:///{store.resolve()}/optuna.db"
     pictures, rungs = _prepare(space, how.placement, say)
     with held(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
+        decisions.check(pictures, store)
         sheet = _begin(store, space, say)
         if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep, how.placement.checkpoints):
             say(line)
@@ -94,10 +95,12 @@ def _begin(store: Path, space: Space, say: Callable[[str], None]) -> Sheet:
 
 def quick(space: Space) -> Space:
     """The space shrunk to a few minutes: two epochs, few pictures, three trials a cell; a search of its own."""
+    from nowt.search.proposals import grid_size
     from nowt.train import quick as shrink
 
     cells = tuple(with_base(cell, shrink(cell.config)) for cell in space.cells)
-    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(3))
+    trials = min([3, *map(grid_size, cells)]) if space.sampler == "grid" else 3
+    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials))
 
 
 def _why_not(stopping: Stopping, first: int) -> str:
@@ -106,16 +109,30 @@ def _why_not(stopping: Stopping, first: int) -> str:
     return "kp could not align before the last epoch (--first-rung sets one)"
 
 
+def _pictures_of(cell: Cell, placement: Placement) -> dict[str, Any]:
+    """The facts of the cell's pictures. Raises ConfigError where they, the devices or the workers do not suffice for a
+    trial: for its batch, its net, its probe."""
+    from nowt.ablate import pictures_of
+
+    facts = pictures_of(cell.config, placement)
+    looked_at = {(cell.config.data, cell.config.model, cell.config.batch, cell.config.probe.samples)}
+    for config in cell.ends():
+        what = (config.data, config.model, config.batch, config.probe.samples)
+        if what not in looked_at:
+            looked_at.add(what)
+            pictures_of(config, placement)
+    return facts
+
+
 def _prepare(
     space: Space, placement: Placement, say: Callable[[str], None]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[int, ...]]]:
     """The facts of each cell's pictures, and its rungs: the first is the same for all cells."""
-    from nowt.ablate import pictures_of
     from nowt.search.proposals import grid_size
     from nowt.search.stopping import first_rung, rungs
 
     check_reached(placement.keep, max(cell.config.epochs for cell in space.cells))
-    pictures = {cell.name: pictures_of(cell.config, placement) for cell in space.cells}
+    pictures = {cell.name: _pictures_of(cell, placement) for cell in space.cells}
     steps = {c.name: pictures[c.name]["training"] * c.config.data.repeat // c.config.batch for c in space.cells}
     first = max(first_rung(space.stopping, cell.config, steps[cell.name]) for cell in space.cells)
     found = {cell.name: rungs(space.stopping, first, cell.config.epochs) for cell in space.cells}

@@ -28,6 +28,9 @@ FIXED = {
 
 def check_params(cell: str, config: RunConfig, params: Sequence[Param]) -> None:
     """Raise ConfigError for a parameter that the base ``config`` or the others leave no room for."""
+    like = '(Range("optim.lr", 0.01, 1.0),), in parentheses and with a comma'
+    whole = isinstance(params, tuple | list) and all(isinstance(param, Range | Choice) for param in params)
+    require(whole, f"cell {cell}: params is {params!r}: it must be like {like}")
     require(bool(params), f"cell {cell} varies nothing")
     paths = [param.path for param in params]
     require(len(set(paths)) == len(paths), f"cell {cell} names a parameter twice: {paths}")

@@ -5,7 +5,7 @@ SPACE/CELL; plain Optuna and optuna-dashboard read it as it is.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,7 @@ class Decisions:
     trials: list[Trial] = field(default_factory=list)
     taken: dict[str, set[int]] = field(default_factory=dict)  # draws, by cell
     place: str = "Optuna's storage"  # what to call it
+    keep_hold: Callable[[], None] = lambda: None  # raises where another driver has the search by now
 
     @classmethod
     @contextmanager
@@ -70,8 +71,10 @@ class Decisions:
             with _usable(place):
                 storage = _storage(url)
                 stack.callback(storage.engine.dispose)
-                stack.enter_context(sole_driver(url, space.key))
-            yield cls.open(space, storage, place)
+                keep_hold = stack.enter_context(sole_driver(url, space.key))
+            found = cls.open(space, storage, place)
+            found.keep_hold = keep_hold
+            yield found
 
     @classmethod
     def open(cls, space: Space, storage: optuna.storages.BaseStorage, place: str = place) -> "Decisions":
@@ -86,7 +89,25 @@ class Decisions:
                     found._add(found._known(cell, frozen))
         return found
 
-    def pictures_of(self, cell: Cell, fingerprint: str) -> str:
+    def check(self, pictures: Mapping[str, Mapping[str, Any]], store: Path) -> None:
+        """Raise ConfigError where earlier trials were scored on other pictures than these (facts, by cell), or have
+        their runs in another store; before anything is written."""
+        for cell in self.space.cells:
+            now = pictures[cell.name]["fingerprint"]
+            if (then := self._pictures_of(cell, now)) != now:
+                raise ConfigError(
+                    f"search {self.space.name} was begun on other pictures ({then[:12]}, these are {now[:12]}): "
+                    "give the --data-dir that it was begun with, or another --store"
+                )
+        for trial in self.trials:
+            ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            if ended and not (store / "logs" / f"{trial.key}.jsonl").exists():
+                raise ConfigError(
+                    f"trial {trial.number} of {trial.cell.name} has its run, {trial.key}, in another store than "
+                    f"{store}: give --store that one, or another --storage"
+                )
+
+    def _pictures_of(self, cell: Cell, fingerprint: str) -> str:
         """The fingerprint of the pictures that the cell's trials are scored on: from the first start on, this one."""
         study = self.studies[cell.name]
         with _usable(self.place):
@@ -100,12 +121,18 @@ class Decisions:
         draw = self._free(cell)
         study = self.studies[cell.name]
         study.sampler = sampler(self.space, cell, draw)
-        with _usable(self.place):
+        with self._writing():
             asked = study.ask()
             asked.set_user_attr("draw", draw)
             trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
         self._add(trial)
         return trial
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with _usable(self.place):
+            self.keep_hold()
+            yield
 
     @property
     def ended(self) -> int:
@@ -128,7 +155,7 @@ class Decisions:
         """Store the validation error after ``epoch``; once."""
         if epoch not in trial.errors:
             assert trial.handle is not None
-            with _usable(self.place):
+            with self._writing():
                 trial.handle.report(error, epoch)
             trial.errors[epoch] = error
 
@@ -137,7 +164,7 @@ class Decisions:
         # before the tell: then it is closed to writers
         self.note(trial, {**trial.cost, **({"reason": reason} if reason else {})})
         value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
-        with _usable(self.place):
+        with self._writing():
             self.studies[trial.cell.name].tell(trial.number, value, state=state)
         trial.state, trial.handle = state, None
 

@@ -49,9 +49,7 @@ class Search:
         return float(shown) if self.space.budget.unit == "presentations" else 0.0
 
     def recall(self) -> None:
-        """Take in the trials of earlier starts. Raises ConfigError where they were scored on other pictures, or their
-        runs lie in another store."""
-        self._same_pictures()
+        """Take in the trials of earlier starts."""
         listed = {(run["key"], run["cell"], run["trial"]) for run in self.sheet["runs"]}
         for trial in self.decisions.trials:
             if trial.state == TrialState.FAIL:
@@ -60,29 +58,12 @@ class Search:
                 self._at_rung(trial, epoch, error)
             self.spending.count(trial, trial.cost)
             if trial.state.is_finished():
-                self._must_be_here(trial)
                 self.spending.close(trial)
                 self._list(trial, listed)
             else:
                 self._plan(trial, listed)
         self.ledger.recall()
         self._settle()
-
-    def _same_pictures(self) -> None:
-        for cell in self.space.cells:
-            now = self.pictures[cell.name]["fingerprint"]
-            if (then := self.decisions.pictures_of(cell, now)) != now:
-                raise ConfigError(
-                    f"search {self.space.name} was begun on other pictures ({then[:12]}, these are {now[:12]}): "
-                    "give the --data-dir that it was begun with, or another --store"
-                )
-
-    def _must_be_here(self, trial: Trial) -> None:
-        if not (self.ledger.store / "logs" / f"{trial.key}.jsonl").exists():
-            raise ConfigError(
-                f"trial {trial.number} of {trial.cell.name} has its run, {trial.key}, in another store than "
-                f"{self.ledger.store}: give --store that one, or another --storage"
-            )
 
     def decide(self) -> Decision:
         """What to do with a free slot; asks Optuna for a new trial where the budget has room for one."""
@@ -125,6 +106,7 @@ class Search:
                 self.spending.count(trial, epoch.cost)
                 if (reason := self._judge(trial, epoch)) is not None:
                     self.ledger.hear(key, {"kind": "end", "state": "stopped", "reason": reason})
+                    self.ledger.tried.discard(key)  # a trial of another cell may want the same run, and go on with it
                     self._settle()
                     return False
         elif message["kind"] == "end":
@@ -148,6 +130,8 @@ class Search:
             self.decisions.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
         self.spending.count(trial, trial.cost)
+        if run := self.ledger.logs.get(trial.key):  # another cell's or search's: it may be over, and never be begun
+            self.ledger.heard(self.ledger.by_key[trial.key], run)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
         """Put the trial's run into the ledger's plan, and under the sheet's runs unless it is listed there."""

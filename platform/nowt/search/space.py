@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -27,10 +27,15 @@ class Cell:
 
     def __post_init__(self) -> None:
         check_params(self.name, self.config, self.params)
+        for _ in self.ends():  # raises ConfigError for a value that cannot be
+            pass
+        check_together(self.name, self.config, self.params, self.config_of)
+
+    def ends(self) -> Iterator[RunConfig]:
+        """A config for each choice of each parameter, and for both ends of each range."""
         for param in self.params:
             for end in param.ends:
-                self.config_of(self._values_with(param, end))  # raises ConfigError for a value that cannot be
-        check_together(self.name, self.config, self.params, self.config_of)
+                yield self.config_of(self._values_with(param, end))
 
     def _values_with(self, param: Param, value: Value) -> dict[str, Value]:
         """A whole set of values in which ``param`` exists and has ``value``, each other one the first of its own."""
@@ -52,6 +57,8 @@ class Cell:
                 if isinstance(param, Range) and param.times:
                     value *= new.get(param.times, value_at(self.config, param.times))
                 new[param.path] = value
+        if new.get("optim.schedule", "step") != "step":  # what the base's own steps are is not this schedule's
+            new = {"optim.milestones": (), "optim.gamma": 0.1, **new}
         return set_fields(self.config, new)
 
     def active(self, param: Param, values: Mapping[str, Value]) -> bool:
@@ -108,6 +115,7 @@ class Space:
     def __post_init__(self) -> None:
         checked(self, f"search {self.name}: ", ("name", "question", "sampler", "seed", "run_seed", "reference"))
         check_name("search", self.name)
+        self._check_parts()
         names = [cell.name for cell in self.cells]
         require(bool(names), f"search {self.name} has no cells")
         require(len(set(names)) == len(names), f"search {self.name} has two cells of one name: {names}")
@@ -117,6 +125,18 @@ class Space:
         require(self.sampler != "grid" or whole, f"search {self.name}: a grid needs choices, not ranges")
         for cell in self.cells:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} opens test pictures (test=False)")
+
+    def _check_parts(self) -> None:
+        """Raise ConfigError where budget, stopping or cells are given as something else: what a slip of the pen is."""
+        for name, kind, like in (
+            ("budget", Budget, "Budget(20)"),
+            ("stopping", Stopping, 'Stopping("halving")'),
+            ("cells", tuple | list, "(Cell(...),), in parentheses and with a comma"),
+        ):
+            given = getattr(self, name)
+            require(isinstance(given, kind), f"search {self.name}: {name} is {given!r}: it must be like {like}")
+        for cell in self.cells:
+            require(isinstance(cell, Cell), f"search {self.name}: cells has {cell!r}: it must be a Cell(...)")
 
     @property
     def baseline(self) -> str:
@@ -157,6 +177,8 @@ def with_options(
     searched = {param.path for cell in space.cells for param in cell.params}
     for override in overrides:
         path = override.path.replace("-", "_")
+        require(path != "rule", f"--rule has no place here: each cell of {space.name} has its own; or write a space")
+        require(path != "seed", f"--seed has no place here: {space.name} gives its trials theirs (run_seed)")
         require(
             path not in searched, f"--{override.path} is what {space.name} searches: leave it out, or write a space"
         )

@@ -42,6 +42,10 @@ def transfer(store: Path, search: str, target: Target, most: int, seeds: int, ru
 def _study(sheet: Sheet, found: Sequence[Found], target: Target, seeds: tuple[int, ...]) -> Study:
     searched = {cell["name"]: {param["path"] for param in cell["params"]} for cell in sheet["cells"]}
     for override in target.overrides:
+        none = f"--{override.path} has no place in a transfer"
+        require(override.path != "rule", f"{none}: each setting keeps the rule that it was found for")
+        require(override.path != "seed", f"{none}: --seeds N runs N seeds that the search did not use")
+        require(override.path != "test", f"{none}: it opens no test pictures")
         taken = any(override.path.replace("-", "_") in paths for paths in searched.values())
         require(not taken, f"--{override.path} is what {sheet['name']} searched, and it is carried over: leave it out")
     cells = []
@@ -60,9 +64,16 @@ def _study(sheet: Sheet, found: Sequence[Found], target: Target, seeds: tuple[in
 
 
 def _carried(one: Found, searched: set[str], target: Target) -> RunConfig:
-    """The target with the setting's rule and every other value that was searched."""
+    """The target with the setting's rule and every other value that was searched; warm-up and milestones keep their
+    share of the run."""
+    config = target.under(one.config.rule)
     values = {path: value_at(one.config, path) for path in searched if not path.startswith("rule.")}
-    return set_fields(target.under(one.config.rule), values)
+    pace = config.epochs / one.config.epochs
+    if "optim.warmup" in values:
+        values["optim.warmup"] *= pace
+    if "optim.milestones" in values:
+        values["optim.milestones"] = tuple(epoch * pace for epoch in values["optim.milestones"])
+    return set_fields(config, values)
 
 
 def _words(found: Sequence[Found], val: Mapping[str, float], seeds: int) -> str:
