@@ -34,7 +34,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,7 +48,7 @@ import nowt.data
 import nowt.train
 import numpy as np
 import optuna
-from nowt.config import Placement, RunConfig
+from nowt.config import Placement
 from nowt.hands.work import How
 from nowt.log import Epoch
 from nowt.recipes import digits
@@ -56,6 +56,7 @@ from nowt.search import Budget, Cell, Range, Space, Stopping, search
 from nowt.search.proposals import OneByOne, sampler
 from rich.console import Console
 from rich.table import Table
+from trainings import Training, watched
 
 STAMPS = "trainings.jsonl"
 RANGES = (
@@ -63,70 +64,6 @@ RANGES = (
     Range("optim.weight_decay", 1e-4, 1e-2, log=True),
     Range("optim.momentum", 0.5, 0.9),
 )
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training, in seconds of the machine's monotonic clock."""
-
-    process: int
-    config: str
-    begin: float
-    end: float
-    busy: float  # in open_data and train()
-    saving: float  # of that, in checkpoint.save
-
-
-class Watch:
-    """Stands in for the functions that a training consists of, and writes down when they run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.real = (nowt.data.open_data, nowt.train.train, nowt.checkpoint.save)
-        self.begin = self.busy = self.saving = 0.0
-
-    def open_data(self, *given: Any, **named: Any) -> Any:
-        """A training begins."""
-        self.begin, self.saving = time.monotonic(), 0.0
-        data = self.real[0](*given, **named)
-        self.busy = time.monotonic() - self.begin
-        return data
-
-    def save(self, *given: Any, **named: Any) -> Any:
-        """A checkpoint, inside the training."""
-        started = time.monotonic()
-        path = self.real[2](*given, **named)
-        self.saving += time.monotonic() - started
-        return path
-
-    def train(self, config: RunConfig, *given: Any, **named: Any) -> Iterator[Epoch]:
-        """The training, whose seconds count while it is asked for an epoch."""
-        epochs = self.real[1](config, *given, **named)
-        started = time.monotonic()
-        for epoch in epochs:
-            self.busy += time.monotonic() - started
-            yield epoch
-            started = time.monotonic()
-        end = time.monotonic()
-        self.busy += end - started
-        done = Training(os.getpid(), repr(config), self.begin, end, self.busy, self.saving)
-        with self.path.open("a") as file:
-            file.write(json.dumps(asdict(done)) + "\n")
-
-
-def watched(work: Callable[..., None], path: Path) -> Callable[..., None]:
-    """A function that does as ``work``, and every training in it is written down in ``path``."""
-
-    def watched_work(given: Any) -> None:
-        watch = Watch(path)
-        with (
-            patch.object(nowt.data, "open_data", watch.open_data),
-            patch.object(nowt.train, "train", watch.train),
-            patch.object(nowt.checkpoint, "save", watch.save),
-        ):
-            work(given)
-
-    return watched_work
 
 
 def space_of(trials: int, epochs: int) -> Space:
