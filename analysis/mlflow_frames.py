@@ -79,7 +79,8 @@ def _require_answer(uri: str) -> None:
     place = urlsplit(uri)
     if place.scheme in ("http", "https"):
         try:
-            urllib.request.urlopen(uri, timeout=SECONDS).close()
+            with urllib.request.urlopen(uri, timeout=SECONDS) as answer:
+                answer.read()  # a server that is hung up on leaves its page open
         except urllib.error.HTTPError:
             return  # an answer all the same; what it refuses is told by the next one
         except (OSError, ValueError) as error:
