@@ -7,7 +7,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nowt.ablate import plan_run
-from nowt.engine import Decision
+from nowt.engine import OVER, Decision
 from nowt.errors import ConfigError
 from nowt.ledger import Ledger, Message, Planned
 from nowt.log import Epoch, RunLog, epoch_from_json
@@ -130,7 +130,8 @@ class Search:
             self.decisions.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
         self.spending.count(trial, trial.cost)
-        if run := self.ledger.logs.get(trial.key):  # another cell's or search's: it may be over, and never be begun
+        run = self.ledger.logs.get(trial.key)
+        if run and run.state in OVER:  # in another cell or search: it is never begun here
             self.ledger.heard(self.ledger.by_key[trial.key], run)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:

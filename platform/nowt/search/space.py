@@ -57,9 +57,7 @@ class Cell:
                 if isinstance(param, Range) and param.times:
                     value *= new.get(param.times, value_at(self.config, param.times))
                 new[param.path] = value
-        if new.get("optim.schedule", "step") != "step":  # what the base's own steps are is not this schedule's
-            new = {"optim.milestones": (), "optim.gamma": 0.1, **new}
-        return set_fields(self.config, new)
+        return with_values(self.config, new)
 
     def active(self, param: Param, values: Mapping[str, Value]) -> bool:
         """Whether ``param`` exists beside the values that stand before it."""
@@ -128,15 +126,14 @@ class Space:
 
     def _check_parts(self) -> None:
         """Raise ConfigError where budget, stopping or cells are given as something else: what a slip of the pen is."""
-        for name, kind, like in (
-            ("budget", Budget, "Budget(20)"),
-            ("stopping", Stopping, 'Stopping("halving")'),
-            ("cells", tuple | list, "(Cell(...),), in parentheses and with a comma"),
-        ):
+        for name, kind, like in (("budget", Budget, "Budget(20)"), ("stopping", Stopping, 'Stopping("halving")')):
             given = getattr(self, name)
             require(isinstance(given, kind), f"search {self.name}: {name} is {given!r}: it must be like {like}")
+        cells = f"search {self.name}: cells"  # a whole Cell is no line to read
+        like = "(Cell(...),), in parentheses and with a comma"
+        require(isinstance(self.cells, tuple | list), f"{cells} is {type(self.cells).__name__}: it must be like {like}")
         for cell in self.cells:
-            require(isinstance(cell, Cell), f"search {self.name}: cells has {cell!r}: it must be a Cell(...)")
+            require(isinstance(cell, Cell), f"{cells} has {type(cell).__name__}: it must be a Cell(...)")
 
     @property
     def baseline(self) -> str:
@@ -151,6 +148,13 @@ class Space:
         how = [self.sampler, asdict(self.stopping), self.seed, self.run_seed]
         digest = hashlib.sha256(json.dumps([cells, how], sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The config with a setting's values, by path; one with another schedule leaves the config's own steps behind."""
+    if values.get("optim.schedule", "step") != "step":
+        values = {"optim.milestones": (), "optim.gamma": 0.1, **values}
+    return set_fields(config, values)
 
 
 def on_recipe(space: Space, recipe: Callable[[Rule], RunConfig]) -> Space:

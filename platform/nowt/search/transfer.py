@@ -6,9 +6,10 @@ from pathlib import Path
 
 from nowt.config import RunConfig, config_from_json
 from nowt.errors import require
-from nowt.overrides import Override, apply, set_fields, value_at
+from nowt.overrides import Override, apply, value_at
 from nowt.rules.rule import Rule
 from nowt.search.best import Found, Run, best, fresh_seeds, mean_errors, percent, search_sheet, seeds_in_words
+from nowt.search.space import with_values
 from nowt.sheet import Sheet
 from nowt.study import Cell, Study
 
@@ -73,7 +74,7 @@ def _carried(one: Found, searched: set[str], target: Target) -> RunConfig:
         values["optim.warmup"] *= pace
     if "optim.milestones" in values:
         values["optim.milestones"] = tuple(epoch * pace for epoch in values["optim.milestones"])
-    return set_fields(config, values)
+    return with_values(config, values)
 
 
 def _words(found: Sequence[Found], val: Mapping[str, float], seeds: int) -> str:
