@@ -40,8 +40,7 @@ def search_in_words(trials: Trials) -> str:
     """Who proposed, what stopped trials early, and the budget."""
     sampler = SAMPLERS.get(trials.plan.sampler, trials.plan.sampler)
     stopping = "no early stopping" if trials.plan.stopping == "none" else f"early stopping: {trials.plan.stopping}"
-    counted = "" if trials.plan.budget.endswith(" trials") else ", which the tuning figure counts in trials"
-    return f"{sampler} proposals, {stopping}, a budget of {trials.plan.budget} for each cell{counted}."
+    return f"{sampler} proposals, {stopping}, a budget of {trials.plan.budget} for each cell."
 
 
 def _chance_in_words(trials: Trials) -> str:
@@ -62,7 +61,12 @@ def _band_in_words(trials: Trials) -> str:
         " they are paler, the trials are too few to bound the best of so many draws from below."
     )
     even = " Quasi-random draws are more even than independent ones, so the bands are wider than they need be."
-    return f"{band}{even if trials.plan.sampler == 'quasi_random' else ''}"
+    mean = (
+        " Its axis counts each draw at the mean cost of its cell's trials; how many there are follows from what they"
+        " cost, which the bands take as given."
+    )
+    notes = (even if trials.plan.sampler == "quasi_random" else "", mean if trials.plan.unit != "trials" else "")
+    return band + "".join(notes)
 
 
 def _map_in_words(trials: Trials) -> str:

@@ -27,11 +27,6 @@ class Setting:
         return f"{self.path}/{self.times}" if self.times else self.path
 
     @property
-    def continuous(self) -> bool:
-        """Whether two draws are never the same."""
-        return not self.values and not self.integer
-
-    @property
     def numeric(self) -> bool:
         """Whether its values are numbers; others are kept as text."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
@@ -64,6 +59,11 @@ class SearchPlan:
     stopped: dict[tuple[str, str, int], tuple[int, str]] = dataclass_field(default_factory=dict)
 
     @property
+    def unit(self) -> str:
+        """What the budget counts: trials, presentations, flops or seconds."""
+        return self.budget.rpartition(" ")[2]
+
+    @property
     def independent(self) -> bool:
         """Whether its trials are draws of one distribution, none of them to be cut short."""
         return self.sampler in INDEPENDENT and self.stopping == "none"
@@ -83,7 +83,7 @@ def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
         budget=f"{sheet['budget']['amount']:,g} {sheet['budget']['unit']}",
         cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
         settings=settings,
-        runs=_each_once(list(told), settings),
+        runs=_each_once(told),
         stopped={run: (line["stopped"], line["reason"]) for run, line in told.items() if "stopped" in line},
     )
 
@@ -111,14 +111,7 @@ def _setting(param: Mapping[str, Any]) -> Setting:
     return Setting(**{name: param[name] for name in names}, when=when)
 
 
-def _each_once(
-    listed: list[tuple[str, str, int]], settings: Mapping[str, tuple[Setting, ...]]
-) -> tuple[tuple[str, str, int], ...]:
-    """The listed runs without the earlier trials of a draw that failed and was tried again.
-
-    Such a draw has one run under several numbers, the last of which counts. Where only choices are searched, two draws
-    may well be the same, and all stand.
-    """
-    last = {(key, cell): trial for key, cell, trial in listed}
-    never_same = {cell for cell, varied in settings.items() if any(s.continuous for s in varied)}
-    return tuple(run for run in listed if run[1] not in never_same or last[run[:2]] == run[2])
+def _each_once(told: Mapping[tuple[str, str, int], Mapping[str, Any]]) -> tuple[tuple[str, str, int], ...]:
+    """The listed runs without each that failed and that a later trial of its cell took on, under its own number."""
+    last = {(key, cell): trial for key, cell, trial in told}
+    return tuple(run for run, line in told.items() if "failed" not in line or last[run[:2]] == run[2])

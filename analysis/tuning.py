@@ -5,11 +5,13 @@ your work with confidence", the median of the best of n draws, with their nonpar
 n. Ties, as among diverged trials at chance, only widen the coverage. So do quasi-random draws, which are more even
 than independent ones (scrambled Sobol points in 13 dimensions, 12 and 64 draws: the band held in 99 % of searches).
 
+A budget in presentations, FLOPs or seconds is spent at the mean cost of the cell's trials: n draws cost n times that.
+
 Elsewhere, since proposals learn from earlier trials or the worse ones are cut short: the best error so far, no band.
 """
 
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,8 @@ from analysis.trials import Trials
 CONFIDENCE = 0.95
 TUNING = {
     "cell": "str",
-    "trials": "int64",  # spent
+    "trials": "int64",
+    "spent": "float64",  # by them, in the unit of the search's budget
     "error": "float64",  # share, on the validation pictures
     "low": "float64",  # of the band; NaN where there is none
     "high": "float64",
@@ -31,15 +34,16 @@ TUNING = {
 
 def tuning_curves(trials: Trials) -> pd.DataFrame:
     """One row a cell and number of trials, columns TUNING; a cell without a counted trial has none."""
-    curve = _median_of_best if trials.independent else _best_so_far
+    curve = partial(_median_of_best if trials.independent else _best_so_far, unit=trials.plan.unit)
     known = trials.frame[trials.frame["cell"].isin(trials.counted["cell"])]
     parts = [curve(cell).assign(cell=name) for name, cell in known.groupby("cell", sort=False)]
     return checked(pd.concat(parts, ignore_index=True), TUNING)
 
 
-def _median_of_best(cell: pd.DataFrame) -> pd.DataFrame:
+def _median_of_best(cell: pd.DataFrame, unit: str) -> pd.DataFrame:
     """From one cell's trials, up to as many draws as were made."""
-    errors = counted_runs(cell)["error"].to_numpy()
+    counted = counted_runs(cell)
+    errors = counted["error"].to_numpy()
     draws = np.arange(1, len(errors) + 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Duplicates detected", RuntimeWarning)  # ties do no harm, see above
@@ -49,7 +53,11 @@ def _median_of_best(cell: pd.DataFrame) -> pd.DataFrame:
     # The more draws fall below an error, the smaller is the best of n: ``most`` gives the band's lower end.
     curves = {"error": point, "low": most, "high": least}
     best = {name: shares.quantile_tuning_curve(draws, q=0.5, minimize=True) for name, shares in curves.items()}
-    return pd.DataFrame({"trials": draws, **best})
+    return pd.DataFrame({"trials": draws, "spent": draws * _costs(counted, unit).mean(), **best})
+
+
+def _costs(trials: pd.DataFrame, unit: str) -> "pd.Series[float]":
+    return pd.Series(1.0, trials.index) if unit == "trials" else trials[unit]
 
 
 @lru_cache
@@ -58,12 +66,12 @@ def _generator(draws: int) -> np.random.Generator:
     return np.random.default_rng(draws)
 
 
-def _best_so_far(cell: pd.DataFrame) -> pd.DataFrame:
+def _best_so_far(cell: pd.DataFrame, unit: str) -> pd.DataFrame:
     """From one cell's trials in their order; one that was stopped early is spent and is not the best."""
     spent = cell[cell["state"].isin(["finished", "diverged", "stopped"])]
     best = spent["error"].where(spent["state"] != "stopped").cummin().ffill()
-    curve = pd.DataFrame({"trials": range(1, len(spent) + 1), "error": best.to_numpy(), "low": np.nan, "high": np.nan})
-    return curve.dropna(subset="error")
+    curve = pd.DataFrame({"trials": range(1, len(spent) + 1), "spent": _costs(spent, unit).cumsum().to_numpy()})
+    return curve.assign(error=best.to_numpy(), low=np.nan, high=np.nan).dropna(subset="error")
 
 
 def why_no_band(trials: Trials) -> str:

@@ -1,4 +1,4 @@
-"""The tuning figure: every cell's error against trials, and below it each cell with its band beside the others."""
+"""The tuning figure: every cell's error against what was spent, and below it each with its band beside the others."""
 
 import sys
 from typing import Any
@@ -19,19 +19,22 @@ from analysis.words import legend_labels
 HEIGHT = 180  # pixels of a full plot
 OTHERS = "#c4c4c4"
 THINNEST, BROADEST = 1.5, 5.0  # pixels of the curves that lie on each other
+UNITS = {"trials": "Trials", "presentations": "Presentations", "flops": "FLOPs", "seconds": "Seconds of training"}
 STEP = {"interpolate": "step-after"}  # the best of n draws changes with the next draw, not between the two
 
 
 def tuning_chart(trials: Trials) -> Any:
     """The figure as an Altair chart. It needs a counted trial."""
     curves = percent(tuning_curves(trials))
+    curves = curves[curves["spent"] > 0]  # a log scale has no 0: logs of an earlier nowt may tell no cost
     counts = diverged_counts(trials.frame)
     labels = legend_labels(counts, list(trials.plan.cells))
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
-    parts = [] if trials.independent and len(styles) == 1 else [_together(curves, styles)]
+    axis = _spent_axis(curves, trials.plan.unit)
+    parts = [] if trials.independent and len(styles) == 1 else [_together(curves, axis, styles)]
     if trials.independent:
-        parts.append(_apart(curves, styles, labels))
+        parts.append(_apart(curves, axis, styles, labels))
     heads = title("Validation error against tuning", _subtitle(trials, counts))
     figure = alt.vconcat(*parts, spacing=24, title=heads)
     return figure.resolve_scale(color="independent", strokeDash="independent")
@@ -55,11 +58,11 @@ def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
     ]
 
 
-def _together(curves: pd.DataFrame, styles: dict[str, Style]) -> Any:
+def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
     """Every cell's curve, the later ones thinner and on top, so that equal ones are seen; a dot at its last trial."""
     axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
     legend = cell_legend({cell: cell for cell in styles})
-    shared = {"x": _trials_axis(curves), "y": axis.encode(alt.Y, "error", "Error of the best")}
+    shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Error of the best")}
     widths = _widths(list(styles))
     colour, dash = cell_colour(styles, legend), cell_dash(styles, legend)
     lines = [
@@ -78,16 +81,18 @@ def _widths(cells: list[str]) -> dict[str, float]:
     return {cell: THINNEST + step * (len(cells) - 1 - place) for place, cell in enumerate(cells)}
 
 
-def _apart(curves: pd.DataFrame, styles: dict[str, Style], labels: dict[str, str]) -> Any:
+def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
     axis = ErrorAxis.over(curves["error"], curves, zero=True)
-    return grid([_panel(curves, axis, cell, place, styles, labels) for place, cell in enumerate(styles)])
+    spents = [spent if lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
+    panels = [_panel(curves, x, axis, place, styles, labels) for place, x in enumerate(spents)]
+    return grid(panels)
 
 
 def _panel(
-    curves: pd.DataFrame, axis: ErrorAxis, cell: str, place: int, styles: dict[str, Style], labels: dict[str, str]
+    curves: pd.DataFrame, x: Any, axis: ErrorAxis, place: int, styles: dict[str, Style], labels: dict[str, str]
 ) -> Any:
     """One cell's curve with its band, the others' curves behind it."""
-    x = _trials_axis(curves, named=lowest(place, len(styles)))
+    cell = list(styles)[place]
     side = leftmost(place)
     low, error = (
         axis.encode(alt.Y, y, None, labels=side).title("Error (%, log)" if side else None) for y in ("low", "error")
@@ -110,20 +115,21 @@ def _bounded(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     bounded = curve["low"] > 0
     within, rest = curve[bounded], curve[~bounded]
     # It holds until the next draw, where the paler one begins.
-    return pd.concat([within, within.tail(1).assign(trials=rest["trials"].min())]) if len(rest) else within, rest
+    return pd.concat([within, within.tail(1).assign(spent=rest["spent"].min())]) if len(rest) else within, rest
 
 
 def _last(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.groupby("cell").tail(1)
 
 
-def _trials_axis(curves: pd.DataFrame, named: bool = True) -> Any:
-    """The axis of trials, on which doubling them is the same step everywhere."""
-    most = int(curves["trials"].max())
-    doubled = [2**k for k in range(most.bit_length())]
-    axis = alt.Axis(values=doubled, grid=False, format="d")
-    scale = alt.Scale(type="log", base=2, domain=[1, max(most, 2)], nice=False)
-    return alt.X("trials:Q", title="Trials (log scale)" if named else None, scale=scale, axis=axis)
+def _spent_axis(curves: pd.DataFrame, unit: str) -> Any:
+    """The axis of the budget, on which doubling it is the same step everywhere."""
+    least, most = curves["spent"].min(), curves["spent"].max()
+    trials = {"values": [2**k for k in range(int(most).bit_length())], "format": "d"}
+    axis = alt.Axis(grid=False, **(trials if unit == "trials" else {"format": "~s", "tickCount": 5}))
+    low = 1 if unit == "trials" else least
+    scale = alt.Scale(type="log", base=2, domain=[low, max(most, 2 * low)], nice=False)
+    return alt.X("spent:Q", title=f"{UNITS[unit]} (log scale)", scale=scale, axis=axis)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ Cost      not measured: 5 rules x 12 trials of at most 1.4 hours on an A100 (see
           without early stopping, about half of that with it. The transfer: 60 runs of ResNet-50 (of each rule 3
           settings and the recipe, 3 seeds), also of 18 epochs.
 Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --loaders 10
-          nowt transfer imagenet_settings --to resnet50_imagenet --epochs 18 --optim.milestones 6,12,16 \\
-              --data-dir DIR --slots 1 --threads 4 --loaders 5
+          nowt transfer imagenet_settings --to resnet50_imagenet --epochs 18 --optim.warmup 1 \\
+              --optim.milestones 6,12,16 --data-dir DIR --slots 1 --threads 4 --loaders 5
 """
 
 from dataclasses import replace

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from earlier_reports import leave
-from nowt.search.space import Choice, Range
+from nowt.search.space import Budget, Choice, Range
 from synthetic_search import SHARED, drawn, search_space, write_search
 from synthetic_store import rules_study, write_store
 
@@ -40,9 +41,8 @@ def trials_of(store: Path) -> Trials:
 
 def with_errors(errors: Mapping[str, list[float]], states: Mapping[tuple[str, int], str] | None = None) -> Trials:
     """Trials of a search by random draws that reached these errors, by cell."""
-    plan = SearchPlan(
-        "s", "s-1", "?", 1, "random", "none", "12 trials", {c: {"rule": {"name": c}} for c in errors}, {}, ()
-    )
+    cells = {cell: {"rule": {"name": cell}, "epochs": 3} for cell in errors}
+    plan = SearchPlan("s", "s-1", "?", 1, "random", "none", "12 trials", cells, dict.fromkeys(errors, ()), ())
     rows = [
         {"run": f"{cell}{i}", "cell": cell, "rule": cell, "trial": i, "reason": "", "error": error, "epochs": 3}
         | {"state": (states or {}).get((cell, i), "finished"), "presentations": 10.0, "flops": 1.0, "seconds": 60.0}
@@ -105,6 +105,7 @@ def test_a_draw_that_failed_and_was_tried_again_counts_once(tmp_path: Path) -> N
     path = tmp_path / "studies" / f"{space.key}.json"
     sheet = json.loads(path.read_text())
     sheet["runs"].append({**sheet["runs"][1], "trial": 4})
+    sheet["runs"][1]["failed"] = True
     path.write_text(json.dumps(sheet))
     assert list(trials_of(tmp_path).frame["trial"]) == [0, 2, 3, 4]
 
@@ -154,6 +155,22 @@ def test_dependent_trials_give_the_best_so_far_and_no_band(tmp_path: Path, sampl
     assert list(curve["trials"]) == [1, 2, 3, 4, 5]
     assert list(curve["error"]) == [0.5, 0.5, 0.5, 0.3, 0.2]  # the stopped one is spent, the failed one is not
     assert curve[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_budget_in_another_unit_than_trials_is_what_the_curve_stands_over(tmp_path: Path) -> None:
+    errors = [0.4, 0.3, 0.2, 0.1]
+    dear = with_errors({"bp": errors, "wm": errors})
+    dear.frame.loc[dear.frame["cell"] == "wm", "presentations"] = [20.0, 40.0, 20.0, 40.0]
+    by_cost = replace(dear, plan=replace(dear.plan, budget="100 presentations"))
+    spent = {name: list(curve["spent"]) for name, curve in tuning_curves(by_cost).groupby("cell")}
+    assert spent == {"bp": [10, 20, 30, 40], "wm": [30, 60, 90, 120]}
+    halved = replace(by_cost, plan=replace(by_cost.plan, stopping="halving"))
+    assert list(tuning_curves(halved).query("cell == 'wm'")["spent"]) == [20, 60, 80, 120]
+    assert list(tuning_curves(dear)["spent"]) == list(tuning_curves(dear)["trials"])
+    assert "how many there are follows from what they cost" in search_notes(by_cost)
+    write_search(tmp_path, replace(search_space(), budget=Budget(2000, "presentations")))
+    report(tmp_path, "tuned", tmp_path / "figures")
+    assert "Presentations (log scale)" in svg_text(tmp_path / "figures" / "tuning.svg")
 
 
 def test_the_tables_counts_shares_and_costs_by_hand(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from nowt.checkout import checkout_of
 from nowt.cli import main, read
 from nowt.log import read_all
 from nowt.verbs.options import placement
+from small_spaces import write_space
 from small_studies import BROKEN, OWN, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
@@ -53,6 +54,64 @@ def test_any_other_trouble_with_a_file_is_one_line(here: Path, capsys: Captured)
     assert "Is a directory: " in answer("runs --store .", 2, capsys)
     with pytest.raises(IsADirectoryError):
         main(["runs", "--store", ".", "--debug"])
+
+
+MINE = """
+from nowt.recipes import digits
+from nowt.search import Cell, Range, Space
+
+
+def no_rule():
+    return digits()
+
+
+def nothing(rule=None):
+    pass
+
+
+def space():
+    return Space("s", "?", (Cell("bp", digits(), (Range("optim.lr", 0.1),)),), 1)
+
+
+def study():
+    return nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("search mine.py", "mine.py failed: TypeError: Range.__init__() missing 1 required positional argument"),
+        ("search mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt Space"),
+        ("ablate mine.py", "mine.py returned a function: it must return a nowt Study"),
+        ("search backprop --recipe mine.py:no_rule", "mine.py:no_rule failed: TypeError: no_rule() takes 0 positional"),
+        ("search backprop --recipe mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunC"),
+        ("train mine.py:MINE", "mine.py defines no 'MINE'"),
+        ("train mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunConfig"),
+    ],
+)
+def test_a_slip_in_a_function_of_ones_own_is_told_in_one_line(
+    words: str, told: str, here: Path, capsys: Captured
+) -> None:
+    (here / "mine.py").write_text(MINE)
+    assert told in answer(words, 2, capsys)
+    assert not (here / "runs" / "studies").exists()
+
+
+def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp', Range('batch', 16, 64, log=True, integer=True)),)")
+    assert "it must be a multiple of --workers, which is 2" in answer("search ./small.py --workers 2", 2, capsys)
+    assert not (here / "runs" / "studies").exists()
+
+
+def test_a_sheets_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp'),)", "Budget(1)")
+    assert main(["search", "./small.py", "--in-process"]) == 0
+    capsys.readouterr()
+    (lines,) = (here / "runs" / "studies").glob("*.runs.jsonl")
+    for line in ("{}", "not JSON", "[]"):
+        lines.write_text(f"{line}\n")
+        assert ".runs.jsonl has a line that lists no run" in answer("runs --study small", 2, capsys)
 
 
 def test_doctor_says_that_the_store_cannot_be_written(capsys: Captured) -> None:

@@ -46,6 +46,7 @@ def test_what_a_study_has_cost_is_in_its_logs(tmp_path: Path) -> None:
     assert taken([first, beside, later], PRICE.hourly) == pytest.approx(0.1 + 2.1 + 0.05 + 2.1)
     assert taken([later, beside, first], Cap(hours=1).rate) == pytest.approx(2 + 0.5 + 1)
     assert taken([], PRICE.hourly) == 0
+    assert taken([first, beside, later], Cap(hours=1).rate, since=5 * HOUR) == pytest.approx(0.5 + 1)  # of this study
 
 
 def test_a_cap_says_what_it_is() -> None:

@@ -141,12 +141,32 @@ def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
     assert "broken: 2 complete; best" in told and "picks, by the lowest mean val error" in told
 
 
+def test_a_trial_that_failed_and_the_one_that_took_its_run_on_are_one_in_report_and_confirmation(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
+    (tmp_path / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
+    (tmp_path / "broken.py.no").touch()
+    cells = "(part(Path(__file__).with_name('broken.py'), Choice('optim.lr', (0.01, 0.1))),)"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='grid', stopping=Stopping('none')")
+    assert search(space, store) == 1
+    assert list(frame_of(store, None)["state"]) == ["failed"] * 2
+    (tmp_path / "broken.py.no").unlink()
+    assert search(space, store) == 0
+    frame = frame_of(store, None)
+    assert list(frame["trial"]) == [2, 3] and list(frame["state"]) == ["finished"] * 2
+    assert {one.trial for one in best(store, search_sheet(store, "small"), 99)} == {2, 3}
+
+
 def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store: Path) -> None:
     cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
     assert search(write_space(tmp_path, cells, "Budget(300, 'presentations')"), store) == 0
     found = trials(store)["sham"]
     assert [(t.state, t.user_attrs["presentations"]) for t in found] == [(TrialState.PRUNED, 128.0)] * 3
     assert all(t.user_attrs["flops"] > 0 and t.user_attrs["seconds"] > 0 for t in found)
+    costs = ["presentations", "flops", "seconds"]
+    reported = frame_of(store, None)[costs].to_dict("records")
+    assert reported == [{name: t.user_attrs[name] for name in costs} for t in found]
 
 
 def test_a_search_stays_with_its_pictures_and_its_store(

@@ -1,10 +1,12 @@
 """A search's best settings run again: confirmed on fresh seeds, carried to another net; and searches under a cap."""
 
+import json
 from pathlib import Path
 
 import pytest
 from nowt.cli import main
 from nowt.log import read_all
+from nowt.recipes import digits
 from nowt.search.best import best, search_sheet
 from nowt.sheet import read_sheets
 from small_spaces import write_space
@@ -46,6 +48,48 @@ def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) 
         assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
 
 
+def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    words = ["--confirm", "1", "--confirm-seeds", "1"]
+    assert searched(tmp_path, store, *words) == 0
+    before = capsys.readouterr().out
+    for path in (store / "studies").glob("small_*.json"):  # as where --data-dir has other pictures now
+        sheet = json.loads(path.read_text())
+        sheet["runs"] = [{**run, "key": "0" * 12} for run in sheet["runs"]] + sheet["runs"]
+        path.write_text(json.dumps(sheet))
+    assert searched(tmp_path, store, *words) == 0
+    assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
+
+
+def test_a_rule_without_a_finished_trial_is_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    cells = "(part('kp'), part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)))"
+    space = write_space(tmp_path, cells, "Budget(1)", ALIKE)
+    words = ["--store", str(store), "--in-process"]
+    assert main(["search", str(space), *words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
+    assert "sham: no trial finished" in capsys.readouterr().out
+    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1"
+    assert main(["transfer", "small", "--to", "digits", "--seeds", "1", *words, *target.split()]) == 0
+    assert "sham: no trial finished; the recipe as it stands " in capsys.readouterr().out
+
+
+def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    words = ["--confirm", "1", "--confirm-seeds", "1"]
+    assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
+    assert "scored other picks before" not in capsys.readouterr().out
+    assert searched(tmp_path, store, *words, "--trials", "8") == 0
+    assert "the test pictures scored other picks before: tell of small_picks-" in capsys.readouterr().out
+
+
+def test_a_cap_counts_nothing_that_another_search_took(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    halving = "sampler='random', stopping=Stopping('halving', first_rung=3)"
+    space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", halving)
+    words = ["search", str(space), "--store", str(store), "--in-process"]
+    assert main(words) == 0
+    took = sum(span.end - span.begin for run in read_all(store) for span in run.spans) / 3_600_000
+    again = [*words, "--stopping", "none", "--hours", str(took / 2)]
+    assert main(again) == 0 and main(again) == 0
+    assert "stopped at its cap" not in capsys.readouterr().out
+
+
 def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path, store: Path) -> None:
     space = write_space(tmp_path, "(part('kp'),)", "Budget(6)", "stopping=Stopping('halving', first_rung=1, factor=2)")
     assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
@@ -55,8 +99,8 @@ def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path,
 
 
 def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
-    assert searched(tmp_path, store) == 0
-    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20"
+    assert searched(tmp_path, store, "--optim.clip", "1.5", "--optim.momentum", "0.7") == 0
+    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20 --optim.lr 0.3"
     words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
     assert main([*words, "--in-process", *target.split()]) == 0
     [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
@@ -65,15 +109,18 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
     found = {one.name: one for one in best(store, search_sheet(store, "small"), 2)}
     for cell in sheet["cells"]:
         assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
-        if cell["name"] in found:
-            assert cell["config"]["optim"]["lr"] == found[cell["name"]].config.optim.lr
+        optim, one = cell["config"]["optim"], found.get(cell["name"])
+        there = one.config.optim if one else digits().optim
+        assert optim["lr"] == (there.lr if one else 0.3)  # what is typed changes the recipe alone
+        assert (optim["clip"], optim["momentum"]) == (there.clip, there.momentum)
+        assert optim["warmup"] == pytest.approx(there.warmup * (0.25 if one else 1))
     assert "the recipe as it stands" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("transfer small --to digits --optim.lr 0.1", "--optim.lr is what small searched"),
+        ("transfer small --to digits --batch 16", "--batch is what small searched, and it is carried over"),
         ("transfer smal --to digits", "has no search 'smal' (did you mean small?)"),
         ("transfer small --to digitz", "did you mean digits"),
         ("transfer small --to digits --best 0", "--best is 0"),
@@ -85,7 +132,8 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
 def test_a_transfer_that_cannot_be_is_refused_in_one_line(
     words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
-    assert searched(tmp_path, store, budget="Budget(1)") == 0
+    space = write_space(tmp_path, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", ALIKE)
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
     capsys.readouterr()
     assert main([*words.split(), "--store", str(store)]) == 2
     err = capsys.readouterr().err
@@ -117,6 +165,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--confirm 0", "--confirm is 0"),
         ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),
         ("--confirm-seeds 5", "--confirm-seeds is for --confirm K"),
+        ("--slots 8", "--in-process does one run at a time: leave --slots out"),
         ("--first-rung 2", "--first-rung is for early stopping"),
         ("--rule kp", "--rule has no place here: each cell of small has its own"),
         ("--seed 3", "--seed has no place here: small gives its trials theirs (run_seed)"),

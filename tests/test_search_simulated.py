@@ -45,7 +45,7 @@ def the_space(sampler: Any, kind: Kind, budget: Budget, number: int, alike: bool
     other = (*params, Choice("optim.nesterov", (False, True)))
     first, second = replace(base, rule=find("bp")()), replace(base, rule=find("bp" if alike else "fa")())
     cells = (Cell("one", first, params), Cell("other", second, other))
-    stopping = Stopping(kind, first_rung=1, factor=2)
+    stopping = Stopping("halving", first_rung=1, factor=2) if kind == "halving" else Stopping(kind)
     return Space(f"any{number}", "Which is best?", cells, budget, sampler=sampler, stopping=stopping)
 
 
@@ -91,7 +91,7 @@ WRITES: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "set_trial_state_values",
         ),
     ),
-    (nowt.search.driver, ("list_run", "list_stop")),
+    (nowt.search.driver, ("list_run", "list_stop", "list_failure")),
 )
 
 
@@ -253,6 +253,8 @@ class AnySearch(RuleBasedStateMachine):
             if world.space.budget.unit == "trials":  # else others may have spent what a lost one left
                 assert draws == list(range(len(good)))
             assert len(good) <= most(world.space.budget) and len(found) - len(good) <= world.lost
+            failed = {trial.number for trial in found if trial.state == TrialState.FAIL}
+            assert failed == {run["trial"] for run in listed(world) if run["cell"] == cell and "failed" in run}
             for trial in good:
                 check(cell, trial, world)
         if world.slots == 1 and not world.lost:
@@ -277,13 +279,18 @@ def most(budget: Budget) -> float:
     return budget.amount if budget.unit == "trials" else budget.amount + 3
 
 
+def listed(world: World) -> list[dict[str, Any]]:
+    """The trials' runs as the sheet lists them."""
+    runs: list[dict[str, Any]] = read_sheet(world.folder / "studies" / f"{world.space.key}.json")["runs"]
+    return runs
+
+
 def check(cell: str, trial: FrozenTrial, world: World) -> None:
     """The trial's state says what its run did, or that it stopped it there, and its values are the run's."""
     key, values = trial.user_attrs["key"], dict(trial.intermediate_values)
     log = read(world.folder / "logs" / f"{key}.jsonl")
     assert [epoch.epoch for epoch in log.epochs] == list(range(log.last_epoch + 1))
-    listed = read_sheet(world.folder / "studies" / f"{world.space.key}.json")["runs"]
-    (mine,) = (run for run in listed if (run["cell"], run["trial"]) == (cell, trial.number))
+    (mine,) = (run for run in listed(world) if (run["cell"], run["trial"]) == (cell, trial.number))
     last, stopped = mine.get("stopped", log.last_epoch), "stopped" in mine
     if log.state == "diverged" and not stopped:
         assert values.pop(last + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"

@@ -1,6 +1,7 @@
 """Search spaces as data: what they vary, what they refuse, and what a draw becomes."""
 
 from dataclasses import replace
+from importlib.metadata import entry_points
 
 import pytest
 from nowt.config import RunConfig
@@ -17,8 +18,7 @@ from nowt.study import Cell as StudyCell
 from nowt.study import Study
 from optuna.storages import InMemoryStorage
 
-SPACES = ["fair_rules", "backprop", "feedback_alignment", "sign_symmetry", "weight_mirror", "kolen_pollack"]
-SPACES += ["mirror_transfer", "imagenet_settings"]
+SPACES = sorted(point.name for point in entry_points(group="nowt.spaces"))
 LR = Range("optim.lr", 0.01, 1.0, log=True)
 DECAY = Range("rule.decay", 0.01, 0.5)
 GAIN = Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay")
@@ -61,6 +61,8 @@ def test_a_quick_search_keeps_the_shares_of_warm_up_and_milestones() -> None:
     [cell] = quick(whole).cells
     assert cell.config.epochs == 2 and cell.params[0].ends == (0.0, 0.4)
     assert cell.params[2].ends == ((1.0,), pytest.approx((1.4, 1.8)))
+    [cell] = quick(space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells
+    assert cell.params[0].ends == (0.0, 0.2, 1.0)
 
 
 def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
@@ -97,6 +99,8 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: Stopping("asha"), "stopping.kind is 'asha'.*'none', 'halving' or 'median'"),  # type: ignore[arg-type]
         (lambda: Stopping(first_rung=1.5), "stopping.first_rung is 1.5.*integer"),  # type: ignore[arg-type]
         (lambda: Stopping(factor=1), "2 or more"),
+        (lambda: Stopping("none", first_rung=4), "stopping.first_rung has no use in stopping, which is 'none'"),
+        (lambda: Stopping("median", factor=4), "stopping.factor has no use in stopping, which is 'median'"),
         (lambda: Budget(3, "epochs"), "budget.unit is 'epochs'.*'trials', 'presentations'"),  # type: ignore[arg-type]
         (lambda: Budget(0), "above 0"),
         (lambda: Budget(float("inf")), "inf trials: it must be above 0 and finite"),
@@ -122,6 +126,12 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: Space("s", "?", Cell("bp", base("bp"), (LR,)), Budget(1)), "cells is Cell.*with a comma"),  # type: ignore[arg-type]
         (lambda: Space("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a Cell\("),  # type: ignore[arg-type]
         (lambda: Cell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
+        (lambda: Cell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
+        (
+            lambda: Space("s", "?", (Cell("bp", replace(base("bp"), seed=5), (LR,)),), Budget(1)),
+            "has seed=5: .*run_seed",
+        ),
+        (lambda: Study("s", "?", (StudyCell("bp", replace(base("bp"), seed=5)),), (0,)), "has seed=5: leave it out"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused_in_one_line(make: object, message: str) -> None:
@@ -146,6 +156,12 @@ def test_values_that_do_not_go_together_are_refused_before_the_search_and_named(
         space(*others, *apart)
     words = "cell wm cannot have batch 24, model.norm_group 16: model.norm_group is 16: it must divide batch"
     assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
+
+
+def test_a_draw_between_two_ends_that_do_go_together_is_tried_too() -> None:
+    config = replace(base("bp"), model=replace(base("bp").model, norm_group=16))
+    with pytest.raises(ConfigError, match=r"cell bp cannot have batch .*model.norm_group is 16: it must divide batch"):
+        Cell("bp", config, (Range("batch", 16, 64, integer=True),))
 
 
 def test_a_grid_takes_each_distinct_combination_once() -> None:
@@ -187,6 +203,10 @@ def test_the_command_line_changes_the_base_but_not_what_is_searched() -> None:
     changed = with_options(space(LR), [Override("epochs", "3")], 7, "random", "none")
     assert (changed.cells[0].config.epochs, changed.budget, changed.sampler) == (3, Budget(7), "random")
     assert changed.stopping.kind == "none"
+    rungs = replace(space(LR), stopping=Stopping("halving", first_rung=4, factor=2))
+    assert with_options(rungs, [], None, None, "none").stopping == Stopping("none")
+    assert with_options(rungs, [], None, None, "median").stopping == Stopping("median", first_rung=4)
+    assert with_options(rungs, [], None, None, None, 5).stopping == Stopping("halving", first_rung=5, factor=2)
     with pytest.raises(ConfigError, match=r"--optim\.lr is what small searches"):
         with_options(space(LR), [Override("optim.lr", "0.1")], None, None, None)
 

@@ -127,9 +127,9 @@ def test_a_damaged_or_foreign_frame_file_is_made_again(small: Path, tmp_path: Pa
 def test_frames_of_another_format_are_made_again(small: Path) -> None:
     read_store(small)
     index = small / "frames" / "index.json"
-    index.write_text(index.read_text().replace('"format": "2,', '"format": "99,'))
+    index.write_text(index.read_text().replace('"format": "3,', '"format": "99,'))
     assert_true(read_store(small), small)
-    assert '"format": "2,' in index.read_text()
+    assert '"format": "3,' in index.read_text()
 
 
 def test_a_store_that_cannot_be_written_to_is_read_all_the_same(small: Path) -> None:

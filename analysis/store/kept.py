@@ -24,7 +24,7 @@ from nowt.sheet import write_atomically
 from analysis.store.log import Log
 from analysis.store.tables import EPOCHS, LAYERS
 
-FORMAT = f"2, logs {SCHEMA}"  # raise the first number when files of the same name come to mean something else
+FORMAT = f"3, logs {SCHEMA}"  # raise the first number when files of the same name come to mean something else
 INDEX = "index.json"
 PATIENCE = 60.0  # seconds to wait for another process that writes the frames
 LOGS = pa.schema([(f.name, pa.int64() if f.type is int else pa.string()) for f in fields(Log)])

@@ -34,6 +34,7 @@ class Log:
     last_blank: int = -1  # the last that was logged without an error
     begun: int = 0  # milliseconds since 1970 of the start line
     heard: int = 0  # and of the last line
+    spent: str = ""  # as JSON: the cost of a run that diverged, with that of the epoch in which it did
 
     @property
     def facts(self) -> Line:
@@ -94,9 +95,10 @@ def _after(log: Log, line: Line) -> Log:
         start = orjson.dumps({name: value for name, value in line.items() if name != "kind"}).decode()
         return replace(log, start=start, state="running", reason="", begun=time, heard=time)
     if kind == "resume":
-        return replace(log, state="running", reason="", attempts=line["attempt"], heard=time)
+        return replace(log, state="running", reason="", attempts=line["attempt"], heard=time, spent="")
     if kind == "end":
-        return replace(log, state=line["state"], reason=line["reason"], heard=time)
+        spent = orjson.dumps(line["spent"]).decode() if "spent" in line else ""
+        return replace(log, state=line["state"], reason=line["reason"], heard=time, spent=spent)
     return log
 
 

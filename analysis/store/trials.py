@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pandas as pd
 
 from analysis.columns import checked
@@ -21,6 +22,7 @@ TRIALS = {
     "flops": "float64",
     "seconds": "float64",  # in training steps, mirror mode included
 }
+COSTS = ["presentations", "flops", "seconds"]
 
 
 def trial_columns(plan: SearchPlan) -> dict[str, str]:
@@ -39,7 +41,7 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
     frame = pd.DataFrame([_row(plan, logs, *run) for run in planned], columns=list(columns))
     ends = [plan.stopped[run][0] if run in plan.stopped else None for run in planned]
     costs = _costs(logs, list(frame["run"]), ends)
-    frame[["presentations", "flops", "seconds"]] = costs[["presentations", "flops", "seconds"]]
+    frame[COSTS] = costs[COSTS]
     error = frame["error"].astype("float64").fillna(costs["val_error"])  # there already where the run diverged
     return checked(frame.assign(error=error), columns)
 
@@ -63,8 +65,8 @@ def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict
 
 
 def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFrame:
-    """Error and costs of each run after the last epoch that it logged, or that in which the search stopped it; no error
-    and no costs where it logged none."""
+    """Error of each run after the last epoch that it logged, or that in which the search stopped it, and costs until
+    its end; no error and no costs where it logged none."""
     table, place = logs.epochs(runs)
     names = ["epoch", "val_error", "presentations", "mirror_presentations", "flops", "seconds"]
     epochs: pd.DataFrame = table.select(names).to_pandas().assign(place=place)
@@ -72,4 +74,8 @@ def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFra
     ends = epochs[epochs["epoch"] <= epochs["place"].map(last)].drop_duplicates("place", keep="last")
     ends = ends.set_index("place").reindex(range(len(runs)))
     shown = (ends["presentations"] + ends["mirror_presentations"]).fillna(0.0)
-    return ends.assign(presentations=shown, flops=ends["flops"].fillna(0.0), seconds=ends["seconds"].fillna(0.0))
+    costs = ends.assign(presentations=shown, flops=ends["flops"].fillna(0.0), seconds=ends["seconds"].fillna(0.0))
+    for row, run in enumerate(runs):
+        if (spent := logs.of(run).spent) and stopped[row] is None:  # the epoch in which it diverged has no line
+            costs.loc[row, COSTS] = [orjson.loads(spent)[name] for name in COSTS]
+    return costs

@@ -94,18 +94,21 @@ class Capped:
         self.driver.lose(key, reason)
 
 
-def capped(driver: Driver, cap: Cap, store: Path, keys: Iterable[str]) -> Capped:
-    """``driver`` under ``cap``; its study's runs so far are ``keys``."""
+def capped(driver: Driver, cap: Cap, store: Path, keys: Iterable[str], since: int) -> Capped:
+    """``driver`` under ``cap``; its study's runs so far are ``keys``, and it was begun at ``since``, milliseconds since
+    1970: what a run took before, it took for another study."""
     if cap.most is None:
         return Capped(driver, cap)
     paths = (store / "logs" / f"{key}.jsonl" for key in set(keys))
-    return Capped(driver, cap, taken((read(path) for path in paths if path.exists()), cap.rate), rate=cap.rate({}))
+    spent = taken((read(path) for path in paths if path.exists()), cap.rate, since)
+    return Capped(driver, cap, spent, rate=cap.rate({}))
 
 
-def taken(runs: Iterable[RunLog], rate: Callable[[Machines], float]) -> float:
-    """What the hours took in which at least one of the runs was at work: each attempt from its start to its last line,
-    at the rate of the machines that there were when the latest attempt began."""
-    spans = sorted((span for run in runs for span in run.spans), key=lambda span: span.begin)
+def taken(runs: Iterable[RunLog], rate: Callable[[Machines], float], since: int = 0) -> float:
+    """What the hours took in which at least one of the runs was at work: each attempt that began at ``since`` or later,
+    from its start to its last line, at the rate of the machines that there were when the latest attempt began."""
+    found = (span for run in runs for span in run.spans if span.begin >= since)
+    spans = sorted(found, key=lambda span: span.begin)
     total, reached = 0.0, 0
     for span, following in zip_longest(spans, spans[1:]):
         reached = max(reached, span.end)

@@ -1,13 +1,14 @@
 """Finds what the command line names: studies, recipes, reports, by entry point, file or module."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowt.config import RunConfig
 from nowt.errors import ConfigError, nearest
-from nowt.plugins import load_object
+from nowt.plugins import load_object, made
 from nowt.study import Study
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 def find_study(spec: str) -> Study:
     """The study called ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
-    study = _find(spec, "nowt.studies", "study")()
-    if not isinstance(study, Study):
-        raise ConfigError(f"{spec} returned a {type(study).__name__}: a study function returns a nowt.study.Study")
+    study: Study = made(spec, _find(spec, "nowt.studies", "study"), Study)
     return study
 
 
@@ -26,9 +25,7 @@ def find_space(spec: str) -> "Space":
     """The search space called ``spec``, or the one that ``FILE.py`` (its function ``space``) returns."""
     from nowt.search.space import Space
 
-    space = _find(spec, "nowt.spaces", "space")()
-    if not isinstance(space, Space):
-        raise ConfigError(f"{spec} returned a {type(space).__name__}: a space function returns a nowt.search.Space")
+    space: Space = made(spec, _find(spec, "nowt.spaces", "space"), Space)
     return space
 
 
@@ -44,8 +41,7 @@ def find_recipe(spec: str) -> Callable[..., RunConfig]:
     if spec in RECIPES:
         return RECIPES[spec]
     if ":" in spec or spec.endswith(".py"):
-        recipe: Callable[..., RunConfig] = load_object(spec, "recipe")
-        return recipe
+        return partial(made, spec, load_object(spec, "recipe"), RunConfig)
     raise ConfigError(
         f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
     )

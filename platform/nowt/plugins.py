@@ -43,6 +43,19 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     return getattr(module, name)
 
 
+def made(spec: str, function: Any, kind: type, *given: Any) -> Any:
+    """What the ``function`` that ``spec`` names returns. Raises ConfigError where it raises, or returns no ``kind``."""
+    try:
+        found = function(*given)
+    except ConfigError:
+        raise
+    except IMPORT_FAILURES as error:
+        raise ConfigError(f"{spec} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(found, kind):
+        raise ConfigError(f"{spec} returned a {type(found).__name__}: it must return a nowt {kind.__name__}")
+    return found
+
+
 def load_module(path: Path) -> ModuleType:
     """The module in the file ``path``, relative to the working folder or absolute.
 

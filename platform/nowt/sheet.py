@@ -48,6 +48,11 @@ def list_stop(store: Path, sheet: Sheet, run: dict[str, Any], epoch: int, reason
     _append(store, sheet, {**run, "stopped": epoch, "reason": reason})
 
 
+def list_failure(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
+    """Say on disk that a listed run failed here: another trial takes it on, under a number of its own."""
+    _append(store, sheet, {**run, "failed": True})
+
+
 def _append(store: Path, sheet: Sheet, line: dict[str, Any]) -> None:
     with _later(store / "studies" / f"{sheet['key']}.json").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
@@ -65,7 +70,10 @@ def read_sheet(path: Path) -> Sheet:
         raise ValueError(f"{path} is no study's sheet, it has no {', '.join(missing)}: move it away")
     later = _later(path)
     lines = whole_lines(later) if later.exists() else []
-    return {**sheet, "runs": [*sheet["runs"], *_merged(map(json.loads, lines))]}
+    try:
+        return {**sheet, "runs": [*sheet["runs"], *_merged(map(json.loads, lines))]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{later} has a line that lists no run ({error}): restore it from a copy") from None
 
 
 def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

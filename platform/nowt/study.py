@@ -38,6 +38,9 @@ class Study:
         require(len(set(self.seeds)) == len(self.seeds), f"study {self.name} names a seed twice: {self.seeds}")
         _check_keep(self.name, self.keep)
         require(len(set(names)) == len(names), f"study {self.name} has two cells of one name: {names}")
+        for cell in self.cells:
+            seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out, the study gives seeds"
+            require(cell.config.seed == 0, f"study {self.name}: {seed}")
 
     @property
     def key(self) -> str:

@@ -78,9 +78,13 @@ def true_states(store: Path) -> None:
 
 
 def files(store: Path) -> list[str]:
-    """The store's files, without MLflow's (named by ids of its own) and what sqlite keeps beside a database."""
+    """The store's files, without MLflow's (named by ids of its own) and what sqlite keeps beside a database. A run that
+    its search stopped has a checkpoint before its newest: of which step hangs on whether it was interrupted there."""
     found = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
-    return sorted(str(path) for path in found if path.parts[0] != "artifacts" and not path.name.startswith("optuna.db"))
+    ours = [path for path in found if path.parts[0] != "artifacts" and not path.name.startswith("optuna.db")]
+    newest = {path.parent: path for path in sorted(ours)}
+    older = [path for path in ours if path.suffix == ".pt" and path != newest[path.parent]]
+    return sorted(str(path.parent / "before" if path in older else path) for path in ours)
 
 
 def record_tells_the_logs(store: Path) -> None:

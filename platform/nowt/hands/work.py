@@ -7,6 +7,7 @@ from pathlib import Path
 from nowt.cap import Cap, capped
 from nowt.config import Placement
 from nowt.hands.driver import Driver
+from nowt.sheet import read_sheet
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,23 @@ class How:
     in_process: bool = False
     cap: Cap = field(default_factory=Cap)
     also: tuple[str, ...] = ()  # keys of runs of other studies that the cap counts, too
+    since: int | None = None  # from when on it counts, in milliseconds since 1970; None: since the study was begun
 
 
 def work(driver: Driver, how: How, study: str, slots: int, runs: Iterable[str]) -> Ending:
-    """Do what ``driver`` decides, ``slots`` runs at a time; ``runs`` are the keys of the study's runs so far."""
-    limited = capped(driver, how.cap, Path(how.placement.store), [*runs, *how.also])
+    """Do what ``driver`` decides, ``slots`` runs at a time; ``runs`` are the keys of the runs so far of the
+    ``study`` (its key)."""
+    limited = capped(driver, how.cap, Path(how.placement.store), [*runs, *how.also], _since(how, study))
     whole = limited.done or _do(limited, how, study, slots)
     stopped = limited.over and not driver.done
     return Ending(interrupted=not whole and not stopped, capped=stopped)
+
+
+def _since(how: How, study: str) -> int:
+    if how.since is not None or how.cap.most is None:
+        return how.since or 0
+    created: int = read_sheet(Path(how.placement.store) / "studies" / f"{study}.json")["created"]
+    return created
 
 
 def _do(driver: Driver, how: How, study: str, slots: int) -> bool:

@@ -113,7 +113,10 @@ def _pictures_of(cell: Cell, placement: Placement) -> dict[str, Any]:
     """The facts of the cell's pictures. Raises ConfigError where they, the devices or the workers do not suffice for a
     trial: for its batch, its net, its probe."""
     from nowt.ablate import pictures_of
+    from nowt.shares import sizes
 
+    for config in cell.tried():
+        sizes(config, placement.workers)
     facts = pictures_of(cell.config, placement)
     looked_at = {(cell.config.data, cell.config.model, cell.config.batch, cell.config.probe.samples)}
     for config in cell.ends():

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nowt import ablate
@@ -61,13 +61,15 @@ def best(store: Path, sheet: Sheet, most: int) -> list[Found]:
     Raises ConfigError where the search has no finished trial.
     """
     found: dict[str, dict[str, Found]] = {cell["name"]: {} for cell in sheet["cells"]}
+    last = {(run["cell"], run["key"]): run["trial"] for run in sheet["runs"]}
     for run in sheet["runs"]:
         path = store / "logs" / f"{run['key']}.jsonl"
-        if "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
+        again = "failed" in run and last[run["cell"], run["key"]] != run["trial"]  # a later trial took it on
+        if again or "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
             continue  # one that this search stopped, another may have taken on to its end
         if (log := read(path)).state != "finished":
             continue
-        config = config_from_json(log.start["config"])
+        config = replace(config_from_json(log.start["config"]), seed=0)
         found[run["cell"]][run["key"]] = Found(run["cell"], run["trial"], log.epochs[-1].val_error, config)
     require(any(found.values()), f"search {sheet['name']} has no finished trial yet: nowt search {sheet['name']}")
     ranked = (sorted(trials.values(), key=lambda one: (one.error, one.trial)) for trials in found.values())
@@ -84,15 +86,17 @@ def fresh_seeds(sheet: Sheet, count: int) -> tuple[int, ...]:
 def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:
     """Run the study; by cell, the mean over its seeds of the error after the last epoch, diverged runs at chance.
 
-    Raises NotWhole where runs are missing.
+    A cell's run with a seed is the one that the sheet lists last: those before it saw other pictures. Raises NotWhole
+    where runs are missing.
     """
     outcome = run(study)
     if outcome.interrupted or outcome.capped or outcome.failed:
         raise NotWhole(outcome)
+    listed = read_sheet(store / "studies" / f"{study.key}.json")["runs"]
+    latest = {(one["cell"], one["seed"]): one["key"] for one in listed if one["seed"] in study.seeds}
     errors: dict[str, list[float]] = {}
-    for one in read_sheet(store / "studies" / f"{study.key}.json")["runs"]:
-        if one["seed"] in study.seeds:
-            errors.setdefault(one["cell"], []).append(_error(read(store / "logs" / f"{one['key']}.jsonl"), split))
+    for (cell, _), key in latest.items():
+        errors.setdefault(cell, []).append(_error(read(store / "logs" / f"{key}.jsonl"), split))
     return {cell: statistics.fmean(values) for cell, values in errors.items()}
 
 

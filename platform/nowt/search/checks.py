@@ -11,7 +11,7 @@ from nowt.overrides import value_at
 from nowt.search.grid import combination, count
 from nowt.search.params import Choice, Param, Range, Value, active
 
-MOST = 200  # combinations that are all tried; of more, as many draws
+MOST = 200  # draws that are tried, and combinations of choices: all of them, where they are no more
 PICTURES = "trials would be compared on other pictures"
 FIXED = {
     "test": "a search opens no test pictures",
@@ -92,9 +92,8 @@ def _or(values: Sequence[Any]) -> str:
 def check_together(
     cell: str, config: RunConfig, params: Sequence[Param], config_of: Callable[[Mapping[str, Value]], RunConfig]
 ) -> None:
-    """Raise ConfigError for values that do not go together, and name them: of all combinations of choices, with each
-    range at its lower and at its upper end; of ``MOST`` draws where there are more combinations."""
-    for values in _tried(cell, config, params):
+    """Raise ConfigError for values that do not go together, and name them: of those that ``tried`` gives."""
+    for values in tried(cell, config, params):
         if _error(config_of, values) is not None:
             for name in list(values):  # only those that it takes
                 fewer = {other: value for other, value in values.items() if other != name}
@@ -111,13 +110,14 @@ def _error(config_of: Callable[[Mapping[str, Value]], RunConfig], values: Mappin
     return None
 
 
-def _tried(cell: str, config: RunConfig, params: Sequence[Param]) -> Iterator[dict[str, Value]]:
-    if count(config, params, _lower) > MOST:
-        luck = random.Random(cell)
-        yield from (_drawn(config, params, luck) for _ in range(MOST))
-        return
-    for levels in (_lower, _upper):
-        yield from (combination(config, params, levels, i) for i in range(count(config, params, levels)))
+def tried(cell: str, config: RunConfig, params: Sequence[Param]) -> Iterator[dict[str, Value]]:
+    """All combinations of choices, with each range at its lower and at its upper end, where there are at most ``MOST``;
+    and as many draws of all, with values from within the ranges."""
+    if count(config, params, _lower) <= MOST:
+        for levels in (_lower, _upper):
+            yield from (combination(config, params, levels, i) for i in range(count(config, params, levels)))
+    luck = random.Random(cell)
+    yield from (_drawn(config, params, luck) for _ in range(MOST))
 
 
 def _lower(param: Param) -> Sequence[Value]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nowt.config import config_to_json
 from nowt.search.best import Found, Run, best, fresh_seeds, mean_errors, percent, search_sheet, seeds_in_words
-from nowt.sheet import Sheet
+from nowt.sheet import Sheet, read_sheets
 from nowt.study import Cell, Study
 
 
@@ -19,8 +20,10 @@ def confirm(store: Path, search: str, most: int, seeds: int, run: Run) -> str:
     picks = _picks(found, val)
     picked = _picked(sheet, picks, fresh)
     test = mean_errors(store, picked, "test", run)
+    missing = [f"  {cell['name']}: no trial finished" for cell in sheet["cells"] if cell["name"] not in picks]
+    told = [_words(found, picks, val, test, seeds), *missing, *_seen_before(store, picked)]
     next_ = f"Next: nowt report {picked.name} --store {store}    or    nowt report {confirmed.name} --store {store}"
-    return f"{_words(found, picks, val, test, seeds)}\n{next_}"
+    return "\n".join([*told, next_])
 
 
 def _confirmed(sheet: Sheet, found: Sequence[Found], seeds: tuple[int, ...]) -> Study:
@@ -43,6 +46,19 @@ def _picked(sheet: Sheet, picks: Mapping[str, Found], seeds: tuple[int, ...]) ->
     cells = tuple(Cell(cell, replace(one.config, test=True)) for cell, one in picks.items())
     reference = sheet["reference"] if sheet["reference"] in picks else cells[0].name
     return Study(f"{sheet['name']}_picks", f"How do the picks of {sheet['name']} compare?", cells, seeds, reference)
+
+
+def _seen_before(store: Path, picked: Study) -> list[str]:
+    """A line where these test pictures have scored other picks: they choose nothing as long as all are told of."""
+    pictures = config_to_json(picked.cells[0].config)["data"]
+    others = [
+        sheet["key"]
+        for sheet in read_sheets(store)
+        if (sheet["name"] == picked.name and sheet["key"] != picked.key)
+        and sheet["cells"][0]["config"]["data"] == pictures
+        and any((store / "logs" / f"{run['key']}.jsonl").exists() for run in sheet["runs"])
+    ]
+    return [f"the test pictures scored other picks before: tell of {', '.join(others)}, too"] if others else []
 
 
 def _words(

@@ -15,7 +15,7 @@ from nowt.search.decisions import Decisions, Trial
 from nowt.search.space import Cell, Space
 from nowt.search.spending import Spending
 from nowt.search.stopping import stops
-from nowt.sheet import Sheet, list_run, list_stop
+from nowt.sheet import Sheet, list_failure, list_run, list_stop
 
 STATES = {"finished": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "stopped": TrialState.PRUNED}
 
@@ -50,10 +50,13 @@ class Search:
 
     def recall(self) -> None:
         """Take in the trials of earlier starts."""
-        listed = {(run["key"], run["cell"], run["trial"]) for run in self.sheet["runs"]}
+        failed = {(run["key"], run["cell"], run["trial"]): "failed" in run for run in self.sheet["runs"]}
+        listed = set(failed)
         for trial in self.decisions.trials:
-            if trial.state == TrialState.FAIL:
-                continue  # its draw is tried again
+            if trial.state == TrialState.FAIL:  # its draw is tried again
+                if not failed.get((trial.key, trial.cell.name, trial.number), True):  # a crash kept it from the sheet
+                    list_failure(self.ledger.store, self.sheet, self._listing(trial))
+                continue
             for epoch, error in trial.errors.items():
                 self._at_rung(trial, epoch, error)
             self.spending.count(trial, trial.cost)
@@ -213,10 +216,15 @@ class Search:
             list_stop(self.ledger.store, self.sheet, self._listing(trial), run.last_epoch, run.reason)
         self.decisions.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))
         if run.state == "failed":
-            for (cell, _), at in self.reached.items():  # its draw will come to them again
-                if cell == trial.cell.name:
-                    at.pop(trial.number, None)
+            self._leave_draw(trial)
         return True
+
+    def _leave_draw(self, trial: Trial) -> None:
+        """The failed trial's draw will come again, under another number: to the rungs, and in the sheet."""
+        list_failure(self.ledger.store, self.sheet, self._listing(trial))
+        for (cell, _), at in self.reached.items():
+            if cell == trial.cell.name:
+                at.pop(trial.number, None)
 
 
 def _reason(run: RunLog) -> str:

@@ -9,6 +9,7 @@ from nowt.config import RunConfig, check, kinds
 from nowt.errors import require
 from nowt.overrides import value_at
 
+IN_EPOCHS = ("optim.warmup", "optim.milestones")
 Value = float | int | str | bool | None | tuple[Any, ...]
 
 
@@ -111,13 +112,18 @@ def in_time(param: Param, pace: float) -> Param:
     """The parameter for runs ``pace`` times as long, where its values are epochs of a schedule."""
     if pace == 1:
         return param
-    if param.path == "optim.warmup" and isinstance(param, Range):
+    if param.when and param.when.path in IN_EPOCHS:
+        param = replace(param, when=When(param.when.path, _in_time(param.when.value, pace)))
+    if param.path not in IN_EPOCHS:
+        return param
+    if isinstance(param, Range):
         return replace(param, low=param.low * pace, high=param.high * pace)
-    if param.path == "optim.milestones" and isinstance(param, Choice):
-        values = [v for v in param.values if isinstance(v, tuple)]
-        # not rounded: a search whose milestones were 5.3999999999999995 would become another one
-        return replace(param, values=tuple(tuple(m * pace for m in v) for v in values))
-    return param
+    return replace(param, values=tuple(_in_time(value, pace) for value in param.values))
+
+
+def _in_time(epochs: Any, pace: float) -> Value:
+    # not rounded: a search whose milestones were 5.3999999999999995 would become another one
+    return tuple(each * pace for each in epochs) if isinstance(epochs, tuple) else epochs * pace
 
 
 def param_to_json(param: Param) -> dict[str, Any]:

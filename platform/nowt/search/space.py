@@ -12,7 +12,7 @@ from nowt.errors import require
 from nowt.keys import changed
 from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
-from nowt.search.checks import check_params, check_together
+from nowt.search.checks import check_params, check_together, tried
 from nowt.search.params import Choice, Param, Range, Value, When, active, checked, in_time, param_to_json
 from nowt.study import check_name
 
@@ -26,10 +26,16 @@ class Cell:
     params: tuple[Param, ...]
 
     def __post_init__(self) -> None:
+        like = f"it must be a RunConfig, such as replace(digits(rule), test=False), and is {self.config!r}"
+        require(isinstance(self.config, RunConfig), f"cell {self.name}: config: {like}")
         check_params(self.name, self.config, self.params)
         for _ in self.ends():  # raises ConfigError for a value that cannot be
             pass
         check_together(self.name, self.config, self.params, self.config_of)
+
+    def tried(self) -> Iterator[RunConfig]:
+        """Configs that trials could get: combinations of choices, and draws."""
+        return map(self.config_of, tried(self.name, self.config, self.params))
 
     def ends(self) -> Iterator[RunConfig]:
         """A config for each choice of each parameter, and for both ends of each range."""
@@ -90,6 +96,9 @@ class Stopping:
         checked(self, "stopping.", ("kind", "first_rung", "factor"))
         require(self.factor >= 2, f"stopping.factor is {self.factor}: it must be 2 or more")
         require(self.first_rung is None or self.first_rung >= 1, f"stopping.first_rung is {self.first_rung}: 1 or more")
+        kind = f"which is {self.kind!r}: leave it out"
+        require(self.kind != "none" or self.first_rung is None, f"stopping.first_rung has no use in stopping, {kind}")
+        require(self.kind == "halving" or self.factor == 3, f"stopping.factor has no use in stopping, {kind}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,8 @@ class Space:
         require(self.sampler != "grid" or whole, f"search {self.name}: a grid needs choices, not ranges")
         for cell in self.cells:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} opens test pictures (test=False)")
+            seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out, run_seed of the Space is every trial's"
+            require(cell.config.seed == 0, f"search {self.name}: {seed}")
 
     def _check_parts(self) -> None:
         """Raise ConfigError where budget, stopping or cells are given as something else: what a slip of the pen is."""
@@ -190,12 +201,17 @@ def with_options(
     changes: dict[str, Any] = {"cells": cells}
     changes |= {"budget": Budget(trials)} if trials is not None else {}
     changes |= {"sampler": sampler} if sampler else {}
-    how: dict[str, Any] = {"kind": stopping} if stopping else {}
-    how |= {"first_rung": first_rung} if first_rung is not None else {}
-    changes |= {"stopping": replace(space.stopping, **how)} if how else {}
     kind = stopping or space.stopping.kind
     require(kind != "none" or first_rung is None, "--first-rung is for early stopping: --stopping halving or median")
-    return replace(space, **changes)
+    return replace(space, stopping=_stopping(space.stopping, kind, first_rung), **changes)
+
+
+def _stopping(known: Stopping, kind: Any, first_rung: int | None) -> Stopping:
+    """Another kind of stopping, with what of the ``known`` one it has a use for."""
+    if kind == "none":
+        return Stopping("none")
+    rung = known.first_rung if first_rung is None else first_rung
+    return Stopping(kind, rung, known.factor if kind == known.kind else 3)
 
 
 def space_to_json(space: Space) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""``nowt transfer``: a search's best settings, unchanged, on another net or other pictures, and what carries over."""
+"""``nowt transfer``: a search's best settings, unchanged, on another net or other pictures, and what carries over.
+
+A setting is the trial's rule, its whole optimiser, and whatever else was searched; η alone, found with another momentum
+or decay, would be another setting. All the rest is the target's, and so is what the options give.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +10,9 @@ from pathlib import Path
 
 from nowt.config import RunConfig, config_from_json
 from nowt.errors import require
-from nowt.overrides import Override, apply, value_at
+from nowt.overrides import Override, apply, set_fields, value_at
 from nowt.rules.rule import Rule
 from nowt.search.best import Found, Run, best, fresh_seeds, mean_errors, percent, search_sheet, seeds_in_words
-from nowt.search.space import with_values
 from nowt.sheet import Sheet
 from nowt.study import Cell, Study
 
@@ -36,7 +39,7 @@ def transfer(store: Path, search: str, target: Target, most: int, seeds: int, ru
     sheet = search_sheet(store, search)
     found = best(store, sheet, most)
     study = _study(sheet, found, target, fresh_seeds(sheet, seeds))
-    text = _words(found, mean_errors(store, study, "val", run), seeds)
+    text = _words(sheet, found, mean_errors(store, study, "val", run), seeds)
     return f"{text}\nNext: nowt report {study.name} --store {store}"
 
 
@@ -47,7 +50,8 @@ def _study(sheet: Sheet, found: Sequence[Found], target: Target, seeds: tuple[in
         require(override.path != "rule", f"{none}: each setting keeps the rule that it was found for")
         require(override.path != "seed", f"{none}: --seeds N runs N seeds that the search did not use")
         require(override.path != "test", f"{none}: it opens no test pictures")
-        taken = any(override.path.replace("-", "_") in paths for paths in searched.values())
+        path = override.path.replace("-", "_")
+        taken = any(path in paths for paths in searched.values()) and not path.startswith("optim.")
         require(not taken, f"--{override.path} is what {sheet['name']} searched, and it is carried over: leave it out")
     cells = []
     for cell in sheet["cells"]:
@@ -65,23 +69,21 @@ def _study(sheet: Sheet, found: Sequence[Found], target: Target, seeds: tuple[in
 
 
 def _carried(one: Found, searched: set[str], target: Target) -> RunConfig:
-    """The target with the setting's rule and every other value that was searched; warm-up and milestones keep their
-    share of the run."""
+    """The target with the setting in place; warm-up and milestones keep their share of the run."""
     config = target.under(one.config.rule)
-    values = {path: value_at(one.config, path) for path in searched if not path.startswith("rule.")}
-    pace = config.epochs / one.config.epochs
-    if "optim.warmup" in values:
-        values["optim.warmup"] *= pace
-    if "optim.milestones" in values:
-        values["optim.milestones"] = tuple(epoch * pace for epoch in values["optim.milestones"])
-    return with_values(config, values)
+    pace, optim = config.epochs / one.config.epochs, one.config.optim
+    steps = tuple(epoch * pace for epoch in optim.milestones)
+    config = replace(config, optim=replace(optim, warmup=optim.warmup * pace, milestones=steps))
+    others = {path for path in searched if not path.startswith(("rule.", "optim."))}
+    return set_fields(config, {path: value_at(one.config, path) for path in others})
 
 
-def _words(found: Sequence[Found], val: Mapping[str, float], seeds: int) -> str:
+def _words(sheet: Sheet, found: Sequence[Found], val: Mapping[str, float], seeds: int) -> str:
     lines = [f"val error on the target, mean over {seeds_in_words(seeds)} (where it was found, one seed):"]
-    for cell in dict.fromkeys(one.cell for one in found):
+    for cell in (cell["name"] for cell in sheet["cells"]):
         mine = [one for one in found if one.cell == cell]
         settings = ", ".join(f"trial {one.trial} {percent(val[one.name])} ({percent(one.error)})" for one in mine)
+        settings = settings or "no trial finished"
         recipe = f"the recipe as it stands {percent(val[f'{cell} recipe'])}"
         lines.append(f"  {cell}: {settings}; {recipe}{_order(mine, val)}")
     return "\n".join(lines)

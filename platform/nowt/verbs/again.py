@@ -11,16 +11,21 @@ from nowt.study import Study
 from nowt.verbs.options import exit_code, how
 
 
-def again(typed: argparse.Namespace, tell: Callable[[Callable[[Study], Outcome]], str], runs: Iterable[str]) -> int:
-    """Run them, one cap over all of them and the earlier ``runs`` (their keys), and print what ``tell`` says of them;
-    the exit code."""
+def again(
+    typed: argparse.Namespace,
+    tell: Callable[[Callable[[Study], Outcome]], str],
+    runs: Iterable[str] = (),
+    since: int | None = None,
+) -> int:
+    """Run them, one cap over all of them and the earlier ``runs`` (their keys) from ``since`` on (see How), and print
+    what ``tell`` says of them; the exit code."""
     from nowt.ablate import ablate
     from nowt.search.best import NotWhole
 
     chosen, counted = how(typed), [*runs]
 
     def go(study: Study) -> Outcome:
-        outcome = ablate(study, replace(chosen, also=tuple(counted)), print)
+        outcome = ablate(study, replace(chosen, also=tuple(counted), since=since), print)
         counted.extend(run["key"] for run in read_sheet(Path(typed.store) / "studies" / f"{study.key}.json")["runs"])
         return outcome
 

@@ -57,6 +57,7 @@ def how(typed: argparse.Namespace) -> How:
         not typed.in_process or (typed.workers == 1 and typed.gpus_per_worker is None),
         "--in-process runs without Ray, which --workers and --gpus-per-worker need: leave it or them out",
     )
+    require(not typed.in_process or typed.slots in (None, 1), "--in-process does one run at a time: leave --slots out")
     price = None if typed.price is None else Price.parse(typed.price)
     require(
         not (typed.in_process and price and price.by_type),

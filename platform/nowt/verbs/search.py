@@ -60,8 +60,9 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.search.confirm import confirm
 
     seeds = typed.confirm_seeds or 3
-    runs = [run["key"] for run in search_sheet(store, space.key)["runs"]]
-    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs)
+    sheet = search_sheet(store, space.key)
+    runs = [run["key"] for run in sheet["runs"]]
+    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs, sheet["created"])
 
 
 def _check_confirm(most: int | None, seeds: int | None) -> None:
