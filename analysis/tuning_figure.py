@@ -1,5 +1,6 @@
 """The tuning figure: every cell's error against what was spent, and below it each with its band beside the others."""
 
+import math
 import sys
 from typing import Any
 
@@ -124,12 +125,19 @@ def _last(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _spent_axis(curves: pd.DataFrame, unit: str) -> Any:
     """The axis of the budget, on which doubling it is the same step everywhere."""
-    least, most = curves["spent"].min(), curves["spent"].max()
-    trials = {"values": [2**k for k in range(int(most).bit_length())], "format": "d"}
-    axis = alt.Axis(grid=False, **(trials if unit == "trials" else {"format": "~s", "tickCount": 5}))
-    low = 1 if unit == "trials" else least
-    scale = alt.Scale(type="log", base=2, domain=[low, max(most, 2 * low)], nice=False)
+    most = curves["spent"].max()
+    least = 1 if unit == "trials" else curves["spent"].min()
+    scale = alt.Scale(type="log", base=2, domain=[least, max(most, 2 * least)], nice=False)
+    axis = alt.Axis(values=_ticks(least, most, unit), grid=False, format="d" if unit == "trials" else "~s")
     return alt.X("spent:Q", title=f"{UNITS[unit]} (log scale)", scale=scale, axis=axis)
+
+
+def _ticks(least: float, most: float, unit: str) -> list[float]:
+    """Powers of two for trials; 1, 2 and 5 of each decade for other units."""
+    if unit == "trials":
+        return [2.0**k for k in range(int(most).bit_length())]
+    decades = range(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
+    return [n * 10.0**k for k in decades for n in (1, 2, 5) if least <= n * 10.0**k <= most]
 
 
 if __name__ == "__main__":

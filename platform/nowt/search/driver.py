@@ -1,6 +1,6 @@
 """A search, from a space to its finished trials: ask for what the budget allows, run it, tell how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -163,6 +163,8 @@ class Search:
         the others have gone on meanwhile."""
         if epoch.epoch < max(1, trial.last_epoch):
             return None
+        if epoch.epoch > trial.last_epoch + 1:  # another cell's trial had begun the run
+            self._catch_up(trial, [e for e in self.ledger.logs[trial.key].epochs if e.epoch < epoch.epoch])
         self.decisions.report(trial, epoch.epoch, epoch.val_error)
         if (at := self._at_rung(trial, epoch.epoch, epoch.val_error)) is None:
             return None
@@ -170,6 +172,13 @@ class Search:
         if not stops(self.space.stopping, epoch.val_error, others):
             return None
         return f"{self._label(trial)}{trial.number} stopped at the rung of epoch {epoch.epoch}, among {len(at)}"
+
+    def _catch_up(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
+        """Report those of the epochs that the trial lacks, without a judgement: they are past."""
+        for epoch in epochs:
+            if epoch.epoch > max(0, trial.last_epoch):
+                self.decisions.report(trial, epoch.epoch, epoch.val_error)
+                self._at_rung(trial, epoch.epoch, epoch.val_error)
 
     def _at_rung(self, trial: Trial, epoch: int, error: float) -> dict[int, float] | None:
         """The errors of all trials that came to this rung, with this trial's; None where the epoch is no rung."""
@@ -202,10 +211,7 @@ class Search:
             return False  # another search stopped this run; here it goes on
         if run.state == "failed" and run.key not in self.ledger.tried:
             return False  # at an earlier start; it is tried again
-        for epoch in run.epochs:
-            if epoch.epoch > max(0, trial.last_epoch):
-                self.decisions.report(trial, epoch.epoch, epoch.val_error)
-                self._at_rung(trial, epoch.epoch, epoch.val_error)
+        self._catch_up(trial, run.epochs)
         if run.state == "diverged":
             chance = 1 - 1 / run.start["classes"]
             self.decisions.report(trial, run.last_epoch + 1, chance)
