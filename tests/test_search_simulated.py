@@ -313,3 +313,17 @@ HALF = settings(
 )
 OneSlot.TestCase.settings = ManySlots.TestCase.settings = HALF
 TestOneSlot, TestManySlots = OneSlot.TestCase, ManySlots.TestCase
+
+
+def test_a_trial_that_joins_a_run_in_mid_way_has_the_epochs_before_too() -> None:
+    world = World(the_space("quasi_random", "none", Budget(2), 1, alike=True), slots=3)
+    world.fill()
+    lost, going_on = "6529f1b7e8cf", "39adb5145d23"
+    world.lose(lost)
+    world.advance(going_on)
+    world.advance(going_on)  # epoch 1; a slot is free, and the other cell's trial wants this run
+    world.finish()
+    found = [(cell, trial) for cell, trials in world.trials().items() for trial in trials]
+    sharing = [trial for _, trial in found if trial.user_attrs["key"] == going_on]
+    assert len(sharing) == 2 and sharing[0].intermediate_values == sharing[1].intermediate_values
+    shutil.rmtree(world.folder)
