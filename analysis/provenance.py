@@ -107,8 +107,8 @@ def _into(command: str, folder: Path) -> str:
 
 
 def _plan(plan: StudyPlan | SearchPlan) -> str:
-    """A checksum of what the sheet says but for the runs that it lists."""
-    said = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced")}
+    """A checksum of what the sheet says but for the runs that it lists, and what became of them."""
+    said = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.chosen import chosen_chart
+from analysis.confirmed import confirmed
 from analysis.counted import require_counted_trials
 from analysis.forgiving import forgiving_chart
 from analysis.importance import importance_chart
@@ -41,7 +42,7 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     make_folder(out)
     table = search_table(trials)
     markdown = search_markdown(table, plan)
-    text = f"{markdown}\n{search_notes(trials)}\n"
+    text = f"{markdown}\n{confirmed(store, trials)}{search_notes(trials)}\n"
     figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
     rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
     content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))

@@ -93,11 +93,9 @@ def _panel(
     curves: pd.DataFrame, x: Any, axis: ErrorAxis, place: int, styles: dict[str, Style], labels: dict[str, str]
 ) -> Any:
     """One cell's curve with its band, the others' curves behind it."""
-    cell = list(styles)[place]
+    cell, title = list(styles)[place], "Error (%, log)" if axis.log else "Error (%)"
     side = leftmost(place)
-    low, error = (
-        axis.encode(alt.Y, y, None, labels=side).title("Error (%, log)" if side else None) for y in ("low", "error")
-    )
+    low, error = (axis.encode(alt.Y, y, None, labels=side).title(title if side else None) for y in ("low", "error"))
     here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
     colour = styles[cell].colour
     behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS, **STEP).encode(x=x, y=error, detail="cell:N")

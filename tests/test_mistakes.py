@@ -104,6 +104,14 @@ def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Pa
     assert not (here / "runs" / "studies").exists()
 
 
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_gpus_that_this_machine_lacks_are_refused_instead_of_waited_for(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp'),)", "Budget(1)")
+    assert main(["search", "./small.py", "--slots", "1", "--gpus-per-worker", "64"]) == 2
+    err = capsys.readouterr().err
+    assert "a run needs 64 GPUs, and this machine has" in err and err.count("\n") == 1
+
+
 def test_a_sheets_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp'),)", "Budget(1)")
     assert main(["search", "./small.py", "--in-process"]) == 0

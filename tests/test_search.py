@@ -200,6 +200,8 @@ def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_
     assert best(store, search_sheet(store, key), 99) == before
     frames.append(frame_of(store, key))
     pd.testing.assert_frame_equal(*frames)
+    assert main(["report", key, "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
+    assert main(["report", "--check", str(tmp_path / "figures"), "--store", str(store)]) == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

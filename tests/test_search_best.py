@@ -37,6 +37,11 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_p
     opened = {run.key for run in read_all(store) if run.start["config"]["test"]}
     assert opened == {run["key"] for run in sheets["small_picks"]["runs"]}
     assert "picks, by the lowest mean val error" in out and "nowt report small_picks" in out
+    assert "small_picks: How do the picks of small compare?" in out
+    assert main(["report", "small", "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
+    page = (tmp_path / "figures" / "report.md").read_text()
+    assert "on fresh seeds (`nowt report small_confirmed`)" in page and "(`nowt report small_picks`)" in page
+    assert "| kp trial " in page and "test error, %" in page
 
 
 def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) -> None:
@@ -148,6 +153,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
     assert searched(tmp_path, store, "--money", "0.5", "--price", "1e5") == 130  # 18 milliseconds
     begun = [run for run in read_all(store) if run.state == "running"]
     assert len(begun) == 1 and begun[0].last_epoch >= 0
+    assert "of the budget and the rest of 1 trial left" in capsys.readouterr().out
     assert searched(tmp_path, store, "--hours", "1") == 0
     logs = list(read_all(store))
     assert {run.state for run in logs} == {"finished"} and len(logs) == 6
@@ -165,6 +171,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--confirm 0", "--confirm is 0"),
         ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),
         ("--confirm-seeds 5", "--confirm-seeds is for --confirm K"),
+        ("--sampler TPE", "--sampler is 'TPE' (did you mean tpe?); there are: tpe, quasi_random, random, grid"),
         ("--slots 8", "--in-process does one run at a time: leave --slots out"),
         ("--first-rung 2", "--first-rung is for early stopping"),
         ("--rule kp", "--rule has no place here: each cell of small has its own"),
@@ -186,6 +193,18 @@ def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
     assert searched(tmp_path, store, *words.split()) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and "secret" not in err
+
+
+def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    there = ["--storage", f"sqlite:///{tmp_path}/optuna.db"]
+    assert searched(tmp_path, store, *there) == 0 and searched(tmp_path, store, *there) == 0
+    capsys.readouterr()
+    assert searched(tmp_path, store) == 2
+    err = capsys.readouterr().err
+    assert f"was begun with --storage sqlite:///{tmp_path}/optuna.db: give that again" in err and err.count("\n") == 1
+    assert not (store / "optuna.db").exists()
 
 
 def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:

@@ -10,6 +10,7 @@ from nowt.find import find_space
 from nowt.overrides import Override
 from nowt.recipes import digits, resnet18_imagenet
 from nowt.rules import find
+from nowt.rules.bp import Backprop
 from nowt.search import Budget, Cell, Choice, Range, Space, Stopping, When, quick
 from nowt.search.decisions import Decisions
 from nowt.search.proposals import grid_size
@@ -126,6 +127,8 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: Space("s", "?", Cell("bp", base("bp"), (LR,)), Budget(1)), "cells is Cell.*with a comma"),  # type: ignore[arg-type]
         (lambda: Space("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a Cell\("),  # type: ignore[arg-type]
         (lambda: Cell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
+        (lambda: digits(Backprop), "rule is <class .*Backprop'>: it must be a Rule, such as KolenPollack"),  # type: ignore[arg-type]
+        (lambda: space(SCHEDULE, Choice("optim.milestones", ((3.0, 1.0), (2.0,)), STEPS.when)), "each must lie above"),
         (lambda: Cell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
         (
             lambda: Space("s", "?", (Cell("bp", replace(base("bp"), seed=5), (LR,)),), Budget(1)),

@@ -100,6 +100,8 @@ class OptimConfig:
             self.schedule != "step" or bool(self.milestones),
             "optim.schedule step needs optim.milestones, the epochs at which the rate falls, such as 30,60,80",
         )
+        rising = sorted(set(self.milestones)) == [*self.milestones]
+        require(rising, f"optim.milestones are {self.milestones}: each must lie above the one before it")
         if self.schedule != "step":
             require(self.milestones == (), f"optim.milestones is for schedule step, not {self.schedule}")
             require(self.gamma == 0.1, f"optim.gamma is for schedule step, not {self.schedule}")
@@ -138,19 +140,16 @@ class RunConfig:
     seeds: Seeds = field(default_factory=Seeds)
 
     def __post_init__(self) -> None:
+        require(isinstance(self.rule, Rule), f"rule is {self.rule!r}: it must be a Rule, such as KolenPollack()")
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")
         require(self.batch >= 2, f"batch is {self.batch}: it must be at least 2")
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)")
-        require(
-            self.loss == "cross_entropy" or self.label_smoothing == 0,
-            "label_smoothing is for loss cross_entropy only",
-        )
+        smooth = self.label_smoothing == 0 or self.loss == "cross_entropy"
+        require(smooth, "label_smoothing is for loss cross_entropy only")
         self._within_the_run()
         group = self.model.norm_group
-        require(
-            group is None or self.batch % group == 0,
-            f"model.norm_group is {group}: it must divide batch, which is {self.batch}",
-        )
+        whole = group is None or self.batch % group == 0
+        require(whole, f"model.norm_group is {group}: it must divide batch, which is {self.batch}")
         require(
             group is None or self.probe.samples % group == 0,
             f"probe.samples is {self.probe.samples}: model.norm_group, which is {group}, must divide it",

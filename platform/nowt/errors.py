@@ -16,5 +16,6 @@ def require(ok: bool, message: str) -> None:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`` (did you mean X?)`` for the word most like ``word``, or nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
+    lower = {known.lower(): known for known in words}
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return f" (did you mean {lower[found[0]]}?)" if found else ""

@@ -270,7 +270,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device is {name!r}, which is not here: use auto, cpu or cuda") from error
+        raise ConfigError(f"--device is {name!r}, which is not here: use auto or cpu") from error
 
 
 def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:

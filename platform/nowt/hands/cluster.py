@@ -11,6 +11,7 @@ from ray._private.state import state
 from ray._private.worker import global_worker
 from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION
 
+from nowt.errors import require
 from nowt.hands.spot import metadata
 
 
@@ -28,6 +29,16 @@ def joined(cores: int, environment: Mapping[str, str]) -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def refuse_missing_gpus(needed: float, who: str, less: str) -> None:
+    """Raise ConfigError where this machine has fewer GPUs: Ray would wait for what never comes, but on a cluster, which
+    may grow."""
+    found = ray.cluster_resources().get("GPU", 0)
+    require(
+        needed <= found or "RAY_ADDRESS" in os.environ,
+        f"{who} {needed:g} GPUs, and this machine has {found:g}: {less}, or --device cpu",
+    )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nowt.config import Placement
-from nowt.hands.cluster import joined, scratch, taken_away
+from nowt.hands.cluster import joined, refuse_missing_gpus, scratch, taken_away
 from nowt.hands.driver import Driver, hand_on
 from nowt.hands.job import Job, perform
 from nowt.hands.notices import listening
@@ -48,7 +48,9 @@ def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
     place = Path(placement.store).resolve() / ".tune" / study
     with joined(slots * placement.threads, ENVIRONMENT), scratch(place) as folder:
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init took it
-        trainable = tune.with_resources(_work, _resources(placement, slots))
+        resources = _resources(placement, slots)
+        refuse_missing_gpus(resources.get("gpu", 0), "a run needs", "a smaller --gpus-per-worker, none at all")
+        trainable = tune.with_resources(_work, resources)
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(

@@ -4,7 +4,6 @@ Nobody stops a group from outside: it ends by its own loop, on the word that its
 that is lost takes its group down with it, and another group goes on from the run's checkpoint.
 """
 
-import os
 import signal
 import time
 from contextlib import suppress
@@ -13,8 +12,7 @@ from pathlib import Path
 import ray
 
 from nowt.config import Placement
-from nowt.errors import require
-from nowt.hands.cluster import joined, scratch
+from nowt.hands.cluster import joined, refuse_missing_gpus, scratch
 from nowt.hands.crew import Crew, gpus_each
 from nowt.hands.desk import Message
 from nowt.hands.driver import Driver, hand_on
@@ -46,7 +44,10 @@ def _run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
     folder = Path(placement.store).resolve() / ".train" / study
     with interruptible() as asked, joined(cores, ENVIRONMENT), scratch(folder):
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ray.init took it
-        _refuse_too_few(placement)
+        fewest = placement.fewest_workers
+        refuse_missing_gpus(
+            fewest * gpus_each(placement), f"{fewest} workers need", "fewer --workers, a smaller --gpus-per-worker"
+        )
         crews: list[Crew] = []
         try:
             while True:
@@ -58,17 +59,6 @@ def _run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
             for crew in crews:
                 with suppress(ray.exceptions.RayError):
                     crew.dismiss()
-
-
-def _refuse_too_few(placement: Placement) -> None:
-    """Ray would wait for what never comes, but on a cluster, which may grow."""
-    fewest = placement.fewest_workers
-    needed, found = fewest * gpus_each(placement), ray.cluster_resources().get("GPU", 0)
-    require(
-        needed <= found or "RAY_ADDRESS" in os.environ,
-        f"{fewest} workers need {needed:g} GPUs, and this machine has {found:g}: fewer --workers, a smaller "
-        "--gpus-per-worker, or --device cpu",
-    )
 
 
 def _fill(crews: list[Crew], driver: Driver, placement: Placement, folder: Path, slots: int) -> None:

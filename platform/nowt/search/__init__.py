@@ -27,7 +27,7 @@ from nowt.search.space import (
     space_to_json,
     with_base,
 )
-from nowt.sheet import Sheet, freeze
+from nowt.sheet import Sheet, freeze, read_sheet
 
 if TYPE_CHECKING:
     from nowt.search.driver import Search
@@ -43,18 +43,27 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
     from nowt.search.driver import Search
 
     store = Path(how.placement.store)
-    url = storage or f"sqlite:///{store.resolve()}/optuna.db"
+    own = f"sqlite:///{store.resolve()}/optuna.db"
+    url = storage or own
+    elsewhere = "" if url == own else url
     pictures, rungs = _prepare(space, how.placement, say)
+    _check_storage(store, space, elsewhere)
     with held(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
         decisions.check(pictures, store)
-        sheet = _begin(store, space, say)
+        sheet = _begin(store, space, elsewhere, say)
         if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep, how.placement.checkpoints):
             say(line)
         driver = Search(space, Ledger(store, (), lambda planned, run: None), decisions, pictures, rungs, sheet)
         ending = _spend(driver, how, say)
     driver.ledger.release()
-    left = f"{how.cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget left" if ending.capped else ""
-    return outcome(space, decisions.trials, ending.interrupted, left)
+    return outcome(space, decisions.trials, ending.interrupted, _left(driver, how) if ending.capped else "")
+
+
+def _left(driver: "Search", how: How) -> str:
+    """The cap that stopped it, and what is left to do."""
+    begun = sum(map(len, driver.open.values()))
+    rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
+    return f"{how.cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget{rest} left"
 
 
 def _spend(driver: "Search", how: How, say: Callable[[str], None]) -> Ending:
@@ -82,11 +91,23 @@ def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
     return held(folder, key) if elsewhere else nullcontext()
 
 
-def _begin(store: Path, space: Space, say: Callable[[str], None]) -> Sheet:
+def _check_storage(store: Path, space: Space, storage: str) -> None:
+    """Raise ConfigError for a search that was begun with another storage: all its trials would be run again."""
+    path = store / "studies" / f"{space.key}.json"
+    then = read_sheet(path).get("storage", storage) if path.exists() else storage
+    spoken = f"--storage {then}" if then else "its store's own storage, without --storage"
+    require(
+        then == storage,
+        f"search {space.name} was begun with {spoken}: give that again (where its trials have moved, change "
+        f'"storage" in {path})',
+    )
+
+
+def _begin(store: Path, space: Space, storage: str, say: Callable[[str], None]) -> Sheet:
     """The resolved search, written down at its first start, and its rules certified."""
     from nowt.ablate import certificates
 
-    sheet, remark = freeze(store, space.key, space_to_json(space))
+    sheet, remark = freeze(store, space.key, {**space_to_json(space), "storage": storage})
     if remark:
         say(remark)
     certificates(store, [cell.config.rule for cell in space.cells], say)

@@ -25,6 +25,7 @@ def again(
     chosen, counted = how(typed), [*runs]
 
     def go(study: Study) -> Outcome:
+        print(f"{study.name}: {study.question}")
         outcome = ablate(study, replace(chosen, also=tuple(counted), since=since), print)
         counted.extend(run["key"] for run in read_sheet(Path(typed.store) / "studies" / f"{study.key}.json")["runs"])
         return outcome

@@ -20,7 +20,9 @@ class Parser(argparse.ArgumentParser):
         if choices:
             word = wrong.split("'")[1]
             names = [c.strip("' )") for c in choices.split(",")]
-            raise ConfigError(f"there is no command {word!r}{nearest(word, names)}; there are: {', '.join(names)}")
+            option = wrong.removeprefix("argument ").partition(":")[0]
+            what = f"{option} is {word!r}" if option.startswith("-") else f"there is no command {word!r}"
+            raise ConfigError(f"{what}{nearest(word, names)}; there are: {', '.join(names)}")
         raise ConfigError(f"{message} (nowt --help)" if self.prog == "nowt" else f"{message} ({self.prog} --help)")
 
     @property
