@@ -128,7 +128,6 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: Space("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a Cell\("),  # type: ignore[arg-type]
         (lambda: Cell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
         (lambda: digits(Backprop), "rule is <class .*Backprop'>: it must be a Rule, such as KolenPollack"),  # type: ignore[arg-type]
-        (lambda: space(SCHEDULE, Choice("optim.milestones", ((3.0, 1.0), (2.0,)), STEPS.when)), "each must lie above"),
         (lambda: Cell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
         (
             lambda: Space("s", "?", (Cell("bp", replace(base("bp"), seed=5), (LR,)),), Budget(1)),

@@ -100,8 +100,6 @@ class OptimConfig:
             self.schedule != "step" or bool(self.milestones),
             "optim.schedule step needs optim.milestones, the epochs at which the rate falls, such as 30,60,80",
         )
-        rising = sorted(set(self.milestones)) == [*self.milestones]
-        require(rising, f"optim.milestones are {self.milestones}: each must lie above the one before it")
         if self.schedule != "step":
             require(self.milestones == (), f"optim.milestones is for schedule step, not {self.schedule}")
             require(self.gamma == 0.1, f"optim.gamma is for schedule step, not {self.schedule}")
