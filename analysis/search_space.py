@@ -37,7 +37,7 @@ def search_methods(trials: Trials) -> str:
     }
     names = ", ".join(dict.fromkeys(setting.path for settings in plan.settings.values() for setting in settings))
     shared = "; what cells have in common was drawn once and used by all" if plan.independent else ""
-    counted = f"{len(trials.counted)} of {len(trials.frame)} trials ended."
+    counted = f"{len(trials.counted)} of {len(trials.frame)} trials ran to an end of their own."
     drawn = f"Searched, from the ranges of the table of the space: {names}{shared}."
     return " ".join([surrounding(Shared(held)), drawn, search_in_words(trials), counted])
 

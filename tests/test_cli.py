@@ -104,6 +104,8 @@ def test_a_misspelt_word_is_answered_with_the_nearest(
         ("train digits --threads 0", "--threads is 0"),
         ("train digits --rule ./none.py", "there is no file none.py"),
         ("ablate ./none.py", "there is no file none.py"),
+        ("ablate fair_rules", "there is no 'fair_rules' among studies (nowt search fair_rules knows it)"),
+        ("search decay", "there is no 'decay' among spaces (nowt ablate decay knows it)"),
         ("ablate rules_on_digits --seeds 0", "--seeds is 0"),
         ("ablate rules_on_digits --seeds few", "--seeds: invalid int value: 'few'"),
         ("ablate rules_on_digits --seed 3", "--seeds N"),

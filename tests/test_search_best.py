@@ -182,7 +182,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
             "--storage postgresql://host/nowt?password=secret",
             "--storage postgresql://host/nowt names a password, which",
         ),
-        ("--storage mysql://host/nowt", "needs a driver that is not installed: pip install MySQLdb"),
+        ("--storage mysql://host/nowt", "needs Python's MySQLdb, which is not installed"),
         ("--storage postgresql:///nowt?host=/nowhere", "postgresql:///nowt?host=%2Fnowhere cannot be used (connection"),
         ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),
     ],

@@ -68,6 +68,14 @@ def _find(spec: str, group: str, attribute: str) -> Any:
         return points[spec].load()
     kind = group.partition(".")[2]
     raise ConfigError(
-        f"there is no {spec!r} among {kind}{nearest(spec, points)}; there are: {', '.join(sorted(points))}, "
-        "or a FILE.py of yours"
+        f"there is no {spec!r} among {kind}{_elsewhere(spec) or nearest(spec, points)}; there are: "
+        f"{', '.join(sorted(points))}, or a FILE.py of yours"
     )
+
+
+def _elsewhere(spec: str) -> str:
+    """What to do with the name of another kind of thing."""
+    for group, verb in (("nowt.studies", "ablate"), ("nowt.spaces", "search")):
+        if spec in entry_points(group=group).names:
+            return f" (nowt {verb} {spec} knows it)"
+    return ""

@@ -82,6 +82,8 @@ def _run(path: Path, name: str) -> None:
         undo.callback(sys.modules.pop, name)
         try:
             spec.loader.exec_module(module)
+        except ConfigError as error:  # of nowt's own, in a line of its own
+            raise ConfigError(f"{path}: {error}") from None
         except IMPORT_FAILURES as error:
             raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
         undo.pop_all()

@@ -195,9 +195,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine(url))
     except ImportError as error:  # Optuna's own, of several lines
         missing = getattr(error.__cause__, "name", None) or str(error).partition("\n")[0]
-        raise ConfigError(
-            f"--storage {_place(url)} needs a driver that is not installed: pip install {missing}"
-        ) from None
+        raise ConfigError(f"--storage {_place(url)} needs Python's {missing}, which is not installed") from None
     if url.startswith("sqlite:///"):
         event.listen(storage.engine, "connect", _sync_less)
         storage.engine.dispose()  # connections made before know nothing of it
