@@ -34,8 +34,8 @@ check: $(READY)
 test: $(READY)
 	$(TEST)
 
-# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: some three hours on 2 cores (of
-# the kills and faults, two at a time, the first 111 of 131 took 83 minutes; those of shared runs take four minutes each).
+# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: some three hours on 2 cores (the
+# 131 kills and faults, two at a time, take two, of which the 29 of shared runs 38 minutes; the schedules nearly one).
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 $(TEST) --dist load --maxschedchunk 1 tests/faults
 	NOWT_SCHEDULES=100000 $(TEST) tests/test_search_simulated.py
