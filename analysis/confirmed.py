@@ -18,8 +18,11 @@ STUDIES = {"confirmed": "The best settings again, on fresh seeds", "picks": "Eac
 
 def confirmed(store: Path, trials: Trials) -> str:
     """A table for each study that ``nowt search --confirm`` made of these trials; empty where there is none."""
+    named = [list(_plans(store, f"{trials.plan.name}_{kind}")) for kind in STUDIES]
+    if not any(named):
+        return ""
     settings = _settings(store, trials)
-    found = (_newest(store, f"{trials.plan.name}_{kind}", settings) for kind in STUDIES)
+    found = (_newest(plans, settings) for plans in named)
     return "".join(
         f"{words} (`nowt report {plan.name}`):\n\n{table}\n"
         for words, plan in zip(STUDIES.values(), found, strict=True)
@@ -39,11 +42,10 @@ def _setting(config: Mapping[str, Any]) -> str:
     return json.dumps({**config, "seed": 0, "test": False}, sort_keys=True)
 
 
-def _newest(store: Path, name: str, settings: set[str]) -> StudyPlan | None:
-    """The newest study of that name all whose cells are such settings: another search may have the same name."""
-    plans = sorted(_plans(store, name), key=lambda plan: plan.created)
-    ours = [plan for plan in plans if settings.issuperset(map(_setting, plan.cells.values()))]
-    return ours[-1] if ours else None
+def _newest(plans: list[StudyPlan], settings: set[str]) -> StudyPlan | None:
+    """The newest study all whose cells are such settings: another search may have the same name."""
+    ours = (plan for plan in plans if settings.issuperset(map(_setting, plan.cells.values())))
+    return max(ours, key=lambda plan: plan.created, default=None)
 
 
 def _plans(store: Path, name: str) -> Iterator[StudyPlan]:

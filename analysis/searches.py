@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
+from nowt.sheet import each_once
+
 INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on what earlier ones reached
 
 
@@ -72,7 +74,7 @@ class SearchPlan:
 def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
     """The plan that a sheet holds. Raises KeyError and TypeError where it is no sheet of a search."""
     settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in sheet["cells"]}
-    told = {(run["key"], run["cell"], run["trial"]): run for run in sheet["runs"]}
+    told = {(run["key"], run["cell"], run["trial"]): run for run in each_once(sheet["runs"])}
     return SearchPlan(
         name=sheet["name"],
         key=sheet["key"],
@@ -83,7 +85,7 @@ def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
         budget=f"{sheet['budget']['amount']:,g} {sheet['budget']['unit']}",
         cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
         settings=settings,
-        runs=_each_once(told),
+        runs=tuple(told),
         stopped={run: (line["stopped"], line["reason"]) for run, line in told.items() if "stopped" in line},
     )
 
@@ -109,9 +111,3 @@ def _setting(param: Mapping[str, Any]) -> Setting:
         return Setting(param["path"], values=tuple(param["values"]), when=when)
     names = ("path", "times", "low", "high", "log", "integer")
     return Setting(**{name: param[name] for name in names}, when=when)
-
-
-def _each_once(told: Mapping[tuple[str, str, int], Mapping[str, Any]]) -> tuple[tuple[str, str, int], ...]:
-    """The listed runs without each that failed and that a later trial of its cell took on, under its own number."""
-    last = {(key, cell): trial for key, cell, trial in told}
-    return tuple(run for run, line in told.items() if "failed" not in line or last[run[:2]] == run[2])

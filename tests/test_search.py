@@ -125,17 +125,24 @@ def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_
     assert [t.params for t in again[2:]] == [t.params for t in again[:2]] and again[0].params != again[1].params
 
 
+def write_mendable(folder: Path) -> Path:
+    """Write the rule that fails, ``broken.py``, as long as the file that is returned is there."""
+    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
+    (folder / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
+    unmended = folder / "broken.py.no"
+    unmended.touch()
+    return unmended
+
+
 def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
-    (tmp_path / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
-    (tmp_path / "broken.py.no").touch()
+    unmended = write_mendable(tmp_path)
     cells = "(part(Path(__file__).with_name('broken.py')),)"
     space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=Stopping('none')")
     assert search(space, store) == 1
     assert "broken: 2 fail" in capsys.readouterr().out
-    (tmp_path / "broken.py.no").unlink()
+    unmended.unlink()
     assert search(space, store, "--confirm", "1", "--confirm-seeds", "1") == 0
     told = capsys.readouterr().out
     assert "broken: 2 complete; best" in told and "picks, by the lowest mean val error" in told
@@ -144,14 +151,12 @@ def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
 def test_a_trial_that_failed_and_the_one_that_took_its_run_on_are_one_in_report_and_confirmation(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
-    (tmp_path / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
-    (tmp_path / "broken.py.no").touch()
+    unmended = write_mendable(tmp_path)
     cells = "(part(Path(__file__).with_name('broken.py'), Choice('optim.lr', (0.01, 0.1))),)"
     space = write_space(tmp_path, cells, "Budget(2)", "sampler='grid', stopping=Stopping('none')")
     assert search(space, store) == 1
     assert list(frame_of(store, None)["state"]) == ["failed"] * 2
-    (tmp_path / "broken.py.no").unlink()
+    unmended.unlink()
     assert search(space, store) == 0
     frame = frame_of(store, None)
     assert list(frame["trial"]) == [2, 3] and list(frame["state"]) == ["finished"] * 2

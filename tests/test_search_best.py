@@ -196,7 +196,7 @@ def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
 
 
 def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
-    tmp_path: Path, store: Path, capsys: Captured
+    tmp_path: Path, store: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = ["--storage", f"sqlite:///{tmp_path}/optuna.db"]
     assert searched(tmp_path, store, *there) == 0 and searched(tmp_path, store, *there) == 0
@@ -205,6 +205,12 @@ def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
     err = capsys.readouterr().err
     assert f"was begun with --storage sqlite:///{tmp_path}/optuna.db: give that again" in err and err.count("\n") == 1
     assert not (store / "optuna.db").exists()
+    monkeypatch.chdir(tmp_path)
+    assert searched(tmp_path, store, "--storage", "sqlite:///optuna.db") == 0  # the same file
+    other = tmp_path / "other"
+    assert searched(tmp_path, other) == 0 and searched(tmp_path, other, "--storage", "sqlite:///other/optuna.db") == 0
+    assert searched(tmp_path, other, *there) == 2
+    assert "was begun without --storage: leave it out" in capsys.readouterr().err
 
 
 def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -316,14 +317,20 @@ TestOneSlot, TestManySlots = OneSlot.TestCase, ManySlots.TestCase
 
 
 def test_a_trial_that_joins_a_run_in_mid_way_has_the_epochs_before_too() -> None:
-    world = World(the_space("quasi_random", "none", Budget(2), 1, alike=True), slots=3)
-    world.fill()
-    lost, going_on = "6529f1b7e8cf", "39adb5145d23"
-    world.lose(lost)
-    world.advance(going_on)
-    world.advance(going_on)  # epoch 1; a slot is free, and the other cell's trial wants this run
-    world.finish()
-    found = [(cell, trial) for cell, trials in world.trials().items() for trial in trials]
-    sharing = [trial for _, trial in found if trial.user_attrs["key"] == going_on]
-    assert len(sharing) == 2 and sharing[0].intermediate_values == sharing[1].intermediate_values
-    shutil.rmtree(world.folder)
+    space, shared = the_space("quasi_random", "none", Budget(2), 1, alike=True), 0
+    for lost, going_on in permutations(range(3), 2):
+        world = World(space, slots=3)
+        world.fill()
+        live = sorted(world.next)
+        world.lose(live[lost])
+        world.advance(live[going_on])
+        world.advance(live[going_on])  # epoch 1; a slot is free, and the other cell's trial may want this run
+        world.finish()
+        sharing = [t for found in world.trials().values() for t in found if t.user_attrs["key"] == live[going_on]]
+        assert all(
+            list(t.intermediate_values) == list(range(1, EPOCHS + 1)) for t in sharing if t.state.name == "COMPLETE"
+        )
+        assert len({str(t.intermediate_values) for t in sharing}) == 1
+        shared += len(sharing) > 1
+        shutil.rmtree(world.folder)
+    assert shared > 0

@@ -84,6 +84,12 @@ def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(runs.values())
 
 
+def each_once(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A search's runs without each that failed and that a later trial of its cell took on, under its own number."""
+    last = {(run["key"], run["cell"]): run["trial"] for run in runs}
+    return [run for run in runs if "failed" not in run or last[run["key"], run["cell"]] == run["trial"]]
+
+
 def read_sheets(store: Path) -> list[Sheet]:
     """Every study's sheet, the oldest first. Raises ValueError for a file that is none."""
     return sorted(_each(store), key=lambda sheet: int(sheet["created"]))

@@ -83,7 +83,8 @@ def files(store: Path) -> list[str]:
     found = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
     ours = [path for path in found if path.parts[0] != "artifacts" and not path.name.startswith("optuna.db")]
     newest = {path.parent: path for path in sorted(ours)}
-    older = [path for path in ours if path.suffix == ".pt" and path != newest[path.parent]]
+    stopped = {Path("checkpoints", key) for key, run in logs(store).items() if run.state == "stopped"}
+    older = [path for path in ours if path.parent in stopped and path != newest[path.parent]]
     return sorted(str(path.parent / "before" if path in older else path) for path in ours)
 
 

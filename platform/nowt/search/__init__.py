@@ -44,7 +44,7 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
 
     store = Path(how.placement.store)
     own = f"sqlite:///{store.resolve()}/optuna.db"
-    url = storage or own
+    url = _absolute(storage or own)
     elsewhere = "" if url == own else url
     pictures, rungs = _prepare(space, how.placement, say)
     _check_storage(store, space, elsewhere)
@@ -57,6 +57,12 @@ def search(space: Space, how: How, say: Callable[[str], None], storage: str | No
         ending = _spend(driver, how, say)
     driver.ledger.release()
     return outcome(space, decisions.trials, ending.interrupted, _left(driver, how) if ending.capped else "")
+
+
+def _absolute(url: str) -> str:
+    """The URL, a file's from the root on: the same file may be given from another folder."""
+    path = url.removeprefix("sqlite:///")
+    return f"sqlite:///{Path(path).resolve()}" if path and path != url else url
 
 
 def _left(driver: "Search", how: How) -> str:
@@ -95,12 +101,9 @@ def _check_storage(store: Path, space: Space, storage: str) -> None:
     """Raise ConfigError for a search that was begun with another storage: all its trials would be run again."""
     path = store / "studies" / f"{space.key}.json"
     then = read_sheet(path).get("storage", storage) if path.exists() else storage
-    spoken = f"--storage {then}" if then else "its store's own storage, without --storage"
-    require(
-        then == storage,
-        f"search {space.name} was begun with {spoken}: give that again (where its trials have moved, change "
-        f'"storage" in {path})',
-    )
+    begun = f"with --storage {then}: give that again" if then else "without --storage: leave it out"
+    moved = f'(where its trials have moved, change "storage" in {path})'
+    require(then == storage, f"search {space.name} was begun {begun} {moved}")
 
 
 def _begin(store: Path, space: Space, storage: str, say: Callable[[str], None]) -> Sheet:

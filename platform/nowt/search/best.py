@@ -9,7 +9,7 @@ from nowt import ablate
 from nowt.config import RunConfig, config_from_json
 from nowt.errors import ConfigError, nearest, require
 from nowt.log import RunLog, read
-from nowt.sheet import Sheet, read_sheet, read_sheets
+from nowt.sheet import Sheet, each_once, read_sheet, read_sheets
 from nowt.study import Study
 
 Run = Callable[[Study], ablate.Outcome]
@@ -61,11 +61,9 @@ def best(store: Path, sheet: Sheet, most: int) -> list[Found]:
     Raises ConfigError where the search has no finished trial.
     """
     found: dict[str, dict[str, Found]] = {cell["name"]: {} for cell in sheet["cells"]}
-    last = {(run["cell"], run["key"]): run["trial"] for run in sheet["runs"]}
-    for run in sheet["runs"]:
+    for run in each_once(sheet["runs"]):
         path = store / "logs" / f"{run['key']}.jsonl"
-        again = "failed" in run and last[run["cell"], run["key"]] != run["trial"]  # a later trial took it on
-        if again or "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
+        if "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
             continue  # one that this search stopped, another may have taken on to its end
         if (log := read(path)).state != "finished":
             continue
