@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.costs import AXES
-from analysis.report import report
+from analysis.report.study import report
+from analysis.stats.costs import AXES
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,22 +20,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nowt.config import RunConfig
-from nowt.ledger import Ledger
-from nowt.log import Epoch, Layer, epoch_to_json
-from nowt.recipes import digits
-from nowt.record import open_quietly
-from nowt.rules import find
-from nowt.search import Budget, Cell, Range, Space, Stopping
-from nowt.search.decisions import Decisions
-from nowt.search.driver import Search
-from nowt.search.space import space_to_json
-from nowt.sheet import freeze
 from rich.console import Console
 from rich.table import Table
 
+from nowt.config.recipes import digits
+from nowt.config.run_config import RunConfig
+from nowt.execution.run_queue import RunQueue
+from nowt.rules.registry import find_rule
+from nowt.store.records import Epoch, Layer, epoch_to_json
+from nowt.store.study_file import freeze
+from nowt.studies.search.driver import Search
+from nowt.studies.search.params import Range
+from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
+from nowt.studies.search.trials import Decisions
+from nowt.tracking.background import open_quietly
+
 PICTURES = {"fingerprint": "f", "classes": 10, "training": 1294, "skipped": [], "not_replaced": []}
+
 MINUTE, SLOTS = 60.0, 2
+
 LAYERS = tuple(Layer(f"layer{i}", i, 45.0, 45.0, 1.0) for i in range(20))
 
 
@@ -47,7 +50,7 @@ class Timed:
     reports: list[float] = field(default_factory=list)
 
 
-def the_space(trials: int, epochs: int, sampler: Any) -> Space:
+def the_space(trials: int, epochs: int, sampler: Any) -> SearchSpace:
     """Five rules that vary four settings."""
     config = replace(digits(), test=False, epochs=epochs)
     params = (
@@ -56,23 +59,25 @@ def the_space(trials: int, epochs: int, sampler: Any) -> Space:
         Range("optim.momentum", 0.5, 0.97),
         Range("optim.warmup", 0.0, 1.0),
     )
-    cells = tuple(Cell(n, _with_rule(config, n), params) for n in ("bp", "fa", "ss", "wm", "kp"))
-    return Space("scale", "What does it cost?", cells, Budget(trials), sampler=sampler, stopping=Stopping("none"))
+    cells = tuple(SearchCell(n, _with_rule(config, n), params) for n in ("bp", "fa", "ss", "wm", "kp"))
+    return SearchSpace(
+        "scale", "What does it cost?", cells, Budget(trials), sampler=sampler, stopping=EarlyStopping("none")
+    )
 
 
 def _with_rule(config: RunConfig, name: str) -> RunConfig:
-    return replace(config, rule=find(name)())
+    return replace(config, rule=find_rule(name)())
 
 
 @contextmanager
-def engine(space: Space, store: Path, record: bool) -> Iterator[Search]:
+def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[Search]:
     """The engine on ``store``, everything that it remembers taken in."""
     sheet, _ = freeze(store, space.key, space_to_json(space))
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
     with ExitStack() as stack:
         decisions = stack.enter_context(Decisions.at(space, f"sqlite:///{store}/optuna.db"))
         kept = stack.enter_context(open_quietly(store, sheet)) if record else None
-        ledger = Ledger(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
+        ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
         driver = Search(space, ledger, decisions, pictures, rungs, sheet)
         driver.recall()
         yield driver

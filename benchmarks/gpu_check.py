@@ -28,16 +28,18 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from nowt import rules
-from nowt.config import DataConfig, Placement, RunConfig
-from nowt.data import open_data
-from nowt.group import ALONE, Group, check_same
-from nowt.processes import Processes
-from nowt.recipes import RECIPES, RULES_OF, digits, rule_for
-from nowt.train import train
-from nowt.training import Training
+
+from nowt.config.placement import Placement
+from nowt.config.recipes import RECIPES, RULES_OF, digits, rule_for
+from nowt.config.run_config import DataConfig, RunConfig
+from nowt.core.distributed import ALONE, Group, Processes, check_same
+from nowt.data.datasets import open_data
+from nowt.rules.registry import find_rule
+from nowt.training.loop import train
+from nowt.training.state import TrainingState
 
 Asked = argparse.Namespace
+
 BLOCK = 8  # steps: a whole number of mirror intervals
 
 
@@ -51,7 +53,7 @@ def machine(device: str) -> str:
 def losses(rule: str, device: str) -> list[float]:
     """Training losses of 20 steps of a small float64 net, an epoch a step."""
     data = DataConfig("digits", train_limit=320, score_limit=64)
-    config = replace(digits(rules.find(rule)()), data=data, epochs=20, batch=320, precision="float64", test=False)
+    config = replace(digits(find_rule(rule)()), data=data, epochs=20, batch=320, precision="float64", test=False)
     return [epoch.train_loss for epoch in train(config, Placement(device=device))][1:]
 
 
@@ -78,7 +80,7 @@ def timed(asked: Asked, net: str, rule: str, group: Group) -> dict[str, float]:
     """Median seconds of a step, over blocks, and the most memory that it took."""
     place = Placement(device=asked.device)
     config = config_of(asked, net, rule)
-    training = Training.start(config, place, open_data(config.data, place, False), group)
+    training = TrainingState.start(config, place, open_data(config.data, place, False), group)
     shape = (asked.batch // group.size, *training.data.shape)
     x = torch.randn(shape, device=training.device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(training.data.classes, shape[:1], device=training.device)
@@ -99,7 +101,7 @@ def reduced(asked: Asked, net: str, group: Group) -> float:
     """Gbit/s that a worker sends in an all-reduce of the gradients: 2 (N - 1) / N of their bytes (NCCL's "busbw")."""
     config = config_of(asked, net, "bp")
     place = Placement(device=asked.device)
-    training = Training.start(config, place, open_data(config.data, place, False), ALONE)
+    training = TrainingState.start(config, place, open_data(config.data, place, False), ALONE)
     gradients = torch.zeros(sum(p.numel() for p in training.model.parameters()), device=training.device)
     times = []
     for _ in range(6):

@@ -28,15 +28,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from nowt import checkpoint
-from nowt.config import Placement, RunConfig
-from nowt.data.prepare import Asked, prepare
-from nowt.group import ALONE, Group
-from nowt.processes import Processes
-from nowt.recipes import IMAGENET_RULES, RECIPES, rule_for
-from nowt.rules.wm import WeightMirror
-from nowt.train import Interrupted, train
 from PIL import Image
+
+from nowt.config.placement import Placement
+from nowt.config.recipes import IMAGENET_RULES, RECIPES, rule_for
+from nowt.config.run_config import RunConfig
+from nowt.core.distributed import ALONE, Group, Processes
+from nowt.data.imagenet.prepare import Asked, prepare
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.training import checkpoint
+from nowt.training.loop import Interrupted, train
 
 CLASSES = 1000
 

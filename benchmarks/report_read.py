@@ -22,30 +22,37 @@ from typing import Any
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from nowt.config import RunConfig, config_to_json
-from nowt.keys import run_key
-from nowt.record.database import connect, database_uri
-from nowt.rules import find
-from nowt.sheet import freeze
-from nowt.study import Cell, Study, study_to_json
 from rich.console import Console
 from rich.table import Table
 
-from analysis.frames import StoreFrames, read_frames, read_mlflow, read_store
-from analysis.report import report
-from analysis.studies import StudyPlan, find_study
+from analysis.frames.mlflow import read_mlflow
+from analysis.frames.store.store import StoreFrames, read_store
+from analysis.frames.studies import StudyPlan, find_study
+from analysis.frames.study import read_frames
+from analysis.report.study import report
+from nowt.config.run_config import RunConfig, config_to_json
+from nowt.config.run_key import run_key
+from nowt.rules.registry import find_rule
+from nowt.store.study_file import freeze
+from nowt.studies.study import Cell, Study, study_to_json
+from nowt.tracking.database import connect, database_uri
 
 RULES = {"sham": 2.0, "fa": 80.0, "ss": 45.0, "wm": 6.0, "kp": 4.0}  # and the angle that each comes to, degrees
+
 LAYERS, CLASSES = 52, 10
+
 SCALARS = ("lr", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error")
+
 COSTS = {"step": 100, "presentations": 6400, "mirror_presentations": 640, "flops": 1e9, "seconds": 1.5}
+
 MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
+
 MLFLOW_BATCH = 1000  # numbers that MLflow takes at a time
 
 
 def the_study(seeds: int, epochs: int) -> Study:
     """Five rules that all have feedback weights of their own."""
-    cells = tuple(Cell(rule, RunConfig(rule=find(rule)(), epochs=epochs)) for rule in RULES)
+    cells = tuple(Cell(rule, RunConfig(rule=find_rule(rule)(), epochs=epochs)) for rule in RULES)
     return Study("made_up", "How long does it take to read?", cells, tuple(range(seeds)), reference="sham")
 
 

@@ -22,20 +22,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from nowt.alignment import angle
-from nowt.config import ModelConfig, OptimConfig
-from nowt.layers import FeedbackLayer, attach
-from nowt.models import MODELS, build_model
-from nowt.optim import make_optimizer, set_rate
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
-from nowt.rules.rule import Moment, Rule
-from nowt.rules.sham import Sham
-from nowt.rules.ss import SignSymmetry
-from nowt.rules.wm import WeightMirror
-from nowt.streams import generator
 from torch import Tensor, nn
+
+from nowt.config.run_config import ModelConfig, OptimConfig
+from nowt.core.seeding import generator
+from nowt.layers.attach import attach
+from nowt.models.registry import MODELS, build_model
+from nowt.rules.backprop import Backprop
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.sham import Sham
+from nowt.rules.sign_symmetry import SignSymmetry
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.training.alignment import angle
+from nowt.training.optimizer import make_optimizer, set_rate
 
 # what is measured, and the most that it may cost as a multiple of bp, for the default model, size and batch
 ROWS: dict[str, tuple[Rule, float | None]] = {
@@ -49,7 +50,6 @@ ROWS: dict[str, tuple[Rule, float | None]] = {
     "kp": (KolenPollack(), 1.04),
     "sham": (Sham(), None),
 }
-
 
 Times = npt.NDArray[np.float64]
 

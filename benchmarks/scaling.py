@@ -15,13 +15,15 @@ CPU; gpu_check.py measures it, and the speed, on a GPU.
 
 import argparse
 
-from nowt.config import ModelConfig
-from nowt.layers import attach
-from nowt.models import build_model
-from nowt.recipes import RECIPES, RULES_OF
+from nowt.config.recipes import RECIPES, RULES_OF
+from nowt.config.run_config import ModelConfig
+from nowt.layers.attach import attach
+from nowt.models.registry import build_model
 
 RATIOS = {"bp": 1.0, "fa": 1.013, "ss": 1.028, "wm": 1.111, "kp": 1.045}  # rule_cost.py, ResNet-18, a CPU
+
 BACKWARD, LAST_BUCKET = 2 / 3, 1 / 25
+
 PICTURES = 1_281_167
 
 

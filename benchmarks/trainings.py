@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import nowt.checkpoint
-import nowt.data
-import nowt.train
-from nowt.config import RunConfig
-from nowt.log import Epoch
+from nowt.config.run_config import RunConfig
+from nowt.data import datasets
+from nowt.store.records import Epoch
+from nowt.training import checkpoint, loop
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Watch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.real = (nowt.data.open_data, nowt.train.train, nowt.checkpoint.save)
+        self.real = (datasets.open_data, loop.train, checkpoint.save)
         self.begin = self.busy = self.saving = 0.0
 
     def open_data(self, *given: Any, **named: Any) -> Any:
@@ -71,9 +70,9 @@ def watched(work: Callable[..., None], path: Path) -> Callable[..., None]:
     def watched_work(given: Any) -> None:
         watch = Watch(path)
         with (
-            patch.object(nowt.data, "open_data", watch.open_data),
-            patch.object(nowt.train, "train", watch.train),
-            patch.object(nowt.checkpoint, "save", watch.save),
+            patch.object(datasets, "open_data", watch.open_data),
+            patch.object(loop, "train", watch.train),
+            patch.object(checkpoint, "save", watch.save),
         ):
             work(given)
 

@@ -43,22 +43,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-import nowt.checkpoint
-import nowt.data
-import nowt.train
 import numpy as np
 import optuna
-from nowt.config import Placement
-from nowt.hands.work import How
-from nowt.log import Epoch
-from nowt.recipes import digits
-from nowt.search import Budget, Cell, Range, Space, Stopping, search
-from nowt.search.proposals import OneByOne, sampler
 from rich.console import Console
 from rich.table import Table
 from trainings import Training, watched
 
+from nowt.config.placement import Placement
+from nowt.config.recipes import digits
+from nowt.data.datasets import open_data
+from nowt.execution.runner import ExecutionOptions
+from nowt.store.records import Epoch
+from nowt.studies.search.params import Range
+from nowt.studies.search.run import search
+from nowt.studies.search.samplers import OneByOne, sampler
+from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+from nowt.training.loop import train
+
 STAMPS = "trainings.jsonl"
+
 RANGES = (
     Range("optim.lr", 0.005, 0.05, log=True),
     Range("optim.weight_decay", 1e-4, 1e-2, log=True),
@@ -66,17 +69,19 @@ RANGES = (
 )
 
 
-def space_of(trials: int, epochs: int) -> Space:
+def space_of(trials: int, epochs: int) -> SearchSpace:
     """The search: so many quasi-random trials of so many epochs, none stopped early."""
-    cell = Cell("bp", replace(digits(), epochs=epochs, test=False), RANGES)
-    return Space("overhead", "What does a trial cost?", (cell,), Budget(trials), "quasi_random", Stopping("none"))
+    cell = SearchCell("bp", replace(digits(), epochs=epochs, test=False), RANGES)
+    return SearchSpace(
+        "overhead", "What does a trial cost?", (cell,), Budget(trials), "quasi_random", EarlyStopping("none")
+    )
 
 
 class SameTrials(OneByOne):
     """The values that nowt's search of the space proposes, for whoever drives Optuna: from draw ``draw`` on, every
     ``every``-th."""
 
-    def __init__(self, space: Space, cell: Cell, draw: int = 0, every: int = 1) -> None:
+    def __init__(self, space: SearchSpace, cell: SearchCell, draw: int = 0, every: int = 1) -> None:
         super().__init__(space, cell, draw)
         self.every = every
 
@@ -86,13 +91,13 @@ class SameTrials(OneByOne):
         return draws.sample_independent(study, trial, param_name, param_distribution)
 
 
-def epochs_of(cell: Cell, values: dict[str, Any], placement: Placement) -> Iterator[Epoch]:
+def epochs_of(cell: SearchCell, values: dict[str, Any], placement: Placement) -> Iterator[Epoch]:
     """The training of one trial."""
     config = cell.config_of(values)
-    yield from nowt.train.train(config, placement, data=nowt.data.open_data(config.data, placement, config.test))
+    yield from train(config, placement, data=open_data(config.data, placement, config.test))
 
 
-def loop(space: Space, store: Path, stamps: Path, threads: int, first: int = 0, every: int = 1) -> None:
+def loop(space: SearchSpace, store: Path, stamps: Path, threads: int, first: int = 0, every: int = 1) -> None:
     """A plain Optuna loop in this process, over the trials from ``first`` on, every ``every``-th."""
     (cell,) = space.cells
 
@@ -107,21 +112,21 @@ def loop(space: Space, store: Path, stamps: Path, threads: int, first: int = 0, 
     watched(lambda number: study.optimize(objective, number), stamps)(trials)
 
 
-def halves(space: Space, store: Path, stamps: Path) -> None:
+def halves(space: SearchSpace, store: Path, stamps: Path) -> None:
     """Two plain loops at once, in processes of their own, which know nothing of each other."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         list(pool.map(partial(loop, space, store, stamps, 1), (0, 1), (2, 2)))
 
 
-def with_nowt(space: Space, store: Path, stamps: Path, slots: int) -> None:
+def with_nowt(space: SearchSpace, store: Path, stamps: Path, slots: int) -> None:
     """nowt's own search, whose worker function is watched."""
-    from nowt.hands import tune
+    from nowt.execution import ray_tune
 
-    with patch.object(tune, "_work", watched(tune._work, stamps)):
-        search(space, How(Placement(str(store), slots=slots)), print)
+    with patch.object(ray_tune, "_work", watched(ray_tune._work, stamps)):
+        search(space, ExecutionOptions(Placement(str(store), slots=slots)), print)
 
 
-def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> None:
+def with_stock_tune(space: SearchSpace, store: Path, stamps: Path, reuse: bool) -> None:
     """Ray Tune with its own OptunaSearch, on two slots."""
     from ray import init, tune
     from ray.tune.search.optuna import OptunaSearch
@@ -139,7 +144,7 @@ def with_stock_tune(space: Space, store: Path, stamps: Path, reuse: bool) -> Non
     tune.Tuner(watched(work, stamps), tune_config=how, run_config=tune.RunConfig(storage_path=str(store))).fit()
 
 
-CONTENDERS: dict[str, tuple[Callable[[Space, Path, Path], None], int]] = {  # and the slots of each
+CONTENDERS: dict[str, tuple[Callable[[SearchSpace, Path, Path], None], int]] = {  # and the slots of each
     "loop-1": (partial(loop, threads=1), 1),
     "loop-2": (partial(loop, threads=2), 1),
     "halves": (halves, 2),

@@ -20,24 +20,31 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from nowt import rules
-from nowt.config import DataConfig, ModelConfig, Placement, ProbeConfig, RunConfig
-from nowt.counting import Counting
-from nowt.data import open_data
-from nowt.log import Epoch
-from nowt.processes import Processes
-from nowt.recipes import digits
-from nowt.rules.wm import WeightMirror
-from nowt.train import train
-from nowt.training import Training
+from counting_workers import Counting
+
+from nowt.config.placement import Placement
+from nowt.config.recipes import digits
+from nowt.config.run_config import DataConfig, ModelConfig, ProbeConfig, RunConfig
+from nowt.core.distributed import Processes
+from nowt.data.datasets import open_data
+from nowt.rules.base import Rule
+from nowt.rules.registry import find_rule
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.records import Epoch
+from nowt.training.loop import train
+from nowt.training.state import TrainingState
 
 T = TypeVar("T")
+
 CPU = Placement(device="cpu")
+
 FIVE = ("bp", "fa", "ss", "wm", "kp")
+
 EPOCHS = 6
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "nowt.training"])
+
+processes.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "nowt.training.state"])
 
 
 def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> T:
@@ -76,7 +83,7 @@ def trained(config: RunConfig) -> list[Epoch]:
 def counted(config: RunConfig, steps: int) -> tuple[float, float]:
     """Bytes a step that DDP and all else were given to all-reduce, flags included."""
     group = Counting()
-    training = Training.start(config, CPU, open_data(config.data, CPU, config.test), group)
+    training = TrainingState.start(config, CPU, open_data(config.data, CPU, config.test), group)
     for _, (x, y) in zip(range(steps), training.rest_of_epoch(), strict=False):
         training.step_on(x, y)
         group.any(False, False)
@@ -91,7 +98,7 @@ def drift() -> None:
     print(f"|---|---|---:|{'---:|' * EPOCHS}---:|")
     for precision in ("float64", "float32"):
         for rule in FIVE:
-            base = digits(rules.find(rule)())
+            base = digits(find_rule(rule)())
             model = replace(base.model, norm_group=8)
             config = replace(base, model=model, precision=precision, epochs=EPOCHS, test=False)
             alone = list(train(config, CPU))
@@ -105,7 +112,7 @@ def sent() -> None:
     """Table 2. Pictures of 32 pixels: what is sent hangs on the network alone."""
     print("\n| network | rule | gradients, MB a step | all else, bytes a step |\n|---|---|---:|---:|")
     for model in ("resnet18", "resnet50"):
-        for rule in (*(rules.find(name)() for name in FIVE), WeightMirror(streams=2, interval=2)):
+        for rule in (*(find_rule(name)() for name in FIVE), WeightMirror(streams=2, interval=2)):
             data = DataConfig("synthetic", size=32, train_limit=16)
             config = RunConfig(ModelConfig(model, norm_group=2), data, replace_warmup(rule), epochs=1, batch=4)
             gradients, others = on_workers(2, counted, replace(config, probe=ProbeConfig(samples=4)), 4)
@@ -113,7 +120,7 @@ def sent() -> None:
             print(f"| {model} | {name} | {gradients / 1e6:.2f} | {others:,.0f} |", flush=True)
 
 
-def replace_warmup(rule: rules.Rule) -> rules.Rule:
+def replace_warmup(rule: Rule) -> Rule:
     """The rule without mirror steps before learning, which are not of a training step."""
     return replace(rule, warmup=0) if isinstance(rule, WeightMirror) else rule
 

@@ -9,15 +9,14 @@ Command   nowt search backprop
           nowt search backprop --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
-from nowt.rules.bp import Backprop
-from nowt.search import Budget, Cell, Space
-
+from nowt.rules.backprop import Backprop
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """Backprop's own settings beside the shared ones, 60 trials."""
-    cell = Cell("bp", base(Backprop()), SHARED + OWN["bp"])
-    return Space(
+    cell = SearchCell("bp", base(Backprop()), SHARED + OWN["bp"])
+    return SearchSpace(
         "backprop", "Which η, λ, momentum and schedule does backprop want?", (cell,), Budget(60), reference="bp"
     )

@@ -10,12 +10,12 @@ Command   nowt ablate decay
 
 from dataclasses import replace
 
-from nowt.config import RunConfig
-from nowt.recipes import digits
-from nowt.rules.bp import Backprop
-from nowt.rules.kp import KolenPollack
-from nowt.rules.wm import WeightMirror
-from nowt.study import Cell, Study
+from nowt.config.recipes import digits
+from nowt.config.run_config import RunConfig
+from nowt.rules.backprop import Backprop
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.study import Cell, Study
 
 
 def study() -> Study:

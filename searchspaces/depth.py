@@ -9,10 +9,9 @@ Command   nowt ablate depth --data-dir DIR
 
 from dataclasses import replace
 
-from nowt.recipes import folder_resnet18
-from nowt.rules.rule import Rule
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import folder_resnet18
+from nowt.rules.base import Rule
+from nowt.studies.study import Cell, Study
 from searchspaces.five import five_rules
 
 

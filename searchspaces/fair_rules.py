@@ -12,21 +12,22 @@ Command   nowt search fair_rules
 
 from dataclasses import replace
 
-from nowt.rules.rule import Rule
-from nowt.search import Budget, Cell, Space, Stopping
-
+from nowt.rules.base import Rule
+from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
 from searchspaces.five import five_rules
 from searchspaces.ranges import OWN, SHARED, base, in_epochs
 
 EPOCHS = 6  # of the digits recipe's 10: a fair search runs every trial to its end
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """Five rules, 64 shared draws."""
     cells = tuple(_cell(rule) for rule in five_rules())
     question = "How much tuning does each rule need?"
-    return Space("fair_rules", question, cells, Budget(64), sampler="quasi_random", stopping=Stopping("none"))
+    return SearchSpace(
+        "fair_rules", question, cells, Budget(64), sampler="quasi_random", stopping=EarlyStopping("none")
+    )
 
 
-def _cell(rule: Rule) -> Cell:
-    return Cell(rule.name, replace(base(rule), epochs=EPOCHS), in_epochs(SHARED, EPOCHS) + OWN[rule.name])
+def _cell(rule: Rule) -> SearchCell:
+    return SearchCell(rule.name, replace(base(rule), epochs=EPOCHS), in_epochs(SHARED, EPOCHS) + OWN[rule.name])

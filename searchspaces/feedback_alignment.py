@@ -9,16 +9,15 @@ Command   nowt search feedback_alignment
           nowt search feedback_alignment --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
-from nowt.rules.fa import FeedbackAlignment
-from nowt.search import Budget, Cell, Space
-
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """FeedbackAlignment's own settings beside the shared ones, 60 trials."""
-    cell = Cell("fa", base(FeedbackAlignment()), SHARED + OWN["fa"])
-    return Space(
+    cell = SearchCell("fa", base(FeedbackAlignment()), SHARED + OWN["fa"])
+    return SearchSpace(
         "feedback_alignment",
         "Which settings does feedback alignment want, and does the size of B matter?",
         (cell,),

@@ -6,11 +6,11 @@ Cost      11 cells and 3 seeds on digits, about 6 minutes on 2 cores.
 Command   nowt ablate feedback_start
 """
 
-from nowt.recipes import digits
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
-from nowt.study import Cell, Study
+from nowt.config.recipes import digits
+from nowt.rules.backprop import Backprop
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.studies.study import Cell, Study
 
 
 def study() -> Study:

@@ -17,18 +17,20 @@ Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --l
 
 from dataclasses import replace
 
-from nowt.recipes import IMAGENET_RULES, resnet18_imagenet
-from nowt.rules.rule import Rule
-from nowt.search import Budget, Cell, Param, Range, Space
-
+from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
+from nowt.rules.base import Rule
+from nowt.studies.search.params import Param, Range
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN
 
 EPOCHS = 18
+
 SHARED: tuple[Param, ...] = (
     Range("optim.lr", 0.03, 0.3, log=True),
     Range("optim.weight_decay", 3e-5, 3e-4, log=True),
     Range("optim.warmup", 0.2, 2.0),
 )
+
 MIRROR: tuple[Param, ...] = (
     Range("rule.decay", 0.0015, 0.065, log=True),
     Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay"),
@@ -38,16 +40,16 @@ MIRROR: tuple[Param, ...] = (
 )
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """Five rules, 12 trials each."""
     cells = tuple(_cell(rule) for rule in IMAGENET_RULES)
-    return Space("imagenet_settings", "Which settings do five rules want on ImageNet?", cells, Budget(12))
+    return SearchSpace("imagenet_settings", "Which settings do five rules want on ImageNet?", cells, Budget(12))
 
 
-def _cell(rule: Rule) -> Cell:
+def _cell(rule: Rule) -> SearchCell:
     config = resnet18_imagenet(rule)
     pace = EPOCHS / config.epochs
     milestones = tuple(pace * milestone for milestone in config.optim.milestones)
     optim = replace(config.optim, milestones=milestones, warmup=pace * config.optim.warmup)
     own = MIRROR if rule.name == "wm" else OWN[rule.name]
-    return Cell(rule.name, replace(config, epochs=EPOCHS, optim=optim, test=False), SHARED + own)
+    return SearchCell(rule.name, replace(config, epochs=EPOCHS, optim=optim, test=False), SHARED + own)

@@ -9,13 +9,12 @@ Command   nowt search kolen_pollack
           nowt search kolen_pollack --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
-from nowt.rules.kp import KolenPollack
-from nowt.search import Budget, Cell, Space
-
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """KolenPollack's own settings beside the shared ones, 60 trials."""
-    cell = Cell("kp", base(KolenPollack()), SHARED + OWN["kp"])
-    return Space("kolen_pollack", "Which λ does Kolen-Pollack need?", (cell,), Budget(60), reference="kp")
+    cell = SearchCell("kp", base(KolenPollack()), SHARED + OWN["kp"])
+    return SearchSpace("kolen_pollack", "Which λ does Kolen-Pollack need?", (cell,), Budget(60), reference="kp")

@@ -9,13 +9,12 @@ Command   nowt ablate last_layer
 
 from dataclasses import replace
 
-from nowt.recipes import digits
-from nowt.rules.bp import Backprop
-from nowt.rules.fa import FeedbackAlignment
-from nowt.rules.kp import KolenPollack
-from nowt.rules.ss import SignSymmetry
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import digits
+from nowt.rules.backprop import Backprop
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.sign_symmetry import SignSymmetry
+from nowt.studies.study import Cell, Study
 from searchspaces.five import MINUTES
 
 RULES = (FeedbackAlignment(), SignSymmetry(), MINUTES, KolenPollack())

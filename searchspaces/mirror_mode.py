@@ -11,9 +11,8 @@ Command   nowt ablate mirror_mode
 
 from dataclasses import replace
 
-from nowt.recipes import digits
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import digits
+from nowt.studies.study import Cell, Study
 from searchspaces.five import MINUTES
 
 VARIANTS = {

@@ -17,25 +17,27 @@ Command   nowt search mirror_transfer --data-dir DIR
 from dataclasses import replace
 from typing import Literal
 
-from nowt.recipes import folder_resnet18
-from nowt.rules.wm import WeightMirror
-from nowt.search import Budget, Cell, Param, Range, Space, Stopping
-
+from nowt.config.recipes import folder_resnet18
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.search.params import Param, Range
+from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
 from searchspaces.ranges import MIRROR, SHARED, in_epochs
 
 UNNORMALIZED = Range("rule.eta", 1e-6, 1e-1, log=True, times="rule.decay")
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """Weight mirror without normalisation and by taps, 20 trials each."""
     cells = (_cell("none"), _cell("taps"))
     question = "Does the weight mirror's tuning carry over to a deeper net?"
-    return Space("mirror_transfer", question, cells, Budget(20), stopping=Stopping(first_rung=4), reference="wm taps")
+    return SearchSpace(
+        "mirror_transfer", question, cells, Budget(20), stopping=EarlyStopping(first_rung=4), reference="wm taps"
+    )
 
 
-def _cell(normalize: Literal["none", "taps"]) -> Cell:
+def _cell(normalize: Literal["none", "taps"]) -> SearchCell:
     config = replace(folder_resnet18(WeightMirror(normalize=normalize)), test=False)
     params: tuple[Param, ...] = in_epochs(SHARED, config.epochs) + MIRROR
     if normalize == "none":
         params = tuple(UNNORMALIZED if param.path == "rule.eta" else param for param in params)
-    return Cell(f"wm {normalize}", config, params)
+    return SearchCell(f"wm {normalize}", config, params)

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from nowt.config import RunConfig
-from nowt.recipes import digits
-from nowt.rules.rule import Rule
-from nowt.search import Choice, Param, Range, When, in_time
+from nowt.config.recipes import digits
+from nowt.config.run_config import RunConfig
+from nowt.rules.base import Rule
+from nowt.studies.search.params import Choice, Param, Range, When, in_time
 
 EPOCHS = 10  # that the settings in epochs below are for
 

@@ -7,9 +7,8 @@ Cost      15 runs of 60 epochs: a night on one GPU, days on a laptop; --quick fo
 Command   nowt ablate rules_on_cifar10 --data-dir DIR
 """
 
-from nowt.recipes import cifar10_resnet20
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import cifar10_resnet20
+from nowt.studies.study import Cell, Study
 from searchspaces.five import five_rules
 
 

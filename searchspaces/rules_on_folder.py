@@ -7,9 +7,8 @@ Cost      15 runs of 12 epochs; on 3,600 training pictures about 9 minutes each 
 Command   nowt ablate rules_on_folder --data-dir DIR
 """
 
-from nowt.recipes import folder_resnet18
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import folder_resnet18
+from nowt.studies.study import Cell, Study
 from searchspaces.five import AN_HOUR, five_rules
 
 

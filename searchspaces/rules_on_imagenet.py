@@ -15,8 +15,8 @@ Command   nowt ablate rules_on_imagenet --data-dir DIR --slots 1 --threads 4 --l
 Quick     the same with --quick, on a GPU; on a laptop with --quick --data.size 64, too.
 """
 
-from nowt.recipes import IMAGENET_RULES, resnet18_imagenet
-from nowt.study import Cell, Study
+from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
+from nowt.studies.study import Cell, Study
 
 
 def study() -> Study:

@@ -11,9 +11,8 @@ Cost      15 runs of 20 epochs, about 15 minutes on 2 cores.
 Command   nowt ablate rules_on_mnist --data-dir DIR        (DIR/MNIST/raw/train-images-idx3-ubyte.gz, ...)
 """
 
-from nowt.recipes import mnist_mlp
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import mnist_mlp
+from nowt.studies.study import Cell, Study
 from searchspaces.five import five_rules
 
 

@@ -9,14 +9,14 @@ Command   nowt ablate seed_sources
 
 from dataclasses import fields, replace
 
-from nowt.recipes import digits
-from nowt.rules.rule import Rule
-from nowt.streams import Seeds
-from nowt.study import Cell, Study
-
+from nowt.config.recipes import digits
+from nowt.core.seeding import Seeds
+from nowt.rules.base import Rule
+from nowt.studies.study import Cell, Study
 from searchspaces.five import MINUTES, five_rules
 
 PINNED = 1_000  # a seed that no run has: a run of a pinned cell is never one of the free cell
+
 WORDS = {"weights": "W", "feedback": "B", "order": "order", "crops": "crops", "noise": "noise"}
 
 

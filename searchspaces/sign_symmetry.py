@@ -9,13 +9,14 @@ Command   nowt search sign_symmetry
           nowt search sign_symmetry --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
-from nowt.rules.ss import SignSymmetry
-from nowt.search import Budget, Cell, Space
-
+from nowt.rules.sign_symmetry import SignSymmetry
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """SignSymmetry's own settings beside the shared ones, 60 trials."""
-    cell = Cell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
-    return Space("sign_symmetry", "Which magnitudes does sign-symmetry want?", (cell,), Budget(60), reference="ss")
+    cell = SearchCell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
+    return SearchSpace(
+        "sign_symmetry", "Which magnitudes does sign-symmetry want?", (cell,), Budget(60), reference="ss"
+    )

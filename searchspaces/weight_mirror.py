@@ -9,13 +9,14 @@ Command   nowt search weight_mirror
           nowt search weight_mirror --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
 """
 
-from nowt.rules.wm import WeightMirror
-from nowt.search import Budget, Cell, Space
-
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.search.space import Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     """WeightMirror's own settings beside the shared ones, 60 trials."""
-    cell = Cell("wm", base(WeightMirror()), SHARED + OWN["wm"])
-    return Space("weight_mirror", "Which mirror mode does the weight mirror want?", (cell,), Budget(60), reference="wm")
+    cell = SearchCell("wm", base(WeightMirror()), SHARED + OWN["wm"])
+    return SearchSpace(
+        "weight_mirror", "Which mirror mode does the weight mirror want?", (cell,), Budget(60), reference="wm"
+    )

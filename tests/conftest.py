@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto_cloud import KEYS, ROOT, Cloud, cloud, storage
-from nowt.record import Record
-from nowt.record.attach import attach_report
-from nowt.record.database import connect
-from shown_records import sheet_of
-from synthetic_store import odd_study, write_store
 
-from analysis.pages import Report
-from analysis.report import report
+from analysis.report.content import Report
+from analysis.report.study import report
+from nowt.tracking.database import connect
+from nowt.tracking.recorder import Recorder
+from nowt.tracking.report_artifacts import attach_report
+from tests.support.mlflow_contents import sheet_of
+from tests.support.moto_cloud import KEYS, ROOT, Cloud, cloud, storage
+from tests.support.synthetic_store import odd_study, write_store
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Pat
     folder = tmp_path_factory.mktemp("reported")
     shutil.copy(empty, folder / "mlflow.db")
     study = write_store(folder, odd_study(), layers=4)
-    Record.open(folder, sheet_of(folder, study.key))
+    Recorder.open(folder, sheet_of(folder, study.key))
     made = report(folder, None, folder / "figures", published=True)
     attach_report(folder, made.study, made.paths)
     return folder, made

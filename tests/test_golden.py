@@ -13,56 +13,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nowt.config import Placement
-from nowt.find import find_space, find_study
-from nowt.keys import run_key
-from nowt.log import epoch_to_json
-from nowt.overrides import Override, apply
-from nowt.recipes import RECIPES, rule_for
-from nowt.rules import RULES
-from nowt.train import quick, train
 
-from analysis import (
-    frames,
-    importance,
-    mlflow_frames,
-    paired,
-    probes,
-    published,
-    published_finals,
-    search_table,
-    table,
-    tuning,
-    variance,
-)
-from analysis.store import columns, trials
+from analysis import published as digitized
+from analysis.figures import probes
+from analysis.frames import mlflow, study
+from analysis.frames.store import columns, trial_rows
+from analysis.stats import paired, tuning, variance
+from analysis.stats.importance import IMPORTANCE
+from analysis.tables import final, published, search
+from nowt.config.overrides import Override, apply
+from nowt.config.placement import Placement
+from nowt.config.recipes import RECIPES, quick, rule_for
+from nowt.config.run_key import run_key
+from nowt.rules.registry import RULES
+from nowt.store.records import epoch_to_json
+from nowt.studies.lookup import find_space, find_study
+from nowt.training.loop import train
 
 GOLDEN = Path(__file__).with_name("golden.json")
+
 FINGERPRINT = "a fixed text in place of the data's fingerprint"
+
 SECONDS = ("seconds", "probe_seconds")
+
 FRAMES = {
-    "study runs": frames.RUNS,
-    "study epochs": frames.EPOCHS,
-    "study layers": frames.LAYERS,
+    "study runs": study.RUNS,
+    "study epochs": study.EPOCHS,
+    "study layers": study.LAYERS,
     "store runs": columns.RUNS,
     "store epochs": columns.EPOCHS,
     "store layers": columns.LAYERS,
     "store cells": columns.CELLS,
     "store trials": columns.STUDY_TRIALS,
-    "trials": trials.TRIALS,
+    "trials": trial_rows.TRIALS,
     "probes": probes.PROBES,
-    "mlflow runs": mlflow_frames.RUNS,
-    "mlflow metrics": mlflow_frames.METRICS,
+    "mlflow runs": mlflow.RUNS,
+    "mlflow metrics": mlflow.METRICS,
     "paired": paired.PAIRED,
     "tuning": tuning.TUNING,
-    "importance": importance.IMPORTANCE,
+    "importance": IMPORTANCE,
     "variance split": variance.SPLIT,
     "variance sources": variance.SOURCES,
-    "final errors": table.TABLE,
-    "search table": search_table.SEARCH_TABLE,
-    "published finals": published_finals.FINALS,
-    "published errors": published.ERRORS,
-    "published angles": published.ANGLES,
+    "final errors": final.TABLE,
+    "search table": search.SEARCH_TABLE,
+    "published finals": published.FINALS,
+    "published errors": digitized.ERRORS,
+    "published angles": digitized.ANGLES,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
 SOURCES = ("platform", "analysis", "searchspaces", "benchmarks", "docs")
 
 

@@ -8,9 +8,13 @@ from importlib.resources import files
 import pandas as pd
 
 SOURCE = "Akrout et al. 2019"
+
 POINTS = 1.0  # the error of a plotted point, percentage points: about one standard error on 2,048 pictures
+
 OFF_AXIS = {"matrix": 15.0, "delta": 25.0}  # degrees at which wm's and kp's panels end
+
 ERRORS = {"model": "str", "rule": "str", "epoch": "float64", "error": "float64", "low": "float64", "high": "float64"}
+
 ANGLES = {
     "rule": "str",
     "measure": "str",  # matrix or delta

@@ -1,3 +1,96 @@
-"""nowt, "no weight transport": networks whose error travels back through weights of its own."""
+"""nowt, "no weight transport": trains and compares networks that learn without transporting weights.
 
-__version__ = "0.1.0"
+What this module names is the public interface. Each name is imported when it is first used, so that ``import nowt``
+costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nowt.config import recipes
+    from nowt.config.placement import Placement
+    from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
+    from nowt.core.errors import ConfigError, DataError
+    from nowt.core.version import VERSION as __version__
+    from nowt.evaluation.certify.run import certify
+    from nowt.layers.attach import attach
+    from nowt.rules.backprop import Backprop
+    from nowt.rules.base import FeedbackLayer, Moment, Rule
+    from nowt.rules.feedback_alignment import FeedbackAlignment
+    from nowt.rules.kolen_pollack import KolenPollack
+    from nowt.rules.registry import find_rule
+    from nowt.rules.sign_symmetry import SignSymmetry
+    from nowt.rules.weight_mirror import WeightMirror
+    from nowt.studies.search.params import Choice, Range, When
+    from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+    from nowt.studies.study import Cell, Study
+    from nowt.training.loop import train
+
+_MODULES = {
+    "nowt.config.placement": ("Placement",),
+    "nowt.config.run_config": ("DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig"),
+    "nowt.core.errors": ("ConfigError", "DataError"),
+    "nowt.evaluation.certify.run": ("certify",),
+    "nowt.layers.attach": ("attach",),
+    "nowt.rules.backprop": ("Backprop",),
+    "nowt.rules.base": ("FeedbackLayer", "Moment", "Rule"),
+    "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
+    "nowt.rules.kolen_pollack": ("KolenPollack",),
+    "nowt.rules.registry": ("find_rule",),
+    "nowt.rules.sign_symmetry": ("SignSymmetry",),
+    "nowt.rules.weight_mirror": ("WeightMirror",),
+    "nowt.studies.search.params": ("Choice", "Range", "When"),
+    "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchCell", "SearchSpace"),
+    "nowt.studies.study": ("Cell", "Study"),
+    "nowt.training.loop": ("train",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Backprop",
+    "Budget",
+    "Cell",
+    "Choice",
+    "ConfigError",
+    "DataConfig",
+    "DataError",
+    "EarlyStopping",
+    "FeedbackAlignment",
+    "FeedbackLayer",
+    "KolenPollack",
+    "ModelConfig",
+    "Moment",
+    "OptimConfig",
+    "Placement",
+    "ProbeConfig",
+    "Range",
+    "Rule",
+    "RunConfig",
+    "SearchCell",
+    "SearchSpace",
+    "SignSymmetry",
+    "Study",
+    "WeightMirror",
+    "When",
+    "__version__",
+    "attach",
+    "certify",
+    "find_rule",
+    "recipes",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "recipes":
+        return import_module("nowt.config.recipes")
+    if name == "__version__":
+        return import_module("nowt.core.version").VERSION
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nowt' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """``python -m nowt``: the same as ``nowt``."""
 
-from nowt.cli import main
+from nowt.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,180 +1,240 @@
-"""cluster.yaml from an empty account to an empty account: AWS is a stand-in, its machines are hosts that answer."""
+"""From an empty account to a cluster and back to an empty account, against a stand-in for AWS on this machine."""
 
-from collections.abc import Iterator
-from configparser import ConfigParser
-from pathlib import Path
+import shlex
+import stat
+import subprocess
+import sys
+from typing import Any
 
-import on_aws
-import paced
 import pytest
-from asked import alive, last_epoch, must_be_closed, must_be_refused, seen_from, workers
-from cloud import ADDRESSES, Cloud, account
-from commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
-from lab import machines
-from moto_cloud import BUCKET
-from on_aws import FILE, KEY
-from small_studies import logs
+import yaml
 
-STUDY = (
-    f"nowt ablate /srv/lab/study.py --store /root/runs --checkpoints s3://{BUCKET}/checkpoints --workers 2 --slots 1 "
-    "--device cpu --model.norm_group 16 --checkpoint-seconds 5"
+from tests.support.command_line import nowt
+from tests.support.moto_cloud import BUCKET, Cloud
+from tests.support.tracking_server import free_port
+
+ME = "203.0.113.7/32"
+
+# what the autoscaler on the head does when a run wants a GPU, with the file that `ray up` sent there
+LAUNCH = """
+import sys, yaml
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+config = yaml.safe_load(open(sys.argv[1]))
+provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+tags = {"ray-node-type": "worker", "ray-user-node-type": "gpu"}
+provider.create_node(config["available_node_types"]["gpu"]["node_config"], tags, 1)
+"""
+
+
+def group(account: Cloud) -> dict[str, Any] | None:
+    found = account.client("ec2").describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": ["nowt-cluster"]}]
+    )["SecurityGroups"]
+    return found[0] if found else None
+
+
+def ways_in(account: Cloud) -> set[tuple[str, int | None, str]]:
+    """Protocol, port and source of everything that the cluster's group lets in."""
+    there = group(account)
+    assert there
+    found = set()
+    for rule in there["IpPermissions"]:
+        sources = [r["CidrIp"] for r in rule["IpRanges"]] + [p["GroupId"] for p in rule["UserIdGroupPairs"]]
+        found |= {
+            (rule["IpProtocol"], rule.get("FromPort"), source.replace(there["GroupId"], "itself")) for source in sources
+        }
+    return found
+
+
+CLOSED = {("-1", None, "itself"), ("tcp", 22, ME)}
+
+
+def test_nothing_is_made_before_the_user_agrees(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file = at_home.cluster_file()
+    told = nowt(f"cluster prepare {file} --ssh-from {ME}", capsys, code=2)
+    assert f"port 22 from {ME}" in told and "give --yes" in told
+    assert group(at_home) is None and not (at_home.folder / "home" / ".ssh").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", "--ssh-from YOUR.ADDRESS/32"),
+        ("--ssh-from 0.0.0.0/0", "0.0.0.0/0: that is too many others"),
+        ("--ssh-from ::/0", "::/0: that is too many others"),
+        ("--ssh-from 10.0.0.0/8,1.0.0.0/8", "1.0.0.0/8: that is too many others"),
+        ("--ssh-from 10.0.0.0/7", "10.0.0.0/7: that is too many others"),
+        ("--ssh-from here", "does not appear to be an IPv4 or IPv6 network; your own address is ADDRESS/32"),
+        ("--ssh-from 203.0.113.7/24", "has host bits set"),
+    ],
 )
-
-EPOCHS = 100  # of its one paced run, which is disturbed five times and is not to be over before
-
-
-@pytest.fixture(scope="module")
-def up(place: Path) -> Iterator[Cloud]:
-    """A head, by the commands of docs/cluster.md."""
-    with machines(place, ADDRESSES) as lab, account(lab) as cloud:
-        assert "done: make the security group" in on_aws.lay_out(cloud)
-        assert "fine   security group" in done(lab["laptop"], f"nowt doctor --cluster {FILE}")
-        done(lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
-        yield cloud
+def test_who_may_enter_must_be_named(
+    options: str, told: str, at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in nowt(f"cluster prepare {at_home.cluster_file()} --yes {options}", capsys, code=2)
+    assert group(at_home) is None
 
 
-@pytest.fixture(scope="module")
-def study(up: Cloud) -> Path:
-    """A study's folder, which all machines see; it was submitted through a tunnel, and machines were started for it."""
-    folder = paced.write(up.lab.shared, seeds=(0,), epochs=EPOCHS)
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) >= 1, "the first epoch")
-    return folder
+def test_a_bucket_or_image_that_is_not_there_is_told_before_anything_is_made(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = at_home.cluster_file((BUCKET, "no-such-pictures"))
+    assert "aws s3 mb s3://no-such-pictures" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    file = at_home.cluster_file(("al2023-ami-kernel-default", "none"))
+    assert "AWS offers no image" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    assert group(at_home) is None
 
 
-def test_the_head_has_the_buckets_pictures_and_starts_no_worker_without_work(up: Cloud) -> None:
-    assert up.head.do("cat data/pictures/one.txt data/more/two.txt") == "one\none\n"
-    assert alive(up.lab) == {"head"}
-    assert typed(up.lab["laptop"], f"ray get-head-ip {FILE}").text.split()[-1] == up.public(up.head)
+def test_doctor_refuses_a_file_whose_group_is_missing(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    told = nowt(f"doctor --cluster {at_home.cluster_file()}", capsys, code=1)
+    assert "WRONG  security group: there is no nowt-cluster" in told and "nowt cluster prepare" in told
 
 
-def test_of_the_head_the_user_reaches_ssh_alone_and_others_nothing(up: Cloud) -> None:
-    address = up.public(up.head)
-    enter = f"{ssh(KEY)} -o ConnectTimeout=3 root@{address} hostname"
-    assert done(up.lab["laptop"], enter).split() == ["head"]
-    assert "timed out" in up.lab["stranger"].run(enter).text
-    for name in ("laptop", "stranger"):
-        must_be_closed(seen_from(up.lab[name], address))
+def test_prepare_makes_all_that_the_file_names_and_is_done_the_second_time(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes"
+    assert "done: make the security group" in nowt(command, capsys)
+    assert ways_in(at_home) == CLOSED
+    home = at_home.folder / "home"
+    secrets = [home / ".ray" / "auth_token", home / ".ssh" / "nowt-cluster.pem"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in secrets] == [0o600, 0o600]
+    token = secrets[0].read_text()
+    told = nowt(command, capsys)
+    assert "all that" in told and "will" not in told and token not in told
+    assert secrets[0].read_text() == token and len(token) == 64
 
 
-def test_without_the_token_a_worker_can_do_no_more_than_see_that_ray_lives(up: Cloud, study: Path) -> None:
-    must_be_refused(seen_from(up.lab["worker"], up.head.address))
+def test_another_address_replaces_the_first(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file = at_home.cluster_file()
+    told = nowt(f"cluster prepare {file} --ssh-from 198.51.100.0/24,2001:db8::/32 --yes", capsys)
+    assert (
+        f"close in nowt-cluster: tcp 22 from {ME}" in told
+        and "allow in nowt-cluster: tcp 22 from 2001:db8::/32" in told
+    )
+    nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
+    assert ways_in(at_home) == CLOSED
 
 
-def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
-    two_at_work(study)
-    found = [m for m in up.machines() if m["PrivateIpAddress"] != up.head.address]
-    assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
+def test_doctor_asks_ec2_whether_the_group_is_closed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file = at_home.cluster_file()
+    assert "fine   security group" in nowt(f"doctor --cluster {file}", capsys)
+    there = group(at_home)
+    assert there
+    world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    at_home.client("ec2").authorize_security_group_ingress(GroupId=there["GroupId"], IpPermissions=[world])
+    told = nowt(f"doctor --cluster {file}", capsys, code=1)
+    assert "WRONG  security group: nowt-cluster lets in tcp 22 from 0.0.0.0/0" in told
+    assert "close in nowt-cluster: tcp 22 from 0.0.0.0/0" in nowt(
+        f"cluster prepare {file} --ssh-from {ME} --yes", capsys
+    )
+    assert ways_in(at_home) == CLOSED
 
 
-def test_on_the_head_the_doctor_finds_file_account_and_nodes_in_order(up: Cloud, study: Path) -> None:
-    asked = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/pictures"
-    said = typed(up.lab["laptop"], f"ray exec {FILE} '{asked}' 2>&1").text
-    for thing in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "pictures"):
-        assert f"fine   {thing}: " in said, said
+def test_ray_up_starts_a_closed_on_demand_head(account: Cloud) -> None:
+    account.ray("up", "-y", "--no-config-cache", str(account.cluster_file()))
+    (head,) = machines(account)
+    assert (head["InstanceType"], head.get("InstanceLifecycle")) == ("m6id.xlarge", None)
+    closed_and_tagged(account, head, "head", "nowt-cluster-head")
+    assert ways_in(account) == CLOSED  # Ray left the group as it was
 
 
-def test_on_a_spot_machine_nothing_answers_the_outside_and_nothing_without_the_token(up: Cloud, study: Path) -> None:
-    one, two = (up.lab[name] for name in two_at_work(study))
-    must_be_refused(seen_from(one, two.address))
-    must_be_closed(seen_from(up.lab["laptop"], up.public(two)))
+def test_ray_up_sends_token_project_and_start_commands(account: Cloud) -> None:
+    given = yaml.safe_load(account.cluster_file().read_text())
+    sent = [call["words"][-2:] for call in account.calls() if call["tool"] == "rsync"]
+    mounted = {there.partition(":")[2].rstrip("/"): here.rstrip("/") for here, there in sent}
+    home = str(account.folder / "home")
+    wanted = {there: here.replace("~", home) for there, here in given["file_mounts"].items()}
+    assert wanted.items() <= mounted.items()
+    assert set(mounted) - set(wanted) == {"~/ray_bootstrap_config.yaml", "~/ray_bootstrap_key.pem"}
+    typed = [call["words"][-1] for call in account.calls() if call["tool"] == "ssh"]
+    for command in (*given["setup_commands"], *given["head_start_ray_commands"]):
+        assert any(shlex.quote(command)[1:-1] in line for line in typed), command
+    (start,) = [line for line in typed if "ray start --head" in line]
+    assert "RAY_AUTH_MODE=token" in start and "--dashboard-host=127.0.0.1" in start
+    ready, keeper = (next(line for line in typed if f"clusters/aws/{script}" in line) for script in ("node", "keeper"))
+    assert f"node.sh s3://{BUCKET}" in ready and "keeper.sh store" in keeper
+    assert typed.index(ready) < typed.index(keeper) < typed.index(start)  # no study before the store is there
+    assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
 
 
-def test_the_records_are_browsed_with_a_password_through_a_tunnel(up: Cloud, study: Path) -> None:
-    here, page = up.lab["laptop"], "http://127.0.0.1:5000"
-    found = ConfigParser()
-    found.read_string((up.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
-    login = ":".join(found["mlflow"][f"mlflow_tracking_{part}"] for part in ("username", "password"))
-    with going_on(here, f"nowt ui --cluster {FILE}", "ui") as tunnel:
-        wait(lambda: f"MLflow is at {page}" in tunnel.log.read_text(), tunnel)
-        assert not reached(here, page)
-        assert "experiments" in posted(here, f"{page}/api/2.0/mlflow/experiments/search", {"max_results": 10}, login)
+def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = at_home.cluster_file()
+    told = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the stand-in for ssh ends at once
+    (head,) = machines(at_home)
+    assert f"the head {head['PublicIpAddress']} was not reached" in told
+    words = at_home.calls()[-1]["words"]
+    assert words[-3:] == ["ubuntu", "--", head["PublicIpAddress"]]
+    assert words[words.index("-i") + 1] == str(at_home.folder / "home" / ".ssh" / "nowt-cluster.pem")
 
 
-def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))
-    before = last_epoch(store_of(up))
-    up.take_away(lost)
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
-    assert lost not in workers(study)
+def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
+    token = (account.folder / "home" / ".ray" / "auth_token").read_text()
+    said = (account.folder / "calls").read_text() + (account.folder / "sent.yaml").read_text()
+    assert token not in said and "testing" not in said and "PRIVATE KEY" not in said
 
 
-def test_a_machine_whose_raylet_is_killed_is_done_without(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))
-    before = last_epoch(store_of(up))
-    up.lab[lost].kill("/raylet")
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
+def test_the_head_would_start_workers_on_spot_within_the_price_cap(account: Cloud) -> None:
+    command = [sys.executable, "-c", LAUNCH, str(account.folder / "sent.yaml")]
+    subprocess.run(command, env=account.environment, capture_output=True, check=True, timeout=120)
+    (worker,) = [machine for machine in machines(account) if machine["InstanceType"] == "g6.xlarge"]
+    assert worker["InstanceLifecycle"] == "spot"
+    closed_and_tagged(account, worker, "worker", "nowt-cluster-worker")
+    caps = [r.get("InstanceMarketOptions.SpotOptions.MaxPrice") for r in account.asked("RunInstances")]
+    assert caps == [None, "0.80"]  # the head's, then the worker's
 
 
-def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) -> None:
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "stop", "paced")
-        assert "interrupted; the same command goes on" in job(up, "logs", "paced")
-        before = last_epoch(store_of(up))
-        job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) > before, "more epochs")
+def test_teardown_waits_for_ray_down(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    told = nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys, code=2)
+    assert "still there: first ray down" in told
+    assert ways_in(at_home) == CLOSED
 
 
-def test_a_machine_that_is_cut_off_is_done_without_also_when_it_is_reached_again(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))  # the new driver's first: it gives up a run at the fourth
-    up.lab.world.cut(lost)
-    wait(lambda: lost not in alive(up.lab), f"the loss of {lost}")
-    before = last_epoch(store_of(up))
-    if lost in up.names.values():  # Ray's autoscaler may have ended it already
-        up.lab.world.mend(lost)
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
+def test_ray_down_and_teardown_leave_nothing_but_the_bucket(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file = at_home.cluster_file()
+    at_home.ray("down", "-y", str(file))
+    assert machines(at_home) == []
+    assert "ray up first" in nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)
+    told = nowt(f"cluster teardown {file} --yes", capsys)
+    assert f"kept: s3://{BUCKET}" in told
+    ec2, iam = at_home.client("ec2"), at_home.client("iam")
+    assert (
+        group(at_home) is None
+        and ec2.describe_key_pairs()["KeyPairs"] == []
+        and ec2.describe_volumes()["Volumes"] == []
+    )
+    assert iam.list_roles()["Roles"] == [] and iam.list_instance_profiles()["InstanceProfiles"] == []
+    assert not (at_home.folder / "home" / ".ssh" / "nowt-cluster.pem").exists()
+    assert "nothing is left" in nowt(f"cluster teardown {file} --yes", capsys)
 
 
-def test_a_study_whose_head_is_taken_away_is_gone_on_with_on_a_new_one(up: Cloud, study: Path) -> None:
-    before, first = last_epoch(store_of(up)), begun(store_of(up))
-    up.take_away(up.head.name)
-    done(up.lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
-    assert up.head.name == "head-2"
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) >= before, "as many epochs as there were")
-    (study / "slowly").unlink()
-    with dashboard(up.lab["laptop"], FILE):
-        assert "2 of 2 runs finished" in job(up, "logs", "--follow paced")
-    assert first.items() <= begun(store_of(up)).items()  # gone on with, not begun anew
+def machines(account: Cloud) -> list[dict[str, Any]]:
+    """The machines that are not gone."""
+    pages = account.client("ec2").describe_instances()["Reservations"]
+    return [m for r in pages for m in r["Instances"] if m["State"]["Name"] != "terminated"]
 
 
-def test_the_records_come_home_whole(up: Cloud, study: Path) -> None:
-    done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public(up.head)}:/root/runs")
-    for found in (logs(store_of(up)), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
-        ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
-        assert ends == {"paced 0": ("finished", EPOCHS), "bp 0": ("finished", 3)}
-        assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(EPOCHS + 1))
+def closed_and_tagged(account: Cloud, machine: dict[str, Any], kind: str, profile: str) -> None:
+    """IMDSv2, the profile, the group, tags, and a disk that is encrypted and ends with the machine."""
+    assert machine["MetadataOptions"]["HttpTokens"] == "required"
+    assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/{profile}")
+    assert [g["GroupName"] for g in machine["SecurityGroups"]] == ["nowt-cluster"]
+    tags = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
+    assert (tags["ray-cluster-name"], tags["ray-node-type"], tags["project"]) == ("nowt", kind, "nowt")
+    (disk,) = machine["BlockDeviceMappings"]
+    assert disk["Ebs"]["DeleteOnTermination"] is True
+    (volume,) = account.client("ec2").describe_volumes(VolumeIds=[disk["Ebs"]["VolumeId"]])["Volumes"]
+    assert (volume["Encrypted"], volume["VolumeType"], volume["Size"]) == (True, "gp3", 150)
 
 
-def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
-    done(up.lab["laptop"], f"ray down -y {FILE} 2>&1")
-    assert up.machines() == []
-    wait(lambda: not up.names, "the machines' end")
-    said = done(up.lab["laptop"], f"nowt cluster teardown {FILE} --yes")
-    assert f"kept: s3://{BUCKET}" in said
-    for what in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
-        assert up.ask(f"aws('ec2').{what}") == []
-    assert up.ask("[g['GroupName'] for g in aws('ec2').describe_security_groups()['SecurityGroups']]") == ["default"]
-    assert up.ask("aws('iam').list_roles()['Roles']") == []
-
-
-def store_of(up: Cloud) -> Path:
-    """Where the study's store is for this test: on the head's own disk."""
-    return up.head.folder / "root" / "runs"
-
-
-def two_at_work(folder: Path) -> list[str]:
-    """The two machines on which the run's workers make a step at the same time."""
-    return sorted(wait(lambda: len(found := workers(folder)) == 2 and found, "steps on two machines"))
-
-
-def begun(store: Path) -> dict[str, int]:
-    """When each run was begun for the first time, by its name."""
-    return {name: run.spans[0].begin for name, run in logs(store).items()}
-
-
-def job(up: Cloud, verb: str, words: str) -> str:
-    """What one of the commands of ``ray job`` says that must succeed."""
-    return done(up.lab["laptop"], f"ray job {verb} --address {DASHBOARD} {words} 2>&1")
+def test_a_key_pair_that_prepare_did_not_make_stays(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    ec2, mine = at_home.client("ec2"), at_home.folder / "home" / ".ssh" / "nowt-cluster.pem"
+    ec2.create_key_pair(KeyName="nowt-cluster")
+    mine.write_text("somebody's own")
+    nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys)
+    assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["nowt-cluster"]
+    assert mine.read_text() == "somebody's own"
+    ec2.delete_key_pair(KeyName="nowt-cluster")
+    mine.unlink()

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from leftovers import temporary_files
-from nowt.log import RunLog, read
-from nowt.record.database import connect
-from nowt.record.projection import STATUS, numbers
 from optuna.trial import FrozenTrial, TrialState
-from small_studies import numbers as without_times
-from world import EPOCHS, TRIALS, World
+
+from nowt.store.records import RunLog
+from nowt.store.run_log import read
+from nowt.tracking.database import connect
+from nowt.tracking.projection import STATUS, numbers
+from tests.faults.leftovers import temporary_files
+from tests.faults.world import EPOCHS, TRIALS, World
+from tests.support.small_studies import numbers as without_times
 
 ENDS = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 

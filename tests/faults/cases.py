@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from world import RULES, VERBS, Verb, World
+from tests.faults.world import RULES, VERBS, Verb, World
 
 Make = Callable[[Verb, int, str], World]  # makes the world of one disturbed study: verb, slots, rule
+
 Undisturbed = Callable[[World], Path]  # the store of the same study that nothing disturbed
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from cases import Make, Undisturbed
-from leftovers import no_process
-from world import Verb, World
+
+from tests.faults.cases import Make, Undisturbed
+from tests.faults.leftovers import no_process
+from tests.faults.world import Verb, World
 
 HERE = Path(__file__).parent
+
 KILLS, FAULTS = (int(os.environ.get(name, "0")) for name in ("NOWT_KILLS", "NOWT_FAULTS"))
 
 

@@ -4,9 +4,10 @@ import os
 import time
 from pathlib import Path
 
-from small_studies import wait_for
+from tests.support.small_studies import wait_for
 
 PATIENCE = 120  # seconds for anything that takes a few on an idle machine
+
 WHOLE = 600  # and for a whole study, which takes up to two minutes there
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from world import World
+from tests.faults.world import World
 
 SPAN = 5.0  # seconds from the first step within which the first blow is drawn; half as many after a study unhit
+
 PAUSE = 0.4  # and from a miss within which the next is
+
 TRIES = 10  # studies that may end unhit: one slot may never be of the node that is to be lost
 
 Blow = Callable[[int], object]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leftovers import PATIENCE
-from world import World
+from tests.faults.leftovers import PATIENCE
+from tests.faults.world import World
 
 
 @contextmanager

@@ -7,20 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audit import logs
-from cases import Make
-from leftovers import PATIENCE, children, no_process
-from metadata_service import NOTICE, metadata_service
-from moments import kill
-from nodes import changing_nodes
-from nowt.log import RunLog
-from small_studies import numbers, wait_for
-from worker_processes import farthest
-from world import EPOCHS, STEPS, World
+
+from nowt.store.records import RunLog
+from tests.faults.audit import logs
+from tests.faults.cases import Make
+from tests.faults.leftovers import PATIENCE, children, no_process
+from tests.faults.moments import kill
+from tests.faults.nodes import changing_nodes
+from tests.faults.world import EPOCHS, STEPS, World
+from tests.support.metadata_service import NOTICE, metadata_service
+from tests.support.small_studies import numbers, wait_for
+from tests.support.worker_processes import farthest
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 ONE_RUN = ["--seeds", "1", "--precision", "float64"]
+
 ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 
 

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from audit import as_undisturbed, logs
-from cases import Make, Undisturbed, case
-from leftovers import PATIENCE, no_process, temporary_files
-from moments import strike, terminate
-from world import World
+
+from tests.faults.audit import as_undisturbed, logs
+from tests.faults.cases import Make, Undisturbed, case
+from tests.faults.leftovers import PATIENCE, no_process, temporary_files
+from tests.faults.moments import strike, terminate
+from tests.faults.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

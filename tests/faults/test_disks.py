@@ -4,12 +4,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from audit import as_undisturbed
-from cases import Make, Undisturbed, case
-from disks import fill, lock, read_only, small_disk
-from leftovers import PATIENCE, WHOLE, no_process
-from moments import kill, strike
-from world import World
+
+from tests.faults.audit import as_undisturbed
+from tests.faults.cases import Make, Undisturbed, case
+from tests.faults.disks import fill, lock, read_only, small_disk
+from tests.faults.leftovers import PATIENCE, WHOLE, no_process
+from tests.faults.moments import kill, strike
+from tests.faults.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

@@ -4,11 +4,12 @@ import random
 from pathlib import Path
 
 import pytest
-from audit import as_undisturbed, logs
-from cases import Make, Undisturbed, case
-from leftovers import no_process
-from moments import kill, strike
-from world import World
+
+from tests.faults.audit import as_undisturbed, logs
+from tests.faults.cases import Make, Undisturbed, case
+from tests.faults.leftovers import no_process
+from tests.faults.moments import kill, strike
+from tests.faults.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

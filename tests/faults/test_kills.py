@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audit import as_undisturbed, logs
-from cases import Make, Undisturbed, case
-from leftovers import WHOLE, children, no_process
-from moments import kill, strike
-from nodes import two_nodes
-from world import World
+
+from tests.faults.audit import as_undisturbed, logs
+from tests.faults.cases import Make, Undisturbed, case
+from tests.faults.leftovers import WHOLE, children, no_process
+from tests.faults.moments import kill, strike
+from tests.faults.nodes import two_nodes
+from tests.faults.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

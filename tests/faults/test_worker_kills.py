@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from audit import as_undisturbed, logs
-from cases import Make, Undisturbed, case
-from leftovers import PATIENCE, WHOLE, no_process
-from moments import Blow, kill, strike, terminate
-from test_ctrl_c import press
-from world import Verb, World
+
+from tests.faults.audit import as_undisturbed, logs
+from tests.faults.cases import Make, Undisturbed, case
+from tests.faults.leftovers import PATIENCE, WHOLE, no_process
+from tests.faults.moments import Blow, kill, strike, terminate
+from tests.faults.test_ctrl_c import press
+from tests.faults.world import Verb, World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

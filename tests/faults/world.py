@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from leftovers import PATIENCE, WHOLE, processes
-from small_spaces import write_space
-from small_studies import wait_for, write_study
+from tests.faults.leftovers import PATIENCE, WHOLE, processes
+from tests.support.small_spaces import write_space
+from tests.support.small_studies import wait_for, write_study
 
 Verb = Literal["ablate", "search"]
+
 VERBS: tuple[Verb, ...] = ("ablate", "search")
+
 RULES = ("kp", "wm", "fa", "ss", "sham")  # sham does backprop by a copy of W: bp itself is asked for nothing at a step
 
 EPOCHS = 4
+
 STEPS = 4  # an epoch
+
 TRIALS = 4
 
 RULE = '''
@@ -29,11 +33,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from nowt import rules
+from nowt import find_rule
 
 
 @dataclass(frozen=True)
-class Slow(rules.find("{rule}")):
+class Slow(find_rule("{rule}")):
     name: ClassVar[str] = "slow"
 
     def after_step(self, layers, moment):
@@ -43,8 +47,10 @@ class Slow(rules.find("{rule}")):
         time.sleep(float(Path(__file__).with_name("pause").read_text()))
         return super().after_step(layers, moment)
 '''
+
 SLOW = 'Path(__file__).with_name("slow.py")'
-HALVING = "stopping=Stopping('halving', first_rung=1, factor=2), reference='slow'"
+
+HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference='slow'"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from nowt.cluster.file import ClusterFile
+from nowt.cluster.cluster_file import ClusterFile
 
 T = TypeVar("T")
+
 MISSING = "boto3 is not installed: pip install 'nowt[aws]', or pip install boto3"
 
 

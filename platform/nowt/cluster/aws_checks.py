@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from nowt.cluster.file import ClusterFile, mapping
+from nowt.cluster.cluster_file import ClusterFile, mapping
 
 EXAMPLE = "nowt-example"
+
 MARKETS = ("spot", "capacity-block")
+
 EVERYONE = ("0.0.0.0/0", "::/0")
 
 

@@ -5,15 +5,17 @@ import re
 from collections.abc import Callable, Iterator
 
 from nowt.cluster.aws_checks import AWS_CHECKS
-from nowt.cluster.file import ClusterFile, mapping
+from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.validators import botocore_problems, ray_problems
-from nowt.errors import nearest
+from nowt.core.errors import nearest
 
 TOKEN = "~/.ray/auth_token"
+
 STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
 
 # provider keys that Ray 2.60 reads; any other it takes and ignores
 SHARED_KEYS = {"type", "disable_node_updaters", "disable_launch_config_check", "foreground_node_launch"}
+
 PROVIDER_KEYS = {
     "aws": SHARED_KEYS
     | {
@@ -116,5 +118,7 @@ def _addresses(cluster: ClusterFile) -> Iterator[str]:
 
 
 Check = Callable[[ClusterFile], Iterator[str]]
+
 CHECKS: tuple[Check, ...] = (_provider_keys, _maxima, _user, _mounts, _starts)
+
 LOCAL_CHECKS: tuple[Check, ...] = (_version_one, _addresses)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from nowt.cluster.aws import Account, account_of, asked
 from nowt.cluster.checks import problems_of
-from nowt.cluster.file import ClusterFile, documents_of, read_cluster
-from nowt.cluster.group import group_problems
+from nowt.cluster.cluster_file import ClusterFile, documents_of, read_cluster
+from nowt.cluster.iam_roles import role_steps
 from nowt.cluster.kuberay import is_kuberay, kuberay_problems, outside
-from nowt.cluster.role import role_steps
-from nowt.told import Told, told
+from nowt.cluster.security_group import group_problems
+from nowt.core.findings import Finding, told
 
 DEFAULT = "cluster.yaml"
 
 
-def examine_cluster(path: Path, data: str) -> list[Told]:
+def examine_cluster(path: Path, data: str) -> list[Finding]:
     """A line for each thing that a cluster needs; ``data`` is the folder of the pictures on each node, or empty.
 
     Raises ValueError for a file that is missing or none, and where no cluster answers at RAY_ADDRESS.
@@ -29,31 +29,31 @@ def examine_cluster(path: Path, data: str) -> list[Told]:
     if not running:
         return [
             *lines,
-            Told("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)", "----"),
+            Finding("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)", "----"),
         ]
     from nowt.cluster.nodes import examine_nodes
 
     return [*lines, *examine_nodes(os.environ["RAY_ADDRESS"], cluster, data)]
 
 
-def _file(cluster: ClusterFile) -> list[Told]:
+def _file(cluster: ClusterFile) -> list[Finding]:
     problems = problems_of(cluster)
     lines = told(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
     return lines if problems or cluster.kind != "aws" else [*lines, *_account(cluster)]
 
 
-def _kuberay(path: Path) -> list[Told]:
+def _kuberay(path: Path) -> list[Finding]:
     documents = documents_of(path)
     there = ", ".join(outside(documents))
     return [
         *told(
             str(path), kuberay_problems(documents), "passes nowt's own checks (kubectl --dry-run=server does the rest)"
         ),
-        *([Told("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
+        *([Finding("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
     ]
 
 
-def _account(cluster: ClusterFile) -> list[Told]:
+def _account(cluster: ClusterFile) -> list[Finding]:
     """What AWS says of the file; where it cannot be asked, that is what is wrong."""
     todo = f"changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
 
@@ -72,7 +72,7 @@ def _account(cluster: ClusterFile) -> list[Told]:
     ]
 
 
-def _asked(cluster: ClusterFile, thing: str, ask: Callable[[Account], list[str]], fine: str) -> list[Told]:
+def _asked(cluster: ClusterFile, thing: str, ask: Callable[[Account], list[str]], fine: str) -> list[Finding]:
     try:
         account = account_of(cluster)
         problems = asked(lambda: ask(account))

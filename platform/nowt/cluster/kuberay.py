@@ -6,12 +6,15 @@ from typing import Any
 
 import yaml
 
-from nowt.cluster.file import mapping
-from nowt.errors import nearest
+from nowt.cluster.cluster_file import mapping
+from nowt.core.errors import nearest
 
 GROUP = "ray.io/"
+
 MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
+
 TOKEN_SINCE = (2, 52)  # the Ray that first knows tokens; the operator refuses an older one with them
+
 KINDS = ("RayCluster", "RayJob")
 
 

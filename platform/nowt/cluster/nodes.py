@@ -5,14 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nowt.cluster import node as node_module
-from nowt.cluster.file import ClusterFile, mapping
-from nowt.told import Told, told
+from nowt.cluster import node_report as node_module
+from nowt.cluster.cluster_file import ClusterFile, mapping
+from nowt.core.findings import Finding, told
 
 PATIENCE = 120.0  # seconds that the nodes have to answer: a node's first worker may import for long
+
 LOOKS = 3  # at each clock; the quickest answer counts
+
 LOOK_SECONDS = 30.0  # for one
+
 DRIFT = 1.0  # seconds by which clocks may differ: MLflow's points and S3's signatures need no better
+
 ROOM = 5e9  # bytes that a node should have free for Ray's own files
 
 
@@ -25,7 +29,7 @@ class Node:
     drift: float
 
 
-def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Told]:
+def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Finding]:
     """A line for each thing that the nodes of the cluster at ``address`` must agree on or have."""
     import ray
 
@@ -53,7 +57,9 @@ def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[
     ]
 
 
-def compare(nodes: Sequence[Node], silent: Sequence[str], data: str, cluster: ClusterFile | None = None) -> list[Told]:
+def compare(
+    nodes: Sequence[Node], silent: Sequence[str], data: str, cluster: ClusterFile | None = None
+) -> list[Finding]:
     """The lines on what the nodes of ``cluster`` said, and those that did not."""
     quiet = [f"{address} does not answer: ray up again, or look at it" for address in silent]
     gpus = sorted({name for node in nodes for name in node.facts["gpus"]})
@@ -152,7 +158,7 @@ def stale(groups: Sequence[Any], jobs: Sequence[Any]) -> Iterator[str]:
             )
 
 
-def _groups() -> list[Told]:
+def _groups() -> list[Finding]:
     from ray.util.state import list_jobs, list_placement_groups
     from ray.util.state.exception import RayStateApiException
 
@@ -161,7 +167,7 @@ def _groups() -> list[Told]:
     except (RayStateApiException, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         return [
-            Told("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", "WRONG")
+            Finding("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", "WRONG")
         ]
     return told("placement groups", left, "none is stale")
 

@@ -17,13 +17,15 @@ from time import monotonic
 from typing import IO
 from urllib.request import urlopen
 
-from nowt.cluster.file import ClusterFile, mapping
-from nowt.cluster.key import private_half
-from nowt.errors import ConfigError, require
-from nowt.keeper.descendants import end_with_us, ended_together
+from nowt.cluster.cluster_file import ClusterFile, mapping
+from nowt.cluster.key_pair import private_half
+from nowt.core.errors import ConfigError, require
+from nowt.core.subprocesses import end_with_us, ended_together
 
 HOST = "127.0.0.1"
+
 CONNECT_SECONDS = 15  # that ssh waits for a head that does not answer
+
 START_SECONDS = 60.0  # from ssh's start to an open tunnel
 
 

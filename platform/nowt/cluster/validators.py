@@ -8,9 +8,10 @@ from functools import cache
 from typing import Any
 
 from nowt.cluster.aws import botocore
-from nowt.cluster.file import ClusterFile, mapping
+from nowt.cluster.cluster_file import ClusterFile, mapping
 
 NOT_EC2 = ("SubnetIds",)  # Ray turns it into one SubnetId
+
 FILLED_IN = {"MinCount": 1, "MaxCount": 1}  # by Ray, at each launch
 
 

@@ -19,15 +19,16 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nowt.config import Placement
-from nowt.data.augment import centre_box
+from nowt.config.placement import Placement
+from nowt.core.errors import DataError
 from nowt.data.decode import BadPicture, decode
-from nowt.data.errors import DataError
-from nowt.data.pictures import Files, digest_of
+from nowt.data.images import Files, digest_of
+from nowt.data.transforms import centre_box
 
 T = TypeVar("T")
 
 PREPARATION = 1  # raised whenever preparing gives other pixels for the same files
+
 BLOCK = 256  # pictures decoded before they are written
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nowt.data.errors import DataError
-from nowt.data.pictures import Files
-from nowt.data.stratify import Ints
+from nowt.core.errors import DataError
+from nowt.data.images import Files
+from nowt.data.subsets import Ints
 
 NAME = "pictures.tsv"  # a line of JSON about the rest, then one line a picture: name, tab, bytes
+
 VERSION = 1
 
 Listed = list[tuple[str, int]]  # a picture's name relative to the folder, and its size in bytes

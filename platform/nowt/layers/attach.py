@@ -8,11 +8,10 @@ from dataclasses import fields
 import torch
 from torch import Tensor, nn
 
-from nowt.config import check, kinds
-from nowt.layers.base import NONLINEARITIES, FeedbackLayer
+from nowt.core.fields import check, kinds
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
-from nowt.rules.rule import Rule
+from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
 
 REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
 
@@ -103,7 +102,7 @@ def _replaceable(model: nn.Module, rule: Rule, activation: str) -> dict[str, nn.
 def _refuse_unfit(rule: object) -> None:
     """What is no rule, or has fields of other types than it declares."""
     if not isinstance(rule, Rule):
-        raise ValueError(f"{rule!r} is no rule: pass one such as nowt.rules.find('kp')()")
+        raise ValueError(f"{rule!r} is no rule: pass one such as nowt.KolenPollack()")
     for field in fields(rule):
         check(kinds(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nowt.layers.base import FeedbackLayer, cast_for_autocast, orthonormal
+from nowt.layers.functional import cast_for_autocast, orthonormal
+from nowt.rules.base import FeedbackLayer
 
 
 class _LinearFeedback(torch.autograd.Function):

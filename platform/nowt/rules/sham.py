@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nowt.rules.rule import Moment
-from nowt.rules.start import FeedbackRule
+from nowt.rules.base import Moment
+from nowt.rules.feedback import FeedbackRule
 
 if TYPE_CHECKING:
-    from nowt.layers import FeedbackLayer
+    from nowt.rules.base import FeedbackLayer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""The alignment figure: matrix and δ angle of every layer by epoch, a pair of panels a cell; published ones after."""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.options import Options
+from analysis.figures.script import study_figure
+from analysis.figures.style.few import few_of
+from analysis.figures.style.legend import place_colour
+from analysis.figures.style.theme import WIDTH, epoch_axis, title
+from analysis.frames.study import Frames
+from analysis.published import SOURCE, published_angles
+from analysis.stats.layers import OUTPUT, layer_means, measured_cells
+from analysis.text.study import seeds_in_words
+
+PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to that of backprop"}
+
+TICKS = (1, 5, 10, 30, 60)  # degrees between two ticks
+
+BETWEEN, LABELS = 24, 24  # pixels: between a pair, and of an angle's digits, so that all pairs stand in two columns
+
+PUBLISHED_LAYERS = 50
+
+
+def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:  # noqa: B008 (it is frozen)
+    """The figure as an Altair chart; None where no finished run measured an angle."""
+    angles = _drawn(frames)
+    if angles.empty:
+        return None
+    finished = frames.runs[frames.runs["state"] == "finished"].groupby("cell").size()
+    few = few_of(frames, measured_cells(frames))
+    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned", OUTPUT, *few.said]
+    said += [f"published: {SOURCE}, one run; what was off its axis, above 15° or 25°, is left out"] * options.published
+    pairs = _own(angles, few.cells) + (_published(frames) if options.published else [])
+    return alt.vconcat(*pairs, spacing=6, title=title("How well the feedback is aligned, layer by layer", said))
+
+
+def _drawn(frames: Frames) -> pd.DataFrame:
+    """One row a cell, layer, epoch and panel, with the layer's place between input (0) and output (1)."""
+    names = ["cell", "epoch", "layer", "place"]
+    long = layer_means(frames).melt(names, list(PANELS), var_name="panel", value_name="angle")
+    return long.assign(panel=long["panel"].map(PANELS)).dropna(subset="angle")
+
+
+def _own(angles: pd.DataFrame, cells: list[str]) -> list[Any]:
+    """A pair of panels a cell; every cell's have the same axes, so that they can be compared."""
+    y, last = _angle_axis(float(angles["angle"].max())), int(angles["epoch"].max())
+    return [
+        _pair(angles[angles["cell"] == cell], cell, y, epoch_axis(last, 5, named=cell == cells[-1]), cell == cells[0])
+        for cell in cells
+    ]
+
+
+def _published(frames: Frames) -> list[Any]:
+    """A pair of panels for each published rule that the study has, or for all where it has none of them."""
+    found = published_angles().rename(columns={"measure": "panel"})
+    found["panel"] = found["panel"].map({"matrix": PANELS["matrix_angle"], "delta": PANELS["delta_angle"]})
+    found = found.assign(place=(found["layer"] - 1) / (PUBLISHED_LAYERS - 1), cell=found["rule"] + ", published")
+    known = ["ss", "wm", "kp"]
+    rules = [rule for rule in known if rule in set(frames.runs["rule"])] or known
+    pairs = []
+    for rule in rules:
+        mine = found[found["rule"] == rule]
+        y, x = _angle_axis(float(mine["angle"].max())), epoch_axis(100, 5, named=rule == rules[-1])
+        pairs.append(_pair(mine, f"{rule}, published: ResNet-50 on ImageNet", y, x, first=False))
+    return pairs
+
+
+def _pair(angles: pd.DataFrame, name: str, y: Any, x: Any, first: bool) -> Any:
+    """One cell's panels."""
+    lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
+    lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
+    column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))
+    panels = lines.properties(width=(WIDTH - BETWEEN) / 2, height=84).facet(column=column, spacing=BETWEEN)
+    return panels.properties(title=alt.TitleParams(name, fontSize=11, offset=4))
+
+
+def _angle_axis(largest: float) -> Any:
+    step = next(step for step in TICKS if 4.5 * step >= min(largest, 180))
+    scale = alt.Scale(domain=[0, max(3 * step, largest)], nice=False)
+    axis = alt.Axis(values=list(range(0, 181, step)), format="d", minExtent=LABELS, maxExtent=LABELS)
+    return alt.Y("angle:Q", title="Angle (°)", axis=axis, scale=scale)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("alignment", alignment_chart, "a finished run that measured an angle", "published"))

@@ -1,0 +1,58 @@
+"""The final angle against depth: how far the alignment of each cell reaches back from the output."""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.few import few_of
+from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.theme import WIDTH, cell_styles, title
+from analysis.frames.study import Frames
+from analysis.stats.layers import OUTPUT, final_layers, measured_cells
+
+PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
+
+
+def angle_depth_chart(frames: Frames) -> Any | None:
+    """The figure as an Altair chart; None where no finished run measured an angle."""
+    cells = measured_cells(frames)
+    if not cells:
+        return None
+    few = few_of(frames, cells)
+    final = final_layers(frames)
+    final = final[final["cell"].isin(few.cells)]
+    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in few.cells}
+    panels = [_panel(final, measure, styles, measure == "delta_angle") for measure in PANELS]
+    said = ["at the last probe, mean over finished runs", "90° is unaligned", f"{OUTPUT} and not drawn", *few.said]
+    figure = alt.vconcat(*panels, spacing=12, title=title("Final angle by layer", said))
+    return figure.resolve_scale(color="independent", strokeDash="independent")
+
+
+def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
+    shown = final.dropna(subset=measure).assign(angle=final[measure], layer_number=final["depth"] + 1)
+    if measure == "delta_angle":
+        shown = shown[(shown["place"] < 1) | (shown["angle"] > 0)]
+    legend = cell_legend({cell: cell for cell in styles}) if last else None
+    deepest = int(final["depth"].max()) + 1
+    ticks = alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labels=last)
+    scale = alt.Scale(domain=[1, max(deepest, 2)], nice=False)
+    x = alt.X("layer_number:Q", title="Layer, from input to output" if last else None, scale=scale, axis=ticks)
+    high = max(float(shown["angle"].max()) if len(shown) else 90.0, 1.0)
+    y = alt.Y("angle:Q", title=PANELS[measure], scale=alt.Scale(domain=[0, high]), axis=alt.Axis(tickCount=5))
+    line = (
+        alt.Chart(shown)
+        .mark_line(strokeWidth=1.5)
+        .encode(x=x, y=y, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
+    )
+    dots = alt.Chart(shown).mark_point(filled=True, size=14, opacity=1)
+    seen = [alt.Tooltip("cell:N"), alt.Tooltip("layer:N"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
+    dots = dots.encode(x=x, y=y, color=cell_colour(styles, legend), tooltip=seen)
+    return (line + dots).properties(width=WIDTH, height=110)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("angle_depth", angle_depth_chart, "a finished run that measured an angle"))

@@ -1,0 +1,65 @@
+"""Alignment against error, a dot a run: does the better aligned run learn better?"""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
+from analysis.figures.style.theme import WIDTH, cell_styles, title
+from analysis.frames.study import Frames
+from analysis.stats.seeds import error_curves, final_errors, scored_split
+from analysis.text.study import SPLITS
+
+PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
+
+BETWEEN = 18  # pixels
+
+
+def angle_error_chart(frames: Frames) -> Any | None:
+    """The figure as an Altair chart; None where no finished run measured an angle."""
+    split = scored_split(frames)
+    runs = _runs(frames, split)
+    if runs.empty:
+        return None
+    name = f"{SPLITS[split].capitalize()} error"
+    axis = ErrorAxis.over(runs["error"], runs.assign(low=runs["error"], high=runs["error"]), zero=False)
+    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
+    panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]
+    said = ["one dot a finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
+    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", said))
+    return figure.resolve_scale(color="shared", shape="shared")
+
+
+def _runs(frames: Frames, split: str) -> pd.DataFrame:
+    """One row a finished run with an angle: cell, run, seed, error (percent), and the median of each angle."""
+    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
+    layers = frames.layers.merge(finished, on=["run", "cell"])
+    last = layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
+    medians = last.groupby(["cell", "run"], sort=False)[list(PANELS)].median().reset_index()
+    final = percent(final_errors(error_curves(frames, split)))
+    joined = final[["cell", "run", "seed", "error"]].merge(medians, on=["cell", "run"])
+    return joined.dropna(subset="error").dropna(subset=list(PANELS), how="all")
+
+
+def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name: str) -> Any:
+    left = measure == "matrix_angle"
+    shown = runs.dropna(subset=measure).assign(angle=lambda rows: rows[measure])[["cell", "seed", "error", "angle"]]
+    scale = alt.Scale(domain=[0, 1.06 * max(float(shown["angle"].max()) if len(shown) else 90.0, 1.0)], nice=False)
+    x = alt.X("angle:Q", title=PANELS[measure], scale=scale, axis=alt.Axis(tickCount=5))
+    y = axis.encode(alt.Y, "error", name if left else None, labels=left)
+    legend = dot_legend({cell: cell for cell in styles})
+    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
+    dots = alt.Chart(shown).mark_point(filled=True, size=40, opacity=0.85)
+    seen = [alt.Tooltip("cell:N"), alt.Tooltip("seed:Q"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
+    seen.append(alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g"))
+    dots = dots.encode(x=x, y=y, color=colour, shape=shape, tooltip=seen)
+    return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("angle_error", angle_error_chart, "a finished run that measured an angle"))

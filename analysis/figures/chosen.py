@@ -1,0 +1,149 @@
+"""The values that the best trials chose, setting by setting, within the range or among the choices of the search."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import search_figure
+from analysis.figures.style.legend import cell_colour
+from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
+from analysis.frames.searches import Setting, spoken
+from analysis.frames.study import counted_runs
+from analysis.frames.trials import Trials
+
+BEST = 3  # trials of each cell that are marked
+
+UNITS = {  # of the settings that are counted in something; the others are pure numbers
+    "epochs": "epochs",
+    "optim.warmup": "epochs",
+    "data.size": "pixels",
+    "batch": "pictures",
+    "rule.angle": "°",
+    "rule.samples": "samples a mirror step",
+    "rule.extent": "positions",
+    "rule.interval": "training steps",
+    "rule.warmup": "mirror steps",
+}
+
+APART = 0.13  # of the space of one choice, between the marks of two ranks
+
+ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
+
+
+def chosen_values(trials: Trials) -> pd.DataFrame:
+    """One row a cell, setting with a range and counted trial: cell, setting, trial, value, rank (1 is the best)."""
+    return _values(trials, _ranges)
+
+
+def choices_made(trials: Trials) -> pd.DataFrame:
+    """The same of the settings that were chosen among a few, with each value as text."""
+    return _values(trials, _choices)
+
+
+def _values(trials: Trials, of: Callable[[Trials, str], list[Setting]]) -> pd.DataFrame:
+    parts = [pd.DataFrame(columns=["cell", "setting", "trial", "value", "rank", "error"])]
+    for cell, mine in counted_runs(trials.frame).groupby("cell", sort=False):
+        ranks = mine["error"].where(mine["state"] == "finished").rank(method="first")
+        for setting in of(trials, str(cell)):
+            values = pd.DataFrame({"trial": mine["trial"], "value": mine[setting.name], "rank": ranks})
+            parts.append(
+                values.assign(cell=cell, setting=setting.name, error=100 * mine["error"]).dropna(subset="value")
+            )
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def _ranges(trials: Trials, cell: str) -> list[Setting]:
+    return [setting for setting in trials.plan.settings[cell] if setting.numeric and not setting.values]
+
+
+def _choices(trials: Trials, cell: str) -> list[Setting]:
+    return [setting for setting in trials.plan.settings[cell] if setting.values]
+
+
+def chosen_chart(trials: Trials) -> Any | None:
+    """The figure as an Altair chart; None where nothing was searched and finished."""
+    ranges, choices = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
+    if ranges.empty and choices.empty:
+        return None
+    rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
+    styles = cell_styles(rules)
+    settings = {s.name: s for cell in trials.plan.cells for s in (*_ranges(trials, cell), *_choices(trials, cell))}
+    panels = [_panel(ranges, settings[name], trials, styles) for name in settings if name in set(ranges["setting"])]
+    panels += [_chosen(choices, settings[name], trials, styles) for name in settings if name in set(choices["setting"])]
+    said = ["filled: the best trial", f"rings: the next {BEST - 1}", "pale: the others that ran to their end"]
+    said += ["within a choice trials stand side by side"] if len(choices) else []
+    heads = title("Values that the best trials had", said)
+    return alt.vconcat(*panels, spacing=10, title=heads)
+
+
+def _finished(values: pd.DataFrame) -> pd.DataFrame:
+    """The rows of settings that a finished trial had."""
+    return values[values["setting"].isin(values.loc[values["rank"].notna(), "setting"])]
+
+
+def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
+    here = values[values["setting"] == setting.name]
+    cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
+    ends = [s for cell in cells for s in _ranges(trials, cell) if s.name == setting.name]
+    low, high = min(s.low for s in ends), max(s.high for s in ends)
+    return _rows(here, _axis(setting, low, high), cells, styles, _name(setting))
+
+
+def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
+    """A setting that had a few choices: each has its place, in which trials stand side by side."""
+    here = values[values["setting"] == setting.name]
+    cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
+    had = [s.values for cell in cells for s in _choices(trials, cell) if s.name == setting.name]
+    names = list(dict.fromkeys(spoken(value) for values in had for value in values))
+    texts = here["value"].map(lambda value: value if isinstance(value, str) else spoken(value))
+    within = here["trial"] / max(int(here["trial"].max()), 1) - 0.5
+    shifts = (here["rank"] - (BEST + 1) / 2).where(here["rank"] <= BEST) * APART
+    here = here.assign(value=texts.map(names.index) + shifts.fillna(0.7 * within))
+    axis = alt.Axis(
+        values=list(range(len(names))),
+        labelExpr=f"{json.dumps(names)}[datum.value]",
+        labelLimit=WIDTH / len(names),
+        grid=False,
+    )
+    scale = alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False)
+    return _rows(here, alt.X("value:Q", title=None, scale=scale, axis=axis), cells, styles, _name(setting))
+
+
+def _rows(here: pd.DataFrame, x: Any, cells: list[str], styles: dict[str, Style], name: str) -> Any:
+    """A row a cell: its best trial, the next ones, and the others."""
+    y = alt.Y("cell:N", title=None, sort=cells, axis=alt.Axis(**ROWS))
+    shared = {"x": x, "y": y, "color": cell_colour(styles, None)}
+    best, next_ = here[here["rank"] == 1], here[(here["rank"] > 1) & (here["rank"] <= BEST)]
+    marks = [
+        alt.Chart(here).mark_tick(thickness=1, size=9, opacity=0.3).encode(**shared),
+        alt.Chart(next_).mark_point(size=36, strokeWidth=1.5, opacity=1, fill="white").encode(**shared),
+        alt.Chart(best).mark_point(size=52, filled=True, opacity=1).encode(**shared),
+    ]
+    over = alt.TitleParams(name, fontSize=11, fontWeight="normal", offset=3, frame="group")
+    return alt.layer(*marks).properties(width=WIDTH, height=alt.Step(15), title=over)
+
+
+def _name(setting: Setting) -> str:
+    unit = f" ({UNITS[setting.path]})" if setting.path in UNITS else ""
+    said = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path + unit
+    return f"{said}, log scale" if setting.log else said
+
+
+def _axis(setting: Setting, low: float, high: float) -> Any:
+    if setting.log and low > 0:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        steps = (1,) if high / low > 300 else (1, 2, 5) if high / low < 30 else (1, 3)
+        ticks = [tick for p in powers for s in steps if low <= (tick := float(f"{s}e{p}")) <= high * 1.0001]
+        scale = alt.Scale(type="log", domain=[low, high], nice=False)
+        return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(values=ticks, format="~g"))
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("chosen", chosen_chart, "a finished trial"))

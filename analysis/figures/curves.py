@@ -1,0 +1,191 @@
+"""The comparison figure: error by rule, a panel a model, and below it every seed's error after the last epoch.
+
+A model of many cells has a panel for each of its rules (analysis.figures.curves).
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.options import Options
+from analysis.figures.published import BAND, beside, empty_lines, overlaid, published_styles
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.few import MOST
+from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.lines import Lines, lines_of, models_of
+from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
+from analysis.frames.study import Frames
+from analysis.stats.costs import at_cost, cost_axis, cost_size
+from analysis.stats.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split, shared_epochs
+from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+
+ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend has names in full
+
+PER = {"epochs": "epoch", "presentations": "presentations", "flops": "operations", "seconds": "time"}
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """One panel, and the cells whose lines are in it, in the study's order."""
+
+    name: str
+    model: str
+    rule: str  # empty for a panel of all rules
+    cells: list[str]
+
+    @property
+    def banded(self) -> bool:
+        """Whether bands could be told apart."""
+        return len(self.cells) <= MOST
+
+    def drawn(self, means: pd.DataFrame) -> pd.DataFrame:
+        """The study's rows that are its own."""
+        return means[means["cell"].isin(self.cells)]
+
+    def overlaid(self, published: pd.DataFrame) -> pd.DataFrame:
+        """The published rows that are its own."""
+        return published[(published["model"] == self.model) & (published["rule"].isin([self.rule]) | (not self.rule))]
+
+
+def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
+    """The panels of the cells that have a line, in the study's order."""
+    models: dict[str, list[str]] = {}
+    for cell, model in models_of(frames).items():
+        if cell in lines.of:
+            models.setdefault(model, []).append(cell)
+    return [panel for model, cells in models.items() for panel in _panels(frames, model, cells, len(models))]
+
+
+def bands_in_words(panels: list[CurvePanel]) -> list[str]:
+    """Where there is no band for want of room; nothing where there is one everywhere."""
+    return [] if all(panel.banded for panel in panels) else [f"no band in a panel of more than {MOST} lines"]
+
+
+def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[CurvePanel]:
+    if len(cells) <= MOST:
+        return [CurvePanel(model, model, "", cells)]
+    rules: dict[str, list[str]] = {}
+    for cell in cells:
+        rules.setdefault(str(frames.study.cells[cell]["rule"]["name"]), []).append(cell)
+    named = f"{model}, " if models > 1 else ""
+    return [CurvePanel(f"{named}{rule}", model, rule, mine) for rule, mine in rules.items()]
+
+
+def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: B008 (it is frozen)
+    """The figure as an Altair chart. It needs a finished or diverged run."""
+    split = scored_split(frames)
+    curves = error_curves(frames, split)
+    lines = lines_of(frames)
+    name = f"{SPLITS[split].capitalize()} error"
+    shared = shared_epochs(curves)
+    means = at_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
+    panels = curve_panels(frames, lines)
+    upper = _upper(frames, lines.named(means), lines, panels, name, options)
+    final = final_errors(curves)
+    seeds, ends = percent(final), percent(mean_interval(final, ["cell"], "error"))
+    axis = ErrorAxis.over(seeds["error"], ends, zero=False)
+    lower = _last_epoch(lines.named(seeds), lines.named(ends), axis, lines.styles, name)
+    words = _subtitle(diverged_counts(frames.runs), panels, not axis.beyond(ends).empty, options.published)
+    words += ["a line ends with its shortest run"] if len(shared) < len(curves) else []
+    chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
+    return chart.resolve_legend(color="independent", strokeDash="independent")
+
+
+def _subtitle(counts: pd.DataFrame, panels: list[CurvePanel], cut: bool, published: bool) -> list[str]:
+    n, marks = counts["n"], "band and bar" if any(panel.banded for panel in panels) else "bar"
+    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), "ring: one seed"]
+    parts += bands_in_words(panels)
+    parts += ["triangle: the bar goes on beyond the axis"] if cut else []
+    parts += ["a diverged run counts at chance"] if counts["diverged"].any() else []
+    there = (
+        "dashed and pale: published (Akrout et al. 2019), single runs on ImageNet, ±1 point (2,048 pictures a point)"
+    )
+    return [*parts, there] if published else parts
+
+
+def _upper(
+    frames: Frames, means: pd.DataFrame, lines: Lines, panels: list[CurvePanel], name: str, options: Options
+) -> Any:
+    """The panels, and below them the published nets that none of them is, where they are wanted."""
+    models = list(dict.fromkeys(panel.model for panel in panels))
+    there = overlaid(frames, models) if options.published else empty_lines()
+    laid = published_styles() if len(there) else {}
+    axis = ErrorAxis.over(pd.concat([means["mean"], there["mean"]]), means, zero=True)
+    scaled, x = _abscissa(means, options.against)
+    legend = cell_legend(lines.labels | {line: line for line in laid})
+    plots = []
+    for place, panel in enumerate(panels):
+        drawn = panel.overlaid(there), panel.drawn(scaled)
+        plots.append(_panel(drawn, axis, x, lines.styles | laid, legend, name, panel, place, len(panels)))
+    own = grid(plots).resolve_scale(color="shared", strokeDash="shared") if len(plots) > 1 else plots[0]
+    rest = beside(frames, models, named=not laid) if options.published else None
+    if rest is None:
+        return own
+    return alt.vconcat(own, rest, spacing=14).resolve_scale(color="independent", strokeDash="independent")
+
+
+def _abscissa(means: pd.DataFrame, against: str) -> tuple[pd.DataFrame, Any]:
+    """The means with ``cost`` in the axis' unit, and a function from (named, small) to the axis."""
+    if against == "epochs":
+        last = int(means["epoch"].max())
+        return means, lambda named, small: epoch_axis(last, 5 if small else 10, named, field="cost")
+    size, divisor = cost_size(float(means["cost"].max()), against)
+    scaled = means.assign(cost=means["cost"] / divisor)
+    return scaled, lambda named, small: cost_axis("cost", against, size, named, small)
+
+
+def _panel(
+    drawn: tuple[pd.DataFrame, pd.DataFrame],
+    axis: ErrorAxis,
+    abscissa: Any,
+    styles: dict[str, Style],
+    legend: Any,
+    name: str,
+    panel: CurvePanel,
+    place: int,
+    panels: int,
+) -> Any:
+    """One panel's lines and bands, published ones below; axes are named along the left and the bottom."""
+    x = abscissa(lowest(place, panels), panels > 1)
+    side = leftmost(place)
+    low, mean = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean"))
+    if panels > 1:  # where the whole name is longer than the axis
+        short = f"Error (%{', log' if axis.log else ''})" if side else None
+        low, mean = low.title(short), mean.title(short)
+    colour = cell_colour(styles, legend, "line")
+    dash = cell_dash(styles, legend, "line")
+    marks = []
+    for frame, stroke in zip(drawn, (1, 2), strict=True):
+        opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
+        band = alt.Chart(axis.cut(frame)).mark_area(opacity=opacity)
+        line = alt.Chart(frame).mark_line(strokeWidth=stroke)
+        if len(frame) and panel.banded:
+            marks.append(band.encode(x=x, y=low, y2="high:Q", color=colour))
+        if len(frame):
+            marks.append(line.encode(x=x, y=mean, color=colour, strokeDash=dash))
+    tall = 200 if panels == 1 else 110
+    return alt.layer(*marks, heading(panel.name, panels)).properties(width=width(panels), height=tall)
+
+
+def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:
+    y = alt.Y("cell:N", title=None, sort=list(dict.fromkeys(means["cell"])), axis=alt.Axis(**ROWS))
+    text = f"{name} after the last epoch"
+    low, error, mean, at = (axis.encode(alt.X, x, text) for x in ("low", "error", "mean", "at"))
+    shared = {"y": y, "color": cell_colour(styles, None, "line")}
+    bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
+    rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
+    ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)
+    marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
+    if not (cut := axis.beyond(means)).empty:
+        ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
+        marks += ends.encode(x=at, shape=alt.Shape("shape:N", scale=None), **shared)
+    return marks.properties(width=WIDTH, height=alt.Step(19))
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("curves", curves_chart, "a finished run", "against", "published"))

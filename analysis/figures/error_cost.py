@@ -1,0 +1,81 @@
+"""Error against cost: what each run's error after the last epoch was bought with, in each of the three units."""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
+from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
+from analysis.frames.study import Frames
+from analysis.stats.costs import UNITS, cost_size, cost_title, spent
+from analysis.stats.seeds import error_curves, final_errors, mean_interval, scored_split
+from analysis.text.study import SPLITS
+
+BETWEEN = 18  # pixels
+
+
+def error_cost_chart(frames: Frames) -> Any | None:
+    """The figure as an Altair chart; None where no counted run has an epoch."""
+    split = scored_split(frames)
+    runs = _runs(frames, split)
+    if runs.empty:
+        return None
+    name = f"{SPLITS[split].capitalize()} error"
+    means = _means(runs)
+    axis = ErrorAxis.over(runs["error"], means, zero=False)
+    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
+    panels = [_panel(runs, means, against, axis, styles, name) for against in UNITS]
+    said = [
+        "each run as a whole: error after its last epoch, mirror samples and mirror mode included in its cost",
+        "dot and bar: mean and 95 % t interval, from three seeds on",
+        "ring: one seed",
+    ]
+    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", said))
+    return figure.resolve_scale(color="shared", shape="shared")
+
+
+def _runs(frames: Frames, split: str) -> pd.DataFrame:
+    """One row a counted run: cell, seed, error (percent), and its costs; a diverged run's as far as it went."""
+    final = percent(final_errors(error_curves(frames, split)))[["cell", "run", "seed", "error"]]
+    last = frames.epochs[frames.epochs["epoch"] == frames.epochs.groupby(["cell", "run"])["epoch"].transform("max")]
+    costs = last[["cell", "run"]].assign(**{against: spent(last, against) for against in UNITS})
+    return final.merge(costs, on=["cell", "run"]).dropna(subset="error")
+
+
+def _means(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: mean, low and high of the error, and its mean costs."""
+    costs = runs.groupby("cell", sort=False)[list(UNITS)].mean().reset_index()
+    return mean_interval(runs, ["cell"], "error").merge(costs, on="cell")
+
+
+def _panel(
+    runs: pd.DataFrame, means: pd.DataFrame, against: str, axis: ErrorAxis, styles: dict[str, Style], name: str
+) -> Any:
+    left = against == next(iter(UNITS))
+    size, divisor = cost_size(float(runs[against].max()), against)
+    seeds = runs.assign(cost=runs[against] / divisor)[["cell", "seed", "cost", "error"]]
+    dots = means.assign(cost=means[against] / divisor)[["cell", "cost", "mean", "low", "high", "n"]]
+    least, most = float(seeds["cost"].min()), float(seeds["cost"].max())
+    room = max(0.15 * (most - least), 0.05 * most)
+    scale = alt.Scale(domain=[max(least - room, 0), most + room], nice=False)
+    ticks = alt.Axis(tickCount=3, grid=False)
+    text = cost_title(against, size, small=True).replace(" (", "\n(").split("\n")  # in two lines: the panel is narrow
+    x = alt.X("cost:Q", title=text, scale=scale, axis=ticks)
+    y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
+    legend = dot_legend({cell: cell for cell in styles})
+    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
+    bars = alt.Chart(axis.cut(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour)
+    rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=0.9, filled=False)
+    filled = alt.Chart(dots).mark_point(size=60, filled=True, opacity=1)
+    shared = {"x": x, "color": colour, "shape": shape}
+    marks = bars + rings.encode(y=y, **shared) + filled.encode(y=mean, **shared)
+    return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("error_cost", error_cost_chart, "a finished run"))

@@ -1,0 +1,138 @@
+"""The forest plot: each factor's effect on the final error, paired by seed, with its interval."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.options import Options
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import TICKS
+from analysis.figures.style.sections import Sections
+from analysis.figures.style.theme import FAINT, INK, WIDTH, rule_colours, title
+from analysis.frames.study import Frames, rows
+from analysis.stats.effects import KEYS, Effects, effects
+from analysis.stats.seeds import scored_split
+from analysis.text.formatting import points
+from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+
+LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point where the largest effect is so many times the median one
+
+NEAR = 1.5  # an interval widens the axis to at most so many times the largest effect of a seed
+
+
+@dataclass(frozen=True)
+class EffectAxis:
+    """An axis of effects in percentage points, 0 on it; intervals are cut off at its ends."""
+
+    low: float
+    high: float
+    log: bool
+
+    @classmethod
+    def over(cls, found: Effects, margin: float | None) -> "EffectAxis":
+        """The axis that shows every seed and the margin, and intervals as far as they stay near."""
+        gaps, means = found.seeds["gap"], found.table["mean"].abs()
+        most = max(float(gaps.abs().max()), 0.1)
+        near = found.table[["low", "high"]].clip(-NEAR * most, NEAR * most)
+        shown = pd.concat([gaps, near["low"], near["high"], pd.Series([0.0, -(margin or 0), margin or 0])]).dropna()
+        room = 0.04 * float(shown.max() - shown.min())
+        log = bool(means.max() > LOG_FROM * max(means.median(), 1 / LOG_FROM))
+        return cls(float(shown.min()) - room, float(shown.max()) + room, log)
+
+    def encode(self, channel: Any, name: str) -> Any:
+        """Field ``name`` on ``channel`` along this axis."""
+        kind = {"type": "symlog", "constant": 1} if self.log else {"type": "linear"}
+        scale = alt.Scale(**kind, domain=[self.low, self.high], nice=False)
+        ticks = sorted({0.0, *(s * tick for tick in TICKS if tick >= 1 for s in (-1, 1))})
+        values = {"values": [tick for tick in ticks if self.low <= tick <= self.high]} if self.log else {"tickCount": 6}
+        return channel(
+            f"{name}:Q",
+            title="Change in error (points)",
+            scale=scale,
+            axis=alt.Axis(**values, grid=True),
+        )
+
+    def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows with an interval, cut off at the axis' ends."""
+        found = frame[frame["low"].notna()]
+        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
+
+    def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """One row an end at which an interval goes on beyond the axis, with ``at`` and ``shape``."""
+        left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
+        right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
+        return pd.concat([left, right], ignore_index=True)
+
+
+def effects_chart(frames: Frames, options: Options) -> Any | None:
+    """The figure of a study; None where nothing can be paired."""
+    return forest_chart(effects(frames), SPLITS[scored_split(frames)], options.margin)
+
+
+def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None:
+    """The figure as an Altair chart; None where nothing can be paired. ``split`` in words, ``margin`` in points."""
+    if found.table.empty:
+        return None
+    axis = EffectAxis.over(found, margin)
+    names = [_name(row, found.table) for row in rows(found.table)]
+    sections = Sections.of(found.table, "factor", _head, names)
+    chart = alt.layer(*_ground(sections, axis, margin), *_marks(sections, found.seeds, axis))
+    words = title(f"Effects on the {split} error", _subtitle(sections.table, axis, margin))
+    return chart.properties(width=WIDTH, height=sections.height, title=words)
+
+
+def _head(group: pd.DataFrame) -> str:
+    """The factor, its change where all rows have the same, and what they are compared with where that is one cell."""
+    factor, changes, against = group["factor"].iloc[0], set(group["change"]), set(group["against"]) - {""}
+    change = f": {changes.pop()}" if len(changes) == 1 and len(group) > 1 and len(against) > 1 else ""
+    named = len(against) == 1 and ", against " not in factor
+    return f"{factor}{change}" + (f", against {against.pop()}" if named else "")
+
+
+def _name(row: Any, table: pd.DataFrame) -> str:
+    """A row's cell; a mean also by its change, where its factor has several."""
+    if row.rule or table.loc[table["factor"] == row.factor, "change"].nunique() == 1:
+        return str(row.cell)
+    return f"{row.cell}: {row.change}"
+
+
+def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[Any]:
+    """The margin's band, the line of no effect, and the factors' names."""
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=INK, strokeWidth=1).encode(x=axis.encode(alt.X, "at"))
+    if margin is None:
+        return [zero, *sections.headed()]
+    band = alt.Chart(pd.DataFrame({"low": [-margin], "high": [margin]})).mark_rect(color=FAINT, opacity=1)
+    return [band.encode(x=axis.encode(alt.X, "low"), x2="high:Q"), zero, *sections.headed()]
+
+
+def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[Any]:
+    table = sections.table
+    colours = {**rule_colours(set(table["rule"]) - {""}), "": INK}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
+    bars = (
+        alt.Chart(axis.cut(table)).mark_rule(strokeWidth=2).encode(x=axis.encode(alt.X, "low"), x2="high:Q", **shared)
+    )
+    rings = alt.Chart(seeds.merge(table[["place", *KEYS]], on=KEYS))
+    rings = rings.mark_point(size=22, strokeWidth=1.1, opacity=1, fill="white")
+    ticks = alt.Chart(table).mark_tick(thickness=2.5, size=12, opacity=1).encode(x=axis.encode(alt.X, "mean"), **shared)
+    marks = [bars, rings.encode(x=axis.encode(alt.X, "gap"), **shared), ticks]
+    if not (cut := axis.beyond(table)).empty:
+        ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
+        marks.append(ends.encode(x=axis.encode(alt.X, "at"), shape=alt.Shape("shape:N", scale=None), **shared))
+    return marks
+
+
+def _subtitle(table: pd.DataFrame, axis: EffectAxis, margin: float | None) -> list[str]:
+    parts = [f"paired by seed, {seeds_in_words(table['n'])}", interval_in_words(table["n"], "bar"), "ring: one seed"]
+    parts += [f"grey: within {points(margin)}"] if margin is not None else []
+    parts += ["triangle: the bar goes on beyond the axis"] if not axis.beyond(table).empty else []
+    parts += ["right of 0: more error"]
+    return [*parts, "logarithmic beyond 1 point"] if axis.log else parts
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("effects", effects_chart, "two cells that share a seed and differ in a setting", "margin"))

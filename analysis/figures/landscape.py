@@ -1,0 +1,107 @@
+"""A map of error over η and λ: every trial's learning rate and weight decay, a panel a cell.
+
+Other settings varied along, so neighbours may differ by more than the map shows.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import search_figure
+from analysis.figures.style.axes import LOG_FROM, TICKS, decades, percent
+from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.theme import INK, WIDTH, title
+from analysis.frames.study import counted_runs
+from analysis.frames.trials import Trials
+from analysis.stats.landscape import DECAY, RATE, mapped_cells
+
+NAMES = {RATE: "Learning rate η", DECAY: "Weight decay λ"}
+
+NEEDS = f"a cell with a finished trial that varied both {RATE} and {DECAY}"
+
+SHAPE = 0.8  # a panel's height, of its width
+
+ROOM = 1.3  # around the values
+
+STOPPED = "#b5b5b5"
+
+MARKS = {
+    "finished": "dot: error after the last epoch",
+    "diverged": "cross: diverged, at chance",
+    "stopped": "grey: stopped early",
+}
+
+DOT = {"filled": True, "opacity": 1}
+
+
+def landscape_chart(trials: Trials) -> Any | None:
+    """The figure as an Altair chart; None where no cell with a finished trial varied both."""
+    cells = mapped_cells(trials)
+    if not cells:
+        return None
+    shown = percent(trials.frame[trials.frame["cell"].isin(cells)])
+    # A dot in a field's name means a part of it to Vega.
+    shown = shown[["cell", "trial", "state", "error"]].assign(rate=shown[RATE], decay=shown[DECAY])
+    panels = [_panel(shown, cell, place, len(cells)) for place, cell in enumerate(cells)]
+    heads = title("Error over learning rate and weight decay", _subtitle(shown))
+    return grid(panels).resolve_scale(color="shared").properties(title=heads)
+
+
+def _subtitle(shown: pd.DataFrame) -> list[str]:
+    said = [words for state, words in MARKS.items() if (shown["state"] == state).any()]
+    return [*said, "ring: the best", "log axes"]
+
+
+def _panel(shown: pd.DataFrame, cell: str, place: int, cells: int) -> Any:
+    """One cell's map; axes are named along the left and the bottom."""
+    x = _log_axis(alt.X, "rate", shown["rate"], title=NAMES[RATE] if lowest(place, cells) else None)
+    named = leftmost(place)
+    y = _log_axis(alt.Y, "decay", shown["decay"], title=NAMES[DECAY] if named else None, labels=named)
+    by_state = {state: shown[(shown["cell"] == cell) & (shown["state"] == state)] for state in MARKS}
+    best = by_state["finished"].nsmallest(1, "error")
+    colour = _error_colour(counted_runs(shown)["error"])
+    marks = [
+        alt.Chart(by_state["stopped"]).mark_point(**DOT, size=10, color=STOPPED),
+        alt.Chart(by_state["diverged"]).mark_point(**DOT, size=40, shape="cross").encode(color=colour),
+        alt.Chart(by_state["finished"]).mark_point(**DOT, size=26).encode(color=colour),
+        alt.Chart(best).mark_point(size=90, strokeWidth=1.5, opacity=1, color=INK),
+    ]
+    over = heading(f"{cell}, best {best['error'].item():.2f} %", cells)
+    panel = alt.layer(*[mark.encode(x=x, y=y) for mark in marks], over)
+    return panel.properties(width=width(cells), height=SHAPE * width(cells))
+
+
+def _log_axis(channel: Any, field: str, values: "pd.Series[float]", **axis: Any) -> Any:
+    """A logarithmic axis over all cells' values, or a linear one where a value is 0."""
+    low, high = float(values.min()) / ROOM, float(values.max()) * ROOM
+    if low <= 0:
+        return channel(f"{field}:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, **axis))
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    ticks = alt.Axis(values=decades(low, high), format="~g", **axis)
+    return channel(f"{field}:Q", scale=scale, axis=ticks)
+
+
+def _error_colour(errors: "pd.Series[float]") -> Any:
+    low, high = float(errors.min()), float(errors.max())
+    log = low > 0 and high / low >= LOG_FROM
+    # The palest end of viridis cannot be seen as a small dot on white.
+    scheme = alt.SchemeParams("viridis", extent=[0, 0.92])
+    scale = alt.Scale(type="log" if log else "linear", domain=[low, high], scheme=scheme, nice=False)
+    return alt.Color(
+        "error:Q",
+        title=f"Validation error (%{', log scale' if log else ''})",
+        scale=scale,
+        legend=_legend([tick for tick in TICKS if low <= tick <= high] if log else []),
+    )
+
+
+def _legend(ticks: Sequence[float]) -> Any:
+    values = {"values": ticks} if ticks else {"tickCount": 5}
+    return alt.Legend(orient="bottom", gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH, **values)
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("landscape", landscape_chart, NEEDS))

@@ -1,0 +1,58 @@
+"""How large the feedback weights are beside the forward ones: |B|/|W| of every layer by epoch, a panel a cell."""
+
+import math
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import decades
+from analysis.figures.style.few import few_of
+from analysis.figures.style.legend import place_colour
+from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.theme import epoch_axis, title
+from analysis.frames.study import Frames
+from analysis.stats.layers import layer_means
+
+MOST_TICKS = 5
+
+
+def norm_ratio_chart(frames: Frames) -> Any | None:
+    """The figure as an Altair chart; None where no finished run measured a ratio."""
+    means = layer_means(frames)
+    means = means[means["norm_ratio"] > 0]
+    cells = [cell for cell in frames.study.cells if cell in set(means["cell"])]
+    if not cells:
+        return None
+    few = few_of(frames, cells)
+    cells, means = few.cells, means[means["cell"].isin(few.cells)]
+    panels = [_panel(means, cell, place, len(cells)) for place, cell in enumerate(cells)]
+    said = ["one line a layer, mean over finished runs", "log scale", "backprop is 1", *few.said]
+    return grid(panels).resolve_scale(color="shared").properties(title=title("Size of the feedback weights", said))
+
+
+def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
+    """One cell's lines; all panels have the same axes."""
+    x = epoch_axis(int(means["epoch"].max()), 5, named=lowest(place, panels))
+    low, high = float(means["norm_ratio"].min()), float(means["norm_ratio"].max())
+    low, high = min(low, 1.0) / 1.1, max(high, 1.0) * 1.1
+    ticks = decades(low, high)
+    every = -(-len(ticks) // MOST_TICKS)
+    ticks = ticks if every == 1 else [tick for tick in ticks if round(math.log10(tick)) % every == 0]  # 1 among them
+    side = leftmost(place)
+    y = alt.Y(
+        "norm_ratio:Q",
+        title="|B| / |W|" if side else None,
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(values=ticks, labels=side, format="~g" if every == 1 else "~e"),
+    )
+    lines = alt.Chart(means[means["cell"] == cell]).mark_line(strokeWidth=1.3)
+    lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
+    tall = 96 if panels > 1 else 160
+    return alt.layer(lines, heading(cell, panels)).properties(width=width(panels), height=tall)
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("norm_ratio", norm_ratio_chart, "a finished run that measured |B|/|W|"))

@@ -1,0 +1,54 @@
+"""Error against compute: every trial of a search, and the front of those that no other beats in both."""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import search_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.legend import cell_colour, cell_legend
+from analysis.figures.style.theme import WIDTH, cell_styles, title
+from analysis.frames.trials import Trials
+
+PER_UNIT = 1e12  # floating point operations in a TFLOP
+
+
+def pareto_chart(trials: Trials) -> Any | None:
+    """The figure as an Altair chart; None where no trial's operations were counted.
+
+    A trial that was stopped early stands where it was stopped: so much error for so much compute.
+    """
+    spent = trials.frame[trials.frame["state"].isin(["finished", "stopped"]) & (trials.frame["flops"] > 0)]
+    if spent.empty:
+        return None
+    shown = percent(spent[["cell", "rule", "trial", "error"]]).assign(compute=spent["flops"] / PER_UNIT)
+    best = front(shown)
+    axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
+    styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
+    colour = cell_colour(styles, cell_legend({cell: cell for cell in styles}))
+    x = alt.X(
+        "compute:Q",
+        title="Training, mirror mode included (TFLOP)",
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(tickCount=5),
+    )
+    y = axis.encode(alt.Y, "error", "Validation error")
+    dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=colour)
+    line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=colour)
+    rings = alt.Chart(best).mark_point(size=50, strokeWidth=1.5, opacity=1).encode(x=x, y=y, color=colour)
+    words = ["dot: a trial, where it ended or was stopped", "ring and line: no other of its rule has less of both"]
+    drawn = (dots + line + rings).properties(width=WIDTH, height=220)
+    return drawn.properties(title=title("Validation error against compute", words))
+
+
+def front(shown: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``shown`` (cell, compute, error) that no other of their cell beats in both (Pareto)."""
+    ordered = shown.sort_values(["compute", "error"], kind="stable")
+    before = ordered.groupby("cell")["error"].transform(lambda errors: errors.cummin().shift())
+    return ordered[before.isna() | (ordered["error"] < before)]
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("pareto", pareto_chart, "trials whose operations were counted"))

@@ -1,0 +1,210 @@
+"""Figures of what ``nowt probe`` measured: a metric against epoch by cell, and layer by layer at the last epoch."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.options import Options
+from analysis.figures.script import frames_of, run
+from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.theme import WIDTH, Style, cell_styles, epoch_axis, title
+from analysis.frames.schema import checked
+from analysis.frames.searches import SearchPlan
+from analysis.frames.studies import StudyPlan
+from analysis.frames.study import Frames
+from analysis.stats.seeds import mean_interval
+from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+from nowt.evaluation.probes.results import WHOLE, Line, Settings, folder, read
+
+PROBES = {
+    "run": "str",  # run key; a run that two cells share has its rows in each
+    "cell": "str",
+    "rule": "str",
+    "seed": "int64",
+    "epoch": "int64",
+    "layer": "str",  # a layer's name, or that of a number which is no layer's, such as "all"
+    "depth": "int64",  # of the layer among those measured, 0 next to the input; -1 for what is no layer's
+    "metric": "str",
+    "value": "float64",  # NaN: undefined
+}
+
+NAMED = {  # of the shipped metrics: the figure's title and its axis
+    "gradient_cosine": ("How near the gradient is to backprop's", "Cosine to backprop's gradient of W"),
+    "weight_change": ("How far learning moved W from its start", "Change of W over its size at the start"),
+    "cka": ("How alike the layers' outputs are to {against}'s", "Linear CKA to {against}, same seed"),
+}
+
+FEW = 12  # epochs or layers that each get a point
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a metric's newest settings measured on the finished runs of a study."""
+
+    metric: str
+    settings: Settings
+    values: pd.DataFrame  # columns PROBES
+
+    @property
+    def curves(self) -> dict[str, pd.DataFrame]:
+        """By name, one row a cell, run and epoch: "all", the network's own number or else the mean over its layers,
+        and each number that is no layer's."""
+        names = self.values["layer"].where(self.values["depth"] < 0, WHOLE)
+        own = (self.values["layer"] == WHOLE).any()
+        drawn = self.values[(self.values["depth"] < 0) | (not own)]
+        by = ["cell", "rule", "run", "seed", "epoch"]
+        return {
+            str(name): rows.groupby(by, sort=False)["value"].mean().reset_index()
+            for name, rows in drawn.groupby(names[drawn.index], sort=False)
+        }
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were measured."""
+        return int(self.values["epoch"].nunique())
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The layers' rows at each cell's last epoch; none where there are fewer than two layers."""
+        rows = self.values[self.values["depth"] >= 0]
+        last = rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")]
+        return last if last["depth"].nunique() > 1 else last[:0]
+
+
+def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any | None]]:
+    """Name, caption and chart of each metric's figure; a shipped metric that was not measured has none.
+
+    Raises ValueError for a results file that cannot be read, naming the line.
+    """
+    found = {probe.metric: probe for probe in read_probes(store, frames)}
+    for metric in dict.fromkeys([*NAMED, *found]):
+        probe = found.get(metric)
+        caption = _named(metric, probe.settings.against)[0] if probe else metric
+        yield f"probe_{metric}", caption, probe_chart(probe, frames) if probe else None
+
+
+def read_probes(store: Path, frames: Frames) -> list[Probe]:
+    """Each metric that was measured on finished runs of the study, with the settings it was measured with last."""
+    paths = sorted(folder(store, frames.study.key).glob("*.jsonl"))
+    probes = (_probe(path.stem, read(path), frames) for path in paths)
+    return [probe for probe in probes if probe is not None and not probe.values["value"].isna().all()]
+
+
+def _probe(metric: str, lines: list[Line], frames: Frames) -> Probe | None:
+    if not lines:
+        return None
+    settings = Settings.of(lines[-1])
+    newest = {(line["run"], line["epoch"]): line for line in lines if Settings.of(line) == settings}
+    rows = [(run, epoch, metric, *row) for (run, epoch), line in newest.items() for row in _rows(line)]
+    measured = pd.DataFrame(rows, columns=["run", "epoch", "metric", "layer", "depth", "value"])
+    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "rule", "seed"]]
+    return Probe(metric, settings, checked(finished.merge(measured, on="run"), PROBES))
+
+
+def _rows(line: Line) -> Iterator[tuple[str, int, float | None]]:
+    """Name, depth and value."""
+    depths = {name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE, *line["others"]))}
+    for name, value in line["values"].items():
+        yield name, depths.get(name, -1), value
+
+
+def probe_chart(probe: Probe, frames: Frames) -> Any:
+    """The figure as an Altair chart."""
+    cells = set(probe.values["cell"])
+    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in cells}
+    heading, axis = _named(probe.metric, probe.settings.against)
+    names = {WHOLE: axis}
+    legends = chain([cell_legend({cell: cell for cell in styles})], repeat(None))  # the first panel's is enough
+    curves = zip(probe.curves.items(), legends, strict=False)
+    panels = [_curve(probe, rows, styles, names.get(name, name), legend) for (name, rows), legend in curves]
+    panels += [] if probe.layers.empty else [_by_layer(probe, styles, axis)]
+    chart = alt.vconcat(*panels, spacing=16, title=title(heading, _subtitle(probe)))
+    return chart.resolve_legend(color="independent", strokeDash="independent")
+
+
+def _named(metric: str, against: str) -> tuple[str, str]:
+    heading, axis = NAMED.get(metric, (metric, metric))
+    return heading.format(against=against), axis.format(against=against)
+
+
+def _subtitle(probe: Probe) -> list[str]:
+    n = probe.values.groupby("cell")["seed"].nunique()
+    own = probe.layers.empty or (probe.values["layer"] == WHOLE).any()
+    pictures = f"{probe.settings.pictures} {SPLITS.get(probe.settings.split, 'training')} pictures"
+    seen = [] if probe.metric == "weight_change" else [pictures]
+    marks = "band" if probe.epochs > 1 else "bar" if probe.layers.empty else "bar and band"
+    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), *seen]
+    return parts if own else [*parts, "above: mean over layers"]
+
+
+def _curve(probe: Probe, rows: pd.DataFrame, styles: dict[str, Style], axis: str, legend: Any) -> Any:
+    """One number by epoch, or where there is but one epoch a row a cell."""
+    if probe.epochs == 1:
+        return _at_one_epoch(rows, styles, axis)
+    means = mean_interval(rows, ["cell", "epoch"], "value")
+    x = epoch_axis(int(means["epoch"].max()), 10)
+    return _lines(means, x, axis, styles, legend).properties(height=180)
+
+
+def _by_layer(probe: Probe, styles: dict[str, Style], axis: str) -> Any:
+    """Each layer's number at the last epoch."""
+    means = mean_interval(probe.layers, ["cell", "depth"], "value").assign(layer_number=lambda rows: rows["depth"] + 1)
+    last = sorted(set(probe.layers["epoch"]))
+    when = f"after epoch {last[0]}" if len(last) == 1 else "after the last epoch"
+    last_layer = int(means["depth"].max()) + 1
+    ticks = alt.Axis(tickCount=min(last_layer, 10), tickMinStep=1, grid=False, format="d")
+    scale = alt.Scale(domain=[1, last_layer], nice=False)
+    x = alt.X("layer_number:Q", title=f"Layer, from input to output, {when}", scale=scale, axis=ticks)
+    legend = cell_legend({cell: cell for cell in styles}) if probe.epochs == 1 else None  # above, there is one
+    return _lines(means, x, axis, styles, legend).properties(height=150)
+
+
+def _lines(means: pd.DataFrame, x: Any, axis: str, styles: dict[str, Style], legend: Any) -> Any:
+    """Lines with bands; an interval that goes far beyond the means is cut off at the panel's edge."""
+    low, high = float(means["mean"].min()), float(means["mean"].max())
+    room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0
+    near = means["low"].clip(lower=low - room).min(), means["high"].clip(upper=high + room).max()
+    ends = [low if pd.isna(near[0]) else min(low, near[0]), high if pd.isna(near[1]) else max(high, near[1])]
+    scale = alt.Scale(domain=ends, nice=True, zero=False)
+    colour = cell_colour(styles, legend)
+    shared = {"x": x, "color": colour}
+    y = alt.Y("mean:Q", title=axis, scale=scale)
+    band = alt.Chart(means[means["low"].notna()]).mark_area(opacity=min(0.15, 0.9 / len(styles)), clip=True)
+    band = band.encode(y=alt.Y("low:Q", title=axis, scale=scale), y2="high:Q", **shared)
+    line = alt.Chart(means[means["mean"].notna()]).mark_line(strokeWidth=2)
+    drawn = band + line.encode(y=y, strokeDash=cell_dash(styles, legend), **shared)
+    if means.groupby("cell").size().max() <= FEW:
+        drawn += (
+            alt.Chart(means[means["mean"].notna()]).mark_point(size=22, filled=True, opacity=1).encode(y=y, **shared)
+        )
+    return drawn.properties(width=WIDTH)
+
+
+def _at_one_epoch(seeds: pd.DataFrame, styles: dict[str, Style], axis: str) -> Any:
+    """A row a cell, where a single epoch was measured: every seed, their mean and its interval."""
+    means = mean_interval(seeds, ["cell"], "value")
+    x = {"title": f"{axis}, after epoch {int(seeds['epoch'].max())}", "scale": alt.Scale(zero=False, nice=True)}
+    y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(ticks=False, domain=False, labelPadding=6))
+    shared = {"y": y, "color": cell_colour(styles, None)}
+    bars = alt.Chart(means[means["low"].notna()]).mark_rule(strokeWidth=2)
+    rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
+    ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)
+    marks = bars.encode(x=alt.X("low:Q", **x), x2="high:Q", **shared)
+    marks += rings.encode(x=alt.X("value:Q", **x), **shared) + ticks.encode(x=alt.X("mean:Q", **x), **shared)
+    return marks.properties(width=WIDTH, height=alt.Step(19))
+
+
+def _drawn(store: Path, plan: StudyPlan | SearchPlan, options: Options) -> Iterator[tuple[str, Any | None]]:
+    for name, _, chart in probe_figures(store, frames_of("probes", store, plan)):
+        yield name, chart
+
+
+if __name__ == "__main__":
+    sys.exit(run("probes", _drawn, "a metric that `nowt probe` measured on its finished runs"))

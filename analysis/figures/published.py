@@ -1,0 +1,87 @@
+"""The published error curves, for the comparison figure: in the panel of the same net on ImageNet, or in their own."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.style.axes import ErrorAxis
+from analysis.figures.style.legend import cell_colour, cell_legend
+from analysis.figures.style.panels import grid, heading, leftmost, width
+from analysis.figures.style.theme import RULE_COLOURS, Style, epoch_axis, mixed
+from analysis.frames.study import Frames
+from analysis.published import published_errors
+
+NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}
+
+RULES = ("bp", "fa", "ss", "wm", "kp")
+
+DASH = [3, 1.5]
+
+PALE = 0.35  # share of white in the rule's colour
+
+BAND = 0.4  # opacity of ±1 point, which is narrow
+
+
+def published_styles() -> dict[str, Style]:
+    """A style for each published line, called as the legend calls it."""
+    return {line_of(rule): Style(mixed(RULE_COLOURS[rule], PALE), DASH) for rule in RULES}
+
+
+def line_of(rule: str) -> str:
+    """What the legend calls a rule's published line."""
+    return f"{rule}, published"
+
+
+def overlaid(frames: Frames, models: list[str]) -> pd.DataFrame:
+    """The published lines for the panels of ``models``: those of a net that the study trained on ImageNet."""
+    names = _overlaid_nets(frames, models)
+    lines = _lines()
+    return lines[lines["net"].isin(list(names.values()))].assign(
+        model=lambda rows: rows["net"].map({net: model for model, net in names.items()})
+    )
+
+
+def empty_lines() -> pd.DataFrame:
+    """What ``overlaid`` gives where nothing is."""
+    return _lines().iloc[:0].assign(model="")
+
+
+def beside(frames: Frames, models: list[str], named: bool) -> Any | None:
+    """A panel for each of the other published nets, with a legend if ``named``; None where none is left."""
+    there = _overlaid_nets(frames, models)
+    nets = [net for net in NETS.values() if net not in there.values()]
+    lines = _lines()
+    panels = [_panel(lines, net, place, named) for place, net in enumerate(nets)]
+    return grid(panels).resolve_scale(color="shared") if nets else None
+
+
+def _overlaid_nets(frames: Frames, models: list[str]) -> dict[str, str]:
+    cells = frames.study.cells.values()
+    trained = {cell["model"]["name"] for cell in cells if cell["data"]["name"] == "imagenet"}
+    return {model: NETS[model] for model in models if model in NETS and model in trained}
+
+
+def _lines() -> pd.DataFrame:
+    """One row a net, rule and epoch: columns net, cell, line, epoch, cost, mean, low, high."""
+    found = published_errors().rename(columns={"model": "net", "error": "mean"})
+    names = found["rule"].map(line_of)
+    return found.assign(cell=names, line=names, cost=found["epoch"])
+
+
+def _panel(lines: pd.DataFrame, net: str, place: int, named: bool) -> Any:
+    here = lines[lines["net"] == net]
+    axis = ErrorAxis(0, 100, log=False)
+    x, side = epoch_axis(100, 5, field="cost"), leftmost(place)
+    low, mean = (axis.encode(alt.Y, y, "Top-1 error" if side else None, labels=side) for y in ("low", "mean"))
+    colour = cell_colour(published_styles(), _legend() if named else None, "line")
+    band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=colour)
+    line = alt.Chart(here).mark_line(strokeWidth=0.8, strokeDash=DASH).encode(x=x, y=mean, color=colour)
+    said = heading(f"{net}, published", 2)
+    return alt.layer(band, line, said).properties(width=width(2), height=150)
+
+
+def _legend() -> Any:
+    legend = cell_legend({line: line for line in published_styles()})
+    legend.symbolDash = DASH
+    return legend

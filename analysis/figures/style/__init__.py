@@ -1,0 +1,1 @@
+"""Theme, axes, legends and layout that the figures share."""

@@ -1,0 +1,109 @@
+"""Do settings carry over? Error with settings found elsewhere against error with the target's own, a dot a setting.
+
+``nowt transfer`` runs, for each cell of a search, its best settings unchanged (``kp trial 12``) beside the target's
+recipe as it stands (``kp recipe``).
+"""
+
+import re
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.legend import cell_colour, dot_legend
+from analysis.figures.style.theme import WIDTH, cell_styles, title
+from analysis.frames.study import Frames, rows
+from analysis.stats.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
+from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+
+CARRIED, OWN = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
+
+RANKS = ("best", "second", "third")
+
+SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
+
+SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # one fits into the other
+
+
+def carried_errors(frames: Frames) -> pd.DataFrame:
+    """One row a setting that was carried over: cell, source (the search's cell), rule, rank, n; mean, low and high of
+    its error, and own, own_low and own_high of the recipe's, percent. Empty for a study that is no transfer."""
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    errors = percent(mean_interval(final, ["cell"], "error"))
+    own = {found.group(1): row for row in rows(errors) if (found := OWN.match(row.cell))}
+    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
+    ranks: dict[str, int] = {}
+    carried = []
+    by_cell = {row.cell: row for row in rows(errors)}
+    for cell in frames.study.cells:
+        found = CARRIED.match(cell)
+        if found and found.group(1) in own:
+            source = found.group(1)
+            rank = ranks[source] = ranks.get(source, 0) + 1
+            if cell in by_cell:
+                carried.append(_row(by_cell[cell], own[source], source, rules[cell], rank))
+    return pd.DataFrame(carried)
+
+
+def _row(there: Any, own: Any, source: str, rule: str, rank: int) -> dict[str, Any]:
+    return {
+        **{name: getattr(there, name) for name in ("cell", "n", "mean", "low", "high")},
+        "source": source,
+        "rule": rule,
+        "rank": RANKS[rank - 1] if rank <= len(RANKS) else "further",
+        "own": own.mean,
+        "own_low": own.low,
+        "own_high": own.high,
+    }
+
+
+def transfer_chart(frames: Frames) -> Any | None:
+    """The figure as an Altair chart; None for a study that is no transfer.
+
+    Marks are hollow and of another size for each rank, so that equal errors do not hide each other.
+    """
+    found = carried_errors(frames)
+    if found.empty:
+        return None
+    name = SPLITS[scored_split(frames)]
+    both = pd.concat([found["mean"], found["own"]])
+    low, high = found[["low", "own_low"]].min(axis=1), found[["high", "own_high"]].max(axis=1)
+    axis = ErrorAxis.over(both, found.assign(low=low, high=high), zero=False)
+    sources = dict(zip(found["source"], found["rule"], strict=True))
+    styles = cell_styles(sources)
+    colour = cell_colour(styles, dot_legend({cell: cell for cell in styles}), "source")
+    across_text, up_text = f"{name.capitalize()} error with the recipe as it stands", "With carried-over settings"
+    x, low_x = (axis.encode(alt.X, of, across_text) for of in ("own", "low"))
+    y, low_y = (axis.encode(alt.Y, of, up_text) for of in ("mean", "low"))
+    ends = pd.DataFrame({"own": [axis.low, axis.high], "mean": [axis.low, axis.high]})
+    equal = alt.Chart(ends).mark_line(color="#888888", strokeWidth=1, strokeDash=[4, 3]).encode(x=x, y=y)
+    wide = axis.cut(found.assign(low=found["own_low"], high=found["own_high"]))
+    up = alt.Chart(axis.cut(found)).mark_rule(opacity=0.5).encode(x=x, y=low_y, y2="high:Q")
+    across = alt.Chart(wide).mark_rule(opacity=0.5).encode(x=low_x, x2="high:Q", y=y)
+    used = [rank for rank in SHAPES if rank in set(found["rank"])]
+    look = alt.Scale(domain=used, range=[SHAPES[rank] for rank in used])
+    shape = alt.Shape("rank:N", title="rank there", scale=look, legend=None)
+    dots = alt.Chart(found.assign(area=found["rank"].map(SIZES))).mark_point(strokeWidth=1.6, opacity=1)
+    dots = dots.encode(x=x, y=y, color=colour, shape=shape, size=alt.Size("area:Q", scale=None))
+    marks = alt.layer(equal, up.encode(color=colour), across.encode(color=colour), dots)
+    return marks.properties(
+        width=WIDTH, height=WIDTH * 0.8, title=title("Do settings carry over?", _said(frames, found))
+    )
+
+
+def _said(frames: Frames, found: pd.DataFrame) -> list[str]:
+    chance = diverged_counts(frames.runs)["diverged"].any()
+    return [
+        f"a dot a setting, mean over {seeds_in_words(found['n'])}",
+        "circle, square, triangle: best, second and third where it was found",
+        interval_in_words(found["n"], "bars"),
+        "above the dashed line it does worse than the recipe as it stands",
+        *(["a diverged run counts at chance"] if chance else []),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("transfer", transfer_chart, "a study of `nowt transfer`"))

@@ -1,0 +1,146 @@
+"""The tuning figure: every cell's error against what was spent, and below it each with its band beside the others."""
+
+import math
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import search_figure
+from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
+from analysis.frames.trials import Trials
+from analysis.stats.seeds import diverged_counts
+from analysis.stats.tuning import tuning_curves, why_no_band
+from analysis.text.study import legend_labels
+
+HEIGHT = 180  # pixels of a full plot
+
+OTHERS = "#c4c4c4"
+
+THINNEST, BROADEST = 1.5, 5.0  # pixels of the curves that lie on each other
+
+UNITS = {"trials": "Trials", "presentations": "Presentations", "flops": "FLOPs", "seconds": "Seconds of training"}
+
+STEP = {"interpolate": "step-after"}  # the best of n draws changes with the next draw, not between the two
+
+
+def tuning_chart(trials: Trials) -> Any:
+    """The figure as an Altair chart. It needs a counted trial."""
+    curves = percent(tuning_curves(trials))
+    curves = curves[curves["spent"] > 0]  # a log scale has no 0: logs of an earlier nowt may tell no cost
+    counts = diverged_counts(trials.frame)
+    labels = legend_labels(counts, list(trials.plan.cells))
+    rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
+    axis = _spent_axis(curves, trials.plan.unit)
+    parts = [] if trials.independent and len(styles) == 1 else [_together(curves, axis, styles)]
+    if trials.independent:
+        parts.append(_apart(curves, axis, styles, labels))
+    heads = title("Validation error against tuning", _subtitle(trials, counts))
+    figure = alt.vconcat(*parts, spacing=24, title=heads)
+    return figure.resolve_scale(color="independent", strokeDash="independent")
+
+
+def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
+    chance = ["a diverged trial counts at chance"] if counts["diverged"].any() else []
+    several = ["where curves coincide, the upper ones are thinner"] * (len(counts) > 1)
+    if trials.independent:
+        return [
+            "median of the best of so many draws",
+            *several,
+            "band: 95 %, over all numbers of draws at once, paler without a lower end",
+            *chance,
+        ]
+    return [
+        "best so far of the trials that ran to their end",
+        f"no band, since {why_no_band(trials)}",
+        *several,
+        *chance,
+    ]
+
+
+def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
+    """Every cell's curve, the later ones thinner and on top, so that equal ones are seen; a dot at its last trial."""
+    axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
+    legend = cell_legend({cell: cell for cell in styles})
+    shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Error of the best")}
+    widths = _widths(list(styles))
+    colour, dash = cell_colour(styles, legend), cell_dash(styles, legend)
+    lines = [
+        alt.Chart(curves[curves["cell"] == cell])
+        .mark_line(strokeWidth=wide, **STEP)
+        .encode(**shared, color=colour, strokeDash=dash)
+        for cell, wide in widths.items()
+    ]
+    end = alt.Chart(_last(curves)).mark_point(filled=True, size=24, opacity=1)
+    return alt.layer(*lines, end.encode(**shared, color=colour)).properties(width=WIDTH, height=HEIGHT)
+
+
+def _widths(cells: list[str]) -> dict[str, float]:
+    """Pixels of each cell's line, the last one's the thinnest."""
+    step = min(1.2, (BROADEST - THINNEST) / max(len(cells) - 1, 1))
+    return {cell: THINNEST + step * (len(cells) - 1 - place) for place, cell in enumerate(cells)}
+
+
+def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
+    axis = ErrorAxis.over(curves["error"], curves, zero=True)
+    spents = [spent if lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
+    panels = [_panel(curves, x, axis, place, styles, labels) for place, x in enumerate(spents)]
+    return grid(panels)
+
+
+def _panel(
+    curves: pd.DataFrame, x: Any, axis: ErrorAxis, place: int, styles: dict[str, Style], labels: dict[str, str]
+) -> Any:
+    """One cell's curve with its band, the others' curves behind it."""
+    cell, title = list(styles)[place], "Error (%, log)" if axis.log else "Error (%)"
+    side = leftmost(place)
+    low, error = (axis.encode(alt.Y, y, None, labels=side).title(title if side else None) for y in ("low", "error"))
+    here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
+    colour = styles[cell].colour
+    behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS, **STEP).encode(x=x, y=error, detail="cell:N")
+    bands = [
+        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=colour, **STEP).encode(x=x, y=low, y2="high:Q")
+        for part, opacity in zip(_bounded(here), (0.28, 0.1), strict=True)
+    ]
+    line = alt.Chart(here).mark_line(strokeWidth=2, color=colour, **STEP).encode(x=x, y=error)
+    end = alt.Chart(_last(here)).mark_point(filled=True, size=24, opacity=1, color=colour).encode(x=x, y=error)
+    panel = alt.layer(behind, *bands, line, end, heading(labels[cell], len(styles)))
+    return panel.properties(width=width(len(styles)), height=96 if len(styles) > 1 else HEIGHT)
+
+
+def _bounded(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Where the band bounds the best from below, and where it reaches down to no error at all."""
+    bounded = curve["low"] > 0
+    within, rest = curve[bounded], curve[~bounded]
+    # It holds until the next draw, where the paler one begins.
+    return pd.concat([within, within.tail(1).assign(spent=rest["spent"].min())]) if len(rest) else within, rest
+
+
+def _last(curves: pd.DataFrame) -> pd.DataFrame:
+    return curves.groupby("cell").tail(1)
+
+
+def _spent_axis(curves: pd.DataFrame, unit: str) -> Any:
+    """The axis of the budget, on which doubling it is the same step everywhere."""
+    most = curves["spent"].max()
+    least = 1 if unit == "trials" else curves["spent"].min()
+    scale = alt.Scale(type="log", base=2, domain=[least, max(most, 2 * least)], nice=False)
+    axis = alt.Axis(values=_ticks(least, most, unit), grid=False, format="d" if unit == "trials" else "~s")
+    return alt.X("spent:Q", title=f"{UNITS[unit]} (log scale)", scale=scale, axis=axis)
+
+
+def _ticks(least: float, most: float, unit: str) -> list[float]:
+    """Powers of two for trials; 1, 2 and 5 of each decade for other units."""
+    if unit == "trials":
+        return [2.0**k for k in range(int(most).bit_length())]
+    decades = range(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
+    return [n * 10.0**k for k in decades for n in (1, 2, 5) if least <= n * 10.0**k <= most]
+
+
+if __name__ == "__main__":
+    sys.exit(search_figure("tuning", tuning_chart, "a finished trial"))

@@ -1,0 +1,64 @@
+"""The variance figure: how much each source makes the error scatter over seeds, rule by rule, with intervals."""
+
+import sys
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.script import study_figure
+from analysis.figures.style.sections import Sections
+from analysis.figures.style.theme import WIDTH, rule_colours, title
+from analysis.frames.study import Frames
+from analysis.stats.seeds import scored_split
+from analysis.stats.variance import variance_split
+from analysis.text.study import SPLITS, seeds_in_words
+
+NEAR = 2.0  # an interval widens the axis to at most so many times the largest deviation
+
+
+def split_chart(frames: Frames) -> Any | None:
+    """The figure of a study; None where nothing was split."""
+    return variance_chart(variance_split(frames), SPLITS[scored_split(frames)])
+
+
+def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
+    """The figure as an Altair chart; None where nothing was split. ``split`` is that of analysis.stats.variance."""
+    if split.empty:
+        return None
+    sections = Sections.of(split, "family", lambda group: str(group["family"].iloc[0]), list(split["source"]))
+    table, most = sections.table, NEAR * float(split["deviation"].max()) or 1.0
+    colours = rule_colours(set(table["rule"]))
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
+    bars = alt.Chart(table.assign(high=table["high"].clip(upper=most))).mark_rule(strokeWidth=2)
+    points = alt.Chart(table).mark_point(size=34, filled=True, opacity=1)
+    cut = table[table["high"] > most].assign(at=most)
+    ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1, shape="triangle-right")
+    marks = [
+        *sections.headed(),
+        bars.encode(x=_axis("low", most), x2="high:Q", **shared),
+        points.encode(x=_axis("deviation", most), **shared),
+        ends.encode(x=_axis("at", most), **shared),
+    ]
+    words = title(f"What makes the {pictures} error scatter", _subtitle(table, not cut.empty))
+    return alt.layer(*marks).properties(width=WIDTH, height=sections.height, title=words)
+
+
+def _axis(name: str, most: float) -> Any:
+    scale = alt.Scale(domain=[0, most], nice=False)
+    return alt.X(
+        f"{name}:Q",
+        title="Standard deviation over seeds (points)",
+        scale=scale,
+        axis=alt.Axis(tickCount=6),
+    )
+
+
+def _subtitle(table: pd.DataFrame, cut: bool) -> list[str]:
+    parts = [f"source by source, {seeds_in_words(table['n'])}", "bar: 95 % interval"]
+    return [*parts, "triangle: the bar goes on beyond the axis"] if cut else parts
+
+
+if __name__ == "__main__":
+    sys.exit(study_figure("variance", split_chart, "cells whose seeds were varied apart (config field seeds)"))

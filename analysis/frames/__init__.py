@@ -1,0 +1,1 @@
+"""A store, a study or an MLflow experiment as pandas frames."""

@@ -1,0 +1,113 @@
+"""What a search was: its cells, what each of them varied, who proposed, and the run of every trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+from nowt.store.study_file import each_once
+
+INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on what earlier ones reached
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that a search varied: a range, or some values to choose from."""
+
+    path: str  # dotted, in the run's config
+    times: str = ""  # the field that it was drawn as a multiple of
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    integer: bool = False
+    values: tuple[Any, ...] = ()  # of a choice
+    when: tuple[str, Any] | None = None  # it exists only where the field of that path has that value
+
+    @property
+    def name(self) -> str:
+        """What Optuna's storage calls it."""
+        return f"{self.path}/{self.times}" if self.times else self.path
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers; others are kept as text."""
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+    def value_in(self, config: Mapping[str, Any]) -> float | str | None:
+        """What a run with this config got; None where the setting did not exist."""
+        if not config or (self.when and field(config, self.when[0]) != self.when[1]):
+            return None
+        found = field(config, self.path)
+        if not self.numeric:
+            return spoken(found)
+        return float(found / field(config, self.times)) if self.times else float(found)
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search as its sheet, ``studies/KEY.json``, tells it."""
+
+    name: str
+    key: str
+    question: str
+    created: int  # milliseconds since 1970
+    sampler: str  # tpe, quasi_random, random or grid
+    stopping: str  # none, halving or median
+    budget: str  # of each cell, as ``64 trials``
+    cells: dict[str, dict[str, Any]]  # the base config of each cell as plain JSON data, in the search's order
+    settings: dict[str, tuple[Setting, ...]]  # by cell
+    runs: tuple[tuple[str, str, int], ...]  # run key, cell, number of the trial
+    # those that it stopped early: after which epoch, and why
+    stopped: dict[tuple[str, str, int], tuple[int, str]] = dataclass_field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What the budget counts: trials, presentations, flops or seconds."""
+        return self.budget.rpartition(" ")[2]
+
+    @property
+    def independent(self) -> bool:
+        """Whether its trials are draws of one distribution, none of them to be cut short."""
+        return self.sampler in INDEPENDENT and self.stopping == "none"
+
+
+def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
+    """The plan that a sheet holds. Raises KeyError and TypeError where it is no sheet of a search."""
+    settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in sheet["cells"]}
+    told = {(run["key"], run["cell"], run["trial"]): run for run in each_once(sheet["runs"])}
+    return SearchPlan(
+        name=sheet["name"],
+        key=sheet["key"],
+        question=sheet["question"],
+        created=sheet["created"],
+        sampler=sheet["sampler"],
+        stopping=sheet["stopping"]["kind"],
+        budget=f"{sheet['budget']['amount']:,g} {sheet['budget']['unit']}",
+        cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
+        settings=settings,
+        runs=tuple(told),
+        stopped={run: (line["stopped"], line["reason"]) for run, line in told.items() if "stopped" in line},
+    )
+
+
+def field(config: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of a config."""
+    value: Any = config
+    for name in path.split("."):
+        value = value[name]
+    return value
+
+
+def spoken(value: Any) -> str:
+    """A value as text: a number without idle digits, the parts of a list."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(spoken, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _setting(param: Mapping[str, Any]) -> Setting:
+    when = (param["when"]["path"], param["when"]["value"]) if param["when"] else None
+    if param["kind"] == "choice":
+        return Setting(param["path"], values=tuple(param["values"]), when=when)
+    names = ("path", "times", "low", "high", "log", "integer")
+    return Setting(**{name: param[name] for name in names}, when=when)

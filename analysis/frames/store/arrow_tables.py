@@ -1,0 +1,108 @@
+"""The numbers of epoch logs as Arrow tables: one row an epoch, and one row a layer of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.frames.store.log_reader import Line
+from nowt.store.records import Epoch, Layer
+
+NAME = pa.dictionary(pa.int32(), pa.string())  # a text that many rows share
+
+COUNTS = ("epoch", "step", "presentations", "depth")  # whole numbers; all others have a fraction
+
+SCALARS = tuple(field.name for field in fields(Epoch) if field.name != "layers")
+
+MEASURES = tuple(field.name for field in fields(Layer) if field.name != "name")
+
+
+def _number(name: str) -> Any:
+    return pa.int64() if name in COUNTS else pa.float64()
+
+
+TIME = pa.timestamp("ms", "UTC")
+
+EPOCHS = pa.schema([("run", NAME), *((name, _number(name)) for name in SCALARS), ("logged", TIME)])
+
+LAYERS = pa.schema(
+    [("run", NAME), ("epoch", pa.int64()), ("layer", NAME), *((name, _number(name)) for name in MEASURES)]
+)
+
+
+def epoch_table(run: str, lines: Sequence[Line]) -> Any:
+    """One row an epoch of run ``run``. Raises KeyError, TypeError or ValueError for a line that is no epoch."""
+    numbers = {name: _column(name, [line[name] for line in lines]) for name in SCALARS}
+    times = pa.array([line["time"] for line in lines], pa.int64()).cast(TIME)
+    return pa.table({"run": _repeated(run, len(lines)), **numbers, "logged": times}, EPOCHS)
+
+
+def layer_table(run: str, lines: Sequence[Line]) -> Any:
+    """One row a layer of each epoch of run ``run``. Raises as ``epoch_table``."""
+    layers = [layer for line in lines for layer in line["layers"]]
+    epochs = np.repeat(
+        np.array([line["epoch"] for line in lines], np.int64), np.array([len(line["layers"]) for line in lines], int)
+    )
+    names = pa.array([layer["name"] for layer in layers], pa.string()).dictionary_encode()
+    numbers = {name: _column(name, [layer[name] for layer in layers]) for name in MEASURES}
+    return pa.table({"run": _repeated(run, len(layers)), "epoch": epochs, "layer": names, **numbers}, LAYERS)
+
+
+def joined(tables: Sequence[Any], schema: Any) -> Any:
+    """The rows of all ``tables`` as one table."""
+    return pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries().combine_chunks()
+
+
+def without(table: Any, runs: Sequence[str]) -> Any:
+    """The rows of the other runs; the very same table where there are none of these."""
+    theirs = pc.is_in(table["run"], pa.array(runs, pa.string()))
+    return table.filter(pc.invert(theirs)) if pc.any(theirs).as_py() else table
+
+
+def rows_of(tables: Sequence[Any], schema: Any, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
+    """The rows of ``runs``, run after run in this order, a run that is named twice twice; each row's place in ``runs``.
+
+    Within a run the rows keep their order, which is that of the log.
+    """
+    table = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries()
+    stretches: dict[str, list[tuple[int, int]]] = {}  # by run: where its rows begin and end
+    for run, begin, end in _stretches(table["run"]):
+        stretches.setdefault(run, []).append((begin, end))
+    wanted = [stretches.get(run, []) for run in runs]
+    count = [sum(end - begin for begin, end in theirs) for theirs in wanted]
+    slices = [table.slice(begin, end - begin) for begin, end in _linked([s for theirs in wanted for s in theirs])]
+    return pa.concat_tables([schema.empty_table(), *slices]), np.repeat(np.arange(len(runs)), count)
+
+
+def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
+    """Each stretch of rows of the same run: the run, its first row, and the one after its last."""
+    codes = np.concatenate([np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in runs.chunks)])
+    borders = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    names = runs.chunk(0).dictionary.to_pylist() if runs.num_chunks else []
+    for begin, end in pairwise(borders):
+        if begin < end:
+            yield names[codes[begin]], begin, end
+
+
+def _linked(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stretches with those that follow each other in the table as one."""
+    linked: list[tuple[int, int]] = []
+    for begin, end in stretches:
+        if linked and linked[-1][1] == begin:
+            linked[-1] = (linked[-1][0], end)
+        else:
+            linked.append((begin, end))
+    return linked
+
+
+def _column(name: str, values: list[Any]) -> npt.NDArray[Any]:
+    return np.array(values, np.int64 if name in COUNTS else np.float64)
+
+
+def _repeated(text: str, times: int) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(times, np.int32)), pa.array([text], pa.string()))

@@ -1,0 +1,144 @@
+"""What was read of a store's logs, kept as Parquet in ``STORE/frames/``, and trusted only where it is whole.
+
+``index.json`` names the files that count; a file is named by the SHA-256 of what is in it, so that one that is cut
+short, foreign or from another time is never read. Whatever cannot be trusted is as good as not there. Files are
+written whole under another name and then renamed, the index last.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.frames.store.arrow_tables import EPOCHS, LAYERS
+from analysis.frames.store.log_reader import Log
+from nowt.store.files import write_atomically
+from nowt.store.records import SCHEMA
+
+FORMAT = f"3, logs {SCHEMA}"  # raise the first number when files of the same name come to mean something else
+
+INDEX = "index.json"
+
+PATIENCE = 60.0  # seconds to wait for another process that writes the frames
+
+LOGS = pa.schema([(f.name, pa.int64() if f.type is int else pa.string()) for f in fields(Log)])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows, and the file that holds them; none yet where the name is empty."""
+
+    table: Any
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was read of the logs."""
+
+    logs: Mapping[str, Log] = field(default_factory=dict)  # by run key
+    epochs: tuple[Part, ...] = ()
+    layers: tuple[Part, ...] = ()
+
+
+def load(folder: Path) -> Kept:
+    """What the folder holds; nothing where it is missing or cannot be trusted."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            return Kept()
+        logs = [Log(**row) for row in _read(folder, index["logs"], LOGS).table.to_pylist()]
+        epochs = tuple(_read(folder, name, EPOCHS) for name in index["epochs"])
+        layers = tuple(_read(folder, name, LAYERS) for name in index["layers"])
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return Kept()
+    return Kept({log.run: log for log in logs}, epochs, layers)
+
+
+def save(folder: Path, kept: Kept) -> Kept:
+    """Keep this in the folder, in place of what it held. Raises OSError where nothing can be written."""
+    logs = Part(pa.Table.from_pylist([asdict(log) for log in kept.logs.values()], LOGS))
+    epochs = tuple(_written(folder, part, "epochs") for part in kept.epochs)
+    layers = tuple(_written(folder, part, "layers") for part in kept.layers)
+    index: dict[str, Any] = {"format": FORMAT, "logs": _written(folder, logs, "logs").name}
+    index |= {"epochs": [part.name for part in epochs], "layers": [part.name for part in layers]}
+    write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    _tidy(folder, {index["logs"], *index["epochs"], *index["layers"]})
+    return replace(kept, epochs=epochs, layers=layers)
+
+
+@contextmanager
+def held(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
+    """Whether the folder is ours to write, until the end of the block: not where nothing can be written, nor where
+    another process writes for longer than ``patience`` seconds."""
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _locked(lock, time.monotonic() + patience)
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        except OSError:  # a file system without locks
+            return False
+
+
+def _read(folder: Path, name: str, schema: Any) -> Part:
+    data = (folder / name).read_bytes()
+    if not name.endswith(f"{_digest(data)}.parquet"):
+        raise ValueError(f"{name} is not what it was")
+    table = pq.read_table(pa.BufferReader(data))
+    if not table.schema.equals(schema):
+        raise ValueError(f"{name} has other columns")
+    return Part(table, name)
+
+
+def _written(folder: Path, part: Part, kind: str) -> Part:
+    if part.name:
+        return part
+    sink = pa.BufferOutputStream()
+    texts = [column.name for column in part.table.schema if not pa.types.is_floating(column.type)]
+    pq.write_table(part.table, sink, compression="lz4", use_dictionary=texts)
+    data = sink.getvalue()
+    name = f"{kind}-{_digest(data)}.parquet"
+    temporary = folder / f"{name}.tmp{os.getpid()}"
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(folder / name)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return replace(part, name=name)
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _tidy(folder: Path, wanted: Sequence[str] | set[str]) -> None:
+    """Take away the files of earlier times and of writers that were killed."""
+    for path in folder.iterdir():
+        ours = path.name.startswith(("logs-", "epochs-", "layers-")) and ".parquet" in path.name
+        if ours and path.name not in wanted:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""A whole store as frames: runs, epochs, layers, cells, trials."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames.schema import checked
+from analysis.frames.searches import SearchPlan
+from analysis.frames.store import columns
+from analysis.frames.store.log_reader import UNREADABLE, Log
+from analysis.frames.store.logs import Logs, read_logs, rebuild_logs
+from analysis.frames.store.rows import frame_of
+from analysis.frames.store.trial_rows import TRIALS, trial_frame
+from analysis.frames.studies import StudyPlan, read_plan
+from nowt.core.errors import nearest
+
+
+@dataclass(frozen=True)
+class StoreFrames:
+    """The frames of a store as its logs were when it was read; read it again for what came since."""
+
+    logs: Logs = field(repr=False)
+    plans: tuple[StudyPlan | SearchPlan, ...] = field(repr=False)  # the oldest first
+    problems: tuple[str, ...]  # a sentence for each log or sheet that cannot be read, and so is left out
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run: columns analysis.frames.store.RUNS."""
+        return checked(pd.DataFrame([_run(log) for log in self._logs], columns=list(columns.RUNS)), columns.RUNS)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch of a run: columns analysis.frames.store.EPOCHS."""
+        return frame_of(*self.logs.epochs(list(self.runs["run"])), self.runs, columns.EPOCHS)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row a layer of an epoch: columns analysis.frames.store.LAYERS."""
+        return frame_of(*self.logs.layers(list(self.runs["run"])), self.runs, columns.LAYERS)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row a run that a study's cell lists: columns analysis.frames.store.CELLS. Runs of no study have none."""
+        rows = [row for plan in self.plans for row in _cells(plan)]
+        return checked(pd.DataFrame(rows, columns=list(columns.CELLS)), columns.CELLS)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial of a search: its study's key and name, and the columns analysis.frames.store.TRIALS."""
+        found = [_trials(self.logs, plan) for plan in self.plans if isinstance(plan, SearchPlan)]
+        declared = columns.STUDY_TRIALS | TRIALS
+        empty = pd.DataFrame(columns=list(declared)).astype(declared)
+        return checked(pd.concat([empty, *found], ignore_index=True) if found else empty, declared)
+
+    def settings(self, *paths: str) -> pd.DataFrame:
+        """One row a run: its key, and what its config holds at these dotted paths, as ``optim.lr``.
+
+        Empty where a run's config has no such field, as another rule's. Raises ValueError for a path in no config.
+        """
+        configs = {log.run: dict(_flat(log.facts["config"])) for log in self._logs}
+        known = {path for config in configs.values() for path in config}
+        for path in paths:
+            if configs and path not in known:
+                raise ValueError(f"no run's config has a field {path!r}{nearest(path, known)}: write it as optim.lr")
+        rows = [{"run": run} | {path: config.get(path) for path in paths} for run, config in configs.items()]
+        return pd.DataFrame(rows, columns=["run", *paths])
+
+    def __str__(self) -> str:
+        states = self.runs["state"].value_counts().items()
+        counted = f"{len(self.runs)} runs ({', '.join(f'{n} {state}' for state, n in states) or 'none yet'})"
+        unread = f", {len(self.problems)} files that cannot be read (see problems)" if self.problems else ""
+        return f"{self.logs.store}: {counted}, {len(self.plans)} studies{unread}"
+
+    @property
+    def _logs(self) -> list[Log]:
+        """The logs that can be read and have a start line."""
+        return [log for log in self.logs.kept.logs.values() if log.start and log.state != UNREADABLE]
+
+
+def read_store(store: str | Path) -> StoreFrames:
+    """The frames of a store; what is new in its logs is read and kept in ``STORE/frames/``.
+
+    A log or sheet that cannot be read is left out and named in ``problems``. Raises ValueError for a missing store,
+    and for one of whose logs none can be read.
+    """
+    return _frames(_existing(store), read_logs(Path(store)))
+
+
+def rebuild_frames(store: Path) -> str:
+    """Make ``STORE/frames/`` anew from every log; what was made, in one line."""
+    frames = _frames(_existing(store), rebuild_logs(store))
+    counts = (len(frames.runs), frames.logs.epoch_rows, frames.logs.layer_rows)
+    left_out = "".join(f"\nleft out: {problem}" for problem in frames.problems)
+    return "{:,} runs, {:,} epochs and {:,} layers of them written to {}/frames{}".format(*counts, store, left_out)
+
+
+def _existing(store: str | Path) -> Path:
+    if not Path(store).is_dir():
+        raise ValueError(f"there is no store at {store}: give the folder that nowt ablate or nowt search wrote")
+    return Path(store)
+
+
+def _frames(store: Path, logs: Logs) -> StoreFrames:
+    plans, problems = [], [log.reason for log in logs.kept.logs.values() if log.state == UNREADABLE]
+    if problems and len(problems) == len(logs.kept.logs):
+        raise ValueError(problems[0])
+    for path in sorted((store / "studies").glob("*.json")):
+        try:
+            plans.append(read_plan(path))
+        except ValueError as error:
+            problems.append(str(error))
+    return StoreFrames(logs, tuple(sorted(plans, key=lambda plan: plan.created)), tuple(problems))
+
+
+def _run(log: Log) -> dict[str, Any]:
+    facts = log.facts
+    config = dict(_flat(facts["config"]))
+    logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
+    settings = {"rule": "rule.name", "model": "model.name", "data": "data.name", "seed": "seed", "epochs": "epochs"}
+    return {
+        **{name: getattr(log, name) for name in logged},
+        "state": log.outcome,
+        **{name: config.get(path) for name, path in settings.items()},
+        "started": pd.Timestamp(log.begun, unit="ms", tz="UTC"),
+        "heard": pd.Timestamp(log.heard, unit="ms", tz="UTC"),
+        "classes": facts.get("classes"),
+        "fingerprint": facts.get("fingerprint", ""),
+        "commit": facts.get("git", {}).get("commit", ""),
+    }
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted path."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _cells(plan: StudyPlan | SearchPlan) -> Iterator[dict[str, Any]]:
+    reference = plan.reference if isinstance(plan, StudyPlan) else None
+    number = "seed" if isinstance(plan, StudyPlan) else "trial"
+    for run, cell, count in plan.runs:
+        place = {"study": plan.key, "name": plan.name, "cell": cell, "run": run}
+        yield {"seed": None, "trial": None, **place, "reference": cell == reference, number: count}
+
+
+def _trials(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
+    return trial_frame(logs, plan)[list(TRIALS)].assign(study=plan.key, name=plan.name)

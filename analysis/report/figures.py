@@ -1,0 +1,52 @@
+"""The figures of a study's report, in their order, and what the web page can switch off in them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from analysis.figures.alignment import alignment_chart
+from analysis.figures.angle_depth import angle_depth_chart
+from analysis.figures.angle_error import angle_error_chart
+from analysis.figures.angle_map import angle_map_chart
+from analysis.figures.curves import PER, curves_chart
+from analysis.figures.depth_gap import depth_gap_chart
+from analysis.figures.error_cost import error_cost_chart
+from analysis.figures.norm_ratio import norm_ratio_chart
+from analysis.figures.options import Options
+from analysis.figures.published import published_styles
+from analysis.figures.transfer import transfer_chart
+from analysis.frames.study import Frames
+from analysis.report.content import Figure
+
+AFTER: dict[str, tuple[str, Callable[[Frames], Any]]] = {
+    "angle_depth": ("Final angle by layer", angle_depth_chart),
+    "angle_map": ("Angles as a map of layers and epochs", angle_map_chart),
+    "norm_ratio": ("Size of the feedback weights", norm_ratio_chart),
+    "angle_error": ("Alignment and error", angle_error_chart),
+    "depth_gap": ("Gap to backprop by depth", depth_gap_chart),
+    "transfer": ("Do settings carry over?", transfer_chart),
+    "error_cost": ("Error against cost", error_cost_chart),
+}
+
+
+def figures_of(frames: Frames, options: Options) -> Iterator[Figure]:
+    """Each figure; one that has nothing to show has no chart."""
+    yield Figure("curves", f"Error by {PER[options.against]}", curves_chart(frames, options))
+    yield Figure("alignment", "Angles by layer and epoch", alignment_chart(frames, options))
+    for name, (caption, chart) in AFTER.items():
+        yield Figure(name, caption, chart(frames))
+
+
+def study_switches(frames: Frames, options: Options) -> dict[str, list[str]]:
+    """Each rule, or each cell of a study of one; and each published line."""
+    rules = {cell: str(config["rule"]["name"]) for cell, config in frames.study.cells.items()}
+    return switches_of(rules) | ({line: [line] for line in published_styles()} if options.published else {})
+
+
+def switches_of(rules: Mapping[str, str]) -> dict[str, list[str]]:
+    """By name, the cells of each rule of ``{cell: rule}``; by cell, where all have one rule."""
+    if len(set(rules.values())) < 2:
+        return {cell: [cell] for cell in rules}
+    switches: dict[str, list[str]] = {}
+    for cell, rule in rules.items():
+        switches.setdefault(rule, []).append(cell)
+    return switches

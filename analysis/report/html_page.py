@@ -1,0 +1,90 @@
+"""``report.html``: text, tables and figures in one file that asks nobody for anything, with a switch for each rule."""
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from analysis.figures.style.theme import rule_colours
+from analysis.report.interactive import interactive
+
+if TYPE_CHECKING:
+    from analysis.report.content import Content, Drawn
+
+# Vega builds functions out of its expressions, which is eval to a browser. Nothing may be fetched.
+POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def web_page(content: "Content", drawn: Sequence["Drawn"]) -> str:
+    """The page as HTML."""
+    charts = [interactive(one.spec) for one in drawn]
+    figures = {one.figure.name: _figure(number, one.figure.caption) for number, one in enumerate(drawn)}
+    first, *others = [figures[one.figure.name] for one in drawn if not content.places(one.figure)]
+    parts = {
+        "title": html.escape(content.plan.name),
+        "policy": POLICY,
+        "style": _resource("page.css"),
+        "library": _library(),
+        "script": _resource("page.js"),
+        "question": html.escape(content.plan.question),
+        "key": html.escape(content.plan.key),
+        "switches": _switches(content.switches, content.plan.cells),
+        "text": markdown(content.text),
+        "missing": markdown(content.missing),
+        "first": first,
+        "figures": "\n".join(others),
+        "more": re.sub(r'<p><img src="(\w+)\.png"[^>]*></p>', lambda found: figures[found[1]], markdown(content.more)),
+        "command": html.escape(" ".join(["nowt report", content.plan.key, *content.options.words])),
+        "charts": _data([{"spec": spec, "data": data} for spec, data in charts]),
+        "cells": _data(content.switches),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _resource("page.html"))
+
+
+def markdown(text: str) -> str:
+    """Markdown as HTML; whatever is HTML in it is text."""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+
+
+def _figure(number: int, caption: str) -> str:
+    label = html.escape(caption, quote=True)
+    return f'<figure><div class="chart" id="chart{number}" role="img" aria-label="{label}"></div></figure>'
+
+
+def _switches(switches: dict[str, list[str]], cells: dict[str, dict[str, Any]]) -> str:
+    """A button for each name."""
+    rules = {name: _rule(name, members, cells) for name, members in switches.items()}
+    colours = rule_colours(set(rules.values()))
+    return "\n".join(
+        f'<button type="button" class="switch" aria-pressed="true" data-name="{html.escape(name, quote=True)}">'
+        f'<i style="background:{colours[rules[name]]}"></i>{html.escape(name)}</button>'
+        for name in switches
+    )
+
+
+def _rule(name: str, members: list[str], cells: dict[str, dict[str, Any]]) -> str:
+    return str(cells[members[0]]["rule"]["name"]) if members[0] in cells else name.partition(",")[0]
+
+
+def _data(value: Any) -> str:
+    """JSON that no text in it can end early."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, which defines vegaEmbed."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+
+
+@cache
+def _resource(name: str) -> str:
+    return (files("analysis") / "web" / name).read_text(encoding="utf-8")

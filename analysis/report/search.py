@@ -1,0 +1,71 @@
+"""The report of one search: error against tuning, the map of η and λ, what matters, the table and the trials."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.chosen import chosen_chart
+from analysis.figures.forgiving import forgiving_chart
+from analysis.figures.importance import importance_chart
+from analysis.figures.landscape import landscape_chart
+from analysis.figures.options import Options
+from analysis.figures.pareto import pareto_chart
+from analysis.figures.tuning import tuning_chart
+from analysis.frames.checks import require_counted_trials
+from analysis.frames.searches import SearchPlan
+from analysis.frames.trials import Trials, read_trials
+from analysis.report.content import Content, Figure, Report
+from analysis.report.figures import switches_of
+from analysis.report.writer import make_folder, write_report
+from analysis.tables.confirmed import confirmed
+from analysis.tables.search import results_table, search_markdown, search_table
+from analysis.tables.search_space import search_methods, space_table
+from analysis.tables.writers import save_tabular
+from analysis.text.search import missing_trials, search_notes
+
+CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
+    "tuning": ("Error against tuning", tuning_chart),
+    "forgiving": ("How forgiving each rule is", forgiving_chart),
+    "landscape": ("Error over learning rate and weight decay", landscape_chart),
+    "importance": ("Which settings matter", importance_chart),
+    "chosen": ("Values that the best trials had", chosen_chart),
+    "pareto": ("Error against compute", pareto_chart),
+}
+
+
+def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) -> Report:
+    """Write a search's figures, tables and pages into ``out``. Raises ValueError without a finished trial."""
+    _require_no_options(options, plan.name)
+    trials = read_trials(store, plan)
+    require_counted_trials(trials)
+    make_folder(out)
+    table = search_table(trials)
+    markdown = search_markdown(table, plan)
+    text = f"{markdown}\n{confirmed(store, trials)}{search_notes(trials)}\n"
+    figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
+    rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
+    content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))
+    return write_report(store, out, content, _for_a_paper(trials, table, out))
+
+
+def _require_no_options(options: Options, name: str) -> None:
+    if options.words:
+        raise ValueError(
+            f"{' '.join(options.words)} is for the report of an ablation, and {name} is a search: leave it out"
+        )
+
+
+def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, ...]:
+    """Every trial, the table and the ranges in LaTeX, and the methods paragraph."""
+    every, methods = out / "trials.csv", out / "methods.md"
+    trials.frame.to_csv(every, index=False)
+    methods.write_text(search_methods(trials) + "\n", encoding="utf-8")
+    found = results_table(table, trials.plan)
+    return *save_tabular(found, out), every, methods, *save_tabular(space_table(trials.plan), out)
+
+
+def _missing(trials: Trials) -> str:
+    missing = missing_trials(trials)
+    return "Trials that do not count:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else ""

@@ -1,0 +1,1 @@
+"""The statistics: frames in, frames out."""

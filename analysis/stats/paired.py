@@ -1,0 +1,89 @@
+"""Paired comparisons: each cell's error minus that of the cell it is compared with, seed by seed.
+
+The t interval and test of the gaps with Holm's correction over all comparisons, the sign-flip test and the smallest p
+that it can reach, the effect size, and where a margin is stated the verdict on equivalence. A diverged run enters at
+chance. Fewer than three pairs give a mean alone, and gaps that are the same with every seed are not tested. Errors,
+gaps and margins are shares from 0 to 1.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from analysis.frames.schema import checked
+from analysis.stats.effect_size import effect_interval, hedges
+from analysis.stats.equivalence import margin_p, verdicts
+from analysis.stats.holm import holm
+from analysis.stats.permutation import sign_flip_p, smallest_p
+from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, mean_interval
+
+PAIRED = {
+    "cell": "str",
+    "against": "str",  # the cell it is compared with
+    "n": "int64",  # seeds that both have
+    "mean": "float64",  # of the gaps
+    "low": "float64",  # t interval
+    "high": "float64",
+    "t": "float64",
+    "p": "float64",  # two-sided
+    "p_holm": "float64",
+    "p_flip": "float64",  # sign-flip permutation test, exact up to 16 pairs
+    "p_flip_least": "float64",  # the smallest that so many pairs can reach
+    "d_z": "float64",  # Cohen's
+    "g_z": "float64",  # with Hedges' correction
+    "g_low": "float64",  # interval of the true effect
+    "g_high": "float64",
+    "verdict": "str",  # within, beyond, open; empty without a margin or test
+    "p_verdict": "float64",  # Holm-corrected
+}
+
+
+def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
+    """One row a pair: cell, against, seed, gap. ``final`` has a row a run: cell, seed, error."""
+    others = final[["cell", "seed", "error"]].assign(against=final["cell"].map(against)).dropna(subset="against")
+    base = final[["cell", "seed", "error"]].rename(columns={"cell": "against", "error": "base"})
+    pairs = others[others["cell"] != others["against"]].merge(base, on=["against", "seed"])
+    return pairs.assign(gap=pairs["error"] - pairs["base"])[["cell", "against", "seed", "gap"]]
+
+
+def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
+    """One row a comparison, columns PAIRED, in the order of ``gaps`` (as ``paired_gaps_of`` gives them)."""
+    found = t_tests(gaps, ["cell", "against"])
+    flips = gaps.groupby(["cell", "against"], sort=False)["gap"].agg(sign_flip_p).to_numpy()
+    tested = found["p"].notna()
+    found = found.assign(
+        p_holm=holm(found["p"]),
+        p_flip=pd.Series(flips, dtype="float64").where(tested),
+        p_flip_least=found["n"].map(smallest_p).where(tested),
+    )
+    judged = verdicts(margin_p(found, margin)) if margin is not None else _without_verdict(found)
+    return checked(found.join(_effects(found)).join(judged), PAIRED)
+
+
+def t_tests(gaps: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """n, mean, low, high, d_z, t, p and ``error``, the mean's standard error, of ``gap`` in each group of ``by``.
+
+    Where all gaps of a group are the same, there is no test: t supposes that they scatter.
+    """
+    found = mean_interval(gaps, by, "gap")
+    scatter = pd.Series(gaps.groupby(by, sort=False)["gap"].std().to_numpy(), dtype="float64")
+    deviation = scatter.where((found["n"] >= FEWEST_SEEDS) & (scatter > ROUNDING))
+    root = found["n"] ** 0.5
+    d = found["mean"] / deviation
+    return found.assign(error=deviation / root, d_z=d, t=d * root, p=2 * stdtr(found["n"] - 1, -(d * root).abs()))
+
+
+def _effects(found: pd.DataFrame) -> pd.DataFrame:
+    """g_z, g_low and g_high of each row; NaN where it was not tested."""
+    rows = []
+    for d, n in zip(found["d_z"], found["n"], strict=True):
+        known = math.isfinite(d)
+        rows.append((hedges(d, n), *effect_interval(d, n)) if known else (math.nan,) * 3)
+    return pd.DataFrame(rows, columns=["g_z", "g_low", "g_high"], index=found.index, dtype="float64")
+
+
+def _without_verdict(found: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"verdict": "", "p_verdict": np.nan}, index=found.index)

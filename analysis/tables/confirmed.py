@@ -1,0 +1,61 @@
+"""What became of a search's best settings: their means on fresh seeds, and the picks on the test pictures."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.frames.store.logs import read_logs
+from analysis.frames.studies import StudyPlan, read_plan
+from analysis.frames.study import counted_runs, read_frames
+from analysis.frames.trials import Trials
+from analysis.stats.seeds import scored_split
+from analysis.tables.final import final_table, to_markdown
+from analysis.text.study import SPLITS
+
+STUDIES = {"confirmed": "The best settings again, on fresh seeds", "picks": "Each rule's pick, with the same seeds"}
+
+
+def confirmed(store: Path, trials: Trials) -> str:
+    """A table for each study that ``nowt search --confirm`` made of these trials; empty where there is none."""
+    named = [list(_plans(store, f"{trials.plan.name}_{kind}")) for kind in STUDIES]
+    if not any(named):
+        return ""
+    settings = _settings(store, trials)
+    found = (_newest(plans, settings) for plans in named)
+    return "".join(
+        f"{words} (`nowt report {plan.name}`):\n\n{table}\n"
+        for words, plan in zip(STUDIES.values(), found, strict=True)
+        if plan is not None and (table := _table(store, plan))
+    )
+
+
+def _settings(store: Path, trials: Trials) -> set[str]:
+    """The setting of every trial that ran."""
+    runs = list(trials.counted["run"])
+    logs = read_logs(store, runs)
+    return {_setting(logs.of(run).facts["config"]) for run in runs}
+
+
+def _setting(config: Mapping[str, Any]) -> str:
+    """A config without its seed, and whether the test pictures are open."""
+    return json.dumps({**config, "seed": 0, "test": False}, sort_keys=True)
+
+
+def _newest(plans: list[StudyPlan], settings: set[str]) -> StudyPlan | None:
+    """The newest study all whose cells are such settings: another search may have the same name."""
+    ours = (plan for plan in plans if settings.issuperset(map(_setting, plan.cells.values())))
+    return max(ours, key=lambda plan: plan.created, default=None)
+
+
+def _plans(store: Path, name: str) -> Iterator[StudyPlan]:
+    for path in (store / "studies").glob(f"{name}-????????.json"):
+        if isinstance(plan := read_plan(path), StudyPlan):
+            yield plan
+
+
+def _table(store: Path, plan: StudyPlan) -> str:
+    frames = read_frames(store, plan)
+    if counted_runs(frames.runs).empty:
+        return ""
+    return to_markdown(final_table(frames), plan.reference, SPLITS[scored_split(frames)])

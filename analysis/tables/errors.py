@@ -1,0 +1,68 @@
+"""The table of a paper: final error by model and rule, with interval, gap, p and verdict, beside the published errors.
+
+Published errors stand in a study's own rows only where its data are ImageNet; else they are a table of their own.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames.study import Frames, rows
+from analysis.tables.comparison import verdict_cell, within
+from analysis.tables.published import DATA, NETS, SAID, published_finals, published_text
+from analysis.tables.writers import Tabular
+from analysis.text.formatting import interval, number, p_value
+
+ERRORS = ["cell", "rule", "n", "diverged", "error_percent", "error_low_percent", "error_high_percent"]
+
+TESTS = ["cell", "against", "mean", "low", "high", "p_holm", "verdict", "p_verdict"]
+
+
+def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margin: float | None, split: str) -> Tabular:
+    """``table`` is that of analysis.tables.final, ``tests`` that of analysis.tables.comparison; ``split`` in words."""
+    cells = frames.study.cells
+    models = {name: config["model"]["name"] for name, config in cells.items()}
+    known = {
+        name: published_text(models[name], config["rule"]["name"]) if config["data"]["name"] == DATA else ""
+        for name, config in cells.items()
+    }
+    joined = table[ERRORS].merge(tests[TESTS], on="cell", how="left")
+    joined = joined.assign(model=joined["cell"].map(models), published=joined["cell"].map(known))
+    beside = joined["published"].ne("").any()
+    gap = ["against", "gap, points", "95 % interval", "p, Holm"]
+    head = ["model", "cell", "rule", "seeds", f"{split} error, %", "95 % interval", *gap]
+    head += within(margin) + ["published, %"] * bool(beside)
+    lines = [_line(row, margin, bool(beside)) for row in rows(joined)]
+    caption = f"Final {split} error by model and rule, after the last epoch" + (f". {SAID}" if beside else "")
+    return Tabular("errors", caption, head, lines, _numbers(joined), texts=3)
+
+
+def published_table(frames: Frames) -> Tabular | None:
+    """The published errors of the study's rules, marked as another experiment's; None where there are none, or where
+    they stand in the study's own rows."""
+    names = {config["rule"]["name"] for config in frames.study.cells.values()}
+    found = published_finals()
+    found = found[found["rule"].isin(names)]
+    if found.empty or any(config["data"]["name"] == DATA for config in frames.study.cells.values()):
+        return None
+    rules = list(dict.fromkeys(found["rule"]))
+    lines = [[rule, *(published_text(net, rule) or "–" for net in NETS)] for rule in rules]
+    head = ["rule", *(f"{net} on ImageNet, %" for net in NETS.values())]
+    caption = f"Published final errors, of other data and nets than this study's: not to be compared with it. {SAID}"
+    return Tabular("published", caption, head, lines, found)
+
+
+def _line(row: Any, margin: float | None, beside: bool) -> list[str]:
+    gap = [str(row.against), number(row.mean, "+"), interval(row.low, row.high, "+"), p_value(row.p_holm)]
+    gap = ["–", "reference", "–", "–"] if pd.isna(row.against) else gap
+    verdict = "–" if pd.isna(row.against) else verdict_cell(row)
+    error = [number(row.error_percent), interval(row.error_low_percent, row.error_high_percent)]
+    said = [verdict] * (margin is not None) + [row.published or "–"] * beside
+    return [row.model, row.cell, row.rule, str(row.n), *error, *gap, *said]
+
+
+def _numbers(joined: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the CSV, called after what they are."""
+    names = {"mean": "gap_points", "low": "gap_low_points", "high": "gap_high_points", "published": "published_percent"}
+    first = ["model", *ERRORS]
+    return joined[[*first, *(name for name in joined if name not in first)]].rename(columns=names)

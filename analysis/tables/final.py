@@ -1,0 +1,94 @@
+"""The final table: one row a cell, from each run's last epoch, as numbers, as Markdown and as CSV."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames.schema import checked
+from analysis.frames.study import Frames, rows
+from analysis.stats.seeds import (
+    diverged_counts,
+    error_curves,
+    final_angles,
+    final_errors,
+    mean_interval,
+    paired_gaps,
+    scored_split,
+)
+from analysis.text.formatting import angle, interval, number
+from analysis.text.study import diverged_in_words
+
+TABLE = {
+    "cell": "str",
+    "rule": "str",
+    "n": "int64",  # finished and diverged runs
+    "diverged": "int64",  # of them
+    "error_percent": "float64",  # mean over seeds, at the last epoch
+    "error_low_percent": "float64",  # 95 % t interval
+    "error_high_percent": "float64",
+    "gap_n": "int64",  # seeds that this cell and the reference share
+    "gap_points": "float64",  # percentage points above the reference, paired by seed
+    "gap_low_points": "float64",
+    "gap_high_points": "float64",
+    "matrix_angle_degrees": "float64",  # at the last probe: median over layers, mean over finished runs
+}
+
+
+def final_table(frames: Frames) -> pd.DataFrame:
+    """One row a cell in the study's order, columns TABLE; NaN where there is nothing to say."""
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    errors = _percent(mean_interval(final, ["cell"], "error"), "error", "percent").drop(columns="error_n")
+    gaps = _percent(paired_gaps(final, frames.study.reference), "gap", "points")
+    angles = final_angles(frames).rename(columns={"matrix_angle": "matrix_angle_degrees"})
+    table = frames.runs[["cell", "rule"]].drop_duplicates("cell")
+    for part in (diverged_counts(frames.runs), errors, gaps, angles):
+        table = table.merge(part, on="cell", how="left")
+    counts = ["n", "diverged", "gap_n"]
+    return checked(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
+
+
+def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
+    """The table for people: percent, points and degrees, and a dash where there is nothing to say."""
+    its = "95 % interval"
+    measured = [
+        "seeds",
+        f"{pictures} error, %",
+        its,
+        f"gap to {reference}, points",
+        its,
+        "matrix angle, °",
+    ]
+    head = ["cell", "rule", *measured, "diverged"]
+    rules = ["---", "---", *["---:"] * len(measured), "---"]
+    lines = [head, rules, *[_line(row, reference) for row in rows(table)]]
+    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+
+
+def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
+    """Write table.md, the table as Markdown, and table.csv into ``out``."""
+    paths = out / "table.md", out / "table.csv"
+    paths[0].write_text(markdown, encoding="utf-8")
+    table.to_csv(paths[1], index=False, float_format="%.6g")
+    return paths
+
+
+def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
+    """An interval's columns in hundredths, called after what they are."""
+    names = {"mean": f"{name}_{unit}", "low": f"{name}_low_{unit}", "high": f"{name}_high_{unit}"}
+    hundredths = frame.assign(**{column: 100 * frame[column] for column in names})
+    return hundredths.rename(columns={**names, "n": f"{name}_n"})
+
+
+def _line(row: Any, reference: str) -> list[str]:
+    return [
+        row.cell,
+        row.rule,
+        str(row.n),
+        number(row.error_percent),
+        interval(row.error_low_percent, row.error_high_percent),
+        "reference" if row.cell == reference else number(row.gap_points, "+"),
+        interval(row.gap_low_points, row.gap_high_points, "+"),
+        angle(row.matrix_angle_degrees),
+        diverged_in_words(row.diverged, row.n) or "–",
+    ]

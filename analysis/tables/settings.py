@@ -1,0 +1,42 @@
+"""The appendix table: every setting of every cell, one line a setting and value, and the cells that have it."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis.frames.studies import StudyPlan
+from analysis.stats.contrasts import Fields, flat, spoken
+from analysis.tables.writers import Tabular
+
+SETTINGS = ["setting", "value", "cells"]
+
+ALL = "all"
+
+
+def settings_table(study: StudyPlan) -> Tabular:
+    """The table; its CSV has the same lines. A rule's own fields come first, then what surrounds it.
+
+    A setting that only some rules have, such as a mirror's noise, names those cells alone. What a run's seed decides is
+    not a setting, but a pinned seed is.
+    """
+    cells = {name: flat(config) for name, config in study.cells.items()}
+    lines = [line for name in _ordered(cells) for line in _lines(cells, name)]
+    caption = f"Every setting of the study {study.name}"
+    numbers = pd.DataFrame(lines, columns=SETTINGS)
+    return Tabular("settings", caption, SETTINGS, lines, numbers, texts=2, long=True, last=r"0.4\linewidth")
+
+
+def _ordered(cells: dict[str, Fields]) -> list[str]:
+    names = list(dict.fromkeys(name for fields in cells.values() for name in fields))
+    seeds = [name for name in names if name.startswith("seeds.") and all(f.get(name) is None for f in cells.values())]
+    rule = [name for name in names if name.startswith("rule.")]
+    return [*rule, *(name for name in names if name not in rule and name not in seeds)]
+
+
+def _lines(cells: dict[str, Fields], name: str) -> Iterator[list[str]]:
+    by_value: dict[str, list[str]] = {}
+    for cell, fields in cells.items():
+        if name in fields:
+            by_value.setdefault(spoken(fields[name]), []).append(cell)
+    for value, having in by_value.items():
+        yield [name, value, ALL if len(having) == len(cells) else ", ".join(having)]

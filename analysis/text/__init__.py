@@ -1,0 +1,1 @@
+"""Sentences about a study: captions, findings and the methods paragraph."""

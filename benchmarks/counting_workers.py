@@ -1,0 +1,35 @@
+"""How many bytes the workers of a run give to all-reduce: to know what a rule sends, in tests and benchmarks."""
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from nowt.core.distributed import Processes
+
+
+class Counting(Processes):
+    """Workers that count what each gives to all-reduce, in bytes: DDP's gradients, and all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradients = 0
+        self.others = 0
+
+    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """See Group; DDP gets a hook that counts what it sends."""
+        divided = super().divide(model, rehearse)
+        divided.register_comm_hook(None, self._hook)  # type: ignore[operator]
+        return divided
+
+    def _hook(self, state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
+        """Make a bucket the mean over the workers, and count it. DDP insists on the annotations."""
+        self.gradients += bucket.buffer().nbytes
+        sent = dist.all_reduce(bucket.buffer().div_(self.size), async_op=True).get_future()
+        return sent.then(lambda done: done.value()[0])
+
+    def reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType) -> None:
+        """Count a tensor, and reduce it."""
+        self.others += tensor.nbytes
+        super().reduce(tensor, how)

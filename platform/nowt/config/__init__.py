@@ -1,0 +1,1 @@
+"""Run configurations, run keys and recipes."""

@@ -1,0 +1,48 @@
+"""Reads plain data into frozen dataclasses, checked field by field."""
+
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from nowt.core.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
+    """``kind(**values)`` with every value checked against its type. Raises ConfigError naming the first wrong one."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}"
+            )
+    checked = {name: check(kinds(kind)[name], value, prefix + name) for name, value in values.items()}
+    return kind(**checked)
+
+
+_hints = cache(get_type_hints)
+
+
+def kinds(config: Any) -> dict[str, Any]:
+    """The types of a config class's fields; a file of the user's own may postpone its annotations."""
+    return _hints(config)
+
+
+def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
+    """``value`` as type ``kind``, unless ``strict`` also from a number's text. Raises ConfigError naming the field."""
+    if is_dataclass(value):
+        return value
+    try:
+        return _adapter(kind).validate_python(value, strict=strict)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise ConfigError(f"{name} is {value!r}: {problem[0].lower()}{problem[1:]}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Any class of the user's own may be a field's type: then its instances are right."""
+    return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))

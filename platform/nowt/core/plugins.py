@@ -1,0 +1,97 @@
+"""Code of the user's own, found by file or by module: rules, models, studies."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nowt.core.errors import ConfigError, nearest
+
+# what running somebody's file may raise; anything else keeps its traceback
+IMPORT_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
+
+def load_object(spec: str, attribute: str | None = None) -> Any:
+    """What ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py``, whose ``attribute`` is meant.
+
+    Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module
+    that cannot be imported.
+    """
+    place, _, name = (spec, "", attribute) if spec.endswith(".py") else spec.rpartition(":")
+    if not place or not name:
+        raise ConfigError(f"{spec!r} names nothing to use: give FILE.py:NAME or module:NAME")
+    module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
+    if not hasattr(module, name):
+        known = [word for word in vars(module) if not word.startswith("_")]
+        raise ConfigError(f"{place} defines no {name!r}{nearest(name, known)}")
+    return getattr(module, name)
+
+
+def made(spec: str, function: Any, kind: type, *given: Any) -> Any:
+    """What the ``function`` that ``spec`` names returns. Raises ConfigError where it raises, or returns no ``kind``."""
+    try:
+        found = function(*given)
+    except ConfigError:
+        raise
+    except IMPORT_FAILURES as error:
+        raise ConfigError(f"{spec} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(found, kind):
+        raise ConfigError(f"{spec} returned a {type(found).__name__}: it must return a nowt {kind.__name__}")
+    return found
+
+
+def load_module(path: Path) -> ModuleType:
+    """The module in the file ``path``, relative to the working folder or absolute.
+
+    Its name in ``sys.modules`` comes from the file's path and text, so that objects of its classes can be
+    pickled, the same file gives the same classes, and a file edited in between is read anew.
+
+    Raises ConfigError for a missing file, and for one that cannot be imported, naming its exception.
+    """
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
+    name = "nowt_own_" + hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]
+    if name not in sys.modules:
+        _run(path, name)
+    return sys.modules[name]
+
+
+def _run(path: Path, name: str) -> None:
+    """Import the file under ``name``; where that fails, nothing of it stays in ``sys.modules``."""
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None and spec.loader is not None  # a name in .py always has a loader
+    module = importlib.util.module_from_spec(spec)
+    with ExitStack() as undo:
+        sys.modules[name] = module  # before it runs: dataclasses look their own module up
+        undo.callback(sys.modules.pop, name)
+        try:
+            spec.loader.exec_module(module)
+        except ConfigError as error:  # of nowt's own, in a line of its own
+            raise ConfigError(f"{path}: {error}") from None
+        except IMPORT_FAILURES as error:
+            raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        undo.pop_all()
+
+
+def _installed(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except IMPORT_FAILURES as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"module {name} cannot be imported: {problem} (a file is given as FILE.py:NAME)") from error

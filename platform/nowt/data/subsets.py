@@ -1,0 +1,45 @@
+"""Which pictures go where: choices that are the same for every run, whatever its seed.
+
+Every picture gets a rank among those of its class, in an order drawn from a constant. A choice takes the
+pictures of lowest rank, so a smaller choice for the same purpose is always part of a larger one.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nowt.core.seeding import generator
+
+SPLIT_SEED = 1811_10825  # a constant: splits belong to the data set, not to the run
+
+Ints = NDArray[np.int64]
+
+
+def share(labels: Ints, count: int, purpose: str) -> Ints:
+    """Indices of ``count`` pictures, from every class in proportion to its size; ascending."""
+    sizes = np.bincount(labels)[labels]
+    return _lowest((_rank_in_class(labels, purpose) + 0.5) / sizes, count)
+
+
+def balanced(labels: Ints, count: int, purpose: str) -> Ints:
+    """Indices of ``count`` pictures, equally many from every class as far as it has them; ascending."""
+    return _lowest(_rank_in_class(labels, purpose), count)
+
+
+def rest(total: int, chosen: Ints) -> Ints:
+    """The indices below ``total`` that were not chosen; ascending."""
+    return np.setdiff1d(np.arange(total), chosen)
+
+
+def _rank_in_class(labels: Ints, purpose: str) -> Ints:
+    """The place of each picture among those of its class, 0 to (class size - 1), in a fixed random order."""
+    drawn = torch.randperm(len(labels), generator=generator(SPLIT_SEED, "split", purpose)).numpy()
+    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
+    firsts = np.cumsum(np.bincount(labels)) - np.bincount(labels)
+    ranks = np.empty(len(labels), np.int64)
+    ranks[by_class] = np.arange(len(labels)) - firsts[labels[by_class]]
+    return ranks
+
+
+def _lowest(scores: NDArray[np.generic], count: int) -> Ints:
+    return np.sort(np.argsort(scores, kind="stable")[:count])

@@ -1,0 +1,1 @@
+"""Certifies rules, and probes the checkpoints of finished runs."""

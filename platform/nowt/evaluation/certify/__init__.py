@@ -1,0 +1,1 @@
+"""Certificates: a rule against what it promises."""

@@ -1,0 +1,101 @@
+"""With B := W every gradient is autograd's, bit for bit: the wiring of the way back, on every shape of layer."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nowt.core.seeding import generator
+from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
+from nowt.evaluation.certify.testbed import why_no_matrix
+from nowt.layers.attach import attach
+from nowt.rules.base import Rule
+
+CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer of torch's own, an input, and what autograd makes of them."""
+
+    plain: nn.Module
+    x: Tensor
+    expected: dict[str, Tensor]  # output and gradients
+
+
+def check_gradients(rule: Rule) -> Findings:
+    """One row; left out where the error does not come through a B of W's shape."""
+    why = why_no_matrix(rule)
+    if why:
+        yield LeftOut("gradients", why)
+        return
+    with _quiet():
+        tried = [(case.plain, _differing(case, rule)) for case in cases()]
+    wrong = [f"{plain}: {', '.join(names)}" for plain, names in tried if names]
+    measured = f"{len(wrong)} of {len(tried)} shapes differ" + (f"; {wrong[0]}" if wrong else "")
+    promise = "With B := W, every gradient equals autograd's (convolutions and linear layers of every shape)"
+    yield Check("gradients", promise, "bit for bit", measured, not wrong)
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every plain layer with its gradients, which are the same for all rules."""
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.manual_seed(0)
+        return tuple(Case(plain, x, _gradients(plain, x)) for plain, x in _layers())
+
+
+def _layers() -> Iterator[tuple[nn.Module, Tensor]]:
+    """Plain layers with an input each: (2, 4, 9, 8) pictures, (5, 7) and (2, 3, 7) vectors."""
+    kernels: tuple[Any, ...] = (1, 3, (3, 2))
+    strides: tuple[Any, ...] = (1, 2, (2, 1))
+    paddings = (0, 1, (1, 0), "same", "valid")
+    modes = ("zeros", "reflect", "replicate", "circular")
+    for kernel, stride, padding, mode, dilation in product(kernels, strides, paddings, modes, (1, 2)):
+        if padding == "same" and stride != 1:
+            continue  # torch refuses it
+        if (kernel == 1 and dilation != 1) or (padding in (0, "valid") and mode != "zeros"):
+            continue  # the same shape again
+        settings: dict[str, Any] = {"padding": padding, "dilation": dilation, "padding_mode": mode}
+        for groups, bias in ((1, True), (2, False), (CHANNELS, True)):
+            yield (
+                nn.Conv2d(CHANNELS, 2 * CHANNELS, kernel, stride, groups=groups, bias=bias, **settings),
+                _normal(2, CHANNELS, 9, 8),
+            )
+    for bias, shape in product((True, False), ((5, 7), (2, 3, 7))):
+        yield nn.Linear(7, 6, bias=bias), _normal(*shape)
+
+
+def _differing(case: Case, rule: Rule) -> list[str]:
+    """Which of output and gradients are not those of the plain layer."""
+    ours = copy.deepcopy(case.plain)
+    # the layer is not the network's last, which a rule may leave to backprop
+    for layer in attach(nn.ModuleDict({"layer": ours, "last": nn.Linear(4, 3)}), rule)[:1]:
+        with torch.no_grad():
+            layer.feedback.copy_(layer.weight)
+    found = _gradients(ours, case.x)
+    return [name for name in case.expected if not torch.equal(case.expected[name], found[name])]
+
+
+def _gradients(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    x = x.clone().requires_grad_()
+    trained = {"input": x, **{name: p for name, p in layer.named_parameters() if p.requires_grad}}
+    y = layer(x)
+    found = torch.autograd.grad(y, list(trained.values()), _normal(*y.shape))
+    return {"output": y.detach(), **dict(zip(trained, found, strict=True))}
+
+
+def _quiet() -> AbstractContextManager[None]:
+    """torch remarks on even kernels under padding 'same', which are tried on purpose."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
+
+
+def _normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator(0, "certificate", "gradients", shape))

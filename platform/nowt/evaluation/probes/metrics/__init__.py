@@ -1,0 +1,1 @@
+"""The metrics that nowt ships for ``nowt probe``."""

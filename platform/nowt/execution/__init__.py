@@ -1,0 +1,1 @@
+"""Runs a study: in this process, on Ray Tune or on Ray Train."""

@@ -1,0 +1,62 @@
+"""What an hour of machines costs: of all together, or of each node type of a cluster."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nowt.core.errors import ConfigError, require
+from nowt.store.records import Machines
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of an hour. Either ``together``, or a price a node type; a type that has none is charged as the dearest."""
+
+    together: float | None = None
+    by_type: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Price":
+        """``0.53``, or ``gpu=0.53,head=0.1``. Raises ConfigError."""
+        if "=" not in text:
+            return cls(_amount(text, text))
+        named = [part.partition("=") for part in text.split(",")]
+        types = [name.strip() for name, _, _ in named]
+        require(all(types) and len(set(types)) == len(types), f"--price is {text}: each node type has one price")
+        return cls(
+            by_type=tuple((name, _amount(amount, text)) for name, (_, _, amount) in zip(types, named, strict=True))
+        )
+
+    def hourly(self, machines: Machines) -> float:
+        """What these machines cost an hour; without types, one of the dearest."""
+        if self.together is not None:
+            return self.together
+        prices = dict(self.by_type)
+        dearest = max(prices.values())
+        return sum(n * prices.get(name, dearest) for name, n in machines.items()) if machines else dearest
+
+    def __str__(self) -> str:
+        if self.together is not None:
+            return f"{self.together:g} an hour"
+        return ", ".join(f"{name} {amount:g}" for name, amount in self.by_type) + " an hour, any other as the dearest"
+
+
+def _amount(text: str, whole: str) -> float:
+    """One price. Raises ConfigError."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ConfigError(f"--price is {whole}: write an hour's price above 0, or TYPE=PRICE,TYPE=PRICE by node type")
+    return amount
+
+
+def machines() -> dict[str, int]:
+    """The machines of the Ray that this process is connected to, by node type; empty without Ray or types."""
+    import sys
+
+    ray: Any = sys.modules.get("ray")  # nothing that works without Ray waits for its import
+    if ray is None or not ray.is_initialized():
+        return {}
+    types = [node["Labels"].get("ray.io/node-group") for node in ray.nodes() if node["Alive"]]
+    return {name: types.count(name) for name in sorted(filter(None, types))}

@@ -1,0 +1,1 @@
+"""Runs that several Ray Train workers share."""

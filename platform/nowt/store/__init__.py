@@ -1,0 +1,1 @@
+"""The store: one folder with epoch logs, study files, checkpoints and databases."""

@@ -1,0 +1,82 @@
+"""``nowt merge``: two stores joined by run key, study key and trial number.
+
+Everything that contradicts is found before anything is written. Each file is written whole or not at all, and only what
+is missing is: merged again, nothing happens; merged after a crash, the rest does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from nowt.core.errors import require
+from nowt.store.files import write_whole
+from nowt.store.locks import held
+from nowt.store.study_file import read_sheets
+from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
+from nowt.store.sync.merge_studies import coming_sheets, take_sheets
+from nowt.store.sync.merge_trials import check_trials, take_trials
+from nowt.tracking.refresh import bring_up_to_date
+
+Say = Callable[[str], None]
+
+PARTS = ("logs", "studies", "optuna.db")
+
+
+def is_store(folder: Path) -> bool:
+    """Whether runs or studies were kept in the folder."""
+    return any((folder / part).exists() for part in PARTS)
+
+
+def merge(other: Path, store: Path, say: Say, called: str = "") -> None:
+    """Bring what ``other`` has (``called`` so where its path says nothing) into ``store``, and its record up to date.
+
+    Raises ConfigError, with nothing written, where the two contradict each other or one of the studies is being run;
+    ValueError for a file that cannot be read; OSError where the store cannot be written.
+    """
+    called = called or str(other)
+    require(is_store(other), f"there is no store at {called}: name the folder that nowt ablate wrote")
+    require(other.resolve() != store.resolve(), f"{called} is the store itself: name the other one")
+    logs, sheets, trials = coming_logs(other, store), coming_sheets(other, store), check_trials(other, store)
+    with ExitStack() as stack:
+        for key in sorted({sheet["key"] for folder in (other, store) for sheet in read_sheets(folder)}):
+            stack.enter_context(held(store, key))
+        afresh = any(not log.new and not log.grows for log in logs)
+        _say_logs(logs, called, say)
+        certificates = _take_new(other / "certificates", store / "certificates")
+        take_logs(logs)  # a log says all that was measured; a checkpoint that is further says it again
+        checkpoints = take_checkpoints(other, store)
+        if trials:
+            take_trials(other, store)
+        take_sheets(sheets)
+        if beside := _counted(sheets, checkpoints, trials, certificates):
+            say(f"with {beside}")
+        bring_up_to_date(store, afresh)
+
+
+def _say_logs(logs: Sequence[Coming], called: str, say: Say) -> None:
+    new = [log.target.stem for log in logs if log.new]
+    longer = [log.target.stem for log in logs if not log.new]
+    runs = "run that was" if len(new) == 1 else "runs that were"
+    say(f"{called}: {len(new)} {runs} not here{_first(new)}, {len(longer)} that got further{_first(longer)}")
+
+
+def _first(keys: Sequence[str], most: int = 3) -> str:
+    return f" ({', '.join(keys[:most])}{', ...' if len(keys) > most else ''})" if keys else ""
+
+
+def _counted(sheets: Iterable[Path], checkpoints: Sequence[str], trials: int, certificates: int) -> str:
+    studies = len({path.name.partition(".")[0] for path in sheets})
+    counts = {
+        "study's sheet" if studies == 1 else "studies' sheets": studies,
+        "trial" if trials == 1 else "trials": trials,
+        "unfinished run's checkpoint" if len(checkpoints) == 1 else "unfinished runs' checkpoints": len(checkpoints),
+        "certificate" if certificates == 1 else "certificates": certificates,
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _take_new(source: Path, target: Path) -> int:
+    new = [path for path in sorted(source.glob("*.json")) if not (target / path.name).exists()]
+    for path in new:
+        write_whole(target / path.name, path.read_bytes())
+    return len(new)

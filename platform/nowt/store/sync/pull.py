@@ -1,0 +1,92 @@
+"""``nowt pull``: the runs of a store on another machine, over ssh and rsync, or of its copy in a bucket, merged.
+
+Files that only grow come by rsync, so that the next pull fetches what is new; Optuna's database, which may be in use,
+as its own machine's Python copies it. Passwords, pictures and whatever can be made again stay where they are.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nowt.core.errors import ConfigError
+from nowt.store.files import write_whole
+from nowt.store.records import OVER
+from nowt.store.run_log import read
+from nowt.store.sync.merge import is_store, merge
+
+Say = Callable[[str], None]
+
+FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
+
+# runs over there, with any Python 3: the database as it is at one moment, on its standard output
+COPY = """
+import os, shutil, sqlite3, sys, tempfile
+source = os.path.join(sys.argv[1], "optuna.db")
+if os.path.exists(source):
+    with tempfile.NamedTemporaryFile() as file:
+        live, copy = sqlite3.connect(source, timeout=20), sqlite3.connect(file.name)
+        live.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+        copy.close()
+        with open(file.name, "rb") as whole:
+            shutil.copyfileobj(whole, sys.stdout.buffer)
+"""
+
+
+def pull(source: str, store: Path, say: Say) -> None:
+    """Bring the runs of ``HOST:STORE`` (relative to the home over there), or of ``s3://BUCKET/PREFIX``, into ``store``.
+
+    Raises ConfigError and ValueError as ``merge`` does, OSError where the machine or the bucket cannot be reached.
+    """
+    if source.startswith("s3://"):
+        from nowt.store.sync.restore import restore
+
+        return restore(source, store, say, goes_on=False)
+    host, path = _parts(source)
+    folder = store / "pulled" / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    folder.mkdir(parents=True, exist_ok=True)
+    decisions = _run([*_ssh(), host, shlex.join(["python3", "-", path])], host, COPY.encode())
+    only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
+    _rsync(["-rtz", *only, "--exclude=*", f"{host}:{path}/", f"{folder}/"], host)
+    if decisions:
+        write_whole(folder / "optuna.db", decisions)
+    if not is_store(folder):
+        raise ConfigError(f"there is no store at {source}: name it as HOST:FOLDER, the folder from the home over there")
+    unfinished = [log.stem for log in sorted((folder / "logs").glob("*.jsonl")) if read(log).state not in OVER]
+    wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
+    _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
+    merge(folder, store, say, source)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # large, and in the store now
+
+
+def _parts(source: str) -> tuple[str, str]:
+    host, colon, path = source.partition(":")
+    path = path.removeprefix("~/").rstrip("/")
+    if not colon or not host or not path or host.startswith("-") or "/" in host:
+        raise ConfigError(
+            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX: nowt pull ubuntu@203.0.113.7:runs"
+        )
+    return host, path
+
+
+def _ssh() -> list[str]:
+    return shlex.split(os.environ.get("RSYNC_RSH", "ssh"))  # rsync's own variable: one place for both
+
+
+def _rsync(words: Sequence[str], host: str, said: bytes = b"") -> None:
+    _run(["rsync", "--protect-args", *words], host, said)
+
+
+def _run(command: Sequence[str], host: str, said: bytes) -> bytes:
+    try:
+        done = subprocess.run(command, input=said, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise OSError(f"{command[0]} is not installed: nowt pull needs it here and on {host}") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise OSError(f"{host} was not reached, or {command[0]} failed there: {lines[-1]}")
+    return done.stdout

@@ -1,0 +1,1 @@
+"""What a lab runs: single runs, ablations and searches."""

@@ -1,0 +1,81 @@
+"""Finds what the command line names: studies, recipes, reports, by entry point, file or module."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nowt.config.run_config import RunConfig
+from nowt.core.errors import ConfigError, nearest
+from nowt.core.plugins import load_object, made
+from nowt.studies.study import Study
+
+if TYPE_CHECKING:
+    from nowt.studies.search.space import SearchSpace
+
+
+def find_study(spec: str) -> Study:
+    """The study called ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
+    study: Study = made(spec, _find(spec, "nowt.studies", "study"), Study)
+    return study
+
+
+def find_space(spec: str) -> "SearchSpace":
+    """The search space called ``spec``, or the one that ``FILE.py`` (its function ``space``) returns."""
+    from nowt.studies.search.space import SearchSpace
+
+    space: SearchSpace = made(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
+    return space
+
+
+def study_names() -> list[str]:
+    """Every installed study."""
+    return sorted(point.name for point in entry_points(group="nowt.studies"))
+
+
+def find_recipe(spec: str) -> Callable[..., RunConfig]:
+    """The recipe called ``spec``, or a function of a rule in ``FILE.py:NAME``."""
+    from nowt.config.recipes import RECIPES
+
+    if spec in RECIPES:
+        return RECIPES[spec]
+    if ":" in spec or spec.endswith(".py"):
+        return partial(made, spec, load_object(spec, "recipe"), RunConfig)
+    raise ConfigError(
+        f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
+    )
+
+
+def find_report(name: str = "report") -> Callable[..., Any]:
+    """The function behind ``nowt report``."""
+    report: Callable[..., Any] = _find(name, "nowt.reports", "report")
+    return report
+
+
+def find_frames() -> Callable[[Path], str] | None:
+    """What makes a store's frames anew; None where nowt was installed without its analysis."""
+    points = {point.name: point for point in entry_points(group="nowt.frames")}
+    rebuild: Callable[[Path], str] | None = points["frames"].load() if "frames" in points else None
+    return rebuild
+
+
+def _find(spec: str, group: str, attribute: str) -> Any:
+    if ":" in spec or spec.endswith(".py"):
+        return load_object(spec, attribute)
+    points = {point.name: point for point in entry_points(group=group)}
+    if spec in points:
+        return points[spec].load()
+    kind = group.partition(".")[2]
+    raise ConfigError(
+        f"there is no {spec!r} among {kind}{_elsewhere(spec) or nearest(spec, points)}; there are: "
+        f"{', '.join(sorted(points))}, or a FILE.py of yours"
+    )
+
+
+def _elsewhere(spec: str) -> str:
+    """What to do with the name of another kind of thing."""
+    for group, verb in (("nowt.studies", "ablate"), ("nowt.spaces", "search")):
+        if spec in entry_points(group=group).names:
+            return f" (nowt {verb} {spec} knows it)"
+    return ""

@@ -1,0 +1,116 @@
+"""The best settings that a search found, as its sheet and its logs tell them, and what comes of running them again."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nowt.config.run_config import RunConfig, config_from_json
+from nowt.core.errors import ConfigError, nearest, require
+from nowt.store.records import RunLog
+from nowt.store.run_log import read
+from nowt.store.study_file import Sheet, each_once, read_sheet, read_sheets
+from nowt.studies import ablation
+from nowt.studies.study import Study
+
+Run = Callable[[Study], ablation.Outcome]
+
+
+class NotWhole(Exception):
+    """A study that the rest stands on is interrupted, capped, or has runs that failed; ``outcome`` tells."""
+
+    def __init__(self, outcome: ablation.Outcome) -> None:
+        super().__init__(outcome.summary())
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """One of the best trials of a search's cell."""
+
+    cell: str
+    trial: int
+    error: float  # on the validation pictures, after the last epoch
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """What it is called beside others."""
+        return f"{self.cell} trial {self.trial}"
+
+
+def search_sheet(store: Path, wanted: str) -> Sheet:
+    """The sheet of the newest search of that name, or of that key. Raises ConfigError where the store has none."""
+    sheets = [sheet for sheet in read_sheets(store) if "sampler" in sheet]
+    named = [sheet for sheet in sheets if wanted in (sheet["name"], sheet["key"])]
+    if not named:
+        names = sorted({sheet["name"] for sheet in sheets})
+        there = f"; it has: {', '.join(names)}" if names else ": nowt search SPACE makes one"
+        raise ConfigError(f"store {store} has no search {wanted!r}{nearest(wanted, names)}{there}")
+    return named[-1]
+
+
+def confirmations(store: Path, search: str) -> tuple[str, ...]:
+    """Keys of the runs that confirmed the best of this search so far: a cap counts them, too."""
+    named = (f"{search}_confirmed", f"{search}_picks")
+    return tuple(run["key"] for sheet in read_sheets(store) if sheet["name"] in named for run in sheet["runs"])
+
+
+def best(store: Path, sheet: Sheet, most: int) -> list[BestTrial]:
+    """The ``most`` best finished trials of each cell, the best first; a run that several trials share counts once.
+
+    Raises ConfigError where the search has no finished trial.
+    """
+    found: dict[str, dict[str, BestTrial]] = {cell["name"]: {} for cell in sheet["cells"]}
+    for run in each_once(sheet["runs"]):
+        path = store / "logs" / f"{run['key']}.jsonl"
+        if "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
+            continue  # one that this search stopped, another may have taken on to its end
+        if (log := read(path)).state != "finished":
+            continue
+        config = replace(config_from_json(log.start["config"]), seed=0)
+        found[run["cell"]][run["key"]] = BestTrial(run["cell"], run["trial"], log.epochs[-1].val_error, config)
+    require(any(found.values()), f"search {sheet['name']} has no finished trial yet: nowt search {sheet['name']}")
+    ranked = (sorted(trials.values(), key=lambda one: (one.error, one.trial)) for trials in found.values())
+    return [one for trials in ranked for one in trials[:most]]
+
+
+def fresh_seeds(sheet: Sheet, count: int) -> tuple[int, ...]:
+    """``count`` seeds that the search did not use. Raises ConfigError for none."""
+    require(count >= 1, f"{count} fresh seeds are asked for: it must be at least 1")
+    used: int = sheet["seeds"][0]
+    return tuple(range(used + 1, used + 1 + count))
+
+
+def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:
+    """Run the study; by cell, the mean over its seeds of the error after the last epoch, diverged runs at chance.
+
+    A cell's run with a seed is the one that the sheet lists last: those before it saw other pictures. Raises NotWhole
+    where runs are missing.
+    """
+    outcome = run(study)
+    if outcome.interrupted or outcome.capped or outcome.failed:
+        raise NotWhole(outcome)
+    listed = read_sheet(store / "studies" / f"{study.key}.json")["runs"]
+    latest = {(one["cell"], one["seed"]): one["key"] for one in listed if one["seed"] in study.seeds}
+    errors: dict[str, list[float]] = {}
+    for (cell, _), key in latest.items():
+        errors.setdefault(cell, []).append(_error(read(store / "logs" / f"{key}.jsonl"), split))
+    return {cell: statistics.fmean(values) for cell, values in errors.items()}
+
+
+def _error(run: RunLog, split: str) -> float:
+    if run.state == "diverged":
+        return float(1 - 1 / run.start["classes"])
+    last = run.epochs[-1]
+    return last.test_error if split == "test" else last.val_error
+
+
+def percent(error: float) -> str:
+    """A share as text."""
+    return f"{100 * error:.2f} %"
+
+
+def seeds_in_words(count: int) -> str:
+    """How many seeds a mean is over."""
+    return f"{count} fresh seed{'s' * (count > 1)}"

@@ -1,0 +1,58 @@
+"""``nowt deliver``: what a record keeper does not have yet of a store's runs, from their logs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+from nowt.store.run_log import read_all
+from nowt.store.study_file import Sheet, read_sheets
+from nowt.tracking.background import FAILURES, why
+from nowt.tracking.outbox import SINGLE, Outbox
+from nowt.tracking.recorder import Recorder
+
+
+def deliver(store: Path, url: str, say: Callable[[str], None], *, only_waiting: bool = False) -> int:
+    """Bring the record at ``url`` up to date; returns the number of runs that waited and now are there.
+
+    With ``only_waiting`` the server is asked only about studies of which something waits, as far as the notes know.
+    Raises ValueError for a missing store and for what cannot be read in it, OSError where the server is not reached.
+    """
+    if not store.is_dir():
+        raise ValueError(f"there is no store at {store}: name the folder of the logs (--store)")
+    delivered = Outbox.to(store, url)
+    sheets = read_sheets(store)
+    runs = {run.key: run for run in read_all(store)}
+    waiting = {key for key, run in runs.items() if delivered.waiting(run) is not None}
+    alone = runs.keys() - {run["key"] for sheet in sheets for run in sheet["runs"]}
+    for sheet in sheets:
+        if not only_waiting or waiting & {run["key"] for run in sheet["runs"]}:
+            _send(store, url, delivered, sheet, say)
+    if alone & waiting if only_waiting else alone:
+        _send(store, url, delivered, None, say)
+    return sum(delivered.waiting(runs[key]) is None for key in waiting)
+
+
+def _send(store: Path, url: str, delivered: Outbox, sheet: Sheet | None, say: Callable[[str], None]) -> None:
+    name = sheet["key"] if sheet else SINGLE
+    with delivered.alone(name, wait=False) as mine:
+        if not mine:
+            say(f"{name}: another process, which runs it or delivers, is at it")
+            return
+        try:
+            Recorder.open(store, sheet, url)
+        except FAILURES as error:
+            raise OSError(f"{name} was not delivered to {url}: {why(error)}") from error
+
+
+def follow(store: Path, url: str, say: Callable[[str], None], seconds: float, end: Event) -> None:
+    """Deliver what is there and, every so many seconds, what has come, until ``end``. What goes wrong is said once."""
+    said, only_waiting = "", False
+    while not end.is_set():
+        try:
+            deliver(store, url, lambda _: None, only_waiting=only_waiting)
+            said, only_waiting = "", True
+        except (OSError, ValueError) as error:
+            if str(error) != said and not end.is_set():
+                said = str(error)
+                say(f"{said}; it is tried again every {seconds:g} s")
+        end.wait(seconds)

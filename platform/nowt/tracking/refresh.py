@@ -1,0 +1,19 @@
+"""Brings MLflow and the frames up to date with a store."""
+
+from pathlib import Path
+
+from nowt.store.study_file import read_sheets
+
+
+def bring_up_to_date(store: Path, afresh: bool) -> None:
+    """The store's own record; from nothing where a log was replaced by one that does not begin as it did."""
+    from nowt.tracking.recorder import Recorder, rebuild
+    from nowt.tracking.sources import single_runs
+
+    if afresh or not (store / "mlflow.db").exists():
+        rebuild(store)
+        return
+    for sheet in read_sheets(store):
+        Recorder.open(store, sheet)
+    if any(True for _ in single_runs(store)):
+        Recorder.open(store, None)

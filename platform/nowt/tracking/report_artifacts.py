@@ -1,0 +1,47 @@
+"""A study's report as artifacts of its parent run, in the folder ``report``."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from mlflow import MlflowClient
+
+from nowt.tracking.database import connect
+
+FOLDER = "report"
+
+
+def attach_report(store: Path, study: str, files: Iterable[Path]) -> None:
+    """Put ``files`` in the place of an earlier report of the study, in the store's record.
+
+    Raises ValueError for a file that is no database and for a record without the study, OSError where it cannot be
+    written, and the errors of MLflow and SQLAlchemy.
+    """
+    if not attach(connect(store / "mlflow.db"), study, files):
+        raise ValueError(f"{store / 'mlflow.db'} has no study {study}")
+
+
+def attach(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
+    """As ``attach_report``, in the database of ``client``; whether it has the study."""
+    experiment = client.get_experiment_by_name(study)
+    found = client.search_runs([experiment.experiment_id], f"tags.`nowt.key` = '{study}'") if experiment else []
+    for run in found[:1]:
+        place = urlparse(run.info.artifact_uri)
+        if place.scheme == "file":
+            shutil.rmtree(Path(unquote(place.path)) / FOLDER, ignore_errors=True)
+        for file in files:
+            client.log_artifact(run.info.run_id, str(file), FOLDER)
+    return bool(found)
+
+
+def keep_reports(store: Path, folder: Path) -> dict[str, list[Path]]:
+    """Move the attached reports out of the store's artifacts into ``folder``: the files of each study."""
+    kept = {}
+    for report in (store / "artifacts").glob(f"*/*/artifacts/{FOLDER}"):
+        study = report.parents[2].name
+        place = folder / f"{FOLDER}-{study}"
+        if not place.exists():
+            report.replace(place)
+            kept[study] = sorted(place.iterdir())
+    return kept

@@ -1,0 +1,1 @@
+"""One training run: loop, optimizer, schedule, alignment and checkpoints."""

@@ -1,0 +1,55 @@
+"""The loss of a batch, and its sums over an epoch."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nowt.config.run_config import RunConfig
+from nowt.core.distributed import Group
+
+
+def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
+    """The mean loss over the batch: output (n, classes), y (n,)."""
+    if config.loss == "binary":
+        target = F.one_hot(y, output.shape[1]).to(output.dtype)
+        return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(y)
+    return F.cross_entropy(output, y, label_smoothing=config.label_smoothing)
+
+
+@dataclass
+class Totals:
+    """Sums over the epoch in progress, on the device, so that no step waits for them; each worker has its own."""
+
+    loss: Tensor
+    wrong: Tensor
+    shown: int = 0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> "Totals":
+        """Nothing yet."""
+        return cls(
+            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
+        )
+
+    def add(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
+        """Count one batch: its mean loss and its outputs, (n, classes), against labels, (n,)."""
+        self.loss += loss.detach().double() * len(y)
+        self.wrong += (output.detach().argmax(1) != y).sum()
+        self.shown += len(y)
+
+    def over(self, group: Group) -> "Totals":
+        """The sums of all workers."""
+        if group.size == 1:
+            return self
+        sums = torch.stack([self.loss, self.wrong, torch.full_like(self.loss, self.shown)])
+        group.sum([sums])
+        return Totals(sums[0], sums[1], int(sums[2]))
+
+    def mean(self) -> tuple[float, float]:
+        """Loss and error per picture; NaN where none was shown."""
+        if self.shown == 0:
+            return math.nan, math.nan
+        return float(self.loss) / self.shown, float(self.wrong) / self.shown

@@ -1,0 +1,58 @@
+"""Which checkpoints a run keeps. Those of chosen epochs get a name of their own, ``epoch-000010.pt``, beside the newest
+ones that a run goes on from, and nothing takes them away."""
+
+from dataclasses import replace
+
+from nowt.config.placement import Keep, Placement
+from nowt.core.errors import ConfigError, require
+from nowt.studies.study import Study
+from nowt.training import checkpoint
+
+
+def parse(text: str | None) -> Keep | None:
+    """``--keep-checkpoints`` as it is typed. Raises ConfigError."""
+    names: dict[str | None, Keep | None] = {None: None, "last": "last", "all": "all"}
+    if text is None or text in names:
+        return names[text]
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise ConfigError(f"--keep-checkpoints is {text!r}: it must be last, all, or epochs such as 0,10,50")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def spoken(keep: Keep) -> str:
+    """As it can be typed."""
+    return keep if isinstance(keep, str) else ",".join(map(str, keep))
+
+
+def placed(study: Study, placement: Placement) -> Placement:
+    """The placement with what is kept: what it says itself, or else what the study says. Raises ConfigError for an
+    epoch that no run of the study has."""
+    keep = study.keep if placement.keep is None else placement.keep
+    check_reached(keep, max(cell.config.epochs for cell in study.cells))
+    return replace(placement, keep=keep)
+
+
+def check_reached(keep: Keep | None, epochs: int) -> None:
+    """Raise ConfigError where a checkpoint is to be kept that no run comes to."""
+    last = 0 if keep is None or isinstance(keep, str) else max(keep)
+    require(
+        last <= epochs,
+        f"checkpoints are to be kept of epoch {last}, and no run has more than {epochs} epochs: name others with "
+        "--keep-checkpoints, or in the study",
+    )
+
+
+def shortened(keep: Keep, epochs: int) -> Keep:
+    """What is left of it for runs of so many epochs."""
+    return keep if isinstance(keep, str) else tuple(epoch for epoch in keep if epoch <= epochs) or "last"
+
+
+def wanted(keep: Keep | None, epochs: int) -> list[int]:
+    """The epochs up to ``epochs`` whose checkpoints are to be kept, but for the last, which always is."""
+    return [epoch for epoch in range(epochs + 1) if checkpoint.keeps(keep, epoch)]
+
+
+def most(keep: Keep | None, epochs: int) -> int:
+    """How many checkpoints of a run there are at most at a time: those kept, and two that it could go on from."""
+    return len(wanted(keep, epochs)) + 2

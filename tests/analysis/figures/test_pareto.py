@@ -1,0 +1,19 @@
+"""The front of a search: the trials that no other of their rule beats in error and in compute."""
+
+import pandas as pd
+
+from analysis.figures.pareto import front
+
+
+def test_a_trial_is_on_the_front_unless_another_of_its_rule_is_cheaper_and_no_worse() -> None:
+    points = [
+        ("kp", 1.0, 9.0),
+        ("kp", 1.0, 8.0),  # as cheap, and better
+        ("kp", 2.0, 8.0),  # dearer, and no better
+        ("kp", 3.0, 5.0),
+        ("wm", 0.5, 9.5),  # another rule's trials beat nobody here
+        ("wm", 4.0, 1.0),
+    ]
+    shown = pd.DataFrame(points, columns=["cell", "compute", "error"])
+    found = front(shown)
+    assert set(found.itertuples(index=False, name=None)) == {points[i] for i in (1, 3, 4, 5)}

@@ -1,0 +1,144 @@
+"""What figures look like where cells are many, equal or far apart, and their size in print."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import vl_convert
+from PIL import Image
+
+from analysis.figures.alignment import alignment_chart
+from analysis.figures.angle_depth import angle_depth_chart
+from analysis.figures.angle_map import angle_map_chart
+from analysis.figures.chosen import choices_made, chosen_chart
+from analysis.figures.curves import curves_chart
+from analysis.figures.style.legend import cell_legend
+from analysis.figures.style.theme import PIXELS, cell_styles, save, spec_of
+from analysis.figures.transfer import SIZES
+from analysis.figures.tuning import tuning_chart
+from analysis.stats.layers import OUTPUT
+from analysis.text.formatting import angle
+from nowt.config.run_config import RunConfig
+from nowt.rules.registry import find_rule
+from nowt.studies.study import Cell, Study
+from tests.support.synthetic_frames import frames_of, trials_of
+from tests.support.synthetic_search import search_space
+from tests.support.synthetic_store import rules_study
+
+
+def many(names: list[str], each: int) -> Study:
+    """So many cells of each rule."""
+    cells = [
+        Cell(f"{name} trial {i}", RunConfig(rule=find_rule(name)(), batch=10 + i, epochs=2))
+        for name in names
+        for i in range(each)
+    ]
+    return Study("many", "Which?", tuple(cells), (0, 1, 2), cells[0].name)
+
+
+def words_of(chart: Any) -> str:
+    """Every word that the figure draws."""
+    text = " ".join(ElementTree.fromstring(vl_convert.vegalite_to_svg(spec_of(chart))).itertext())
+    return " ".join(text.split())
+
+
+def marks_of(spec: Any, kind: str) -> list[dict[str, Any]]:
+    """The marks of one kind in a figure's specification."""
+    if isinstance(spec, list):
+        return [mark for part in spec for mark in marks_of(part, kind)]
+    if not isinstance(spec, dict):
+        return []
+    own = [spec["mark"]] if isinstance(spec.get("mark"), dict) and spec["mark"]["type"] == kind else []
+    return own + [mark for part in spec.values() for mark in marks_of(part, kind)]
+
+
+def test_the_last_axis_keeps_its_text_where_a_bar_is_cut_off(tmp_path: Path) -> None:
+    wide = {0: 0.1, 1: 0.1, 2: 0.9}
+    frames = frames_of(tmp_path, rules_study(names=["bp", "kp"], epochs=2), error=lambda cell, seed, epoch: wide[seed])
+    words = words_of(curves_chart(frames))
+    assert "triangle: the bar goes on beyond the axis" in words
+    assert "Test error after the last epoch (%" in words
+
+
+def test_cells_of_one_rule_are_told_apart_by_colour_and_by_shape() -> None:
+    for rule in ("bp", "kp"):
+        styles = cell_styles({f"{rule} {i}": rule for i in range(4)}).values()
+        assert len({style.colour for style in styles}) == len({style.shape for style in styles}) == 4
+        parts = sorted(sum(int(style.colour[i : i + 2], 16) for i in (1, 3, 5)) for style in styles)
+        assert min(b - a for a, b in pairwise(parts)) > 60
+
+
+def test_curves_of_many_cells_have_a_panel_for_each_rule(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path, many(["bp", "fa", "kp"], 3))
+    chart = curves_chart(frames)
+    assert [panel["layer"][-1]["mark"]["type"] for panel in spec_of(chart)["vconcat"][0]["concat"]] == ["text"] * 3
+    words = words_of(chart)
+    assert "tiny_resnet" not in words and "no band" not in words and "band and bar" in words
+
+
+def test_lines_that_are_too_many_for_bands_have_none_and_the_caption_says_so(tmp_path: Path) -> None:
+    chart = curves_chart(frames_of(tmp_path, many(["kp"], 7)))
+    assert "no band in a panel of more than 6 lines" in words_of(chart)
+    assert not marks_of(spec_of(chart), "area")
+
+
+def test_angles_of_many_cells_are_those_of_each_rules_first_and_the_caption_says_so(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path, many(["fa", "ss", "kp"], 3))
+    for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
+        words = words_of(chart)
+        assert "the first 2 cells of each rule, 3 others left out" in words
+        assert "kp trial 1" in words and "kp trial 2" not in words
+
+
+def test_short_labels_stand_in_more_columns() -> None:
+    assert cell_legend({str(i): f"wm trial {i}" for i in range(10, 26)}).columns == 3
+    assert cell_legend({str(i): f"wm with noise of its own, trial {i}" for i in range(10, 26)}).columns == 1
+
+
+def test_the_output_layers_delta_angle_is_explained_and_not_drawn_against_depth(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path)
+    output = frames.layers["depth"] == frames.layers["depth"].max()
+    layers = frames.layers.assign(delta_angle=frames.layers["delta_angle"].mask(output, 0.0))
+    frames = replace(frames, layers=layers)
+    for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
+        assert OUTPUT in words_of(chart)
+    data = spec_of(angle_depth_chart(frames))["datasets"].values()
+    deepest = sorted(max(row["layer_number"] for row in rows) for rows in data)
+    assert deepest == [2, 3]  # δ angles and matrix angles, of three layers
+
+
+def test_equal_tuning_curves_are_all_seen_and_change_at_a_trial(tmp_path: Path) -> None:
+    trials = trials_of(tmp_path, search_space(["bp", "wm"]), error=lambda cell, trial, values: 0.1)
+    lines = marks_of(spec_of(tuning_chart(trials)), "line")
+    assert all(line["interpolate"] == "step-after" for line in lines)
+    assert lines[0]["strokeWidth"] > lines[1]["strokeWidth"] + 1
+
+
+def test_carried_settings_of_equal_error_fit_into_each_other() -> None:
+    assert SIZES["best"] > 3 * SIZES["second"] > 9 * SIZES["third"]
+
+
+def test_what_was_chosen_among_a_few_is_drawn_beside_the_ranges(tmp_path: Path) -> None:
+    errors = [0.3, 0.1, 0.2]
+    trials = trials_of(tmp_path, search_space(["wm"]), 3, error=lambda cell, trial, values: errors[trial])
+    chosen = choices_made(trials)
+    schedules = chosen[chosen["setting"] == "optim.schedule"].set_index("rank")
+    assert schedules.loc[1, "value"] == trials.frame.set_index("trial").loc[1, "optim.schedule"]
+    words = words_of(chosen_chart(trials))
+    assert all(word in words for word in ("optim.schedule", "cosine", "step", "optim.lr", "side by side"))
+
+
+def test_a_figure_has_a_columns_width_in_print_and_four_pixels_for_one(tmp_path: Path) -> None:
+    png, svg = save(spec_of(curves_chart(frames_of(tmp_path))), tmp_path / "curves")
+    width = float(ElementTree.parse(svg).getroot().attrib["width"])
+    with Image.open(png) as image:
+        assert image.width == pytest.approx(PIXELS * width, abs=PIXELS)
+        assert 2.5 < image.width / image.info["dpi"][0] < 3.5  # inches
+
+
+@pytest.mark.parametrize(("degrees", "written"), [(3.7e-7, "0.0"), (0.0, "0.0"), (0.052, "0.052"), (12.34, "12.3")])
+def test_an_angle_below_single_precision_is_written_as_none(degrees: float, written: str) -> None:
+    assert angle(degrees) == written

@@ -1,0 +1,311 @@
+"""The report: its figures, its table, its words, and its sentences where there is nothing to report."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from math import nan
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from analysis.__main__ import main
+from analysis.figures.curves import curves_chart
+from analysis.figures.style.theme import RULE_COLOURS, cell_styles, rule_colours, styled
+from analysis.frames.studies import find_study
+from analysis.frames.study import Frames, read_frames
+from analysis.report.content import Report
+from analysis.report.study import notes, report
+from analysis.tables.final import TABLE, final_table, to_markdown
+from nowt.config.run_config import RunConfig
+from nowt.rules.registry import find_rule
+from nowt.store.run_log import LogWriter
+from nowt.studies.study import Cell, Study
+from tests.support.earlier_reports import leave
+from tests.support.synthetic_store import key_of, rules_study, write_store
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of five rules and three seeds, with one diverged run of fa."""
+    store = tmp_path_factory.mktemp("store")
+    write_store(store, diverged={("fa", 2): 4})
+    return report(store, "rules", store / "figures", margin=1.5)
+
+
+def frames_of(store: Path) -> Frames:
+    return read_frames(store, find_study(store))
+
+
+def table_of(store: Path) -> pd.DataFrame:
+    return final_table(frames_of(store)).set_index("cell")
+
+
+def words_of(store: Path) -> str:
+    frames = frames_of(store)
+    return notes(frames, final_table(frames))
+
+
+def curves_text(store: Path) -> str:
+    """Every word that the comparison figure draws."""
+    drawn = StringIO()
+    styled(curves_chart(frames_of(store))).save(drawn, format="svg")
+    return " ".join(ElementTree.fromstring(drawn.getvalue()).itertext())
+
+
+def svg_text(path: Path) -> str:
+    return " ".join(ElementTree.parse(path).getroot().itertext())
+
+
+def test_the_report_writes_figures_tables_and_a_page(made: Report) -> None:
+    names = [path.name for path in made.paths]
+    stems = ["curves", "alignment", "angle_depth", "angle_map", "norm_ratio", "angle_error", "error_cost", "effects"]
+    figures = [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+    tables = [
+        f"{name}.{kind}" for name in ("comparison", "errors", "published", "settings") for kind in ("md", "csv", "tex")
+    ]
+    further = [*tables, "methods.md", "report.html", "manifest.json"]
+    assert names == ["report.md", *figures, "table.md", "table.csv", *further]
+    for path in made.paths:
+        data = path.read_bytes()
+        assert path.suffix != ".png" or (data.startswith(b"\x89PNG") and len(data) > 20_000)
+        assert path.suffix != ".svg" or len(ElementTree.fromstring(data)) > 0
+
+
+def test_the_page_embeds_both_figures_and_the_table(made: Report) -> None:
+    page = made.paths[0].read_text()
+    assert "](curves.png)" in page
+    assert "](alignment.png)" in page
+    assert all(line in page for line in made.text.splitlines())
+    assert made.study in page
+
+
+def test_the_curves_name_axes_units_and_every_cell_in_order(made: Report) -> None:
+    text = svg_text(made.paths[2])
+    assert "Test error (%, log scale)" in text
+    assert "Epoch" in text
+    assert "95 % t interval" in text
+    assert "fa (1 of 3 diverged)" in text
+    assert re.findall(r"\b(bp|fa|ss|wm|kp)\b", text)[:5] == ["bp", "fa", "ss", "wm", "kp"]
+
+
+def test_the_alignment_figure_has_a_pair_of_panels_for_each_rule_with_feedback(made: Report) -> None:
+    text = svg_text(made.paths[4])
+    assert all(f" {rule} " in text for rule in ("fa", "ss", "wm", "kp"))
+    assert " bp " not in text
+    assert "matrix angle" in text
+    assert "δ angle" in text
+    assert "(°)" in text
+
+
+def test_the_table_has_a_row_a_cell_in_the_studys_order(made: Report) -> None:
+    assert list(made.table.columns) == list(TABLE)
+    assert list(made.table["cell"]) == ["bp", "fa", "ss", "wm", "kp"]
+    assert list(made.table["n"]) == [3] * 5
+    assert list(made.table["diverged"]) == [0, 1, 0, 0, 0]
+    kp = made.table.set_index("cell").loc["kp"]
+    assert kp["error_low_percent"] < kp["error_percent"] < kp["error_high_percent"]
+    assert kp["matrix_angle_degrees"] < 5
+
+
+def test_the_csv_holds_the_same_numbers_as_the_table(made: Report) -> None:
+    read = pd.read_csv(made.paths[0].with_name("table.csv"))
+    pd.testing.assert_frame_equal(read, made.table, check_dtype=False, rtol=1e-5)
+
+
+def test_the_markdown_table_is_whole_and_says_percent_points_and_diverged(made: Report) -> None:
+    lines = [line for line in made.text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert "test error, %" in lines[0]
+    assert "gap to bp, points" in lines[0]
+    assert "reference" in lines[2]
+    assert "1 of 3 diverged" in lines[3]
+
+
+def test_the_words_say_seeds_interval_split_epoch_divergence_and_smallest_p(made: Report) -> None:
+    for words in (
+        "Means over 3 seeds; intervals: 95 % t interval over seeds",
+        "test pictures after the last epoch, never the best",
+        "counts at chance (1 − 1/classes) from the epoch it diverged on: fa with seed 2 at epoch 5",
+        "no sign-flip permutation test can give a p below 0.25",
+        "a claim takes 5 seeds",
+        "The interval of fa passes 0 or 100 %",
+    ):
+        assert words in made.text
+
+
+def test_the_tables_gap_is_paired_by_seed_and_one_that_never_scatters_has_no_interval(tmp_path: Path) -> None:
+    study = rules_study(names=["bp", "kp"], epochs=3)
+    write_store(tmp_path, study, error=lambda cell, seed, epoch: 0.1 * seed + (0.02 if cell == "kp" else 0.0))
+    kp = table_of(tmp_path).loc["kp"]
+    assert tuple(kp[["gap_points", "gap_low_points", "gap_high_points"]]) == pytest.approx((2, nan, nan), nan_ok=True)
+    assert kp["error_high_percent"] - kp["error_low_percent"] > 10
+
+
+def test_two_seeds_draw_no_interval_and_the_text_says_why(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(seeds=2, epochs=3))
+    why = "no interval: it takes three seeds or more"
+    assert why in words_of(tmp_path)
+    assert why in curves_text(tmp_path)
+    table = table_of(tmp_path)
+    assert table["error_low_percent"].isna().all()
+    assert table["error_percent"].notna().all()
+
+
+def test_unfinished_runs_are_named_and_do_not_count(tmp_path: Path) -> None:
+    study = rules_study(epochs=3)
+    write_store(tmp_path, study, stopped={("kp", 1): 2, ("wm", 0): 1}, missing=[("kp", 2)])
+    kp1, kp2, wm0 = key_of(study, "kp", 1), key_of(study, "kp", 2), key_of(study, "wm", 0)
+    failed = LogWriter.open(tmp_path / "logs", wm0)
+    failed.end("failed", "Traceback (most recent call last):\n  ...\nOSError: the disk is full\n")
+    made = report(tmp_path, None, tmp_path / "figures")
+    page = made.paths[0].read_text()
+    assert f"- kp with seed 1 ({kp1}): unfinished; epoch 2 of 3\n" in page
+    assert f"- kp with seed 2 ({kp2}): not started\n" in page
+    assert f"- wm with seed 0 ({wm0}): failed: OSError: the disk is full; epoch 1 of 3\n" in page
+    assert "3 of 15 runs are not finished and do not count" in made.text
+    assert made.table.set_index("cell").loc["kp", "n"] == 1
+
+
+def test_a_cell_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(epochs=3), missing=[("fa", seed) for seed in range(3)])
+    frames = frames_of(tmp_path)
+    table = final_table(frames)
+    assert table.set_index("cell").loc["fa", "n"] == 0
+    assert "| fa | fa | 0 | – | – | – | – | – | – |\n" in to_markdown(table, "bp", "test")
+    assert "fa" not in re.findall(r"\w+", curves_text(tmp_path))
+
+
+def test_without_the_reference_there_are_no_gaps_and_the_text_says_so(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(names=["fa", "kp"], epochs=3))
+    assert "no gaps, since bp has no finished run" in words_of(tmp_path)
+    assert table_of(tmp_path)["gap_points"].isna().all()
+
+
+def test_without_feedback_no_alignment_figure_is_left_behind(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(names=["bp"], epochs=3))
+    out = tmp_path / "figures"
+    leave(out, "alignment.png")
+    (out / "transfer.png").write_text("somebody's own")
+    made = report(tmp_path, None, out)
+    assert not (out / "alignment.png").exists()
+    assert (out / "transfer.png").read_text() == "somebody's own"
+    assert "alignment.png" not in made.paths[0].read_text()
+    assert "No finished run measured an angle" in made.text
+
+
+def test_a_run_done_again_with_other_data_replaces_the_earlier_one(tmp_path: Path) -> None:
+    study = write_store(tmp_path, rules_study(epochs=3))
+    path = tmp_path / "studies" / f"{study.key}.json"
+    sheet = json.loads(path.read_text())
+    sheet["runs"] = [{**run, "key": f"{'0' * 11}{i}"} for i, run in enumerate(sheet["runs"][:2])] + sheet["runs"]
+    path.write_text(json.dumps(sheet))
+    assert list(table_of(tmp_path)["n"]) == [3] * 5
+    assert "2 earlier runs with other data or code are left out" in words_of(tmp_path)
+
+
+def test_the_newest_study_of_a_name_is_meant_and_a_key_names_an_older_one(tmp_path: Path) -> None:
+    older = write_store(tmp_path, rules_study(names=["bp"], epochs=1), created=1)
+    newer = write_store(tmp_path, rules_study(names=["bp"], epochs=2), created=2)
+    write_store(tmp_path, rules_study("other", names=["fa"], epochs=1), created=3)
+    assert find_study(tmp_path, "rules").key == newer.key
+    assert find_study(tmp_path, older.key).key == older.key
+    assert find_study(tmp_path).name == "other"
+
+
+def only_studies_of_another_name(store: Path) -> None:
+    write_store(store, rules_study("rules_on_digits", names=["bp"], epochs=1))
+
+
+def no_finished_run(store: Path) -> None:
+    study = rules_study(names=["bp"], epochs=3)
+    write_store(store, study, stopped={("bp", 0): 2, ("bp", 1): 1}, missing=[("bp", 2)])
+
+
+def a_study_that_is_not_json(store: Path) -> None:
+    (store / "studies").mkdir()
+    (store / "studies" / "rules-1.json").write_text("{")
+
+
+def a_study_without_its_runs(store: Path) -> None:
+    (store / "studies").mkdir()
+    (store / "studies" / "rules-1.json").write_text('{"name": "rules", "key": "rules-1"}')
+
+
+def nothing(store: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fill", "wanted", "sentence"),
+    [
+        (nothing, "rules", "holds no study yet: start one with `nowt ablate STUDY`"),
+        (
+            only_studies_of_another_name,
+            "rules_on_digts",
+            "(did you mean rules_on_digits?); it has: rules_on_digits",
+        ),
+        (no_finished_run, None, "has no finished run yet (2 running, 1 not started): `nowt ablate rules`"),
+        (a_study_that_is_not_json, None, "rules-1.json is not JSON ("),
+        (a_study_without_its_runs, None, "rules-1.json is no study's sheet, it has no created, question, reference"),
+    ],
+)
+def test_what_cannot_be_reported_gets_a_sentence(
+    tmp_path: Path, fill: Callable[[Path], None], wanted: str | None, sentence: str
+) -> None:
+    fill(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        report(tmp_path, wanted, tmp_path / "figures")
+
+
+def test_a_missing_store_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no store at .*nowhere"):
+        report(tmp_path / "nowhere", None, tmp_path)
+
+
+def test_an_out_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(names=["bp"], epochs=1))
+    with pytest.raises(ValueError, match=r"/proc/figures cannot be made \(.*\): give --out a folder"):
+        report(tmp_path, None, Path("/proc/figures"))
+
+
+def test_an_out_that_is_a_file_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study(names=["bp"], epochs=1))
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ValueError, match="out is a file: give --out a folder"):
+        report(tmp_path, None, tmp_path / "out")
+
+
+def test_the_command_prints_the_table_or_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_store(tmp_path, rules_study(names=["bp", "kp"], epochs=2))
+    arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "figures")]
+    assert main(["rules", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "| kp | kp | 3 |" in printed
+    assert str(tmp_path / "figures" / "curves.png") in printed
+    assert main(["ruls", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_rule_has_its_colour_in_every_study_and_its_further_cells_differ() -> None:
+    styles = cell_styles({"bp": "bp", "wm 1": "wm", "wm 2": "wm", "wm 3": "wm", "mine": "./lab/pal.py"})
+    assert styles["bp"].colour == RULE_COLOURS["bp"]
+    assert styles["wm 1"].colour == RULE_COLOURS["wm"]
+    looks = {(style.colour, tuple(style.dash)) for style in styles.values()}
+    assert len(looks) == len(styles)
+    alone, beside_others = rule_colours({"./lab/pal.py"}), rule_colours({"./lab/pal.py", "kp", "bp"})
+    assert alone["./lab/pal.py"] == beside_others["./lab/pal.py"] == styles["mine"].colour
+
+
+def test_an_ablation_within_one_rule_draws_cells_of_any_name(tmp_path: Path) -> None:
+    names = ['wm "quoted"', "wm | bar", "wm.dotted", "wm, through the nonlinearity, σ = 0.1"]
+    config = RunConfig(rule=find_rule("wm")(), epochs=3)
+    cells = tuple(Cell(name, replace(config, batch=10 + i)) for i, name in enumerate(names))
+    write_store(tmp_path, Study("noise", "Which noise?", cells, (0, 1, 2), reference=names[0]))
+    drawn = curves_text(tmp_path)
+    assert all(name in drawn for name in names)
+    table = to_markdown(final_table(frames_of(tmp_path)), names[0], "test")
+    assert len({line.count("|") for line in table.splitlines()}) == 1

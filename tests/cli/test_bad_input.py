@@ -1,0 +1,223 @@
+"""What the command line answers where the place, the pictures or the rule cannot be used: one line, nothing begun."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main, read
+from nowt.cli.options import placement
+from nowt.core import provenance
+from nowt.core.provenance import checkout_of
+from nowt.store.run_log import read_all
+from tests.support.drawn_images import image_folder
+from tests.support.small_spaces import write_space
+from tests.support.small_studies import BROKEN, OWN, write_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answer(words: str, code: int, capsys: Captured) -> str:
+    """The one line that is printed besides the exit code."""
+    assert main(words.split()) == code
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("nowt: ") and err.count("\n") == 1, err
+    return err
+
+
+@pytest.mark.parametrize("command", ["train digits", "ablate rules_on_digits", "plan rules_on_digits", "certify fa"])
+def test_a_store_that_cannot_be_written_is_refused(command: str, here: Path, capsys: Captured) -> None:
+    (here / "afile").touch()
+    for store in ("afile", "afile/below", "/proc/nope"):
+        told = answer(f"{command} --store {store}", 2, capsys)
+        assert "--store is" in told and ("afile is a file" in told or "written in /proc" in told)
+    assert [path.name for path in here.iterdir()] == ["afile"]
+
+
+def test_certify_names_the_option_of_the_folder_that_cannot_be_written(here: Path, capsys: Captured) -> None:
+    (here / "afile").touch()
+    assert "--out is 'afile'" in answer("certify fa --out afile", 2, capsys)
+
+
+def test_any_other_trouble_with_a_file_is_one_line(here: Path, capsys: Captured) -> None:
+    (here / "afile").touch()
+    (here / "logs").mkdir()
+    (here / "logs" / "0123.jsonl").mkdir()
+    assert "Is a directory: " in answer("runs --store .", 2, capsys)
+    with pytest.raises(IsADirectoryError):
+        main(["runs", "--store", ".", "--debug"])
+
+
+MINE = """
+from nowt.config.recipes import digits
+from nowt import SearchCell, Range, SearchSpace
+
+
+def no_rule():
+    return digits()
+
+
+def nothing(rule=None):
+    pass
+
+
+def space():
+    return SearchSpace("s", "?", (SearchCell("bp", digits(), (Range("optim.lr", 0.1),)),), 1)
+
+
+def study():
+    return nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("search mine.py", "mine.py failed: TypeError: Range.__init__() missing 1 required positional argument"),
+        ("search mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt Space"),
+        ("ablate mine.py", "mine.py returned a function: it must return a nowt Study"),
+        ("search backprop --recipe mine.py:no_rule", "mine.py:no_rule failed: TypeError: no_rule() takes 0 positional"),
+        ("search backprop --recipe mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunC"),
+        ("train mine.py:MINE", "mine.py defines no 'MINE'"),
+        ("train mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunConfig"),
+    ],
+)
+def test_a_slip_in_a_function_of_ones_own_is_told_in_one_line(
+    words: str, told: str, here: Path, capsys: Captured
+) -> None:
+    (here / "mine.py").write_text(MINE)
+    assert told in answer(words, 2, capsys)
+    assert not (here / "runs" / "studies").exists()
+
+
+def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp', Range('batch', 16, 64, log=True, integer=True)),)")
+    assert "it must be a multiple of --workers, which is 2" in answer("search ./small.py --workers 2", 2, capsys)
+    assert not (here / "runs" / "studies").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_gpus_that_this_machine_lacks_are_refused_instead_of_waited_for(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp'),)", "Budget(1)")
+    assert main(["search", "./small.py", "--slots", "1", "--gpus-per-worker", "64"]) == 2
+    err = capsys.readouterr().err
+    assert "a run needs 64 GPUs, and this machine has" in err and err.count("\n") == 1
+
+
+def test_a_sheets_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
+    write_space(here, "(part('bp'),)", "Budget(1)")
+    assert main(["search", "./small.py", "--in-process"]) == 0
+    capsys.readouterr()
+    (lines,) = (here / "runs" / "studies").glob("*.runs.jsonl")
+    for line in ("{}", "not JSON", "[]"):
+        lines.write_text(f"{line}\n")
+        assert ".runs.jsonl has a line that lists no run" in answer("runs --study small", 2, capsys)
+
+
+def test_doctor_says_that_the_store_cannot_be_written(capsys: Captured) -> None:
+    assert main(["doctor", "--store", "/proc/nope"]) == 1
+    told = capsys.readouterr().out
+    assert "the store /proc/nope cannot be written" in told and "GB free" not in told
+
+
+def test_a_rule_that_raises_while_it_is_certified_is_named(here: Path, capsys: Captured) -> None:
+    (here / "mine.py").write_text(BROKEN.replace("== 5", ">= 0"))
+    told = answer("certify ./mine.py", 1, capsys)
+    assert "./mine.py raised RuntimeError: no such layer [/dense] (--debug shows where)" in told
+
+
+@pytest.mark.parametrize("command", ["train digits", "ablate rules_on_digits --in-process"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--batch 100000", "batch is 100000: it must be at most 5176, an epoch's pictures (1294 training pictures, 4"),
+        ("--data.repeat 1 --batch 1295", "at most 1294, an epoch's pictures (1294 training pictures)"),
+        ("--probe.samples 100000", "probe.samples is 100000: it must be at most 1294, the training pictures"),
+        ("--loaders -1", "--loaders is -1: it must be at least 0"),
+        ("--loaders many", "--loaders: invalid int value: 'many'"),
+        ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),
+        ("--checkpoint-seconds nan", "--checkpoint-seconds is nan: it must be at least 0"),
+        ("--data-dir pictures", "--data-dir is 'pictures', but digits needs no folder: leave it out"),
+        ("--data.on_bad skip", "digits has none: it is for folder, imagenet, cifar10"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_it_starts(
+    command: str, words: str, told: str, here: Path, capsys: Captured
+) -> None:
+    assert told in answer(f"{command} {words}", 2, capsys)
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train digits --optim.lr 0.1 --optim.lr=0.2",
+        "ablate rules_on_digits --seeds 1 --seeds 2",
+        "train digits --rule kp --rule fa",
+    ],
+)
+def test_an_option_given_twice_is_refused(words: str, capsys: Captured) -> None:
+    assert "is given 2 times: give it once" in answer(words, 2, capsys)
+
+
+def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
+    typed, _ = read(["train", "digits", "--loaders", "0", "--checkpoint-seconds", "2.5"])
+    where = placement(typed)
+    assert (where.loaders, where.checkpoint_seconds) == (0, 2.5)
+
+
+FOLDER = "--data.name folder --data.size 8 --data.on_bad skip --data-dir pictures --batch 4 --epochs 1"
+
+FOLDER += " --probe.samples 4 --data.augment none --data.noise 0 --data.train_limit none --data.repeat 1"
+
+
+def test_pictures_that_are_left_out_are_told_once_and_shown(here: Path, capsys: Captured) -> None:
+    root = image_folder(here / "pictures")
+    for name in ("train/cat/001.jpg", "val/dog/002.jpg"):
+        (root / name).write_bytes((root / name).read_bytes()[:200])
+    assert main(f"train digits {FOLDER}".split()) == 0
+    line = "2 pictures left out: train/cat/001.jpg, val/dog/002.jpg\n"
+    assert capsys.readouterr().out.count(line) == 1
+    [run] = read_all(here / "runs")
+    assert main(["show", run.key]) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_a_study_tells_the_pictures_it_leaves_out(here: Path, capsys: Captured) -> None:
+    root = image_folder(here / "pictures")
+    (root / "train/cat/001.jpg").write_bytes(b"no picture")
+    (here / "mine.py").write_text(OWN)  # one's own is not certified first
+    write_study(here, '{"mine": small("./mine.py")}')
+    assert main(f"ablate ./small.py --in-process {FOLDER}".split()) == 0
+    assert capsys.readouterr().out.count("1 picture left out: train/cat/001.jpg\n") == 1
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    done = subprocess.run(["git", "-C", str(folder), *who, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_is_that_of_the_code_and_not_of_the_working_folder(here: Path) -> None:
+    git(here, "init", "-q")
+    (here / ".gitignore").write_text("installed\n")
+    (here / "code.py").touch()
+    git(here, "add", ".")
+    git(here, "commit", "-q", "-m", "one")
+    (here / "installed").mkdir()
+    (here / "installed" / "code.py").touch()
+    commit = git(here, "rev-parse", "HEAD")
+    assert checkout_of(here / "code.py") == {"commit": commit, "dirty": False}
+    (here / "code.py").write_text("x = 1\n")
+    assert checkout_of(here / "code.py") == {"commit": commit, "dirty": True}
+    assert checkout_of(here / "installed" / "code.py") == {"commit": "", "dirty": False}
+    assert provenance.git()["commit"] not in (commit, "")

@@ -1,0 +1,285 @@
+"""The command line: every verb, one line for every mistake, fields in any order, rules and studies of one's own."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import searchspaces
+from nowt.cli.commands import VERBS
+from nowt.cli.main import main
+from nowt.config.overrides import paths
+from nowt.config.run_key import run_key
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.records import RunLog
+from nowt.store.run_log import read_all
+from nowt.studies.lookup import find_recipe, find_study, study_names
+from tests.support.small_studies import BROKEN, OWN, log_bytes, write_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+NAMES = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+
+SMALL = ["--data.train_limit", "64", "--data.repeat", "1", "--data.size", "8", "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a rule file and a store that holds one run of that rule."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "mine.py").write_text(OWN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", "digits", "--rule.scale", "2", *SMALL, "--rule", "./mine.py"]) == 0
+    return folder
+
+
+def refusal(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command line answers to a mistake: exit code 2 and one line."""
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("nowt: ") and err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("verb", NAMES)
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    assert left.value.code == 0
+    page = capsys.readouterr().out
+    assert f"nowt {verb}" in page and re.search(rf"example:\s+nowt\s+{verb}", page)
+    assert ("--store" in page) == (verb not in ("cluster", "data"))  # which read none, or have their own
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    page = capsys.readouterr().out
+    assert all(re.search(rf"^ +{verb} +\w", page, re.MULTILINE) for verb in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("trian digits", "did you mean train?"),
+        ("train digitz", "did you mean digits?"),
+        ("train digits --optim.lrr 1", "did you mean --optim.lr?"),
+        ("train digits --rule kpp", "did you mean kp?"),
+        ("train digits --rule.scael 2 --rule fa", "did you mean --rule.scale?"),
+        ("train digits --storr here", "did you mean --store?"),
+        ("ablate rules_on_digitz", "did you mean rules_on_digits?"),
+        ("ablate rules_on_digits --in-proces", "did you mean --in-process?"),
+        ("ablate rules_on_digits --rule wn", "did you mean wm?"),
+        ("certify kpp", "did you mean kp?"),
+        ("train --optim.lrr 1 digits", "did you mean --optim.lr?"),
+        ("train --rule kpp digits", "did you mean kp?"),
+        ("train --storr here digits", "did you mean --store?"),
+        ("train --optm.lr 1 digits", "did you mean --optim.lr?"),
+        ("train digits --verb 1", "did you mean --debug?"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_nearest(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refusal(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "required: COMMAND"),
+        ("train", "required: recipe"),
+        ("train digits --optim.lr abc", "optim.lr is 'abc'"),
+        ("train digits --optim.lr -1", "optim.lr is -1.0: it must be above 0"),
+        ("train digits --optim.lr", "--optim.lr needs a value"),
+        ("train digits --optim 3", "--optim is a group of fields"),
+        ("train digits --data.name digit", "data.name is 'digit'"),
+        ("train digits more", "'more' is not expected here"),
+        ("train digits --rule.scale 2", "rule has: no fields"),
+        ("train digits --threads 0", "--threads is 0"),
+        ("train digits --rule ./none.py", "there is no file none.py"),
+        ("ablate ./none.py", "there is no file none.py"),
+        ("ablate fair_rules", "there is no 'fair_rules' among studies (nowt search fair_rules knows it)"),
+        ("search decay", "there is no 'decay' among spaces (nowt ablate decay knows it)"),
+        ("ablate rules_on_digits --seeds 0", "--seeds is 0"),
+        ("ablate rules_on_digits --seeds few", "--seeds: invalid int value: 'few'"),
+        ("ablate rules_on_digits --seed 3", "--seeds N"),
+        ("ablate rules_on_digits --slots 0", "--slots is 0"),
+        ("ablate rules_on_digits --rule kp", "two cells of the study the same"),
+        ("ablate decay --optim.weight_decay 0.01", "two cells of the study the same"),
+        ("train --rule digits", "required: recipe"),
+        ("train digits more --optim.lr --fields", "'more' is not expected here"),
+        ("train --seeds 3 digits", "--seeds is a group of fields"),
+        ("certify --rule kp", "name one rule"),
+        ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
+        ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
+        ("runs --optim.lr 3", "there is no option --optim.lr here"),
+        ("show abc --store none", "it begins: none"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in refusal(words, capsys)
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--debug train digits --optim.lr abc",
+        "train digits --optim.lr abc --debug",
+        "train --debug --optim.lr abc digits",
+    ],
+)
+def test_debug_lets_the_traceback_out(words: str) -> None:
+    with pytest.raises(ValueError, match=r"optim\.lr is 'abc'"):
+        main(words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--rule fa --rule.scale 2 --optim.lr 0.1",
+        "--rule.scale 2 --rule fa --optim.lr 0.1",
+        "--optim.lr=0.1 --store s --rule.scale=2 --threads 1 --rule=fa",
+    ],
+)
+def test_fields_stand_in_any_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "digits", "--fields", *words.split()]) == 0
+    shown = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if len(line.split()) > 2}
+    assert (shown["--rule"], shown["--rule.scale"], shown["--optim.lr"]) == ("fa", "2.0", "0.1")
+
+
+def shown_fields(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words.split()) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --rule kp digits --fields",
+        "train --rule kp --fields digits",
+        "train --fields --rule kp digits",
+        "train --fields digits --rule kp",
+        "train --rule=kp --store s digits --fields",
+    ],
+)
+def test_fields_stand_before_or_after_the_recipe(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_fields(words, capsys) == shown_fields("train digits --rule kp --fields", capsys)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ablate --rule wn --seeds 2 rules_on_digits", "ablate rules_on_digits --seeds 2 --rule wn"),
+        ("ablate --seeds 0 --rule kp rules_on_digits", "ablate rules_on_digits --seeds 0 --rule kp"),
+        ("plan --optim.lr -1 rules_on_digits", "plan rules_on_digits --optim.lr -1"),
+        ("plan --rule wn --seeds 2 rules_on_digitz", "plan rules_on_digitz --rule wn --seeds 2"),
+        ("certify --rule.scael 2 fa", "certify fa --rule.scael 2"),
+        ("certify --rule.scale abc --out here fa", "certify fa --rule.scale abc --out here"),
+    ],
+)
+def test_a_mistake_before_the_name_is_told_as_after_it(
+    before: str, after: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal(before, capsys) == refusal(after, capsys)
+
+
+def test_every_field_is_listed_with_its_type_and_value(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line.split() for line in shown_fields("train --rule wm digits --fields", capsys).splitlines()]
+    kinds = {path: kind for path, _, kind in rows}
+    assert {f"--{path}" for path in paths(find_recipe("digits")(WeightMirror()))} | {"--rule"} == kinds.keys()
+    assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool")
+
+
+def test_a_rule_of_ones_own_trains_and_is_shown(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(trained / "runs")
+    [run] = _runs(trained)
+    assert (run.state, run.last_epoch) == ("finished", 1)
+    assert main(["runs", "--store", store]) == 0
+    table = capsys.readouterr().out
+    assert run.key in table and "finished" in table and "1/1" in table
+    assert main(["show", run.key[:5], "--store", store]) == 0
+    page = capsys.readouterr().out
+    assert "rule.scale = 2.0" in page and "data.train_limit = 64" in page and "val error" in page
+    assert "stages" in page or "conv" in page  # each layer's alignment
+    assert main(["runs", "--store", store, "--state", "failed"]) == 0
+    assert "no such run" in capsys.readouterr().out
+
+
+def test_a_finished_run_is_not_trained_again(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    before = log_bytes(trained / "runs")
+    assert main(["train", "digits", "--rule", "./mine.py", "--rule.scale", "2", *SMALL]) == 0
+    assert "is finished already" in capsys.readouterr().out
+    assert log_bytes(trained / "runs") == before
+
+
+def test_a_run_that_fails_says_why_and_exits_1(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    (trained / "broken.py").write_text(BROKEN.replace("== 5", "== 1"))
+    assert main(["train", "digits", "--rule", "./broken.py", *SMALL]) == 1
+    assert "RuntimeError: no such layer [/dense]" in capsys.readouterr().out
+
+
+def test_a_rule_of_ones_own_joins_a_study_with_the_fields_given(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    write_study(trained, '{"fa": small("fa")}')
+    options = ["--rule", "./mine.py", "--rule.scale", "3", "--epochs", "1", "--in-process"]
+    assert main(["ablate", "./small.py", *options]) == 0
+    assert "2 of 2 runs finished" in capsys.readouterr().out
+    found = {(run.start["config"]["rule"]["name"], run.start["config"]["rule"]["scale"]) for run in _runs(trained)}
+    assert {("fa", 3.0), ("./mine.py", 3.0)} <= found
+
+
+def _runs(folder: Path) -> list[RunLog]:
+    return list(read_all(folder / "runs"))
+
+
+def test_doctor_finds_nothing_wrong_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["doctor", "--store", str(tmp_path / "none")])
+    told = capsys.readouterr().out.splitlines()
+    wrong = [line for line in told if not line.startswith("fine")]
+    assert (code == 0 and wrong == []) or (code == 1 and "GB free" in "".join(wrong))
+
+
+def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "nowt", "train", "digits", "--optim.lrr", "1"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "did you mean --optim.lr?" in done.stderr
+
+
+def test_every_study_file_is_installed() -> None:
+    files = {p.stem for p in Path(searchspaces.__path__[0]).glob("*.py") if "def study()" in p.read_text()}
+    assert files == set(study_names())
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_an_installed_study_is_a_page_of_a_lab_book(name: str) -> None:
+    study = find_study(name)
+    assert study.name == name and study.reference in [cell.name for cell in study.cells]
+    assert len({run_key(config, "") for _, _, config in study.runs()}) == len(study.cells) * len(study.seeds)
+    page = ast.get_docstring(ast.parse(Path(searchspaces.__path__[0], f"{name}.py").read_text())) or ""
+    assert page.splitlines()[0].endswith("?") and study.question.endswith("?")
+    for line in ("Paper", "Expected", "Cost", "Command"):
+        assert re.search(rf"^{line}\s+\S", page, re.MULTILINE), line
+    assert re.search(rf"^Command\s+nowt ablate {name}\b", page, re.MULTILINE)
+
+
+def test_installed_studies_have_distinct_keys() -> None:
+    keys = [find_study(name).key for name in study_names()]
+    assert len(set(keys)) == len(keys)

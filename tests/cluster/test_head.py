@@ -1,0 +1,208 @@
+"""The head of cluster.yaml is lost in mid-study with its disk; a new one comes up, and the study goes on. Its commands
+are run as `ray up` would have them run, on moto's S3; a home of its own is what is a head here."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nowt.cli.main import main
+from nowt.store.sync.backup import Copying
+from nowt.store.sync.bucket import Bucket
+from nowt.store.sync.manifest import read_manifest
+from nowt.studies.lookup import find_study
+from nowt.training.loop import train
+from tests.support.mlflow_contents import epoch, start
+from tests.support.moto_cloud import ROOT
+from tests.support.short_runs import CPU
+from tests.support.short_runs import numbers as measured
+from tests.support.small_studies import logs, numbers, wait_for, write_study
+from tests.support.tracking_server import wait_until
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+CHECKPOINTS = "s3://lab/checkpoints"
+
+COPY = "s3://lab/store"
+
+HELD = '''
+"""Kolen-Pollack that goes no further than its tenth step until it may, and writes down its steps."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nowt import KolenPollack
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Held(KolenPollack):
+    name: ClassVar[str] = "held"
+
+    def after_step(self, layers, moment):
+        with (FOLDER / "steps").open("a") as steps:
+            steps.write(f"{moment.step}\\n")
+        while moment.step == 10 and not (FOLDER / "go").exists():
+            time.sleep(0.05)
+        return 0
+'''
+
+KEYS = {"0123456789ab", "ba9876543210"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head's home, and what runs in it."""
+
+    home: Path
+
+    @property
+    def store(self) -> Path:
+        return self.home / "runs"
+
+    def begin(self) -> None:
+        """As node.sh and `ray up`'s file mounts leave a home that was never used."""
+        (self.home / "nowt").mkdir(parents=True)
+        (self.home / "nowt" / "platform").symlink_to(ROOT / "platform")
+        (self.home / "nowt-bucket").write_text("s3://lab\n")
+        (self.home / "bin").mkdir()
+        nowt = self.home / "bin" / "nowt"
+        nowt.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nowt "$@"\n')
+        nowt.chmod(0o755)
+
+    def up(self) -> str:
+        """The start commands of cluster.yaml that are not Ray's own; what they say. MLflow's server, which takes long
+        to start, is ended at once."""
+        given = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+        (command,) = (line for line in given["head_start_ray_commands"] if "ray st" not in line)
+        done = subprocess.run(
+            ["bash", "-c", command], env=self.environment(), capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for started in (f"nowt backup {COPY} --store {self.store} --every 240", f"nowt serve --store {self.store}"):
+            wait_until(partial(self.runs, started), 60, started)
+        self.end("serve", signal.SIGKILL)
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "HOME": str(self.home), "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}"}
+
+    def runs(self, command: str) -> bool:
+        """Whether this command of nowt's runs in the background."""
+        return command in self.running(command.split()[1])
+
+    def running(self, name: str) -> str:
+        """The command that runs under this name in the background; empty where none does."""
+        path = self.home / "nowt-keeper" / f"{name}.pid"
+        command = Path(f"/proc/{path.read_text().strip()}/cmdline") if path.exists() else path
+        return command.read_bytes().replace(b"\0", b" ").decode() if command.exists() else ""
+
+    def end(self, name: str, how: signal.Signals) -> None:
+        """End what runs under this name; SIGTERM once it is awake enough to take it."""
+        pid = int((self.home / "nowt-keeper" / f"{name}.pid").read_text())
+        if how == signal.SIGTERM:
+            wait_until(lambda: takes(pid, how), 60, f"{name} to take {how.name}")
+        with suppress(ProcessLookupError):
+            os.kill(pid, how)
+        wait_until(lambda: not self.running(name), 120, f"the end of {name}")
+
+
+def takes(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    (caught,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.fixture
+def bucket(s3: str) -> Iterator[Bucket]:
+    """An empty bucket; gone afterwards."""
+    found = Bucket.at(CHECKPOINTS)
+    found.client.create_bucket(Bucket="lab")
+    yield found
+    for place in (found, Bucket.at(COPY)):
+        place.remove(place.names(""))
+    found.client.delete_bucket(Bucket="lab")
+    found.client.close()
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[Head]:
+    """A head; nothing of it runs on."""
+    made = Head(tmp_path / "home")
+    made.begin()
+    yield made
+    for name in ("backup", "serve"):
+        if made.running(name):
+            made.end(name, signal.SIGKILL)
+
+
+def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
+    head: Head, bucket: Bucket, tmp_path: Path
+) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    study = write_study(tmp_path, '{"held": small(Path(__file__).with_name("held.py"))}')
+    words = ["ablate", str(study), "--store", str(head.store), "--in-process", "--checkpoints", CHECKPOINTS]
+    assert f"there is no copy of a store at {COPY} yet" in head.up()
+    with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.DEVNULL) as driver:
+        try:
+            wait_for(lambda: any("step-000000008.json" in name for name in bucket.names("")), 120, "a checkpoint")
+            assert "has runs already: it goes on as it is" in head.up()  # `ray up` again: it does no harm
+        finally:
+            driver.kill()
+    (run,) = logs(head.store).values()
+    assert (run.state, run.last_epoch) == ("running", 2)
+    head.end("backup", signal.SIGKILL)
+    shutil.rmtree(head.home)
+
+    head.begin()
+    assert f" files came from {COPY}" in head.up()
+    (tmp_path / "go").touch()
+    assert main(words) == 0
+    (run,) = logs(head.store).values()
+    assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
+    assert (tmp_path / "steps").read_text().split() == [str(step) for step in (*range(1, 11), *range(9, 17))]
+    assert numbers(run) == measured(train(find_study(str(study)).cells[0].config, CPU))
+
+    head.end("backup", signal.SIGTERM)  # as when the machine is shut down
+    log, copy = head.store / "logs" / f"{run.key}.jsonl", Bucket.at(COPY)
+    found = read_manifest(copy)
+    assert found and copy.get(f"objects/{found.files[f'logs/{run.key}.jsonl']}") == log.read_bytes()
+    assert Copying(head.store, copy).once()[1] == 0  # all of it was copied
+
+
+def test_a_restore_that_was_cut_off_is_brought_to_its_end(
+    head: Head, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost"
+    for key in KEYS:
+        start(lost, key).epoch(epoch(0))
+    assert main(["backup", COPY, "--store", str(lost)]) == 0
+    words = ["restore", COPY, "--store", str(head.store), "--if-empty"]
+    move = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if self.parent.parent.name == ".restoring" and self.stem == max(KEYS) and ".tmp" not in self.name:
+            raise OSError("the disk is full")
+        return move(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert main(words) == 2
+    assert [path.stem for path in (head.store / "logs").iterdir()] == [min(KEYS)]
+    assert main(words) == 0
+    assert {path.stem for path in (head.store / "logs").iterdir()} == KEYS
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "has runs already" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""What the roles that `nowt cluster prepare` makes may do, against a stand-in for AWS on this machine."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import nowt
+from tests.support.moto_cloud import BUCKET, Cloud
+
+ME = "203.0.113.7/32"
+
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+@pytest.fixture(autouse=True)
+def prepared(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    nowt(f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes", capsys)
+
+
+def may(account: Cloud, name: str) -> list[dict[str, Any]]:
+    """The statements of the only policy that a role has."""
+    iam = account.client("iam")
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["nowt"]
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    return list(iam.get_role_policy(RoleName=name, PolicyName="nowt")["PolicyDocument"]["Statement"])
+
+
+def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
+    arn = f"arn:aws:s3:::{BUCKET}"
+    prefixes = {"StringLike": {"s3:prefix": ["data/*", "checkpoints/*"]}}
+    said = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
+    assert said == [
+        (["s3:ListBucket"], [arn], prefixes),
+        (["s3:GetObject"], [f"{arn}/data/*", f"{arn}/checkpoints/*"], None),
+        (["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [f"{arn}/checkpoints/*"], None),
+    ]
+
+
+def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: Cloud) -> None:
+    said = may(account, "nowt-cluster-head")
+    (new,) = [s for s in said if "ec2:RunInstances" in s["Action"] and "Condition" in s]
+    assert new["Resource"] == ["arn:aws:ec2:us-west-2:*:instance/*"]
+    assert new["Condition"]["StringEquals"] == {
+        "aws:RequestTag/ray-cluster-name": "nowt",
+        "ec2:InstanceType": ["g6.12xlarge", "g6.xlarge"],
+    }
+    (end,) = [s for s in said if "ec2:TerminateInstances" in s["Action"]]
+    assert end["Condition"]["StringEquals"] == {"aws:ResourceTag/ray-cluster-name": "nowt"}
+    (give,) = [s for s in said if "iam:PassRole" in s["Action"]]
+    assert give["Resource"] == ["arn:aws:iam::*:role/nowt-cluster-worker"]
+    assert give["Condition"]["StringEquals"] == {"iam:PassedToService": "ec2.amazonaws.com"}
+
+
+def test_what_the_doctor_asks_the_head_may_ask(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    before = len(at_home.asked())
+    nowt(f"doctor --cluster {at_home.cluster_file()}", capsys)
+    asked = {request["Action"] for request in at_home.asked()[before:] if "Action" in request}
+    allowed = {action.partition(":")[2] for s in may(at_home, "nowt-cluster-head") for action in s["Action"]}
+    assert {"DescribeSecurityGroups", "GetRolePolicy"} <= asked <= allowed
+
+
+def test_a_role_that_may_do_more_is_told_and_mended(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    file, iam, role = at_home.cluster_file(), at_home.client("iam"), {"RoleName": "nowt-cluster-worker"}
+    anyone = {**EVERYTHING, "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    made = iam.create_policy(PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
+    iam.attach_role_policy(**role, PolicyArn=made["Policy"]["Arn"])
+    iam.put_role_policy(**role, PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
+    iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(anyone))
+    assert "WRONG  roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
+    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
+    assert "done: take all from the role nowt-cluster-worker" in told and "delete what more lets" in told
+    assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
+    assert may(at_home, "nowt-cluster-worker")
+
+
+def test_a_role_of_somebody_elses_is_left_as_it_is(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    iam = at_home.client("iam")
+    iam.create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")
+    file = at_home.cluster_file(("nowt-cluster-worker", "theirs"))
+    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    assert "there is a role theirs that prepare did not make for the cluster nowt" in told
+    assert "WRONG  roles: not known to be closed: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
+    assert iam.list_role_policies(RoleName="theirs")["PolicyNames"] == []
+    iam.delete_role(RoleName="theirs")
+
+
+def test_teardown_takes_roles_away_that_were_changed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    iam = at_home.client("iam")
+    iam.put_role_policy(RoleName="nowt-cluster-head", PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
+    nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys)
+    assert iam.list_roles()["Roles"] == [] and iam.list_instance_profiles()["InstanceProfiles"] == []

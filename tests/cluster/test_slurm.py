@@ -1,0 +1,144 @@
+"""The Slurm script on a Slurm of this machine: stopped by the time limit's signal, back in the queue, and done."""
+
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nowt.store.run_log import read
+from tests.support.small_studies import SLOW, write_study
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = ROOT / "platform" / "clusters" / "slurm" / "nowt.sbatch"
+
+TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "unshare")
+
+# a requeued job waits as long as its credential lasts, two minutes by default: here five seconds
+CONFIG = """
+ClusterName=nowt
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort={ctld}
+SlurmdPort={d}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/ctld.pid
+SlurmdPidFile={folder}/d.pid
+SlurmctldLogFile={folder}/ctld.log
+SlurmdLogFile={folder}/d.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=1,sched_interval=1,bf_interval=1
+NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES State=UP
+"""
+
+# in a process namespace of their own, so that nothing of theirs or of a job outlives the test
+DAEMONS = """
+cd munge; munged --force --key-file=$PWD/key --socket=$PWD/socket --pid-file=$PWD/pid --log-file=$PWD/log \\
+    --seed-file=$PWD/seed; cd ..
+slurmctld -f slurm.conf
+exec slurmd -D -f slurm.conf
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Slurm's commands, on a Slurm with one node that is here for this test."""
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"{', '.join(missing)} not installed: apt-get install slurmd slurmctld munge")
+    if getpass.getuser() != "root":
+        pytest.skip("Slurm's daemons need root")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool", "munge", "home"):
+        (folder / name).mkdir(mode=0o700)
+    (folder / "munge" / "key").write_bytes(secrets.token_bytes(1024))
+    (folder / "munge" / "key").chmod(0o400)
+    text = CONFIG.format(folder=folder, host=socket.gethostname().partition(".")[0], ctld=free_port(), d=free_port())
+    (folder / "slurm.conf").write_text(text)
+    environment = {
+        **os.environ,
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "HOME": str(folder / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
+    }
+
+    def command(*words: str) -> str:
+        done = subprocess.run(
+            words, env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=True
+        )
+        return done.stdout.strip()
+
+    private = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", DAEMONS]
+    output = (folder / "daemons").open("wb")
+    with output, subprocess.Popen(private, cwd=folder, env=environment, stdout=output, stderr=output) as daemons:
+        try:
+            until(lambda: "idle" in command("sinfo", "--noheader"), 20)
+            yield command
+        finally:
+            daemons.send_signal(signal.SIGKILL)  # unshare holds back what is milder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(happened: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if happened():
+                return
+        except subprocess.CalledProcessError:
+            pass  # not up yet
+        time.sleep(0.3)
+    raise AssertionError(f"nothing came of it within {seconds} s")
+
+
+def test_at_the_time_limits_signal_the_job_goes_back_into_the_queue_and_ends_the_study_later(
+    slurm: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    study = write_study(tmp_path, '{"slow": small(Path(__file__).with_name("slow.py"))}')
+    words = ["nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]
+    size = ["--nodes=1", "--cpus-per-task=1", "--gpus-per-node=0", "--time=30", f"--output={tmp_path / 'log'}"]
+    job = slurm("sbatch", "--parsable", *size, str(SCRIPT), *words)
+
+    def state() -> str:
+        return slurm("squeue", "--noheader", "--states=all", f"--job={job}", "--format=%T")
+
+    def epochs() -> int:
+        found = list((tmp_path / "runs" / "logs").glob("*.jsonl"))
+        return read(found[0]).last_epoch if found else 0
+
+    until(lambda: epochs() >= 1, 300)
+    slurm("scancel", "--signal=USR1", "--batch", job)  # what Slurm itself sends five minutes before the limit
+    until(lambda: state() == "PENDING", 120)
+    before = epochs()
+    assert before < 4 and list((tmp_path / "runs" / "checkpoints").rglob("*.pt"))
+    until(lambda: state() == "COMPLETED", 300)
+    (log,) = (tmp_path / "runs" / "logs").glob("*.jsonl")
+    run = read(log)
+    assert (run.state, run.attempts, [e.epoch for e in run.epochs]) == ("finished", 2, [0, 1, 2, 3, 4])
+    told = (tmp_path / "log").read_text()
+    assert "back into the queue" in told and "1 of 1 runs finished" in told
+    assert not Path(f"/tmp/ray-{job}").exists()

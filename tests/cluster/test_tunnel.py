@@ -1,0 +1,214 @@
+"""`nowt ui --cluster`: a tunnel to MLflow on a head. The head is a real sshd on this machine; what listens on it at
+MLflow's port is a page of this test."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.request import urlopen
+
+import pytest
+
+from nowt.cli.main import main
+from tests.support.tracking_server import free_port, listening, wait_until
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+ROOM = Path("/run/sshd")  # which root's sshd wants, and a machine's own start makes
+
+pytestmark = pytest.mark.skipif(not (SSHD and shutil.which("ssh")), reason="no sshd here (Debian: openssh-server)")
+
+CONFIG = """
+ListenAddress 127.0.0.1
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/key.pub
+PidFile none
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+"""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that can be entered, the file of its cluster, and the port of its page."""
+
+    port: int
+    folder: Path
+    page: int
+
+    def file(self, *changes: tuple[str, str]) -> str:
+        """The cluster's file, with changes."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        text = (
+            "cluster_name: nowt\nprovider: {type: local, head_ip: 127.0.0.1, worker_ips: []}\n"
+            f"auth: {{ssh_user: {user}, ssh_private_key: {self.folder / 'key'}}}\n"
+        )
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = self.folder / "cluster.yaml"
+        path.write_text(text)
+        return str(path)
+
+
+@contextmanager
+def page() -> Iterator[int]:
+    """A page that answers as MLflow's does when asked whether it lives; its port."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"OK {self.path}".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Where sshd is confined to, if this is root and the machine never started one."""
+    missing = os.getuid() == 0 and not ROOM.exists()
+    if missing:
+        ROOM.mkdir(mode=0o755)
+    try:
+        yield
+    finally:
+        if missing:
+            ROOM.rmdir()
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    folder, port = tmp_path_factory.mktemp("head"), free_port()
+    for name in ("host_key", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    (folder / "config").write_text(CONFIG.format(folder=folder))
+    command = [str(SSHD), "-D", "-f", str(folder / "config"), "-p", str(port), "-E", str(folder / "log")]
+    options = f"ssh -F none -p {port} -o UserKnownHostsFile={folder}/known_hosts"
+    with (
+        room(),
+        page() as there,
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command) as server,
+    ):
+        patch.setenv("RSYNC_RSH", options)  # the port that is not ssh's own
+        try:
+            wait_until(lambda: listening(port), 30, "sshd")
+            yield Head(port, folder, there)
+        finally:
+            server.terminate()
+
+
+def tunnels(port: int) -> list[int]:
+    """The processes of ssh that lead this port on."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if words.startswith(b"ssh\0") and f"127.0.0.1:{port}:".encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+def as_at_a_terminal() -> None:
+    """Whoever runs tests in the background ignores Ctrl-C, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
+    end: signal.Signals, head: Head
+) -> None:
+    port, file = free_port(), head.file()
+    words = ["ui", "--cluster", file, "--port", str(port), "--head-port", str(head.page), "--store", "/srv/runs"]
+    command = [sys.executable, "-m", "nowt", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_at_a_terminal
+    ) as opened:
+        assert opened.stdout and opened.stderr
+        told = [opened.stdout.readline() for _ in range(2)]
+        with urlopen(f"http://127.0.0.1:{port}/page", timeout=20) as reply:
+            assert reply.read() == b"OK /page"
+        assert listening(port) == {"0100007F"}  # nowhere but on 127.0.0.1
+        opened.send_signal(end)
+        errors = opened.stderr.read()
+        code = opened.wait(60)
+    assert f"MLflow is at http://127.0.0.1:{port} as long as this runs" in told[0]
+    assert told[1] == f"user and password: ray exec {file} 'cat /srv/runs/keeper/credentials'\n"
+    assert (code, errors) == (0 if end == signal.SIGINT else -signal.SIGKILL, "")
+    wait_until(lambda: not tunnels(port) and not listening(port), 20, "the end of the tunnel")
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command complains of, in one line."""
+    capsys.readouterr()
+    assert main(["ui", *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
+    return said.err
+
+
+def test_what_is_in_the_way_is_told_in_a_line(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+    port, closed, there = str(free_port()), free_port(), ["--head-port", str(head.page)]
+
+    def told(*words: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
+        return refused(["--cluster", head.file(*changes), "--port", port, *words], capsys)
+
+    assert f"127.0.0.1 has no MLflow at its port {closed}" in told("--head-port", str(closed))
+    (head.folder / "other").write_text("no key")
+    key = (("/key}", "/other}"),)
+    assert "the head 127.0.0.1 was not reached: " in told(*there, changes=key)
+    assert f"there is no key {head.folder}/none here" in told(*there, changes=(("/key}", "/none}"),))
+    assert "has no auth.ssh_user: name the account" in told(changes=(("ssh_user", "user"),))
+    assert "has no auth.ssh_private_key" in told(changes=(("ssh_private_key", "key"),))
+    assert "the head 127.0.0.2 was not reached: ssh: connect to host" in told(
+        *there, changes=(("127.0.0.1", "127.0.0.2"),)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        line = refused(["--cluster", head.file(), "--port", taken], capsys)
+    assert f"--port {taken} is taken on 127.0.0.1" in line and f"--port {int(taken) + 1}" in line
+    assert "there is no file" in refused(["--cluster", "none.yaml"], capsys)
+    assert "--head-port is for --cluster" in refused(["--head-port", "1"], capsys)
+    assert "--port is 0" in refused(["--cluster", head.file(), "--port", "0"], capsys)
+
+
+def test_a_head_whose_key_has_changed_is_not_entered(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+    other = (head.folder / "key.pub").read_text().split()
+    known = head.folder / "known_hosts"
+    before = known.read_text() if known.exists() else ""
+    known.write_text(f"[127.0.0.1]:{head.port} {other[0]} {other[1]}\n")
+    words = ["--cluster", head.file(), "--port", str(free_port()), "--head-port", str(head.page)]
+    assert "the head 127.0.0.1 was not reached: Host key verification failed." in refused(words, capsys)
+    known.write_text(before)
+
+
+def test_without_ssh_it_says_so(
+    head: Head, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSYNC_RSH", "no-such-ssh")
+    assert "no-such-ssh is not installed" in refused(["--cluster", head.file(), "--port", str(free_port())], capsys)

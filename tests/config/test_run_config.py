@@ -1,0 +1,264 @@
+"""Configs: keys, JSON, and the one line that a wrong setting is answered with."""
+
+import json
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+
+from nowt.config import run_key as module
+from nowt.config.placement import Placement
+from nowt.config.run_config import (
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ProbeConfig,
+    RunConfig,
+    config_from_json,
+    config_to_json,
+)
+from nowt.config.run_key import changed, run_key
+from nowt.core.errors import ConfigError, nearest
+from nowt.core.fields import check
+from nowt.core.seeding import Seeds
+from nowt.rules.base import Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.registry import find_rule
+from nowt.rules.weight_mirror import WeightMirror
+from tests.support.nets import EVERY_RULE, rule_id
+
+RICH = RunConfig(
+    model=ModelConfig(name="mlp", hidden=(50, 20), activation="tanh", weights="paper"),
+    data=DataConfig(name="synthetic", size=16, augment="shift", repeat=2, noise=0.5),
+    rule=WeightMirror(sigma=0.5, noise="uniform", angle=30.0),
+    optim=OptimConfig(lr=0.1, nesterov=True, schedule="step", milestones=(3.0, 6.5), gamma=0.2, clip=1.0),
+    probe=ProbeConfig(interval=2, samples=8),
+    epochs=8,
+    label_smoothing=0.1,
+    test=False,
+    seed=4,
+    seeds=Seeds(order=1),
+)
+
+
+def through_json(config: RunConfig) -> RunConfig:
+    return config_from_json(json.loads(json.dumps(config_to_json(config))))
+
+
+def refusal(make: Callable[[], object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_the_same_config_has_the_same_key() -> None:
+    assert run_key(RICH, "pixels") == run_key(replace(RICH), "pixels") == run_key(through_json(RICH), "pixels")
+    assert len(run_key(RICH, "pixels")) == 12 and int(run_key(RICH, "pixels"), 16) >= 0
+
+
+def test_a_key_from_another_day_is_still_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOP_NUMERICS", 1)
+    assert run_key(RunConfig(), "pixels") == "ada44a9161ed"
+    assert run_key(RunConfig(rule=find_rule("fa")(), optim=OptimConfig(lr=0.1), seed=3), "pixels") == "f213f7a8a928"
+
+
+def test_every_field_matters_to_the_key() -> None:
+    others = {
+        "model": ModelConfig(name="resnet20"),
+        "data": DataConfig(noise=0.1),
+        "rule": FeedbackAlignment(),
+        "optim": OptimConfig(lr=0.07),
+        "probe": ProbeConfig(samples=18),
+        "epochs": 11,
+        "batch": 32,
+        "loss": "binary",
+        "label_smoothing": 0.1,
+        "precision": "float64",
+        "channels_last": True,
+        "compile": True,
+        "test": False,
+        "seed": 1,
+        "seeds": Seeds(crops=0),
+    }
+    assert set(others) == {f.name for f in fields(RunConfig)}
+    keys = {run_key(replace(RunConfig(), **{name: value}), "pixels") for name, value in others.items()}
+    assert len(keys | {run_key(RunConfig(), "pixels")}) == len(others) + 1
+
+
+def test_the_pictures_matter_to_the_key() -> None:
+    assert run_key(RICH, "pixels") != run_key(RICH, "other pixels")
+
+
+def test_only_fields_that_differ_from_their_defaults_are_in_the_key() -> None:
+    assert changed(RunConfig()) == {"rule": {"name": "bp", "numerics": 1}}
+    assert changed(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == changed(RunConfig())
+    assert changed(RICH)["rule"] == {
+        "name": "wm",
+        "numerics": 2,
+        "sigma": 0.5,
+        "noise": "uniform",
+        "angle": 30.0,
+    }
+    assert changed(RICH)["seeds"] == {"order": 1}
+
+
+def test_a_rule_or_a_loop_with_other_numerics_makes_new_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fa, bp = RunConfig(rule=FeedbackAlignment()), RunConfig()
+    before = run_key(fa, ""), run_key(bp, "")
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedbackAlignment, "numerics", 2)
+        assert run_key(fa, "") != before[0] and run_key(bp, "") == before[1]
+    monkeypatch.setattr(module, "LOOP_NUMERICS", module.LOOP_NUMERICS + 1)
+    assert run_key(fa, "") != before[0] and run_key(bp, "") != before[1]
+
+
+def test_rules_with_the_same_fields_have_unlike_keys() -> None:
+    assert len({run_key(RunConfig(rule=rule), "") for rule in [find_rule("bp")(), *EVERY_RULE]}) == len(EVERY_RULE) + 1
+
+
+def test_whole_numbers_are_the_same_setting_as_the_numbers_they_equal() -> None:
+    for whole, number in [
+        (OptimConfig(lr=1), OptimConfig(lr=1.0)),
+        (
+            OptimConfig(schedule="step", milestones=(30, 60)),
+            OptimConfig(schedule="step", milestones=(30.0, 60.0)),
+        ),
+    ]:
+        keys = [run_key(RunConfig(optim=optim, epochs=90), "") for optim in (whole, number)]
+        assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=whole, epochs=90)), "")
+
+
+@pytest.mark.parametrize("rule", [find_rule("bp")(), *EVERY_RULE], ids=rule_id)
+def test_every_rule_survives_json(rule: Rule) -> None:
+    assert through_json(RunConfig(rule=rule)) == RunConfig(rule=rule)
+
+
+def test_a_config_of_many_settings_survives_json() -> None:
+    assert through_json(RICH) == RICH
+    assert through_json(RunConfig()) == RunConfig()
+
+
+def test_a_file_that_leaves_settings_out_means_their_defaults() -> None:
+    assert config_from_json({}) == RunConfig()
+    assert config_from_json({"rule": {"name": "wm", "sigma": 2}}) == RunConfig(rule=WeightMirror(sigma=2.0))
+
+
+def test_numbers_may_be_given_as_text() -> None:
+    found = config_from_json({"optim": {"lr": "0.2", "nesterov": "true"}, "epochs": "7"})
+    assert found == RunConfig(optim=OptimConfig(lr=0.2, nesterov=True), epochs=7)
+
+
+def test_configs_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        RICH.optim.lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"epoch": 3}, "there is no setting epoch (did you mean epochs?); there are: model, data, rule, "),
+        (
+            {"optim": {"weight_decy": 0}},
+            "there is no setting optim.weight_decy (did you mean weight_decay?); ",
+        ),
+        ({"rule": {"name": "wm", "etta": 1}}, "there is no setting rule.etta (did you mean eta?); "),
+        (
+            {"rule": {"name": "fa", "eta": 1}},
+            "there is no setting rule.eta (did you mean start?); there are: last_layer, ",
+        ),
+        (
+            {"rule": {"name": "wn"}},
+            "there is no rule 'wn' (did you mean wm?); there are: bp, fa, ss, wm, kp, sham",
+        ),
+        ({"data": {"zzz": 1}}, "there is no setting data.zzz; there are: name, size, "),
+        ({"optim": {"lr": "fast"}}, "optim.lr is 'fast': input should be a valid number"),
+        ({"epochs": 2.5}, "epochs is 2.5: input should be a valid integer"),
+        ({"model": {"weights": "mine"}}, "model.weights is 'mine': input should be 'torchvision' or 'paper'"),
+        ({"optim": {"lr": -1}}, "optim.lr is -1.0: it must be above 0"),
+    ],
+)
+def test_a_wrong_setting_is_answered_with_its_name_and_what_is_allowed(data: dict[str, Any], message: str) -> None:
+    assert refusal(lambda: config_from_json(data)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ModelConfig(hidden=(5,)), "model.hidden is for mlp only; tiny_resnet has no such setting"),
+        (lambda: ModelConfig(activation="tanh"), "model.activation is for mlp only; tiny_resnet uses relu"),
+        (lambda: ModelConfig("mlp", hidden=(5, 0)), "model.hidden is (5, 0): every size must be above 0"),
+        (
+            lambda: ModelConfig(norm_group=1),
+            "model.norm_group is 1: it must be 2 or more, or none for the whole batch",
+        ),
+        (lambda: DataConfig(size=3), "data.size is 3: it must be at least 4 pixels"),
+        (lambda: DataConfig(repeat=0), "data.repeat is 0: it must be at least 1"),
+        (lambda: DataConfig(noise=-0.1), "data.noise is -0.1: it must be 0 or above"),
+        (
+            lambda: DataConfig("mnist", noise=0.1),
+            "data.noise is for digits and synthetic only, not for mnist",
+        ),
+        (lambda: OptimConfig(lr=0.0), "optim.lr is 0.0: it must be above 0"),
+        (lambda: OptimConfig(momentum=1.0), "optim.momentum is 1.0: it must lie in [0, 1)"),
+        (lambda: OptimConfig(weight_decay=-1.0), "optim.weight_decay is -1.0: it must be 0 or above"),
+        (lambda: OptimConfig(warmup=-1.0), "optim.warmup is -1.0: it must be 0 or above, in epochs"),
+        (lambda: OptimConfig(clip=0.0), "optim.clip is 0.0: it must be above 0, or none"),
+        (lambda: OptimConfig("adamw", nesterov=True), "optim.nesterov is for sgd only"),
+        (lambda: OptimConfig(nesterov=True, momentum=0.0), "optim.nesterov needs optim.momentum above 0"),
+        (lambda: OptimConfig(beta2=0.99), "optim.beta2 is for adamw only"),
+        (lambda: OptimConfig(milestones=(1.0,)), "optim.milestones is for schedule step, not cosine"),
+        (
+            lambda: OptimConfig(schedule="constant", gamma=0.5),
+            "optim.gamma is for schedule step, not constant",
+        ),
+        (lambda: ProbeConfig(interval=-1), "probe.interval is -1: it must be 0 (never) or above"),
+        (lambda: ProbeConfig(samples=1), "probe.samples is 1: it must be at least 2"),
+        (lambda: RunConfig(epochs=0), "epochs is 0: it must be at least 1"),
+        (lambda: RunConfig(batch=1), "batch is 1: it must be at least 2"),
+        (lambda: RunConfig(label_smoothing=1.0), "label_smoothing is 1.0: it must lie in [0, 1)"),
+        (
+            lambda: RunConfig(loss="binary", label_smoothing=0.1),
+            "label_smoothing is for loss cross_entropy only",
+        ),
+        (
+            lambda: RunConfig(ModelConfig(norm_group=48)),
+            "model.norm_group is 48: it must divide batch, which is 64",
+        ),
+        (
+            lambda: RunConfig(ModelConfig(norm_group=32)),
+            "probe.samples is 16: model.norm_group, which is 32, must divide it",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_when_it_is_built(make: Callable[[], object], message: str) -> None:
+    assert refusal(make) == message
+
+
+@pytest.mark.parametrize(
+    ("optim", "message"),
+    [
+        (OptimConfig(warmup=6.0), "warmup is 6 epochs: the run has 5"),
+        (OptimConfig(schedule="step", milestones=(5.0, 8.0)), "must lie above 0 and below 5"),
+    ],
+)
+def test_a_schedule_that_the_run_never_comes_to_is_refused(optim: OptimConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(optim=optim, epochs=5)
+
+
+def test_the_nearest_word_is_offered_only_where_it_is_near() -> None:
+    assert nearest("momentun", ["lr", "momentum"]) == " (did you mean momentum?)"
+    assert nearest("xyz", ["lr", "momentum"]) == ""
+
+
+def test_a_value_is_checked_against_its_type() -> None:
+    assert check(float | None, "0.5", "optim.clip") == 0.5
+    assert check(tuple[int, ...], [1, 2], "model.hidden") == (1, 2)
+    assert refusal(lambda: check(int, "many", "epochs")).startswith("epochs is 'many': input should be a valid integer")
+
+
+def test_where_a_run_is_computed_is_no_part_of_its_config() -> None:
+    assert not {f.name for f in fields(Placement)} & {f.name for f in fields(RunConfig)}.difference({"data"})

@@ -1,0 +1,94 @@
+"""Files of the user's own: found, read once, and refused in one line when they cannot be used."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from nowt.core.errors import ConfigError
+from nowt.core.plugins import load_module, load_object
+
+
+def refusal(spec: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_object(spec)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_an_object_is_found_by_file_and_by_module(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("answer = 42\n")
+    assert load_object(f"{path}:answer") == 42
+    assert load_object(str(path), "answer") == 42
+    assert load_object("math:pi") == pytest.approx(3.14159, abs=1e-5)
+
+
+def test_a_path_relative_to_the_working_folder_is_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("class Thing:\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_module(Path("mine.py")) is load_module(tmp_path / "mine.py")
+
+
+def test_files_of_the_same_name_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "json.py").write_text(f"place = {folder!r}\n")
+    assert load_object(f"{tmp_path}/a/json.py:place") == "a"
+    assert load_object(f"{tmp_path}/b/json.py:place") == "b"
+    import json
+
+    assert json.loads("1") == 1
+
+
+def test_objects_of_a_files_classes_can_be_pickled(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
+        "@dataclass(frozen=True)\n"
+        "class Thing:\n"
+        "    kind: ClassVar[str] = 'thing'\n"
+        "    size: int = 3\n"
+    )
+    thing = load_object(f"{path}:Thing")(size=5)
+    assert pickle.loads(pickle.dumps(thing)) == thing
+
+
+def test_an_edited_file_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("answer = 1\n")
+    assert load_object(f"{path}:answer") == 1
+    path.write_text("answer = 2\n")
+    assert load_object(f"{path}:answer") == 2
+
+
+def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("answer = 42\n")
+    assert f"there is no file {tmp_path}/yours.py" in refusal(f"{tmp_path}/yours.py:answer")
+    assert "mine.py defines no 'anwser' (did you mean answer?)" in refusal(f"{path}:anwser")
+    assert "names nothing to use: give FILE.py:NAME or module:NAME" in refusal(str(path))
+    assert "names nothing to use" in refusal("answer")
+    assert "module no_such_lab cannot be imported: ModuleNotFoundError" in refusal("no_such_lab:rule")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import no_such_library\n", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("def half(:\n", "SyntaxError: invalid syntax"),
+        ("size = 1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("print(undefined)\n", "NameError: name 'undefined' is not defined"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_named_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    for _ in range(2):  # the second time, nothing of the first is left over
+        line = refusal(f"{path}:anything")
+        assert f"{path} cannot be imported: {problem}" in line

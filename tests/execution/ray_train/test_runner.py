@@ -1,0 +1,71 @@
+"""Two Ray Train workers share a run: one of a study, of which a worker is killed, and one of `nowt train`."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.tables import run_page
+from nowt.config.overrides import Override, apply
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.studies.lookup import find_study
+from tests.support.short_runs import numbers as without_times
+from tests.support.small_studies import SLOW, logs, numbers, start, wait_for, write_study
+from tests.support.worker_processes import kept, on_workers
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+PATIENCE = 300  # seconds for what takes some twenty on an idle machine
+
+CELLS = '{"slow": small(Path(__file__).with_name("slow.py"))}'
+
+GROUPS = Override("model.norm_group", "16")
+
+
+def _curve(store: Path, key: str) -> list[str]:
+    """What ``nowt show`` prints of the epochs."""
+    return run_page(store, key).split("\n\n")[1].splitlines()
+
+
+def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    write_study(tmp_path, CELLS)
+    words = [f"--{GROUPS.path}", GROUPS.text]
+    driver = start(["ablate", "./small.py", "--store", "runs", "--workers", "1:2", *words], tmp_path)
+    store = tmp_path / "runs"
+    try:
+        wait_for(lambda: any(run.last_epoch >= 1 for run in logs(store).values()), PATIENCE, "the first epoch")
+        at_work = sorted(int(path.stem) for path in tmp_path.glob("*.slow"))
+        assert len(at_work) == 2
+        os.kill(at_work[1], signal.SIGKILL)
+        said, errors = driver.communicate(timeout=PATIENCE)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    (run,) = logs(store).values()
+    assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
+    assert run.workers == (2,) * 5  # there was room for two again
+    assert [line.split()[-1] for line in _curve(store, run.key)] == ["workers", *"22222"]
+    assert "1 of 1 runs finished" in said
+    assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
+    assert not list(store.glob(".train/*"))
+    config = apply(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])
+    undisturbed = on_workers(2, kept, replace(config, rule=KolenPollack()), tmp_path / "alone")[0]
+    assert undisturbed is not None
+    assert numbers(run) == without_times(undisturbed)
+
+
+def test_one_run_is_trained_by_two_workers_from_the_command_line(tmp_path: Path) -> None:
+    short = "--epochs 1 --data.train_limit 128 --data.repeat 1 --data.size 8"
+    words = f"train digits --store runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
+    driver = start(words.split(), tmp_path)
+    try:
+        said, errors = driver.communicate(timeout=PATIENCE)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    (run,) = logs(tmp_path / "runs").values()
+    assert (run.state, run.attempts, run.last_epoch, run.workers) == ("finished", 1, 1, (2, 2))
+    assert f"run {run.key} starts" in said and f"run {run.key} finished" in said

@@ -1,0 +1,290 @@
+"""Several workers share one run and end as one worker does: what is compared here ran in 2 and 4 real processes."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from nowt.cli.main import main
+from nowt.config.placement import Placement
+from nowt.config.run_config import ModelConfig, OptimConfig, RunConfig
+from nowt.config.run_key import changed, run_key
+from nowt.core.distributed import Processes, WorkersDiverged
+from nowt.core.errors import ConfigError
+from nowt.data.datasets import open_data
+from nowt.execution.job import Job
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.records import Epoch
+from nowt.training.feasibility import refuse_undivided, sizes
+from nowt.training.loop import Interrupted, train
+from tests.support.short_runs import CPU, after, assert_equal, numbers, short_run, tensors
+from tests.support.worker_processes import RULES, Moved, farthest, kept, moved, on_workers, shared_run, trained
+
+
+@pytest.mark.parametrize("rule", [*RULES, "sham"])
+def test_over_200_steps_losses_do_not_depend_on_the_number_of_workers(rule: str) -> None:
+    config = shared_run(rule, epochs=10, steps=20)
+    alone = list(train(config, CPU))
+    assert alone[-1].step == 200 and alone[-1].train_loss < alone[1].train_loss
+    for size in (2, 4):
+        epochs = on_workers(size, trained, config)
+        assert farthest(epochs[0], alone) < 1e-10
+        assert all(numbers(others) == numbers(epochs[0]) for others in epochs[1:])  # every worker knows the same
+        assert [e.presentations for e in epochs[0]] == [e.presentations for e in alone]
+        assert [e.mirror_presentations for e in epochs[0]] == [e.mirror_presentations for e in alone]
+        assert [e.flops for e in epochs[0]] == pytest.approx([e.flops for e in alone])
+        assert angles(epochs[0]) == pytest.approx(angles(alone))
+
+
+def angles(epochs: list[Epoch]) -> list[float]:
+    return [layer.matrix_angle for epoch in epochs for layer in epoch.layers]
+
+
+def test_noise_that_the_workers_share_out_is_the_noise_that_one_worker_draws_alone() -> None:
+    config = shared_run("wm", epochs=4, steps=10, streams=4)
+    alone = list(train(config, CPU))
+    for size in (2, 4):
+        epochs = on_workers(size, trained, config)[0]
+        assert farthest(epochs, alone) < 1e-10
+        assert angles(epochs) == pytest.approx(angles(alone))
+        assert [e.mirror_presentations for e in epochs] == [e.mirror_presentations for e in alone]
+        assert [e.flops for e in epochs] == pytest.approx([e.flops for e in alone])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_in_single_precision_losses_agree_at_first(rule: str) -> None:
+    config = shared_run(rule, epochs=2, steps=5, precision="float32")  # benchmarks/workers.py shows how they drift
+    assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-4
+
+
+def test_clipping_sees_the_gradient_of_the_whole_batch() -> None:
+    config = replace(shared_run("kp"), optim=OptimConfig(lr=0.05, clip=0.5, weight_decay=0.01))
+    alone = list(train(config, CPU))
+    assert farthest(alone, list(train(replace(config, optim=replace(config.optim, clip=None)), CPU))) > 1e-3
+    assert farthest(on_workers(2, trained, config)[0], alone) < 1e-10
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_the_shares_of_a_batch_are_the_batch_and_every_picture_is_scored_once(size: int) -> None:
+    data = open_data(shared_run("bp").data, CPU, test=False)
+    for whole, *shares in zip(
+        data.val.batches(40), *(data.val.batches(40, share=(rank, size)) for rank in range(size)), strict=False
+    ):
+        assert torch.equal(torch.cat([x for x, _ in shares]), whole[0])
+        assert torch.equal(torch.cat([y for _, y in shares]), whole[1])
+    counted = sum(len(y) for rank in range(size) for _, y in data.val.batches(40, share=(rank, size)))
+    assert counted == len(data.val) == 41  # the last batch has one picture, for one of the workers
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epoch], Path]:
+    """A run that two workers did in one go."""
+    config, folder = shared_run("kp", precision="float32", epochs=2, steps=4), tmp_path_factory.mktemp("whole")
+    epochs = on_workers(2, kept, config, folder)[0]
+    assert epochs is not None
+    return config, epochs, folder
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_workers_stopped_in_mid_epoch_go_on_as_if_they_had_not(
+    whole: tuple[RunConfig, list[Epoch], Path], steps: int, tmp_path: Path
+) -> None:
+    config, epochs, folder = whole
+    assert on_workers(2, kept, config, tmp_path, steps) == [None, None]  # one was asked, both stopped
+    assert sorted(path.name for path in tmp_path.glob("*"))[-1] == f"step-{steps:09d}.pt"
+    assert numbers(continued(2, config, tmp_path)) == numbers(epochs)
+    assert_equal(tensors(tmp_path), tensors(folder))
+
+
+@pytest.mark.parametrize("sizes", [(2, 4), (4, 2), (2, 1), (1, 2)], ids=str)
+def test_a_run_goes_on_with_another_number_of_workers(sizes: tuple[int, int], tmp_path: Path) -> None:
+    config = shared_run("wm", epochs=2, steps=4)
+    first, second = sizes
+    if first == 1:
+        with pytest.raises(Interrupted):
+            list(train(config, CPU, checkpoints=tmp_path, should_stop=after(6)))
+    else:
+        on_workers(first, kept, config, tmp_path, 6)
+    epochs = list(train(config, CPU, checkpoints=tmp_path)) if second == 1 else continued(second, config, tmp_path)
+    alone = list(train(config, CPU, checkpoints=tmp_path / "alone"))
+    assert farthest(epochs, alone) < 1e-10
+    found, expected = tensors(tmp_path), tensors(tmp_path / "alone")
+    assert found.keys() == expected.keys()
+    assert max(float((found[n].double() - expected[n].double()).abs().max()) for n in found) < 1e-10
+
+
+def test_a_group_that_shrinks_and_grows_on_the_way_ends_as_one_worker_does(tmp_path: Path) -> None:
+    config = shared_run("wm", epochs=2, steps=4, streams=4)
+    assert on_workers(4, kept, config, tmp_path, 2) == [None] * 4
+    with pytest.raises(Interrupted):
+        list(train(config, CPU, checkpoints=tmp_path, should_stop=after(3)))
+    assert farthest(continued(2, config, tmp_path), list(train(config, CPU))) < 1e-10
+
+
+def continued(size: int, config: RunConfig, folder: Path) -> list[Epoch]:
+    epochs = on_workers(size, kept, config, folder)[0]
+    assert epochs is not None
+    return epochs
+
+
+def test_workers_that_do_not_share_their_store_are_told_so(tmp_path: Path) -> None:
+    config = shared_run("fa")
+    on_workers(2, kept, config, tmp_path / "0", 2)
+    with pytest.raises(
+        WorkersDiverged, match=r"^worker 1 begins at step 0 and worker 0 at step 2: the store must be a folder"
+    ):
+        on_workers(2, kept_apart, config, tmp_path)
+
+
+def kept_apart(config: RunConfig, folder: Path) -> list[Epoch] | None:
+    return kept(config, folder / str(Processes().rank))
+
+
+@dataclass(frozen=True)
+class Stray(FeedbackAlignment):
+    """Worker 1 loses a digit of its B."""
+
+    name: ClassVar[str] = "stray"
+
+    def after_step(self, layers, moment):  # type: ignore[no-untyped-def]
+        if moment.step == 5 and moment.group.rank == 1:
+            layers[1].feedback[0, 0, 0, 0] *= 1 + 1e-7
+        return 0
+
+
+def test_a_b_that_is_not_the_same_on_all_workers_fails_the_run() -> None:
+    with pytest.raises(
+        WorkersDiverged, match=r"^3\.feedback of worker 1 is not bit for bit that of worker 0 after epoch 2: "
+    ):
+        on_workers(2, trained, replace(shared_run("bp", precision="float32"), rule=Stray()))
+
+
+@cache
+def moved_by(rule: str, size: int) -> list[Moved]:
+    return on_workers(size, moved, shared_run(rule))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_moves_as_many_bytes_as_backprop(rule: str, size: int) -> None:
+    for worker, backprop in zip(moved_by(rule, size), moved_by("bp", size), strict=True):
+        assert (worker.gradients, worker.others) == (backprop.gradients, backprop.others)
+        weights = 6 * 9 + 8 * 6 * 9 + 32 * 10 + 10 + 2 * (6 + 8)
+        assert backprop.gradients == 4 * 8 * weights  # steps × bytes of float64 × W, biases and gains
+
+
+def test_noise_of_its_own_moves_b_once_a_mirror_step_and_brings_it_nearer_to_w() -> None:
+    same, own = moved_by("wm", 2), on_workers(2, moved, shared_run("wm", streams=2))
+    mirror_steps = 2  # of 4 steps
+    assert own[0].others - same[0].others == mirror_steps * same[0].feedback > 0
+    assert own[0].gradients == same[0].gradients
+
+
+def test_four_streams_of_noise_halve_what_sampling_leaves_of_the_angle() -> None:
+    fields = {"interval": 1, "warmup": 60, "samples": 8, "extent": 4, "decay": 0.05}
+    one, four = (on_workers(2, moved, shared_run("wm", epochs=1, streams=n, **fields))[0].angles for n in (1, 4))
+    assert len(one) == 3
+    ratios = [math.tan(math.radians(b)) / math.tan(math.radians(a)) for a, b in zip(one, four, strict=True)]
+    assert sum(ratios) / len(ratios) == pytest.approx(0.5, abs=0.2)
+
+
+def test_runs_of_before_keep_their_keys() -> None:
+    assert run_key(short_run("wm"), "pictures") == run_key(short_run("wm", fields={"streams": 1}), "pictures")
+    assert run_key(short_run("wm"), "pictures") != run_key(short_run("wm", fields={"streams": 2}), "pictures")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch": 18}, "batch is 18: it must be a multiple of --workers, which is 4, such as 16 or 20"),
+        ({"batch": 24}, "model.norm_group is 4: it must divide each worker's share of the batch, 6 of 24"),
+        ({"rule": WeightMirror(streams=6)}, "rule.streams is 6: it must be 1 or a multiple of --workers, which is 4"),
+    ],
+)
+def test_what_workers_cannot_share_equally_is_refused(change: dict[str, object], said: str) -> None:
+    config = replace(shared_run("bp"), model=ModelConfig("tiny_resnet", norm_group=None), **change)  # type: ignore[arg-type]
+    if config.batch == 24:
+        config = replace(config, model=ModelConfig("tiny_resnet", norm_group=4))
+    refuse_undivided(config, 1)
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        refuse_undivided(config, 4)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found"), [(1, (1,)), (2, (2,)), ((1, 4), (1, 2, 4)), ((2, 3), (2,)), ((3, 99), (4,))], ids=str
+)
+def test_a_group_takes_the_sizes_that_share_a_batch_equally(allowed: Any, found: tuple[int, ...]) -> None:
+    assert sizes(shared_run("bp"), allowed) == found  # batches of 16 in groups of 4
+    assert sizes(replace(shared_run("bp"), rule=WeightMirror(streams=2)), (2, 4)) == (2,)
+
+
+def test_a_range_without_such_a_size_is_refused_with_those_that_there_are() -> None:
+    said = r"^--workers is 5:7: of these none can share equally a batch of 16, .*; these numbers can: 1, 2, 4$"
+    with pytest.raises(ConfigError, match=said):
+        sizes(shared_run("bp"), (5, 7))
+
+
+def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_key() -> None:
+    job = Job(run_key(shared_run("bp"), "pictures"), shared_run("bp"), Placement(workers=(2, 4)))
+    assert Job.from_text(job.to_text()) == job
+    assert "workers" not in changed(job.config)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
+        ("0:2", "--workers is 0:2: it must be at least 1"),
+        ("2:many", "argument --workers: it is '2:many': a number such as 4, or two such as 2:4"),
+        ("5:7", "--workers is 5:7: of these none can share equally a batch of 32"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused_in_one_line(
+    typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "digits", "--workers", typed, "--model.norm_group", "16", "--store", str(tmp_path / "runs")]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"workers": 0}, "--workers is 0"),
+        ({"gpus_per_worker": 0.0}, "--gpus-per-worker is 0"),
+        ({"gpus_per_worker": 1.5}, "--gpus-per-worker is 1.5: it must be a whole number, or a share of one GPU"),
+        ({"gpus_per_worker": 1.0, "device": "cpu"}, "--gpus-per-worker is 1, and --device cpu"),
+        ({"workers": 2, "device": "cuda:1"}, "--device is 'cuda:1': with --workers 2"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        Placement(**fields)  # type: ignore[arg-type]
+
+
+HALF_USED = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.used, self.idle = nn.Linear(inputs, classes), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.used(x.flatten(1))
+
+def net(shape, classes):
+    return Net(shape[0] * shape[1] * shape[2], classes)
+"""
+
+
+def test_a_model_with_weights_that_it_does_not_use_is_trained_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(HALF_USED)
+    config = replace(shared_run("bp"), model=ModelConfig(f"{tmp_path}/half.py:net"))
+    assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-10

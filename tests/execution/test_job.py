@@ -1,0 +1,39 @@
+"""A job on its way to a worker: it stays the run that was planned, or says that it did not."""
+
+from pathlib import Path
+
+import pytest
+
+from nowt.config.placement import Placement
+from nowt.config.recipes import RECIPES
+from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
+from nowt.config.run_key import run_key
+from nowt.execution.job import Job, perform
+from nowt.execution.preparation import pictures_of, plan_run
+from nowt.rules.registry import RULES, find_rule
+from tests.support.drawn_images import draw, image_folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("rule", [kind.name for kind in RULES])
+def test_a_job_sent_as_text_is_the_same_run(recipe: str, rule: str) -> None:
+    config = RECIPES[recipe](find_rule(rule)())
+    job = Job(run_key(config, "pictures"), config, Placement(store="here", loaders=3))
+    arrived = Job.from_text(job.to_text())
+    assert arrived == job
+    assert run_key(arrived.config, "pictures") == job.key
+
+
+def test_a_run_whose_pictures_changed_since_it_was_planned_fails_and_says_so(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "pictures")
+    config = RunConfig(model=ModelConfig("mlp", hidden=(4,)), data=DataConfig("folder", size=8), batch=8, epochs=1)
+    here = Placement(store=str(tmp_path / "store"), data=str(root), device="cpu", loaders=1)
+    planned = plan_run("bp", config, pictures_of(config, here))
+    draw(root / "train/cat/one_more.jpg")
+    start, end = perform(Job(planned.key, config, here))
+    assert (start["kind"], end["state"]) == ("start", "failed")
+    assert (
+        end["reason"]
+        .strip()
+        .endswith("pictures or rule are not those that the run was planned with: give the same command again")
+    )

@@ -1,0 +1,151 @@
+"""A machine says that it is soon to go: the run writes a checkpoint at once, and goes on elsewhere as if nothing had
+happened."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nowt.config.placement import Placement
+from nowt.execution import local, preemption
+from nowt.execution.driver import PlannedRun
+from nowt.execution.preemption import Metadata, Notices, listening, metadata
+from nowt.execution.preparation import pictures_of, plan_run
+from nowt.execution.run_queue import RunQueue
+from nowt.store.records import RunLog
+from nowt.store.run_log import read
+from tests.support.metadata_service import NOTICE, Service, metadata_service
+from tests.support.short_runs import STEPS, numbers, short_run
+from tests.support.small_studies import wait_for
+
+WHERE, OFF = "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED"
+
+
+@pytest.fixture
+def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """This machine's own metadata service, asked often."""
+    monkeypatch.setattr(preemption, "SECONDS", 0.01)
+    with metadata_service() as service:
+        monkeypatch.setenv(WHERE, service.url)
+        yield service
+
+
+def run(store: Path, after_epoch: Callable[[RunLog], None]) -> tuple[bool, RunLog]:
+    """A short run in this process: whether it came to its end, and its log."""
+    config, here = short_run("kp", epochs=3), Placement(store=str(store), device="cpu")
+    planned = plan_run("kp", config, pictures_of(config, here))
+
+    def heard(_: PlannedRun, log: RunLog) -> None:
+        after_epoch(log)
+
+    ended = local.run(RunQueue(store, (planned,), heard), here)
+    return ended, read(store / "logs" / f"{planned.key}.jsonl")
+
+
+def checkpoints(store: Path) -> list[str]:
+    return sorted(path.name for path in store.glob("checkpoints/*/*"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
+    ended, log = run(tmp_path_factory.mktemp("undisturbed"), lambda _: None)
+    assert ended
+    return log
+
+
+class MachineGone(Exception):
+    """In the middle of a run."""
+
+
+def test_a_spot_notice_writes_a_checkpoint_at_the_next_batch_from_which_another_machine_goes_on(
+    ec2: Service, tmp_path: Path, undisturbed: RunLog
+) -> None:
+    def after_epoch(log: RunLog) -> None:
+        if log.last_epoch == 1:
+            ec2.notice = NOTICE
+            wait_for(lambda: ec2.told > 0, 10, "the next look")
+            time.sleep(0.1)  # its answer is on its way
+        if log.last_epoch == 2:
+            assert checkpoints(tmp_path) == [f"step-{STEPS + 1:09d}.pt", f"step-{2 * STEPS:09d}.pt"]
+            raise MachineGone
+
+    with pytest.raises(MachineGone):
+        run(tmp_path, after_epoch)
+    next(tmp_path.glob(f"checkpoints/*/step-{2 * STEPS:09d}.pt")).unlink()  # as if the machine had gone before it
+    ended, log = run(tmp_path, lambda _: None)
+    assert ended and log.attempts == 2
+    assert numbers(log.epochs) == numbers(undisturbed.epochs)
+
+
+def test_sigterm_stops_a_run_after_the_batch_as_ctrl_c_does(tmp_path: Path, undisturbed: RunLog) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    ended, _ = run(tmp_path, lambda log: os.kill(os.getpid(), signal.SIGTERM) if log.last_epoch == 1 else None)
+    assert not ended
+    assert checkpoints(tmp_path)[-1] == f"step-{STEPS + 1:09d}.pt"
+    assert signal.getsignal(signal.SIGTERM) == before
+    ended, log = run(tmp_path, lambda _: None)
+    assert ended and numbers(log.epochs) == numbers(undisturbed.epochs)
+
+
+def test_the_notice_tells_when_and_is_asked_for_as_ec2_wants_it_asked(ec2: Service) -> None:
+    machine = metadata()
+    assert machine is not None
+    assert machine.ends_at() is None
+    ec2.notice = NOTICE
+    assert machine.ends_at() == 1767225720.0
+    ec2.tokens.remove(machine.token)  # it is too old
+    assert machine.ends_at() == 1767225720.0
+    assert ec2.told == 2
+    for vague in ('{"action": "hibernate"}', "soon"):
+        ec2.notice = vague
+        assert machine.ends_at() == pytest.approx(time.time() + 120, abs=30)
+
+
+def test_a_service_that_is_none_of_ec2s_or_does_not_answer_says_nothing(ec2: Service) -> None:
+    ec2.notice = NOTICE
+    assert Metadata(f"127.0.0.1:{ec2.port}", token="of another machine").ends_at() is not None
+    ec2.put = lambda *_: (404, "")  # type: ignore[method-assign]  # as another cloud's, at the same address
+    ec2.tokens.clear()
+    assert Metadata(f"127.0.0.1:{ec2.port}").ends_at() is None
+    assert Metadata("127.0.0.1:9").ends_at() is None
+
+
+def test_nobody_is_asked_where_nobody_has_machines_of_ec2(ec2: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OFF, "true")
+    assert metadata() is None
+    monkeypatch.delenv(OFF)
+    monkeypatch.delenv(WHERE)
+    monkeypatch.setattr("nowt.execution.preemption.MACHINE", Path("/nowhere"))
+    assert metadata() is None
+
+
+def test_ec2s_machines_are_known_by_their_maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WHERE, raising=False)
+    monkeypatch.delenv(OFF, raising=False)
+    monkeypatch.setattr("nowt.execution.preemption.MACHINE", tmp_path)
+    (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
+    assert metadata() == Metadata("169.254.169.254")
+
+
+def test_on_a_machine_that_is_to_go_checkpoints_are_written_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    heard = Notices()
+    assert not heard.due()
+    heard.given = True
+    assert (heard.due(), heard.due()) == (True, False)
+    now += 16
+    assert (heard.due(), heard.due()) == (True, False)
+
+
+def test_a_notice_is_told_on_once_and_a_run_without_one_leaves_no_thread() -> None:
+    told: list[str] = []
+    with listening(lambda: True, tell=lambda: told.append("notice")) as heard:
+        wait_for(lambda: bool(told), 10, "the notice")
+    assert heard.given and told == ["notice"]
+    with listening(lambda: False, tell=lambda: told.append("none")) as quiet:
+        pass
+    assert not quiet.given and told == ["notice"]

@@ -1,0 +1,288 @@
+"""attach: which layers get a B, what stays as it was, which models it refuses; copies of what it made."""
+
+import copy
+import io
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from nowt.config.run_config import ModelConfig
+from nowt.layers.attach import attach, feedback_layers
+from nowt.models.registry import build_model
+from nowt.rules.base import Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.registry import find_rule
+from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, normal, rule_id
+
+
+@pytest.fixture
+def one_process(tmp_path: Path) -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def refusal(model: nn.Module, rule: str = "fa", **options: str) -> str:
+    with pytest.raises(ValueError) as caught:
+        attach(model, find_rule(rule)(), **options)  # type: ignore[arg-type]
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_a_model_wrapped_for_many_workers_is_refused(one_process: None) -> None:
+    message = "the model is wrapped in DistributedDataParallel: attach the rule first, then wrap it"
+    wrapped = nn.parallel.DistributedDataParallel(conv_net())
+    assert refusal(wrapped) == message
+    assert refusal(nn.Sequential(wrapped)) == message
+
+
+def test_a_data_parallel_model_is_refused() -> None:
+    assert refusal(nn.DataParallel(conv_net())) == (
+        "the model is wrapped in DataParallel: attach the rule first, then wrap it"
+    )
+
+
+def test_a_compiled_model_is_refused() -> None:
+    message = "the model is compiled: attach the rule first, then call torch.compile"
+    in_place = conv_net()
+    in_place.compile(backend="eager")
+    for model in (
+        torch.compile(conv_net(), backend="eager"),
+        nn.Sequential(torch.compile(conv_net())),
+        in_place,
+    ):
+        assert refusal(model) == message
+
+
+@pytest.mark.parametrize("rule", ["fa", "bp"])
+def test_a_model_with_nothing_to_replace_is_refused(rule: str) -> None:
+    class Own(nn.Linear):
+        pass
+
+    assert refusal(nn.Sequential(Own(3, 3), nn.ReLU()), rule) == (
+        "Sequential has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
+        f"{rule} to: pass the model that holds them (subclasses of these layers are left alone)"
+    )
+
+
+@pytest.mark.parametrize("second", ["fa", "kp", "bp"])
+def test_a_second_attach_is_refused(second: str) -> None:
+    model, _ = attached(conv_net(), find_rule("fa")())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert refusal(model, second) == "the model has fa attached already: attach to a fresh model"
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_an_unknown_activation_is_refused_before_anything_changes() -> None:
+    model = conv_net()
+    assert refusal(model, activation="gelu") == ("activation is 'gelu': it must be one of relu, tanh, sigmoid, linear")
+    assert feedback_layers(model) == []
+
+
+def test_resnet18_keeps_torchvisions_names_modules_parameters_and_hooks() -> None:
+    model = torchvision.models.resnet18(num_classes=7)
+    names, parameters = list(model.state_dict()), dict(model.named_parameters())
+    weights, conv1, seen = copy.deepcopy(model.state_dict()), model.conv1, []
+    conv1.register_forward_hook(lambda *_: seen.append("called"))
+    layers = attach(model, find_rule("kp")())
+    assert [name for name in model.state_dict() if not name.endswith(".feedback")] == names
+    assert model.conv1 is conv1 and isinstance(conv1, nn.Conv2d)
+    assert all(model.get_parameter(name) is p for name, p in parameters.items())
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in weights.items())
+    assert len(layers) == 21 and [layer.name for layer in layers] == [
+        name for name, m in torchvision.models.resnet18().named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
+    ]
+    model(normal(2, 3, 32, 32))
+    assert seen == ["called"]
+
+
+def test_under_bp_the_model_stays_torchs_own() -> None:
+    model = conv_net()
+    assert attach(model, find_rule("bp")()) == []
+    assert [type(m) for m in model] == [type(m) for m in conv_net()]
+
+
+@pytest.mark.parametrize("name", ["fa", "ss", "wm", "kp", "sham"])
+def test_exactly_the_layers_that_the_fields_leave_to_backprop_stay_torchs_own(name: str) -> None:
+    for model_name in ("resnet18", "tiny_resnet"):
+        fresh = build_model(ModelConfig(name=model_name), (3, 32, 32), 10, seed=0)
+        everything = [layer.name for layer in attached(fresh, find_rule(name)())[1]]
+        projections = [n for n in everything if "downsample" in n.split(".")]
+        assert len(projections) == (3 if model_name == "resnet18" else 2)
+        for fields, left in (
+            ({"last_layer": "backprop"}, ["fc"]),
+            ({"shortcuts": "backprop"}, projections),
+            ({"last_layer": "backprop", "shortcuts": "backprop"}, [*projections, "fc"]),
+        ):
+            model, layers = attached(fresh, find_rule(name)(**fields))
+            assert [layer.name for layer in layers] == [n for n in everything if n not in left]
+            assert all(type(model.get_submodule(n)) in (nn.Conv2d, nn.Linear) for n in left)
+            assert not any(n.startswith(f"{one}.feedback") for n in model.state_dict() for one in left)
+
+
+def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
+    x, y = batch()
+    whole = gradients(attached(conv_net(norm=False), find_rule("fa")())[0], x, y)
+    spared = gradients(attached(conv_net(norm=False), find_rule("fa")(last_layer="backprop"))[0], x, y)
+    plain = gradients(conv_net(norm=False), x, y)
+    assert torch.equal(spared["6.weight"], plain["6.weight"])  # the layer below the last
+    assert not torch.allclose(whole["6.weight"], plain["6.weight"])
+    assert not torch.allclose(spared["3.weight"], plain["3.weight"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("fa", "'fa' is no rule: pass one such as"),
+        (find_rule("fa"), "is no rule: pass one such as"),
+        (find_rule("fa")(start="gauss"), "rule.start is 'gauss'"),
+        (find_rule("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
+        (find_rule("fa")(scale=True), "rule.scale is True"),
+    ],
+)
+def test_what_is_no_rule_is_refused_before_anything_changes(rule: Rule, message: str) -> None:
+    net = conv_net()
+    with pytest.raises(ValueError, match=message):
+        attach(net, rule)
+    assert not feedback_layers(net)
+
+
+def test_a_rule_that_covers_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="covers no layer of Sequential"):
+        attach(nn.Sequential(nn.Linear(3, 3)), find_rule("fa")(last_layer="backprop"))
+
+
+def test_an_example_leaves_every_modules_mode_and_hooks_even_where_it_does_not_fit() -> None:
+    def net() -> nn.Sequential:
+        made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
+        made[1].eval()  # a frozen batch norm
+        return made
+
+    model = net()
+    with pytest.raises(ValueError, match=r"an example of shape \(2, 1, 8, 8\) does not fit the model"):
+        attach(model, find_rule("fa")(), example=torch.randn(2, 1, 8, 8))
+    assert not feedback_layers(model) and not any(m._forward_pre_hooks for m in model.modules())
+    attach(model, find_rule("fa")(), example=torch.randn(2, 3, 8, 8))
+    assert [m.training for m in model.modules()] == [m.training for m in net().modules()]
+
+
+def test_an_example_passes_through_layers_that_are_called_by_keyword() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = nn.Linear(4, 2), nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.last(input=self.first(input=x))
+            return found
+
+    layers = attach(Named(), find_rule("fa")(), example=torch.randn(2, 3))
+    assert [layer.activation for layer in layers] == ["linear", "relu"]
+
+
+def test_a_field_of_a_rule_may_be_of_any_class() -> None:
+    @dataclass(frozen=True)
+    class Typed(FeedbackAlignment):
+        kind: torch.dtype = torch.float32
+
+    assert len(attach(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)), Typed())) == 2
+    with pytest.raises(ValueError, match="kind is 'float32'"):
+        attach(nn.Sequential(nn.Linear(3, 3)), Typed(kind="float32"))  # type: ignore[arg-type]
+
+
+def test_weights_that_no_rule_covers_are_named() -> None:
+    net = nn.Sequential(nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16), nn.Conv1d(4, 4, 1), nn.Linear(8, 2))
+    with pytest.warns(UserWarning, match="1.self_attn.in_proj_weight, 1.self_attn.out_proj.weight, 2.weight$"):
+        attach(net, find_rule("fa")(), seed=0)
+    assert attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find_rule("bp")()) == []  # all is backprop there
+
+
+def test_a_layer_used_twice_gets_one_b() -> None:
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.ReLU(), shared, nn.Linear(4, 2))
+    assert [layer.name for layer in attach(model, find_rule("fa")())] == ["0", "3"]
+    model(normal(3, 4)).sum().backward()
+    assert shared.weight.grad is not None
+
+
+def test_an_example_batch_tells_every_convolution_its_map_and_changes_nothing_else() -> None:
+    model, (x, _) = conv_net(), batch()
+    before = copy.deepcopy(model.state_dict())
+    layers = attach(model, find_rule("fa")(), example=x)
+    assert [layer.map_size for layer in layers] == [(8, 8), (8, 8), (4, 4), None]
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    assert model.training and not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_many_workers_reduce_no_more_than_under_bp(one_process: None) -> None:
+    reduced = []
+
+    def count(_: object, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+        reduced.append(sum(g.numel() for g in bucket.gradients()))
+        done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    x, y = batch()
+    for rule in EVERY_RULE:
+        reduced.clear()
+        model, _ = attached(conv_net(), rule)
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        wrapped.register_comm_hook(None, count)
+        F.cross_entropy(wrapped(x), y).backward()
+        assert sum(reduced) == sum(p.numel() for p in conv_net().parameters())
+
+
+def kept(model: nn.Module) -> dict[str, torch.Tensor]:
+    """B and whatever else the rule keeps, by name."""
+    return {name: p for name, p in model.named_parameters() if not p.requires_grad}
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
+@pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch.save", "state_dict"])
+def test_copies_keep_b_exactly_and_their_rule(rule: Rule, way: str) -> None:
+    model, _ = attached(conv_net(), rule)
+    file = io.BytesIO()
+    if way == "deepcopy":
+        other = copy.deepcopy(model)
+    elif way == "pickle":
+        other = pickle.loads(pickle.dumps(model))
+    elif way == "torch.save":
+        torch.save(model, file)
+        other = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+    else:
+        torch.save(model.state_dict(), file)
+        other, _ = attached(conv_net(seed=1), rule, seed=1)
+        assert not torch.equal(kept(other)["0.feedback"], kept(model)["0.feedback"])
+        other.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    assert list(kept(other)) == list(kept(model)) != []
+    for name, value in kept(model).items():
+        assert torch.equal(kept(other)[name], value) and kept(other)[name].data_ptr() != value.data_ptr()
+    assert [layer.rule for layer in feedback_layers(other)] == [rule] * 4
+    x, y = batch()
+    ours, theirs = gradients(model, x, y), gradients(other, x, y)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_last_layer_is_the_one_that_runs_last_whatever_the_model_names_last() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(6, 3)
+            self.body = nn.Linear(4, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.body(x)))  # type: ignore[no-any-return]
+
+    rule = find_rule("fa")(last_layer="backprop")
+    assert [layer.name for layer in attach(Backwards(), rule, example=torch.zeros(2, 4))] == ["body"]

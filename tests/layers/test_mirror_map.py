@@ -1,0 +1,102 @@
+"""What a layer offers to mirror mode: W alone, sums over samples and positions, noise of the right shape."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nowt.rules.base import FeedbackLayer, Moment
+from nowt.rules.registry import find_rule
+from nowt.training.alignment import angle
+from tests.support.nets import attached, normal
+
+CONVS = [
+    nn.Conv2d(4, 8, kernel, stride, padding, dilation, groups, padding_mode=mode)  # type: ignore[arg-type]
+    for kernel, (stride, padding), dilation, groups, mode in product(
+        (1, 3, (3, 2)),
+        ((1, 0), (1, 1), (2, 1), ((2, 3), (0, 2)), (1, "same")),
+        (1, 2),
+        (1, 4),
+        ("zeros", "circular"),
+    )
+]
+
+LAYERS = [*CONVS, nn.Linear(7, 6)]
+
+
+def layer_of(plain: nn.Module, **fields: Any) -> FeedbackLayer:
+    return attached(nn.Sequential(plain), find_rule("wm")(**fields))[1][0]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_the_sum_over_samples_and_positions_is_the_gradient_of_the_maps_product_with_y() -> None:
+    for plain in LAYERS:
+        layer = layer_of(plain)
+        for padded in (True, False):
+            x = normal(5, 4, 9, 8) if isinstance(plain, nn.Conv2d) else normal(5, 7)
+            y = normal(*layer.linear_map(x, padded).shape, seed=1)
+            (oracle,) = torch.autograd.grad(layer.linear_map(x, padded), layer.weight, y)
+            torch.testing.assert_close(layer.outer_sum(x, y, padded), oracle)
+
+
+def test_the_map_is_w_alone_without_bias_and_is_linear() -> None:
+    for plain in LAYERS:
+        layer = layer_of(plain)
+        x = normal(*layer.probe_shape(3, 4))
+        assert not layer.linear_map(torch.zeros_like(x)).any()
+        torch.testing.assert_close(layer.linear_map(-2 * x), -2 * layer.linear_map(x))
+        if isinstance(plain, nn.Linear) or (plain.padding_mode == "zeros" and plain.padding != "same"):
+            with torch.no_grad():
+                assert plain.bias is not None
+                bias = plain.bias.view(-1, *[1] * (x.dim() - 2))
+                torch.testing.assert_close(layer.linear_map(x), plain(x) - bias)
+
+
+@pytest.mark.parametrize("extent", [1, 2, 8])
+def test_noise_has_the_shape_whose_answer_has_that_many_positions_a_side(extent: int) -> None:
+    for plain in CONVS:
+        layer = layer_of(plain)
+        x = normal(*layer.probe_shape(3, extent))
+        sides = layer.linear_map(x).shape[2:]
+        assert min(sides) >= extent
+        assert max(sides) == extent or min(x.shape[2:]) == 1  # padding alone may give more
+        assert layer.positions(x) == 3 * sides.numel()
+    dense = layer_of(nn.Linear(7, 6))
+    assert dense.probe_shape(3, extent) == (3 * extent**2, 7)
+    assert dense.positions(normal(12, 7)) == dense.taps(normal(12, 7)) == 12
+
+
+def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
+    for plain in CONVS:
+        layer = layer_of(plain)
+        x = torch.ones(2, 4, 9, 8)
+        reached = layer.outer_sum(x, torch.ones_like(layer.linear_map(x)))
+        assert torch.equal(layer.taps(x).expand_as(reached), reached)  # type: ignore[union-attr]
+
+
+def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2))
+    _, (first, _) = attached(model, find_rule("wm")(extent=0))
+    with pytest.raises(ValueError, match="extent 0 mirrors layer 0 on its own map: give attach an example input"):
+        first.probe_shape(5, 0)
+    first.map_size = (10, 12)
+    assert first.probe_shape(5, 0) == (5, 3, 10, 12)
+
+
+def test_idealised_noise_reads_w_out_in_one_mirror_step() -> None:
+    for plain in LAYERS:
+        layer = layer_of(plain, noise="idealised", warmup=1, eta=1.0, decay=1.0)
+        layer.rule.before_learning([layer], Moment(0, seed=0))
+        torch.testing.assert_close(layer.feedback, layer.weight, rtol=1e-4, atol=1e-5)
+        assert angle(layer.feedback, layer.weight) < 0.001
+
+
+@pytest.mark.parametrize("extent", [0, 3])
+def test_a_mirror_step_aligns_every_kind_of_layer(extent: int) -> None:
+    for plain in LAYERS:
+        layer = layer_of(plain, extent=extent, warmup=1, samples=400, eta=1.0, decay=1.0)
+        layer.map_size = (5, 5)
+        layer.rule.before_learning([layer], Moment(0, seed=0))
+        assert angle(layer.feedback, layer.weight) < 20

@@ -1,0 +1,120 @@
+"""The networks: shapes and names, models of one's own, settings that a model cannot follow."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from nowt.core.errors import ConfigError
+from nowt.models.batch_norm import GroupedBatchNorm2d
+from nowt.models.registry import MODELS
+from tests.support.built_models import GREY, OWN, build, parameters
+
+
+def refusal(name: str, **fields: Any) -> str:
+    """The one line with which a setting is refused."""
+    with pytest.raises(ConfigError) as caught:
+        build(name, **fields)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+def test_torchvisions_resnets_keep_their_names_and_shapes(name: str) -> None:
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)(num_classes=10)
+    ours = build(name, zero_init_gamma=True, norm_group=4)
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
+    assert type(ours) is type(theirs)
+
+
+@pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet56", 0.85)])
+def test_cifar_resnets_have_the_size_that_he_et_al_give(name: str, millions: float) -> None:
+    assert parameters(build(name)) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("resnet20", 20), ("resnet56", 56), ("tiny_resnet", 8)])
+def test_small_resnets_count_their_layers_without_the_two_projections(name: str, layers: int) -> None:
+    weighted = [n for n, m in build(name).named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    shortcuts = [n for n in weighted if "downsample" in n.split(".")]
+    assert shortcuts == ["layer2.0.downsample.0", "layer3.0.downsample.0"]
+    assert len(weighted) - len(shortcuts) == layers
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "tiny_resnet"])
+@pytest.mark.parametrize("size", [32, 64, 97])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_any_size_give_one_logit_a_class(name: str, size: int, channels: int) -> None:
+    model = build(name, (channels, size, size), classes=7)
+    logits = model(torch.rand(2, channels, size, size))
+    assert logits.shape == (2, 7)
+    assert logits.isfinite().all()
+
+
+def test_every_model_learns_on_every_parameter() -> None:
+    for name in ("resnet18", "resnet20", "tiny_resnet", "mlp"):
+        model = build(name, GREY, hidden=(20,) if name == "mlp" else ())
+        model(torch.rand(4, *GREY)).logsumexp(1).sum().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters()), name
+
+
+def test_mlp_is_the_formula_that_it_stands_for() -> None:
+    model = build("mlp", (3, 4, 5), classes=6, hidden=(8, 7), activation="tanh")
+    w = model.state_dict()
+    assert list(w) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"]
+    x = torch.rand(2, 3, 4, 5)
+    y = torch.tanh(x.flatten(1) @ w["fc1.weight"].T + w["fc1.bias"])
+    y = torch.tanh(y @ w["fc2.weight"].T + w["fc2.bias"])
+    torch.testing.assert_close(model(x), y @ w["fc3.weight"].T + w["fc3.bias"])
+    torch.testing.assert_close(model(x.contiguous(memory_format=torch.channels_last)), model(x))
+
+
+def test_the_sizes_of_the_authors_mnist_net() -> None:
+    model = build("mlp", (1, 28, 28), hidden=(500,), activation="sigmoid")
+    assert [p.shape for p in model.parameters()] == [(500, 784), (500,), (10, 500), (10,)]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    return str(path)
+
+
+def test_a_model_of_ones_own_is_built_from_its_file(own: str) -> None:
+    model = build(f"{own}:net", GREY, norm_group=2)
+    assert model(torch.rand(4, *GREY)).shape == (4, 10)
+    assert isinstance(model.norm, GroupedBatchNorm2d)
+    weight = model.get_parameter("fc.weight")
+    assert torch.equal(weight, build(f"{own}:net", GREY).get_parameter("fc.weight"))
+    assert not torch.equal(weight, build(f"{own}:net", GREY, seed=1).get_parameter("fc.weight"))
+    assert torch.equal(pickle.loads(pickle.dumps(model)).fc.weight, weight)
+
+
+def test_a_model_of_ones_own_in_the_papers_weights_is_refused(own: str) -> None:
+    assert "draws its own weights" in refusal(f"{own}:net", weights="paper")
+
+
+def test_bad_models_of_ones_own_are_refused_in_one_line(own: str) -> None:
+    assert "own.py defines no 'nett' (did you mean net?)" in refusal(f"{own}:nett")
+    assert "names nothing to use: give FILE.py:NAME" in refusal(own)
+    assert "function(shape=(channels, height, width), classes=n)" in refusal(f"{own}:wrong_arguments")
+    assert "returned str: it must return a torch.nn.Module" in refusal(f"{own}:no_module")
+    assert "cannot group norm" in refusal(f"{own}:odd_norm", norm_group=2)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest() -> None:
+    line = refusal("resnet81")
+    assert "there is no model 'resnet81' (did you mean resnet18?)" in line
+    assert all(name in line for name in MODELS)
+
+
+def test_settings_a_model_cannot_follow_are_refused() -> None:
+    assert "e.g. --model.hidden 500" in refusal("mlp")
+    assert "mlp has no batch norm" in refusal("mlp", hidden=(5,), norm_group=2)
+    assert "mlp has no residual block" in refusal("mlp", hidden=(5,), zero_init_gamma=True)

@@ -1,0 +1,215 @@
+"""A rule in a file of the user's own: it works like a built-in one; a file that cannot be used is refused."""
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nowt.config.run_config import RunConfig, config_from_json, config_to_json
+from nowt.config.run_key import run_key
+from nowt.core.errors import ConfigError
+from nowt.rules.base import Moment
+from nowt.rules.registry import find_rule
+from tests.support.nets import attached, batch, conv_net, train_step
+
+PAL = '''
+"""Phaseless alignment, in a few lines: every layer's own activity drives its B."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from nowt.rules.feedback import DrawnFeedback
+
+
+@dataclass(frozen=True)
+class Pal(DrawnFeedback):
+    """Each step B moves towards a multiple of what noise through the layer shows of W."""
+
+    name: ClassVar[str] = "pal"
+    learns_from: ClassVar[str] = "mirror"
+
+    eta: float = 0.1
+    kind: Literal["normal", "sign"] = "normal"
+    sizes: tuple[int, ...] = ()
+
+    def after_step(self, layers, moment):
+        for layer in layers:
+            x = torch.randn(layer.probe_shape(50, 4), generator=torch.Generator().manual_seed(moment.step))
+            with torch.no_grad():
+                update = layer.outer_sum(x, layer.linear_map(x)) / layer.taps(x)
+            layer.feedback.lerp_(update, self.eta)
+        return 50
+'''
+
+
+@pytest.fixture
+def pal(tmp_path: Path) -> Path:
+    path = tmp_path / "pal.py"
+    path.write_text(PAL)
+    return path
+
+
+def refusal(spec: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        find_rule(spec)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_a_rule_is_found_by_its_file_and_by_its_class(pal: Path) -> None:
+    rule = find_rule(str(pal))
+    assert (rule.name, rule.source, rule.__name__) == ("pal", str(pal), "Pal")
+    assert find_rule(f"{pal}:Pal") is rule
+
+
+def test_a_path_relative_to_the_working_folder(pal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pal.parent)
+    assert find_rule("./pal.py") is find_rule("pal.py") is find_rule(str(pal))
+
+
+def test_it_trains_like_a_built_in_rule(pal: Path) -> None:
+    rule = find_rule(str(pal))(eta=0.5, scale=0.5)  # type: ignore[call-arg]
+    model, layers = attached(conv_net(norm=False), rule)
+    assert all(
+        torch.equal(2 * a.feedback, b.feedback)
+        for a, b in zip(layers, attached(conv_net(norm=False), find_rule("fa")())[1], strict=True)
+    )
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    losses = [train_step(model, layers, optimizer, *batch(), step) for step in range(1, 21)]
+    assert losses[-1] < losses[0]
+    for layer in layers:
+        assert torch.nn.functional.cosine_similarity(layer.feedback.flatten(), layer.weight.flatten(), 0) > 0.9
+    assert pickle.loads(pickle.dumps(layers[0])).rule == rule
+    assert rule.after_step(layers, Moment(1, seed=0)) == 50
+
+
+def test_its_config_survives_json(pal: Path) -> None:
+    config = RunConfig(rule=find_rule(str(pal))(eta=0.3, kind="sign", sizes=(1, 2), angle=20.0), seed=3)  # type: ignore[call-arg]
+    data = json.loads(json.dumps(config_to_json(config)))
+    assert data["rule"]["name"] == str(pal)
+    again = config_from_json(data)
+    assert again == config
+    assert run_key(again, "pixels") == run_key(config, "pixels")
+
+
+def test_annotations_may_be_postponed(pal: Path) -> None:
+    text = PAL.replace('Literal["normal", "sign"]', "Kind").replace(
+        "\n\n\n@", '\n\nKind = Literal["normal", "sign"]\n\n\n@'
+    )
+    pal.write_text(text.replace("\nfrom", "\nfrom __future__ import annotations\n\nfrom", 1))
+    rule = find_rule(str(pal))
+    config = RunConfig(rule=rule(kind="sign", sizes=(1, 2)))  # type: ignore[call-arg]
+    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+
+
+def test_an_edited_file_makes_new_runs(pal: Path) -> None:
+    def key() -> str:
+        return run_key(RunConfig(rule=find_rule(str(pal))()), "pixels")
+
+    first = key()
+    assert key() == first
+    pal.write_text(PAL.replace("lerp_(update, self.eta)", "lerp_(update, 2 * self.eta)"))
+    assert key() != first
+    pal.write_text(PAL)
+    assert key() == first
+
+
+def test_the_run_key_does_not_depend_on_where_the_file_lies(pal: Path) -> None:
+    other = pal.parent / "elsewhere"
+    other.mkdir()
+    (other / "pal.py").write_text(PAL)
+    keys = {run_key(RunConfig(rule=find_rule(str(p))()), "pixels") for p in (pal, other / "pal.py")}
+    assert len(keys) == 1
+
+
+def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
+    data = config_to_json(RunConfig(rule=find_rule(str(pal))()))
+    for name, value, message in [
+        ("etta", 1, "there is no setting rule.etta (did you mean eta?); there are: "),
+        ("eta", "much", "rule.eta is 'much': input should be a valid number"),
+        ("kind", "cauchy", "rule.kind is 'cauchy': input should be 'normal' or 'sign'"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            config_from_json({**data, "rule": {**data["rule"], name: value}})
+        assert str(caught.value).startswith(message)
+
+
+NOT_ONE = "must define one rule, a subclass of nowt.rules.Rule; found: {} (FILE.py:CLASS names one)"
+
+HEAD = "from dataclasses import dataclass\nfrom nowt.rules import Rule\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def (:\n", "{path} cannot be imported: SyntaxError: "),
+        (
+            "import nonsense_of_mine\n",
+            "{path} cannot be imported: ModuleNotFoundError: No module named 'nonsense_of_mine'",
+        ),
+        ("1 / 0\n", "{path} cannot be imported: ZeroDivisionError: division by zero"),
+        (
+            "x = 1\n",
+            "{path} " + NOT_ONE.format("none"),
+        ),
+        (
+            HEAD,
+            "{path} " + NOT_ONE.format("none"),
+        ),
+        (
+            HEAD + "class A(Rule):\n    name = 'a'\nclass B(Rule):\n    name = 'b'\n",
+            "{path} " + NOT_ONE.format("A, B"),
+        ),
+        (
+            HEAD + "@dataclass(frozen=True)\nclass A(Rule):\n    eta: float = 0.1\n",
+            "{path}: A needs a class variable `name` and @dataclass(frozen=True)",
+        ),
+        (
+            HEAD + "class A(Rule):\n    name = 'a'\n    eta: float = 0.1\n",
+            "{path}: A needs a class variable `name` and @dataclass(frozen=True)",
+        ),
+        (
+            HEAD + "@dataclass\nclass A(Rule):\n    eta: float = 0.1\n",
+            "{path} cannot be imported: TypeError: cannot inherit non-frozen dataclass from a frozen one",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    assert refusal(str(path)).startswith(message.format(path=path))
+
+
+def test_a_rule_that_takes_its_name_from_its_parent_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        HEAD
+        + "from nowt import FeedbackAlignment\n@dataclass(frozen=True)\n"
+        + "class A(FeedbackAlignment):\n    x: int = 1\n"
+    )
+    assert refusal(str(path)) == f"{path}: A needs a class variable `name` and @dataclass(frozen=True)"
+
+
+def test_a_class_that_the_file_does_not_define_is_refused(pal: Path) -> None:
+    assert refusal(f"{pal}:Pall") == (f"{pal}:Pall " + NOT_ONE.format("none"))
+
+
+def test_one_of_several_rules_in_a_file_is_named_by_its_class(pal: Path) -> None:
+    pal.write_text(PAL + '\n\n@dataclass(frozen=True)\nclass Pal2(Pal):\n    name: ClassVar[str] = "pal2"\n')
+    assert "found: Pal, Pal2" in refusal(str(pal))
+    rule = find_rule(f"{pal}:Pal2")
+    assert rule.name == "pal2"
+    config = RunConfig(rule=replace(rule(), eta=0.2))  # type: ignore[call-arg]
+    assert config_from_json(config_to_json(config)) == config
+
+
+def test_a_missing_file_and_an_unknown_name_are_refused() -> None:
+    assert refusal("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
+    assert refusal("kpp") == (
+        "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, sham, or a FILE.py of yours"
+    )

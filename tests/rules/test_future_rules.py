@@ -1,0 +1,163 @@
+"""Is the interface wide enough for rules to come? Two sketches of published rules, against ``Rule`` alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nowt.core.seeding import generator
+from nowt.layers.attach import attach
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.training.alignment import angle, measure
+from tests.support.nets import attached, batch, conv_net, dense_net, gradients, normal, train_step
+
+
+class _Direct(torch.autograd.Function):
+    """Passes y on; the error goes to the layer's own W, and to x goes the network's error through B."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, feedback: Tensor, output: nn.Module) -> Tensor:
+        ctx.save_for_backward(feedback)
+        ctx.shape, ctx.output = x.shape, output
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        (feedback,) = ctx.saved_tensors
+        return error, (ctx.output.error @ feedback).view(ctx.shape), None, None
+
+
+@dataclass(frozen=True)
+class DirectFeedback(Rule):
+    """δ_l = φ'(·) ∘ B_l e: the error e at the output goes to every layer directly, through a fixed B_l.
+
+    Nøkland (2016), "Direct feedback alignment provides learning in deep neural networks". B of a layer is
+    (classes, inputs): it carries e to the activity below the layer. Convolutions need ``attach``'s example.
+    """
+
+    name: ClassVar[str] = "dfa"
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        channels = layer.weight.shape[1] * getattr(layer, "groups", 1)
+        inputs = channels * math.prod(layer.map_size or (1,))
+        classes = layer.output_layer.weight.shape[0]  # type: ignore[index]
+        drawn = torch.randn(classes, inputs, generator=generator(seed, "feedback", layer.name))
+        layer.keep("feedback", drawn.to(layer.weight) / inputs**0.5)
+
+    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
+        y = layer.map(x.detach(), torch.empty_like(layer.weight))  # x is cut off, so these weights are not read
+        y = _Direct.apply(y, x, layer.feedback, layer.output_layer)  # type: ignore[no-untyped-call]
+        if layer is layer.output_layer:
+            y.register_hook(lambda error: setattr(layer, "error", error))
+        return y
+
+
+@dataclass(frozen=True)
+class InformationAlignment(Rule):
+    """ΔB = −η ∂R/∂B with R = α·amp + β·null + γ·decay, local at each layer to its x, its Wx and its B.
+
+    Kunin et al. (2020), "Two routes to scalable credit assignment without weight symmetry".
+    """
+
+    name: ClassVar[str] = "ia"
+    learns_from: ClassVar[str] = "activity"  # type: ignore[assignment]
+
+    eta: float = 0.1
+    amp: float = 2.0  # α
+    null: float = 1.0  # β
+    decay: float = 1.0  # γ
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        drawn = torch.randn(layer.weight.shape, generator=generator(seed, "feedback", layer.name))
+        layer.keep("feedback", drawn.to(layer.weight) / layer.fan_in**0.5)
+
+    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
+        layer.activity = x.detach(), layer.linear_map(x.detach()).detach()  # type: ignore[assignment]
+        return layer.map(x, self.feedback(layer))
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        for layer in layers:
+            x, y = layer.activity  # type: ignore[misc]
+            b = layer.feedback.detach().requires_grad_()
+            amp = -((x @ b.t()) * y).sum(1).mean()
+            null = (y @ b).square().sum(1).mean()
+            cost = self.amp * amp + self.null * null + self.decay * b.square().sum()
+            layer.feedback.sub_(self.eta * torch.autograd.grad(cost, b)[0])
+        return 0
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_direct_feedback_has_the_gradients_of_its_equations(count: int) -> None:
+    model, layers = attached(dense_net().double(), DirectFeedback())
+    x, y = normal(count, 12, dtype=torch.float64), torch.arange(count) % 5
+    found = gradients(model, x, y)
+
+    (w1, b1), (w2, b2), (w3, b3) = ((layer.weight.detach(), layer.bias) for layer in layers)
+    h1 = torch.tanh(x @ w1.T + b1)
+    h2 = torch.tanh(h1 @ w2.T + b2)
+    e = (torch.softmax(h2 @ w3.T + b3, 1) - F.one_hot(y, 5)) / count
+    d2 = (1 - h2**2) * (e @ layers[2].feedback)
+    d1 = (1 - h1**2) * (e @ layers[1].feedback)
+    for layer, delta, below in [(layers[0], d1, x), (layers[1], d2, h1), (layers[2], e, h2)]:
+        torch.testing.assert_close(found[f"{layer.name}.weight"], delta.T @ below)
+        torch.testing.assert_close(found[f"{layer.name}.bias"], delta.sum(0))
+
+
+def test_direct_feedback_does_not_depend_on_the_weights_above() -> None:
+    x, y = normal(6, 12), torch.arange(6) % 5
+    model, layers = attached(dense_net(), DirectFeedback())
+    before = gradients(model, x, y)["2.weight"]
+    with torch.no_grad():  # e stays the same when units of the last hidden layer change places
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+        model[2].weight.copy_(model[2].weight[order])  # type: ignore[index, operator]
+        model[2].bias.copy_(model[2].bias[order])  # type: ignore[index, operator]
+        model[4].weight.copy_(model[4].weight[:, order])  # type: ignore[index, operator]
+        layers[2].feedback.copy_(layers[2].feedback[:, order])
+    after = gradients(model, x, y)
+    torch.testing.assert_close(after["2.weight"], before[order])
+    torch.testing.assert_close(
+        after["0.weight"], gradients(attached(dense_net(), DirectFeedback())[0], x, y)["0.weight"]
+    )
+
+
+def test_direct_feedback_trains_convolutions_too_and_its_delta_angle_can_be_measured() -> None:
+    model, (x, y) = conv_net(), batch()
+    layers = attach(model, DirectFeedback(), example=x)
+    assert [tuple(layer.feedback.shape) for layer in layers] == [(5, 192), (5, 512), (5, 128), (5, 96)]
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+    losses = [train_step(model, layers, optimizer, x, y, step) for step in range(1, 31)]
+    assert losses[-1] < 0.5 * losses[0]
+    found = measure(model, layers, x, y, F.cross_entropy)
+    assert found[-1].delta_angle == 0.0 and all(1 < layer.delta_angle < 90 for layer in found[:-1])
+    assert all(math.isnan(layer.matrix_angle) for layer in found[:-1])
+
+
+def test_information_alignment_goes_to_its_fixed_point_which_points_along_w() -> None:
+    """(βΣ_y + γ)B = (α/2)·W Σ_x, where Σ is the mean of the outer products of x and of y = Wx."""
+    model, (layer,) = attached(nn.Sequential(nn.Linear(200, 10).double()), InformationAlignment())
+    x = normal(2000, 200, dtype=torch.float64)
+    before = angle(layer.feedback, layer.weight)
+    for step in range(200):
+        model(x)
+        layer.rule.after_step([layer], Moment(step, seed=0))
+    w = layer.weight.detach()
+    sigma_x, sigma_y = x.T @ x / len(x), w @ x.T @ x @ w.T / len(x)
+    expected = torch.linalg.solve(sigma_y + torch.eye(10, dtype=torch.float64), w @ sigma_x)
+    torch.testing.assert_close(layer.feedback.detach(), expected)
+    assert 80 < before < 100 and angle(layer.feedback, w) < 20
+
+
+def test_information_alignment_aligns_a_network_while_it_trains() -> None:
+    model, layers = attached(dense_net((60, 40, 5)), InformationAlignment(eta=0.02))
+    x, y = normal(128, 60), torch.arange(128) % 5
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    before = [angle(layer.feedback, layer.weight) for layer in layers]
+    losses = [train_step(model, layers, optimizer, x, y, step) for step in range(1, 201)]
+    after = [layer.matrix_angle for layer in measure(model, layers, x, y, F.cross_entropy)]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(b > 75 and a < 50 for a, b in zip(after, before, strict=True)), (before, after)

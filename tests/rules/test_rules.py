@@ -1,0 +1,190 @@
+"""The rules: what each one does to B at each moment, and which settings are refused."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nowt.layers.attach import attach
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.registry import RULES, find_rule, rule_names
+from nowt.training.alignment import angle
+from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, rule_id, train_step
+
+
+def one_layer(plain: nn.Module, name: str, **fields: Any) -> FeedbackLayer:
+    return attached(nn.Sequential(plain), find_rule(name)(**fields))[1][0]
+
+
+def test_fa_never_changes_b() -> None:
+    model, layers = attached(conv_net(), find_rule("fa")())
+    before = [layer.feedback.clone() for layer in layers]
+    for step in range(1, 4):
+        train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1), *batch(), step)
+    assert all(torch.equal(layer.feedback, b) for layer, b in zip(layers, before, strict=True))
+
+
+@pytest.mark.parametrize("magnitudes", ["constant", "fixed", "redrawn"])
+def test_sign_symmetry_follows_every_sign_of_w_and_never_its_size(magnitudes: str) -> None:
+    model, layers = attached(conv_net(norm=False), find_rule("ss")(magnitudes=magnitudes))
+    sizes = [layer.feedback.abs() for layer in layers]
+    signs = [layer.weight.sign() for layer in layers]
+    for step in range(1, 9):
+        train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.5), *batch(), step)
+        assert all(torch.equal(layer.feedback.sign(), layer.weight.sign()) for layer in layers)
+    assert any(not torch.equal(layer.weight.sign(), s) for layer, s in zip(layers, signs, strict=True))
+    same = [torch.equal(layer.feedback.abs(), size) for layer, size in zip(layers, sizes, strict=True)]
+    assert same == [magnitudes != "redrawn"] * 4
+
+
+@pytest.mark.parametrize("magnitudes", ["constant", "fixed", "redrawn"])
+def test_sign_symmetrys_magnitudes_have_ws_root_mean_square_times_scale(magnitudes: str) -> None:
+    layer = one_layer(nn.Linear(200, 100), "ss", magnitudes=magnitudes, scale=0.5)
+    expected = 0.5 * float(layer.weight.detach().square().mean().sqrt())
+    for step in range(3):
+        assert float(layer.feedback.square().mean().sqrt()) == pytest.approx(expected, rel=0.02)
+        layer.rule.after_step([layer], Moment(step, seed=0))
+
+
+def test_redrawn_magnitudes_are_a_function_of_seed_layer_and_step() -> None:
+    first, second = (one_layer(nn.Linear(30, 20), "ss", magnitudes="redrawn") for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    seen = []
+    for moment in (Moment(1, 0), Moment(2, 0), Moment(2, 1)):
+        for layer in (first, second):
+            layer.rule.after_step([layer], moment)
+        assert torch.equal(first.feedback, second.feedback)
+        seen.append(first.feedback.clone())
+        second.rule.after_step([second], Moment(77, 7))  # what came between does not matter
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+def test_a_weight_of_exactly_0_keeps_its_synapses_credit() -> None:
+    plain = nn.Linear(6, 5)
+    nn.init.zeros_(plain.weight[0])
+    layer = one_layer(plain, "ss", magnitudes="constant")
+    layer.rule.after_step([layer], Moment(1, seed=0))
+    assert layer.feedback.all()
+
+
+def test_sham_copies_w_into_b_after_every_step() -> None:
+    model, layers = attached(conv_net(), find_rule("sham")())
+    for step in range(1, 4):
+        train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.5), *batch(), step)
+        assert all(torch.equal(layer.feedback, layer.weight) for layer in layers)
+
+
+def test_kolen_pollack_hands_b_the_gradient_of_w_and_takes_it_back() -> None:
+    model, layers = attached(conv_net(), find_rule("kp")())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = batch()
+    nn.functional.cross_entropy(model(x), y).backward()
+    layers[0].rule.before_step(layers, optimizer)
+    for layer in layers:
+        assert layer.feedback.grad is layer.weight.grad is not None  # shared: no memory of its own
+    layers[0].rule.after_step(layers, Moment(1, seed=0))
+    assert all(layer.feedback.grad is None and layer.weight.grad is not None for layer in layers)
+
+
+def test_mirror_mode_keeps_its_schedule_and_counts_its_samples() -> None:
+    def shown(steps: int, **fields: Any) -> list[int]:
+        layer = one_layer(nn.Linear(6, 5), "wm", samples=4, **fields)
+        before = layer.feedback.clone()
+        counts = [layer.rule.before_learning([layer], Moment(0, seed=0))]
+        counts += [layer.rule.after_step([layer], Moment(step, seed=0)) for step in range(1, steps)]
+        assert torch.equal(layer.feedback, before) == (sum(counts) == 0)
+        return counts
+
+    assert shown(8, warmup=5, interval=3) == [20, 0, 0, 4, 0, 0, 4, 0]
+    assert shown(4, warmup=0, interval=1) == [0, 4, 4, 4]
+    assert shown(4, warmup=2, interval=0) == [8, 0, 0, 0]
+    assert shown(4, warmup=0, interval=0) == [0, 0, 0, 0]
+
+
+def test_mirror_noise_is_a_function_of_seed_layer_and_step_and_never_chained() -> None:
+    def mirrored(model: nn.Sequential, moment: Moment) -> list[torch.Tensor]:
+        layers = attach(model, find_rule("wm")(interval=1), seed=0)
+        layers[0].rule.after_step(layers, moment)
+        return [layer.feedback.clone() for layer in layers]
+
+    first, again = (mirrored(dense_net(), Moment(3, 0)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    changed_below = dense_net()
+    nn.init.zeros_(changed_below[0].weight)
+    assert torch.equal(mirrored(changed_below, Moment(3, 0))[1], first[1])
+    for moment in (Moment(4, 0), Moment(3, 1)):
+        assert not torch.equal(mirrored(dense_net(), moment)[1], first[1])
+    twins = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))
+    twins[1].load_state_dict(twins[0].state_dict())
+    layers = attach(twins, find_rule("wm")(warmup=1, decay=1.0), seed=0)
+    layers[0].rule.before_learning(layers, Moment(0, 0))
+    assert not torch.equal(layers[0].feedback, layers[1].feedback)
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
+def test_every_rule_lowers_the_loss(rule: Rule) -> None:
+    model, layers = attached(conv_net(), rule)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+    rule.before_learning(layers, Moment(0, seed=0))
+    losses = [train_step(model, layers, optimizer, *batch(), step) for step in range(1, 31)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_list_of_rules() -> None:
+    assert rule_names() == ["bp", "fa", "ss", "wm", "kp", "sham"]
+    assert all(find_rule(rule.name) is rule for rule in RULES)
+    assert {rule.name: rule.transports for rule in RULES if rule.transports} == {
+        "bp": "weight",
+        "ss": "sign",
+        "sham": "weight",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("fa", {"scale": 0.0}, "rule.scale is 0.0: it must be above 0"),
+        ("ss", {"scale": -1.0}, "rule.scale is -1.0: it must be above 0"),
+        ("kp", {"angle": 181.0}, "rule.angle is 181.0: it must lie in [0, 180] degrees, or be none"),
+        ("wm", {"scale": 0.0}, "rule.scale is 0.0: it must be above 0"),
+        ("wm", {"eta": 0.0}, "rule.eta is 0.0: it must be above 0"),
+        ("wm", {"sigma": -0.1}, "rule.sigma is -0.1: it must be above 0"),
+        ("wm", {"decay": 2.0}, "rule.decay is 2.0: it must lie in [0, 2), or B grows without bound"),
+        ("wm", {"receiver_noise": -1.0}, "rule.receiver_noise is -1.0: it must be 0 or above"),
+        ("wm", {"extent": -1}, "rule.extent is -1: it must be 0 or above"),
+        ("wm", {"interval": -1}, "rule.interval is -1: it must be 0 or above"),
+        ("wm", {"warmup": -1}, "rule.warmup is -1: it must be 0 or above"),
+        ("wm", {"samples": 0}, "rule.samples is 0: it must be at least 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        find_rule(name)(**fields)
+    assert str(caught.value) == message
+
+
+def test_mirror_noise_that_cannot_reach_every_weight_is_refused_before_learning() -> None:
+    layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", extent=1)
+    with pytest.raises(ValueError, match=r"rule.extent is 1: in layer 0 the padding leaves weights .* larger extent"):
+        layer.rule.before_learning([layer], Moment(0, seed=0))
+    for fields in ({"extent": 2}, {"extent": 1, "noise": "idealised"}):
+        layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", warmup=1, **fields)
+        assert layer.rule.before_learning([layer], Moment(0, seed=0))
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.0])
+def test_before_learning_b_is_the_mean_of_all_mirror_steps_or_their_sum_without_decay(decay: float) -> None:
+    """W at rest: 20 steps with the falling rate come as near to W as 20 steps' samples allow."""
+    layer = one_layer(nn.Linear(60, 40), "wm", warmup=20, samples=4, eta=0.02, decay=decay)
+    start, weight = layer.feedback.clone(), layer.weight.detach()
+    layer.rule.before_learning([layer], Moment(0, seed=0))
+    gain = float((layer.feedback * weight).sum() / weight.square().sum())
+    sampling = math.degrees(math.atan(math.sqrt(61 / (20 * 4 * 64))))
+    if decay:
+        assert gain == pytest.approx(20 / 21, rel=0.05)
+        assert angle(layer.feedback, weight) == pytest.approx(sampling, rel=0.4)
+    else:
+        moved = float(((layer.feedback - start) * weight).sum() / weight.square().sum())
+        assert moved == pytest.approx(20 * 0.02, rel=0.05)

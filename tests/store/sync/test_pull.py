@@ -1,0 +1,80 @@
+"""The runs of another machine, fetched by rsync; its shell here stands for ssh to it."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main
+from nowt.store.run_log import LogWriter
+from nowt.store.sync.merge import PARTS
+from tests.store.sync.test_merge import KEY, search, url
+from tests.support.mlflow_contents import contents, epoch, start
+from tests.support.optuna_storage import told
+from tests.support.synthetic_store import rules_study, write_store
+
+pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed (Debian: rsync)")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home on the other machine, reached by what rsync and nowt take for ssh."""
+    folder, shell = tmp_path / "there", tmp_path / "ssh"
+    folder.mkdir()
+    shell.write_text(
+        f'#!/bin/sh\n[ "$1" = head ] || {{ echo "unknown host $1" >&2; exit 255; }}\nshift\n'
+        f'cd "{folder}" && exec sh -c "$*"\n'
+    )
+    shell.chmod(0o755)
+    monkeypatch.setenv("RSYNC_RSH", str(shell))
+    return folder
+
+
+def test_runs_come_home_and_again_as_they_go_on(home: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = home / "my runs"
+    study = write_store(there, rules_study(names=["bp"], seeds=1, epochs=2))
+    search(there, 0.1, 0.2, last="running", reported=1)
+    (there / "keeper").mkdir()
+    (there / "keeper" / "credentials").write_text("secret")
+    writer = start(there, KEY)
+    writer.epoch(epoch(0))
+    checkpoint = there / "checkpoints" / KEY / "step-000000010.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("a state")
+    with closing(sqlite3.connect(there / "optuna.db")) as live:
+        live.execute("PRAGMA journal_mode=WAL")  # in use, as on a head in mid-study
+        assert main(["pull", "head:my runs", "--store", str(store)]) == 0
+        live.execute("SELECT 1")
+    assert "2 runs that were not here" in capsys.readouterr().out
+    assert (store / "checkpoints" / KEY / checkpoint.name).read_text() == "a state"
+    assert set(contents(store)) == {"Default", study.key, "single runs"}
+    assert not list(store.rglob("credentials"))
+    assert told(url(store)) == told(url(there))
+
+    writer.epoch(epoch(1))
+    writer.end("finished")
+    assert main(["pull", "head:~/my runs/", "--store", str(store)]) == 0
+    logs = [folder / "logs" / f"{KEY}.jsonl" for folder in (store, there)]
+    assert logs[0].read_bytes() == logs[1].read_bytes()
+    assert len(list((store / "pulled").iterdir())) == 1  # what came before is not fetched again
+    del writer
+    assert LogWriter.open(store / "logs", KEY).run.state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("nowhere:runs", "nowhere was not reached, or"),
+        ("head:none", "head was not reached, or rsync failed there: "),
+        ("head:", "'head:' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
+    ],
+)
+def test_what_cannot_be_fetched_is_said_in_a_line(
+    source: str, fault: str, home: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pull", source, "--store", str(store)]) == 2
+    said = capsys.readouterr().err
+    assert fault in said and len(said.splitlines()) == 1
+    assert not any((store / part).exists() for part in PARTS)

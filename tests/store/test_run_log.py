@@ -1,0 +1,255 @@
+"""The epoch log: every line whole or dropped, NaN stays NaN, nothing twice, and what is no log is named."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nowt.store.locks import HeldElsewhere
+from nowt.store.records import SCHEMA, Epoch, Layer, RunLog, epoch_from_json, epoch_to_json
+from nowt.store.run_log import LogWriter, read, read_all
+
+NAN = float("nan")
+
+FACTS = {"config": {"seed": 0}, "fingerprint": "f", "classes": 10}
+
+
+def epoch(number: int, **changes: Any) -> Epoch:
+    layers = (Layer("conv1", 0, 89.5, NAN, 1.25), Layer("fc", 1, NAN, 0.1 + 0.2, NAN))
+    e = Epoch(number, 3 * number, 0.1, NAN, NAN, 2.3, 0.9, NAN, NAN, 48 * number, 0, 1e15 / 3, 0.5, 0.25, layers)
+    return replace(e, **changes)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal, NaN counting as equal to NaN."""
+    return repr(a) == repr(b)
+
+
+def begun_again(log: LogWriter) -> LogWriter:
+    """The writer of the next process, when the one before is gone."""
+    del log.hold
+    return LogWriter.open(log.path.parent, log.path.stem)
+
+
+def writer(folder: Path, epochs: int = 0) -> LogWriter:
+    """The writer of a run that has started and logged epochs 0 to ``epochs`` - 1."""
+    log = LogWriter.open(folder, "k")
+    log.start("k", **FACTS)
+    for number in range(epochs):
+        assert log.epoch(epoch(number))
+    return log
+
+
+def lines(log: LogWriter) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.path.read_text().splitlines()]
+
+
+def test_a_run_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=3)
+    log.end("finished")
+    run = read(log.path)
+    assert same(run, log.run)
+    assert (run.key, run.state, run.reason, run.attempts, run.last_epoch) == ("k", "finished", "", 1, 2)
+    assert {k: run.start[k] for k in FACTS} == FACTS and run.start["schema"] == SCHEMA and run.start["key"] == "k"
+    assert same(run.epochs, tuple(epoch(number) for number in range(3)))
+    assert list(run.times) == sorted(run.times) and len(run.times) == 3
+
+
+numbers = st.floats(allow_infinity=False)
+
+layers = st.builds(Layer, st.text(), st.integers(0, 200), numbers, numbers, numbers)
+
+counts = st.integers(0, 2**53)
+
+records = st.builds(
+    Epoch, counts, counts, *[numbers] * 7, counts, counts, *[numbers] * 3, st.lists(layers, max_size=3).map(tuple)
+)
+
+
+@given(record=records)
+@settings(max_examples=60, deadline=None)
+def test_every_number_comes_back_bit_for_bit_and_nan_as_nan(record: Epoch) -> None:
+    text = json.dumps(epoch_to_json(record), allow_nan=False)  # standard JSON
+    assert same(epoch_from_json(json.loads(text)), record)
+
+
+@given(record=records)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_epoch_survives_the_file_whatever_its_layers_are_called(record: Epoch, tmp_path: Path) -> None:
+    (tmp_path / "k.jsonl").unlink(missing_ok=True)
+    log = writer(tmp_path)
+    log.epoch(record)
+    assert same(read(log.path).epochs, (record,))
+
+
+def test_the_file_holds_standard_json_with_null_for_what_is_undefined(tmp_path: Path) -> None:
+    log = writer(tmp_path)
+    log.epoch(epoch(0, val_loss=math.inf))
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    line = json.loads(log.path.read_text().splitlines()[1], parse_constant=refuse)
+    assert (line["train_loss"], line["test_error"], line["val_loss"]) == (None, None, None)
+    assert line["layers"][1]["matrix_angle"] is None
+    (found,) = read(log.path).epochs
+    undefined = (found.train_loss, found.test_error, found.val_loss, found.layers[0].delta_angle)
+    assert all(math.isnan(value) for value in undefined)
+
+
+def test_a_line_cut_short_by_a_crash_is_dropped_wherever_it_was_cut(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=2)
+    whole = log.path.read_bytes()
+    before = len(b"".join(whole.splitlines(keepends=True)[:-1]))
+    for cut in range(before, len(whole)):
+        log.path.write_bytes(whole[:cut])
+        assert read(log.path).last_epoch == 0
+    again = begun_again(log)
+    assert log.path.read_bytes() == whole[:before]
+    assert again.epoch(epoch(1))
+    assert same(read(log.path).epochs, (epoch(0), epoch(1)))
+
+
+def test_a_start_cut_short_by_a_crash_is_written_again(tmp_path: Path) -> None:
+    log = writer(tmp_path)
+    log.path.write_bytes(log.path.read_bytes()[:20])
+    again = begun_again(log)
+    assert again.run == RunLog("k", {})
+    again.start("k", **FACTS)
+    assert [line["kind"] for line in lines(again)] == ["start"]
+
+
+def test_reading_a_log_in_use_changes_nothing_of_it(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=1)
+    with log.path.open("ab") as file:
+        file.write(b'{"kind": "epoch", "ep')
+    content = log.path.read_bytes()
+    assert read(log.path).last_epoch == 0
+    assert log.path.read_bytes() == content
+
+
+def test_an_epoch_that_is_logged_already_is_not_written_again(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=3)
+    content = log.path.read_bytes()
+    assert [log.epoch(epoch(number, val_loss=9.9)) for number in (0, 2, 1)] == [False] * 3
+    again = begun_again(log)
+    assert [again.epoch(epoch(number)) for number in range(3)] == [False] * 3
+    assert log.path.read_bytes() == content
+    assert again.epoch(epoch(3)) and not again.epoch(epoch(3))
+    assert [line["epoch"] for line in lines(log)[1:]] == [0, 1, 2, 3]
+
+
+def test_attempts_are_counted_and_the_last_end_stands(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=1)
+    log.end("failed", "the disk is full")
+    assert (read(log.path).state, read(log.path).reason) == ("failed", "the disk is full")
+    again = begun_again(log)
+    again.resume(0)
+    assert (read(log.path).state, read(log.path).reason, read(log.path).attempts) == ("running", "", 2)
+    again.epoch(epoch(1))
+    again.end("finished")
+    assert same(read(log.path), again.run)
+    assert (again.run.state, again.run.attempts, again.run.last_epoch) == ("finished", 2, 1)
+
+
+def test_a_run_that_failed_before_it_started_runs_when_it_starts_after_all(tmp_path: Path) -> None:
+    log = LogWriter.open(tmp_path, "k")
+    log.end("failed", "there are no pictures")
+    again = begun_again(log)
+    assert (again.run.state, again.run.start) == ("failed", {})
+    again.start("k", **FACTS)
+    assert (again.run.state, again.run.reason) == ("running", "")
+    assert same(read(log.path), again.run)
+
+
+def spoiled(path: Path, text: str) -> str:
+    """The one line that reading ``path`` with ``text`` as its second line is refused with."""
+    path.write_text(json.dumps({"kind": "start", "schema": 1, "key": "k", "time": 0}) + "\n" + text + "\n")
+    with pytest.raises(ValueError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+NO_LINES = """
+garbage
+{
+{"kind": "epoch"
+12
+[]
+null
+"text"
+{}
+{"time": 1}
+{"kind": "end"}
+{"kind": "resume"}
+{"kind": "epoch", "time": 1}
+{"kind": "epoch", "time": 1, "layers": 3}
+{"kind": "epoch", "epoch": 1, "layers": []}
+"""
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0\0", *NO_LINES.split("\n")[1:-1]])
+def test_a_line_that_is_none_of_a_log_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "k.jsonl"
+    message = spoiled(path, text)
+    assert message.startswith(f"{path}, line 2 is not a line of an epoch log (")
+    assert message.endswith("): move the file away")
+
+
+def test_a_file_of_bytes_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "k.jsonl"
+    path.write_bytes(bytes(range(128, 256)) + b"\n")
+    with pytest.raises(ValueError, match=r"k\.jsonl, line 1 is not a line of an epoch log \(.*\): move the file away$"):
+        read(path)
+
+
+def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "k.jsonl"
+    message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "k"}))
+    assert message == f"{path} has log schema {SCHEMA + 1}, this nowt reads up to {SCHEMA}: update nowt"
+
+
+def test_a_field_that_an_epoch_has_too_many_is_passed_over() -> None:
+    assert same(epoch_from_json({**epoch_to_json(epoch(4)), "kind": "epoch", "watts": 7}), epoch(4))
+
+
+def test_all_runs_of_a_store_by_key_without_those_that_never_started(tmp_path: Path) -> None:
+    for key in ("bb", "aa", "cc"):
+        LogWriter.open(tmp_path / "logs", key).start(key, **FACTS)
+    LogWriter.open(tmp_path / "logs", "dd").end("failed", "no pictures")
+    (tmp_path / "logs" / "ee.jsonl").write_text("")
+    assert [run.key for run in read_all(tmp_path)] == ["aa", "bb", "cc"]
+    assert list(read_all(tmp_path / "nothing here")) == []
+
+
+def test_a_run_without_epochs_says_so() -> None:
+    assert RunLog("k", {}).last_epoch == -1
+
+
+def test_a_log_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=1)
+    with pytest.raises(HeldElsewhere):
+        LogWriter.open(tmp_path, "k")
+    assert begun_again(log).run.last_epoch == 0
+
+
+def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=2)
+    log.path.write_bytes(log.path.read_bytes() + log.path.read_bytes().splitlines(keepends=True)[-1])
+    assert [e.epoch for e in read(log.path).epochs] == [0, 1]
+
+
+def test_the_log_says_how_many_workers_shared_each_epoch(tmp_path: Path) -> None:
+    log = LogWriter.open(tmp_path, "k")
+    log.start("k", **FACTS)
+    for number, workers in enumerate((1, 4, 2)):
+        log.epoch(epoch(number), workers)
+    assert log.run.workers == read(tmp_path / "k.jsonl").workers == (1, 4, 2)
+    assert "workers" not in (tmp_path / "k.jsonl").read_text().splitlines()[1]  # one worker: as ever

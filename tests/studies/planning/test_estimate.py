@@ -1,0 +1,69 @@
+"""What ``nowt plan`` promises before a study runs, against what then happens."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.planning.estimate import _angles, plan, sampling_angle
+from nowt.studies.study import Cell, Study
+from nowt.training.schedule import rate, remaining
+
+SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [
+        OptimConfig(weight_decay=0.01, momentum=0.0, schedule="constant"),
+        OptimConfig(weight_decay=0.01, warmup=1.0),
+        OptimConfig(weight_decay=0.01, nesterov=True),
+        OptimConfig(name="adamw", lr=0.01, weight_decay=0.1),
+    ],
+)
+def test_what_is_left_of_kps_difference_is_what_torchs_optimiser_leaves(optim: OptimConfig) -> None:
+    config, steps = replace(SMALL, optim=optim), 25
+    weight = torch.tensor([1.0], dtype=torch.float64)
+    other = torch.tensor([0.0], dtype=torch.float64)
+    kinds = {"weight_decay": optim.weight_decay, "lr": optim.lr}
+    if optim.name == "adamw":
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW([weight, other], **kinds)
+    else:
+        optimizer = torch.optim.SGD([weight, other], momentum=optim.momentum, nesterov=optim.nesterov, **kinds)
+    for step in range(steps * config.epochs):
+        optimizer.param_groups[0]["lr"] = rate(optim, step, steps, config.epochs)
+        weight.grad = torch.sin(torch.tensor([float(step)], dtype=torch.float64))
+        other.grad = weight.grad.clone()
+        optimizer.step()
+    assert remaining(config, steps)[-1] == pytest.approx(abs(float(weight - other)), rel=1e-9)
+
+
+def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
+    config = replace(SMALL, optim=OptimConfig(lr=0.1, weight_decay=1e-4, schedule="constant"), epochs=1)
+    assert remaining(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
+
+
+def test_what_is_left_of_w_minus_b_is_set_against_w() -> None:
+    # |W−B| = √2 · 0.18 |W₀| = 0.25 |W₀|
+    assert _angles(0.18) == "45° where |W| is 25 % of its start, 10° where |W| is 144 % of its start"
+
+
+def test_the_mirrors_sampling_angle_follows_its_law() -> None:
+    rule = WeightMirror(decay=0.01, eta=0.01, samples=16, extent=4)
+    expected = math.degrees(math.atan(math.sqrt(577 * 0.01 / (256 * 1.99))))
+    assert sampling_angle(rule, 576) == pytest.approx(expected)
+
+
+def test_the_user_is_warned_where_kp_has_no_time_to_align() -> None:
+    weak = replace(SMALL, rule=KolenPollack(), optim=OptimConfig(weight_decay=1e-4))
+    strong = replace(weak, optim=OptimConfig(weight_decay=0.02, schedule="constant"), epochs=40)
+    study = Study("two", "Is there time?", (Cell("weak", weak), Cell("strong", strong)), seeds=(0,))
+    page = plan(study, Placement())
+    assert "2 runs" in page
+    assert "warning: weak will still have" in page
+    assert "warning: strong" not in page

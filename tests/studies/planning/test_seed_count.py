@@ -1,0 +1,82 @@
+"""What ``nowt plan`` says of seeds: how many a gap takes, from earlier runs or from a deviation that the user gives."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main
+from nowt.core.errors import ConfigError
+from nowt.studies.planning.seed_count import TargetGap, earlier_deviations, seeds_lines
+from tests.support.synthetic_store import rules_study, write_store
+
+
+def error(cell: str, seed: int, epoch: int) -> float:
+    """kp's gap to bp is 1, 2 and 3 points with seeds 0, 1 and 2: its deviation is 1 point."""
+    return 0.2 + 0.05 * seed + (0.01 * (seed + 1) if cell == "kp" else 0.0)
+
+
+def test_the_deviation_is_that_of_the_gap_in_earlier_runs_paired_by_seed(tmp_path: Path) -> None:
+    earlier = write_store(tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error)
+    planned = rules_study("next", names=["bp", "kp", "fa"], epochs=2)
+    found = earlier_deviations(tmp_path, planned)
+    assert found["kp"].deviation == pytest.approx(1.0)
+    assert (found["kp"].pairs, found["kp"].study) == (3, earlier.key)
+    assert "fa" not in found
+    first, kp, fa = seeds_lines(planned, tmp_path, TargetGap(gap=2.0))
+    assert "Seeds for a gap of 2 points to bp" in first
+    assert "over 2 comparisons" in first
+    assert kp.startswith("  kp: 6 seeds to find it, ")
+    assert f"(deviation 1 points, from 3 pairs of {earlier.key}). It may be as large as 3.1: then" in kp
+    assert "give --deviation POINTS" in fa
+
+
+def test_runs_of_another_length_or_net_or_with_one_shared_seed_are_not_taken(tmp_path: Path) -> None:
+    write_store(
+        tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error, missing=[("kp", 0), ("kp", 1)]
+    )
+    assert earlier_deviations(tmp_path, rules_study("next", names=["bp", "kp"], epochs=2)) == {}
+    assert earlier_deviations(tmp_path, rules_study("next", names=["bp", "kp"], epochs=3)) == {}
+
+
+def test_a_diverged_run_counts_at_chance(tmp_path: Path) -> None:
+    write_store(tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error, diverged={("kp", 0): 1})
+    gaps = [90 - 20, 2, 3]
+    mean = sum(gaps) / 3
+    expected = (sum((gap - mean) ** 2 for gap in gaps) / 2) ** 0.5
+    found = earlier_deviations(tmp_path, rules_study("next", names=["bp", "kp"], epochs=2))
+    assert found["kp"].deviation == pytest.approx(expected)
+
+
+def test_a_deviation_of_the_users_own_needs_no_runs(tmp_path: Path) -> None:
+    study = rules_study(names=["bp", "kp"])
+    _, line = seeds_lines(study, tmp_path, TargetGap(gap=1.5, deviation=0.8))
+    assert line == "  kp: 5 seeds to find it, 5 seeds to show equals to be within it (deviation 0.8 points)"
+
+
+def test_without_a_gap_the_studys_own_seeds_tell_what_they_find(tmp_path: Path) -> None:
+    study = rules_study(names=["bp", "kp"])
+    (line,) = seeds_lines(study, tmp_path, TargetGap())
+    assert line.startswith("Seeds: 3 find a gap 3.3 times as large as its deviation over seeds")
+    (few,) = seeds_lines(replace(study, seeds=(0, 1)), tmp_path, TargetGap())
+    assert few.startswith("Seeds: 2 seeds give no interval and no test")
+    assert seeds_lines(rules_study(names=["bp"]), tmp_path, TargetGap()) == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "deviation", "sentence"),
+    [
+        (0.0, None, "--gap is 0.0: it must lie above 0"),
+        (float("nan"), None, "--gap is nan"),
+        (1.0, 101.0, "--deviation is 101.0"),
+        (None, 1.0, "--deviation is for --gap POINTS: give both"),
+    ],
+)
+def test_what_cannot_be_sought_is_refused(gap: float | None, deviation: float | None, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        TargetGap(gap, deviation)
+
+
+def test_the_command_line_takes_a_gap_and_refuses_a_wrong_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "rules_on_digits", "--gap", "-1"]) == 2
+    assert capsys.readouterr().err == "nowt: --gap is -1.0: it must lie above 0 and at 100 points at most\n"

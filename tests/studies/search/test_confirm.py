@@ -1,0 +1,252 @@
+"""A search's best settings run again: confirmed on fresh seeds, carried to another net; and searches under a cap."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main
+from nowt.config.recipes import digits
+from nowt.store.run_log import read_all
+from nowt.store.study_file import read_sheets
+from nowt.studies.search.best_trials import best, search_sheet
+from tests.support.small_spaces import write_space
+
+Captured = pytest.CaptureFixture[str]
+
+ALIKE = "sampler='random', stopping=EarlyStopping('none'), reference='kp'"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def searched(tmp_path: Path, store: Path, *words: str, budget: str = "Budget(3)") -> int:
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", budget, ALIKE)
+    return main(["search", str(space), "--store", str(store), "--in-process", *words])
+
+
+def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_pictures(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
+    out = capsys.readouterr().out
+    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
+    assert set(sheets) == {"small", "small_confirmed", "small_picks"}
+    assert sheets["small_confirmed"]["seeds"] == sheets["small_picks"]["seeds"] == [1, 2]
+    assert len(sheets["small_confirmed"]["runs"]) == 8 and len(sheets["small_picks"]["runs"]) == 4
+    opened = {run.key for run in read_all(store) if run.start["config"]["test"]}
+    assert opened == {run["key"] for run in sheets["small_picks"]["runs"]}
+    assert "picks, by the lowest mean val error" in out and "nowt report small_picks" in out
+    assert "small_picks: How do the picks of small compare?" in out
+    assert main(["report", "small", "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
+    page = (tmp_path / "figures" / "report.md").read_text()
+    assert "on fresh seeds (`nowt report small_confirmed`)" in page and "(`nowt report small_picks`)" in page
+    assert "| kp trial " in page and "test error, %" in page
+
+
+def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) -> None:
+    assert searched(tmp_path, store, "--confirm", "1", "--confirm-seeds", "1") == 0
+    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
+    logs = {run.key: run for run in read_all(store)}
+    for confirmed, pick in zip(sheets["small_confirmed"]["runs"], sheets["small_picks"]["runs"], strict=True):
+        before, after = logs[confirmed["key"]], logs[pick["key"]]
+        assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
+
+
+def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    words = ["--confirm", "1", "--confirm-seeds", "1"]
+    assert searched(tmp_path, store, *words) == 0
+    before = capsys.readouterr().out
+    for path in (store / "studies").glob("small_*.json"):  # as where --data-dir has other pictures now
+        sheet = json.loads(path.read_text())
+        sheet["runs"] = [{**run, "key": "0" * 12} for run in sheet["runs"]] + sheet["runs"]
+        path.write_text(json.dumps(sheet))
+    assert searched(tmp_path, store, *words) == 0
+    assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
+
+
+def test_a_rule_without_a_finished_trial_is_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    cells = "(part('kp'), part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)))"
+    space = write_space(tmp_path, cells, "Budget(1)", ALIKE)
+    words = ["--store", str(store), "--in-process"]
+    assert main(["search", str(space), *words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
+    assert "sham: no trial finished" in capsys.readouterr().out
+    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1"
+    assert main(["transfer", "small", "--to", "digits", "--seeds", "1", *words, *target.split()]) == 0
+    assert "sham: no trial finished; the recipe as it stands " in capsys.readouterr().out
+
+
+def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    words = ["--confirm", "1", "--confirm-seeds", "1"]
+    assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
+    assert "scored other picks before" not in capsys.readouterr().out
+    assert searched(tmp_path, store, *words, "--trials", "8") == 0
+    assert "the test pictures scored other picks before: tell of small_picks-" in capsys.readouterr().out
+
+
+def test_a_cap_counts_nothing_that_another_search_took(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    halving = "sampler='random', stopping=EarlyStopping('halving', first_rung=3)"
+    space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", halving)
+    words = ["search", str(space), "--store", str(store), "--in-process"]
+    assert main(words) == 0
+    took = sum(span.end - span.begin for run in read_all(store) for span in run.spans) / 3_600_000
+    again = [*words, "--stopping", "none", "--hours", str(took / 2)]
+    assert main(again) == 0 and main(again) == 0
+    assert "stopped at its cap" not in capsys.readouterr().out
+
+
+def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path, store: Path) -> None:
+    space = write_space(
+        tmp_path, "(part('kp'),)", "Budget(6)", "stopping=EarlyStopping('halving', first_rung=1, factor=2)"
+    )
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
+    finished = sorted(run.epochs[-1].val_error for run in read_all(store) if run.state == "finished")
+    found = best(store, search_sheet(store, "small"), 99)
+    assert [one.error for one in found] == finished and len(found) < 6
+
+
+def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    assert searched(tmp_path, store, "--optim.clip", "1.5", "--optim.momentum", "0.7") == 0
+    target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20 --optim.lr 0.3"
+    words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
+    assert main([*words, "--in-process", *target.split()]) == 0
+    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
+    names = [cell["name"] for cell in sheet["cells"]]
+    assert len(names) == 6 and {"kp recipe", "bp recipe"} <= set(names)
+    found = {one.name: one for one in best(store, search_sheet(store, "small"), 2)}
+    for cell in sheet["cells"]:
+        assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
+        optim, one = cell["config"]["optim"], found.get(cell["name"])
+        there = one.config.optim if one else digits().optim
+        assert optim["lr"] == (there.lr if one else 0.3)  # what is typed changes the recipe alone
+        assert (optim["clip"], optim["momentum"]) == (there.clip, there.momentum)
+        assert optim["warmup"] == pytest.approx(there.warmup * (0.25 if one else 1))
+    assert "the recipe as it stands" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("transfer small --to digits --batch 16", "--batch is what small searched, and it is carried over"),
+        ("transfer smal --to digits", "has no search 'smal' (did you mean small?)"),
+        ("transfer small --to digitz", "did you mean digits"),
+        ("transfer small --to digits --best 0", "--best is 0"),
+        ("transfer small --to digits --rule kp", "--rule has no place in a transfer: each setting keeps the rule"),
+        ("transfer small --to digits --seed 3", "--seed has no place in a transfer: --seeds N runs N seeds"),
+        ("transfer small --to digits --test true", "--test has no place in a transfer: it opens no test pictures"),
+    ],
+)
+def test_a_transfer_that_cannot_be_is_refused_in_one_line(
+    words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    space = write_space(tmp_path, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", ALIKE)
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
+    capsys.readouterr()
+    assert main([*words.split(), "--store", str(store)]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
+def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, "--hours", "1e-12") == 130
+    assert "stopped at its cap of 1e-12 hours, 100 % of the budget left" in capsys.readouterr().out
+    assert searched(tmp_path, store, "--money", "0.5", "--price", "1e5") == 130  # 18 milliseconds
+    begun = [run for run in read_all(store) if run.state == "running"]
+    assert len(begun) == 1 and begun[0].last_epoch >= 0
+    assert "of the budget and the rest of 1 trial left" in capsys.readouterr().out
+    assert searched(tmp_path, store, "--hours", "1") == 0
+    logs = list(read_all(store))
+    assert {run.state for run in logs} == {"finished"} and len(logs) == 6
+    assert [run.attempts for run in logs if run.key == begun[0].key] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--hours 0", "--hours is 0.0: it must be above 0"),
+        ("--money 5", "--money and --price go together"),
+        ("--hours 1 --money 5 --price 1", "both cap the study: give one"),
+        ("--money 5 --price much", "--price is much: write an hour's price above 0, or TYPE=PRICE"),
+        ("--money 5 --price gpu=1", "without a cluster, which has the node types of --price"),
+        ("--confirm 0", "--confirm is 0"),
+        ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),
+        ("--confirm-seeds 5", "--confirm-seeds is for --confirm K"),
+        ("--sampler TPE", "--sampler is 'TPE' (did you mean tpe?); there are: tpe, quasi_random, random, grid"),
+        ("--slots 8", "--in-process does one run at a time: leave --slots out"),
+        ("--first-rung 2", "--first-rung is for early stopping"),
+        ("--rule kp", "--rule has no place here: each cell of small has its own"),
+        ("--seed 3", "--seed has no place here: small gives its trials theirs (run_seed)"),
+        ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
+        ("--storage postgresql://me:secret@host/nowt", "names a password, which others can read on a command line"),
+        (
+            "--storage postgresql://host/nowt?password=secret",
+            "--storage postgresql://host/nowt names a password, which",
+        ),
+        ("--storage mysql://host/nowt", "needs Python's MySQLdb, which is not installed"),
+        ("--storage postgresql:///nowt?host=/nowhere", "postgresql:///nowt?host=%2Fnowhere cannot be used (connection"),
+        ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),
+    ],
+)
+def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
+    words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    assert searched(tmp_path, store, *words.split()) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and "secret" not in err
+
+
+def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
+    tmp_path: Path, store: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ["--storage", f"sqlite:///{tmp_path}/optuna.db"]
+    assert searched(tmp_path, store, *there) == 0 and searched(tmp_path, store, *there) == 0
+    capsys.readouterr()
+    assert searched(tmp_path, store) == 2
+    err = capsys.readouterr().err
+    assert f"was begun with --storage sqlite:///{tmp_path}/optuna.db: give that again" in err and err.count("\n") == 1
+    assert not (store / "optuna.db").exists()
+    monkeypatch.chdir(tmp_path)
+    assert searched(tmp_path, store, "--storage", "sqlite:///optuna.db") == 0  # the same file
+    other = tmp_path / "other"
+    assert searched(tmp_path, other) == 0 and searched(tmp_path, other, "--storage", "sqlite:///other/optuna.db") == 0
+    assert searched(tmp_path, other, *there) == 2
+    assert "was begun without --storage: leave it out" in capsys.readouterr().err
+
+
+def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:
+    words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --batch 32 --epochs 1 --trials 1"
+    assert searched(tmp_path, store, *words.split()) == 0
+    assert {run.start["config"]["model"]["name"] for run in read_all(store)} == {"mlp"}
+
+
+def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_path: Path, store: Path) -> None:
+    params = "Range('optim.warmup', 0.1, 0.2), Choice('optim.schedule', ('step', 'cosine')), "
+    params += "Choice('optim.milestones', ((0.5,), (0.6,)), when=When('optim.schedule', 'step'))"
+    space = write_space(
+        tmp_path, f"(part('bp', {params}),)", "Budget(4)", "sampler='quasi_random', stopping=EarlyStopping('none')"
+    )
+    space.write_text("from nowt import When\n" + space.read_text())
+    assert main(["search", str(space), "--store", str(store), "--in-process", "--epochs", "1"]) == 0
+    words = "transfer small --to digits --epochs 2 --seeds 1 --data.train_limit 64 --data.repeat 1 --data.size 8"
+    assert main([*words.split(), "--best", "4", "--store", str(store), "--in-process"]) == 0
+    found = {one.name: one.config.optim for one in best(store, search_sheet(store, "small"), 4)}
+    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
+    carried = {cell["name"]: cell["config"]["optim"] for cell in sheet["cells"] if cell["name"] in found}
+    assert {optim["schedule"] for optim in carried.values()} == {"step", "cosine"}
+    for name, optim in carried.items():
+        assert optim["warmup"] == pytest.approx(2 * found[name].warmup)
+        assert optim["milestones"] == pytest.approx([2 * epoch for epoch in found[name].milestones])
+
+
+def test_what_a_trial_could_not_be_trained_with_is_refused_before_the_first(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    space = write_space(tmp_path, "(part('bp', Range('batch', 16, 4096, log=True, integer=True)),)")
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 2
+    err = capsys.readouterr().err
+    assert "batch is 4096: it must be at most" in err and err.count("\n") == 1
+    assert not (store / "studies").exists()

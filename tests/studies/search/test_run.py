@@ -1,0 +1,235 @@
+"""Searches as a user runs them: budgets, true states, early stopping, interruptions, as plain Optuna sees them."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.frames.searches import SearchPlan
+from analysis.frames.studies import find_study
+from analysis.frames.trials import read_trials
+from nowt.cli.main import main
+from nowt.store.run_log import read
+from nowt.store.study_file import read_sheets
+from nowt.studies.search.best_trials import best, search_sheet
+from tests.support import optuna_storage
+from tests.support.drawn_images import image_folder
+from tests.support.optuna_storage import epochs_logged
+from tests.support.small_spaces import write_space
+from tests.support.small_studies import BROKEN, SLOW, start, wait_for
+
+HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference='kp'"
+
+
+def trials(store: Path) -> dict[str, list[FrozenTrial]]:
+    """What plain Optuna finds in the store, by cell."""
+    return optuna_storage.trials(f"sqlite:///{store}/optuna.db")
+
+
+def told(store: Path) -> list[tuple[Any, ...]]:
+    """Everything Optuna holds of the trials but the times."""
+    return optuna_storage.told(f"sqlite:///{store}/optuna.db")
+
+
+def search(space: Path, store: Path, *words: str) -> int:
+    return main(["search", str(space), "--store", str(store), "--in-process", *words])
+
+
+def frame_of(store: Path, search: str | None) -> pd.DataFrame:
+    """The trials as the report has them."""
+    plan = find_study(store, search)
+    assert isinstance(plan, SearchPlan)
+    return read_trials(store, plan).frame
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def test_a_search_spends_its_budget_and_its_states_are_true(tmp_path: Path, store: Path) -> None:
+    assert search(write_space(tmp_path, "(part('kp'),)", how=HALVING), store) == 0
+    found = trials(store)["kp"]
+    assert len(found) == 6 and {t.state for t in found} == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in found:
+        log = read(store / "logs" / f"{trial.user_attrs['key']}.jsonl")
+        assert trial.intermediate_values == {e.epoch: e.val_error for e in log.epochs if e.epoch > 0}
+        if trial.state == TrialState.COMPLETE:
+            assert log.state == "finished" and list(trial.intermediate_values) == [1, 2, 3, 4]
+            assert trial.value == log.epochs[-1].val_error
+        else:
+            assert log.state == "stopped" and log.last_epoch < 4
+            assert f"stopped at the rung of epoch {log.last_epoch}" in trial.user_attrs["reason"]
+
+
+def test_a_larger_budget_goes_on_and_the_same_one_does_nothing(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", HALVING)
+    assert search(space, store) == 0
+    first = told(store)
+    assert search(space, store) == 0 and told(store) == first
+    assert search(space, store, "--trials", "3") == 0
+    assert told(store)[:2] == first and len(told(store)) == 3
+
+
+def test_rules_share_the_draws_of_what_they_share(tmp_path: Path, store: Path) -> None:
+    cells = "(part('bp'), part('fa', Range('rule.scale', 0.5, 2.0), Range('optim.lr', 0.001, 1.0, log=True)))"
+    how = "sampler='quasi_random', stopping=EarlyStopping('none')"
+    assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
+    found = trials(store)
+    rates = {cell: [t.params["optim.lr"] for t in found[cell]] for cell in found}
+    assert rates["bp"] == rates["fa"] and len(set(rates["bp"])) == 4
+    assert {t.state for cell in found.values() for t in cell} == {TrialState.COMPLETE}
+
+
+def test_a_grid_takes_every_combination_once(tmp_path: Path, store: Path) -> None:
+    cells = "(part('kp', Choice('optim.lr', (0.01, 0.1)), Choice('optim.nesterov', (True, False))),)"
+    how = "sampler='grid', stopping=EarlyStopping('none')"
+    assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
+    found = [tuple(t.params.values()) for t in trials(store)["kp"]]
+    assert sorted(found) == [(0.01, False), (0.01, True), (0.1, False), (0.1, True)]
+
+
+def test_a_budget_in_presentations_starts_no_trial_once_it_is_spent(tmp_path: Path, store: Path) -> None:
+    # 4 epochs of 4 batches of 32 pictures a trial
+    space = write_space(tmp_path, "(part('bp'),)", "Budget(1200, 'presentations')", "stopping=EarlyStopping('none')")
+    assert search(space, store) == 0
+    assert len(trials(store)["bp"]) == 3
+
+
+def test_a_diverged_trial_is_pruned_at_chance(tmp_path: Path, store: Path) -> None:
+    cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
+    assert search(write_space(tmp_path, cells, "Budget(1)"), store) == 0
+    (trial,) = trials(store)["sham"]
+    assert trial.state == TrialState.PRUNED and trial.user_attrs["reason"] == "diverged"
+    assert trial.value == pytest.approx(0.9)
+
+
+def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_start(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    cells = "(part(Path(__file__).with_name('broken.py')), part('bp'))"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=EarlyStopping('none')")
+    assert search(space, store) == 1
+    found = trials(store)
+    assert [t.state for t in found["bp"]] == [TrialState.COMPLETE] * 2
+    assert [t.state for t in found["broken"]] == [TrialState.FAIL] * 2
+    assert all("no such layer [/dense]" in t.user_attrs["reason"] for t in found["broken"])
+    assert search(space, store) == 1
+    again = trials(store)["broken"]
+    assert [t.user_attrs["draw"] for t in again] == [0, 1, 0, 1]
+    assert [t.params for t in again[2:]] == [t.params for t in again[:2]] and again[0].params != again[1].params
+
+
+def write_mendable(folder: Path) -> Path:
+    """Write the rule that fails, ``broken.py``, as long as the file that is returned is there."""
+    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
+    (folder / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
+    unmended = folder / "broken.py.no"
+    unmended.touch()
+    return unmended
+
+
+def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmended = write_mendable(tmp_path)
+    cells = "(part(Path(__file__).with_name('broken.py')),)"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=EarlyStopping('none')")
+    assert search(space, store) == 1
+    assert "broken: 2 fail" in capsys.readouterr().out
+    unmended.unlink()
+    assert search(space, store, "--confirm", "1", "--confirm-seeds", "1") == 0
+    told = capsys.readouterr().out
+    assert "broken: 2 complete; best" in told and "picks, by the lowest mean val error" in told
+
+
+def test_a_trial_that_failed_and_the_one_that_took_its_run_on_are_one_in_report_and_confirmation(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmended = write_mendable(tmp_path)
+    cells = "(part(Path(__file__).with_name('broken.py'), Choice('optim.lr', (0.01, 0.1))),)"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='grid', stopping=EarlyStopping('none')")
+    assert search(space, store) == 1
+    assert list(frame_of(store, None)["state"]) == ["failed"] * 2
+    unmended.unlink()
+    assert search(space, store) == 0
+    frame = frame_of(store, None)
+    assert list(frame["trial"]) == [2, 3] and list(frame["state"]) == ["finished"] * 2
+    assert {one.trial for one in best(store, search_sheet(store, "small"), 99)} == {2, 3}
+
+
+def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store: Path) -> None:
+    cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
+    assert search(write_space(tmp_path, cells, "Budget(300, 'presentations')"), store) == 0
+    found = trials(store)["sham"]
+    assert [(t.state, t.user_attrs["presentations"]) for t in found] == [(TrialState.PRUNED, 128.0)] * 3
+    assert all(t.user_attrs["flops"] > 0 and t.user_attrs["seconds"] > 0 for t in found)
+    costs = ["presentations", "flops", "seconds"]
+    reported = frame_of(store, None)[costs].to_dict("records")
+    assert reported == [{name: t.user_attrs[name] for name in costs} for t in found]
+
+
+def test_a_search_stays_with_its_pictures_and_its_store(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = image_folder(tmp_path / "first"), image_folder(tmp_path / "second", train=24)
+    pictures = "data=DataConfig('folder', size=8), epochs=1, batch=16, test=False"
+    cells = f"(SearchCell('bp', replace(folder_resnet18(), {pictures}), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+    space = write_space(tmp_path, cells, "Budget(1)", "stopping=EarlyStopping('none')")
+    head = "from nowt import DataConfig\nfrom nowt.config.recipes import folder_resnet18\n"
+    space.write_text(head + space.read_text())
+    words = ["--storage", f"sqlite:///{tmp_path}/optuna.db", "--data-dir"]
+    assert search(space, store, *words, str(first)) == 0
+    assert search(space, store, *words, str(second)) == 2
+    assert "search small was begun on other pictures" in capsys.readouterr().err
+    assert search(space, tmp_path / "another", *words, str(first)) == 2
+    assert "in another store than" in capsys.readouterr().err
+    assert search(space, store, *words, str(first)) == 0
+
+
+def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_run(
+    tmp_path: Path, store: Path
+) -> None:
+    space = write_space(tmp_path, "(part('kp'),)", how=HALVING)
+    assert search(space, store) == 0
+    before = best(store, search_sheet(store, "small"), 99)
+    frames = [frame_of(store, None)]
+    (key,) = [sheet["key"] for sheet in read_sheets(store)]
+    assert search(space, store, "--stopping", "none") == 0
+    assert all(read(path).state == "finished" for path in (store / "logs").glob("*.jsonl"))
+    assert best(store, search_sheet(store, key), 99) == before
+    frames.append(frame_of(store, key))
+    pd.testing.assert_frame_equal(*frames)
+    assert main(["report", key, "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
+    assert main(["report", "--check", str(tmp_path / "figures"), "--store", str(store)]) == 0
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_killed_between_two_epochs_ends_with_the_very_same_trials(tmp_path: Path, sampler: str) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    cells = "(part(Path(__file__).with_name('slow.py')),)"
+    space = write_space(tmp_path, cells, "Budget(5)", f"sampler={sampler!r}, stopping=EarlyStopping(first_rung=1)")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert search(space, undisturbed) == 0
+    for epochs in (2, 6):
+        driver = start(["search", str(space), "--in-process", "--store", str(killed)], tmp_path)
+        wait_for(lambda n=epochs: epochs_logged(killed) >= n, 60, f"{epochs} epochs")  # type: ignore[misc]
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    assert any(t.state == TrialState.RUNNING for found in trials(killed).values() for t in found)
+    assert search(space, killed) == 0
+    assert told(killed) == told(undisturbed)
+
+
+def test_on_ray_a_search_keeps_its_budget_and_true_states(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(4)", HALVING)
+    assert main(["search", str(space), "--store", str(store), "--slots", "2"]) == 0
+    for found in trials(store).values():
+        assert len(found) == 4 and all(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in found)
+        assert all((4 in t.intermediate_values) == (t.state == TrialState.COMPLETE) for t in found)
+    assert not list((store / ".tune").glob("*/*"))

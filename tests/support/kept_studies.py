@@ -1,0 +1,26 @@
+"""Small studies that are really trained, and keep their checkpoints: in this process, without MLflow."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nowt.config.placement import Placement
+from nowt.execution import local
+from nowt.execution.run_queue import RunQueue
+from nowt.rules.registry import find_rule
+from nowt.store.study_file import freeze
+from nowt.studies.ablation import planned_runs
+from nowt.studies.study import Cell, Study, study_to_json
+from nowt.training.retention import placed
+from tests.support.short_runs import short_run
+
+
+def kept_study(store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple[int, ...] = (0, 1)) -> Study:
+    """Two epochs under bp and fa, trained into ``store``."""
+    cells = tuple(Cell(name, replace(short_run(), rule=find_rule(name)())) for name in ("bp", "fa"))
+    study = Study("kept", "Which learns?", cells, seeds, keep=keep)  # type: ignore[arg-type]
+    placement = placed(study, Placement(store=str(store), device="cpu"))
+    plan = planned_runs(study, placement)
+    runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
+    freeze(store, study.key, study_to_json(study), runs)
+    assert local.run(RunQueue(store, plan, lambda planned, run: None), placement)
+    return study

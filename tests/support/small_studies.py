@@ -1,0 +1,141 @@
+"""Small studies on digits for the tests of the engine and the command line, as files that a user could have written."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nowt.store.records import RunLog, epoch_to_json
+from nowt.store.run_log import read
+
+HEAD = """
+from dataclasses import replace
+from pathlib import Path
+
+from nowt import find_rule
+from nowt.config.recipes import digits
+from nowt import Cell, Study
+
+
+def small(rule, **optim):
+    base = digits(find_rule(str(rule))())
+    data = replace(base.data, train_limit=128, repeat=1, size=8)
+    return replace(base, data=data, optim=replace(base.optim, **optim), epochs=4)
+
+"""
+
+SLOW = '''
+"""Kolen-Pollack that takes its time, so that a test can come in between two epochs, and says in which process."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nowt import KolenPollack
+
+
+@dataclass(frozen=True)
+class Slow(KolenPollack):
+    name: ClassVar[str] = "slow"
+
+    def after_step(self, layers, moment):
+        Path(__file__).with_name(f"{os.getpid()}.slow").touch()
+        time.sleep(0.25)
+        return 0
+'''
+
+INTERRUPTED = '''
+"""A rule during whose sixth step the user presses Ctrl-C, once."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nowt import KolenPollack
+
+PRESSED = Path(__file__).with_name("pressed")
+
+
+@dataclass(frozen=True)
+class Interrupted(KolenPollack):
+    name: ClassVar[str] = "interrupted"
+
+    def after_step(self, layers, moment):
+        if moment.step == 6 and not PRESSED.exists():
+            PRESSED.touch()
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0
+'''
+
+BROKEN = '''
+"""A rule that fails at its fifth step, after the first epoch. Its message looks like markup."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nowt import FeedbackAlignment
+
+
+@dataclass(frozen=True)
+class Broken(FeedbackAlignment):
+    name: ClassVar[str] = "broken"
+
+    def after_step(self, layers, moment):
+        if moment.step == 5:
+            raise RuntimeError("no such layer [/dense]")
+        return 0
+'''
+
+# the same rule, called mine, that never fails
+OWN = BROKEN.replace("moment.step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
+
+
+def write_study(folder: Path, cells: str, seeds: str = "(0,)", name: str = "small") -> Path:
+    """A study file in ``folder``; ``cells`` is the Python text of a dict of configs by cell name."""
+    body = f"def study():\n    cells = {cells}\n    made = tuple(Cell(n, c) for n, c in cells.items())\n"
+    path = folder / f"{name}.py"
+    path.write_text(f"{HEAD}\n{body}    return Study({name!r}, 'Which is best?', made, seeds={seeds})\n")
+    return path
+
+
+def logs(store: Path) -> dict[str, RunLog]:
+    """Every log of the store, unfinished ones too, by rule name and seed."""
+    found = [read(path) for path in sorted((store / "logs").glob("*.jsonl"))]
+    return {f"{Path(r.start['config']['rule']['name']).stem} {r.start['config']['seed']}": r for r in found if r.start}
+
+
+def log_bytes(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (store / "logs").glob("*.jsonl")}
+
+
+def numbers(run: RunLog) -> list[dict[str, Any]]:
+    """Every number of a run's epochs but the times."""
+    return [{k: v for k, v in epoch_to_json(e).items() if not k.endswith("seconds")} for e in run.epochs]
+
+
+def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    """``python -m nowt`` in ``folder``, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "nowt", *words],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until ``true()``; fail with ``what`` after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.02)

@@ -1,0 +1,142 @@
+"""Rules that are broken in one line each: they read W, or change what is not theirs."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nowt.rules.base import FeedbackLayer, Moment
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.sign_symmetry import SignSymmetry
+from nowt.rules.weight_mirror import WeightMirror
+
+Layers = Sequence[FeedbackLayer]
+
+Learns = Literal["", "gradient", "mirror", "weight"]
+
+
+def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
+    """Let ``act`` see the gradient of ``weight`` in the backward pass."""
+
+    def seen(gradient: Tensor) -> None:
+        act(gradient)
+
+    weight.register_hook(seen)  # type: ignore[no-untyped-call]
+
+
+class UnlabelledSham(FeedbackAlignment):
+    """Copies W into B after the step, and does not say so."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(layer.weight.detach())
+        return 0
+
+
+class CopiesSlowly(FeedbackAlignment):
+    """Moves B a little towards W after the step."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.lerp_(layer.weight.detach(), 0.1)
+        return 0
+
+
+class StashesACopy(FeedbackAlignment):
+    """Takes a copy of W after one step, for the steps to come."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.__dict__["stash"] = layer.weight.detach().clone()
+        return 0
+
+
+class CopiesThroughNumpy(FeedbackAlignment):
+    """Copies W into B by way of NumPy, on memory shared with W."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy()))
+        return 0
+
+
+class CopiesBehindTorch(FeedbackAlignment):
+    """Copies W into B by way of an array of its own, where no operation of torch can be watched."""
+
+    learns_from: ClassVar[Learns] = "weight"
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy().copy()))
+        return 0
+
+
+class PeeksInForward(FeedbackAlignment):
+    """Reads W when it is asked for B, though it makes nothing of it."""
+
+    def feedback(self, layer: FeedbackLayer) -> Tensor:
+        return layer.feedback + 0 * layer.weight.detach()
+
+
+class CopiesInForward(FeedbackAlignment):
+    """B := W in every forward pass, so that no B of its own is ever used."""
+
+    def feedback(self, layer: FeedbackLayer) -> Tensor:
+        return layer.feedback.copy_(layer.weight.detach())
+
+
+class CopiesInBackward(FeedbackAlignment):
+    """B := W in a hook of the backward pass."""
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        hook(layer.weight, lambda gradient: layer.feedback.copy_(layer.weight.detach()))
+
+
+class CopiesInOptimiser(FeedbackAlignment):
+    """B := W in a hook of the optimiser's step."""
+
+    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
+        for layer in layers:
+            optimizer.register_step_post_hook(lambda *_, layer=layer: layer.feedback.copy_(layer.weight.detach()))
+
+
+class MirrorsBackwards(WeightMirror):
+    """Shows its layers a second noise, sent through the transpose of W."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers[-1:]:
+            torch.ones(3, len(layer.weight)) @ layer.weight.detach().flatten(1)
+        return super().after_step(layers, moment)
+
+
+class GrowsB(FeedbackAlignment):
+    """Changes a B that should be fixed."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.mul_(1.01)
+        return 0
+
+
+class ResetsBiases(FeedbackAlignment):
+    """Changes a bias after the step."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        for layer in layers:
+            layer.bias is not None and layer.bias.data.zero_()
+        return 0
+
+
+class StaleSigns(SignSymmetry):
+    """Keeps the signs that W had at the start."""
+
+    def after_step(self, layers: Layers, moment: Moment) -> int:
+        return 0

@@ -1,0 +1,124 @@
+"""What MLflow is to show of a run and of a study, worked out from log and sheet alone."""
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nowt.store.records import Layer
+from nowt.tracking.projection import Tally, cut, flatten, numbers, run_page, study_page
+from tests.support.mlflow_contents import NAN, epoch, start
+
+
+def test_the_record_is_imported_without_torch() -> None:
+    code = "import sys, nowt.tracking; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_setting_becomes_text_under_its_dotted_name() -> None:
+    settings = {"rule": {"name": "kp", "last": None}, "sizes": [5, 3], "on": True, "lr": 1e-4, "empty": {}}
+    assert flatten(settings) == {
+        "rule.name": "kp",
+        "rule.last": "none",
+        "sizes": "[5, 3]",
+        "on": "true",
+        "lr": "0.0001",
+        "empty": "{}",
+    }
+
+
+def test_angles_are_summed_up_over_the_layers_where_they_are_defined() -> None:
+    layers = (Layer("a", 0, 80.0, NAN, 1.0), Layer("c", 2, 20.0, NAN, 3.0), Layer("b", 1, NAN, NAN, 2.0))
+    found = numbers(epoch(1, *layers))
+    assert {name: value for name, value in found.items() if "/" in name} == {
+        "matrix_angle/min": 20.0,
+        "matrix_angle/median": 50.0,
+        "matrix_angle/max": 80.0,
+        "matrix_angle/last_layer": 20.0,
+        "norm_ratio/min": 1.0,
+        "norm_ratio/median": 2.0,
+        "norm_ratio/max": 3.0,
+        "norm_ratio/last_layer": 3.0,
+    }
+
+
+def test_a_last_layer_without_an_angle_lends_it_from_no_other_layer() -> None:
+    layers = (Layer("a", 0, 80.0, 10.0, 1.0), Layer("b", 1, NAN, 0.0, 1.0))
+    found = numbers(epoch(1, *layers))
+    assert "matrix_angle/last_layer" not in found
+    assert found["matrix_angle/max"] == 80.0
+
+
+def test_undefined_numbers_are_left_out() -> None:
+    found = numbers(epoch(1, test_error=NAN))
+    assert "test_loss" not in found and "test_error" not in found
+    assert found["val_error"] == 0.4
+    assert all(math.isfinite(value) for value in found.values())
+
+
+def test_a_text_too_long_for_mlflow_keeps_both_ends_and_says_what_is_missing() -> None:
+    text = "Traceback" + "x" * 20_000 + "ValueError: no"
+    short = cut(text, 8000)
+    assert len(short) <= 8000
+    assert short.startswith("Traceback") and short.endswith("ValueError: no")
+    assert "characters cut" in short
+    assert cut("short", 8000) == "short"
+
+
+def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
+    run = start(tmp_path, "0123456789ab", seed=4).run
+    page = run_page(run, {"key": "noise-12345678"}, "loud", 4)
+    assert page.name == "loud, seed 4, bp, tiny_resnet"
+    assert page.start == run.start["time"]
+    assert page.params["optim.lr"] == "0.05"
+    assert page.tags == {
+        "nowt.key": "0123456789ab",
+        "study": "noise-12345678",
+        "cell": "loud",
+        "rule": "bp",
+        "model": "tiny_resnet",
+        "seed": "4",
+        "data.fingerprint": "pictures",
+        "data.skipped": "1",
+        "git.commit": "abc",
+        "git.dirty": "true",
+        "version.torch": "2.14.1",
+        "attempts": "1",
+        "state": "running",
+        "reason": "",
+    }
+
+
+def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
+    run = start(tmp_path, "0123456789ab").run
+    assert run_page(run, {"key": "rules-12345678"}, "bp", 0).name == "bp, seed 0, tiny_resnet"
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        ({}, "running"),
+        ({"a": "finished"}, "running"),
+        ({"a": "finished", "b": "diverged"}, "finished"),
+        ({"a": "finished", "b": "failed"}, "failed"),
+        ({"a": "failed", "b": "running"}, "running"),
+    ],
+)
+def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_path: Path) -> None:
+    sheet = {"key": "s-1", "name": "s", "question": "?", "reference": "bp", "seeds": [0], "created": 1}
+    sheet["runs"] = [{"key": key, "cell": key, "seed": 0} for key in "ab"]
+    tally = Tally()
+    for key, name in states.items():
+        tally.hear(key, "running", None)
+        assert tally.hear(key, name, None) == (name != "running")
+    assert study_page(sheet, tally).state == state
+
+
+def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:
+    run = start(tmp_path, "0123456789ab").run
+    bare = replace(run, start={**run.start, "git": {"commit": "", "dirty": False}})
+    tags = run_page(bare, None, "", 0).tags
+    assert (tags["git.commit"], tags["git.dirty"]) == ("", "")  # an empty one is not shown

@@ -1,0 +1,87 @@
+"""The record made again from the logs, and databases and sheets that cannot be used."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nowt.tracking.background import open_quietly
+from nowt.tracking.recorder import Recorder, rebuild
+from tests.support.mlflow_contents import contents, epoch, sheet_of, start
+from tests.support.synthetic_store import key_of, rules_study, write_store
+
+
+def test_a_deleted_database_is_rebuilt_exactly(store: Path) -> None:
+    first = write_store(store, rules_study(seeds=1, epochs=3), diverged={("kp", 0): 1}, created=5)
+    second = write_store(store, rules_study("pairs", ["bp", "fa"], 1, 4), stopped={("fa", 0): 2}, created=9)
+    single = start(store, "0123456789ab", seed=7)
+    single.epoch(epoch(0))
+    single.end("failed", "the disk is full")
+    for study in (first, second):
+        Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, None)
+    before = contents(store)
+    (store / "mlflow.db").unlink()
+    shutil.rmtree(store / "artifacts")
+    assert rebuild(store) == 5 + 2 + 1
+    assert contents(store) == before
+    assert not list(store.glob(".mlflow*"))
+
+
+def test_a_log_that_cannot_be_read_stops_a_rebuild_and_spares_the_old_record(store: Path) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
+    Recorder.open(store, sheet_of(store, study.key))
+    before = contents(store)
+    (store / "logs" / "broken.jsonl").write_text("no log\n")
+    with pytest.raises(ValueError, match=r"broken\.jsonl, line 1 is not a line of an epoch log"):
+        rebuild(store)
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("{", "is not JSON"), ("[]", "holds list"), ("{}", "it has no created, key, name, question")],
+)
+def test_a_study_sheet_that_cannot_be_read_is_named(text: str, fault: str, store: Path) -> None:
+    (store / "studies").mkdir()
+    (store / "studies" / "odd.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"odd\.json.* {fault}.*: move it away"):
+        rebuild(store)
+
+
+def test_a_missing_store_cannot_be_rebuilt(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no store at"):
+        rebuild(tmp_path / "nowhere")
+
+
+def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
+    (store / "mlflow.db").write_text("no database")
+    writer = start(store, key_of(study, "bp", 0))
+    with open_quietly(store, sheet_of(store, study.key)) as record:
+        for number in range(3):
+            writer.epoch(epoch(number))
+            record.update(writer.run, "bp", 0)
+    assert writer.run.last_epoch == 2
+    lines = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert len(lines) == 1
+    assert "is not an MLflow database: delete it and type nowt rebuild" in lines[0]
+
+
+def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
+    writer = start(store, key_of(study, "bp", 0))
+    with open_quietly(store, sheet_of(store, study.key)) as record:
+        (store / "mlflow.db").write_text("no database")
+        writer.epoch(epoch(0))
+        record.update(writer.run, "bp", 0)
+        shutil.copy(empty, store / "mlflow.db")
+    page = next(page for page in contents(store)[study.key]["runs"] if "cell" in page["tags"])
+    assert ("val_error", 0, writer.run.times[0], 0.4) in page["points"]
+
+
+def test_a_study_of_ours_that_fails_still_fails(store: Path) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1))
+    with pytest.raises(KeyError, match="ours"), open_quietly(store, sheet_of(store, study.key)):
+        raise KeyError("ours")

@@ -1,0 +1,301 @@
+"""The record keeper: closed to whoever has no password, and whole whatever happens to it. On PostgreSQL where that is
+installed, else on sqlite."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from nowt.cli.main import main
+from nowt.store.records import RunLog
+from nowt.store.run_log import LogWriter, read, read_all
+from nowt.tracking import background
+from nowt.tracking.background import BackgroundRecorder, open_quietly
+from nowt.tracking.outbox import all_waiting
+from nowt.tracking.projection import numbers
+from tests.support.mlflow_contents import epoch, sheet_of, start
+from tests.support.postgres import programs, server
+from tests.support.synthetic_store import key_of, rules_study, write_store
+from tests.support.tracking_server import Served, children, free_port, listening, losing_answers, wait_until
+
+PROGRAMS = programs()
+
+PATHS = ("/", "/version", "/api/2.0/mlflow/experiments/search?max_results=1", "/graphql", "/signup", "/get-artifact")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        backend = ""
+        if PROGRAMS is not None:
+            database = stack.enter_context(server(PROGRAMS))
+            patch.setenv("PGPASSFILE", str(database.password_file))
+            backend = database.url
+        keeper = Served(tmp_path_factory.mktemp("kept"), backend)
+        write_store(keeper.store, rules_study("own", names=["bp"], seeds=1, epochs=2))
+        said = keeper.start()
+        assert keeper.password not in said  # its output may be kept
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", keeper.password)
+        patch.setattr(background, "LONGEST_PAUSE", 1.0)
+        yield keeper
+        if keeper.process is not None and keeper.process.poll() is None:
+            keeper.interrupt()
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def status(address: str, password: str = "", user: str = "admin") -> int:
+    request = Request(address, headers=basic(user, password) if password else {})
+    try:
+        with urlopen(request, timeout=30) as reply:
+            return int(reply.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
+    """The JSON that answers a user's JSON."""
+    headers = {"Content-Type": "application/json", **basic(*by)}
+    with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
+        return dict(json.loads(reply.read()))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_gets_anything_without_the_password_or_with_mlflows_old_default(served: Served, path: str) -> None:
+    assert status(served.url + path) == 401
+    assert status(served.url + path, "password1234") == 401
+
+
+def test_its_password_opens_it_and_lies_where_nobody_else_reads(served: Served) -> None:
+    assert status(f"{served.url}/api/2.0/mlflow/experiments/search?max_results=1", served.password) == 200
+    assert served.store.joinpath("keeper").stat().st_mode & 0o777 == 0o700
+    for path in served.store.joinpath("keeper").rglob("*"):
+        assert not path.stat().st_mode & 0o077, path
+
+
+def test_it_listens_on_this_machine_alone_and_no_command_line_names_a_secret(served: Served) -> None:
+    assert listening(served.port) == {"0100007F"}  # 127.0.0.1
+    assert served.process is not None
+    family = [served.process.pid]
+    for pid in family:
+        family += children(pid)
+    lines = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family).decode()
+    secrets = [served.password, (served.store / "keeper" / "signing-key").read_text()]
+    assert len(family) >= 3 and not any(secret in lines for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--port", "0"], "--port is 0: it must be from 1 to 65535"),
+        (["--backend", "mine"], "--backend is 'mine': give a URL such as postgresql://USER@HOST/NAME"),
+        (["--backend", "postgresql://me:secret@host/name"], "names a password, which others can read"),
+        (
+            ["--backend", "postgresql://me@host/name?password=secret"],
+            "--backend postgresql://me@host/name names a password",
+        ),
+        (["--backend", "postgresql://me@host/name?sslpassword=secret&port=1"], "host/name?port=1 names a password"),
+    ],
+)
+def test_options_that_cannot_be_are_named(
+    words: list[str], fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--store", str(tmp_path), *words]) == 2
+    said = capsys.readouterr().err
+    assert fault in said and "secret" not in said
+
+
+def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--store", str(tmp_path), "--port", str(served.port)]) == 2
+    assert f"--port {served.port} is taken on 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "carries a user or password")],
+)
+def test_a_wrong_address_is_named_before_a_study_begins(
+    url: str, fault: str, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOWT_RECORD", url)
+    assert main(["deliver", "--store", str(store)]) == 2
+    assert fault in capsys.readouterr().err
+    with pytest.raises(ValueError, match=fault), open_quietly(store, None):
+        pass
+
+
+Points = list[tuple[str, int, int, float]]  # name, epoch, time, value
+
+
+def points(served: Served, key: str) -> Points:
+    """What the server's database holds of a run, all of it, in the order of the epochs."""
+    backend = served.backend and f"{served.backend}&client_encoding=utf8"
+    engine = create_engine(backend or f"sqlite:///{served.store}/keeper/mlflow.db")
+    pages = "SELECT run_uuid FROM tags WHERE key = 'nowt.key' AND value = :key"
+    alive = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active'"
+    with engine.connect() as connection:
+        found = connection.execute(
+            text(
+                f"SELECT key, step, timestamp, value FROM metrics WHERE run_uuid IN ({pages}) AND run_uuid IN ({alive})"
+            ),
+            {"key": key},
+        ).fetchall()
+    engine.dispose()
+    return sorted((str(name), int(step), int(time_ms), float(value)) for name, step, time_ms, value in found)
+
+
+def told(run: RunLog) -> Points:
+    """What it should hold: every number of every epoch of the log once, with the log's own time."""
+    pairs = zip(run.epochs, run.times, strict=True)
+    return sorted((name, e.epoch, ms, value) for e, ms in pairs for name, value in numbers(e).items())
+
+
+@contextmanager
+def recording(store: Path, study: dict[str, object] | None, url: str) -> Iterator[BackgroundRecorder]:
+    """As open_quietly, to any address."""
+    record = BackgroundRecorder(store, study, url)
+    writer = Thread(target=record.write)
+    writer.start()
+    try:
+        yield record
+    finally:
+        record.close()
+        writer.join()
+
+
+def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it_has_every_epoch_once(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "runs"
+    names = ["bp", "fa", "ss", "kp"]
+    study = write_store(store, rules_study("eight", names, 1, 60), missing=[(name, 0) for name in names])
+    studied = {key_of(study, name, 0): name for name in names}
+    single = [f"00000000000{digit}" for digit in range(4)]
+    writers = {key: start(store, key) for key in [*studied, *single]}
+
+    def write(record_of: Callable[[str], BackgroundRecorder], first: int, last: int) -> None:
+        """All eight runs, at the same time."""
+        threads = [Thread(target=_run, args=(writer, record_of(key), first, last)) for key, writer in writers.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def have(epochs: int) -> bool:
+        return all(len({step for _, step, _, _ in points(served, key)}) >= epochs for key in writers)
+
+    with ExitStack() as stack:
+        singles = {key: stack.enter_context(recording(store, None, served.url)) for key in single}
+        with recording(store, sheet_of(store, study.key), served.url) as record:
+            write(lambda key: singles.get(key, record), 0, 15)
+            wait_until(lambda: have(5), 120, "five epochs of each run")
+            assert "ended by itself" in served.kill()
+            write(lambda key: singles.get(key, record), 15, 45)
+            waiting = all_waiting(store, read_all(store))
+            assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
+            assert main(["runs", "--store", str(store)]) == 0
+            assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
+            served.start()
+            wait_until(lambda: have(45), 120, "what it missed")
+            write(lambda key: singles.get(key, record), 45, 60)
+            for key, writer in writers.items():
+                writer.end("finished")
+                singles.get(key, record).update(writer.run, "bp", 0)
+    assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
+    assert f"0 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    for key in writers:
+        assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
+    assert all_waiting(store, read_all(store)) == []
+
+
+def _run(writer: LogWriter, record: BackgroundRecorder, first: int, last: int) -> None:
+    for number in range(first, last):
+        writer.epoch(epoch(number))
+        record.update(writer.run, "bp", 0)
+        time.sleep(0.01)
+
+
+def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_delivered_to_another(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away, writer = f"http://127.0.0.1:{free_port()}", start(tmp_path, "bbbbbbbbbbbb")
+    with recording(tmp_path, None, away) as record:
+        _run(writer, record, 0, 3)
+        writer.end("finished")
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 30
+    assert [(waits.url, waits.epochs) for waits in all_waiting(tmp_path, read_all(tmp_path))] == [(away, 3)]
+    assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
+    assert f"1 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    assert points(served, writer.run.key) == told(writer.run)
+
+
+def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Served, tmp_path: Path) -> None:
+    writers = [start(tmp_path, f"aaaaaaaaaaa{digit}") for digit in range(2)]
+    with losing_answers(served.port, every=3) as url, recording(tmp_path, None, url) as record:
+        for number in range(12):
+            for writer in writers:
+                writer.epoch(epoch(number))
+                record.update(writer.run, "", 0)
+            time.sleep(0.1)
+        for writer in writers:
+            writer.end("finished")
+            record.update(writer.run, "", 0)
+        wait_until(lambda: all_waiting(tmp_path, read_all(tmp_path)) == [], 120, "everything")
+    for writer in writers:
+        assert points(served, writer.run.key) == told(writer.run)
+
+
+def test_the_runs_of_its_own_store_come_by_themselves(served: Served) -> None:
+    (run,) = read_all(served.store)
+    wait_until(lambda: points(served, run.key) == told(run), 60, "the run of the store that is served")
+
+
+def test_a_user_whom_the_administrator_makes_sees_no_run_that_nobody_gave_them(served: Served) -> None:
+    api, admin, guest = f"{served.url}/api/2.0/mlflow", ("admin", served.password), ("guest", "a guest's password")
+    made = posted(f"{api}/users/create", {"username": guest[0], "password": guest[1]}, admin)
+    assert made["user"]["username"] == "guest"
+
+    def found(what: str, by: tuple[str, str], **more: Any) -> list[dict[str, Any]]:
+        return list(posted(f"{api}/{what}/search", {"max_results": 100, **more}, by).get(what, []))
+
+    def everywhere() -> list[str]:
+        return [each["experiment_id"] for each in found("experiments", admin)]
+
+    wait_until(lambda: found("runs", admin, experiment_ids=everywhere()), 60, "the runs of the store that is served")
+    assert found("experiments", guest) == found("runs", guest, experiment_ids=everywhere()) == []
+    for run in found("runs", admin, experiment_ids=everywhere()):
+        address = f"{api}/runs/get?run_id={run['info']['run_id']}"
+        assert (status(address, *reversed(admin)), status(address, *reversed(guest))) == (200, 403)
+
+
+def test_a_wrong_password_ends_a_delivery_in_one_line(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    assert main(["deliver", "--store", str(served.store), "--to", served.url]) == 2
+    said = capsys.readouterr().err
+    assert "was not delivered to" in said and "401" in said and len(said.splitlines()) == 1
+
+
+def test_ctrl_c_ends_it_with_all_its_children(served: Served) -> None:
+    assert served.process is not None
+    (server_,) = children(served.process.pid)
+    family = [server_, *children(server_)]
+    assert served.interrupt() == 0
+    assert listening(served.port) == set()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in family)

@@ -1,0 +1,83 @@
+"""What a run is said to have cost, and how it ends where its loss is not finite."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig
+from nowt.execution import local
+from nowt.execution.preparation import pictures_of, plan_run
+from nowt.execution.run_queue import RunQueue
+from nowt.store.records import Epoch, RunLog
+from nowt.store.run_log import read
+from nowt.training.loop import Diverged, train
+from tests.support.short_runs import CASES, CPU, short_run
+
+DENSE = ModelConfig("mlp", hidden=(20,))
+
+MAPS = 64 * 20 + 20 * 10  # multiplications of one picture's way forward
+
+
+@pytest.mark.parametrize("rule", ["bp", "fa", "ss", "kp", "sham"])
+def test_presentations_and_operations_without_mirror_mode(rule: str) -> None:
+    epochs = list(train(short_run(rule, model=DENSE), CPU))
+    assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
+    assert [epoch.mirror_presentations for epoch in epochs] == [0, 0, 0]
+    # forward and the gradient of W for both layers, the error's way back for the upper one only
+    a_picture = 2 * (2 * MAPS + 20 * 10)
+    assert [epoch.flops for epoch in epochs] == [0, 48 * a_picture, 96 * a_picture]
+
+
+@pytest.mark.parametrize(
+    ("warmup", "interval", "mirror_steps"), [(5, 2, [5, 6, 8]), (0, 2, [0, 1, 3]), (5, 0, [5, 5, 5]), (0, 4, [0, 0, 1])]
+)
+def test_presentations_and_operations_of_mirror_mode(warmup: int, interval: int, mirror_steps: list[int]) -> None:
+    fields = {"warmup": warmup, "interval": interval, "samples": 4, "extent": 2}
+    epochs = list(train(short_run("wm", fields=fields, model=DENSE), CPU))
+    assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
+    assert [epoch.mirror_presentations for epoch in epochs] == [4 * n for n in mirror_steps]
+    training = [0, 48 * 2 * (2 * MAPS + 20 * 10), 96 * 2 * (2 * MAPS + 20 * 10)]
+    a_mirror_step = 4 * 2**2 * 2 * (2 * MAPS)  # samples × positions × (the layers' answers and the outer products)
+    expected = [a + n * a_mirror_step for a, n in zip(training, mirror_steps, strict=True)]
+    assert [epoch.flops for epoch in epochs] == pytest.approx(expected)
+
+
+def test_pictures_that_fill_no_batch_wait_and_repeats_are_counted() -> None:
+    config = short_run("bp", data=DataConfig("digits", train_limit=25, repeat=2))
+    assert [(epoch.step, epoch.presentations) for epoch in train(config, CPU)] == [(0, 0), (3, 48), (6, 96)]
+
+
+def test_the_seconds_are_those_of_training_and_of_the_probe_and_only_grow() -> None:
+    first, second, third = train(CASES["wm"], CPU)
+    assert 0 == first.seconds < second.seconds < third.seconds
+    assert 0 < first.probe_seconds < second.probe_seconds < third.probe_seconds
+
+
+EXPLODES = short_run(
+    "fa", epochs=3, optim=OptimConfig(lr=0.1, schedule="step", milestones=(1.0,), gamma=1e30)
+)  # the rate is 0.1 in the first epoch and 1e29 in the second
+
+
+def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continued(tmp_path: Path) -> None:
+    for _ in range(2):
+        seen: list[Epoch] = []
+        with pytest.raises(Diverged, match=r"^diverged at epoch 2$") as caught:
+            seen.extend(train(EXPLODES, CPU, checkpoints=tmp_path))
+        assert caught.value.epoch == 2
+    run = train(EXPLODES, CPU)
+    kept = [next(run), next(run)]
+    assert [epoch.epoch for epoch in kept] == [0, 1]
+    assert all(math.isfinite(epoch.val_loss) for epoch in kept)
+
+
+def test_the_log_of_a_diverged_run_keeps_the_epochs_before(tmp_path: Path) -> None:
+    heard: list[RunLog] = []
+    planned = plan_run("fa", EXPLODES, pictures_of(EXPLODES, CPU))
+    ledger = RunQueue(tmp_path, (planned,), lambda planned, run: heard.append(run))
+    assert local.run(ledger, replace(CPU, store=str(tmp_path)))
+    log = read(tmp_path / "logs" / f"{planned.key}.jsonl")
+    assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")
+    assert [epoch.epoch for epoch in log.epochs] == [0, 1]
+    assert ledger.decide().do == "done"

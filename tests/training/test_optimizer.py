@@ -1,0 +1,228 @@
+"""The optimiser: its groups, its schedule and its clipping, and how it trains B under kp."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nowt.config.run_config import OptimConfig
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.registry import find_rule
+from nowt.training.optimizer import clip, make_optimizer, parameter_groups, set_rate
+from nowt.training.schedule import rate
+from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, rule_id
+
+OPTIMISERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.0},
+    "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "adamw": {"name": "adamw", "lr": 0.01},
+}
+
+
+def kp_net() -> tuple[nn.Module, list[FeedbackLayer]]:
+    return attached(conv_net().double(), find_rule("kp")())
+
+
+def step(
+    model: nn.Module,
+    layers: list[FeedbackLayer],
+    optimizer: torch.optim.Optimizer,
+    largest: float | None = None,
+) -> None:
+    """One step under kp, without the forward pass's part of the loop."""
+    x, y = batch(dtype=torch.float64)
+    for name, gradient in gradients(model, x, y).items():
+        model.get_parameter(name).grad = gradient
+    clip(model, largest)
+    rule = layers[0].rule
+    rule.before_step(layers, optimizer)
+    optimizer.step()
+    rule.after_step(layers, Moment(1, seed=0))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_every_optimiser_trains_b_and_without_decay_by_the_step_of_w(name: str, decay: float) -> None:
+    model, layers = kp_net()
+    optimizer = make_optimizer(OptimConfig(weight_decay=decay, **OPTIMISERS[name]), model, layers)
+    for _ in range(5):
+        old = [(layer.weight.detach().clone(), layer.feedback.clone()) for layer in layers]
+        step(model, layers, optimizer)
+        for layer, (weight, feedback) in zip(layers, old, strict=True):
+            assert not torch.equal(layer.feedback, feedback)
+            if decay == 0:
+                torch.testing.assert_close(layer.feedback - feedback, layer.weight.detach() - weight)
+
+
+@pytest.mark.parametrize("form", [{"foreach": True}, {"foreach": False}, {"fused": True}, {}], ids=str)
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("kind", ["nesterov", "momentum", "adamw"])
+def test_no_form_of_an_optimiser_advances_a_shared_gradient_twice(
+    kind: str, form: dict[str, bool], decay: float
+) -> None:
+    def trained(form: dict[str, bool], shared: bool) -> list[torch.Tensor]:
+        model, layers = kp_net()
+        weights = [p for p in model.parameters() if p.requires_grad] + [layer.feedback for layer in layers]
+        options = {"lr": 0.05, "weight_decay": decay, **form}
+        optimizer = (
+            torch.optim.AdamW(weights, **options)  # type: ignore[arg-type]
+            if kind == "adamw"
+            else torch.optim.SGD(weights, momentum=0.9, nesterov=kind == "nesterov", **options)  # type: ignore[arg-type]
+        )
+        for _ in range(4):
+            if shared:
+                step(model, layers, optimizer)
+            else:
+                step_with_gradients_of_bs_own(model, layers, optimizer)
+        return [p.detach() for p in model.parameters()]
+
+    for found, expected in zip(trained(form, True), trained({"foreach": False}, False), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-8)
+
+
+def step_with_gradients_of_bs_own(
+    model: nn.Module, layers: list[FeedbackLayer], optimizer: torch.optim.Optimizer
+) -> None:
+    x, y = batch(dtype=torch.float64)
+    for name, gradient in gradients(model, x, y).items():
+        model.get_parameter(name).grad = gradient
+    for layer in layers:
+        assert layer.weight.grad is not None
+        layer.feedback.grad = layer.weight.grad.clone()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("largest", [0.01, 0.5, 1e6])
+def test_clipping_leaves_b_out_of_the_norm_and_scales_both_alike(largest: float) -> None:
+    plain, (x, y) = conv_net().double(), batch(dtype=torch.float64)
+    model, layers = kp_net()
+    unclipped = gradients(model, x, y)
+    norm = math.sqrt(sum(float(g.square().sum()) for g in unclipped.values()))
+    assert len(unclipped) == len(list(plain.parameters()))
+    seen = {}
+
+    class Watch(torch.optim.SGD):
+        def step(self) -> None:  # type: ignore[override]
+            seen.update({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+
+    step(model, layers, Watch(model.parameters()), largest)
+    factor = min(1.0, largest / norm)
+    for name, gradient in unclipped.items():
+        torch.testing.assert_close(seen[name], factor * gradient, rtol=1e-4, atol=0)
+    for layer in layers:
+        assert torch.equal(seen[f"{layer.name}.feedback"], seen[f"{layer.name}.weight"])
+
+
+def test_without_a_limit_gradients_are_left_alone() -> None:
+    model, _ = kp_net()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for p in parameters:
+        p.grad = torch.full_like(p, 100.0)
+    clip(model, None)
+    assert all(p.grad is not None and (p.grad == 100).all() for p in parameters)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("rule", [find_rule("bp")(), *EVERY_RULE], ids=rule_id)
+def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(rule: Rule, everything: bool) -> None:
+    model, layers = attached(conv_net(), rule)
+    config = OptimConfig(weight_decay=0.01, decay_norms_and_biases=everything)
+    names = {id(p): name for name, p in model.named_parameters()}
+    decays = {
+        names[id(p)]: group["weight_decay"]
+        for group in parameter_groups(config, model, layers)
+        for p in group["params"]  # type: ignore[attr-defined]
+    }
+    small = {name: p for name, p in conv_net().named_parameters() if p.dim() == 1}
+    assert all(decays.pop(name) == (0.01 if everything else 0.0) for name in small)
+    weights = {"0.weight", "3.weight", "6.weight", "9.weight"}
+    trained = {f"{layer.name}.feedback" for layer in layers} if rule.name == "kp" else set()
+    assert decays == dict.fromkeys(weights | trained, 0.01)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_with_gradients_of_0_weights_shrink_by_exactly_their_decay(name: str) -> None:
+    model, layers = kp_net()
+    config = OptimConfig(weight_decay=0.1, **OPTIMISERS[name])
+    optimizer = make_optimizer(config, model, layers)
+    old = copy.deepcopy(model.state_dict())
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    first = 1 - config.lr * 0.1 * (1.9 if config.nesterov else 1.0)
+    for key, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), old[key] * (first if p.dim() > 1 else 1.0))
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_the_optimiser_is_the_one_that_the_config_describes(name: str) -> None:
+    model, layers = kp_net()
+    optimizer = make_optimizer(OptimConfig(**OPTIMISERS[name]), model, layers)
+    group = optimizer.param_groups[0]
+    assert type(optimizer) is (torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
+    if name == "adamw":
+        assert group["betas"] == (0.9, 0.999)
+    else:
+        assert (group["momentum"], group["nesterov"]) == (0.0 if name == "sgd" else 0.9, name == "nesterov")
+    set_rate(optimizer, 0.123)
+    assert [g["lr"] for g in optimizer.param_groups] == [0.123, 0.123]
+
+
+def test_an_optimiser_can_be_saved_and_goes_on_where_it_was() -> None:
+    def run(saved_after: int | None) -> list[torch.Tensor]:
+        model, layers = kp_net()
+        optimizer = make_optimizer(OptimConfig(), model, layers)
+        for k in range(4):
+            step(model, layers, optimizer)
+            if k == saved_after:
+                state = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+                model, layers = kp_net()
+                optimizer = make_optimizer(OptimConfig(), model, layers)
+                model.load_state_dict(state[0])
+                optimizer.load_state_dict(state[1])
+        return [p.detach() for p in model.parameters()]
+
+    assert all(torch.equal(a, b) for a, b in zip(run(None), run(1), strict=True))
+
+
+def rates(steps: int = 10, epochs: int = 4, **fields: Any) -> list[float]:
+    """η of every step of ``epochs`` epochs of ``steps`` steps, from lr 2."""
+    config = OptimConfig(lr=2.0, **fields)
+    return [rate(config, k, steps, epochs) for k in range(steps * epochs)]
+
+
+def test_a_constant_schedule() -> None:
+    assert rates(schedule="constant") == [2.0] * 40
+
+
+def test_a_step_schedule_falls_at_the_first_step_of_each_milestone() -> None:
+    found = rates(schedule="step", milestones=(1, 2.5))
+    assert found == pytest.approx([2.0] * 10 + [0.2] * 15 + [0.02] * 15)
+    assert rates(schedule="step", milestones=(3, 1), gamma=0.5) == [2.0] * 10 + [1.0] * 20 + [0.5] * 10
+
+
+def test_a_cosine_schedule_falls_from_the_rate_to_0() -> None:
+    assert rates(schedule="cosine") == pytest.approx([1 + math.cos(math.pi * k / 40) for k in range(40)])
+
+
+def test_warm_up_rises_in_equal_steps_to_the_rate_itself() -> None:
+    rise = [2.0 * (k + 1) / 20 for k in range(20)]
+    assert rates(schedule="constant", warmup=2) == pytest.approx(rise + [2.0] * 20)
+    assert rates(schedule="constant", warmup=0.5)[:6] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
+
+
+def test_a_cosine_schedule_begins_where_warm_up_ends() -> None:
+    rise = [2.0 * (k + 1) / 10 for k in range(10)]
+    fall = [1 + math.cos(math.pi * k / 30) for k in range(30)]
+    assert rates(schedule="cosine", warmup=1) == pytest.approx(rise + fall)
+    only_rise = [2.0 * (k + 1) / 40 for k in range(40)]
+    assert rates(schedule="cosine", warmup=4) == pytest.approx(only_rise)
+
+
+def test_steps_fall_during_warm_up_too() -> None:
+    found = rates(schedule="step", milestones=(1,), warmup=2)
+    assert found[9:12] == pytest.approx([1.0, 0.2 * 11 / 20, 0.2 * 12 / 20])
