@@ -13,8 +13,8 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames
 from analysis.frames.trials import Trials, read_trials
-from analysis.report.writer import make_folder
 from analysis.stats.costs import AXES
+from analysis.tables.writers import make_folder
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "against": {"default": "epochs", "help": f"x axis: {', '.join(AXES)} (default: epochs)"},

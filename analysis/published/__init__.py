@@ -7,6 +7,8 @@ from importlib.resources import files
 
 import pandas as pd
 
+RULES = ("bp", "fa", "ss", "wm", "kp")
+
 SOURCE = "Akrout et al. 2019"
 
 POINTS = 1.0  # the error of a plotted point, percentage points: about one standard error on 2,048 pictures

@@ -18,11 +18,11 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.trials import Trials, read_trials
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import switches_of
-from analysis.report.writer import make_folder, write_report
+from analysis.report.writer import write_report
 from analysis.tables.confirmed import confirmed
 from analysis.tables.search import results_table, search_markdown, search_table
 from analysis.tables.search_space import search_methods, space_table
-from analysis.tables.writers import save_tabular
+from analysis.tables.writers import make_folder, save_tabular
 from analysis.text.search import missing_trials, search_notes
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {

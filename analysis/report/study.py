@@ -14,9 +14,10 @@ from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import figures_of, study_switches
 from analysis.report.findings import findings
 from analysis.report.search import search_report
-from analysis.report.writer import make_folder, write_report
+from analysis.report.writer import write_report
 from analysis.stats.seeds import diverged_counts, scored_split
 from analysis.tables.final import final_table, save_table, to_markdown
+from analysis.tables.writers import make_folder
 from analysis.text.oddities import oddities
 from analysis.text.study import (
     SPLITS,

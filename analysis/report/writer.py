@@ -12,16 +12,6 @@ from analysis.report.provenance import MANIFEST, listed_files, write_manifest
 PAGE, WEB_PAGE = "report.md", "report.html"
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of the figures. Raises ValueError where a file is in its place, or none can be made."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give --out a folder for the figures")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{out} cannot be made ({error.strerror}): give --out a folder that can be written") from None
-
-
 def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path]) -> Report:
     """Write figures, pages and manifest into ``out``, beside the ``tables`` that are there already; what an earlier
     report's manifest lists there and this one does not write would pass for this one's, and goes."""

@@ -10,9 +10,8 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.figures.style.theme import RULE_COLOURS
 from analysis.frames.schema import checked
-from analysis.published import published_errors
+from analysis.published import RULES, published_errors
 
 DATA = "imagenet"  # what they may be compared with
 
@@ -40,7 +39,7 @@ def published_finals() -> pd.DataFrame:
     nets = {named: net for net, named in NETS.items()}
     last = published_errors().groupby(["model", "rule"]).tail(LAST)  # each curve is in order of its epochs
     finals = last.groupby(["model", "rule"])["error"].agg(["mean", "sem", "count"]).round(2)
-    known = finals.reindex(pd.MultiIndex.from_product([nets, RULE_COLOURS])).dropna().reset_index()
+    known = finals.reindex(pd.MultiIndex.from_product([nets, RULES])).dropna().reset_index()
     known.columns = pd.Index(list(FINALS))
     return checked(known.assign(net=known["net"].map(nets)), FINALS)
 

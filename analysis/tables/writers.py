@@ -80,3 +80,13 @@ def _escaped(text: str) -> str:
     from pylatexenc.latexencode import unicode_to_latex
 
     return str(unicode_to_latex(text, unknown_char_policy="unihex", unknown_char_warning=False))
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of the figures. Raises ValueError where a file is in its place, or none can be made."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: give --out a folder for the figures")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out} cannot be made ({error.strerror}): give --out a folder that can be written") from None

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nowt.cli.databases import database_problems
 from nowt.cli.main import main
 from nowt.cluster.cluster_file import read_cluster
 from nowt.cluster.nodes import Node, compare, lost, stale
@@ -62,13 +63,13 @@ def test_a_token_that_others_can_read_is_told(mode: int, tmp_path: Path, monkeyp
 
 
 def test_a_store_of_another_schema_is_told(store: Path) -> None:
-    assert list(schema_problems(store)) == []
+    assert [*schema_problems(store), *database_problems(store)] == []
     (store / "logs").mkdir(exist_ok=True)
     (store / "logs" / "abc.jsonl").write_text(json.dumps({"schema": 99}) + "\n")
     with sqlite3.connect(store / "mlflow.db") as database:
         database.execute("update alembic_version set version_num = 'older'")
     (store / "optuna.db").write_text("no database")
-    said = "\n".join(schema_problems(store))
+    said = "\n".join([*schema_problems(store), *database_problems(store)])
     assert "logs of schema 99" in said and "of another MLflow" in said and "is no Optuna database" in said
 
 

@@ -10,7 +10,7 @@ from nowt.rules.registry import find_rule
 from nowt.store.study_file import freeze
 from nowt.studies.ablation import planned_runs
 from nowt.studies.study import Cell, Study, study_to_json
-from nowt.training.retention import placed
+from nowt.training.retention import with_retention
 from tests.support.short_runs import short_run
 
 
@@ -18,7 +18,7 @@ def kept_study(store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple
     """Two epochs under bp and fa, trained into ``store``."""
     cells = tuple(Cell(name, replace(short_run(), rule=find_rule(name)())) for name in ("bp", "fa"))
     study = Study("kept", "Which learns?", cells, seeds, keep=keep)  # type: ignore[arg-type]
-    placement = placed(study, Placement(store=str(store), device="cpu"))
+    placement = with_retention(Placement(store=str(store), device="cpu"), study.keep, study.epochs)
     plan = planned_runs(study, placement)
     runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
     freeze(store, study.key, study_to_json(study), runs)

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -21,15 +21,15 @@ ROOM = 2e9  # bytes: a small study's checkpoints, Ray's own files and MLflow's d
 BROKEN = (ImportError, OSError, RuntimeError, AttributeError)  # what importing half of a pair raises
 
 
-def examine(store: Path) -> list[Finding]:
-    """A line for each thing that a study needs on this machine."""
+def examine(store: Path, database_problems: Iterable[str] = ()) -> list[Finding]:
+    """One line for each thing that a study needs on this machine. ``database_problems`` are listed beside the store's."""
     return [
         *told("Python", _python(), sys.version.split()[0]),
         *told("packages", _packages("nowt"), "all of the versions that were tested"),
         *told("Ray's dashboard", _packages("ray", "default"), "its packages are there"),
         *told("torch and torchvision", _pair(), "they are a pair"),
         *told("import platform", _shadow(), "gives Python's own module"),
-        *_store(store),
+        *_store(store, database_problems),
         *_gpus(),
         *told("token", _token(), _token_words()),
     ]
@@ -80,12 +80,12 @@ def _free(store: Path) -> int:
     return shutil.disk_usage(existing(store.resolve())).free
 
 
-def _store(store: Path) -> list[Finding]:
+def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     """Whether it can be written, is of today's schemas, and has room."""
     if problem := problem_of(store):
         return [Finding("store", f"the store {store} cannot be written ({problem}): give another as --store", "WRONG")]
     return [
-        *told("store", schema_problems(store), f"{store} can be written, what is in it can be read"),
+        *told("store", [*schema_problems(store), *problems], f"{store} can be written, what is in it can be read"),
         *told("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
     ]
 

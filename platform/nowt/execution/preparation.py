@@ -15,7 +15,7 @@ from nowt.rules.base import Rule
 from nowt.store.run_log import read
 from nowt.store.sync.checkpoint_bucket import Copies
 from nowt.training import checkpoint
-from nowt.training.feasibility import _enough
+from nowt.training.feasibility import check_enough_images
 from nowt.training.retention import wanted
 
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
@@ -46,8 +46,6 @@ def versions() -> dict[str, str]:
 
 def plan_run(cell: str, config: RunConfig, pictures: dict[str, Any]) -> PlannedRun:
     """A run under its key, which the facts of its pictures decide, too."""
-    pass
-
     key = run_key(config, pictures["fingerprint"])
     return PlannedRun(key, cell, config.seed, config, start_facts(config, pictures))
 
@@ -55,8 +53,6 @@ def plan_run(cell: str, config: RunConfig, pictures: dict[str, Any]) -> PlannedR
 def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
     """The facts of the run's pictures, once its device and model are known to exist, too."""
     from nowt.data.datasets import open_data
-
-    pass
     from nowt.layers.attach import not_replaced
     from nowt.models.registry import build_model
     from nowt.training.feasibility import refuse_whole_norm, sizes
@@ -66,7 +62,7 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
         pick_device(placement.device)
     most = sizes(config, placement.workers)[-1]
     data = open_data(config.data, placement, config.test)
-    _enough(config, len(data.train))
+    check_enough_images(config, len(data.train))
     model = build_model(config.model, data.shape, data.classes, seed=0)
     refuse_whole_norm(config, model, most)
     return {**picture_facts(data), "not_replaced": not_replaced(model)}

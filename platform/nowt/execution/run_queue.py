@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from nowt.execution.driver import Decision, Message, PlannedRun
+from nowt.execution.pricing import machines
 from nowt.execution.scheduling import Fact, decide
 from nowt.store.locks import HeldElsewhere
 from nowt.store.records import OVER, RunLog, State, epoch_from_json
@@ -97,9 +98,9 @@ class RunQueue:
         self.tried.add(key)
         writer, planned = self.writers[key], self.by_key[key]
         if writer.run.start:
-            writer.resume(writer.run.last_epoch)
+            writer.resume(writer.run.last_epoch, machines())
         else:
-            writer.start(key, **planned.start)
+            writer.start(key, machines(), **planned.start)
         self._tell(planned, writer.run)
         return planned
 
@@ -126,7 +127,7 @@ class RunQueue:
         again = key in self.at_work  # Ray Tune gave the run of a lost worker to another
         self.at_work.add(key)
         if again:
-            writer.resume(writer.run.last_epoch)
+            writer.resume(writer.run.last_epoch, machines())
         return again
 
     def _tell(self, planned: PlannedRun, run: RunLog) -> None:

@@ -1,22 +1,15 @@
-"""Whether what lies in a store was written by versions that this installation can read."""
+"""Whether a store's logs were written by a version that this installation can read."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from nowt.store.records import SCHEMA
-from nowt.tracking.database import _mlflow
 
 
 def schema_problems(store: Path) -> Iterator[str]:
-    """One sentence for each part of the store that is of another schema, or no longer what it was."""
-    yield from _logs(store / "logs")
-    for name, problem in (("mlflow.db", _mlflow), ("optuna.db", _optuna)):
-        if (store / name).exists():
-            yield from problem(store / name)
-
-
-def _logs(folder: Path) -> Iterator[str]:
+    """One sentence where the store has logs of a newer schema."""
+    folder = store / "logs"
     newest = max((_schema(path) for path in folder.glob("*.jsonl")), default=SCHEMA)
     if newest > SCHEMA:
         yield f"{folder} has logs of schema {newest}, this nowt reads up to {SCHEMA}: update nowt"
@@ -29,19 +22,3 @@ def _schema(log: Path) -> int:
             return int(json.loads(file.readline())["schema"])
         except (ValueError, KeyError, TypeError):
             return SCHEMA
-
-
-def _optuna(path: Path) -> Iterator[str]:
-    from optuna.exceptions import OptunaError
-    from optuna.storages import RDBStorage
-    from sqlalchemy.exc import SQLAlchemyError
-
-    url = f"sqlite:///{path.resolve()}"
-    try:
-        storage = RDBStorage(url, skip_compatibility_check=True, skip_table_creation=True)
-        there, head = storage.get_current_version(), storage.get_head_version()
-    except (OptunaError, SQLAlchemyError, AssertionError) as error:
-        yield f"{path} is no Optuna database ({str(error).splitlines()[0]}): put back a copy, or move it away"
-        return
-    if there != head:
-        yield f"{path} is of another Optuna ({there}, not {head}): optuna storage upgrade --storage {url}"

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.execution.pricing import machines
 from nowt.store.jsonl import drop_torn_line, sync_folder, whole_lines
 from nowt.store.locks import Hold
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, epoch_from_json, epoch_to_json
@@ -37,15 +36,15 @@ class LogWriter:
         drop_torn_line(path)
         return cls(path, read(path), hold)
 
-    def start(self, key: str, **facts: Any) -> None:
-        """Write the start line."""
-        line = {"schema": SCHEMA, "key": key, **facts, **_named(machines())}
+    def start(self, key: str, machines: Machines | None = None, **facts: Any) -> None:
+        """Write the start line. ``machines``: those of the cluster, by node type."""
+        line = {"schema": SCHEMA, "key": key, **facts, **_named(machines)}
         time_ms = self._append({"kind": "start", **line})
         self.run = _started(self.run, {**line, "time": time_ms})
 
-    def resume(self, epoch: int) -> None:
+    def resume(self, epoch: int, machines: Machines | None = None) -> None:
         """Say that another attempt goes on after ``epoch``."""
-        line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines())}
+        line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines)}
         self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
 
     def epoch(self, epoch: Epoch, workers: int = 1) -> bool:
@@ -125,7 +124,7 @@ def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
     return replace(run, state="running", reason="", attempts=line["attempt"], spans=(*run.spans, span))
 
 
-def _named(machines: Machines) -> dict[str, Machines]:
+def _named(machines: Machines | None) -> dict[str, Machines]:
     """As a line's field, where the machines have types."""
     return {"machines": machines} if machines else {}
 

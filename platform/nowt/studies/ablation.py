@@ -16,7 +16,7 @@ from nowt.store.locks import held
 from nowt.store.records import RunLog
 from nowt.store.study_file import Sheet, freeze
 from nowt.studies.study import Cell, Study, study_to_json
-from nowt.training.retention import placed, shortened
+from nowt.training.retention import shortened, with_retention
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def ablate(study: Study, how: ExecutionOptions, say: Callable[[str], None]) -> O
 
     Raises ConfigError where another process runs this study, DataError where its pictures cannot be used.
     """
-    store, how = Path(how.placement.store), replace(how, placement=placed(study, how.placement))
+    store = Path(how.placement.store)
+    how = replace(how, placement=with_retention(how.placement, study.keep, study.epochs))
     plan = planned_runs(study, how.placement)
     with held(store, study.key):
         runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]

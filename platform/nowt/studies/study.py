@@ -50,6 +50,11 @@ class Study:
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of the longest run."""
+        return max(cell.config.epochs for cell in self.cells)
+
     def runs(self) -> list[tuple[Cell, int, RunConfig]]:
         """Every (cell, seed, config), seed by seed, so that an early stop leaves whole comparisons."""
         return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]

@@ -59,7 +59,8 @@ def _hush() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def _mlflow(path: Path) -> Iterator[str]:
+def schema_problem(path: Path) -> Iterator[str]:
+    """One sentence where the database at ``path`` is damaged or was written by another version of MLflow."""
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     again = f"delete {path} and type nowt rebuild, which writes it anew from the logs"

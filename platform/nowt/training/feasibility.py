@@ -12,7 +12,7 @@ from nowt.rules.base import Rule
 from nowt.rules.feedback import FeedbackRule, is_shortcut
 
 
-def _enough(config: RunConfig, pictures: int) -> None:
+def check_enough_images(config: RunConfig, pictures: int) -> None:
     """Raise ConfigError where a batch or the probe wants more pictures than there are to train on."""
     shown = pictures * config.data.repeat
     times = f"{pictures} training pictures" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")

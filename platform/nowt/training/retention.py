@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from nowt.config.placement import Keep, Placement
 from nowt.core.errors import ConfigError, require
-from nowt.studies.study import Study
 from nowt.training import checkpoint
 
 
@@ -25,12 +24,14 @@ def spoken(keep: Keep) -> str:
     return keep if isinstance(keep, str) else ",".join(map(str, keep))
 
 
-def placed(study: Study, placement: Placement) -> Placement:
-    """The placement with what is kept: what it says itself, or else what the study says. Raises ConfigError for an
-    epoch that no run of the study has."""
-    keep = study.keep if placement.keep is None else placement.keep
-    check_reached(keep, max(cell.config.epochs for cell in study.cells))
-    return replace(placement, keep=keep)
+def with_retention(placement: Placement, keep: Keep, epochs: int) -> Placement:
+    """``placement`` with its own ``keep`` if it has one, else with the study's ``keep``.
+
+    ``epochs`` is the number of epochs of the longest run. Raises ConfigError for an epoch that no run reaches.
+    """
+    kept = keep if placement.keep is None else placement.keep
+    check_reached(kept, epochs)
+    return replace(placement, keep=kept)
 
 
 def check_reached(keep: Keep | None, epochs: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from nowt.cli.databases import databases
 from nowt.cli.main import main
 from nowt.store.run_log import LogWriter, read
 from nowt.store.sync.merge import merge
@@ -65,9 +66,9 @@ def _other_key(other: Path) -> str:
 def test_merged_again_or_the_other_way_round_nothing_changes(store: Path, other: Path) -> None:
     write_store(store, rules_study(names=["bp"], seeds=2, epochs=3))
     write_store(other, rules_study(names=["bp", "kp"], seeds=1, epochs=3))
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     once, shown = files(store), contents(store)
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert files(store) == once and contents(store) == shown
 
 
@@ -81,13 +82,13 @@ def test_the_run_that_got_further_wins_and_a_torn_line_stays_behind(store: Path,
     whole = (other / "logs" / f"{KEY}.jsonl").read_bytes()
     with (other / "logs" / f"{KEY}.jsonl").open("ab") as file:
         file.write(b'{"kind": "epo')
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert (store / "logs" / f"{KEY}.jsonl").read_bytes() == whole
     shorter = LogWriter.open(store / "logs", KEY)
     shorter.epoch(epoch(2))
     shorter.end("finished")
     del shorter
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert read(store / "logs" / f"{KEY}.jsonl").state == "finished"
 
 
@@ -99,7 +100,7 @@ def test_the_same_run_made_twice_is_one_run_though_the_machines_were_not_equally
         if folder == other:
             writer.epoch(epoch(1))
     del writer
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     run = read(store / "logs" / f"{KEY}.jsonl")
     assert [e.seconds for e in run.epochs] == [3.0, 2.0]  # the other's, whole
     page = next(page for page in contents(store)["single runs"]["runs"])
@@ -128,7 +129,7 @@ def test_a_run_that_is_being_written_is_waited_for(store: Path, other: Path) -> 
     longer = LogWriter.open(other / "logs", KEY)
     longer.epoch(epoch(0))
     with pytest.raises(ValueError, match=f"run {KEY} is being run now"):
-        merge(other, store, quietly)
+        merge(other, store, quietly, databases())
     del writer
 
 
@@ -143,7 +144,7 @@ def test_checkpoints_come_for_runs_without_a_result(store: Path, other: Path) ->
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{key} {step}")
     del writer
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     came = {path.relative_to(store / "checkpoints").as_posix() for path in (store / "checkpoints").rglob("*.pt")}
     assert came == {f"{KEY}/step-000000005.pt", f"{KEY}/step-000000010.pt"}
 
@@ -155,7 +156,7 @@ def test_a_study_lists_the_runs_of_both(store: Path, other: Path) -> None:
         later = [{"key": key, "cell": "bp", "seed": 0} for key in ("a", folder.name)]
         lines = "".join(json.dumps(run) + "\n" for run in later)
         (folder / "studies" / f"{study.key}.runs.jsonl").write_text(lines)
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     sheet = sheet_of(store, study.key)
     assert sheet["seeds"] == [0, 1, 2] and sheet["created"] == 8
     assert [run["seed"] for run in sheet["runs"]] == [0, 1, 2]
@@ -196,9 +197,9 @@ def test_trials_come_in_their_order_and_one_under_way_goes_on(
     if here:
         search(store, *here, last="running", reported=1)
     write_store(other, rules_study(names=["bp"], seeds=1, epochs=1))
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert told(url(store)) == told(url(other))
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert told(url(store)) == told(url(other))
 
 
@@ -206,7 +207,7 @@ def test_a_trial_that_is_further_here_stays(store: Path, other: Path) -> None:
     search(store, 0.1, 0.2)
     search(other, 0.1, 0.2, last="running", reported=1)
     before = told(url(store))
-    merge(other, store, quietly)
+    merge(other, store, quietly, databases())
     assert told(url(store)) == before
 
 

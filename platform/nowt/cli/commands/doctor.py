@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nowt.cli.databases import database_problems
 from nowt.cli.options import none_of
 from nowt.cli.parser import Verbs, add_verb
 from nowt.config.overrides import Override
@@ -28,7 +29,7 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.cluster.this_machine import examine
 
     none_of(overrides)
-    told = examine(Path(typed.store))
+    told = examine(Path(typed.store), database_problems(Path(typed.store)))
     if typed.cluster:
         from nowt.cluster.doctor import examine_cluster
 

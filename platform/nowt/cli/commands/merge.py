@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nowt.cli.databases import databases
 from nowt.cli.options import none_of
 from nowt.cli.parser import Verbs, add_verb
 from nowt.config.overrides import Override
@@ -21,5 +22,5 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
     none_of(overrides)
     check_writable(Path(typed.store), "--store")
-    merge(Path(typed.other), Path(typed.store), print)
+    merge(Path(typed.other), Path(typed.store), print, databases())
     return 0

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nowt.cli.databases import databases
 from nowt.cli.options import none_of
 from nowt.cli.parser import Verbs, add_verb
 from nowt.config.overrides import Override
@@ -24,5 +25,5 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
 
     none_of(overrides)
     check_writable(Path(typed.store), "--store")
-    restore(typed.url, Path(typed.store), print, goes_on=True, if_empty=typed.if_empty)
+    restore(typed.url, Path(typed.store), print, databases(), goes_on=True, if_empty=typed.if_empty)
     return 0

@@ -6,6 +6,7 @@ is missing is: merged again, nothing happens; merged after a crash, the rest doe
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.errors import require
@@ -14,12 +15,19 @@ from nowt.store.locks import held
 from nowt.store.study_file import read_sheets
 from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
 from nowt.store.sync.merge_studies import coming_sheets, take_sheets
-from nowt.store.sync.merge_trials import check_trials, take_trials
-from nowt.tracking.refresh import bring_up_to_date
 
 Say = Callable[[str], None]
 
 PARTS = ("logs", "studies", "optuna.db")
+
+
+@dataclass(frozen=True)
+class Databases:
+    """What merging does to a store's databases; the store itself imports neither Optuna nor MLflow."""
+
+    check_trials: Callable[[Path, Path], int]  # (other, store): the number of trials that would come
+    take_trials: Callable[[Path, Path], None]  # (other, store): write them
+    refresh: Callable[[Path, bool], None]  # (store, anew): bring MLflow up to date; anew: a log was replaced
 
 
 def is_store(folder: Path) -> bool:
@@ -27,8 +35,10 @@ def is_store(folder: Path) -> bool:
     return any((folder / part).exists() for part in PARTS)
 
 
-def merge(other: Path, store: Path, say: Say, called: str = "") -> None:
-    """Bring what ``other`` has (``called`` so where its path says nothing) into ``store``, and its record up to date.
+def merge(other: Path, store: Path, say: Say, databases: Databases, called: str = "") -> None:
+    """Bring the runs and studies of ``other`` into ``store``, then refresh its databases, still inside the locks.
+
+    ``called`` is the name of ``other`` in messages (default: its path).
 
     Raises ConfigError, with nothing written, where the two contradict each other or one of the studies is being run;
     ValueError for a file that cannot be read; OSError where the store cannot be written.
@@ -36,7 +46,7 @@ def merge(other: Path, store: Path, say: Say, called: str = "") -> None:
     called = called or str(other)
     require(is_store(other), f"there is no store at {called}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{called} is the store itself: name the other one")
-    logs, sheets, trials = coming_logs(other, store), coming_sheets(other, store), check_trials(other, store)
+    logs, sheets, trials = coming_logs(other, store), coming_sheets(other, store), databases.check_trials(other, store)
     with ExitStack() as stack:
         for key in sorted({sheet["key"] for folder in (other, store) for sheet in read_sheets(folder)}):
             stack.enter_context(held(store, key))
@@ -46,11 +56,11 @@ def merge(other: Path, store: Path, say: Say, called: str = "") -> None:
         take_logs(logs)  # a log says all that was measured; a checkpoint that is further says it again
         checkpoints = take_checkpoints(other, store)
         if trials:
-            take_trials(other, store)
+            databases.take_trials(other, store)
         take_sheets(sheets)
         if beside := _counted(sheets, checkpoints, trials, certificates):
             say(f"with {beside}")
-        bring_up_to_date(store, afresh)
+        databases.refresh(store, afresh)
 
 
 def _say_logs(logs: Sequence[Coming], called: str, say: Say) -> None:

@@ -16,7 +16,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import write_whole
 from nowt.store.records import OVER
 from nowt.store.run_log import read
-from nowt.store.sync.merge import is_store, merge
+from nowt.store.sync.merge import Databases, is_store, merge
 
 Say = Callable[[str], None]
 
@@ -37,7 +37,7 @@ if os.path.exists(source):
 """
 
 
-def pull(source: str, store: Path, say: Say) -> None:
+def pull(source: str, store: Path, say: Say, databases: Databases) -> None:
     """Bring the runs of ``HOST:STORE`` (relative to the home over there), or of ``s3://BUCKET/PREFIX``, into ``store``.
 
     Raises ConfigError and ValueError as ``merge`` does, OSError where the machine or the bucket cannot be reached.
@@ -45,7 +45,7 @@ def pull(source: str, store: Path, say: Say) -> None:
     if source.startswith("s3://"):
         from nowt.store.sync.restore import restore
 
-        return restore(source, store, say, goes_on=False)
+        return restore(source, store, say, databases, goes_on=False)
     host, path = _parts(source)
     folder = store / "pulled" / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def pull(source: str, store: Path, say: Say) -> None:
     unfinished = [log.stem for log in sorted((folder / "logs").glob("*.jsonl")) if read(log).state not in OVER]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
-    merge(folder, store, say, source)
+    merge(folder, store, say, databases, source)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # large, and in the store now
 
 

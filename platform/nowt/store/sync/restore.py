@@ -10,15 +10,14 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import private_folder, write_whole
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Identity, Manifest, identity_of, object_of, read_manifest, write_identity
-from nowt.store.sync.merge import PARTS, is_store, merge
-from nowt.tracking.refresh import bring_up_to_date
+from nowt.store.sync.merge import PARTS, Databases, is_store, merge
 
 Say = Callable[[str], None]
 
 CUT_OFF = ".restoring"  # what is fetched, until all of it is in its place
 
 
-def restore(url: str, store: Path, say: Say, *, goes_on: bool, if_empty: bool = False) -> None:
+def restore(url: str, store: Path, say: Say, databases: Databases, *, goes_on: bool, if_empty: bool = False) -> None:
     """Bring the copy at ``url`` into ``store``: as it is where the store is empty, else as ``merge`` does.
 
     With ``goes_on`` the store takes the place of the one that was copied: its own copies go there from now on, and a
@@ -38,9 +37,10 @@ def restore(url: str, store: Path, say: Say, *, goes_on: bool, if_empty: bool = 
     folder.mkdir(parents=True)
     _fetch(bucket, manifest, folder)
     if is_store(store):
-        merge(folder, store, say, url)
+        merge(folder, store, say, databases, url)
     else:
         _move(folder, store, manifest)
+        databases.refresh(store, False)
         say(f"{len(manifest.files)} files came from {url}")
     if goes_on:
         mine = identity_of(store).id if (store / "copy.json").exists() else uuid4().hex
@@ -66,4 +66,3 @@ def _move(folder: Path, store: Path, manifest: Manifest) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             (folder / name).replace(target)
-    bring_up_to_date(store, afresh=False)

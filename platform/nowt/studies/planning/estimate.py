@@ -13,7 +13,7 @@ from nowt.data.datasets import Data, open_data
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.seed_count import TargetGap, seeds_lines
 from nowt.studies.study import Cell, Study
-from nowt.training.retention import most, placed, spoken, wanted
+from nowt.training.retention import most, spoken, wanted, with_retention
 from nowt.training.schedule import remaining
 from nowt.training.state import TrainingState
 
@@ -24,7 +24,7 @@ TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 def plan(study: Study, placement: Placement, sought: TargetGap = TargetGap()) -> str:  # noqa: B008 (it is frozen)
     """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
-    placement, slots = placed(study, placement), placement.at_a_time
+    placement, slots = with_retention(placement, study.keep, study.epochs), placement.at_a_time
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []
     for cell in study.cells:

@@ -1,0 +1,24 @@
+"""A store's databases, Optuna's and MLflow's, for commands on a whole store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nowt.store.sync.merge import Databases
+
+
+def databases() -> Databases:
+    """What merging another store does to this store's databases."""
+    from nowt.studies.search.merge_trials import check_trials, take_trials
+    from nowt.tracking.refresh import bring_up_to_date
+
+    return Databases(check_trials, take_trials, bring_up_to_date)
+
+
+def database_problems(store: Path) -> Iterator[str]:
+    """One sentence for each database that is damaged or of another version of Optuna or MLflow."""
+    from nowt.studies.search import compatibility
+    from nowt.tracking import database
+
+    for name, problems in (("mlflow.db", database.schema_problem), ("optuna.db", compatibility.schema_problem)):
+        if (store / name).exists():
+            yield from problems(store / name)
