@@ -37,7 +37,7 @@ from nowt.core.distributed import ALONE, Group, Processes
 from nowt.data.imagenet.prepare import Asked, prepare
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training import checkpoint
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 
 CLASSES = 1000
 
@@ -83,7 +83,7 @@ def run(asked: argparse.Namespace) -> None:
         store=asked.store, data=asked.data_dir, device=asked.device, loaders=asked.loaders, checkpoint_seconds=0.0
     )
     config, group = config_of(asked.nets[0], asked.rules[0], asked), joined(asked)
-    with suppress(Interrupted):
+    with suppress(TrainingInterrupted):
         list(train(config, place, checkpoints=Path(asked.folder), should_stop=should_stop, group=group))
 
 

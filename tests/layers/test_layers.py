@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt.layers.attach import attach, backprop, feedback_layers
+from nowt.layers.attach import attach, feedback_layers, using_backprop
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, gradients, normal, rule_id
@@ -128,7 +128,7 @@ def test_within_backprop_the_error_goes_through_w_and_afterwards_through_b_again
     model, layers = attached(conv_net(), find_rule("fa")())
     x, y = batch()
     ours, theirs = gradients(model, x, y), gradients(conv_net(), x, y)
-    with pytest.raises(KeyboardInterrupt), backprop(layers):
+    with pytest.raises(KeyboardInterrupt), using_backprop(layers):
         measured = gradients(model, x, y)
         raise KeyboardInterrupt
     assert all(torch.equal(measured[name], theirs[name]) for name in theirs)

@@ -65,7 +65,7 @@ def test_noise_has_the_shape_whose_answer_has_that_many_positions_a_side(extent:
         assert layer.positions(x) == 3 * sides.numel()
     dense = layer_of(nn.Linear(7, 6))
     assert dense.probe_shape(3, extent) == (3 * extent**2, 7)
-    assert dense.positions(normal(12, 7)) == dense.taps(normal(12, 7)) == 12
+    assert dense.positions(normal(12, 7)) == dense.tap_counts(normal(12, 7)) == 12
 
 
 def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
@@ -73,7 +73,7 @@ def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
         layer = layer_of(plain)
         x = torch.ones(2, 4, 9, 8)
         reached = layer.outer_sum(x, torch.ones_like(layer.linear_map(x)))
-        assert torch.equal(layer.taps(x).expand_as(reached), reached)  # type: ignore[union-attr]
+        assert torch.equal(layer.tap_counts(x).expand_as(reached), reached)  # type: ignore[union-attr]
 
 
 def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:

@@ -47,10 +47,10 @@ class DirectFeedback(Rule):
         inputs = channels * math.prod(layer.map_size or (1,))
         classes = layer.output_layer.weight.shape[0]  # type: ignore[index]
         drawn = torch.randn(classes, inputs, generator=generator(seed, "feedback", layer.name))
-        layer.keep("feedback", drawn.to(layer.weight) / inputs**0.5)
+        layer.register_state("feedback", drawn.to(layer.weight) / inputs**0.5)
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        y = layer.map(x.detach(), torch.empty_like(layer.weight))  # x is cut off, so these weights are not read
+        y = layer.forward_map(x.detach(), torch.empty_like(layer.weight))  # x is cut off, so these weights are not read
         y = _Direct.apply(y, x, layer.feedback, layer.output_layer)  # type: ignore[no-untyped-call]
         if layer is layer.output_layer:
             y.register_hook(lambda error: setattr(layer, "error", error))
@@ -74,11 +74,11 @@ class InformationAlignment(Rule):
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         drawn = torch.randn(layer.weight.shape, generator=generator(seed, "feedback", layer.name))
-        layer.keep("feedback", drawn.to(layer.weight) / layer.fan_in**0.5)
+        layer.register_state("feedback", drawn.to(layer.weight) / layer.fan_in**0.5)
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
         layer.activity = x.detach(), layer.linear_map(x.detach()).detach()  # type: ignore[assignment]
-        return layer.map(x, self.feedback(layer))
+        return layer.forward_map(x, self.feedback(layer))
 
     def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
         for layer in layers:

@@ -21,7 +21,7 @@ from nowt.core.distributed import Processes, WorkersDiverged
 from nowt.data.datasets import open_data
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch
-from nowt.training.loop import Diverged, Interrupted, train
+from nowt.training.loop import TrainingDiverged, TrainingInterrupted, train
 from nowt.training.state import TrainingState
 from tests.support.short_runs import CPU, after, fields_of
 
@@ -43,7 +43,7 @@ RAISED = (
     TypeError,
     ValueError,
     WorkersDiverged,
-    Diverged,
+    TrainingDiverged,
 )
 
 _processes = multiprocessing.get_context("forkserver")
@@ -116,7 +116,7 @@ def kept(config: RunConfig, folder: Path, stop_at: int | None = None) -> list[Ep
     """All epochs of the run, which goes on from the folder; None where worker 1 stopped it after ``stop_at`` steps."""
     group = Processes()
     stop = after(stop_at) if stop_at is not None and group.rank == 1 else lambda: False
-    with suppress(Interrupted):
+    with suppress(TrainingInterrupted):
         return list(train(config, CPU, checkpoints=folder, should_stop=stop, group=group))
     return None
 

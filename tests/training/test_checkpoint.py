@@ -13,7 +13,7 @@ import torch
 
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CPU, STEPS, after, assert_equal, numbers, short_run, tensors
 
 DEVICE = torch.device("cpu")
@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 def stopped(folder: Path, steps: int) -> list[Path]:
     """The checkpoints of the run stopped after ``steps`` batches, the oldest first."""
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         list(train(CONFIG, CPU, checkpoints=folder, should_stop=after(steps)))
     return sorted(folder.iterdir())
 

@@ -12,7 +12,7 @@ from nowt.execution.preparation import pictures_of, plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read
-from nowt.training.loop import Diverged, train
+from nowt.training.loop import TrainingDiverged, train
 from tests.support.short_runs import CASES, CPU, short_run
 
 DENSE = ModelConfig("mlp", hidden=(20,))
@@ -63,7 +63,7 @@ EXPLODES = short_run(
 def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continued(tmp_path: Path) -> None:
     for _ in range(2):
         seen: list[Epoch] = []
-        with pytest.raises(Diverged, match=r"^diverged at epoch 2$") as caught:
+        with pytest.raises(TrainingDiverged, match=r"^diverged at epoch 2$") as caught:
             seen.extend(train(EXPLODES, CPU, checkpoints=tmp_path))
         assert caught.value.epoch == 2
     run = train(EXPLODES, CPU)

@@ -10,7 +10,7 @@ from torch import Tensor
 from nowt.config.run_config import ModelConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.store.records import Epoch
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CASES, CPU, STEPS, after, assert_equal, numbers, short_run, tensors
 
 
@@ -49,7 +49,7 @@ def test_a_run_stopped_after_an_epoch_goes_on_as_if_it_had_not(whole: Whole, epo
 
 def test_a_run_stopped_after_every_batch_goes_on_as_if_it_had_not(whole: Whole, tmp_path: Path) -> None:
     for _ in range(2 * STEPS):
-        with pytest.raises(Interrupted):
+        with pytest.raises(TrainingInterrupted):
             list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))
     continued = list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))  # no batch is left
     assert numbers(continued) == numbers(whole.epochs)
@@ -59,7 +59,7 @@ def test_a_run_stopped_after_every_batch_goes_on_as_if_it_had_not(whole: Whole, 
 @pytest.mark.parametrize("steps", range(1, 2 * STEPS + 1))
 def test_a_run_stopped_once_in_mid_epoch_goes_on_as_if_it_had_not(steps: int, tmp_path: Path) -> None:
     config = short_run("kp")
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         list(train(config, CPU, checkpoints=tmp_path, should_stop=after(steps)))
     assert numbers(train(config, CPU, checkpoints=tmp_path)) == numbers(train(config, CPU))
 
@@ -85,7 +85,7 @@ def test_a_model_with_dropout_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -
     (tmp_path / "dropping.py").write_text(DROPPING)
     config = short_run("fa", model=ModelConfig(f"{tmp_path}/dropping.py:net"))
     undisturbed = list(train(config, CPU))
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         list(train(config, CPU, checkpoints=tmp_path / "kept", should_stop=after(2)))
     assert numbers(list(train(config, CPU, checkpoints=tmp_path / "kept"))) == numbers(undisturbed)
 

@@ -19,7 +19,7 @@ from nowt.studies.planning.estimate import _bytes, plan
 from nowt.studies.single_run import train_one
 from nowt.studies.study import Cell, Study
 from nowt.training import checkpoint
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 from nowt.training.retention import parse
 from nowt.training.state import TrainingState
 from tests.support.kept_studies import kept_study
@@ -55,7 +55,7 @@ def test_a_run_stopped_on_its_way_keeps_the_same_ones(steps: int, tmp_path: Path
     keeping = replace(CPU, keep="all")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     list(train(CONFIG, keeping, checkpoints=whole))
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         list(train(CONFIG, keeping, checkpoints=stopped, should_stop=after(steps)))
     list(train(CONFIG, keeping, checkpoints=stopped))
     assert names(stopped) == names(whole)

@@ -49,17 +49,17 @@ def perform(
     worker of ``group``.
     """
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
-    from nowt.training.loop import Diverged, Interrupted
+    from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
     state, reason, spent, said = "failed", "", dict[str, float](), list[str]()
     try:
         yield from _epochs(job, should_stop, should_save, group, said)
         state = "finished"
-    except Diverged as error:
+    except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
     except WorkersDiverged as error:
         reason = str(error)
-    except Interrupted:
+    except TrainingInterrupted:
         yield from _remarks(said)
         raise
     except (Exception, SystemExit) as error:  # what goes wrong in one run is its result, and must not take others along

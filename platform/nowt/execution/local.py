@@ -23,7 +23,7 @@ def run(ledger: Driver, placement: Placement) -> bool:
 
 
 def _run(ledger: Driver, placement: Placement, asked: list[int], notices: Notices) -> bool:
-    from nowt.training.loop import Interrupted
+    from nowt.training.loop import TrainingInterrupted
 
     while (decision := ledger.decide()).do != "done":
         if asked:
@@ -37,7 +37,7 @@ def _run(ledger: Driver, placement: Placement, asked: list[int], notices: Notice
             for message in perform(job, lambda: bool(asked), notices.due):
                 if not hand_on(ledger, planned.key, message):
                     break
-        except Interrupted:
+        except TrainingInterrupted:
             return False
     return not asked
 

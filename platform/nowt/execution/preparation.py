@@ -53,7 +53,7 @@ def plan_run(cell: str, config: RunConfig, pictures: dict[str, Any]) -> PlannedR
 def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
     """The facts of the run's pictures, once its device and model are known to exist, too."""
     from nowt.data.datasets import open_data
-    from nowt.layers.attach import not_replaced
+    from nowt.layers.attach import uncovered_weights
     from nowt.models.registry import build_model
     from nowt.training.feasibility import refuse_whole_norm, sizes
     from nowt.training.state import pick_device
@@ -65,19 +65,18 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
     check_enough_images(config, len(data.train))
     model = build_model(config.model, data.shape, data.classes, seed=0)
     refuse_whole_norm(config, model, most)
-    return {**picture_facts(data), "not_replaced": not_replaced(model)}
+    return {**picture_facts(data), "not_replaced": uncovered_weights(model)}
 
 
 def remarks(plan: tuple[PlannedRun, ...]) -> list[str]:
     """A line for each data set of which on_bad="skip" leaves pictures out, with the first of their names, and one for
     each model with weights that no rule covers."""
-    from nowt.layers.attach import left_to_backprop
 
     skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
     ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
     others = dict.fromkeys((p.config.model.name, tuple(p.start["not_replaced"])) for p in ruled)
     lines = [f"{len(lines)} picture{'s' * (len(lines) > 1)} left out: {_first(lines)}" for lines in skipped]
-    return lines + [f"{model}: {left_to_backprop(names)}" for model, names in others]
+    return lines + [f"{model}: {describe_uncovered(names)}" for model, names in others]
 
 
 def _first(lines: tuple[str, ...], most: int = 3) -> str:

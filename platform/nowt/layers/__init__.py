@@ -1,6 +1,6 @@
 """Layers whose error goes back through weights of their own, and ``attach``, which puts them into a model."""
 
-from nowt.layers.attach import attach, backprop, feedback_layers, left_to_backprop, not_replaced
+from nowt.layers.attach import attach, describe_uncovered, feedback_layers, uncovered_weights, using_backprop
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
 from nowt.rules.base import FeedbackLayer
@@ -10,8 +10,8 @@ __all__ = [
     "FeedbackLayer",
     "Linear",
     "attach",
-    "backprop",
+    "describe_uncovered",
     "feedback_layers",
-    "left_to_backprop",
-    "not_replaced",
+    "uncovered_weights",
+    "using_backprop",
 ]

@@ -29,7 +29,7 @@ def attach(
     ``seed`` draws B, by the layer's name. ``activation`` is the nonlinearity above all layers but the last.
     ``example``, a batch of inputs, tells which layer comes last (without it: the one the model names last) and each
     convolution the size of its map (mirror mode with extent 0 needs it).
-    A warning names the weights that no rule covers (see ``not_replaced``), unless ``quiet``.
+    A warning names the weights that no rule covers (see ``uncovered_weights``), unless ``quiet``.
     The way back cannot be differentiated itself (``create_graph``), nor by ``torch.func``.
     Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
 
@@ -37,8 +37,8 @@ def attach(
     nothing to replace, an example that does not fit, and a rule whose fields cannot be.
     """
     found = _replaceable(model, rule, activation)
-    if not quiet and rule.name != "bp" and (names := not_replaced(model)):
-        warnings.warn(left_to_backprop(names), stacklevel=2)
+    if not quiet and rule.name != "bp" and (names := uncovered_weights(model)):
+        warnings.warn(describe_uncovered(names), stacklevel=2)
     passed = _passed(model, found, example) if example is not None else {}
     last = next(reversed(passed), next(reversed(found)))
     covered = [name for name in found if rule.covers(name, name == last)]
@@ -58,7 +58,7 @@ def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
     return [module for module in model.modules() if isinstance(module, FeedbackLayer)]
 
 
-def not_replaced(model: nn.Module) -> list[str]:
+def uncovered_weights(model: nn.Module) -> list[str]:
     """Names of the weights that no rule covers: those of other layers than Conv2d and Linear (attention, Conv1d,
     subclasses). Where an error passes back through them, it does so by backprop. Embeddings pass none on."""
     owners = [(n, m) for n, m in model.named_modules() if type(m) not in (*REPLACED, *REPLACED.values(), nn.Embedding)]
@@ -66,22 +66,22 @@ def not_replaced(model: nn.Module) -> list[str]:
     return [name for name, weight in found if weight.dim() > 1 and weight.requires_grad]
 
 
-def left_to_backprop(names: Sequence[str], most: int = 3) -> str:
-    """What ``not_replaced`` found, in a sentence."""
-    some = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def describe_uncovered(names: Sequence[str], limit: int = 3) -> str:
+    """What ``uncovered_weights`` found, in a sentence."""
+    some = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
     return f"left to backprop, since rules replace Conv2d and Linear layers alone: {some}"
 
 
 @contextmanager
-def backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
+def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
     """Within it, forward passes send the error back through Wᵀ: the reference that δ is compared with."""
     for layer in layers:
-        layer.backprop = True
+        layer.use_backprop = True
     try:
         yield
     finally:
         for layer in layers:
-            layer.backprop = False
+            layer.use_backprop = False
 
 
 def _replaceable(model: nn.Module, rule: Rule, activation: str) -> dict[str, nn.Module]:

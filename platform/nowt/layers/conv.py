@@ -46,14 +46,14 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) or (C, H, W), as nn.Conv2d."""
-        if self.backprop or not torch.is_grad_enabled():
+        if self.use_backprop or not torch.is_grad_enabled():
             return super().forward(x)
         return self.rule.propagate(self, x)
 
-    def map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
         """See FeedbackLayer."""
         if x.dim() == 3:
-            return self.map(x.unsqueeze(0), feedback).squeeze(0)
+            return self.forward_map(x.unsqueeze(0), feedback).squeeze(0)
         x, padding = self._padded(x)
         geometry = (self.stride, padding, self.dilation, self.groups)
         return cast(Tensor, _ConvFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback), geometry))
@@ -119,7 +119,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """See FeedbackLayer."""
         return not self._reach(shape).all()
 
-    def taps(self, x: Tensor) -> Tensor:
+    def tap_counts(self, x: Tensor) -> Tensor:
         """See FeedbackLayer; (kh, kw)."""
         # a tap that no position reaches has a sum of 0; dividing by 1 keeps it so
         return (len(x) * self._reach(x.shape)).clamp(min=1).to(x.device, x.dtype)

@@ -36,11 +36,11 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        if self.backprop or not torch.is_grad_enabled():
+        if self.use_backprop or not torch.is_grad_enabled():
             return super().forward(x)
         return self.rule.propagate(self, x)
 
-    def map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
         """See FeedbackLayer."""
         return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
 
@@ -68,6 +68,6 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """See FeedbackLayer."""
         return False
 
-    def taps(self, x: Tensor) -> Tensor | int:
+    def tap_counts(self, x: Tensor) -> Tensor | int:
         """See FeedbackLayer."""
         return len(x)

@@ -51,7 +51,7 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
         return torch.cat(outputs)
 
 
-def group_norms(model: nn.Module, group: int, name: str) -> None:
+def group_batch_norms(model: nn.Module, group: int, name: str) -> None:
     """Make every nn.BatchNorm2d of ``model`` a GroupedBatchNorm2d, in place: names and values stay.
 
     Raises ConfigError where there is none, and for a batch norm that cannot be grouped.

@@ -13,7 +13,7 @@ TRUNCATED_SD = 0.87962566  # standard deviation of a standard normal cut at ±2
 
 
 @dataclass(frozen=True)
-class Initialization:
+class LayerInitialization:
     """A layer whose W and bias are to be drawn, and where from."""
 
     layer: nn.Conv2d | nn.Linear
@@ -22,15 +22,15 @@ class Initialization:
     last: bool  # it is the network's classifier
 
 
-def draw_weights(model: nn.Module, draw: Callable[[Initialization], None], seed: int) -> None:
+def initialize_layers(model: nn.Module, draw: Callable[[LayerInitialization], None], seed: int) -> None:
     """Draw every convolution and linear layer of ``model`` anew; batch norms keep γ = 1 and β = 0."""
     layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     for name, layer in layers:
         weights, biases = generator(seed, "weights", name), generator(seed, "weights", name, "bias")
-        draw(Initialization(layer, weights, biases, last=name == layers[-1][0]))
+        draw(LayerInitialization(layer, weights, biases, last=name == layers[-1][0]))
 
 
-def draw_torchvision(start: Initialization) -> None:
+def initialize_as_torchvision(start: LayerInitialization) -> None:
     """As torchvision's ResNets: convolutions N(0, 2/fan_out), linear layers and biases U(±1/√fan_in)."""
     layer = start.layer
     if isinstance(layer, nn.Conv2d):
@@ -41,7 +41,7 @@ def draw_torchvision(start: Initialization) -> None:
     nn.init.uniform_(layer.bias, -bound, bound, generator=start.biases)
 
 
-def draw_paper(start: Initialization) -> None:
+def initialize_as_paper(start: LayerInitialization) -> None:
     """As Google's TPU ResNet, whose distributions fit the initial angles of Akrout et al. (2019).
 
     Convolutions: a normal cut at ±2 sd, of variance 1/fan_in after the cut (the defaults of TensorFlow's
@@ -57,7 +57,7 @@ def draw_paper(start: Initialization) -> None:
     nn.init.trunc_normal_(layer.weight, std=sd, a=-2 * sd, b=2 * sd, generator=start.weights)
 
 
-def draw_dense(start: Initialization) -> None:
+def initialize_as_dense_paper(start: LayerInitialization) -> None:
     """As the dense nets of Akrout et al.: W and biases normal with variance 1/(n_in + n_out)."""
     layer = start.layer
     outputs, inputs = layer.weight.shape

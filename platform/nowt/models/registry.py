@@ -11,8 +11,13 @@ from nowt.config.run_config import ModelConfig
 from nowt.core.errors import ConfigError, nearest, require
 from nowt.core.plugins import load_object
 from nowt.core.seeding import seed_of
-from nowt.models.batch_norm import group_norms, zero_last_gammas
-from nowt.models.initialization import draw_dense, draw_paper, draw_torchvision, draw_weights
+from nowt.models.batch_norm import group_batch_norms, zero_last_gammas
+from nowt.models.initialization import (
+    initialize_as_dense_paper,
+    initialize_as_paper,
+    initialize_as_torchvision,
+    initialize_layers,
+)
 from nowt.models.mlp import Mlp
 from nowt.models.resnet import SmallResNet
 
@@ -41,15 +46,15 @@ def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> n
     if config.zero_init_gamma:
         zero_last_gammas(model, config.name)
     if config.norm_group is not None:
-        group_norms(model, config.norm_group, config.name)
+        group_batch_norms(model, config.norm_group, config.name)
     return model
 
 
 def _built_in(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
     with _global_generator(0):  # the constructors draw weights, too; all of these are drawn again by name
         model = MODELS[config.name](config, shape, classes)
-    paper = draw_dense if config.name == "mlp" else draw_paper
-    draw_weights(model, paper if config.weights == "paper" else draw_torchvision, seed)
+    paper = initialize_as_dense_paper if config.name == "mlp" else initialize_as_paper
+    initialize_layers(model, paper if config.weights == "paper" else initialize_as_torchvision, seed)
     return model
 
 

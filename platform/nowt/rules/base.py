@@ -43,7 +43,7 @@ class Rule:
         return True
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Put on ``layer`` what the rule keeps there, with ``layer.keep``."""
+        """Put on ``layer`` what the rule keeps there, with ``layer.register_state``."""
 
     def feedback(self, layer: "FeedbackLayer") -> Tensor:
         """The weights that carry the error back through ``layer``, in W's shape."""
@@ -55,7 +55,7 @@ class Rule:
         A rule whose error does not come through a matrix of W's shape (direct feedback alignment), or that looks at a
         layer's activity, overrides this.
         """
-        return layer.map(x, self.feedback(layer))
+        return layer.forward_map(x, self.feedback(layer))
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Act once before the first step; the mirror samples shown to each layer."""
@@ -91,10 +91,10 @@ class FeedbackLayer(nn.Module, ABC):
     name: str  # the layer's dotted name in its model
     activation: str  # the nonlinearity above the layer, a key of NONLINEARITIES
     output_layer: nn.Module  # the network's last layer, whose error direct feedback broadcasts
-    backprop: bool = False  # measure what backprop would have sent instead
+    use_backprop: bool = False  # measure what backprop would have sent instead
     map_size: tuple[int, int] | None = None  # height and width of the layer's input, where an example was given
 
-    def keep(self, name: str, value: Tensor) -> None:
+    def register_state(self, name: str, value: Tensor) -> None:
         """Register a tensor that is saved and moved with the layer, but never a leaf of the gradient."""
         self.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
@@ -108,7 +108,7 @@ class FeedbackLayer(nn.Module, ABC):
         return self.weight[0].numel()
 
     @abstractmethod
-    def map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
         """The layer's output for ``x``, the error going back through ``feedback``."""
 
     @abstractmethod
@@ -136,5 +136,5 @@ class FeedbackLayer(nn.Module, ABC):
         """Whether an input of ``shape`` leaves weights that none of its numbers reaches."""
 
     @abstractmethod
-    def taps(self, x: Tensor) -> Tensor | int:
+    def tap_counts(self, x: Tensor) -> Tensor | int:
         """How many samples and positions reach each tap of the kernel (fewer at a padded border)."""

@@ -53,7 +53,7 @@ class DrawnFeedback(FeedbackRule):
         drawn = draw(weight, self.start, seed, layer.name) * self.scale
         if self.angle is not None:
             drawn = at_angle(weight, drawn, self.angle) * self.scale
-        layer.keep("feedback", drawn)
+        layer.register_state("feedback", drawn)
 
 
 def draw(weight: Tensor, start: str, seed: int, name: str) -> Tensor:

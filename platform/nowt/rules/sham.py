@@ -21,7 +21,7 @@ class Sham(FeedbackRule):
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
         """Keep a copy of W."""
-        layer.keep("feedback", layer.weight.detach().clone())
+        layer.register_state("feedback", layer.weight.detach().clone())
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Copy W into B: transport, on purpose."""

@@ -43,9 +43,9 @@ class SignSymmetry(FeedbackRule):
         else:
             start = "as_weight" if self.magnitudes == "fixed" else "uniform"
             size = draw(weight, start, seed, layer.name).abs()
-        layer.keep("feedback", torch.copysign(size * self.scale, weight))
+        layer.register_state("feedback", torch.copysign(size * self.scale, weight))
         if self.magnitudes == "redrawn":
-            layer.keep("largest", weight.std() * (math.sqrt(3) * self.scale))
+            layer.register_state("largest", weight.std() * (math.sqrt(3) * self.scale))
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Follow the signs of W, in place."""

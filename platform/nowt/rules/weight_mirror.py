@@ -140,7 +140,7 @@ class WeightMirror(DrawnFeedback):
             return self.eta / layer.fan_in
         if self.normalize == "positions":
             return self.eta / layer.positions(x)
-        return self.eta / layer.taps(x)
+        return self.eta / layer.tap_counts(x)
 
     def shortened(self, pace: float) -> "WeightMirror":
         """Fewer mirror steps before learning, at least one where there were some."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from nowt.layers.attach import backprop
+from nowt.layers.attach import using_backprop
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
@@ -37,7 +37,7 @@ def measure(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Ten
     if not layers:
         return ()
     ours = errors(model, layers, x, y, loss)
-    with backprop(layers):
+    with using_backprop(layers):
         theirs = errors(model, layers, x, y, loss)
     return tuple(_layer(layer, i, ours.get(layer.name), theirs.get(layer.name)) for i, layer in enumerate(layers))
 

@@ -23,7 +23,7 @@ from nowt.training import checkpoint
 from nowt.training.state import TrainingState
 
 
-class Diverged(Exception):
+class TrainingDiverged(Exception):
     """The loss is not finite; ``epoch`` is the one it happened in, ``cost`` the whole run's, as Epoch.cost."""
 
     def __init__(self, epoch: Epoch) -> None:
@@ -34,7 +34,7 @@ class Diverged(Exception):
         return f"diverged at epoch {self.epoch}"
 
 
-class Interrupted(Exception):
+class TrainingInterrupted(Exception):
     """The run was asked to stop; its checkpoint is written."""
 
 
@@ -99,14 +99,14 @@ def _run_epoch(
         if stop or save:
             _save(training, checkpoints)
         if stop:
-            raise Interrupted
+            raise TrainingInterrupted
 
 
 def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
     """Score the epoch, save it, and return its record."""
     epoch = training.score()
     if not training.finite():
-        raise Diverged(epoch)
+        raise TrainingDiverged(epoch)
     _save(training, checkpoints)
     return epoch
 

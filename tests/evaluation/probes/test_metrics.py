@@ -192,5 +192,5 @@ def test_a_measure_leaves_network_and_generator_as_they_were(name: str) -> None:
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), generator)
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert not any(layer.backprop or layer._forward_hooks for layer in layers)
+    assert not any(layer.use_backprop or layer._forward_hooks for layer in layers)
     assert MEASURES[name](model) == first

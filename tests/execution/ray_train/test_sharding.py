@@ -21,7 +21,7 @@ from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch
 from nowt.training.feasibility import refuse_undivided, sizes
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CPU, after, assert_equal, numbers, short_run, tensors
 from tests.support.worker_processes import RULES, Moved, farthest, kept, moved, on_workers, shared_run, trained
 
@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_another_number_of_workers(sizes: tuple[int, int], tm
     config = shared_run("wm", epochs=2, steps=4)
     first, second = sizes
     if first == 1:
-        with pytest.raises(Interrupted):
+        with pytest.raises(TrainingInterrupted):
             list(train(config, CPU, checkpoints=tmp_path, should_stop=after(6)))
     else:
         on_workers(first, kept, config, tmp_path, 6)
@@ -121,7 +121,7 @@ def test_a_run_goes_on_with_another_number_of_workers(sizes: tuple[int, int], tm
 def test_a_group_that_shrinks_and_grows_on_the_way_ends_as_one_worker_does(tmp_path: Path) -> None:
     config = shared_run("wm", epochs=2, steps=4, streams=4)
     assert on_workers(4, kept, config, tmp_path, 2) == [None] * 4
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         list(train(config, CPU, checkpoints=tmp_path, should_stop=after(3)))
     assert farthest(continued(2, config, tmp_path), list(train(config, CPU))) < 1e-10
 

@@ -23,7 +23,7 @@ from nowt.execution.preparation import gone, pictures_of, plan_run
 from nowt.store.records import epoch_from_json
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.checkpoint_bucket import Copies
-from nowt.training.loop import Interrupted, train
+from nowt.training.loop import TrainingInterrupted, train
 from tests.support.mlflow_contents import epoch
 from tests.support.mlflow_contents import start as begun
 from tests.support.short_runs import CPU, after, numbers, short_run
@@ -92,7 +92,7 @@ class Machine:
                     between()
                 if message["kind"] == "end":
                     self.end = message["state"] + message["reason"]
-        except Interrupted:
+        except TrainingInterrupted:
             self.end = "stopped"
 
 

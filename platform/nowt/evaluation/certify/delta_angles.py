@@ -9,7 +9,7 @@ from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
 from nowt.evaluation.certify.testbed import has_field, why_no_matrix
 from nowt.layers.attach import attach
-from nowt.models.initialization import draw_torchvision, draw_weights
+from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.models.mlp import Mlp
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.feedback import at_angle
@@ -47,7 +47,7 @@ def _measured(rule: Rule, turned: bool) -> tuple[Layer, ...]:
     """Both angles of every layer of a random dense network."""
     by_field = turned and has_field(rule, "angle")
     model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
-    draw_weights(model, draw_torchvision, seed=0)
+    initialize_layers(model, initialize_as_torchvision, seed=0)
     layers = attach(model, replace(rule, angle=ANGLE) if by_field else rule)  # type: ignore[call-arg]
     if turned and not by_field:
         _turn(layers)

@@ -12,7 +12,7 @@ from nowt.config.run_config import OptimConfig
 from nowt.core.seeding import generator
 from nowt.evaluation.certify import weight_reads as phase
 from nowt.layers.attach import attach
-from nowt.models.initialization import draw_torchvision, draw_weights
+from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.training.optimizer import clip, make_optimizer
 
@@ -149,7 +149,7 @@ def small_net(dtype: torch.dtype = torch.float32) -> nn.Module:
     """The small network, its W always the same."""
     with torch.random.fork_rng(devices=[]):
         model = SmallNet().to(dtype)
-    draw_weights(model, draw_torchvision, seed=0)
+    initialize_layers(model, initialize_as_torchvision, seed=0)
     return model
 
 

@@ -54,7 +54,7 @@ class _Worker:
             self.fail({"kind": "end", "state": "failed", "reason": traceback.format_exc()})
 
     def _perform(self, job: Job) -> None:
-        from nowt.training.loop import Interrupted
+        from nowt.training.loop import TrainingInterrupted
 
         try:
             for message in perform(job, self.should_stop, group=self.group):
@@ -67,7 +67,7 @@ class _Worker:
                 self.step = message.get("epoch", {"step": self.step})["step"]
                 if message["kind"] == "end" or self.group.any(not goes_on)[0]:
                     return
-        except Interrupted:
+        except TrainingInterrupted:
             return
 
     def tell(self, message: Message) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nowt.evaluation.probes.isolation import as_trained, own_generator, weights_of
 from nowt.evaluation.probes.results import WHOLE
-from nowt.layers.attach import backprop, feedback_layers
+from nowt.layers.attach import feedback_layers, using_backprop
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,7 +22,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def measure(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, float]:
     """The cosine over all W of the network, and over each layer's: 1 where they agree, NaN where one is 0."""
     ours = gradients(model, x, y, loss)
-    with backprop(feedback_layers(model)):
+    with using_backprop(feedback_layers(model)):
         theirs = gradients(model, x, y, loss)
     whole = cosine(torch.cat(list(ours.values())), torch.cat(list(theirs.values())))
     return {WHOLE: whole, **{name: cosine(ours[name], theirs[name]) for name in ours}}
