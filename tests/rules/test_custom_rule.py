@@ -141,7 +141,7 @@ def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
 
 NOT_ONE = "must define one rule, a subclass of nowt.rules.Rule; found: {} (FILE.py:CLASS names one)"
 
-HEAD = "from dataclasses import dataclass\nfrom nowt.rules import Rule\n"
+HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
 
 
 @pytest.mark.parametrize(

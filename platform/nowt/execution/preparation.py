@@ -71,6 +71,7 @@ def pictures_of(config: RunConfig, placement: Placement) -> dict[str, Any]:
 def remarks(plan: tuple[PlannedRun, ...]) -> list[str]:
     """A line for each data set of which on_bad="skip" leaves pictures out, with the first of their names, and one for
     each model with weights that no rule covers."""
+    from nowt.layers.attach import describe_uncovered
 
     skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
     ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
