@@ -22,7 +22,7 @@ BROKEN = (ImportError, OSError, RuntimeError, AttributeError)  # what importing 
 
 
 def examine(store: Path, database_problems: Iterable[str] = ()) -> list[Finding]:
-    """One line for each thing that a study needs on this machine. ``database_problems`` are listed beside the store's."""
+    """One finding per requirement of a study on this machine. ``database_problems`` are added to the store's."""
     return [
         *told("Python", _python(), sys.version.split()[0]),
         *told("packages", _packages("nowt"), "all of the versions that were tested"),
