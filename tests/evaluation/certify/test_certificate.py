@@ -180,7 +180,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from nowt.rules import Rule
+from nowt import Rule
 
 
 class Broadcast(torch.autograd.Function):
