@@ -33,6 +33,7 @@ from analysis.report.study import report
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
+from nowt.store.layout import Store
 from nowt.store.study_file import freeze
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.tracking.database import connect, database_uri
@@ -60,8 +61,8 @@ def write_store(store: Path, study: Study) -> list[Path]:
     """The study's sheet and the whole logs of its runs; the logs' paths."""
     runs = [(cell.name, seed, config, run_key(config, "f")) for cell, seed, config in study.runs()]
     freeze(store, study.key, study_to_json(study), [{"key": k, "cell": c, "seed": s} for c, s, _, k in runs])
-    (store / "logs").mkdir()
-    return [write_log(store / "logs" / f"{key}.jsonl", config, key) for _, _, config, key in runs]
+    Store(store).logs.mkdir()
+    return [write_log(Store(store).log(key), config, key) for _, _, config, key in runs]
 
 
 def write_log(path: Path, config: RunConfig, key: str) -> Path:
@@ -137,14 +138,14 @@ def seconds(work: Callable[[], Any]) -> float:
 def against_mlflow(table: Table, folder: Path, logs: list[Path], all_runs: int, first: float, turns: int) -> None:
     """The same runs by MLflow's client and by us, in turns, and the former for all runs."""
     part = folder / "part"
-    (part / "logs").mkdir(parents=True)
+    Store(part).logs.mkdir(parents=True)
     for log in logs:
-        (part / "logs" / log.name).write_bytes(log.read_bytes())
+        (Store(part).logs / log.name).write_bytes(log.read_bytes())
     runs = fill_mlflow(folder / "mlflow.db", logs)
     ours, theirs, bulk = [], [], []
     for turn in range(turns):
         if turn:
-            (part / "frames").rename(folder / f"frames{turn}")
+            Store(part).frames.rename(folder / f"frames{turn}")
         ours.append(seconds(lambda: all_frames(part)))
         theirs.append(seconds(lambda: metric_by_metric(folder / "mlflow.db", runs)))
         bulk.append(seconds(lambda: read_mlflow(database_uri(folder / "mlflow.db"), "made up")))
@@ -187,7 +188,7 @@ def _with_more_runs(store: Path, study: Study, seed: int) -> float:
     """Seconds to read again after a run more of each rule."""
     for cell in study.cells:
         config = replace(cell.config, seed=seed)
-        write_log(store / "logs" / f"{run_key(config, 'f')}.jsonl", config, run_key(config, "f"))
+        write_log(Store(store).log(run_key(config, "f")), config, run_key(config, "f"))
     return seconds(lambda: all_frames(store))
 
 

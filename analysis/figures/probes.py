@@ -20,7 +20,8 @@ from analysis.frames.studies import StudyPlan
 from analysis.frames.study import Frames
 from analysis.stats.seeds import mean_interval
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
-from nowt.evaluation.probes.results import WHOLE, Line, Settings, folder, read
+from nowt.evaluation.probes.results import WHOLE, Line, Settings, read
+from nowt.store.layout import Store
 
 PROBES = {
     "run": "str",  # run key; a run that two cells share has its rows in each
@@ -91,7 +92,7 @@ def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any |
 
 def read_probes(store: Path, frames: Frames) -> list[Probe]:
     """Each metric that was measured on finished runs of the study, with the settings it was measured with last."""
-    paths = sorted(folder(store, frames.study.key).glob("*.jsonl"))
+    paths = sorted(Store(store).probes(frames.study.key).glob("*.jsonl"))
     probes = (_probe(path.stem, read(path), frames) for path in paths)
     return [probe for probe in probes if probe is not None and not probe.values["value"].isna().all()]
 

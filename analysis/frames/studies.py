@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.frames.searches import SearchPlan, search_plan
 from nowt.core.errors import nearest
+from nowt.store.layout import Store
 from nowt.store.study_file import read_sheet
 
 
@@ -32,7 +33,7 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
         raise ValueError(
             f"there is no store at {store}: give the folder that `nowt ablate` or `nowt search` wrote (--store FOLDER)"
         )
-    plans = sorted((read_plan(path) for path in (store / "studies").glob("*.json")), key=lambda plan: plan.created)
+    plans = sorted((read_plan(path) for path in Store(store).study_files()), key=lambda plan: plan.created)
     if not plans:
         raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY` or `nowt search SPACE`")
     matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]

@@ -17,8 +17,8 @@ from analysis.figures.options import Options
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from nowt.core.provenance import git, versions_of
-from nowt.evaluation.probes.results import folder as probes_folder
 from nowt.store.files import write_atomically
+from nowt.store.layout import Store
 
 SCHEMA = 1
 
@@ -175,13 +175,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _log(store: Path, key: str) -> dict[str, Any] | None:
     """Size and checksum of a run's log; None where it has none yet."""
-    path = store / "logs" / f"{key}.jsonl"
+    path = Store(store).log(key)
     return _sized(path) if path.is_file() else None
 
 
 def _probes(store: Path, study: str) -> dict[str, Any]:
     """Size and checksum of what was measured on the study's checkpoints, by metric."""
-    return {path.stem: _sized(path) for path in sorted(probes_folder(store, study).glob("*.jsonl"))}
+    return {path.stem: _sized(path) for path in sorted(Store(store).probes(study).glob("*.jsonl"))}
 
 
 def _sized(path: Path) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _origins(store: Path, keys: Sequence[str]) -> dict[str, Any]:
     data: Counter[str] = Counter()
     commits: Counter[str] = Counter()
     versions: Counter[str] = Counter()
-    for path in (store / "logs" / f"{key}.jsonl" for key in keys):
+    for path in (Store(store).log(key) for key in keys):
         start = _start(path) if path.is_file() else {}
         if start:
             data[f"{start['config']['data']['name']} {start.get('fingerprint', '')}"] += 1

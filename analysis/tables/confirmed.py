@@ -12,6 +12,7 @@ from analysis.frames.trials import Trials
 from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, to_markdown
 from analysis.text.study import SPLITS
+from nowt.store.layout import Store
 
 STUDIES = {"confirmed": "The best settings again, on fresh seeds", "picks": "Each rule's pick, with the same seeds"}
 
@@ -49,7 +50,7 @@ def _newest(plans: list[StudyPlan], settings: set[str]) -> StudyPlan | None:
 
 
 def _plans(store: Path, name: str) -> Iterator[StudyPlan]:
-    for path in (store / "studies").glob(f"{name}-????????.json"):
+    for path in Store(store).studies.glob(f"{name}-????????.json"):
         if isinstance(plan := read_plan(path), StudyPlan):
             yield plan
 

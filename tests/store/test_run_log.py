@@ -33,7 +33,7 @@ def same(a: Any, b: Any) -> bool:
 def begun_again(log: LogWriter) -> LogWriter:
     """The writer of the next process, when the one before is gone."""
     del log.hold
-    return LogWriter.open(log.path.parent, log.path.stem)
+    return LogWriter.open(log.path.parents[1], log.path.stem)
 
 
 def writer(folder: Path, epochs: int = 0) -> LogWriter:
@@ -222,8 +222,8 @@ def test_a_field_that_an_epoch_has_too_many_is_passed_over() -> None:
 
 def test_all_runs_of_a_store_by_key_without_those_that_never_started(tmp_path: Path) -> None:
     for key in ("bb", "aa", "cc"):
-        LogWriter.open(tmp_path / "logs", key).start(key, **FACTS)
-    LogWriter.open(tmp_path / "logs", "dd").end("failed", "no pictures")
+        LogWriter.open(tmp_path, key).start(key, **FACTS)
+    LogWriter.open(tmp_path, "dd").end("failed", "no pictures")
     (tmp_path / "logs" / "ee.jsonl").write_text("")
     assert [run.key for run in read_all(tmp_path)] == ["aa", "bb", "cc"]
     assert list(read_all(tmp_path / "nothing here")) == []

@@ -77,7 +77,7 @@ def epoch(number: int, *layers: Layer, test_error: float = 0.2) -> Epoch:
 
 
 def start(folder: Path, key: str, seed: int = 0, certificate: str = "") -> LogWriter:
-    writer = LogWriter.open(folder / "logs", key)
+    writer = LogWriter.open(folder, key)
     writer.start(
         key,
         config=config_to_json(RunConfig(epochs=3, seed=seed)),

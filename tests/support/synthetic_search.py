@@ -81,7 +81,7 @@ def write_search(
             listed.append({"key": key, "cell": cell.name, "seed": space.run_seed, "trial": trial})
             state = (states or {}).get((cell.name, trial), "finished")
             if state != "not started":
-                _write_log(LogWriter.open(store / "logs", key), config, state, error(cell.name, trial, values))
+                _write_log(LogWriter.open(store, key), config, state, error(cell.name, trial, values))
     path = store / "studies" / f"{space.key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**space_to_json(space), "key": space.key, "created": created, "runs": listed}))

@@ -84,7 +84,7 @@ def write_store(
         run = (cell.name, seed)
         if run in missing:
             continue
-        writer = LogWriter.open(store / "logs", key)
+        writer = LogWriter.open(store, key)
         origin = {"versions": {"nowt": "0"}, "git": {"commit": "made-up", "dirty": False}}
         writer.start(key, config=config_to_json(config), fingerprint="made-up", classes=CLASSES, **origin)
         last = diverged.get(run, stopped.get(run, config.epochs))

@@ -14,8 +14,7 @@ from analysis.frames.store.arrow_tables import EPOCHS, LAYERS, rows_of
 from analysis.frames.store.cache import Kept, held, load, save
 from analysis.frames.store.incremental import brought_up
 from analysis.frames.store.log_reader import NOT_STARTED, Log
-
-FOLDER = "frames"
+from nowt.store.layout import Store
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,12 @@ def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
 
     Where nothing can be written, nothing is kept, and of the logs that are new those of ``only`` are read (None: all).
     """
-    folder = store / FOLDER
-    if not (store / "logs").is_dir():
+    folder = Store(store).frames
+    if not Store(store).logs.is_dir():
         return Logs(store, Kept())
     with held(folder) as ours:
         before = load(folder)
-        kept = brought_up(before, store / "logs", None if ours else only)
+        kept = brought_up(before, Store(store).logs, None if ours else only)
         if ours and kept is not before:
             with suppress(OSError):  # a full disk, a folder deleted meanwhile: they are read again next time
                 kept = save(folder, kept)
@@ -67,5 +66,5 @@ def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
 
 def rebuild_logs(store: Path) -> Logs:
     """As ``read_logs``, every log from its first line on."""
-    shutil.rmtree(store / FOLDER, ignore_errors=True)
+    shutil.rmtree(Store(store).frames, ignore_errors=True)
     return read_logs(store)

@@ -17,6 +17,7 @@ from analysis.frames.store.rows import frame_of
 from analysis.frames.store.trial_rows import TRIALS, trial_frame
 from analysis.frames.studies import StudyPlan, read_plan
 from nowt.core.errors import nearest
+from nowt.store.layout import Store
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _frames(store: Path, logs: Logs) -> StoreFrames:
     plans, problems = [], [log.reason for log in logs.kept.logs.values() if log.state == UNREADABLE]
     if problems and len(problems) == len(logs.kept.logs):
         raise ValueError(problems[0])
-    for path in sorted((store / "studies").glob("*.json")):
+    for path in Store(store).study_files():
         try:
             plans.append(read_plan(path))
         except ValueError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nowt.store.layout import Store
 from nowt.store.sync.merge import Databases
 
 
@@ -19,6 +20,7 @@ def database_problems(store: Path) -> Iterator[str]:
     from nowt.studies.search import compatibility
     from nowt.tracking import database
 
-    for name, problems in (("mlflow.db", database.schema_problem), ("optuna.db", compatibility.schema_problem)):
-        if (store / name).exists():
-            yield from problems(store / name)
+    mlflow_db, optuna_db = Store(store).mlflow_db, Store(store).optuna_db
+    for path, problems in ((mlflow_db, database.schema_problem), (optuna_db, compatibility.schema_problem)):
+        if path.exists():
+            yield from problems(path)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nowt.core.errors import ConfigError, nearest
 from nowt.execution.progress import ending
+from nowt.store.layout import Store
 from nowt.store.locks import is_held
 from nowt.store.records import RunLog, State
 from nowt.store.run_log import read_all
@@ -60,7 +61,7 @@ def run_page(store: Path, prefix: str) -> str:
 
 def _as_it_stands(store: Path, run: RunLog) -> RunLog:
     """A run that nobody is at, though its log has no end, is interrupted."""
-    if run.state != "running" or is_held(store / "logs" / f"{run.key}.jsonl"):
+    if run.state != "running" or is_held(Store(store).log(run.key)):
         return run
     return replace(run, state="interrupted", reason="interrupted; the command that ran it goes on")
 

@@ -24,6 +24,7 @@ from nowt.core.errors import DataError
 from nowt.data.decode import BadPicture, decode
 from nowt.data.images import Files, digest_of
 from nowt.data.transforms import centre_box
+from nowt.store.layout import Store
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ def unreadable(path: Path, error: BadPicture) -> DataError:
 
 
 def _folder(placement: Placement) -> Path:
-    folder = Path(placement.store) / "cache"
+    folder = Store(Path(placement.store)).cache
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

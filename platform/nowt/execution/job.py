@@ -12,6 +12,7 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.distributed import ALONE, Group, WorkersDiverged
 from nowt.core.fields import build
+from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
 
 
@@ -82,7 +83,7 @@ def _epochs(
     data = open_data(job.config.data, job.placement, job.config.test)
     if run_key(job.config, data.fingerprint) != job.key:
         raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
-    folder = Path(job.placement.store) / "checkpoints" / job.key
+    folder = Store(Path(job.placement.store)).checkpoints(job.key)
     with carried(job.placement.checkpoints, folder, group, said) as courier:
         for epoch in train(
             job.config,

@@ -12,6 +12,7 @@ from nowt.core.provenance import git, versions_of
 from nowt.data.datasets import Data
 from nowt.execution.driver import PlannedRun
 from nowt.rules.base import Rule
+from nowt.store.layout import Store
 from nowt.store.run_log import read
 from nowt.store.sync.checkpoint_bucket import Copies
 from nowt.training import checkpoint
@@ -116,12 +117,12 @@ def gone(store: Path, keys: Iterable[str], keep: Keep | None, bucket: str = "") 
 
 
 def _missed(store: Path, key: str, keep: Keep, bucket: str) -> list[int]:
-    path = store / "logs" / f"{key}.jsonl"
+    path = Store(store).log(key)
     if not path.exists():
         return []
     run = read(path)
     last = run.last_epoch if run.state == "finished" else None
-    there = set(checkpoint.kept(store / "checkpoints" / key, last))
+    there = set(checkpoint.kept(Store(store).checkpoints(key), last))
     missed = [epoch for epoch in wanted(keep, run.last_epoch) if epoch not in there]
     copied = Copies.of(bucket, key).epochs() if missed and bucket else set()
     return [epoch for epoch in missed if epoch not in copied]

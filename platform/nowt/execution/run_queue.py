@@ -8,6 +8,7 @@ from typing import cast
 from nowt.execution.driver import Decision, Message, PlannedRun
 from nowt.execution.pricing import machines
 from nowt.execution.scheduling import Fact, decide
+from nowt.store.layout import Store
 from nowt.store.locks import HeldElsewhere
 from nowt.store.records import OVER, RunLog, State, epoch_from_json
 from nowt.store.run_log import LogWriter, read
@@ -34,7 +35,7 @@ class RunQueue:
             self.add(planned)
 
     def _look_up(self, planned: PlannedRun) -> None:
-        path = self.store / "logs" / f"{planned.key}.jsonl"
+        path = Store(self.store).log(planned.key)
         if path.exists():
             self.logs[planned.key] = read(path)
             self.facts[planned.key] = _fact(self.logs[planned.key])
@@ -74,7 +75,7 @@ class RunQueue:
         if key in self.writers:
             return True
         try:
-            writer = LogWriter.open(self.store / "logs", key)
+            writer = LogWriter.open(self.store, key)
         except HeldElsewhere:
             self.elsewhere.add(key)
             return False

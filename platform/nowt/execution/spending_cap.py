@@ -9,6 +9,7 @@ from pathlib import Path
 from nowt.core.errors import require
 from nowt.execution.driver import Decision, Driver, Message, PlannedRun
 from nowt.execution.pricing import Price, machines
+from nowt.store.layout import Store
 from nowt.store.records import Machines, RunLog
 from nowt.store.run_log import read
 
@@ -98,7 +99,7 @@ def capped(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str], s
     1970: what a run took before, it took for another study."""
     if cap.most is None:
         return CappedDriver(driver, cap)
-    paths = (store / "logs" / f"{key}.jsonl" for key in set(keys))
+    paths = (Store(store).log(key) for key in set(keys))
     spent = taken((read(path) for path in paths if path.exists()), cap.rate, since)
     return CappedDriver(driver, cap, spent, rate=cap.rate({}))
 

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from nowt.store.layout import Store
 from nowt.store.records import SCHEMA
 
 
 def schema_problems(store: Path) -> Iterator[str]:
     """One sentence where the store has logs of a newer schema."""
-    folder = store / "logs"
-    newest = max((_schema(path) for path in folder.glob("*.jsonl")), default=SCHEMA)
+    folder = Store(store).logs
+    newest = max((_schema(path) for path in Store(store).log_files()), default=SCHEMA)
     if newest > SCHEMA:
         yield f"{folder} has logs of schema {newest}, this nowt reads up to {SCHEMA}: update nowt"
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nowt.core.errors import ConfigError
+from nowt.store.layout import Store
 
 
 @contextmanager
 def held(store: Path, name: str) -> Iterator[None]:
     """Hold the study in its store, until the block or the process ends. Raises ConfigError where another does."""
-    folder = store / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a+") as file:
+    path = Store(store).lock(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

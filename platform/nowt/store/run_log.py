@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.store.jsonl import drop_torn_line, sync_folder, whole_lines
+from nowt.store.layout import Store
 from nowt.store.locks import Hold
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, epoch_from_json, epoch_to_json
 
@@ -28,9 +29,9 @@ class LogWriter:
     hold: Hold
 
     @classmethod
-    def open(cls, folder: Path, key: str) -> "LogWriter":
+    def open(cls, store: Path, key: str) -> "LogWriter":
         """The writer of run ``key``; drops a last line that a crash cut short. Raises HeldElsewhere."""
-        path = folder / f"{key}.jsonl"
+        path = Store(store).log(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         hold = Hold(path)
         drop_torn_line(path)
@@ -131,7 +132,7 @@ def _named(machines: Machines | None) -> dict[str, Machines]:
 
 def read_all(store: Path) -> Iterator[RunLog]:
     """Every run's log in a store, by key; without those whose start line a crash cut short."""
-    for path in sorted((store / "logs").glob("*.jsonl")):
+    for path in Store(store).log_files():
         run = read(path)
         if "config" in run.start:
             yield run

@@ -12,6 +12,7 @@ from typing import Any
 
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import drop_torn_line, whole_lines
+from nowt.store.layout import Store
 
 Sheet = dict[str, Any]
 
@@ -23,11 +24,10 @@ NEEDED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]] = ()) -> tuple[Sheet, str]:
     """Write the sheet of study ``key``, with ``runs`` beside those it lists already; the sheet as it reads now, and a
     remark where another study of this name ran before."""
-    folder = store / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{key}.json"
+    path = Store(store).study_file(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
     known = _object(path) if path.exists() else {}
-    others = sorted(p.stem for p in folder.glob(f"{content['name']}-????????.json") if p != path)
+    others = sorted(p.stem for p in path.parent.glob(f"{content['name']}-????????.json") if p != path)
     listed = [run for run in known.get("runs", []) if run not in runs] + list(runs)
     seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
     created = known.get("created", time.time_ns() // 1_000_000)
@@ -56,7 +56,7 @@ def list_failure(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
 
 
 def _append(store: Path, sheet: Sheet, line: dict[str, Any]) -> None:
-    with _later(store / "studies" / f"{sheet['key']}.json").open("a", encoding="utf-8") as file:
+    with Store(store).study_runs(sheet["key"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -98,7 +98,7 @@ def read_sheets(store: Path) -> list[Sheet]:
 
 
 def _each(store: Path) -> Iterator[Sheet]:
-    for path in sorted((store / "studies").glob("*.json")):
+    for path in Store(store).study_files():
         yield read_sheet(path)
 
 

@@ -11,6 +11,7 @@ from nowt.execution.preparation import gone, pictures_of, plan_run, remarks
 from nowt.execution.progress import ending
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions, work
+from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
@@ -25,7 +26,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     check_reached(placement.keep, config.epochs)
     planned = plan_run(config.rule.name, config, pictures_of(config, placement))
     key = planned.key
-    path = store / "logs" / f"{key}.jsonl"
+    path = Store(store).log(key)
     if line := gone(store, (key,), placement.keep, placement.checkpoints):
         say(line)
     if path.exists() and read(path).state in ("finished", "diverged"):

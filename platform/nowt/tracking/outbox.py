@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import get_ident
 
+from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.study_file import read_sheets
 
@@ -42,7 +43,7 @@ class Outbox:
     @classmethod
     def to(cls, store: Path, url: str) -> "Outbox":
         """The notes on the server at ``url``, begun where there are none."""
-        folder = store / "delivered" / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
+        folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         (folder / "studies").mkdir(exist_ok=True)
         (folder / "url").write_text(f"{url}\n", encoding="utf-8")
@@ -90,7 +91,7 @@ def all_waiting(store: Path, runs: Iterable[RunLog]) -> list[Waiting]:
     """What of ``runs`` waits, server by server; only servers for which something does."""
     found = []
     runs = list(runs)
-    for folder in sorted((store / "delivered").glob("*")):
+    for folder in sorted(Store(store).outboxes.glob("*")):
         delivered = Outbox(folder)
         meant = _meant(store, delivered.studies())
         left = [n for run in runs if meant(run.key) and (n := delivered.waiting(run)) is not None]

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from nowt.store.layout import Store
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read, read_all
 from nowt.store.study_file import Sheet, read_sheets
@@ -65,7 +66,7 @@ class Recorder:
         where the store cannot be written, and the errors of MLflow and SQLAlchemy.
         """
         if not to:
-            return cls.on(connect(store / "mlflow.db"), store, study)
+            return cls.on(connect(Store(store).mlflow_db), store, study)
         delivered = Outbox.to(store, to)
         delivered.expect(study["key"] if study else SINGLE)
         return cls.on(connect_to(to), store, study, delivered)
@@ -132,7 +133,7 @@ class Recorder:
 
     def _bytes(self, run: RunLog) -> str:
         """The size of a log that has an end; by it the next opening knows that there is nothing to read."""
-        return "" if run.state == "running" else str((self.store / "logs" / f"{run.key}.jsonl").stat().st_size)
+        return "" if run.state == "running" else str(Store(self.store).log(run.key).stat().st_size)
 
     def _show_study(self, study: Sheet) -> None:
         page = study_page(study, self.tally)
@@ -217,11 +218,11 @@ def rebuild(store: Path) -> int:
         database = Path(folder) / "mlflow.db"
         client = connect(database)
         reports = keep_reports(store, Path(folder))
-        shutil.rmtree(store / "artifacts", ignore_errors=True)
+        shutil.rmtree(Store(store).artifacts, ignore_errors=True)
         records = [Recorder.on(client, store, study) for study in studies]
         for key, files in reports.items():
             attach(client, key, files)
-        database.replace(store / "mlflow.db")
+        database.replace(Store(store).mlflow_db)
     return sum(len(record.rows) - (record.study is not None) for record in records)
 
 
@@ -234,7 +235,7 @@ def _experiment(client: MlflowClient, store: Path, study: Sheet | None, served: 
     found = client.get_experiment_by_name(name)
     if found is None:
         # a server keeps the files itself
-        place = None if served else (store / "artifacts" / name).resolve().as_uri()
+        place = None if served else (Store(store).artifacts / name).resolve().as_uri()
         return str(client.create_experiment(name, place, {"mlflow.note.content": note}))
     if found.lifecycle_stage == "deleted":  # on MLflow's page; its name cannot be used again
         client.restore_experiment(found.experiment_id)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nowt.store.layout import Store
 from nowt.store.study_file import read_sheets
 
 
@@ -10,7 +11,7 @@ def bring_up_to_date(store: Path, afresh: bool) -> None:
     from nowt.tracking.recorder import Recorder, rebuild
     from nowt.tracking.sources import single_runs
 
-    if afresh or not (store / "mlflow.db").exists():
+    if afresh or not Store(store).mlflow_db.exists():
         rebuild(store)
         return
     for sheet in read_sheets(store):

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 
+from nowt.store.layout import Store
 from nowt.tracking.database import connect
 
 FOLDER = "report"
@@ -18,7 +19,7 @@ def attach_report(store: Path, study: str, files: Iterable[Path]) -> None:
     Raises ValueError for a file that is no database and for a record without the study, OSError where it cannot be
     written, and the errors of MLflow and SQLAlchemy.
     """
-    if not attach(connect(store / "mlflow.db"), study, files):
+    if not attach(connect(Store(store).mlflow_db), study, files):
         raise ValueError(f"{store / 'mlflow.db'} has no study {study}")
 
 
@@ -38,7 +39,7 @@ def attach(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
 def keep_reports(store: Path, folder: Path) -> dict[str, list[Path]]:
     """Move the attached reports out of the store's artifacts into ``folder``: the files of each study."""
     kept = {}
-    for report in (store / "artifacts").glob(f"*/*/artifacts/{FOLDER}"):
+    for report in Store(store).artifacts.glob(f"*/*/artifacts/{FOLDER}"):
         study = report.parents[2].name
         place = folder / f"{FOLDER}-{study}"
         if not place.exists():

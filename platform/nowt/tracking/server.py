@@ -24,6 +24,7 @@ from urllib.request import urlopen
 from nowt.core.errors import ConfigError, require
 from nowt.core.subprocesses import end_with_us, ended_together
 from nowt.store.files import kept, private_folder, write_private
+from nowt.store.layout import Store
 
 HOST = "127.0.0.1"
 
@@ -120,7 +121,7 @@ def serve(store: Path, port: int, backend: str, say: Callable[[str], None]) -> i
 def keeper_of(store: Path, port: int, backend: str) -> TrackingServer:
     """The keeper of ``store``, its folder made. Raises ConfigError as ``serve`` does."""
     require(1 <= port <= 65535, f"--port is {port}: it must be from 1 to 65535")
-    keeper = TrackingServer(store / "keeper", port, database_of(backend) if backend else "")
+    keeper = TrackingServer(Store(store).tracking_server, port, database_of(backend) if backend else "")
     _check_free(port)
     private_folder(keeper.home)
     return keeper

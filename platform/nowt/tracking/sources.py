@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.study_file import Sheet, read_sheets
 
@@ -17,17 +18,17 @@ def study_runs(store: Path, sheet: Sheet) -> Iterator[tuple[Path, str]]:
     cells: dict[str, str] = {}
     for run in sheet["runs"]:
         cells.setdefault(run["key"], run["cell"])
-    there = {path.stem for path in (store / "logs").glob("*.jsonl")}
-    return ((store / "logs" / f"{key}.jsonl", cell) for key, cell in cells.items() if key in there)
+    there = {path.stem for path in Store(store).log_files()}
+    return ((Store(store).log(key), cell) for key, cell in cells.items() if key in there)
 
 
 def single_runs(store: Path) -> Iterator[tuple[Path, str]]:
     """The logs of the runs that no study lists, each with no cell."""
     listed = listed_runs(store)
-    return ((path, "") for path in sorted((store / "logs").glob("*.jsonl")) if path.stem not in listed)
+    return ((path, "") for path in Store(store).log_files() if path.stem not in listed)
 
 
 def certificate_of(store: Path, run: RunLog) -> str:
     """The certificate that the run's log names, as JSON text; empty where the store has none of that name."""
-    path = store / "certificates" / run.start.get("certificate", "")
+    path = Store(store).certificates / run.start.get("certificate", "")
     return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -4,6 +4,7 @@ import socket
 import sys
 from pathlib import Path
 
+from nowt.store.layout import Store
 from nowt.tracking.database import connect, database_uri
 
 HOST = "127.0.0.1"
@@ -16,7 +17,7 @@ def ui_command(store: Path, port: int = 5000) -> list[str]:
 
     Raises ValueError for a store without a record, and for one that is no database.
     """
-    path = store / "mlflow.db"
+    path = Store(store).mlflow_db
     if not path.exists():
         raise ValueError(f"there is no {path}: nowt ablate writes it, nowt rebuild restores it from the logs")
     free = _free_port(port)

@@ -132,7 +132,7 @@ def test_a_run_that_diverged_before_its_first_epoch_is_at_chance_throughout(tmp_
 
 def test_an_unfinished_run_enters_no_statistic(tmp_path: Path) -> None:
     study = write_store(tmp_path, PAIR, stopped={("kp", 1): 2}, missing=[("kp", 2)])
-    LogWriter.open(tmp_path / "logs", key_of(study, "kp", 1)).end("failed", "the disk is full")
+    LogWriter.open(tmp_path, key_of(study, "kp", 1)).end("failed", "the disk is full")
     frames = frames_of(tmp_path)
     assert list(frames.runs.query("cell == 'kp'")["state"]) == ["finished", "failed", "not started"]
     assert set(error_curves(frames, "test").query("cell == 'kp'")["seed"]) == {0}

@@ -98,7 +98,7 @@ def test_a_folder_is_fresh_until_a_log_goes_on_or_a_figure_goes(
     store = copy_of(reported, tmp_path)
     assert check(store, store / "figures").fresh
     first, second, *_ = sorted((store / "logs").glob("*.jsonl"))
-    writer = LogWriter.open(store / "logs", first.stem)
+    writer = LogWriter.open(store, first.stem)
     writer.resume(3)
     second.unlink()
     (store / "figures" / "curves.svg").unlink()

@@ -159,7 +159,7 @@ def test_unfinished_runs_are_named_and_do_not_count(tmp_path: Path) -> None:
     study = rules_study(epochs=3)
     write_store(tmp_path, study, stopped={("kp", 1): 2, ("wm", 0): 1}, missing=[("kp", 2)])
     kp1, kp2, wm0 = key_of(study, "kp", 1), key_of(study, "kp", 2), key_of(study, "wm", 0)
-    failed = LogWriter.open(tmp_path / "logs", wm0)
+    failed = LogWriter.open(tmp_path, wm0)
     failed.end("failed", "Traceback (most recent call last):\n  ...\nOSError: the disk is full\n")
     made = report(tmp_path, None, tmp_path / "figures")
     page = made.paths[0].read_text()

@@ -87,7 +87,7 @@ def test_a_lost_store_comes_back_as_it_was_last_copied(living: Path, bucket: Buc
     shutil.rmtree(living)
     assert main(["restore", COPY, "--store", str(living)]) == 0
     assert (files(living), told(url(living)), contents(living)) == (before, decided, shown)
-    writer = LogWriter.open(living / "logs", KEY)
+    writer = LogWriter.open(living, KEY)
     assert writer.epoch(epoch(1))  # and it goes on
 
 
@@ -118,7 +118,7 @@ def test_only_what_changed_is_sent(living: Path, bucket: Bucket, capsys: pytest.
     capsys.readouterr()
     main(["backup", COPY, "--store", str(living)])
     assert ", 0 of them new" in capsys.readouterr().out
-    writer = LogWriter.open(living / "logs", KEY)
+    writer = LogWriter.open(living, KEY)
     writer.epoch(epoch(1))
     main(["backup", COPY, "--store", str(living)])
     assert ", 1 of them new" in capsys.readouterr().out
@@ -127,7 +127,7 @@ def test_only_what_changed_is_sent(living: Path, bucket: Bucket, capsys: pytest.
 def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bucket: Bucket, new: Path) -> None:
     main(["backup", COPY, "--store", str(living)])
     before = files(living)
-    LogWriter.open(living / "logs", KEY).epoch(epoch(1))
+    LogWriter.open(living, KEY).epoch(epoch(1))
     (living / "studies" / "new.runs.jsonl").write_text('{"key": "b"}\n')
     sent = Copying(living, bucket)._files()
     for _ in sent:
@@ -137,7 +137,7 @@ def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bu
 
 
 def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
-    writer = LogWriter.open(living / "logs", KEY)
+    writer = LogWriter.open(living, KEY)
     for number in range(1, 5):
         writer.epoch(epoch(number))
         main(["backup", COPY, "--store", str(living)])
@@ -219,7 +219,7 @@ def test_it_is_copied_again_and_again_and_once_more_at_the_end(living: Path, buc
         first: Any = read_manifest(bucket)
         wait_until(lambda: read_manifest(bucket) != first, 60, "another")
         os.kill(keeper.pid, signal.SIGSTOP)
-        LogWriter.open(living / "logs", KEY).epoch(epoch(1))
+        LogWriter.open(living, KEY).epoch(epoch(1))
         os.kill(keeper.pid, signal.SIGTERM)
         os.kill(keeper.pid, signal.SIGCONT)
         said, _ = keeper.communicate(timeout=60)

@@ -77,14 +77,14 @@ def test_the_run_that_got_further_wins_and_a_torn_line_stays_behind(store: Path,
     writer.epoch(epoch(0))
     del writer
     shutil.copytree(store / "logs", other / "logs")
-    writer = LogWriter.open(other / "logs", KEY)
+    writer = LogWriter.open(other, KEY)
     writer.epoch(epoch(1))
     whole = (other / "logs" / f"{KEY}.jsonl").read_bytes()
     with (other / "logs" / f"{KEY}.jsonl").open("ab") as file:
         file.write(b'{"kind": "epo')
     merge(other, store, quietly, databases())
     assert (store / "logs" / f"{KEY}.jsonl").read_bytes() == whole
-    shorter = LogWriter.open(store / "logs", KEY)
+    shorter = LogWriter.open(store, KEY)
     shorter.epoch(epoch(2))
     shorter.end("finished")
     del shorter
@@ -126,7 +126,7 @@ def test_logs_that_contradict_each_other_are_refused_by_key_and_epoch(
 def test_a_run_that_is_being_written_is_waited_for(store: Path, other: Path) -> None:
     writer = start(store, KEY)
     shutil.copytree(store / "logs", other / "logs")
-    longer = LogWriter.open(other / "logs", KEY)
+    longer = LogWriter.open(other, KEY)
     longer.epoch(epoch(0))
     with pytest.raises(ValueError, match=f"run {KEY} is being run now"):
         merge(other, store, quietly, databases())

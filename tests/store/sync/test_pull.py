@@ -60,7 +60,7 @@ def test_runs_come_home_and_again_as_they_go_on(home: Path, store: Path, capsys:
     assert logs[0].read_bytes() == logs[1].read_bytes()
     assert len(list((store / "pulled").iterdir())) == 1  # what came before is not fetched again
     del writer
-    assert LogWriter.open(store / "logs", KEY).run.state == "finished"
+    assert LogWriter.open(store, KEY).run.state == "finished"
 
 
 @pytest.mark.parametrize(

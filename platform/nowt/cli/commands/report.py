@@ -8,6 +8,7 @@ from nowt.cli.options import none_of
 from nowt.cli.parser import Verbs, add_verb
 from nowt.config.overrides import Override
 from nowt.core.errors import require
+from nowt.store.layout import Store
 from nowt.studies.lookup import find_report
 
 AGAINST = "x axis of the curves: epochs, presentations, flops, seconds (default: epochs)"
@@ -58,7 +59,7 @@ def check(store: Path, folder: Path) -> tuple[str, bool]:
 
 def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
     """A line where the record could not be written; a store without one needs none."""
-    if not (store / "mlflow.db").exists():
+    if not Store(store).mlflow_db.exists():
         return []
     from nowt.tracking.background import FAILURES
     from nowt.tracking.report_artifacts import attach_report

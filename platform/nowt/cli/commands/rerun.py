@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt.cli.options import exit_code, how
+from nowt.store.layout import Store
 from nowt.store.study_file import read_sheet
 from nowt.studies.ablation import Outcome
 from nowt.studies.study import Study
@@ -27,7 +28,7 @@ def again(
     def go(study: Study) -> Outcome:
         print(f"{study.name}: {study.question}")
         outcome = ablate(study, replace(chosen, also=tuple(counted), since=since), print)
-        counted.extend(run["key"] for run in read_sheet(Path(typed.store) / "studies" / f"{study.key}.json")["runs"])
+        counted.extend(run["key"] for run in read_sheet(Store(Path(typed.store)).study_file(study.key))["runs"])
         return outcome
 
     try:

@@ -23,6 +23,7 @@ from nowt.evaluation.certify.locality import besides, check_locality, watch
 from nowt.evaluation.certify.mirror import check_mirror
 from nowt.evaluation.certify.reach import check_reach
 from nowt.rules.base import Rule
+from nowt.store.layout import Store
 
 FAMILIES: tuple[Callable[[Rule], Findings], ...] = (
     check_gradients,
@@ -69,7 +70,7 @@ def _one_thread() -> Iterator[None]:
 
 def certificate_path(store: Path, rule: Rule) -> Path:
     """Where a store keeps the certificate of ``rule`` with these fields."""
-    return store / "certificates" / file_name(rule)
+    return Store(store).certificates / file_name(rule)
 
 
 def certify_into(store: Path, rule: Rule) -> Certificate:

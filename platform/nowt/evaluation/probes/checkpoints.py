@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import ConfigError, nearest, require
+from nowt.store.layout import Store
 from nowt.store.run_log import read
 from nowt.store.study_file import Sheet, read_sheets
 from nowt.training import checkpoint
@@ -68,9 +69,9 @@ def _sheet(store: Path, wanted: str) -> Sheet:
 
 
 def _kept(store: Path, key: str, cell: str) -> Kept | None:
-    path = store / "logs" / f"{key}.jsonl"
+    path = Store(store).log(key)
     if not path.exists():
         return None
     run = read(path)
-    found = checkpoint.kept(store / "checkpoints" / key, run.last_epoch if run.state == "finished" else None)
+    found = checkpoint.kept(Store(store).checkpoints(key), run.last_epoch if run.state == "finished" else None)
     return Kept(key, cell, config_from_json(run.start["config"]), dict(sorted(found.items()))) if found else None

@@ -15,6 +15,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.store.jsonl import drop_torn_line, whole_lines
+from nowt.store.layout import Store
 from nowt.store.locks import HeldElsewhere, Hold
 
 Line = dict[str, Any]
@@ -53,15 +54,10 @@ class Results:
             os.fsync(file.fileno())
 
 
-def folder(store: Path, study: str) -> Path:
-    """Where a study's results lie, by its key."""
-    return store / "probes" / study
-
-
 @contextmanager
 def results(store: Path, study: str, metric: str, settings: Settings) -> Iterator[Results]:
     """The file, held until the block ends. Raises ConfigError where another process holds it."""
-    path = folder(store, study) / f"{metric}.jsonl"
+    path = Store(store).probe(study, metric)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         hold = Hold(path)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from nowt.store.files import write_atomically
+from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
@@ -64,7 +65,7 @@ class Identity:
 
 def identity_of(store: Path) -> Identity:
     """The store's own, made at its first copy and kept in ``STORE/copy.json``."""
-    path = store / "copy.json"
+    path = Store(store).identity
     if not path.exists():
         write_identity(store, Identity(uuid4().hex))
     return Identity(**json.loads(path.read_text(encoding="utf-8")))
@@ -72,4 +73,4 @@ def identity_of(store: Path) -> Identity:
 
 def write_identity(store: Path, identity: Identity) -> None:
     """Keep it."""
-    write_atomically(store / "copy.json", json.dumps(asdict(identity)))
+    write_atomically(Store(store).identity, json.dumps(asdict(identity)))

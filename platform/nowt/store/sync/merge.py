@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nowt.core.errors import require
 from nowt.store.files import write_whole
+from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.study_file import read_sheets
 from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
@@ -52,7 +53,7 @@ def merge(other: Path, store: Path, say: Say, databases: Databases, called: str 
             stack.enter_context(held(store, key))
         afresh = any(not log.new and not log.grows for log in logs)
         _say_logs(logs, called, say)
-        certificates = _take_new(other / "certificates", store / "certificates")
+        certificates = _take_new(Store(other).certificates, Store(store).certificates)
         take_logs(logs)  # a log says all that was measured; a checkpoint that is further says it again
         checkpoints = take_checkpoints(other, store)
         if trials:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import whole_part, write_whole
+from nowt.store.layout import Store
 from nowt.store.locks import HeldElsewhere, Hold
 from nowt.store.records import OVER, RunLog, epoch_to_json
 from nowt.store.run_log import read
@@ -38,8 +39,8 @@ def coming_logs(other: Path, store: Path) -> list[Coming]:
     Raises ConfigError where both have an epoch of a run and disagree about it, ValueError for a log that is none.
     """
     found = []
-    for source in sorted((other / "logs").glob("*.jsonl")):
-        theirs, target = read(source), store / "logs" / source.name
+    for source in Store(other).log_files():
+        theirs, target = read(source), Store(store).logs / source.name
         if not theirs.start:
             continue  # a crash cut even its first line short
         if target.exists():
@@ -87,8 +88,8 @@ def take_logs(coming: Sequence[Coming]) -> None:
 def take_checkpoints(other: Path, store: Path) -> list[str]:
     """Copy the checkpoints of runs without a result in ``store``, where ``other``'s are later; the runs' keys."""
     taken = []
-    for folder in sorted((other / "checkpoints").glob("*")):
-        log, target = store / "logs" / f"{folder.name}.jsonl", store / "checkpoints" / folder.name
+    for folder in sorted(Store(other).all_checkpoints.glob("*")):
+        log, target = Store(store).log(folder.name), Store(store).checkpoints(folder.name)
         if not log.exists() or read(log).state in OVER:
             continue
         newest = max((path.name for path in target.glob("step-*.pt")), default="")

@@ -7,6 +7,7 @@ from typing import Any
 
 from nowt.store.files import write_whole
 from nowt.store.jsonl import whole_lines
+from nowt.store.layout import Store
 from nowt.store.study_file import read_sheets
 
 
@@ -27,13 +28,13 @@ def take_sheets(sheets: dict[Path, bytes]) -> None:
 
 
 def _joined(other: Path, store: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted((other / "studies").glob("*.json")):
-        target = store / "studies" / path.name
+    for path in Store(other).study_files():
+        target = Store(store).studies / path.name
         theirs = json.loads(path.read_text(encoding="utf-8"))
         ours = json.loads(target.read_text(encoding="utf-8")) if target.exists() else theirs
         yield target, json.dumps(_both(ours, theirs), indent=1) + "\n"
-    for path in sorted((other / "studies").glob("*.runs.jsonl")):
-        target = store / "studies" / path.name
+    for path in Store(other).all_study_runs():
+        target = Store(store).studies / path.name
         known = whole_lines(target) if target.exists() else []
         new = [line for line in whole_lines(path) if line not in known]
         yield target, "".join(f"{line}\n" for line in [*known, *new])

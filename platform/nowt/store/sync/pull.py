@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import write_whole
+from nowt.store.layout import Store
 from nowt.store.records import OVER
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
@@ -47,20 +48,20 @@ def pull(source: str, store: Path, say: Say, databases: Databases) -> None:
 
         return restore(source, store, say, databases, goes_on=False)
     host, path = _parts(source)
-    folder = store / "pulled" / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    folder = Store(store).pulled / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
     folder.mkdir(parents=True, exist_ok=True)
     decisions = _run([*_ssh(), host, shlex.join(["python3", "-", path])], host, COPY.encode())
     only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
     _rsync(["-rtz", *only, "--exclude=*", f"{host}:{path}/", f"{folder}/"], host)
     if decisions:
-        write_whole(folder / "optuna.db", decisions)
+        write_whole(Store(folder).optuna_db, decisions)
     if not is_store(folder):
         raise ConfigError(f"there is no store at {source}: name it as HOST:FOLDER, the folder from the home over there")
-    unfinished = [log.stem for log in sorted((folder / "logs").glob("*.jsonl")) if read(log).state not in OVER]
+    unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in OVER]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
     merge(folder, store, say, databases, source)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # large, and in the store now
+    shutil.rmtree(Store(folder).all_checkpoints, ignore_errors=True)  # large, and in the store now
 
 
 def _parts(source: str) -> tuple[str, str]:

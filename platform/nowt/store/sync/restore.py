@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import private_folder, write_whole
+from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Identity, Manifest, identity_of, object_of, read_manifest, write_identity
 from nowt.store.sync.merge import PARTS, Databases, is_store, merge
@@ -43,7 +44,7 @@ def restore(url: str, store: Path, say: Say, databases: Databases, *, goes_on: b
         databases.refresh(store, False)
         say(f"{len(manifest.files)} files came from {url}")
     if goes_on:
-        mine = identity_of(store).id if (store / "copy.json").exists() else uuid4().hex
+        mine = identity_of(store).id if Store(store).identity.exists() else uuid4().hex
         write_identity(store, Identity(mine, manifest.store if manifest.store != mine else ""))
     shutil.rmtree(folder)
 
@@ -58,7 +59,7 @@ def _fetch(bucket: Bucket, manifest: Manifest, folder: Path) -> None:
 
 def _move(folder: Path, store: Path, manifest: Manifest) -> None:
     """Move the files into an empty store; logs and sheets last, so that one cut off is merged the next time."""
-    private_folder(store / "keeper")
+    private_folder(Store(store).tracking_server)
     here = manifest.root == str(store.resolve())  # else MLflow would look for its files where they were
     left = [name for name in manifest.files if here or name.partition("/")[0] not in ("mlflow.db", "artifacts")]
     for name in sorted(left, key=lambda name: name.partition("/")[0] in PARTS):

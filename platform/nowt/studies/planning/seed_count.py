@@ -8,6 +8,7 @@ from typing import Any
 
 from nowt.config.run_config import config_to_json
 from nowt.core.errors import require
+from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.store.study_file import Sheet, read_sheets
@@ -142,7 +143,7 @@ def _kind(config: Config) -> tuple[Any, ...]:
 
 def _logs(store: Path, sheet: Sheet, cell: str) -> dict[int, RunLog]:
     """The finished and diverged runs of a cell by seed."""
-    paths = {run["seed"]: store / "logs" / f"{run['key']}.jsonl" for run in sheet["runs"] if run["cell"] == cell}
+    paths = {run["seed"]: Store(store).log(run["key"]) for run in sheet["runs"] if run["cell"] == cell}
     logs = {seed: read(path) for seed, path in paths.items() if path.exists()}
     return {seed: log for seed, log in logs.items() if log.state in ("finished", "diverged")}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import ConfigError, nearest, require
+from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.store.study_file import Sheet, each_once, read_sheet, read_sheets
@@ -63,7 +64,7 @@ def best(store: Path, sheet: Sheet, most: int) -> list[BestTrial]:
     """
     found: dict[str, dict[str, BestTrial]] = {cell["name"]: {} for cell in sheet["cells"]}
     for run in each_once(sheet["runs"]):
-        path = store / "logs" / f"{run['key']}.jsonl"
+        path = Store(store).log(run["key"])
         if "stopped" in run or run["key"] in found[run["cell"]] or not path.exists():
             continue  # one that this search stopped, another may have taken on to its end
         if (log := read(path)).state != "finished":
@@ -91,11 +92,11 @@ def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, fl
     outcome = run(study)
     if outcome.interrupted or outcome.capped or outcome.failed:
         raise NotWhole(outcome)
-    listed = read_sheet(store / "studies" / f"{study.key}.json")["runs"]
+    listed = read_sheet(Store(store).study_file(study.key))["runs"]
     latest = {(one["cell"], one["seed"]): one["key"] for one in listed if one["seed"] in study.seeds}
     errors: dict[str, list[float]] = {}
     for (cell, _), key in latest.items():
-        errors.setdefault(cell, []).append(_error(read(store / "logs" / f"{key}.jsonl"), split))
+        errors.setdefault(cell, []).append(_error(read(Store(store).log(key)), split))
     return {cell: statistics.fmean(values) for cell, values in errors.items()}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowt.config.run_config import config_to_json
+from nowt.store.layout import Store
 from nowt.store.study_file import Sheet, read_sheets
 from nowt.studies.search.best_trials import (
     BestTrial,
@@ -65,7 +66,7 @@ def _seen_before(store: Path, picked: Study) -> list[str]:
         for sheet in read_sheets(store)
         if (sheet["name"] == picked.name and sheet["key"] != picked.key)
         and sheet["cells"][0]["config"]["data"] == pictures
-        and any((store / "logs" / f"{run['key']}.jsonl").exists() for run in sheet["runs"])
+        and any(Store(store).log(run["key"]).exists() for run in sheet["runs"])
     ]
     return [f"the test pictures scored other picks before: tell of {', '.join(others)}, too"] if others else []
 

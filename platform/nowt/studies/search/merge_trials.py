@@ -12,10 +12,9 @@ from optuna.trial import FrozenTrial
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import copy_database
+from nowt.store.layout import Store
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-DATABASE = "optuna.db"
 
 DECIDED = ("draw", "key")  # what a trial got beside its values
 
@@ -27,21 +26,21 @@ def check_trials(other: Path, store: Path) -> int:
 
     Raises ConfigError for a trial that is another one in each.
     """
-    if not (other / DATABASE).exists():
+    if not Store(other).optuna_db.exists():
         return 0
     with TemporaryDirectory(prefix="nowt-") as folder:
-        ours = Path(folder) / DATABASE
-        if (store / DATABASE).exists():
-            copy_database(store / DATABASE, ours)
-        with _opened(other / DATABASE, ours) as (theirs, here):
+        ours = Path(folder) / "optuna.db"
+        if Store(store).optuna_db.exists():
+            copy_database(Store(store).optuna_db, ours)
+        with _opened(Store(other).optuna_db, ours) as (theirs, here):
             return len(_news(theirs, here))
 
 
 def take_trials(other: Path, store: Path) -> None:
     """Write them. Raises ConfigError as ``check_trials`` does."""
-    if not (store / DATABASE).exists():
-        return copy_database(other / DATABASE, store / DATABASE)
-    with _opened(other / DATABASE, store / DATABASE) as (theirs, here):
+    if not Store(store).optuna_db.exists():
+        return copy_database(Store(other).optuna_db, Store(store).optuna_db)
+    with _opened(Store(other).optuna_db, Store(store).optuna_db) as (theirs, here):
         for act in _news(theirs, here):
             act()
 
@@ -50,8 +49,8 @@ def take_trials(other: Path, store: Path) -> None:
 def _opened(other: Path, ours: Path) -> Iterator[tuple[RDBStorage, RDBStorage]]:
     """Both storages; of ``other`` a copy, since Optuna could bring it up to its own version."""
     with TemporaryDirectory(prefix="nowt-") as folder:
-        copy_database(other, Path(folder) / DATABASE)
-        theirs, here = _storage(Path(folder) / DATABASE), _storage(ours)
+        copy_database(other, Path(folder) / "optuna.db")
+        theirs, here = _storage(Path(folder) / "optuna.db"), _storage(ours)
         try:
             yield theirs, here
         finally:
@@ -90,7 +89,7 @@ def _goes_on(study: str, ours: FrozenTrial, theirs: FrozenTrial) -> bool:
     same &= not ended or (first.state, first.values, known) == (second.state, second.values, later)
     if not same:
         raise ConfigError(
-            f"trial {ours.number} of {study} is another one in each store's {DATABASE}: nothing was merged, the two "
+            f"trial {ours.number} of {study} is another one in each store's optuna.db: nothing was merged, the two "
             "searches cannot be one; keep their stores apart"
         )
     return _reach(ours) < _reach(theirs)

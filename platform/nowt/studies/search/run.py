@@ -12,6 +12,7 @@ from nowt.execution.driver import PlannedRun
 from nowt.execution.preparation import gone
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import Ending, ExecutionOptions, work
+from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.records import RunLog
 from nowt.store.study_file import Sheet, freeze, read_sheet
@@ -35,7 +36,7 @@ def search(
     from nowt.studies.search.trials import Decisions
 
     store = Path(how.placement.store)
-    own = f"sqlite:///{store.resolve()}/optuna.db"
+    own = f"sqlite:///{Store(store.resolve()).optuna_db}"
     url = _absolute(storage or own)
     elsewhere = "" if url == own else url
     pictures, rungs = _prepare(space, how.placement, say)
@@ -91,7 +92,7 @@ def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
 
 def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
     """Raise ConfigError for a search that was begun with another storage: all its trials would be run again."""
-    path = store / "studies" / f"{space.key}.json"
+    path = Store(store).study_file(space.key)
     then = read_sheet(path).get("storage", storage) if path.exists() else storage
     begun = f"with --storage {then}: give that again" if then else "without --storage: leave it out"
     moved = f'(where its trials have moved, change "storage" in {path})'

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.errors import ConfigError
 from nowt.core.urls import database_url
+from nowt.store.layout import Store
 from nowt.studies.search.params import Choice, Param, Value
 from nowt.studies.search.samplers import sampler
 from nowt.studies.search.space import SearchCell, SearchSpace
@@ -103,7 +104,7 @@ class Decisions:
                 )
         for trial in self.trials:
             ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            if ended and not (store / "logs" / f"{trial.key}.jsonl").exists():
+            if ended and not Store(store).log(trial.key).exists():
                 raise ConfigError(
                     f"trial {trial.number} of {trial.cell.name} has its run, {trial.key}, in another store than "
                     f"{store}: give --store that one, or another --storage"

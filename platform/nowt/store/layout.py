@@ -1,0 +1,116 @@
+"""The layout of a store: where each of its files lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """The files of the store in folder ``path``. Nothing is read, and no folder is created."""
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the epoch logs."""
+        return self.path / "logs"
+
+    def log(self, key: str) -> Path:
+        """The epoch log of run ``key``."""
+        return self.logs / f"{key}.jsonl"
+
+    def log_files(self) -> list[Path]:
+        """Every epoch log in the store, by run key."""
+        return sorted(self.logs.glob("*.jsonl"))
+
+    @property
+    def all_checkpoints(self) -> Path:
+        """The folder with one folder of checkpoints per run."""
+        return self.path / "checkpoints"
+
+    def checkpoints(self, key: str) -> Path:
+        """The folder of the checkpoints of run ``key``."""
+        return self.all_checkpoints / key
+
+    @property
+    def studies(self) -> Path:
+        """The folder of the study files."""
+        return self.path / "studies"
+
+    def study_file(self, key: str) -> Path:
+        """The file of study ``key``."""
+        return self.studies / f"{key}.json"
+
+    def study_files(self) -> list[Path]:
+        """Every study file in the store, by study key."""
+        return sorted(self.studies.glob("*.json"))
+
+    def study_runs(self, key: str) -> Path:
+        """The runs that a search has appended since its study file was written."""
+        return self.studies / f"{key}.runs.jsonl"
+
+    def all_study_runs(self) -> list[Path]:
+        """Every file of appended runs in the store, by study key."""
+        return sorted(self.studies.glob("*.runs.jsonl"))
+
+    def lock(self, study: str) -> Path:
+        """The lock of the process that runs ``study``."""
+        return self.studies / f"{study}.lock"
+
+    @property
+    def optuna_db(self) -> Path:
+        """Optuna's database, with the decisions of all searches."""
+        return self.path / "optuna.db"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """MLflow's database."""
+        return self.path / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.path / "artifacts"
+
+    @property
+    def tracking_server(self) -> Path:
+        """The private folder of ``nowt serve``."""
+        return self.path / "keeper"
+
+    @property
+    def outboxes(self) -> Path:
+        """The folder with one outbox per tracking server."""
+        return self.path / "delivered"
+
+    @property
+    def certificates(self) -> Path:
+        """The folder of the rules' certificates."""
+        return self.path / "certificates"
+
+    def probes(self, study: str) -> Path:
+        """The folder of the probe results of study ``study``."""
+        return self.path / "probes" / study
+
+    def probe(self, study: str, metric: str) -> Path:
+        """The results of one probe metric for study ``study``."""
+        return self.probes(study) / f"{metric}.jsonl"
+
+    @property
+    def frames(self) -> Path:
+        """The cache of parsed epoch logs, as Arrow files."""
+        return self.path / "frames"
+
+    @property
+    def cache(self) -> Path:
+        """The cache of decoded images."""
+        return self.path / "cache"
+
+    @property
+    def pulled(self) -> Path:
+        """The folder with one copy per store that ``nowt pull`` read over ssh."""
+        return self.path / "pulled"
+
+    @property
+    def identity(self) -> Path:
+        """The identity that tells this store's backups from those of other stores."""
+        return self.path / "copy.json"
