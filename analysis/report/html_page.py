@@ -87,4 +87,4 @@ def _library() -> str:
 
 @cache
 def _resource(name: str) -> str:
-    return (files("analysis") / "web" / name).read_text(encoding="utf-8")
+    return (files("analysis.report") / "web" / name).read_text(encoding="utf-8")
