@@ -80,7 +80,7 @@ def timed(asked: Asked, net: str, rule: str, group: Group) -> dict[str, float]:
     """Median seconds of a step, over blocks, and the most memory that it took."""
     place = Placement(device=asked.device)
     config = config_of(asked, net, rule)
-    training = TrainingState.start(config, place, open_data(config.data, place, False), group)
+    training = TrainingState.create(config, place, open_data(config.data, place, False), group)
     shape = (asked.batch // group.size, *training.data.shape)
     x = torch.randn(shape, device=training.device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(training.data.classes, shape[:1], device=training.device)
@@ -88,7 +88,7 @@ def timed(asked: Asked, net: str, rule: str, group: Group) -> dict[str, float]:
     for _ in range(1 + asked.steps // BLOCK):
         began = time.perf_counter()
         for _ in range(BLOCK):
-            training.step_on(x, y)
+            training.train_step(x, y)
         if training.device.type == "cuda":
             torch.cuda.synchronize()
         blocks.append((time.perf_counter() - began) / BLOCK)
@@ -101,7 +101,7 @@ def reduced(asked: Asked, net: str, group: Group) -> float:
     """Gbit/s that a worker sends in an all-reduce of the gradients: 2 (N - 1) / N of their bytes (NCCL's "busbw")."""
     config = config_of(asked, net, "bp")
     place = Placement(device=asked.device)
-    training = TrainingState.start(config, place, open_data(config.data, place, False), ALONE)
+    training = TrainingState.create(config, place, open_data(config.data, place, False), ALONE)
     gradients = torch.zeros(sum(p.numel() for p in training.model.parameters()), device=training.device)
     times = []
     for _ in range(6):

@@ -36,7 +36,7 @@ from nowt.rules.sham import Sham
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training.alignment import angle
-from nowt.training.optimizer import make_optimizer, set_rate
+from nowt.training.optimizer import build_optimizer, set_learning_rate
 
 # what is measured, and the most that it may cost as a multiple of bp, for the default model, size and batch
 ROWS: dict[str, tuple[Rule, float | None]] = {
@@ -76,11 +76,11 @@ class Contender:
         model = model.to(memory_format=layout(options))
         lr = options.lr or 0.1 * options.batch / 256
         config = OptimConfig(lr=lr, weight_decay=options.weight_decay, schedule="constant")
-        return cls(rule, model.train(), layers, make_optimizer(config, model, layers), lr, options.warmup)
+        return cls(rule, model.train(), layers, build_optimizer(config, model, layers), lr, options.warmup)
 
     def step_on(self, x: Tensor, y: Tensor) -> Tensor:
         """One training step on x, (n, 3, size, size), with labels y, (n,); returns the loss."""
-        set_rate(self.optimizer, self.lr * min(1.0, (self.steps + 1) / self.warmup))
+        set_learning_rate(self.optimizer, self.lr * min(1.0, (self.steps + 1) / self.warmup))
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(self.model(x), y)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -83,9 +83,9 @@ def trained(config: RunConfig) -> list[Epoch]:
 def counted(config: RunConfig, steps: int) -> tuple[float, float]:
     """Bytes a step that DDP and all else were given to all-reduce, flags included."""
     group = Counting()
-    training = TrainingState.start(config, CPU, open_data(config.data, CPU, config.test), group)
-    for _, (x, y) in zip(range(steps), training.rest_of_epoch(), strict=False):
-        training.step_on(x, y)
+    training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
+    for _, (x, y) in zip(range(steps), training.remaining_batches(), strict=False):
+        training.train_step(x, y)
         group.any(False, False)
     return group.gradients / steps, group.others / steps
 

@@ -21,7 +21,7 @@ from analysis.frames.store import columns, trial_rows
 from analysis.stats import paired, tuning, variance
 from analysis.stats.importance import IMPORTANCE
 from analysis.tables import final, published, search
-from nowt.config.overrides import Override, apply
+from nowt.config.overrides import Override, apply_overrides
 from nowt.config.placement import Placement
 from nowt.config.recipes import RECIPES, quick, rule_for
 from nowt.config.run_key import run_key
@@ -70,7 +70,7 @@ def run_keys() -> dict[str, str]:
             config = make(rule_for(recipe, rule.name))
             keys[f"{recipe} {rule.name}"] = run_key(config, FINGERPRINT)
             keys[f"{recipe} {rule.name} optim.lr=0.123"] = run_key(
-                apply(config, [Override("optim.lr", "0.123")]), FINGERPRINT
+                apply_overrides(config, [Override("optim.lr", "0.123")]), FINGERPRINT
             )
     return keys
 

@@ -11,7 +11,7 @@ import pytest
 import searchspaces
 from nowt.cli.commands import VERBS
 from nowt.cli.main import main
-from nowt.config.overrides import paths
+from nowt.config.overrides import field_paths
 from nowt.config.run_key import run_key
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import RunLog
@@ -195,7 +195,7 @@ def test_a_mistake_before_the_name_is_told_as_after_it(
 def test_every_field_is_listed_with_its_type_and_value(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [line.split() for line in shown_fields("train --rule wm digits --fields", capsys).splitlines()]
     kinds = {path: kind for path, _, kind in rows}
-    assert {f"--{path}" for path in paths(find_recipe("digits")(WeightMirror()))} | {"--rule"} == kinds.keys()
+    assert {f"--{path}" for path in field_paths(find_recipe("digits")(WeightMirror()))} | {"--rule"} == kinds.keys()
     assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool")
 
 

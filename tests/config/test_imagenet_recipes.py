@@ -55,13 +55,13 @@ def small(net: str, rule: str) -> RunConfig:
 def begun(config: RunConfig, pictures: Path, data: Data) -> TrainingState:
     """A training before its first step."""
     reset_globals(config, place(pictures))
-    return TrainingState.start(config, place(pictures), data)
+    return TrainingState.create(config, place(pictures), data)
 
 
 def steps(training: TrainingState, count: int) -> TrainingState:
     """So many more steps."""
-    for x, y in itertools.islice(training.rest_of_epoch(), count):
-        training.step_on(x, y)
+    for x, y in itertools.islice(training.remaining_batches(), count):
+        training.train_step(x, y)
     return training
 
 
@@ -74,12 +74,12 @@ def test_every_rule_trains_on_a_thousand_classes_and_goes_on_from_its_checkpoint
     assert data.classes == 1000 and len(data.train) + len(data.val) == 2000
     training = begun(config, pictures, data)
     training.before_learning()
-    checkpoint.save(tmp_path, 1, steps(training, 1).state())
+    checkpoint.save(tmp_path, 1, steps(training, 1).state_dict())
     whole = steps(training, 1).model.state_dict()
     killed = begun(config, pictures, data)
     state = checkpoint.load(tmp_path, training.device)
     assert state is not None
-    killed.restore(state)
+    killed.load_state_dict(state)
     assert_equal(steps(killed, 1).model.state_dict(), whole)
     assert float(killed.totals.loss) == float(training.totals.loss) and killed.step == training.step == 2
     assert 0 < float(training.totals.loss) / training.totals.shown < 20  # chance is ln 1000 = 6.9

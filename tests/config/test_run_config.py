@@ -18,7 +18,7 @@ from nowt.config.run_config import (
     config_from_json,
     config_to_json,
 )
-from nowt.config.run_key import changed, run_key
+from nowt.config.run_key import non_default_fields, run_key
 from nowt.core.errors import ConfigError, nearest
 from nowt.core.fields import check
 from nowt.core.seeding import Seeds
@@ -93,16 +93,18 @@ def test_the_pictures_matter_to_the_key() -> None:
 
 
 def test_only_fields_that_differ_from_their_defaults_are_in_the_key() -> None:
-    assert changed(RunConfig()) == {"rule": {"name": "bp", "numerics": 1}}
-    assert changed(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == changed(RunConfig())
-    assert changed(RICH)["rule"] == {
+    assert non_default_fields(RunConfig()) == {"rule": {"name": "bp", "numerics": 1}}
+    assert non_default_fields(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == non_default_fields(
+        RunConfig()
+    )
+    assert non_default_fields(RICH)["rule"] == {
         "name": "wm",
         "numerics": 2,
         "sigma": 0.5,
         "noise": "uniform",
         "angle": 30.0,
     }
-    assert changed(RICH)["seeds"] == {"order": 1}
+    assert non_default_fields(RICH)["seeds"] == {"order": 1}
 
 
 def test_a_rule_or_a_loop_with_other_numerics_makes_new_runs(monkeypatch: pytest.MonkeyPatch) -> None:

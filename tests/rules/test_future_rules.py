@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nowt.core.seeding import generator
 from nowt.layers.attach import attach
 from nowt.rules.base import FeedbackLayer, Moment, Rule
-from nowt.training.alignment import angle, measure
+from nowt.training.alignment import angle, measure_alignment
 from tests.support.nets import attached, batch, conv_net, dense_net, gradients, normal, train_step
 
 
@@ -132,7 +132,7 @@ def test_direct_feedback_trains_convolutions_too_and_its_delta_angle_can_be_meas
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
     losses = [train_step(model, layers, optimizer, x, y, step) for step in range(1, 31)]
     assert losses[-1] < 0.5 * losses[0]
-    found = measure(model, layers, x, y, F.cross_entropy)
+    found = measure_alignment(model, layers, x, y, F.cross_entropy)
     assert found[-1].delta_angle == 0.0 and all(1 < layer.delta_angle < 90 for layer in found[:-1])
     assert all(math.isnan(layer.matrix_angle) for layer in found[:-1])
 
@@ -158,6 +158,6 @@ def test_information_alignment_aligns_a_network_while_it_trains() -> None:
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     before = [angle(layer.feedback, layer.weight) for layer in layers]
     losses = [train_step(model, layers, optimizer, x, y, step) for step in range(1, 201)]
-    after = [layer.matrix_angle for layer in measure(model, layers, x, y, F.cross_entropy)]
+    after = [layer.matrix_angle for layer in measure_alignment(model, layers, x, y, F.cross_entropy)]
     assert losses[-1] < 0.5 * losses[0]
     assert all(b > 75 and a < 50 for a, b in zip(after, before, strict=True)), (before, after)

@@ -167,7 +167,9 @@ def test_a_setting_that_cannot_be_is_refused(name: str, fields: dict[str, Any], 
 
 def test_mirror_noise_that_cannot_reach_every_weight_is_refused_before_learning() -> None:
     layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", extent=1)
-    with pytest.raises(ValueError, match=r"rule.extent is 1: in layer 0 the padding leaves weights .* larger extent"):
+    with pytest.raises(
+        ValueError, match=r"rule.extent is 1: in layer 0, some weights see only padding .* larger extent"
+    ):
         layer.rule.before_learning([layer], Moment(0, seed=0))
     for fields in ({"extent": 2}, {"extent": 1, "noise": "idealised"}):
         layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", warmup=1, **fields)

@@ -134,15 +134,15 @@ class Moved:
 def moved(config: RunConfig) -> Moved:
     """What the steps of one epoch move; mirror steps before learning are not counted."""
     group = Counting()
-    training = TrainingState.start(config, CPU, open_data(config.data, CPU, config.test), group)
+    training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
     training.before_learning()
     before = group.others
-    for x, y in training.rest_of_epoch():
-        training.step_on(x, y)
+    for x, y in training.remaining_batches():
+        training.train_step(x, y)
         group.any(False, False)
     size = sum(layer.feedback.nbytes for layer in training.layers)
     others = group.others - before
-    return Moved(group.gradients, others, size, [layer.matrix_angle for layer in training.score().layers])
+    return Moved(group.gradients, others, size, [layer.matrix_angle for layer in training.close_epoch().layers])
 
 
 def farthest(first: list[Epoch], second: list[Epoch]) -> float:

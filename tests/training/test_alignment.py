@@ -15,7 +15,7 @@ from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.registry import find_rule
 from nowt.store.records import Layer
-from nowt.training.alignment import angle, measure, row_angles
+from nowt.training.alignment import angle, measure_alignment, row_angles
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id
 
 
@@ -28,7 +28,7 @@ def turned(degrees: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, 
 
 
 def probed(model: nn.Module, layers: list[FeedbackLayer], samples: int = 6) -> dict[str, Layer]:
-    return {layer.name: layer for layer in measure(model, layers, *batch(samples), F.cross_entropy)}
+    return {layer.name: layer for layer in measure_alignment(model, layers, *batch(samples), F.cross_entropy)}
 
 
 @pytest.mark.parametrize("degrees", [0.0001, 0.001, 0.0057, 0.1, 1.0, 30.0, 90.0, 150.0, 179.9999])
@@ -117,7 +117,7 @@ def plain_angle(a: Tensor, b: Tensor) -> float:
 def test_delta_angles_are_those_of_two_models_trained_apart(rule: Rule, net: Callable[[], nn.Module]) -> None:
     plain, (x, y) = net().double(), batch(6, dtype=torch.float64)
     model, layers = attached(plain, rule)
-    found = {layer.name: layer.delta_angle for layer in measure(model, layers, x, y, F.cross_entropy)}
+    found = {layer.name: layer.delta_angle for layer in measure_alignment(model, layers, x, y, F.cross_entropy)}
     places = [layer.name for layer in layers]
     theirs = backprops_deltas(plain, places, x, y)
     ours = backprops_deltas(attached(net().double(), rule)[0], places, x, y)
@@ -143,7 +143,7 @@ def test_layers_of_zero_gamma_blocks_have_no_delta_angle_but_a_matrix_angle() ->
     model = build_model(ModelConfig(zero_init_gamma=True), (1, 8, 8), 5, seed=0)
     model, layers = attached(model, find_rule("fa")())
     x, y = normal(6, 1, 8, 8), torch.arange(6) % 5
-    found = measure(model, layers, x, y, F.cross_entropy)
+    found = measure_alignment(model, layers, x, y, F.cross_entropy)
     inner = {layer.name for layer in layers if ".conv" in layer.name}
     assert inner and {layer.name for layer in found if math.isnan(layer.delta_angle)} == inner
     assert all(layer.matrix_angle > 1 and layer.norm_ratio > 0 for layer in found)
@@ -156,8 +156,8 @@ def test_samples_without_an_error_are_left_out_of_the_mean() -> None:
     def loss(output: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(output[1:], y[1:])
 
-    whole = measure(model, layers, x, y, loss)
-    part = measure(model, layers, x[1:], y[1:], F.cross_entropy)
+    whole = measure_alignment(model, layers, x, y, loss)
+    part = measure_alignment(model, layers, x[1:], y[1:], F.cross_entropy)
     for a, b in zip(whole, part, strict=True):
         assert a.delta_angle == pytest.approx(b.delta_angle, abs=1e-5)
 
@@ -173,13 +173,13 @@ def test_a_layer_that_the_output_does_not_need_has_no_delta_angle() -> None:
             return self.used(x)  # type: ignore[no-any-return]
 
     model, layers = attached(Forked(), find_rule("fa")())
-    used, idle = measure(model, layers, normal(3, 6), torch.arange(3), F.cross_entropy)
+    used, idle = measure_alignment(model, layers, normal(3, 6), torch.arange(3), F.cross_entropy)
     assert used.delta_angle == 0.0 and math.isnan(idle.delta_angle)
 
 
 def test_without_layers_of_a_rule_there_is_nothing_to_measure() -> None:
     model, layers = attached(conv_net(), find_rule("bp")())
-    assert measure(model, layers, *batch(), F.cross_entropy) == ()
+    assert measure_alignment(model, layers, *batch(), F.cross_entropy) == ()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -190,8 +190,8 @@ def test_the_probe_changes_nothing(training: bool) -> None:
     model.train(training)
     state, draws = copy.deepcopy(model.state_dict()), torch.random.get_rng_state()
     grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    found = measure(model, layers, x, y, F.cross_entropy)
-    assert measure(model, layers, x, y, F.cross_entropy) == found
+    found = measure_alignment(model, layers, x, y, F.cross_entropy)
+    assert measure_alignment(model, layers, x, y, F.cross_entropy) == found
     assert torch.equal(torch.random.get_rng_state(), draws)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert {name for name, p in model.named_parameters() if p.grad is not None} == set(grads)
@@ -202,7 +202,7 @@ def test_the_probe_changes_nothing(training: bool) -> None:
 
 def test_with_dropout_both_errors_come_from_the_same_units() -> None:
     model, layers = attached(nn.Sequential(dense_net(), nn.Dropout(0.5)), find_rule("sham")())
-    found = measure(model, layers, normal(8, 12), torch.arange(8) % 5, F.cross_entropy)
+    found = measure_alignment(model, layers, normal(8, 12), torch.arange(8) % 5, F.cross_entropy)
     assert [layer.delta_angle for layer in found] == [0.0] * 3
 
 

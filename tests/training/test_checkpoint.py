@@ -201,9 +201,9 @@ def test_what_a_crash_left_half_written_is_not_used_and_goes_with_the_next_save(
 
 def test_the_newest_is_the_one_of_most_steps_whatever_the_clock_says(tmp_path: Path) -> None:
     for step in (99, 100, 9):
-        checkpoint.save(tmp_path, step, {"step": step}, keep=3)
+        checkpoint.save(tmp_path, step, {"step": step}, max_to_keep=3)
     assert checkpoint.load(tmp_path, DEVICE) == {"step": 100}
-    checkpoint.prune(tmp_path, keep=1)
+    checkpoint.prune(tmp_path, max_to_keep=1)
     assert names(tmp_path) == ["step-000000100.pt"]
 
 

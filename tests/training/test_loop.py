@@ -63,7 +63,7 @@ def score(model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[f
 def test_epoch_0_is_the_network_before_learning(rule: str) -> None:
     config = short_run(rule, fields=fields_of(rule), test=True)
     data = open_data(config.data, CPU)
-    training = TrainingState.start(config, CPU, data)
+    training = TrainingState.create(config, CPU, data)
     model = build_model(config.model, data.shape, data.classes, config.seed)
     first = next(train(config, CPU, data=data))
     assert (first.epoch, first.step, first.lr, first.presentations, first.seconds) == (0, 0, 0.0, 0, 0.0)
@@ -79,12 +79,12 @@ def test_epoch_0_is_the_network_before_learning(rule: str) -> None:
 def test_every_rule_of_a_seed_starts_at_one_w_and_sees_the_same_batches() -> None:
     def start(rule: str, seed: int) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
         config = short_run(rule, fields=fields_of(rule), seed=seed)
-        training = TrainingState.start(config, CPU, open_data(config.data, CPU, test=False))
+        training = TrainingState.create(config, CPU, open_data(config.data, CPU, test=False))
         training.before_learning()
         weights = {k: v for k, v in training.model.state_dict().items() if "feedback" not in k and "largest" not in k}
         batches = []
         for training.epoch in range(2):
-            batches += list(training.rest_of_epoch())
+            batches += list(training.remaining_batches())
         return weights, batches
 
     weights, batches = start("bp", seed=3)

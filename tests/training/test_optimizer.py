@@ -11,8 +11,8 @@ from torch import nn
 from nowt.config.run_config import OptimConfig
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.registry import find_rule
-from nowt.training.optimizer import clip, make_optimizer, parameter_groups, set_rate
-from nowt.training.schedule import rate
+from nowt.training.optimizer import build_optimizer, clip_gradients, parameter_groups, set_learning_rate
+from nowt.training.schedule import learning_rate
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, rule_id
 
 OPTIMISERS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def step(
     x, y = batch(dtype=torch.float64)
     for name, gradient in gradients(model, x, y).items():
         model.get_parameter(name).grad = gradient
-    clip(model, largest)
+    clip_gradients(model, largest)
     rule = layers[0].rule
     rule.before_step(layers, optimizer)
     optimizer.step()
@@ -48,7 +48,7 @@ def step(
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_every_optimiser_trains_b_and_without_decay_by_the_step_of_w(name: str, decay: float) -> None:
     model, layers = kp_net()
-    optimizer = make_optimizer(OptimConfig(weight_decay=decay, **OPTIMISERS[name]), model, layers)
+    optimizer = build_optimizer(OptimConfig(weight_decay=decay, **OPTIMISERS[name]), model, layers)
     for _ in range(5):
         old = [(layer.weight.detach().clone(), layer.feedback.clone()) for layer in layers]
         step(model, layers, optimizer)
@@ -122,7 +122,7 @@ def test_without_a_limit_gradients_are_left_alone() -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     for p in parameters:
         p.grad = torch.full_like(p, 100.0)
-    clip(model, None)
+    clip_gradients(model, None)
     assert all(p.grad is not None and (p.grad == 100).all() for p in parameters)
 
 
@@ -148,7 +148,7 @@ def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(rule: R
 def test_with_gradients_of_0_weights_shrink_by_exactly_their_decay(name: str) -> None:
     model, layers = kp_net()
     config = OptimConfig(weight_decay=0.1, **OPTIMISERS[name])
-    optimizer = make_optimizer(config, model, layers)
+    optimizer = build_optimizer(config, model, layers)
     old = copy.deepcopy(model.state_dict())
     for p in model.parameters():
         p.grad = torch.zeros_like(p)
@@ -161,27 +161,27 @@ def test_with_gradients_of_0_weights_shrink_by_exactly_their_decay(name: str) ->
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_the_optimiser_is_the_one_that_the_config_describes(name: str) -> None:
     model, layers = kp_net()
-    optimizer = make_optimizer(OptimConfig(**OPTIMISERS[name]), model, layers)
+    optimizer = build_optimizer(OptimConfig(**OPTIMISERS[name]), model, layers)
     group = optimizer.param_groups[0]
     assert type(optimizer) is (torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
     if name == "adamw":
         assert group["betas"] == (0.9, 0.999)
     else:
         assert (group["momentum"], group["nesterov"]) == (0.0 if name == "sgd" else 0.9, name == "nesterov")
-    set_rate(optimizer, 0.123)
+    set_learning_rate(optimizer, 0.123)
     assert [g["lr"] for g in optimizer.param_groups] == [0.123, 0.123]
 
 
 def test_an_optimiser_can_be_saved_and_goes_on_where_it_was() -> None:
     def run(saved_after: int | None) -> list[torch.Tensor]:
         model, layers = kp_net()
-        optimizer = make_optimizer(OptimConfig(), model, layers)
+        optimizer = build_optimizer(OptimConfig(), model, layers)
         for k in range(4):
             step(model, layers, optimizer)
             if k == saved_after:
                 state = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
                 model, layers = kp_net()
-                optimizer = make_optimizer(OptimConfig(), model, layers)
+                optimizer = build_optimizer(OptimConfig(), model, layers)
                 model.load_state_dict(state[0])
                 optimizer.load_state_dict(state[1])
         return [p.detach() for p in model.parameters()]
@@ -192,7 +192,7 @@ def test_an_optimiser_can_be_saved_and_goes_on_where_it_was() -> None:
 def rates(steps: int = 10, epochs: int = 4, **fields: Any) -> list[float]:
     """η of every step of ``epochs`` epochs of ``steps`` steps, from lr 2."""
     config = OptimConfig(lr=2.0, **fields)
-    return [rate(config, k, steps, epochs) for k in range(steps * epochs)]
+    return [learning_rate(config, k, steps, epochs) for k in range(steps * epochs)]
 
 
 def test_a_constant_schedule() -> None:

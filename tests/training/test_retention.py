@@ -20,7 +20,7 @@ from nowt.studies.single_run import train_one
 from nowt.studies.study import Cell, Study
 from nowt.training import checkpoint
 from nowt.training.loop import TrainingInterrupted, train
-from nowt.training.retention import parse
+from nowt.training.retention import parse_keep
 from nowt.training.state import TrainingState
 from tests.support.kept_studies import kept_study
 from tests.support.short_runs import CPU, STEPS, after, assert_equal, short_run
@@ -45,7 +45,7 @@ def epochs(*numbers: int) -> list[str]:
 def test_the_chosen_epochs_stay_beside_the_last(keep: Keep | None, there: list[str], tmp_path: Path) -> None:
     list(train(CONFIG, replace(CPU, keep=keep, checkpoint_seconds=0), checkpoints=tmp_path))
     assert names(tmp_path) == [*there, f"step-{3 * STEPS:09d}.pt"]
-    for epoch, path in checkpoint.kept(tmp_path, last=3).items():
+    for epoch, path in checkpoint.kept_checkpoints(tmp_path, last=3).items():
         state = checkpoint.read(path, DEVICE)
         assert (state["epoch"], state["position"], state["step"]) == (epoch, 0, epoch * STEPS)
 
@@ -67,13 +67,13 @@ def test_a_run_stopped_on_its_way_keeps_the_same_ones(steps: int, tmp_path: Path
 def test_one_that_was_kept_when_the_machine_failed_is_written_again(tmp_path: Path) -> None:
     state = {"epoch": 1, "position": 0, "w": torch.ones(2)}
     (tmp_path / "epoch-000001.pt").write_bytes(b"of an attempt before")
-    checkpoint.save(tmp_path, 3, state, kept="all")
+    checkpoint.save(tmp_path, 3, state, keep_epochs="all")
     assert checkpoint.read(tmp_path / "epoch-000001.pt", DEVICE)["epoch"] == 1
     assert names(tmp_path) == ["epoch-000001.pt", "step-000000003.pt"]
 
 
 def test_a_second_name_takes_no_room_on_the_disk(tmp_path: Path) -> None:
-    path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, kept=(1,))
+    path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, keep_epochs=(1,))
     assert path.samefile(tmp_path / "epoch-000001.pt")
 
 
@@ -82,7 +82,7 @@ def test_where_a_file_cannot_have_two_names_it_is_copied(tmp_path: Path, monkeyp
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, kept=(1,))
+    path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, keep_epochs=(1,))
     copy = tmp_path / "epoch-000001.pt"
     assert copy.read_bytes() == path.read_bytes() and not copy.samefile(path)
     assert names(tmp_path) == ["epoch-000001.pt", path.name]
@@ -95,7 +95,7 @@ def test_what_is_kept_does_not_change_the_runs_or_the_studys_key(tmp_path: Path)
 
 def test_it_travels_to_a_worker_as_text() -> None:
     job = Job.from_text(Job("key", CONFIG, replace(CPU, keep=(0, 2))).to_text())
-    assert [checkpoint.keeps(job.placement.keep, epoch) for epoch in range(4)] == [True, False, True, False]
+    assert [checkpoint.is_kept(job.placement.keep, epoch) for epoch in range(4)] == [True, False, True, False]
 
 
 def test_a_finished_run_cannot_bring_checkpoints_back_and_says_so(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: 
     assert "are kept" not in plan(study, replace(CPU, store=str(tmp_path), keep="last"))
     list(train(CONFIG, CPU, checkpoints=tmp_path))
     [path] = tmp_path.glob("step-*.pt")
-    expected = _bytes(TrainingState.start(CONFIG, CPU, open_data(CONFIG.data, CPU, False)))
+    expected = _bytes(TrainingState.create(CONFIG, CPU, open_data(CONFIG.data, CPU, False)))
     assert path.stat().st_size == pytest.approx(expected, rel=0.2)
 
 
@@ -128,7 +128,7 @@ def test_quick_keeps_what_is_left_of_them() -> None:
 
 
 def test_what_cannot_be_kept_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert parse("10,0") == (0, 10)
+    assert parse_keep("10,0") == (0, 10)
     with pytest.raises(ConfigError, match=r"keep is 'some': it must be 'last', 'all', or epochs such as \(0, 10, 50\)"):
         Study("s", "?", (Cell("bp", CONFIG),), (0,), keep="some")  # type: ignore[arg-type]
     for words, told in (

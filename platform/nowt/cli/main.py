@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from nowt.cli.commands import VERBS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.parser import Parser
-from nowt.config.overrides import Override, once, parse, split
+from nowt.config.overrides import Override, check_given_once, parse_overrides, split_field_args
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -43,10 +43,10 @@ def read(words: Sequence[str]) -> tuple[argparse.Namespace, list[Override]]:
     """
     grammar = parser()
     verb, _ = grammar.parse_known_args(words)
-    given, others = split(words, verb.grammar.options)
-    once([word.partition("=")[0] for word in others if word.partition("=")[0] in verb.grammar.options])
+    given, others = split_field_args(words, verb.grammar.options)
+    check_given_once([word.partition("=")[0] for word in others if word.partition("=")[0] in verb.grammar.options])
     typed, rest = grammar.parse_known_args(others)
-    return typed, parse([*rest, *given], typed.grammar.options)
+    return typed, parse_overrides([*rest, *given], typed.grammar.options)
 
 
 def parser() -> Parser:

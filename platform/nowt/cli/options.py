@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nowt.config.overrides import Override, apply
+from nowt.config.overrides import Override, apply_overrides
 from nowt.config.placement import Placement
 from nowt.config.run_key import run_key
 from nowt.core.errors import ConfigError, require
@@ -13,7 +13,7 @@ from nowt.execution.runner import ExecutionOptions
 from nowt.execution.spending_cap import SpendingCap
 from nowt.store.files import check_writable
 from nowt.studies.study import Cell, Study
-from nowt.training.retention import parse
+from nowt.training.retention import parse_keep
 
 
 def placement(typed: argparse.Namespace) -> Placement:
@@ -25,7 +25,7 @@ def placement(typed: argparse.Namespace) -> Placement:
         machine(typed),
         slots=slots,
         checkpoint_seconds=seconds,
-        keep=parse(typed.keep_checkpoints),
+        keep=parse_keep(typed.keep_checkpoints),
         checkpoints=_bucket(getattr(typed, "checkpoints", "")),
         workers=getattr(typed, "workers", 1),
         gpus_per_worker=getattr(typed, "gpus_per_worker", None),
@@ -77,10 +77,10 @@ def study(typed: argparse.Namespace, overrides: list[Override]) -> Study:
         raise ConfigError("a study gives each run its seed: --seeds N runs seeds 0 to N-1")
     added = [o.text for o in overrides if o.path == "rule"]
     rest = [o for o in overrides if o.path != "rule"]
-    cells = [Cell(cell.name, apply(cell.config, rest)) for cell in found.cells]
+    cells = [Cell(cell.name, apply_overrides(cell.config, rest)) for cell in found.cells]
     for spec in added:
         rule = find_rule(spec)()
-        cells.append(Cell(rule.name, apply(replace(found.cells[0].config, rule=rule), rest)))
+        cells.append(Cell(rule.name, apply_overrides(replace(found.cells[0].config, rule=rule), rest)))
     if len({run_key(replace(cell.config, seed=0), "") for cell in cells}) < len(cells):
         raise ConfigError("these options make two cells of the study the same: leave out what the study itself varies")
     require(typed.seeds is None or typed.seeds >= 1, f"--seeds is {typed.seeds}: it must be at least 1")

@@ -19,7 +19,7 @@ class Override:
     text: str
 
 
-def split(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_field_args(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that give fields (``--a.b value``, ``--a.b=value``), and all others.
 
     ``options`` are the verb's own: ``nowt ablate`` has a ``--seeds`` that is not the field.
@@ -44,7 +44,7 @@ def _is_field(option: str) -> bool:
     return option.startswith("--") and root in {item.name.replace("_", "-") for item in fields(RunConfig)}
 
 
-def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
+def parse_overrides(words: Sequence[str], options: Sequence[str]) -> list[Override]:
     """``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a word that fits neither.
 
     ``options`` are the verb's own option names, for the nearest right one.
@@ -57,16 +57,16 @@ def parse(words: Sequence[str], options: Sequence[str]) -> list[Override]:
             raise ConfigError(f"{word!r} is not expected here: fields are given as --optim.lr 0.2")
         path, equals, text = word[2:].partition("=")
         if not _is_field(f"--{path}"):
-            known = [*options, *(f"--{name}" for name in paths(RunConfig()))]
+            known = [*options, *(f"--{name}" for name in field_paths(RunConfig()))]
             raise ConfigError(f"there is no option --{path}{nearest('--' + path, known)}; --help lists all")
         if not equals and (not rest or rest[0].startswith("--")):
             raise ConfigError(f"--{path} needs a value")
         found.append(Override(path, text if equals else rest.pop(0)))
-    once([f"--{override.path.replace('-', '_')}" for override in found])
+    check_given_once([f"--{override.path.replace('-', '_')}" for override in found])
     return found
 
 
-def once(names: Sequence[str]) -> None:
+def check_given_once(names: Sequence[str]) -> None:
     """Raise ConfigError for an option that is given twice: which of them was meant?"""
     for name in names:
         if names.count(name) > 1:
@@ -77,7 +77,9 @@ def _plain(name: str) -> Rule:
     return find_rule(name)()
 
 
-def apply(config: RunConfig, overrides: Sequence[Override], rule_named: Callable[[str], Rule] = _plain) -> RunConfig:
+def apply_overrides(
+    config: RunConfig, overrides: Sequence[Override], rule_named: Callable[[str], Rule] = _plain
+) -> RunConfig:
     """The config with each override in place; a rule's name first, so that its fields can follow in any order.
 
     ``rule_named``: the rule that a name stands for, with its defaults unless given.
@@ -112,7 +114,7 @@ def value_at(config: RunConfig, path: str) -> Any:
     value: Any = config
     for part in path.split("."):
         if not is_dataclass(value) or part not in value.__dataclass_fields__:
-            near = nearest(path, paths(config))
+            near = nearest(path, field_paths(config))
             raise ConfigError(f"there is no field {path}{near} in a run of {config.rule.name}")
         value = getattr(value, part)
     return value
@@ -140,7 +142,7 @@ def _place(values: dict[str, Any], config: Any, override: Override) -> None:
             f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}"
         )
     kind = kinds(type(config))[name]
-    values[name] = check(kind, read(kind, override.text), override.path)
+    values[name] = check(kind, parse_value(kind, override.text), override.path)
 
 
 def _known(config: Any, name: str, override: Override) -> None:
@@ -149,7 +151,9 @@ def _known(config: Any, name: str, override: Override) -> None:
         prefix = override.path.rpartition(".")[0]
         typed = f"--{override.path}"
         full = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
-        close = nearest(typed, full) or (nearest(typed, [f"--{path}" for path in paths(RunConfig())]) if full else "")
+        close = nearest(typed, full) or (
+            nearest(typed, [f"--{path}" for path in field_paths(RunConfig())]) if full else ""
+        )
         allowed = ", ".join(names) or "no fields"
         raise ConfigError(f"there is no field --{override.path}{close}; {prefix or 'a run'} has: {allowed}")
 
@@ -158,7 +162,7 @@ def _first(config: Any, name: str) -> str:
     return fields(getattr(config, name))[0].name
 
 
-def read(kind: Any, text: str) -> Any:
+def parse_value(kind: Any, text: str) -> Any:
     """The typed word as plain data: ``none``, or a list with commas for a tuple."""
     if text.lower() == "none" and type(None) in get_args(kind):
         return None
@@ -167,16 +171,16 @@ def read(kind: Any, text: str) -> Any:
     return text
 
 
-def paths(config: Any, prefix: str = "") -> list[str]:
+def field_paths(config: Any, prefix: str = "") -> list[str]:
     """Every field's dotted path."""
     found = []
     for item in fields(config):
         value = getattr(config, item.name)
-        found += paths(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
+        found += field_paths(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
     return found
 
 
-def describe(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
+def describe_fields(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     """Every field as (path, type, value), for ``--help`` and ``nowt show``."""
     rows = []
     hints = kinds(type(config))
@@ -185,7 +189,7 @@ def describe(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
         if is_dataclass(value):
             name = getattr(value, "name", None)
             rows += [(prefix + item.name, "rule", str(name))] if item.name == "rule" else []
-            rows += describe(value, f"{prefix}{item.name}.")
+            rows += describe_fields(value, f"{prefix}{item.name}.")
         else:
             rows.append((prefix + item.name, _type_name(hints[item.name]), _shown(value)))
     return rows

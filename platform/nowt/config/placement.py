@@ -28,11 +28,11 @@ class Placement:
     gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
 
     def __post_init__(self) -> None:
-        given = workers_text(self.workers)
-        require(self.fewest_workers >= 1, f"--workers is {given}: it must be at least 1")
+        given = workers_to_text(self.workers)
+        require(self.min_workers >= 1, f"--workers is {given}: it must be at least 1")
         require(
-            self.fewest_workers <= self.most_workers,
-            f"--workers is {given}: the smaller number comes first, as in {self.most_workers}:{self.fewest_workers}",
+            self.min_workers <= self.max_workers,
+            f"--workers is {given}: the smaller number comes first, as in {self.max_workers}:{self.min_workers}",
         )
         require(
             not self.shared or self.device in ("auto", "cpu", "cuda"),
@@ -49,12 +49,12 @@ class Placement:
         require(self.device != "cpu", f"--gpus-per-worker is {gpus:g}, and --device cpu: leave one of them out")
 
     @property
-    def fewest_workers(self) -> int:
+    def min_workers(self) -> int:
         """How many share a run at least."""
         return self.workers if isinstance(self.workers, int) else self.workers[0]
 
     @property
-    def most_workers(self) -> int:
+    def max_workers(self) -> int:
         """How many share a run at most."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
@@ -64,11 +64,11 @@ class Placement:
         return self.workers != 1
 
     @property
-    def at_a_time(self) -> int:
+    def concurrent_runs(self) -> int:
         """How many runs go on at once."""
-        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.most_workers))
+        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.max_workers))
 
 
-def workers_text(workers: int | tuple[int, int]) -> str:
+def workers_to_text(workers: int | tuple[int, int]) -> str:
     """The numbers as they are typed."""
     return str(workers) if isinstance(workers, int) else f"{workers[0]}:{workers[1]}"

@@ -13,7 +13,7 @@ from nowt.rules.base import Rule
 LOOP_NUMERICS = 1  # raised whenever the training loop gives other numbers for the same config
 
 
-def changed(config: Any) -> dict[str, Any]:
+def non_default_fields(config: Any) -> dict[str, Any]:
     """Only the fields that differ from their defaults, nested alike; a rule always with its name and numerics."""
     data: dict[str, Any] = {}
     if isinstance(config, Rule):
@@ -23,7 +23,7 @@ def changed(config: Any) -> dict[str, Any]:
         if isinstance(config, ModelConfig) and item.name == "name":
             value = _by_content(value)
         if is_dataclass(value):
-            data |= {item.name: inner} if (inner := changed(value)) else {}
+            data |= {item.name: inner} if (inner := non_default_fields(value)) else {}
         elif value != _default(item):
             data[item.name] = check(kinds(type(config))[item.name], value, item.name)  # lr=1 and lr=1.0 are one setting
     return data
@@ -40,7 +40,7 @@ def _by_content(model: str) -> str:
 
 def run_key(config: RunConfig, fingerprint: str) -> str:
     """The run's name everywhere: a hash of what decides its numbers, 12 hexadecimal digits."""
-    facts = {"config": changed(config), "loop": LOOP_NUMERICS, "data": fingerprint}
+    facts = {"config": non_default_fields(config), "loop": LOOP_NUMERICS, "data": fingerprint}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -48,9 +48,9 @@ def _default(item: Any) -> Any:
     return item.default_factory() if item.default is MISSING else item.default
 
 
-def file_name(rule: Rule) -> str:
+def certificate_name(rule: Rule) -> str:
     """certificate-NAME.json; for fields other than the defaults, or a rule from a file, with a hash of them."""
-    facts = changed(rule)
+    facts = non_default_fields(rule)
     if set(facts) == {"name", "numerics"} and not rule.source:
         return f"certificate-{rule.name}.json"
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]

@@ -128,8 +128,8 @@ def _readable(folder: Path, said: list[str]) -> list[int]:
         try:
             checkpoint.read(path, torch.device("cpu"))
             steps.append(step_of(path.name))
-        except checkpoint.BROKEN as error:
-            said.append(f"checkpoint {path} cannot be read ({checkpoint.why(error)}): it is removed")
+        except checkpoint.READ_ERRORS as error:
+            said.append(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): it is removed")
             path.unlink(missing_ok=True)
     return steps
 

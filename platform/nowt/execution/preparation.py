@@ -7,7 +7,7 @@ from typing import Any
 
 from nowt.config.placement import Keep, Placement
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import file_name, run_key
+from nowt.config.run_key import certificate_name, run_key
 from nowt.core.provenance import git, versions_of
 from nowt.data.datasets import Data
 from nowt.execution.driver import PlannedRun
@@ -17,7 +17,7 @@ from nowt.store.run_log import read
 from nowt.store.sync.checkpoint_bucket import Copies
 from nowt.training import checkpoint
 from nowt.training.feasibility import check_enough_images
-from nowt.training.retention import wanted
+from nowt.training.retention import kept_epochs
 
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -33,7 +33,7 @@ def start_facts(config: RunConfig, pictures: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": config_to_json(config),
         **pictures,
-        "certificate": file_name(config.rule),
+        "certificate": certificate_name(config.rule),
         "versions": versions(),
         "git": git(),
     }
@@ -122,7 +122,7 @@ def _missed(store: Path, key: str, keep: Keep, bucket: str) -> list[int]:
         return []
     run = read(path)
     last = run.last_epoch if run.state == "finished" else None
-    there = set(checkpoint.kept(Store(store).checkpoints(key), last))
-    missed = [epoch for epoch in wanted(keep, run.last_epoch) if epoch not in there]
+    there = set(checkpoint.kept_checkpoints(Store(store).checkpoints(key), last))
+    missed = [epoch for epoch in kept_epochs(keep, run.last_epoch) if epoch not in there]
     copied = Copies.of(bucket, key).epochs() if missed and bucket else set()
     return [epoch for epoch in missed if epoch not in copied]

@@ -1,79 +1,135 @@
-"""What a learning rule is: which weights carry the error back through a layer, and how they themselves learn."""
+"""The interface between a learning rule and the layers it acts on: ``Rule``, ``Moment`` and ``FeedbackLayer``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import ALONE, Group
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Moment:
-    """When a rule is asked to act."""
+    """The point in training at which ``Rule.before_learning`` or ``Rule.after_step`` is called.
 
-    step: int  # optimiser steps done so far; 0 is before learning
-    seed: int  # seed of the mirror noise
-    group: Group = ALONE  # the run's workers: B must end as the same on all of them
+    Args:
+        step: number of optimizer steps done so far; 0 before learning.
+        seed: seed of the mirror noise. A rule derives its generators from it, the layer's name and ``step``, so that a
+            resumed run draws the same noise.
+        group: the workers that train this run together. B must be the same on all of them after the call. Default: one
+            worker.
+
+    Example:
+        >>> from nowt import Moment
+        >>> moment = Moment(step=0, seed=1)
+        >>> moment.group.size
+        1
+    """
+
+    step: int
+    seed: int
+    group: Group = ALONE
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A learning rule; the fields of a subclass are its hyperparameters.
+    """Base class of learning rules; the fields of a subclass are its hyperparameters.
 
-    The loop asks it four questions, in this order: ``prepare`` once a layer, ``propagate`` at every forward pass,
-    ``before_step`` when gradients are reduced and clipped, ``after_step`` when the optimiser has stepped. Before the
-    first step ``before_learning`` is asked once.
+    A rule decides which weights B carry the error back through each layer, and how B changes. A subclass is a frozen
+    dataclass with a class attribute ``name``. Its methods are called in this order:
+
+    1. ``covers`` and ``prepare``: once per layer, by ``attach``.
+    2. ``before_learning``: once, before the first step.
+    3. ``propagate``: at every forward pass with gradients enabled, once per layer. By default it uses ``feedback``.
+    4. ``before_step``: at every step, when the gradients of W are reduced over workers and clipped.
+    5. ``after_step``: at every step, when the optimizer has updated the weights.
+
+    Every method has a default, so a rule overrides only what it changes. Rules that draw B at random derive from
+    ``nowt.rules.feedback.DrawnFeedback``.
+
+    Attributes:
+        name: name of the rule in configs, logs and tables.
+        numerics: version of the rule's numbers, part of every run key. Increase it whenever the same fields give
+            other numbers. For a rule loaded from a file it is a hash of that file.
+        transports: what the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).
+        source: path of the file that a custom rule was loaded from; empty for built-in rules and for those of installed
+            packages.
+        learns_from: what B learns from. ``""`` (default): B is fixed. ``"gradient"``: B is in the optimizer's parameter
+            group of W. ``"mirror"``: mirror samples, whose FLOPs are recorded. ``"weight"``: W itself.
+
+    Example:
+        A rule whose error passes through the signs of the current W:
+
+        >>> from dataclasses import dataclass
+        >>> from typing import ClassVar
+        >>> import torch
+        >>> from nowt import Rule, attach
+        >>> @dataclass(frozen=True)
+        ... class Signs(Rule):
+        ...     name: ClassVar[str] = "signs"
+        ...     transports: ClassVar[str] = "sign"
+        ...
+        ...     def feedback(self, layer):
+        ...         return layer.weight.detach().sign()
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2))
+        >>> (layer,) = attach(model, Signs())
+        >>> x = torch.zeros(1, 3, requires_grad=True)
+        >>> model(x).sum().backward()
+        >>> torch.equal(x.grad[0], layer.weight.sign().sum(0))
+        True
     """
 
     name: ClassVar[str]
-    numerics: ClassVar[int | str] = 1  # raised whenever the rule gives other numbers for the same fields
-    transports: ClassVar[str] = ""  # what of W the rule reads on purpose ("sign", "weight"); empty: nothing
-    source: ClassVar[str] = ""  # the file a rule of one's own comes from
-    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = ""  # what B learns from; empty: B is fixed
+    numerics: ClassVar[int | str] = 1
+    transports: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = ""
 
     def covers(self, name: str, last: bool) -> bool:
-        """Whether the layer called ``name`` gets this rule; ``last``: it is the network's last layer."""
+        """Return whether the rule applies to the layer ``name``; ``last``: it is the last layer of the network.
+
+        Layers that are not covered use backprop. Default: every layer is covered.
+        """
         return True
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Put on ``layer`` what the rule keeps there, with ``layer.register_state``."""
+        """Register on ``layer`` what the rule stores there, with ``layer.register_state``.
+
+        ``seed`` is the seed of B. Draw from a generator of (seed, layer name), so that rules of one seed share B.
+        """
 
     def feedback(self, layer: "FeedbackLayer") -> Tensor:
-        """The weights that carry the error back through ``layer``, in W's shape."""
+        """Return the weights that carry the error back through ``layer``, in the shape of W."""
         return layer.feedback
 
     def propagate(self, layer: "FeedbackLayer", x: Tensor) -> Tensor:
-        """The layer's output for ``x``, with this rule's way back attached to it.
+        """Return the layer's output for ``x``, with the rule's backward path attached.
 
-        A rule whose error does not come through a matrix of W's shape (direct feedback alignment), or that looks at a
-        layer's activity, overrides this.
+        Override it in a rule whose error does not pass through a matrix of W's shape (direct feedback alignment), or
+        that uses a layer's activity.
         """
         return layer.forward_map(x, self.feedback(layer))
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Act once before the first step; the mirror samples shown to each layer."""
+        """Act once before the first step; return the number of mirror samples shown to each layer."""
         return 0
 
     def noise_streams(self) -> int:
-        """Streams of mirror noise that the workers share out among them; 1: all of them draw the same."""
+        """Return how many streams of mirror noise the workers divide among them; 1: all workers draw the same one."""
         return 1
 
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
-        """Act when the gradients of W are final and the optimiser is about to step."""
+        """Act when the gradients of W are final, before the optimizer step."""
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Act when the optimiser has stepped; the mirror samples shown to each layer."""
+        """Act after the optimizer step; return the number of mirror samples shown to each layer."""
         return 0
 
     def shortened(self, pace: float) -> "Rule":
-        """The rule for a run of ``pace`` times as many steps: what it does before learning keeps its share."""
+        """Return the rule for a run with ``pace`` times as many steps: work before learning is scaled by ``pace``."""
         return self
 
 
@@ -81,60 +137,87 @@ NONLINEARITIES = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmo
 
 
 class FeedbackLayer(nn.Module, ABC):
-    """What Conv2d and Linear of this module share. ``weight`` is W and ``feedback`` B, in the same layout."""
+    """A convolution or linear layer whose error passes back through its rule's B; the base of both layer classes.
+
+    ``attach`` makes these layers from torch's own; do not construct them. A rule uses the members below.
+    All of W, B, the output of ``outer_sum`` and ``tap_counts`` are in W's layout, so the papers' "B = Wᵀ" reads
+    ``feedback == weight``.
+
+    Attributes:
+        weight: W; (out, in) or (out, in / groups, kh, kw).
+        bias: the bias, (out,), or None.
+        feedback: B, in W's shape where the rule uses ``forward_map``. Never requires a gradient.
+        largest: upper bound of redrawn magnitudes; registered by sign-symmetry alone.
+        rule: the attached rule.
+        name: dotted name of the layer in its model.
+        activation: nonlinearity above the layer, a key of ``NONLINEARITIES``; ``"linear"`` for the last layer.
+        output_layer: last layer of the network, whose error direct feedback broadcasts.
+        use_backprop: whether forward passes attach backprop's backward path instead of the rule's. Set by
+            ``nowt.layers.using_backprop`` to measure the reference. Default: False.
+        map_size: height and width of the layer's input; None for linear layers and without an example input.
+
+    Example:
+        >>> import torch
+        >>> from nowt import FeedbackAlignment, FeedbackLayer, attach
+        >>> (layer,) = attach(torch.nn.Sequential(torch.nn.Linear(4, 3)), FeedbackAlignment())
+        >>> isinstance(layer, FeedbackLayer), layer.name, layer.fan_in
+        (True, '0', 4)
+        >>> layer.feedback.shape == layer.weight.shape, layer.feedback.requires_grad
+        (True, False)
+    """
 
     weight: nn.Parameter
     bias: nn.Parameter | None
     feedback: Tensor
     largest: Tensor
     rule: Rule
-    name: str  # the layer's dotted name in its model
-    activation: str  # the nonlinearity above the layer, a key of NONLINEARITIES
-    output_layer: nn.Module  # the network's last layer, whose error direct feedback broadcasts
-    use_backprop: bool = False  # measure what backprop would have sent instead
-    map_size: tuple[int, int] | None = None  # height and width of the layer's input, where an example was given
+    name: str
+    activation: str
+    output_layer: nn.Module
+    use_backprop: bool = False
+    map_size: tuple[int, int] | None = None
 
     def register_state(self, name: str, value: Tensor) -> None:
-        """Register a tensor that is saved and moved with the layer, but never a leaf of the gradient."""
+        """Register a tensor that is saved and moved with the layer but never receives a gradient from autograd."""
         self.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
     def nonlinearity(self, y: Tensor) -> Tensor:
-        """φ(y)."""
+        """Return φ(y)."""
         return NONLINEARITIES[self.activation](y)
 
     @property
     def fan_in(self) -> int:
-        """Weights that meet in one output unit."""
+        """Number of weights of one output unit."""
         return self.weight[0].numel()
 
     @abstractmethod
     def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
-        """The layer's output for ``x``, the error going back through ``feedback``."""
+        """Return W x + bias; the error passes back through ``feedback``, which has W's shape."""
 
     @abstractmethod
     def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
-        """W x alone: no bias, no nonlinearity (the mirror map)."""
+        """Return W x, without bias and nonlinearity (mirror mode)."""
 
     @abstractmethod
     def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
-        """Σ y xᵀ over samples (and positions), in W's layout."""
+        """Return Σ y xᵀ over samples (and positions), in W's shape."""
 
     @abstractmethod
     def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
-        """Shape of the noise whose answer has ``extent`` positions a side."""
+        """Return the shape of an input whose output has ``extent`` positions per side."""
 
     @abstractmethod
     def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
-        """``fan_in`` orthonormal inputs that reach every weight once."""
+        """Return ``fan_in`` orthonormal inputs that together reach every weight once."""
 
     @abstractmethod
     def positions(self, x: Tensor) -> int:
-        """Samples times output positions of the layer's answer to ``x``."""
+        """Return the number of samples times the number of output positions for ``x``."""
 
     @abstractmethod
     def unreached(self, shape: tuple[int, ...]) -> bool:
-        """Whether an input of ``shape`` leaves weights that none of its numbers reaches."""
+        """Return whether some weights see only padding for an input of ``shape``."""
 
     @abstractmethod
     def tap_counts(self, x: Tensor) -> Tensor | int:
-        """How many samples and positions reach each tap of the kernel (fewer at a padded border)."""
+        """Return how many samples and positions reach each tap of the kernel (fewer at a padded border)."""

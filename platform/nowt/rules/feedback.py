@@ -1,4 +1,4 @@
-"""How feedback weights start, and which layers have them: the fields that the rules with a B of their own share."""
+"""Base classes of the rules that store B: which layers have one, and how it is initialized."""
 
 import math
 from dataclasses import dataclass
@@ -16,30 +16,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeedbackRule(Rule):
-    """A rule whose layers have feedback weights B; which layers those are."""
+    """A rule that stores feedback weights B on its layers.
 
-    last_layer: Literal["rule", "backprop"] = "rule"  # backprop: the classifier's error goes back through Wᵀ
-    shortcuts: Literal["rule", "backprop"] = "rule"  # the projections of residual blocks
+    Args:
+        last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
+        shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
+    """
+
+    last_layer: Literal["rule", "backprop"] = "rule"
+    shortcuts: Literal["rule", "backprop"] = "rule"
 
     def covers(self, name: str, last: bool) -> bool:
-        """All layers, but for those that the fields leave to backprop."""
+        """Cover all layers except those that ``last_layer`` and ``shortcuts`` leave to backprop."""
         if last and self.last_layer == "backprop":
             return False
         return self.shortcuts == "rule" or not is_shortcut(name)
 
 
 def is_shortcut(name: str) -> bool:
-    """Whether the layer of this dotted name is a projection shortcut, by torchvision's name for it or the plain one."""
+    """Return whether the layer ``name`` is in a module called ``downsample`` (torchvision's name) or ``shortcut``."""
     return bool({"downsample", "shortcut"} & set(name.split(".")))
 
 
 @dataclass(frozen=True)
 class DrawnFeedback(FeedbackRule):
-    """A rule whose B starts from a random draw."""
+    """A rule whose initial B is drawn at random.
 
-    start: Literal["as_weight", "normal", "uniform"] = "as_weight"  # as_weight: W's own distribution, independent of W
-    scale: float = 1.0  # sd of B over sd of W at the start
-    angle: float | None = None  # degrees between B and W at the start; None: independent draw, about 90
+    Args:
+        start: distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
+            or ``"uniform"``: that distribution, with mean 0 and W's standard deviation.
+        scale: standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
+        angle: angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
+            of W. Default None: B is independent of W.
+    """
+
+    start: Literal["as_weight", "normal", "uniform"] = "as_weight"
+    scale: float = 1.0
+    angle: float | None = None
 
     def __post_init__(self) -> None:
         if self.scale <= 0:
@@ -48,19 +61,18 @@ class DrawnFeedback(FeedbackRule):
             raise ValueError(f"rule.angle is {self.angle}: it must lie in [0, 180] degrees, or be none")
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Keep a B drawn as the fields say, by the layer's name."""
+        """Register a B drawn from (seed, layer name)."""
         weight = layer.weight.detach()
-        drawn = draw(weight, self.start, seed, layer.name) * self.scale
+        drawn = draw_feedback(weight, self.start, seed, layer.name) * self.scale
         if self.angle is not None:
             drawn = at_angle(weight, drawn, self.angle) * self.scale
         layer.register_state("feedback", drawn)
 
 
-def draw(weight: Tensor, start: str, seed: int, name: str) -> Tensor:
-    """A random tensor of W's shape and standard deviation, a pure function of (seed, name) and W's distribution.
+def draw_feedback(weight: Tensor, start: str, seed: int, name: str) -> Tensor:
+    """Draw a tensor of W's shape and standard deviation; a pure function of (seed, name) and W's distribution.
 
-    ``as_weight`` shuffles W's own entries: W's exact distribution, whatever initialiser made it, with no synapse
-    keeping its value.
+    ``as_weight`` shuffles W's own entries, so B has W's exact distribution, whichever initializer produced it.
     """
     stream = generator(seed, "feedback", name)
     flat = weight.detach().cpu().flatten()
@@ -74,7 +86,7 @@ def draw(weight: Tensor, start: str, seed: int, name: str) -> Tensor:
 
 
 def at_angle(weight: Tensor, drawn: Tensor, degrees: float) -> Tensor:
-    """The tensor of |W|'s length in the plane of W and ``drawn`` that lies ``degrees`` away from W."""
+    """Return the tensor with the norm of W, in the plane of W and ``drawn``, at an angle of ``degrees`` to W."""
     w, d = weight.double().flatten(), drawn.double().flatten()
     length = w.norm()
     across = d - w * (d @ w) / (w @ w)

@@ -1,4 +1,4 @@
-"""Sham: weight transport in the shape of a feedback rule. The positive control of every check and study."""
+"""Sham: weight transport in the form of a feedback rule. The positive control of every check and study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sham(FeedbackRule):
-    """B := W after each step, so every gradient is backprop's, bit for bit, though the error goes back through B."""
+    """B := W after each step: every gradient equals backprop's bit for bit, although the error passes through B."""
 
     name: ClassVar[str] = "sham"
     transports: ClassVar[str] = "weight"
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "weight"
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Keep a copy of W."""
+        """Register a copy of W."""
         layer.register_state("feedback", layer.weight.detach().clone())
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Copy W into B: transport, on purpose."""
+        """Copy W into B: weight transport, on purpose."""
         for layer in layers:
             layer.feedback.copy_(layer.weight.detach())
         return 0

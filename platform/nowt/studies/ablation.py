@@ -16,7 +16,7 @@ from nowt.store.locks import held
 from nowt.store.records import RunLog
 from nowt.store.study_file import Sheet, freeze
 from nowt.studies.study import Cell, Study, study_to_json
-from nowt.training.retention import shortened, with_retention
+from nowt.training.retention import limit_keep, with_retention
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def quick(study: Study) -> Study:
     from nowt.config.recipes import quick as shrink
 
     cells = tuple(Cell(cell.name, shrink(cell.config)) for cell in study.cells)
-    keep = shortened(study.keep, max(cell.config.epochs for cell in cells))
+    keep = limit_keep(study.keep, max(cell.config.epochs for cell in cells))
     return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1], keep=keep)
 
 
@@ -107,7 +107,7 @@ def _run(study: Study, sheet: Sheet, plan: tuple[PlannedRun, ...], how: Executio
         with progress.bar:
             ledger.recall()
             progress.begin()
-            ending = work(ledger, how, study.key, min(how.placement.at_a_time, len(plan)), ledger.by_key)
+            ending = work(ledger, how, study.key, min(how.placement.concurrent_runs, len(plan)), ledger.by_key)
     ledger.release()
     return _outcome(study, ledger, ending.interrupted, how.cap.spoken() if ending.capped else "")
 

@@ -15,7 +15,7 @@ from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
-from nowt.training.retention import check_reached
+from nowt.training.retention import check_keep
 
 
 def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
@@ -23,7 +23,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
     from nowt.tracking.background import open_quietly
 
     store = Path(placement.store)
-    check_reached(placement.keep, config.epochs)
+    check_keep(placement.keep, config.epochs)
     planned = plan_run(config.rule.name, config, pictures_of(config, placement))
     key = planned.key
     path = Store(store).log(key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from nowt.config.placement import Keep
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import changed
+from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
 
 
@@ -46,7 +46,7 @@ class Study:
     @property
     def key(self) -> str:
         """Name and a hash of question-free content: the same key is the same study, whatever its number of seeds."""
-        cells = [[cell.name, changed(replace(cell.config, seed=0))] for cell in self.cells]
+        cells = [[cell.name, non_default_fields(replace(cell.config, seed=0))] for cell in self.cells]
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
 

@@ -28,7 +28,9 @@ def row_angles(a: Tensor, b: Tensor) -> Tensor:
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)))
 
 
-def measure(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss) -> tuple[Layer, ...]:
+def measure_alignment(
+    model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
+) -> tuple[Layer, ...]:
     """Every layer's alignment on the probe batch ``x``, (n, channels, height, width), with labels ``y``, (n,).
 
     δ is taken at the layer's output, in train mode, with the same W once through the rule's way back and once through
@@ -36,13 +38,15 @@ def measure(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Ten
     """
     if not layers:
         return ()
-    ours = errors(model, layers, x, y, loss)
+    ours = error_signals(model, layers, x, y, loss)
     with using_backprop(layers):
-        theirs = errors(model, layers, x, y, loss)
+        theirs = error_signals(model, layers, x, y, loss)
     return tuple(_layer(layer, i, ours.get(layer.name), theirs.get(layer.name)) for i, layer in enumerate(layers))
 
 
-def errors(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss) -> dict[str, Tensor]:
+def error_signals(
+    model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
+) -> dict[str, Tensor]:
     """δ at the output of each layer that the error reaches, by the layer's name; in train mode."""
     found: dict[str, Tensor] = {}
 

@@ -13,10 +13,10 @@ import torch
 from nowt.config.placement import Keep
 
 # what reading a broken checkpoint may raise
-BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError)
+READ_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError)
 
 
-def save(folder: Path, step: int, state: dict[str, Any], keep: int = 2, kept: Keep | None = None) -> Path:
+def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, keep_epochs: Keep | None = None) -> Path:
     """Write ``state`` (tensors, numbers, text) under a temporary name, rename it, and keep the newest ``keep``.
 
     At the end of an epoch that ``kept`` names, it stays under a second name, ``epoch-000010.pt``, too.
@@ -28,10 +28,10 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int = 2, kept: Ke
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    if state.get("position") == 0 and keeps(kept, state["epoch"]):
+    if state.get("position") == 0 and is_kept(keep_epochs, state["epoch"]):
         _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
     temporary.replace(path)
-    prune(folder, keep)
+    prune(folder, max_to_keep)
     return path
 
 
@@ -40,42 +40,44 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
     for path in reversed(_saved(folder)):
         try:
             return read(path, device)
-        except BROKEN as error:
-            warnings.warn(f"checkpoint {path} cannot be read ({why(error)}); using the one before it", stacklevel=2)
+        except READ_ERRORS as error:
+            warnings.warn(
+                f"checkpoint {path} cannot be read ({describe_error(error)}); using the one before it", stacklevel=2
+            )
     return None
 
 
 def read(path: Path, device: torch.device) -> dict[str, Any]:
-    """One state. Raises one of BROKEN."""
+    """One state. Raises one of READ_ERRORS."""
     if not zipfile.is_zipfile(path):  # torch would take it for a file of its old format, and fail in any of many ways
         raise ValueError("it is cut short or no checkpoint")
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return state
 
 
-def why(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What was wrong with a broken checkpoint, in one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def keeps(kept: Keep | None, epoch: int) -> bool:
+def is_kept(keep: Keep | None, epoch: int) -> bool:
     """Whether the checkpoint of that epoch gets a name that stays. The last one stays anyway."""
-    return kept == "all" or (kept is not None and kept != "last" and epoch in kept)
+    return keep == "all" or (keep is not None and keep != "last" and epoch in keep)
 
 
-def kept(folder: Path, last: int | None) -> dict[int, Path]:
+def kept_checkpoints(folder: Path, last: int | None) -> dict[int, Path]:
     """The checkpoints that stay, by epoch; ``last``: the last epoch of a finished run, whose newest one is its end."""
     found = {int(path.stem.removeprefix("epoch-")): path for path in sorted(folder.glob("epoch-*.pt"))}
     newest = _saved(folder)[-1:]
     return found if last is None or last in found or not newest else {**found, last: newest[0]}
 
 
-def prune(folder: Path, keep: int) -> None:
+def prune(folder: Path, max_to_keep: int) -> None:
     """Leave only the newest ``keep`` checkpoints, and no temporary file."""
     for path in folder.glob("*.tmp*"):
         path.unlink(missing_ok=True)
     saved = _saved(folder)
-    for path in saved[: max(0, len(saved) - keep)]:
+    for path in saved[: max(0, len(saved) - max_to_keep)]:
         path.unlink(missing_ok=True)
 
 

@@ -5,7 +5,7 @@ import math
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nowt.config.placement import workers_text
+from nowt.config.placement import workers_to_text
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.rules.base import Rule
@@ -49,8 +49,8 @@ def sizes(config: RunConfig, workers: int | tuple[int, int]) -> tuple[int, ...]:
     can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _hindrance(config, n))
     require(
         bool(found),
-        f"--workers is {workers_text(workers)}: of these none can share equally a batch of {config.batch}, its groups "
-        f"of model.norm_group and rule.streams; these numbers can: {can}",
+        f"--workers is {workers_to_text(workers)}: of these none can share equally a batch of {config.batch}, its "
+        f"groups of model.norm_group and rule.streams; these numbers can: {can}",
     )
     return found
 

@@ -66,9 +66,9 @@ def train(
     """
     reset_globals(config, placement)
     data = data or open_data(config.data, placement, config.test)
-    training = TrainingState.start(config, placement, data, group)
+    training = TrainingState.create(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
-        training.restore(state)
+        training.load_state_dict(state)
     check_step(group, training.step)
     yield from training.epochs
     if not training.epochs:
@@ -78,7 +78,7 @@ def train(
         _run_epoch(training, checkpoints, should_stop, should_save)
         yield _close(training, checkpoints)
     if checkpoints is not None and group.rank == 0:
-        checkpoint.prune(checkpoints, keep=1)
+        checkpoint.prune(checkpoints, max_to_keep=1)
 
 
 def reset_globals(config: RunConfig, placement: Placement) -> None:
@@ -92,8 +92,8 @@ def reset_globals(config: RunConfig, placement: Placement) -> None:
 def _run_epoch(
     training: TrainingState, checkpoints: Path | None, should_stop: Callable[[], bool], should_save: Callable[[], bool]
 ) -> None:
-    for x, y in training.rest_of_epoch():
-        training.step_on(x, y)
+    for x, y in training.remaining_batches():
+        training.train_step(x, y)
         late = training.seconds_since_save() > training.placement.checkpoint_seconds
         stop, save = training.group.any(should_stop(), should_save() or late)
         if stop or save:
@@ -104,8 +104,8 @@ def _run_epoch(
 
 def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
     """Score the epoch, save it, and return its record."""
-    epoch = training.score()
-    if not training.finite():
+    epoch = training.close_epoch()
+    if not training.is_finite():
         raise TrainingDiverged(epoch)
     _save(training, checkpoints)
     return epoch
@@ -114,6 +114,6 @@ def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
 def _save(training: TrainingState, checkpoints: Path | None) -> None:
     if checkpoints is None:
         return
-    state = training.state()
+    state = training.state_dict()
     if training.group.rank == 0:
-        checkpoint.save(checkpoints, training.step, state, kept=training.placement.keep)
+        checkpoint.save(checkpoints, training.step, state, keep_epochs=training.placement.keep)

@@ -11,7 +11,7 @@ from nowt.config.run_config import RunConfig
 from nowt.core.distributed import Group
 
 
-def loss_of(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
+def compute_loss(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
     """The mean loss over the batch: output (n, classes), y (n,)."""
     if config.loss == "binary":
         target = F.one_hot(y, output.shape[1]).to(output.dtype)

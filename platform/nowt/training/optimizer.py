@@ -9,7 +9,7 @@ from nowt.config.run_config import OptimConfig
 from nowt.rules.base import FeedbackLayer
 
 
-def make_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
+def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
     """The optimiser that ``config`` describes, over the groups of ``parameter_groups``, in torch's fused form.
 
     The fused form reads and writes each tensor once, and leaves gradients as they are (see rules/kp.py). It takes a
@@ -34,13 +34,13 @@ def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[Fee
     return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Use ``lr`` in every group."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
-def clip(model: nn.Module, largest: float | None) -> None:
+def clip_gradients(model: nn.Module, largest: float | None) -> None:
     """Scale the gradient to at most the norm ``largest``. B has no gradient yet, so it is left out and later, under
     kp, takes W's scaled one."""
     if largest is not None:

@@ -8,7 +8,7 @@ from nowt.core.errors import ConfigError, require
 from nowt.training import checkpoint
 
 
-def parse(text: str | None) -> Keep | None:
+def parse_keep(text: str | None) -> Keep | None:
     """``--keep-checkpoints`` as it is typed. Raises ConfigError."""
     names: dict[str | None, Keep | None] = {None: None, "last": "last", "all": "all"}
     if text is None or text in names:
@@ -19,7 +19,7 @@ def parse(text: str | None) -> Keep | None:
     return tuple(sorted({int(word) for word in words}))
 
 
-def spoken(keep: Keep) -> str:
+def keep_to_text(keep: Keep) -> str:
     """As it can be typed."""
     return keep if isinstance(keep, str) else ",".join(map(str, keep))
 
@@ -30,11 +30,11 @@ def with_retention(placement: Placement, keep: Keep, epochs: int) -> Placement:
     ``epochs`` is the number of epochs of the longest run. Raises ConfigError for an epoch that no run reaches.
     """
     kept = keep if placement.keep is None else placement.keep
-    check_reached(kept, epochs)
+    check_keep(kept, epochs)
     return replace(placement, keep=kept)
 
 
-def check_reached(keep: Keep | None, epochs: int) -> None:
+def check_keep(keep: Keep | None, epochs: int) -> None:
     """Raise ConfigError where a checkpoint is to be kept that no run comes to."""
     last = 0 if keep is None or isinstance(keep, str) else max(keep)
     require(
@@ -44,16 +44,16 @@ def check_reached(keep: Keep | None, epochs: int) -> None:
     )
 
 
-def shortened(keep: Keep, epochs: int) -> Keep:
+def limit_keep(keep: Keep, epochs: int) -> Keep:
     """What is left of it for runs of so many epochs."""
     return keep if isinstance(keep, str) else tuple(epoch for epoch in keep if epoch <= epochs) or "last"
 
 
-def wanted(keep: Keep | None, epochs: int) -> list[int]:
+def kept_epochs(keep: Keep | None, epochs: int) -> list[int]:
     """The epochs up to ``epochs`` whose checkpoints are to be kept, but for the last, which always is."""
-    return [epoch for epoch in range(epochs + 1) if checkpoint.keeps(keep, epoch)]
+    return [epoch for epoch in range(epochs + 1) if checkpoint.is_kept(keep, epoch)]
 
 
-def most(keep: Keep | None, epochs: int) -> int:
+def max_checkpoints(keep: Keep | None, epochs: int) -> int:
     """How many checkpoints of a run there are at most at a time: those kept, and two that it could go on from."""
-    return len(wanted(keep, epochs)) + 2
+    return len(kept_epochs(keep, epochs)) + 2

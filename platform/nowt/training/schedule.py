@@ -5,7 +5,7 @@ import math
 from nowt.config.run_config import OptimConfig, RunConfig
 
 
-def rate(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
+def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
     """η of optimiser step ``step`` (0 is the first)."""
     epoch = step / steps_per_epoch
     warmup = min(1.0, (step + 1) / (config.warmup * steps_per_epoch)) if config.warmup > 0 else 1.0
@@ -21,7 +21,7 @@ def _decline(config: OptimConfig, epoch: float, epochs: int) -> float:
     return 1.0
 
 
-def remaining(config: RunConfig, steps_per_epoch: int) -> list[float]:
+def remaining_difference(config: RunConfig, steps_per_epoch: int) -> list[float]:
     """Share of |W − B| that is left under kp after each epoch, 0 to the last.
 
     W − B follows the optimiser without any gradient: D ← D − η v, v ← μ v + λ D (science: Kolen-Pollack's identity
@@ -30,7 +30,7 @@ def remaining(config: RunConfig, steps_per_epoch: int) -> list[float]:
     optim = config.optim
     difference, velocity, left = 1.0, 0.0, [1.0]
     for step in range(steps_per_epoch * config.epochs):
-        lr = rate(optim, step, steps_per_epoch, config.epochs)
+        lr = learning_rate(optim, step, steps_per_epoch, config.epochs)
         pull = optim.weight_decay * difference
         if optim.name == "adamw":
             difference -= lr * pull

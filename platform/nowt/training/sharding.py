@@ -14,32 +14,32 @@ from nowt.core.distributed import Group
 from nowt.training.loss import Totals
 
 
-def statistics(model: nn.Module) -> dict[str, Tensor]:
+def running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """The buffers that training advances by each worker's own pictures, by name (batch norm's means and variances)."""
     return {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
 
 
-def average_statistics(model: nn.Module, group: Group) -> None:
+def average_running_statistics(model: nn.Module, group: Group) -> None:
     """Make every worker's running statistics their mean: what one worker with all the groups of pictures has."""
-    found = list(statistics(model).values())
+    found = list(running_statistics(model).values())
     if group.size > 1 and found:
         group.sum(found)
         for buffer in found:
             buffer.div_(group.size)
 
 
-def own_state(model: nn.Module, totals: Totals, group: Group) -> dict[str, Any]:
+def worker_state(model: nn.Module, totals: Totals, group: Group) -> dict[str, Any]:
     """The parts of a checkpoint that differ from worker to worker, those of all workers."""
     if group.size == 1:
         return {"totals": (totals.loss, totals.wrong, totals.shown)}
     counts = torch.stack([totals.loss, totals.wrong, torch.full_like(totals.loss, totals.shown)])
-    buffers = [buffer.double().reshape(-1) for buffer in statistics(model).values()]
+    buffers = [buffer.double().reshape(-1) for buffer in running_statistics(model).values()]
     rows = torch.stack(group.gather(torch.cat([counts, *buffers])))
     loss, wrong, shown = rows[:, :3].sum(0).unbind()
     return {"totals": (loss, wrong, int(shown)), "workers": rows}
 
 
-def whole_model(model: nn.Module, own: dict[str, Any]) -> dict[str, Tensor]:
+def aggregated_model_state(model: nn.Module, own: dict[str, Any]) -> dict[str, Tensor]:
     """The model's state, its statistics those of the whole."""
     state: dict[str, Tensor] = model.state_dict()
     if "workers" in own:
@@ -47,7 +47,7 @@ def whole_model(model: nn.Module, own: dict[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def restore_own(model: nn.Module, state: dict[str, Any], group: Group) -> Totals:
+def restore_worker_state(model: nn.Module, state: dict[str, Any], group: Group) -> Totals:
     """Take this worker's part of a checkpoint, the model's state being there already; the sums of its epoch."""
     rows = state.get("workers")
     if rows is not None and len(rows) == group.size:
@@ -60,6 +60,6 @@ def restore_own(model: nn.Module, state: dict[str, Any], group: Group) -> Totals
 
 
 def _buffers(model: nn.Module, row: Tensor) -> dict[str, Tensor]:
-    found = statistics(model)
+    found = running_statistics(model)
     parts = torch.split(row[3:], [buffer.numel() for buffer in found.values()])
     return {n: part.view_as(buffer).to(buffer.dtype) for (n, buffer), part in zip(found.items(), parts, strict=True)}

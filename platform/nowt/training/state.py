@@ -23,12 +23,17 @@ from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training import alignment
 from nowt.training.feasibility import refuse_undivided, refuse_unused, refuse_whole_norm
-from nowt.training.loss import Totals, loss_of
-from nowt.training.optimizer import clip, make_optimizer, set_rate
-from nowt.training.schedule import rate
-from nowt.training.sharding import average_statistics, own_state, restore_own, whole_model
+from nowt.training.loss import Totals, compute_loss
+from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
+from nowt.training.schedule import learning_rate
+from nowt.training.sharding import (
+    aggregated_model_state,
+    average_running_statistics,
+    restore_worker_state,
+    worker_state,
+)
 
-KINDS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
 @dataclass
@@ -46,7 +51,7 @@ class TrainingState:
     forward: Any  # the model, divided among the workers, compiled where the config says so
     probe: tuple[Tensor, Tensor]
     totals: Totals
-    flops_a_picture: float
+    flops_per_image: float
     group: Group = ALONE
     flops_a_mirror_step: float = 0.0
     step: int = 0
@@ -61,12 +66,12 @@ class TrainingState:
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def start(cls, config: RunConfig, placement: Placement, data: Data, group: Group = ALONE) -> "TrainingState":
+    def create(cls, config: RunConfig, placement: Placement, data: Data, group: Group = ALONE) -> "TrainingState":
         """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
         refuse_undivided(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
-        kind = KINDS[config.precision]
+        kind = PARAMETER_DTYPES[config.precision]
         x, y = probe_batch(data.train, config.probe.samples)
         x, y = x.to(device, kind), y.to(device)
         assert seeds.weights is not None and seeds.feedback is not None
@@ -78,9 +83,9 @@ class TrainingState:
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
         flops = _training_flops(model, x, y, config)
-        divided = group.divide(model, lambda model: loss_of(config, model(x), y))
+        divided = group.divide(model, lambda model: compute_loss(config, model(x), y))
         forward = torch.compile(divided) if config.compile else divided
-        optimizer = make_optimizer(config.optim, model, layers)
+        optimizer = build_optimizer(config.optim, model, layers)
         return cls(
             config,
             placement,
@@ -106,7 +111,7 @@ class TrainingState:
         """The rule's work before the first step (mirror mode "in utero")."""
         self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
 
-    def rest_of_epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's share of the batches of the epoch in progress that are still to come."""
         batches = self.data.train.batches(
             self.config.batch,
@@ -119,26 +124,26 @@ class TrainingState:
         for x, y in batches:
             yield self._placed(x), y.to(self.device)
 
-    def step_on(self, x: Tensor, y: Tensor) -> None:
+    def train_step(self, x: Tensor, y: Tensor) -> None:
         """One optimiser step on this worker's pictures x, (n, channels, height, width), with labels y, (n,)."""
         started = time.perf_counter()
         config, shown = self.config, len(y) * self.group.size
         own = (self.group.rank,) if self.group.rank else ()
         torch.manual_seed(seed_of(config.seed, "global", self.step, *own))  # for dropout and the like
-        set_rate(self.optimizer, rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
+        set_learning_rate(self.optimizer, learning_rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             output = self.forward(x)
-            loss = loss_of(config, output, y)
+            loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
-        clip(self.model, config.optim.clip)
+        clip_gradients(self.model, config.optim.clip)
         config.rule.before_step(self.layers, self.optimizer)
         self.optimizer.step()
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
         self.presentations += shown
-        self.flops += self.flops_a_picture * shown
+        self.flops += self.flops_per_image * shown
         self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
         self.seconds += time.perf_counter() - started
 
@@ -158,19 +163,19 @@ class TrainingState:
         self.mirror_presentations += shown
         self.flops += self.flops_a_mirror_step * shown
 
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether the epoch's loss, on the training and on the validation pictures, is a number."""
         last = self.epochs[-1]
         return self.totals.shown == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
 
-    def score(self) -> Epoch:
+    def close_epoch(self) -> Epoch:
         """Close the epoch in progress (or epoch 0): validation, test, alignment. Raises Apart where a worker's W or B
         is not that of the others."""
         if self.position:
             self.epoch += 1
         self.totals = self.totals.over(self.group)
         train_loss, train_error = self.totals.mean()
-        average_statistics(self.model, self.group)
+        average_running_statistics(self.model, self.group)
         self.seconds = largest(self.group, self.seconds)
         val = self._evaluate(self.data.val)
         test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
@@ -194,7 +199,7 @@ class TrainingState:
         )
         check_same(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
-        if self.finite():
+        if self.is_finite():
             self.totals = Totals.zero(self.device)
             self.position = 0
         return record
@@ -206,7 +211,9 @@ class TrainingState:
         started = time.perf_counter()
         x, y = self.probe
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            layers = alignment.measure(self.model, self.layers, x, y, lambda o, t: loss_of(self.config, o, t))
+            layers = alignment.measure_alignment(
+                self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
+            )
         self.probe_seconds += time.perf_counter() - started
         return layers
 
@@ -218,37 +225,37 @@ class TrainingState:
             y = y.to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 output = self.model(self._placed(x))
-                totals.add(loss_of(self.config, output, y), output, y)
+                totals.add(compute_loss(self.config, output, y), output, y)
         self.model.train()
         return totals.over(self.group).mean()
 
     def _placed(self, x: Tensor) -> Tensor:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        return x.to(self.device, KINDS[self.config.precision], memory_format=form)
+        return x.to(self.device, PARAMETER_DTYPES[self.config.precision], memory_format=form)
 
     def seconds_since_save(self) -> float:
         """Seconds since the last checkpoint, or since the start."""
         return time.monotonic() - self.saved_at
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors, numbers and text only. Random streams need no place in it, since each is a
         function of the seed and of where the run is (torch's own is seeded anew at each step). All workers call it."""
         self.saved_at = time.monotonic()
-        own = own_state(self.model, self.totals, self.group)
+        own = worker_state(self.model, self.totals, self.group)
         counts = {name: getattr(self, name) for name in COUNTS}
         return {
-            "model": whole_model(self.model, own),
+            "model": aggregated_model_state(self.model, own),
             "optimizer": self.optimizer.state_dict(),
             **own,
             "epochs": [epoch_to_json(epoch) for epoch in self.epochs],
             **counts,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the training that ``state`` was taken from."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.totals = restore_own(self.model, state, self.group)
+        self.totals = restore_worker_state(self.model, state, self.group)
         self.epochs = [epoch_from_json(epoch) for epoch in state["epochs"]]
         for name in COUNTS:
             setattr(self, name, state[name])
@@ -284,5 +291,5 @@ def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -
     model.train()
     with FlopCounterMode(display=False) as counter:
         output = torch.func.functional_call(model, buffers, (x,))
-        torch.autograd.grad(loss_of(config, output, y), parameters, allow_unused=True)
+        torch.autograd.grad(compute_loss(config, output, y), parameters, allow_unused=True)
     return float(counter.get_total_flops()) / len(x)

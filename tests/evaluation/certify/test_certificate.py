@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nowt.config.run_config import OptimConfig
-from nowt.config.run_key import file_name
+from nowt.config.run_key import certificate_name
 from nowt.evaluation.certify.certificate import Certificate
 from nowt.evaluation.certify.dead_fields import others
 from nowt.evaluation.certify.kolen_pollack import shrink
@@ -215,8 +215,8 @@ def test_a_way_back_of_its_own_is_not_held_to_promises_about_b(tmp_path: Path) -
 
 
 def test_a_store_keeps_one_certificate_for_each_setting_of_the_fields(tmp_path: Path) -> None:
-    assert file_name(find_rule("kp")()) == "certificate-kp.json"
-    assert file_name(rule_of("kp", scale=2.0)) != file_name(rule_of("kp", scale=3.0))
+    assert certificate_name(find_rule("kp")()) == "certificate-kp.json"
+    assert certificate_name(rule_of("kp", scale=2.0)) != certificate_name(rule_of("kp", scale=3.0))
     certify_into(tmp_path, find_rule("bp")())
     assert certificate_path(tmp_path, find_rule("bp")()) == tmp_path / "certificates" / "certificate-bp.json"
     assert list((tmp_path / "certificates").iterdir()) == [certificate_path(tmp_path, find_rule("bp")())]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.tables import run_page
-from nowt.config.overrides import Override, apply
+from nowt.config.overrides import Override, apply_overrides
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.studies.lookup import find_study
 from tests.support.short_runs import numbers as without_times
@@ -51,7 +51,7 @@ def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_
     assert "1 of 1 runs finished" in said
     assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
     assert not list(store.glob(".train/*"))
-    config = apply(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])
+    config = apply_overrides(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])
     undisturbed = on_workers(2, kept, replace(config, rule=KolenPollack()), tmp_path / "alone")[0]
     assert undisturbed is not None
     assert numbers(run) == without_times(undisturbed)

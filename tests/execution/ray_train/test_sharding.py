@@ -12,7 +12,7 @@ import torch
 from nowt.cli.main import main
 from nowt.config.placement import Placement
 from nowt.config.run_config import ModelConfig, OptimConfig, RunConfig
-from nowt.config.run_key import changed, run_key
+from nowt.config.run_key import non_default_fields, run_key
 from nowt.core.distributed import Processes, WorkersDiverged
 from nowt.core.errors import ConfigError
 from nowt.data.datasets import open_data
@@ -232,7 +232,7 @@ def test_a_range_without_such_a_size_is_refused_with_those_that_there_are() -> N
 def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_key() -> None:
     job = Job(run_key(shared_run("bp"), "pictures"), shared_run("bp"), Placement(workers=(2, 4)))
     assert Job.from_text(job.to_text()) == job
-    assert "workers" not in changed(job.config)
+    assert "workers" not in non_default_fields(job.config)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.estimate import _angles, plan, sampling_angle
 from nowt.studies.study import Cell, Study
-from nowt.training.schedule import rate, remaining
+from nowt.training.schedule import learning_rate, remaining_difference
 
 SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
 
@@ -36,16 +36,16 @@ def test_what_is_left_of_kps_difference_is_what_torchs_optimiser_leaves(optim: O
     else:
         optimizer = torch.optim.SGD([weight, other], momentum=optim.momentum, nesterov=optim.nesterov, **kinds)
     for step in range(steps * config.epochs):
-        optimizer.param_groups[0]["lr"] = rate(optim, step, steps, config.epochs)
+        optimizer.param_groups[0]["lr"] = learning_rate(optim, step, steps, config.epochs)
         weight.grad = torch.sin(torch.tensor([float(step)], dtype=torch.float64))
         other.grad = weight.grad.clone()
         optimizer.step()
-    assert remaining(config, steps)[-1] == pytest.approx(abs(float(weight - other)), rel=1e-9)
+    assert remaining_difference(config, steps)[-1] == pytest.approx(abs(float(weight - other)), rel=1e-9)
 
 
 def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
     config = replace(SMALL, optim=OptimConfig(lr=0.1, weight_decay=1e-4, schedule="constant"), epochs=1)
-    assert remaining(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
+    assert remaining_difference(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
 
 
 def test_what_is_left_of_w_minus_b_is_set_against_w() -> None:

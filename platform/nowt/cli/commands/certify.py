@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nowt.cli.options import none_of
 from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override, apply
+from nowt.config.overrides import Override, apply_overrides
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule
@@ -54,4 +54,4 @@ def _rules(typed: argparse.Namespace, overrides: list[Override]) -> list[Rule]:
     for override in overrides:
         if not override.path.startswith("rule."):
             raise ConfigError(f"--{override.path} does not change the certificate of {typed.rule}: --rule.FIELD does")
-    return [apply(RunConfig(rule=find_rule(typed.rule)()), overrides).rule]
+    return [apply_overrides(RunConfig(rule=find_rule(typed.rule)()), overrides).rule]

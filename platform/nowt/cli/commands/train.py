@@ -5,7 +5,7 @@ from functools import partial
 
 from nowt.cli.options import placement
 from nowt.cli.parser import FIELDS, Verbs, add_bucket, add_placement, add_verb, add_workers
-from nowt.config.overrides import Override, apply, describe
+from nowt.config.overrides import Override, apply_overrides, describe_fields
 from nowt.core.errors import require
 
 
@@ -26,9 +26,9 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.config.recipes import rule_for
     from nowt.studies.lookup import find_recipe
 
-    config = apply(find_recipe(typed.recipe)(), overrides, partial(rule_for, typed.recipe))
+    config = apply_overrides(find_recipe(typed.recipe)(), overrides, partial(rule_for, typed.recipe))
     if typed.fields:
-        for path, kind, value in describe(config):
+        for path, kind, value in describe_fields(config):
             print(f"--{path:32} {value:20} {kind}")
         return 0
     require(

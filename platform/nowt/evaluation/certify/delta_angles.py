@@ -14,7 +14,7 @@ from nowt.models.mlp import Mlp
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.feedback import at_angle
 from nowt.store.records import Layer
-from nowt.training.alignment import measure
+from nowt.training.alignment import measure_alignment
 
 WIDTH, DEPTH, SAMPLES = 1000, 4, 128
 
@@ -52,7 +52,7 @@ def _measured(rule: Rule, turned: bool) -> tuple[Layer, ...]:
     if turned and not by_field:
         _turn(layers)
     x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
-    return measure(model, layers, x, error, lambda output, y: (output * y).sum())
+    return measure_alignment(model, layers, x, error, lambda output, y: (output * y).sum())
 
 
 def _turn(layers: list[FeedbackLayer]) -> None:

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from nowt.config.run_config import config_to_json
-from nowt.config.run_key import file_name
+from nowt.config.run_key import certificate_name
 from nowt.core.version import VERSION
 from nowt.evaluation.certify.certificate import Certificate, Check, Findings, LeftOut
 from nowt.evaluation.certify.conduct import check_conduct
@@ -70,7 +70,7 @@ def _one_thread() -> Iterator[None]:
 
 def certificate_path(store: Path, rule: Rule) -> Path:
     """Where a store keeps the certificate of ``rule`` with these fields."""
-    return Store(store).certificates / file_name(rule)
+    return Store(store).certificates / certificate_name(rule)
 
 
 def certify_into(store: Path, rule: Rule) -> Certificate:
@@ -90,8 +90,8 @@ def certify_command(rules: list[Rule], out: Path | None) -> int:
         certificates.append(certificate)
         console.print(certificate.table(max(100, console.width)), markup=False)
         if out is not None:
-            _write(certificate, out / file_name(rule))
-            console.print(f"\nwritten to {out / file_name(rule)}\n", markup=False)
+            _write(certificate, out / certificate_name(rule))
+            console.print(f"\nwritten to {out / certificate_name(rule)}\n", markup=False)
     return 0 if all(certificate.passed for certificate in certificates) else 1
 
 

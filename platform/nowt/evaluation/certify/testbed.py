@@ -14,7 +14,7 @@ from nowt.evaluation.certify import weight_reads as phase
 from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.rules.base import FeedbackLayer, Moment, Rule
-from nowt.training.optimizer import clip, make_optimizer
+from nowt.training.optimizer import build_optimizer, clip_gradients
 
 CLASSES = 5
 
@@ -99,7 +99,7 @@ class Testbed:
         """The rule on a fresh network, the same at every call but for B, which ``seed`` draws."""
         model = small_net(dtype)
         layers = attach(model, rule, seed, example=batch(0, dtype)[0])
-        made = optimizer(model, layers) if optimizer else make_optimizer(optim, model, layers)
+        made = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, made, optim.clip, dtype)
 
     def begin(self, at: At = nothing) -> None:
@@ -117,7 +117,7 @@ class Testbed:
         at(phase.BACKWARD)
         loss.backward()  # type: ignore[no-untyped-call]
         at(phase.CLIPPING)
-        clip(self.model, self.clip)
+        clip_gradients(self.model, self.clip)
         at(phase.BEFORE_STEP)
         self.rule.before_step(self.layers, self.optimizer)
         at(phase.OPTIMISER)

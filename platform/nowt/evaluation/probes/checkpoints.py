@@ -73,5 +73,7 @@ def _kept(store: Path, key: str, cell: str) -> Kept | None:
     if not path.exists():
         return None
     run = read(path)
-    found = checkpoint.kept(Store(store).checkpoints(key), run.last_epoch if run.state == "finished" else None)
+    found = checkpoint.kept_checkpoints(
+        Store(store).checkpoints(key), run.last_epoch if run.state == "finished" else None
+    )
     return Kept(key, cell, config_from_json(run.start["config"]), dict(sorted(found.items()))) if found else None

@@ -18,8 +18,8 @@ from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import Kept
 from nowt.evaluation.probes.isolation import own_generator
 from nowt.training import checkpoint
-from nowt.training.loss import loss_of
-from nowt.training.state import KINDS, TrainingState
+from nowt.training.loss import compute_loss
+from nowt.training.state import PARAMETER_DTYPES, TrainingState
 
 SPLITS = ("train", "val", "test")
 
@@ -36,7 +36,7 @@ class Network:
         return self.training.model.eval()
 
     def load(self, path: Path) -> None:
-        """Become what the checkpoint has. Raises one of checkpoint.BROKEN for a file that is none of this network."""
+        """Load a checkpoint. Raises one of checkpoint.READ_ERRORS for a file that does not fit this network."""
         state = checkpoint.read(path, self.training.device)
         self.training.model.load_state_dict(state["model"])
 
@@ -47,7 +47,7 @@ class Network:
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The run's own mean loss, of output and labels."""
-        return lambda output, y: loss_of(self.training.config, output, y)
+        return lambda output, y: compute_loss(self.training.config, output, y)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Networks:
                 f"run {run.key} ({run.name}) was trained with other pictures, another rule, or another version of nowt"
             )
         with own_generator(torch.device("cpu")):
-            return Network(TrainingState.start(run.config, self.placement, data))
+            return Network(TrainingState.create(run.config, self.placement, data))
 
     def batch(self, run: Kept, device: torch.device) -> tuple[Tensor, Tensor]:
         """The same pictures for all runs of a data set, as many of each class as of any other, without augmentation.
@@ -76,7 +76,7 @@ class Networks:
         """
         x, y = probe_batch(self._split(run.config), self.pictures)
         form = torch.channels_last if run.config.channels_last else torch.contiguous_format
-        return x.to(device, KINDS[run.config.precision], memory_format=form), y.to(device)
+        return x.to(device, PARAMETER_DTYPES[run.config.precision], memory_format=form), y.to(device)
 
     def _split(self, config: RunConfig) -> Split:
         require(config.test or self.split != "test", "--split is test: this study never opens its test pictures")

@@ -100,8 +100,8 @@ def _load(network: Network, run: Kept, epoch: int) -> None:
     path = run.checkpoints[epoch]
     try:
         network.load(path)
-    except checkpoint.BROKEN as error:
-        raise Unreadable(f"checkpoint {path} cannot be read ({checkpoint.why(error)}): left out") from None
+    except checkpoint.READ_ERRORS as error:
+        raise Unreadable(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): left out") from None
 
 
 def _summary(probed: Probed, measure: Measure, found: Results, new: int, defined: int) -> str:

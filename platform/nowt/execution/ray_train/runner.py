@@ -40,11 +40,11 @@ def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
 
 
 def _run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
-    cores = slots * placement.most_workers * placement.threads
+    cores = slots * placement.max_workers * placement.threads
     folder = Path(placement.store).resolve() / ".train" / study
     with interruptible() as asked, joined(cores, ENVIRONMENT), scratch(folder):
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ray.init took it
-        fewest = placement.fewest_workers
+        fewest = placement.min_workers
         refuse_missing_gpus(
             fewest * gpus_each(placement), f"{fewest} workers need", "fewer --workers, a smaller --gpus-per-worker"
         )

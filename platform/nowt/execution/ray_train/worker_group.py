@@ -132,7 +132,7 @@ def _sizes(job: Job) -> tuple[int, ...]:
     try:
         return sizes(job.config, job.placement.workers)
     except ConfigError:
-        return (job.placement.fewest_workers,)
+        return (job.placement.min_workers,)
 
 
 def bundle(placement: Placement) -> dict[str, float]:

@@ -13,8 +13,8 @@ from nowt.data.datasets import Data, open_data
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.seed_count import TargetGap, seeds_lines
 from nowt.studies.study import Cell, Study
-from nowt.training.retention import most, spoken, wanted, with_retention
-from nowt.training.schedule import remaining
+from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
+from nowt.training.schedule import remaining_difference
 from nowt.training.state import TrainingState
 
 PROBE_STEPS = 6  # timed after as many to warm up
@@ -24,18 +24,18 @@ TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
 
 def plan(study: Study, placement: Placement, sought: TargetGap = TargetGap()) -> str:  # noqa: B008 (it is frozen)
     """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
-    placement, slots = with_retention(placement, study.keep, study.epochs), placement.at_a_time
+    placement, slots = with_retention(placement, study.keep, study.epochs), placement.concurrent_runs
     table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
     minutes, notes = 0.0, []
     for cell in study.cells:
         data = open_data(cell.config.data, placement, cell.config.test)
-        training = TrainingState.start(cell.config, placement, data)
+        training = TrainingState.create(cell.config, placement, data)
         steps = training.steps_per_epoch * cell.config.epochs
         each = _minutes(training, data)
         minutes += each * len(study.seeds)
         expected, note = expectation(cell, training, steps)
         notes += [note] if note else []
-        disk = most(placement.keep, cell.config.epochs) * _bytes(training) / 1e9
+        disk = max_checkpoints(placement.keep, cell.config.epochs) * _bytes(training) / 1e9
         notes += _kept(cell, training, len(study.seeds))
         table.add_row(cell.name, str(cell.config.epochs), str(steps), _least(each, 1), _least(disk, 2), expected)
     runs = len(study.cells) * len(study.seeds)
@@ -49,7 +49,7 @@ def expectation(cell: Cell, training: TrainingState, steps: int) -> tuple[str, s
     """What alignment the cell's schedule allows, and a warning where it is too little."""
     rule = cell.config.rule
     if rule.learns_from == "gradient":
-        left = remaining(cell.config, training.steps_per_epoch)[-1]
+        left = remaining_difference(cell.config, training.steps_per_epoch)[-1]
         text = f"|W−B| falls to {100 * left:.1f} % of its start; {_angles(left)}"
         if left <= TOO_LITTLE:
             return text, ""
@@ -89,12 +89,12 @@ def _minutes(training: TrainingState, data: Data) -> float:
     import torch
 
     torch.set_num_threads(training.placement.threads)
-    batches = training.rest_of_epoch()
+    batches = training.remaining_batches()
     begun, timed = time.perf_counter(), 0
     for i, (x, y) in enumerate(batches):
         if i == PROBE_STEPS:
             begun = time.perf_counter()
-        training.step_on(x, y)
+        training.train_step(x, y)
         timed = i + 1 - PROBE_STEPS
         if timed == PROBE_STEPS:
             break
@@ -109,9 +109,9 @@ def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
     keep = training.placement.keep
     if keep is None or keep == "last":
         return []
-    count = len({*wanted(keep, cell.config.epochs), cell.config.epochs})
+    count = len({*kept_epochs(keep, cell.config.epochs), cell.config.epochs})
     size = _least(count * seeds * _bytes(training) / 1e9, 2)
-    return [f"{cell.name}: {count} checkpoints a run are kept ({spoken(keep)}), {size} GB when its runs are done"]
+    return [f"{cell.name}: {count} checkpoints a run are kept ({keep_to_text(keep)}), {size} GB when its runs are done"]
 
 
 def _bytes(training: TrainingState) -> int:

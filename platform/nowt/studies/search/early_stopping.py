@@ -43,9 +43,9 @@ def first_rung(stopping: EarlyStopping, config: RunConfig, steps_per_epoch: int)
     """The epoch of the first rung: the given one, else the first by which kp's |W − B| would be down to a fifth under
     the schedule of ``config`` (science: Σηλ/(1−μ)), so that no rule is judged before its feedback can align; the last
     epoch where it never gets there, which means that no trial is stopped."""
-    from nowt.training.schedule import remaining
+    from nowt.training.schedule import remaining_difference
 
     if stopping.first_rung is not None:
         return stopping.first_rung
-    left = remaining(config, steps_per_epoch)
+    left = remaining_difference(config, steps_per_epoch)
     return next((epoch for epoch, share in enumerate(left) if epoch and share <= ALIGNED), config.epochs)

@@ -18,7 +18,7 @@ from nowt.store.records import RunLog
 from nowt.store.study_file import Sheet, freeze, read_sheet
 from nowt.studies.search.outcome import Outcome, SearchProgress, outcome
 from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json, with_base
-from nowt.training.retention import check_reached
+from nowt.training.retention import check_keep
 
 if TYPE_CHECKING:
     from nowt.studies.search.driver import Search
@@ -80,7 +80,7 @@ def _spend(driver: "Search", how: ExecutionOptions, say: Callable[[str], None]) 
         driver.recall()
         progress.begin(lambda: driver.share, driver.decisions.ended)
         runs = [run["key"] for run in driver.sheet["runs"]]
-        return work(driver, how, driver.space.key, how.placement.at_a_time, runs)
+        return work(driver, how, driver.space.key, how.placement.concurrent_runs, runs)
 
 
 def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
@@ -151,7 +151,7 @@ def _prepare(
     from nowt.studies.search.early_stopping import first_rung, rungs
     from nowt.studies.search.samplers import grid_size
 
-    check_reached(placement.keep, max(cell.config.epochs for cell in space.cells))
+    check_keep(placement.keep, max(cell.config.epochs for cell in space.cells))
     pictures = {cell.name: _pictures_of(cell, placement) for cell in space.cells}
     steps = {c.name: pictures[c.name]["training"] * c.config.data.repeat // c.config.batch for c in space.cells}
     first = max(first_rung(space.stopping, cell.config, steps[cell.name]) for cell in space.cells)

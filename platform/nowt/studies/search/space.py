@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from nowt.config.overrides import Override, apply, set_fields, value_at
+from nowt.config.overrides import Override, apply_overrides, set_fields, value_at
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import changed
+from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
 from nowt.rules.base import Rule
 from nowt.studies.search.params import Choice, Param, Range, Value, active, checked, in_time, param_to_json
@@ -155,7 +155,10 @@ class SearchSpace:
     @cached_property
     def key(self) -> str:
         """Name and a hash of what is searched and how; the budget is not in it, so that a larger one goes on."""
-        cells = [[c.name, changed(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]] for c in self.cells]
+        cells = [
+            [c.name, non_default_fields(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]]
+            for c in self.cells
+        ]
         how = [self.sampler, asdict(self.stopping), self.seed, self.run_seed]
         digest = hashlib.sha256(json.dumps([cells, how], sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
@@ -199,7 +202,7 @@ def with_options(
         require(
             path not in searched, f"--{override.path} is what {space.name} searches: leave it out, or write a space"
         )
-    cells = tuple(with_base(cell, apply(cell.config, overrides)) for cell in space.cells)
+    cells = tuple(with_base(cell, apply_overrides(cell.config, overrides)) for cell in space.cells)
     changes: dict[str, Any] = {"cells": cells}
     changes |= {"budget": Budget(trials)} if trials is not None else {}
     changes |= {"sampler": sampler} if sampler else {}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nowt.config.overrides import Override, apply, set_fields, value_at
+from nowt.config.overrides import Override, apply_overrides, set_fields, value_at
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import require
 from nowt.rules.base import Rule
@@ -36,7 +36,7 @@ class Target:
 
     def under(self, rule: Rule) -> RunConfig:
         """The recipe with ``rule``; a transfer opens no test pictures."""
-        return replace(apply(self.recipe(rule), self.overrides), test=False)
+        return replace(apply_overrides(self.recipe(rule), self.overrides), test=False)
 
 
 def transfer(store: Path, search: str, target: Target, most: int, seeds: int, run: Run) -> str:
