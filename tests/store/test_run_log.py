@@ -81,7 +81,7 @@ def test_every_number_comes_back_bit_for_bit_and_nan_as_nan(record: Epoch) -> No
 @given(record=records)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_epoch_survives_the_file_whatever_its_layers_are_called(record: Epoch, tmp_path: Path) -> None:
-    (tmp_path / "k.jsonl").unlink(missing_ok=True)
+    (tmp_path / "logs" / "k.jsonl").unlink(missing_ok=True)
     log = writer(tmp_path)
     log.epoch(record)
     assert same(read(log.path).epochs, (record,))
@@ -197,7 +197,7 @@ null
 
 @pytest.mark.parametrize("text", ["", "\0\0\0\0", *NO_LINES.split("\n")[1:-1]])
 def test_a_line_that_is_none_of_a_log_is_named(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "k.jsonl"
+    path = tmp_path / "logs" / "k.jsonl"
     message = spoiled(path, text)
     assert message.startswith(f"{path}, line 2 is not a line of an epoch log (")
     assert message.endswith("): move the file away")
@@ -211,7 +211,7 @@ def test_a_file_of_bytes_is_named(tmp_path: Path) -> None:
 
 
 def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "k.jsonl"
+    path = tmp_path / "logs" / "k.jsonl"
     message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "k"}))
     assert message == f"{path} has log schema {SCHEMA + 1}, this nowt reads up to {SCHEMA}: update nowt"
 
@@ -251,5 +251,5 @@ def test_the_log_says_how_many_workers_shared_each_epoch(tmp_path: Path) -> None
     log.start("k", **FACTS)
     for number, workers in enumerate((1, 4, 2)):
         log.epoch(epoch(number), workers)
-    assert log.run.workers == read(tmp_path / "k.jsonl").workers == (1, 4, 2)
-    assert "workers" not in (tmp_path / "k.jsonl").read_text().splitlines()[1]  # one worker: as ever
+    assert log.run.workers == read(tmp_path / "logs" / "k.jsonl").workers == (1, 4, 2)
+    assert "workers" not in (tmp_path / "logs" / "k.jsonl").read_text().splitlines()[1]  # one worker: as ever
