@@ -51,7 +51,7 @@ def write_manifest(
         "files": {path.name: _digest(path) for path in files},
     }
     path = out / MANIFEST
-    write_atomically(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", durable=False)
     return path
 
 

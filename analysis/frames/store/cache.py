@@ -71,7 +71,7 @@ def save(folder: Path, kept: Kept) -> Kept:
     layers = tuple(_written(folder, part, "layers") for part in kept.layers)
     index: dict[str, Any] = {"format": FORMAT, "logs": _written(folder, logs, "logs").name}
     index |= {"epochs": [part.name for part in epochs], "layers": [part.name for part in layers]}
-    write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n", durable=False)
     _tidy(folder, {index["logs"], *index["epochs"], *index["layers"]})
     return replace(kept, epochs=epochs, layers=layers)
 
@@ -123,12 +123,7 @@ def _written(folder: Path, part: Part, kind: str) -> Part:
     pq.write_table(part.table, sink, compression="lz4", use_dictionary=texts)
     data = sink.getvalue()
     name = f"{kind}-{_digest(data)}.parquet"
-    temporary = folder / f"{name}.tmp{os.getpid()}"
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(folder / name, data, durable=False)
     return replace(part, name=name)
 
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from nowt.cluster.ray_token import read_by_others, token_path
 from nowt.core.findings import Finding, told
 from nowt.store.compatibility import schema_problems
-from nowt.store.files import existing, problem_of
+from nowt.store.files import nearest_existing, write_problem
 
 ROOM = 2e9  # bytes: a small study's checkpoints, Ray's own files and MLflow's database
 
@@ -77,12 +77,12 @@ def _shadow() -> Iterator[str]:
 
 
 def _free(store: Path) -> int:
-    return shutil.disk_usage(existing(store.resolve())).free
+    return shutil.disk_usage(nearest_existing(store.resolve())).free
 
 
 def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     """Whether it can be written, is of today's schemas, and has room."""
-    if problem := problem_of(store):
+    if problem := write_problem(store):
         return [Finding("store", f"the store {store} cannot be written ({problem}): give another as --store", "WRONG")]
     return [
         *told("store", [*schema_problems(store), *problems], f"{store} can be written, what is in it can be read"),
@@ -92,7 +92,7 @@ def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
 
 def _disk(store: Path) -> Iterator[str]:
     if _free(store) < ROOM:
-        folder = existing(store.resolve())
+        folder = nearest_existing(store.resolve())
         yield f"{folder} has {_free(store) / 1e9:.1f} GB free: a study needs about {ROOM / 1e9:.0f} GB"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from nowt.core.errors import DataError
 from nowt.data.images import Files
 from nowt.data.subsets import Ints
+from nowt.store.files import write_atomically
 
 NAME = "pictures.tsv"  # a line of JSON about the rest, then one line a picture: name, tab, bytes
 
@@ -32,12 +33,8 @@ def write(root: Path, train: Listed, val: Listed, **facts: object) -> Path:
     body = "".join(f"{name}\t{size}\n" for name, size in sorted(train) + sorted(val)).encode()
     pictures = {name: [counts[0][name], counts[1][name]] for name in classes}
     head = {"nowt_pictures": VERSION, "sha256": _digest(body), **facts, "classes": pictures}
-    temporary = root / f"{NAME}.tmp"
-    with temporary.open("wb") as file:
-        file.write(json.dumps(head).encode() + b"\n" + body)
-        file.flush()
-        os.fsync(file.fileno())
-    return temporary.replace(root / NAME)
+    write_atomically(root / NAME, json.dumps(head).encode() + b"\n" + body, durable=True)
+    return root / NAME
 
 
 def read(root: Path) -> tuple[Files, Files, list[str]] | None:

@@ -10,6 +10,12 @@ def whole_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
+def complete_part(path: Path) -> bytes:
+    """The bytes of the file's complete lines."""
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
+
+
 def drop_torn_line(path: Path) -> None:
     """Cut off a last line that a crash left unfinished."""
     data = path.read_bytes()

@@ -32,7 +32,7 @@ def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]]
     seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
     created = known.get("created", time.time_ns() // 1_000_000)
     sheet = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
-    write_atomically(path, json.dumps(sheet, indent=1) + "\n")
+    write_atomically(path, json.dumps(sheet, indent=1) + "\n", durable=False)
     if (later := _later(path)).exists():
         drop_torn_line(later)
     remark = f"{content['name']} has changed since {', '.join(others)}: this is a new study, {key}"

@@ -5,14 +5,13 @@ a note that is lost, or was not written when a process died, costs nothing.
 """
 
 import fcntl
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import get_ident
 
+from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.study_file import read_sheets
@@ -55,10 +54,7 @@ class Outbox:
 
     def note(self, run: RunLog) -> None:
         """The server has all that ``run`` says."""
-        path = self.folder / "runs" / run.key
-        temporary = path.with_name(f".{run.key}.{os.getpid()}.{get_ident()}")
-        temporary.write_text(f"{run.last_epoch} {run.state}", encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(self.folder / "runs" / run.key, f"{run.last_epoch} {run.state}", durable=False)
 
     def known(self, key: str) -> bool:
         """Whether there is a note on the run."""

@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 from nowt.core.errors import ConfigError, require
 from nowt.core.subprocesses import end_with_us, ended_together
-from nowt.store.files import kept, private_folder, write_private
+from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
 
 HOST = "127.0.0.1"
@@ -71,7 +71,7 @@ class TrackingServer:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
             "MLFLOW_AUTH_CONFIG_PATH": str(self._rules()),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": kept(self.home / "signing-key", secrets.token_hex(32)),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": read_or_create_private(self.home / "signing-key", secrets.token_hex(32)),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it would start more processes, for language models
@@ -81,7 +81,7 @@ class TrackingServer:
         """The administrator's, made where there is none."""
         made = f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {secrets.token_urlsafe(24)}\n"
         found = ConfigParser(interpolation=None)
-        found.read_string(kept(self.credentials, made))
+        found.read_string(read_or_create_private(self.credentials, made))
         return found["mlflow"]["mlflow_tracking_password"]
 
     def _rules(self) -> Path:
@@ -96,7 +96,8 @@ class TrackingServer:
             "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
             "auth_cache_ttl_seconds": "300",  # a password's hash takes 0.1 s; a changed one is forgotten at once
         }
-        write_private(path, "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in rules.items()))
+        text = "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in rules.items())
+        write_atomically(path, text, durable=False, private=True)
         return path
 
 

@@ -237,7 +237,7 @@ def test_a_broken_file_is_told_and_does_not_end_the_copying(living: Path, bucket
         broken.unlink() if len(said) == 1 else end.set()
 
     backup(living, COPY, 0.05, say, end)
-    trouble = f"{broken} is no database (file is not a database): move it away"
+    trouble = f"{broken} is not a database (file is not a database): move it away"
     assert said[:-1] == [f"{trouble}; it is tried again in 0.05 s", f"{COPY} is whole again"]
     assert said[-1].endswith(f" files are in {COPY}, 0 of them new")
 

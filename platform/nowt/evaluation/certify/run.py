@@ -23,6 +23,7 @@ from nowt.evaluation.certify.locality import besides, check_locality, watch
 from nowt.evaluation.certify.mirror import check_mirror
 from nowt.evaluation.certify.reach import check_reach
 from nowt.rules.base import Rule
+from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 
 FAMILIES: tuple[Callable[[Rule], Findings], ...] = (
@@ -96,9 +97,6 @@ def certify_command(rules: list[Rule], out: Path | None) -> int:
 
 
 def _write(certificate: Certificate, path: Path) -> Certificate:
-    """First under another name, so that a reader never sees half a certificate."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(certificate.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text, durable=False)
     return certificate

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from threading import Event
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import copy_database, whole_part
+from nowt.store.files import copy_database
+from nowt.store.jsonl import complete_part
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Manifest, identity_of, object_of, read_manifest, write_manifest
 
@@ -99,7 +100,7 @@ def _file(source: Path, target: Path) -> None:
 
 
 def _lines(source: Path, target: Path) -> None:
-    target.write_bytes(whole_part(source))
+    target.write_bytes(complete_part(source))
 
 
 def backup(store: Path, url: str, every: float | None, say: Callable[[str], None], end: Event) -> None:

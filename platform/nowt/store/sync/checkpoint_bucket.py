@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nowt.store.files import write_whole
+from nowt.store.files import write_atomically
 from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
@@ -75,7 +75,7 @@ class Copies:
                 continue
             data, fault = self._checked(name)
             if not fault:
-                return write_whole(folder / name, data)
+                return write_atomically(folder / name, data, durable=True)
             say(f"checkpoint {self.bucket.url}/{name} {fault}: it is not used, but the one before it")
 
     def _checked(self, name: str) -> tuple[bytes, str]:

@@ -73,4 +73,4 @@ def identity_of(store: Path) -> Identity:
 
 def write_identity(store: Path, identity: Identity) -> None:
     """Keep it."""
-    write_atomically(Store(store).identity, json.dumps(asdict(identity)))
+    write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=False)

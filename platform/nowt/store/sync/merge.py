@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.errors import require
-from nowt.store.files import write_whole
+from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.study_file import read_sheets
@@ -89,5 +89,5 @@ def _counted(sheets: Iterable[Path], checkpoints: Sequence[str], trials: int, ce
 def _take_new(source: Path, target: Path) -> int:
     new = [path for path in sorted(source.glob("*.json")) if not (target / path.name).exists()]
     for path in new:
-        write_whole(target / path.name, path.read_bytes())
+        write_atomically(target / path.name, path.read_bytes(), durable=True)
     return len(new)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import whole_part, write_whole
+from nowt.store.files import write_atomically
+from nowt.store.jsonl import complete_part
 from nowt.store.layout import Store
 from nowt.store.locks import HeldElsewhere, Hold
 from nowt.store.records import OVER, RunLog, epoch_to_json
@@ -30,7 +31,7 @@ class Coming:
     @property
     def grows(self) -> bool:
         """Whether it begins with all that the store has."""
-        return not self.new and whole_part(self.source).startswith(whole_part(self.target))
+        return not self.new and complete_part(self.source).startswith(complete_part(self.target))
 
 
 def coming_logs(other: Path, store: Path) -> list[Coming]:
@@ -81,7 +82,7 @@ def take_logs(coming: Sequence[Coming]) -> None:
             raise ConfigError(
                 f"run {log.target.stem} is being run now: wait for it, or stop it, and merge again"
             ) from None
-        write_whole(log.target, whole_part(log.source))
+        write_atomically(log.target, complete_part(log.source), durable=True)
         del hold
 
 
@@ -95,6 +96,6 @@ def take_checkpoints(other: Path, store: Path) -> list[str]:
         newest = max((path.name for path in target.glob("step-*.pt")), default="")
         later = [path for path in sorted(folder.glob("step-*.pt")) if path.name > newest]
         for path in later:
-            write_whole(target / path.name, path.read_bytes())
+            write_atomically(target / path.name, path.read_bytes(), durable=True)
         taken += [folder.name] if later else []
     return taken

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nowt.store.files import write_whole
+from nowt.store.files import write_atomically
 from nowt.store.jsonl import whole_lines
 from nowt.store.layout import Store
 from nowt.store.study_file import read_sheets
@@ -24,7 +24,7 @@ def coming_sheets(other: Path, store: Path) -> dict[Path, bytes]:
 def take_sheets(sheets: dict[Path, bytes]) -> None:
     """Write them, each whole or not at all."""
     for path, data in sheets.items():
-        write_whole(path, data)
+        write_atomically(path, data, durable=True)
 
 
 def _joined(other: Path, store: Path) -> Iterator[tuple[Path, str]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import write_whole
+from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.records import OVER
 from nowt.store.run_log import read
@@ -54,7 +54,7 @@ def pull(source: str, store: Path, say: Say, databases: Databases) -> None:
     only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
     _rsync(["-rtz", *only, "--exclude=*", f"{host}:{path}/", f"{folder}/"], host)
     if decisions:
-        write_whole(Store(folder).optuna_db, decisions)
+        write_atomically(Store(folder).optuna_db, decisions, durable=True)
     if not is_store(folder):
         raise ConfigError(f"there is no store at {source}: name it as HOST:FOLDER, the folder from the home over there")
     unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in OVER]

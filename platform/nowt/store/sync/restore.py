@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import private_folder, write_whole
+from nowt.store.files import private_folder, write_atomically
 from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Identity, Manifest, identity_of, object_of, read_manifest, write_identity
@@ -54,7 +54,7 @@ def _fetch(bucket: Bucket, manifest: Manifest, folder: Path) -> None:
         data = bucket.get(object_of(content))
         if data is None or hashlib.sha256(data).hexdigest() != content:
             raise OSError(f"{bucket.url} was changed while {path} was fetched: nothing was restored, try again")
-        write_whole(folder / path, data)
+        write_atomically(folder / path, data, durable=True)
 
 
 def _move(folder: Path, store: Path, manifest: Manifest) -> None:
