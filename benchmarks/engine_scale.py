@@ -1,8 +1,8 @@
 """What the study engine itself costs as a store grows: the 628 settings x 5 rules of Kunin et al. (2020), faked.
 
 Every trial tells its epochs at once, so that all the time is the engine's own: proposals and states in Optuna's sqlite,
-epoch logs with their syncs, the sheet, the decision what comes next. MLflow is written by a thread of its own and is
-not waited for (``--record`` lets it run along and says when it was done).
+epoch logs with their syncs, the study file, the decision what comes next. MLflow is written by a thread of its own and
+is not waited for (``--record`` lets it run along and says when it was done).
 
     python benchmarks/engine_scale.py --trials 628 --epochs 10
 
@@ -28,7 +28,7 @@ from nowt.config.run_config import RunConfig
 from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch, Layer, epoch_to_json
-from nowt.store.study_file import freeze
+from nowt.store.study_file import write_study_file
 from nowt.studies.search.driver import Search
 from nowt.studies.search.params import Range
 from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
@@ -72,13 +72,13 @@ def _with_rule(config: RunConfig, name: str) -> RunConfig:
 @contextmanager
 def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[Search]:
     """The engine on ``store``, everything that it remembers taken in."""
-    sheet, _ = freeze(store, space.key, space_to_json(space))
+    study_file, _ = write_study_file(store, space.key, space_to_json(space))
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
     with ExitStack() as stack:
         decisions = stack.enter_context(Decisions.at(space, f"sqlite:///{store}/optuna.db"))
-        kept = stack.enter_context(open_quietly(store, sheet)) if record else None
+        kept = stack.enter_context(open_quietly(store, study_file)) if record else None
         ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
-        driver = Search(space, ledger, decisions, pictures, rungs, sheet)
+        driver = Search(space, ledger, decisions, pictures, rungs, study_file)
         driver.recall()
         yield driver
 

@@ -34,7 +34,7 @@ from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
 from nowt.store.layout import Store
-from nowt.store.study_file import freeze
+from nowt.store.study_file import ListedRun, write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.tracking.database import connect, database_uri
 
@@ -58,9 +58,9 @@ def the_study(seeds: int, epochs: int) -> Study:
 
 
 def write_store(store: Path, study: Study) -> list[Path]:
-    """The study's sheet and the whole logs of its runs; the logs' paths."""
+    """The study file and the whole logs of its runs; the logs' paths."""
     runs = [(cell.name, seed, config, run_key(config, "f")) for cell, seed, config in study.runs()]
-    freeze(store, study.key, study_to_json(study), [{"key": k, "cell": c, "seed": s} for c, s, _, k in runs])
+    write_study_file(store, study.key, study_to_json(study), [ListedRun(k, c, s) for c, s, _, k in runs])
     Store(store).logs.mkdir()
     return [write_log(Store(store).log(key), config, key) for _, _, config, key in runs]
 

@@ -12,7 +12,7 @@ from analysis.report.study import report
 from nowt.tracking.database import connect
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_report
-from tests.support.mlflow_contents import sheet_of
+from tests.support.mlflow_contents import study_file_of
 from tests.support.moto_cloud import KEYS, ROOT, Cloud, cloud, storage
 from tests.support.synthetic_store import odd_study, write_store
 
@@ -40,7 +40,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Pat
     folder = tmp_path_factory.mktemp("reported")
     shutil.copy(empty, folder / "mlflow.db")
     study = write_store(folder, odd_study(), layers=4)
-    Recorder.open(folder, sheet_of(folder, study.key))
+    Recorder.open(folder, study_file_of(folder, study.key))
     made = report(folder, None, folder / "figures", published=True)
     attach_report(folder, made.study, made.paths)
     return folder, made

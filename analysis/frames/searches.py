@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from nowt.store.study_file import each_once
+from nowt.store.study_file import StudyFile, without_repeated
 
 INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on what earlier ones reached
 
@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search as its sheet, ``studies/KEY.json``, tells it."""
+    """A search as its study file, ``studies/KEY.json``, tells it."""
 
     name: str
     key: str
@@ -71,22 +71,24 @@ class SearchPlan:
         return self.sampler in INDEPENDENT and self.stopping == "none"
 
 
-def search_plan(sheet: Mapping[str, Any]) -> SearchPlan:
-    """The plan that a sheet holds. Raises KeyError and TypeError where it is no sheet of a search."""
-    settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in sheet["cells"]}
-    told = {(run["key"], run["cell"], run["trial"]): run for run in each_once(sheet["runs"])}
+def search_plan(study_file: StudyFile) -> SearchPlan:
+    """The plan that a study file holds. Raises KeyError and TypeError where it is no study file of a search."""
+    if study_file.sampler is None or study_file.stopping is None or study_file.budget is None:
+        raise KeyError(next(name for name in ("sampler", "stopping", "budget") if getattr(study_file, name) is None))
+    settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in study_file.cells}
+    told = {(run.key, run.cell, run.trial or 0): run for run in without_repeated(study_file.runs)}
     return SearchPlan(
-        name=sheet["name"],
-        key=sheet["key"],
-        question=sheet["question"],
-        created=sheet["created"],
-        sampler=sheet["sampler"],
-        stopping=sheet["stopping"]["kind"],
-        budget=f"{sheet['budget']['amount']:,g} {sheet['budget']['unit']}",
-        cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
+        name=study_file.name,
+        key=study_file.key,
+        question=study_file.question,
+        created=study_file.created,
+        sampler=study_file.sampler,
+        stopping=study_file.stopping["kind"],
+        budget=f"{study_file.budget['amount']:,g} {study_file.budget['unit']}",
+        cells={cell["name"]: cell["config"] for cell in study_file.cells},
         settings=settings,
         runs=tuple(told),
-        stopped={run: (line["stopped"], line["reason"]) for run, line in told.items() if "stopped" in line},
+        stopped={run: (line.stopped, line.reason or "") for run, line in told.items() if line.stopped is not None},
     )
 
 

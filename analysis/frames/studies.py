@@ -7,7 +7,7 @@ from typing import Any
 from analysis.frames.searches import SearchPlan, search_plan
 from nowt.core.errors import nearest
 from nowt.store.layout import Store
-from nowt.store.study_file import read_sheet
+from nowt.store.study_file import StudyFile, read_study_file
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,23 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
 
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:
-    """The study or search of one sheet. Raises ValueError for a file that is none."""
+    """The study or search of one study file. Raises ValueError for a file that is none."""
     try:
-        sheet = read_sheet(path)
-        return search_plan(sheet) if "sampler" in sheet else _study_plan(sheet)
+        study_file = read_study_file(path)
+        return search_plan(study_file) if study_file.is_search else _study_plan(study_file)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None
 
 
-def _study_plan(sheet: dict[str, Any]) -> StudyPlan:
-    latest = {(run["cell"], run["seed"]): run["key"] for run in sheet["runs"]}
+def _study_plan(study_file: StudyFile) -> StudyPlan:
+    latest = {(run.cell, run.seed): run.key for run in study_file.runs}
     return StudyPlan(
-        name=sheet["name"],
-        key=sheet["key"],
-        question=sheet["question"],
-        reference=sheet["reference"],
-        created=sheet["created"],
-        cells={cell["name"]: cell["config"] for cell in sheet["cells"]},
+        name=study_file.name,
+        key=study_file.key,
+        question=study_file.question,
+        reference=study_file.reference,
+        created=study_file.created,
+        cells={cell["name"]: cell["config"] for cell in study_file.cells},
         runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
-        replaced=len(sheet["runs"]) - len(latest),
+        replaced=len(study_file.runs) - len(latest),
     )

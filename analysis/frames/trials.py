@@ -1,4 +1,4 @@
-"""A search's trials as one tidy frame with declared and checked columns, from its sheet and its epoch logs alone.
+"""A search's trials as one tidy frame with declared and checked columns, from its study file and its epoch logs alone.
 
 One row is one trial. Errors are shares from 0 to 1, costs sums since the run's start. A setting that a trial did not
 have is empty: another rule's, or one that exists only beside some value of another.

@@ -1,6 +1,6 @@
 """Where a folder of figures comes from: ``manifest.json``, and whether the logs have gone on since.
 
-It lists every log that was read with its size and SHA-256, the study's sheet, the code, packages and data, and the
+It lists every log that was read with its size and SHA-256, the study file, the code, packages and data, and the
 command. Logs only grow, so one that has changed is first seen by its size.
 """
 
@@ -94,11 +94,11 @@ def check(store: Path, folder: Path) -> Freshness:
     manifest = _read(folder / MANIFEST)
     study, runs, files, code, command = (manifest[name] for name in ("study", "runs", "files", "nowt", "command"))
     found = find_study(store, study)
-    sheet = (
-        [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study's sheet has other words or settings"]
+    study_file = (
+        [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study file has other words or settings"]
     )
     probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
-    stale = [*sheet, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
+    stale = [*study_file, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
     remarks = _other_code(code, manifest.get("packages", {}))
     return Freshness(folder, study, tuple(stale), tuple(remarks), _into(command, folder))
 
@@ -109,7 +109,7 @@ def _into(command: str, folder: Path) -> str:
 
 
 def _plan(plan: StudyPlan | SearchPlan) -> str:
-    """A checksum of what the sheet says but for the runs that it lists, and what became of them."""
+    """A checksum of what the study file says but for the runs that it lists, and what became of them."""
     said = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What a search drew from, for a paper: the table of its ranges, and the methods paragraph filled in from its sheet."""
+"""The search space for a paper: the table of ranges, and the methods paragraph filled in from the study file."""
 
 import pandas as pd
 

@@ -113,7 +113,7 @@ def test_gpus_that_this_machine_lacks_are_refused_instead_of_waited_for(here: Pa
     assert "a run needs 64 GPUs, and this machine has" in err and err.count("\n") == 1
 
 
-def test_a_sheets_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
+def test_a_study_files_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp'),)", "Budget(1)")
     assert main(["search", "./small.py", "--in-process"]) == 0
     capsys.readouterr()

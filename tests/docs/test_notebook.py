@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from nowt.tracking.recorder import Recorder
-from tests.support.mlflow_contents import sheet_of
+from tests.support.mlflow_contents import study_file_of
 from tests.support.synthetic_store import rules_study, write_store
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "your_own_figures.ipynb"
@@ -17,7 +17,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = write_store(store, rules_study(seeds=3, epochs=4), diverged={("fa", 2): 2})
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     store.rename(tmp_path / "runs")
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable))

@@ -95,8 +95,8 @@ def record_tells_the_logs(store: Path) -> None:
     client, runs = connect(store / "mlflow.db"), logs(store)
     (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
     pages = client.search_runs([experiment.experiment_id])
-    (sheet,) = (json.loads(path.read_text()) for path in (store / "studies").glob("*.json"))
-    assert sorted(page.data.tags["nowt.key"] for page in pages) == sorted([*runs, sheet["key"]])
+    (study_file,) = (json.loads(path.read_text()) for path in (store / "studies").glob("*.json"))
+    assert sorted(page.data.tags["nowt.key"] for page in pages) == sorted([*runs, study_file["key"]])
     for page in pages:
         assert page.info.status == STATUS[page.data.tags["state"]]
         if (run := runs.get(page.data.tags["nowt.key"])) is None:

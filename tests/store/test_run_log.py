@@ -197,7 +197,7 @@ null
 
 @pytest.mark.parametrize("text", ["", "\0\0\0\0", *NO_LINES.split("\n")[1:-1]])
 def test_a_line_that_is_none_of_a_log_is_named(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "k.jsonl"
+    path = tmp_path / "k.jsonl"
     message = spoiled(path, text)
     assert message.startswith(f"{path}, line 2 is not a line of an epoch log (")
     assert message.endswith("): move the file away")
@@ -211,7 +211,7 @@ def test_a_file_of_bytes_is_named(tmp_path: Path) -> None:
 
 
 def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "k.jsonl"
+    path = tmp_path / "k.jsonl"
     message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "k"}))
     assert message == f"{path} has log schema {SCHEMA + 1}, this nowt reads up to {SCHEMA}: update nowt"
 

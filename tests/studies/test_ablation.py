@@ -135,8 +135,8 @@ def test_a_failed_run_whose_cause_is_gone_goes_on_from_its_checkpoint(store: Pat
         (tmp_path / "mended").touch()
         assert again(tmp_path, store) == 0
         assert again(tmp_path, other) == 0
-    [sheet] = (s for s in (store / "studies").glob("*.json") if "mended" in s.read_text())
-    [run] = json.loads(sheet.read_text())["runs"]
+    [study_file] = (s for s in (store / "studies").glob("*.json") if "mended" in s.read_text())
+    [run] = json.loads(study_file.read_text())["runs"]
     mended, straight = (read(place / "logs" / f"{run['key']}.jsonl") for place in (store, other))
     assert (mended.state, mended.attempts, straight.attempts) == ("finished", 2, 1)
     assert numbers(mended) == numbers(straight) and len(numbers(mended)) == 5
@@ -144,16 +144,16 @@ def test_a_failed_run_whose_cause_is_gone_goes_on_from_its_checkpoint(store: Pat
 
 def test_more_seeds_join_the_same_study(folder: Path, store: Path) -> None:
     before = log_bytes(store)
-    [sheet] = (store / "studies").glob("*.json")
+    [study_file] = (store / "studies").glob("*.json")
     assert again(folder, store, "--seeds", "2") == 1
-    assert [path.name for path in (store / "studies").glob("*.json")] == [sheet.name]
-    study = json.loads(sheet.read_text())
+    assert [path.name for path in (store / "studies").glob("*.json")] == [study_file.name]
+    study = json.loads(study_file.read_text())
     assert study["seeds"] == [0, 1] and len(study["runs"]) == 8
     after, broken = log_bytes(store), f"{logs(store)['broken 0'].key}.jsonl"
     assert all(after[name] == text for name, text in before.items() if name != broken)
     assert len(after) == 8 and set(logs(store)) == RUNS | {name.replace("0", "1") for name in RUNS}
-    assert again(folder, store) == 1  # fewer seeds again: the sheet keeps what was run
-    assert json.loads(sheet.read_text())["seeds"] == [0, 1]
+    assert again(folder, store) == 1  # fewer seeds again: the study file keeps what was run
+    assert json.loads(study_file.read_text())["seeds"] == [0, 1]
 
 
 def test_a_changed_study_is_a_new_one_and_says_so(
@@ -177,8 +177,8 @@ def test_a_changed_study_is_a_new_one_and_says_so(
 def test_quick_is_a_study_of_its_own(store: Path, tmp_path: Path) -> None:
     write_study(tmp_path, '{"kp": small("kp")}', seeds="(0, 1)", name="small")
     assert again(tmp_path, store, "--quick") == 0
-    [sheet] = (store / "studies").glob("small_quick-*.json")
-    assert [run["seed"] for run in json.loads(sheet.read_text())["runs"]] == [0]
+    [study_file] = (store / "studies").glob("small_quick-*.json")
+    assert [run["seed"] for run in json.loads(study_file.read_text())["runs"]] == [0]
     assert logs(store)["kp 0"].last_epoch == 2
     assert again(tmp_path, store) == 0
     assert "kp 1" in logs(store)

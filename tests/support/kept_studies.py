@@ -7,7 +7,7 @@ from nowt.config.placement import Placement
 from nowt.execution import local
 from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
-from nowt.store.study_file import freeze
+from nowt.store.study_file import ListedRun, write_study_file
 from nowt.studies.ablation import planned_runs
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.retention import with_retention
@@ -20,7 +20,7 @@ def kept_study(store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple
     study = Study("kept", "Which learns?", cells, seeds, keep=keep)  # type: ignore[arg-type]
     placement = with_retention(Placement(store=str(store), device="cpu"), study.keep, study.epochs)
     plan = planned_runs(study, placement)
-    runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
-    freeze(store, study.key, study_to_json(study), runs)
+    runs = [ListedRun(planned.key, planned.cell, planned.seed) for planned in plan]
+    write_study_file(store, study.key, study_to_json(study), runs)
     assert local.run(RunQueue(store, plan, lambda planned, run: None), placement)
     return study

@@ -1,6 +1,5 @@
 """What MLflow shows of a store, as plain data, and logs to show there."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +10,15 @@ from mlflow import MlflowClient
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.store.records import Epoch, Layer
 from nowt.store.run_log import LogWriter
+from nowt.store.study_file import StudyFile, read_study_file
 from nowt.tracking.database import database_uri
 from nowt.tracking.recorder import Recorder
 
 NAN = float("nan")
 
 
-def sheet_of(store: Path, key: str) -> dict[str, Any]:
-    sheet: dict[str, Any] = json.loads((store / "studies" / f"{key}.json").read_text())
-    return sheet
+def study_file_of(store: Path, key: str) -> StudyFile:
+    return read_study_file(store / "studies" / f"{key}.json")
 
 
 def client_of(store: Path) -> MlflowClient:
@@ -67,7 +66,7 @@ def shown_afresh(store: Path, empty: Path, folder: Path) -> dict[str, Any]:
         shutil.copytree(store / part, folder / part)
     shutil.copy(empty, folder / "mlflow.db")
     for path in sorted((folder / "studies").glob("*.json")):
-        Recorder.open(folder, json.loads(path.read_text()))
+        Recorder.open(folder, read_study_file(path))
     return contents(folder)
 
 

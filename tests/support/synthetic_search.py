@@ -1,4 +1,4 @@
-"""A search that nobody ran: a real sheet and real logs, made-up numbers."""
+"""A search that nobody ran: a real study file and real logs, made-up numbers."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def write_search(
     error: Error = bowl,
     created: int = 1,
 ) -> SearchSpace:
-    """Write a search's sheet and its trials' logs; returns the space.
+    """Write a search's study file and its trials' logs; returns the space.
 
     ``states`` gives how a trial by (cell, number) ended where it did not finish: diverged, stopped, failed, running
     (each after one epoch) or not started. ``error(cell, trial, values)`` is the validation error after the last epoch.

@@ -1,4 +1,4 @@
-"""What MLflow is to show of a run and of a study, worked out from log and sheet alone."""
+"""What MLflow is to show of a run and of a study, worked out from log and study file alone."""
 
 import math
 import subprocess
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nowt.store.records import Layer
+from nowt.store.study_file import ListedRun, StudyFile
 from nowt.tracking.projection import Tally, cut, flatten, numbers, run_page, study_page
 from tests.support.mlflow_contents import NAN, epoch, start
 
@@ -68,9 +69,13 @@ def test_a_text_too_long_for_mlflow_keeps_both_ends_and_says_what_is_missing() -
     assert cut("short", 8000) == "short"
 
 
+def of_study(key: str) -> StudyFile:
+    return StudyFile(1, key.partition("-")[0], "Which learns?", "bp", [0], key=key, created=1)
+
+
 def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab", seed=4).run
-    page = run_page(run, {"key": "noise-12345678"}, "loud", 4)
+    page = run_page(run, of_study("noise-12345678"), "loud", 4)
     assert page.name == "loud, seed 4, bp, tiny_resnet"
     assert page.start == run.start["time"]
     assert page.params["optim.lr"] == "0.05"
@@ -78,6 +83,7 @@ def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> 
         "nowt.key": "0123456789ab",
         "study": "noise-12345678",
         "cell": "loud",
+        "mlflow.note.content": "Which learns? This run: cell loud, seed 4.",
         "rule": "bp",
         "model": "tiny_resnet",
         "seed": "4",
@@ -94,7 +100,7 @@ def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> 
 
 def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab").run
-    assert run_page(run, {"key": "rules-12345678"}, "bp", 0).name == "bp, seed 0, tiny_resnet"
+    assert run_page(run, of_study("rules-12345678"), "bp", 0).name == "bp, seed 0, tiny_resnet"
 
 
 @pytest.mark.parametrize(
@@ -108,13 +114,12 @@ def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_path: Path) -> None:
-    sheet = {"key": "s-1", "name": "s", "question": "?", "reference": "bp", "seeds": [0], "created": 1}
-    sheet["runs"] = [{"key": key, "cell": key, "seed": 0} for key in "ab"]
+    study_file = replace(of_study("s-1"), runs=[ListedRun(key, key, 0) for key in "ab"])
     tally = Tally()
     for key, name in states.items():
         tally.hear(key, "running", None)
         assert tally.hear(key, name, None) == (name != "running")
-    assert study_page(sheet, tally).state == state
+    assert study_page(study_file, tally).state == state
 
 
 def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The record made again from the logs, and databases and sheets that cannot be used."""
+"""The record made again from the logs, and databases and study files that cannot be used."""
 
 import logging
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 from nowt.tracking.background import open_quietly
 from nowt.tracking.recorder import Recorder, rebuild
-from tests.support.mlflow_contents import contents, epoch, sheet_of, start
+from tests.support.mlflow_contents import contents, epoch, start, study_file_of
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
@@ -19,7 +19,7 @@ def test_a_deleted_database_is_rebuilt_exactly(store: Path) -> None:
     single.epoch(epoch(0))
     single.end("failed", "the disk is full")
     for study in (first, second):
-        Recorder.open(store, sheet_of(store, study.key))
+        Recorder.open(store, study_file_of(store, study.key))
     Recorder.open(store, None)
     before = contents(store)
     (store / "mlflow.db").unlink()
@@ -31,7 +31,7 @@ def test_a_deleted_database_is_rebuilt_exactly(store: Path) -> None:
 
 def test_a_log_that_cannot_be_read_stops_a_rebuild_and_spares_the_old_record(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     before = contents(store)
     (store / "logs" / "broken.jsonl").write_text("no log\n")
     with pytest.raises(ValueError, match=r"broken\.jsonl, line 1 is not a line of an epoch log"):
@@ -43,7 +43,7 @@ def test_a_log_that_cannot_be_read_stops_a_rebuild_and_spares_the_old_record(sto
     ("text", "fault"),
     [("{", "is not JSON"), ("[]", "holds list"), ("{}", "it has no created, key, name, question")],
 )
-def test_a_study_sheet_that_cannot_be_read_is_named(text: str, fault: str, store: Path) -> None:
+def test_a_study_file_that_cannot_be_read_is_named(text: str, fault: str, store: Path) -> None:
     (store / "studies").mkdir()
     (store / "studies" / "odd.json").write_text(text)
     with pytest.raises(ValueError, match=rf"odd\.json.* {fault}.*: move it away"):
@@ -59,7 +59,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     (store / "mlflow.db").write_text("no database")
     writer = start(store, key_of(study, "bp", 0))
-    with open_quietly(store, sheet_of(store, study.key)) as record:
+    with open_quietly(store, study_file_of(store, study.key)) as record:
         for number in range(3):
             writer.epoch(epoch(number))
             record.update(writer.run, "bp", 0)
@@ -72,7 +72,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
 def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     writer = start(store, key_of(study, "bp", 0))
-    with open_quietly(store, sheet_of(store, study.key)) as record:
+    with open_quietly(store, study_file_of(store, study.key)) as record:
         (store / "mlflow.db").write_text("no database")
         writer.epoch(epoch(0))
         record.update(writer.run, "bp", 0)
@@ -83,5 +83,5 @@ def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path
 
 def test_a_study_of_ours_that_fails_still_fails(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1))
-    with pytest.raises(KeyError, match="ours"), open_quietly(store, sheet_of(store, study.key)):
+    with pytest.raises(KeyError, match="ours"), open_quietly(store, study_file_of(store, study.key)):
         raise KeyError("ours")

@@ -8,14 +8,14 @@ from pathlib import Path
 from nowt.store.run_log import read
 from nowt.tracking.projection import numbers
 from nowt.tracking.recorder import Recorder
-from tests.support.mlflow_contents import client_of, contents, epoch, sheet_of, shown_afresh, start
+from tests.support.mlflow_contents import client_of, contents, epoch, shown_afresh, start, study_file_of
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
 def test_a_study_is_an_experiment_and_a_parent_run_with_its_runs_below(store: Path) -> None:
     stand = {"diverged": {("kp", 0): 2}, "stopped": {("wm", 0): 1}, "missing": [("fa", 0)]}
     study = write_store(store, rules_study(seeds=1, epochs=3), **stand)  # type: ignore[arg-type]
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     shown = contents(store)[study.key]
     assert shown["tags"]["mlflow.note.content"] == study.question
     pages = {page["name"]: page for page in shown["runs"]}
@@ -35,7 +35,7 @@ def test_a_study_is_an_experiment_and_a_parent_run_with_its_runs_below(store: Pa
 
 def test_numbers_carry_their_epoch_and_the_logs_own_time(store: Path) -> None:
     study = write_store(store, rules_study(names=["kp"], seeds=1, epochs=40))
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     run = read(store / "logs" / f"{key_of(study, 'kp', 0)}.jsonl")
     page = next(page for page in contents(store)[study.key]["runs"] if page["tags"].get("cell") == "kp")
     expected = {
@@ -50,7 +50,7 @@ def test_numbers_carry_their_epoch_and_the_logs_own_time(store: Path) -> None:
 
 def test_the_database_holds_no_undefined_number(store: Path) -> None:
     study = write_store(store, rules_study(seeds=1, epochs=2), test=False)
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     with sqlite3.connect(store / "mlflow.db") as database:
         flagged = database.execute("SELECT count(*) FROM metrics WHERE is_nan").fetchone()[0]
         names = {row[0] for row in database.execute("SELECT DISTINCT key FROM metrics")}
@@ -61,12 +61,12 @@ def test_the_database_holds_no_undefined_number(store: Path) -> None:
 
 def test_sending_twice_changes_nothing(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp", "kp"], seeds=1, epochs=3))
-    sheet = sheet_of(store, study.key)
-    record = Recorder.open(store, sheet)
+    study_file = study_file_of(store, study.key)
+    record = Recorder.open(store, study_file)
     before = contents(store)
-    for run in sheet["runs"]:
-        record.update(read(store / "logs" / f"{run['key']}.jsonl"), run["cell"], run["seed"])
-    Recorder.open(store, sheet)
+    for run in study_file.runs:
+        record.update(read(store / "logs" / f"{run.key}.jsonl"), run.cell, run.seed)
+    Recorder.open(store, study_file)
     assert contents(store) == before
 
 
@@ -74,7 +74,7 @@ def test_a_run_followed_live_is_shown_as_its_log_tells_it_at_every_moment(
     store: Path, empty: Path, tmp_path: Path
 ) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
-    record = Recorder.open(store, sheet_of(store, study.key))
+    record = Recorder.open(store, study_file_of(store, study.key))
     key = key_of(study, "bp", 0)
     writer = start(store, key)
 
@@ -99,14 +99,14 @@ def test_a_run_followed_live_is_shown_as_its_log_tells_it_at_every_moment(
 
 def test_what_the_record_missed_is_made_good_at_the_next_start(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
-    sheet = sheet_of(store, study.key)
+    study_file = study_file_of(store, study.key)
     writer = start(store, key_of(study, "bp", 0))
     writer.epoch(epoch(0))
-    Recorder.open(store, sheet).update(writer.run, "bp", 0)
+    Recorder.open(store, study_file).update(writer.run, "bp", 0)
     writer.epoch(epoch(1))
     writer.epoch(epoch(2))
     writer.end("finished")
-    Recorder.open(store, sheet)
+    Recorder.open(store, study_file)
     page = next(page for page in contents(store)[study.key]["runs"] if "cell" in page["tags"])
     assert {step for _, step, _, _ in page["points"]} == {0, 1, 2}
     assert page["status"] == "FINISHED"
@@ -114,12 +114,12 @@ def test_what_the_record_missed_is_made_good_at_the_next_start(store: Path) -> N
 
 def test_a_page_that_a_crash_left_half_made_is_completed(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
-    sheet = sheet_of(store, study.key)
+    study_file = study_file_of(store, study.key)
     client = client_of(store)
     experiment = client.create_experiment(study.key, (store / "artifacts" / study.key).resolve().as_uri())
     key = key_of(study, "bp", 0)
     client.create_run(experiment, tags={"nowt.key": key}, run_name="bp, seed 0, tiny_resnet")
-    Recorder.open(store, sheet)
+    Recorder.open(store, study_file)
     pages = [page for page in contents(store)[study.key]["runs"] if page["tags"]["nowt.key"] == key]
     assert len(pages) == 1
     assert pages[0]["params"]["rule.name"] == "bp"
@@ -129,19 +129,19 @@ def test_a_page_that_a_crash_left_half_made_is_completed(store: Path) -> None:
 
 def test_an_experiment_deleted_on_mlflows_page_comes_back_with_its_study(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
-    sheet = sheet_of(store, study.key)
-    record = Recorder.open(store, sheet)
+    study_file = study_file_of(store, study.key)
+    record = Recorder.open(store, study_file)
     before = contents(store)
     client_of(store).delete_experiment(record.experiment)
-    Recorder.open(store, sheet)
+    Recorder.open(store, study_file)
     assert contents(store) == before
 
 
 def test_more_seeds_reopen_a_finished_study(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     write_store(store, rules_study(names=["bp"], seeds=2, epochs=2), missing=[("bp", 1)])
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     parent = next(page for page in contents(store)[study.key]["runs"] if "reference" in page["tags"])
     assert parent["status"] == "RUNNING"
     assert parent["tags"]["seeds"] == "0, 1"
@@ -151,14 +151,14 @@ def test_a_run_in_no_study_is_a_single_run_until_a_study_lists_it(store: Path) -
     study = rules_study(names=["bp"], seeds=1, epochs=2)
     write_store(store, study)
     path = store / "studies" / f"{study.key}.json"
-    sheet = json.loads(path.read_text())
+    text = path.read_text()
     path.unlink()
     Recorder.open(store, None)
     (page,) = contents(store)["single runs"]["runs"]
     assert page["name"] == "bp, seed 0, tiny_resnet"
     assert "cell" not in page["tags"] and "mlflow.parentRunId" not in page["tags"]
-    path.write_text(json.dumps(sheet))
-    Recorder.open(store, sheet)
+    path.write_text(text)
+    Recorder.open(store, study_file_of(store, study.key))
     assert contents(store)["single runs"]["runs"] == []
     assert len(contents(store)[study.key]["runs"]) == 2
 

@@ -18,11 +18,12 @@ from sqlalchemy import create_engine, text
 from nowt.cli.main import main
 from nowt.store.records import RunLog
 from nowt.store.run_log import LogWriter, read, read_all
+from nowt.store.study_file import StudyFile
 from nowt.tracking import background
 from nowt.tracking.background import BackgroundRecorder, open_quietly
 from nowt.tracking.outbox import all_waiting
 from nowt.tracking.projection import numbers
-from tests.support.mlflow_contents import epoch, sheet_of, start
+from tests.support.mlflow_contents import epoch, start, study_file_of
 from tests.support.postgres import programs, server
 from tests.support.synthetic_store import key_of, rules_study, write_store
 from tests.support.tracking_server import Served, children, free_port, listening, losing_answers, wait_until
@@ -165,7 +166,7 @@ def told(run: RunLog) -> Points:
 
 
 @contextmanager
-def recording(store: Path, study: dict[str, object] | None, url: str) -> Iterator[BackgroundRecorder]:
+def recording(store: Path, study: StudyFile | None, url: str) -> Iterator[BackgroundRecorder]:
     """As open_quietly, to any address."""
     record = BackgroundRecorder(store, study, url)
     writer = Thread(target=record.write)
@@ -200,7 +201,7 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
 
     with ExitStack() as stack:
         singles = {key: stack.enter_context(recording(store, None, served.url)) for key in single}
-        with recording(store, sheet_of(store, study.key), served.url) as record:
+        with recording(store, study_file_of(store, study.key), served.url) as record:
             write(lambda key: singles.get(key, record), 0, 15)
             wait_until(lambda: have(5), 120, "five epochs of each run")
             assert "ended by itself" in served.kill()

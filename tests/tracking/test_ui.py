@@ -12,7 +12,7 @@ import pytest
 
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.ui import ui_command
-from tests.support.mlflow_contents import sheet_of
+from tests.support.mlflow_contents import study_file_of
 from tests.support.synthetic_store import rules_study, write_store
 
 
@@ -25,7 +25,7 @@ def test_the_page_is_served_on_this_machine_beside_a_taken_port(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
-    Recorder.open(store, sheet_of(store, study.key))
+    Recorder.open(store, study_file_of(store, study.key))
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         command = ui_command(store, taken)

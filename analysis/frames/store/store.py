@@ -26,7 +26,7 @@ class StoreFrames:
 
     logs: Logs = field(repr=False)
     plans: tuple[StudyPlan | SearchPlan, ...] = field(repr=False)  # the oldest first
-    problems: tuple[str, ...]  # a sentence for each log or sheet that cannot be read, and so is left out
+    problems: tuple[str, ...]  # a sentence for each log or study file that cannot be read, and so is left out
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -85,8 +85,8 @@ class StoreFrames:
 def read_store(store: str | Path) -> StoreFrames:
     """The frames of a store; what is new in its logs is read and kept in ``STORE/frames/``.
 
-    A log or sheet that cannot be read is left out and named in ``problems``. Raises ValueError for a missing store,
-    and for one of whose logs none can be read.
+    A log or study file that cannot be read is left out and named in ``problems``. Raises ValueError for a missing
+    store, and for one of whose logs none can be read.
     """
     return _frames(_existing(store), read_logs(Path(store)))
 

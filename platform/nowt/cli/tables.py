@@ -16,7 +16,7 @@ from nowt.store.layout import Store
 from nowt.store.locks import is_held
 from nowt.store.records import RunLog, State
 from nowt.store.run_log import read_all
-from nowt.store.study_file import read_sheets
+from nowt.store.study_file import read_study_files
 from nowt.tracking.outbox import all_waiting
 
 # those that a log can be in, and that of a run whose process is gone
@@ -124,12 +124,14 @@ def _names(rule: str) -> set[str]:
 
 
 def _keys_of(store: Path, study: str) -> set[str]:
-    sheets = read_sheets(store)
-    names = sorted({name for sheet in sheets for name in (sheet["name"], sheet["key"])})
+    study_files = read_study_files(store)
+    names = sorted({name for study_file in study_files for name in (study_file.name, study_file.key)})
     if study not in names:
-        there = ", ".join(sorted({sheet["name"] for sheet in sheets})) or "none"
+        there = ", ".join(sorted({study_file.name for study_file in study_files})) or "none"
         raise ConfigError(f"store {store} has no study {study!r}{nearest(study, names)}; it has: {there}")
-    return {run["key"] for sheet in sheets if study in (sheet["name"], sheet["key"]) for run in sheet["runs"]}
+    return {
+        run.key for study_file in study_files if study in (study_file.name, study_file.key) for run in study_file.runs
+    }
 
 
 def _text(table: Table) -> str:

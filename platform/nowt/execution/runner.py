@@ -8,7 +8,7 @@ from nowt.config.placement import Placement
 from nowt.execution.driver import Driver
 from nowt.execution.spending_cap import SpendingCap, capped
 from nowt.store.layout import Store
-from nowt.store.study_file import read_sheet
+from nowt.store.study_file import read_study_file
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def work(driver: Driver, how: ExecutionOptions, study: str, slots: int, runs: It
 def _since(how: ExecutionOptions, study: str) -> int:
     if how.since is not None or how.cap.most is None:
         return how.since or 0
-    created: int = read_sheet(Store(Path(how.placement.store)).study_file(study))["created"]
+    created: int = read_study_file(Store(Path(how.placement.store)).study_file(study)).created
     return created
 
 

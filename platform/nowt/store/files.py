@@ -11,7 +11,7 @@ from nowt.core.errors import require
 
 
 def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: bool = False) -> None:
-    """Write ``data`` (text as UTF-8) under a temporary name and rename it to ``path``: readers see all of it or nothing.
+    """Write ``data`` (text as UTF-8) to ``path`` by a rename, so that readers see all of it or nothing.
 
     With ``durable`` the data reaches the disk before the rename, so that it also survives a power failure. With
     ``private`` only the owner may read the file, from its first byte on. Parent folders are created.

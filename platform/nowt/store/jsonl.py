@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def whole_lines(path: Path) -> list[str]:
+def complete_lines(path: Path) -> list[str]:
     """The file's lines without a last one that a crash cut short."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return text[: text.rfind("\n") + 1].splitlines()

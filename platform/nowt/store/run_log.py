@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import drop_torn_line, sync_folder, whole_lines
+from nowt.store.jsonl import complete_lines, drop_torn_line, sync_folder
 from nowt.store.layout import Store
 from nowt.store.locks import Hold
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, epoch_from_json, epoch_to_json
@@ -78,7 +78,7 @@ class LogWriter:
 def read(path: Path) -> RunLog:
     """One run's log. Raises ValueError for a file that is no log, naming the line."""
     run = RunLog(path.stem, {})
-    for number, line in enumerate(whole_lines(path), 1):
+    for number, line in enumerate(complete_lines(path), 1):
         try:
             run = _told(run, path, json.loads(line))
         except (json.JSONDecodeError, KeyError, TypeError) as error:

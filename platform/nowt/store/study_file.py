@@ -1,109 +1,193 @@
-"""A study's sheet: what it is, frozen as ``studies/KEY.json`` at its first start, and the runs that it lists.
+"""The study file ``studies/KEY.json``: a study as it was when it first ran, and the runs that it lists.
 
-A search lists the runs of its trials as they come, one line of JSON each in ``studies/KEY.runs.jsonl``, so that one
-more trial costs the same however many came before.
+A search appends the runs of its trials to ``studies/KEY.runs.jsonl``, one line of JSON each, so that the cost of one
+more trial does not depend on the number of trials before it.
 """
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from nowt.store.files import write_atomically
-from nowt.store.jsonl import drop_torn_line, whole_lines
+from nowt.store.jsonl import complete_lines, drop_torn_line
 from nowt.store.layout import Store
 
-Sheet = dict[str, Any]
+SCHEMA = 1  # of a study file; files without a schema are of the first
 
-SCHEMA = 1  # of a sheet; one without is of the first
-
-NEEDED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
+REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
 
-def freeze(store: Path, key: str, content: Sheet, runs: Sequence[dict[str, Any]] = ()) -> tuple[Sheet, str]:
-    """Write the sheet of study ``key``, with ``runs`` beside those it lists already; the sheet as it reads now, and a
-    remark where another study of this name ran before."""
+@dataclass(frozen=True)
+class ListedRun:
+    """One run of a study: an ablation's, or the run of a search's trial."""
+
+    key: str
+    cell: str
+    seed: int
+    trial: int | None = None  # the trial's number; None in an ablation
+    stopped: int | None = None  # the epoch after which the search stopped the run
+    reason: str | None = None  # why the search stopped it
+    failed: bool | None = None  # True: the run failed here, and a later trial of its cell repeats it
+    other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ListedRun":
+        """Raises KeyError, TypeError or AttributeError for data that are not a listed run."""
+        return cls(data["key"], data["cell"], data["seed"], **_optional(cls, data, {"key", "cell", "seed"}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as plain JSON data; fields that are None are omitted."""
+        known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "other"}
+        return {name: value for name, value in known.items() if value is not None} | self.other
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study, or a search, as its file describes it.
+
+    ``runs`` grows while a search runs. Fields of a search are None in an ablation, and ``keep`` is None in a search.
+    """
+
+    schema: int | None  # None in a file that was written before there were schemas
+    name: str
+    question: str
+    reference: str  # the cell that the others are compared with
+    seeds: list[int]
+    keep: str | list[int] | None = None  # the epochs whose checkpoints are kept
+    seed: int | None = None  # of the sampler
+    sampler: str | None = None
+    stopping: dict[str, Any] | None = None
+    budget: dict[str, Any] | None = None
+    cells: list[dict[str, Any]] = field(default_factory=list)  # name, config and, in a search, params of each
+    storage: str | None = None  # URL of Optuna's storage; empty: the store's own
+    other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
+    key: str = ""
+    created: int = 0  # milliseconds since 1970
+    runs: list[ListedRun] = field(default_factory=list)
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the file is that of a search."""
+        return self.sampler is not None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "StudyFile":
+        """Raises KeyError, TypeError or AttributeError for data that are not a study file."""
+        runs = [ListedRun.from_json(run) for run in data["runs"]]
+        needed = {name: data[name] for name in ("name", "question", "reference", "seeds", "key", "created")}
+        return cls(data.get("schema"), **needed, runs=runs, **_optional(cls, data, {*needed, "schema", "runs"}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's content as plain JSON data; fields that are None are omitted."""
+        found: dict[str, Any] = {}
+        for name in (f.name for f in fields(self)):
+            if name == "other":
+                found |= self.other
+            elif name == "runs":
+                found["runs"] = [run.to_json() for run in self.runs]
+            elif (value := getattr(self, name)) is not None:
+                found[name] = value
+        return found
+
+
+def _optional(kind: type[Any], data: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """The arguments of ``kind`` for the fields of ``data`` that are not ``given``."""
+    known = {f.name for f in fields(kind)} - {"other"}
+    rest = {name: value for name, value in data.items() if name not in given}
+    other = {name: value for name, value in rest.items() if name not in known}
+    return {name: value for name, value in rest.items() if name in known} | {"other": other}
+
+
+def write_study_file(
+    store: Path, key: str, content: dict[str, Any], runs: Sequence[ListedRun] = ()
+) -> tuple[StudyFile, str]:
+    """Write the file of study ``key``, adding ``runs`` to those that it already lists.
+
+    Returns the study file as it now reads, and a remark if another study of this name was run before.
+    """
     path = Store(store).study_file(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     known = _object(path) if path.exists() else {}
     others = sorted(p.stem for p in path.parent.glob(f"{content['name']}-????????.json") if p != path)
-    listed = [run for run in known.get("runs", []) if run not in runs] + list(runs)
+    new = [run.to_json() for run in runs]
+    listed = [run for run in known.get("runs", []) if run not in new] + new
     seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
     created = known.get("created", time.time_ns() // 1_000_000)
-    sheet = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
-    write_atomically(path, json.dumps(sheet, indent=1) + "\n", durable=False)
-    if (later := _later(path)).exists():
-        drop_torn_line(later)
+    data = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
+    write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=False)
+    if (appended := Store(store).study_runs(key)).exists():
+        drop_torn_line(appended)
     remark = f"{content['name']} has changed since {', '.join(others)}: this is a new study, {key}"
-    return read_sheet(path), remark if others and not known else ""
+    return read_study_file(path), remark if others and not known else ""
 
 
-def list_run(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
-    """List one more run, in the sheet and on disk."""
-    sheet["runs"].append(run)
-    _append(store, sheet, run)
+def append_run(store: Path, study: StudyFile, run: ListedRun) -> None:
+    """List one more run, in ``study`` and on disk."""
+    study.runs.append(run)
+    _append(store, study, run.to_json())
 
 
-def list_stop(store: Path, sheet: Sheet, run: dict[str, Any], epoch: int, reason: str) -> None:
-    """Say on disk that the study stopped a listed run after ``epoch``, whatever another study makes of it."""
-    _append(store, sheet, {**run, "stopped": epoch, "reason": reason})
+def append_stop(store: Path, study: StudyFile, run: ListedRun, epoch: int, reason: str) -> None:
+    """Record on disk that the study stopped a listed run after ``epoch``, even if another study continues the run."""
+    _append(store, study, {**run.to_json(), "stopped": epoch, "reason": reason})
 
 
-def list_failure(store: Path, sheet: Sheet, run: dict[str, Any]) -> None:
-    """Say on disk that a listed run failed here: another trial takes it on, under a number of its own."""
-    _append(store, sheet, {**run, "failed": True})
+def append_failure(store: Path, study: StudyFile, run: ListedRun) -> None:
+    """Record on disk that a listed run failed here; another trial, with its own number, repeats it."""
+    _append(store, study, {**run.to_json(), "failed": True})
 
 
-def _append(store: Path, sheet: Sheet, line: dict[str, Any]) -> None:
-    with Store(store).study_runs(sheet["key"]).open("a", encoding="utf-8") as file:
+def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
+    with Store(store).study_runs(study.key).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
-def read_sheet(path: Path) -> Sheet:
-    """The sheet at ``path`` with every run it lists. Raises ValueError for a file that is none."""
-    sheet = _object(path)
-    if (schema := sheet.get("schema", SCHEMA)) != SCHEMA:
+def read_study_file(path: Path) -> StudyFile:
+    """The study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
+    data = _object(path)
+    if (schema := data.get("schema", SCHEMA)) != SCHEMA:
         raise ValueError(
-            f"{path} is a sheet of schema {schema}, this nowt reads {SCHEMA}: update nowt, or move it away"
+            f"{path} is a study file of schema {schema}, this nowt reads {SCHEMA}: update nowt, or move it away"
         )
-    missing = sorted(NEEDED - sheet.keys())
+    missing = sorted(REQUIRED - data.keys())
     if missing:
-        raise ValueError(f"{path} is no study's sheet, it has no {', '.join(missing)}: move it away")
-    later = _later(path)
-    lines = whole_lines(later) if later.exists() else []
+        raise ValueError(f"{path} is not a study file, it has no {', '.join(missing)}: move it away")
     try:
-        return {**sheet, "runs": [*sheet["runs"], *_merged(map(json.loads, lines))]}
+        study = StudyFile.from_json(data)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} lists something that is not a run ({error}): move it away") from None
+    study.runs.extend(_appended_runs(path.with_suffix(".runs.jsonl")))
+    return study
+
+
+def _appended_runs(path: Path) -> list[ListedRun]:
+    lines = complete_lines(path) if path.exists() else []
+    try:
+        return [ListedRun.from_json(run) for run in _merged(map(json.loads, lines))]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{later} has a line that lists no run ({error}): restore it from a copy") from None
+        raise ValueError(f"{path} has a line that lists no run ({error}): restore it from a copy") from None
 
 
 def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that the lines list, each once, with the last that is said of it."""
+    """The runs that the lines list, each once, with the last value of every field."""
     runs: dict[tuple[str, str, int], dict[str, Any]] = {}
     for line in lines:
         runs.setdefault((line["key"], line["cell"], line.get("trial", 0)), {}).update(line)
     return list(runs.values())
 
 
-def each_once(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A search's runs without each that failed and that a later trial of its cell took on, under its own number."""
-    last = {(run["key"], run["cell"]): run["trial"] for run in runs}
-    return [run for run in runs if "failed" not in run or last[run["key"], run["cell"]] == run["trial"]]
+def without_repeated(runs: Sequence[ListedRun]) -> list[ListedRun]:
+    """A search's runs without those that failed and that a later trial of the same cell repeated."""
+    last = {(run.key, run.cell): run.trial for run in runs}
+    return [run for run in runs if not run.failed or last[run.key, run.cell] == run.trial]
 
 
-def read_sheets(store: Path) -> list[Sheet]:
-    """Every study's sheet, the oldest first. Raises ValueError for a file that is none."""
-    return sorted(_each(store), key=lambda sheet: int(sheet["created"]))
-
-
-def _each(store: Path) -> Iterator[Sheet]:
-    for path in Store(store).study_files():
-        yield read_sheet(path)
-
-
-def _later(path: Path) -> Path:
-    return path.with_suffix(".runs.jsonl")
+def read_study_files(store: Path) -> list[StudyFile]:
+    """Every study file, the oldest first. Raises ValueError for a file that is not one."""
+    return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: int(study.created))
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -112,5 +196,5 @@ def _object(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}): move it away") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} holds {type(found).__name__} where an object belongs: move it away")
+        raise ValueError(f"{path} holds {type(found).__name__}, expected an object: move it away")
     return found

@@ -14,7 +14,7 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions, work
 from nowt.store.locks import held
 from nowt.store.records import RunLog
-from nowt.store.study_file import Sheet, freeze
+from nowt.store.study_file import ListedRun, StudyFile, write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.retention import limit_keep, with_retention
 
@@ -53,8 +53,8 @@ def ablate(study: Study, how: ExecutionOptions, say: Callable[[str], None]) -> O
     how = replace(how, placement=with_retention(how.placement, study.keep, study.epochs))
     plan = planned_runs(study, how.placement)
     with held(store, study.key):
-        runs = [{"key": planned.key, "cell": planned.cell, "seed": planned.seed} for planned in plan]
-        sheet, remark = freeze(store, study.key, study_to_json(study), runs)
+        runs = [ListedRun(planned.key, planned.cell, planned.seed) for planned in plan]
+        study_file, remark = write_study_file(store, study.key, study_to_json(study), runs)
         if remark:
             say(remark)
         missed = gone(store, [planned.key for planned in plan], how.placement.keep, how.placement.checkpoints)
@@ -62,7 +62,7 @@ def ablate(study: Study, how: ExecutionOptions, say: Callable[[str], None]) -> O
             if line:
                 say(line)
         certificates(store, [cell.config.rule for cell in study.cells], say)
-        return _run(study, sheet, plan, how)
+        return _run(study, study_file, plan, how)
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
@@ -92,12 +92,12 @@ def quick(study: Study) -> Study:
     return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1], keep=keep)
 
 
-def _run(study: Study, sheet: Sheet, plan: tuple[PlannedRun, ...], how: ExecutionOptions) -> Outcome:
+def _run(study: Study, study_file: StudyFile, plan: tuple[PlannedRun, ...], how: ExecutionOptions) -> Outcome:
     from nowt.tracking.background import open_quietly
 
     store = Path(how.placement.store)
     progress = StudyProgress(plan)
-    with open_quietly(store, sheet) as record:
+    with open_quietly(store, study_file) as record:
 
         def heard(planned: PlannedRun, run: RunLog) -> None:
             record.update(run, planned.cell, planned.seed)

@@ -1,7 +1,7 @@
 """The record: MLflow as a projection of the epoch logs. The only package with mlflow; it imports no torch.
 
 An experiment is a study, its parent run is the study again, and the parent's children are the study's runs,
-found again by run key. Everything shown follows from logs, study sheets and certificates alone, with the
+found again by run key. Everything shown follows from logs, study files and certificates alone, with the
 times of the logs, so that sending twice changes nothing and ``rebuild`` writes the same again. Only run ids,
 and the times at which experiments were made, are MLflow's own. It lies in the store's mlflow.db or on a server.
 """

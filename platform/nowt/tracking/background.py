@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.urls import address_in_environment
 from nowt.store.records import RunLog
-from nowt.store.study_file import Sheet
+from nowt.store.study_file import StudyFile
 from nowt.tracking.outbox import Outbox
 from nowt.tracking.recorder import Recorder
 
@@ -33,7 +33,7 @@ class BackgroundRecorder:
     """Brings runs up to date as Record does, behind the caller's back, and warns once where that one raises."""
 
     store: Path
-    study: Sheet | None
+    study: StudyFile | None
     to: str = ""  # URL of a server; empty: the store's own database
     record: Recorder | None = None
     behind: bool = False
@@ -75,7 +75,7 @@ class BackgroundRecorder:
         if not self.to or self.study is None:
             yield
         else:
-            with Outbox.to(self.store, self.to).alone(self.study["key"]):
+            with Outbox.to(self.store, self.to).alone(self.study.key):
                 yield
 
     def _next(self) -> tuple[RunLog, str, int] | None:
@@ -129,7 +129,7 @@ def why(error: BaseException) -> str:
 
 
 @contextmanager
-def open_quietly(store: Path, study: Sheet | None) -> Iterator[BackgroundRecorder]:
+def open_quietly(store: Path, study: StudyFile | None) -> Iterator[BackgroundRecorder]:
     """The record of a study, or of the single runs; at the end of the block it has everything, unless it is on a server
     that cannot be reached then. Raises ConfigError where NOWT_RECORD is no URL."""
     quiet = BackgroundRecorder(store, study, address_in_environment())

@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Event
 
 from nowt.store.run_log import read_all
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 from nowt.tracking.background import FAILURES, why
 from nowt.tracking.outbox import SINGLE, Outbox
 from nowt.tracking.recorder import Recorder
@@ -20,26 +20,26 @@ def deliver(store: Path, url: str, say: Callable[[str], None], *, only_waiting: 
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder of the logs (--store)")
     delivered = Outbox.to(store, url)
-    sheets = read_sheets(store)
+    study_files = read_study_files(store)
     runs = {run.key: run for run in read_all(store)}
     waiting = {key for key, run in runs.items() if delivered.waiting(run) is not None}
-    alone = runs.keys() - {run["key"] for sheet in sheets for run in sheet["runs"]}
-    for sheet in sheets:
-        if not only_waiting or waiting & {run["key"] for run in sheet["runs"]}:
-            _send(store, url, delivered, sheet, say)
+    alone = runs.keys() - {run.key for study_file in study_files for run in study_file.runs}
+    for study_file in study_files:
+        if not only_waiting or waiting & {run.key for run in study_file.runs}:
+            _send(store, url, delivered, study_file, say)
     if alone & waiting if only_waiting else alone:
         _send(store, url, delivered, None, say)
     return sum(delivered.waiting(runs[key]) is None for key in waiting)
 
 
-def _send(store: Path, url: str, delivered: Outbox, sheet: Sheet | None, say: Callable[[str], None]) -> None:
-    name = sheet["key"] if sheet else SINGLE
+def _send(store: Path, url: str, delivered: Outbox, study_file: StudyFile | None, say: Callable[[str], None]) -> None:
+    name = study_file.key if study_file else SINGLE
     with delivered.alone(name, wait=False) as mine:
         if not mine:
             say(f"{name}: another process, which runs it or delivers, is at it")
             return
         try:
-            Recorder.open(store, sheet, url)
+            Recorder.open(store, study_file, url)
         except FAILURES as error:
             raise OSError(f"{name} was not delivered to {url}: {why(error)}") from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
-from nowt.store.study_file import read_sheets
+from nowt.store.study_file import read_study_files
 
 SINGLE = "single runs"
 
@@ -97,8 +97,8 @@ def all_waiting(store: Path, runs: Iterable[RunLog]) -> list[Waiting]:
 
 
 def _meant(store: Path, studies: set[str]) -> Callable[[str], bool]:
-    """Which runs belong to ``studies``: those that their sheets list, and with SINGLE those that no sheet lists."""
-    sheets = read_sheets(store)
-    listed = {run["key"] for sheet in sheets for run in sheet["runs"]}
-    chosen = {run["key"] for sheet in sheets if sheet["key"] in studies for run in sheet["runs"]}
+    """Which runs belong to ``studies``: those that their files list and, with SINGLE, those that no file lists."""
+    study_files = read_study_files(store)
+    listed = {run.key for study_file in study_files for run in study_file.runs}
+    chosen = {run.key for study_file in study_files if study_file.key in studies for run in study_file.runs}
     return lambda key: key in chosen or (SINGLE in studies and key not in listed)

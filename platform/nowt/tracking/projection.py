@@ -1,4 +1,4 @@
-"""What MLflow is to show of a run and of a study: pure functions of log and study sheet, without MLflow."""
+"""What MLflow is to show of a run and of a study: pure functions of log and study file, without MLflow."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nowt.store.records import Epoch, Layer, RunLog
-from nowt.store.study_file import Sheet
+from nowt.store.study_file import StudyFile
 
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
@@ -35,12 +35,12 @@ class Page:
     params: dict[str, str] = field(default_factory=dict)
 
 
-def run_page(run: RunLog, study: Sheet | None, cell: str, seed: int) -> Page:
+def run_page(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> Page:
     """The page of a run that has its start line; a run in no study has no cell either."""
     config = run.start["config"]
-    place = {"study": study["key"], "cell": cell} if study else {}
-    if study and "question" in study:
-        place["mlflow.note.content"] = f"{study['question']} This run: cell {cell}, seed {seed}."
+    place = {"study": study.key, "cell": cell} if study else {}
+    if study:
+        place["mlflow.note.content"] = f"{study.question} This run: cell {cell}, seed {seed}."
     tags = place | _run_tags(run, seed)
     rule, model = config["rule"]["name"], config["model"]["name"]
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])
@@ -104,23 +104,23 @@ class Tally:
         return True
 
 
-def study_page(sheet: Sheet, runs: Tally) -> Page:
+def study_page(study_file: StudyFile, runs: Tally) -> Page:
     """The parent run of a study; ``runs`` are those of its runs that have a log."""
-    missing = len({run["key"] for run in sheet["runs"]}) - len(runs.states)
+    missing = len({run.key for run in study_file.runs}) - len(runs.states)
     counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}
     open_ = counts["running"] + counts["not started"]
     state = "running" if open_ else "failed" if counts["failed"] else "finished"
     tags = {
-        "nowt.key": sheet["key"],
-        "study": sheet["key"],
-        "mlflow.note.content": sheet["question"],
-        "reference": sheet["reference"],
-        "seeds": ", ".join(str(seed) for seed in sheet["seeds"]),
+        "nowt.key": study_file.key,
+        "study": study_file.key,
+        "mlflow.note.content": study_file.question,
+        "reference": study_file.reference,
+        "seeds": ", ".join(str(seed) for seed in study_file.seeds),
         "progress": ", ".join(f"{number} {state}" for state, number in counts.items() if number),
         "state": state,
     }
     tags = {name: cut(text, LONGEST_TAG) for name, text in tags.items()}
-    return Page(sheet["key"], f"study {sheet['name']}", sheet["created"], runs.end or None, state, tags)
+    return Page(study_file.key, f"study {study_file.name}", study_file.created, runs.end or None, state, tags)
 
 
 def numbers(epoch: Epoch) -> dict[str, float]:

@@ -14,7 +14,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from nowt.store.layout import Store
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read, read_all
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 from nowt.tracking.database import connect, connect_to
 from nowt.tracking.outbox import SINGLE, Outbox
 from nowt.tracking.projection import STATUS, Page, Tally, numbers, run_end, run_page, study_page
@@ -50,7 +50,7 @@ class Recorder:
 
     client: MlflowClient
     store: Path
-    study: Sheet | None
+    study: StudyFile | None
     experiment: str  # MLflow's id
     elsewhere: set[str]  # keys of runs that are shown in another experiment
     rows: dict[str, Row] = field(default_factory=dict)  # by run or study key
@@ -58,21 +58,23 @@ class Recorder:
     delivered: Outbox | None = None  # the notes on the server that this is the record of
 
     @classmethod
-    def open(cls, store: Path, study: Sheet | None, to: str = "") -> "Recorder":
-        """Open the record of a study, given its sheet, or of the single runs, and bring it up to date: in the store's
-        own database or, given its URL, on a server.
+    def open(cls, store: Path, study: StudyFile | None, to: str = "") -> "Recorder":
+        """Open the experiment of a study, or (``study`` None) of the single runs, and bring it up to date: in the
+        store's own database or, given its URL, on a server.
 
-        Raises ValueError for a log or sheet that cannot be read and for a file that is no database, OSError
+        Raises ValueError for a log or study file that cannot be read and for a file that is no database, OSError
         where the store cannot be written, and the errors of MLflow and SQLAlchemy.
         """
         if not to:
             return cls.on(connect(Store(store).mlflow_db), store, study)
         delivered = Outbox.to(store, to)
-        delivered.expect(study["key"] if study else SINGLE)
+        delivered.expect(study.key if study else SINGLE)
         return cls.on(connect_to(to), store, study, delivered)
 
     @classmethod
-    def on(cls, client: MlflowClient, store: Path, study: Sheet | None, delivered: Outbox | None = None) -> "Recorder":
+    def on(
+        cls, client: MlflowClient, store: Path, study: StudyFile | None, delivered: Outbox | None = None
+    ) -> "Recorder":
         """As ``open``, through ``client``."""
         record = cls(client, store, study, _experiment(client, store, study, delivered), set(), delivered=delivered)
         record.rows = _rows(client, record.experiment)
@@ -135,7 +137,7 @@ class Recorder:
         """The size of a log that has an end; by it the next opening knows that there is nothing to read."""
         return "" if run.state == "running" else str(Store(self.store).log(run.key).stat().st_size)
 
-    def _show_study(self, study: Sheet) -> None:
+    def _show_study(self, study: StudyFile) -> None:
         page = study_page(study, self.tally)
         self._show(self._row(page), page)
 
@@ -162,8 +164,8 @@ class Recorder:
 
     def _make(self, page: Page) -> Row:
         tags = {"nowt.key": page.key}
-        if self.study and page.key != self.study["key"]:
-            tags["mlflow.parentRunId"] = self.rows[self.study["key"]].run_id
+        if self.study and page.key != self.study.key:
+            tags["mlflow.parentRunId"] = self.rows[self.study.key].run_id
         made = self.client.create_run(self.experiment, page.start, tags, page.name)
         return Row(made.info.run_id, tags, last_epoch=-1)
 
@@ -203,16 +205,16 @@ class Recorder:
 
 
 def rebuild(store: Path) -> int:
-    """Write ``mlflow.db`` and the artifacts anew from logs, study sheets and certificates; reports are kept.
+    """Write ``mlflow.db`` and the artifacts anew from logs, study files and certificates; reports are kept.
 
     Returns the number of runs in it. The old database stays until the new one is whole. Raises ValueError
-    for a missing store, and for a log or sheet that cannot be read.
+    for a missing store, and for a log or study file that cannot be read.
     """
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")
-    studies: list[Sheet | None] = [*read_sheets(store)]
+    studies: list[StudyFile | None] = [*read_study_files(store)]
     logged = {run.key for run in read_all(store)}  # each can be read: nothing is taken away for nothing
-    if logged - {run["key"] for sheet in studies if sheet for run in sheet["runs"]}:
+    if logged - {run.key for study_file in studies if study_file for run in study_file.runs}:
         studies.append(None)
     with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
         database = Path(folder) / "mlflow.db"
@@ -230,8 +232,8 @@ def _metrics(epoch: Epoch, time: int) -> list[Metric]:
     return [Metric(name, value, time, epoch.epoch) for name, value in numbers(epoch).items()]
 
 
-def _experiment(client: MlflowClient, store: Path, study: Sheet | None, served: Outbox | None) -> str:
-    name, note = (study["key"], study["question"]) if study else (SINGLE, SINGLE_NOTE)
+def _experiment(client: MlflowClient, store: Path, study: StudyFile | None, served: Outbox | None) -> str:
+    name, note = (study.key, study.question) if study else (SINGLE, SINGLE_NOTE)
     found = client.get_experiment_by_name(name)
     if found is None:
         # a server keeps the files itself
@@ -269,10 +271,10 @@ def _row(run: Run) -> Row:
     return Row(run.info.run_id, dict(run.data.tags), ended)
 
 
-def _take_from_single(client: MlflowClient, study: Sheet) -> None:
+def _take_from_single(client: MlflowClient, study: StudyFile) -> None:
     """Delete from the single runs those that the study lists now."""
     found = client.get_experiment_by_name(SINGLE)
-    listed = {run["key"] for run in study["runs"]}
+    listed = {run.key for run in study.runs}
     for run in _search(client, found.experiment_id) if found else []:
         if run.data.tags["nowt.key"] in listed:
             client.delete_run(run.info.run_id)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nowt.store.layout import Store
-from nowt.store.study_file import read_sheets
+from nowt.store.study_file import read_study_files
 
 
 def bring_up_to_date(store: Path, afresh: bool) -> None:
@@ -14,7 +14,7 @@ def bring_up_to_date(store: Path, afresh: bool) -> None:
     if afresh or not Store(store).mlflow_db.exists():
         rebuild(store)
         return
-    for sheet in read_sheets(store):
-        Recorder.open(store, sheet)
+    for study_file in read_study_files(store):
+        Recorder.open(store, study_file)
     if any(True for _ in single_runs(store)):
         Recorder.open(store, None)

@@ -1,23 +1,23 @@
-"""What the record is made of: a store's study sheets, the logs that belong to each, and certificates."""
+"""What the record is made of: a store's study files, the logs that belong to each, and certificates."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 
 
 def listed_runs(store: Path) -> set[str]:
     """The keys of all runs that some study lists."""
-    return {run["key"] for sheet in read_sheets(store) for run in sheet["runs"]}
+    return {run.key for study_file in read_study_files(store) for run in study_file.runs}
 
 
-def study_runs(store: Path, sheet: Sheet) -> Iterator[tuple[Path, str]]:
+def study_runs(store: Path, study_file: StudyFile) -> Iterator[tuple[Path, str]]:
     """The logs of the study's runs, as far as there are any, each with its cell (the first, where cells share one)."""
     cells: dict[str, str] = {}
-    for run in sheet["runs"]:
-        cells.setdefault(run["key"], run["cell"])
+    for run in study_file.runs:
+        cells.setdefault(run.key, run.cell)
     there = {path.stem for path in Store(store).log_files()}
     return ((Store(store).log(key), cell) for key, cell in cells.items() if key in there)
 

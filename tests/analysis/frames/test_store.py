@@ -255,7 +255,7 @@ def test_a_broken_line_is_named_and_costs_only_its_log(small: Path, line: str) -
     assert len(read_store(small).runs) == 3
 
 
-def test_a_sheet_that_cannot_be_read_is_named_and_the_rest_is_drawn(small: Path) -> None:
+def test_a_study_file_that_cannot_be_read_is_named_and_the_rest_is_drawn(small: Path) -> None:
     (small / "studies" / "odd.json").write_text("{")
     frames = read_store(small)
     assert len(frames.cells) == 4

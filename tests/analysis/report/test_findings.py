@@ -50,8 +50,8 @@ BP, FA, KP, WM = (find_rule(name)() for name in ("bp", "fa", "kp", "wm"))
 
 
 def plan_of(study: Study) -> StudyPlan:
-    sheet = study_to_json(study)
-    cells = {cell["name"]: cell["config"] for cell in sheet["cells"]}
+    study_file = study_to_json(study)
+    cells = {cell["name"]: cell["config"] for cell in study_file["cells"]}
     return StudyPlan(study.name, study.key, study.question, study.reference, 1, cells, (), 0)
 
 

@@ -116,9 +116,9 @@ def test_a_folder_is_fresh_until_a_log_goes_on_or_a_figure_goes(
 def test_a_run_that_the_study_lists_since_makes_a_folder_stale(reported: Made, tmp_path: Path) -> None:
     store = copy_of(reported, tmp_path)
     path = store / "studies" / f"{reported[1].study}.json"
-    sheet = json.loads(path.read_text())
-    sheet["runs"].append({"key": "0123456789ab", "cell": "bp", "seed": 9})
-    path.write_text(json.dumps(sheet))
+    study_file = json.loads(path.read_text())
+    study_file["runs"].append({"key": "0123456789ab", "cell": "bp", "seed": 9})
+    path.write_text(json.dumps(study_file))
     assert check(store, store / "figures").stale == ("run 0123456789ab is new",)
 
 
@@ -130,10 +130,10 @@ def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another
     path.write_text(path.read_text().replace('"reference": "bp"', '"reference": "kp"'))
     (store / "figures").rename(moved)
     found = check(store, moved)
-    assert found.stale == ("the study's sheet has other words or settings",)
+    assert found.stale == ("the study file has other words or settings",)
     assert found.command.endswith(f"--out {moved}")
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
-    with pytest.raises(ValueError, match="is a sheet of schema 2, this nowt reads 1: update nowt"):
+    with pytest.raises(ValueError, match="is a study file of schema 2, this nowt reads 1: update nowt"):
         check(store, moved)
 
 

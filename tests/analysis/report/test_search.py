@@ -106,10 +106,10 @@ def test_errors_and_costs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
 def test_a_draw_that_failed_and_was_tried_again_counts_once(tmp_path: Path) -> None:
     space = write_search(tmp_path, search_space(["bp"]), trials=4)
     path = tmp_path / "studies" / f"{space.key}.json"
-    sheet = json.loads(path.read_text())
-    sheet["runs"].append({**sheet["runs"][1], "trial": 4})
-    sheet["runs"][1]["failed"] = True
-    path.write_text(json.dumps(sheet))
+    study_file = json.loads(path.read_text())
+    study_file["runs"].append({**study_file["runs"][1], "trial": 4})
+    study_file["runs"][1]["failed"] = True
+    path.write_text(json.dumps(study_file))
     assert list(trials_of(tmp_path).frame["trial"]) == [0, 2, 3, 4]
 
 
@@ -333,12 +333,12 @@ def test_a_search_without_a_finished_trial_gets_a_sentence(
     assert not (tmp_path / "figures").exists()
 
 
-def test_a_sheet_without_its_stopping_is_named(tmp_path: Path) -> None:
+def test_a_study_file_without_its_stopping_is_named(tmp_path: Path) -> None:
     space = write_search(tmp_path, search_space(["bp"]), 1)
     path = tmp_path / "studies" / f"{space.key}.json"
-    sheet = json.loads(path.read_text())
-    del sheet["stopping"]
-    path.write_text(json.dumps(sheet))
+    study_file = json.loads(path.read_text())
+    del study_file["stopping"]
+    path.write_text(json.dumps(study_file))
     with pytest.raises(ValueError, match="is no study that this nowt reads \\('stopping' is missing or wrong\\)"):
         report(tmp_path, None, tmp_path / "figures")
 

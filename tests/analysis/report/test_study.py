@@ -200,9 +200,11 @@ def test_without_feedback_no_alignment_figure_is_left_behind(tmp_path: Path) -> 
 def test_a_run_done_again_with_other_data_replaces_the_earlier_one(tmp_path: Path) -> None:
     study = write_store(tmp_path, rules_study(epochs=3))
     path = tmp_path / "studies" / f"{study.key}.json"
-    sheet = json.loads(path.read_text())
-    sheet["runs"] = [{**run, "key": f"{'0' * 11}{i}"} for i, run in enumerate(sheet["runs"][:2])] + sheet["runs"]
-    path.write_text(json.dumps(sheet))
+    study_file = json.loads(path.read_text())
+    study_file["runs"] = [
+        {**run, "key": f"{'0' * 11}{i}"} for i, run in enumerate(study_file["runs"][:2])
+    ] + study_file["runs"]
+    path.write_text(json.dumps(study_file))
     assert list(table_of(tmp_path)["n"]) == [3] * 5
     assert "2 earlier runs with other data or code are left out" in words_of(tmp_path)
 
@@ -250,7 +252,7 @@ def nothing(store: Path) -> None:
         ),
         (no_finished_run, None, "has no finished run yet (2 running, 1 not started): `nowt ablate rules`"),
         (a_study_that_is_not_json, None, "rules-1.json is not JSON ("),
-        (a_study_without_its_runs, None, "rules-1.json is no study's sheet, it has no created, question, reference"),
+        (a_study_without_its_runs, None, "rules-1.json is not a study file, it has no created, question, reference"),
     ],
 )
 def test_what_cannot_be_reported_gets_a_sentence(

@@ -25,7 +25,7 @@ from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import read_manifest
 from nowt.tracking.recorder import Recorder
 from tests.store.sync.test_merge import files, search, url
-from tests.support.mlflow_contents import contents, epoch, sheet_of, start
+from tests.support.mlflow_contents import contents, epoch, start, study_file_of
 from tests.support.optuna_storage import told
 from tests.support.synthetic_store import rules_study, write_store
 from tests.support.tracking_server import wait_until
@@ -66,7 +66,7 @@ def living(store: Path, searched: Path) -> Path:
 def recorded(store: Path) -> dict[str, Any]:
     """What MLflow shows of the store, brought up to date."""
     for path in (store / "studies").glob("*.json"):
-        Recorder.open(store, sheet_of(store, path.stem))
+        Recorder.open(store, study_file_of(store, path.stem))
     Recorder.open(store, None)
     return contents(store)
 
@@ -147,15 +147,15 @@ def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
 
 
 def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, bucket: Bucket, new: Path) -> None:
-    copying, sheet = Copying(living, bucket), next(living.glob("studies/*.json"))
+    copying, study_file = Copying(living, bucket), next(living.glob("studies/*.json"))
     copying.once()
-    kept = sheet.rename(living / "kept")
+    kept = study_file.rename(living / "kept")
     for _ in range(2):
         copying.once()
-    kept.rename(sheet)
+    kept.rename(study_file)
     copying.once()
     assert main(["restore", COPY, "--store", str(new)]) == 0
-    assert (new / "studies" / sheet.name).read_bytes() == sheet.read_bytes()
+    assert (new / "studies" / study_file.name).read_bytes() == study_file.read_bytes()
 
 
 def test_an_object_that_is_denied_is_missing_only_where_it_is_not_listed(bucket: Bucket) -> None:

@@ -14,7 +14,7 @@ from nowt.cli.main import main
 from nowt.store.run_log import LogWriter, read
 from nowt.store.sync.merge import merge
 from nowt.tracking.recorder import Recorder
-from tests.support.mlflow_contents import contents, epoch, sheet_of, start
+from tests.support.mlflow_contents import contents, epoch, start, study_file_of
 from tests.support.optuna_storage import told
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
@@ -44,7 +44,7 @@ def test_what_is_missing_comes_and_the_record_shows_it(
     here = write_store(store, rules_study(names=["bp", "fa"], seeds=1, epochs=3), missing=[("fa", 0)])
     write_store(other, rules_study("elsewhere", names=["kp"], seeds=1, epochs=2))
     write_store(other, rules_study(names=["bp", "fa"], seeds=1, epochs=3), missing=[("bp", 0)])
-    Recorder.open(store, sheet_of(store, here.key))
+    Recorder.open(store, study_file_of(store, here.key))
     assert main(["merge", str(other), "--store", str(store)]) == 0
     assert "2 runs that were not here" in capsys.readouterr().out
     assert {path.name for path in (store / "logs").iterdir()} == {
@@ -58,8 +58,8 @@ def test_what_is_missing_comes_and_the_record_shows_it(
 
 
 def _other_key(other: Path) -> str:
-    (sheet,) = (path for path in (other / "studies").glob("elsewhere-*.json"))
-    key: str = json.loads(sheet.read_text())["runs"][0]["key"]
+    (study_file,) = (path for path in (other / "studies").glob("elsewhere-*.json"))
+    key: str = json.loads(study_file.read_text())["runs"][0]["key"]
     return key
 
 
@@ -157,9 +157,9 @@ def test_a_study_lists_the_runs_of_both(store: Path, other: Path) -> None:
         lines = "".join(json.dumps(run) + "\n" for run in later)
         (folder / "studies" / f"{study.key}.runs.jsonl").write_text(lines)
     merge(other, store, quietly, databases())
-    sheet = sheet_of(store, study.key)
-    assert sheet["seeds"] == [0, 1, 2] and sheet["created"] == 8
-    assert [run["seed"] for run in sheet["runs"]] == [0, 1, 2]
+    study_file = study_file_of(store, study.key)
+    assert study_file.seeds == [0, 1, 2] and study_file.created == 8
+    assert [run.seed for run in study_file.runs] == [0, 1, 2]
     found = (store / "studies" / f"{study.key}.runs.jsonl").read_text().splitlines()
     assert [json.loads(line)["key"] for line in found] == ["a", store.name, other.name]
 

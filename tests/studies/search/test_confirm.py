@@ -8,8 +8,8 @@ import pytest
 from nowt.cli.main import main
 from nowt.config.recipes import digits
 from nowt.store.run_log import read_all
-from nowt.store.study_file import read_sheets
-from nowt.studies.search.best_trials import best, search_sheet
+from nowt.store.study_file import read_study_files
+from nowt.studies.search.best_trials import best, search_file
 from tests.support.small_spaces import write_space
 
 Captured = pytest.CaptureFixture[str]
@@ -32,12 +32,12 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_p
 ) -> None:
     assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
     out = capsys.readouterr().out
-    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
-    assert set(sheets) == {"small", "small_confirmed", "small_picks"}
-    assert sheets["small_confirmed"]["seeds"] == sheets["small_picks"]["seeds"] == [1, 2]
-    assert len(sheets["small_confirmed"]["runs"]) == 8 and len(sheets["small_picks"]["runs"]) == 4
+    study_files = {study_file.name: study_file for study_file in read_study_files(store)}
+    assert set(study_files) == {"small", "small_confirmed", "small_picks"}
+    assert study_files["small_confirmed"].seeds == study_files["small_picks"].seeds == [1, 2]
+    assert len(study_files["small_confirmed"].runs) == 8 and len(study_files["small_picks"].runs) == 4
     opened = {run.key for run in read_all(store) if run.start["config"]["test"]}
-    assert opened == {run["key"] for run in sheets["small_picks"]["runs"]}
+    assert opened == {run.key for run in study_files["small_picks"].runs}
     assert "picks, by the lowest mean val error" in out and "nowt report small_picks" in out
     assert "small_picks: How do the picks of small compare?" in out
     assert main(["report", "small", "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
@@ -48,9 +48,9 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_p
 
 def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) -> None:
     assert searched(tmp_path, store, "--confirm", "1", "--confirm-seeds", "1") == 0
-    sheets = {sheet["name"]: sheet for sheet in read_sheets(store)}
+    study_files = {study_file.name: study_file for study_file in read_study_files(store)}
     logs = {run.key: run for run in read_all(store)}
-    for confirmed, pick in zip(sheets["small_confirmed"]["runs"], sheets["small_picks"]["runs"], strict=True):
+    for confirmed, pick in zip(study_files["small_confirmed"].runs, study_files["small_picks"].runs, strict=True):
         before, after = logs[confirmed["key"]], logs[pick["key"]]
         assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
 
@@ -60,9 +60,9 @@ def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path,
     assert searched(tmp_path, store, *words) == 0
     before = capsys.readouterr().out
     for path in (store / "studies").glob("small_*.json"):  # as where --data-dir has other pictures now
-        sheet = json.loads(path.read_text())
-        sheet["runs"] = [{**run, "key": "0" * 12} for run in sheet["runs"]] + sheet["runs"]
-        path.write_text(json.dumps(sheet))
+        study_file = json.loads(path.read_text())
+        study_file.runs = [{**run, "key": "0" * 12} for run in study_file.runs] + study_file.runs
+        path.write_text(json.dumps(study_file))
     assert searched(tmp_path, store, *words) == 0
     assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
 
@@ -103,7 +103,7 @@ def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path,
     )
     assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
     finished = sorted(run.epochs[-1].val_error for run in read_all(store) if run.state == "finished")
-    found = best(store, search_sheet(store, "small"), 99)
+    found = best(store, search_file(store, "small"), 99)
     assert [one.error for one in found] == finished and len(found) < 6
 
 
@@ -112,11 +112,11 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
     target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20 --optim.lr 0.3"
     words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
     assert main([*words, "--in-process", *target.split()]) == 0
-    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
-    names = [cell["name"] for cell in sheet["cells"]]
+    [study_file] = [study_file for study_file in read_study_files(store) if study_file.name == "small_on_digits"]
+    names = [cell["name"] for cell in study_file.cells]
     assert len(names) == 6 and {"kp recipe", "bp recipe"} <= set(names)
-    found = {one.name: one for one in best(store, search_sheet(store, "small"), 2)}
-    for cell in sheet["cells"]:
+    found = {one.name: one for one in best(store, search_file(store, "small"), 2)}
+    for cell in study_file.cells:
         assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
         optim, one = cell["config"]["optim"], found.get(cell["name"])
         there = one.config.optim if one else digits().optim
@@ -233,9 +233,9 @@ def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_p
     assert main(["search", str(space), "--store", str(store), "--in-process", "--epochs", "1"]) == 0
     words = "transfer small --to digits --epochs 2 --seeds 1 --data.train_limit 64 --data.repeat 1 --data.size 8"
     assert main([*words.split(), "--best", "4", "--store", str(store), "--in-process"]) == 0
-    found = {one.name: one.config.optim for one in best(store, search_sheet(store, "small"), 4)}
-    [sheet] = [sheet for sheet in read_sheets(store) if sheet["name"] == "small_on_digits"]
-    carried = {cell["name"]: cell["config"]["optim"] for cell in sheet["cells"] if cell["name"] in found}
+    found = {one.name: one.config.optim for one in best(store, search_file(store, "small"), 4)}
+    [study_file] = [study_file for study_file in read_study_files(store) if study_file.name == "small_on_digits"]
+    carried = {cell["name"]: cell["config"]["optim"] for cell in study_file.cells if cell["name"] in found}
     assert {optim["schedule"] for optim in carried.values()} == {"step", "cosine"}
     for name, optim in carried.items():
         assert optim["warmup"] == pytest.approx(2 * found[name].warmup)

@@ -26,7 +26,7 @@ from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch, epoch_to_json
 from nowt.store.run_log import LogWriter, read
-from nowt.store.study_file import freeze, read_sheet
+from nowt.store.study_file import ListedRun, read_study_file, write_study_file
 from nowt.studies.search.driver import Search
 from nowt.studies.search.params import Choice, Range
 from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
@@ -100,7 +100,7 @@ WRITES: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "set_trial_state_values",
         ),
     ),
-    (nowt.studies.search.driver, ("list_run", "list_stop", "list_failure")),
+    (nowt.studies.search.driver, ("append_run", "append_stop", "append_failure")),
 )
 
 
@@ -126,7 +126,7 @@ def killed_after(writes: int) -> Iterator[None]:
 
 @dataclass
 class World:
-    """What outlives a crash: logs, Optuna's storage, the sheet. And one driver, which does not."""
+    """What outlives a crash: logs, Optuna's storage, the study file. And one driver, which does not."""
 
     space: SearchSpace
     slots: int
@@ -146,8 +146,8 @@ class World:
         rungs = {cell.name: stopping for cell in self.space.cells}
         pictures = {cell.name: PICTURES for cell in self.space.cells}
         ledger = RunQueue(self.folder, (), lambda planned, run: None)
-        sheet, _ = freeze(self.folder, self.space.key, self.content)
-        self.driver = Search(self.space, ledger, decisions, pictures, rungs, sheet)
+        study_file, _ = write_study_file(self.folder, self.space.key, self.content)
+        self.driver = Search(self.space, ledger, decisions, pictures, rungs, study_file)
         self.driver.recall()
 
     def fill(self) -> None:
@@ -227,7 +227,7 @@ class AnySearch(RuleBasedStateMachine):
 
     @rule(writes=st.integers(0, 24))
     def it_crashes_after_so_many_writes(self, writes: int) -> None:
-        """To its log, to Optuna's storage or to its sheet; from its start on."""
+        """To its log, to Optuna's storage or to its study file; from its start on."""
         with killed_after(writes):
             self.world.start()
             self.world.fill()
@@ -263,7 +263,7 @@ class AnySearch(RuleBasedStateMachine):
                 assert draws == list(range(len(good)))
             assert len(good) <= most(world.space.budget) and len(found) - len(good) <= world.lost
             failed = {trial.number for trial in found if trial.state == TrialState.FAIL}
-            assert failed == {run["trial"] for run in listed(world) if run["cell"] == cell and "failed" in run}
+            assert failed == {run.trial for run in listed(world) if run.cell == cell and run.failed}
             for trial in good:
                 check(cell, trial, world)
         if world.slots == 1 and not world.lost:
@@ -288,10 +288,9 @@ def most(budget: Budget) -> float:
     return budget.amount if budget.unit == "trials" else budget.amount + 3
 
 
-def listed(world: World) -> list[dict[str, Any]]:
-    """The trials' runs as the sheet lists them."""
-    runs: list[dict[str, Any]] = read_sheet(world.folder / "studies" / f"{world.space.key}.json")["runs"]
-    return runs
+def listed(world: World) -> list[ListedRun]:
+    """The trials' runs as the study file lists them."""
+    return read_study_file(world.folder / "studies" / f"{world.space.key}.json").runs
 
 
 def check(cell: str, trial: FrozenTrial, world: World) -> None:
@@ -299,8 +298,8 @@ def check(cell: str, trial: FrozenTrial, world: World) -> None:
     key, values = trial.user_attrs["key"], dict(trial.intermediate_values)
     log = read(world.folder / "logs" / f"{key}.jsonl")
     assert [epoch.epoch for epoch in log.epochs] == list(range(log.last_epoch + 1))
-    (mine,) = (run for run in listed(world) if (run["cell"], run["trial"]) == (cell, trial.number))
-    last, stopped = mine.get("stopped", log.last_epoch), "stopped" in mine
+    (mine,) = (run for run in listed(world) if (run.cell, run.trial) == (cell, trial.number))
+    last, stopped = log.last_epoch if mine.stopped is None else mine.stopped, mine.stopped is not None
     if log.state == "diverged" and not stopped:
         assert values.pop(last + 1) == 0.9 and trial.user_attrs["reason"] == "diverged"
     assert values == {epoch: error(key, epoch) for epoch in range(1, last + 1)}

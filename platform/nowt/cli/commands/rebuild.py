@@ -26,7 +26,7 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
 def rebuild_all(store: Path) -> str:
     """Make a store's record and frames again; what was made, line by line.
 
-    Raises ValueError for a missing store, and for a log or sheet that cannot be read.
+    Raises ValueError for a missing store, and for a log or study file that cannot be read.
     """
     from nowt.tracking.recorder import rebuild
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nowt.cli.options import exit_code, how
 from nowt.store.layout import Store
-from nowt.store.study_file import read_sheet
+from nowt.store.study_file import read_study_file
 from nowt.studies.ablation import Outcome
 from nowt.studies.study import Study
 
@@ -28,7 +28,7 @@ def again(
     def go(study: Study) -> Outcome:
         print(f"{study.name}: {study.question}")
         outcome = ablate(study, replace(chosen, also=tuple(counted), since=since), print)
-        counted.extend(run["key"] for run in read_sheet(Store(Path(typed.store)).study_file(study.key))["runs"])
+        counted.extend(run.key for run in read_study_file(Store(Path(typed.store)).study_file(study.key)).runs)
         return outcome
 
     try:

@@ -38,7 +38,7 @@ def _what(verb: Parser) -> None:
 def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     """A search space, on Ray Tune or in this process; then, where asked, its best once more."""
     from nowt.studies.lookup import find_recipe, find_space
-    from nowt.studies.search.best_trials import confirmations, search_sheet
+    from nowt.studies.search.best_trials import confirmations, search_file
     from nowt.studies.search.run import quick, search
     from nowt.studies.search.space import on_recipe, with_options
 
@@ -60,9 +60,9 @@ def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
     from nowt.studies.search.confirm import confirm
 
     seeds = typed.confirm_seeds or 3
-    sheet = search_sheet(store, space.key)
-    runs = [run["key"] for run in sheet["runs"]]
-    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs, sheet["created"])
+    study_file = search_file(store, space.key)
+    runs = [run.key for run in study_file.runs]
+    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs, study_file.created)
 
 
 def _check_confirm(most: int | None, seeds: int | None) -> None:

@@ -7,7 +7,7 @@ from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import ConfigError, nearest, require
 from nowt.store.layout import Store
 from nowt.store.run_log import read
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 from nowt.training import checkpoint
 
 
@@ -44,27 +44,27 @@ class Probed:
 def kept_by(store: Path, wanted: str) -> Probed:
     """The newest study of that name, or of that key. Raises ConfigError for an unknown one, for a search, and where no
     run has kept a checkpoint."""
-    sheet = _sheet(store, wanted)
-    runs = {(run["seed"], run["cell"]): run["key"] for run in sheet["runs"]}
-    cells = [cell["name"] for cell in sheet["cells"]]
+    study_file = _study_file(store, wanted)
+    runs = {(run.seed, run.cell): run.key for run in study_file.runs}
+    cells = [cell["name"] for cell in study_file.cells]
     order = sorted(runs, key=lambda run: (run[0], cells.index(run[1])))
     found = (_kept(store, runs[seed, cell], cell) for seed, cell in order)
     kept = tuple(run for run in found if run is not None)
-    again = f"nowt ablate {sheet['name']} --keep-checkpoints all"
+    again = f"nowt ablate {study_file.name} --keep-checkpoints all"
     require(
-        bool(kept), f"no run of study {sheet['key']} has a kept checkpoint in {store}: `{again}` keeps one each epoch"
+        bool(kept), f"no run of study {study_file.key} has a kept checkpoint in {store}: `{again}` keeps one each epoch"
     )
-    return Probed(sheet["key"], sheet["name"], sheet["reference"], kept)
+    return Probed(study_file.key, study_file.name, study_file.reference, kept)
 
 
-def _sheet(store: Path, wanted: str) -> Sheet:
-    sheets = read_sheets(store)
-    named = [sheet for sheet in sheets if wanted in (sheet["name"], sheet["key"])]
+def _study_file(store: Path, wanted: str) -> StudyFile:
+    study_files = read_study_files(store)
+    named = [study_file for study_file in study_files if wanted in (study_file.name, study_file.key)]
     if not named:
-        names = sorted({sheet["name"] for sheet in sheets if "sampler" not in sheet})
+        names = sorted({study_file.name for study_file in study_files if not study_file.is_search})
         there = f"; it has: {', '.join(names)}" if names else ": nowt ablate STUDY makes one"
         raise ConfigError(f"store {store} has no study {wanted!r}{nearest(wanted, names)}{there}")
-    require("sampler" not in named[-1], f"{wanted} is a search, whose trials differ in their settings: probe a study")
+    require(not named[-1].is_search, f"{wanted} is a search, whose trials differ in their settings: probe a study")
     return named[-1]
 
 

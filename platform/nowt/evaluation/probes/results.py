@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.jsonl import drop_torn_line, whole_lines
+from nowt.store.jsonl import complete_lines, drop_torn_line
 from nowt.store.layout import Store
 from nowt.store.locks import HeldElsewhere, Hold
 
@@ -74,7 +74,7 @@ def results(store: Path, study: str, metric: str, settings: Settings) -> Iterato
 def read(path: Path) -> list[Line]:
     """Every whole line. Raises ValueError for one that is none, naming it."""
     lines = []
-    for number, text in enumerate(whole_lines(path), 1):
+    for number, text in enumerate(complete_lines(path), 1):
         try:
             line = json.loads(text)
             Settings.of(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]

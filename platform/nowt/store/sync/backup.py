@@ -1,4 +1,4 @@
-"""``nowt backup``: a store's logs, sheets and databases in a bucket, so that they outlive its machine.
+"""``nowt backup``: a store's logs, study files and databases in a bucket, so that they outlive its machine.
 
 Checkpoints are not copied here, nor anything secret: a new machine makes its own password.
 """

@@ -13,9 +13,9 @@ from nowt.core.errors import require
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import held
-from nowt.store.study_file import read_sheets
+from nowt.store.study_file import read_study_files
 from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
-from nowt.store.sync.merge_studies import coming_sheets, take_sheets
+from nowt.store.sync.merge_studies import coming_study_files, take_study_files
 
 Say = Callable[[str], None]
 
@@ -47,9 +47,13 @@ def merge(other: Path, store: Path, say: Say, databases: Databases, called: str 
     called = called or str(other)
     require(is_store(other), f"there is no store at {called}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{called} is the store itself: name the other one")
-    logs, sheets, trials = coming_logs(other, store), coming_sheets(other, store), databases.check_trials(other, store)
+    logs, study_files, trials = (
+        coming_logs(other, store),
+        coming_study_files(other, store),
+        databases.check_trials(other, store),
+    )
     with ExitStack() as stack:
-        for key in sorted({sheet["key"] for folder in (other, store) for sheet in read_sheets(folder)}):
+        for key in sorted({study_file.key for folder in (other, store) for study_file in read_study_files(folder)}):
             stack.enter_context(held(store, key))
         afresh = any(not log.new and not log.grows for log in logs)
         _say_logs(logs, called, say)
@@ -58,8 +62,8 @@ def merge(other: Path, store: Path, say: Say, databases: Databases, called: str 
         checkpoints = take_checkpoints(other, store)
         if trials:
             databases.take_trials(other, store)
-        take_sheets(sheets)
-        if beside := _counted(sheets, checkpoints, trials, certificates):
+        take_study_files(study_files)
+        if beside := _counted(study_files, checkpoints, trials, certificates):
             say(f"with {beside}")
         databases.refresh(store, afresh)
 
@@ -75,10 +79,10 @@ def _first(keys: Sequence[str], most: int = 3) -> str:
     return f" ({', '.join(keys[:most])}{', ...' if len(keys) > most else ''})" if keys else ""
 
 
-def _counted(sheets: Iterable[Path], checkpoints: Sequence[str], trials: int, certificates: int) -> str:
-    studies = len({path.name.partition(".")[0] for path in sheets})
+def _counted(study_files: Iterable[Path], checkpoints: Sequence[str], trials: int, certificates: int) -> str:
+    studies = len({path.name.partition(".")[0] for path in study_files})
     counts = {
-        "study's sheet" if studies == 1 else "studies' sheets": studies,
+        "study file" if studies == 1 else "studies' study files": studies,
         "trial" if trials == 1 else "trials": trials,
         "unfinished run's checkpoint" if len(checkpoints) == 1 else "unfinished runs' checkpoints": len(checkpoints),
         "certificate" if certificates == 1 else "certificates": certificates,

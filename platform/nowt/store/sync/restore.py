@@ -58,7 +58,7 @@ def _fetch(bucket: Bucket, manifest: Manifest, folder: Path) -> None:
 
 
 def _move(folder: Path, store: Path, manifest: Manifest) -> None:
-    """Move the files into an empty store; logs and sheets last, so that one cut off is merged the next time."""
+    """Move the files into an empty store; logs and study files last, so that one cut off is merged the next time."""
     private_folder(Store(store).tracking_server)
     here = manifest.root == str(store.resolve())  # else MLflow would look for its files where they were
     left = [name for name in manifest.files if here or name.partition("/")[0] not in ("mlflow.db", "artifacts")]

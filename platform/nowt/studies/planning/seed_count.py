@@ -11,7 +11,7 @@ from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.planning.power import ALPHA, MOST, equivalence_power, largest_deviation, seeds_for, smallest_ratio
 from nowt.studies.study import Cell, Study
 
@@ -111,27 +111,27 @@ def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
     """For each cell but the reference: the newest study of ``store`` with two seeds or more of its rule and of the
     reference's, with the same net, data and epochs. A cell without one is left out.
     """
-    sheets = [sheet for sheet in reversed(read_sheets(store)) if "sampler" not in sheet]
+    study_files = [study_file for study_file in reversed(read_study_files(store)) if not study_file.is_search]
     reference = next((cell for cell in study.cells if cell.name == study.reference), None)
     found = {}
     for cell in study.cells:
         if reference is not None and cell is not reference:
-            known = (_earlier(store, sheet, cell, reference) for sheet in sheets)
+            known = (_earlier(store, study_file, cell, reference) for study_file in study_files)
             if first := next((one for one in known if one is not None), None):
                 found[cell.name] = first
     return found
 
 
-def _earlier(store: Path, sheet: Sheet, cell: Cell, reference: Cell) -> Earlier | None:
-    base = _like(sheet, config_to_json(reference.config))
-    other = _like(sheet, config_to_json(cell.config), but=base)
-    gaps = list(_gaps(_logs(store, sheet, other), _logs(store, sheet, base)))
-    return Earlier(statistics.stdev(gaps), len(gaps), sheet["key"]) if len(gaps) > 1 else None
+def _earlier(store: Path, study_file: StudyFile, cell: Cell, reference: Cell) -> Earlier | None:
+    base = _like(study_file, config_to_json(reference.config))
+    other = _like(study_file, config_to_json(cell.config), but=base)
+    gaps = list(_gaps(_logs(store, study_file, other), _logs(store, study_file, base)))
+    return Earlier(statistics.stdev(gaps), len(gaps), study_file.key) if len(gaps) > 1 else None
 
 
-def _like(sheet: Sheet, wanted: Config, but: str = "") -> str:
-    """The sheet's cell with ``wanted``'s config; else the first with its rule, net, data and epochs; else nothing."""
-    cells = {cell["name"]: cell["config"] for cell in sheet["cells"] if cell["name"] != but}
+def _like(study_file: StudyFile, wanted: Config, but: str = "") -> str:
+    """The cell with config ``wanted``; otherwise the first with its rule, net, data and epochs; otherwise nothing."""
+    cells = {cell["name"]: cell["config"] for cell in study_file.cells if cell["name"] != but}
     same = [name for name, config in cells.items() if {**config, "seed": 0} == {**wanted, "seed": 0}]
     alike = [name for name, config in cells.items() if _kind(config) == _kind(wanted)]
     return next(iter([*same, *alike]), "")
@@ -141,9 +141,9 @@ def _kind(config: Config) -> tuple[Any, ...]:
     return config["rule"]["name"], config["model"], config["data"], config["epochs"], config["seeds"]
 
 
-def _logs(store: Path, sheet: Sheet, cell: str) -> dict[int, RunLog]:
+def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
     """The finished and diverged runs of a cell by seed."""
-    paths = {run["seed"]: Store(store).log(run["key"]) for run in sheet["runs"] if run["cell"] == cell}
+    paths = {run.seed: Store(store).log(run.key) for run in study_file.runs if run.cell == cell}
     logs = {seed: read(path) for seed, path in paths.items() if path.exists()}
     return {seed: log for seed, log in logs.items() if log.state in ("finished", "diverged")}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nowt.config.run_config import config_to_json
 from nowt.store.layout import Store
-from nowt.store.study_file import Sheet, read_sheets
+from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.search.best_trials import (
     BestTrial,
     Run,
@@ -14,7 +14,7 @@ from nowt.studies.search.best_trials import (
     fresh_seeds,
     mean_errors,
     percent,
-    search_sheet,
+    search_file,
     seeds_in_words,
 )
 from nowt.studies.study import Cell, Study
@@ -23,24 +23,24 @@ from nowt.studies.study import Cell, Study
 def confirm(store: Path, search: str, most: int, seeds: int, run: Run) -> str:
     """Run the ``most`` best settings of each cell on ``seeds`` fresh seeds, scored on validation pictures; then each
     cell's pick, the lowest mean, once more with the test pictures open; what came out. Raises NotWhole."""
-    sheet = search_sheet(store, search)
-    found, fresh = best(store, sheet, most), fresh_seeds(sheet, seeds)
-    confirmed = _confirmed(sheet, found, fresh)
+    study_file = search_file(store, search)
+    found, fresh = best(store, study_file, most), fresh_seeds(study_file, seeds)
+    confirmed = _confirmed(study_file, found, fresh)
     val = mean_errors(store, confirmed, "val", run)
     picks = _picks(found, val)
-    picked = _picked(sheet, picks, fresh)
+    picked = _picked(study_file, picks, fresh)
     test = mean_errors(store, picked, "test", run)
-    missing = [f"  {cell['name']}: no trial finished" for cell in sheet["cells"] if cell["name"] not in picks]
+    missing = [f"  {cell['name']}: no trial finished" for cell in study_file.cells if cell["name"] not in picks]
     told = [_words(found, picks, val, test, seeds), *missing, *_seen_before(store, picked)]
     next_ = f"Next: nowt report {picked.name} --store {store}    or    nowt report {confirmed.name} --store {store}"
     return "\n".join([*told, next_])
 
 
-def _confirmed(sheet: Sheet, found: Sequence[BestTrial], seeds: tuple[int, ...]) -> Study:
+def _confirmed(study_file: StudyFile, found: Sequence[BestTrial], seeds: tuple[int, ...]) -> Study:
     cells = tuple(Cell(one.name, one.config) for one in found)
-    question = f"Which of the best settings that {sheet['name']} found holds on fresh seeds?"
-    reference = next((one.name for one in found if one.cell == sheet["reference"]), found[0].name)
-    return Study(f"{sheet['name']}_confirmed", question, cells, seeds, reference)
+    question = f"Which of the best settings that {study_file.name} found holds on fresh seeds?"
+    reference = next((one.name for one in found if one.cell == study_file.reference), found[0].name)
+    return Study(f"{study_file.name}_confirmed", question, cells, seeds, reference)
 
 
 def _picks(found: Sequence[BestTrial], val: Mapping[str, float]) -> dict[str, BestTrial]:
@@ -52,21 +52,21 @@ def _picks(found: Sequence[BestTrial], val: Mapping[str, float]) -> dict[str, Be
     return picks
 
 
-def _picked(sheet: Sheet, picks: Mapping[str, BestTrial], seeds: tuple[int, ...]) -> Study:
+def _picked(study_file: StudyFile, picks: Mapping[str, BestTrial], seeds: tuple[int, ...]) -> Study:
     cells = tuple(Cell(cell, replace(one.config, test=True)) for cell, one in picks.items())
-    reference = sheet["reference"] if sheet["reference"] in picks else cells[0].name
-    return Study(f"{sheet['name']}_picks", f"How do the picks of {sheet['name']} compare?", cells, seeds, reference)
+    reference = study_file.reference if study_file.reference in picks else cells[0].name
+    return Study(f"{study_file.name}_picks", f"How do the picks of {study_file.name} compare?", cells, seeds, reference)
 
 
 def _seen_before(store: Path, picked: Study) -> list[str]:
     """A line where these test pictures have scored other picks: they choose nothing as long as all are told of."""
     pictures = config_to_json(picked.cells[0].config)["data"]
     others = [
-        sheet["key"]
-        for sheet in read_sheets(store)
-        if (sheet["name"] == picked.name and sheet["key"] != picked.key)
-        and sheet["cells"][0]["config"]["data"] == pictures
-        and any(Store(store).log(run["key"]).exists() for run in sheet["runs"])
+        study_file.key
+        for study_file in read_study_files(store)
+        if (study_file.name == picked.name and study_file.key != picked.key)
+        and study_file.cells[0]["config"]["data"] == pictures
+        and any(Store(store).log(run.key).exists() for run in study_file.runs)
     ]
     return [f"the test pictures scored other picks before: tell of {', '.join(others)}, too"] if others else []
 

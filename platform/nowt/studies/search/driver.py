@@ -11,7 +11,7 @@ from nowt.execution.driver import Decision, Message, PlannedRun
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.store.records import OVER, Epoch, RunLog, epoch_from_json
-from nowt.store.study_file import Sheet, list_failure, list_run, list_stop
+from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import Spending
 from nowt.studies.search.early_stopping import stops
 from nowt.studies.search.space import SearchCell, SearchSpace
@@ -33,7 +33,7 @@ class Search:
     decisions: Decisions
     pictures: Mapping[str, dict[str, Any]]  # facts of each cell's pictures
     rungs: Mapping[str, tuple[int, ...]]  # by cell
-    sheet: Sheet
+    study_file: StudyFile
     open: dict[str, list[Trial]] = field(default_factory=dict)  # trials without an end, by run key
     spending: Spending = field(init=False)
     reached: dict[tuple[str, int], dict[int, float]] = field(default_factory=dict)  # errors by trial, by cell and rung
@@ -50,12 +50,14 @@ class Search:
 
     def recall(self) -> None:
         """Take in the trials of earlier starts."""
-        failed = {(run["key"], run["cell"], run["trial"]): "failed" in run for run in self.sheet["runs"]}
+        failed = {(run.key, run.cell, run.trial or 0): bool(run.failed) for run in self.study_file.runs}
         listed = set(failed)
         for trial in self.decisions.trials:
             if trial.state == TrialState.FAIL:  # its draw is tried again
-                if not failed.get((trial.key, trial.cell.name, trial.number), True):  # a crash kept it from the sheet
-                    list_failure(self.ledger.store, self.sheet, self._listing(trial))
+                if not failed.get(
+                    (trial.key, trial.cell.name, trial.number), True
+                ):  # a crash kept it from the study file
+                    append_failure(self.ledger.store, self.study_file, self._listing(trial))
                 continue
             for epoch, error in trial.errors.items():
                 self._at_rung(trial, epoch, error)
@@ -138,7 +140,7 @@ class Search:
             self.ledger.heard(self.ledger.by_key[trial.key], run)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
-        """Put the trial's run into the ledger's plan, and under the sheet's runs unless it is listed there."""
+        """Put the trial's run into the ledger's plan, and under the study file's runs unless it is listed there."""
         config = replace(trial.cell.config_of(trial.values), seed=self.space.run_seed)
         planned = plan_run(trial.cell.name, config, self.pictures[trial.cell.name])
         trial.key = planned.key
@@ -150,13 +152,13 @@ class Search:
         self.decisions.note(trial, {"key": trial.key})
 
     def _list(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
-        """Put the trial's run under the sheet's runs unless it is listed there: a power cut may have lost its line."""
+        """List the trial's run in the study file unless it is there: a power failure may have lost its line."""
         if (trial.key, trial.cell.name, trial.number) not in listed:
-            list_run(self.ledger.store, self.sheet, self._listing(trial))
+            append_run(self.ledger.store, self.study_file, self._listing(trial))
 
-    def _listing(self, trial: Trial) -> dict[str, Any]:
-        """The trial as a line of the sheet's runs."""
-        return {"key": trial.key, "cell": trial.cell.name, "seed": self.space.run_seed, "trial": trial.number}
+    def _listing(self, trial: Trial) -> ListedRun:
+        """The trial as a line of the study file's runs."""
+        return ListedRun(trial.key, trial.cell.name, self.space.run_seed, trial.number)
 
     def _judge(self, trial: Trial, epoch: Epoch) -> str | None:
         """Report the epoch; why the trial stops there, None where it goes on. An epoch long past is not judged again:
@@ -219,15 +221,15 @@ class Search:
         self.spending.count(trial, run.cost)
         self.spending.close(trial)
         if run.state == "stopped":  # before Optuna knows: another search may take the run on
-            list_stop(self.ledger.store, self.sheet, self._listing(trial), run.last_epoch, run.reason)
+            append_stop(self.ledger.store, self.study_file, self._listing(trial), run.last_epoch, run.reason)
         self.decisions.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))
         if run.state == "failed":
             self._leave_draw(trial)
         return True
 
     def _leave_draw(self, trial: Trial) -> None:
-        """The failed trial's draw will come again, under another number: to the rungs, and in the sheet."""
-        list_failure(self.ledger.store, self.sheet, self._listing(trial))
+        """The failed trial's draw will come again, under another number: to the rungs, and in the study file."""
+        append_failure(self.ledger.store, self.study_file, self._listing(trial))
         for (cell, _), at in self.reached.items():
             if cell == trial.cell.name:
                 at.pop(trial.number, None)

@@ -15,7 +15,7 @@ from nowt.execution.runner import Ending, ExecutionOptions, work
 from nowt.store.layout import Store
 from nowt.store.locks import held
 from nowt.store.records import RunLog
-from nowt.store.study_file import Sheet, freeze, read_sheet
+from nowt.store.study_file import StudyFile, read_study_file, write_study_file
 from nowt.studies.search.outcome import Outcome, SearchProgress, outcome
 from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json, with_base
 from nowt.training.retention import check_keep
@@ -43,10 +43,10 @@ def search(
     _check_storage(store, space, elsewhere)
     with held(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
         decisions.check(pictures, store)
-        sheet = _begin(store, space, elsewhere, say)
-        if line := gone(store, [run["key"] for run in sheet["runs"]], how.placement.keep, how.placement.checkpoints):
+        study_file = _begin(store, space, elsewhere, say)
+        if line := gone(store, [run.key for run in study_file.runs], how.placement.keep, how.placement.checkpoints):
             say(line)
-        driver = Search(space, RunQueue(store, (), lambda planned, run: None), decisions, pictures, rungs, sheet)
+        driver = Search(space, RunQueue(store, (), lambda planned, run: None), decisions, pictures, rungs, study_file)
         ending = _spend(driver, how, say)
     driver.ledger.release()
     return outcome(space, decisions.trials, ending.interrupted, _left(driver, how) if ending.capped else "")
@@ -70,7 +70,7 @@ def _spend(driver: "Search", how: ExecutionOptions, say: Callable[[str], None]) 
     from nowt.tracking.background import open_quietly
 
     progress = SearchProgress(driver.space, say)
-    with open_quietly(driver.ledger.store, driver.sheet) as record:
+    with open_quietly(driver.ledger.store, driver.study_file) as record:
 
         def heard(planned: PlannedRun, run: RunLog) -> None:
             record.update(run, planned.cell, planned.seed)
@@ -79,7 +79,7 @@ def _spend(driver: "Search", how: ExecutionOptions, say: Callable[[str], None]) 
         driver.ledger.heard = heard
         driver.recall()
         progress.begin(lambda: driver.share, driver.decisions.ended)
-        runs = [run["key"] for run in driver.sheet["runs"]]
+        runs = [run.key for run in driver.study_file.runs]
         return work(driver, how, driver.space.key, how.placement.concurrent_runs, runs)
 
 
@@ -93,21 +93,22 @@ def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
 def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
     """Raise ConfigError for a search that was begun with another storage: all its trials would be run again."""
     path = Store(store).study_file(space.key)
-    then = read_sheet(path).get("storage", storage) if path.exists() else storage
+    found = read_study_file(path).storage if path.exists() else None
+    then = storage if found is None else found
     begun = f"with --storage {then}: give that again" if then else "without --storage: leave it out"
     moved = f'(where its trials have moved, change "storage" in {path})'
     require(then == storage, f"search {space.name} was begun {begun} {moved}")
 
 
-def _begin(store: Path, space: SearchSpace, storage: str, say: Callable[[str], None]) -> Sheet:
+def _begin(store: Path, space: SearchSpace, storage: str, say: Callable[[str], None]) -> StudyFile:
     """The resolved search, written down at its first start, and its rules certified."""
     from nowt.execution.preparation import certificates
 
-    sheet, remark = freeze(store, space.key, {**space_to_json(space), "storage": storage})
+    study_file, remark = write_study_file(store, space.key, {**space_to_json(space), "storage": storage})
     if remark:
         say(remark)
     certificates(store, [cell.config.rule for cell in space.cells], say)
-    return sheet
+    return study_file
 
 
 def quick(space: SearchSpace) -> SearchSpace:

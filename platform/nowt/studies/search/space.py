@@ -220,7 +220,7 @@ def _stopping(known: EarlyStopping, kind: Any, first_rung: int | None) -> EarlyS
 
 
 def space_to_json(space: SearchSpace) -> dict[str, Any]:
-    """The space as plain JSON data, in the shape of a study's sheet."""
+    """The space as plain JSON data, in the shape of a study file."""
     cells = [
         {"name": c.name, "config": config_to_json(c.config), "params": [param_to_json(p) for p in c.params]}
         for c in space.cells

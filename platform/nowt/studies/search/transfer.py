@@ -12,7 +12,7 @@ from nowt.config.overrides import Override, apply_overrides, set_fields, value_a
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import require
 from nowt.rules.base import Rule
-from nowt.store.study_file import Sheet
+from nowt.store.study_file import StudyFile
 from nowt.studies.search.best_trials import (
     BestTrial,
     Run,
@@ -20,7 +20,7 @@ from nowt.studies.search.best_trials import (
     fresh_seeds,
     mean_errors,
     percent,
-    search_sheet,
+    search_file,
     seeds_in_words,
 )
 from nowt.studies.study import Cell, Study
@@ -45,15 +45,15 @@ def transfer(store: Path, search: str, target: Target, most: int, seeds: int, ru
     Raises NotWhole.
     """
     require(most >= 1, f"--best is {most}: it must be at least 1")
-    sheet = search_sheet(store, search)
-    found = best(store, sheet, most)
-    study = _study(sheet, found, target, fresh_seeds(sheet, seeds))
-    text = _words(sheet, found, mean_errors(store, study, "val", run), seeds)
+    study_file = search_file(store, search)
+    found = best(store, study_file, most)
+    study = _study(study_file, found, target, fresh_seeds(study_file, seeds))
+    text = _words(study_file, found, mean_errors(store, study, "val", run), seeds)
     return f"{text}\nNext: nowt report {study.name} --store {store}"
 
 
-def _study(sheet: Sheet, found: Sequence[BestTrial], target: Target, seeds: tuple[int, ...]) -> Study:
-    searched = {cell["name"]: {param["path"] for param in cell["params"]} for cell in sheet["cells"]}
+def _study(study_file: StudyFile, found: Sequence[BestTrial], target: Target, seeds: tuple[int, ...]) -> Study:
+    searched = {cell["name"]: {param["path"] for param in cell["params"]} for cell in study_file.cells}
     for override in target.overrides:
         none = f"--{override.path} has no place in a transfer"
         require(override.path != "rule", f"{none}: each setting keeps the rule that it was found for")
@@ -61,16 +61,18 @@ def _study(sheet: Sheet, found: Sequence[BestTrial], target: Target, seeds: tupl
         require(override.path != "test", f"{none}: it opens no test pictures")
         path = override.path.replace("-", "_")
         taken = any(path in paths for paths in searched.values()) and not path.startswith("optim.")
-        require(not taken, f"--{override.path} is what {sheet['name']} searched, and it is carried over: leave it out")
+        require(
+            not taken, f"--{override.path} is what {study_file.name} searched, and it is carried over: leave it out"
+        )
     cells = []
-    for cell in sheet["cells"]:
+    for cell in study_file.cells:
         cells.append(Cell(f"{cell['name']} recipe", target.under(config_from_json(cell["config"]).rule)))
         mine = (one for one in found if one.cell == cell["name"])
         cells += [Cell(one.name, _carried(one, searched[one.cell], target)) for one in mine]
-    reference = f"{sheet['reference']} recipe"
+    reference = f"{study_file.reference} recipe"
     return Study(
-        f"{sheet['name']}_on_{target.name}",
-        f"Do the settings that {sheet['name']} found carry over to {target.name}?",
+        f"{study_file.name}_on_{target.name}",
+        f"Do the settings that {study_file.name} found carry over to {target.name}?",
         tuple(cells),
         seeds,
         reference if reference in {cell.name for cell in cells} else cells[0].name,
@@ -87,9 +89,9 @@ def _carried(one: BestTrial, searched: set[str], target: Target) -> RunConfig:
     return set_fields(config, {path: value_at(one.config, path) for path in others})
 
 
-def _words(sheet: Sheet, found: Sequence[BestTrial], val: Mapping[str, float], seeds: int) -> str:
+def _words(study_file: StudyFile, found: Sequence[BestTrial], val: Mapping[str, float], seeds: int) -> str:
     lines = [f"val error on the target, mean over {seeds_in_words(seeds)} (where it was found, one seed):"]
-    for cell in (cell["name"] for cell in sheet["cells"]):
+    for cell in (cell["name"] for cell in study_file.cells):
         mine = [one for one in found if one.cell == cell]
         settings = ", ".join(f"trial {one.trial} {percent(val[one.name])} ({percent(one.error)})" for one in mine)
         settings = settings or "no trial finished"

@@ -94,7 +94,7 @@ class Decisions:
 
     def check(self, pictures: Mapping[str, Mapping[str, Any]], store: Path) -> None:
         """Raise ConfigError where earlier trials were scored on other pictures than these (facts, by cell), or have
-        their runs in another store; before a run or a sheet is."""
+        their runs in another store; before a run or a study file is."""
         for cell in self.space.cells:
             now = pictures[cell.name]["fingerprint"]
             if (then := self._pictures_of(cell, now)) != now:

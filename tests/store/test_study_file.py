@@ -1,0 +1,115 @@
+"""Study files: typed in Python, and the same JSON on disk."""
+
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nowt.store.study_file import (
+    ListedRun,
+    StudyFile,
+    append_failure,
+    append_run,
+    append_stop,
+    read_study_file,
+    read_study_files,
+    without_repeated,
+    write_study_file,
+)
+from nowt.studies.lookup import find_space, find_study
+from nowt.studies.search.space import space_to_json
+from nowt.studies.study import study_to_json
+
+CONTENT: dict[str, Any] = {
+    "name": "s",
+    "question": "?",
+    "reference": "bp",
+    "seeds": [0],
+    "cells": [{"name": "bp", "config": {}}],
+}
+
+
+def shipped(group: str) -> list[str]:
+    return [point.name for point in entry_points(group=group)]
+
+
+def check_text(folder: Path, key: str, content: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+    """The file holds the plain JSON of its parts, in the order that it always had."""
+    study, _ = write_study_file(folder, key, content, [ListedRun.from_json(run) for run in runs])
+    seeds = sorted({*content["seeds"], *(run["seed"] for run in runs)})
+    parts = {"schema": 1, **content, "seeds": seeds, "key": key, "created": study.created, "runs": runs}
+    text = (folder / "studies" / f"{key}.json").read_text()
+    assert text == json.dumps(parts, indent=1) + "\n"
+    assert json.dumps(study.to_json(), indent=1) + "\n" == text
+
+
+@pytest.mark.parametrize("name", shipped("nowt.studies"))
+def test_the_file_of_every_shipped_study_keeps_its_text(name: str, tmp_path: Path) -> None:
+    study = find_study(name)
+    check_text(tmp_path, study.key, study_to_json(study), [{"key": "aa", "cell": study.cells[0].name, "seed": 7}])
+
+
+@pytest.mark.parametrize("name", shipped("nowt.spaces"))
+def test_the_file_of_every_shipped_search_space_keeps_its_text(name: str, tmp_path: Path) -> None:
+    space = find_space(name)
+    listed = {"key": "aa", "cell": space.cells[0].name, "seed": space.run_seed, "trial": 0}
+    stopped = {**listed, "trial": 1, "stopped": 4, "reason": "it was the worst"}
+    failed = {**listed, "trial": 2, "failed": True}
+    check_text(tmp_path, space.key, {**space_to_json(space), "storage": ""}, [listed, stopped, failed])
+    assert read_study_file(tmp_path / "studies" / f"{space.key}.json").is_search
+
+
+def test_fields_that_this_version_does_not_know_survive() -> None:
+    run = {"key": "aa", "cell": "bp", "seed": 0, "watts": 7}
+    data = {**CONTENT, "mood": "good", "key": "s-1", "created": 1, "runs": [run]}
+    assert StudyFile.from_json(data).to_json() == data
+
+
+def test_appended_runs_are_read_with_the_last_that_was_said_of_them(tmp_path: Path) -> None:
+    study, _ = write_study_file(tmp_path, "s-1", CONTENT)
+    first, second = ListedRun("aa", "bp", 0, trial=0), ListedRun("bb", "bp", 0, trial=1)
+    append_run(tmp_path, study, first)
+    append_run(tmp_path, study, second)
+    append_stop(tmp_path, study, first, 3, "it was the worst")
+    append_failure(tmp_path, study, second)
+    assert study.runs == [first, second]
+    assert read_study_file(tmp_path / "studies" / "s-1.json").runs == [
+        ListedRun("aa", "bp", 0, trial=0, stopped=3, reason="it was the worst"),
+        ListedRun("bb", "bp", 0, trial=1, failed=True),
+    ]
+
+
+def test_a_failed_run_that_a_later_trial_repeats_counts_once() -> None:
+    failed, repeated = ListedRun("aa", "bp", 0, trial=0, failed=True), ListedRun("aa", "bp", 0, trial=1)
+    alone = ListedRun("bb", "bp", 0, trial=2, failed=True)
+    assert without_repeated([failed, repeated, alone]) == [repeated, alone]
+
+
+def test_another_study_of_the_same_name_is_reported(tmp_path: Path) -> None:
+    assert write_study_file(tmp_path, "s-00000001", CONTENT)[1] == ""
+    remark = write_study_file(tmp_path, "s-00000002", CONTENT)[1]
+    assert remark == "s has changed since s-00000001: this is a new study, s-00000002"
+    assert write_study_file(tmp_path, "s-00000002", CONTENT)[1] == ""
+    assert [study.key for study in read_study_files(tmp_path)] == ["s-00000001", "s-00000002"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[]", r"x\.json holds list, expected an object: move it away"),
+        ("{", r"x\.json is not JSON \(.*\): move it away"),
+        ("{}", r"x\.json is not a study file, it has no created, key, .*: move it away"),
+        ('{"schema": 2}', r"x\.json is a study file of schema 2, this nowt reads 1: update nowt, or move it away"),
+        (
+            json.dumps({**CONTENT, "key": "x", "created": 1, "runs": [{"key": "aa"}]}),
+            r"x\.json lists something that is not a run \('cell'\): move it away",
+        ),
+    ],
+)
+def test_a_file_that_is_not_a_study_file_is_named(text: str, fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=fault):
+        read_study_file(path)
