@@ -33,7 +33,7 @@ from nowt.studies.search.driver import Search
 from nowt.studies.search.params import Range
 from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
 from nowt.studies.search.trials import Decisions
-from nowt.tracking.background import open_quietly
+from nowt.tracking.background import record_in_background
 
 PICTURES = {"fingerprint": "f", "classes": 10, "training": 1294, "skipped": [], "not_replaced": []}
 
@@ -76,7 +76,7 @@ def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[Search]:
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
     with ExitStack() as stack:
         decisions = stack.enter_context(Decisions.at(space, f"sqlite:///{store}/optuna.db"))
-        kept = stack.enter_context(open_quietly(store, study_file)) if record else None
+        kept = stack.enter_context(record_in_background(store, study_file)) if record else None
         ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
         driver = Search(space, ledger, decisions, pictures, rungs, study_file)
         driver.recall()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.frames.studies import StudyPlan
+from nowt.core.fields import flatten
 
 Fields = dict[str, Any]  # a config's values by dotted path, without its seed
 
@@ -64,15 +65,9 @@ def references(study: StudyPlan) -> dict[str, str]:
     return {name: against for name, against in found.items() if not pinned(cells[name])}
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> Fields:
+def flat(config: Mapping[str, Any]) -> Fields:
     """A config's values by dotted path, without the run's seed."""
-    fields: Fields = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            fields |= flat(value, f"{prefix}{name}.")
-        elif prefix or name != "seed":
-            fields[prefix + name] = value
-    return fields
+    return {name: value for name, value in flatten(config).items() if name != "seed" and value != {}}
 
 
 def pinned(fields: Fields) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from analysis.frames.study import Frames, counted_runs, rows
+from nowt.store.records import chance_error
 
 CONFIDENCE = 0.95
 
@@ -32,7 +33,7 @@ def error_curves(frames: Frames, split: str) -> pd.DataFrame:
     measured = curves[healthy].rename(columns={f"{split}_error": "error"})[columns]
     chance = pd.DataFrame(
         [
-            (run.cell, run.rule, run.run, run.seed, epoch, 1 - 1 / run.classes)
+            (run.cell, run.rule, run.run, run.seed, epoch, chance_error(run.classes))
             for run in rows(runs[runs["state"] == "diverged"])
             for epoch in range(run.diverged_epoch, run.epochs + 1)
         ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nowt.store.locks import HeldElsewhere
+from nowt.store.locks import LogInUse
 from nowt.store.records import SCHEMA, Epoch, Layer, RunLog, epoch_from_json, epoch_to_json
 from nowt.store.run_log import LogWriter, read, read_all
 
@@ -32,7 +32,7 @@ def same(a: Any, b: Any) -> bool:
 
 def begun_again(log: LogWriter) -> LogWriter:
     """The writer of the next process, when the one before is gone."""
-    del log.hold
+    del log.lock
     return LogWriter.open(log.path.parents[1], log.path.stem)
 
 
@@ -235,7 +235,7 @@ def test_a_run_without_epochs_says_so() -> None:
 
 def test_a_log_has_one_writer_at_a_time(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
-    with pytest.raises(HeldElsewhere):
+    with pytest.raises(LogInUse):
         LogWriter.open(tmp_path, "k")
     assert begun_again(log).run.last_epoch == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from nowt.store.jsonl import drop_torn_line
+from nowt.store.jsonl import drop_incomplete_line
 from nowt.store.records import Epoch, Layer, RunLog, epoch_to_json
 from nowt.store.run_log import read_all
 
@@ -65,18 +65,18 @@ class GrowingStore:
 
     def grow(self, path: Path) -> None:
         """Some more epochs, now and then one that is not finite or comes twice."""
-        drop_torn_line(path)
+        drop_incomplete_line(path)
         last = max((run.last_epoch for run in read_all(self.folder) if run.key == path.stem), default=-1)
         for epoch in range(last + self.luck.choice([0, 1, 1, 1]), last + self.luck.randint(1, 4)):
             self.write(path, {"kind": "epoch", **epoch_to_json(self.epoch(path.stem, max(epoch, 0)))})
 
     def end(self, path: Path) -> None:
-        drop_torn_line(path)
+        drop_incomplete_line(path)
         state = self.luck.choice(["finished", "diverged", "failed", "stopped"])
         self.write(path, {"kind": "end", "state": state, "reason": state, "epoch": 0})
 
     def resume(self, path: Path) -> None:
-        drop_torn_line(path)
+        drop_incomplete_line(path)
         self.write(path, {"kind": "resume", "attempt": self.luck.randint(2, 5), "epoch": 0})
         self.grow(path)
 
@@ -90,7 +90,7 @@ class GrowingStore:
 
     def tear(self, path: Path) -> None:
         """A line that is just being written."""
-        drop_torn_line(path)
+        drop_incomplete_line(path)
         with path.open("a", encoding="utf-8") as file:
             file.write('{"kind": "epo')
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from nowt.core.fields import flatten
 from nowt.store.records import Layer
 from nowt.store.study_file import ListedRun, StudyFile
-from nowt.tracking.projection import Tally, cut, flatten, numbers, run_page, study_page
+from nowt.tracking.projection import Tally, cut, numbers, run_page, study_page, text_of
 from tests.support.mlflow_contents import NAN, epoch, start
 
 
@@ -21,7 +22,7 @@ def test_the_record_is_imported_without_torch() -> None:
 
 def test_every_setting_becomes_text_under_its_dotted_name() -> None:
     settings = {"rule": {"name": "kp", "last": None}, "sizes": [5, 3], "on": True, "lr": 1e-4, "empty": {}}
-    assert flatten(settings) == {
+    assert {name: text_of(value) for name, value in flatten(settings).items()} == {
         "rule.name": "kp",
         "rule.last": "none",
         "sizes": "[5, 3]",

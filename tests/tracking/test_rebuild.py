@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nowt.tracking.background import open_quietly
+from nowt.tracking.background import record_in_background
 from nowt.tracking.recorder import Recorder, rebuild
 from tests.support.mlflow_contents import contents, epoch, start, study_file_of
 from tests.support.synthetic_store import key_of, rules_study, write_store
@@ -59,7 +59,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     (store / "mlflow.db").write_text("no database")
     writer = start(store, key_of(study, "bp", 0))
-    with open_quietly(store, study_file_of(store, study.key)) as record:
+    with record_in_background(store, study_file_of(store, study.key)) as record:
         for number in range(3):
             writer.epoch(epoch(number))
             record.update(writer.run, "bp", 0)
@@ -72,7 +72,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
 def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     writer = start(store, key_of(study, "bp", 0))
-    with open_quietly(store, study_file_of(store, study.key)) as record:
+    with record_in_background(store, study_file_of(store, study.key)) as record:
         (store / "mlflow.db").write_text("no database")
         writer.epoch(epoch(0))
         record.update(writer.run, "bp", 0)
@@ -83,5 +83,5 @@ def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path
 
 def test_a_study_of_ours_that_fails_still_fails(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1))
-    with pytest.raises(KeyError, match="ours"), open_quietly(store, study_file_of(store, study.key)):
+    with pytest.raises(KeyError, match="ours"), record_in_background(store, study_file_of(store, study.key)):
         raise KeyError("ours")

@@ -20,7 +20,7 @@ from nowt.store.records import RunLog
 from nowt.store.run_log import LogWriter, read, read_all
 from nowt.store.study_file import StudyFile
 from nowt.tracking import background
-from nowt.tracking.background import BackgroundRecorder, open_quietly
+from nowt.tracking.background import BackgroundRecorder, record_in_background
 from nowt.tracking.outbox import all_waiting
 from nowt.tracking.projection import numbers
 from tests.support.mlflow_contents import epoch, start, study_file_of
@@ -135,7 +135,7 @@ def test_a_wrong_address_is_named_before_a_study_begins(
     monkeypatch.setenv("NOWT_RECORD", url)
     assert main(["deliver", "--store", str(store)]) == 2
     assert fault in capsys.readouterr().err
-    with pytest.raises(ValueError, match=fault), open_quietly(store, None):
+    with pytest.raises(ValueError, match=fault), record_in_background(store, None):
         pass
 
 
@@ -167,7 +167,7 @@ def told(run: RunLog) -> Points:
 
 @contextmanager
 def recording(store: Path, study: StudyFile | None, url: str) -> Iterator[BackgroundRecorder]:
-    """As open_quietly, to any address."""
+    """As record_in_background, to any address."""
     record = BackgroundRecorder(store, study, url)
     writer = Thread(target=record.write)
     writer.start()

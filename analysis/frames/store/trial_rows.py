@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.frames.schema import checked
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import Logs
+from nowt.store.records import chance_error
 
 TRIALS = {
     "run": "str",  # run key
@@ -59,7 +60,7 @@ def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict
         "trial": number,
         "state": state,
         "reason": reason,
-        "error": 1 - 1 / facts["classes"] if state == "diverged" else None,
+        "error": chance_error(facts["classes"]) if state == "diverged" else None,
         "epochs": epochs,
         **{setting.name: setting.value_in(facts.get("config", {})) for setting in plan.settings[cell]},
     }

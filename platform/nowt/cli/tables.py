@@ -13,7 +13,7 @@ from rich.table import Table
 from nowt.core.errors import ConfigError, nearest
 from nowt.execution.progress import ending
 from nowt.store.layout import Store
-from nowt.store.locks import is_held
+from nowt.store.locks import is_locked
 from nowt.store.records import RunLog, State
 from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
@@ -61,7 +61,7 @@ def run_page(store: Path, prefix: str) -> str:
 
 def _as_it_stands(store: Path, run: RunLog) -> RunLog:
     """A run that nobody is at, though its log has no end, is interrupted."""
-    if run.state != "running" or is_held(Store(store).log(run.key)):
+    if run.state != "running" or is_locked(Store(store).log(run.key)):
         return run
     return replace(run, state="interrupted", reason="interrupted; the command that ran it goes on")
 

@@ -10,7 +10,7 @@ from nowt.cluster.cluster_file import ClusterFile, documents_of, read_cluster
 from nowt.cluster.iam_roles import role_steps
 from nowt.cluster.kuberay import is_kuberay, kuberay_problems, outside
 from nowt.cluster.security_group import group_problems
-from nowt.core.findings import Finding, told
+from nowt.core.findings import Finding, findings
 
 DEFAULT = "cluster.yaml"
 
@@ -38,7 +38,7 @@ def examine_cluster(path: Path, data: str) -> list[Finding]:
 
 def _file(cluster: ClusterFile) -> list[Finding]:
     problems = problems_of(cluster)
-    lines = told(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
+    lines = findings(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
     return lines if problems or cluster.kind != "aws" else [*lines, *_account(cluster)]
 
 
@@ -46,7 +46,7 @@ def _kuberay(path: Path) -> list[Finding]:
     documents = documents_of(path)
     there = ", ".join(outside(documents))
     return [
-        *told(
+        *findings(
             str(path), kuberay_problems(documents), "passes nowt's own checks (kubectl --dry-run=server does the rest)"
         ),
         *([Finding("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
@@ -78,4 +78,4 @@ def _asked(cluster: ClusterFile, thing: str, ask: Callable[[Account], list[str]]
         problems = asked(lambda: ask(account))
     except ValueError as error:
         problems = [f"not known to be closed: {error}"]
-    return told(thing, problems, fine)
+    return findings(thing, problems, fine)

@@ -7,7 +7,7 @@ from typing import Any
 
 from nowt.cluster import node_report as node_module
 from nowt.cluster.cluster_file import ClusterFile, mapping
-from nowt.core.findings import Finding, told
+from nowt.core.findings import Finding, findings
 
 PATIENCE = 120.0  # seconds that the nodes have to answer: a node's first worker may import for long
 
@@ -52,7 +52,7 @@ def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[
             ray.shutdown()
     return [
         *compare(nodes, silent, data, cluster),
-        *told("nodes that are gone", lost(dead, cluster), "none to bring back"),
+        *findings("nodes that are gone", lost(dead, cluster), "none to bring back"),
         *groups,
     ]
 
@@ -64,17 +64,19 @@ def compare(
     quiet = [f"{address} does not answer: ray up again, or look at it" for address in silent]
     gpus = sorted({name for node in nodes for name in node.facts["gpus"]})
     return [
-        *told("nodes", quiet, f"{len(nodes)} answer: {', '.join(node.address for node in nodes)}"),
-        *told("versions", _versions(nodes), "the same on all nodes"),
-        *told("clocks", _clocks(nodes), f"within {DRIFT:g} s of this machine's"),
-        *told("tokens", _tokens(nodes), "on every node, its owner's alone"),
-        *told("free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"),
-        *told(
+        *findings("nodes", quiet, f"{len(nodes)} answer: {', '.join(node.address for node in nodes)}"),
+        *findings("versions", _versions(nodes), "the same on all nodes"),
+        *findings("clocks", _clocks(nodes), f"within {DRIFT:g} s of this machine's"),
+        *findings("tokens", _tokens(nodes), "on every node, its owner's alone"),
+        *findings(
+            "free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"
+        ),
+        *findings(
             "pictures",
             _data(nodes, data, _again(cluster)) if data else (),
             f"{data} is on every node, the same" if data else "not asked: give --data-dir",
         ),
-        *told("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
+        *findings("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
     ]
 
 
@@ -169,7 +171,7 @@ def _groups() -> list[Finding]:
         return [
             Finding("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", "WRONG")
         ]
-    return told("placement groups", left, "none is stale")
+    return findings("placement groups", left, "none is stale")
 
 
 def _ask(alive: dict[str, str], data: str) -> tuple[list[Node], list[str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from nowt.cluster.ray_token import read_by_others, token_path
-from nowt.core.findings import Finding, told
+from nowt.core.findings import Finding, findings
 from nowt.store.compatibility import schema_problems
 from nowt.store.files import nearest_existing, write_problem
 
@@ -24,14 +24,14 @@ BROKEN = (ImportError, OSError, RuntimeError, AttributeError)  # what importing 
 def examine(store: Path, database_problems: Iterable[str] = ()) -> list[Finding]:
     """One finding per requirement of a study on this machine. ``database_problems`` are added to the store's."""
     return [
-        *told("Python", _python(), sys.version.split()[0]),
-        *told("packages", _packages("nowt"), "all of the versions that were tested"),
-        *told("Ray's dashboard", _packages("ray", "default"), "its packages are there"),
-        *told("torch and torchvision", _pair(), "they are a pair"),
-        *told("import platform", _shadow(), "gives Python's own module"),
+        *findings("Python", _python(), sys.version.split()[0]),
+        *findings("packages", _packages("nowt"), "all of the versions that were tested"),
+        *findings("Ray's dashboard", _packages("ray", "default"), "its packages are there"),
+        *findings("torch and torchvision", _pair(), "they are a pair"),
+        *findings("import platform", _shadow(), "gives Python's own module"),
         *_store(store, database_problems),
         *_gpus(),
-        *told("token", _token(), _token_words()),
+        *findings("token", _token(), _token_words()),
     ]
 
 
@@ -85,8 +85,8 @@ def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     if problem := write_problem(store):
         return [Finding("store", f"the store {store} cannot be written ({problem}): give another as --store", "WRONG")]
     return [
-        *told("store", [*schema_problems(store), *problems], f"{store} can be written, what is in it can be read"),
-        *told("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
+        *findings("store", [*schema_problems(store), *problems], f"{store} can be written, what is in it can be read"),
+        *findings("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
     ]
 
 
@@ -101,14 +101,17 @@ def _gpus() -> list[Finding]:
     import torch
 
     if not torch.cuda.is_available():
-        return told("GPUs", _unseen(torch.version.cuda or "none"), "none: runs are on the CPU")
+        return findings("GPUs", _unseen(torch.version.cuda or "none"), "none: runs are on the CPU")
     try:
         for number in range(torch.cuda.device_count()):
             torch.ones(8, 8, device=f"cuda:{number}").matmul(torch.ones(8, 8, device=f"cuda:{number}")).sum().item()
     except RuntimeError as error:
         return [Finding("GPUs", f"one does not compute ({str(error).splitlines()[0]}): see nvidia-smi", "WRONG")]
     names = sorted({torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())})
-    return [Finding("GPUs", f"{torch.cuda.device_count()} x {', '.join(names)}"), *told("NCCL", _nccl(), "it adds up")]
+    return [
+        Finding("GPUs", f"{torch.cuda.device_count()} x {', '.join(names)}"),
+        *findings("NCCL", _nccl(), "it adds up"),
+    ]
 
 
 def _unseen(cuda: str) -> Iterator[str]:

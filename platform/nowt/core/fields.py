@@ -1,5 +1,6 @@
 """Reads plain data into frozen dataclasses, checked field by field."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -46,3 +47,12 @@ def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Any class of the user's own may be a field's type: then its instances are right."""
     return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested settings by dotted name, such as ``optim.lr``."""
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat

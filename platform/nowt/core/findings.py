@@ -19,7 +19,7 @@ class Finding:
         return f"{self.state:5}  {self.thing}: {self.said}"
 
 
-def told(thing: str, problems: Iterable[str], fine: str) -> list[Finding]:
+def findings(thing: str, problems: Iterable[str], fine: str) -> list[Finding]:
     """A line for each problem, or one that says what is ``fine``."""
     found = [Finding(thing, problem, "WRONG") for problem in problems]
     return found or [Finding(thing, fine)]

@@ -9,7 +9,7 @@ from nowt.execution.driver import Decision, Message, PlannedRun
 from nowt.execution.pricing import machines
 from nowt.execution.scheduling import Fact, decide
 from nowt.store.layout import Store
-from nowt.store.locks import HeldElsewhere
+from nowt.store.locks import LogInUse
 from nowt.store.records import OVER, RunLog, State, epoch_from_json
 from nowt.store.run_log import LogWriter, read
 
@@ -76,7 +76,7 @@ class RunQueue:
             return True
         try:
             writer = LogWriter.open(self.store, key)
-        except HeldElsewhere:
+        except LogInUse:
             self.elsewhere.add(key)
             return False
         self.elsewhere.discard(key)

@@ -1,33 +1,32 @@
-"""Files of lines, the last of which a crash may cut short."""
+"""Files of JSON lines, whose last line a crash may leave incomplete."""
 
 import os
 from pathlib import Path
 
 
 def complete_lines(path: Path) -> list[str]:
-    """The file's lines without a last one that a crash cut short."""
+    """The lines of the file, without an incomplete last line."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return text[: text.rfind("\n") + 1].splitlines()
 
 
 def complete_part(path: Path) -> bytes:
-    """The bytes of the file's complete lines."""
+    """The bytes of the file, without an incomplete last line."""
     data = path.read_bytes()
     return data[: data.rfind(b"\n") + 1]
 
 
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a crash left unfinished."""
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
+def drop_incomplete_line(path: Path) -> None:
+    """Truncate the file before an incomplete last line."""
+    complete = len(complete_part(path))
+    if complete < path.stat().st_size:
         with path.open("r+b") as file:
-            file.truncate(whole)
+            file.truncate(complete)
             os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """See that a file made in the folder is there after a power cut, too."""
+    """Flush the folder's entries to disk, so that a file created in it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""One process drives a study at a time."""
+"""Locks: one process runs a study at a time, and one writer appends to an epoch log."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ from nowt.store.layout import Store
 
 
 @contextmanager
-def held(store: Path, name: str) -> Iterator[None]:
-    """Hold the study in its store, until the block or the process ends. Raises ConfigError where another does."""
-    path = Store(store).lock(name)
+def study_lock(store: Path, study: str) -> Iterator[None]:
+    """Lock ``study`` in its store until the block or the process ends. Raises ConfigError if another process has it."""
+    path = Store(store).lock(study)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
@@ -23,7 +23,7 @@ def held(store: Path, name: str) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise ConfigError(
-                f"study {name} is already being run by process {owner}: wait for it, or stop it"
+                f"study {study} is already being run by process {owner}: wait for it, or stop it"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -31,12 +31,12 @@ def held(store: Path, name: str) -> Iterator[None]:
         yield
 
 
-class HeldElsewhere(Exception):
-    """Another process, or another study in this one, is writing the run's log."""
+class LogInUse(Exception):
+    """Another process, or another study in this process, is writing the log."""
 
 
-def is_held(path: Path) -> bool:
-    """Whether a writer holds the log now."""
+def is_locked(path: Path) -> bool:
+    """Whether a writer has locked the log at ``path``."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -45,19 +45,19 @@ def is_held(path: Path) -> bool:
     return False
 
 
-class Hold:
-    """A log that is locked for one writer, from now until the object goes, however its process ends."""
+class LogLock:
+    """Locks a log for one writer until the object is deleted or its process ends. Raises LogInUse."""
 
     file = -1  # until it is open
 
     def __init__(self, path: Path) -> None:
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        for wait in (0.02, 0.02, 0.0):  # whoever asks whether it is held holds it for a moment
+        for wait in (0.02, 0.02, 0.0):  # ``is_locked`` itself locks the log for a moment
             try:
                 return fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 time.sleep(wait)
-        raise HeldElsewhere(path.stem)
+        raise LogInUse(path.stem)
 
     def __del__(self) -> None:
         if self.file >= 0:

@@ -1,4 +1,4 @@
-"""What an epoch log holds, as frozen dataclasses: epochs, layers, attempts, runs."""
+"""The records of an epoch log as frozen dataclasses: runs, attempts, epochs, layers."""
 
 import math
 from collections.abc import Mapping
@@ -7,22 +7,19 @@ from typing import Any, Literal
 
 State = Literal["missing", "running", "finished", "diverged", "failed", "stopped"]
 
-OVER = (
-    "finished",
-    "diverged",
-)  # a result; a failed run is the machine's fault and is tried again at the next start
+OVER = ("finished", "diverged")  # states with a result; a failed run is repeated the next time its study starts
 
 SCHEMA = 1
 
 NAN = float("nan")
 
 
-Machines = Mapping[str, int]  # how many of each node type; empty where they have no types
+Machines = Mapping[str, int]  # number of machines per node type; empty if they have no types
 
 
 @dataclass(frozen=True)
 class Layer:
-    """How one layer's feedback stands to its weights after an epoch. NaN: undefined."""
+    """How one layer's feedback weights align with its weights after an epoch. Undefined values are NaN."""
 
     name: str
     depth: int  # 0 is the layer next to the input
@@ -33,74 +30,79 @@ class Layer:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What was measured after one epoch; epoch 0 is the network before learning. Costs are sums since the start."""
+    """The measurements after one epoch; epoch 0 is the untrained network. Costs are totals over the run so far."""
 
     epoch: int
-    step: int  # optimiser steps so far
+    step: int  # optimizer steps so far
     lr: float  # learning rate of the last step
-    train_loss: float  # mean over the epoch's training pictures, as they were presented
-    train_error: float  # share of them classified wrongly, 0 to 1
+    train_loss: float  # mean over the epoch's training images, as they were presented
+    train_error: float  # fraction of them that was misclassified, 0 to 1
     val_loss: float
     val_error: float
-    test_loss: float  # NaN where the test pictures were not opened
+    test_loss: float  # NaN if the test images were not used
     test_error: float
-    presentations: int  # training pictures shown to the network
-    mirror_presentations: int  # mirror samples shown to its layers (one a layer's batch entry / number of layers)
-    flops: float  # floating point operations of training, mirror mode included
-    seconds: float  # time in training steps, mirror mode included
+    presentations: int  # training images shown to the network
+    mirror_presentations: int  # mirror samples shown to its layers: batch entries per layer, averaged over the layers
+    flops: float  # floating-point operations of training, including mirror mode
+    seconds: float  # time in training steps, including mirror mode
     probe_seconds: float  # time in the alignment probe
     layers: tuple[Layer, ...] = ()
 
     @property
     def cost(self) -> dict[str, float]:
-        """Presentations (mirror samples included), FLOPs and seconds of training so far."""
+        """Presentations (including mirror samples), FLOPs and seconds of training so far."""
         shown = self.presentations + self.mirror_presentations
         return {"presentations": float(shown), "flops": self.flops, "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
 class Span:
-    """One attempt at a run: its begin and its last line so far, milliseconds since 1970."""
+    """One attempt at a run: the times of its first and its latest line, in milliseconds since 1970."""
 
     begin: int
     end: int
-    machines: Machines = field(default_factory=dict)  # of the cluster when it began, by node type
+    machines: Machines = field(default_factory=dict)  # of the cluster when the attempt began, by node type
 
 
 @dataclass(frozen=True)
 class RunLog:
-    """One run as its log tells it."""
+    """One run, as read from its log."""
 
     key: str
     start: dict[str, Any]  # the start line: config, fingerprint, classes, versions, git, time
     epochs: tuple[Epoch, ...] = ()
     times: tuple[int, ...] = ()  # milliseconds since 1970 at which each epoch was logged
-    workers: tuple[int, ...] = ()  # that shared the run at the end of each epoch
+    workers: tuple[int, ...] = ()  # number of workers that shared the run, per epoch
     state: str = "running"  # running, finished, diverged, failed
     reason: str = ""
     attempts: int = 1
-    spans: tuple[Span, ...] = ()  # an attempt each
-    spent: dict[str, float] = field(default_factory=dict)  # of one that diverged: its cost, the last epoch included
+    spans: tuple[Span, ...] = ()  # one per attempt
+    spent: dict[str, float] = field(default_factory=dict)  # cost of a diverged run, including its last epoch
 
-    def heard_at(self, time_ms: int) -> "RunLog":
-        """The run, the attempt in progress longer by a line of that time."""
+    def extended_to(self, time_ms: int) -> "RunLog":
+        """The run, with its current attempt lasting until ``time_ms``."""
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
         return replace(self, spans=(*self.spans[:-1], replace(last, end=time_ms)))
 
     def with_epoch(self, epoch: Epoch, time_ms: int, workers: int) -> "RunLog":
-        """The run, one epoch longer."""
-        longer = replace(self.heard_at(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
+        """The run with one more epoch."""
+        longer = replace(self.extended_to(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
         return replace(longer, workers=(*self.workers, workers))
 
     @property
     def cost(self) -> dict[str, float]:
-        """What the run cost so far, as Epoch.cost; empty where it logged nothing."""
+        """The cost of the run so far, as in ``Epoch.cost``; empty if it logged no epoch."""
         return self.spent or (self.epochs[-1].cost if self.epochs else {})
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch that was logged; -1 where there is none."""
+        """The last logged epoch; -1 if there is none."""
         return self.epochs[-1].epoch if self.epochs else -1
+
+
+def chance_error(classes: int) -> float:
+    """The error of a guess among equally frequent classes; a diverged run counts with it."""
+    return 1 - 1 / classes
 
 
 def epoch_to_json(epoch: Epoch) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The epoch log: one append-only file of JSON lines a run, the one truth about what was measured.
+"""The epoch log: an append-only file of JSON lines per run. It is the source of truth for everything that was measured.
 
-A line is one of ``start`` (config, fingerprint, versions; written before a worker has the run), ``epoch``, ``resume``
-(another attempt) and ``end``. Every line is flushed to the disk before anyone else hears of it. A line cut short by a
-crash is dropped when the log is next read or written.
-Undefined numbers (an angle that does not exist) are ``null`` in the file and NaN in Python.
+A line is of kind ``start`` (config, fingerprint, versions; written before a worker gets the run), ``epoch``, ``resume``
+(another attempt) or ``end``. Every line is on disk before anything else is notified of it. An incomplete last line,
+left by a crash, is dropped the next time the log is read or written.
+Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in Python.
 """
 
 import json
@@ -14,42 +14,42 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import complete_lines, drop_torn_line, sync_folder
+from nowt.store.jsonl import complete_lines, drop_incomplete_line, sync_folder
 from nowt.store.layout import Store
-from nowt.store.locks import Hold
+from nowt.store.locks import LogLock
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, epoch_from_json, epoch_to_json
 
 
 @dataclass
 class LogWriter:
-    """Appends to one run's log; the only writer of that file while it lives. ``run`` is what the file now says."""
+    """Appends to the log of one run, as its only writer. ``run`` is the content of the file."""
 
     path: Path
     run: RunLog
-    hold: Hold
+    lock: LogLock
 
     @classmethod
     def open(cls, store: Path, key: str) -> "LogWriter":
-        """The writer of run ``key``; drops a last line that a crash cut short. Raises HeldElsewhere."""
+        """The writer of run ``key``; drops an incomplete last line. Raises LogInUse."""
         path = Store(store).log(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        hold = Hold(path)
-        drop_torn_line(path)
-        return cls(path, read(path), hold)
+        lock = LogLock(path)
+        drop_incomplete_line(path)
+        return cls(path, read(path), lock)
 
     def start(self, key: str, machines: Machines | None = None, **facts: Any) -> None:
-        """Write the start line. ``machines``: those of the cluster, by node type."""
+        """Write the start line. ``machines`` are those of the cluster, by node type."""
         line = {"schema": SCHEMA, "key": key, **facts, **_named(machines)}
         time_ms = self._append({"kind": "start", **line})
         self.run = _started(self.run, {**line, "time": time_ms})
 
     def resume(self, epoch: int, machines: Machines | None = None) -> None:
-        """Say that another attempt goes on after ``epoch``."""
+        """Record that another attempt resumes after ``epoch``."""
         line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines)}
         self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
 
     def epoch(self, epoch: Epoch, workers: int = 1) -> bool:
-        """Append the epoch, which so many workers shared, unless it is there already; True where it was new."""
+        """Append the epoch, which ``workers`` workers shared, and return True; return False if it is there already."""
         if epoch.epoch <= self.run.last_epoch:
             return False
         shared = {"workers": workers} if workers > 1 else {}
@@ -58,7 +58,7 @@ class LogWriter:
         return True
 
     def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
-        """Close the run as finished, diverged or failed; ``spent`` is its cost where the epochs do not tell it."""
+        """Close the run as finished, diverged or failed; ``spent`` is its cost if the epochs do not give it."""
         line = {"state": state, "reason": reason, **({"spent": spent} if spent else {})}
         self.run = _ended(self.run, line, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 
@@ -76,11 +76,11 @@ class LogWriter:
 
 
 def read(path: Path) -> RunLog:
-    """One run's log. Raises ValueError for a file that is no log, naming the line."""
+    """Read one log. Raises ValueError for a file that is not a log, naming the line."""
     run = RunLog(path.stem, {})
     for number, line in enumerate(complete_lines(path), 1):
         try:
-            run = _told(run, path, json.loads(line))
+            run = _with_line(run, path, json.loads(line))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(
@@ -89,7 +89,7 @@ def read(path: Path) -> RunLog:
     return run
 
 
-def _told(run: RunLog, path: Path, line: Any) -> RunLog:
+def _with_line(run: RunLog, path: Path, line: Any) -> RunLog:
     """The run after one more line of its log."""
     if not isinstance(line, dict):
         raise TypeError("not an object")
@@ -102,7 +102,7 @@ def _told(run: RunLog, path: Path, line: Any) -> RunLog:
     if kind == "epoch":
         epoch = epoch_from_json(line)
         if epoch.epoch <= run.last_epoch:
-            return run  # a log that two writers of an older nowt came to
+            return run  # a log with two writers, from before logs were locked
         return run.with_epoch(epoch, time_ms, line.get("workers", 1))
     if kind == "resume":
         return _resumed(run, line, time_ms)
@@ -117,7 +117,7 @@ def _started(run: RunLog, line: dict[str, Any]) -> RunLog:
 
 
 def _ended(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
-    return replace(run.heard_at(time_ms), state=line["state"], reason=line["reason"], spent=line.get("spent", {}))
+    return replace(run.extended_to(time_ms), state=line["state"], reason=line["reason"], spent=line.get("spent", {}))
 
 
 def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
@@ -126,12 +126,12 @@ def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
 
 
 def _named(machines: Machines | None) -> dict[str, Machines]:
-    """As a line's field, where the machines have types."""
+    """The machines as a field of a line, if they have types."""
     return {"machines": machines} if machines else {}
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
-    """Every run's log in a store, by key; without those whose start line a crash cut short."""
+    """Every run in the store, by key, except those without a complete start line."""
     for path in Store(store).log_files():
         run = read(path)
         if "config" in run.start:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.store.files import write_atomically
-from nowt.store.jsonl import complete_lines, drop_torn_line
+from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
 
 SCHEMA = 1  # of a study file; files without a schema are of the first
@@ -119,7 +119,7 @@ def write_study_file(
     data = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
     write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=False)
     if (appended := Store(store).study_runs(key)).exists():
-        drop_torn_line(appended)
+        drop_incomplete_line(appended)
     remark = f"{content['name']} has changed since {', '.join(others)}: this is a new study, {key}"
     return read_study_file(path), remark if others and not known else ""
 

@@ -12,7 +12,7 @@ from nowt.execution.preparation import certificates, gone, pictures_of, plan_run
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions, work
-from nowt.store.locks import held
+from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.study_file import ListedRun, StudyFile, write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
@@ -52,7 +52,7 @@ def ablate(study: Study, how: ExecutionOptions, say: Callable[[str], None]) -> O
     store = Path(how.placement.store)
     how = replace(how, placement=with_retention(how.placement, study.keep, study.epochs))
     plan = planned_runs(study, how.placement)
-    with held(store, study.key):
+    with study_lock(store, study.key):
         runs = [ListedRun(planned.key, planned.cell, planned.seed) for planned in plan]
         study_file, remark = write_study_file(store, study.key, study_to_json(study), runs)
         if remark:
@@ -93,11 +93,11 @@ def quick(study: Study) -> Study:
 
 
 def _run(study: Study, study_file: StudyFile, plan: tuple[PlannedRun, ...], how: ExecutionOptions) -> Outcome:
-    from nowt.tracking.background import open_quietly
+    from nowt.tracking.background import record_in_background
 
     store = Path(how.placement.store)
     progress = StudyProgress(plan)
-    with open_quietly(store, study_file) as record:
+    with record_in_background(store, study_file) as record:
 
         def heard(planned: PlannedRun, run: RunLog) -> None:
             record.update(run, planned.cell, planned.seed)

@@ -12,7 +12,7 @@ from nowt.execution.progress import ending
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions, work
 from nowt.store.layout import Store
-from nowt.store.locks import held
+from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.training.retention import check_keep
@@ -20,7 +20,7 @@ from nowt.training.retention import check_keep
 
 def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
     """Train, print a line an epoch, and return the exit code."""
-    from nowt.tracking.background import open_quietly
+    from nowt.tracking.background import record_in_background
 
     store = Path(placement.store)
     check_keep(placement.keep, config.epochs)
@@ -34,7 +34,7 @@ def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None
         return 0
     for line in remarks((planned,)):
         say(line)
-    with held(store, key), open_quietly(store, None) as record:
+    with study_lock(store, key), record_in_background(store, None) as record:
         attempts = 1
 
         def heard(planned: PlannedRun, run: RunLog) -> None:

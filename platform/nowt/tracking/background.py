@@ -108,7 +108,7 @@ class BackgroundRecorder:
             yield
         except FAILURES as error:
             if not self.behind:
-                LOG.warning(self._words(), why(error))
+                LOG.warning(self._words(), reason_of(error))
             self.behind = True
             if self.to:
                 self.record = None  # what it has is asked again
@@ -119,7 +119,7 @@ class BackgroundRecorder:
         return "MLflow lags behind the logs (%s): nowt rebuild brings it up to date"
 
 
-def why(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What went wrong, in a line; of a connection that failed the innermost reason, which is the shortest."""
     inner = error
     while (cause := inner.__cause__ or inner.__context__) is not None:
@@ -129,7 +129,7 @@ def why(error: BaseException) -> str:
 
 
 @contextmanager
-def open_quietly(store: Path, study: StudyFile | None) -> Iterator[BackgroundRecorder]:
+def record_in_background(store: Path, study: StudyFile | None) -> Iterator[BackgroundRecorder]:
     """The record of a study, or of the single runs; at the end of the block it has everything, unless it is on a server
     that cannot be reached then. Raises ConfigError where NOWT_RECORD is no URL."""
     quiet = BackgroundRecorder(store, study, address_in_environment())

@@ -6,7 +6,7 @@ from threading import Event
 
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
-from nowt.tracking.background import FAILURES, why
+from nowt.tracking.background import FAILURES, reason_of
 from nowt.tracking.outbox import SINGLE, Outbox
 from nowt.tracking.recorder import Recorder
 
@@ -41,7 +41,7 @@ def _send(store: Path, url: str, delivered: Outbox, study_file: StudyFile | None
         try:
             Recorder.open(store, study_file, url)
         except FAILURES as error:
-            raise OSError(f"{name} was not delivered to {url}: {why(error)}") from error
+            raise OSError(f"{name} was not delivered to {url}: {reason_of(error)}") from error
 
 
 def follow(store: Path, url: str, say: Callable[[str], None], seconds: float, end: Event) -> None:

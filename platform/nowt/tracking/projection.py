@@ -4,10 +4,10 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from nowt.core.fields import flatten
 from nowt.store.records import Epoch, Layer, RunLog
 from nowt.store.study_file import StudyFile
 
@@ -51,7 +51,7 @@ def run_page(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> Page
         end=run_end(run),
         state=run.state,
         tags={name: cut(text, LONGEST_TAG) for name, text in tags.items()},
-        params={name: cut(text, LONGEST_PARAM) for name, text in flatten(config).items()},
+        params={name: cut(text_of(value), LONGEST_PARAM) for name, value in flatten(config).items()},
     )
 
 
@@ -143,15 +143,6 @@ def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
         f"{measure}/max": max(defined),
         f"{measure}/last_layer": getattr(last, measure),
     }
-
-
-def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as text under their dotted names."""
-    flat: dict[str, str] = {}
-    for name, value in data.items():
-        nested = isinstance(value, dict) and value
-        flat |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: text_of(value)}
-    return flat
 
 
 def text_of(value: Any) -> str:

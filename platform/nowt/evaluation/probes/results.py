@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.jsonl import complete_lines, drop_torn_line
+from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
-from nowt.store.locks import HeldElsewhere, Hold
+from nowt.store.locks import LogInUse, LogLock
 
 Line = dict[str, Any]
 
@@ -60,10 +60,10 @@ def results(store: Path, study: str, metric: str, settings: Settings) -> Iterato
     path = Store(store).probe(study, metric)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        hold = Hold(path)
-    except HeldElsewhere:
+        hold = LogLock(path)
+    except LogInUse:
         raise ConfigError(f"another nowt probe is writing {path}: wait for it, or stop it") from None
-    drop_torn_line(path)
+    drop_incomplete_line(path)
     done = {(line["run"], line["epoch"]) for line in read(path) if Settings.of(line) == settings}
     try:
         yield Results(path, settings, frozenset(done))

@@ -12,7 +12,7 @@ from pathlib import Path
 from nowt.core.errors import require
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
-from nowt.store.locks import held
+from nowt.store.locks import study_lock
 from nowt.store.study_file import read_study_files
 from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
 from nowt.store.sync.merge_studies import coming_study_files, take_study_files
@@ -54,7 +54,7 @@ def merge(other: Path, store: Path, say: Say, databases: Databases, called: str 
     )
     with ExitStack() as stack:
         for key in sorted({study_file.key for folder in (other, store) for study_file in read_study_files(folder)}):
-            stack.enter_context(held(store, key))
+            stack.enter_context(study_lock(store, key))
         afresh = any(not log.new and not log.grows for log in logs)
         _say_logs(logs, called, say)
         certificates = _take_new(Store(other).certificates, Store(store).certificates)

@@ -9,7 +9,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_part
 from nowt.store.layout import Store
-from nowt.store.locks import HeldElsewhere, Hold
+from nowt.store.locks import LogInUse, LogLock
 from nowt.store.records import OVER, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
@@ -77,8 +77,8 @@ def take_logs(coming: Sequence[Coming]) -> None:
     """Write the logs, each whole or not at all. Raises ConfigError for one that a run is being written to."""
     for log in coming:
         try:
-            hold = Hold(log.target) if log.target.exists() else None
-        except HeldElsewhere:
+            hold = LogLock(log.target) if log.target.exists() else None
+        except LogInUse:
             raise ConfigError(
                 f"run {log.target.stem} is being run now: wait for it, or stop it, and merge again"
             ) from None

@@ -9,7 +9,7 @@ from typing import Any
 from nowt.config.run_config import config_to_json
 from nowt.core.errors import require
 from nowt.store.layout import Store
-from nowt.store.records import RunLog
+from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.planning.power import ALPHA, MOST, equivalence_power, largest_deviation, seeds_for, smallest_ratio
@@ -160,5 +160,6 @@ def _opened_test(log: RunLog) -> bool:
 
 def _final(log: RunLog, split: str) -> float:
     """The error after the last epoch, chance for a diverged run: a share from 0 to 1."""
-    chance = 1 - 1 / log.start["classes"]
-    return chance if log.state == "diverged" else float(getattr(log.epochs[-1], f"{split}_error"))
+    if log.state == "diverged":
+        return chance_error(log.start["classes"])
+    return float(getattr(log.epochs[-1], f"{split}_error"))

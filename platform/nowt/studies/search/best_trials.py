@@ -8,7 +8,7 @@ from pathlib import Path
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import ConfigError, nearest, require
 from nowt.store.layout import Store
-from nowt.store.records import RunLog
+from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_file, read_study_files, without_repeated
 from nowt.studies import ablation
@@ -104,7 +104,7 @@ def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, fl
 
 def _error(run: RunLog, split: str) -> float:
     if run.state == "diverged":
-        return float(1 - 1 / run.start["classes"])
+        return chance_error(run.start["classes"])
     last = run.epochs[-1]
     return last.test_error if split == "test" else last.val_error
 

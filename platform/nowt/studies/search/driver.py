@@ -10,7 +10,7 @@ from nowt.core.errors import ConfigError
 from nowt.execution.driver import Decision, Message, PlannedRun
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
-from nowt.store.records import OVER, Epoch, RunLog, epoch_from_json
+from nowt.store.records import OVER, Epoch, RunLog, chance_error, epoch_from_json
 from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import Spending
 from nowt.studies.search.early_stopping import stops
@@ -215,7 +215,7 @@ class Search:
             return False  # at an earlier start; it is tried again
         self._catch_up(trial, run.epochs)
         if run.state == "diverged":
-            chance = 1 - 1 / run.start["classes"]
+            chance = chance_error(run.start["classes"])
             self.decisions.report(trial, run.last_epoch + 1, chance)
             self._at_rung(trial, run.last_epoch + 1, chance)  # as whoever starts again will read it
         self.spending.count(trial, run.cost)

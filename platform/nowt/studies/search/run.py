@@ -13,7 +13,7 @@ from nowt.execution.preparation import gone
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import Ending, ExecutionOptions, work
 from nowt.store.layout import Store
-from nowt.store.locks import held
+from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile, read_study_file, write_study_file
 from nowt.studies.search.outcome import Outcome, SearchProgress, outcome
@@ -41,7 +41,7 @@ def search(
     elsewhere = "" if url == own else url
     pictures, rungs = _prepare(space, how.placement, say)
     _check_storage(store, space, elsewhere)
-    with held(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
+    with study_lock(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
         decisions.check(pictures, store)
         study_file = _begin(store, space, elsewhere, say)
         if line := gone(store, [run.key for run in study_file.runs], how.placement.keep, how.placement.checkpoints):
@@ -67,10 +67,10 @@ def _left(driver: "Search", how: ExecutionOptions) -> str:
 
 def _spend(driver: "Search", how: ExecutionOptions, say: Callable[[str], None]) -> Ending:
     """Run trials until the budget or the cap is spent, or the user interrupts; each is recorded and told of."""
-    from nowt.tracking.background import open_quietly
+    from nowt.tracking.background import record_in_background
 
     progress = SearchProgress(driver.space, say)
-    with open_quietly(driver.ledger.store, driver.study_file) as record:
+    with record_in_background(driver.ledger.store, driver.study_file) as record:
 
         def heard(planned: PlannedRun, run: RunLog) -> None:
             record.update(run, planned.cell, planned.seed)
@@ -87,7 +87,7 @@ def _held_at(url: str, store: Path, key: str) -> AbstractContextManager[None]:
     """The search, held where its storage lies in a file of another place, too: another store may use it."""
     folder = Path(url.removeprefix("sqlite:///")).parent
     elsewhere = url.startswith("sqlite:///") and folder.is_dir() and folder.resolve() != store.resolve()
-    return held(folder, key) if elsewhere else nullcontext()
+    return study_lock(folder, key) if elsewhere else nullcontext()
 
 
 def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
