@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nowt.cli.main import main, read
+from nowt.cli.main import main, parse
 from nowt.cli.options import placement
 from nowt.core import provenance
 from nowt.core.provenance import checkout_of
@@ -83,7 +83,7 @@ def study():
     ("words", "told"),
     [
         ("search mine.py", "mine.py failed: TypeError: Range.__init__() missing 1 required positional argument"),
-        ("search mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt Space"),
+        ("search mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt SearchSpace"),
         ("ablate mine.py", "mine.py returned a function: it must return a nowt Study"),
         ("search backprop --recipe mine.py:no_rule", "mine.py:no_rule failed: TypeError: no_rule() takes 0 positional"),
         ("search backprop --recipe mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunC"),
@@ -132,7 +132,7 @@ def test_doctor_says_that_the_store_cannot_be_written(capsys: Captured) -> None:
 def test_a_rule_that_raises_while_it_is_certified_is_named(here: Path, capsys: Captured) -> None:
     (here / "mine.py").write_text(BROKEN.replace("== 5", ">= 0"))
     told = answer("certify ./mine.py", 1, capsys)
-    assert "./mine.py raised RuntimeError: no such layer [/dense] (--debug shows where)" in told
+    assert "./mine.py raised RuntimeError: no such layer [/dense] (--debug shows the traceback)" in told
 
 
 @pytest.mark.parametrize("command", ["train digits", "ablate rules_on_digits --in-process"])
@@ -166,12 +166,11 @@ def test_what_cannot_run_is_refused_before_it_starts(
     ],
 )
 def test_an_option_given_twice_is_refused(words: str, capsys: Captured) -> None:
-    assert "is given 2 times: give it once" in answer(words, 2, capsys)
+    assert "is given 2 times; give it once" in answer(words, 2, capsys)
 
 
 def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
-    typed, _ = read(["train", "digits", "--loaders", "0", "--checkpoint-seconds", "2.5"])
-    where = placement(typed)
+    where = placement(parse(["train", "digits", "--loaders", "0", "--checkpoint-seconds", "2.5"]))
     assert (where.loaders, where.checkpoint_seconds) == (0, 2.5)
 
 

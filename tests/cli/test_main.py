@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import searchspaces
-from nowt.cli.commands import VERBS
+from nowt.cli.commands import COMMANDS
 from nowt.cli.main import main
 from nowt.config.overrides import field_paths
 from nowt.config.run_key import run_key
@@ -21,7 +21,7 @@ from tests.support.small_studies import BROKEN, OWN, log_bytes, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
-NAMES = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
 
 SMALL = ["--data.train_limit", "64", "--data.repeat", "1", "--data.size", "8", "--epochs", "1"]
 
@@ -91,8 +91,8 @@ def test_a_misspelt_word_is_answered_with_the_nearest(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("", "required: COMMAND"),
-        ("train", "required: recipe"),
+        ("", "no command is given (nowt --help)"),
+        ("train", "required: RECIPE"),
         ("train digits --optim.lr abc", "optim.lr is 'abc'"),
         ("train digits --optim.lr -1", "optim.lr is -1.0: it must be above 0"),
         ("train digits --optim.lr", "--optim.lr needs a value"),
@@ -111,13 +111,13 @@ def test_a_misspelt_word_is_answered_with_the_nearest(
         ("ablate rules_on_digits --slots 0", "--slots is 0"),
         ("ablate rules_on_digits --rule kp", "two cells of the study the same"),
         ("ablate decay --optim.weight_decay 0.01", "two cells of the study the same"),
-        ("train --rule digits", "required: recipe"),
+        ("train --rule digits", "required: RECIPE"),
         ("train digits more --optim.lr --fields", "'more' is not expected here"),
         ("train --seeds 3 digits", "--seeds is a group of fields"),
-        ("certify --rule kp", "name one rule"),
+        ("certify --rule kp", "give one rule or --all"),
         ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
         ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
-        ("runs --optim.lr 3", "there is no option --optim.lr here"),
+        ("runs --optim.lr 3", "there is no option --optim.lr; --help lists all"),
         ("show abc --store none", "it begins: none"),
     ],
 )

@@ -28,6 +28,6 @@ def test_a_nowt_without_its_analysis_says_that_it_made_no_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_store(tmp_path, rules_study(names=["bp"], seeds=1, epochs=1))
-    monkeypatch.setattr(rebuild, "find_frames", lambda: None)
-    assert rebuild.rebuild_frames(tmp_path) == "no frames: this nowt is installed without its analysis"
+    monkeypatch.setattr("nowt.studies.lookup.find_frames", lambda: None)
+    assert rebuild.rebuild_frames(tmp_path) == "no frames written: nowt is installed without its analysis"
     assert not (tmp_path / "frames").exists()

@@ -193,7 +193,7 @@ def test_what_is_in_the_way_is_told_in_a_line(head: Head, capsys: pytest.Capture
         line = refused(["--cluster", head.file(), "--port", taken], capsys)
     assert f"--port {taken} is taken on 127.0.0.1" in line and f"--port {int(taken) + 1}" in line
     assert "there is no file" in refused(["--cluster", "none.yaml"], capsys)
-    assert "--head-port is for --cluster" in refused(["--head-port", "1"], capsys)
+    assert "--head-port 1 needs --cluster" in refused(["--head-port", "1"], capsys)
     assert "--port is 0" in refused(["--cluster", head.file(), "--port", "0"], capsys)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nowt.cli.main import read
+from nowt.cli.main import parse
 from nowt.core.errors import ConfigError
 from nowt.studies.lookup import find_space
 from nowt.studies.search.params import Choice, Range
@@ -58,5 +58,4 @@ def test_its_commands_can_be_typed() -> None:
     commands = re.findall(r"^nowt (.*?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
     assert len(commands) == 4
     for command in commands:
-        typed, _ = read(shlex.split(command))
-        assert typed.store == "runs"
+        assert parse(shlex.split(command)).store == "runs"

@@ -10,12 +10,12 @@ from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.execution.job import Job, perform
 from nowt.execution.preparation import pictures_of, plan_run
-from nowt.rules.registry import RULES, find_rule
+from nowt.rules.registry import builtin_rules, find_rule
 from tests.support.drawn_images import draw, image_folder
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("rule", [kind.name for kind in RULES])
+@pytest.mark.parametrize("rule", [kind.name for kind in builtin_rules()])
 def test_a_job_sent_as_text_is_the_same_run(recipe: str, rule: str) -> None:
     config = RECIPES[recipe](find_rule(rule)())
     job = Job(run_key(config, "pictures"), config, Placement(store="here", loaders=3))

@@ -31,7 +31,7 @@ def test_ctrl_c_once_finishes_writing_and_the_printed_command_goes_on(
     world = make(*case(nth_fault))
     driver = strike(world, f"Ctrl-C {nth_fault}", empty, lambda driver: [driver], press)
     assert driver.wait(PATIENCE) == 130, world.said()
-    assert f"the same command goes on: nowt {shlex.join(world.words)}" in world.errors().splitlines()[-1]
+    assert f"run the same command again: nowt {shlex.join(world.words)}" in world.errors().splitlines()[-1]
     assert temporary_files(world.store) == []
     goes_on(world, undisturbed)
 

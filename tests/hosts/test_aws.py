@@ -110,7 +110,7 @@ def test_a_machine_whose_raylet_is_killed_is_done_without(up: Cloud, study: Path
 def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) -> None:
     with dashboard(up.lab["laptop"], FILE):
         job(up, "stop", "paced")
-        assert "interrupted; the same command goes on" in job(up, "logs", "paced")
+        assert "interrupted; to resume, run the same command again" in job(up, "logs", "paced")
         before = last_epoch(store_of(up))
         job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
     wait(lambda: last_epoch(store_of(up)) > before, "more epochs")

@@ -139,7 +139,7 @@ def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
         assert str(caught.value).startswith(message)
 
 
-NOT_ONE = "must define one rule, a subclass of nowt.rules.Rule; found: {} (FILE.py:CLASS names one)"
+NOT_ONE = "must define one rule, a subclass of nowt.Rule; found: {} (FILE.py:CLASS names one)"
 
 HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
 

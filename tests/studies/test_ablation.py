@@ -193,7 +193,7 @@ def test_ctrl_c_in_process_stops_after_the_batch_and_goes_on_from_there(
     other = Path(shutil.copytree(store, tmp_path / "other"))
     command = ["ablate", study, "--store", str(store), "--in-process"]
     assert main(command) == 130
-    assert f"the same command goes on: nowt {' '.join(command)}" in capsys.readouterr().err
+    assert f"run the same command again: nowt {' '.join(command)}" in capsys.readouterr().err
     cut = logs(store)
     assert (cut["interrupted 0"].state, cut["interrupted 0"].last_epoch) == ("running", 1) and "fa 0" not in cut
     assert main(command) == 0
@@ -245,7 +245,7 @@ def _press_ctrl_c_after_two(command: list[str], folder: Path, store: Path) -> No
     driver.send_signal(signal.SIGINT)
     code, _, err = ended(driver, 60)
     assert code == 130, err
-    assert f"the same command goes on: nowt {' '.join(command)}" in err
+    assert f"run the same command again: nowt {' '.join(command)}" in err
     assert in_between(store, 2), "Ctrl-C came too late to show anything"
     assert list((store / ".tune").iterdir()) == []
     wait_for(lambda: not workers_of(folder), 30, "the interrupted driver's workers to die")

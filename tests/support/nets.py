@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from nowt.layers.attach import attach
 from nowt.rules.base import FeedbackLayer, Moment, Rule
-from nowt.rules.registry import RULES
+from nowt.rules.registry import builtin_rules
 from nowt.rules.sign_symmetry import SignSymmetry
 
-FEEDBACK_RULES = [rule for rule in RULES if rule.name != "bp"]
+FEEDBACK_RULES = [rule for rule in builtin_rules() if rule.name != "bp"]
 
 MAGNITUDES = [
     SignSymmetry(magnitudes="constant"),

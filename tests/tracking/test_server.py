@@ -217,7 +217,7 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
                 writer.end("finished")
                 singles.get(key, record).update(writer.run, "bp", 0)
     assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
-    assert f"0 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    assert f"uploaded 0 runs to {served.url}" in capsys.readouterr().out
     for key in writers:
         assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
     assert all_waiting(store, read_all(store)) == []
@@ -241,7 +241,7 @@ def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_d
     assert time.monotonic() - begun < 30
     assert [(waits.url, waits.epochs) for waits in all_waiting(tmp_path, read_all(tmp_path))] == [(away, 3)]
     assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
-    assert f"1 runs that waited are delivered to {served.url}" in capsys.readouterr().out
+    assert f"uploaded 1 runs to {served.url}" in capsys.readouterr().out
     assert points(served, writer.run.key) == told(writer.run)
 
 

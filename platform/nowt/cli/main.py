@@ -1,6 +1,6 @@
-"""The command line: read the words, let the verb do its work, turn its errors into one line and an exit code.
+"""The command line: parse the arguments, run the command, and turn an error into one line and an exit code.
 
-Exit code 0 done, 1 a run or study failed, 2 a usage or config error, 130 interrupted and resumable.
+Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error, 130 interrupted (can be resumed).
 """
 
 import argparse
@@ -9,60 +9,80 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from nowt.cli.commands import VERBS
+from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
-from nowt.cli.parser import Parser
-from nowt.config.overrides import Override, check_given_once, parse_overrides, split_field_args
+from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, split_field_args
+from nowt.cli.parser import Commands, Parser
+from nowt.core.errors import ConfigError, nearest
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
-    words = list(sys.argv[1:] if words is None else words)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        typed, overrides = read(words)
-        code: int = typed.act(typed, overrides)
+        args = parse(argv)
+        code: int = args.run(args)
         return code
-    except BrokenPipeError:  # whoever read the output has had enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain as it ends
-        return 141  # as the shell tells of a SIGPIPE
-    except (ValueError, OSError, BrokenRule) as error:  # ValueError: ConfigError, DataError and the rules' own
-        if "--debug" in words:
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python complains when it exits
+        return 141  # as a shell reports SIGPIPE
+    except (ValueError, OSError, BrokenRule) as error:  # ValueError: ConfigError, DataError and those of custom rules
+        if "--debug" in argv:
             raise
         print(f"nowt: {_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, BrokenRule) else 2
     except KeyboardInterrupt:
-        print(f"nowt: interrupted; the same command goes on: nowt {shlex.join(words)}", file=sys.stderr)
+        print(f"nowt: interrupted; to resume, run the same command again: nowt {shlex.join(argv)}", file=sys.stderr)
         return 130
 
 
-def read(words: Sequence[str]) -> tuple[argparse.Namespace, list[Override]]:
-    """The verb with its own options, and the fields that are given beside them, in any order.
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the command's options, its function ``run`` and its ``overrides``, the config fields that are given.
 
-    argparse would take the value of a field, an option that it does not know, for a name. So the words are read once
-    to learn the verb, and then without its fields. Raises ConfigError for a word that fits neither.
+    Fields and options can be given in any order. Raises ConfigError for a token that is neither.
     """
-    grammar = parser()
-    verb, _ = grammar.parse_known_args(words)
-    given, others = split_field_args(words, verb.grammar.options)
-    check_given_once([word.partition("=")[0] for word in others if word.partition("=")[0] in verb.grammar.options])
-    typed, rest = grammar.parse_known_args(others)
-    return typed, parse_overrides([*rest, *given], typed.grammar.options)
+    top, commands = build_parser()
+    name = next((token for token in argv if not token.startswith("-")), None)
+    if name is None:
+        top.parse_options(argv)  # prints the help if it is asked for
+        top.error("no command is given")
+    if name not in commands.choices:
+        known = ", ".join(commands.choices)
+        raise ConfigError(f"there is no command {name!r}{nearest(name, commands.choices)}; there are: {known}")
+    tokens = list(argv)
+    tokens.remove(name)
+    return _parse_command(commands.choices[name], tokens)
 
 
-def parser() -> Parser:
-    """The whole grammar."""
+def _parse_command(parser: Parser, tokens: list[str]) -> argparse.Namespace:
+    if {"-h", "--help"} & {*tokens}:  # before the fields, which import torch
+        parser.print_help()
+        raise SystemExit(0)
+    fields, others = split_field_args(tokens, parser.options) if parser.takes_fields else ([], tokens)
+    check_given_once([option for token in others if (option := token.partition("=")[0]) in parser.options])
+    args, rest = parser.parse_options(others)
+    if parser.takes_fields:
+        args.overrides = parse_overrides([*rest, *fields], parser.options)
+    else:
+        refuse_rest(rest, parser.options)
+    return args
+
+
+def build_parser() -> tuple[Parser, Commands]:
+    """Return the parser of ``nowt`` itself and the parsers of its commands."""
     top = Parser(
         prog="nowt",
-        description="Learning without weight transport: train, ablate and compare feedback rules.",
-        allow_abbrev=False,
+        description="Train, search and compare learning rules that need no weight transport.",
+        epilog="'nowt COMMAND --help' describes a command.",
+        usage="nowt COMMAND [options]",
     )
-    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=Parser)
-    for verb in VERBS:
-        verb.add(verbs)
-        name = verb.__name__.rpartition(".")[2]
-        verbs.choices[name].set_defaults(act=verb.run)
-    return top
+    top.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", prog="nowt", parser_class=Parser)
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        command.add(commands)
+        commands.choices[name].set_defaults(run=command.run)
+    return top, commands
 
 
 def _one_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nowt.core.errors import ConfigError, nearest
 from nowt.execution.progress import ending
+from nowt.rules.registry import short_name
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
 from nowt.store.records import RunLog, State
@@ -111,7 +112,7 @@ def _alignment(run: RunLog) -> Table:
 
 def _chosen(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
     return (
-        (rule is None or rule in _names(run.start["config"]["rule"]["name"]))
+        (rule is None or short_name(rule) in _names(run.start["config"]["rule"]["name"]))
         and (state is None or run.state == state)
         and (only is None or run.key in only)
     )

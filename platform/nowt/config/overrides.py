@@ -19,60 +19,6 @@ class Override:
     text: str
 
 
-def split_field_args(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that give fields (``--a.b value``, ``--a.b=value``), and all others.
-
-    ``options`` are the verb's own: ``nowt ablate`` has a ``--seeds`` that is not the field.
-    """
-    given: list[str] = []
-    others: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, _ = word.partition("=")
-        if option in options or not _is_field(option):
-            others.append(word)
-            continue
-        given.append(word)
-        if not equals and rest and not rest[0].startswith("--"):
-            given.append(rest.pop(0))
-    return given, others
-
-
-def _is_field(option: str) -> bool:
-    root = option.removeprefix("--").partition(".")[0].replace("_", "-")
-    return option.startswith("--") and root in {item.name.replace("_", "-") for item in fields(RunConfig)}
-
-
-def parse_overrides(words: Sequence[str], options: Sequence[str]) -> list[Override]:
-    """``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a word that fits neither.
-
-    ``options`` are the verb's own option names, for the nearest right one.
-    """
-    found = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            raise ConfigError(f"{word!r} is not expected here: fields are given as --optim.lr 0.2")
-        path, equals, text = word[2:].partition("=")
-        if not _is_field(f"--{path}"):
-            known = [*options, *(f"--{name}" for name in field_paths(RunConfig()))]
-            raise ConfigError(f"there is no option --{path}{nearest('--' + path, known)}; --help lists all")
-        if not equals and (not rest or rest[0].startswith("--")):
-            raise ConfigError(f"--{path} needs a value")
-        found.append(Override(path, text if equals else rest.pop(0)))
-    check_given_once([f"--{override.path.replace('-', '_')}" for override in found])
-    return found
-
-
-def check_given_once(names: Sequence[str]) -> None:
-    """Raise ConfigError for an option that is given twice: which of them was meant?"""
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{name} is given {names.count(name)} times: give it once")
-
-
 def _plain(name: str) -> Rule:
     return find_rule(name)()
 

@@ -91,9 +91,9 @@ def certificates(store: Path, rules: Sequence[Rule], say: Callable[[str], None])
     A rule of one's own may take any time, or fail: ``nowt certify FILE.py`` certifies it when its author says so.
     """
     from nowt.evaluation.certify.run import certificate_path, certify_into
-    from nowt.rules.registry import RULES
+    from nowt.rules.registry import builtin_rules
 
-    for rule in dict.fromkeys(rule for rule in rules if type(rule) in RULES):
+    for rule in dict.fromkeys(rule for rule in rules if type(rule) in builtin_rules()):
         path = certificate_path(store, rule)
         if not path.exists() and not certify_into(store, rule).passed:
             say(f"{rule.name} does not keep all its promises: {path}")

@@ -2,12 +2,15 @@
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nowt.execution.driver import PlannedRun
 from nowt.store.records import RunLog
+
+if TYPE_CHECKING:
+    from nowt.execution.driver import PlannedRun  # which imports torch, that `nowt show` does without
 
 
 def ending(run: RunLog) -> str:
@@ -19,7 +22,7 @@ def ending(run: RunLog) -> str:
 class StudyProgress:
     """Counts epochs and runs, and prints how they go."""
 
-    plan: tuple[PlannedRun, ...]
+    plan: tuple["PlannedRun", ...]
     console: Console = field(default_factory=Console)
     done: set[str] = field(default_factory=set)
     epochs: dict[str, int] = field(default_factory=dict)
@@ -45,7 +48,7 @@ class StudyProgress:
         if self.done:
             self._print(f"{len(self.done)} of {len(self.plan)} runs were finished before")
 
-    def heard(self, planned: PlannedRun, run: RunLog) -> None:
+    def heard(self, planned: "PlannedRun", run: RunLog) -> None:
         """Take in what a run's log says now."""
         self.epochs[planned.key] = max(0, run.last_epoch)
         if run.state == "running":
@@ -62,7 +65,7 @@ class StudyProgress:
     def _summary(self) -> str:
         return f"{len(self.done)} of {len(self.plan)} runs"
 
-    def _line(self, planned: PlannedRun, run: RunLog) -> str:
+    def _line(self, planned: "PlannedRun", run: RunLog) -> str:
         count = f"[{len(self.done)}/{len(self.plan)}]"
         name = f"{planned.cell} seed {planned.seed}"
         if run.state == "finished":

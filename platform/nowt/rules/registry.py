@@ -1,58 +1,99 @@
-"""The list of rules: what config, command line, tests and plots read. A rule of your own joins it (see ``find``)."""
+"""The built-in rules by name, and custom rules from files and installed packages.
+
+A rule's module is imported when the rule is first looked up, so that listing the names does not import torch.
+"""
 
 import hashlib
-from importlib.metadata import entry_points
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nowt.rules.backprop import Backprop
-from nowt.rules.base import Rule
-from nowt.rules.feedback_alignment import FeedbackAlignment
-from nowt.rules.kolen_pollack import KolenPollack
-from nowt.rules.sham import Sham
-from nowt.rules.sign_symmetry import SignSymmetry
-from nowt.rules.weight_mirror import WeightMirror
+from nowt.core.errors import ConfigError, nearest
+from nowt.core.plugins import load_module
 
-RULES: tuple[type[Rule], ...] = (
-    Backprop,
-    FeedbackAlignment,
-    SignSymmetry,
-    WeightMirror,
-    KolenPollack,
-    Sham,
-)
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from nowt.rules.base import Rule
+
+# name -> (long name, which is the module's, and class); the names are recorded in run keys and logs
+_BUILT_IN = {
+    "bp": ("backprop", "Backprop"),
+    "fa": ("feedback_alignment", "FeedbackAlignment"),
+    "ss": ("sign_symmetry", "SignSymmetry"),
+    "wm": ("weight_mirror", "WeightMirror"),
+    "kp": ("kolen_pollack", "KolenPollack"),
+    "sham": ("sham", "Sham"),
+}
+_SHORT_NAMES = {long: name for name, (long, _) in _BUILT_IN.items()}
+
+
+def builtin_rules() -> tuple[type["Rule"], ...]:
+    """Return the classes of the built-in rules, in the order in which tables and figures list them."""
+    return tuple(map(_load, _BUILT_IN))
 
 
 def rule_names() -> list[str]:
-    """Every rule's name: built in, then those of installed packages (entry point group ``nowt.rules``)."""
-    return [rule.name for rule in RULES] + sorted(point.name for point in entry_points(group="nowt.rules"))
+    """Return the names of the built-in rules, then of rules from installed packages (entry points ``nowt.rules``)."""
+    return [*_BUILT_IN, *sorted(point.name for point in _installed())]
 
 
-def find_rule(name: str) -> type[Rule]:
-    """The rule called ``name``, or the one in the file ``name`` (``./mylab/pal.py`` or ``./mylab/pal.py:Pal``).
+def short_name(name: str) -> str:
+    """Return the name under which a rule is recorded: ``kp`` for ``kolen_pollack``; any other name as it is."""
+    return _SHORT_NAMES.get(name, name)
 
-    Raises ConfigError naming the nearest rule.
+
+def find_rule(name: str) -> type["Rule"]:
+    """Return a rule's class by its name.
+
+    Args:
+        name: The short or long name of a built-in rule (``"kp"``, ``"kolen_pollack"``), the name of a rule of an
+            installed package, or a file that defines a rule (``"./mylab/pal.py"``, ``"./mylab/pal.py:Pal"``).
+
+    Returns:
+        The subclass of `Rule`. Call it with the rule's hyperparameters to get the rule itself.
+
+    Raises:
+        ConfigError: If there is no such rule (the message suggests the nearest name), or if the file does not define
+            exactly one.
+
+    Example:
+        >>> from nowt import find_rule
+        >>> find_rule("kolen_pollack")().name
+        'kp'
     """
-    for rule in RULES:
-        if rule.name == name:
-            return rule
+    if short_name(name) in _BUILT_IN:
+        return _load(short_name(name))
     if ".py" in name:
         return _from_file(name)
-    for point in entry_points(group="nowt.rules"):
+    for point in _installed():
         if point.name == name:
             return _checked(point.load(), name)
-    from nowt.core.errors import ConfigError, nearest
-
-    known = rule_names()
+    known = [*rule_names(), *_SHORT_NAMES]
     raise ConfigError(
-        f"there is no rule {name!r}{nearest(name, known)}; there are: {', '.join(known)}, or a FILE.py of yours"
+        f"there is no rule {name!r}{nearest(name, known)}; there are: {', '.join(rule_names())}, or a FILE.py of yours"
     )
 
 
-def _from_file(spec: str) -> type[Rule]:
-    """The one rule that a file defines. Its name is the spec and its numerics the file's text, so that an edited
-    rule makes new runs."""
-    from nowt.core.errors import ConfigError
-    from nowt.core.plugins import load_module
+def _load(name: str) -> type["Rule"]:
+    module, kind = _BUILT_IN[name]
+    rule: type[Rule] = getattr(import_module(f"nowt.rules.{module}"), kind)
+    return rule
+
+
+def _installed() -> Iterable["EntryPoint"]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group="nowt.rules")
+
+
+def _from_file(spec: str) -> type["Rule"]:
+    """The one rule that a file defines.
+
+    Its name is the spec and its numerics a hash of the file's text, so that an edited rule makes new runs.
+    """
+    from nowt.rules.base import Rule
 
     path, _, wanted = spec.partition(":")
     module = load_module(Path(path))
@@ -61,7 +102,7 @@ def _from_file(spec: str) -> type[Rule]:
     if len(own) != 1:
         found = ", ".join(v.__name__ for v in own) or "none"
         raise ConfigError(
-            f"{spec} must define one rule, a subclass of nowt.rules.Rule; found: {found} (FILE.py:CLASS names one)"
+            f"{spec} must define one rule, a subclass of nowt.Rule; found: {found} (FILE.py:CLASS names one)"
         )
     rule = _checked(own[0], spec)
     rule.source = spec
@@ -69,10 +110,8 @@ def _from_file(spec: str) -> type[Rule]:
     return rule
 
 
-def _checked(rule: type[Rule], spec: str) -> type[Rule]:
-    from nowt.core.errors import ConfigError
-
-    # of its own: those of a parent would pass for it, and its fields would be ignored in silence
+def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:
+    # looked up in the class itself: a parent's name would pass for its own, and its fields would be ignored silently
     own = vars(rule)
     if not isinstance(own.get("name"), str) or "__dataclass_fields__" not in own:
         raise ConfigError(f"{spec}: {rule.__name__} needs a class variable `name` and @dataclass(frozen=True)")

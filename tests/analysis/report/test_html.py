@@ -181,4 +181,6 @@ def test_a_record_that_cannot_be_written_does_not_fail_the_report(tmp_path: Path
     assert _attached(tmp_path, "odd-1", ()) == []
     (tmp_path / "mlflow.db").write_text("no database")
     (line,) = _attached(tmp_path, "odd-1", ())
-    assert line.startswith("not attached to the run in MLflow (") and "is not an MLflow database" in line
+    assert (
+        line.startswith("the report is not attached to the study in MLflow (") and "is not an MLflow database" in line
+    )

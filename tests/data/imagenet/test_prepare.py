@@ -281,7 +281,7 @@ def test_interrupted_it_says_how_to_go_on_and_keeps_the_finished_classes(
     target = source.parent / "imagenet"
     words = ["data", "prepare", "imagenet", str(source), str(target), "--jobs", "1"]
     assert main(words) == 130
-    assert f"the same command goes on: nowt data prepare imagenet {source}" in line(capsys)
+    assert f"run the same command again: nowt data prepare imagenet {source}" in line(capsys)
     looked = counted(monkeypatch)
     assert main(words) == 0
     assert len(looked) == 18 - 2 * 4

@@ -19,7 +19,7 @@ from nowt.evaluation.certify.reach import ancestors
 from nowt.evaluation.certify.run import certificate_path, certify, certify_command, certify_into
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
-from nowt.rules.registry import RULES, find_rule
+from nowt.rules.registry import builtin_rules, find_rule
 from nowt.rules.weight_mirror import WeightMirror
 from tests.support.broken_rules import BROKEN
 
@@ -79,7 +79,7 @@ def measured(certificate: Certificate, name: str) -> str:
     return next(check.measured for check in certificate.checks if check.name == name)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", builtin_rules(), ids=lambda rule: rule.name)
 def test_every_rule_keeps_every_promise_that_is_made_of_it(rule: type[Rule]) -> None:
     certificate = certificate_of(rule())
     assert failing(certificate) == set(), certificate.table()

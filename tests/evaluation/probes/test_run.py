@@ -120,7 +120,7 @@ def test_interrupted_it_goes_on(kept: Path, tmp_path: Path, capsys: Captured) ->
     own = tmp_path / "pressed.py"
     own.write_text(PRESSED)
     assert probe(kept, own) == 130
-    assert "the same command goes on: nowt probe kept" in capsys.readouterr().err
+    assert "run the same command again: nowt probe kept" in capsys.readouterr().err
     assert len(lines(kept, "pressed")) == 2
     assert probe(kept, own) == 0
     assert len(lines(kept, "pressed")) == 12 and own.with_suffix(".calls").stat().st_size == 13

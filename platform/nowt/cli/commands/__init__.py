@@ -1,5 +1,8 @@
-"""What a user can type, one file a verb: its grammar (``add``) and what it does (``run``). They parse, call and print;
-they decide nothing. Whatever takes time to import is imported in ``run``."""
+"""The commands of ``nowt``, one module per command.
+
+A module has ``add``, which adds the command's parser, and ``run``, which runs it. Commands parse, call and print; they
+decide nothing. ``run`` imports what it needs, so that ``nowt --help`` imports neither torch nor Ray.
+"""
 
 from types import ModuleType
 
@@ -27,7 +30,8 @@ from nowt.cli.commands import (
     ui,
 )
 
-VERBS: tuple[ModuleType, ...] = (
+# in the order of `nowt --help`
+COMMANDS: tuple[ModuleType, ...] = (
     train,
     ablate,
     search,
@@ -49,4 +53,4 @@ VERBS: tuple[ModuleType, ...] = (
     data,
     cluster,
     doctor,
-)  # in the order of --help
+)

@@ -1,29 +1,32 @@
 """``nowt ablate``."""
 
-import argparse
+from argparse import Namespace
 
-from nowt.cli.options import exit_code, how, study
-from nowt.cli.parser import FIELDS, Verbs, add_how, add_study, add_verb
-from nowt.config.overrides import Override
-
-
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    text = "run an ablation: every cell, every seed; again to resume"
-    verb = add_verb(verbs, "ablate", text, "nowt ablate rules_on_digits --seeds 5")
-    verb.epilog = f"{FIELDS}; it changes every cell, and --rule adds a cell of that rule. {verb.epilog}"
-    add_study(verb)
-    add_how(verb)
+from nowt.cli.options import add_execution, add_study, execution_options, exit_code, study
+from nowt.cli.parser import Commands, add_command
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """A study, on Ray or in this process."""
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "ablate",
+        "run an ablation study, every cell with every seed; run the same command again to resume",
+        "nowt ablate rules_on_digits --seeds 5",
+        fields="A field is set in every cell of the study; --rule RULE adds a cell with that rule.",
+    )
+    add_study(parser)
+    add_execution(parser)
+
+
+def run(args: Namespace) -> int:
+    """Run a study, on Ray or in this process."""
     from nowt.studies.ablation import ablate
 
-    chosen = study(typed, overrides)
-    outcome = ablate(chosen, how(typed), say=print)
+    chosen = study(args)
+    outcome = ablate(chosen, execution_options(args), print)
     print(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
         return code
-    print(f"Next: nowt report {chosen.name} --store {typed.store}    or    nowt ui --store {typed.store}")
+    print(f"Next: nowt report {chosen.name} --store {args.store}    or    nowt ui --store {args.store}")
     return 0

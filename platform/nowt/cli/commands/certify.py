@@ -1,57 +1,67 @@
 """``nowt certify``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override, apply_overrides
-from nowt.config.run_config import RunConfig
+from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import ConfigError
-from nowt.rules.base import Rule
 from nowt.store.files import check_writable
+
+if TYPE_CHECKING:
+    from nowt.rules.base import Rule
 
 # what the code of a rule may raise while it is certified
 RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
 
 class BrokenRule(Exception):
-    """A rule's own code raised while it was certified."""
+    """A rule's own code raised an exception while it was certified."""
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(verbs, "certify", "check a rule against its promises, and write its certificate", "nowt certify kp")
-    verb.epilog = f"The rule's fields: --rule.scale 2. {verb.epilog}"
-    verb.add_argument("rule", nargs="?", help="a rule's name, or a FILE.py of your own")
-    verb.add_argument("--all", action="store_true", help="every built-in rule")
-    verb.add_argument("--out", metavar="DIR", help="where the JSON goes (default: STORE/certificates)")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "certify",
+        "check that a learning rule keeps its promises, and write its certificate",
+        "nowt certify kp --rule.scale 2",
+        fields="Only fields of the rule have an effect on a certificate.",
+    )
+    parser.add_argument("rule", metavar="RULE", nargs="?", help="a rule's name, or a FILE.py that defines one")
+    parser.add_argument("--all", action="store_true", help="certify every built-in rule")
+    parser.add_argument("--out", metavar="DIR", help="folder of the certificates (default: STORE/certificates)")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """Certificates of one rule, with fields of its own where given, or of all."""
+def run(args: Namespace) -> int:
+    """Write the certificate of one rule, with the given fields, or of all built-in rules."""
     from nowt.evaluation.certify.run import certify_command
 
-    out = Path(typed.out or f"{typed.store}/certificates")
-    chosen = _rules(typed, overrides)
-    check_writable(out, "--out" if typed.out else "--store")
+    out = Path(args.out or f"{args.store}/certificates")
+    chosen = _rules(args)
+    check_writable(out, "--out" if args.out else "--store")
     try:
         code: int = certify_command(chosen, out)
     except RAISED as error:
-        name, reason = typed.rule or "--all", str(error).strip().partition("\n")[0]
-        raise BrokenRule(f"certifying {name} raised {type(error).__name__}: {reason} (--debug shows where)") from error
+        name, reason = args.rule or "--all", str(error).strip().partition("\n")[0]
+        raise BrokenRule(
+            f"certifying {name} raised {type(error).__name__}: {reason} (--debug shows the traceback)"
+        ) from error
     return code
 
 
-def _rules(typed: argparse.Namespace, overrides: list[Override]) -> list[Rule]:
-    from nowt.rules.registry import RULES, find_rule
+def _rules(args: Namespace) -> "list[Rule]":
+    from nowt.config.overrides import apply_overrides
+    from nowt.config.run_config import RunConfig
+    from nowt.rules.registry import builtin_rules, find_rule
 
-    if typed.all == bool(typed.rule):
-        raise ConfigError("name one rule, or give --all: nowt certify kp")
-    if typed.all:
-        none_of(overrides)
-        return [kind() for kind in RULES]
-    for override in overrides:
+    if args.all == bool(args.rule):
+        raise ConfigError("give one rule or --all: nowt certify kp")
+    for override in args.overrides:
+        if args.all:
+            raise ConfigError(f"--{override.path} cannot be combined with --all: give one rule")
         if not override.path.startswith("rule."):
-            raise ConfigError(f"--{override.path} does not change the certificate of {typed.rule}: --rule.FIELD does")
-    return [apply_overrides(RunConfig(rule=find_rule(typed.rule)()), overrides).rule]
+            raise ConfigError(f"--{override.path} does not change the certificate of {args.rule}: --rule.FIELD does")
+    if args.all:
+        return [rule() for rule in builtin_rules()]
+    return [apply_overrides(RunConfig(rule=find_rule(args.rule)()), args.overrides).rule]

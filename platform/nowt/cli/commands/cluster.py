@@ -1,44 +1,45 @@
 """``nowt cluster prepare`` and ``nowt cluster teardown``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command, one_of
 from nowt.core.errors import ConfigError
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs,
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
         "cluster",
-        "make beforehand what a cluster.yaml names at AWS (prepare), or remove it (teardown)",
+        "create the AWS resources that a cluster.yaml names (prepare), or delete them (teardown)",
         "nowt cluster prepare cluster.yaml --ssh-from 203.0.113.7/32",
         store=False,
     )
-    verb.add_argument(
-        "what", choices=["prepare", "teardown"], help="prepare before `ray up`, teardown after `ray down`"
+    actions = ("prepare", "teardown")
+    parser.add_argument(
+        "action", type=one_of(*actions), choices=actions, help="prepare before 'ray up', teardown after 'ray down'"
     )
-    verb.add_argument("file", nargs="?", default="cluster.yaml", help="default: cluster.yaml")
-    verb.add_argument(
-        "--ssh-from", default="", metavar="CIDR", help="who may reach port 22: your address/32; commas between several"
+    parser.add_argument("file", metavar="FILE", nargs="?", default="cluster.yaml", help="default: %(default)s")
+    parser.add_argument(
+        "--ssh-from",
+        default="",
+        metavar="CIDR",
+        help="addresses that may reach port 22, separated by commas; YOUR.ADDRESS/32 (required by prepare)",
     )
-    verb.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """Make what the file names, or remove it."""
+def run(args: Namespace) -> int:
+    """Create what the file names, or delete it."""
     from nowt.cluster.cluster_file import read_cluster
     from nowt.cluster.provision import prepare, teardown
 
-    none_of(overrides)
-    file = read_cluster(Path(typed.file))
-    if typed.what == "prepare":
-        if not typed.ssh_from:
-            raise ConfigError("name who may reach port 22: --ssh-from YOUR.ADDRESS/32")
-        return prepare(file, typed.ssh_from, typed.yes, say=print)
-    if typed.ssh_from:
-        raise ConfigError("--ssh-from is for prepare: teardown removes the whole group")
-    return teardown(file, typed.yes, say=print)
+    file = read_cluster(Path(args.file))
+    if args.action == "prepare":
+        if not args.ssh_from:
+            raise ConfigError("prepare needs --ssh-from YOUR.ADDRESS/32, the addresses that may reach port 22")
+        return prepare(file, args.ssh_from, args.yes, print)
+    if args.ssh_from:
+        raise ConfigError("--ssh-from is for prepare; teardown deletes the whole security group")
+    return teardown(file, args.yes, print)

@@ -1,33 +1,32 @@
 """``nowt deliver``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import ConfigError
-from nowt.core.urls import VARIABLE, address, address_in_environment
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs,
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
         "deliver",
-        "send a server what it does not have yet, from the logs",
+        "upload the runs that an MLflow tracking server does not have yet",
         "nowt deliver --to http://127.0.0.1:5000",
     )
-    verb.add_argument("--to", default="", metavar="URL", help="the server (default: NOWT_RECORD)")
+    parser.add_argument(
+        "--to", default="", metavar="URL", help="the server (default: environment variable NOWT_RECORD)"
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """What a server does not have yet."""
-    none_of(overrides)
-    url = address(typed.to, "--to") if typed.to else address_in_environment()
-    if not url:
-        raise ConfigError(f"name the server: --to http://127.0.0.1:5000, or {VARIABLE} in the environment")
+def run(args: Namespace) -> int:
+    """Upload what a server does not have yet."""
+    from nowt.core.urls import VARIABLE, address, address_in_environment
     from nowt.tracking.delivery import deliver
 
-    print(f"{deliver(Path(typed.store), url, print)} runs that waited are delivered to {url}")
+    url = address(args.to, "--to") if args.to else address_in_environment()
+    if not url:
+        raise ConfigError(f"no server is given: use --to http://127.0.0.1:5000, or set {VARIABLE}")
+    print(f"uploaded {deliver(Path(args.store), url, print)} runs to {url}")
     return 0

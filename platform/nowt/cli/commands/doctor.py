@@ -1,39 +1,37 @@
 """``nowt doctor``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.databases import database_problems
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs, "doctor", "what is wrong with this installation or cluster, in plain words", "nowt doctor --cluster"
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands, "doctor", "check this installation or a cluster, and say how to fix problems", "nowt doctor --cluster"
     )
-    verb.add_argument(
+    parser.add_argument(
         "--cluster",
         nargs="?",
         const="cluster.yaml",
         metavar="FILE",
-        help="this file, its account and, where RAY_ADDRESS names a running cluster, its nodes (default: cluster.yaml)",
+        help="also check this file (cluster.yaml if no FILE is given), its AWS account, and the nodes if RAY_ADDRESS "
+        "names a running cluster",
     )
-    verb.add_argument("--data-dir", default="", metavar="DIR", help="folder of the pictures on every node")
+    parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of the images on every node")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """What is wrong here, or with a cluster: a line each, 1 where something is."""
+def run(args: Namespace) -> int:
+    """Print one line per check; 1 if a check failed."""
+    from nowt.cli.databases import database_problems
     from nowt.cluster.this_machine import examine
 
-    none_of(overrides)
-    told = examine(Path(typed.store), database_problems(Path(typed.store)))
-    if typed.cluster:
+    findings = examine(Path(args.store), database_problems(Path(args.store)))
+    if args.cluster:
         from nowt.cluster.doctor import examine_cluster
 
-        told += examine_cluster(Path(typed.cluster), typed.data_dir)
-    for line in told:
-        print(line)
-    return 1 if any(line.state == "WRONG" for line in told) else 0
+        findings += examine_cluster(Path(args.cluster), args.data_dir)
+    for finding in findings:
+        print(finding)
+    return 1 if any(finding.state == "WRONG" for finding in findings) else 0

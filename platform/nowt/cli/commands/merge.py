@@ -1,26 +1,25 @@
 """``nowt merge``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.databases import databases
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(verbs, "merge", "bring another store's runs into this one", "nowt merge /mnt/lab/runs --store runs")
-    verb.add_argument("other", metavar="STORE", help="the other store, which stays as it is")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands, "merge", "merge the runs of another store into this one", "nowt merge /mnt/lab/runs --store runs"
+    )
+    parser.add_argument("other", metavar="STORE", help="folder of the other store; it is not changed")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """Another store's runs into this one."""
+def run(args: Namespace) -> int:
+    """Merge another store's runs into this one."""
+    from nowt.cli.databases import databases
     from nowt.store.sync.merge import merge
 
-    none_of(overrides)
-    check_writable(Path(typed.store), "--store")
-    merge(Path(typed.other), Path(typed.store), print, databases())
+    check_writable(Path(args.store), "--store")
+    merge(Path(args.other), Path(args.store), print, databases())
     return 0

@@ -1,36 +1,43 @@
 """``nowt probe``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import machine, none_of
-from nowt.cli.parser import Verbs, add_machine, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.options import add_machine, machine
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    text = "measure something on a study's kept checkpoints; again to do what is missing"
-    verb = add_verb(verbs, "probe", text, "nowt probe rules_on_digits --metric gradient_cosine")
-    verb.add_argument("study", help="name or key of a study in the store")
-    verb.add_argument(
-        "--metric", required=True, metavar="NAME", help="gradient_cosine, weight_change, cka, or a FILE.py of your own"
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "probe",
+        "measure a metric on a study's checkpoints; run the same command again to measure what is missing",
+        "nowt probe rules_on_digits --metric gradient_cosine",
     )
-    verb.add_argument("--pictures", type=int, default=128, metavar="N", help="of one batch (default: 128)")
-    verb.add_argument("--split", default="val", help="whose pictures: train, val, test (default: val)")
-    add_machine(verb)
+    parser.add_argument("study", metavar="STUDY", help="name or key of a study in the store")
+    parser.add_argument(
+        "--metric",
+        required=True,
+        metavar="NAME",
+        help="gradient_cosine, weight_change, cka, or a FILE.py that defines one",
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=128, metavar="N", help="number of images in the batch (default: %(default)s)"
+    )
+    parser.add_argument("--split", default="val", help="data split to use: train, val or test (default: %(default)s)")
+    add_machine(parser)
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """A measure on a study's kept checkpoints."""
+def run(args: Namespace) -> int:
+    """Measure a metric on the checkpoints that a study has kept."""
     import torch
 
     from nowt.evaluation.probes.registry import find
     from nowt.evaluation.probes.run import probe
 
-    none_of(overrides)
-    placement, measure = machine(typed), find(typed.metric)
+    placement, measure = machine(args), find(args.metric)
     torch.set_num_threads(placement.threads)
-    print(probe(Path(typed.store), typed.study, measure, placement, typed.pictures, typed.split, say=print))
-    print(f"Next: nowt report {typed.study} --store {typed.store}")
+    print(probe(Path(args.store), args.study, measure, placement, args.pictures, args.split, print))
+    print(f"Next: nowt report {args.study} --store {args.store}")
     return 0

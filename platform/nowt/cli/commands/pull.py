@@ -1,31 +1,32 @@
 """``nowt pull``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.databases import databases
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs,
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
         "pull",
         "fetch the runs of a store on another machine, or of its backup",
         "nowt pull ubuntu@HEAD:nowt/runs",
     )
-    verb.add_argument("source", metavar="HOST:FOLDER", help="over ssh, from the home over there; or s3://BUCKET/PREFIX")
+    parser.add_argument(
+        "source",
+        metavar="HOST:FOLDER",
+        help="a store reached over ssh, FOLDER relative to the home folder there; or s3://BUCKET/PREFIX of a backup",
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """Another machine's runs into this store."""
+def run(args: Namespace) -> int:
+    """Fetch another machine's runs into this store."""
+    from nowt.cli.databases import databases
     from nowt.store.sync.pull import pull
 
-    none_of(overrides)
-    check_writable(Path(typed.store), "--store")
-    pull(typed.source, Path(typed.store), print, databases())
+    check_writable(Path(args.store), "--store")
+    pull(args.source, Path(args.store), print, databases())
     return 0

@@ -1,32 +1,26 @@
 """``nowt rebuild``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
-from nowt.studies.lookup import find_frames
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    add_verb(verbs, "rebuild", "MLflow and frames again, from the logs alone", "nowt rebuild")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    add_command(commands, "rebuild", "rebuild MLflow's database and the frames from the epoch logs", "nowt rebuild")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """MLflow and frames again."""
-    pass
-
-    none_of(overrides)
-    print(rebuild_all(Path(typed.store)))
+def run(args: Namespace) -> int:
+    """Rebuild MLflow's database and the frames."""
+    print(rebuild_all(Path(args.store)))
     return 0
 
 
 def rebuild_all(store: Path) -> str:
-    """Make a store's record and frames again; what was made, line by line.
+    """Rebuild a store's MLflow database and frames, and return one line about each.
 
-    Raises ValueError for a missing store, and for a log or study file that cannot be read.
+    Raises ValueError if the store does not exist, or if a log or study file cannot be read.
     """
     from nowt.tracking.recorder import rebuild
 
@@ -35,6 +29,8 @@ def rebuild_all(store: Path) -> str:
 
 
 def rebuild_frames(store: Path) -> str:
-    """Make a store's frames again; what was made, or why nothing was."""
+    """Rebuild a store's frames, and return what was written, or why nothing was."""
+    from nowt.studies.lookup import find_frames
+
     frames = find_frames()
-    return frames(store) if frames else "no frames: this nowt is installed without its analysis"
+    return frames(store) if frames else "no frames written: nowt is installed without its analysis"

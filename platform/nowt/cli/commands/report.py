@@ -1,64 +1,78 @@
 """``nowt report``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import require
 from nowt.store.layout import Store
-from nowt.studies.lookup import find_report
 
-AGAINST = "x axis of the curves: epochs, presentations, flops, seconds (default: epochs)"
-
-MARGIN = "of error: which cells are shown to be this near the reference?"
-
-OF_THE_REPORT = ("margin", "against", "published")  # options that it gets where they are given
+REPORT_OPTIONS = ("margin", "against", "published")  # passed to the report only if they are given
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    text = "figures and tables of a study or search"
-    verb = add_verb(verbs, "report", text, "nowt report rules_on_digits --out figures")
-    verb.add_argument("study", nargs="?", help="name or key of a study or search (default: the newest)")
-    verb.add_argument("--out", metavar="DIR", help="where they go (default: figures)")
-    verb.add_argument("--margin", type=float, metavar="POINTS", help=MARGIN)
-    verb.add_argument("--against", metavar="COST", help=AGAINST)
-    verb.add_argument("--published", action="store_true", default=None, help="the published ImageNet curves, too")
-    verb.add_argument("--check", metavar="DIR", help="draw nothing; exit code 1 if the figures in DIR are stale")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "report",
+        "draw the figures and tables of a study or search",
+        "nowt report rules_on_digits --out figures",
+    )
+    parser.add_argument(
+        "study", metavar="STUDY", nargs="?", help="name or key of a study or search (default: the newest)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the figures (default: figures)")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="POINTS",
+        help="equivalence margin in percentage points of error: lists the cells shown to be this close to the "
+        "reference (default: no test)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="COST",
+        help="x axis of the curves: epochs, presentations, flops or seconds (default: epochs)",
+    )
+    parser.add_argument(
+        "--published", action="store_true", default=None, help="also draw the published ImageNet curves"
+    )
+    parser.add_argument(
+        "--check", metavar="DIR", help="draw nothing; exit with 1 if the figures in DIR are out of date"
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """Figures and tables; or whether those in a folder are stale."""
-    pass
-
-    none_of(overrides)
-    given = {name: value for name in OF_THE_REPORT if (value := getattr(typed, name)) is not None}
-    if typed.check is None:
-        print(write(Path(typed.store), typed.study, Path(typed.out or "figures"), given))
+def run(args: Namespace) -> int:
+    """Draw figures and tables, or check whether those in a folder are out of date."""
+    given = {name: value for name in REPORT_OPTIONS if (value := getattr(args, name)) is not None}
+    if args.check is None:
+        print(write(Path(args.store), args.study, Path(args.out or "figures"), given))
         return 0
-    require(not (given or typed.study or typed.out), "--check DIR draws nothing: give at most --store beside it")
-    text, fresh = check(Path(typed.store), Path(typed.check))
+    require(not (given or args.study or args.out), "--check DIR draws nothing: it can be combined with --store only")
+    text, fresh = check(Path(args.store), Path(args.check))
     print(text)
     return int(not fresh)
 
 
 def write(store: Path, study: str | None, out: Path, options: dict[str, Any]) -> str:
-    """Write figures and tables into ``out``, and into the study's record where the store has one; what was written."""
+    """Write figures and tables to ``out``, attach them to the study in MLflow, and return what was written."""
+    from nowt.studies.lookup import find_report
+
     made = find_report()(store, study, out, **options)
     return "\n".join([str(made), *_attached(store, made.study, made.paths)])
 
 
 def check(store: Path, folder: Path) -> tuple[str, bool]:
-    """What has changed since the figures in ``folder`` were drawn, and whether they still show what the logs say."""
+    """Return what has changed since the figures in ``folder`` were drawn, and whether they are up to date."""
+    from nowt.studies.lookup import find_report
+
     found = find_report("check")(store, folder)
     return str(found), bool(found.fresh)
 
 
 def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
-    """A line where the record could not be written; a store without one needs none."""
+    """One line if the report could not be attached in MLflow; none if the store has no MLflow database."""
     if not Store(store).mlflow_db.exists():
         return []
     from nowt.tracking.background import FAILURES
@@ -67,6 +81,6 @@ def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
     try:
         attach_report(store, study, paths)
     except FAILURES as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        return [f"not attached to the run in MLflow ({why}): nowt rebuild, then nowt report again"]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return [f"the report is not attached to the study in MLflow ({reason}): run nowt rebuild, then this again"]
     return []

@@ -1,38 +1,44 @@
-"""Studies that run a search's best settings again."""
+"""Runs a search's best settings again, for ``nowt search --confirm`` and ``nowt transfer``."""
 
-import argparse
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nowt.cli.options import exit_code, how
+from nowt.cli.options import execution_options, exit_code
 from nowt.store.layout import Store
 from nowt.store.study_file import read_study_file
-from nowt.studies.ablation import Outcome
-from nowt.studies.study import Study
+
+if TYPE_CHECKING:
+    from nowt.studies.ablation import Outcome
+    from nowt.studies.study import Study
 
 
-def again(
-    typed: argparse.Namespace,
-    tell: Callable[[Callable[[Study], Outcome]], str],
-    runs: Iterable[str] = (),
-    since: int | None = None,
+def rerun(
+    args: Namespace,
+    run_studies: "Callable[[Callable[[Study], Outcome]], str]",
+    counted_runs: Iterable[str] = (),
+    counted_since: int | None = None,
 ) -> int:
-    """Run them, one cap over all of them and the earlier ``runs`` (their keys) from ``since`` on (see How), and print
-    what ``tell`` says of them; the exit code."""
+    """Call ``run_studies`` with a function that runs one study, print the text it returns, and return the exit code.
+
+    All studies share one spending cap. The cap also counts the runs with the keys ``counted_runs``, from the time
+    ``counted_since`` on.
+    """
     from nowt.studies.ablation import ablate
     from nowt.studies.search.best_trials import NotWhole
 
-    chosen, counted = how(typed), [*runs]
+    options, counted = execution_options(args), [*counted_runs]
 
-    def go(study: Study) -> Outcome:
+    def run_study(study: "Study") -> "Outcome":
         print(f"{study.name}: {study.question}")
-        outcome = ablate(study, replace(chosen, also=tuple(counted), since=since), print)
-        counted.extend(run.key for run in read_study_file(Store(Path(typed.store)).study_file(study.key)).runs)
+        outcome = ablate(study, replace(options, also=tuple(counted), since=counted_since), print)
+        counted.extend(run.key for run in read_study_file(Store(Path(args.store)).study_file(study.key)).runs)
         return outcome
 
     try:
-        print(tell(go))
+        print(run_studies(run_study))
     except NotWhole as error:
         print(error)
         return exit_code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))

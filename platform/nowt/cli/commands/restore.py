@@ -1,29 +1,28 @@
 """``nowt restore``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.databases import databases
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs, "restore", "go on with a store from its backup in a bucket", "nowt restore s3://lab/nowt/store"
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands, "restore", "restore a store from its backup in a bucket", "nowt restore s3://lab/nowt/store"
     )
-    verb.add_argument("url", metavar="s3://BUCKET/PREFIX", help="where nowt backup put it")
-    verb.add_argument("--if-empty", action="store_true", help="only into a store without runs, and if there is a copy")
+    parser.add_argument("url", metavar="s3://BUCKET/PREFIX", help="the destination of nowt backup")
+    parser.add_argument(
+        "--if-empty", action="store_true", help="do nothing if the store has runs or if there is no backup"
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """The store from its backup."""
+def run(args: Namespace) -> int:
+    """Restore the store from its backup."""
+    from nowt.cli.databases import databases
     from nowt.store.sync.restore import restore
 
-    none_of(overrides)
-    check_writable(Path(typed.store), "--store")
-    restore(typed.url, Path(typed.store), print, databases(), goes_on=True, if_empty=typed.if_empty)
+    check_writable(Path(args.store), "--store")
+    restore(args.url, Path(args.store), print, databases(), goes_on=True, if_empty=args.if_empty)
     return 0

@@ -1,25 +1,24 @@
 """``nowt runs``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(verbs, "runs", "the runs of the store, as a table", "nowt runs --rule kp --state finished")
-    verb.add_argument("--rule", help="only this rule's")
-    verb.add_argument("--state", help="only these: running, interrupted, finished, diverged, stopped, failed")
-    verb.add_argument("--study", help="only this study's (its name or key)")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(commands, "runs", "list the runs in a store", "nowt runs --rule kp --state finished")
+    parser.add_argument("--rule", help="only runs of this rule")
+    parser.add_argument(
+        "--state", help="only runs in this state: running, interrupted, finished, diverged, stopped or failed"
+    )
+    parser.add_argument("--study", help="only runs of this study (its name or key)")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """The runs as a table."""
+def run(args: Namespace) -> int:
+    """Print the runs as a table."""
     from nowt.cli.tables import runs_table
 
-    none_of(overrides)
-    print(runs_table(Path(typed.store), rule=typed.rule, state=typed.state, study=typed.study))
+    print(runs_table(Path(args.store), rule=args.rule, state=args.state, study=args.study))
     return 0

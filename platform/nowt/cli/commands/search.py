@@ -1,72 +1,89 @@
 """``nowt search``."""
 
-import argparse
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from nowt.cli.commands.rerun import again
-from nowt.cli.options import exit_code, how
-from nowt.cli.parser import FIELDS, Parser, Verbs, add_how, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.commands.rerun import rerun
+from nowt.cli.options import add_execution, execution_options, exit_code
+from nowt.cli.parser import Commands, Parser, add_command, one_of
 from nowt.core.errors import require
 
+SAMPLERS = ("tpe", "quasi_random", "random", "grid")
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    text = "search a rule's settings: every cell of a space with the same budget; again to resume"
-    verb = add_verb(verbs, "search", text, "nowt search fair_rules --trials 64")
-    verb.epilog = f"{FIELDS}; it changes every cell's base config. {verb.epilog}"
-    _what(verb)
-    verb.add_argument("--confirm", type=int, metavar="K", help="then run the K best of each rule on fresh seeds")
-    verb.add_argument("--confirm-seeds", type=int, metavar="N", help="fresh seeds (default: 3)")
-    verb.add_argument("--storage", metavar="URL", help="Optuna's storage (default: sqlite, STORE/optuna.db)")
-    verb.add_argument("--quick", action="store_true", help="a few minutes: two epochs, few pictures, few runs")
-    add_how(verb)
+STOPPING = ("none", "halving", "median")
 
 
-def _what(verb: Parser) -> None:
-    verb.add_argument("space", help="a space's name, or a FILE.py of your own")
-    verb.add_argument("--trials", type=int, metavar="N", help="trials a cell instead of the space's own budget")
-    verb.add_argument("--recipe", help="the base config instead of the space's own: a recipe, or FILE.py:FUNCTION")
-    verb.add_argument("--sampler", choices=["tpe", "quasi_random", "random", "grid"], help="instead of the space's own")
-    verb.add_argument("--stopping", choices=["none", "halving", "median"], help="instead of the space's own")
-    verb.add_argument(
-        "--first-rung", type=int, metavar="EPOCH", help="no trial is stopped before (default: kp aligned)"
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "search",
+        "search hyperparameters, every cell of a space with the same budget; run the same command again to resume",
+        "nowt search fair_rules --trials 64",
+        fields="A field is set in every cell's base config.",
+    )
+    _add_space(parser)
+    parser.add_argument(
+        "--confirm", type=int, metavar="K", help="then rerun the best K trials of each cell with fresh seeds"
+    )
+    parser.add_argument("--confirm-seeds", type=int, metavar="N", help="fresh seeds for --confirm (default: 3)")
+    parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: SQLite, STORE/optuna.db)")
+    parser.add_argument(
+        "--quick", action="store_true", help="a reduced search of a few minutes: two epochs, few images, few trials"
+    )
+    add_execution(parser)
+
+
+def _add_space(parser: Parser) -> None:
+    own = "(default: the space's own)"
+    parser.add_argument("space", metavar="SPACE", help="a search space's name, or a FILE.py that defines one")
+    parser.add_argument("--trials", type=int, metavar="N", help=f"number of trials per cell {own}")
+    parser.add_argument("--recipe", help=f"recipe of the base config, or FILE.py:FUNCTION {own}")
+    parser.add_argument("--sampler", type=one_of(*SAMPLERS), choices=SAMPLERS, help=f"how trials are drawn {own}")
+    parser.add_argument(
+        "--stopping", type=one_of(*STOPPING), choices=STOPPING, help=f"how trials are stopped early {own}"
+    )
+    parser.add_argument(
+        "--first-rung",
+        type=int,
+        metavar="EPOCH",
+        help="first epoch at which a trial may be stopped (default: the space's own, or when kp has aligned)",
     )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """A search space, on Ray Tune or in this process; then, where asked, its best once more."""
+def run(args: Namespace) -> int:
+    """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
     from nowt.studies.lookup import find_recipe, find_space
     from nowt.studies.search.best_trials import confirmations, search_file
     from nowt.studies.search.run import quick, search
     from nowt.studies.search.space import on_recipe, with_options
 
-    _check_confirm(typed.confirm, typed.confirm_seeds)
-    space = find_space(typed.space)
-    space = on_recipe(space, find_recipe(typed.recipe)) if typed.recipe else space
-    space = quick(space) if typed.quick else space
-    space = with_options(space, overrides, typed.trials, typed.sampler, typed.stopping, typed.first_rung)
-    store = Path(typed.store)
-    chosen = replace(how(typed), also=confirmations(store, space.name))
-    outcome = search(space, chosen, print, typed.storage)
+    _check_confirm(args.confirm, args.confirm_seeds)
+    space = find_space(args.space)
+    space = on_recipe(space, find_recipe(args.recipe)) if args.recipe else space
+    space = quick(space) if args.quick else space
+    space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
+    store = Path(args.store)
+    options = replace(execution_options(args), also=confirmations(store, space.name))
+    outcome = search(space, options, print, args.storage)
     print(outcome.summary())
     failed = any(states.get("fail") for states in outcome.states.values())
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
         return code
-    if typed.confirm is None:
-        print(f"Next: nowt report {space.name} --store {typed.store}    or    the same command with --confirm 3")
+    if args.confirm is None:
+        print(f"Next: nowt report {space.name} --store {args.store}    or    the same command with --confirm 3")
         return 0
     from nowt.studies.search.confirm import confirm
 
-    seeds = typed.confirm_seeds or 3
+    seeds = args.confirm_seeds or 3
     study_file = search_file(store, space.key)
     runs = [run.key for run in study_file.runs]
-    return again(typed, lambda go: confirm(store, space.key, typed.confirm, seeds, go), runs, study_file.created)
+    return rerun(args, lambda run: confirm(store, space.key, args.confirm, seeds, run), runs, study_file.created)
 
 
-def _check_confirm(most: int | None, seeds: int | None) -> None:
-    """Before hours are spent on the search that comes first."""
-    require(most is None or most >= 1, f"--confirm is {most}: it must be at least 1")
+def _check_confirm(count: int | None, seeds: int | None) -> None:
+    """Checked before hours are spent on the search that comes first."""
+    require(count is None or count >= 1, f"--confirm is {count}: it must be at least 1")
     require(seeds is None or seeds >= 1, f"--confirm-seeds is {seeds}: it must be at least 1")
-    require(seeds is None or most is not None, "--confirm-seeds is for --confirm K: give both")
+    require(seeds is None or count is not None, f"--confirm-seeds {seeds} needs --confirm K")

@@ -1,26 +1,25 @@
 """``nowt serve``."""
 
-import argparse
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(
-        verbs, "serve", "MLflow's server on the store, behind a password, on this machine only", "nowt serve"
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands, "serve", "start an MLflow tracking server with a password, on localhost only", "nowt serve"
     )
-    verb.add_argument("--port", type=int, default=5000, help="default: 5000")
-    verb.add_argument("--backend", default="", metavar="URL", help="MLflow's database (default: sqlite, in the store)")
+    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
+    parser.add_argument(
+        "--backend", default="", metavar="URL", help="MLflow's database (default: SQLite, in the store)"
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """MLflow's server, until Ctrl-C."""
+def run(args: Namespace) -> int:
+    """Run an MLflow tracking server until Ctrl-C."""
     from nowt.tracking.server import serve
 
-    none_of(overrides)
-    return serve(Path(typed.store), typed.port, typed.backend, partial(print, flush=True))
+    return serve(Path(args.store), args.port, args.backend, partial(print, flush=True))

@@ -1,23 +1,20 @@
 """``nowt show``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(verbs, "show", "one run: config, curve, alignment", "nowt show 3f2a91")
-    verb.add_argument("run", help="the run's key, or its first digits")
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(commands, "show", "show one run: config, learning curve and alignment", "nowt show 3f2a91")
+    parser.add_argument("run_key", metavar="RUN", help="the run's key, or the beginning of it")
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """One run."""
+def run(args: Namespace) -> int:
+    """Print one run."""
     from nowt.cli.tables import run_page
 
-    none_of(overrides)
-    print(run_page(Path(typed.store), typed.run))
+    print(run_page(Path(args.store), args.run_key))
     return 0

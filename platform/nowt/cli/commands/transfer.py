@@ -1,29 +1,39 @@
 """``nowt transfer``."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.commands.rerun import again
-from nowt.cli.parser import FIELDS, Verbs, add_how, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.commands.rerun import rerun
+from nowt.cli.options import add_execution
+from nowt.cli.parser import Commands, add_command
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    text = "run a search's best settings, unchanged, on another net or other pictures; again to resume"
-    verb = add_verb(verbs, "transfer", text, "nowt transfer fair_rules --to digits --model.name resnet20 --epochs 6")
-    verb.epilog = f"{FIELDS}; it changes the recipe, a setting keeps its optimiser. {verb.epilog}"
-    verb.add_argument("space", help="name or key of a search in the store")
-    verb.add_argument("--to", required=True, metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION of your own")
-    verb.add_argument("--best", type=int, default=3, metavar="K", help="settings of each rule (default: 3)")
-    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="fresh seeds (default: 3)")
-    add_how(verb)
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(
+        commands,
+        "transfer",
+        "run a search's best settings, unchanged, on another model or data set; run the same command again to resume",
+        "nowt transfer fair_rules --to digits --model.name resnet20 --epochs 6",
+        fields="A field is set in the recipe; hyperparameters that were searched keep their best values.",
+    )
+    parser.add_argument("space", metavar="SPACE", help="name or key of a search in the store")
+    parser.add_argument(
+        "--to", required=True, metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION that returns a config"
+    )
+    parser.add_argument(
+        "--best", type=int, default=3, metavar="K", help="settings to run per cell (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="fresh seeds per setting (default: %(default)s)"
+    )
+    add_execution(parser)
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """A search's best settings on another recipe."""
+def run(args: Namespace) -> int:
+    """Run a search's best settings on another recipe."""
     from nowt.studies.lookup import find_recipe
     from nowt.studies.search.transfer import Target, transfer
 
-    target = Target(Path(typed.to.partition(":")[0]).stem, find_recipe(typed.to), overrides)
-    return again(typed, lambda go: transfer(Path(typed.store), typed.space, target, typed.best, typed.seeds, go))
+    target = Target(Path(args.to.partition(":")[0]).stem, find_recipe(args.to), args.overrides)
+    return rerun(args, lambda run: transfer(Path(args.store), args.space, target, args.best, args.seeds, run))

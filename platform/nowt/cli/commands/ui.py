@@ -1,41 +1,41 @@
 """``nowt ui``."""
 
-import argparse
 import os
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from nowt.cli.options import none_of
-from nowt.cli.parser import Verbs, add_verb
-from nowt.config.overrides import Override
+from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import require
 
 
-def add(verbs: Verbs) -> None:
-    """Its grammar."""
-    verb = add_verb(verbs, "ui", "the MLflow page on the store, on this machine only", "nowt ui")
-    verb.add_argument("--port", type=int, default=5000, help="default: 5000, or the next free one")
-    verb.add_argument(
+def add(commands: Commands) -> None:
+    """Add the command's arguments."""
+    parser = add_command(commands, "ui", "start the MLflow web page of a store, on localhost only", "nowt ui")
+    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s, or the next free port")
+    parser.add_argument(
         "--cluster",
         nargs="?",
         const="cluster.yaml",
         metavar="FILE",
-        help="the page of the nowt serve on this cluster's head, through an ssh tunnel (default: cluster.yaml)",
+        help="open the page of the nowt serve that runs on this cluster's head node, through an ssh tunnel "
+        "(cluster.yaml if no FILE is given)",
     )
-    verb.add_argument("--head-port", type=int, metavar="N", help="with --cluster: MLflow's port there (default: 5000)")
+    parser.add_argument(
+        "--head-port", type=int, metavar="N", help="MLflow's port on the head node, with --cluster (default: 5000)"
+    )
 
 
-def run(typed: argparse.Namespace, overrides: list[Override]) -> int:
-    """MLflow's page, until Ctrl-C."""
-    none_of(overrides)
-    if typed.cluster:
+def run(args: Namespace) -> int:
+    """Run MLflow's web page until Ctrl-C."""
+    if args.cluster:
         from nowt.cluster.cluster_file import read_cluster
         from nowt.cluster.tunnel import browse
 
-        ports = typed.port, 5000 if typed.head_port is None else typed.head_port
-        return browse(read_cluster(Path(typed.cluster)), ports, typed.store, partial(print, flush=True))
-    require(typed.head_port is None, "--head-port is for --cluster: give both, or --port")
+        ports = args.port, 5000 if args.head_port is None else args.head_port
+        return browse(read_cluster(Path(args.cluster)), ports, args.store, partial(print, flush=True))
+    require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
     from nowt.tracking.ui import ui_command
 
-    command = ui_command(Path(typed.store), typed.port)
+    command = ui_command(Path(args.store), args.port)
     os.execv(command[0], command)

@@ -1,0 +1,55 @@
+"""Rules are found by their short names, which are recorded, and by their long ones."""
+
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main
+from nowt.config.recipes import resnet18_imagenet
+from nowt.config.run_key import run_key
+from nowt.rules.registry import builtin_rules, find_rule, rule_names, short_name
+from nowt.store.run_log import read_all
+
+LONG_NAMES = {
+    "backprop": "bp",
+    "feedback_alignment": "fa",
+    "sign_symmetry": "ss",
+    "weight_mirror": "wm",
+    "kolen_pollack": "kp",
+}
+
+
+@pytest.mark.parametrize(("long", "short"), LONG_NAMES.items())
+def test_a_rule_is_the_same_by_its_long_and_by_its_short_name(long: str, short: str) -> None:
+    assert find_rule(long) is find_rule(short) and find_rule(long).name == short == short_name(long)
+    assert run_key(resnet18_imagenet(long), "") == run_key(resnet18_imagenet(short), "")
+
+
+def test_built_in_rules_are_listed_in_a_fixed_order() -> None:
+    assert [rule.name for rule in builtin_rules()] == rule_names() == ["bp", "fa", "ss", "wm", "kp", "sham"]
+
+
+def test_a_misspelt_long_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"did you mean kolen_pollack\?"):
+        find_rule("kolen_polack")
+
+
+def test_a_run_started_by_a_rules_long_name_is_recorded_under_its_short_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = "--epochs 1 --data.train_limit 64 --data.repeat 1 --data.size 8"
+    assert main(f"train digits --rule kolen_pollack {small}".split()) == 0
+    [run] = read_all(tmp_path / "runs")
+    assert run.start["config"]["rule"]["name"] == "kp"
+    capsys.readouterr()
+    assert main(f"train digits --rule kp {small}".split()) == 0
+    assert f"{run.key}" in (out := capsys.readouterr().out) and "finished already" in out
+    assert main(["runs", "--rule", "kolen_pollack"]) == 0
+    assert run.key in capsys.readouterr().out
+
+
+def test_a_rule_is_certified_by_its_long_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["certify", "feedback_alignment"])
+    assert [path.name for path in (tmp_path / "runs" / "certificates").iterdir()] == ["certificate-fa.json"]
