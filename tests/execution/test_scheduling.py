@@ -17,7 +17,7 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduling import Fact, decide, todo
 from nowt.store.records import OVER, Epoch, epoch_to_json
 from nowt.store.run_log import read
-from nowt.tracking.recorder import rebuild
+from nowt.tracking.refresh import rebuild
 
 KEYS = [f"run{i}" for i in range(6)]
 

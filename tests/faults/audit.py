@@ -10,10 +10,10 @@ from optuna.trial import FrozenTrial, TrialState
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.tracking.database import connect
-from nowt.tracking.projection import STATUS, numbers
+from nowt.tracking.projection import STATUS, metrics_of
 from tests.faults.leftovers import temporary_files
 from tests.faults.world import EPOCHS, TRIALS, World
-from tests.support.small_studies import numbers as without_times
+from tests.support.small_studies import metrics_of as without_times
 
 ENDS = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
@@ -103,9 +103,9 @@ def record_tells_the_logs(store: Path) -> None:
             assert page.data.tags["state"] == "finished"
             continue
         assert (page.data.tags["state"], page.data.tags["attempts"]) == (run.state, str(run.attempts))
-        for name in {name for epoch in run.epochs for name in numbers(epoch)}:
+        for name in {name for epoch in run.epochs for name in metrics_of(epoch)}:
             history = client.get_metric_history(page.info.run_id, name)
             sent = [(m.step, m.value) for m in sorted(history, key=lambda m: m.step)]
-            assert sent == [(e.epoch, numbers(e)[name]) for e in run.epochs if name in numbers(e)], name
+            assert sent == [(e.epoch, metrics_of(e)[name]) for e in run.epochs if name in metrics_of(e)], name
     written = [path.relative_to(store).parts[2] for path in store.glob("artifacts/*/*/artifacts/config.json")]
     assert sorted(written) == sorted(p.info.run_id for p in pages if p.data.tags["nowt.key"] in runs)

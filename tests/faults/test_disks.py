@@ -73,7 +73,7 @@ def told(world: World, code: int, why: str) -> None:
         assert "optuna.db" in last_line(world) and why in last_line(world)
     else:
         assert code == 0, world.said()
-        assert "MLflow lags behind the logs" in world.errors()
+        assert "MLflow is behind the logs" in world.errors()
     assert "Traceback" not in world.errors()
 
 

@@ -53,7 +53,7 @@ class Served:
         )
         assert self.process.stdout is not None
         said = [self.process.stdout.readline() for _ in range(3)]
-        assert "answers at" in said[0], said
+        assert "MLflow is running at" in said[0], said
         return "".join(said)
 
     def kill(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from nowt.core.fields import flatten
 from nowt.store.records import Layer
 from nowt.store.study_file import ListedRun, StudyFile
-from nowt.tracking.projection import Tally, cut, numbers, run_page, study_page, text_of
+from nowt.tracking.projection import StudyProgress, describe_run, describe_study, metrics_of, text_of, truncate
 from tests.support.mlflow_contents import NAN, epoch, start
 
 
@@ -34,7 +34,7 @@ def test_every_setting_becomes_text_under_its_dotted_name() -> None:
 
 def test_angles_are_summed_up_over_the_layers_where_they_are_defined() -> None:
     layers = (Layer("a", 0, 80.0, NAN, 1.0), Layer("c", 2, 20.0, NAN, 3.0), Layer("b", 1, NAN, NAN, 2.0))
-    found = numbers(epoch(1, *layers))
+    found = metrics_of(epoch(1, *layers))
     assert {name: value for name, value in found.items() if "/" in name} == {
         "matrix_angle/min": 20.0,
         "matrix_angle/median": 50.0,
@@ -49,13 +49,13 @@ def test_angles_are_summed_up_over_the_layers_where_they_are_defined() -> None:
 
 def test_a_last_layer_without_an_angle_lends_it_from_no_other_layer() -> None:
     layers = (Layer("a", 0, 80.0, 10.0, 1.0), Layer("b", 1, NAN, 0.0, 1.0))
-    found = numbers(epoch(1, *layers))
+    found = metrics_of(epoch(1, *layers))
     assert "matrix_angle/last_layer" not in found
     assert found["matrix_angle/max"] == 80.0
 
 
 def test_undefined_numbers_are_left_out() -> None:
-    found = numbers(epoch(1, test_error=NAN))
+    found = metrics_of(epoch(1, test_error=NAN))
     assert "test_loss" not in found and "test_error" not in found
     assert found["val_error"] == 0.4
     assert all(math.isfinite(value) for value in found.values())
@@ -63,11 +63,11 @@ def test_undefined_numbers_are_left_out() -> None:
 
 def test_a_text_too_long_for_mlflow_keeps_both_ends_and_says_what_is_missing() -> None:
     text = "Traceback" + "x" * 20_000 + "ValueError: no"
-    short = cut(text, 8000)
+    short = truncate(text, 8000)
     assert len(short) <= 8000
     assert short.startswith("Traceback") and short.endswith("ValueError: no")
     assert "characters cut" in short
-    assert cut("short", 8000) == "short"
+    assert truncate("short", 8000) == "short"
 
 
 def of_study(key: str) -> StudyFile:
@@ -76,7 +76,7 @@ def of_study(key: str) -> StudyFile:
 
 def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab", seed=4).run
-    page = run_page(run, of_study("noise-12345678"), "loud", 4)
+    page = describe_run(run, of_study("noise-12345678"), "loud", 4)
     assert page.name == "loud, seed 4, bp, tiny_resnet"
     assert page.start == run.start["time"]
     assert page.params["optim.lr"] == "0.05"
@@ -101,7 +101,7 @@ def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> 
 
 def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab").run
-    assert run_page(run, of_study("rules-12345678"), "bp", 0).name == "bp, seed 0, tiny_resnet"
+    assert describe_run(run, of_study("rules-12345678"), "bp", 0).name == "bp, seed 0, tiny_resnet"
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
 )
 def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_path: Path) -> None:
     study_file = replace(of_study("s-1"), runs=[ListedRun(key, key, 0) for key in "ab"])
-    tally = Tally()
+    progress = StudyProgress()
     for key, name in states.items():
-        tally.hear(key, "running", None)
-        assert tally.hear(key, name, None) == (name != "running")
-    assert study_page(study_file, tally).state == state
+        progress.update(key, "running", None)
+        assert progress.update(key, name, None) == (name != "running")
+    assert describe_study(study_file, progress).state == state
 
 
 def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab").run
     bare = replace(run, start={**run.start, "git": {"commit": "", "dirty": False}})
-    tags = run_page(bare, None, "", 0).tags
+    tags = describe_run(bare, None, "", 0).tags
     assert (tags["git.commit"], tags["git.dirty"]) == ("", "")  # an empty one is not shown

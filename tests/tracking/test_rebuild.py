@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nowt.tracking.background import record_in_background
-from nowt.tracking.recorder import Recorder, rebuild
+from nowt.tracking.recorder import Recorder
+from nowt.tracking.refresh import rebuild
 from tests.support.mlflow_contents import contents, epoch, start, study_file_of
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
@@ -66,7 +67,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
     assert writer.run.last_epoch == 2
     lines = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
     assert len(lines) == 1
-    assert "is not an MLflow database: delete it and type nowt rebuild" in lines[0]
+    assert "is not an MLflow database: delete it and run nowt rebuild" in lines[0]
 
 
 def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path) -> None:

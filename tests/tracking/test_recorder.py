@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nowt.store.run_log import read
-from nowt.tracking.projection import numbers
+from nowt.tracking.projection import metrics_of
 from nowt.tracking.recorder import Recorder
 from tests.support.mlflow_contents import client_of, contents, epoch, shown_afresh, start, study_file_of
 from tests.support.synthetic_store import key_of, rules_study, write_store
@@ -41,7 +41,7 @@ def test_numbers_carry_their_epoch_and_the_logs_own_time(store: Path) -> None:
     expected = {
         (name, e.epoch, time_ms, value)
         for e, time_ms in zip(run.epochs, run.times, strict=True)
-        for name, value in numbers(e).items()
+        for name, value in metrics_of(e).items()
     }
     assert page["points"] == expected
     assert page["start"] == run.start["time"]

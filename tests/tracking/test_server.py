@@ -21,8 +21,8 @@ from nowt.store.run_log import LogWriter, read, read_all
 from nowt.store.study_file import StudyFile
 from nowt.tracking import background
 from nowt.tracking.background import BackgroundRecorder, record_in_background
-from nowt.tracking.outbox import all_waiting
-from nowt.tracking.projection import numbers
+from nowt.tracking.outbox import undelivered
+from nowt.tracking.projection import metrics_of
 from tests.support.mlflow_contents import epoch, start, study_file_of
 from tests.support.postgres import programs, server
 from tests.support.synthetic_store import key_of, rules_study, write_store
@@ -122,7 +122,7 @@ def test_options_that_cannot_be_are_named(
 
 def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--store", str(tmp_path), "--port", str(served.port)]) == 2
-    assert f"--port {served.port} is taken on 127.0.0.1" in capsys.readouterr().err
+    assert f"--port {served.port} is in use on 127.0.0.1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def points(served: Served, key: str) -> Points:
 def told(run: RunLog) -> Points:
     """What it should hold: every number of every epoch of the log once, with the log's own time."""
     pairs = zip(run.epochs, run.times, strict=True)
-    return sorted((name, e.epoch, ms, value) for e, ms in pairs for name, value in numbers(e).items())
+    return sorted((name, e.epoch, ms, value) for e, ms in pairs for name, value in metrics_of(e).items())
 
 
 @contextmanager
@@ -206,10 +206,13 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
             wait_until(lambda: have(5), 120, "five epochs of each run")
             assert "ended by itself" in served.kill()
             write(lambda key: singles.get(key, record), 15, 45)
-            waiting = all_waiting(store, read_all(store))
+            waiting = undelivered(store, read_all(store))
             assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
             assert main(["runs", "--store", str(store)]) == 0
-            assert f"8 runs wait for {served.url}, {waiting[0].epochs} epochs in all" in capsys.readouterr().out
+            assert (
+                f"8 runs are not yet delivered to {served.url} ({waiting[0].epochs} epochs): "
+                in capsys.readouterr().out
+            )
             served.start()
             wait_until(lambda: have(45), 120, "what it missed")
             write(lambda key: singles.get(key, record), 45, 60)
@@ -220,7 +223,7 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
     assert f"uploaded 0 runs to {served.url}" in capsys.readouterr().out
     for key in writers:
         assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
-    assert all_waiting(store, read_all(store)) == []
+    assert undelivered(store, read_all(store)) == []
 
 
 def _run(writer: LogWriter, record: BackgroundRecorder, first: int, last: int) -> None:
@@ -239,7 +242,7 @@ def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_d
         writer.end("finished")
         begun = time.monotonic()
     assert time.monotonic() - begun < 30
-    assert [(waits.url, waits.epochs) for waits in all_waiting(tmp_path, read_all(tmp_path))] == [(away, 3)]
+    assert [(waits.url, waits.epochs) for waits in undelivered(tmp_path, read_all(tmp_path))] == [(away, 3)]
     assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
     assert f"uploaded 1 runs to {served.url}" in capsys.readouterr().out
     assert points(served, writer.run.key) == told(writer.run)
@@ -256,7 +259,7 @@ def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Serve
         for writer in writers:
             writer.end("finished")
             record.update(writer.run, "", 0)
-        wait_until(lambda: all_waiting(tmp_path, read_all(tmp_path)) == [], 120, "everything")
+        wait_until(lambda: undelivered(tmp_path, read_all(tmp_path)) == [], 120, "everything")
     for writer in writers:
         assert points(served, writer.run.key) == told(writer.run)
 

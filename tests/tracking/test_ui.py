@@ -31,8 +31,9 @@ def test_the_page_is_served_on_this_machine_beside_a_taken_port(
         command = ui_command(store, taken)
     port = int(command[command.index("--port") + 1])
     assert port != taken
-    assert f"port {taken} is taken, so in a few seconds MLflow is at http://127.0.0.1:{port}/#/experiments/1/runs" in (
-        capsys.readouterr().out
+    assert (
+        f"Port {taken} is in use. MLflow will be available in a few seconds at http://127.0.0.1:{port}/#/experiments/1/runs"
+        in (capsys.readouterr().out)
     )
     assert command[command.index("--host") + 1] == "127.0.0.1"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

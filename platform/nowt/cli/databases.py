@@ -10,9 +10,9 @@ from nowt.store.sync.merge import Databases
 def databases() -> Databases:
     """What merging another store does to this store's databases."""
     from nowt.studies.search.merge_trials import check_trials, take_trials
-    from nowt.tracking.refresh import bring_up_to_date
+    from nowt.tracking.refresh import update_tracking
 
-    return Databases(check_trials, take_trials, bring_up_to_date)
+    return Databases(check_trials, take_trials, update_tracking)
 
 
 def database_problems(store: Path) -> Iterator[str]:

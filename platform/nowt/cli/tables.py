@@ -18,7 +18,7 @@ from nowt.store.locks import is_locked
 from nowt.store.records import RunLog, State
 from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
-from nowt.tracking.outbox import all_waiting
+from nowt.tracking.outbox import undelivered
 
 # those that a log can be in, and that of a run whose process is gone
 STATES = ["interrupted", *(state for state in get_args(State) if state != "missing")]
@@ -34,7 +34,7 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
     only = _keys_of(store, study) if study else None
     runs = list(read_all(store))
     found = [run for run in map(partial(_as_it_stands, store), runs) if _chosen(run, rule, state, only)]
-    waiting = [str(line) for line in all_waiting(store, runs)]
+    waiting = [str(line) for line in undelivered(store, runs)]
     if not found:
         return "\n".join([f"no such run in {store}: nowt runs --store {store} lists all", *waiting])
     for run in found:

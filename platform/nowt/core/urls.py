@@ -26,10 +26,10 @@ def database_url(text: str, option: str, example: str) -> URL:
     return parts
 
 
-VARIABLE = "NOWT_RECORD"
+TRACKING_VARIABLE = "NOWT_RECORD"
 
 
-def address(text: str, given_as: str) -> str:
+def tracking_url(text: str, given_as: str) -> str:
     """The URL in ``text``, as ``given_as`` names it. Raises ConfigError for what is none or carries a password."""
     try:
         parts = urlsplit(text)
@@ -45,7 +45,7 @@ def address(text: str, given_as: str) -> str:
     return text.rstrip("/")
 
 
-def address_in_environment() -> str:
+def tracking_url_from_environment() -> str:
     """Where studies record to; empty: into the store's own mlflow.db. Raises ConfigError as ``address`` does."""
-    text = os.environ.get(VARIABLE, "").strip()
-    return address(text, VARIABLE) if text else ""
+    text = os.environ.get(TRACKING_VARIABLE, "").strip()
+    return tracking_url(text, TRACKING_VARIABLE) if text else ""

@@ -1,8 +1,9 @@
-"""A record that neither ends a study nor holds it up: a thread of its own writes it, and what goes wrong is a warning.
+"""Records a study in MLflow from a separate thread, so that MLflow neither delays nor ends the study.
 
-Nobody waits for MLflow: of the states of a run that come while it writes, the last one is written, and the logs know
-them all. What a killed process had not written yet is written when the record is opened next. A server that cannot be
-reached is tried again and again, each time later; once it is back, the logs tell it what it missed.
+The study never waits for MLflow. If a run changes several times while the thread is writing, only its latest state is
+written; the logs have all of them. Whatever a killed process had not written is written the next time the study's
+experiment is opened. A server that cannot be reached is retried at growing intervals, and then receives what it missed
+from the logs. All errors become warnings.
 """
 
 import logging
@@ -15,7 +16,7 @@ from threading import Condition, Thread
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from nowt.core.urls import address_in_environment
+from nowt.core.urls import tracking_url_from_environment
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile
 from nowt.tracking.outbox import Outbox
@@ -25,82 +26,86 @@ LOG = logging.getLogger("nowt.tracking")
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, ValueError)  # ValueError: an unreadable file
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until a server is tried again; doubled each time
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until a server is retried; doubled each time
 
 
 @dataclass
 class BackgroundRecorder:
-    """Brings runs up to date as Record does, behind the caller's back, and warns once where that one raises."""
+    """Updates runs as ``Recorder`` does, in the background, and logs one warning if that raises."""
 
     store: Path
     study: StudyFile | None
-    to: str = ""  # URL of a server; empty: the store's own database
-    record: Recorder | None = None
+    url: str = ""  # of a server; empty: the store's own database
+    recorder: Recorder | None = None
     behind: bool = False
     waiting: dict[str, tuple[RunLog, str, int]] = field(default_factory=dict)  # by run key
     closed: bool = False
     changed: Condition = field(default_factory=Condition)
 
     def update(self, run: RunLog, cell: str, seed: int) -> None:
-        """See Record.update; it will be done."""
+        """Schedule ``Recorder.update``."""
         with self.changed:
             self.waiting[run.key] = run, cell, seed
             self.changed.notify()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Declare that no more updates follow."""
         with self.changed:
             self.closed = True
             self.changed.notify()
 
     def write(self) -> None:
-        """Open the record, which brings it up to date, and write what comes until it is closed; if it fell behind, open
-        it once more."""
+        """Open the experiment, which brings it up to date, and write updates until ``close``.
+
+        If a write failed, open the experiment once more at the end.
+        """
         with self._alone():
             self._open()
             self._retry()
-            while (heard := self._next()) is not None:
-                if self.record is not None:
+            while (update := self._next()) is not None:
+                if self.recorder is not None:
                     with self._warning():
-                        self.record.update(*heard)
+                        self.recorder.update(*update)
                 self._retry()
             if self.behind:
                 self._open()
-        if self.behind and self.to:
-            LOG.warning("%s was not reached: nowt runs says what waits, nowt deliver sends it", self.to)
+        if self.behind and self.url:
+            LOG.warning(
+                "%s was not reached: nowt runs shows what is not delivered yet, nowt deliver sends it", self.url
+            )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the study's page on a server. Of the single runs each process has its own."""
-        if not self.to or self.study is None:
+        """Lock the study on a server. Single runs need no lock, since each process has its own."""
+        if not self.url or self.study is None:
             yield
         else:
-            with Outbox.to(self.store, self.to).alone(self.study.key):
+            with Outbox.of(self.store, self.url).lock(self.study.key):
                 yield
 
     def _next(self) -> tuple[RunLog, str, int] | None:
-        """What has waited longest; None at the end."""
+        """The oldest update; None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.closed)
             return self.waiting.pop(next(iter(self.waiting))) if self.waiting else None
 
     def _open(self) -> None:
         with self._warning():
-            self.record = Recorder.open(self.store, self.study, self.to)
+            self.recorder = Recorder.open(self.store, self.study, self.url)
 
     def _retry(self) -> None:
-        """Where a server was not reached, try again until it is or nothing more will come."""
+        """If a server was not reached, retry until it is or until ``close``."""
         pause = FIRST_PAUSE
-        while self.behind and self.to:
+        while self.behind and self.url:
             with self.changed:
                 if self.changed.wait_for(lambda: self.closed, timeout=pause):
                     return
-                self.waiting.clear()  # the logs have it, and opening the record reads them
+                self.waiting.clear()  # the logs have them, and opening the experiment reads the logs
             self._open()
             pause = min(2 * pause, LONGEST_PAUSE)
-            if self.record is not None:
+            if self.recorder is not None:
                 self.behind = False
-                LOG.warning("%s is reached again and has everything", self.to)
+                LOG.warning("%s is available again and up to date", self.url)
 
     @contextmanager
     def _warning(self) -> Iterator[None]:
@@ -108,35 +113,38 @@ class BackgroundRecorder:
             yield
         except FAILURES as error:
             if not self.behind:
-                LOG.warning(self._words(), reason_of(error))
+                LOG.warning(self._message(), reason_of(error))
             self.behind = True
-            if self.to:
-                self.record = None  # what it has is asked again
+            if self.url:
+                self.recorder = None  # opening it again asks the server what it has
 
-    def _words(self) -> str:
-        if self.to:
-            return f"{self.to} was not reached (%s): the runs go on, their logs are delivered when it is back"
-        return "MLflow lags behind the logs (%s): nowt rebuild brings it up to date"
+    def _message(self) -> str:
+        if self.url:
+            return f"{self.url} was not reached (%s): the runs continue, and are delivered once it is available again"
+        return "MLflow is behind the logs (%s): nowt rebuild brings it up to date"
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, in a line; of a connection that failed the innermost reason, which is the shortest."""
+    """The error in one line; for a failed connection the innermost cause, which is the shortest."""
     inner = error
-    while (cause := inner.__cause__ or inner.__context__) is not None:
-        inner = cause
-    told = inner if isinstance(inner, OSError) else error
-    return (str(told).splitlines() or [type(told).__name__])[0]
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    cause = inner if isinstance(inner, OSError) else error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
 @contextmanager
 def record_in_background(store: Path, study: StudyFile | None) -> Iterator[BackgroundRecorder]:
-    """The record of a study, or of the single runs; at the end of the block it has everything, unless it is on a server
-    that cannot be reached then. Raises ConfigError where NOWT_RECORD is no URL."""
-    quiet = BackgroundRecorder(store, study, address_in_environment())
-    writer = Thread(target=quiet.write, name="record", daemon=True)  # a second Ctrl-C does not wait for it
+    """Record a study, or (``study`` None) the single runs, in MLflow.
+
+    At the end of the block MLflow is up to date, unless its server cannot be reached then. Raises ConfigError if
+    NOWT_RECORD is not a URL.
+    """
+    recorder = BackgroundRecorder(store, study, tracking_url_from_environment())
+    writer = Thread(target=recorder.write, name="record", daemon=True)  # a second Ctrl-C does not wait for it
     writer.start()
     try:
-        yield quiet
+        yield recorder
     finally:
-        quiet.close()
+        recorder.close()
         writer.join()

@@ -1,4 +1,4 @@
-"""``nowt deliver``: what a record keeper does not have yet of a store's runs, from their logs."""
+"""``nowt deliver``: send a tracking server what it does not have yet of a store's runs, from their logs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,32 +11,32 @@ from nowt.tracking.outbox import SINGLE, Outbox
 from nowt.tracking.recorder import Recorder
 
 
-def deliver(store: Path, url: str, say: Callable[[str], None], *, only_waiting: bool = False) -> int:
-    """Bring the record at ``url`` up to date; returns the number of runs that waited and now are there.
+def deliver(store: Path, url: str, echo: Callable[[str], None], *, only_waiting: bool = False) -> int:
+    """Bring the server at ``url`` up to date; returns the number of runs that were outbox.
 
-    With ``only_waiting`` the server is asked only about studies of which something waits, as far as the notes know.
-    Raises ValueError for a missing store and for what cannot be read in it, OSError where the server is not reached.
+    With ``only_waiting``, only studies with undelivered runs, according to the outbox, are sent. Raises ValueError for
+    a missing store or an unreadable file in it, OSError if the server is not reached.
     """
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder of the logs (--store)")
-    delivered = Outbox.to(store, url)
+    outbox = Outbox.of(store, url)
     study_files = read_study_files(store)
     runs = {run.key: run for run in read_all(store)}
-    waiting = {key for key, run in runs.items() if delivered.waiting(run) is not None}
+    waiting = {key for key, run in runs.items() if outbox.undelivered_epochs(run) is not None}
     alone = runs.keys() - {run.key for study_file in study_files for run in study_file.runs}
     for study_file in study_files:
         if not only_waiting or waiting & {run.key for run in study_file.runs}:
-            _send(store, url, delivered, study_file, say)
+            _send(store, url, outbox, study_file, echo)
     if alone & waiting if only_waiting else alone:
-        _send(store, url, delivered, None, say)
-    return sum(delivered.waiting(runs[key]) is None for key in waiting)
+        _send(store, url, outbox, None, echo)
+    return sum(outbox.undelivered_epochs(runs[key]) is None for key in waiting)
 
 
-def _send(store: Path, url: str, delivered: Outbox, study_file: StudyFile | None, say: Callable[[str], None]) -> None:
+def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, echo: Callable[[str], None]) -> None:
     name = study_file.key if study_file else SINGLE
-    with delivered.alone(name, wait=False) as mine:
+    with outbox.lock(name, wait=False) as mine:
         if not mine:
-            say(f"{name}: another process, which runs it or delivers, is at it")
+            echo(f"{name}: another process is running or delivering it")
             return
         try:
             Recorder.open(store, study_file, url)
@@ -44,15 +44,15 @@ def _send(store: Path, url: str, delivered: Outbox, study_file: StudyFile | None
             raise OSError(f"{name} was not delivered to {url}: {reason_of(error)}") from error
 
 
-def follow(store: Path, url: str, say: Callable[[str], None], seconds: float, end: Event) -> None:
-    """Deliver what is there and, every so many seconds, what has come, until ``end``. What goes wrong is said once."""
-    said, only_waiting = "", False
+def follow(store: Path, url: str, echo: Callable[[str], None], seconds: float, end: Event) -> None:
+    """Deliver everything, then every ``seconds`` whatever is new, until ``end``. Each problem is printed once."""
+    problem, only_waiting = "", False
     while not end.is_set():
         try:
             deliver(store, url, lambda _: None, only_waiting=only_waiting)
-            said, only_waiting = "", True
+            problem, only_waiting = "", True
         except (OSError, ValueError) as error:
-            if str(error) != said and not end.is_set():
-                said = str(error)
-                say(f"{said}; it is tried again every {seconds:g} s")
+            if str(error) != problem and not end.is_set():
+                problem = str(error)
+                echo(f"{problem}; retrying every {seconds:g} s")
         end.wait(seconds)

@@ -1,4 +1,4 @@
-"""What MLflow is to show of a run and of a study: pure functions of log and study file, without MLflow."""
+"""What MLflow shows of a run and of a study, as pure functions of epoch log and study file, without MLflow."""
 
 import json
 import math
@@ -17,26 +17,26 @@ MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
 
 SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers"))
 
-LONGEST_PARAM = 6000  # characters: MLflow's own limits
+LONGEST_PARAM = 6000  # characters; MLflow's own limits
 
 LONGEST_TAG = 8000
 
 
 @dataclass(frozen=True)
-class Page:
-    """One MLflow run as it should be, its numbers aside."""
+class MlflowRun:
+    """An MLflow run as it should be, except for its metrics."""
 
     key: str  # run key or study key
     name: str
     start: int  # milliseconds since 1970
     end: int | None
     state: str  # running, finished, diverged, failed
-    tags: dict[str, str]  # an empty one is not shown
+    tags: dict[str, str]  # empty ones are not shown
     params: dict[str, str] = field(default_factory=dict)
 
 
-def run_page(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> Page:
-    """The page of a run that has its start line; a run in no study has no cell either."""
+def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> MlflowRun:
+    """The MLflow run for a run with a start line. A run without a study has no cell either."""
     config = run.start["config"]
     place = {"study": study.key, "cell": cell} if study else {}
     if study:
@@ -44,14 +44,14 @@ def run_page(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> Page
     tags = place | _run_tags(run, seed)
     rule, model = config["rule"]["name"], config["model"]["name"]
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])
-    return Page(
+    return MlflowRun(
         key=run.key,
         name=", ".join(words),
         start=run.start["time"],
-        end=run_end(run),
+        end=end_of(run),
         state=run.state,
-        tags={name: cut(text, LONGEST_TAG) for name, text in tags.items()},
-        params={name: cut(text_of(value), LONGEST_PARAM) for name, value in flatten(config).items()},
+        tags={name: truncate(text, LONGEST_TAG) for name, text in tags.items()},
+        params={name: truncate(text_of(value), LONGEST_PARAM) for name, value in flatten(config).items()},
     )
 
 
@@ -63,7 +63,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "model": config["model"]["name"],
         "seed": str(seed),
         "data.fingerprint": run.start.get("fingerprint", ""),
-        "data.skipped": str(len(run.start.get("skipped", ()))),  # pictures; the log names them
+        "data.skipped": str(len(run.start.get("skipped", ()))),  # images; the log names them
         "git.commit": git.get("commit", ""),
         "git.dirty": text_of(git.get("dirty", "")) if git.get("commit") else "",
         "attempts": str(run.attempts),
@@ -73,10 +73,10 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
     }
 
 
-def run_end(run: RunLog) -> int | None:
-    """The last time the log heard of the run; None while its first attempt is under way.
+def end_of(run: RunLog) -> int | None:
+    """The time of the log's last line; None during the first attempt.
 
-    A later attempt has one, since MLflow can move the end that an earlier attempt left, but not take it away.
+    Later attempts have an end, because MLflow can move the end of an earlier attempt, but not remove it.
     """
     if run.state == "running" and run.attempts == 1:
         return None
@@ -85,15 +85,15 @@ def run_end(run: RunLog) -> int | None:
 
 
 @dataclass
-class Tally:
-    """The states of a study's runs that have a log, kept as they are heard of."""
+class StudyProgress:
+    """The states of those of a study's runs that have a log."""
 
     states: dict[str, str] = field(default_factory=dict)  # by run key
     counts: Counter[str] = field(default_factory=Counter)
-    end: int = 0  # the last time that any of them was heard of, milliseconds since 1970
+    end: int = 0  # the latest end of any of them, milliseconds since 1970
 
-    def hear(self, key: str, state: str, end: int | None) -> bool:
-        """Take in a run's state and end; whether the study's page has to change."""
+    def update(self, key: str, state: str, end: int | None) -> bool:
+        """Record a run's state and end. Returns whether the study's MLflow run has to change."""
         before, last = self.states.get(key), self.end
         self.end = max(last, end or 0)
         if before == state:
@@ -104,8 +104,8 @@ class Tally:
         return True
 
 
-def study_page(study_file: StudyFile, runs: Tally) -> Page:
-    """The parent run of a study; ``runs`` are those of its runs that have a log."""
+def describe_study(study_file: StudyFile, runs: StudyProgress) -> MlflowRun:
+    """The MLflow run of a study, the parent of its runs."""
     missing = len({run.key for run in study_file.runs}) - len(runs.states)
     counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}
     open_ = counts["running"] + counts["not started"]
@@ -119,12 +119,12 @@ def study_page(study_file: StudyFile, runs: Tally) -> Page:
         "progress": ", ".join(f"{number} {state}" for state, number in counts.items() if number),
         "state": state,
     }
-    tags = {name: cut(text, LONGEST_TAG) for name, text in tags.items()}
-    return Page(study_file.key, f"study {study_file.name}", study_file.created, runs.end or None, state, tags)
+    tags = {name: truncate(text, LONGEST_TAG) for name, text in tags.items()}
+    return MlflowRun(study_file.key, f"study {study_file.name}", study_file.created, runs.end or None, state, tags)
 
 
-def numbers(epoch: Epoch) -> dict[str, float]:
-    """The epoch's numbers. Undefined ones are left out, since MLflow would store NaN as 0."""
+def metrics_of(epoch: Epoch) -> dict[str, float]:
+    """The metrics of an epoch. Undefined ones are omitted, since MLflow would store NaN as 0."""
     found = {name: float(getattr(epoch, name)) for name in SCALARS}
     for measure in MEASURES:
         found |= _over_layers(measure, epoch.layers)
@@ -132,7 +132,7 @@ def numbers(epoch: Epoch) -> dict[str, float]:
 
 
 def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
-    """Minimum, median and maximum over the layers where it is defined, and the last layer's."""
+    """Minimum, median and maximum over the layers where ``measure`` is defined, and the value of the last layer."""
     defined = [value for layer in layers if math.isfinite(value := getattr(layer, measure))]
     if not defined:
         return {}
@@ -146,15 +146,15 @@ def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
 
 
 def text_of(value: Any) -> str:
-    """A setting as text: None as ``none``, lists and the like as JSON."""
+    """A setting as text: None as ``none``, lists and other values as JSON."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def cut(text: str, longest: int) -> str:
-    """``text``; where it is too long for MLflow, its middle is left out and counted. The log has it all."""
-    if len(text) <= longest:
+def truncate(text: str, limit: int) -> str:
+    """``text`` of at most ``limit`` characters, with a note in place of its middle. The log has all of it."""
+    if len(text) <= limit:
         return text
-    half = longest // 2 - 25
+    half = limit // 2 - 25
     return f"{text[:half]} [... {len(text) - 2 * half} characters cut ...] {text[-half:]}"

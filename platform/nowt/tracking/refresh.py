@@ -1,16 +1,21 @@
-"""Brings MLflow and the frames up to date with a store."""
+"""Brings a store's MLflow database up to date with its logs, or writes it anew."""
 
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nowt.store.layout import Store
-from nowt.store.study_file import read_study_files
+from nowt.store.run_log import read_all
+from nowt.store.study_file import StudyFile, read_study_files
+from nowt.tracking.database import connect
+from nowt.tracking.recorder import Recorder
+from nowt.tracking.report_artifacts import attach_files, keep_reports
+from nowt.tracking.sources import single_runs
 
 
-def bring_up_to_date(store: Path, afresh: bool) -> None:
-    """The store's own record; from nothing where a log was replaced by one that does not begin as it did."""
-    from nowt.tracking.recorder import Recorder, rebuild
-    from nowt.tracking.sources import single_runs
-
+def update_tracking(store: Path, afresh: bool) -> None:
+    """Update the store's MLflow database. With ``afresh``, if a log was replaced by one that does not extend it, or
+    if the database is missing, it is written anew."""
     if afresh or not Store(store).mlflow_db.exists():
         rebuild(store)
         return
@@ -18,3 +23,27 @@ def bring_up_to_date(store: Path, afresh: bool) -> None:
         Recorder.open(store, study_file)
     if any(True for _ in single_runs(store)):
         Recorder.open(store, None)
+
+
+def rebuild(store: Path) -> int:
+    """Write ``mlflow.db`` and the artifacts anew from logs, study files and certificates; reports are kept.
+
+    Returns the number of runs in it. The old database stays until the new one is complete. Raises ValueError for a
+    missing store, and for an unreadable log or study file.
+    """
+    if not store.is_dir():
+        raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")
+    studies: list[StudyFile | None] = [*read_study_files(store)]
+    logged = {run.key for run in read_all(store)}  # raises for an unreadable log, before anything is deleted
+    if logged - {run.key for study_file in studies if study_file for run in study_file.runs}:
+        studies.append(None)
+    with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
+        database = Path(folder) / "mlflow.db"
+        client = connect(database)
+        reports = keep_reports(store, Path(folder))
+        shutil.rmtree(Store(store).artifacts, ignore_errors=True)
+        recorders = [Recorder.on(client, store, study) for study in studies]
+        for key, files in reports.items():
+            attach_files(client, key, files)
+        database.replace(Store(store).mlflow_db)
+    return sum(len(recorder.rows) - (recorder.study is not None) for recorder in recorders)

@@ -14,17 +14,17 @@ FOLDER = "report"
 
 
 def attach_report(store: Path, study: str, files: Iterable[Path]) -> None:
-    """Put ``files`` in the place of an earlier report of the study, in the store's record.
+    """Attach ``files`` to the study in the store's MLflow, replacing an earlier report.
 
-    Raises ValueError for a file that is no database and for a record without the study, OSError where it cannot be
-    written, and the errors of MLflow and SQLAlchemy.
+    Raises ValueError for a file that is not a database and for a database without the study, OSError for one that
+    cannot be written, and the errors of MLflow and SQLAlchemy.
     """
-    if not attach(connect(Store(store).mlflow_db), study, files):
+    if not attach_files(connect(Store(store).mlflow_db), study, files):
         raise ValueError(f"{store / 'mlflow.db'} has no study {study}")
 
 
-def attach(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
-    """As ``attach_report``, in the database of ``client``; whether it has the study."""
+def attach_files(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
+    """As ``attach_report``, in the database of ``client``. Returns whether it has the study."""
     experiment = client.get_experiment_by_name(study)
     found = client.search_runs([experiment.experiment_id], f"tags.`nowt.key` = '{study}'") if experiment else []
     for run in found[:1]:
@@ -37,7 +37,7 @@ def attach(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
 
 
 def keep_reports(store: Path, folder: Path) -> dict[str, list[Path]]:
-    """Move the attached reports out of the store's artifacts into ``folder``: the files of each study."""
+    """Move the attached reports from the store's artifacts into ``folder``. Returns the files of each study."""
     kept = {}
     for report in Store(store).artifacts.glob(f"*/*/artifacts/{FOLDER}"):
         study = report.parents[2].name

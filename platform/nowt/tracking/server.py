@@ -1,8 +1,8 @@
-"""``nowt serve``: MLflow's server on a store, for this machine only and behind a password.
+"""``nowt serve``: a tracking server (MLflow's) for a store, on localhost only and protected by a password.
 
-It has a folder of its own in the store, ``keeper/``, closed to others: database, files, the key that signs sessions,
-and the password of its administrator, all made at the first start. What the store's logs say is delivered to it, at its
-start and as long as it runs, whoever wrote them; so is what other stores deliver.
+Its private folder ``keeper/`` in the store holds its database, its files, the key that signs sessions and the password
+of its administrator. All are created by the first start. While the server runs, the runs of this store are delivered
+to it; other stores can deliver theirs.
 """
 
 import os
@@ -32,29 +32,29 @@ ADMIN = "admin"
 
 START_SECONDS = 180.0  # MLflow takes 10 to 40 s, longer on a busy machine
 
-FOLLOW_SECONDS = 15.0  # between looks at the store's logs
+FOLLOW_SECONDS = 15.0  # between deliveries of the store's logs
 
 
 @dataclass(frozen=True)
 class TrackingServer:
-    """One record keeper: its folder, where it listens, and its database."""
+    """A tracking server: its folder, its port and its database."""
 
     home: Path
     port: int
-    backend: str  # URL of a database; empty: sqlite in its folder
+    backend: str  # URL of a database; empty: SQLite in its folder
 
     @property
     def url(self) -> str:
-        """Its address on this machine."""
+        """The address on this machine."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def credentials(self) -> Path:
-        """User and password, in the form of MLflow's ~/.mlflow/credentials."""
+        """The file with user and password, in the format of MLflow's ~/.mlflow/credentials."""
         return self.home / "credentials"
 
     def command(self) -> list[str]:
-        """The command of MLflow's server. No secret is in it."""
+        """The command of MLflow's server, without secrets."""
         options = {
             "--app-name": "basic-auth",
             "--backend-store-uri": self.backend or f"sqlite:///{self.home.resolve()}/mlflow.db",
@@ -67,90 +67,92 @@ class TrackingServer:
         return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
 
     def environment(self) -> dict[str, str]:
-        """What MLflow reads besides; made at the first start."""
+        """The environment of MLflow's server, including its secrets, which the first start creates."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
-            "MLFLOW_AUTH_CONFIG_PATH": str(self._rules()),
+            "MLFLOW_AUTH_CONFIG_PATH": str(self._auth_config()),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": read_or_create_private(self.home / "signing-key", secrets.token_hex(32)),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it would start more processes, for language models
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # otherwise it starts more processes, for language models
         }
 
     def password(self) -> str:
-        """The administrator's, made where there is none."""
-        made = f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {secrets.token_urlsafe(24)}\n"
+        """The administrator's password, created if there is none."""
+        default = (
+            f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {secrets.token_urlsafe(24)}\n"
+        )
         found = ConfigParser(interpolation=None)
-        found.read_string(read_or_create_private(self.credentials, made))
+        found.read_string(read_or_create_private(self.credentials, default))
         return found["mlflow"]["mlflow_tracking_password"]
 
-    def _rules(self) -> Path:
-        """MLflow's authentication: nobody may do anything without a password, and users only what they are given."""
+    def _auth_config(self) -> Path:
+        """MLflow's configuration of authentication: no access without a password, no permissions by default."""
         path = self.home / "auth.ini"
         database = str(self.home.resolve() / "auth.db").replace("%", "%%")
-        rules = {
+        settings = {
             "default_permission": "NO_PERMISSIONS",
             "database_uri": f"sqlite:///{database}",
             "admin_username": ADMIN,
             "admin_password": self.password(),
             "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
-            "auth_cache_ttl_seconds": "300",  # a password's hash takes 0.1 s; a changed one is forgotten at once
+            "auth_cache_ttl_seconds": "300",  # checking a password takes 0.1 s; a changed one is forgotten at once
         }
-        text = "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in rules.items())
+        text = "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
         write_atomically(path, text, durable=False, private=True)
         return path
 
 
-def serve(store: Path, port: int, backend: str, say: Callable[[str], None]) -> int:
-    """Serve until Ctrl-C or SIGTERM; the exit code.
+def serve(store: Path, port: int, backend: str, echo: Callable[[str], None]) -> int:
+    """Serve until Ctrl-C or SIGTERM; returns the exit code.
 
-    Raises ConfigError for a port that is taken and for a database's URL that is none or names a password, OSError where
-    the server does not start.
+    Raises ConfigError for a port in use and for a database URL that is invalid or contains a password, OSError if the
+    server does not start.
     """
-    keeper = keeper_of(store, port, backend)
-    first = not keeper.credentials.exists()
+    server = tracking_server(store, port, backend)
+    first = not server.credentials.exists()
     try:
-        with _terminable(), _started(keeper) as server:
-            _tell(keeper, first, say)
-            with _following(store, keeper, say):
-                code = server.wait()
+        with _sigterm_as_interrupt(), _started(server) as process:
+            _print_instructions(server, first, echo)
+            with _delivering(store, server, echo):
+                code = process.wait()
     except KeyboardInterrupt:
         return 0
-    raise OSError(f"MLflow's server ended by itself ({code}); its last words are in {keeper.home}/server.log")
+    raise OSError(f"MLflow's server exited with code {code}; see {server.home}/server.log")
 
 
-def keeper_of(store: Path, port: int, backend: str) -> TrackingServer:
-    """The keeper of ``store``, its folder made. Raises ConfigError as ``serve`` does."""
+def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
+    """The tracking server of ``store``; creates its folder. Raises ConfigError as ``serve`` does."""
     require(1 <= port <= 65535, f"--port is {port}: it must be from 1 to 65535")
-    keeper = TrackingServer(Store(store).tracking_server, port, database_of(backend) if backend else "")
+    server = TrackingServer(Store(store).tracking_server, port, backend_url(backend) if backend else "")
     _check_free(port)
-    private_folder(keeper.home)
-    return keeper
+    private_folder(server.home)
+    return server
 
 
-def database_of(url: str) -> str:
-    """The URL of MLflow's database. Raises ConfigError for what is none or names a password."""
+def backend_url(url: str) -> str:
+    """The URL of MLflow's database. Raises ConfigError if it is invalid or contains a password."""
     from nowt.core.urls import database_url
 
     parts = database_url(url, "--backend", "postgresql://USER@HOST/NAME")
-    if parts.get_backend_name() == "postgresql":  # from a database of no encoding (SQL_ASCII) text would come as bytes
+    if parts.get_backend_name() == "postgresql":  # a database without encoding (SQL_ASCII) would return text as bytes
         parts = parts.update_query_dict({"client_encoding": "utf8"}) if "client_encoding" not in parts.query else parts
     return parts.render_as_string(hide_password=False)
 
 
 def _check_free(port: int) -> None:
-    # those who deliver know the keeper by its port: it is this one or none
+    # clients know the server by its port, so another free port is no substitute
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise ConfigError(f"--port {port} is taken on {HOST}: end what listens there, or give another") from None
+            raise ConfigError(f"--port {port} is in use on {HOST}: stop what listens there, or give another") from None
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does; and Ctrl-C does where a shell that put it into the background says not."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C, and Ctrl-C also in a background job, for which shells ignore it."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -164,25 +166,28 @@ def _terminable() -> Iterator[None]:
 
 
 @contextmanager
-def _started(keeper: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
-    """The server once it answers; it and its children end with the block. Raises OSError where it does not start."""
-    log = keeper.home / "server.log"
+def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start MLflow's server, wait until it answers, and end it and its children with the block.
+
+    Raises OSError if it does not start.
+    """
+    log = server.home / "server.log"
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as out:
-        server = subprocess.Popen(
-            keeper.command(),
-            env=keeper.environment(),
+        process = subprocess.Popen(
+            server.command(),
+            env=server.environment(),
             stdout=out,
             stderr=out,
-            start_new_session=True,  # Ctrl-C is ours to pass on
+            start_new_session=True,  # this process passes Ctrl-C on
             umask=0o077,
             preexec_fn=end_with_us,
         )
-    with ended_together(server):
+    with ended_together(process):
         deadline = monotonic() + START_SECONDS
-        while not _answers(keeper.url):
-            if server.poll() is not None or monotonic() > deadline:
-                raise OSError(f"MLflow's server did not start: {_last_words(log)} ({log} has more)")
-        yield server
+        while not _answers(server.url):
+            if process.poll() is not None or monotonic() > deadline:
+                raise OSError(f"MLflow's server did not start: {_last_line(log)} (see {log})")
+        yield process
 
 
 def _answers(url: str) -> bool:
@@ -194,27 +199,27 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _last_words(log: Path) -> str:
+def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
-def _tell(keeper: TrackingServer, first: bool, say: Callable[[str], None]) -> None:
-    say(f"the record keeper answers at {keeper.url}, on this machine alone; Ctrl-C ends it")
-    if first and sys.stdout.isatty():  # elsewhere it would stay in a log
-        say(f"user {ADMIN}, password {keeper.password()}: shown this once")
-    say(f"who records here needs user and password: install -D -m 600 {keeper.credentials} ~/.mlflow/credentials")
-    say(f"then studies record here with NOWT_RECORD={keeper.url}; the runs of this store come by themselves")
+def _print_instructions(server: TrackingServer, first: bool, echo: Callable[[str], None]) -> None:
+    echo(f"MLflow is running at {server.url} (localhost only). Press Ctrl-C to stop.")
+    if first and sys.stdout.isatty():  # a password must not end up in a log file
+        echo(f"user {ADMIN}, password {server.password()} (shown only once)")
+    echo(f"Clients need the credentials: install -D -m 600 {server.credentials} ~/.mlflow/credentials")
+    echo(f"Other stores record here with NOWT_RECORD={server.url}. Runs in this store are uploaded automatically.")
 
 
 @contextmanager
-def _following(store: Path, keeper: TrackingServer, say: Callable[[str], None]) -> Iterator[None]:
-    """The store's own logs are delivered, in the background."""
+def _delivering(store: Path, server: TrackingServer, echo: Callable[[str], None]) -> Iterator[None]:
+    """Deliver the runs of this store in the background."""
     from nowt.tracking.delivery import follow
 
-    os.environ |= {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": keeper.password()}
+    os.environ |= {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": server.password()}
     end = Event()
-    Thread(target=follow, args=(store, keeper.url, say, FOLLOW_SECONDS, end), daemon=True).start()
+    Thread(target=follow, args=(store, server.url, echo, FOLLOW_SECONDS, end), daemon=True).start()
     try:
         yield
     finally:

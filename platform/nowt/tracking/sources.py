@@ -1,4 +1,4 @@
-"""What the record is made of: a store's study files, the logs that belong to each, and certificates."""
+"""The sources of what MLflow shows: the logs of each study in a store, and certificates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,26 +9,26 @@ from nowt.store.study_file import StudyFile, read_study_files
 
 
 def listed_runs(store: Path) -> set[str]:
-    """The keys of all runs that some study lists."""
+    """The keys of all runs that a study lists."""
     return {run.key for study_file in read_study_files(store) for run in study_file.runs}
 
 
 def study_runs(store: Path, study_file: StudyFile) -> Iterator[tuple[Path, str]]:
-    """The logs of the study's runs, as far as there are any, each with its cell (the first, where cells share one)."""
+    """The existing logs of the study's runs, each with its cell; a run that cells share belongs to the first."""
     cells: dict[str, str] = {}
     for run in study_file.runs:
         cells.setdefault(run.key, run.cell)
-    there = {path.stem for path in Store(store).log_files()}
-    return ((Store(store).log(key), cell) for key, cell in cells.items() if key in there)
+    existing = {path.stem for path in Store(store).log_files()}
+    return ((Store(store).log(key), cell) for key, cell in cells.items() if key in existing)
 
 
 def single_runs(store: Path) -> Iterator[tuple[Path, str]]:
-    """The logs of the runs that no study lists, each with no cell."""
+    """The logs of the runs that no study lists, each with an empty cell."""
     listed = listed_runs(store)
     return ((path, "") for path in Store(store).log_files() if path.stem not in listed)
 
 
 def certificate_of(store: Path, run: RunLog) -> str:
-    """The certificate that the run's log names, as JSON text; empty where the store has none of that name."""
+    """The certificate that the run's log names, as JSON text; empty if the store does not have it."""
     path = Store(store).certificates / run.start.get("certificate", "")
     return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,4 +1,4 @@
-"""The command behind ``nowt ui``: MLflow's web page on a store, for this machine only."""
+"""The command that ``nowt ui`` runs: MLflow's web page for a store, on localhost only."""
 
 import socket
 import sys
@@ -9,21 +9,21 @@ from nowt.tracking.database import connect, database_uri
 
 HOST = "127.0.0.1"
 
-TRAINING = "workflowType=machine_learning"  # else MLflow shows what it has for language models
+TRAINING = "workflowType=machine_learning"  # otherwise MLflow shows its views for language models
 
 
 def ui_command(store: Path, port: int = 5000) -> list[str]:
-    """The command that serves the page; prints its address. Where ``port`` is taken, it is another free one.
+    """The command that serves the web page; prints its address. If ``port`` is in use, another free port is taken.
 
-    Raises ValueError for a store without a record, and for one that is no database.
+    Raises ValueError for a store without an MLflow database, and for a file that is not one.
     """
     path = Store(store).mlflow_db
     if not path.exists():
         raise ValueError(f"there is no {path}: nowt ablate writes it, nowt rebuild restores it from the logs")
     free = _free_port(port)
-    taken = f"port {port} is taken, so " if free != port else ""
-    print(f"{taken}in a few seconds MLflow is at http://{HOST}:{free}/{_newest(path)}")
-    print("For the other studies choose Model training there, at the top left. Ctrl-C ends it.", flush=True)
+    taken = f"Port {port} is in use. " if free != port else ""
+    print(f"{taken}MLflow will be available in a few seconds at http://{HOST}:{free}/{_newest(path)}")
+    print("To see other studies, choose Model training at the top left. Press Ctrl-C to stop.", flush=True)
     options = {
         "--backend-store-uri": database_uri(path),
         "--host": HOST,
@@ -41,7 +41,7 @@ def ui_command(store: Path, port: int = 5000) -> list[str]:
 
 
 def _newest(path: Path) -> str:
-    """Where on MLflow's page the newest experiment's runs are."""
+    """The address of the newest experiment's runs within MLflow's web page."""
     found = connect(path).search_experiments(max_results=1, order_by=["creation_time DESC"])
     return f"#/experiments/{found[0].experiment_id}/runs?{TRAINING}" if found else ""
 

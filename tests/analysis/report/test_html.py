@@ -14,7 +14,7 @@ from analysis.report.interactive import columns
 from analysis.report.provenance import check
 from nowt.cli.main import main
 from nowt.store.run_log import LogWriter, read
-from nowt.tracking.recorder import rebuild
+from nowt.tracking.refresh import rebuild
 from tests.support.mlflow_contents import client_of
 
 Made = tuple[Path, Report]

@@ -22,11 +22,11 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Upload what a server does not have yet."""
-    from nowt.core.urls import VARIABLE, address, address_in_environment
+    from nowt.core.urls import TRACKING_VARIABLE, tracking_url, tracking_url_from_environment
     from nowt.tracking.delivery import deliver
 
-    url = address(args.to, "--to") if args.to else address_in_environment()
+    url = tracking_url(args.to, "--to") if args.to else tracking_url_from_environment()
     if not url:
-        raise ConfigError(f"no server is given: use --to http://127.0.0.1:5000, or set {VARIABLE}")
+        raise ConfigError(f"no server is given: use --to http://127.0.0.1:5000, or set {TRACKING_VARIABLE}")
     print(f"uploaded {deliver(Path(args.store), url, print)} runs to {url}")
     return 0

@@ -22,7 +22,7 @@ def rebuild_all(store: Path) -> str:
 
     Raises ValueError if the store does not exist, or if a log or study file cannot be read.
     """
-    from nowt.tracking.recorder import rebuild
+    from nowt.tracking.refresh import rebuild
 
     recorded = f"{rebuild(store)} runs written to {store}/mlflow.db"
     return f"{recorded}\n{rebuild_frames(store)}"
