@@ -54,7 +54,7 @@ class KolenPollack(DrawnFeedback):
         >>> optimizer.step()
         >>> rule.after_step(layers, Moment(step=1, seed=0))
         0
-        >>> round(float((layer.weight - layer.feedback).norm() / before), 4)
+        >>> round(((layer.weight - layer.feedback).norm() / before).item(), 4)
         0.9
     """
 

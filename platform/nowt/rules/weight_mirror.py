@@ -83,7 +83,7 @@ class WeightMirror(DrawnFeedback):
         >>> rule.before_learning(layers, Moment(step=0, seed=0))
         1600
         >>> cosine = torch.cosine_similarity(layer.feedback.flatten(), layer.weight.flatten(), dim=0)
-        >>> round(float(cosine), 2)
+        >>> round(cosine.item(), 2)
         1.0
     """
 

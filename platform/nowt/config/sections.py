@@ -1,0 +1,199 @@
+"""The sections of a RunConfig: model, data, optimizer and alignment probe. Frozen dataclasses, checked when built."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nowt.core.errors import require
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and the initialization of its weights.
+
+    Args:
+        name: ``resnet18``, ``resnet34``, ``resnet50``, ``resnet101``, ``resnet152`` (torchvision), ``resnet20``,
+            ``resnet56``, ``tiny_resnet`` (small images), ``mlp``, or ``FILE.py:FUNCTION`` for a custom model. Default
+            ``tiny_resnet``.
+        weights: initialization of built-in models. ``"torchvision"`` (default): as torchvision's ResNets.
+            ``"paper"``: as the networks of Akrout et al. (2019); for ResNets a truncated normal, and N(0, 0.01²) in the
+            last layer.
+        zero_init_gamma: set γ of the last batch norm of each residual block to 0, so that a block starts as its
+            shortcut. Default False.
+        norm_group: number of images over which batch norm takes its training statistics; at least 2; must divide
+            ``batch`` and ``probe.samples``. Default None: the whole batch. Set it to train one run on several workers
+            (default 32 in the ImageNet recipes).
+        hidden: sizes of the hidden layers; for ``mlp`` only, which needs at least one.
+        activation: nonlinearity between the layers: ``"relu"`` (default), ``"sigmoid"`` or ``"tanh"``; for ``mlp``
+            only.
+
+    Raises:
+        ConfigError: if a value is out of range, or a field does not apply to the model.
+
+    Reference:
+        ``zero_init_gamma``: Goyal et al. (2017), "Accurate, large minibatch SGD", section 5.1.
+
+    Example:
+        >>> from nowt import ModelConfig
+        >>> ModelConfig("mlp", hidden=(500,), activation="sigmoid").hidden
+        (500,)
+    """
+
+    name: str = "tiny_resnet"
+    weights: Literal["torchvision", "paper"] = "torchvision"
+    zero_init_gamma: bool = False
+    norm_group: int | None = None
+    hidden: tuple[int, ...] = ()
+    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
+
+    def __post_init__(self) -> None:
+        if self.name != "mlp":
+            require(self.hidden == (), f"model.hidden is for mlp only; {self.name} has no such setting")
+            require(self.activation == "relu", f"model.activation is for mlp only; {self.name} uses relu")
+        require(all(n > 0 for n in self.hidden), f"model.hidden is {self.hidden}: every size must be above 0")
+        require(
+            self.norm_group is None or self.norm_group > 1,
+            f"model.norm_group is {self.norm_group}: it must be 2 or more, or none for the whole batch",
+        )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The data set. The folder of its files is in ``Placement.data``.
+
+    Args:
+        name: ``digits`` (default) and ``synthetic`` are built in; ``mnist``, ``fashion_mnist``, ``cifar10``,
+            ``imagenet`` and ``folder`` (one subfolder per class in ``train`` and ``val``) are read from a folder.
+        size: height and width of the network's input, in pixels; at least 4. Default None: that of the data set.
+        augment: augmentation of the training images. ``"none"`` (default). ``"shift"``: by up to size/8 pixels.
+            ``"flip"``: horizontally, with probability 1/2. ``"shift_flip"``: both. ``"resized_crop"``: random area and
+            aspect ratio, and flip; for ``folder`` and ``imagenet`` only.
+        repeat: times each training image is shown per epoch, each time with its own augmentation. Default 1.
+        train_limit: maximum number of training images: a fixed choice with equally many images per class where
+            possible, and at least one of each. Default None: all.
+        score_limit: maximum number of validation images, and of test images, chosen the same way. Default None: all.
+        noise: standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
+            ``digits`` and ``synthetic`` only. Default 0.0.
+        on_bad: what to do with an image file that cannot be read. ``"stop"`` (default): raise DataError. ``"skip"``:
+            leave it out and report it; for data read from image files.
+
+    Raises:
+        ConfigError: if a value is out of range, or a field does not apply to the data set.
+
+    Example:
+        >>> from nowt import DataConfig
+        >>> DataConfig("digits", size=16, augment="shift", noise=0.3).augment
+        'shift'
+    """
+
+    name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "folder", "imagenet", "synthetic"] = "digits"
+    size: int | None = None
+    augment: Literal["none", "flip", "shift", "shift_flip", "resized_crop"] = "none"
+    repeat: int = 1
+    train_limit: int | None = None
+    score_limit: int | None = None
+    noise: float = 0.0
+    on_bad: Literal["stop", "skip"] = "stop"
+
+    def __post_init__(self) -> None:
+        require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
+        require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
+        require(
+            self.on_bad == "stop" or self.name in ("folder", "imagenet", "cifar10"),
+            f"data.on_bad skip leaves out image files, and {self.name} has none: it is for folder, imagenet, cifar10",
+        )
+        for name in ("train_limit", "score_limit"):
+            limit = getattr(self, name)
+            require(limit is None or limit >= 1, f"data.{name} is {limit}: it must be at least 1, or none")
+        require(self.noise >= 0, f"data.noise is {self.noise}: it must be 0 or above")
+        require(
+            self.noise == 0 or self.name in ("digits", "synthetic"),
+            f"data.noise is for digits and synthetic only, not for {self.name}",
+        )
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """The optimizer of W (and of B under ``kp``) and its learning-rate schedule.
+
+    Args:
+        name: ``"sgd"`` (default; weight decay is added to the gradient) or ``"adamw"`` (decoupled weight decay).
+        lr: η, the largest learning rate of the schedule. Default 0.05; must be above 0. The shipped search spaces try
+            0.005 to 0.5 on digits and 0.03 to 0.3 on ImageNet.
+        momentum: μ of SGD, or β₁ of AdamW; in [0, 1). Default 0.9. The shipped search spaces try 0.5 to 0.97.
+        nesterov: use Nesterov momentum; for ``sgd`` with ``momentum`` above 0. Default False.
+        beta2: β₂; for ``adamw`` only. Default 0.999.
+        weight_decay: λ, weight decay coefficient; must be 0 or above. Default 1e-4. Under ``kp`` it also decides
+            how fast W − B shrinks. The shipped search spaces try 1e-4 to 5e-2 on digits, 3e-5 to 3e-4 on ImageNet.
+        decay_norms_and_biases: apply weight decay to biases and batch-norm parameters, too. Default False.
+        schedule: ``"cosine"`` (default): from ``lr`` to 0 between warm-up and the last epoch. ``"step"``: times
+            ``gamma`` at every milestone. ``"constant"``.
+        milestones: epochs at which the learning rate falls; for ``step`` only, which needs at least one.
+        gamma: factor at each milestone; for ``step`` only. Default 0.1.
+        warmup: epochs over which the learning rate rises linearly from 0; at most ``epochs``. Default 0.0. The shipped
+            search spaces try up to a fifth of the run.
+        clip: maximum norm of the gradient over all parameters of the model. B is not part of the norm; under ``kp`` it
+            receives W's clipped gradient. Default None: no clipping.
+
+    Raises:
+        ConfigError: if a value is out of range, or a field does not apply to the optimizer or schedule.
+
+    Example:
+        >>> from nowt import OptimConfig
+        >>> OptimConfig(lr=0.1, schedule="step", milestones=(30.0, 60.0)).gamma
+        0.1
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta2: float = 0.999
+    weight_decay: float = 1e-4
+    decay_norms_and_biases: bool = False
+    schedule: Literal["constant", "step", "cosine"] = "cosine"
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    warmup: float = 0.0
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, f"optim.lr is {self.lr}: it must be above 0")
+        require(0 <= self.momentum < 1, f"optim.momentum is {self.momentum}: it must lie in [0, 1)")
+        require(self.weight_decay >= 0, f"optim.weight_decay is {self.weight_decay}: it must be 0 or above")
+        require(self.warmup >= 0, f"optim.warmup is {self.warmup}: it must be 0 or above, in epochs")
+        require(self.clip is None or self.clip > 0, f"optim.clip is {self.clip}: it must be above 0, or none")
+        require(not (self.nesterov and self.name != "sgd"), "optim.nesterov is for sgd only")
+        require(not (self.nesterov and self.momentum == 0), "optim.nesterov needs optim.momentum above 0")
+        require(self.name == "adamw" or self.beta2 == 0.999, "optim.beta2 is for adamw only")
+        require(
+            self.schedule != "step" or bool(self.milestones),
+            "optim.schedule step needs optim.milestones, the epochs at which the learning rate falls, such as 30,60,80",
+        )
+        if self.schedule != "step":
+            require(self.milestones == (), f"optim.milestones is for schedule step, not {self.schedule}")
+            require(self.gamma == 0.1, f"optim.gamma is for schedule step, not {self.schedule}")
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """How often, and on how many images, alignment with backprop is measured.
+
+    Args:
+        interval: epochs between measurements; the last epoch is always measured. Default 1; 0: never.
+        samples: number of training images in the fixed probe batch; at least 2. Default 16.
+
+    Raises:
+        ConfigError: if a value is out of range.
+
+    Example:
+        >>> from nowt import ProbeConfig
+        >>> ProbeConfig(interval=5).samples
+        16
+    """
+
+    interval: int = 1
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        require(self.interval >= 0, f"probe.interval is {self.interval}: it must be 0 (never) or above")
+        require(self.samples >= 2, f"probe.samples is {self.samples}: it must be at least 2")
