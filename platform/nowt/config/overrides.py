@@ -1,4 +1,4 @@
-"""``--optim.lr 0.2``: any field of a config by its dotted path, read as the field's type."""
+"""Overrides: ``--optim.lr 0.2`` sets any field of a config by its dotted path, read as the field's type."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -13,35 +13,36 @@ from nowt.rules.registry import find_rule
 
 @dataclass(frozen=True)
 class Override:
-    """One field's new value, as it was typed."""
+    """One field's new value, as text."""
 
     path: str
     text: str
 
 
-def _plain(name: str) -> Rule:
+def _with_defaults(name: str) -> Rule:
     return find_rule(name)()
 
 
 def apply_overrides(
-    config: RunConfig, overrides: Sequence[Override], rule_named: Callable[[str], Rule] = _plain
+    config: RunConfig, overrides: Sequence[Override], make_rule: Callable[[str], Rule] = _with_defaults
 ) -> RunConfig:
-    """The config with each override in place; a rule's name first, so that its fields can follow in any order.
+    """Return the config with all overrides applied; ``--rule`` first, so that its fields may come in any order.
 
-    ``rule_named``: the rule that a name stands for, with its defaults unless given.
+    ``make_rule`` returns the rule for the name given with ``--rule``; by default, that rule with its default fields.
     """
-    plain = [o for o in overrides if o.path != "rule"]
-    for override in (o for o in overrides if o.path == "rule"):
-        config = replace(config, rule=rule_named(override.text))
+    for override in overrides:
+        if override.path == "rule":
+            config = replace(config, rule=make_rule(override.text))
     values: dict[str, Any] = {}
-    for override in plain:
-        _place(values, config, override)
-    changed: RunConfig = _changed(config, values)
+    for override in overrides:
+        if override.path != "rule":
+            _set_value(values, config, override)
+    changed: RunConfig = _replace_nested(config, values)
     return changed
 
 
 def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
-    """The config with the values of ``new``, by dotted path, all at once. Raises ConfigError naming a field."""
+    """Return the config with the values of ``new``, by dotted path. Raises ConfigError naming a field."""
     values: dict[str, Any] = {}
     for path, value in new.items():
         value_at(config, path)
@@ -51,12 +52,12 @@ def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
         for group in groups:
             parent, inner = getattr(parent, group), inner.setdefault(group, {})
         inner[name] = check(kinds(type(parent))[name], value, path)
-    changed: RunConfig = _changed(config, values)
+    changed: RunConfig = _replace_nested(config, values)
     return changed
 
 
 def value_at(config: RunConfig, path: str) -> Any:
-    """The value of the field at a dotted path. Raises ConfigError with the nearest right one."""
+    """Return the value of the field at a dotted path. Raises ConfigError with the nearest path that exists."""
     value: Any = config
     for part in path.split("."):
         if not is_dataclass(value) or part not in value.__dataclass_fields__:
@@ -66,9 +67,9 @@ def value_at(config: RunConfig, path: str) -> Any:
     return value
 
 
-def _changed(config: Any, values: dict[str, Any]) -> Any:
-    """All new values at once, so that fields that need each other can change together."""
-    nested = {k: _changed(getattr(config, k), v) if isinstance(v, dict) else v for k, v in values.items()}
+def _replace_nested(config: Any, values: dict[str, Any]) -> Any:
+    """Replace all values at once, so that fields that depend on each other can change together."""
+    nested = {k: _replace_nested(getattr(config, k), v) if isinstance(v, dict) else v for k, v in values.items()}
     try:
         return replace(config, **nested)
     except ConfigError:
@@ -77,39 +78,36 @@ def _changed(config: Any, values: dict[str, Any]) -> Any:
         raise ConfigError(str(error)) from None
 
 
-def _place(values: dict[str, Any], config: Any, override: Override) -> None:
+def _set_value(values: dict[str, Any], config: Any, override: Override) -> None:
+    """Read the override as its field's type and add it to the nested ``values``."""
     *parents, name = override.path.replace("-", "_").split(".")
     for parent in parents:
-        _known(config, parent, override)
+        _check_field(config, parent, override)
         config, values = getattr(config, parent), values.setdefault(parent, {})
-    _known(config, name, override)
+    _check_field(config, name, override)
     if is_dataclass(getattr(config, name)):
-        raise ConfigError(
-            f"--{override.path} is a group of fields: give one, such as --{override.path}.{_first(config, name)}"
-        )
+        example = fields(getattr(config, name))[0].name
+        raise ConfigError(f"--{override.path} is a group of fields: give one, such as --{override.path}.{example}")
     kind = kinds(type(config))[name]
     values[name] = check(kind, parse_value(kind, override.text), override.path)
 
 
-def _known(config: Any, name: str, override: Override) -> None:
+def _check_field(config: Any, name: str, override: Override) -> None:
     names = [item.name for item in fields(config)] if is_dataclass(config) else []
-    if name not in names:
-        prefix = override.path.rpartition(".")[0]
-        typed = f"--{override.path}"
-        full = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
-        close = nearest(typed, full) or (
-            nearest(typed, [f"--{path}" for path in field_paths(RunConfig())]) if full else ""
-        )
-        allowed = ", ".join(names) or "no fields"
-        raise ConfigError(f"there is no field --{override.path}{close}; {prefix or 'a run'} has: {allowed}")
-
-
-def _first(config: Any, name: str) -> str:
-    return fields(getattr(config, name))[0].name
+    if name in names:
+        return
+    prefix = override.path.rpartition(".")[0]
+    given = f"--{override.path}"
+    siblings = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
+    near = nearest(given, siblings)
+    if not near and siblings:
+        near = nearest(given, [f"--{path}" for path in field_paths(RunConfig())])
+    allowed = ", ".join(names) or "no fields"
+    raise ConfigError(f"there is no field {given}{near}; {prefix or 'a run'} has: {allowed}")
 
 
 def parse_value(kind: Any, text: str) -> Any:
-    """The typed word as plain data: ``none``, or a list with commas for a tuple."""
+    """Return the text as plain data: None for ``none``, a tuple for a comma-separated list."""
     if text.lower() == "none" and type(None) in get_args(kind):
         return None
     if getattr(kind, "__origin__", None) is tuple:
@@ -118,7 +116,7 @@ def parse_value(kind: Any, text: str) -> Any:
 
 
 def field_paths(config: Any, prefix: str = "") -> list[str]:
-    """Every field's dotted path."""
+    """Return the dotted path of every field."""
     found = []
     for item in fields(config):
         value = getattr(config, item.name)
@@ -127,7 +125,7 @@ def field_paths(config: Any, prefix: str = "") -> list[str]:
 
 
 def describe_fields(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Every field as (path, type, value), for ``--help`` and ``nowt show``."""
+    """Return every field as (path, type, value), for ``--help`` and ``nowt show``."""
     rows = []
     hints = kinds(type(config))
     for item in fields(config):
@@ -137,18 +135,21 @@ def describe_fields(config: Any, prefix: str = "") -> list[tuple[str, str, str]]
             rows += [(prefix + item.name, "rule", str(name))] if item.name == "rule" else []
             rows += describe_fields(value, f"{prefix}{item.name}.")
         else:
-            rows.append((prefix + item.name, _type_name(hints[item.name]), _shown(value)))
+            rows.append((prefix + item.name, _type_text(hints[item.name]), _value_text(value)))
     return rows
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
+    """Return the value as it can be given on the command line."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "()"  # as it can be typed
+        return ",".join(map(str, value)) or "()"
     return "none" if value is None else str(value)
 
 
-def _type_name(kind: Any) -> str:
-    words = [a if isinstance(a, str) else _type_name(a) for a in get_args(kind) if a is not Ellipsis]
+def _type_text(kind: Any) -> str:
+    choices = [a if isinstance(a, str) else _type_text(a) for a in get_args(kind) if a is not Ellipsis]
     if getattr(kind, "__origin__", None) is tuple:
-        return f"{words[0]},..."
-    return "|".join(words) if words else "none" if kind is type(None) else getattr(kind, "__name__", str(kind))
+        return f"{choices[0]},..."
+    if choices:
+        return "|".join(choices)
+    return "none" if kind is type(None) else getattr(kind, "__name__", str(kind))

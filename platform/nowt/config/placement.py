@@ -1,4 +1,4 @@
-"""Where a run is computed and where its files lie; nothing here changes its key."""
+"""Placement: where a run is computed and where its files are. Nothing here changes the run key."""
 
 import os
 from collections.abc import Sequence
@@ -7,25 +7,51 @@ from typing import Literal
 
 from nowt.core.errors import require
 
-Keep = Literal["last", "all"] | Sequence[int]  # checkpoints: of the last epoch, of all, of these and the last
+Keep = Literal["last", "all"] | Sequence[int]  # checkpoints of the last epoch, of all, or of these and the last
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run is computed and where its files lie; nothing here changes the run's key."""
+    """Where a run is computed and where its files are. Nothing here changes the run key.
+
+    Args:
+        store: folder of logs, checkpoints and databases. Default ``runs``.
+        data: folder of the data set; for ``mnist``, ``fashion_mnist``, ``cifar10``, ``folder`` and ``imagenet``.
+        device: ``auto`` (default: the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        threads: torch threads per run. Default 1.
+        slots: number of runs at the same time. Default None: the number of cores divided by ``threads`` and workers.
+        loaders: processes that decode images, for data that is not kept in memory. Default 2.
+        checkpoint_seconds: longest time between checkpoints within an epoch, in seconds; every epoch also ends with
+            one. Default 600.
+        keep: checkpoints to keep when a run is finished: ``"last"``, ``"all"``, or a sequence of epochs, to which the
+            last is added. Default None: as the study says.
+        checkpoints: ``s3://BUCKET/PREFIX`` to which every checkpoint is copied, and from which a run resumes on another
+            machine. Default: none.
+        workers: number of workers that train one run together on Ray Train, each on its share of every batch; or
+            (minimum, maximum) for an elastic range. Default 1.
+        gpus_per_worker: GPUs per worker: a whole number, or a fraction to share one. Default None: one; for runs of one
+            worker, the machine's GPUs divided by the slots, at most one.
+
+    Raises:
+        ConfigError: if a value is out of range, or ``device`` does not fit ``workers`` or ``gpus_per_worker``.
+
+    Example:
+        >>> from nowt import Placement
+        >>> Placement(device="cpu", slots=4).concurrent_runs
+        4
+    """
 
     store: str = "runs"
-    data: str = ""  # folder of the pictures (folder, imagenet, cifar10, mnist, fashion_mnist)
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
-    threads: int = 1  # of torch, in each run
-    slots: int | None = None  # runs at a time; None: all cores / threads
-    loaders: int = 2  # processes that decode pictures, for data that is not kept in memory
-    checkpoint_seconds: float = 600.0  # a checkpoint in mid-epoch at least this often, besides one each epoch
-    keep: Keep | None = None  # checkpoints that stay when a run is over; None: as its study says
-    checkpoints: str = ""  # s3://BUCKET/PREFIX to which each is copied, too, and from which a run goes on elsewhere
-    # that share one run: each trains on its part of every batch (Ray Train); two numbers: as many as there is room for
+    data: str = ""
+    device: str = "auto"
+    threads: int = 1
+    slots: int | None = None
+    loaders: int = 2
+    checkpoint_seconds: float = 600.0
+    keep: Keep | None = None
+    checkpoints: str = ""
     workers: int | tuple[int, int] = 1
-    gpus_per_worker: float | None = None  # None: one; for runs of one worker, all GPUs over the slots
+    gpus_per_worker: float | None = None
 
     def __post_init__(self) -> None:
         given = workers_to_text(self.workers)
@@ -36,8 +62,8 @@ class Placement:
         )
         require(
             not self.shared or self.device in ("auto", "cpu", "cuda"),
-            f"--device is {self.device!r}: with --workers {given} it must be auto, cpu or cuda, and each worker takes "
-            "a GPU of its own",
+            f"--device is {self.device!r}: with --workers {given} it must be auto, cpu or cuda; each worker then "
+            "uses its own GPU",
         )
         gpus = self.gpus_per_worker
         if gpus is None:
@@ -50,25 +76,25 @@ class Placement:
 
     @property
     def min_workers(self) -> int:
-        """How many share a run at least."""
+        """Smallest number of workers of one run."""
         return self.workers if isinstance(self.workers, int) else self.workers[0]
 
     @property
     def max_workers(self) -> int:
-        """How many share a run at most."""
+        """Largest number of workers of one run."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
     @property
     def shared(self) -> bool:
-        """Whether Ray Train's workers do the runs."""
+        """Whether runs are trained by Ray Train workers."""
         return self.workers != 1
 
     @property
     def concurrent_runs(self) -> int:
-        """How many runs go on at once."""
+        """Number of runs at the same time."""
         return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.max_workers))
 
 
 def workers_to_text(workers: int | tuple[int, int]) -> str:
-    """The numbers as they are typed."""
+    """Return the number of workers, or their range, as text for ``--workers``."""
     return str(workers) if isinstance(workers, int) else f"{workers[0]}:{workers[1]}"

@@ -1,4 +1,4 @@
-"""Named starting points: functions of a rule that return a RunConfig. A variant changes two lines of another."""
+"""Recipes: functions that take a rule and return a complete RunConfig. Change single fields with ``replace``."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,22 @@ BP = Backprop()
 
 
 def digits(rule: Rule = BP) -> RunConfig:
-    """A small residual net on scikit-learn's digits, noisy and shifted: seconds an epoch on one core."""
+    """Train a small residual network on scikit-learn's digits, with noise and shifts: seconds per epoch on one core.
+
+    Args:
+        rule: the learning rule. Default: backprop.
+
+    Returns:
+        ``tiny_resnet`` on 16-pixel images, each shown 4 times per epoch; SGD with η = 0.05, weight decay 1e-2 and a
+        cosine schedule; 10 epochs, batch 32.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from nowt import KolenPollack, recipes
+        >>> config = replace(recipes.digits(KolenPollack()), epochs=3)
+        >>> config.optim.weight_decay
+        0.01
+    """
     return RunConfig(
         model=ModelConfig("tiny_resnet"),
         data=DataConfig("digits", size=16, augment="shift", repeat=4, noise=0.3),
@@ -28,9 +43,25 @@ def digits(rule: Rule = BP) -> RunConfig:
 
 
 def mnist_mlp(rule: Rule = BP) -> RunConfig:
-    """784-500-10 with sigmoids and binary cross-entropy on MNIST: the dense net of Akrout et al.'s own code.
+    """Train a 784-500-10 network with sigmoids and binary cross-entropy on MNIST.
 
-    lr 0.2, no momentum, batch 128 as there (KP 0.3 and WM 0.05 there; here one rate for all, so that rules compare).
+    The authors' code uses η = 0.2 for BP and FA, 0.3 for KP and 0.05 for WM; here all rules have the same η, so that
+    they can be compared. The data set's files must be in ``Placement.data``.
+
+    Args:
+        rule: the learning rule. Default: backprop.
+
+    Returns:
+        The dense network with the authors' initialization; SGD with constant η = 0.2, without momentum and weight
+        decay; 20 epochs, batch 128. Without weight decay, ``kp`` does not forget its initial B.
+
+    Reference:
+        The code published with Akrout et al. (2019), "Deep learning without weight transport".
+
+    Example:
+        >>> from nowt import recipes
+        >>> recipes.mnist_mlp().model.hidden
+        (500,)
     """
     return RunConfig(
         model=ModelConfig("mlp", weights="paper", hidden=(500,), activation="sigmoid"),
@@ -44,9 +75,22 @@ def mnist_mlp(rule: Rule = BP) -> RunConfig:
 
 
 def folder_resnet18(rule: Rule = BP) -> RunConfig:
-    """ResNet-18 at 64 px on a folder of pictures, train/CLASS and val/CLASS.
+    """Train ResNet-18 on a folder of images, ``train/CLASS`` and ``val/CLASS``, resized to 64 pixels.
 
-    Epochs and λ let kp forget its start on some 4,000 pictures (|W − B| falls to 18 %: ``nowt plan`` tells for yours).
+    Epochs and weight decay give ``kp`` time to forget its initial B on about 4,000 images: |W − B| falls to 18 %.
+    ``nowt plan`` computes this for your data.
+
+    Args:
+        rule: the learning rule. Default: backprop.
+
+    Returns:
+        ``resnet18``; SGD with η = 0.05, weight decay 1e-2, one epoch of warm-up and a cosine schedule; shift and flip;
+        12 epochs, batch 64.
+
+    Example:
+        >>> from nowt import recipes
+        >>> recipes.folder_resnet18().data.size
+        64
     """
     return RunConfig(
         model=ModelConfig("resnet18"),
@@ -60,7 +104,25 @@ def folder_resnet18(rule: Rule = BP) -> RunConfig:
 
 
 def cifar10_resnet20(rule: Rule = BP) -> RunConfig:
-    """ResNet-20 on CIFAR-10, the usual recipe of He et al. (2015) with a cosine: published error of bp 8.6 %."""
+    """Train ResNet-20 on CIFAR-10, close to He et al. (2015) but with a cosine schedule.
+
+    The published test error of ``bp`` for ResNet-20 is 8.6 %.
+
+    Args:
+        rule: the learning rule. Default: backprop.
+
+    Returns:
+        ``resnet20``; SGD with η = 0.1, weight decay 1e-3, one epoch of warm-up and a cosine schedule; shift and flip;
+        60 epochs, batch 128.
+
+    Reference:
+        He, Zhang, Ren & Sun (2015), "Deep residual learning for image recognition", section 4.2.
+
+    Example:
+        >>> from nowt import recipes
+        >>> recipes.cifar10_resnet20().epochs
+        60
+    """
     return RunConfig(
         model=ModelConfig("resnet20"),
         data=DataConfig("cifar10", augment="shift_flip"),
@@ -72,17 +134,18 @@ def cifar10_resnet20(rule: Rule = BP) -> RunConfig:
     )
 
 
-# The weight mirror of the ImageNet recipes. What of it the paper used is unknown but for its outcome: before learning
-# ResNet-50's convolutions stood at 0.3 to 2.4°, its last layer at 9.2°. By the sampling formula of WeightMirror 2.4°
-# where the fan-in is 4608 takes N_eff = 2.6 million positions: 256 samples a mirror step (as many as pictures in a
-# training batch, as in the authors' dense code), of 8 x 8 positions, and λ = 0.0125. (The last layer then stands at
-# 1.6°: here it sees as many positions as a convolution, there one a sample.) One mirror step in 8 makes B's memory 640
-# training steps, an eighth of an epoch; the paper's angles followed a fall of η within 0.8. It costs 3 % more FLOPs.
+# The weight mirror of the ImageNet recipes. The paper's mirror settings are unknown except for their outcome: before
+# learning, the angles of ResNet-50's convolutions were 0.3 to 2.4° and that of its last layer 9.2°. By the sampling
+# formula of WeightMirror, 2.4° at a fan-in of 4608 takes N_eff = 2.6 million positions: 256 samples per mirror step (as
+# many as images in a training batch, as in the authors' dense code), 8 x 8 positions, and λ = 0.0125. (The last layer
+# then has an angle of 1.6°: here it sees as many positions as a convolution, there one per sample.) With one mirror
+# step in 8, B's memory is 640 training steps, an eighth of an epoch; the paper's angles followed a fall of η within 0.8
+# epochs. It costs 3 % more FLOPs.
 _IMAGENET_MIRROR = WeightMirror(eta=0.0125, decay=0.0125, samples=256, interval=8, warmup=160)
 
-# Sign-symmetry: fixed magnitudes drawn as W, all layers, as the paper's angles before learning say (47.5° under 49
-# convolutions, 50.5° under the last layer). Feedback alignment and Kolen-Pollack: B drawn as W; kp's λ is the
-# optimiser's.
+# Sign-symmetry: fixed magnitudes with W's distribution in all layers, as the paper's angles before learning indicate
+# (47.5° in 49 convolutions, 50.5° in the last layer). Feedback alignment and Kolen-Pollack: B drawn like W; the λ of kp
+# is the optimizer's.
 IMAGENET_RULES: tuple[Rule, ...] = (
     BP,
     FeedbackAlignment(),
@@ -93,20 +156,38 @@ IMAGENET_RULES: tuple[Rule, ...] = (
 
 
 def resnet18_imagenet(rule: Rule | str = BP) -> RunConfig:
-    """ResNet-18 on ImageNet, the setting of Akrout et al. (2019) as far as it can be known.
+    """Train ResNet-18 on ImageNet in the setting of Akrout et al. (2019), as far as it is known.
 
-    Published errors: bp 30.1, kp 29.2, wm 30.2, ss 39.2, fa 97.4 % (of single runs, each on 2,048 of the pictures). A
-    rule given by its name gets the fields of IMAGENET_RULES; one given as it is stays so.
+    Published test errors: bp 30.1, kp 29.2, wm 30.2, ss 39.2, fa 97.4 % (single runs, each scored on 2,048 images).
 
-    Measured on the authors' poster: η falls tenfold 30 and 60 epochs after learning began; nothing is learned in the
-    first two epochs of the 98 shown, in which only the weight mirror works; the last γ of each block starts at 0; the
-    fits of the initial angles to a truncated normal under the convolutions and N(0, 0.01) under the classifier.
-    Inferred, as the defaults of the code that those point to (Google's ResNet for TPUs) and in agreement with how fast
-    kp's angles fall: 90 epochs, η = 0.1 a batch of 256, momentum 0.9, λ = 1e-4, 5 epochs of warm-up, a last fall at 80,
-    crops and mirroring, 224 px. The batch there was probably 1024 with η = 0.4; 256 fits one GPU.
-    Unknown, and chosen here: all of mirror mode but its outcome, norm_group (32), precision, seeds.
-    Not followed: the paper seems to place batch norm behind the ReLU (from memory of its appendix); here it stands
-    before it, as in torchvision's nets. The two idle epochs are left out.
+    Measured from the authors' poster: η falls tenfold 30 and 60 epochs after learning began; nothing is learned in the
+    first two of the 98 epochs shown, in which only the weight mirror works; the last γ of each block is initialized to
+    0; the initial angles fit a truncated normal in the convolutions and N(0, 0.01²) in the classifier.
+    Inferred from the defaults of the code that those settings point to (Google's ResNet for TPUs), and consistent with
+    how fast the angles of kp fall: 90 epochs, η = 0.1 per 256 images, momentum 0.9, weight decay 1e-4, 5 epochs of
+    warm-up, a last fall at 80, random crops and flips, 224 pixels. The authors' batch was probably 1024 with η = 0.4;
+    256 fits one GPU.
+    Unknown, and chosen here: all of mirror mode except its outcome, norm_group (32), precision, seeds.
+    Not followed: the paper seems to place batch norm after the ReLU (from memory of its appendix); here it is before
+    it, as in torchvision's networks. The two idle epochs are left out.
+
+    Args:
+        rule: the learning rule, used as given; or its name, which selects the settings in ``IMAGENET_RULES``. Default:
+            backprop.
+
+    Returns:
+        ``resnet18`` at 224 pixels, 90 epochs, batch 256, bfloat16 autocast.
+
+    Raises:
+        ConfigError: if there is no rule of that name.
+
+    Reference:
+        Akrout et al. (2019), "Deep learning without weight transport", and the authors' NeurIPS poster.
+
+    Example:
+        >>> from nowt import recipes
+        >>> recipes.resnet18_imagenet("wm").rule.samples
+        256
     """
     return RunConfig(
         model=ModelConfig("resnet18", weights="paper", zero_init_gamma=True, norm_group=32),
@@ -122,7 +203,27 @@ def resnet18_imagenet(rule: Rule | str = BP) -> RunConfig:
 
 
 def resnet50_imagenet(rule: Rule | str = BP) -> RunConfig:
-    """As ``resnet18_imagenet``, with ResNet-50: published errors bp 22.9, kp 23.9, wm 23.4, ss 33.8, fa 98.9 %."""
+    """Train ResNet-50 on ImageNet; otherwise the same as ``resnet18_imagenet``.
+
+    Published test errors: bp 22.9, kp 23.9, wm 23.4, ss 33.8, fa 98.9 %.
+
+    Args:
+        rule: the learning rule, or its name, as in ``resnet18_imagenet``.
+
+    Returns:
+        The configuration of ``resnet18_imagenet`` with ``resnet50``.
+
+    Raises:
+        ConfigError: if there is no rule of that name.
+
+    Reference:
+        Akrout et al. (2019), "Deep learning without weight transport".
+
+    Example:
+        >>> from nowt import recipes
+        >>> recipes.resnet50_imagenet("kp").model.name
+        'resnet50'
+    """
     config = resnet18_imagenet(rule)
     return replace(config, model=replace(config.model, name="resnet50"))
 
@@ -132,22 +233,26 @@ RECIPES: dict[str, Callable[[Rule], RunConfig]] = {
     for recipe in (digits, mnist_mlp, folder_resnet18, cifar10_resnet20, resnet18_imagenet, resnet50_imagenet)
 }
 
-RULES_OF = {"resnet18_imagenet": IMAGENET_RULES, "resnet50_imagenet": IMAGENET_RULES}  # where not a rule's defaults
+# recipes that do not use every rule's defaults
+RULES_OF = {"resnet18_imagenet": IMAGENET_RULES, "resnet50_imagenet": IMAGENET_RULES}
 
 
 def rule_for(recipe: str, name: str) -> Rule:
-    """The rule called ``name`` with the fields that the recipe sets for it, or else its own. Raises ConfigError."""
+    """Return the rule ``name`` with the recipe's settings for it, or else its defaults. Raises ConfigError."""
     kind = find_rule(name)
     return next((rule for rule in RULES_OF.get(recipe, ()) if type(rule) is kind), kind())
 
 
-def quick(config: RunConfig, epochs: int = 2, pictures: int = 256) -> RunConfig:
-    """The same config, small: at most ``epochs`` epochs on at most ``pictures`` pictures, scored on as few; warm-up,
-    milestones and mirror mode before learning keep their share of the run."""
+def quick(config: RunConfig, epochs: int = 2, images: int = 256) -> RunConfig:
+    """Return a short version of ``config``: at most ``epochs`` epochs and ``images`` images.
+
+    The limit applies to the training, validation and test images each. Warm-up, milestones and mirror steps before
+    learning keep their share of the run.
+    """
     epochs = min(config.epochs, epochs)
     pace = epochs / config.epochs
     warmup, milestones = config.optim.warmup * pace, tuple(m * pace for m in config.optim.milestones)
-    train, score = (min(limit or pictures, pictures) for limit in (config.data.train_limit, config.data.score_limit))
+    train, score = (min(limit or images, images) for limit in (config.data.train_limit, config.data.score_limit))
     data = replace(config.data, train_limit=train, score_limit=score)
     optim = replace(config.optim, warmup=warmup, milestones=milestones)
     return replace(config, epochs=epochs, data=data, optim=optim, rule=config.rule.shortened(pace))

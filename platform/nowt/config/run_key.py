@@ -1,4 +1,4 @@
-"""A run's key: a hash of what decides its numbers, and of nothing else."""
+"""The run key: a hash of everything that decides a run's numbers, and of nothing else."""
 
 import hashlib
 import json
@@ -10,11 +10,11 @@ from nowt.config.run_config import ModelConfig, RunConfig
 from nowt.core.fields import check, kinds
 from nowt.rules.base import Rule
 
-LOOP_NUMERICS = 1  # raised whenever the training loop gives other numbers for the same config
+LOOP_NUMERICS = 1  # increase it whenever the training loop gives other numbers for the same config
 
 
 def non_default_fields(config: Any) -> dict[str, Any]:
-    """Only the fields that differ from their defaults, nested alike; a rule always with its name and numerics."""
+    """Return the fields that differ from their defaults, nested as in ``config``, and a rule's name and numerics."""
     data: dict[str, Any] = {}
     if isinstance(config, Rule):
         data = {"name": config.name, "numerics": config.numerics}
@@ -30,8 +30,7 @@ def non_default_fields(config: Any) -> dict[str, Any]:
 
 
 def _by_content(model: str) -> str:
-    """A model of the user's own by its file's text and the function's name: not by the path, which may lead elsewhere
-    tomorrow."""
+    """Identify a custom model by the text of its file and the function's name, since its path may change."""
     path, _, function = model.partition(":")
     if not path.endswith(".py") or not Path(path).is_file():
         return model
@@ -39,7 +38,7 @@ def _by_content(model: str) -> str:
 
 
 def run_key(config: RunConfig, fingerprint: str) -> str:
-    """The run's name everywhere: a hash of what decides its numbers, 12 hexadecimal digits."""
+    """Return the run key, 12 hexadecimal digits. ``fingerprint`` is that of the data set's content and splits."""
     facts = {"config": non_default_fields(config), "loop": LOOP_NUMERICS, "data": fingerprint}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -49,7 +48,7 @@ def _default(item: Any) -> Any:
 
 
 def certificate_name(rule: Rule) -> str:
-    """certificate-NAME.json; for fields other than the defaults, or a rule from a file, with a hash of them."""
+    """Return ``certificate-NAME.json``, with a hash if the rule comes from a file or has non-default fields."""
     facts = non_default_fields(rule)
     if set(facts) == {"name", "numerics"} and not rule.source:
         return f"certificate-{rule.name}.json"
