@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from nowt.cli.main import main
-from nowt.store.sync.backup import Copying
+from nowt.store.sync.backup import StoreBackup
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import read_manifest
 from nowt.studies.lookup import find_study
@@ -154,11 +154,11 @@ def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
     (tmp_path / "held.py").write_text(HELD)
     study = write_study(tmp_path, '{"held": small(Path(__file__).with_name("held.py"))}')
     words = ["ablate", str(study), "--store", str(head.store), "--in-process", "--checkpoints", CHECKPOINTS]
-    assert f"there is no copy of a store at {COPY} yet" in head.up()
+    assert f"there is no backup of a store at {COPY} yet" in head.up()
     with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.DEVNULL) as driver:
         try:
             wait_for(lambda: any("step-000000008.json" in name for name in bucket.names("")), 120, "a checkpoint")
-            assert "has runs already: it goes on as it is" in head.up()  # `ray up` again: it does no harm
+            assert "already has runs and is left unchanged" in head.up()  # `ray up` again: it does no harm
         finally:
             driver.kill()
     (run,) = logs(head.store).values()
@@ -167,7 +167,7 @@ def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
     shutil.rmtree(head.home)
 
     head.begin()
-    assert f" files came from {COPY}" in head.up()
+    assert f" files from {COPY}" in head.up()
     (tmp_path / "go").touch()
     assert main(words) == 0
     (run,) = logs(head.store).values()
@@ -179,7 +179,7 @@ def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
     log, copy = head.store / "logs" / f"{run.key}.jsonl", Bucket.at(COPY)
     found = read_manifest(copy)
     assert found and copy.get(f"objects/{found.files[f'logs/{run.key}.jsonl']}") == log.read_bytes()
-    assert Copying(head.store, copy).once()[1] == 0  # all of it was copied
+    assert StoreBackup(head.store, copy).run()[1] == 0  # all of it was copied
 
 
 def test_a_restore_that_was_cut_off_is_brought_to_its_end(
@@ -205,4 +205,4 @@ def test_a_restore_that_was_cut_off_is_brought_to_its_end(
     assert {path.stem for path in (head.store / "logs").iterdir()} == KEYS
     capsys.readouterr()
     assert main(words) == 0
-    assert "has runs already" in capsys.readouterr().out
+    assert "already has runs" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from threading import Event, Thread
 import torch
 
 from nowt.core.distributed import Group
-from nowt.store.sync.checkpoint_bucket import KEPT, Copies, step_of
+from nowt.store.sync.checkpoint_bucket import DEFAULT_KEEP, CheckpointBucket, step_of
 from nowt.training import checkpoint
 
 LOOK_SECONDS = 1.0  # between looks at the folder
@@ -30,10 +30,10 @@ BRING_PAUSE = 5.0  # seconds between its tries
 class CheckpointUploader:
     """On its way between one run's folder and the bucket; ``said`` is what its user should hear."""
 
-    copies: Copies
+    copies: CheckpointBucket
     folder: Path
     said: list[str]
-    keep: int = KEPT
+    keep: int = DEFAULT_KEEP
     trouble: str = ""  # why the bucket could not be used at the last try
     end: Event = field(default_factory=Event)
 
@@ -77,7 +77,7 @@ def carried(url: str, folder: Path, group: Group, said: list[str]) -> Iterator[C
     if not url:
         yield None
         return
-    copies, first = Copies.of(url, folder.name), group.rank == 0
+    copies, first = CheckpointBucket.of(url, folder.name), group.rank == 0
     _bring(copies, folder, group, said if first else [])
     if not first:
         yield None
@@ -93,7 +93,7 @@ def carried(url: str, folder: Path, group: Group, said: list[str]) -> Iterator[C
         courier.finish()
 
 
-def _bring(copies: Copies, folder: Path, group: Group, said: list[str]) -> None:
+def _bring(copies: CheckpointBucket, folder: Path, group: Group, said: list[str]) -> None:
     """Make the newest checkpoint in ``folder`` the newest that there is; for several workers, whose folders may be on
     different disks, the newest that all of them have."""
     have = _readable(folder, said)
@@ -103,7 +103,7 @@ def _bring(copies: Copies, folder: Path, group: Group, said: list[str]) -> None:
         _agree(folder, group)
 
 
-def _fetch(copies: Copies, folder: Path, have: Collection[int], least: int, said: list[str]) -> None:
+def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least: int, said: list[str]) -> None:
     """As ``Copies.fetch``; a run waits for a bucket that cannot be used, and does not fail for a minute without S3."""
     end, waits = time.monotonic() + BRING_SECONDS, False
     while True:

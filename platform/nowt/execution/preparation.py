@@ -14,7 +14,7 @@ from nowt.execution.driver import PlannedRun
 from nowt.rules.base import Rule
 from nowt.store.layout import Store
 from nowt.store.run_log import read
-from nowt.store.sync.checkpoint_bucket import Copies
+from nowt.store.sync.checkpoint_bucket import CheckpointBucket
 from nowt.training import checkpoint
 from nowt.training.feasibility import check_enough_images
 from nowt.training.retention import kept_epochs
@@ -124,5 +124,5 @@ def _missed(store: Path, key: str, keep: Keep, bucket: str) -> list[int]:
     last = run.last_epoch if run.state == "finished" else None
     there = set(checkpoint.kept_checkpoints(Store(store).checkpoints(key), last))
     missed = [epoch for epoch in kept_epochs(keep, run.last_epoch) if epoch not in there]
-    copied = Copies.of(bucket, key).epochs() if missed and bucket else set()
+    copied = CheckpointBucket.of(bucket, key).epochs() if missed and bucket else set()
     return [epoch for epoch in missed if epoch not in copied]

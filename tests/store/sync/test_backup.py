@@ -20,7 +20,7 @@ from nowt.cli.main import main
 from nowt.core.errors import ConfigError
 from nowt.store.run_log import LogWriter
 from nowt.store.sync import backup as backup_module
-from nowt.store.sync.backup import Copying, backup
+from nowt.store.sync.backup import StoreBackup, backup
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import read_manifest
 from nowt.tracking.recorder import Recorder
@@ -129,7 +129,7 @@ def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bu
     before = files(living)
     LogWriter.open(living, KEY).epoch(epoch(1))
     (living / "studies" / "new.runs.jsonl").write_text('{"key": "b"}\n')
-    sent = Copying(living, bucket)._files()
+    sent = StoreBackup(living, bucket)._files()
     for _ in sent:
         pass  # every object is there, and the machine is lost before the manifest
     assert main(["restore", COPY, "--store", str(new)]) == 0
@@ -147,13 +147,13 @@ def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
 
 
 def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, bucket: Bucket, new: Path) -> None:
-    copying, study_file = Copying(living, bucket), next(living.glob("studies/*.json"))
-    copying.once()
+    copying, study_file = StoreBackup(living, bucket), next(living.glob("studies/*.json"))
+    copying.run()
     kept = study_file.rename(living / "kept")
     for _ in range(2):
-        copying.once()
+        copying.run()
     kept.rename(study_file)
-    copying.once()
+    copying.run()
     assert main(["restore", COPY, "--store", str(new)]) == 0
     assert (new / "studies" / study_file.name).read_bytes() == study_file.read_bytes()
 
@@ -197,7 +197,7 @@ def test_the_old_machine_is_refused_once_a_new_one_goes_on(
     assert main(["restore", COPY, "--store", str(new)]) == 0
     assert main(["backup", COPY, "--store", str(new)]) == 0
     assert main(["backup", COPY, "--store", str(living)]) == 2
-    assert f"{COPY} holds the copy of another store, which lay in {new}" in capsys.readouterr().err
+    assert f"{COPY} holds the backup of another store, which was in {new}" in capsys.readouterr().err
     assert main(["backup", COPY, "--store", str(new)]) == 0
 
 
@@ -238,8 +238,8 @@ def test_a_broken_file_is_told_and_does_not_end_the_copying(living: Path, bucket
 
     backup(living, COPY, 0.05, say, end)
     trouble = f"{broken} is not a database (file is not a database): move it away"
-    assert said[:-1] == [f"{trouble}; it is tried again in 0.05 s", f"{COPY} is whole again"]
-    assert said[-1].endswith(f" files are in {COPY}, 0 of them new")
+    assert said[:-1] == [f"{trouble}; retrying in 0.05 s", f"{COPY} is complete again"]
+    assert said[-1].endswith(" files, 0 of them new")
 
 
 def test_the_last_copy_is_tried_for_a_while(living: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_the_last_copy_is_tried_for_a_while(living: Path, bucket: Bucket, monkey
     monkeypatch.setattr(backup_module, "LAST_PAUSE", 0.05)
     monkeypatch.setattr(Bucket, "put", away)
     backup(living, COPY, 240, said.append, end)
-    assert said[:-1] == [f"{COPY} cannot be used: no network; the last copy is tried again in 0.05 s"] * 2
+    assert said[:-1] == [f"{COPY} cannot be used: no network; retrying the last backup in 0.05 s"] * 2
     assert read_manifest(bucket) is not None
     said.clear()
     monkeypatch.setattr(backup_module, "LAST_SECONDS", -1.0)
@@ -266,16 +266,16 @@ def test_the_copy_of_another_store_is_refused_at_once_also_where_it_is_copied_ag
     living: Path, bucket: Bucket, new: Path
 ) -> None:
     backup(living, COPY, None, print, Event())
-    with pytest.raises(ConfigError, match=f"{COPY} holds the copy of another store"):
+    with pytest.raises(ConfigError, match=f"{COPY} holds the backup of another store"):
         backup(new, COPY, 240, print, Event())
 
 
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["backup", "s3://lab"], "'s3://lab' is no folder in a bucket: give s3://BUCKET/PREFIX"),
+        (["backup", "s3://lab"], "'s3://lab' is not a folder in a bucket: give s3://BUCKET/PREFIX"),
         (["backup", COPY, "--every", "0"], "--every is 0.0: it must be more than 0 seconds"),
-        (["restore", COPY], f"there is no whole copy of a store at {COPY}: nowt backup makes one"),
+        (["restore", COPY], f"there is no complete backup of a store at {COPY}: run nowt backup first"),
         (["backup", "s3://nobody/has/it"], "s3://nobody/has/it cannot be used: "),
         (["pull", "runs"], "'runs' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
         (["pull", "a/b:runs"], "'a/b:runs' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),

@@ -22,7 +22,7 @@ from nowt.execution.job import Job, perform
 from nowt.execution.preparation import gone, pictures_of, plan_run
 from nowt.store.records import epoch_from_json
 from nowt.store.sync.bucket import Bucket
-from nowt.store.sync.checkpoint_bucket import Copies
+from nowt.store.sync.checkpoint_bucket import CheckpointBucket
 from nowt.training.loop import TrainingInterrupted, train
 from tests.support.mlflow_contents import epoch
 from tests.support.mlflow_contents import start as begun
@@ -183,10 +183,10 @@ def test_a_checkpoint_whose_label_is_missing_is_not_taken(machine: Any, bucket: 
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        (LABEL, b"{", "has a label that is none"),
-        (LABEL, b'{"name": "step-000000005.pt"}', "has a label that is none"),
+        (LABEL, b"{", "has an invalid label"),
+        (LABEL, b'{"name": "step-000000005.pt"}', "has an invalid label"),
         (LABEL, b'{"name": "a", "size": 1, "sha256": "", "schema": 2}', "has label schema 2, this nowt reads up to 1"),
-        (STATE, b"half a check", "is not what its label says"),
+        (STATE, b"half a check", "does not match its label"),
     ],
 )
 def test_a_broken_one_is_named_and_the_one_before_it_is_taken(
@@ -194,11 +194,11 @@ def test_a_broken_one_is_named_and_the_one_before_it_is_taken(
 ) -> None:
     said: list[str] = []
     bucket.put(f"{stopped}/{name}", content)
-    Copies.of(PLACE, stopped).fetch(tmp_path, (), 0, said.append)
+    CheckpointBucket.of(PLACE, stopped).fetch(tmp_path, (), 0, said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000003.pt"]
     (line,) = said
     assert fault in line and line.startswith(f"checkpoint {PLACE}/{stopped}/{STATE} ")
-    assert line.endswith(": it is not used, but the one before it")
+    assert line.endswith(": using the one before it")
 
 
 def test_a_run_whose_newest_checkpoint_has_a_flipped_bit_ends_as_if_it_had_not(
@@ -209,7 +209,7 @@ def test_a_run_whose_newest_checkpoint_has_a_flipped_bit_ends_as_if_it_had_not(
     bucket.put(f"{stopped}/{STATE}", bytes(data))
     two = machine("two")
     two.work()
-    assert len(two.said) == 1 and "is not what its label says" in two.said[0]
+    assert len(two.said) == 1 and "does not match its label" in two.said[0]
     assert two.end == "finished" and list(two.measured[-4:]) == expected and steps(bucket) == pair(9)
 
 
@@ -253,7 +253,7 @@ def test_workers_with_disks_of_their_own_go_on_from_what_all_of_them_have(
 ) -> None:
     one = machine("one")
     folder = one.disk / "checkpoints" / stopped
-    Copies.of(PLACE, stopped).fetch(folder, (), 0, print)
+    CheckpointBucket.of(PLACE, stopped).fetch(folder, (), 0, print)
     assert one.steps == ["step-000000005.pt"]
     bucket.remove([f"{stopped}/{name}" for name in pair(5)])  # the other one cannot have it
     for other, there in (([-1, 3], ["step-000000003.pt"]), ([-1], [])):
@@ -335,8 +335,8 @@ def test_a_run_that_starts_while_the_bucket_is_away_waits_and_goes_on_from_its_c
 @pytest.mark.parametrize(
     ("place", "fault"),
     [
-        ("s3://lab", "'s3://lab' is no folder in a bucket: give s3://BUCKET/PREFIX"),
-        ("runs", "'runs' is no folder in a bucket"),
+        ("s3://lab", "'s3://lab' is not a folder in a bucket: give s3://BUCKET/PREFIX"),
+        ("runs", "'runs' is not a folder in a bucket"),
         ("s3://nobody/has/it", "s3://nobody/has/it cannot be used: "),
     ],
 )

@@ -46,7 +46,7 @@ def test_what_is_missing_comes_and_the_record_shows_it(
     write_store(other, rules_study(names=["bp", "fa"], seeds=1, epochs=3), missing=[("bp", 0)])
     Recorder.open(store, study_file_of(store, here.key))
     assert main(["merge", str(other), "--store", str(store)]) == 0
-    assert "2 runs that were not here" in capsys.readouterr().out
+    assert "2 new runs" in capsys.readouterr().out
     assert {path.name for path in (store / "logs").iterdir()} == {
         f"{key}.jsonl" for key in (key_of(here, "bp", 0), key_of(here, "fa", 0), _other_key(other))
     }
@@ -119,7 +119,7 @@ def test_logs_that_contradict_each_other_are_refused_by_key_and_epoch(
     before = files(store)
     assert main(["merge", str(other), "--store", str(store)]) == 2
     said = capsys.readouterr().err
-    assert f"run {KEY} has another epoch 1 in {other} than in {store} (test_error differs)" in said
+    assert f"run {KEY}: epoch 1 differs between {other} and {store} (field test_error). Nothing was merged." in said
     assert files(store) == before
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_is_being_written_is_waited_for(store: Path, other: Path) -> 
     shutil.copytree(store / "logs", other / "logs")
     longer = LogWriter.open(other, KEY)
     longer.epoch(epoch(0))
-    with pytest.raises(ValueError, match=f"run {KEY} is being run now"):
+    with pytest.raises(ValueError, match=f"run {KEY} is in progress"):
         merge(other, store, quietly, databases())
     del writer
 

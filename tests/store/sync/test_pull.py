@@ -47,7 +47,7 @@ def test_runs_come_home_and_again_as_they_go_on(home: Path, store: Path, capsys:
         live.execute("PRAGMA journal_mode=WAL")  # in use, as on a head in mid-study
         assert main(["pull", "head:my runs", "--store", str(store)]) == 0
         live.execute("SELECT 1")
-    assert "2 runs that were not here" in capsys.readouterr().out
+    assert "2 new runs" in capsys.readouterr().out
     assert (store / "checkpoints" / KEY / checkpoint.name).read_text() == "a state"
     assert set(contents(store)) == {"Default", study.key, "single runs"}
     assert not list(store.rglob("credentials"))

@@ -24,5 +24,5 @@ def run(args: Namespace) -> int:
     from nowt.store.sync.restore import restore
 
     check_writable(Path(args.store), "--store")
-    restore(args.url, Path(args.store), print, databases(), goes_on=True, if_empty=args.if_empty)
+    restore(args.url, Path(args.store), print, databases(), continues=True, if_empty=args.if_empty)
     return 0

@@ -1,2 +1,1 @@
-"""The record keeper: MLflow's server behind a password, what waits for it, and stores that are joined, copied and
-brought back. Nothing here imports torch."""
+"""Copies between stores: merge, pull, backup and restore, and checkpoints in a bucket. Nothing here imports torch."""

@@ -1,6 +1,6 @@
-"""``nowt backup``: a store's logs, study files and databases in a bucket, so that they outlive its machine.
+"""``nowt backup``: copies a store's logs, study files and databases to a bucket, so that they outlive the machine.
 
-Checkpoints are not copied here, nor anything secret: a new machine makes its own password.
+Checkpoints are not included, and neither are secrets: a new machine creates its own password.
 """
 
 import hashlib
@@ -15,40 +15,42 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
 from nowt.store.sync.bucket import Bucket
-from nowt.store.sync.manifest import Manifest, identity_of, object_of, read_manifest, write_manifest
+from nowt.store.sync.manifest import Manifest, identity_of, object_name, read_manifest, write_manifest
 
-# In the order of a study: a decision is made, listed, and then measured. A copy has no decision on what its logs lack
-# that a crash could not have left as well.
+# In the order in which a study writes: a decision is made, listed, and then measured. So a backup taken while a study
+# runs lacks nothing that a crash could not also have lost.
 DATABASES = ("optuna.db", "mlflow.db", "keeper/mlflow.db")
 
 FILES = ("studies/*.json", "certificates/*.json", "artifacts/**/*", "keeper/artifacts/**/*")
 
 LINES = ("studies/*.runs.jsonl", "logs/*.jsonl")
 
-FAILURES = (OSError, ValueError)  # the bucket's and the disk's; a file that is not what it should be
+FAILURES = (OSError, ValueError)  # of the bucket and the disk; of an unreadable file
 
-LAST_SECONDS, LAST_PAUSE = 30.0, 5.0  # for how long the last copy is tried, and how often
+LAST_SECONDS, LAST_PAUSE = 30.0, 5.0  # for how long the last backup is retried, and how often
 
 
 @dataclass
-class Copying:
-    """Copies one store into one bucket, each time only what has changed."""
+class StoreBackup:
+    """Backs up one store to one bucket; each time only the files that have changed are sent."""
 
     store: Path
     bucket: Bucket
-    known: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict)  # by path: its stamp, its content
-    there: set[str] = field(default_factory=set)  # contents that the bucket has
+    known: dict[Path, tuple[tuple[int, ...], str]] = field(
+        default_factory=dict
+    )  # by path: size and time of change, hash of the content
+    there: set[str] = field(default_factory=set)  # hashes of the contents that the bucket has
 
-    def once(self) -> tuple[int, int]:
-        """Copy the store as it is now; the number of its files and of those that were sent.
+    def run(self) -> tuple[int, int]:
+        """Back up the store as it is now; returns the number of files and of those that were sent.
 
-        Raises ConfigError where the bucket holds another store's copy, OSError where either cannot be used.
+        Raises ConfigError if the bucket holds the backup of another store, OSError if either is not accessible.
         """
         mine, before = identity_of(self.store), read_manifest(self.bucket)
         if before and before.store not in (mine.id, mine.restored):
             raise ConfigError(
-                f"{self.bucket.url} holds the copy of another store, which lay in {before.root}: give another prefix, "
-                f"or bring that one here first, nowt restore {self.bucket.url}"
+                f"{self.bucket.url} holds the backup of another store, which was in {before.root}: give another "
+                f"prefix, or restore that one here first: nowt restore {self.bucket.url}"
             )
         self.there |= set(before.files.values()) if before else set()
         sent = len(self.there)
@@ -74,7 +76,7 @@ class Copying:
         return path.relative_to(self.store).as_posix()
 
     def _sent(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
-        """The content of ``path``, once the bucket has it."""
+        """The hash of the content of ``path``, after the bucket has it."""
         stamp = tuple(n for p in (path, *beside) if p.exists() for n in (p.stat().st_size, p.stat().st_mtime_ns))
         if path not in self.known or self.known[path][0] != stamp or self.known[path][1] not in self.there:
             with TemporaryDirectory(prefix="nowt-") as folder:
@@ -83,15 +85,15 @@ class Copying:
                 with copied.open("rb") as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
                 if content not in self.there:
-                    self.bucket.put(object_of(content), copied)
+                    self.bucket.put(object_name(content), copied)
             self.there.add(content)
             self.known[path] = stamp, content
         return self.known[path][1]
 
     def _sweep(self, needed: set[str]) -> None:
-        """Remove what neither this copy nor the one before names: somebody may be reading that one."""
-        self.there &= needed  # first: a removal that fails may have removed some
-        named = {object_of(content) for content in needed}
+        """Remove what is in neither this backup nor the previous one, which may be in the process of being restored."""
+        self.there &= needed  # first, because a removal that fails may have removed some
+        named = {object_name(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
 
 
@@ -103,7 +105,7 @@ def _lines(source: Path, target: Path) -> None:
     target.write_bytes(complete_part(source))
 
 
-def backup(store: Path, url: str, every: float | None, say: Callable[[str], None], end: Event) -> None:
+def backup(store: Path, url: str, every: float | None, echo: Callable[[str], None], end: Event) -> None:
     """Copy once or, given ``every``, that many seconds from start to start until ``end``, and then once more.
 
     Raises ConfigError as ``Copying.once`` does and for a missing store; OSError where the bucket or the disk cannot be
@@ -112,38 +114,39 @@ def backup(store: Path, url: str, every: float | None, say: Callable[[str], None
     """
     if not store.is_dir():
         raise ConfigError(f"there is no store at {store}: name the folder of the logs (--store)")
-    copying = Copying(store, Bucket.at(url))
+    backup_ = StoreBackup(store, Bucket.at(url))
     if every is not None:
-        _again_and_again(copying, every, say, end)
-    files, sent = copying.once() if every is None else _last(copying, say)
-    say(f"{files} files are in {url}, {sent} of them new")
+        _repeat(backup_, every, echo, end)
+    files, sent = backup_.run() if every is None else _last(backup_, echo)
+    echo(f"{url} has {files} files, {sent} of them new")
 
 
-def _again_and_again(copying: Copying, every: float, say: Callable[[str], None], end: Event) -> None:
-    """Copy every so many seconds. What goes wrong is said once; nobody would see that the copies had ended."""
-    said = ""
+def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end: Event) -> None:
+    """Back up every ``every`` seconds. Errors do not end it, because nobody would notice; each is printed once."""
+    printed = ""
     while not end.is_set():
-        begun, trouble = time.monotonic(), ""
+        begun, problem = time.monotonic(), ""
         try:
-            copying.once()
+            backup_.run()
         except FAILURES as error:
-            if isinstance(error, ConfigError) and not copying.known:  # a mistake of who has just typed it
+            if isinstance(error, ConfigError) and not backup_.known:  # a mistake on the command line
                 raise
-            trouble = str(error)
-        if trouble != said:
-            say(f"{trouble}; it is tried again in {every:g} s" if trouble else f"{copying.bucket.url} is whole again")
-        said = trouble
+            problem = str(error)
+        if problem != printed:
+            url = backup_.bucket.url
+            echo(f"{problem}; retrying in {every:g} s" if problem else f"{url} is complete again")
+        printed = problem
         end.wait(max(0.0, every - (time.monotonic() - begun)))
 
 
-def _last(copying: Copying, say: Callable[[str], None]) -> tuple[int, int]:
-    """The copy after which none comes, tried for a while, since a machine that shuts down waits no longer."""
+def _last(backup_: StoreBackup, echo: Callable[[str], None]) -> tuple[int, int]:
+    """The last backup, retried only for a while, since a machine that shuts down does not wait longer."""
     until = time.monotonic() + LAST_SECONDS
     while True:
         try:
-            return copying.once()
+            return backup_.run()
         except FAILURES as error:
             if isinstance(error, ConfigError) or time.monotonic() > until:
                 raise
-            say(f"{error}; the last copy is tried again in {LAST_PAUSE:g} s")
+            echo(f"{error}; retrying the last backup in {LAST_PAUSE:g} s")
         time.sleep(LAST_PAUSE)

@@ -1,8 +1,7 @@
-"""A run's checkpoints in a bucket, so that they outlive the disk that they were written to.
+"""The checkpoints of a run in a bucket, so that they outlive the disk that they were written to.
 
-They lie there as in a store, ``KEY/step-000000012.pt`` and ``KEY/epoch-000010.pt``, each one object, put in one
-request. Beside each lies its label, ``.json`` instead of ``.pt``, put last: a checkpoint without one is not whole, and
-not taken.
+Their names are those in a store, ``KEY/step-000000012.pt`` and ``KEY/epoch-000010.pt``. Each is one object. Its label,
+with ``.json`` in place of ``.pt``, is written last: a checkpoint without a label is incomplete and is ignored.
 """
 
 import hashlib
@@ -17,12 +16,12 @@ from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
 
-KEPT = 2  # of those that a run could go on from, as in its store
+DEFAULT_KEEP = 2  # checkpoints that a run can resume from, as in its store
 
 
 @dataclass(frozen=True)
 class Label:
-    """What a checkpoint must be."""
+    """The name, size and hash that a checkpoint must have."""
 
     name: str
     size: int  # bytes
@@ -31,25 +30,28 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """The copies of one run's checkpoints. Every method raises OSError where S3 says no."""
+class CheckpointBucket:
+    """The checkpoints of one run in a bucket. Every method raises OSError if S3 refuses."""
 
-    bucket: Bucket  # at the run's own prefix
+    bucket: Bucket  # with the prefix of the run
 
     @classmethod
-    def of(cls, url: str, key: str) -> "Copies":
-        """Those of the run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for what is none."""
+    def of(cls, url: str, key: str) -> "CheckpointBucket":
+        """Those of run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for another URL."""
         return cls(Bucket.at(f"{url.rstrip('/')}/{key}"))
 
-    def send(self, folder: Path, keep: int = KEPT) -> None:
-        """Put the newest checkpoint of ``folder``, and those that stay, unless they are there. Then remove all that a
-        run could go on from but the newest ``keep``, and what lies beyond where the run is now."""
+    def send(self, folder: Path, keep: int = DEFAULT_KEEP) -> None:
+        """Upload the newest checkpoint of ``folder`` and the retained ones, unless they exist.
+
+        Then remove all checkpoints to resume from except the newest ``keep``, and those later than the newest of
+        ``folder``.
+        """
         listed = self.bucket.names("")
         there = {name for name in listed if name.endswith(".pt") and _label_of(name) in listed}
         newest = sorted(folder.glob("step-*.pt"))[-1:]
         for path in (*newest, *sorted(folder.glob("epoch-*.pt"))):
             if path.name not in there:
-                with suppress(FileNotFoundError):  # so old by now that the run has removed it: a newer one follows
+                with suppress(FileNotFoundError):  # the run has removed it meanwhile, and a newer one follows
                     self._put(path)
                     there.add(path.name)
         last = newest[0].name if newest else ""
@@ -60,48 +62,54 @@ class Copies:
     def _put(self, path: Path) -> None:
         with path.open("rb") as file:
             label = Label(path.name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
-        self.bucket.remove([_label_of(path.name)])  # of another one of this name, half of which may be there soon
+        self.bucket.remove(
+            [_label_of(path.name)]
+        )  # of an earlier checkpoint with this name, which is about to be overwritten
         self.bucket.put(path.name, path)
         self.bucket.put(_label_of(path.name), json.dumps(asdict(label)).encode())
 
-    def fetch(self, folder: Path, have: Collection[int], least: int, say: Callable[[str], None]) -> None:
-        """Bring the newest whole one into ``folder``, unless its step is among those that ``have`` names or below
-        ``least``. One that is not what its label says is named, and the one before it taken."""
+    def fetch(self, folder: Path, have: Collection[int], least: int, echo: Callable[[str], None]) -> None:
+        """Download the newest complete checkpoint to ``folder``, unless its step is in ``have`` or below ``least``.
+
+        A checkpoint that does not match its label is reported, and the one before it is used.
+        """
         names = self.bucket.names("step-")
         for name in sorted((name for name in names if name.endswith(".pt")), reverse=True):
             if step_of(name) in have or step_of(name) < least:
                 return
-            if _label_of(name) not in names:  # cut off
+            if _label_of(name) not in names:  # incomplete
                 continue
             data, fault = self._checked(name)
             if not fault:
                 return write_atomically(folder / name, data, durable=True)
-            say(f"checkpoint {self.bucket.url}/{name} {fault}: it is not used, but the one before it")
+            echo(f"checkpoint {self.bucket.url}/{name} {fault}: using the one before it")
 
     def _checked(self, name: str) -> tuple[bytes, str]:
-        """A checkpoint, and what is wrong with it; empty where nothing is."""
+        """A checkpoint, and its problem; empty if there is none."""
         data = self.bucket.get(name)
         try:
             label = Label(**json.loads(self.bucket.get(_label_of(name)) or b"nothing"))
         except (ValueError, TypeError):
-            return b"", "has a label that is none"
+            return b"", "has an invalid label"
         if label.schema > SCHEMA:
             return b"", f"has label schema {label.schema}, this nowt reads up to {SCHEMA} (update nowt)"
         if data is None:
-            return b"", "is gone"
+            return b"", "is missing"
         if (label.name, label.size) != (name, len(data)) or label.sha256 != hashlib.sha256(data).hexdigest():
-            return b"", "is not what its label says"
+            return b"", "does not match its label"
         return data, ""
 
     def epochs(self) -> set[int]:
-        """The epochs whose checkpoints stay there."""
+        """The epochs whose checkpoints are retained in the bucket."""
         names = self.bucket.names("epoch-")
         return {step_of(name) for name in names if name.endswith(".pt") and _label_of(name) in names}
 
 
 def check_bucket(url: str) -> None:
-    """Find out whether checkpoints can be put at ``url``, and leave nothing there. Raises ConfigError for what is no
-    folder in a bucket, OSError where S3 says no."""
+    """Check that ``url`` is writable, and leave nothing there.
+
+    Raises ConfigError if it is not a folder in a bucket, OSError if S3 refuses.
+    """
     bucket = Bucket.at(url)
     bucket.put(".nowt", b"")
     bucket.remove([".nowt"])

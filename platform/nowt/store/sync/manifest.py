@@ -1,7 +1,7 @@
-"""What a copy of a store consists of: the list that is written last, and names every file by its content.
+"""The manifest of a store's backup: the list of its files by content, which is written last.
 
-Objects are never written over, so that a copy that was cut off changes nothing of the one before: until the new list is
-there, the old one holds, and all that it names.
+Objects are never overwritten. So an interrupted backup does not change the previous one, which remains valid until the
+new manifest is written.
 """
 
 import json
@@ -20,57 +20,59 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """One whole copy."""
+    """One complete backup."""
 
-    store: str  # id of the store that it is the copy of
-    root: str  # where that store lay
+    store: str  # id of the store
+    root: str  # the path of that store
     time: int  # milliseconds since 1970
-    files: dict[str, str]  # path in the store: SHA-256 of what it holds
+    files: dict[str, str]  # path in the store: SHA-256 of the content
     schema: int = SCHEMA
 
 
-def object_of(content: str) -> str:
+def object_name(content: str) -> str:
     """The name of the object that holds this content."""
     return f"objects/{content}"
 
 
 def read_manifest(bucket: Bucket) -> Manifest | None:
-    """The last whole copy; None where there is none. Raises ValueError for a manifest of another kind."""
+    """The latest complete backup; None if there is none. Raises ValueError for an invalid manifest."""
     data = bucket.get(NAME)
     if data is None:
         return None
     try:
         found = Manifest(**json.loads(data))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{bucket.url}/{NAME} is no copy's list ({error}): give another prefix") from None
+        raise ValueError(
+            f"{bucket.url}/{NAME} is not the manifest of a backup ({error}): give another prefix"
+        ) from None
     if found.schema > SCHEMA:
-        raise ValueError(f"{bucket.url} has copy schema {found.schema}, this nowt reads up to {SCHEMA}: update nowt")
+        raise ValueError(f"{bucket.url} has backup schema {found.schema}, this nowt reads up to {SCHEMA}: update nowt")
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in found.files):
-        raise ValueError(f"{bucket.url}/{NAME} names files outside a store: it is not to be trusted")
+        raise ValueError(f"{bucket.url}/{NAME} lists files outside a store: do not trust it")
     return found
 
 
 def write_manifest(bucket: Bucket, manifest: Manifest) -> None:
-    """Make the copy the one that holds."""
+    """Make ``manifest`` the latest backup."""
     bucket.put(NAME, json.dumps(asdict(manifest)).encode())
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Which store this is, and which one's copy it goes on with."""
+class StoreIdentity:
+    """The id of a store and, if it was restored, of the store whose backup it continues."""
 
     id: str
     restored: str = ""
 
 
-def identity_of(store: Path) -> Identity:
-    """The store's own, made at its first copy and kept in ``STORE/copy.json``."""
+def identity_of(store: Path) -> StoreIdentity:
+    """The identity of a store, created by its first backup in ``STORE/copy.json``."""
     path = Store(store).identity
     if not path.exists():
-        write_identity(store, Identity(uuid4().hex))
-    return Identity(**json.loads(path.read_text(encoding="utf-8")))
+        write_identity(store, StoreIdentity(uuid4().hex))
+    return StoreIdentity(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def write_identity(store: Path, identity: Identity) -> None:
-    """Keep it."""
+def write_identity(store: Path, identity: StoreIdentity) -> None:
+    """Write ``STORE/copy.json``."""
     write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=False)

@@ -1,7 +1,7 @@
-"""``nowt merge``: two stores joined by run key, study key and trial number.
+"""``nowt merge``: merges a store into another by run key, study key and trial number.
 
-Everything that contradicts is found before anything is written. Each file is written whole or not at all, and only what
-is missing is: merged again, nothing happens; merged after a crash, the rest does.
+Contradictions are found before anything is written. Files are written atomically, and only those that are missing. So
+merging again changes nothing, and merging after a crash completes the merge.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,75 +14,75 @@ from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.study_file import read_study_files
-from nowt.store.sync.merge_logs import Coming, coming_logs, take_checkpoints, take_logs
-from nowt.store.sync.merge_studies import coming_study_files, take_study_files
+from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
+from nowt.store.sync.merge_studies import incoming_study_files, write_study_files
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 PARTS = ("logs", "studies", "optuna.db")
 
 
 @dataclass(frozen=True)
 class Databases:
-    """What merging does to a store's databases; the store itself imports neither Optuna nor MLflow."""
+    """How a merge updates a store's databases, since ``nowt.store`` imports neither Optuna nor MLflow."""
 
-    check_trials: Callable[[Path, Path], int]  # (other, store): the number of trials that would come
-    take_trials: Callable[[Path, Path], None]  # (other, store): write them
-    refresh: Callable[[Path, bool], None]  # (store, anew): bring MLflow up to date; anew: a log was replaced
+    check_trials: Callable[[Path, Path], int]  # (other, store): the number of trials to copy
+    take_trials: Callable[[Path, Path], None]  # (other, store): copy them
+    refresh: Callable[[Path, bool], None]  # (store, afresh): update MLflow; afresh: a log was replaced
 
 
 def is_store(folder: Path) -> bool:
-    """Whether runs or studies were kept in the folder."""
+    """Whether the folder has runs or studies."""
     return any((folder / part).exists() for part in PARTS)
 
 
-def merge(other: Path, store: Path, say: Say, databases: Databases, called: str = "") -> None:
-    """Bring the runs and studies of ``other`` into ``store``, then refresh its databases, still inside the locks.
+def merge(other: Path, store: Path, echo: Echo, databases: Databases, called: str = "") -> None:
+    """Copy the runs and studies of ``other`` to ``store``, then update its databases, while its studies are locked.
 
     ``called`` is the name of ``other`` in messages (default: its path).
 
-    Raises ConfigError, with nothing written, where the two contradict each other or one of the studies is being run;
-    ValueError for a file that cannot be read; OSError where the store cannot be written.
+    Raises ConfigError, with nothing written, if the stores contradict each other or one of the studies is being run,
+    ValueError for an unreadable file, OSError if the store is not writable.
     """
     called = called or str(other)
     require(is_store(other), f"there is no store at {called}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{called} is the store itself: name the other one")
     logs, study_files, trials = (
-        coming_logs(other, store),
-        coming_study_files(other, store),
+        incoming_logs(other, store),
+        incoming_study_files(other, store),
         databases.check_trials(other, store),
     )
     with ExitStack() as stack:
         for key in sorted({study_file.key for folder in (other, store) for study_file in read_study_files(folder)}):
             stack.enter_context(study_lock(store, key))
         afresh = any(not log.new and not log.grows for log in logs)
-        _say_logs(logs, called, say)
+        _print_logs(logs, called, echo)
         certificates = _take_new(Store(other).certificates, Store(store).certificates)
-        take_logs(logs)  # a log says all that was measured; a checkpoint that is further says it again
-        checkpoints = take_checkpoints(other, store)
+        write_logs(logs)  # first, since they hold everything that was measured
+        checkpoints = copy_checkpoints(other, store)
         if trials:
             databases.take_trials(other, store)
-        take_study_files(study_files)
-        if beside := _counted(study_files, checkpoints, trials, certificates):
-            say(f"with {beside}")
+        write_study_files(study_files)
+        if others := _counted(study_files, checkpoints, trials, certificates):
+            echo(f"also copied {others}")
         databases.refresh(store, afresh)
 
 
-def _say_logs(logs: Sequence[Coming], called: str, say: Say) -> None:
+def _print_logs(logs: Sequence[IncomingLog], called: str, echo: Echo) -> None:
     new = [log.target.stem for log in logs if log.new]
     longer = [log.target.stem for log in logs if not log.new]
-    runs = "run that was" if len(new) == 1 else "runs that were"
-    say(f"{called}: {len(new)} {runs} not here{_first(new)}, {len(longer)} that got further{_first(longer)}")
+    runs = "run" if len(new) == 1 else "runs"
+    echo(f"{called}: {len(new)} new {runs}{_first(new)}, {len(longer)} with more epochs or a result{_first(longer)}")
 
 
-def _first(keys: Sequence[str], most: int = 3) -> str:
-    return f" ({', '.join(keys[:most])}{', ...' if len(keys) > most else ''})" if keys else ""
+def _first(keys: Sequence[str], limit: int = 3) -> str:
+    return f" ({', '.join(keys[:limit])}{', ...' if len(keys) > limit else ''})" if keys else ""
 
 
 def _counted(study_files: Iterable[Path], checkpoints: Sequence[str], trials: int, certificates: int) -> str:
     studies = len({path.name.partition(".")[0] for path in study_files})
     counts = {
-        "study file" if studies == 1 else "studies' study files": studies,
+        "study file" if studies == 1 else "study files": studies,
         "trial" if trials == 1 else "trials": trials,
         "unfinished run's checkpoint" if len(checkpoints) == 1 else "unfinished runs' checkpoints": len(checkpoints),
         "certificate" if certificates == 1 else "certificates": certificates,

@@ -1,4 +1,4 @@
-"""Two stores' logs by run key: which come, which stay, and which contradict each other."""
+"""Merges the logs of two stores by run key, and detects logs that contradict each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,43 +13,43 @@ from nowt.store.locks import LogInUse, LogLock
 from nowt.store.records import OVER, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
-OF_THE_MACHINE = ("seconds", "probe_seconds")  # the same run measures other ones elsewhere
+OF_THE_MACHINE = ("seconds", "probe_seconds")  # these differ between machines for the same run
 
 
 @dataclass(frozen=True)
-class Coming:
-    """A log that one store is to take over from another."""
+class IncomingLog:
+    """A log to copy from one store to another."""
 
     source: Path
     target: Path
 
     @property
     def new(self) -> bool:
-        """Whether the store has no log of the run yet."""
+        """Whether the target store has no log of the run yet."""
         return not self.target.exists()
 
     @property
     def grows(self) -> bool:
-        """Whether it begins with all that the store has."""
+        """Whether it extends the log in the target store."""
         return not self.new and complete_part(self.source).startswith(complete_part(self.target))
 
 
-def coming_logs(other: Path, store: Path) -> list[Coming]:
-    """The logs in ``other`` that ``store`` lacks or that got further there: a result before none, then more epochs.
+def incoming_logs(other: Path, store: Path) -> list[IncomingLog]:
+    """The logs in ``other`` that ``store`` lacks, or that have a result or more epochs there.
 
-    Raises ConfigError where both have an epoch of a run and disagree about it, ValueError for a log that is none.
+    Raises ConfigError if an epoch of a run differs between the stores, ValueError for a file that is not a log.
     """
     found = []
     for source in Store(other).log_files():
         theirs, target = read(source), Store(store).logs / source.name
         if not theirs.start:
-            continue  # a crash cut even its first line short
+            continue  # a crash left not even the first line complete
         if target.exists():
             ours = read(target)
             _check_agree(ours, theirs, store, other)
             if _reach(theirs) <= _reach(ours):
                 continue
-        found.append(Coming(source, target))
+        found.append(IncomingLog(source, target))
     return found
 
 
@@ -64,8 +64,8 @@ def _check_agree(ours: RunLog, theirs: RunLog, store: Path, other: Path) -> None
         if known.get(epoch.epoch, measured) != measured:
             where = next(name for name in measured if measured[name] != known[epoch.epoch][name])
             raise ConfigError(
-                f"run {ours.key} has another epoch {epoch.epoch} in {other} than in {store} ({where} differs): nothing "
-                f"was merged; move the log that is wrong away, logs/{ours.key}.jsonl"
+                f"run {ours.key}: epoch {epoch.epoch} differs between {other} and {store} (field {where}). Nothing was "
+                f"merged. Remove the wrong log file, logs/{ours.key}.jsonl, and merge again."
             )
 
 
@@ -73,22 +73,22 @@ def _measured(epoch: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in epoch.items() if name not in OF_THE_MACHINE}
 
 
-def take_logs(coming: Sequence[Coming]) -> None:
-    """Write the logs, each whole or not at all. Raises ConfigError for one that a run is being written to."""
+def write_logs(coming: Sequence[IncomingLog]) -> None:
+    """Write the logs, each atomically. Raises ConfigError for the log of a run in progress."""
     for log in coming:
         try:
-            hold = LogLock(log.target) if log.target.exists() else None
+            lock = LogLock(log.target) if log.target.exists() else None
         except LogInUse:
             raise ConfigError(
-                f"run {log.target.stem} is being run now: wait for it, or stop it, and merge again"
+                f"run {log.target.stem} is in progress: wait for it, or stop it, and merge again"
             ) from None
         write_atomically(log.target, complete_part(log.source), durable=True)
-        del hold
+        del lock
 
 
-def take_checkpoints(other: Path, store: Path) -> list[str]:
-    """Copy the checkpoints of runs without a result in ``store``, where ``other``'s are later; the runs' keys."""
-    taken = []
+def copy_checkpoints(other: Path, store: Path) -> list[str]:
+    """Copy later checkpoints of runs without a result from ``other`` to ``store``. Returns the keys of the runs."""
+    copied = []
     for folder in sorted(Store(other).all_checkpoints.glob("*")):
         log, target = Store(store).log(folder.name), Store(store).checkpoints(folder.name)
         if not log.exists() or read(log).state in OVER:
@@ -97,5 +97,5 @@ def take_checkpoints(other: Path, store: Path) -> list[str]:
         later = [path for path in sorted(folder.glob("step-*.pt")) if path.name > newest]
         for path in later:
             write_atomically(target / path.name, path.read_bytes(), durable=True)
-        taken += [folder.name] if later else []
-    return taken
+        copied += [folder.name] if later else []
+    return copied

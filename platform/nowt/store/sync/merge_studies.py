@@ -1,4 +1,4 @@
-"""Two stores' study files by study key: what a study is stands in its key, so only what it lists is joined."""
+"""Merges the study files of two stores by study key. The key identifies the study, so only its runs are merged."""
 
 import json
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from nowt.store.layout import Store
 from nowt.store.study_file import StudyFile, read_study_files
 
 
-def coming_study_files(other: Path, store: Path) -> dict[Path, bytes]:
-    """The study files, and lists of runs beside them, as they should be in ``store``, where they are not yet.
+def incoming_study_files(other: Path, store: Path) -> dict[Path, bytes]:
+    """The study files and files of appended runs to write to ``store``, with their content.
 
-    Raises ValueError for one that cannot be read.
+    Raises ValueError for one that is not valid.
     """
     for folder in (other, store):
-        read_study_files(folder)  # each is one
-    return {path: text.encode() for path, text in _joined(other, store) if not _says(path, text)}
+        read_study_files(folder)  # raises for an invalid file
+    return {path: text.encode() for path, text in _joined(other, store) if not _has_content(path, text)}
 
 
-def take_study_files(study_files: dict[Path, bytes]) -> None:
-    """Write them, each whole or not at all."""
+def write_study_files(study_files: dict[Path, bytes]) -> None:
+    """Write the files, each atomically."""
     for path, data in study_files.items():
         write_atomically(path, data, durable=True)
 
@@ -54,8 +54,8 @@ def _content(path: Path) -> StudyFile:
     return StudyFile.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _says(path: Path, text: str) -> bool:
+def _has_content(path: Path, text: str) -> bool:
     if not path.exists():
         return False
-    there = path.read_text(encoding="utf-8")
-    return bool(json.loads(there) == json.loads(text)) if path.suffix == ".json" else there == text
+    present = path.read_text(encoding="utf-8")
+    return bool(json.loads(present) == json.loads(text)) if path.suffix == ".json" else present == text

@@ -1,7 +1,7 @@
-"""``nowt pull``: the runs of a store on another machine, over ssh and rsync, or of its copy in a bucket, merged.
+"""``nowt pull``: merges the runs of a store on another machine (ssh and rsync), or of a backup in a bucket.
 
-Files that only grow come by rsync, so that the next pull fetches what is new; Optuna's database, which may be in use,
-as its own machine's Python copies it. Passwords, pictures and whatever can be made again stay where they are.
+Files that only grow are fetched with rsync, so that the next pull fetches only what is new. Optuna's database, which
+may be in use, is copied by Python on its machine. Passwords, images and everything that can be rebuilt are not fetched.
 """
 
 import os
@@ -19,11 +19,11 @@ from nowt.store.records import OVER
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
 
-# runs over there, with any Python 3: the database as it is at one moment, on its standard output
+# runs on the other machine, with any Python 3: prints the database as it is at one moment
 COPY = """
 import os, shutil, sqlite3, sys, tempfile
 source = os.path.join(sys.argv[1], "optuna.db")
@@ -38,15 +38,15 @@ if os.path.exists(source):
 """
 
 
-def pull(source: str, store: Path, say: Say, databases: Databases) -> None:
-    """Bring the runs of ``HOST:STORE`` (relative to the home over there), or of ``s3://BUCKET/PREFIX``, into ``store``.
+def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
+    """Merge the runs of ``HOST:STORE`` (relative to the home folder there) or ``s3://BUCKET/PREFIX`` into ``store``.
 
-    Raises ConfigError and ValueError as ``merge`` does, OSError where the machine or the bucket cannot be reached.
+    Raises ConfigError and ValueError as ``merge`` does, OSError if the machine or the bucket cannot be reached.
     """
     if source.startswith("s3://"):
         from nowt.store.sync.restore import restore
 
-        return restore(source, store, say, databases, goes_on=False)
+        return restore(source, store, echo, databases, continues=False)
     host, path = _parts(source)
     folder = Store(store).pulled / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,12 +56,14 @@ def pull(source: str, store: Path, say: Say, databases: Databases) -> None:
     if decisions:
         write_atomically(Store(folder).optuna_db, decisions, durable=True)
     if not is_store(folder):
-        raise ConfigError(f"there is no store at {source}: name it as HOST:FOLDER, the folder from the home over there")
+        raise ConfigError(
+            f"there is no store at {source}: give HOST:FOLDER, with the folder relative to the home folder there"
+        )
     unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in OVER]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
-    merge(folder, store, say, databases, source)
-    shutil.rmtree(Store(folder).all_checkpoints, ignore_errors=True)  # large, and in the store now
+    merge(folder, store, echo, databases, source)
+    shutil.rmtree(Store(folder).all_checkpoints, ignore_errors=True)  # large, and now in the store
 
 
 def _parts(source: str) -> tuple[str, str]:
@@ -69,24 +71,24 @@ def _parts(source: str) -> tuple[str, str]:
     path = path.removeprefix("~/").rstrip("/")
     if not colon or not host or not path or host.startswith("-") or "/" in host:
         raise ConfigError(
-            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX: nowt pull ubuntu@203.0.113.7:runs"
+            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX: such as nowt pull ubuntu@203.0.113.7:runs"
         )
     return host, path
 
 
 def _ssh() -> list[str]:
-    return shlex.split(os.environ.get("RSYNC_RSH", "ssh"))  # rsync's own variable: one place for both
+    return shlex.split(os.environ.get("RSYNC_RSH", "ssh"))  # rsync's own variable, so that both use the same ssh
 
 
-def _rsync(words: Sequence[str], host: str, said: bytes = b"") -> None:
-    _run(["rsync", "--protect-args", *words], host, said)
+def _rsync(args: Sequence[str], host: str, stdin: bytes = b"") -> None:
+    _run(["rsync", "--protect-args", *args], host, stdin)
 
 
-def _run(command: Sequence[str], host: str, said: bytes) -> bytes:
+def _run(command: Sequence[str], host: str, stdin: bytes) -> bytes:
     try:
-        done = subprocess.run(command, input=said, capture_output=True, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
     except FileNotFoundError:
-        raise OSError(f"{command[0]} is not installed: nowt pull needs it here and on {host}") from None
+        raise OSError(f"{command[0]} is not installed: nowt pull needs it on this machine and on {host}") from None
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise OSError(f"{host} was not reached, or {command[0]} failed there: {lines[-1]}")
