@@ -6,10 +6,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nowt.core.distributed import Processes
+from nowt.core.distributed import ProcessGroup
 
 
-class Counting(Processes):
+class Counting(ProcessGroup):
     """Workers that count what each gives to all-reduce, in bytes: DDP's gradients, and all others."""
 
     def __init__(self) -> None:
@@ -17,9 +17,9 @@ class Counting(Processes):
         self.gradients = 0
         self.others = 0
 
-    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+    def wrap_model(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
         """See Group; DDP gets a hook that counts what it sends."""
-        divided = super().divide(model, rehearse)
+        divided = super().wrap_model(model, rehearse)
         divided.register_comm_hook(None, self._hook)  # type: ignore[operator]
         return divided
 

@@ -32,7 +32,7 @@ import torch.distributed as dist
 from nowt.config.placement import Placement
 from nowt.config.recipes import RECIPES, RULES_OF, digits, rule_for
 from nowt.config.run_config import DataConfig, RunConfig
-from nowt.core.distributed import ALONE, Group, Processes, check_same
+from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup, check_identical
 from nowt.data.datasets import open_data
 from nowt.rules.registry import find_rule
 from nowt.training.loop import train
@@ -92,7 +92,7 @@ def timed(asked: Asked, net: str, rule: str, group: Group) -> dict[str, float]:
         if training.device.type == "cuda":
             torch.cuda.synchronize()
         blocks.append((time.perf_counter() - began) / BLOCK)
-    check_same(group, dict(training.model.named_parameters()), f"after {training.step} steps")
+    check_identical(group, dict(training.model.named_parameters()), f"after {training.step} steps")
     memory = torch.cuda.max_memory_allocated() / 1e9 if training.device.type == "cuda" else 0.0
     return {"seconds": statistics.median(blocks[1:]), "memory": memory}
 
@@ -101,7 +101,7 @@ def reduced(asked: Asked, net: str, group: Group) -> float:
     """Gbit/s that a worker sends in an all-reduce of the gradients: 2 (N - 1) / N of their bytes (NCCL's "busbw")."""
     config = config_of(asked, net, "bp")
     place = Placement(device=asked.device)
-    training = TrainingState.create(config, place, open_data(config.data, place, False), ALONE)
+    training = TrainingState.create(config, place, open_data(config.data, place, False), SINGLE_WORKER)
     gradients = torch.zeros(sum(p.numel() for p in training.model.parameters()), device=training.device)
     times = []
     for _ in range(6):
@@ -116,12 +116,12 @@ def reduced(asked: Asked, net: str, group: Group) -> float:
 
 def child(asked: Asked) -> None:
     """One process: its measurement is its last line."""
-    group: Group = ALONE
+    group: Group = SINGLE_WORKER
     if asked.device == "cuda":
         torch.cuda.set_device(asked.gpu)
     if asked.workers > 1:
         dist.init_process_group(asked.backend, init_method=asked.meet, rank=asked.rank, world_size=asked.workers)
-        group = Processes()
+        group = ProcessGroup()
     if asked.rule:
         print(json.dumps(timed(asked, asked.net, asked.rule, group)))
     else:

@@ -33,7 +33,7 @@ from PIL import Image
 from nowt.config.placement import Placement
 from nowt.config.recipes import IMAGENET_RULES, RECIPES, rule_for
 from nowt.config.run_config import RunConfig
-from nowt.core.distributed import ALONE, Group, Processes
+from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.data.imagenet.prepare import Asked, prepare
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training import checkpoint
@@ -90,10 +90,10 @@ def run(asked: argparse.Namespace) -> None:
 def joined(asked: argparse.Namespace) -> Group:
     """The workers of this run."""
     if asked.workers == 1:
-        return ALONE
+        return SINGLE_WORKER
     backend = "gloo" if asked.device == "cpu" else "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, init_method=asked.meet, rank=asked.rank, world_size=asked.workers)
-    return Processes()
+    return ProcessGroup()
 
 
 Crew = list["subprocess.Popen[bytes]"]

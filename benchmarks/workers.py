@@ -25,7 +25,7 @@ from counting_workers import Counting
 from nowt.config.placement import Placement
 from nowt.config.recipes import digits
 from nowt.config.run_config import DataConfig, ModelConfig, ProbeConfig, RunConfig
-from nowt.core.distributed import Processes
+from nowt.core.distributed import ProcessGroup
 from nowt.data.datasets import open_data
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
@@ -77,7 +77,7 @@ def worker(
 
 def trained(config: RunConfig) -> list[Epoch]:
     """The run's epochs."""
-    return list(train(config, CPU, group=Processes()))
+    return list(train(config, CPU, group=ProcessGroup()))
 
 
 def counted(config: RunConfig, steps: int) -> tuple[float, float]:

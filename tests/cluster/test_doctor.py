@@ -39,10 +39,10 @@ sys.stdin.readline()
 
 
 def test_every_thing_has_its_line_and_those_of_this_machine_are_fine(tmp_path: Path) -> None:
-    lines = {line.thing: line for line in examine(tmp_path / "none")}
+    lines = {line.subject: line for line in examine(tmp_path / "none")}
     named = {"Python", "packages", "Ray's dashboard", "torch and torchvision", "disk", "store", "GPUs", "token"}
     assert named <= set(lines)
-    assert {line.thing for line in lines.values() if line.state == "WRONG"} <= {"disk", "token"}
+    assert {line.subject for line in lines.values() if line.state == "WRONG"} <= {"disk", "token"}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -56,10 +56,10 @@ def test_a_token_that_others_can_read_is_told(mode: int, tmp_path: Path, monkeyp
     token.write_text("t")
     token.chmod(mode)
     tmp_path.chmod(0o755)
-    (line,) = [line for line in examine(tmp_path / "none") if line.thing == "token"]
+    (line,) = [line for line in examine(tmp_path / "none") if line.subject == "token"]
     assert (line.state == "WRONG") == (mode == 0o644)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert any("RAY_AUTH_MODE is disabled" in line.said for line in examine(tmp_path / "none"))
+    assert any("RAY_AUTH_MODE is disabled" in line.message for line in examine(tmp_path / "none"))
 
 
 def test_a_store_of_another_schema_is_told(store: Path) -> None:

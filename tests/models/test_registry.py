@@ -102,7 +102,7 @@ def test_a_model_of_ones_own_in_the_papers_weights_is_refused(own: str) -> None:
 
 def test_bad_models_of_ones_own_are_refused_in_one_line(own: str) -> None:
     assert "own.py defines no 'nett' (did you mean net?)" in refusal(f"{own}:nett")
-    assert "names nothing to use: give FILE.py:NAME" in refusal(own)
+    assert ": expected FILE.py:NAME" in refusal(own)
     assert "function(shape=(channels, height, width), classes=n)" in refusal(f"{own}:wrong_arguments")
     assert "returned str: it must return a torch.nn.Module" in refusal(f"{own}:no_module")
     assert "cannot group norm" in refusal(f"{own}:odd_norm", norm_group=2)

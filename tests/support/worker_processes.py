@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from benchmarks.counting_workers import Counting
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
-from nowt.core.distributed import Processes, WorkersDiverged
+from nowt.core.distributed import ProcessGroup, WorkersDiverged
 from nowt.data.datasets import open_data
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch
@@ -109,12 +109,12 @@ def _work(end: Connection, rank: int, size: int, meet: str, work: Callable[..., 
 
 def trained(config: RunConfig) -> list[Epoch]:
     """All epochs of the run."""
-    return list(train(config, CPU, group=Processes()))
+    return list(train(config, CPU, group=ProcessGroup()))
 
 
 def kept(config: RunConfig, folder: Path, stop_at: int | None = None) -> list[Epoch] | None:
     """All epochs of the run, which goes on from the folder; None where worker 1 stopped it after ``stop_at`` steps."""
-    group = Processes()
+    group = ProcessGroup()
     stop = after(stop_at) if stop_at is not None and group.rank == 1 else lambda: False
     with suppress(TrainingInterrupted):
         return list(train(config, CPU, checkpoints=folder, should_stop=stop, group=group))

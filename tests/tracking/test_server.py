@@ -104,12 +104,12 @@ def test_it_listens_on_this_machine_alone_and_no_command_line_names_a_secret(ser
     [
         (["--port", "0"], "--port is 0: it must be from 1 to 65535"),
         (["--backend", "mine"], "--backend is 'mine': give a URL such as postgresql://USER@HOST/NAME"),
-        (["--backend", "postgresql://me:secret@host/name"], "names a password, which others can read"),
+        (["--backend", "postgresql://me:secret@host/name"], "contains a password, which others can read"),
         (
             ["--backend", "postgresql://me@host/name?password=secret"],
-            "--backend postgresql://me@host/name names a password",
+            "--backend postgresql://me@host/name contains a password",
         ),
-        (["--backend", "postgresql://me@host/name?sslpassword=secret&port=1"], "host/name?port=1 names a password"),
+        (["--backend", "postgresql://me@host/name?sslpassword=secret&port=1"], "host/name?port=1 contains a password"),
     ],
 )
 def test_options_that_cannot_be_are_named(
@@ -127,7 +127,7 @@ def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize(
     ("url", "fault"),
-    [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "carries a user or password")],
+    [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
 )
 def test_a_wrong_address_is_named_before_a_study_begins(
     url: str, fault: str, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.key_pair import private_half
 from nowt.core.errors import ConfigError, require
-from nowt.core.subprocesses import end_with_us, ended_together
+from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 
 HOST = "127.0.0.1"
 
@@ -133,9 +133,9 @@ def _tunnel(head: Head, port: int, there: int) -> Iterator[tuple["subprocess.Pop
             stdout=errors,
             stderr=errors,
             start_new_session=True,  # Ctrl-C is ours to pass on
-            preexec_fn=end_with_us,
+            preexec_fn=end_with_parent,
         )
-        with ended_together(ssh):
+        with terminate_at_exit(ssh):
             yield ssh, errors
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, nearest
-from nowt.core.fields import check, kinds
+from nowt.core.fields import check, field_types
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
 
@@ -51,7 +51,7 @@ def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
         inner = values
         for group in groups:
             parent, inner = getattr(parent, group), inner.setdefault(group, {})
-        inner[name] = check(kinds(type(parent))[name], value, path)
+        inner[name] = check(field_types(type(parent))[name], value, path)
     changed: RunConfig = _replace_nested(config, values)
     return changed
 
@@ -88,7 +88,7 @@ def _set_value(values: dict[str, Any], config: Any, override: Override) -> None:
     if is_dataclass(getattr(config, name)):
         example = fields(getattr(config, name))[0].name
         raise ConfigError(f"--{override.path} is a group of fields: give one, such as --{override.path}.{example}")
-    kind = kinds(type(config))[name]
+    kind = field_types(type(config))[name]
     values[name] = check(kind, parse_value(kind, override.text), override.path)
 
 
@@ -127,7 +127,7 @@ def field_paths(config: Any, prefix: str = "") -> list[str]:
 def describe_fields(config: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     """Return every field as (path, type, value), for ``--help`` and ``nowt show``."""
     rows = []
-    hints = kinds(type(config))
+    hints = field_types(type(config))
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):

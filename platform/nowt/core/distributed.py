@@ -1,6 +1,6 @@
-"""The workers that share one run, as the training loop sees them: rank, size and collective operations.
+"""The workers that share a run, as the training loop sees them: rank, size and collective operations.
 
-``Group`` is a single worker: nothing is sent. ``Processes`` is several, connected by ``torch.distributed``.
+``Group`` is a single worker, which sends nothing. ``ProcessGroup`` is several, connected by ``torch.distributed``.
 """
 
 import hashlib
@@ -13,41 +13,43 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 class WorkersDiverged(Exception):
-    """The workers no longer have the same weights: their run cannot go on."""
+    """The workers no longer have the same weights, so that their run cannot continue."""
 
 
 class Group:
-    """One worker alone. Every method is called by all workers of a run at the same point of it."""
+    """A single worker. Every method must be called by all workers of a run at the same point."""
 
     rank: int = 0
     size: int = 1
 
-    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """``model`` as the loop calls it: its backward pass leaves the mean gradient over the workers. ``rehearse``
-        gives a loss of the model it is called with; nothing of the model changes."""
+    def wrap_model(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """Return ``model`` so that its backward pass computes the mean gradient over the workers.
+
+        ``rehearse`` computes a loss of the model that it is called with. It does not change the model.
+        """
         return model
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Make each of the tensors, of one type and device, its sum over the workers, in place."""
+        """Replace each tensor by its sum over the workers, in place. The tensors share a type and a device."""
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Each worker's tensor, of one shape, by rank."""
+        """The tensors of all workers, by rank. They have the same shape."""
         return [tensor]
 
-    def any(self, *asked: bool) -> tuple[bool, ...]:
-        """For each question, whether any worker says yes."""
-        return asked
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set on any worker."""
+        return flags
 
-    def blames(self, error: BaseException) -> bool:
-        """Whether the error may be that another worker is gone."""
+    def is_peer_failure(self, error: BaseException) -> bool:
+        """Whether the error may be the loss of another worker."""
         return False
 
 
-ALONE = Group()
+SINGLE_WORKER = Group()
 
 
-def check_same(group: Group, tensors: Mapping[str, Tensor], when: str) -> None:
-    """Raise Apart, naming the first of them, unless all workers have the same tensors, bit for bit."""
+def check_identical(group: Group, tensors: Mapping[str, Tensor], when: str) -> None:
+    """Raise WorkersDiverged, naming the first tensor that differs, unless all workers have identical tensors."""
     if group.size == 1 or not tensors:
         return
     first, *others = group.gather(torch.tensor([_digest(tensor) for tensor in tensors.values()]))
@@ -55,24 +57,24 @@ def check_same(group: Group, tensors: Mapping[str, Tensor], when: str) -> None:
         for name, equal in zip(tensors, (first == other).tolist(), strict=True):
             if not equal:
                 raise WorkersDiverged(
-                    f"{name} of worker {rank} is not bit for bit that of worker 0 {when}: a rule that learns B from a "
-                    "worker's own pictures must settle it with moment.group, and all workers need one kind of hardware"
+                    f"{name} of worker {rank} is not bit for bit that of worker 0 {when}: a rule that learns B from "
+                    "each worker's own images must synchronize it with moment.group, and all workers need the same hardware"
                 )
 
 
-def check_step(group: Group, step: int) -> None:
-    """Raise Apart unless all workers begin at the same step: each has read the checkpoint by itself."""
+def check_same_step(group: Group, step: int) -> None:
+    """Raise WorkersDiverged unless all workers begin at the same step, since each reads the checkpoint itself."""
     first, *others = (int(each) for each in group.gather(torch.tensor(step)))
     for rank, other in enumerate(others, 1):
         if other != first:
             raise WorkersDiverged(
                 f"worker {rank} begins at step {other} and worker 0 at step {first}: the store must be a folder that "
-                "all workers share, or --checkpoints name a bucket"
+                "all workers share, or use --checkpoints with a bucket"
             )
 
 
-def largest(group: Group, value: float) -> float:
-    """The largest of the workers' values."""
+def max_over_workers(group: Group, value: float) -> float:
+    """The largest value over the workers."""
     return max(float(each) for each in group.gather(torch.tensor(value, dtype=torch.float64)))
 
 
@@ -82,23 +84,23 @@ def _digest(tensor: Tensor) -> int:
     return int.from_bytes(hashlib.blake2b(numbers, digest_size=8).digest(), "big") >> 1
 
 
-class Processes(Group):
+class ProcessGroup(Group):
     """The workers of torch.distributed's default group.
 
-    A tensor is sent from where it lies; flags lie on the CPU, so that no step waits for a GPU. On GPUs the group needs
-    a backend for both: ``cpu:gloo,cuda:nccl``.
+    Tensors are sent from their own device. Flags are on the CPU, so that no step waits for a GPU. With GPUs the group
+    needs a backend for both: ``cpu:gloo,cuda:nccl``.
     """
 
     def __init__(self) -> None:
         self.rank = dist.get_rank()
         self.size = dist.get_world_size()
 
-    def divide(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """See Group. torch's DDP; W and B are drawn by name on each worker, so nothing is sent to begin with, and
-        batch norm's statistics stay each worker's own within an epoch.
+    def wrap_model(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """See Group. Uses DDP. Each worker draws W and B by name, so nothing is broadcast at the start. The statistics of
+        batch norm stay local within an epoch.
 
-        DDP arranges what it sends by its first backward pass, and sums of three and more hang on that. So it is
-        rehearsed: a run that goes on sums in the order of one that never stopped.
+        DDP arranges its buckets in the first backward pass, and the rounding of sums over three or more workers depends
+        on them. The rehearsal makes a resumed run sum in the same order as an uninterrupted one.
         """
         parameters = [p for p in model.parameters() if p.requires_grad]
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -117,7 +119,7 @@ class Processes(Group):
         return divided
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """See Group; sent as one."""
+        """See Group. All tensors are sent as one."""
         together = torch.cat([tensor.reshape(-1) for tensor in tensors])
         self.reduce(together, dist.ReduceOp.SUM)
         parts = torch.split(together, [tensor.numel() for tensor in tensors])
@@ -130,16 +132,16 @@ class Processes(Group):
         dist.all_gather(found, tensor)
         return found
 
-    def any(self, *asked: bool) -> tuple[bool, ...]:
+    def any(self, *flags: bool) -> tuple[bool, ...]:
         """See Group."""
-        answers = torch.tensor(asked, dtype=torch.uint8)
+        answers = torch.tensor(flags, dtype=torch.uint8)
         self.reduce(answers, dist.ReduceOp.MAX)
         return tuple(bool(answer) for answer in answers)
 
     def reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType) -> None:
-        """All-reduce one tensor in place: all that is sent in a training step, but for DDP's gradients."""
+        """All-reduce one tensor in place. Everything sent in a training step, except DDP's gradients, passes here."""
         dist.all_reduce(tensor, how)
 
-    def blames(self, error: BaseException) -> bool:
-        """See Group: torch tells the loss of a peer by RuntimeErrors of many texts."""
+    def is_peer_failure(self, error: BaseException) -> bool:
+        """See Group. torch reports the loss of a peer as RuntimeError, with many different messages."""
         return isinstance(error, RuntimeError)

@@ -1,11 +1,11 @@
-"""What is wrong with what a user gave, in one line. Imports nothing heavy: whoever refuses something needs it."""
+"""Errors in what a user gave, each in one line. Imports nothing heavy, since every module needs it."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """A config that cannot be: one line that names the field, what was given and what is allowed."""
+    """An invalid config. The message is one line with the field, the given value and what is allowed."""
 
 
 def require(ok: bool, message: str) -> None:
@@ -15,11 +15,11 @@ def require(ok: bool, message: str) -> None:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean X?)`` for the word most like ``word``, or nothing."""
+    """`` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
     lower = {known.lower(): known for known in words}
     found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
     return f" (did you mean {lower[found[0]]}?)" if found else ""
 
 
 class DataError(ValueError):
-    """Pictures that cannot be used: one line that names the file or folder and says what is expected."""
+    """Unusable image data. The message is one line with the file or folder and what is expected."""

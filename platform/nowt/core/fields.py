@@ -1,4 +1,4 @@
-"""Reads plain data into frozen dataclasses, checked field by field."""
+"""Builds frozen dataclasses from plain data, checking each field, and flattens nested settings."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -13,27 +13,27 @@ T = TypeVar("T")
 
 
 def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
-    """``kind(**values)`` with every value checked against its type. Raises ConfigError naming the first wrong one."""
+    """``kind(**values)``, with each value checked against its type. Raises ConfigError for the first invalid one."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             raise ConfigError(
                 f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}"
             )
-    checked = {name: check(kinds(kind)[name], value, prefix + name) for name, value in values.items()}
+    checked = {name: check(field_types(kind)[name], value, prefix + name) for name, value in values.items()}
     return kind(**checked)
 
 
 _hints = cache(get_type_hints)
 
 
-def kinds(config: Any) -> dict[str, Any]:
-    """The types of a config class's fields; a file of the user's own may postpone its annotations."""
+def field_types(config: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields, also if its file postpones the evaluation of annotations."""
     return _hints(config)
 
 
 def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
-    """``value`` as type ``kind``, unless ``strict`` also from a number's text. Raises ConfigError naming the field."""
+    """``value`` as type ``kind``; unless ``strict``, numbers may be given as text. Raises ConfigError."""
     if is_dataclass(value):
         return value
     try:
@@ -45,7 +45,7 @@ def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Any class of the user's own may be a field's type: then its instances are right."""
+    """A field may have any custom class as its type; its instances are valid."""
     return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))
 
 

@@ -1,25 +1,25 @@
-"""One line of a doctor: what was looked at, and that it is fine or what to do."""
+"""The lines that ``nowt doctor`` prints: what was checked, and that it is fine or what to do."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["fine", "WRONG", "----"]  # the last for what was not looked at
+State = Literal["fine", "WRONG", "----"]  # the last for what was not checked
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing."""
+    """The result of one check."""
 
-    thing: str
-    said: str
+    subject: str
+    message: str
     state: State = "fine"
 
     def __str__(self) -> str:
-        return f"{self.state:5}  {self.thing}: {self.said}"
+        return f"{self.state:5}  {self.subject}: {self.message}"
 
 
-def findings(thing: str, problems: Iterable[str], fine: str) -> list[Finding]:
-    """A line for each problem, or one that says what is ``fine``."""
-    found = [Finding(thing, problem, "WRONG") for problem in problems]
-    return found or [Finding(thing, fine)]
+def findings(subject: str, problems: Iterable[str], fine: str) -> list[Finding]:
+    """One finding per problem; without problems, one with the message ``fine``."""
+    found = [Finding(subject, problem, "WRONG") for problem in problems]
+    return found or [Finding(subject, fine)]

@@ -1,4 +1,4 @@
-"""Code of the user's own, found by file or by module: rules, models, studies."""
+"""Loads custom rules, models and studies from files or modules."""
 
 import hashlib
 import importlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError, nearest
 
-# what running somebody's file may raise; anything else keeps its traceback
+# what importing a custom file may raise; other exceptions keep their traceback
 IMPORT_FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -28,14 +28,14 @@ IMPORT_FAILURES = (
 
 
 def load_object(spec: str, attribute: str | None = None) -> Any:
-    """What ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py``, whose ``attribute`` is meant.
+    """The object that ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py`` for its ``attribute``.
 
-    Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module
-    that cannot be imported.
+    Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module that cannot
+    be imported.
     """
     place, _, name = (spec, "", attribute) if spec.endswith(".py") else spec.rpartition(":")
     if not place or not name:
-        raise ConfigError(f"{spec!r} names nothing to use: give FILE.py:NAME or module:NAME")
+        raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
     module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
     if not hasattr(module, name):
         known = [word for word in vars(module) if not word.startswith("_")]
@@ -43,8 +43,8 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     return getattr(module, name)
 
 
-def made(spec: str, function: Any, kind: type, *given: Any) -> Any:
-    """What the ``function`` that ``spec`` names returns. Raises ConfigError where it raises, or returns no ``kind``."""
+def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
+    """Call the ``function`` that ``spec`` names. Raises ConfigError if it raises, or does not return a ``kind``."""
     try:
         found = function(*given)
     except ConfigError:
@@ -59,10 +59,10 @@ def made(spec: str, function: Any, kind: type, *given: Any) -> Any:
 def load_module(path: Path) -> ModuleType:
     """The module in the file ``path``, relative to the working folder or absolute.
 
-    Its name in ``sys.modules`` comes from the file's path and text, so that objects of its classes can be
-    pickled, the same file gives the same classes, and a file edited in between is read anew.
+    Its name in ``sys.modules`` depends on the file's path and text. So objects of its classes can be pickled, the same
+    file gives the same classes, and an edited file is loaded again.
 
-    Raises ConfigError for a missing file, and for one that cannot be imported, naming its exception.
+    Raises ConfigError for a missing file, and for one that cannot be imported, with its exception.
     """
     if not path.is_file():
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
@@ -73,16 +73,16 @@ def load_module(path: Path) -> ModuleType:
 
 
 def _run(path: Path, name: str) -> None:
-    """Import the file under ``name``; where that fails, nothing of it stays in ``sys.modules``."""
+    """Import the file as ``name``. If that fails, ``sys.modules`` is left unchanged."""
     spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None and spec.loader is not None  # a name in .py always has a loader
+    assert spec is not None and spec.loader is not None  # a file ending in .py always has a loader
     module = importlib.util.module_from_spec(spec)
     with ExitStack() as undo:
-        sys.modules[name] = module  # before it runs: dataclasses look their own module up
+        sys.modules[name] = module  # before it runs, since dataclasses look up their module
         undo.callback(sys.modules.pop, name)
         try:
             spec.loader.exec_module(module)
-        except ConfigError as error:  # of nowt's own, in a line of its own
+        except ConfigError as error:  # already a message of one line
             raise ConfigError(f"{path}: {error}") from None
         except IMPORT_FAILURES as error:
             raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error

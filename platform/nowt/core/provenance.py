@@ -1,4 +1,4 @@
-"""Which commit of nowt this is, where it runs from a checkout."""
+"""Provenance: the commit of nowt or of another checkout, and the versions of packages."""
 
 import platform
 import subprocess
@@ -11,12 +11,12 @@ from typing import Any
 
 @cache
 def git() -> dict[str, Any]:
-    """Commit and dirtiness of nowt's own checkout; empty where it was installed without one."""
+    """The commit of nowt's checkout, and whether it has changes; empty if nowt was installed without one."""
     return checkout_of(Path(__file__))
 
 
 def checkout_of(file: Path) -> dict[str, Any]:
-    """Commit and dirtiness of the checkout that ``file`` belongs to, and not one that it only lies in, ignored."""
+    """The commit of the checkout that tracks ``file``, and whether it has changes; empty if none tracks the file."""
     try:
         _git(file, "ls-files", "--error-unmatch", file.name)
         commit = _git(file, "rev-parse", "HEAD")
@@ -25,13 +25,13 @@ def checkout_of(file: Path) -> dict[str, Any]:
         return {"commit": "", "dirty": False}
 
 
-def _git(file: Path, *words: str) -> str:
-    command = ["git", "-C", str(file.parent), *words]
+def _git(file: Path, *args: str) -> str:
+    command = ["git", "-C", str(file.parent), *args]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Python's version and those of ``packages``, or ``not installed``."""
+    """The versions of Python and ``packages``; ``not installed`` for a missing one."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:

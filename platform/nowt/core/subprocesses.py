@@ -1,4 +1,4 @@
-"""A process that ends with ours, however ours ends, and takes its own children with it."""
+"""Child processes that end with this process, however it ends, together with their own children."""
 
 import ctypes
 import os
@@ -13,15 +13,15 @@ PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 10.0
 
 
-def end_with_us() -> None:
-    """In the new process, before its program starts: have Linux send it SIGTERM when ours is gone, by kill -9 too."""
+def end_with_parent() -> None:
+    """For ``preexec_fn``: have Linux send the child SIGTERM when this process ends, also by kill -9."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
-def ended_together(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """At the end of the block the whole session that ``process`` leads is gone: asked first, then killed."""
+def terminate_at_exit(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """At the end of the block, terminate the session that ``process`` leads: first with SIGTERM, then with SIGKILL."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The URL of a database as a user gives it on a command line: without a password, which others could read there."""
+"""URLs of databases and tracking servers from the command line, where others could read a password."""
 
 import os
 from urllib.parse import urlsplit
@@ -10,18 +10,20 @@ from nowt.core.errors import ConfigError, require
 
 
 def database_url(text: str, option: str, example: str) -> URL:
-    """The parts of the URL in ``text``, given as ``option``. Raises ConfigError for what is none or names a password,
-    in its place or among the driver's own settings."""
+    """Parse the database URL ``text``, given as ``option``.
+
+    Raises ConfigError if it is not a URL, or contains a password, also among the settings of the driver.
+    """
     try:
         parts = make_url(text)
     except ArgumentError:
         raise ConfigError(f"{option} is {text!r}: give a URL such as {example}") from None
-    secret = [name for name in parts.query if "passw" in name.lower()]  # sslpassword, too; not passfile
+    secret = [name for name in parts.query if "passw" in name.lower()]  # also sslpassword, but not passfile
     shown = parts.difference_update_query(secret).render_as_string()
     require(
         not parts.password and not secret,
-        f"{option} {shown} names a password, which others can read on a command line: leave it out, and put it where "
-        "the database's client looks for it (PostgreSQL: ~/.pgpass)",
+        f"{option} {shown} contains a password, which others can read on a command line: leave it out, and put it "
+        "where the database's client looks for it (PostgreSQL: ~/.pgpass)",
     )
     return parts
 
@@ -30,22 +32,22 @@ TRACKING_VARIABLE = "NOWT_RECORD"
 
 
 def tracking_url(text: str, given_as: str) -> str:
-    """The URL in ``text``, as ``given_as`` names it. Raises ConfigError for what is none or carries a password."""
+    """Check the URL ``text``, given as ``given_as``. Raises ConfigError if it is invalid or contains a password."""
     try:
         parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # of a port
+    except ValueError:  # an invalid port
         parts, fine = urlsplit(""), False
     if parts.username or parts.password:
         raise ConfigError(
-            f"{given_as} carries a user or password: leave them out, and put them where MLflow's client looks for them "
-            "(~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
+            f"{given_as} contains a user or password: leave them out, and put them where MLflow's client looks for "
+            "them (~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
         )
     require(fine, f"{given_as} is {text!r}: it must be the URL of an MLflow server, such as http://127.0.0.1:5000")
     return text.rstrip("/")
 
 
 def tracking_url_from_environment() -> str:
-    """Where studies record to; empty: into the store's own mlflow.db. Raises ConfigError as ``address`` does."""
+    """The tracking server's URL; empty: the store's own mlflow.db. Raises ConfigError as ``tracking_url`` does."""
     text = os.environ.get(TRACKING_VARIABLE, "").strip()
     return tracking_url(text, TRACKING_VARIABLE) if text else ""

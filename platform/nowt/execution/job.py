@@ -10,7 +10,7 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
-from nowt.core.distributed import ALONE, Group, WorkersDiverged
+from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged
 from nowt.core.fields import build
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
@@ -41,7 +41,10 @@ def never() -> bool:
 
 
 def perform(
-    job: Job, should_stop: Callable[[], bool] = never, should_save: Callable[[], bool] = never, group: Group = ALONE
+    job: Job,
+    should_stop: Callable[[], bool] = never,
+    should_save: Callable[[], bool] = never,
+    group: Group = SINGLE_WORKER,
 ) -> Iterator[dict[str, Any]]:
     """Do the run, or a worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
     Whatever goes wrong in it becomes its end. See ``train`` for ``should_stop`` and ``should_save``.
@@ -64,7 +67,7 @@ def perform(
         yield from _remarks(said)
         raise
     except (Exception, SystemExit) as error:  # what goes wrong in one run is its result, and must not take others along
-        if group.blames(error):
+        if group.is_peer_failure(error):
             raise
         reason = traceback.format_exc()
     yield from _remarks(said)

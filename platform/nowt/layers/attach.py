@@ -8,7 +8,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor, nn
 
-from nowt.core.fields import check, kinds
+from nowt.core.fields import check, field_types
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
@@ -104,7 +104,7 @@ def _refuse_unfit(rule: object) -> None:
     if not isinstance(rule, Rule):
         raise ValueError(f"{rule!r} is no rule: pass one such as nowt.KolenPollack()")
     for field in fields(rule):
-        check(kinds(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
+        check(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
 
 
 def _refuse_wrapped(model: nn.Module) -> None:

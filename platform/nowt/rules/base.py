@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from nowt.core.distributed import ALONE, Group
+from nowt.core.distributed import SINGLE_WORKER, Group
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Moment:
 
     step: int
     seed: int
-    group: Group = ALONE
+    group: Group = SINGLE_WORKER
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, nearest
-from nowt.core.plugins import load_object, made
+from nowt.core.plugins import call_factory, load_object
 from nowt.studies.study import Study
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def find_study(spec: str) -> Study:
     """The study called ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
-    study: Study = made(spec, _find(spec, "nowt.studies", "study"), Study)
+    study: Study = call_factory(spec, _find(spec, "nowt.studies", "study"), Study)
     return study
 
 
@@ -25,7 +25,7 @@ def find_space(spec: str) -> "SearchSpace":
     """The search space called ``spec``, or the one that ``FILE.py`` (its function ``space``) returns."""
     from nowt.studies.search.space import SearchSpace
 
-    space: SearchSpace = made(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
+    space: SearchSpace = call_factory(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
     return space
 
 
@@ -41,7 +41,7 @@ def find_recipe(spec: str) -> Callable[..., RunConfig]:
     if spec in RECIPES:
         return RECIPES[spec]
     if ":" in spec or spec.endswith(".py"):
-        return partial(made, spec, load_object(spec, "recipe"), RunConfig)
+        return partial(call_factory, spec, load_object(spec, "recipe"), RunConfig)
     raise ConfigError(
         f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
     )

@@ -22,7 +22,7 @@ from types import FrameType
 from urllib.request import urlopen
 
 from nowt.core.errors import ConfigError, require
-from nowt.core.subprocesses import end_with_us, ended_together
+from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
 
@@ -180,9 +180,9 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
             stderr=out,
             start_new_session=True,  # this process passes Ctrl-C on
             umask=0o077,
-            preexec_fn=end_with_us,
+            preexec_fn=end_with_parent,
         )
-    with ended_together(process):
+    with terminate_at_exit(process):
         deadline = monotonic() + START_SECONDS
         while not _answers(server.url):
             if process.poll() is not None or monotonic() > deadline:

@@ -16,7 +16,7 @@ import torch
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
-from nowt.core.distributed import ALONE, Group, check_step
+from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step
 from nowt.data.datasets import Data, open_data
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
@@ -51,7 +51,7 @@ def train(
     checkpoints: Path | None = None,
     should_stop: Callable[[], bool] = never,
     should_save: Callable[[], bool] = never,
-    group: Group = ALONE,
+    group: Group = SINGLE_WORKER,
 ) -> Iterator[Epoch]:
     """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
 
@@ -69,7 +69,7 @@ def train(
     training = TrainingState.create(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
         training.load_state_dict(state)
-    check_step(group, training.step)
+    check_same_step(group, training.step)
     yield from training.epochs
     if not training.epochs:
         training.before_learning()

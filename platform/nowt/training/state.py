@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
-from nowt.core.distributed import ALONE, Group, check_same, largest
+from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_over_workers
 from nowt.core.errors import ConfigError
 from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import Data
@@ -52,7 +52,7 @@ class TrainingState:
     probe: tuple[Tensor, Tensor]
     totals: Totals
     flops_per_image: float
-    group: Group = ALONE
+    group: Group = SINGLE_WORKER
     flops_a_mirror_step: float = 0.0
     step: int = 0
     epoch: int = 0  # epochs finished
@@ -66,7 +66,9 @@ class TrainingState:
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def create(cls, config: RunConfig, placement: Placement, data: Data, group: Group = ALONE) -> "TrainingState":
+    def create(
+        cls, config: RunConfig, placement: Placement, data: Data, group: Group = SINGLE_WORKER
+    ) -> "TrainingState":
         """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
         refuse_undivided(config, group.size)
         seeds = config.seeds.resolve(config.seed)
@@ -83,7 +85,7 @@ class TrainingState:
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
         flops = _training_flops(model, x, y, config)
-        divided = group.divide(model, lambda model: compute_loss(config, model(x), y))
+        divided = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
         forward = torch.compile(divided) if config.compile else divided
         optimizer = build_optimizer(config.optim, model, layers)
         return cls(
@@ -176,7 +178,7 @@ class TrainingState:
         self.totals = self.totals.over(self.group)
         train_loss, train_error = self.totals.mean()
         average_running_statistics(self.model, self.group)
-        self.seconds = largest(self.group, self.seconds)
+        self.seconds = max_over_workers(self.group, self.seconds)
         val = self._evaluate(self.data.val)
         test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
         layers = self._probe()
@@ -197,7 +199,7 @@ class TrainingState:
             probe_seconds=self.probe_seconds,
             layers=layers,
         )
-        check_same(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
+        check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
         if self.is_finite():
             self.totals = Totals.zero(self.device)

@@ -13,7 +13,7 @@ from nowt.cli.main import main
 from nowt.config.placement import Placement
 from nowt.config.run_config import ModelConfig, OptimConfig, RunConfig
 from nowt.config.run_key import non_default_fields, run_key
-from nowt.core.distributed import Processes, WorkersDiverged
+from nowt.core.distributed import ProcessGroup, WorkersDiverged
 from nowt.core.errors import ConfigError
 from nowt.data.datasets import open_data
 from nowt.execution.job import Job
@@ -142,7 +142,7 @@ def test_workers_that_do_not_share_their_store_are_told_so(tmp_path: Path) -> No
 
 
 def kept_apart(config: RunConfig, folder: Path) -> list[Epoch] | None:
-    return kept(config, folder / str(Processes().rank))
+    return kept(config, folder / str(ProcessGroup().rank))
 
 
 @dataclass(frozen=True)

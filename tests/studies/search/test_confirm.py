@@ -181,10 +181,10 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--rule kp", "--rule has no place here: each cell of small has its own"),
         ("--seed 3", "--seed has no place here: small gives its trials theirs (run_seed)"),
         ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
-        ("--storage postgresql://me:secret@host/nowt", "names a password, which others can read on a command line"),
+        ("--storage postgresql://me:secret@host/nowt", "contains a password, which others can read on a command line"),
         (
             "--storage postgresql://host/nowt?password=secret",
-            "--storage postgresql://host/nowt names a password, which",
+            "--storage postgresql://host/nowt contains a password, which",
         ),
         ("--storage mysql://host/nowt", "needs Python's MySQLdb, which is not installed"),
         ("--storage postgresql:///nowt?host=/nowhere", "postgresql:///nowt?host=%2Fnowhere cannot be used (connection"),

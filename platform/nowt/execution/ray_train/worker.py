@@ -18,14 +18,14 @@ from nowt.execution.ray_train.mailboxes import Message
 def share(config: dict[str, Any]) -> None:
     """Do it. Worker 0 speaks for all, but for a failure, of which the first to fail speaks, and for a notice that the
     worker's machine is to go."""
-    from nowt.core.distributed import Processes
+    from nowt.core.distributed import ProcessGroup
 
     job, desk = Job.from_text(config["job"]), config["desk"]
     if ray.get(desk.over.remote()):
         return
     if job.placement.device != "cpu":
         job = replace(job, placement=replace(job.placement, device=str(get_device())))
-    worker = _Worker(desk, Processes())
+    worker = _Worker(desk, ProcessGroup())
     with listening(*taken_away(), tell=worker.regroup):
         worker.perform(job)
 

@@ -8,7 +8,7 @@ from typing import Any
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
-from nowt.core.fields import check, kinds
+from nowt.core.fields import check, field_types
 
 IN_EPOCHS = ("optim.warmup", "optim.milestones")
 
@@ -18,7 +18,7 @@ Value = float | int | str | bool | None | tuple[Any, ...]
 def checked(given: Any, prefix: str, names: Sequence[str]) -> None:
     """Raise ConfigError for the first of these fields that is not of its type; Python does not look at a Literal."""
     for name in names:
-        check(kinds(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
+        check(field_types(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
 
 
 @dataclass(frozen=True)

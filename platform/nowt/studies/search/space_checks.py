@@ -8,7 +8,7 @@ from typing import Any, get_args
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, require
-from nowt.core.fields import kinds
+from nowt.core.fields import field_types
 from nowt.studies.search.grid import combination, count
 from nowt.studies.search.params import Choice, Param, Range, Value, active
 
@@ -60,7 +60,7 @@ def _check_field(config: RunConfig, param: Param) -> None:
 
 def _kind(config: RunConfig, path: str) -> Any:
     group, _, name = path.rpartition(".")
-    return kinds(type(value_at(config, group) if group else config))[name]
+    return field_types(type(value_at(config, group) if group else config))[name]
 
 
 def _check_times(config: RunConfig, param: Range, before: Sequence[Param], later: Sequence[str]) -> None:
