@@ -58,7 +58,7 @@ def check_identical(group: Group, tensors: Mapping[str, Tensor], when: str) -> N
             if not equal:
                 raise WorkersDiverged(
                     f"{name} of worker {rank} is not bit for bit that of worker 0 {when}: a rule that learns B from "
-                    "each worker's own images must synchronize it with moment.group, and all workers need the same hardware"
+                    "each worker's images must synchronize it with moment.group, and all workers need the same hardware"
                 )
 
 
@@ -96,8 +96,8 @@ class ProcessGroup(Group):
         self.size = dist.get_world_size()
 
     def wrap_model(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """See Group. Uses DDP. Each worker draws W and B by name, so nothing is broadcast at the start. The statistics of
-        batch norm stay local within an epoch.
+        """See Group. Uses DDP. Each worker draws W and B by name, so nothing is broadcast at the start. Batch
+        norm's statistics stay local within an epoch.
 
         DDP arranges its buckets in the first backward pass, and the rounding of sums over three or more workers depends
         on them. The rehearsal makes a resumed run sum in the same order as an uninterrupted one.
