@@ -20,7 +20,7 @@ from analysis.frames.studies import StudyPlan
 from analysis.frames.study import Frames
 from analysis.stats.seeds import mean_interval
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
-from nowt.evaluation.probes.results import WHOLE, Line, Settings, read
+from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, read_results
 from nowt.store.layout import Store
 
 PROBES = {
@@ -49,15 +49,15 @@ class Probe:
     """What a metric's newest settings measured on the finished runs of a study."""
 
     metric: str
-    settings: Settings
+    settings: ProbeSettings
     values: pd.DataFrame  # columns PROBES
 
     @property
     def curves(self) -> dict[str, pd.DataFrame]:
         """By name, one row a cell, run and epoch: "all", the network's own number or else the mean over its layers,
         and each number that is no layer's."""
-        names = self.values["layer"].where(self.values["depth"] < 0, WHOLE)
-        own = (self.values["layer"] == WHOLE).any()
+        names = self.values["layer"].where(self.values["depth"] < 0, WHOLE_NETWORK)
+        own = (self.values["layer"] == WHOLE_NETWORK).any()
         drawn = self.values[(self.values["depth"] < 0) | (not own)]
         by = ["cell", "rule", "run", "seed", "epoch"]
         return {
@@ -93,24 +93,25 @@ def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any |
 def read_probes(store: Path, frames: Frames) -> list[Probe]:
     """Each metric that was measured on finished runs of the study, with the settings it was measured with last."""
     paths = sorted(Store(store).probes(frames.study.key).glob("*.jsonl"))
-    probes = (_probe(path.stem, read(path), frames) for path in paths)
+    probes = (_probe(path.stem, read_results(path), frames) for path in paths)
     return [probe for probe in probes if probe is not None and not probe.values["value"].isna().all()]
 
 
-def _probe(metric: str, lines: list[Line], frames: Frames) -> Probe | None:
+def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None:
     if not lines:
         return None
-    settings = Settings.of(lines[-1])
-    newest = {(line["run"], line["epoch"]): line for line in lines if Settings.of(line) == settings}
+    settings = ProbeSettings.of(lines[-1])
+    newest = {(line["run"], line["epoch"]): line for line in lines if ProbeSettings.of(line) == settings}
     rows = [(run, epoch, metric, *row) for (run, epoch), line in newest.items() for row in _rows(line)]
     measured = pd.DataFrame(rows, columns=["run", "epoch", "metric", "layer", "depth", "value"])
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "rule", "seed"]]
     return Probe(metric, settings, checked(finished.merge(measured, on="run"), PROBES))
 
 
-def _rows(line: Line) -> Iterator[tuple[str, int, float | None]]:
+def _rows(line: ResultLine) -> Iterator[tuple[str, int, float | None]]:
     """Name, depth and value."""
-    depths = {name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE, *line["others"]))}
+    layers = (name for name in line["values"] if name not in (WHOLE_NETWORK, *line["others"]))
+    depths = {name: depth for depth, name in enumerate(layers)}
     for name, value in line["values"].items():
         yield name, depths.get(name, -1), value
 
@@ -121,7 +122,7 @@ def probe_chart(probe: Probe, frames: Frames) -> Any:
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in cells}
     heading, axis = _named(probe.metric, probe.settings.against)
-    names = {WHOLE: axis}
+    names = {WHOLE_NETWORK: axis}
     legends = chain([cell_legend({cell: cell for cell in styles})], repeat(None))  # the first panel's is enough
     curves = zip(probe.curves.items(), legends, strict=False)
     panels = [_curve(probe, rows, styles, names.get(name, name), legend) for (name, rows), legend in curves]
@@ -137,7 +138,7 @@ def _named(metric: str, against: str) -> tuple[str, str]:
 
 def _subtitle(probe: Probe) -> list[str]:
     n = probe.values.groupby("cell")["seed"].nunique()
-    own = probe.layers.empty or (probe.values["layer"] == WHOLE).any()
+    own = probe.layers.empty or (probe.values["layer"] == WHOLE_NETWORK).any()
     pictures = f"{probe.settings.pictures} {SPLITS.get(probe.settings.split, 'training')} pictures"
     seen = [] if probe.metric == "weight_change" else [pictures]
     marks = "band" if probe.epochs > 1 else "bar" if probe.layers.empty else "bar and band"

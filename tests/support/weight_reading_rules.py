@@ -1,4 +1,4 @@
-"""Rules that are broken in one line each: they read W, or change what is not theirs."""
+"""Rules that each break one promise in one line: they read W, or change state that is not theirs."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ Learns = Literal["", "gradient", "mirror", "weight"]
 
 
 def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
-    """Let ``act`` see the gradient of ``weight`` in the backward pass."""
+    """Call ``act`` with the gradient of ``weight`` in the backward pass."""
 
     def seen(gradient: Tensor) -> None:
         act(gradient)
@@ -25,8 +25,8 @@ def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
     weight.register_hook(seen)  # type: ignore[no-untyped-call]
 
 
-class UnlabelledSham(FeedbackAlignment):
-    """Copies W into B after the step, and does not say so."""
+class UndeclaredSham(FeedbackAlignment):
+    """Copies W into B after the step without declaring it."""
 
     learns_from: ClassVar[Learns] = "weight"
 
@@ -37,7 +37,7 @@ class UnlabelledSham(FeedbackAlignment):
 
 
 class CopiesSlowly(FeedbackAlignment):
-    """Moves B a little towards W after the step."""
+    """Moves B slightly towards W after the step."""
 
     learns_from: ClassVar[Learns] = "weight"
 
@@ -47,17 +47,17 @@ class CopiesSlowly(FeedbackAlignment):
         return 0
 
 
-class StashesACopy(FeedbackAlignment):
-    """Takes a copy of W after one step, for the steps to come."""
+class KeepsACopy(FeedbackAlignment):
+    """Keeps a copy of W from one step to the next."""
 
     def after_step(self, layers: Layers, moment: Moment) -> int:
         for layer in layers:
-            layer.__dict__["stash"] = layer.weight.detach().clone()
+            layer.__dict__["copy"] = layer.weight.detach().clone()
         return 0
 
 
 class CopiesThroughNumpy(FeedbackAlignment):
-    """Copies W into B by way of NumPy, on memory shared with W."""
+    """Copies W into B through a NumPy array that shares memory with W."""
 
     learns_from: ClassVar[Learns] = "weight"
 
@@ -67,8 +67,8 @@ class CopiesThroughNumpy(FeedbackAlignment):
         return 0
 
 
-class CopiesBehindTorch(FeedbackAlignment):
-    """Copies W into B by way of an array of its own, where no operation of torch can be watched."""
+class CopiesOutsideTorch(FeedbackAlignment):
+    """Copies W into B through a copied NumPy array, where no torch operation can be traced."""
 
     learns_from: ClassVar[Learns] = "weight"
 
@@ -78,38 +78,38 @@ class CopiesBehindTorch(FeedbackAlignment):
         return 0
 
 
-class PeeksInForward(FeedbackAlignment):
-    """Reads W when it is asked for B, though it makes nothing of it."""
+class ReadsInForward(FeedbackAlignment):
+    """Reads W when it returns B, although the value has no effect."""
 
     def feedback(self, layer: FeedbackLayer) -> Tensor:
         return layer.feedback + 0 * layer.weight.detach()
 
 
 class CopiesInForward(FeedbackAlignment):
-    """B := W in every forward pass, so that no B of its own is ever used."""
+    """Sets B := W in every forward pass."""
 
     def feedback(self, layer: FeedbackLayer) -> Tensor:
         return layer.feedback.copy_(layer.weight.detach())
 
 
 class CopiesInBackward(FeedbackAlignment):
-    """B := W in a hook of the backward pass."""
+    """Sets B := W in a hook of the backward pass."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
         hook(layer.weight, lambda gradient: layer.feedback.copy_(layer.weight.detach()))
 
 
-class CopiesInOptimiser(FeedbackAlignment):
-    """B := W in a hook of the optimiser's step."""
+class CopiesInOptimizer(FeedbackAlignment):
+    """Sets B := W in a hook of the optimizer's step."""
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         for layer in layers:
             optimizer.register_step_post_hook(lambda *_, layer=layer: layer.feedback.copy_(layer.weight.detach()))
 
 
-class MirrorsBackwards(WeightMirror):
-    """Shows its layers a second noise, sent through the transpose of W."""
+class MirrorsThroughTranspose(WeightMirror):
+    """Also sends noise through the transpose of W."""
 
     def after_step(self, layers: Layers, moment: Moment) -> int:
         for layer in layers[-1:]:
@@ -117,7 +117,7 @@ class MirrorsBackwards(WeightMirror):
         return super().after_step(layers, moment)
 
 
-class GrowsB(FeedbackAlignment):
+class ScalesFixedB(FeedbackAlignment):
     """Changes a B that should be fixed."""
 
     def after_step(self, layers: Layers, moment: Moment) -> int:
@@ -136,7 +136,7 @@ class ResetsBiases(FeedbackAlignment):
 
 
 class StaleSigns(SignSymmetry):
-    """Keeps the signs that W had at the start."""
+    """Keeps the initial signs of W."""
 
     def after_step(self, layers: Layers, moment: Moment) -> int:
         return 0

@@ -1,1 +1,1 @@
-"""Certifies rules, and probes the checkpoints of finished runs."""
+"""Evaluation of rules and runs: certificates of learning rules, and probes of kept checkpoints."""

@@ -12,12 +12,12 @@ from analysis.frames.study import Frames, read_frames
 from analysis.report.provenance import check
 from analysis.report.study import report
 from analysis.stats.seeds import mean_interval
-from nowt.evaluation.probes.results import Settings, results
+from nowt.evaluation.probes.results import ProbeSettings, open_results
 from nowt.studies.study import Study
 from tests.support.earlier_reports import leave
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
-BASE = Settings("abc", 64, "val", "bp")
+BASE = ProbeSettings("abc", 64, "val", "bp")
 
 
 def frames_of(store: Path) -> Frames:
@@ -34,12 +34,12 @@ def write_probe(
     store: Path,
     study: Study,
     metric: str,
-    settings: Settings = BASE,
+    settings: ProbeSettings = BASE,
     shift: float = 0.0,
     epochs: tuple[int, ...] = (0, 2),
 ) -> None:
     """Results for fa and kp, three seeds, two layers; of the whole where it is no cka; one more where it is mine."""
-    with results(store, study.key, metric, settings) as found:
+    with open_results(store, study.key, metric, settings) as found:
         for cell, seed in ((cell, seed) for cell in ("fa", "kp") for seed in (0, 1, 2)):
             for epoch in epochs:
                 values = {f"layer{depth}": value(cell, seed, epoch, depth) + shift for depth in (0, 1)}
@@ -87,7 +87,7 @@ def test_the_whole_is_the_metrics_own_number_or_the_mean_over_layers(tmp_path: P
 
 
 def test_numbers_of_earlier_settings_are_not_mixed_with_the_newest(tmp_path: Path, study: Study) -> None:
-    write_probe(tmp_path, study, "cka", Settings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
+    write_probe(tmp_path, study, "cka", ProbeSettings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
     write_probe(tmp_path, study, "cka")
     probe = the("cka", tmp_path)
     assert probe.settings == BASE and probe.values["value"].max() < 2 and set(probe.values["epoch"]) == {0, 2}
@@ -157,5 +157,5 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path, study: Study) -> None
     write_probe(tmp_path, study, "cka")
     [path] = (tmp_path / "probes").glob("*/cka.jsonl")
     path.write_text(path.read_text() + '{"run": "x"}\n')
-    with pytest.raises(ValueError, match=r"cka.jsonl, line 13 is no result of nowt probe: move the file away"):
+    with pytest.raises(ValueError, match=r"cka.jsonl, line 13 is not a result of nowt probe: move the file away"):
         read_probes(tmp_path, frames_of(tmp_path))

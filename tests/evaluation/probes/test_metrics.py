@@ -1,4 +1,4 @@
-"""The shipped measures against the textbook's formulas, written out; and that they leave a network as it was."""
+"""The built-in metrics equal their formulas, and leave network and random state unchanged."""
 
 import copy
 from collections.abc import Callable
@@ -21,14 +21,14 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float((a.flatten() @ b.flatten() / (a.norm() * b.norm())).detach())
 
 
-def test_under_backprop_the_cosine_is_1() -> None:
+def test_gradient_cosine_is_1_under_backprop() -> None:
     model, _ = attached(conv_net(), find_rule("bp")())
     found = gradient_cosine(model, *batch(), F.cross_entropy)
     assert set(found) == {"all", "0", "3", "6", "9"}
     assert list(found.values()) == pytest.approx([1.0] * 5, abs=1e-12)
 
 
-def test_where_b_is_w_the_cosine_is_1_under_any_rule() -> None:
+def test_gradient_cosine_is_1_if_b_equals_w() -> None:
     model, layers = attached(conv_net(), find_rule("fa")())
     assert max(gradient_cosine(model, *batch(), F.cross_entropy)[name] for name in ("0", "3", "6")) < 0.9
     for layer in layers:
@@ -36,7 +36,7 @@ def test_where_b_is_w_the_cosine_is_1_under_any_rule() -> None:
     assert gradient_cosine(model, *batch(), F.cross_entropy)["all"] == pytest.approx(1.0, abs=1e-6)
 
 
-def test_under_fa_it_is_what_the_papers_equations_give() -> None:
+def test_gradient_cosine_under_fa_equals_the_equations_of_the_paper() -> None:
     model, layers = attached(dense_net().double(), find_rule("fa")())
     x, y = normal(8, 12, seed=1, dtype=torch.float64), torch.arange(8) % 5
     w = [layer.weight.detach().clone() for layer in layers]
@@ -59,17 +59,17 @@ def test_under_fa_it_is_what_the_papers_equations_give() -> None:
     assert found["all"] == pytest.approx(whole, abs=1e-9) and whole < 0.95
 
 
-def test_w_has_not_moved_at_its_start_and_half_its_size_after_growing_by_half() -> None:
+def test_weight_change_is_0_initially_and_a_half_after_scaling_weights_by_1_5() -> None:
     start, _ = attached(conv_net(), find_rule("kp")())
     model = copy.deepcopy(start)
     assert weight_change(model, start) == {"all": 0.0, "0": 0.0, "3": 0.0, "6": 0.0, "9": 0.0}
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(1.5 if parameter.dim() > 1 else 7.0)  # biases and γ do not count
+            parameter.mul_(1.5 if parameter.dim() > 1 else 7.0)  # biases and γ are not counted
     assert weight_change(model, start) == pytest.approx({"all": 0.5, "0": 0.5, "3": 0.5, "6": 0.5, "9": 0.5})
 
 
-def test_over_all_layers_it_is_the_ratio_of_the_whole_norms() -> None:
+def test_weight_change_of_the_network_is_the_ratio_of_norms_over_all_layers() -> None:
     start = dense_net()
     model = copy.deepcopy(start)
     with torch.no_grad():
@@ -81,20 +81,20 @@ def test_over_all_layers_it_is_the_ratio_of_the_whole_norms() -> None:
     assert found["2"] != pytest.approx(found["all"], rel=1e-3)
 
 
-def test_a_layer_that_started_at_0_has_no_ratio() -> None:
+def test_weight_change_is_undefined_for_a_layer_initialized_at_0() -> None:
     start = nn.Sequential(nn.Linear(3, 2))
     nn.init.zeros_(start[0].weight)  # type: ignore[arg-type]
     assert str(weight_change(nn.Sequential(nn.Linear(3, 2)), start)["0"]) == "nan"
 
 
-def textbook(x: Tensor, y: Tensor) -> float:
+def biased(x: Tensor, y: Tensor) -> float:
     """Kornblith et al. (2019), section 3: ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) of centred columns."""
     x, y = x - x.mean(0), y - y.mean(0)
     return float((y.T @ x).norm() ** 2 / ((x.T @ x).norm() * (y.T @ y).norm()))
 
 
 def unbiased(x: Tensor, y: Tensor) -> float:
-    """The same ratio of Nguyen, Raghu and Kornblith's (2021) HSIC₁, equation 3, term by term."""
+    """The same ratio with HSIC₁ of Nguyen, Raghu and Kornblith (2021), equation 3, term by term."""
 
     def hsic(k: Tensor, l: Tensor) -> float:  # noqa: E741  (the paper's letter)
         n, one = len(k), torch.ones(len(k), dtype=k.dtype)
@@ -111,24 +111,24 @@ def linear(x: Tensor, y: Tensor) -> float:
 
 
 def related(n: int, p: int, q: int) -> tuple[Tensor, Tensor]:
-    """Two representations that have something in common, with means that are not 0."""
+    """Two correlated representations, with means that are not 0."""
     x = normal(n, p, seed=1, dtype=torch.float64) + 3
     return x, x @ normal(p, q, seed=2, dtype=torch.float64) + 2 * normal(n, q, seed=3, dtype=torch.float64) - 1
 
 
 @pytest.mark.parametrize(("n", "p", "q"), [(4, 3, 2), (9, 5, 20), (40, 200, 10)])
-def test_cka_is_the_papers_ratio_of_unbiased_estimates(n: int, p: int, q: int) -> None:
+def test_cka_equals_the_ratio_of_unbiased_hsic_estimates(n: int, p: int, q: int) -> None:
     x, y = related(n, p, q)
     assert linear(x, y) == pytest.approx(unbiased(x, y), abs=1e-10)
 
 
-def test_with_many_pictures_it_is_the_textbooks_formula() -> None:
+def test_cka_of_many_images_equals_the_biased_formula() -> None:
     x, y = related(1000, 6, 5)
-    assert 0.2 < textbook(x, y) < 0.9
-    assert linear(x, y) == pytest.approx(textbook(x, y), abs=5e-3)
+    assert 0.2 < biased(x, y) < 0.9
+    assert linear(x, y) == pytest.approx(biased(x, y), abs=5e-3)
 
 
-def test_a_representation_is_like_itself_turned_mirrored_or_scaled() -> None:
+def test_cka_is_invariant_to_rotation_reflection_scale_and_shift() -> None:
     x, y = related(50, 30, 40)
     turn = torch.linalg.qr(normal(30, 30, seed=4, dtype=torch.float64)).Q
     for other in (x, x @ turn, -x, 0.01 * x, x + 5.0, 7 * x @ turn.T - 2):
@@ -136,19 +136,19 @@ def test_a_representation_is_like_itself_turned_mirrored_or_scaled() -> None:
     assert linear(y, 3 * x @ turn) == pytest.approx(linear(y, x), abs=1e-9) == linear(x, y)
 
 
-def test_but_not_after_any_invertible_map() -> None:
+def test_cka_is_not_invariant_to_every_invertible_map() -> None:
     x, _ = related(50, 30, 40)
     stretch = torch.diag(torch.logspace(-2, 2, 30, dtype=torch.float64))
     assert linear(x, x @ stretch) < 0.5
 
 
-def test_unrelated_maps_of_many_numbers_are_not_alike() -> None:
+def test_cka_of_unrelated_wide_representations_is_near_0() -> None:
     x, y = (normal(20, 4000, seed=seed, dtype=torch.float64) for seed in (5, 6))
     assert abs(linear(x, y)) < 0.25  # its deviation over draws is about √(2 / (n (n − 3))) = 0.08
-    assert textbook(x, y) > 0.9  # what the biased estimate makes of them
+    assert biased(x, y) > 0.9  # the biased estimate is misleading here
 
 
-def test_a_kernel_is_of_the_whole_map_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_covers_the_complete_feature_map_if_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nowt.evaluation.probes.metrics.cka.BLOCK", 7)
     model, x = conv_net().eval(), batch()[0]
     found = kernels(model, x)
@@ -157,40 +157,40 @@ def test_a_kernel_is_of_the_whole_map_whatever_its_size(monkeypatch: pytest.Monk
     assert torch.allclose(found["0"], maps @ maps.T, rtol=1e-12)
 
 
-def test_networks_are_compared_layer_by_layer_by_name() -> None:
+def test_cka_compares_layers_by_name() -> None:
     one, other, x = conv_net(0), conv_net(1), batch()[0]
     assert cka_of(one, copy.deepcopy(one), x) == pytest.approx(dict.fromkeys(("0", "3", "6", "9"), 1.0))
     assert cka_of(one, other, x)["9"] < 0.99
     with pytest.raises(ValueError, match="no layer of the same name"):
         cka_of(one, nn.Sequential(nn.Flatten(), nn.Linear(192, 5)), x)
-    with pytest.raises(ValueError, match="at least 4 pictures, and there are 3"):
+    with pytest.raises(ValueError, match="needs at least 4 images, got 3"):
         cka_of(one, other, x[:3])
 
 
-def test_a_layer_that_gives_the_same_for_every_picture_has_no_likeness() -> None:
+def test_cka_of_a_constant_representation_is_undefined() -> None:
     constant = torch.ones(10, 3, dtype=torch.float64)
     assert str(linear(constant, normal(10, 3, dtype=torch.float64))) == "nan"
 
 
-MEASURES: dict[str, Callable[[nn.Module], object]] = {
+METRICS: dict[str, Callable[[nn.Module], object]] = {
     "gradient_cosine": lambda model: gradient_cosine(model, *batch(), F.cross_entropy),
     "weight_change": lambda model: weight_change(model, model),
     "cka": lambda model: cka_of(model, model, batch()[0]),
 }
 
 
-@pytest.mark.parametrize("name", MEASURES)
-def test_a_measure_leaves_network_and_generator_as_they_were(name: str) -> None:
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_changes_neither_network_nor_random_state(name: str) -> None:
     model = nn.Sequential(*conv_net(), nn.Dropout(0.5))
     layers = attach(model, find_rule("kp")(), quiet=True)
     model.train()
     model[1].eval()
     modes = [module.training for module in model.modules()]
     state, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    first = MEASURES[name](model)
+    first = METRICS[name](model)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), generator)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(layer.use_backprop or layer._forward_hooks for layer in layers)
-    assert MEASURES[name](model) == first
+    assert METRICS[name](model) == first

@@ -1,5 +1,4 @@
-"""``nowt probe`` on studies that were really trained: what it measures, again, interrupted, and with a measure of one's
-own; and the one line that it answers to a mistake."""
+"""``nowt probe`` on trained studies: results, repetition, interruption, custom metrics, and one-line errors."""
 
 import json
 import shutil
@@ -10,15 +9,15 @@ import pytest
 import torch
 
 from nowt.cli.main import main
-from nowt.evaluation.probes.results import read
+from nowt.evaluation.probes.results import read_results
 from tests.support.kept_studies import kept_study
 
 Captured = pytest.CaptureFixture[str]
 
 FEW = ["--pictures", "8"]
 
-OWN = '''
-"""The share of pictures that the network gets wrong, and how far its outputs are from those before learning."""
+CUSTOM = '''
+"""Fraction of misclassified images, and distance of the outputs from those before learning."""
 
 
 def measure(model, x, y, start):
@@ -26,8 +25,8 @@ def measure(model, x, y, start):
     return {"wrong": (model(x).argmax(1) != y).float().mean(), "moved": moved}
 '''
 
-PRESSED = '''
-"""A measure during whose third call the user presses Ctrl-C, once."""
+INTERRUPTED = '''
+"""A metric whose third call is interrupted by Ctrl-C, once."""
 
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def measure(model):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a study of bp and fa under two seeds, every epoch's checkpoint kept."""
+    """A store with a study of bp and fa under two seeds, with the checkpoints of all epochs."""
     store = tmp_path_factory.mktemp("kept") / "store"
     kept_study(store)
     return store
@@ -53,24 +52,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def kept(trained: Path, tmp_path: Path) -> Path:
-    """A copy of that store, to change."""
+    """A copy of that store that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "store"))
 
 
-def probe(store: Path, metric: str | Path, *words: str, study: str = "kept") -> int:
-    return main(["probe", study, "--metric", str(metric), "--store", str(store), *(words or FEW)])
+def probe(store: Path, metric: str | Path, *options: str, study: str = "kept") -> int:
+    return main(["probe", study, "--metric", str(metric), "--store", str(store), *(options or FEW)])
 
 
 def lines(store: Path, metric: str) -> list[dict[str, Any]]:
     [path] = (store / "probes").glob(f"kept-????????/{metric}.jsonl")
-    return read(path)
+    return read_results(path)
 
 
 def files(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*.*") if path.is_file()}
 
 
-def test_every_kept_checkpoint_is_measured_and_nothing_else_touched(kept: Path, capsys: Captured) -> None:
+def test_every_kept_checkpoint_is_measured_and_nothing_else_changes(kept: Path, capsys: Captured) -> None:
     before, generator = files(kept), torch.get_rng_state()
     assert probe(kept, "gradient_cosine") == 0
     out = capsys.readouterr().out
@@ -81,17 +80,17 @@ def test_every_kept_checkpoint_is_measured_and_nothing_else_touched(kept: Path, 
     assert set(found) == {(cell, seed, epoch) for cell in ("bp", "fa") for seed in (0, 1) for epoch in (0, 1, 2)}
     for (cell, _, _), values in found.items():
         assert (values["all"] == pytest.approx(1.0, abs=1e-9)) is (cell == "bp")
-        assert values["fc"] == pytest.approx(1.0, abs=1e-9)  # no B stands between the loss and the last layer
+        assert values["fc"] == pytest.approx(1.0, abs=1e-9)  # the error of the last layer passes no B
 
 
-def test_at_epoch_0_no_weight_has_moved_bit_for_bit(kept: Path) -> None:
+def test_weight_change_is_exactly_0_at_epoch_0(kept: Path) -> None:
     assert probe(kept, "weight_change") == 0
     for line in lines(kept, "weight_change"):
         moved = set(line["values"].values())
         assert moved == {0.0} if line["epoch"] == 0 else min(moved) > 0
 
 
-def test_rules_are_compared_with_the_reference_at_the_same_seed_and_epoch(kept: Path) -> None:
+def test_cka_compares_with_the_reference_cell_at_the_same_seed_and_epoch(kept: Path) -> None:
     assert probe(kept, "cka") == 0
     found = lines(kept, "cka")
     assert [(line["cell"], line["seed"], line["epoch"]) for line in found] == [
@@ -99,55 +98,55 @@ def test_rules_are_compared_with_the_reference_at_the_same_seed_and_epoch(kept: 
     ]
     for line in found:
         assert line["against"] == "bp"
-        alike = line["values"]["layer3.0.conv2"]
-        assert (alike == pytest.approx(1.0, abs=1e-6)) is (line["epoch"] == 0)  # one seed, one start
+        similarity = line["values"]["layer3.0.conv2"]
+        assert (similarity == pytest.approx(1.0, abs=1e-6)) is (line["epoch"] == 0)  # equal W initially
 
 
-def test_again_only_what_is_missing_is_measured(kept: Path, capsys: Captured) -> None:
+def test_repeating_the_command_measures_only_what_is_missing(kept: Path, capsys: Captured) -> None:
     probe(kept, "weight_change")
     [path] = (kept / "probes").glob("*/weight_change.jsonl")
     whole = path.read_bytes()
     capsys.readouterr()
     assert probe(kept, "weight_change") == 0 and path.read_bytes() == whole
-    assert "0 checkpoints measured, 12 were measured before" in capsys.readouterr().out
-    path.write_bytes(whole[: len(whole) * 2 // 3])  # in mid-line
+    assert "0 checkpoints measured, 12 measured before" in capsys.readouterr().out
+    path.write_bytes(whole[: len(whole) * 2 // 3])  # ends within a line
     assert probe(kept, "weight_change") == 0 and path.read_bytes() == whole
-    assert probe(kept, "weight_change", "--pictures", "16") == 0  # another question
-    assert len(read(path)) == 24 and path.read_bytes().startswith(whole)
+    assert probe(kept, "weight_change", "--pictures", "16") == 0  # another setting
+    assert len(read_results(path)) == 24 and path.read_bytes().startswith(whole)
 
 
-def test_interrupted_it_goes_on(kept: Path, tmp_path: Path, capsys: Captured) -> None:
-    own = tmp_path / "pressed.py"
-    own.write_text(PRESSED)
+def test_an_interrupted_probe_resumes(kept: Path, tmp_path: Path, capsys: Captured) -> None:
+    own = tmp_path / "interrupted.py"
+    own.write_text(INTERRUPTED)
     assert probe(kept, own) == 130
-    assert "run the same command again: nowt probe kept" in capsys.readouterr().err
-    assert len(lines(kept, "pressed")) == 2
+    assert "the same command goes on: nowt probe kept" in capsys.readouterr().err
+    assert len(lines(kept, "interrupted")) == 2
     assert probe(kept, own) == 0
-    assert len(lines(kept, "pressed")) == 12 and own.with_suffix(".calls").stat().st_size == 13
+    assert len(lines(kept, "interrupted")) == 12 and own.with_suffix(".calls").stat().st_size == 13
 
 
-def test_a_measure_of_ones_own_is_a_file_and_an_edited_one_measures_anew(kept: Path, tmp_path: Path) -> None:
+def test_a_custom_metric_is_a_file_and_an_edit_measures_everything_again(kept: Path, tmp_path: Path) -> None:
     own = tmp_path / "mine.py"
-    own.write_text(OWN)
+    own.write_text(CUSTOM)
     assert probe(kept, own) == 0
     found = lines(kept, "mine")
     assert all(0 <= line["values"]["wrong"] <= 1 for line in found)
     assert all(line["others"] == ["wrong", "moved"] for line in found)
     assert all((line["values"]["moved"] == 0) is (line["epoch"] == 0) for line in found)
-    own.write_text(OWN.replace("wrong", "missed"))
+    own.write_text(CUSTOM.replace("wrong", "missed"))
     assert probe(kept, own) == 0
     names = [set(line["values"]) for line in lines(kept, "mine")]
     assert names == [{"wrong", "moved"}] * 12 + [{"missed", "moved"}] * 12
 
 
-def test_a_measure_that_is_nowhere_defined_is_told_of(kept: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_a_metric_without_defined_numbers_is_reported(kept: Path, tmp_path: Path, capsys: Captured) -> None:
     own = tmp_path / "nothing.py"
     own.write_text("def measure(model, x, y):\n    return {'nothing': float('nan')}\n")
     assert probe(kept, own) == 0
-    assert "not one number is defined on 12 of them, which no figure shows" in capsys.readouterr().out
+    assert "12 of them have no defined number, and appear in no figure" in capsys.readouterr().out
 
 
-def test_an_installed_package_brings_its_own(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_provides_a_metric(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab_probes.py").write_text("def one(x):\n    return {'all': float(len(x)), 'none': float('nan')}\n")
     info = tmp_path / "lab-1.dist-info"
     info.mkdir()
@@ -158,61 +157,70 @@ def test_an_installed_package_brings_its_own(kept: Path, tmp_path: Path, monkeyp
     assert {json.dumps(line["values"]) for line in lines(kept, "lab_one")} == {'{"all": 8.0, "none": null}'}
 
 
-def test_a_broken_checkpoint_is_named_and_the_others_are_measured(kept: Path, capsys: Captured) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_others_are_measured(kept: Path, capsys: Captured) -> None:
     path = min((kept / "checkpoints").glob("*/epoch-000001.pt"))
-    path.write_bytes(b"this is no checkpoint\n")
+    path.write_bytes(b"this is not a checkpoint\n")
     assert probe(kept, "weight_change") == 0
     out = capsys.readouterr().out
-    assert f"checkpoint {path} cannot be read (it is cut short or no checkpoint): left out" in out
+    assert f"skipped checkpoint {path}, which cannot be read: " in out
     assert "11 checkpoints measured" in out
 
 
-def test_where_only_the_last_is_kept_that_is_measured_and_said(tmp_path: Path, capsys: Captured) -> None:
+def test_if_only_the_last_checkpoint_is_kept_it_is_measured_with_a_hint(tmp_path: Path, capsys: Captured) -> None:
     kept_study(tmp_path, keep="last", seeds=(0,))
     assert probe(tmp_path, "cka") == 0
     assert [line["epoch"] for line in lines(tmp_path, "cka")] == [2]
-    assert "only one epoch of each run is kept: new runs keep more with --keep-checkpoints" in capsys.readouterr().out
+    assert "only one epoch per run is kept: for new runs, use --keep-checkpoints" in capsys.readouterr().out
     for folder in (tmp_path / "checkpoints").iterdir():
         shutil.rmtree(folder)
-    refused("no run of study kept-", capsys, probe(tmp_path, "cka"))
+    assert_one_line_error("no run of study kept-", capsys, probe(tmp_path, "cka"))
 
 
-def refused(told: str, capsys: Captured, code: int) -> None:
+def assert_one_line_error(text: str, capsys: Captured, code: int) -> None:
     err = capsys.readouterr().err
-    assert code == 2 and err.startswith("nowt: ") and err.count("\n") == 1 and told in err
+    assert code == 2 and err.startswith("nowt: ") and err.count("\n") == 1 and text in err
 
 
-def test_a_mistake_is_answered_in_one_line(trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_a_wrong_option_is_reported_in_one_line(trained: Path, tmp_path: Path, capsys: Captured) -> None:
     store = trained
-    refused("there is no metric 'ckka' (did you mean cka?)", capsys, probe(store, "ckka"))
-    refused("has no study 'kpet' (did you mean kept?); it has: kept", capsys, probe(store, "cka", study="kpet"))
-    refused("has no study 'kept': nowt ablate STUDY makes one", capsys, probe(tmp_path, "cka"))
-    refused("--pictures is 5000: the val split has only", capsys, probe(store, "cka", "--pictures", "5000"))
-    refused("--pictures is 0: it must be at least 1", capsys, probe(store, "cka", "--pictures", "0"))
-    refused("CKA takes at least 4 pictures, and there are 3", capsys, probe(store, "cka", "--pictures", "3"))
-    refused("--split is 'vall': it must be one of train, val, test", capsys, probe(store, "cka", "--split", "vall"))
-    refused("never opens its test pictures", capsys, probe(store, "cka", *FEW, "--split", "test"))
-    refused("there is no option --optim.lr here", capsys, probe(store, "cka", "--optim.lr", "1"))
-    refused("digits needs no folder", capsys, probe(store, "cka", "--data-dir", "pictures"))
+    assert_one_line_error("unknown metric 'ckka' (did you mean cka?)", capsys, probe(store, "ckka"))
+    assert_one_line_error(
+        "has no study 'kpet' (did you mean kept?); it has: kept", capsys, probe(store, "cka", study="kpet")
+    )
+    assert_one_line_error("has no study 'kept': run `nowt ablate STUDY` first", capsys, probe(tmp_path, "cka"))
+    assert_one_line_error(
+        "--pictures is 5000, but the val split has only", capsys, probe(store, "cka", "--pictures", "5000")
+    )
+    assert_one_line_error("--pictures is 0: must be at least 1", capsys, probe(store, "cka", "--pictures", "0"))
+    assert_one_line_error("CKA needs at least 4 images, got 3", capsys, probe(store, "cka", "--pictures", "3"))
+    assert_one_line_error(
+        "--split is 'vall': must be one of train, val, test", capsys, probe(store, "cka", "--split", "vall")
+    )
+    assert_one_line_error("does not use its test images", capsys, probe(store, "cka", *FEW, "--split", "test"))
+    assert_one_line_error("there is no option --optim.lr here", capsys, probe(store, "cka", "--optim.lr", "1"))
+    assert_one_line_error("digits needs no folder", capsys, probe(store, "cka", "--data-dir", "pictures"))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("def measure(modl): return {}", "asks for 'modl' (did you mean model?); it can be given: model, x, y, loss"),
+        (
+            "def measure(modl): return {}",
+            "has an unknown argument 'modl' (did you mean model?); available: model, x, y, loss",
+        ),
         ("def measure(x): return 3.0", "TypeError: it returned 3.0; it must return numbers by name"),
         ("def measure(x): return x @ x", "own on bp seed 0 (run "),
         ("measure = 3", "metric own is a int: it must be a function"),
         ("def mesure(x): return {}", "defines no 'measure' (did you mean mesure?)"),
     ],
 )
-def test_a_mistake_in_ones_own_measure_is_named(text: str, told: str, kept: Path, capsys: Captured) -> None:
+def test_a_mistake_in_a_custom_metric_is_reported(text: str, message: str, kept: Path, capsys: Captured) -> None:
     own = kept.parent / "own.py"
     own.write_text(text + "\n")
-    refused(told, capsys, probe(kept, own))
+    assert_one_line_error(message, capsys, probe(kept, own))
 
 
-def test_runs_trained_on_other_pictures_are_not_measured_on_these(kept: Path, capsys: Captured) -> None:
+def test_runs_trained_on_other_images_are_refused(kept: Path, capsys: Captured) -> None:
     for path in (kept / "logs").glob("*.jsonl"):
         path.write_text(path.read_text().replace('"train_limit": 48', '"train_limit": 64'))
-    refused("was trained with other pictures", capsys, probe(kept, "cka"))
+    assert_one_line_error("was trained with other images", capsys, probe(kept, "cka"))

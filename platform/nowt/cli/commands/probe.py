@@ -33,11 +33,11 @@ def run(args: Namespace) -> int:
     """Measure a metric on the checkpoints that a study has kept."""
     import torch
 
-    from nowt.evaluation.probes.registry import find
+    from nowt.evaluation.probes.registry import find_metric
     from nowt.evaluation.probes.run import probe
 
-    placement, measure = machine(args), find(args.metric)
+    placement, metric = machine(args), find_metric(args.metric)
     torch.set_num_threads(placement.threads)
-    print(probe(Path(args.store), args.study, measure, placement, args.pictures, args.split, print))
+    print(probe(Path(args.store), args.study, metric, placement, args.pictures, args.split, print))
     print(f"Next: nowt report {args.study} --store {args.store}")
     return 0

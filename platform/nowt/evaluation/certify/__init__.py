@@ -1,1 +1,1 @@
-"""Certificates: a rule against what it promises."""
+"""Certificates: numerical checks of what a learning rule promises, above all that it does not transport weights."""

@@ -1,4 +1,4 @@
-"""What a certificate says: promises with bounds and measurements, who read W, and what is transported besides."""
+"""The certificate of a rule: checks with bounds and measurements, who read W, and what else is transported."""
 
 import io
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nowt.evaluation.certify.weight_reads import Reads
+from nowt.evaluation.certify.weight_reads import ReadCount
 
 VERDICTS = {
     "": "no weight transport",
-    "sign": "transports the sign of W, and nothing else of it",
+    "sign": "transports the sign of W and nothing else of it",
     "weight": "transports weights on purpose: a reference, not a local rule",
 }
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise, measured."""
+    """One promise with its bound and what was measured."""
 
     name: str
     promise: str
@@ -32,64 +32,75 @@ class Check:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A promise that this rule does not make, and why."""
+class SkippedCheck:
+    """A promise that this rule does not make, and the reason."""
 
     name: str
     why: str
 
 
-Findings = Iterator[Check | LeftOut]
+CheckResults = Iterator[Check | SkippedCheck]
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Every promise that mathematics makes about one rule, with what was measured."""
+    """The result of :func:`nowt.certify`: every promise that applies to a rule, with what was measured.
+
+    Attributes:
+        rule: The rule's name.
+        source: The file of a custom rule; empty for a built-in one.
+        numerics: The rule's numerics version.
+        fields: The rule's settings.
+        transports: What the rule declares to read of W: "" (nothing), "sign" or "weight".
+        checks: The checks that apply to the rule.
+        left_out: The checks that do not apply, each with the reason.
+        reads: Every read of W in the traced steps, counted by reader, phase and operation.
+        besides: What the network transports besides W, as sentences.
+        versions: Versions of nowt, torch and Python.
+    """
 
     rule: str
-    source: str  # the file a rule of one's own comes from
+    source: str
     numerics: int | str
     fields: dict[str, Any]
-    transports: str  # what of W the rule says it reads on purpose: "", "sign" or "weight"
+    transports: str
     checks: tuple[Check, ...]
-    left_out: tuple[LeftOut, ...]
-    reads: tuple[Reads, ...]  # who read W in the steps that were watched
-    besides: tuple[str, ...]  # what is transported besides W
+    left_out: tuple[SkippedCheck, ...]
+    reads: tuple[ReadCount, ...]
+    besides: tuple[str, ...]
     versions: dict[str, str]
 
     @property
     def passed(self) -> bool:
-        """Whether every promise held."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
     def verdict(self) -> str:
         """What the rule transports, in a few words."""
-        broken = any(check.name == "locality" and not check.passed for check in self.checks)
-        if broken:
+        if any(check.name == "locality" and not check.passed for check in self.checks):
             return "reads W where it promises not to"
         if not self.passed:
-            return "no verdict on what it transports, since a promise is broken"
-        return VERDICTS.get(self.transports, f"reads of W on purpose: {self.transports}")
+            return "no verdict on weight transport, because a promise is broken"
+        return VERDICTS.get(self.transports, f"declares that it reads of W: {self.transports}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data, the verdict included."""
+        """Return plain JSON data, including ``passed`` and ``verdict``."""
         return {"schema": 1, **asdict(self), "passed": self.passed, "verdict": self.verdict}
 
     def table(self, width: int = 140) -> str:
-        """The certificate as text for a terminal ``width`` characters wide."""
+        """Return the certificate as text for a terminal ``width`` characters wide."""
         held = sum(check.passed for check in self.checks)
         failed = "" if self.passed else " FAILED."
-        head = (
-            f"{self.source or self.rule}: {held} of {len(self.checks)} promises hold.{failed} {self.verdict[0].upper()}"
-        )
-        parts = [f"{head}{self.verdict[1:]}.", _render(self._rows(), width)]
-        parts += _section("who reads W, and how often", self._readers())
-        parts += _section("transported besides", list(self.besides))
-        parts += _section("not promised by this rule", self._unpromised())
+        verdict = f"{self.verdict[0].upper()}{self.verdict[1:]}."
+        parts = [f"{self.source or self.rule}: {held} of {len(self.checks)} promises hold.{failed} {verdict}"]
+        parts.append(_render(self._check_table(), width))
+        parts += _section("reads of W, by reader and phase", self._reader_lines())
+        parts += _section("also transported", list(self.besides))
+        parts += _section("not promised by this rule", self._skipped_lines())
         return "\n\n".join(parts)
 
-    def _rows(self) -> Table:
+    def _check_table(self) -> Table:
         table = Table("promise", "bound", "measured", "pass", box=box.SIMPLE_HEAD, pad_edge=False)
         for check in self.checks:
             measured = f"{check.measured} ({check.note})" if check.note else check.measured
@@ -97,9 +108,9 @@ class Certificate:
             table.add_row(*(Text(cell) for cell in cells))
         return table
 
-    def _readers(self) -> list[str]:
-        """Who reads W in which phase, over all layers and operations; the JSON has them one by one."""
-        groups: dict[tuple[str, str], list[Reads]] = {}
+    def _reader_lines(self) -> list[str]:
+        """Reads over all layers and operations; the JSON lists them one by one."""
+        groups: dict[tuple[str, str], list[ReadCount]] = {}
         for reads in self.reads:
             groups.setdefault((reads.reader, reads.phase), []).append(reads)
         return [
@@ -107,10 +118,10 @@ class Certificate:
             for (reader, phase), group in groups.items()
         ]
 
-    def _unpromised(self) -> list[str]:
+    def _skipped_lines(self) -> list[str]:
         groups: dict[str, list[str]] = {}
-        for left in self.left_out:
-            groups.setdefault(left.why, []).append(left.name)
+        for skipped in self.left_out:
+            groups.setdefault(skipped.why, []).append(skipped.name)
         return [f"{', '.join(names)}: {why}" for why, names in groups.items()]
 
 

@@ -1,13 +1,14 @@
 """The δ product rule: through random layers, the cosine of δ's angle is the product of the matrices' cosines."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from nowt.core.seeding import generator
-from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
-from nowt.evaluation.certify.testbed import has_field, why_no_matrix
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
 from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.models.mlp import Mlp
@@ -18,44 +19,51 @@ from nowt.training.alignment import measure_alignment
 
 WIDTH, DEPTH, SAMPLES = 1000, 4, 128
 
-ANGLE = 40.0  # degrees to W that B is turned to where it would start at 90, which no product could tell from chance
+ANGLE = 40.0  # degrees between B and W; at 90, the product could not be distinguished from chance
 
-BOUND = 0.5
+BOUND = 0.5  # degrees
 
 
-def check_delta(rule: Rule) -> Findings:
-    """One row: an end-to-end check of the whole way back, against backprop's δ with the same W."""
-    why = why_no_matrix(rule)
-    if why:
-        yield LeftOut("delta", why)
+def check_delta(rule: Rule) -> CheckResults:
+    """Yield one check of the complete feedback path, against backprop's δ with the same W."""
+    reason = no_feedback_matrix_reason(rule)
+    if reason:
+        yield SkippedCheck("delta", reason)
         return
-    turned = rule.transports == ""
-    found = _measured(rule, turned)
-    laws, cosine = [], 1.0
-    for layer in reversed(found):
-        laws.append(math.degrees(math.acos(min(1.0, cosine))))
+    rotated = rule.transports == ""
+    layers = list(reversed(_measure_angles(rule, rotated)))
+    found, expected = [layer.delta_angle for layer in layers], _product_rule(layers)
+    worst = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    angles = ", ".join(f"{angle:.1f}°" for angle in found)
+    promise = f"The cosine of δ's angle is the product of the cosines above it (dense, n = {WIDTH}, {DEPTH} layers)"
+    note = f"with B rotated to {ANGLE:g}° from W" if rotated else ""
+    yield Check(
+        "delta", promise, f"{BOUND}°", f"off by at most {worst:.2f}°: {angles} from the top", worst < BOUND, note
+    )
+
+
+def _product_rule(layers: Sequence[Layer]) -> list[float]:
+    """δ's angle expected at each layer in degrees, from the last layer to the first."""
+    expected, cosine = [], 1.0
+    for layer in layers:
+        expected.append(math.degrees(math.acos(min(1.0, cosine))))
         cosine *= math.cos(math.radians(layer.matrix_angle))
-    deltas = [layer.delta_angle for layer in reversed(found)]
-    worst = max(abs(delta - law) for delta, law in zip(deltas, laws, strict=True))
-    measured = f"off by {worst:.2f}° at most: {', '.join(f'{delta:.1f}°' for delta in deltas)} from the top down"
-    promise = f"δ's cosine is the product of the crossed layers' cosines (dense, n = {WIDTH}, {DEPTH} layers)"
-    note = f"B turned to {ANGLE:g}° from W for this" if turned else ""
-    yield Check("delta", promise, f"{BOUND}°", measured, worst < BOUND, note)
+    return expected
 
 
-def _measured(rule: Rule, turned: bool) -> tuple[Layer, ...]:
-    """Both angles of every layer of a random dense network."""
-    by_field = turned and has_field(rule, "angle")
+def _measure_angles(rule: Rule, rotated: bool) -> tuple[Layer, ...]:
+    """Measure matrix angle and δ angle of every layer of a random dense network."""
+    by_field = rotated and has_fields(rule, "angle")
     model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
     initialize_layers(model, initialize_as_torchvision, seed=0)
     layers = attach(model, replace(rule, angle=ANGLE) if by_field else rule)  # type: ignore[call-arg]
-    if turned and not by_field:
-        _turn(layers)
+    if rotated and not by_field:
+        _rotate(layers)
     x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
     return measure_alignment(model, layers, x, error, lambda output, y: (output * y).sum())
 
 
-def _turn(layers: list[FeedbackLayer]) -> None:
+def _rotate(layers: list[FeedbackLayer]) -> None:
     with torch.no_grad():
         for layer in layers:
             layer.feedback.copy_(at_angle(layer.weight.detach(), layer.feedback, ANGLE))

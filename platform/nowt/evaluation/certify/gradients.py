@@ -1,4 +1,4 @@
-"""With B := W every gradient is autograd's, bit for bit: the wiring of the way back, on every shape of layer."""
+"""With B := W, every gradient equals autograd's bit for bit, for layers of every shape."""
 
 import copy
 import warnings
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.seeding import generator
-from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
-from nowt.evaluation.certify.testbed import why_no_matrix
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import no_feedback_matrix_reason
 from nowt.layers.attach import attach
 from nowt.rules.base import Rule
 
@@ -22,47 +22,47 @@ CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class Case:
-    """A layer of torch's own, an input, and what autograd makes of them."""
+class LayerCase:
+    """A plain torch layer, an input, and the output and gradients that autograd computes."""
 
     plain: nn.Module
     x: Tensor
-    expected: dict[str, Tensor]  # output and gradients
+    expected: dict[str, Tensor]
 
 
-def check_gradients(rule: Rule) -> Findings:
-    """One row; left out where the error does not come through a B of W's shape."""
-    why = why_no_matrix(rule)
-    if why:
-        yield LeftOut("gradients", why)
+def check_gradients(rule: Rule) -> CheckResults:
+    """Yield one check; it is skipped if the rule does not send the error through a B of W's shape."""
+    reason = no_feedback_matrix_reason(rule)
+    if reason:
+        yield SkippedCheck("gradients", reason)
         return
-    with _quiet():
-        tried = [(case.plain, _differing(case, rule)) for case in cases()]
-    wrong = [f"{plain}: {', '.join(names)}" for plain, names in tried if names]
-    measured = f"{len(wrong)} of {len(tried)} shapes differ" + (f"; {wrong[0]}" if wrong else "")
+    with _ignore_warnings():
+        results = [(case.plain, _differing(case, rule)) for case in cases()]
+    wrong = [f"{plain}: {', '.join(names)}" for plain, names in results if names]
+    measured = f"{len(wrong)} of {len(results)} shapes differ" + (f"; {wrong[0]}" if wrong else "")
     promise = "With B := W, every gradient equals autograd's (convolutions and linear layers of every shape)"
     yield Check("gradients", promise, "bit for bit", measured, not wrong)
 
 
 @cache
-def cases() -> tuple[Case, ...]:
-    """Every plain layer with its gradients, which are the same for all rules."""
-    with torch.random.fork_rng(devices=[]), _quiet():
+def cases() -> tuple[LayerCase, ...]:
+    """Return every plain layer with its gradients, which are the same for all rules."""
+    with torch.random.fork_rng(devices=[]), _ignore_warnings():
         torch.manual_seed(0)
-        return tuple(Case(plain, x, _gradients(plain, x)) for plain, x in _layers())
+        return tuple(LayerCase(plain, x, _gradients(plain, x)) for plain, x in _layers())
 
 
 def _layers() -> Iterator[tuple[nn.Module, Tensor]]:
-    """Plain layers with an input each: (2, 4, 9, 8) pictures, (5, 7) and (2, 3, 7) vectors."""
+    """Yield plain layers with an input each: images (2, 4, 9, 8), vectors (5, 7) and (2, 3, 7)."""
     kernels: tuple[Any, ...] = (1, 3, (3, 2))
     strides: tuple[Any, ...] = (1, 2, (2, 1))
     paddings = (0, 1, (1, 0), "same", "valid")
     modes = ("zeros", "reflect", "replicate", "circular")
     for kernel, stride, padding, mode, dilation in product(kernels, strides, paddings, modes, (1, 2)):
         if padding == "same" and stride != 1:
-            continue  # torch refuses it
+            continue  # torch does not support it
         if (kernel == 1 and dilation != 1) or (padding in (0, "valid") and mode != "zeros"):
-            continue  # the same shape again
+            continue  # equal to another case
         settings: dict[str, Any] = {"padding": padding, "dilation": dilation, "padding_mode": mode}
         for groups, bias in ((1, True), (2, False), (CHANNELS, True)):
             yield (
@@ -73,14 +73,14 @@ def _layers() -> Iterator[tuple[nn.Module, Tensor]]:
         yield nn.Linear(7, 6, bias=bias), _normal(*shape)
 
 
-def _differing(case: Case, rule: Rule) -> list[str]:
-    """Which of output and gradients are not those of the plain layer."""
-    ours = copy.deepcopy(case.plain)
-    # the layer is not the network's last, which a rule may leave to backprop
-    for layer in attach(nn.ModuleDict({"layer": ours, "last": nn.Linear(4, 3)}), rule)[:1]:
+def _differing(case: LayerCase, rule: Rule) -> list[str]:
+    """Return which of output and gradients differ from those of the plain layer."""
+    layer = copy.deepcopy(case.plain)
+    # not the network's last layer, which a rule may leave to backprop
+    for attached in attach(nn.ModuleDict({"layer": layer, "last": nn.Linear(4, 3)}), rule)[:1]:
         with torch.no_grad():
-            layer.feedback.copy_(layer.weight)
-    found = _gradients(ours, case.x)
+            attached.feedback.copy_(attached.weight)
+    found = _gradients(layer, case.x)
     return [name for name in case.expected if not torch.equal(case.expected[name], found[name])]
 
 
@@ -92,8 +92,8 @@ def _gradients(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {"output": y.detach(), **dict(zip(trained, found, strict=True))}
 
 
-def _quiet() -> AbstractContextManager[None]:
-    """torch remarks on even kernels under padding 'same', which are tried on purpose."""
+def _ignore_warnings() -> AbstractContextManager[None]:
+    """torch warns about even kernels with padding 'same', which are tested on purpose."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 

@@ -1,4 +1,8 @@
-"""Kolen-Pollack's law: whatever the gradients, W − B shrinks by the optimiser's decay alone (science.md 6.2)."""
+"""The Kolen-Pollack law: W − B shrinks by the optimizer's weight decay alone, whatever the gradients are.
+
+Kolen and Pollack (1994), "Backpropagation without weight transport": W and B get the same update and the same decay, so
+(W − B)_t = (1 − ηλ)^t (W − B)_0 for plain SGD.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,19 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
-from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
-from nowt.evaluation.certify.testbed import OPTIM, Testbed, why_no_matrix
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import OPTIM, Testbed, no_feedback_matrix_reason
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.training.alignment import angle
 from nowt.training.optimizer import parameter_groups
 
 STEPS = 20
 
-BOUND = 1e-10
+BOUND = 1e-10  # relative
 
 DECAYING = replace(OPTIM, weight_decay=0.02, clip=None)
 
-OPTIMISERS = {
+OPTIMIZERS = {
     "SGD": replace(DECAYING, momentum=0.0),
     "momentum": DECAYING,
     "Nesterov": replace(DECAYING, nesterov=True),
@@ -31,22 +35,23 @@ FORMS: dict[str, dict[str, bool]] = {"": {"foreach": False}, " foreach": {"forea
 
 
 @dataclass(frozen=True)
-class Run:
-    """W − B of every layer before and after ``STEPS`` steps, float64."""
+class DecayRun:
+    """W − B of every layer before and after a training, in float64."""
 
     before: list[Tensor]
     after: list[Tensor]
-    sizes: list[float]  # |W| at the start
-    weights: list[Tensor]  # W at the end
+    sizes: list[float]  # initial |W|
+    weights: list[Tensor]  # final W
     angles: tuple[float, float]  # of the last layer, before and after
 
 
-def check_law(rule: Rule) -> Findings:
-    """Four rows for a rule whose B learns from the gradient; left out for others."""
+def check_decay_law(rule: Rule) -> CheckResults:
+    """Yield four checks; they are skipped for a rule whose B does not learn from the gradient."""
     names = ("decay", "no decay", "clipping", "forms")
-    why = why_no_matrix(rule) or ("" if rule.learns_from == "gradient" else "B does not learn from the gradient")
-    if why:
-        yield from (LeftOut(name, why) for name in names)
+    learns = "" if rule.learns_from == "gradient" else "B does not learn from the gradient"
+    reason = no_feedback_matrix_reason(rule) or learns
+    if reason:
+        yield from (SkippedCheck(name, reason) for name in names)
         return
     yield _decay(rule)
     yield _no_decay(rule)
@@ -54,8 +59,8 @@ def check_law(rule: Rule) -> Findings:
     yield _forms(rule)
 
 
-def shrink(config: OptimConfig, steps: int) -> float:
-    """The factor by which W − B shrinks in ``steps`` steps at a constant rate.
+def decay_factor(config: OptimConfig, steps: int) -> float:
+    """Return the factor by which W − B shrinks in ``steps`` steps at a constant learning rate.
 
     Plain SGD and AdamW: (1 − ηλ)^t. Momentum and Nesterov: a recurrence of second order.
     """
@@ -73,48 +78,48 @@ def shrink(config: OptimConfig, steps: int) -> float:
 
 
 def _decay(rule: Rule) -> Check:
-    worst = {name: _error(_run(rule, config, form), shrink(config, STEPS)) for name, config, form in _variants()}
-    name = max(worst, key=lambda key: worst[key])
-    promise = f"W − B shrinks by exactly the optimiser's decay ({STEPS} steps with real gradients, float64)"
-    note = ", ".join(worst)
-    return Check("decay", promise, f"{BOUND:g} relative", f"{worst[name]:.1e} ({name})", worst[name] < BOUND, note)
+    runs = {name: (_train(rule, config, form), config) for name, config, form in _variants()}
+    errors = {name: _error(run, decay_factor(config, STEPS)) for name, (run, config) in runs.items()}
+    name = max(errors, key=lambda key: errors[key])
+    promise = f"W − B shrinks by exactly the optimizer's decay ({STEPS} steps with real gradients, float64)"
+    note = ", ".join(errors)
+    return Check("decay", promise, f"{BOUND:g} relative", f"{errors[name]:.1e} ({name})", errors[name] < BOUND, note)
 
 
 def _no_decay(rule: Rule) -> Check:
-    run = _run(rule, replace(DECAYING, weight_decay=0.0), FORMS[""])
+    run = _train(rule, replace(DECAYING, weight_decay=0.0), FORMS[""])
     error = _error(run, 1.0)
-    note = "the angle may still change, as |W| does: {:.1f}° to {:.1f}° here, last layer".format(*run.angles)
-    return Check(
-        "no decay", "Without decay W − B stays as it is", f"{BOUND:g} relative", f"{error:.1e}", error < BOUND, note
-    )
+    note = "the angle may still change, because |W| does: {:.1f}° to {:.1f}° in the last layer".format(*run.angles)
+    promise = "Without weight decay, W − B does not change"
+    return Check("no decay", promise, f"{BOUND:g} relative", f"{error:.1e}", error < BOUND, note)
 
 
 def _clipping(rule: Rule) -> Check:
     """W − B does not depend on gradients, so clipping them must not change it."""
-    clipped, free = (_run(rule, replace(DECAYING, clip=norm), FORMS[""]) for norm in (0.1, None))
+    clipped, free = (_train(rule, replace(DECAYING, clip=norm), FORMS[""]) for norm in (0.1, None))
     error = _error(replace(clipped, before=free.after), 1.0)
-    promise = "Clipping scales the updates of W and B alike: W − B is what it is without"
+    promise = "Clipping scales the updates of W and B by the same factor: W − B is the same without it"
     return Check("clipping", promise, f"{BOUND:g} relative", f"{error:.1e}", error < BOUND)
 
 
 def _forms(rule: Rule) -> Check:
-    """The foreach form of Nesterov writes to the gradients it is given: a B that shares W's spoils both."""
-    worst, pairs = 0.0, [(config, form) for config in OPTIMISERS.values() for form in list(FORMS.values())[1:]]
+    """Nesterov's foreach form writes to its gradients: if B shares the gradient of W, both updates are wrong."""
+    worst, pairs = 0.0, [(config, form) for config in OPTIMIZERS.values() for form in list(FORMS.values())[1:]]
     for config, form in pairs:
         free = replace(config, weight_decay=0.0)
-        plain, other = _run(rule, free, FORMS[""], 5).weights, _run(rule, free, form, 5).weights
+        plain, other = _train(rule, free, FORMS[""], 5).weights, _train(rule, free, form, 5).weights
         worst = max(worst, *(float((a - b).norm() / a.norm()) for a, b in zip(plain, other, strict=True)))
-    promise = "W is trained alike by the plain, foreach and fused form of each optimiser, B in its group or not"
+    promise = "The plain, foreach and fused forms of each optimizer train W the same way"
     return Check("forms", promise, "1e-08 relative", f"{worst:.1e}", worst < 1e-8)
 
 
 def _variants() -> Iterator[tuple[str, OptimConfig, dict[str, bool]]]:
-    for name, config in OPTIMISERS.items():
+    for name, config in OPTIMIZERS.items():
         for suffix, form in FORMS.items():
             yield name + suffix, config, form
 
 
-def _run(rule: Rule, config: OptimConfig, form: dict[str, bool], steps: int = STEPS) -> Run:
+def _train(rule: Rule, config: OptimConfig, form: dict[str, bool], steps: int = STEPS) -> DecayRun:
     def optimizer(model: nn.Module, layers: list[FeedbackLayer]) -> torch.optim.Optimizer:
         groups = parameter_groups(config, model, layers)
         settings: dict[str, Any] = {"lr": config.lr, **form}
@@ -122,26 +127,27 @@ def _run(rule: Rule, config: OptimConfig, form: dict[str, bool], steps: int = ST
             return torch.optim.AdamW(groups, **settings)
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.nesterov, **settings)
 
-    bench = Testbed.build(rule, optim=config, optimizer=optimizer, dtype=torch.float64)
-    before, start, sizes = _gap(bench), _angle(bench), [float(layer.weight.detach().norm()) for layer in bench.layers]
+    testbed = Testbed.build(rule, optim=config, optimizer=optimizer, dtype=torch.float64)
+    before, initial_angle = _differences(testbed), _last_angle(testbed)
+    sizes = [float(layer.weight.detach().norm()) for layer in testbed.layers]
     for number in range(1, steps + 1):
-        bench.step(number)
-    weights = [layer.weight.detach() for layer in bench.layers]
-    return Run(before, _gap(bench), sizes, weights, (start, _angle(bench)))
+        testbed.step(number)
+    weights = [layer.weight.detach() for layer in testbed.layers]
+    return DecayRun(before, _differences(testbed), sizes, weights, (initial_angle, _last_angle(testbed)))
 
 
-def _gap(bench: Testbed) -> list[Tensor]:
-    return [(layer.weight - layer.feedback).detach() for layer in bench.layers]
+def _differences(testbed: Testbed) -> list[Tensor]:
+    return [(layer.weight - layer.feedback).detach() for layer in testbed.layers]
 
 
-def _angle(bench: Testbed) -> float:
-    return angle(bench.layers[-1].feedback, bench.layers[-1].weight)
+def _last_angle(testbed: Testbed) -> float:
+    return angle(testbed.layers[-1].feedback, testbed.layers[-1].weight)
 
 
-def _error(run: Run, factor: float) -> float:
-    """The worst layer's distance from the law, relative to the law's W − B (to |W| where that starts at 0)."""
-    pairs = zip(run.before, run.after, run.sizes, strict=True)
+def _error(run: DecayRun, factor: float) -> float:
+    """Return the worst layer's distance from the law, relative to the expected |W − B| (to |W| where that is 0)."""
+    layers = zip(run.before, run.after, run.sizes, strict=True)
     return max(
         float((after - factor * before).norm()) / (abs(factor) * float(before.norm()) or size)
-        for before, after, size in pairs
+        for before, after, size in layers
     )

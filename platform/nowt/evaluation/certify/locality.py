@@ -1,124 +1,131 @@
-"""Locality: no step reads a layer's W except its forward map, its mirror map and its own optimiser update."""
+"""Locality: in a step, W is read only by its layer's forward map, its mirror map and its own optimizer update."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
-from nowt.evaluation.certify import weight_reads as phase
-from nowt.evaluation.certify.certificate import Check, Findings
-from nowt.evaluation.certify.testbed import OPTIM, Testbed, small_net, watched_steps
-from nowt.evaluation.certify.weight_reads import Reads, WeightReadTracer
+from nowt.evaluation.certify import phases
+from nowt.evaluation.certify.certificate import Check, CheckResults
+from nowt.evaluation.certify.small_network import small_net, weights_by_layer
+from nowt.evaluation.certify.testbed import OPTIM, Testbed, traced_steps
+from nowt.evaluation.certify.weight_read_tracer import WeightReadTracer
+from nowt.evaluation.certify.weight_reads import ReadCount
 from nowt.layers.attach import attach
 from nowt.rules.base import Rule
 from nowt.training.alignment import angle
 
-ALWAYS = {"forward map", "optimiser", "backprop", "copy"}
+ALWAYS_ALLOWED = {"forward map", "optimiser", "backprop", "copy"}
 
 EXACT = "mirror map, exact"
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What was seen of W in whole steps."""
+class ReadTrace:
+    """The reads of W in complete training steps."""
 
-    reads: tuple[Reads, ...]  # of the steps
-    start: tuple[Reads, ...]  # of the rule's preparation, before any step
-    copied: tuple[str, ...]  # layers whose B has become W, by whatever way
-
-
-def watch(rule: Rule) -> Watched:
-    """Watch a preparation, the time before learning and some whole steps, a mirror step among them."""
-    start = _watch_preparation(rule)
-    bench = Testbed.build(rule)
-    before = _angles(bench)
-    names = [layer.name for layer in bench.layers]
-    weights = _weights(bench.model)
-    seen = WeightReadTracer(weights, [n for n in weights if n not in names], list(bench.kept().values()))
-    with seen.following(bench.model):
-        bench.begin(seen.at)
-        for number in watched_steps(rule):
-            bench.step(number, seen.at)
-    after = _angles(bench)
-    copied = [n for n in after if after[n] < 0.01 and before[n] > 1]
-    return Watched(seen.summary(), start, tuple(copied))
+    reads: tuple[ReadCount, ...]  # in the steps
+    initialization: tuple[ReadCount, ...]  # while the rule prepared its layers
+    copied: tuple[str, ...]  # layers whose B became W, however that happened
 
 
-def check_locality(rule: Rule, watched: Watched) -> Findings:
-    """One row: what else reads W, named; or, for a rule that transports weights on purpose, that it does."""
+def trace_reads(rule: Rule) -> ReadTrace:
+    """Trace the preparation of the layers, the work before learning, and training steps, mirror steps included."""
+    initialization = _trace_initialization(rule)
+    testbed = Testbed.build(rule)
+    before = _angles(testbed)
+    names = {layer.name for layer in testbed.layers}
+    weights = weights_by_layer(testbed.model)
+    backprop_layers = [name for name in weights if name not in names]
+    tracer = WeightReadTracer(weights, backprop_layers, list(testbed.rule_state().values()))
+    with tracer.trace(testbed.model):
+        testbed.begin(tracer.enter_phase)
+        for number in traced_steps(rule):
+            testbed.step(number, tracer.enter_phase)
+    after = _angles(testbed)
+    copied = [name for name in after if after[name] < 0.01 and before[name] > 1]
+    return ReadTrace(tracer.counts(), initialization, tuple(copied))
+
+
+def check_locality(rule: Rule, trace: ReadTrace) -> CheckResults:
+    """Yield one check, which names every other reader of W.
+
+    For a rule that declares weight transport, the check only states what it reads.
+    """
     if rule.transports == "weight":
-        yield _labelled(watched)
+        yield _declared_transport(trace)
         return
-    allowed = _allowed(rule)
-    others = [reads for reads in watched.reads if reads.reader not in allowed]
-    exact = any(reads.reader == EXACT for reads in watched.reads)
-    hidden = [] if exact and EXACT in allowed else list(watched.copied)
-    wrong = [str(reads) for reads in others] + ([f"B has become W in {', '.join(hidden)}"] if hidden else [])
-    numbers = watched_steps(rule)
-    note = f"steps watched: {numbers[0]} to {numbers[-3]}, {numbers[-2]} and {numbers[-1]}"
-    note += "; labelled: orthonormal probes read W out exactly" if exact and EXACT in allowed else ""
-    if rule.learns_from == "mirror" and not any("mirror map" in reads.reader for reads in watched.reads):
-        note += "; no mirror step came in them"
-    measured = "; ".join(wrong) or f"0 others in {sum(reads.count for reads in watched.reads)} reads"
-    yield Check("locality", _promise(rule), "0 other reads", measured, not wrong, note)
+    allowed = _allowed_readers(rule)
+    others = [str(reads) for reads in trace.reads if reads.reader not in allowed]
+    exact = EXACT in allowed and any(reads.reader == EXACT for reads in trace.reads)
+    hidden = [] if exact else list(trace.copied)
+    violations = others + ([f"B became W in {', '.join(hidden)}"] if hidden else [])
+    measured = "; ".join(violations) or f"0 others in {sum(reads.count for reads in trace.reads)} reads"
+    yield Check("locality", _promise(rule), "0 other reads", measured, not violations, _note(rule, trace, exact))
 
 
-def besides(rule: Rule, watched: Watched) -> tuple[str, ...]:
-    """What the certified network transports besides, in sentences."""
-    bench = Testbed.build(rule)
+def other_transport(rule: Rule, trace: ReadTrace) -> tuple[str, ...]:
+    """Describe what the certified network transports besides W, in sentences."""
     lines = [
-        "batch norm: its own backward multiplies the error by γ/σ of its forward pass, and by its batch's statistics",
-        f"gradient clipping: one norm over all layers scales every update (in use here, at {OPTIM.clip})",
-        "shared kernels: a convolution's W is one for all positions, and so is its B",
+        "batch norm: its backward pass multiplies the error by γ/σ of its forward pass, and uses its batch statistics",
+        f"gradient clipping: one norm over all layers scales every update (used here, at {OPTIM.clip})",
+        "shared kernels: a convolution uses the same W, and the same B, at all positions",
         "nonlinearities: the error is multiplied by φ' of the forward pass; identity shortcuts pass it unchanged",
     ]
-    plain = [name for name in _weights(bench.model) if name not in {layer.name for layer in bench.layers}]
-    if plain:
-        lines.append(f"backprop: the error goes back through Wᵀ in {', '.join(plain)}, which the rule does not cover")
-    if watched.start:
-        ops = dict.fromkeys(reads.op for reads in watched.start)
-        lines.append(f"the start: before learning, the rule reads W to prepare its layers ({', '.join(ops)})")
+    testbed = Testbed.build(rule)
+    names = {layer.name for layer in testbed.layers}
+    backprop_layers = [name for name in weights_by_layer(testbed.model) if name not in names]
+    if backprop_layers:
+        uncovered = ", ".join(backprop_layers)
+        lines.append(f"backprop: the error goes back through Wᵀ in {uncovered}, which the rule does not cover")
+    if trace.initialization:
+        ops = ", ".join(dict.fromkeys(reads.op for reads in trace.initialization))
+        lines.append(f"initialization: before learning, the rule reads W to prepare its layers ({ops})")
     return tuple(lines)
 
 
-def _watch_preparation(rule: Rule) -> tuple[Reads, ...]:
+def _trace_initialization(rule: Rule) -> tuple[ReadCount, ...]:
     model = small_net()
-    seen = WeightReadTracer(_weights(model))
-    seen.at(phase.START)
-    with seen:
+    tracer = WeightReadTracer(weights_by_layer(model))
+    tracer.enter_phase(phases.INITIALIZATION)
+    with tracer:
         attach(model, rule)
-    return seen.summary()
+    return tracer.counts()
 
 
-def _labelled(watched: Watched) -> Check:
-    ways = [f"{r.op} in the phase '{r.phase}'" for r in watched.reads if r.reader not in ALWAYS - {"backprop"}]
-    measured = "reads W in full: labelled transport" + (f" ({', '.join(ways)})" if ways else "")
-    return Check("locality", "Says that it transports weights, and is no local rule", "labelled", measured, True)
+def _declared_transport(trace: ReadTrace) -> Check:
+    ordinary = ALWAYS_ALLOWED - {"backprop"}
+    reads = [f"{r.op} in the phase '{r.phase}'" for r in trace.reads if r.reader not in ordinary]
+    measured = "reads all of W: declared transport" + (f" ({', '.join(reads)})" if reads else "")
+    promise = "The rule declares that it transports weights; it is not a local rule"
+    return Check("locality", promise, "declared", measured, True)
 
 
-def _allowed(rule: Rule) -> set[str]:
-    allowed = ALWAYS | ({"sign"} if rule.transports == "sign" else set())
+def _allowed_readers(rule: Rule) -> set[str]:
+    allowed = ALWAYS_ALLOWED | ({"sign"} if rule.transports == "sign" else set())
     if rule.learns_from == "mirror":
         allowed |= {"mirror map"}
         allowed |= {EXACT} if "idealised" in vars(rule).values() else set()
     return allowed
 
 
+def _note(rule: Rule, trace: ReadTrace, exact: bool) -> str:
+    numbers = traced_steps(rule)
+    note = f"traced steps: {numbers[0]} to {numbers[-3]}, {numbers[-2]} and {numbers[-1]}"
+    note += "; declared: orthonormal probes read W exactly" if exact else ""
+    if rule.learns_from == "mirror" and not any("mirror map" in reads.reader for reads in trace.reads):
+        note += "; none of them was a mirror step"
+    return note
+
+
 def _promise(rule: Rule) -> str:
     mirror = ", its mirror map" if rule.learns_from == "mirror" else ""
-    sign = " (and its sign)" if rule.transports == "sign" else ""
-    return f"In whole steps, nothing reads a layer's W but its forward map{mirror} and its own optimiser update{sign}"
+    sign = "; the rule also reads its sign" if rule.transports == "sign" else ""
+    return f"In a step, a layer's W is read only by its forward map{mirror} and its own optimizer update{sign}"
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    return {n: m.weight for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-
-
-def _angles(bench: Testbed) -> dict[str, float]:
+def _angles(testbed: Testbed) -> dict[str, float]:
+    """Degrees between B and W, for layers with a B of W's shape."""
+    layers = [layer for layer in testbed.layers if hasattr(layer, "feedback")]
     with torch.no_grad():
-        pairs = {
-            layer.name: (bench.rule.feedback(layer), layer.weight)
-            for layer in bench.layers
-            if hasattr(layer, "feedback")
-        }
+        pairs = {layer.name: (testbed.rule.feedback(layer), layer.weight) for layer in layers}
     return {name: angle(b, w) for name, (b, w) in pairs.items() if b.shape == w.shape}

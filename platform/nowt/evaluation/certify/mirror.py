@@ -1,4 +1,8 @@
-"""Mirror mode's laws: where B goes, how fast, and which angle sampling leaves (science.md 6.3)."""
+"""The laws of mirror mode: where B converges, how fast, and which angle the sampling noise leaves.
+
+Akrout et al. (2019), "Deep learning without weight transport": with noise x of variance σ² through y = W x, the update
+B ← (1 − λ) B + η y xᵀ converges to c W with c = ησ²/λ.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.seeding import generator
-from nowt.evaluation.certify.certificate import Check, Findings, LeftOut
-from nowt.evaluation.certify.testbed import has_field, why_no_matrix
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
 from nowt.layers.attach import attach
 from nowt.layers.conv import Conv2d
 from nowt.rules.base import FeedbackLayer, Moment, Rule
@@ -19,35 +23,35 @@ FIELDS = ("eta", "decay", "noise", "sigma", "receiver_noise", "through", "normal
 
 KURTOSIS = {"normal": 3.0, "uniform": 1.8, "sign": 1.0}
 
-MOST_POSITIONS, MOST_STEPS = 400_000, 1000  # of all mirror steps together, so that a certificate takes seconds
+MAX_POSITIONS, MAX_STEPS = 400_000, 1000  # over all mirror steps, so that a certificate takes seconds
 
 
 @dataclass(frozen=True)
-class Mirrored:
-    """What mirror steps made of one layer's B, beside what the law says they should."""
+class MirrorResult:
+    """What mirror steps did to the B of one layer, and what the law expects."""
 
     layer: FeedbackLayer
-    moved: Tensor  # B − (1 − λ)^t B₀, the mean of several runs
-    expected: Tensor  # the mean of ``moved``
+    moved: Tensor  # B − (1 − λ)^t B₀, the mean over several runs
+    expected: Tensor  # the expectation of ``moved``
     samples: float  # N_eff, over all runs
-    scatter: float  # standard deviation of the gain, as part of it; an upper bound under a nonlinearity
+    scatter: float  # relative standard deviation of the gain; an upper bound under a nonlinearity
 
 
-def check_mirror(rule: Rule) -> Findings:
-    """Two rows for weight mirror's fields; one for another rule that mirrors; left out for the rest."""
-    why = why_no_matrix(rule) or ("" if rule.learns_from == "mirror" else "B does not learn from a mirror mode")
-    if why:
-        yield from (LeftOut(name, why) for name in ("mirror gain", "mirror angle"))
-    elif has_field(rule, *FIELDS):
-        each_step = replace(rule, interval=1)  # type: ignore[call-arg]
-        dense, conv = (_mirror(rule, layer) for layer in _layers(each_step))
+def check_mirror(rule: Rule) -> CheckResults:
+    """Yield two checks for a rule with weight mirror's fields, and one for any other rule that uses mirror mode."""
+    learns = "" if rule.learns_from == "mirror" else "B does not learn in mirror mode"
+    reason = no_feedback_matrix_reason(rule) or learns
+    if reason:
+        yield from (SkippedCheck(name, reason) for name in ("mirror gain", "mirror angle"))
+    elif has_fields(rule, *FIELDS):
+        every_step = replace(rule, interval=1)  # type: ignore[call-arg]
+        dense, conv = (_mirror(rule, layer) for layer in _layers(every_step))
         yield _gain(dense, conv)
         yield _angle(rule, dense)
     else:
-        yield LeftOut(
-            "mirror gain", f"its fields are not weight mirror's ({', '.join(FIELDS)}), so no gain is promised"
-        )
-        yield _falls(rule)
+        reason = f"the law of the gain needs the fields of weight mirror ({', '.join(FIELDS)})"
+        yield SkippedCheck("mirror gain", reason)
+        yield _angle_decreases(rule)
 
 
 def _layers(rule: Rule) -> list[FeedbackLayer]:
@@ -62,20 +66,20 @@ def _layers(rule: Rule) -> list[FeedbackLayer]:
     return layers
 
 
-def _mirror(rule: Any, layer: FeedbackLayer) -> Mirrored:
-    """Mirror steps until B has arrived, or as many as seconds allow; several times where that is soon."""
+def _mirror(rule: Any, layer: FeedbackLayer) -> MirrorResult:
+    """Run mirror steps until B has converged, within the limits; repeat if that takes few steps."""
     exact = rule.noise == "idealised"
-    layer = layer.double() if exact else layer  # nothing but rounding is left to see
+    layer = layer.double() if exact else layer  # only rounding errors remain
     shape = layer.probe_shape(rule.samples, rule.extent)
     x = layer.orthonormal_probes(torch.Generator()) if exact else layer.weight.new_ones(shape)
-    most = MOST_POSITIONS // layer.positions(x)
-    steps = max(3, min(round(10 / rule.decay) if rule.decay > 0 else 60, 300, most))
-    runs = max(1, min(most, MOST_STEPS) // steps)
+    max_steps = MAX_POSITIONS // layer.positions(x)
+    steps = max(3, min(round(10 / rule.decay) if rule.decay > 0 else 60, 300, max_steps))
+    runs = max(1, min(max_steps, MAX_STEPS) // steps)
     moved = torch.stack([_run(rule, layer, steps, seed) for seed in range(runs)]).mean(0)
-    left = [(1 - rule.decay) ** k for k in range(steps)]  # of each step's update
-    gain = rule.eta * rule.sigma**2 * sum(left) * (0.5 if _rectified(rule) else 1.0)
-    samples = runs * layer.positions(x) * sum(left) ** 2 / sum(k * k for k in left)
-    return Mirrored(layer, moved, gain * _summed(rule, layer, x), samples, _scatter(rule, layer, samples))
+    remaining = [(1 - rule.decay) ** k for k in range(steps)]  # fraction of each step's update that remains
+    gain = rule.eta * rule.sigma**2 * sum(remaining) * (0.5 if _rectified(rule) else 1.0)
+    samples = runs * layer.positions(x) * sum(remaining) ** 2 / sum(k * k for k in remaining)
+    return MirrorResult(layer, moved, gain * _tap_sum(rule, layer, x), samples, _scatter(rule, layer, samples))
 
 
 def _run(rule: Any, layer: FeedbackLayer, steps: int, seed: int) -> Tensor:
@@ -87,27 +91,27 @@ def _run(rule: Any, layer: FeedbackLayer, steps: int, seed: int) -> Tensor:
     return moved
 
 
-def _summed(rule: Any, layer: FeedbackLayer, x: Tensor) -> Tensor:
-    """W times what one mirror step sums at each tap, over what it is divided by."""
+def _tap_sum(rule: Any, layer: FeedbackLayer, x: Tensor) -> Tensor:
+    """W times the number of terms that one mirror step sums at each tap, divided by the rule's normalizer."""
     weight = layer.weight.detach()
     if rule.noise == "idealised":
         return weight * (layer.fan_in if rule.normalize == "none" else 1)
     counts = torch.full_like(weight, float(len(x)))
-    if isinstance(layer, Conv2d):  # counted without the layer's own arithmetic; a tap may be out of reach
+    if isinstance(layer, Conv2d):  # counted by autograd, independently of the layer; padding hides some taps
         one = torch.ones_like(weight).requires_grad_()
-        answer = torch.conv2d(torch.ones_like(x), one, padding=1)
-        counts = torch.autograd.grad(answer.sum(), one)[0]
+        response = torch.conv2d(torch.ones_like(x), one, padding=1)
+        counts = torch.autograd.grad(response.sum(), one)[0]
     over = {"none": torch.ones(()), "positions": torch.tensor(layer.positions(x)), "taps": counts.clamp(min=1)}
     return weight * counts / over[rule.normalize]
 
 
 def _rectified(rule: Any) -> bool:
-    """The certified layers have a ReLU above them, which halves the gain (Stein: E[x φ(w·x)] = σ² w E φ')."""
+    """Whether noise passes a ReLU, which halves the gain (Stein: E[x φ(w·x)] = σ² w E φ')."""
     return bool(rule.through == "nonlinearity")
 
 
 def _scatter(rule: Any, layer: FeedbackLayer, samples: float) -> float:
-    """How far chance takes the gain: the noise of x, which the rows of W share, and that of the receiver."""
+    """Relative deviation of the gain by chance: from the noise x, which the rows of W share, and the receiver noise."""
     weight = layer.weight.detach().flatten(1)
     size = float(weight.square().sum())
     shared = 0.0 if _exact(rule) else 2 * float((weight @ weight.t()).square().sum()) / size**2
@@ -120,7 +124,7 @@ def _exact(rule: Any) -> bool:
 
 
 def _spread(rule: Any, layer: FeedbackLayer) -> float:
-    """N_eff tan²: fan-in + 1 for Gaussian noise through the linear map; the other fields change it.
+    """N_eff tan²: fan-in + 1 for Gaussian noise through the linear map; other settings change it.
 
     A row's estimate varies by Σ_j Var(y x_j), divided by |w|² and the squared gain; κ is the noise's kurtosis.
     """
@@ -133,39 +137,38 @@ def _spread(rule: Any, layer: FeedbackLayer) -> float:
     return 2 * fan_in + 2 * kurtosis - 3 + 4 * receiver if rectified else fan_in + kurtosis - 2 + receiver
 
 
-def _gain(*found: Mirrored) -> Check:
-    errors = [float((one.moved * one.expected).sum() / one.expected.square().sum()) - 1 for one in found]
-    bounds = [0.01 + 6 * one.scatter for one in found]
+def _gain(*results: MirrorResult) -> Check:
+    errors = [float((r.moved * r.expected).sum() / r.expected.square().sum()) - 1 for r in results]
+    bounds = [0.01 + 6 * result.scatter for result in results]
     measured = "linear {:+.2%}, convolution {:+.2%}".format(*errors)
     passed = all(abs(error) < bound for error, bound in zip(errors, bounds, strict=True))
-    promise = "Mirror mode takes B to its fixed point c·W, c = ησ²/λ (times taps or φ' where the fields say so)"
+    promise = "Mirror mode converges to B = c·W with c = ησ²/λ (times taps or φ', depending on the fields)"
     return Check("mirror gain", promise, "{:.1%}, {:.1%}".format(*bounds), measured, passed)
 
 
-def _angle(rule: Any, dense: Mirrored) -> Check | LeftOut:
+def _angle(rule: Any, dense: MirrorResult) -> Check | SkippedCheck:
     if rule.noise == "idealised" and not _exact(rule):
-        return LeftOut("mirror angle", "no law is known for orthonormal probes through a nonlinearity")
+        return SkippedCheck("mirror angle", "no law is known for orthonormal probes through a nonlinearity")
     found, spread = angle(dense.moved, dense.layer.weight), _spread(rule, dense.layer)
     if spread == 0:
-        promise = "Orthonormal probes leave no angle: they read W out exactly, and are labelled idealised"
+        promise = "Orthonormal probes leave no angle: they read W exactly, and the rule declares them as idealised"
         return Check("mirror angle", promise, "0.01°", f"{found:.4f}°", found < 0.01)
     law = math.degrees(math.atan(math.sqrt(spread / dense.samples)))
-    # cotangents, which go smoothly through 90°
+    # the cotangent is continuous at 90°
     ratio = math.tan(math.radians(law)) / math.tan(math.radians(found))
     bound = 0.1 + 6 * dense.scatter + 2 / math.sqrt(dense.samples)
-    promise = (
-        "The angle that sampling leaves follows tan = √((fan-in + 1)/N_eff) (linear layer; as the fields change it)"
-    )
-    measured = f"{found:.2f}°, the law says {law:.2f}°"
+    promise = "Sampling leaves an angle of tan = √((fan-in + 1)/N_eff) (linear layer; the fields change the numerator)"
+    measured = f"{found:.2f}°, expected {law:.2f}°"
     return Check("mirror angle", promise, f"{bound:.0%} of the cotangent", measured, abs(ratio - 1) < bound)
 
 
-def _falls(rule: Rule) -> Check:
-    layer = _layers(replace(rule, interval=1) if has_field(rule, "interval") else rule)[0]  # type: ignore[call-arg]
-    start = angle(layer.feedback, layer.weight)
+def _angle_decreases(rule: Rule) -> Check:
+    every_step = replace(rule, interval=1) if has_fields(rule, "interval") else rule  # type: ignore[call-arg]
+    layer = _layers(every_step)[0]
+    before = angle(layer.feedback, layer.weight)
     layer.rule.before_learning([layer], Moment(0, seed=5))
     for step in range(1, 301):
         layer.rule.after_step([layer], Moment(step, seed=5))
-    end = angle(layer.feedback, layer.weight)
-    promise = "With W at rest, mirror mode turns B towards W (linear layer, 300 steps)"
-    return Check("mirror angle", promise, "below 45°", f"{start:.1f}° to {end:.1f}°", end < 45)
+    after = angle(layer.feedback, layer.weight)
+    promise = "With W constant, mirror mode aligns B with W (linear layer, 300 steps)"
+    return Check("mirror angle", promise, "below 45°", f"{before:.1f}° to {after:.1f}°", after < 45)

@@ -1,4 +1,4 @@
-"""The small network that a rule is certified on, and one training step taken apart into its phases."""
+"""A rule attached to the small network, with an optimizer and a training step that is divided into phases."""
 
 import math
 from collections.abc import Callable
@@ -9,75 +9,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
-from nowt.core.seeding import generator
-from nowt.evaluation.certify import weight_reads as phase
+from nowt.evaluation.certify import phases
+from nowt.evaluation.certify.small_network import batch, small_net
 from nowt.layers.attach import attach
-from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.training.optimizer import build_optimizer, clip_gradients
-
-CLASSES = 5
 
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=1.0)
 
 NOISE_SEED = 11  # of mirror mode
 
-At = Callable[[str], None]  # called with each phase of a step as it begins
+OnPhase = Callable[[str], None]  # called with the name of each phase when it begins
 
-Optimizer = Callable[[nn.Module, list[FeedbackLayer]], torch.optim.Optimizer]
-
-
-class Block(nn.Module):
-    """Two convolutions beside a shortcut: the identity, or a projection where the shape changes."""
-
-    def __init__(self, inputs: int, inner: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, inner, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module = nn.Identity()
-        if inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H/stride, W/stride), rounded up."""
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + self.downsample(x))
+MakeOptimizer = Callable[[nn.Module, list[FeedbackLayer]], torch.optim.Optimizer]
 
 
-class SmallNet(nn.Module):
-    """A residual network with one identity shortcut and one projection. Every layer's in and out sizes differ, so that
-    W and its transpose cannot be taken for each other."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(2, 6, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(6)
-        self.block1 = Block(6, 5, 6)
-        self.block2 = Block(6, 7, 8, stride=2)
-        self.fc = nn.Linear(8, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 2, H, W) to logits (N, 5)."""
-        x = torch.relu(self.bn1(self.conv1(x)))
-        y: Tensor = self.fc(self.block2(self.block1(x)).mean((2, 3)))
-        return y
-
-
-def batch(number: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Noise pictures (10, 2, 8, 8) and labels (10,), a pure function of ``number``."""
-    x = torch.randn(10, 2, 8, 8, generator=generator(0, "certificate", "pictures", number), dtype=dtype)
-    return x, torch.arange(10) % CLASSES
-
-
-def nothing(name: str) -> None:
-    """Nobody listens."""
+def ignore_phase(name: str) -> None:
+    """Do nothing."""
 
 
 @dataclass
 class Testbed:
-    """A rule on the small network, with its optimiser."""
+    """A rule on the small network, with its optimizer."""
 
     rule: Rule
     model: nn.Module
@@ -93,42 +46,42 @@ class Testbed:
         *,
         seed: int = 0,
         optim: OptimConfig = OPTIM,
-        optimizer: Optimizer | None = None,
+        optimizer: MakeOptimizer | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> "Testbed":
-        """The rule on a fresh network, the same at every call but for B, which ``seed`` draws."""
+        """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call."""
         model = small_net(dtype)
         layers = attach(model, rule, seed, example=batch(0, dtype)[0])
-        made = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
-        return cls(rule, model, layers, made, optim.clip, dtype)
+        built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
+        return cls(rule, model, layers, built, optim.clip, dtype)
 
-    def begin(self, at: At = nothing) -> None:
-        """The rule's work before learning."""
-        at(phase.BEFORE_LEARNING)
+    def begin(self, on_phase: OnPhase = ignore_phase) -> None:
+        """Run what the rule does before learning."""
+        on_phase(phases.BEFORE_LEARNING)
         self.rule.before_learning(self.layers, Moment(0, NOISE_SEED))
-        at(phase.BETWEEN)
+        on_phase(phases.BETWEEN)
 
-    def step(self, number: int, at: At = nothing) -> None:
-        """Optimiser step ``number`` (1 is the first), in the order of nowt.training."""
+    def step(self, number: int, on_phase: OnPhase = ignore_phase) -> None:
+        """Run training step ``number`` (the first is 1), in the order of ``nowt.training``."""
         x, y = batch(number, self.dtype)
         self.optimizer.zero_grad(set_to_none=True)
-        at(phase.FORWARD)
+        on_phase(phases.FORWARD)
         loss = F.cross_entropy(self.model(x), y)
-        at(phase.BACKWARD)
+        on_phase(phases.BACKWARD)
         loss.backward()  # type: ignore[no-untyped-call]
-        at(phase.CLIPPING)
+        on_phase(phases.CLIPPING)
         clip_gradients(self.model, self.clip)
-        at(phase.BEFORE_STEP)
+        on_phase(phases.BEFORE_STEP)
         self.rule.before_step(self.layers, self.optimizer)
-        at(phase.OPTIMISER)
+        on_phase(phases.OPTIMIZER)
         self.optimizer.step()
-        at(phase.AFTER_STEP)
+        on_phase(phases.AFTER_STEP)
         self.rule.after_step(self.layers, Moment(number, NOISE_SEED))
-        del loss
-        at(phase.BETWEEN)
+        del loss  # its graph holds views of W
+        on_phase(phases.BETWEEN)
 
-    def kept(self) -> dict[str, Tensor]:
-        """What the rule keeps on its layers (B among it), by name."""
+    def rule_state(self) -> dict[str, Tensor]:
+        """Return the tensors that the rule registered on its layers (B among them), by name."""
         return {
             f"{layer.name}.{name}": value.detach()
             for layer in self.layers
@@ -136,59 +89,53 @@ class Testbed:
             if name not in ("weight", "bias")
         }
 
-    def own(self) -> dict[str, Tensor]:
-        """What belongs to the network and its optimiser, not to the rule: W, biases, norms, optimiser state."""
-        kept = self.kept()
-        found = {name: value for name, value in self.model.state_dict().items() if name not in kept}
+    def network_state(self) -> dict[str, Tensor]:
+        """Return what belongs to the network and its optimizer: W, biases, batch norm and optimizer state."""
+        rule_state = self.rule_state()
+        found = {name: value for name, value in self.model.state_dict().items() if name not in rule_state}
         for i, state in enumerate(self.optimizer.state.values()):
-            found |= {f"optimiser {i} {name}": value for name, value in state.items() if isinstance(value, Tensor)}
+            found |= {f"optimizer {i} {name}": value for name, value in state.items() if isinstance(value, Tensor)}
         return found
 
 
-def small_net(dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The small network, its W always the same."""
-    with torch.random.fork_rng(devices=[]):
-        model = SmallNet().to(dtype)
-    initialize_layers(model, initialize_as_torchvision, seed=0)
-    return model
-
-
-def copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors in memory of their own."""
+def clones(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return detached copies of the tensors."""
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
-    """Names of what is not bit for bit what it was."""
+    """Return the names of tensors that were added, removed, or differ in any bit."""
     names = dict.fromkeys((*before, *after))
     return [n for n in names if n not in before or n not in after or not torch.equal(before[n], after[n])]
 
 
-def why_no_matrix(rule: Rule) -> str:
-    """Why a rule's error does not come through a B of W's shape; empty where it does."""
+def no_feedback_matrix_reason(rule: Rule) -> str:
+    """Return why the rule does not send the error through a B of W's shape; empty if it does."""
     layers = Testbed.build(rule).layers
     if not layers:
-        return "no layer is this rule's: torch's own layers do backprop"
+        return "the rule covers no layer: torch's own layers use backprop"
     if type(rule).propagate is not Rule.propagate:
-        return "the rule has a way back of its own (propagate)"
+        return "the rule has its own feedback path (propagate)"
     if any(getattr(layer, "feedback", layer.weight[:0]).shape != layer.weight.shape for layer in layers):
         return "the rule keeps no B of W's shape (layer.feedback)"
     return ""
 
 
-def has_field(rule: Rule, *names: str) -> bool:
+def has_fields(rule: Rule, *names: str) -> bool:
     """Whether the rule's dataclass has all these fields."""
     return set(names) <= {field.name for field in fields(rule)}
 
 
-def watched_steps(rule: Rule) -> tuple[int, ...]:
-    """Step numbers to watch: the first thirty, so that what a rule does every so often is seen, and ``steps``."""
-    return (*range(1, 31), *steps(rule)[2:])
+def traced_steps(rule: Rule) -> tuple[int, ...]:
+    """Return the step numbers to trace: the first thirty, and the last two of :func:`sample_steps`."""
+    return (*range(1, 31), *sample_steps(rule)[2:])
 
 
-def steps(rule: Rule) -> tuple[int, ...]:
-    """Step numbers to look at: two ordinary ones, one at which a rule that acts every n steps acts (a multiple of 1 to
-    10 and of the field ``interval``, where the rule has it), and the one after."""
+def sample_steps(rule: Rule) -> tuple[int, ...]:
+    """Return four step numbers: two ordinary ones, one at which a periodic rule acts, and the one after.
+
+    The third is a multiple of 1 to 10 and of the rule's field ``interval``, if it has one.
+    """
     interval = getattr(rule, "interval", 1)
     landmark = math.lcm(2520, interval) if isinstance(interval, int) and interval > 0 else 2520
     return 1, 2, landmark, landmark + 1

@@ -1,6 +1,6 @@
-"""A study's runs with the checkpoints that they kept."""
+"""The kept checkpoints of a study's runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
@@ -12,8 +12,8 @@ from nowt.training import checkpoint
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A run and its checkpoints that stay."""
+class RunCheckpoints:
+    """A run with its kept checkpoints."""
 
     key: str
     cell: str
@@ -22,58 +22,63 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """What it is called beside others."""
+        """Cell and seed, as shown to the user."""
         return f"{self.cell} seed {self.config.seed}"
 
 
 @dataclass(frozen=True)
-class Probed:
-    """What of a study can be measured."""
+class StudyCheckpoints:
+    """The runs of a study that have kept checkpoints, ordered by seed and cell."""
 
     key: str
     name: str
-    reference: str
-    runs: tuple[Kept, ...] = field(default=())  # those with a checkpoint, seed by seed
+    reference: str  # the study's reference cell
+    runs: tuple[RunCheckpoints, ...]
 
-    def beside(self, run: Kept) -> Kept | None:
-        """The reference cell's run of the same seed; None where it kept nothing."""
-        same = (one for one in self.runs if one.cell == self.reference and one.config.seed == run.config.seed)
-        return next(same, None)
+    def reference_run(self, run: RunCheckpoints) -> RunCheckpoints | None:
+        """Return the reference cell's run with the same seed; None if it has no kept checkpoint."""
+        same_seed = (r for r in self.runs if r.cell == self.reference and r.config.seed == run.config.seed)
+        return next(same_seed, None)
 
 
-def kept_by(store: Path, wanted: str) -> Probed:
-    """The newest study of that name, or of that key. Raises ConfigError for an unknown one, for a search, and where no
-    run has kept a checkpoint."""
-    study_file = _study_file(store, wanted)
-    runs = {(run.seed, run.cell): run.key for run in study_file.runs}
+def find_checkpoints(store: Path, study: str) -> StudyCheckpoints:
+    """Find the kept checkpoints of the newest study with this name or key.
+
+    Raises:
+        ConfigError: If the study does not exist, is a search, or no run has a kept checkpoint.
+    """
+    study_file = _study_file(store, study)
+    keys = {(run.seed, run.cell): run.key for run in study_file.runs}
     cells = [cell["name"] for cell in study_file.cells]
-    order = sorted(runs, key=lambda run: (run[0], cells.index(run[1])))
-    found = (_kept(store, runs[seed, cell], cell) for seed, cell in order)
-    kept = tuple(run for run in found if run is not None)
-    again = f"nowt ablate {study_file.name} --keep-checkpoints all"
+    order = sorted(keys, key=lambda run: (run[0], cells.index(run[1])))
+    found = (_run_checkpoints(store, keys[seed, cell], cell) for seed, cell in order)
+    runs = tuple(run for run in found if run is not None)
+    command = f"nowt ablate {study_file.name} --keep-checkpoints all"
     require(
-        bool(kept), f"no run of study {study_file.key} has a kept checkpoint in {store}: `{again}` keeps one each epoch"
+        bool(runs),
+        f"no run of study {study_file.key} has a kept checkpoint in {store}: `{command}` keeps one per epoch",
     )
-    return Probed(study_file.key, study_file.name, study_file.reference, kept)
+    return StudyCheckpoints(study_file.key, study_file.name, study_file.reference, runs)
 
 
-def _study_file(store: Path, wanted: str) -> StudyFile:
+def _study_file(store: Path, study: str) -> StudyFile:
     study_files = read_study_files(store)
-    named = [study_file for study_file in study_files if wanted in (study_file.name, study_file.key)]
-    if not named:
+    found = [study_file for study_file in study_files if study in (study_file.name, study_file.key)]
+    if not found:
         names = sorted({study_file.name for study_file in study_files if not study_file.is_search})
-        there = f"; it has: {', '.join(names)}" if names else ": nowt ablate STUDY makes one"
-        raise ConfigError(f"store {store} has no study {wanted!r}{nearest(wanted, names)}{there}")
-    require(not named[-1].is_search, f"{wanted} is a search, whose trials differ in their settings: probe a study")
-    return named[-1]
+        hint = f"; it has: {', '.join(names)}" if names else ": run `nowt ablate STUDY` first"
+        raise ConfigError(f"store {store} has no study {study!r}{nearest(study, names)}{hint}")
+    require(not found[-1].is_search, f"{study} is a search, whose trials have different settings: probe a study")
+    return found[-1]
 
 
-def _kept(store: Path, key: str, cell: str) -> Kept | None:
+def _run_checkpoints(store: Path, key: str, cell: str) -> RunCheckpoints | None:
     path = Store(store).log(key)
     if not path.exists():
         return None
     run = read(path)
-    found = checkpoint.kept_checkpoints(
-        Store(store).checkpoints(key), run.last_epoch if run.state == "finished" else None
-    )
-    return Kept(key, cell, config_from_json(run.start["config"]), dict(sorted(found.items()))) if found else None
+    last_epoch = run.last_epoch if run.state == "finished" else None
+    found = checkpoint.kept_checkpoints(Store(store).checkpoints(key), last_epoch)
+    if not found:
+        return None
+    return RunCheckpoints(key, cell, config_from_json(run.start["config"]), dict(sorted(found.items())))

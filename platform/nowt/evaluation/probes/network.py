@@ -1,4 +1,4 @@
-"""A run's network as one of its checkpoints has it, and the pictures that it is shown."""
+"""Rebuilds the network of a run, loads its checkpoints, and provides the batch of images that all runs share."""
 
 import copy
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from nowt.config.run_key import run_key
 from nowt.core.errors import DataError, require
 from nowt.data.datasets import Data, open_data
 from nowt.data.splits import Split, probe_batch
-from nowt.evaluation.probes.checkpoints import Kept
-from nowt.evaluation.probes.isolation import own_generator
+from nowt.evaluation.probes.checkpoints import RunCheckpoints
+from nowt.evaluation.probes.model_state import preserved_random_state
 from nowt.training import checkpoint
 from nowt.training.loss import compute_loss
 from nowt.training.state import PARAMETER_DTYPES, TrainingState
@@ -25,69 +25,72 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Network:
-    """A run's network, rebuilt from its seed; checkpoints are loaded into it one after the other."""
+class RunNetwork:
+    """The network of a run, rebuilt from its seed. Checkpoints are loaded into it one after the other."""
 
     training: TrainingState
 
     @property
     def model(self) -> nn.Module:
-        """In eval mode, with its rule attached."""
+        """The network in eval mode, with its rule attached."""
         return self.training.model.eval()
 
     def load(self, path: Path) -> None:
-        """Load a checkpoint. Raises one of checkpoint.READ_ERRORS for a file that does not fit this network."""
+        """Load a checkpoint. Raises one of ``checkpoint.READ_ERRORS`` if it cannot be read or has another network."""
         state = checkpoint.read(path, self.training.device)
         self.training.model.load_state_dict(state["model"])
 
     def copy(self) -> nn.Module:
-        """The network as it is now."""
+        """Return a copy of the network in its current state."""
         return copy.deepcopy(self.model)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The run's own mean loss, of output and labels."""
+        """The run's mean loss, a function of output and labels."""
         return lambda output, y: compute_loss(self.training.config, output, y)
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Rebuilds runs of a study; pictures are opened once for each data set they use."""
+class NetworkBuilder:
+    """Rebuilds networks of a study's runs. Each data set is opened once."""
 
     placement: Placement
     split: str
-    pictures: int
+    images: int  # in the batch
     opened: dict[tuple[DataConfig, bool], Data] = field(default_factory=dict)
 
-    def of(self, run: Kept) -> Network:
-        """The network before learning. Raises DataError where the pictures are not those that the run had."""
+    def build(self, run: RunCheckpoints) -> RunNetwork:
+        """Return the run's network before learning.
+
+        Raises:
+            DataError: If the images, the rule or the version of nowt differ from those of the run.
+        """
         data = self._data(run.config)
         if run_key(run.config, data.fingerprint) != run.key:
             raise DataError(
-                f"run {run.key} ({run.name}) was trained with other pictures, another rule, or another version of nowt"
+                f"run {run.key} ({run.name}) was trained with other images, another rule, or another version of nowt"
             )
-        with own_generator(torch.device("cpu")):
-            return Network(TrainingState.create(run.config, self.placement, data))
+        with preserved_random_state(torch.device("cpu")):
+            return RunNetwork(TrainingState.create(run.config, self.placement, data))
 
-    def batch(self, run: Kept, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The same pictures for all runs of a data set, as many of each class as of any other, without augmentation.
+    def batch(self, run: RunCheckpoints, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return images and labels: the same for all runs of a data set, balanced over classes, not augmented.
 
-        Raises ConfigError where the split has too few, or the run's test pictures are closed.
+        Raises:
+            ConfigError: If the split has too few images, or the run does not use its test images.
         """
-        x, y = probe_batch(self._split(run.config), self.pictures)
-        form = torch.channels_last if run.config.channels_last else torch.contiguous_format
-        return x.to(device, PARAMETER_DTYPES[run.config.precision], memory_format=form), y.to(device)
+        x, y = probe_batch(self._split(run.config), self.images)
+        memory_format = torch.channels_last if run.config.channels_last else torch.contiguous_format
+        return x.to(device, PARAMETER_DTYPES[run.config.precision], memory_format=memory_format), y.to(device)
 
     def _split(self, config: RunConfig) -> Split:
-        require(config.test or self.split != "test", "--split is test: this study never opens its test pictures")
+        require(config.test or self.split != "test", "--split is test, but this study does not use its test images")
         split: Split = getattr(self._data(config), self.split)
-        many, group = len(split), config.model.norm_group
+        size, group = len(split), config.model.norm_group
+        require(self.images <= size, f"--pictures is {self.images}, but the {self.split} split has only {size} images")
         require(
-            self.pictures <= many, f"--pictures is {self.pictures}: the {self.split} split has only {many} pictures"
-        )
-        require(
-            group is None or self.pictures % group == 0,
-            f"--pictures is {self.pictures}: it must be a multiple of model.norm_group, which is {group}",
+            group is None or self.images % group == 0,
+            f"--pictures is {self.images}: must be a multiple of model.norm_group, which is {group}",
         )
         return split
 
@@ -99,5 +102,5 @@ class Networks:
 
 
 def autocast(config: RunConfig, device: torch.device) -> Any:
-    """The number format that the run computes in."""
+    """Return a context manager for the run's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")

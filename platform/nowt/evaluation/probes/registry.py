@@ -1,4 +1,4 @@
-"""What a measure is, and how one is found by name, file or entry point."""
+"""Finds a metric by name, file or entry point, and calls it with the inputs that it names."""
 
 import hashlib
 import inspect
@@ -15,77 +15,97 @@ from torch import Tensor
 from nowt.core.errors import ConfigError, nearest, require
 from nowt.core.plugins import load_object
 
-SHIPPED = ("gradient_cosine", "weight_change", "cka")
+BUILT_IN = ("gradient_cosine", "weight_change", "cka")  # each a module of nowt.evaluation.probes.metrics
 
-OFFERED = {
-    "model": "the network as the checkpoint has it, in eval mode, its rule attached",
-    "x": "pictures, (n, channels, height, width), normalised",
-    "y": "their labels, (n,)",
-    "loss": "loss(output, y): the run's own mean loss",
+INPUTS = {
+    "model": "the network as saved in the checkpoint, in eval mode, with its rule attached",
+    "x": "images, (n, channels, height, width), normalized",
+    "y": "labels, (n,)",
+    "loss": "loss(output, y), the run's mean loss",
     "start": "the network before learning",
     "reference": "the network of the study's reference cell, at the same seed and epoch",
 }
 
-# what the code of a measure may raise; anything else keeps its traceback
-RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+# errors in a metric's code that are reported in one line; others keep their traceback
+METRIC_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A measure, and what it asks for."""
+class Metric:
+    """A metric's function with the inputs that it requires."""
 
     name: str
     function: Callable[..., Mapping[str, float]]
-    digest: str  # of its file: an edited one measures anew
-    asks: frozenset[str]  # names of OFFERED
+    digest: str  # hash of its file: after an edit, everything is measured again
+    required_inputs: frozenset[str]  # names of INPUTS
 
-    def of(self, offered: Mapping[str, Any], where: str) -> dict[str, float | None]:
-        """Its numbers, undefined ones as None. Raises ConfigError, naming ``where``, for what goes wrong in it."""
+    def compute(self, inputs: Mapping[str, Any], where: str) -> dict[str, float | None]:
+        """Return the metric's numbers by name, with None for undefined ones.
+
+        Raises:
+            ConfigError: If the metric's code fails; the message contains ``where``.
+        """
         try:
-            found = self.function(**{name: offered[name] for name in self.asks})
-            return {str(name): _finite(value) for name, value in _numbers(found).items()}
-        except RAISED as error:
+            found = self.function(**{name: inputs[name] for name in self.required_inputs})
+            return {str(name): _finite(value) for name, value in _checked(found).items()}
+        except METRIC_ERRORS as error:
             reason = str(error).strip().partition("\n")[0]
             raise ConfigError(f"{self.name} {where} raised {type(error).__name__}: {reason}") from error
 
 
-def names() -> list[str]:
-    """Every measure's name: shipped, then those of installed packages."""
-    return [*SHIPPED, *sorted(point.name for point in entry_points(group="nowt.probes"))]
+def metric_names() -> list[str]:
+    """Return the names of the built-in metrics, then of those in installed packages."""
+    return [*BUILT_IN, *sorted(point.name for point in entry_points(group="nowt.probes"))]
 
 
-def find(spec: str) -> Measure:
-    """The measure called ``spec``, or one of the user's own. Raises ConfigError naming the nearest."""
-    if spec in SHIPPED:
-        return _measure(spec, import_module(f"nowt.evaluation.probes.metrics.{spec}").measure)
+def find_metric(spec: str) -> Metric:
+    """Return the metric with this name, or a custom one: ``FILE.py``, ``FILE.py:FUNCTION`` or ``module:FUNCTION``.
+
+    Raises:
+        ConfigError: If there is none; the message suggests the nearest name.
+    """
+    if spec in BUILT_IN:
+        return _metric(spec, import_module(f"nowt.evaluation.probes.metrics.{spec}").measure)
     if ":" in spec or spec.endswith(".py"):
         place, _, name = (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
-        return _measure(name or Path(place).stem, load_object(spec, "measure"))
+        return _metric(name or Path(place).stem, load_object(spec, "measure"))
     for point in entry_points(group="nowt.probes"):
         if point.name == spec:
-            return _measure(spec, point.load())
-    there = ", ".join(names())
-    raise ConfigError(f"there is no metric {spec!r}{nearest(spec, names())}; there are: {there}, or a FILE.py of yours")
+            return _metric(spec, point.load())
+    names = metric_names()
+    available = ", ".join(names)
+    raise ConfigError(f"unknown metric {spec!r}{nearest(spec, names)}; available: {available}, or your own FILE.py")
 
 
-def _measure(name: str, function: Any) -> Measure:
+def _metric(name: str, function: Any) -> Metric:
     require(inspect.isfunction(function), f"metric {name} is a {type(function).__name__}: it must be a function")
     file = inspect.getsourcefile(function)
     digest = hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()[:12]
-    return Measure(name, function, digest, frozenset(_asked(name, function)))
+    return Metric(name, function, digest, frozenset(_required_inputs(name, function)))
 
 
-def _asked(name: str, function: Callable[..., Any]) -> list[str]:
-    """The arguments it is given. Raises ConfigError for one that is not offered."""
-    given = [p for p in inspect.signature(function).parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
-    for parameter in given:
-        if parameter.name not in OFFERED and parameter.default is parameter.empty:
-            near = nearest(parameter.name, OFFERED)
-            raise ConfigError(f"metric {name} asks for {parameter.name!r}{near}; it can be given: {', '.join(OFFERED)}")
-    return [parameter.name for parameter in given if parameter.name in OFFERED]
+def _required_inputs(name: str, function: Callable[..., Any]) -> list[str]:
+    """Return the inputs among the function's arguments. Raises ConfigError for an argument that is no input."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for parameter in parameters:
+        if parameter.name not in INPUTS and parameter.default is parameter.empty:
+            near = nearest(parameter.name, INPUTS)
+            raise ConfigError(
+                f"metric {name} has an unknown argument {parameter.name!r}{near}; available: {', '.join(INPUTS)}"
+            )
+    return [parameter.name for parameter in parameters if parameter.name in INPUTS]
 
 
-def _numbers(found: Any) -> Mapping[str, float]:
+def _checked(found: Any) -> Mapping[str, float]:
     if not isinstance(found, Mapping) or not found:
         raise TypeError(f"it returned {found!r}; it must return numbers by name, such as {{'all': 0.5}}")
     return found

@@ -1,8 +1,8 @@
-"""What was measured: STORE/probes/STUDY/METRIC.jsonl, a line for each run and epoch, only ever appended to.
+"""The results of probes: STORE/probes/STUDY/METRIC.jsonl, an append-only file with one line per run and epoch.
 
 A line has ``run``, ``cell``, ``rule``, ``seed``, ``epoch``, ``metric``, ``values`` (numbers by name, null where
-undefined), ``others`` (the names that are no layer's), and what they depend on besides: ``measure`` (a digest of the
-metric's file), ``pictures``, ``split`` and ``against`` (the cell that was compared with).
+undefined), ``others`` (the names that are no layer's), and the settings that the numbers depend on: ``measure`` (a hash
+of the metric's file), ``pictures`` (the number of images), ``split`` and ``against`` (the cell that it compares with).
 """
 
 import json
@@ -18,14 +18,14 @@ from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock
 
-Line = dict[str, Any]
+ResultLine = dict[str, Any]
 
-WHOLE = "all"  # the name of a number that is the whole network's
+WHOLE_NETWORK = "all"  # the name of a number that describes the whole network
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a metric's numbers depend on, besides run and epoch."""
+class ProbeSettings:
+    """What a metric's numbers depend on, apart from run and epoch. The fields are the keys of a line."""
 
     measure: str
     pictures: int
@@ -33,21 +33,21 @@ class Settings:
     against: str
 
     @classmethod
-    def of(cls, line: Line) -> "Settings":
-        """Those that a line was measured with."""
+    def of(cls, line: ResultLine) -> "ProbeSettings":
+        """Return the settings of a line."""
         return cls(**{name: line[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
-class Results:
-    """A metric's results file, open for one writer."""
+class ResultsFile:
+    """The results file of a metric, open for one writer."""
 
     path: Path
-    settings: Settings
-    done: frozenset[tuple[str, int]]  # run and epoch
+    settings: ProbeSettings
+    done: frozenset[tuple[str, int]]  # run and epoch of the lines with these settings
 
-    def add(self, line: Line) -> None:
-        """Append one run and epoch, on disk before this returns."""
+    def add(self, line: ResultLine) -> None:
+        """Append one run and epoch. The line is on disk when this returns."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, **asdict(self.settings)}, allow_nan=False) + "\n")
             file.flush()
@@ -55,30 +55,34 @@ class Results:
 
 
 @contextmanager
-def results(store: Path, study: str, metric: str, settings: Settings) -> Iterator[Results]:
-    """The file, held until the block ends. Raises ConfigError where another process holds it."""
+def open_results(store: Path, study: str, metric: str, settings: ProbeSettings) -> Iterator[ResultsFile]:
+    """Open the results file of a metric, and lock it within the block.
+
+    Raises:
+        ConfigError: If another process has locked it.
+    """
     path = Store(store).probe(study, metric)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        hold = LogLock(path)
+        lock = LogLock(path)
     except LogInUse:
         raise ConfigError(f"another nowt probe is writing {path}: wait for it, or stop it") from None
     drop_incomplete_line(path)
-    done = {(line["run"], line["epoch"]) for line in read(path) if Settings.of(line) == settings}
+    done = {(line["run"], line["epoch"]) for line in read_results(path) if ProbeSettings.of(line) == settings}
     try:
-        yield Results(path, settings, frozenset(done))
+        yield ResultsFile(path, settings, frozenset(done))
     finally:
-        del hold  # and not when a traceback lets go of it
+        del lock  # now, and not when a traceback that refers to it is freed
 
 
-def read(path: Path) -> list[Line]:
-    """Every whole line. Raises ValueError for one that is none, naming it."""
+def read_results(path: Path) -> list[ResultLine]:
+    """Return every complete line. Raises ValueError for an invalid one, with its number."""
     lines = []
     for number, text in enumerate(complete_lines(path), 1):
         try:
             line = json.loads(text)
-            Settings.of(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
+            ProbeSettings.of(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise ValueError(f"{path}, line {number} is no result of nowt probe: move the file away") from None
+            raise ValueError(f"{path}, line {number} is not a result of nowt probe: move the file away") from None
         lines.append(line)
     return lines

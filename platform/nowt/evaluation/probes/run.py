@@ -1,4 +1,4 @@
-"""Measures what is missing: every kept checkpoint of a study that a metric's results do not have yet."""
+"""Measures a metric on every kept checkpoint of a study that the results file does not contain yet."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,107 +8,139 @@ from pathlib import Path
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, require
 from nowt.core.seeding import seed_of
-from nowt.evaluation.probes.checkpoints import Kept, Probed, kept_by
-from nowt.evaluation.probes.isolation import own_generator
-from nowt.evaluation.probes.network import SPLITS, Network, Networks, autocast
-from nowt.evaluation.probes.registry import Measure
-from nowt.evaluation.probes.results import WHOLE, Line, Results, Settings, results
+from nowt.evaluation.probes.checkpoints import RunCheckpoints, StudyCheckpoints, find_checkpoints
+from nowt.evaluation.probes.model_state import preserved_random_state
+from nowt.evaluation.probes.network import SPLITS, NetworkBuilder, RunNetwork, autocast
+from nowt.evaluation.probes.registry import Metric
+from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, ResultsFile, open_results
 from nowt.training import checkpoint
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
+
+
+class UnreadableCheckpoint(ConfigError):
+    """A checkpoint that is damaged, or holds another network."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One run's checkpoints that are to be measured, each beside the reference's where the metric asks for it."""
+class ProbeTask:
+    """The checkpoints of a run that are still to be measured, and the run they are compared with, if any."""
 
-    run: Kept
+    run: RunCheckpoints
     epochs: tuple[int, ...]
-    reference: Kept | None = None
+    reference: RunCheckpoints | None = None
 
 
-def probe(store: Path, study: str, measure: Measure, placement: Placement, pictures: int, split: str, say: Say) -> str:
-    """Measure what is missing, a line of results for each run and epoch; what was done, in words.
+def probe(store: Path, study: str, metric: Metric, placement: Placement, images: int, split: str, echo: Echo) -> str:
+    """Measure a metric on the checkpoints that have no result yet, and append one line per run and epoch.
 
-    Ctrl-C loses at most the checkpoint in progress. Raises ConfigError for a study, split or number of pictures that
-    cannot be, DataError where the pictures are not those of the runs.
+    An interruption loses at most the checkpoint in progress.
+
+    Args:
+        store: The folder of the store.
+        study: Name or key of a study.
+        metric: The metric, see :func:`registry.find_metric`.
+        placement: Device and threads.
+        images: Number of images in the batch.
+        split: "train", "val" or "test".
+        echo: Called with a line of progress for each run.
+
+    Returns:
+        A summary of what was measured.
+
+    Raises:
+        ConfigError: For an unknown study, an invalid split, or an invalid number of images.
+        DataError: If the images differ from those of the runs.
     """
-    require(pictures >= 1, f"--pictures is {pictures}: it must be at least 1")
-    require(split in SPLITS, f"--split is {split!r}: it must be one of {', '.join(SPLITS)}")
-    probed = kept_by(store, study)
-    against = probed.reference if "reference" in measure.asks else ""
-    with results(store, probed.key, measure.name, Settings(measure.digest, pictures, split, against)) as found:
-        tasks = tuple(tasks_of(probed, measure, found.done))
-        networks, new, defined = Networks(placement, split, pictures), 0, 0
+    require(images >= 1, f"--pictures is {images}: must be at least 1")
+    require(split in SPLITS, f"--split is {split!r}: must be one of {', '.join(SPLITS)}")
+    checkpoints = find_checkpoints(store, study)
+    against = checkpoints.reference if "reference" in metric.required_inputs else ""
+    settings = ProbeSettings(metric.digest, images, split, against)
+    with open_results(store, checkpoints.key, metric.name, settings) as results:
+        tasks = tuple(missing_tasks(checkpoints, metric, results.done))
+        networks, new, defined = NetworkBuilder(placement, split, images), 0, 0
         for number, task in enumerate(tasks, 1):
-            for line in measured(task, measure, networks, say):
-                found.add(line)
+            for line in measure_task(task, metric, networks, echo):
+                results.add(line)
                 new += 1
                 defined += any(value is not None and math.isfinite(value) for value in line["values"].values())
-            say(f"[{number}/{len(tasks)}] {task.run.name}: epoch {', '.join(map(str, task.epochs))}")
-        return _summary(probed, measure, found, new, defined)
+            echo(f"[{number}/{len(tasks)}] {task.run.name}: epoch {', '.join(map(str, task.epochs))}")
+        return _summary(checkpoints, metric, results, new, defined)
 
 
-def tasks_of(probed: Probed, measure: Measure, done: frozenset[tuple[str, int]]) -> Iterator[Task]:
-    """What is left to measure. Raises ConfigError where there is nothing to compare with."""
-    compares = "reference" in measure.asks
-    pairs = [(run, probed.beside(run) if compares else None) for run in probed.runs]
-    if compares:
-        pairs = [(run, other) for run, other in pairs if run.cell != probed.reference and other is not None]
-        pairs = [(run, other) for run, other in pairs if other and run.checkpoints.keys() & other.checkpoints.keys()]
-        require(
-            bool(pairs),
-            f"{measure.name} compares a run with {probed.reference}'s of the same seed and epoch, and no two such "
-            f"checkpoints are kept in study {probed.key}",
-        )
-    for run, other in pairs:
+def missing_tasks(
+    checkpoints: StudyCheckpoints, metric: Metric, done: frozenset[tuple[str, int]]
+) -> Iterator[ProbeTask]:
+    """Yield what is still to be measured. Raises ConfigError if the metric needs a reference and there is none."""
+    for run, other in _pairs(checkpoints, metric):
         epochs = (e for e in run.checkpoints if other is None or e in other.checkpoints)
         if missing := tuple(epoch for epoch in epochs if (run.key, epoch) not in done):
-            yield Task(run, missing, other)
+            yield ProbeTask(run, missing, other)
 
 
-def measured(task: Task, measure: Measure, networks: Networks, say: Say) -> Iterator[Line]:
-    """One line of results for each checkpoint that can be read; the others are named."""
-    run, network = task.run, networks.of(task.run)
+def _pairs(checkpoints: StudyCheckpoints, metric: Metric) -> list[tuple[RunCheckpoints, RunCheckpoints | None]]:
+    """Each run with the run that it is compared with; None if the metric compares nothing."""
+    if "reference" not in metric.required_inputs:
+        return [(run, None) for run in checkpoints.runs]
+    others = [run for run in checkpoints.runs if run.cell != checkpoints.reference]
+    pairs = [(run, checkpoints.reference_run(run)) for run in others]
+    pairs = [(run, other) for run, other in pairs if other and run.checkpoints.keys() & other.checkpoints.keys()]
+    require(
+        bool(pairs),
+        f"{metric.name} compares a run with the run of {checkpoints.reference} at the same seed and epoch, but study "
+        f"{checkpoints.key} has no kept checkpoints for such a pair",
+    )
+    return pairs
+
+
+def measure_task(task: ProbeTask, metric: Metric, networks: NetworkBuilder, echo: Echo) -> Iterator[ResultLine]:
+    """Yield one result line per checkpoint; a checkpoint that cannot be read is reported and skipped."""
+    run, network = task.run, networks.build(task.run)
     x, y = networks.batch(run, network.training.device)
-    offered = {"x": x, "y": y, "loss": network.loss, "start": network.copy() if "start" in measure.asks else None}
-    other = networks.of(task.reference) if task.reference else None
+    start = network.copy() if "start" in metric.required_inputs else None
+    inputs = {"x": x, "y": y, "loss": network.loss, "start": start}
+    other = networks.build(task.reference) if task.reference else None
     for epoch in task.epochs:
         try:
             _load(network, run, epoch)
             if other and task.reference:
                 _load(other, task.reference, epoch)
-        except Unreadable as error:
-            say(str(error))
+        except UnreadableCheckpoint as error:
+            echo(str(error))
             continue
-        offered |= {"model": network.model, "reference": other.model if other else None}
+        inputs |= {"model": network.model, "reference": other.model if other else None}
         where = f"on {run.name} (run {run.key}) at epoch {epoch}"
-        seed = seed_of(run.config.seed, "probe", measure.name, epoch)
-        with own_generator(x.device, seed), autocast(run.config, x.device):
-            values = measure.of(offered, where)
-        known = {"run": run.key, "cell": run.cell, "rule": run.config.rule.name, "seed": run.config.seed}
-        layers = dict(network.model.named_modules())
-        others = [name for name in values if name != WHOLE and name not in layers]
-        yield {**known, "epoch": epoch, "metric": measure.name, "values": values, "others": others}
+        seed = seed_of(run.config.seed, "probe", metric.name, epoch)
+        with preserved_random_state(x.device, seed), autocast(run.config, x.device):
+            values = metric.compute(inputs, where)
+        yield _result_line(run, network, epoch, metric, values)
 
 
-class Unreadable(ConfigError):
-    """A checkpoint that is broken, or of another network."""
+def _result_line(
+    run: RunCheckpoints, network: RunNetwork, epoch: int, metric: Metric, values: dict[str, float | None]
+) -> ResultLine:
+    layers = dict(network.model.named_modules())
+    others = [name for name in values if name != WHOLE_NETWORK and name not in layers]
+    known = {"run": run.key, "cell": run.cell, "rule": run.config.rule.name, "seed": run.config.seed}
+    return {**known, "epoch": epoch, "metric": metric.name, "values": values, "others": others}
 
 
-def _load(network: Network, run: Kept, epoch: int) -> None:
+def _load(network: RunNetwork, run: RunCheckpoints, epoch: int) -> None:
     path = run.checkpoints[epoch]
     try:
         network.load(path)
     except checkpoint.READ_ERRORS as error:
-        raise Unreadable(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): left out") from None
+        raise UnreadableCheckpoint(
+            f"skipped checkpoint {path}, which cannot be read: {checkpoint.describe_error(error)}"
+        ) from None
 
 
-def _summary(probed: Probed, measure: Measure, found: Results, new: int, defined: int) -> str:
-    known = f", {len(found.done)} were measured before" if found.done else ""
-    lines = [f"{measure.name}: {new} checkpoint{'s' * (new != 1)} measured{known} ({found.path})"]
+def _summary(checkpoints: StudyCheckpoints, metric: Metric, results: ResultsFile, new: int, defined: int) -> str:
+    before = f", {len(results.done)} measured before" if results.done else ""
+    lines = [f"{metric.name}: {new} checkpoint{'s' * (new != 1)} measured{before} ({results.path})"]
     if defined < new:
-        lines.append(f"not one number is defined on {new - defined} of them, which no figure shows")
-    if all(len(run.checkpoints) == 1 for run in probed.runs):
-        lines.append("only one epoch of each run is kept: new runs keep more with --keep-checkpoints 0,10,50 or all")
+        lines.append(f"{new - defined} of them have no defined number, and appear in no figure")
+    if all(len(run.checkpoints) == 1 for run in checkpoints.runs):
+        lines.append("only one epoch per run is kept: for new runs, use --keep-checkpoints 0,10,50 or all")
     return "\n".join(lines)

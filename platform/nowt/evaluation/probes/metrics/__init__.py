@@ -1,1 +1,1 @@
-"""The metrics that nowt ships for ``nowt probe``."""
+"""The built-in metrics of ``nowt probe``, one file each."""

@@ -1,10 +1,11 @@
-"""How near a rule's step is to backprop's: the cosine between their gradients of W, on one batch.
+"""Similarity of a rule's update to backprop's: the cosine between their gradients of W on one batch.
 
-cos(g, ∇L) = g·∇L / (|g| |∇L|), where ∇L is backprop's gradient of the loss for all W of the network, and g what the
-rule puts in its place: the same forward pass, the error sent back through B. Above 0, a small enough step along −g
-lowers the loss (Lillicrap et al. 2016, "Random synaptic feedback weights support error backpropagation for deep
-learning": angles below 90°). Both are taken as in training: in train mode, before the rule's clipping, momentum and
-decay. Biases and batch norm's γ and β are left out.
+cos(g, ∇L) = g·∇L / (|g| |∇L|), where ∇L is backprop's gradient of the loss and g is the rule's, from the same forward
+pass with the error sent back through B. If it is above 0, a sufficiently small step along −g lowers the loss: Lillicrap
+et al. (2016), "Random synaptic feedback weights support error backpropagation for deep learning" (angles below 90°).
+
+Both gradients are computed as in training: in train mode, before clipping, momentum and weight decay. Biases and the
+γ and β of batch norm are left out.
 """
 
 from collections.abc import Callable
@@ -12,31 +13,32 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nowt.evaluation.probes.isolation import as_trained, own_generator, weights_of
-from nowt.evaluation.probes.results import WHOLE
+from nowt.evaluation.probes.model_state import forward_in_train_mode, preserved_random_state, trained_weights
+from nowt.evaluation.probes.results import WHOLE_NETWORK
 from nowt.layers.attach import feedback_layers, using_backprop
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, float]:
-    """The cosine over all W of the network, and over each layer's: 1 where they agree, NaN where one is 0."""
-    ours = gradients(model, x, y, loss)
+    """Return the cosine over all W of the network, and for each layer; NaN if one of the gradients is 0."""
+    rule = gradients(model, x, y, loss)
     with using_backprop(feedback_layers(model)):
-        theirs = gradients(model, x, y, loss)
-    whole = cosine(torch.cat(list(ours.values())), torch.cat(list(theirs.values())))
-    return {WHOLE: whole, **{name: cosine(ours[name], theirs[name]) for name in ours}}
+        backprop = gradients(model, x, y, loss)
+    network = cosine(torch.cat(list(rule.values())), torch.cat(list(backprop.values())))
+    return {WHOLE_NETWORK: network, **{name: cosine(rule[name], backprop[name]) for name in rule}}
 
 
 def gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, Tensor]:
-    """The gradient of each W in float64, (numbers,), by its layer's name; 0 where no error reaches it."""
-    weights = weights_of(model)
-    with torch.enable_grad(), own_generator(x.device):  # both passes drop the same units, where units are dropped
-        found = torch.autograd.grad(loss(as_trained(model, x), y), list(weights.values()), allow_unused=True)
-    flat = (torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), found, strict=True))
-    return {name: g.detach().double().flatten() for name, g in zip(weights, flat, strict=True)}
+    """Return the gradient of each W as a float64 vector, by layer name; 0 if no error reaches it."""
+    weights = trained_weights(model)
+    with torch.enable_grad(), preserved_random_state(x.device):  # so that dropout is the same under both
+        output = forward_in_train_mode(model, x)
+        found = torch.autograd.grad(loss(output, y), list(weights.values()), allow_unused=True)
+    dense = (torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), found, strict=True))
+    return {name: g.detach().double().flatten() for name, g in zip(weights, dense, strict=True)}
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
-    """Of two vectors; NaN where one is 0."""
+    """Return the cosine of two vectors; NaN if one is 0."""
     return float((a @ b) / (a.norm() * b.norm()))

@@ -1,4 +1,4 @@
-"""Passes through a network that leave it as it was: its modes, its running statistics, torch's generators."""
+"""Runs a network without changing it: its modes, its running statistics and torch's random state are restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Within it, every module trains or evaluates; afterwards each is as it was."""
+    """Set every module to train or eval mode within the block, and restore each module's mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     try:
         model.train(training)
@@ -20,23 +20,23 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
 
 
 @contextmanager
-def own_generator(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Within it, torch's generators may be drawn from, seeded where ``seed`` is given; then they are as before."""
+def preserved_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
+    """Restore torch's random state after the block. If ``seed`` is given, the block starts from it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if seed is not None:
             torch.manual_seed(seed)
         yield
 
 
-def as_trained(model: nn.Module, x: Tensor) -> Tensor:
-    """The output for ``x`` in train mode, batch norm over this batch; the running statistics advance in copies."""
+def forward_in_train_mode(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the output for ``x`` in train mode, with this batch's statistics; running statistics do not change."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with in_mode(model, training=True):
         output: Tensor = torch.func.functional_call(model, buffers, (x,))
     return output
 
 
-def weights_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Every W that learns from its gradient (kernels and matrices), by its layer's name, in the model's order."""
+def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return every trained W (kernels and matrices, no biases) by layer name, in the model's order."""
     found = {name: p for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1}
     return {name.removesuffix(".weight"): p for name, p in found.items()}

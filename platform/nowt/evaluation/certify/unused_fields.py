@@ -1,0 +1,133 @@
+"""Every field of a rule has an effect: changing it changes the training, alone or beside one other changed field."""
+
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from itertools import chain
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import Testbed, changed, clones
+from nowt.rules.base import Rule
+
+STEPS = 2  # of the training that two settings are compared on
+
+
+def check_fields(rule: Rule) -> CheckResults:
+    """Yield one check, which names the fields without effect."""
+    if not fields(rule):
+        yield SkippedCheck("fields", "the rule has no fields")
+        return
+    outcomes, bases = TrainingOutcomes(), _base_settings(rule)
+    unused, untested = [], []
+    for item in fields(rule):
+        choices = _valid_choices(rule, item)
+        if choices:
+            unused += _without_effect(outcomes, bases, item, choices)
+        else:
+            untested.append(f"{item.name} was not tested, because no other value is known")
+    measured = f"without effect: {', '.join(unused)}" if unused else f"{len(fields(rule)) - len(untested)} have one"
+    promise = "Every field of the rule has an effect on training"
+    yield Check("fields", promise, "0 without effect", measured, not unused, "; ".join(untested))
+
+
+def other_values(kind: Any, value: Any) -> list[Any]:
+    """Return other values of a field's type: all of a Literal, some numbers, none for a type such as ``str``."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        found = list(inner)
+    elif origin in (Union, UnionType):
+        set_value = value if value is not None else 1
+        found = [None] + [v for k in inner if k is not NoneType for v in other_values(k, set_value)]
+    elif origin is tuple:
+        items = other_values(inner[0], 1)
+        found = [(), *((v,) for v in items), *((1, v) for v in items)]
+    elif kind is bool:
+        found = [not value]
+    elif kind is int:
+        found = [value + 1, 2 * value, value - 1, value // 2, 1, 0, value + 2]
+    elif kind is float:
+        found = [2 * value, value / 2, value + 0.5, 0.5, 1.0]
+    else:
+        found = []
+    return [v for i, v in enumerate(found) if v != value and v not in found[:i]]
+
+
+@dataclass
+class TrainingOutcomes:
+    """The results of short trainings under different settings of a rule, each computed once."""
+
+    known: dict[str, dict[str, Tensor] | None] = field(default_factory=dict)
+
+    def any_effect(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
+        """Whether one of ``choices`` for field ``name`` changes the training, in any base or beside another field."""
+        settings = chain(bases, _with_one_field_changed(bases[0], name))
+        tries = ((base, {name: choice}) for base in settings for choice in choices)
+        return any(self._differ(base, _with(base, values)) for base, values in tries)
+
+    def _differ(self, rule: Rule, other: Rule | None) -> bool:
+        if other is None:
+            return False
+        first, second = self._of(rule), self._of(other)
+        return first is not None and second is not None and bool(changed(first, second))
+
+    def _of(self, rule: Rule) -> dict[str, Tensor] | None:
+        if repr(rule) not in self.known:
+            self.known[repr(rule)] = _train(rule)
+        return self.known[repr(rule)]
+
+
+def _train(rule: Rule) -> dict[str, Tensor] | None:
+    """Return all state of network, optimizer and rule after a short training; None if the rule refuses the network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        testbed = Testbed.build(rule)
+        try:
+            testbed.begin()
+        except ValueError:
+            return None
+        for number in range(1, STEPS + 1):
+            testbed.step(number)
+    return clones(testbed.network_state()) | clones(testbed.rule_state())
+
+
+def _without_effect(outcomes: TrainingOutcomes, bases: list[Rule], item: Field[Any], choices: list[Any]) -> list[str]:
+    """Describe the field, or those of its Literal values, that change nothing."""
+    if get_origin(_kind(bases[0], item)) is Literal:
+        same = [choice for choice in choices if not outcomes.any_effect(bases, item.name, [choice])]
+        return [f"{item.name} ({choice!r} equals {getattr(bases[0], item.name)!r})" for choice in same]
+    return [] if outcomes.any_effect(bases, item.name, choices) else [f"{item.name} (never read)"]
+
+
+def _valid_choices(rule: Rule, item: Field[Any]) -> list[Any]:
+    choices = other_values(_kind(rule, item), getattr(rule, item.name))
+    return [choice for choice in choices if _with(rule, {item.name: choice}) is not None]
+
+
+def _kind(rule: Rule, item: Field[Any]) -> Any:
+    return get_type_hints(type(rule))[item.name]
+
+
+def _base_settings(rule: Rule) -> list[Rule]:
+    """The rule as it is, and with its defaults if these differ."""
+    defaults = {item.name: item.default for item in fields(rule) if item.default is not MISSING}
+    plain = _with(rule, defaults)
+    return [rule] if plain is None or plain == rule else [rule, plain]
+
+
+def _with_one_field_changed(rule: Rule, name: str) -> Iterator[Rule]:
+    """Yield the rule with one field other than ``name`` changed, because a field may only matter beside another."""
+    for item in fields(rule):
+        for choice in _valid_choices(rule, item) if item.name != name else ():
+            yield replace(rule, **{item.name: choice})
+
+
+def _with(rule: Rule, values: dict[str, Any]) -> Rule | None:
+    """The rule with other values; None if it refuses them."""
+    try:
+        return replace(rule, **values)
+    except ValueError:
+        return None

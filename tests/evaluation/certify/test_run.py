@@ -1,0 +1,236 @@
+"""Every built-in rule passes its certificate, and a rule that breaks one promise in one line fails that check."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from nowt.config.run_key import certificate_name
+from nowt.evaluation.certify.run import certificate_path, certify, certify_command, certify_into
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.registry import builtin_rules, find_rule
+from nowt.rules.weight_mirror import WeightMirror
+from tests.support.broken_rules import BROKEN
+from tests.support.certificates import certificate_of, failed_checks, measured, rule_of
+
+COMMON = {
+    "gradients",
+    "first layer",
+    "ancestors",
+    "locality",
+    "own update",
+    "untouched",
+    "same seed",
+    "delta",
+    "fields",
+}
+
+CHECKS = {
+    "bp": {"locality"},
+    "fa": COMMON | {"start angle", "other seed"},
+    "ss": COMMON | {"start angle", "other seed", "signs"},
+    "wm": COMMON | {"start angle", "other seed", "mirror gain", "mirror angle"},
+    "kp": COMMON | {"start angle", "other seed", "decay", "no decay", "clipping", "forms"},
+    "sham": COMMON | {"start angle"},
+}
+
+IDEALIZED = {"noise": "idealised", "extent": 0, "interval": 3, "warmup": 3}
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("fa", {"angle": 30.0, "scale": 2.0}),
+    ("fa", {"last_layer": "backprop", "shortcuts": "backprop"}),
+    ("ss", {"magnitudes": "constant"}),
+    ("ss", {"magnitudes": "redrawn", "scale": 0.5}),
+    ("wm", {"noise": "uniform", "normalize": "positions", "sigma": 0.5, "receiver_noise": 0.3, "warmup": 3}),
+    ("wm", {"noise": "sign", "samples": 1, "extent": 2, "start": "uniform"}),
+    ("wm", IDEALIZED),
+    ("wm", {"through": "nonlinearity", "normalize": "none", "eta": 1e-5, "interval": 0, "warmup": 3}),
+    ("wm", {"decay": 0.0, "warmup": 2, "interval": 1, "last_layer": "backprop"}),
+    ("kp", {"start": "normal", "angle": 0.0}),
+    ("kp", {"shortcuts": "backprop", "scale": 0.1}),
+]
+
+
+@pytest.mark.parametrize("rule", builtin_rules(), ids=lambda rule: rule.name)
+def test_every_built_in_rule_passes_all_its_checks(rule: type[Rule]) -> None:
+    certificate = certificate_of(rule())
+    assert failed_checks(certificate) == set(), certificate.table()
+    assert {check.name for check in certificate.checks} == CHECKS[rule.name]
+
+
+@pytest.mark.parametrize(("name", "fields"), SETTINGS, ids=lambda value: str(value))
+def test_built_in_rules_pass_with_other_settings(name: str, fields: dict[str, Any]) -> None:
+    certificate = certificate_of(rule_of(name, **fields))
+    assert failed_checks(certificate) == set(), certificate.table()
+    assert fields.items() <= certificate.fields.items()
+
+
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
+def test_a_rule_that_breaks_one_promise_fails_that_check_only(rule: type[Rule]) -> None:
+    short = {"warmup": 3} if issubclass(rule, WeightMirror) else {}
+    certificate = certificate_of(rule(**short))
+    assert failed_checks(certificate) == BROKEN[rule], certificate.table()
+    assert not certificate.passed
+
+
+def test_every_check_is_failed_alone_by_some_broken_rule() -> None:
+    checks = set().union(*CHECKS.values())
+    assert {next(iter(names)) for names in BROKEN.values() if len(names) == 1} == checks
+
+
+def test_declared_weight_transport_is_stated_in_the_verdict() -> None:
+    for name in ("bp", "sham"):
+        certificate = certificate_of(find_rule(name)())
+        assert measured(certificate, "locality").startswith("reads all of W: declared transport")
+        assert certificate.verdict == "transports weights on purpose: a reference, not a local rule"
+
+
+def test_orthonormal_probes_are_declared_in_the_certificate() -> None:
+    certificate = certificate_of(rule_of("wm", **IDEALIZED))
+    (check,) = (check for check in certificate.checks if check.name == "locality")
+    assert check.note == "traced steps: 1 to 30, 2520 and 2521; declared: orthonormal probes read W exactly"
+
+
+def test_the_certificate_lists_what_is_transported_besides_weights() -> None:
+    besides = "\n".join(certificate_of(rule_of("fa", last_layer="backprop", shortcuts="backprop")).besides)
+    for words in ("batch norm", "clipping", "shared kernels", "Wᵀ in block2.downsample.0, fc,", "initialization: "):
+        assert words in besides
+
+
+@pytest.mark.parametrize(
+    ("rule", "phase"),
+    [
+        ("CopiesInForward", "forward pass"),
+        ("CopiesInBackward", "backward pass"),
+        ("CopiesInOptimizer", "optimiser"),
+        ("UndeclaredSham", "after the step"),
+    ],
+)
+def test_an_undeclared_read_is_reported_with_layer_operation_and_phase(rule: str, phase: str) -> None:
+    by_name = {rule.__name__: rule for rule in BROKEN}
+    line = measured(certificate_of(by_name[rule]()), "locality")
+    assert f"elsewhere: copy_ in the phase '{phase}'" in line
+    assert "block2.downsample.0" in line
+
+
+@dataclass(frozen=True)
+class CopiesEveryElevenSteps(FeedbackAlignment):
+    name: ClassVar[str] = "copies every eleven steps"
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        if moment.step % 11 == 5:
+            layers[0].feedback.copy_(layers[0].weight.detach())
+        return 0
+
+
+def test_a_rule_that_copies_weights_in_few_steps_is_detected() -> None:
+    certificate = certify(CopiesEveryElevenSteps())
+    assert "locality" in failed_checks(certificate)
+    assert certificate.verdict == "reads W where it promises not to"
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify_command([find_rule("bp")()], tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("bp: 1 of 1 promises hold. Transports weights on purpose: a reference, not a local rule.")
+    data = json.loads((tmp_path / "out" / "certificate-bp.json").read_text())
+    assert (data["rule"], data["passed"], data["checks"][0]["name"]) == ("bp", True, "locality")
+    assert data["versions"]["torch"] == torch.__version__
+
+
+def test_the_keys_of_the_json_stay(tmp_path: Path) -> None:
+    data = certificate_of(find_rule("kp")()).to_json()
+    keys = {"schema", "rule", "source", "numerics", "fields", "transports", "checks", "left_out", "reads", "besides"}
+    assert set(data) == keys | {"versions", "passed", "verdict"}
+    assert set(data["checks"][0]) == {"name", "promise", "bound", "measured", "passed", "note"}
+    assert set(data["left_out"][0]) == {"name", "why"}
+    assert set(data["reads"][0]) == {"reader", "phase", "op", "count", "layers"}
+    readers = {(reads["reader"], reads["phase"]) for reads in data["reads"]}
+    assert readers == {("forward map", "forward pass"), ("optimiser", "optimiser")}
+
+
+CUSTOM_RULE = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nowt.rules.feedback import DrawnFeedback
+
+
+@dataclass(frozen=True)
+class Mine(DrawnFeedback):
+    """Feedback alignment with a field that does nothing."""
+
+    name: ClassVar[str] = "mine"
+    hope: float = 1.0
+'''
+
+
+def test_a_custom_rule_from_a_file_is_certified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(CUSTOM_RULE)
+    assert certify_command([find_rule(str(path))()], None) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        f"{path}: 10 of 11 promises hold. FAILED. No verdict on weight transport, because a promise is broken."
+    )
+    assert "without effect: hope" in printed
+
+
+OWN_FEEDBACK_PATH = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from nowt import Rule
+
+
+class Broadcast(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        ctx.save_for_backward(x)
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, error):
+        return torch.zeros_like(ctx.saved_tensors[0]), error
+
+
+@dataclass(frozen=True)
+class Direct(Rule):
+    """A feedback path that sends nothing to the layers below."""
+
+    name: ClassVar[str] = "direct"
+
+    def propagate(self, layer, x):
+        return Broadcast.apply(x, layer.forward_map(x.detach(), layer.weight.detach() * 0))
+'''
+
+
+def test_checks_of_the_feedback_matrix_are_skipped_for_a_rule_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "direct.py"
+    path.write_text(OWN_FEEDBACK_PATH)
+    certificate = certificate_of(find_rule(str(path))())
+    skipped = {check.name: check.why for check in certificate.left_out}
+    assert skipped["gradients"] == skipped["delta"] == "the rule has its own feedback path (propagate)"
+    assert failed_checks(certificate) == {"locality"}  # it multiplies W by 0 to get a matrix of W's shape
+
+
+def test_a_store_keeps_one_certificate_per_setting_of_a_rule(tmp_path: Path) -> None:
+    assert certificate_name(find_rule("kp")()) == "certificate-kp.json"
+    assert certificate_name(rule_of("kp", scale=2.0)) != certificate_name(rule_of("kp", scale=3.0))
+    certify_into(tmp_path, find_rule("bp")())
+    assert certificate_path(tmp_path, find_rule("bp")()) == tmp_path / "certificates" / "certificate-bp.json"
+    assert list((tmp_path / "certificates").iterdir()) == [certificate_path(tmp_path, find_rule("bp")())]
+
+
+def test_certifying_changes_neither_random_state_nor_threads() -> None:
+    torch.manual_seed(4)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    certify(find_rule("fa")())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
