@@ -119,7 +119,7 @@ def test_an_interrupted_probe_resumes(kept: Path, tmp_path: Path, capsys: Captur
     own = tmp_path / "interrupted.py"
     own.write_text(INTERRUPTED)
     assert probe(kept, own) == 130
-    assert "the same command goes on: nowt probe kept" in capsys.readouterr().err
+    assert "run the same command again: nowt probe kept" in capsys.readouterr().err
     assert len(lines(kept, "interrupted")) == 2
     assert probe(kept, own) == 0
     assert len(lines(kept, "interrupted")) == 12 and own.with_suffix(".calls").stat().st_size == 13
