@@ -1,7 +1,16 @@
-"""nowt, "no weight transport": trains and compares networks that learn without transporting weights.
+"""nowt ("no weight transport"): train, search and compare learning rules that need no weight transport.
 
-What this module names is the public interface. Each name is imported when it is first used, so that ``import nowt``
-costs nothing.
+The public names are
+
+- training: `train`, `attach`, `RunConfig` with its parts `ModelConfig`, `DataConfig`, `OptimConfig`, `ProbeConfig` and
+  `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`, `TrainingDiverged`;
+- rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `find_rule` and `certify`; to
+  write your own, `Rule`, `FeedbackLayer` and `Moment`;
+- ablation studies: `Study` and `Cell`;
+- searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget` and `EarlyStopping`;
+- errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.
+
+Each is imported when it is first used: ``import nowt`` imports neither torch nor Ray.
 """
 
 from importlib import import_module
@@ -12,6 +21,7 @@ if TYPE_CHECKING:
     from nowt.config.placement import Placement
     from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
     from nowt.core.errors import ConfigError, DataError
+    from nowt.core.seeding import Seeds
     from nowt.core.version import VERSION as __version__
     from nowt.evaluation.certify.run import certify
     from nowt.layers.attach import attach
@@ -22,15 +32,17 @@ if TYPE_CHECKING:
     from nowt.rules.registry import find_rule
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
+    from nowt.store.records import Epoch
     from nowt.studies.search.params import Choice, Range, When
     from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
     from nowt.studies.study import Cell, Study
-    from nowt.training.loop import train
+    from nowt.training.loop import TrainingDiverged, train
 
 _MODULES = {
     "nowt.config.placement": ("Placement",),
     "nowt.config.run_config": ("DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig"),
     "nowt.core.errors": ("ConfigError", "DataError"),
+    "nowt.core.seeding": ("Seeds",),
     "nowt.evaluation.certify.run": ("certify",),
     "nowt.layers.attach": ("attach",),
     "nowt.rules.backprop": ("Backprop",),
@@ -40,12 +52,13 @@ _MODULES = {
     "nowt.rules.registry": ("find_rule",),
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
+    "nowt.store.records": ("Epoch",),
     "nowt.studies.search.params": ("Choice", "Range", "When"),
     "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchCell", "SearchSpace"),
     "nowt.studies.study": ("Cell", "Study"),
-    "nowt.training.loop": ("train",),
+    "nowt.training.loop": ("TrainingDiverged", "train"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Backprop",
@@ -56,6 +69,7 @@ __all__ = [
     "DataConfig",
     "DataError",
     "EarlyStopping",
+    "Epoch",
     "FeedbackAlignment",
     "FeedbackLayer",
     "KolenPollack",
@@ -69,8 +83,10 @@ __all__ = [
     "RunConfig",
     "SearchCell",
     "SearchSpace",
+    "Seeds",
     "SignSymmetry",
     "Study",
+    "TrainingDiverged",
     "WeightMirror",
     "When",
     "__version__",
@@ -87,9 +103,9 @@ def __getattr__(name: str) -> Any:
         return import_module("nowt.config.recipes")
     if name == "__version__":
         return import_module("nowt.core.version").VERSION
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'nowt' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

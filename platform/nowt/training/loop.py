@@ -45,7 +45,7 @@ def never() -> bool:
 
 def train(
     config: RunConfig,
-    placement: Placement,
+    placement: Placement | None = None,
     *,
     data: Data | None = None,
     checkpoints: Path | None = None,
@@ -55,6 +55,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
 
+    ``placement`` is ``Placement()`` unless given: one thread, on a GPU if there is one.
     With ``checkpoints``, a folder, the run goes on from what lies there: the epochs that the checkpoint knows are
     yielded again first, then the rest, with losses equal bit for bit (on a CPU, with the same threads) to those of a
     run never stopped. After each batch ``should_stop`` is asked, and ``should_save`` whether a checkpoint is to be
@@ -64,6 +65,7 @@ def train(
     Raises Diverged where the loss is not finite, Interrupted after ``should_stop`` said so, ConfigError and DataError
     for a config or pictures that cannot be used, Apart where the workers' weights differ.
     """
+    placement = placement or Placement()
     reset_globals(config, placement)
     data = data or open_data(config.data, placement, config.test)
     training = TrainingState.create(config, placement, data, group)

@@ -1,0 +1,89 @@
+"""The public interface: what ``nowt`` names can be imported, is documented, and its examples do what they show."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import nowt
+
+PACKAGE = Path(nowt.__file__).parent
+
+CLASSES = [name for name in nowt.__all__ if inspect.isclass(getattr(nowt, name))]
+
+
+def modules_with_examples() -> list[str]:
+    """The modules of nowt whose docstrings have examples."""
+    files = [path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text()]
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
+    return sorted(name.removesuffix(".__init__") for name in names)
+
+
+def documentation(name: str) -> str:
+    return inspect.getdoc(getattr(nowt, name)) or ""
+
+
+def test_every_public_name_can_be_imported() -> None:
+    for name in nowt.__all__:
+        assert getattr(nowt, name) is not None
+    assert set(nowt.__all__) <= set(dir(nowt))
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'nowt' has no attribute 'KolenPolak'"):
+        _ = nowt.KolenPolak  # type: ignore[attr-defined]
+
+
+def test_type_checkers_see_the_same_names_as_python() -> None:
+    tree = ast.parse(Path(nowt.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    seen = {
+        alias.asname or alias.name for node in imports if str(node.module).startswith("nowt.") for alias in node.names
+    }
+    assert seen == set(nowt.__all__)
+
+
+def test_importing_nowt_imports_nothing_heavy() -> None:
+    code = "import nowt, sys; print([name for name in ('torch', 'ray', 'mlflow', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_needs_nothing_but_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    digits = nowt.recipes.digits(nowt.KolenPollack())
+    config = replace(digits, data=replace(digits.data, train_limit=64, repeat=1, size=8), epochs=1)
+    assert [epoch.epoch for epoch in nowt.train(config)] == [0, 1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_has_a_docstring(name: str) -> None:
+    assert documentation(name)
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_the_examples_in_docstrings_do_what_they_show(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    assert examples_of(module), "no docstring of the module has the example"
+    report: list[str] = []
+    for test in examples_of(module):
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
+    assert report == [], "".join(report)
+
+
+def examples_of(module: ModuleType) -> list[doctest.DocTest]:
+    """The examples of a module, each run without the module's names, as a user would."""
+    found: list[Any] = doctest.DocTestFinder(exclude_empty=True).find(module, globs={})
+    return [test for test in found if test.examples]
