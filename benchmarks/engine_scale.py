@@ -29,10 +29,11 @@ from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch, Layer, epoch_to_json
 from nowt.store.study_file import write_study_file
-from nowt.studies.search.driver import Search
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.driver import SearchDriver
 from nowt.studies.search.params import Range
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
-from nowt.studies.search.trials import Decisions
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
+from nowt.studies.search.trial_storage import TrialStorage
 from nowt.tracking.background import record_in_background
 
 PICTURES = {"fingerprint": "f", "classes": 10, "training": 1294, "skipped": [], "not_replaced": []}
@@ -70,20 +71,20 @@ def _with_rule(config: RunConfig, name: str) -> RunConfig:
 
 
 @contextmanager
-def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[Search]:
+def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[SearchDriver]:
     """The engine on ``store``, everything that it remembers taken in."""
     study_file, _ = write_study_file(store, space.key, space_to_json(space))
     pictures, rungs = {c.name: PICTURES for c in space.cells}, {c.name: () for c in space.cells}
     with ExitStack() as stack:
-        decisions = stack.enter_context(Decisions.at(space, f"sqlite:///{store}/optuna.db"))
+        trials = stack.enter_context(TrialStorage.at(space, f"sqlite:///{store}/optuna.db"))
         kept = stack.enter_context(record_in_background(store, study_file)) if record else None
         ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
-        driver = Search(space, ledger, decisions, pictures, rungs, study_file)
+        driver = SearchDriver(space, ledger, trials, pictures, rungs, study_file)
         driver.recall()
         yield driver
 
 
-def run_all(driver: Search, epochs: int) -> Timed:
+def run_all(driver: SearchDriver, epochs: int) -> Timed:
     """Every trial to its end."""
     timed = Timed()
     while True:
@@ -108,7 +109,7 @@ def faked(epoch: int) -> dict[str, Any]:
     return epoch_to_json(replace(told, layers=LAYERS))
 
 
-def _seconds(driver: Search, key: str, message: dict[str, Any]) -> float:
+def _seconds(driver: SearchDriver, key: str, message: dict[str, Any]) -> float:
     begun = time.perf_counter()
     driver.hear(key, message)
     return time.perf_counter() - begun

@@ -54,10 +54,11 @@ from nowt.config.recipes import digits
 from nowt.data.datasets import open_data
 from nowt.execution.runner import ExecutionOptions
 from nowt.store.records import Epoch
+from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Range
 from nowt.studies.search.run import search
-from nowt.studies.search.samplers import OneByOne, sampler
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+from nowt.studies.search.samplers import IndependentSampler, make_sampler
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 from nowt.training.loop import train
 
 STAMPS = "trainings.jsonl"
@@ -77,7 +78,7 @@ def space_of(trials: int, epochs: int) -> SearchSpace:
     )
 
 
-class SameTrials(OneByOne):
+class SameTrials(IndependentSampler):
     """The values that nowt's search of the space proposes, for whoever drives Optuna: from draw ``draw`` on, every
     ``every``-th."""
 
@@ -87,7 +88,7 @@ class SameTrials(OneByOne):
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
         """The parameter's value in the draw of the trial's number."""
-        draws = sampler(self.space, self.cell, self.draw + trial.number * self.every)
+        draws = make_sampler(self.space, self.cell, self.draw + trial.number * self.every)
         return draws.sample_independent(study, trial, param_name, param_distribution)
 
 

@@ -13,7 +13,8 @@ Command   nowt search fair_rules
 from dataclasses import replace
 
 from nowt.rules.base import Rule
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 from searchspaces.five import five_rules
 from searchspaces.ranges import OWN, SHARED, base, in_epochs
 

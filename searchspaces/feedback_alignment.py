@@ -10,7 +10,8 @@ Command   nowt search feedback_alignment
 """
 
 from nowt.rules.feedback_alignment import FeedbackAlignment
-from nowt.studies.search.space import Budget, SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 

@@ -19,8 +19,9 @@ from dataclasses import replace
 
 from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
 from nowt.rules.base import Rule
+from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Param, Range
-from nowt.studies.search.space import Budget, SearchCell, SearchSpace
+from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN
 
 EPOCHS = 18

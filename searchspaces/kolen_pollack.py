@@ -10,7 +10,8 @@ Command   nowt search kolen_pollack
 """
 
 from nowt.rules.kolen_pollack import KolenPollack
-from nowt.studies.search.space import Budget, SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 

@@ -19,8 +19,9 @@ from typing import Literal
 
 from nowt.config.recipes import folder_resnet18
 from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Param, Range
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 from searchspaces.ranges import MIRROR, SHARED, in_epochs
 
 UNNORMALIZED = Range("rule.eta", 1e-6, 1e-1, log=True, times="rule.decay")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from nowt.config.recipes import digits
 from nowt.config.run_config import RunConfig
 from nowt.rules.base import Rule
-from nowt.studies.search.params import Choice, Param, Range, When, in_time
+from nowt.studies.search.params import Choice, Param, Range, When, scale_epochs
 
 EPOCHS = 10  # that the settings in epochs below are for
 
@@ -58,4 +58,4 @@ def base(rule: Rule) -> RunConfig:
 
 def in_epochs(params: tuple[Param, ...], epochs: int) -> tuple[Param, ...]:
     """The parameters for runs of so many epochs: warm-up and milestones keep their share."""
-    return tuple(in_time(param, epochs / EPOCHS) for param in params)
+    return tuple(scale_epochs(param, epochs / EPOCHS) for param in params)

@@ -10,7 +10,8 @@ Command   nowt search sign_symmetry
 """
 
 from nowt.rules.sign_symmetry import SignSymmetry
-from nowt.studies.search.space import Budget, SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 

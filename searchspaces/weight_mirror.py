@@ -10,7 +10,8 @@ Command   nowt search weight_mirror
 """
 
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.studies.search.space import Budget, SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
     from nowt.store.records import Epoch
+    from nowt.studies.search.cells import SearchCell
     from nowt.studies.search.params import Choice, Range, When
-    from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace
+    from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
     from nowt.studies.study import Cell, Study
     from nowt.training.loop import TrainingDiverged, train
 
@@ -53,8 +54,9 @@ _MODULES = {
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
     "nowt.store.records": ("Epoch",),
+    "nowt.studies.search.cells": ("SearchCell",),
     "nowt.studies.search.params": ("Choice", "Range", "When"),
-    "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchCell", "SearchSpace"),
+    "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchSpace"),
     "nowt.studies.study": ("Cell", "Study"),
     "nowt.training.loop": ("TrainingDiverged", "train"),
 }

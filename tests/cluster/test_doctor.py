@@ -70,7 +70,7 @@ def test_a_store_of_another_schema_is_told(store: Path) -> None:
         database.execute("update alembic_version set version_num = 'older'")
     (store / "optuna.db").write_text("no database")
     said = "\n".join([*schema_problems(store), *database_problems(store)])
-    assert "logs of schema 99" in said and "of another MLflow" in said and "is no Optuna database" in said
+    assert "logs of schema 99" in said and "of another MLflow" in said and "is not an Optuna database" in said
 
 
 def node(address: str, drift: float = 0.0, **changes: Any) -> Node:

@@ -10,10 +10,11 @@ import pytest
 from nowt.cli.main import parse
 from nowt.core.errors import ConfigError
 from nowt.studies.lookup import find_space
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.param_checks import FIXED
 from nowt.studies.search.params import Choice, Range
-from nowt.studies.search.space import Budget, SearchCell
-from nowt.studies.search.space_checks import FIXED
-from nowt.studies.search.trials import Decisions
+from nowt.studies.search.space import Budget
+from nowt.studies.search.trial_storage import TrialStorage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
 
@@ -39,7 +40,7 @@ def test_plain_optuna_reads_a_search_as_the_page_does(
     space = find_space("backprop")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    with Decisions.at(space, "sqlite:///runs/optuna.db") as decisions:
+    with TrialStorage.at(space, "sqlite:///runs/optuna.db") as decisions:
         decisions.ask(space.cells[0])
     exec(READING, {"optuna": optuna})
     shown = capsys.readouterr().out

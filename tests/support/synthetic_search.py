@@ -13,8 +13,9 @@ from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch
 from nowt.store.run_log import LogWriter
+from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Choice, Param, Range, When
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
 from tests.support.synthetic_store import CLASSES, NAN
 
 EPOCHS = 3
@@ -92,7 +93,7 @@ def drawn(cell: SearchCell, trial: int) -> dict[str, Any]:
     """What the trial's settings are, by name; cells share the draws of what they share."""
     values: dict[str, Any] = {}
     for param in cell.params:
-        if cell.active(param, values):
+        if cell.is_active(param, values):
             unit = random.Random(f"{param.name} {trial}").random()
             values[param.name] = _at(param, unit)
     return values

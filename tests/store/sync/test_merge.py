@@ -220,7 +220,7 @@ def test_searches_that_went_different_ways_are_refused_in_one_sentence(
     before, decided = files(store), told(url(store))
     assert main(["merge", str(other), "--store", str(store)]) == 2
     said = capsys.readouterr().err
-    assert "trial 1 of space-1/bp is another one in each store's optuna.db: nothing was merged" in said
+    assert "trial 1 of space-1/bp differs between the two stores' optuna.db. Nothing was merged" in said
     assert len(said.splitlines()) == 1
     assert (files(store), told(url(store))) == (before, decided)
 

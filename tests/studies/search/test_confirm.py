@@ -9,7 +9,7 @@ from nowt.cli.main import main
 from nowt.config.recipes import digits
 from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
-from nowt.studies.search.best_trials import best, search_file
+from nowt.studies.search.best_trials import best_trials, find_search
 from tests.support.small_spaces import write_space
 
 Captured = pytest.CaptureFixture[str]
@@ -51,7 +51,7 @@ def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) 
     study_files = {study_file.name: study_file for study_file in read_study_files(store)}
     logs = {run.key: run for run in read_all(store)}
     for confirmed, pick in zip(study_files["small_confirmed"].runs, study_files["small_picks"].runs, strict=True):
-        before, after = logs[confirmed["key"]], logs[pick["key"]]
+        before, after = logs[confirmed.key], logs[pick.key]
         assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
 
 
@@ -60,9 +60,9 @@ def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path,
     assert searched(tmp_path, store, *words) == 0
     before = capsys.readouterr().out
     for path in (store / "studies").glob("small_*.json"):  # as where --data-dir has other pictures now
-        study_file = json.loads(path.read_text())
-        study_file.runs = [{**run, "key": "0" * 12} for run in study_file.runs] + study_file.runs
-        path.write_text(json.dumps(study_file))
+        content = json.loads(path.read_text())
+        content["runs"] = [{**run, "key": "0" * 12} for run in content["runs"]] + content["runs"]
+        path.write_text(json.dumps(content))
     assert searched(tmp_path, store, *words) == 0
     assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
 
@@ -75,7 +75,7 @@ def test_a_rule_without_a_finished_trial_is_told_of(tmp_path: Path, store: Path,
     assert "sham: no trial finished" in capsys.readouterr().out
     target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1"
     assert main(["transfer", "small", "--to", "digits", "--seeds", "1", *words, *target.split()]) == 0
-    assert "sham: no trial finished; the recipe as it stands " in capsys.readouterr().out
+    assert "sham: no trial finished; the unchanged recipe " in capsys.readouterr().out
 
 
 def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
@@ -83,7 +83,7 @@ def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, stor
     assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
     assert "scored other picks before" not in capsys.readouterr().out
     assert searched(tmp_path, store, *words, "--trials", "8") == 0
-    assert "the test pictures scored other picks before: tell of small_picks-" in capsys.readouterr().out
+    assert "the same test images scored other picks before; report these, too: small_picks-" in capsys.readouterr().out
 
 
 def test_a_cap_counts_nothing_that_another_search_took(tmp_path: Path, store: Path, capsys: Captured) -> None:
@@ -103,7 +103,7 @@ def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path,
     )
     assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
     finished = sorted(run.epochs[-1].val_error for run in read_all(store) if run.state == "finished")
-    found = best(store, search_file(store, "small"), 99)
+    found = best_trials(store, find_search(store, "small"), 99)
     assert [one.error for one in found] == finished and len(found) < 6
 
 
@@ -115,7 +115,7 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
     [study_file] = [study_file for study_file in read_study_files(store) if study_file.name == "small_on_digits"]
     names = [cell["name"] for cell in study_file.cells]
     assert len(names) == 6 and {"kp recipe", "bp recipe"} <= set(names)
-    found = {one.name: one for one in best(store, search_file(store, "small"), 2)}
+    found = {one.name: one for one in best_trials(store, find_search(store, "small"), 2)}
     for cell in study_file.cells:
         assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
         optim, one = cell["config"]["optim"], found.get(cell["name"])
@@ -123,19 +123,25 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
         assert optim["lr"] == (there.lr if one else 0.3)  # what is typed changes the recipe alone
         assert (optim["clip"], optim["momentum"]) == (there.clip, there.momentum)
         assert optim["warmup"] == pytest.approx(there.warmup * (0.25 if one else 1))
-    assert "the recipe as it stands" in capsys.readouterr().out
+    assert "the unchanged recipe" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("transfer small --to digits --batch 16", "--batch is what small searched, and it is carried over"),
+        (
+            "transfer small --to digits --batch 16",
+            "--batch cannot be used with a transfer: 'small' searched this field",
+        ),
         ("transfer smal --to digits", "has no search 'smal' (did you mean small?)"),
         ("transfer small --to digitz", "did you mean digits"),
         ("transfer small --to digits --best 0", "--best is 0"),
-        ("transfer small --to digits --rule kp", "--rule has no place in a transfer: each setting keeps the rule"),
-        ("transfer small --to digits --seed 3", "--seed has no place in a transfer: --seeds N runs N seeds"),
-        ("transfer small --to digits --test true", "--test has no place in a transfer: it opens no test pictures"),
+        ("transfer small --to digits --rule kp", "--rule cannot be used with a transfer: each setting keeps the rule"),
+        ("transfer small --to digits --seed 3", "--seed cannot be used with a transfer; --seeds N runs N seeds"),
+        (
+            "transfer small --to digits --test true",
+            "--test cannot be used with a transfer, which does not use test images",
+        ),
     ],
 )
 def test_a_transfer_that_cannot_be_is_refused_in_one_line(
@@ -177,16 +183,16 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--confirm-seeds 5", "--confirm-seeds 5 needs --confirm K"),
         ("--sampler TPE", "--sampler: 'TPE' is not one of tpe, quasi_random, random, grid (did you mean tpe?)"),
         ("--slots 8", "--in-process executes one run at a time; leave --slots out"),
-        ("--first-rung 2", "--first-rung is for early stopping"),
-        ("--rule kp", "--rule has no place here: each cell of small has its own"),
-        ("--seed 3", "--seed has no place here: small gives its trials theirs (run_seed)"),
+        ("--first-rung 2", "--first-rung needs early stopping"),
+        ("--rule kp", "--rule cannot be used with a search: each cell of 'small' already sets its rule"),
+        ("--seed 3", "--seed cannot be used with a search; set run_seed in space 'small'"),
         ("--storage foo", "--storage is 'foo': give a URL such as sqlite:///"),
         ("--storage postgresql://me:secret@host/nowt", "contains a password, which others can read on a command line"),
         (
             "--storage postgresql://host/nowt?password=secret",
             "--storage postgresql://host/nowt contains a password, which",
         ),
-        ("--storage mysql://host/nowt", "needs Python's MySQLdb, which is not installed"),
+        ("--storage mysql://host/nowt", "needs the Python package MySQLdb, which is not installed"),
         ("--storage postgresql:///nowt?host=/nowhere", "postgresql:///nowt?host=%2Fnowhere cannot be used (connection"),
         ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),
     ],
@@ -233,7 +239,7 @@ def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_p
     assert main(["search", str(space), "--store", str(store), "--in-process", "--epochs", "1"]) == 0
     words = "transfer small --to digits --epochs 2 --seeds 1 --data.train_limit 64 --data.repeat 1 --data.size 8"
     assert main([*words.split(), "--best", "4", "--store", str(store), "--in-process"]) == 0
-    found = {one.name: one.config.optim for one in best(store, search_file(store, "small"), 4)}
+    found = {one.name: one.config.optim for one in best_trials(store, find_search(store, "small"), 4)}
     [study_file] = [study_file for study_file in read_study_files(store) if study_file.name == "small_on_digits"]
     carried = {cell["name"]: cell["config"]["optim"] for cell in study_file.cells if cell["name"] in found}
     assert {optim["schedule"] for optim in carried.values()} == {"step", "cosine"}

@@ -8,7 +8,7 @@ import pytest
 from nowt.config.recipes import digits
 from nowt.config.run_config import OptimConfig
 from nowt.rules.registry import find_rule
-from nowt.studies.search.early_stopping import first_rung, rungs, stops
+from nowt.studies.search.early_stopping import first_rung, rungs, should_stop
 from nowt.studies.search.space import EarlyStopping
 
 
@@ -31,27 +31,27 @@ def test_rungs_never_fall_on_the_last_epoch(
 
 def test_halving_lets_the_best_third_through() -> None:
     errors = [0.1 * k for k in range(9)]
-    passed = [e for e in errors if not stops(EarlyStopping(), e, [o for o in errors if o != e])]
+    passed = [e for e in errors if not should_stop(EarlyStopping(), e, [o for o in errors if o != e])]
     assert passed == errors[:3]
 
 
 def test_the_first_to_come_to_a_rung_goes_on_and_a_second_only_if_it_is_as_good() -> None:
-    assert not stops(EarlyStopping(), 0.9, [])
-    assert not stops(EarlyStopping(), 0.5, [0.5]) and stops(EarlyStopping(), 0.6, [0.5])
+    assert not should_stop(EarlyStopping(), 0.9, [])
+    assert not should_stop(EarlyStopping(), 0.5, [0.5]) and should_stop(EarlyStopping(), 0.6, [0.5])
 
 
 def test_median_stops_the_worse_half() -> None:
     median = EarlyStopping("median")
-    assert stops(median, 0.31, [0.1, 0.3, 0.5]) and not stops(median, 0.3, [0.1, 0.3, 0.5])
+    assert should_stop(median, 0.31, [0.1, 0.3, 0.5]) and not should_stop(median, 0.3, [0.1, 0.3, 0.5])
 
 
 def test_the_order_of_the_others_does_not_matter() -> None:
     shuffler, others = random.Random(0), [0.1, 0.5, 0.3, 0.9, 0.2, 0.2]
     for kind in ("halving", "median"):
         for value in (0.05, 0.2, 0.25, 0.6):
-            expected = stops(EarlyStopping(kind), value, others)  # type: ignore[arg-type]
+            expected = should_stop(EarlyStopping(kind), value, others)  # type: ignore[arg-type]
             assert all(
-                stops(EarlyStopping(kind), value, shuffler.sample(others, 6)) == expected  # type: ignore[arg-type]
+                should_stop(EarlyStopping(kind), value, shuffler.sample(others, 6)) == expected  # type: ignore[arg-type]
                 for _ in range(20)
             )
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from nowt.cli.main import main
 from nowt.core.errors import ConfigError
-from nowt.studies.search.storage_lock import sole_driver
+from nowt.studies.search.storage_lock import exclusive_lock
 from tests.support.optuna_storage import epochs_logged, told, trials
 from tests.support.postgres import Server, programs, server
 from tests.support.small_spaces import write_space
@@ -78,25 +78,25 @@ def test_a_server_that_stops_ends_it_in_one_line_and_the_same_command_goes_on(tm
     _, said = driver.communicate(timeout=60)
     database.start()
     assert driver.returncode == 2 and "Traceback" not in said
-    assert "cannot be used" in said and "nothing is lost, the same command goes on" in said
+    assert "cannot be used" in said and "Nothing is lost; run the same command again to resume" in said
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0
     found = [trial for _, _, *trial in told(database.url)]
     assert len(found) == 2 and all(state in (TrialState.COMPLETE, TrialState.PRUNED) for state, *_ in found)
 
 
 def test_a_server_that_was_restarted_unseen_is_asked_again_to_keep_others_out(database: Server) -> None:
-    with sole_driver(database.url, "any") as keep_hold:
+    with exclusive_lock(database.url, "any") as keep_hold:
         database.stop()
         database.start()  # between two epochs of a search, which needs the server at neither moment
         keep_hold()
         refused = pytest.raises(ConfigError, match="is already being run from another store")
-        with refused, sole_driver(database.url, "any"):
+        with refused, exclusive_lock(database.url, "any"):
             pass
 
 
 def test_who_took_the_search_after_a_restart_has_it(database: Server) -> None:
-    with sole_driver(database.url, "other") as keep_hold:
+    with exclusive_lock(database.url, "other") as keep_hold:
         database.stop()
         database.start()
-        with sole_driver(database.url, "other"), pytest.raises(OSError, match="since the server was restarted"):
+        with exclusive_lock(database.url, "other"), pytest.raises(OSError, match="since the server was restarted"):
             keep_hold()

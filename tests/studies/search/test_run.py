@@ -15,7 +15,7 @@ from analysis.frames.trials import read_trials
 from nowt.cli.main import main
 from nowt.store.run_log import read
 from nowt.store.study_file import read_study_files
-from nowt.studies.search.best_trials import best, search_file
+from nowt.studies.search.best_trials import best_trials, find_search
 from tests.support import optuna_storage
 from tests.support.drawn_images import image_folder
 from tests.support.optuna_storage import epochs_logged
@@ -160,7 +160,7 @@ def test_a_trial_that_failed_and_the_one_that_took_its_run_on_are_one_in_report_
     assert search(space, store) == 0
     frame = frame_of(store, None)
     assert list(frame["trial"]) == [2, 3] and list(frame["state"]) == ["finished"] * 2
-    assert {one.trial for one in best(store, search_file(store, "small"), 99)} == {2, 3}
+    assert {one.trial for one in best_trials(store, find_search(store, "small"), 99)} == {2, 3}
 
 
 def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store: Path) -> None:
@@ -186,9 +186,9 @@ def test_a_search_stays_with_its_pictures_and_its_store(
     words = ["--storage", f"sqlite:///{tmp_path}/optuna.db", "--data-dir"]
     assert search(space, store, *words, str(first)) == 0
     assert search(space, store, *words, str(second)) == 2
-    assert "search small was begun on other pictures" in capsys.readouterr().err
+    assert "search small was started on other images" in capsys.readouterr().err
     assert search(space, tmp_path / "another", *words, str(first)) == 2
-    assert "in another store than" in capsys.readouterr().err
+    assert "is not in store" in capsys.readouterr().err
     assert search(space, store, *words, str(first)) == 0
 
 
@@ -197,12 +197,12 @@ def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_
 ) -> None:
     space = write_space(tmp_path, "(part('kp'),)", how=HALVING)
     assert search(space, store) == 0
-    before = best(store, search_file(store, "small"), 99)
+    before = best_trials(store, find_search(store, "small"), 99)
     frames = [frame_of(store, None)]
     (key,) = [study_file.key for study_file in read_study_files(store)]
     assert search(space, store, "--stopping", "none") == 0
     assert all(read(path).state == "finished" for path in (store / "logs").glob("*.jsonl"))
-    assert best(store, search_file(store, key), 99) == before
+    assert best_trials(store, find_search(store, key), 99) == before
     frames.append(frame_of(store, key))
     pd.testing.assert_frame_equal(*frames)
     assert main(["report", key, "--store", str(store), "--out", str(tmp_path / "figures")]) == 0

@@ -27,10 +27,11 @@ from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch, epoch_to_json
 from nowt.store.run_log import LogWriter, read
 from nowt.store.study_file import ListedRun, read_study_file, write_study_file
-from nowt.studies.search.driver import Search
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.driver import SearchDriver
 from nowt.studies.search.params import Choice, Range
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json
-from nowt.studies.search.trials import Decisions
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
+from nowt.studies.search.trial_storage import TrialStorage
 
 EPOCHS, BUDGET = 4, 3
 
@@ -141,13 +142,13 @@ class World:
 
     def start(self) -> None:
         self.next.clear()
-        decisions = Decisions.open(self.space, self.storage)
+        decisions = TrialStorage.open(self.space, self.storage)
         stopping = {"none": (), "halving": (1, 2), "median": (1, 2, 3)}[self.space.stopping.kind]
         rungs = {cell.name: stopping for cell in self.space.cells}
         pictures = {cell.name: PICTURES for cell in self.space.cells}
         ledger = RunQueue(self.folder, (), lambda planned, run: None)
         study_file, _ = write_study_file(self.folder, self.space.key, self.content)
-        self.driver = Search(self.space, ledger, decisions, pictures, rungs, study_file)
+        self.driver = SearchDriver(self.space, ledger, decisions, pictures, rungs, study_file)
         self.driver.recall()
 
     def fill(self) -> None:
@@ -181,7 +182,7 @@ class World:
             self.fill()
 
     def trials(self) -> dict[str, list[FrozenTrial]]:
-        return {cell: study.get_trials(deepcopy=False) for cell, study in self.driver.decisions.studies.items()}
+        return {cell: study.get_trials(deepcopy=False) for cell, study in self.driver.storage.studies.items()}
 
     def told(self) -> list[tuple[Any, ...]]:
         found = [(cell, t) for cell, ts in self.trials().items() for t in ts]
@@ -243,7 +244,7 @@ class AnySearch(RuleBasedStateMachine):
                 assert len(set(draws)) == len(draws)
                 assert len(draws) <= most(self.world.space.budget)
             if not self.world.lost:
-                cells = self.world.driver.spending.spent.values()
+                cells = self.world.driver.budget.spent.values()
                 assert max(cells) - min(cells) <= self.world.slots * dearest(self.world.space.budget)
 
     def teardown(self) -> None:

@@ -13,19 +13,11 @@ from nowt.core.errors import ConfigError
 from nowt.rules.backprop import Backprop
 from nowt.rules.registry import find_rule
 from nowt.studies.lookup import find_space
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.options import on_recipe, quick, with_options
 from nowt.studies.search.params import Choice, Range, When
-from nowt.studies.search.run import quick
-from nowt.studies.search.samplers import grid_size
-from nowt.studies.search.space import (
-    Budget,
-    EarlyStopping,
-    SearchCell,
-    SearchSpace,
-    on_recipe,
-    space_to_json,
-    with_options,
-)
-from nowt.studies.search.trials import Decisions
+from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
+from nowt.studies.search.trial_storage import TrialStorage
 from nowt.studies.study import Cell as StudyCell
 from nowt.studies.study import Study
 
@@ -74,16 +66,16 @@ def test_a_quick_search_keeps_the_shares_of_warm_up_and_milestones() -> None:
     milestones = Choice("optim.milestones", ((5.0,), (7.0, 9.0)), when=When("optim.schedule", "step"))
     whole = space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
     [cell] = quick(whole).cells
-    assert cell.config.epochs == 2 and cell.params[0].ends == (0.0, 0.4)
-    assert cell.params[2].ends == ((1.0,), pytest.approx((1.4, 1.8)))
+    assert cell.config.epochs == 2 and cell.params[0].extremes == (0.0, 0.4)
+    assert cell.params[2].extremes == ((1.0,), pytest.approx((1.4, 1.8)))
     [cell] = quick(space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells
-    assert cell.params[0].ends == (0.0, 0.2, 1.0)
+    assert cell.params[0].extremes == (0.0, 0.2, 1.0)
 
 
 def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
     milestones = Choice("optim.milestones", ((2.0,), (3.0, 4.0)), when=When("optim.schedule", "step"))
     cell = SearchCell("bp", base("bp"), (Choice("optim.schedule", ("cosine", "step")), milestones))
-    assert cell.active(milestones, {"optim.schedule": "step"}) and not cell.active(
+    assert cell.is_active(milestones, {"optim.schedule": "step"}) and not cell.is_active(
         milestones, {"optim.schedule": "cosine"}
     )
     assert cell.config_of({"optim.schedule": "step", "optim.milestones": (3.0, 4.0)}).optim.milestones == (3.0, 4.0)
@@ -97,15 +89,15 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: space(Range("rule.eta", 1, 2, times="rule.dekay")), "rule.dekay .did you mean rule.decay"),
         (lambda: space(Choice("optim.nesterov", (True,))), "give two or more"),
         (lambda: space(Range("optim.lr", 0.1, 0.1)), "low must be below high"),
-        (lambda: space(Range("optim.lr", 0.0, 0.1, log=True)), "a log scale starts above 0"),
-        (lambda: space(LR, LR), "names a parameter twice"),
+        (lambda: space(Range("optim.lr", 0.0, 0.1, log=True)), "with log=True low must be above 0"),
+        (lambda: space(LR, LR), "has two parameters for one field"),
         (lambda: space(Range("optim.momentum", 0.5, 1.5)), "optim.momentum is 1.5"),
         (lambda: space(Range("optim.warmup", 0.0, 20.0)), "optim.warmup is 20 epochs: the run has 10"),
         (lambda: space(Choice("optim.schedule", ("cosine", "step"))), "schedule step needs optim.milestones"),
-        (lambda: space(), "varies nothing"),
-        (lambda: space(LR, sampler="grid"), "a grid needs choices"),
-        (lambda: space(Choice("test", (False, True))), "test cannot be searched: a search opens no test pictures"),
-        (lambda: space(Range("seed", 0, 5, integer=True)), "seed cannot be searched: every trial runs under the"),
+        (lambda: space(), "has no parameters"),
+        (lambda: space(LR, sampler="grid"), "sampler .grid. needs choices"),
+        (lambda: space(Choice("test", (False, True))), "test cannot be searched: a search does not use test images"),
+        (lambda: space(Range("seed", 0, 5, integer=True)), "seed cannot be searched: every trial runs with the"),
         (lambda: space(Range("seeds.weights", 0, 5, integer=True)), "seeds.weights cannot be searched"),
         (lambda: space(Range("epochs", 1, 4, integer=True)), "epochs cannot be searched: rungs"),
         (lambda: space(Choice("data.score_limit", (10, 20))), "data.score_limit cannot be searched"),
@@ -119,30 +111,36 @@ def test_a_parameter_exists_only_beside_the_value_it_belongs_to() -> None:
         (lambda: Budget(3, "epochs"), "budget.unit is 'epochs'.*'trials', 'presentations'"),  # type: ignore[arg-type]
         (lambda: Budget(0), "above 0"),
         (lambda: Budget(float("inf")), "inf trials: it must be above 0 and finite"),
-        (lambda: Budget(2.5), "2.5 trials: trials are whole"),
-        (lambda: space(Range("rule.samples", 4, 8)), "rule.samples is a whole number: give its Range integer=True"),
+        (lambda: Budget(2.5), "2.5 trials: the number of trials must be an integer"),
+        (lambda: space(Range("rule.samples", 4, 8)), "rule.samples is an integer: give its Range integer=True"),
         (lambda: space(DECAY, Range("rule.samples", 4, 8, times="rule.decay")), "it cannot be a multiple"),
         (lambda: space(Range("optim.lr", 0.1, float("inf"))), "optim.lr ranges from 0.1 to inf: both ends must be fin"),
-        (lambda: space(Range("rule.samples", 4.5, 8.5, integer=True)), "from 4.5 to 8.5: .*whole numbers"),
-        (lambda: space(Range("rule.interval", 0.5, 8, log=True, integer=True)), "rule.interval .*whole numbers"),
+        (lambda: space(Range("rule.samples", 4.5, 8.5, integer=True)), "from 4.5 to 8.5: .*integers"),
+        (lambda: space(Range("rule.interval", 0.5, 8, log=True, integer=True)), "rule.interval .*integers"),
         (lambda: space(Range("optim.lr", "a", 1.0)), "Range.'optim.lr'.: low is 'a'"),  # type: ignore[arg-type]
-        (lambda: Choice("optim.nesterov", (True, False, True)), "True is there twice"),
-        (lambda: Choice("optim.milestones", ((1.0,), "(1.0,)")), "is there twice"),
+        (lambda: Choice("optim.nesterov", (True, False, True)), "True occurs twice"),
+        (lambda: Choice("optim.milestones", ((1.0,), "(1.0,)")), "occurs twice"),
         (lambda: space(GAIN, DECAY), "rule.eta is a multiple of rule.decay: put rule.decay before it"),
         (lambda: space(Range("rule.eta", 1, 2, times="rule.noise")), "rule.noise, which is 'normal': it must be a num"),
-        (lambda: space(DECAY, GAIN, Range("rule.eta", 0.1, 3)), "names a parameter twice: .*'rule.eta', 'rule.eta'"),
-        (lambda: space(STEPS, SCHEDULE), "optim.milestones is there when .*: put optim.schedule before it"),
-        (lambda: space(SCHEDULE, milestones("stepp")), "'stepp', which it never is: it is 'cosine' or 'step'"),
-        (lambda: space(LR, STEPS), "'step', which it never is: it is 'cosine'$"),
+        (
+            lambda: space(DECAY, GAIN, Range("rule.eta", 0.1, 3)),
+            "has two parameters for one field: .*'rule.eta', 'rule.eta'",
+        ),
+        (lambda: space(STEPS, SCHEDULE), "optim.milestones exists only when .*: put optim.schedule before it"),
+        (lambda: space(SCHEDULE, milestones("stepp")), "'stepp', but it can only be 'cosine' or 'step'"),
+        (lambda: space(LR, STEPS), "'step', but it can only be 'cosine'$"),
         (lambda: space(LR, Choice("optim.nesterov", (True, False), When("optim.lr", 0.1))), "it is any number from 0"),
-        (lambda: SearchSpace("s", "?", (SearchCell("bp", digits(), (LR,)),), Budget(1)), "opens test pictures"),
-        (lambda: space(LR, stopping="none"), r"stopping is 'none': it must be like Stopping\("),
+        (lambda: SearchSpace("s", "?", (SearchCell("bp", digits(), (LR,)),), Budget(1)), "uses test images"),
+        (lambda: space(LR, stopping="none"), r"stopping is 'none': it must be like EarlyStopping\("),
         (
             lambda: SearchSpace("s", "?", (SearchCell("bp", base("bp"), (LR,)),), 20),
             r"budget is 20: it must be like Budget\(",
         ),  # type: ignore[arg-type]
-        (lambda: SearchSpace("s", "?", SearchCell("bp", base("bp"), (LR,)), Budget(1)), "cells is Cell.*with a comma"),  # type: ignore[arg-type]
-        (lambda: SearchSpace("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a Cell\("),  # type: ignore[arg-type]
+        (
+            lambda: SearchSpace("s", "?", SearchCell("bp", base("bp"), (LR,)), Budget(1)),
+            "cells is SearchCell.*with a comma",
+        ),  # type: ignore[arg-type]
+        (lambda: SearchSpace("s", "?", (LR,), Budget(1)), r"cells has Range.*: it must be a SearchCell\("),  # type: ignore[arg-type]
         (lambda: SearchCell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
         (lambda: digits(Backprop), "rule is <class .*Backprop'>: it must be a Rule, such as KolenPollack"),  # type: ignore[arg-type]
         (lambda: SearchCell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
@@ -186,8 +184,8 @@ def test_a_draw_between_two_ends_that_do_go_together_is_tried_too() -> None:
 def test_a_grid_takes_each_distinct_combination_once() -> None:
     gridy = space(SCHEDULE, STEPS, Choice("optim.lr", (0.1, 0.2)), sampler="grid", stopping=EarlyStopping("none"))
     [cell] = gridy.cells
-    assert grid_size(cell) == 6
-    decisions = Decisions.open(gridy, InMemoryStorage())
+    assert cell.grid_size == 6
+    decisions = TrialStorage.open(gridy, InMemoryStorage())
     asked = [decisions.ask(cell).values for _ in range(6)]
     assert len({str(values) for values in asked}) == 6
     assert asked[:2] == [{"optim.schedule": "cosine", "optim.lr": lr} for lr in (0.1, 0.2)]

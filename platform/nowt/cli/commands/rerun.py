@@ -27,7 +27,7 @@ def rerun(
     ``counted_since`` on.
     """
     from nowt.studies.ablation import ablate
-    from nowt.studies.search.best_trials import NotWhole
+    from nowt.studies.search.best_trials import StudyIncomplete
 
     options, counted = execution_options(args), [*counted_runs]
 
@@ -39,7 +39,7 @@ def rerun(
 
     try:
         print(run_studies(run_study))
-    except NotWhole as error:
+    except StudyIncomplete as error:
         print(error)
         return exit_code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))
     return 0

@@ -55,9 +55,9 @@ def _add_space(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
     from nowt.studies.lookup import find_recipe, find_space
-    from nowt.studies.search.best_trials import confirmations, search_file
-    from nowt.studies.search.run import quick, search
-    from nowt.studies.search.space import on_recipe, with_options
+    from nowt.studies.search.best_trials import confirmation_runs, find_search
+    from nowt.studies.search.options import on_recipe, quick, with_options
+    from nowt.studies.search.run import search
 
     _check_confirm(args.confirm, args.confirm_seeds)
     space = find_space(args.space)
@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
     space = quick(space) if args.quick else space
     space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
     store = Path(args.store)
-    options = replace(execution_options(args), also=confirmations(store, space.name))
+    options = replace(execution_options(args), also=confirmation_runs(store, space.name))
     outcome = search(space, options, print, args.storage)
     print(outcome.summary())
     failed = any(states.get("fail") for states in outcome.states.values())
@@ -77,7 +77,7 @@ def run(args: Namespace) -> int:
     from nowt.studies.search.confirm import confirm
 
     seeds = args.confirm_seeds or 3
-    study_file = search_file(store, space.key)
+    study_file = find_search(store, space.key)
     runs = [run.key for run in study_file.runs]
     return rerun(args, lambda run: confirm(store, space.key, args.confirm, seeds, run), runs, study_file.created)
 

@@ -1,4 +1,4 @@
-"""The best settings that a search found, from its study file and its logs, and the results of running them again."""
+"""The best settings that a search found, from its study file and epoch logs, and the errors of running them again."""
 
 import statistics
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from nowt.studies.study import Study
 Run = Callable[[Study], ablation.Outcome]
 
 
-class NotWhole(Exception):
-    """A study that the rest stands on is interrupted, capped, or has runs that failed; ``outcome`` tells."""
+class StudyIncomplete(Exception):
+    """A study whose results are needed was interrupted or capped, or has failed runs; see ``outcome``."""
 
     def __init__(self, outcome: ablation.Outcome) -> None:
         super().__init__(outcome.summary())
@@ -27,73 +27,73 @@ class NotWhole(Exception):
 
 @dataclass(frozen=True)
 class BestTrial:
-    """One of the best trials of a search's cell."""
+    """One of the best trials of a cell."""
 
     cell: str
     trial: int
-    error: float  # on the validation pictures, after the last epoch
+    error: float  # validation error after the last epoch
     config: RunConfig
 
     @property
     def name(self) -> str:
-        """What it is called beside others."""
+        """The trial's name in tables and messages."""
         return f"{self.cell} trial {self.trial}"
 
 
-def search_file(store: Path, wanted: str) -> StudyFile:
-    """The study file of the newest search of that name, or of that key. Raises ConfigError where the store has none."""
-    study_files = [study_file for study_file in read_study_files(store) if study_file.is_search]
-    named = [study_file for study_file in study_files if wanted in (study_file.name, study_file.key)]
+def find_search(store: Path, wanted: str) -> StudyFile:
+    """Return the study file of the newest search with name or key ``wanted``. Raises ConfigError if there is none."""
+    searches = [file for file in read_study_files(store) if file.is_search]
+    named = [file for file in searches if wanted in (file.name, file.key)]
     if not named:
-        names = sorted({study_file.name for study_file in study_files})
-        there = f"; it has: {', '.join(names)}" if names else ": nowt search SPACE makes one"
-        raise ConfigError(f"store {store} has no search {wanted!r}{nearest(wanted, names)}{there}")
+        names = sorted({file.name for file in searches})
+        available = f"; available: {', '.join(names)}" if names else "; run one with: nowt search SPACE"
+        raise ConfigError(f"store {store} has no search {wanted!r}{nearest(wanted, names)}{available}")
     return named[-1]
 
 
-def confirmations(store: Path, search: str) -> tuple[str, ...]:
-    """Keys of the runs that confirmed the best of this search so far: a cap counts them, too."""
+def confirmation_runs(store: Path, search: str) -> tuple[str, ...]:
+    """Return the keys of the runs that have confirmed the best trials of ``search``; a spending cap includes them."""
     named = (f"{search}_confirmed", f"{search}_picks")
-    return tuple(
-        run.key for study_file in read_study_files(store) if study_file.name in named for run in study_file.runs
-    )
+    return tuple(run.key for file in read_study_files(store) if file.name in named for run in file.runs)
 
 
-def best(store: Path, study_file: StudyFile, most: int) -> list[BestTrial]:
-    """The ``most`` best finished trials of each cell, the best first; a run that several trials share counts once.
+def best_trials(store: Path, study_file: StudyFile, limit: int) -> list[BestTrial]:
+    """Return the ``limit`` best finished trials of each cell, the best first. A run that trials share counts once.
 
-    Raises ConfigError where the search has no finished trial.
+    Raises ConfigError if the search has no finished trial.
     """
     found: dict[str, dict[str, BestTrial]] = {cell["name"]: {} for cell in study_file.cells}
     for run in without_repeated(study_file.runs):
         path = Store(store).log(run.key)
         if run.stopped is not None or run.key in found[run.cell] or not path.exists():
-            continue  # one that this search stopped, another may have taken on to its end
+            continue  # another search may have finished a run that this one stopped
         if (log := read(path)).state != "finished":
             continue
         config = replace(config_from_json(log.start["config"]), seed=0)
         found[run.cell][run.key] = BestTrial(run.cell, run.trial or 0, log.epochs[-1].val_error, config)
-    require(any(found.values()), f"search {study_file.name} has no finished trial yet: nowt search {study_file.name}")
+    name = study_file.name
+    require(any(found.values()), f"search {name} has no finished trial yet: run nowt search {name}")
     ranked = (sorted(trials.values(), key=lambda one: (one.error, one.trial)) for trials in found.values())
-    return [one for trials in ranked for one in trials[:most]]
+    return [one for trials in ranked for one in trials[:limit]]
 
 
 def fresh_seeds(study_file: StudyFile, count: int) -> tuple[int, ...]:
-    """``count`` seeds that the search did not use. Raises ConfigError for none."""
-    require(count >= 1, f"{count} fresh seeds are asked for: it must be at least 1")
+    """Return ``count`` seeds that the search did not use. Raises ConfigError if ``count`` is below 1."""
+    require(count >= 1, f"the number of fresh seeds is {count}: it must be at least 1")
     used: int = study_file.seeds[0]
     return tuple(range(used + 1, used + 1 + count))
 
 
 def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:
-    """Run the study; by cell, the mean over its seeds of the error after the last epoch, diverged runs at chance.
+    """Run the study and return, by cell, the mean over seeds of the error after the last epoch. A diverged run counts
+    as an error at chance.
 
-    A cell's run with a seed is the one that the study file lists last: those before it saw other images. Raises
-    NotWhole where runs are missing.
+    If the study file lists several runs of a cell with one seed, the last one counts: those before used other images.
+    Raises StudyIncomplete if runs are missing.
     """
     outcome = run(study)
     if outcome.interrupted or outcome.capped or outcome.failed:
-        raise NotWhole(outcome)
+        raise StudyIncomplete(outcome)
     listed = read_study_file(Store(store).study_file(study.key)).runs
     latest = {(run.cell, run.seed): run.key for run in listed if run.seed in study.seeds}
     errors: dict[str, list[float]] = {}
@@ -109,11 +109,11 @@ def _error(run: RunLog, split: str) -> float:
     return last.test_error if split == "test" else last.val_error
 
 
-def percent(error: float) -> str:
-    """A share as text."""
+def format_percent(error: float) -> str:
+    """Return an error between 0 and 1 as a percentage."""
     return f"{100 * error:.2f} %"
 
 
-def seeds_in_words(count: int) -> str:
-    """How many seeds a mean is over."""
+def format_seeds(count: int) -> str:
+    """Return the number of fresh seeds in words."""
     return f"{count} fresh seed{'s' * (count > 1)}"

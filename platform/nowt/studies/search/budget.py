@@ -1,65 +1,71 @@
-"""What the cells of a search have spent of their budgets, and what their trials under way will."""
+"""The budgets of a search: what each cell has spent, and what its running trials are expected to spend."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nowt.studies.search.space import Budget
-from nowt.studies.search.trials import Trial
+from nowt.studies.search.trial_storage import Trial
 
 
 @dataclass
-class Spending:
-    """Counts every trial into its cell's budget, once."""
+class BudgetTracker:
+    """Adds the cost of every trial to its cell's budget, once."""
 
     budget: Budget
     spent: dict[str, float]  # by cell
-    whole: dict[str, float]  # by cell: what a whole trial costs at the least, as far as that is known beforehand
-    ended: dict[str, int] = field(default_factory=dict)  # trials, by cell
-    paid: dict[str, float] = field(default_factory=dict)  # what these cost
+    least: dict[str, float]  # by cell: the lowest possible cost of a complete trial, 0 if unknown
+    ended: dict[str, int] = field(default_factory=dict)  # number of ended trials, by cell
+    paid: dict[str, float] = field(default_factory=dict)  # cost of the ended trials, by cell
 
     def count(self, trial: Trial, cost: dict[str, float]) -> None:
-        """Count the trial: once, or by what it cost beyond what was counted before. Epochs that a resumed run tells
-        again cost nothing."""
+        """Count the trial, or what it has cost since it was counted last. Epochs that a resumed run reports again cost
+        nothing."""
         unit = self.budget.unit
         before = trial.cost.get(unit, 0.0) if trial.counted else 0.0
-        more = not trial.counted if unit == "trials" else max(0.0, cost.get(unit, 0.0) - before)
-        self.spent[trial.cell.name] += more
+        added = not trial.counted if unit == "trials" else max(0.0, cost.get(unit, 0.0) - before)
+        self.spent[trial.cell.name] += added
         if cost.get("presentations", 0.0) >= trial.cost.get("presentations", 0.0):
             trial.cost = cost
         trial.counted = True
 
     def close(self, trial: Trial) -> None:
-        """The trial has its end: it will cost no more."""
+        """Record that the trial has ended and will cost no more."""
         name = trial.cell.name
         self.ended[name] = self.ended.get(name, 0) + 1
         self.paid[name] = self.paid.get(name, 0.0) + trial.cost.get(self.budget.unit, 0.0)
 
-    def next_cell(self, under_way: Iterable[Trial]) -> str | None:
-        """The name of the cell that gets the next trial, None where no cell has room for one."""
-        expected, running = dict(self.spent), Counter[str]()
-        for trial in under_way:
-            name = trial.cell.name
-            running[name] += 1
-            if self.budget.unit != "trials":
-                expected[name] += max(0.0, self._expected(trial) - trial.cost.get(self.budget.unit, 0.0))
-        return next_cell(expected, running, self.budget.amount)
+    @property
+    def share_spent(self) -> float:
+        """Share of the total budget that is spent."""
+        amount, spent = self.budget.amount, self.spent.values()
+        return sum(min(each, amount) for each in spent) / (amount * len(spent))
 
-    def _expected(self, trial: Trial) -> float:
-        """What a trial will have cost at its end: as those before it did; while there are none, as much for each epoch
-        as until now, and before the first epoch what is known beforehand."""
+    def next_cell(self, running: Iterable[Trial]) -> str | None:
+        """Return the name of the cell that gets the next trial, None if no cell has budget for one."""
+        expected, count = dict(self.spent), Counter[str]()
+        for trial in running:
+            name = trial.cell.name
+            count[name] += 1
+            if self.budget.unit != "trials":
+                expected[name] += max(0.0, self._expected_cost(trial) - trial.cost.get(self.budget.unit, 0.0))
+        return next_cell(expected, count, self.budget.amount)
+
+    def _expected_cost(self, trial: Trial) -> float:
+        """The expected cost of a trial at its end: the mean of the ended ones, otherwise its cost per epoch so far
+        times its epochs."""
         name = trial.cell.name
         if name in self.ended:
             return self.paid[name] / self.ended[name]
-        pace = trial.cost.get(self.budget.unit, 0.0) / max(trial.last_epoch, 1)
-        return max(self.whole[name], pace * trial.cell.config.epochs)
+        per_epoch = trial.cost.get(self.budget.unit, 0.0) / max(trial.last_epoch, 1)
+        return max(self.least[name], per_epoch * trial.cell.config.epochs)
 
 
-def next_cell(spent: Mapping[str, float], under_way: Mapping[str, int], budget: float) -> str | None:
-    """The cell of a search that gets the next trial: the one that has spent least, of several the one with the fewest
-    trials under way, so that a search stopped early has treated all alike; None where every cell has spent its budget.
+def next_cell(spent: Mapping[str, float], running: Mapping[str, int], budget: float) -> str | None:
+    """Return the cell that has spent least, and among equals the one with the fewest running trials, so that an
+    interrupted search has treated all cells the same way. None if every cell has spent its budget.
 
-    ``spent`` counts what the trials under way are expected to cost.
+    ``spent`` includes the expected cost of running trials.
     """
-    room = [name for name in spent if spent[name] < budget]
-    return min(room, key=lambda name: (spent[name], under_way[name])) if room else None
+    open_cells = [name for name in spent if spent[name] < budget]
+    return min(open_cells, key=lambda name: (spent[name], running[name])) if open_cells else None

@@ -1,20 +1,23 @@
-"""When a trial of a search is stopped early: a pure function of the values that its cell's trials had so far."""
+"""Early stopping: the rungs of a search, and whether a trial stops at one."""
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nowt.config.run_config import RunConfig
 from nowt.studies.search.space import EarlyStopping
+from nowt.training.schedule import remaining_difference
 
-ALIGNED = 0.2  # share of kp's |W − B| at which feedback counts as aligned
+ALIGNED = 0.2  # share of kp's initial |W − B| at which feedback counts as aligned
 
 
 def rungs(stopping: EarlyStopping, first: int, epochs: int) -> tuple[int, ...]:
-    """The epochs at which trials of ``epochs`` epochs are compared, ``first`` the earliest; never the last epoch.
+    """Return the epochs at which trials of ``epochs`` epochs are compared; ``first`` is the earliest. The last epoch is
+    never among them.
 
-    Halving (Li et al. 2020, "A system for massively parallel hyperparameter tuning"): first, first · factor, ...;
-    median: every epoch from the first on.
+    Halving (Li et al. 2020, "A system for massively parallel hyperparameter tuning"): first, first · factor, ...
+    Median: every epoch from the first on.
     """
     if stopping.kind == "none":
         return ()
@@ -24,12 +27,12 @@ def rungs(stopping: EarlyStopping, first: int, epochs: int) -> tuple[int, ...]:
     return tuple(r for r in (first * stopping.factor**k for k in range(count)) if r < epochs)
 
 
-def stops(stopping: EarlyStopping, value: float, others: Sequence[float]) -> bool:
-    """Whether a trial whose error at a rung is ``value`` stops there, ``others`` being those of its cell's other trials
-    that came to the rung.
+def should_stop(stopping: EarlyStopping, value: float, others: Sequence[float]) -> bool:
+    """Whether a trial with error ``value`` at a rung stops there. ``others`` are the errors at this rung of the cell's
+    other trials.
 
-    Halving lets through those among the best one of ``factor``, so the first to come always goes on; median those not
-    worse than the others' median.
+    With halving, a trial continues if it is among the best 1/``factor``, so the first one at a rung always does. With
+    median, it continues if it is not worse than the median of the others.
     """
     if not others:
         return False
@@ -40,12 +43,36 @@ def stops(stopping: EarlyStopping, value: float, others: Sequence[float]) -> boo
 
 
 def first_rung(stopping: EarlyStopping, config: RunConfig, steps_per_epoch: int) -> int:
-    """The epoch of the first rung: the given one, else the first by which kp's |W − B| would be down to a fifth under
-    the schedule of ``config`` (science: Σηλ/(1−μ)), so that no rule is judged before its feedback can align; the last
-    epoch where it never gets there, which means that no trial is stopped."""
-    from nowt.training.schedule import remaining_difference
+    """Return the epoch of the first rung.
 
+    Unless it is given, it is the first epoch by which kp's |W − B| falls to a fifth under the schedule of ``config``
+    (a factor of exp(-Σηλ/(1−μ))), so that no rule is judged before its feedback can align. If that never happens, it
+    is the last epoch, and no trial is stopped.
+    """
     if stopping.first_rung is not None:
         return stopping.first_rung
-    left = remaining_difference(config, steps_per_epoch)
-    return next((epoch for epoch, share in enumerate(left) if epoch and share <= ALIGNED), config.epochs)
+    shares = remaining_difference(config, steps_per_epoch)
+    return next((epoch for epoch, share in enumerate(shares) if epoch and share <= ALIGNED), config.epochs)
+
+
+@dataclass
+class RungErrors:
+    """The errors of a search's trials at the rungs of their cells."""
+
+    rungs: Mapping[str, tuple[int, ...]]  # epochs, by cell
+    errors: dict[tuple[str, int], dict[int, float]] = field(default_factory=dict)  # by trial, by (cell, epoch)
+
+    def record(self, cell: str, trial: int, epoch: int, error: float) -> dict[int, float] | None:
+        """Record a trial's error. Return the errors of all trials of the cell at this rung, None if the epoch is not a
+        rung."""
+        if epoch not in self.rungs[cell]:
+            return None
+        at = self.errors.setdefault((cell, epoch), {})
+        at[trial] = error
+        return at
+
+    def forget(self, cell: str, trial: int) -> None:
+        """Drop the errors of a failed trial; a later trial gets its draw."""
+        for (name, _), at in self.errors.items():
+            if name == cell:
+                at.pop(trial, None)

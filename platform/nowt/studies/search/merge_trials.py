@@ -1,4 +1,4 @@
-"""Two stores' trials, by Optuna's study and trial number."""
+"""Merges the Optuna databases of two stores, by study name and trial number."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,18 +13,19 @@ from optuna.trial import FrozenTrial
 from nowt.core.errors import ConfigError
 from nowt.store.files import copy_database
 from nowt.store.layout import Store
+from nowt.studies.search.optuna_internals import copy_trial, engine, extend_trial, sqlite_url
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-DECIDED = ("draw", "key")  # what a trial got beside its values
+FIXED_ATTRIBUTES = ("draw", "key")  # user attributes that never change once a trial has them
 
-Act = Callable[[], object]
+Write = Callable[[], object]
 
 
-def check_trials(other: Path, store: Path) -> int:
-    """How many trials of ``other`` are new to ``store`` or got further. Nothing is written.
+def count_new_trials(other: Path, store: Path) -> int:
+    """Return how many trials of ``other`` are missing in ``store`` or have more epochs there. Nothing is written.
 
-    Raises ConfigError for a trial that is another one in each.
+    Raises ConfigError if a trial differs between the two stores.
     """
     if not Store(other).optuna_db.exists():
         return 0
@@ -32,97 +33,80 @@ def check_trials(other: Path, store: Path) -> int:
         ours = Path(folder) / "optuna.db"
         if Store(store).optuna_db.exists():
             copy_database(Store(store).optuna_db, ours)
-        with _opened(Store(other).optuna_db, ours) as (theirs, here):
-            return len(_news(theirs, here))
+        with _open_both(Store(other).optuna_db, ours) as (theirs, here):
+            return len(_writes(theirs, here))
 
 
-def take_trials(other: Path, store: Path) -> None:
-    """Write them. Raises ConfigError as ``check_trials`` does."""
+def merge_trials(other: Path, store: Path) -> None:
+    """Copy these trials from ``other`` to ``store``. Raises ConfigError as ``count_new_trials`` does."""
     if not Store(store).optuna_db.exists():
         return copy_database(Store(other).optuna_db, Store(store).optuna_db)
-    with _opened(Store(other).optuna_db, Store(store).optuna_db) as (theirs, here):
-        for act in _news(theirs, here):
-            act()
+    with _open_both(Store(other).optuna_db, Store(store).optuna_db) as (theirs, here):
+        for write in _writes(theirs, here):
+            write()
 
 
 @contextmanager
-def _opened(other: Path, ours: Path) -> Iterator[tuple[RDBStorage, RDBStorage]]:
-    """Both storages; of ``other`` a copy, since Optuna could bring it up to its own version."""
+def _open_both(other: Path, ours: Path) -> Iterator[tuple[RDBStorage, RDBStorage]]:
+    """Both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens."""
     with TemporaryDirectory(prefix="nowt-") as folder:
-        copy_database(other, Path(folder) / "optuna.db")
-        theirs, here = _storage(Path(folder) / "optuna.db"), _storage(ours)
+        copy = Path(folder) / "optuna.db"
+        copy_database(other, copy)
+        theirs, here = _open(copy), _open(ours)
         try:
             yield theirs, here
         finally:
-            theirs.engine.dispose()
-            here.engine.dispose()
+            engine(theirs).dispose()
+            engine(here).dispose()
 
 
-def _storage(path: Path) -> RDBStorage:
-    return RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 20.0}})
+def _open(path: Path) -> RDBStorage:
+    return RDBStorage(sqlite_url(path), engine_kwargs={"connect_args": {"timeout": 20.0}})
 
 
-def _news(theirs: RDBStorage, ours: RDBStorage) -> list[Act]:
-    """What to do, trial by trial, in the order of their numbers."""
+def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:
+    """The writes that bring ``ours`` up to date, in the order of trial numbers."""
     known = set(optuna.get_all_study_names(ours))
-    acts: list[Act] = []
+    writes: list[Write] = []
     for name in optuna.get_all_study_names(theirs):
-        there = optuna.load_study(study_name=name, storage=theirs)
-        # a study that is new comes with its first trial; one without trials says nothing
+        study = optuna.load_study(study_name=name, storage=theirs)
+        # a new study is created with its first trial; a study without trials is not copied
         here = optuna.load_study(study_name=name, storage=ours).get_trials() if name in known else []
-        for trial in there.get_trials():
+        for trial in study.get_trials():
             if trial.number >= len(here):
-                acts.append(partial(_add, ours, there, trial))
-            elif _goes_on(name, here[trial.number], trial):
-                acts.append(partial(_go_on, ours, here[trial.number], trial))
-    return acts
+                writes.append(partial(_add, ours, study, trial))
+            elif _is_ahead(name, here[trial.number], trial):
+                writes.append(partial(extend_trial, ours, here[trial.number], trial))
+    return writes
 
 
-def _goes_on(study: str, ours: FrozenTrial, theirs: FrozenTrial) -> bool:
-    """Whether their trial is ours, further on. Raises ConfigError where it is another one."""
-    here, there = _decided(ours), _decided(theirs)
+def _is_ahead(study: str, ours: FrozenTrial, theirs: FrozenTrial) -> bool:
+    """Whether ``theirs`` is the same trial as ``ours`` with more epochs. Raises ConfigError if the trials differ."""
+    here, there = _fixed_values(ours), _fixed_values(theirs)
     same = all(there.get(name, value) == value for name, value in here.items())
-    first, second = (ours, theirs) if _reach(ours) <= _reach(theirs) else (theirs, ours)
-    ended = first.state.is_finished()
+    first, second = (ours, theirs) if _progress(ours) <= _progress(theirs) else (theirs, ours)
     known, later = first.intermediate_values, second.intermediate_values
     same &= all(later.get(epoch) == value for epoch, value in known.items())
-    same &= not ended or (first.state, first.values, known) == (second.state, second.values, later)
+    same &= not first.state.is_finished() or (first.state, first.values, known) == (second.state, second.values, later)
     if not same:
         raise ConfigError(
-            f"trial {ours.number} of {study} is another one in each store's optuna.db: nothing was merged, the two "
-            "searches cannot be one; keep their stores apart"
+            f"trial {ours.number} of {study} differs between the two stores' optuna.db. Nothing was merged. "
+            "These are two different searches; keep their stores separate"
         )
-    return _reach(ours) < _reach(theirs)
+    return _progress(ours) < _progress(theirs)
 
 
-def _reach(trial: FrozenTrial) -> tuple[bool, int]:
+def _progress(trial: FrozenTrial) -> tuple[bool, int]:
     return trial.state.is_finished(), len(trial.intermediate_values)
 
 
-def _decided(trial: FrozenTrial) -> dict[str, object]:
-    return {**trial.params, **{name: trial.user_attrs[name] for name in DECIDED if name in trial.user_attrs}}
+def _fixed_values(trial: FrozenTrial) -> dict[str, object]:
+    attributes = {name: trial.user_attrs[name] for name in FIXED_ATTRIBUTES if name in trial.user_attrs}
+    return {**trial.params, **attributes}
 
 
 def _add(ours: RDBStorage, study: optuna.Study, trial: FrozenTrial) -> None:
     here = optuna.create_study(
         storage=ours, study_name=study.study_name, directions=study.directions, load_if_exists=True
     )
-    ours.create_new_trial(here._study_id, template_trial=trial)
-
-
-def _go_on(storage: RDBStorage, ours: FrozenTrial, theirs: FrozenTrial) -> None:
-    """Write what their trial knows beyond ours, its state last: with it the trial is closed."""
-    number = ours._trial_id
-    for name, value in theirs.params.items():
-        if name not in ours.params:
-            kind = theirs.distributions[name]
-            storage.set_trial_param(number, name, kind.to_internal_repr(value), kind)
-    for attribute, content in theirs.user_attrs.items():
-        storage.set_trial_user_attr(number, attribute, content)
-    for attribute, content in theirs.system_attrs.items():
-        storage.set_trial_system_attr(number, attribute, content)
-    for epoch, value in theirs.intermediate_values.items():
-        if epoch not in ours.intermediate_values:
-            storage.set_trial_intermediate_value(number, epoch, value)
-    if theirs.state.is_finished():
-        storage.set_trial_state_values(number, theirs.state, theirs.values)
+    copy_trial(ours, here, trial)

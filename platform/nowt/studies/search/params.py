@@ -1,4 +1,4 @@
-"""What a search varies: one field of a base config, over a range of numbers or a choice of values. Data only."""
+"""Parameters of a search: one config field each, with a range of numbers or a choice of values. Data only."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,31 @@ from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.core.fields import check, field_types
 
-IN_EPOCHS = ("optim.warmup", "optim.milestones")
+IN_EPOCHS = ("optim.warmup", "optim.milestones")  # fields whose values are epochs
 
 Value = float | int | str | bool | None | tuple[Any, ...]
 
 
-def checked(given: Any, prefix: str, names: Sequence[str]) -> None:
-    """Raise ConfigError for the first of these fields that is not of its type; Python does not look at a Literal."""
+def check_fields(given: Any, prefix: str, names: Sequence[str]) -> None:
+    """Raise ConfigError for the first of these fields whose value has the wrong type."""
     for name in names:
         check(field_types(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
 
 
 @dataclass(frozen=True)
 class When:
-    """A parameter exists only where the field at ``path`` is ``value``."""
+    """A condition: a parameter exists only if another field has a given value.
+
+    Args:
+        path: Dotted path of the other field, such as ``"optim.schedule"``. If that field is searched, too, its
+            parameter must come before the conditional one.
+        value: The value that the field must have.
+
+    Example:
+        >>> from nowt import Choice, When
+        >>> schedule = Choice("optim.schedule", ("cosine", "step"))
+        >>> milestones = Choice("optim.milestones", ((6.0,), (8.0, 10.0)), when=When("optim.schedule", "step"))
+    """
 
     path: str
     value: Value
@@ -31,10 +42,31 @@ class When:
 
 @dataclass(frozen=True)
 class Range:
-    """A number between ``low`` and ``high``, on a linear or a logarithmic scale.
+    """A parameter with a number between ``low`` and ``high``, both included.
 
-    With ``times`` the field gets the number multiplied by that other field's value: the gain c = η/λ of weight mirror
-    is Range("rule.eta", 0.1, 10, log=True, times="rule.decay"), after the parameter of "rule.decay".
+    Args:
+        path: Dotted path of a field of the base config, such as ``"optim.lr"`` (``nowt train RECIPE --fields`` lists
+            them).
+        low: Lowest value, in the unit of the field.
+        high: Highest value; must be above ``low``.
+        log: Sample on a logarithmic scale, which requires ``low > 0``. Recommended for learning rates, weight decay
+            and whatever else varies over more than one decade. Default: ``False``.
+        integer: Sample integers; required if the field is an integer. Default: ``False``.
+        times: Dotted path of another number. The field gets the sampled number multiplied by it, so that a ratio is
+            searched. It is ``"rule.decay"`` for the gain η/λ of weight mirror. Default: ``""``, the number itself.
+        when: Condition under which the parameter exists. Default: ``None``, always.
+
+    Raises:
+        ConfigError: If the range is empty or not finite, or if the settings contradict each other.
+
+    Example:
+        >>> from nowt import Range
+        >>> learning_rate = Range("optim.lr", 0.005, 0.5, log=True)
+        >>> samples = Range("rule.samples", 4, 64, log=True, integer=True)
+        >>> decay = Range("rule.decay", 0.01, 0.5, log=True)
+        >>> gain = Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay")  # after decay in the cell's parameters
+        >>> gain.name
+        'rule.eta/rule.decay'
     """
 
     path: str
@@ -46,22 +78,24 @@ class Range:
     when: When | None = None
 
     def __post_init__(self) -> None:
-        checked(self, f"Range({self.path!r}): ", ("path", "low", "high", "log", "integer", "times", "when"))
-        ends = f"{self.path} ranges from {self.low} to {self.high}"
-        require(math.isfinite(self.low) and math.isfinite(self.high), f"{ends}: both ends must be finite numbers")
-        require(self.low < self.high, f"{ends}: low must be below high")
-        whole = self.low % 1 == 0 and self.high % 1 == 0
-        require(not self.integer or whole, f"{ends}: with integer=True both ends must be whole numbers")
-        require(not self.log or self.low > 0, f"{self.path} starts at {self.low}: a log scale starts above 0")
-        require(not (self.integer and self.times), f"{self.path} is a whole number: it cannot be a multiple")
+        check_fields(self, f"Range({self.path!r}): ", ("path", "low", "high", "log", "integer", "times", "when"))
+        given = f"{self.path} ranges from {self.low} to {self.high}"
+        require(math.isfinite(self.low) and math.isfinite(self.high), f"{given}: both ends must be finite numbers")
+        require(self.low < self.high, f"{given}: low must be below high")
+        integers = self.low % 1 == 0 and self.high % 1 == 0
+        require(not self.integer or integers, f"{given}: with integer=True both ends must be integers")
+        require(not self.log or self.low > 0, f"{given}: with log=True low must be above 0")
+        require(
+            not (self.integer and self.times), f"{self.path} cannot have both integer=True and times={self.times!r}"
+        )
 
     @property
     def name(self) -> str:
-        """What Optuna calls it."""
+        """The parameter's name in Optuna."""
         return f"{self.path}/{self.times}" if self.times else self.path
 
     @property
-    def ends(self) -> tuple[Value, ...]:
+    def extremes(self) -> tuple[Value, ...]:
         """The lowest and the highest value."""
         kind = int if self.integer else float
         return kind(self.low), kind(self.high)
@@ -69,65 +103,79 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of ``values``."""
+    """A parameter with one of several values.
+
+    Args:
+        path: Dotted path of a field of the base config, such as ``"optim.schedule"``.
+        values: Two or more distinct values of any type that the field takes. Tuples are allowed.
+        when: Condition under which the parameter exists. Default: ``None``, always.
+
+    Raises:
+        ConfigError: If there are fewer than two values, or if a value occurs twice.
+
+    Example:
+        >>> from nowt import Choice
+        >>> Choice("rule.noise", ("normal", "uniform", "sign")).name
+        'rule.noise'
+    """
 
     path: str
     values: tuple[Value, ...]
     when: When | None = None
 
     def __post_init__(self) -> None:
-        checked(self, f"Choice({self.path!r}): ", ("path", "values", "when"))
+        check_fields(self, f"Choice({self.path!r}): ", ("path", "values", "when"))
         require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
         for i, (value, label) in enumerate(zip(self.values, self.labels, strict=True)):
-            again = value in self.values[:i] or label in self.labels[:i]
-            require(not again, f"{self.path} has the values {self.values}: {value!r} is there twice")
+            repeated = value in self.values[:i] or label in self.labels[:i]
+            require(not repeated, f"{self.path} has the values {self.values}: {value!r} occurs twice")
 
     @property
     def name(self) -> str:
-        """What Optuna calls it."""
+        """The parameter's name in Optuna."""
         return self.path
 
     @property
-    def ends(self) -> tuple[Value, ...]:
+    def extremes(self) -> tuple[Value, ...]:
         """Every value."""
         return self.values
 
     @property
     def labels(self) -> tuple[str | int | float | bool | None, ...]:
-        """The values as Optuna keeps them: a tuple as its text."""
+        """The values as Optuna stores them: a tuple as its text."""
         return tuple(str(value) if isinstance(value, tuple) else value for value in self.values)
 
 
 Param = Range | Choice
 
 
-def active(param: Param, config: RunConfig, values: Mapping[str, Value]) -> bool:
-    """Whether ``param`` exists over the base ``config``, beside the values that stand before it."""
+def is_active(param: Param, config: RunConfig, values: Mapping[str, Value]) -> bool:
+    """Whether ``param`` exists over the base ``config``, given the ``values`` of the parameters before it."""
     when = param.when
     if when is None:
         return True
-    there = values.get(when.path, value_at(config, when.path))
-    return bool(there == when.value)
+    found = values.get(when.path, value_at(config, when.path))
+    return bool(found == when.value)
 
 
-def in_time(param: Param, pace: float) -> Param:
-    """The parameter for runs ``pace`` times as long, where its values are epochs of a schedule."""
-    if pace == 1:
+def scale_epochs(param: Param, ratio: float) -> Param:
+    """Return the parameter for runs ``ratio`` times as long: values that are epochs are multiplied by it."""
+    if ratio == 1:
         return param
     if param.when and param.when.path in IN_EPOCHS:
-        param = replace(param, when=When(param.when.path, _in_time(param.when.value, pace)))
+        param = replace(param, when=When(param.when.path, _scaled(param.when.value, ratio)))
     if param.path not in IN_EPOCHS:
         return param
     if isinstance(param, Range):
-        return replace(param, low=param.low * pace, high=param.high * pace)
-    return replace(param, values=tuple(_in_time(value, pace) for value in param.values))
+        return replace(param, low=param.low * ratio, high=param.high * ratio)
+    return replace(param, values=tuple(_scaled(value, ratio) for value in param.values))
 
 
-def _in_time(epochs: Any, pace: float) -> Value:
-    # not rounded: a search whose milestones were 5.3999999999999995 would become another one
-    return tuple(each * pace for each in epochs) if isinstance(epochs, tuple) else epochs * pace
+def _scaled(epochs: Any, ratio: float) -> Value:
+    # not rounded: rounding would change the study key
+    return tuple(each * ratio for each in epochs) if isinstance(epochs, tuple) else epochs * ratio
 
 
 def param_to_json(param: Param) -> dict[str, Any]:
-    """A parameter as plain JSON data."""
+    """Return the parameter as plain JSON data."""
     return {"kind": type(param).__name__.lower(), **asdict(param)}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +15,26 @@ from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile, read_study_file, write_study_file
-from nowt.studies.search.outcome import Outcome, SearchProgress, outcome
-from nowt.studies.search.space import Budget, EarlyStopping, SearchCell, SearchSpace, space_to_json, with_base
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.progress import SearchProgress
+from nowt.studies.search.result import SearchResult, search_result
+from nowt.studies.search.space import EarlyStopping, SearchSpace, space_to_json
 from nowt.training.retention import check_keep
 
 if TYPE_CHECKING:
-    from nowt.studies.search.driver import Search
+    from nowt.studies.search.driver import SearchDriver
 
 
 def search(
     space: SearchSpace, how: ExecutionOptions, say: Callable[[str], None], storage: str | None = None
-) -> Outcome:
+) -> SearchResult:
     """Spend the space's budget; run again, it goes on where it stopped. ``storage``: Optuna's, by URL.
 
     Raises ConfigError where another process runs this search or the URL is none, DataError where its pictures cannot be
     used, OSError where Optuna's storage cannot.
     """
-    from nowt.studies.search.driver import Search
-    from nowt.studies.search.trials import Decisions
+    from nowt.studies.search.driver import SearchDriver
+    from nowt.studies.search.trial_storage import TrialStorage
 
     store = Path(how.placement.store)
     own = f"sqlite:///{Store(store.resolve()).optuna_db}"
@@ -41,15 +42,17 @@ def search(
     elsewhere = "" if url == own else url
     pictures, rungs = _prepare(space, how.placement, say)
     _check_storage(store, space, elsewhere)
-    with study_lock(store, space.key), _held_at(url, store, space.key), Decisions.at(space, url) as decisions:
-        decisions.check(pictures, store)
+    with study_lock(store, space.key), _held_at(url, store, space.key), TrialStorage.at(space, url) as trials:
+        trials.check(pictures, store)
         study_file = _begin(store, space, elsewhere, say)
         if line := gone(store, [run.key for run in study_file.runs], how.placement.keep, how.placement.checkpoints):
             say(line)
-        driver = Search(space, RunQueue(store, (), lambda planned, run: None), decisions, pictures, rungs, study_file)
+        driver = SearchDriver(
+            space, RunQueue(store, (), lambda planned, run: None), trials, pictures, rungs, study_file
+        )
         ending = _spend(driver, how, say)
-    driver.ledger.release()
-    return outcome(space, decisions.trials, ending.interrupted, _left(driver, how) if ending.capped else "")
+    driver.queue.release()
+    return search_result(space, trials.trials, ending.interrupted, _left(driver, how) if ending.capped else "")
 
 
 def _absolute(url: str) -> str:
@@ -58,27 +61,27 @@ def _absolute(url: str) -> str:
     return f"sqlite:///{Path(path).resolve()}" if path and path != url else url
 
 
-def _left(driver: "Search", how: ExecutionOptions) -> str:
+def _left(driver: "SearchDriver", how: ExecutionOptions) -> str:
     """The cap that stopped it, and what is left to do."""
-    begun = sum(map(len, driver.open.values()))
+    begun = sum(map(len, driver.open_trials.values()))
     rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
     return f"{how.cap.spoken()}, {100 * (1 - driver.share):.0f} % of the budget{rest} left"
 
 
-def _spend(driver: "Search", how: ExecutionOptions, say: Callable[[str], None]) -> Ending:
+def _spend(driver: "SearchDriver", how: ExecutionOptions, say: Callable[[str], None]) -> Ending:
     """Run trials until the budget or the cap is spent, or the user interrupts; each is recorded and told of."""
     from nowt.tracking.background import record_in_background
 
     progress = SearchProgress(driver.space, say)
-    with record_in_background(driver.ledger.store, driver.study_file) as record:
+    with record_in_background(driver.queue.store, driver.study_file) as record:
 
         def heard(planned: PlannedRun, run: RunLog) -> None:
             record.update(run, planned.cell, planned.seed)
-            progress.heard(planned, run)
+            progress.update(planned, run)
 
-        driver.ledger.heard = heard
+        driver.queue.heard = heard
         driver.recall()
-        progress.begin(lambda: driver.share, driver.decisions.ended)
+        progress.begin(lambda: driver.share, driver.storage.ended)
         runs = [run.key for run in driver.study_file.runs]
         return work(driver, how, driver.space.key, how.placement.concurrent_runs, runs)
 
@@ -111,16 +114,6 @@ def _begin(store: Path, space: SearchSpace, storage: str, say: Callable[[str], N
     return study_file
 
 
-def quick(space: SearchSpace) -> SearchSpace:
-    """The space shrunk to a few minutes: two epochs, few pictures, three trials a cell; a search of its own."""
-    from nowt.config.recipes import quick as shrink
-    from nowt.studies.search.samplers import grid_size
-
-    cells = tuple(with_base(cell, shrink(cell.config)) for cell in space.cells)
-    trials = min([3, *map(grid_size, cells)]) if space.sampler == "grid" else 3
-    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials))
-
-
 def _why_not(stopping: EarlyStopping, first: int) -> str:
     if stopping.first_rung is not None:
         return f"its first rung, epoch {first}, is not before the last epoch"
@@ -133,11 +126,11 @@ def _pictures_of(cell: SearchCell, placement: Placement) -> dict[str, Any]:
     from nowt.execution.preparation import pictures_of
     from nowt.training.feasibility import sizes
 
-    for config in cell.tried():
+    for config in cell.candidate_configs():
         sizes(config, placement.workers)
     facts = pictures_of(cell.config, placement)
     looked_at = {(cell.config.data, cell.config.model, cell.config.batch, cell.config.probe.samples)}
-    for config in cell.ends():
+    for config in cell.extreme_configs():
         what = (config.data, config.model, config.batch, config.probe.samples)
         if what not in looked_at:
             looked_at.add(what)
@@ -150,7 +143,6 @@ def _prepare(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[int, ...]]]:
     """The facts of each cell's pictures, and its rungs: the first is the same for all cells."""
     from nowt.studies.search.early_stopping import first_rung, rungs
-    from nowt.studies.search.samplers import grid_size
 
     check_keep(placement.keep, max(cell.config.epochs for cell in space.cells))
     pictures = {cell.name: _pictures_of(cell, placement) for cell in space.cells}
@@ -161,7 +153,7 @@ def _prepare(
         say(f"no trial is stopped early: {_why_not(space.stopping, first)}")
     if space.sampler == "grid":
         for cell in space.cells:
-            most = grid_size(cell)
+            most = cell.grid_size
             require(
                 space.budget.unit == "trials" and space.budget.amount <= most,
                 f"search {space.name}: the grid of {cell.name} has {most} points; give a budget of as many trials",

@@ -1,7 +1,7 @@
-"""Who proposes a trial's values: a sampler made anew for each, so that a proposal depends on the storage alone."""
+"""Samplers of a search. Each trial gets a new sampler, so that its values depend on the storage alone."""
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,87 +12,77 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from nowt.core.seeding import generator, seed_of
-from nowt.studies.search.grid import combination, count
-from nowt.studies.search.params import Choice, Param, Value
-from nowt.studies.search.space import SearchCell, SearchSpace
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.params import Choice
+from nowt.studies.search.space import SearchSpace
 
 
-def sampler(space: SearchSpace, cell: SearchCell, draw: int) -> BaseSampler:
-    """The sampler of the cell's ``draw``-th trial (0 is the first)."""
-    return Proposals(space, cell, draw) if space.sampler == "tpe" else Draws(space, cell, draw)
+def make_sampler(space: SearchSpace, cell: SearchCell, draw: int) -> BaseSampler:
+    """Return the sampler for draw number ``draw`` (from 0) of the cell."""
+    return ReseededTPESampler(space, cell, draw) if space.sampler == "tpe" else SharedDrawSampler(space, cell, draw)
 
 
-class OneByOne(BaseSampler, ABC):  # type: ignore[misc]  # optuna is untyped here
-    """Proposes each parameter for itself, so that a trial that a crash left with half its values gets the others as it
-    would have had them."""
+class IndependentSampler(BaseSampler, ABC):  # type: ignore[misc]  # optuna is untyped here
+    """Samples each parameter independently, so that a trial that a crash left with half of its values gets the same
+    values for the other half as without the crash."""
 
     def __init__(self, space: SearchSpace, cell: SearchCell, draw: int) -> None:
         self.space, self.cell, self.draw = space, cell, draw
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing is drawn jointly."""
+        """Return nothing: no parameters are sampled jointly."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing is drawn jointly."""
+        """Return nothing: no parameters are sampled jointly."""
         return {}
 
 
-class Proposals(OneByOne):
-    """Bergstra et al.'s (2011) TPE over the cell's finished trials, seeded anew for each parameter of each draw."""
+class ReseededTPESampler(IndependentSampler):
+    """The tree-structured Parzen estimator (Bergstra et al. 2011) on the cell's finished trials. Every parameter of
+    every draw has its own seed."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The parameter's value in this draw."""
+        """Return the parameter's value in this draw."""
         seed = seed_of(self.space.seed, "tpe", self.space.name, self.cell.name, param_name, self.draw)
         return TPESampler(seed=seed % 2**32).sample_independent(study, trial, param_name, param_distribution)
 
 
-class Draws(OneByOne):
-    """Draws that depend on (space, parameter's name, number of the draw) alone: cells that share a parameter share
-    them, and trials of one cell are independent (``random``) or fill the space evenly (``quasi_random``)."""
+class SharedDrawSampler(IndependentSampler):
+    """Samples that depend only on the space, the parameter's name and the number of the draw, so that cells that share
+    a parameter get the same values. The trials of a cell are independent (``random``), fill the space evenly
+    (``quasi_random``) or go through all combinations (``grid``)."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The parameter's value in this draw."""
+        """Return the parameter's value in this draw."""
         if self.space.sampler == "grid":
             return self._on_grid(param_name)
         return _scaled(_unit(self.space, param_name, self.draw), param_distribution)
 
     def _on_grid(self, name: str) -> Any:
-        """The parameter's choice in the draw's combination, as Optuna keeps it."""
-        point = combination(self.cell.config, self.cell.params, _levels, self.draw)
+        """The parameter's value in the draw's combination, as Optuna stores it."""
         param = next(p for p in self.cell.params if isinstance(p, Choice) and p.name == name)
-        return param.labels[param.values.index(point[name])]
-
-
-def grid_size(cell: SearchCell) -> int:
-    """Distinct combinations of the cell's choices."""
-    return count(cell.config, cell.params, _levels)
-
-
-def _levels(param: Param) -> Sequence[Value]:
-    """The values that a grid takes in turn."""
-    assert isinstance(param, Choice)
-    return param.values
+        return param.labels[param.values.index(self.cell.grid_point(self.draw)[name])]
 
 
 def _unit(space: SearchSpace, name: str, draw: int) -> float:
-    """A number in [0, 1) for the parameter of that name in that draw."""
+    """A number in [0, 1) for the parameter ``name`` in this draw."""
     if space.sampler == "random":
         return float(
             torch.rand((), generator=generator(space.seed, "draw", space.name, name, draw), dtype=torch.float64)
         )
-    names = _names(space)
-    return float(_sobol(len(names), seed_of(space.seed, "sobol", space.name) % 2**32, draw)[names[name]])
+    dimensions = _dimensions(space)
+    return float(_sobol(len(dimensions), seed_of(space.seed, "sobol", space.name) % 2**32, draw)[dimensions[name]])
 
 
-def _names(space: SearchSpace) -> Mapping[str, int]:
-    """A place for every parameter of any cell."""
+def _dimensions(space: SearchSpace) -> Mapping[str, int]:
+    """The dimension of the Sobol sequence for each parameter of any cell."""
     found = dict.fromkeys(param.name for cell in space.cells for param in cell.params)
     return {name: i for i, name in enumerate(found)}
 
@@ -107,12 +97,12 @@ def _sobol(dimensions: int, seed: int, draw: int) -> tuple[float, ...]:
     return tuple(points.random(1)[0])
 
 
-def _scaled(unit: float, domain: BaseDistribution) -> Any:
-    if isinstance(domain, CategoricalDistribution):
-        return domain.choices[int(unit * len(domain.choices))]
-    assert isinstance(domain, FloatDistribution | IntDistribution)
-    low, high = float(domain.low), float(domain.high)
-    if isinstance(domain, IntDistribution):
+def _scaled(unit: float, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(unit * len(distribution.choices))]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = float(distribution.low), float(distribution.high)
+    if isinstance(distribution, IntDistribution):
         high += 1
-    value = low * (high / low) ** unit if domain.log else low + (high - low) * unit
-    return int(value) if isinstance(domain, IntDistribution) else value
+    value = low * (high / low) ** unit if distribution.log else low + (high - low) * unit
+    return int(value) if isinstance(distribution, IntDistribution) else value

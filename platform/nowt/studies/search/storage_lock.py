@@ -1,4 +1,4 @@
-"""Optuna's storage on a server that several machines reach: one search, one driver, whatever the store."""
+"""A lock on a search in a PostgreSQL database, which stores on several machines can share."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,60 +13,63 @@ from nowt.core.errors import ConfigError
 
 
 @contextmanager
-def sole_driver(url: str, key: str) -> Iterator[Callable[[], None]]:
-    """Hold search ``key`` in the PostgreSQL database at ``url`` until the block or the process ends. What it yields is
-    called before each write: a server that was restarted knows nothing of the hold, and is asked for it again.
+def exclusive_lock(url: str, key: str) -> Iterator[Callable[[], None]]:
+    """Lock search ``key`` in the PostgreSQL database at ``url`` until the block or the process ends.
 
-    The store's own lock cannot see a second store on another machine; two drivers would ask for the same trials. Other
-    databases have no such lock: their searches are held by the store alone. Raises ConfigError where another driver
-    holds the search, SQLAlchemyError where the database cannot be reached; the call raises OSError for the former.
+    The store's own lock does not cover a second store on another machine, and two drivers would ask for the same
+    trials. The yielded function is to be called before each write: it takes the lock again if the server was restarted
+    and has lost it. Other databases have no such lock; the store's lock alone protects their searches.
+
+    Raises ConfigError if another driver has the lock, SQLAlchemyError if the database is not reachable. The yielded
+    function raises OSError if another driver has taken the lock.
     """
     if not _is_postgresql(url):
         yield lambda: None
         return
-    # AUTOCOMMIT: an idle transaction would hold old rows back
+    # AUTOCOMMIT: an idle transaction would keep the server from removing old rows
     engine = create_engine(url, isolation_level="AUTOCOMMIT", **engine_arguments(url))
-    hold = _Hold(key, make_url(url).render_as_string(), engine.connect())
+    lock = AdvisoryLock(key, make_url(url).render_as_string(), engine.connect())
     try:
-        if not hold.take():
-            raise ConfigError(f"{hold.taken}: wait for it, or stop it")
-        yield hold.keep
+        if not lock.acquire():
+            raise ConfigError(f"{lock.taken}: wait for it, or stop it")
+        yield lock.ensure
     finally:
-        hold.connection.close()
+        lock.connection.close()
         engine.dispose()
 
 
 @dataclass
-class _Hold:
-    """An advisory lock, which the server keeps as long as the connection lives."""
+class AdvisoryLock:
+    """An advisory lock of PostgreSQL. The server keeps it as long as the connection is open."""
 
     key: str
-    place: str
+    label: str
     connection: Connection
 
     @property
     def taken(self) -> str:
-        """What is said where another has it."""
-        return f"search {self.key} is already being run from another store on {self.place}"
+        """The message if another process has the lock."""
+        return f"search {self.key} is already being run from another store on {self.label}"
 
-    def take(self) -> bool:
-        """Whether the lock is this process's now."""
+    def acquire(self) -> bool:
+        """Try to take the lock. Return whether this process has it."""
         number = int.from_bytes(sha256(f"nowt search {self.key}".encode()).digest()[:8], signed=True)
         return bool(self.connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}))
 
-    def keep(self) -> None:
-        """Take the lock again where its connection was lost. Raises OSError where another has it by now."""
+    def ensure(self) -> None:
+        """Take the lock again if its connection was lost. Raises OSError if another process has taken it."""
         try:
             self.connection.scalar(text("SELECT 1"))
         except DBAPIError:
             self.connection.close()
             self.connection = self.connection.engine.connect()
-            if not self.take():
+            if not self.acquire():
                 raise OSError(f"{self.taken}, since the server was restarted: wait for it, or stop it") from None
 
 
 def engine_arguments(url: str) -> dict[str, Any]:
-    """What an engine for ``url`` needs: from a PostgreSQL database of no encoding (SQL_ASCII) text comes as bytes."""
+    """Return the arguments for an engine at ``url``. The client sets the encoding, because a PostgreSQL database with
+    encoding SQL_ASCII would return text as bytes."""
     return {"connect_args": {"client_encoding": "utf8"}} if _is_postgresql(url) else {}
 
 

@@ -1,0 +1,93 @@
+"""Opens Optuna's database, and turns its errors into one line."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import OptunaError, StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from nowt.core.errors import ConfigError
+from nowt.core.urls import database_url
+from nowt.studies.search.optuna_internals import engine, schema_versions, sqlite_url
+from nowt.studies.search.storage_lock import engine_arguments
+
+SQLITE = "sqlite:///"
+
+
+def open_database(url: str) -> RDBStorage:
+    """Open Optuna's storage at ``url``, and create it if it does not exist.
+
+    Raises ConfigError if the database's Python driver is not installed, OSError for an sqlite file that is not usable.
+    """
+    try:
+        storage = RDBStorage(url, engine_kwargs=_engine_options(url))
+    except ImportError as error:  # Optuna's own message has several lines
+        missing = getattr(error.__cause__, "name", None) or str(error).partition("\n")[0]
+        raise ConfigError(
+            f"--storage {storage_label(url)} needs the Python package {missing}, which is not installed"
+        ) from None
+    if url.startswith(SQLITE):
+        event.listen(engine(storage), "connect", _sync_at_checkpoints)
+        engine(storage).dispose()  # connections opened before do not have the setting
+    return storage
+
+
+def storage_label(url: str) -> str:
+    """What messages call the storage at ``url``: its file, or its address without the password."""
+    parts = database_url(url, "--storage", "sqlite:///DIR/optuna.db or postgresql://HOST/NAME")
+    return parts.database or url if parts.drivername == "sqlite" else parts.render_as_string()
+
+
+@contextmanager
+def storage_errors(label: str) -> Iterator[None]:
+    """Turn the errors of a database that is full, locked, read-only or unreachable into an OSError of one line."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
+        raise OSError(
+            f"{label} cannot be used ({reason}). Nothing is lost; run the same command again to resume"
+        ) from error
+
+
+def schema_problem(path: Path) -> Iterator[str]:
+    """Yield one sentence if the database at ``path`` is damaged or was written by another version of Optuna."""
+    try:
+        found, installed = schema_versions(path)
+    except (OptunaError, SQLAlchemyError, AssertionError) as error:
+        yield f"{path} is not an Optuna database ({str(error).splitlines()[0]}): restore a copy or move it away"
+        return
+    if found != installed:
+        upgrade = f"optuna storage upgrade --storage {sqlite_url(path)}"
+        yield f"{path} was written by another version of Optuna ({found}, not {installed}): run {upgrade}"
+
+
+def _sync_at_checkpoints(connection: Any, _: object) -> None:
+    """Sync at checkpoints of the write-ahead log, not at each commit: a killed process loses nothing. A power cut may
+    lose the last trials; they are proposed again with the same values, and the epoch logs have the rest."""
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    """Options for SQLAlchemy's engine.
+
+    Sqlite uses a write-ahead log, so that readers of the database do not block the search. Connections to a server are
+    tested before use, because the server may have been restarted since the last trial.
+    """
+    if not url.startswith(SQLITE):
+        return {"pool_pre_ping": True, **engine_arguments(url)}
+    path = Path(url.removeprefix(SQLITE))
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise OSError(f"{path} cannot be used as a database ({error}): unlock it or move it away") from None
+    return {"connect_args": {"timeout": 20.0}}

@@ -1,0 +1,54 @@
+"""Progress of a search: one line for each trial that ends."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nowt.execution.driver import PlannedRun
+from nowt.store.records import RunLog
+from nowt.studies.search.space import SearchSpace
+
+
+@dataclass
+class SearchProgress:
+    """Prints one line for each trial that ends."""
+
+    space: SearchSpace
+    echo: Callable[[str], None]
+    share: Callable[[], float] = lambda: 0.0  # of the total budget that is spent
+    ended: int = 0
+    began: float | None = None  # None until ``begin``
+    before: float = 0.0  # share that earlier starts had spent
+    printed: set[str] = field(default_factory=set)  # keys of runs that have a line
+
+    def begin(self, share: Callable[[], float], ended: int) -> None:
+        """Start printing: ``ended`` trials ended at earlier starts, and ``share`` returns the spent share of the total
+        budget."""
+        self.share, self.ended, self.began, self.before = share, ended, time.monotonic(), share()
+        if ended:
+            self.echo(f"{ended} trial{'s' * (ended > 1)} from earlier starts")
+
+    def update(self, planned: PlannedRun, run: RunLog) -> None:
+        """Print a line if the run has ended."""
+        if run.state == "running" or self.began is None or run.key in self.printed:
+            return
+        self.printed.add(run.key)
+        self.ended += 1
+        error = f"val error {100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "no epoch"
+        why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
+        head = f"{self._count()} {planned.cell} {run.state} after {max(run.last_epoch, 0)} epochs"
+        self.echo(f"{head}: {error}{why} (run {run.key}){self._left()}")
+
+    def _count(self) -> str:
+        budget = self.space.budget
+        if budget.unit == "trials":
+            return f"[{self.ended}/{budget.amount * len(self.space.cells):g}]"
+        return f"[{self.ended}, {100 * self.share():.0f} % of the {budget.unit}]"
+
+    def _left(self) -> str:
+        share = self.share()
+        done = share - self.before
+        if self.began is None or done <= 0 or share >= 1:
+            return ""
+        minutes = (time.monotonic() - self.began) / done * (1 - share) / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"

@@ -1,0 +1,225 @@
+"""The trials of a search in Optuna's storage: the values each trial got, the errors it reached, and how it ended.
+
+Epoch logs hold what was measured; the storage holds what was decided. Each cell is an Optuna study named SPACE/CELL,
+which Optuna itself and optuna-dashboard can read.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nowt.core.errors import ConfigError
+from nowt.store.layout import Store
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.database import open_database, storage_errors, storage_label
+from nowt.studies.search.optuna_internals import engine, reopen_trial
+from nowt.studies.search.params import Choice, Param, Value
+from nowt.studies.search.samplers import make_sampler
+from nowt.studies.search.space import SearchSpace
+from nowt.studies.search.storage_lock import exclusive_lock
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+COSTS = ("presentations", "flops", "seconds")
+
+UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
+
+
+@dataclass
+class Trial:
+    """One trial as the storage holds it."""
+
+    cell: SearchCell
+    number: int
+    draw: int  # number of its proposal; when a trial fails, a later trial gets its draw
+    state: TrialState
+    values: dict[str, Value]
+    handle: optuna.Trial | None = None  # None once the trial has ended
+    errors: dict[int, float] = field(default_factory=dict)  # validation error by epoch
+    key: str = ""  # of its run
+    cost: dict[str, float] = field(default_factory=dict)  # presentations, FLOPs and seconds of training
+    counted: bool = False  # whether its cell's budget includes it
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch whose error is stored; 0 if there is none."""
+        return max(self.errors, default=0)
+
+
+@dataclass
+class TrialStorage:
+    """The trials of a search space, with one Optuna study per cell. It is the only writer while it is open."""
+
+    space: SearchSpace
+    studies: dict[str, optuna.Study]
+    trials: list[Trial] = field(default_factory=list)
+    draws: dict[str, set[int]] = field(default_factory=dict)  # by cell, of trials that did not fail
+    label: str = "Optuna's storage"  # what messages call it
+    ensure_locked: Callable[[], None] = lambda: None  # raises OSError once another process has the lock
+
+    @classmethod
+    @contextmanager
+    def at(cls, space: SearchSpace, url: str) -> Iterator["TrialStorage"]:
+        """Open the trials of ``space`` in the database at ``url``, locked against other processes.
+
+        Raises ConfigError if ``url`` is not a database URL or another process runs the search, OSError if the database
+        is not usable.
+        """
+        label = storage_label(url)
+        with ExitStack() as stack:
+            with storage_errors(label):
+                database = open_database(url)
+                stack.callback(engine(database).dispose)
+                ensure_locked = stack.enter_context(exclusive_lock(url, space.key))
+            found = cls.open(space, database, label)
+            found.ensure_locked = ensure_locked
+            yield found
+
+    @classmethod
+    def open(cls, space: SearchSpace, storage: optuna.storages.BaseStorage, label: str = label) -> "TrialStorage":
+        """Read the trials of ``space`` from ``storage``, and complete those that a crash left with a part of their
+        values."""
+        found = cls(space, {}, draws={cell.name: set() for cell in space.cells}, label=label)
+        with storage_errors(label):
+            for cell in space.cells:
+                name = f"{space.key}/{cell.name}"
+                study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+                found.studies[cell.name] = study
+                for frozen in study.get_trials(deepcopy=False):
+                    found._add(found._restored(cell, frozen))
+        return found
+
+    def check(self, image_facts: Mapping[str, Mapping[str, Any]], store: Path) -> None:
+        """Raise ConfigError if earlier trials were scored on images other than ``image_facts`` (by cell), or have their
+        runs in another store. Call it before anything is written."""
+        for cell in self.space.cells:
+            now = image_facts[cell.name]["fingerprint"]
+            if (then := self._fingerprint(cell, now)) != now:
+                raise ConfigError(
+                    f"search {self.space.name} was started on other images (fingerprint {then[:12]}, not {now[:12]}). "
+                    "Give the --data-dir that it was started with, or another --store"
+                )
+        for trial in self.trials:
+            ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            if ended and not Store(store).log(trial.key).exists():
+                raise ConfigError(
+                    f"the run of trial {trial.number} of {trial.cell.name}, {trial.key}, is not in store {store}. "
+                    "Give the --store that has it, or another --storage"
+                )
+
+    def _fingerprint(self, cell: SearchCell, fingerprint: str) -> str:
+        """The fingerprint of the images that the cell's trials are scored on; the first start sets it."""
+        study = self.studies[cell.name]
+        with storage_errors(self.label):
+            if "pictures" not in study.user_attrs:
+                study.set_user_attr("pictures", fingerprint)
+            return str(study.user_attrs["pictures"])
+
+    def ask(self, cell: SearchCell) -> Trial:
+        """Create a trial of ``cell`` with the proposal of the lowest draw that no other trial has.
+
+        The draw of a failed trial is tried again, once per start: a setting that always fails must not use up the
+        budget of those after it.
+        """
+        draw = self._free_draw(cell)
+        study = self.studies[cell.name]
+        study.sampler = make_sampler(self.space, cell, draw)
+        with self._writing():
+            asked = study.ask()
+            asked.set_user_attr("draw", draw)
+            trial = Trial(cell, asked.number, draw, TrialState.RUNNING, _suggest(cell, asked), asked)
+        self._add(trial)
+        return trial
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with storage_errors(self.label):
+            self.ensure_locked()
+            yield
+
+    @property
+    def ended(self) -> int:
+        """The number of trials that are complete or pruned."""
+        return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self.trials)
+
+    def _add(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        if trial.state != TrialState.FAIL:
+            self.draws[trial.cell.name].add(trial.draw)
+
+    def _free_draw(self, cell: SearchCell) -> int:
+        """The lowest draw that no trial of the cell has."""
+        draws = self.draws[cell.name]
+        if not draws or max(draws) < len(draws):
+            return len(draws)  # the usual case: no gap
+        return next(draw for draw in range(len(draws)) if draw not in draws)
+
+    def report(self, trial: Trial, epoch: int, error: float) -> None:
+        """Store the validation error after ``epoch``, unless it is stored already."""
+        if epoch not in trial.errors:
+            assert trial.handle is not None
+            with self._writing():
+                trial.handle.report(error, epoch)
+            trial.errors[epoch] = error
+
+    def tell(self, trial: Trial, state: TrialState, reason: str = "") -> None:
+        """End the trial. The value of a complete one is the error of its last epoch."""
+        # attributes first: telling the state closes the trial to writers
+        self.set_attributes(trial, {**trial.cost, **({"reason": reason} if reason else {})})
+        value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
+        with self._writing():
+            self.studies[trial.cell.name].tell(trial.number, value, state=state)
+        trial.state, trial.handle = state, None
+
+    def set_attributes(self, trial: Trial, attributes: Mapping[str, Any]) -> None:
+        """Set user attributes of the trial, for readers that use Optuna directly."""
+        assert trial.handle is not None
+        with storage_errors(self.label):
+            for name, value in attributes.items():
+                trial.handle.set_user_attr(name, value)
+
+    def _restored(self, cell: SearchCell, frozen: FrozenTrial) -> Trial:
+        """A stored trial. One that a crash left with a part of its values gets the rest, as without the crash."""
+        attributes = frozen.user_attrs
+        draw = attributes["draw"] if "draw" in attributes else self._free_draw(cell)
+        errors, key = dict(frozen.intermediate_values), attributes.get("key", "")
+        if frozen.state not in UNFINISHED:
+            cost = {unit: attributes[unit] for unit in COSTS if unit in attributes}
+            values = _stored_values(cell, frozen.params)
+            return Trial(cell, frozen.number, draw, frozen.state, values, None, errors, key, cost)
+        study = self.studies[cell.name]
+        study.sampler = make_sampler(self.space, cell, draw)
+        handle = reopen_trial(study, frozen)
+        handle.set_user_attr("draw", draw)
+        return Trial(cell, frozen.number, draw, frozen.state, _suggest(cell, handle), handle, errors, key)
+
+
+def _suggest(cell: SearchCell, trial: optuna.Trial) -> dict[str, Value]:
+    """The value of every active parameter, from the trial's sampler. Values that the trial has already are kept."""
+    values: dict[str, Value] = {}
+    for param in cell.params:
+        if cell.is_active(param, values):
+            values[param.name] = _from_optuna(param, _suggested(param, trial))
+    return values
+
+
+def _suggested(param: Param, trial: optuna.Trial) -> Any:
+    if isinstance(param, Choice):
+        return trial.suggest_categorical(param.name, param.labels)
+    if param.integer:
+        return trial.suggest_int(param.name, int(param.low), int(param.high), log=param.log)
+    return trial.suggest_float(param.name, param.low, param.high, log=param.log)
+
+
+def _stored_values(cell: SearchCell, stored: Mapping[str, Any]) -> dict[str, Value]:
+    return {param.name: _from_optuna(param, stored[param.name]) for param in cell.params if param.name in stored}
+
+
+def _from_optuna(param: Param, stored: Any) -> Value:
+    value: Value = param.values[param.labels.index(stored)] if isinstance(param, Choice) else stored
+    return value
