@@ -1,4 +1,4 @@
-"""A store with an empty record, for the tests of MLflow's side, one with a study's report, and stand-ins for AWS."""
+"""Fixtures: stores with an MLflow database, a store with a study's report, and simulated AWS services."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.support.synthetic_store import odd_study, write_store
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables and nothing in them: making one takes seconds, copying it does not."""
+    """A store with an empty MLflow database: creating one takes seconds, copying it does not."""
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     connect(path)
     return path
@@ -27,7 +27,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, empty: Path) -> Path:
-    """A store with a space in its name and an empty record."""
+    """A store with a space in its path and an empty MLflow database."""
     folder = tmp_path / "my runs"
     folder.mkdir()
     shutil.copy(empty, folder / "mlflow.db")
@@ -36,7 +36,7 @@ def store(tmp_path: Path, empty: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Path, Report]:
-    """A store with a study of three rules in MLflow, and its report beside the published curves, attached there."""
+    """A store with a study of three rules in MLflow, to which its report is attached."""
     folder = tmp_path_factory.mktemp("reported")
     shutil.copy(empty, folder / "mlflow.db")
     study = write_store(folder, odd_study(), layers=4)
@@ -48,14 +48,14 @@ def reported(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> tuple[Pat
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """An S3 of our own on this machine (moto's): where it answers."""
+    """The URL of a local S3 server (moto)."""
     with storage() as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def s3(s3_server: str) -> Iterator[str]:
-    """That S3, found as AWS's tools find any."""
+    """The local S3 server, configured by environment variables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}.items():
             patch.setenv(name, value)
@@ -65,7 +65,7 @@ def s3(s3_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """An AWS account with one bucket, on this machine."""
+    """A simulated AWS account with one bucket."""
     from ray.autoscaler._private.aws.utils import client_cache, resource_cache
 
     with cloud(tmp_path_factory.mktemp("aws")) as made:
@@ -76,7 +76,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="module")
 def keys_of_aws() -> Any:
-    """One for all tests, since it takes long to read what EC2 is."""
+    """Shared by all tests, since loading the description of EC2 is slow."""
     import boto3
 
     return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
@@ -84,7 +84,7 @@ def keys_of_aws() -> Any:
 
 @pytest.fixture
 def at_home(account: Cloud, keys_of_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """This process with the account's keys, in the repository's folder."""
+    """This process with the account's keys, in the folder of the repository."""
     monkeypatch.setattr("boto3.DEFAULT_SESSION", keys_of_aws)
     for name, value in account.environment.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Files of the user's own: found, read once, and refused in one line when they cannot be used."""
+"""Custom files are found, loaded once, and refused in one line if they are invalid."""
 
 import pickle
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_path_relative_to_the_working_folder_is_the_same_file(
     assert load_module(Path("mine.py")) is load_module(tmp_path / "mine.py")
 
 
-def test_files_of_the_same_name_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+def test_files_of_the_same_name_are_separate_modules(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "json.py").write_text(f"place = {folder!r}\n")
@@ -59,7 +59,7 @@ def test_objects_of_a_files_classes_can_be_pickled(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(thing)) == thing
 
 
-def test_an_edited_file_is_read_anew(tmp_path: Path) -> None:
+def test_an_edited_file_is_loaded_again(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("answer = 1\n")
     assert load_object(f"{path}:answer") == 1
@@ -67,7 +67,7 @@ def test_an_edited_file_is_read_anew(tmp_path: Path) -> None:
     assert load_object(f"{path}:answer") == 2
 
 
-def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
+def test_missing_files_modules_and_names_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("answer = 42\n")
     assert f"there is no file {tmp_path}/yours.py" in refusal(f"{tmp_path}/yours.py:answer")
@@ -86,7 +86,7 @@ def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
         ("print(undefined)\n", "NameError: name 'undefined' is not defined"),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_named_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_file_that_cannot_be_imported_is_reported_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "broken.py"
     path.write_text(text)
     for _ in range(2):  # the second time, nothing of the first is left over

@@ -29,7 +29,7 @@ def test_the_same_arguments_always_give_the_same_stream() -> None:
         assert torch.equal(torch.rand(5, generator=generator(*name)), torch.rand(5, generator=generator(*name)))  # type: ignore[arg-type]
 
 
-def test_other_arguments_give_another_stream() -> None:
+def test_different_arguments_give_different_streams() -> None:
     for one, other in combinations(NAMES, 2):
         assert seed_of(*one) != seed_of(*other), (one, other)  # type: ignore[arg-type]
 
@@ -44,13 +44,13 @@ def test_a_seed_fits_in_63_bits() -> None:
     assert all(0 <= seed_of(k, "order", k) < 2**63 for k in range(1000))
 
 
-def test_drawing_leaves_the_global_generator_alone_and_does_not_listen_to_it() -> None:
+def test_drawing_neither_changes_nor_uses_the_global_generator() -> None:
     before, first = torch.random.get_rng_state(), torch.rand(3, generator=generator(0, "order", 1))
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(99)
     assert torch.equal(torch.rand(3, generator=generator(0, "order", 1)), first)
 
 
-def test_the_runs_seed_sets_every_purpose_that_is_not_pinned() -> None:
+def test_the_seed_of_the_run_sets_every_purpose_that_is_not_fixed() -> None:
     assert Seeds().resolve(7) == Seeds(7, 7, 7, 7, 7)
     assert Seeds(weights=0, noise=3).resolve(7) == Seeds(weights=0, feedback=7, order=7, crops=7, noise=3)

@@ -1,4 +1,4 @@
-"""The epoch log: every line whole or dropped, NaN stays NaN, nothing twice, and what is no log is named."""
+"""The epoch log: incomplete lines are dropped, NaN is kept, epochs are unique, and invalid files are reported."""
 
 import json
 import math
@@ -26,12 +26,12 @@ def epoch(number: int, **changes: Any) -> Epoch:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal, NaN counting as equal to NaN."""
+    """Equal, where NaN equals NaN."""
     return repr(a) == repr(b)
 
 
-def begun_again(log: LogWriter) -> LogWriter:
-    """The writer of the next process, when the one before is gone."""
+def reopened(log: LogWriter) -> LogWriter:
+    """The writer of a new process after the previous one has ended."""
     del log.lock
     return LogWriter.open(log.path.parents[1], log.path.stem)
 
@@ -49,7 +49,7 @@ def lines(log: LogWriter) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.path.read_text().splitlines()]
 
 
-def test_a_run_reads_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=3)
     log.end("finished")
     run = read(log.path)
@@ -73,21 +73,21 @@ records = st.builds(
 
 @given(record=records)
 @settings(max_examples=60, deadline=None)
-def test_every_number_comes_back_bit_for_bit_and_nan_as_nan(record: Epoch) -> None:
+def test_every_number_is_read_back_bit_for_bit_and_nan_as_nan(record: Epoch) -> None:
     text = json.dumps(epoch_to_json(record), allow_nan=False)  # standard JSON
     assert same(epoch_from_json(json.loads(text)), record)
 
 
 @given(record=records)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_epoch_survives_the_file_whatever_its_layers_are_called(record: Epoch, tmp_path: Path) -> None:
+def test_layers_may_have_any_name(record: Epoch, tmp_path: Path) -> None:
     (tmp_path / "logs" / "k.jsonl").unlink(missing_ok=True)
     log = writer(tmp_path)
     log.epoch(record)
     assert same(read(log.path).epochs, (record,))
 
 
-def test_the_file_holds_standard_json_with_null_for_what_is_undefined(tmp_path: Path) -> None:
+def test_the_file_is_standard_json_with_null_for_undefined_numbers(tmp_path: Path) -> None:
     log = writer(tmp_path)
     log.epoch(epoch(0, val_loss=math.inf))
 
@@ -102,29 +102,29 @@ def test_the_file_holds_standard_json_with_null_for_what_is_undefined(tmp_path: 
     assert all(math.isnan(value) for value in undefined)
 
 
-def test_a_line_cut_short_by_a_crash_is_dropped_wherever_it_was_cut(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_dropped_wherever_the_crash_cut_it(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=2)
     whole = log.path.read_bytes()
     before = len(b"".join(whole.splitlines(keepends=True)[:-1]))
     for cut in range(before, len(whole)):
         log.path.write_bytes(whole[:cut])
         assert read(log.path).last_epoch == 0
-    again = begun_again(log)
+    again = reopened(log)
     assert log.path.read_bytes() == whole[:before]
     assert again.epoch(epoch(1))
     assert same(read(log.path).epochs, (epoch(0), epoch(1)))
 
 
-def test_a_start_cut_short_by_a_crash_is_written_again(tmp_path: Path) -> None:
+def test_an_incomplete_start_line_is_written_again(tmp_path: Path) -> None:
     log = writer(tmp_path)
     log.path.write_bytes(log.path.read_bytes()[:20])
-    again = begun_again(log)
+    again = reopened(log)
     assert again.run == RunLog("k", {})
     again.start("k", **FACTS)
     assert [line["kind"] for line in lines(again)] == ["start"]
 
 
-def test_reading_a_log_in_use_changes_nothing_of_it(tmp_path: Path) -> None:
+def test_reading_a_log_that_is_being_written_does_not_change_it(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
     with log.path.open("ab") as file:
         file.write(b'{"kind": "epoch", "ep')
@@ -133,22 +133,22 @@ def test_reading_a_log_in_use_changes_nothing_of_it(tmp_path: Path) -> None:
     assert log.path.read_bytes() == content
 
 
-def test_an_epoch_that_is_logged_already_is_not_written_again(tmp_path: Path) -> None:
+def test_a_logged_epoch_is_not_written_again(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=3)
     content = log.path.read_bytes()
     assert [log.epoch(epoch(number, val_loss=9.9)) for number in (0, 2, 1)] == [False] * 3
-    again = begun_again(log)
+    again = reopened(log)
     assert [again.epoch(epoch(number)) for number in range(3)] == [False] * 3
     assert log.path.read_bytes() == content
     assert again.epoch(epoch(3)) and not again.epoch(epoch(3))
     assert [line["epoch"] for line in lines(log)[1:]] == [0, 1, 2, 3]
 
 
-def test_attempts_are_counted_and_the_last_end_stands(tmp_path: Path) -> None:
+def test_attempts_are_counted_and_the_last_end_counts(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
     log.end("failed", "the disk is full")
     assert (read(log.path).state, read(log.path).reason) == ("failed", "the disk is full")
-    again = begun_again(log)
+    again = reopened(log)
     again.resume(0)
     assert (read(log.path).state, read(log.path).reason, read(log.path).attempts) == ("running", "", 2)
     again.epoch(epoch(1))
@@ -157,10 +157,10 @@ def test_attempts_are_counted_and_the_last_end_stands(tmp_path: Path) -> None:
     assert (again.run.state, again.run.attempts, again.run.last_epoch) == ("finished", 2, 1)
 
 
-def test_a_run_that_failed_before_it_started_runs_when_it_starts_after_all(tmp_path: Path) -> None:
+def test_a_run_that_failed_before_its_start_line_is_running_once_it_starts(tmp_path: Path) -> None:
     log = LogWriter.open(tmp_path, "k")
     log.end("failed", "there are no pictures")
-    again = begun_again(log)
+    again = reopened(log)
     assert (again.run.state, again.run.start) == ("failed", {})
     again.start("k", **FACTS)
     assert (again.run.state, again.run.reason) == ("running", "")
@@ -168,7 +168,7 @@ def test_a_run_that_failed_before_it_started_runs_when_it_starts_after_all(tmp_p
 
 
 def spoiled(path: Path, text: str) -> str:
-    """The one line that reading ``path`` with ``text`` as its second line is refused with."""
+    """The one-line error for a log with ``text`` as its second line."""
     path.write_text(json.dumps({"kind": "start", "schema": 1, "key": "k", "time": 0}) + "\n" + text + "\n")
     with pytest.raises(ValueError) as caught:
         read(path)
@@ -177,7 +177,7 @@ def spoiled(path: Path, text: str) -> str:
     return message
 
 
-NO_LINES = """
+INVALID_LINES = """
 garbage
 {
 {"kind": "epoch"
@@ -195,15 +195,15 @@ null
 """
 
 
-@pytest.mark.parametrize("text", ["", "\0\0\0\0", *NO_LINES.split("\n")[1:-1]])
-def test_a_line_that_is_none_of_a_log_is_named(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "\0\0\0\0", *INVALID_LINES.split("\n")[1:-1]])
+def test_an_invalid_line_is_reported_with_its_number(text: str, tmp_path: Path) -> None:
     path = tmp_path / "k.jsonl"
     message = spoiled(path, text)
     assert message.startswith(f"{path}, line 2 is not a line of an epoch log (")
     assert message.endswith("): move the file away")
 
 
-def test_a_file_of_bytes_is_named(tmp_path: Path) -> None:
+def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "k.jsonl"
     path.write_bytes(bytes(range(128, 256)) + b"\n")
     with pytest.raises(ValueError, match=r"k\.jsonl, line 1 is not a line of an epoch log \(.*\): move the file away$"):
@@ -216,11 +216,11 @@ def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
     assert message == f"{path} has log schema {SCHEMA + 1}, this nowt reads up to {SCHEMA}: update nowt"
 
 
-def test_a_field_that_an_epoch_has_too_many_is_passed_over() -> None:
+def test_unknown_fields_of_an_epoch_are_ignored() -> None:
     assert same(epoch_from_json({**epoch_to_json(epoch(4)), "kind": "epoch", "watts": 7}), epoch(4))
 
 
-def test_all_runs_of_a_store_by_key_without_those_that_never_started(tmp_path: Path) -> None:
+def test_read_all_returns_the_started_runs_of_a_store_by_key(tmp_path: Path) -> None:
     for key in ("bb", "aa", "cc"):
         LogWriter.open(tmp_path, key).start(key, **FACTS)
     LogWriter.open(tmp_path, "dd").end("failed", "no pictures")
@@ -229,7 +229,7 @@ def test_all_runs_of_a_store_by_key_without_those_that_never_started(tmp_path: P
     assert list(read_all(tmp_path / "nothing here")) == []
 
 
-def test_a_run_without_epochs_says_so() -> None:
+def test_the_last_epoch_of_a_run_without_epochs_is_minus_one() -> None:
     assert RunLog("k", {}).last_epoch == -1
 
 
@@ -237,7 +237,7 @@ def test_a_log_has_one_writer_at_a_time(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
     with pytest.raises(LogInUse):
         LogWriter.open(tmp_path, "k")
-    assert begun_again(log).run.last_epoch == 0
+    assert reopened(log).run.last_epoch == 0
 
 
 def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
     assert [e.epoch for e in read(log.path).epochs] == [0, 1]
 
 
-def test_the_log_says_how_many_workers_shared_each_epoch(tmp_path: Path) -> None:
+def test_the_log_records_how_many_workers_shared_each_epoch(tmp_path: Path) -> None:
     log = LogWriter.open(tmp_path, "k")
     log.start("k", **FACTS)
     for number, workers in enumerate((1, 4, 2)):

@@ -1,4 +1,4 @@
-"""A store whose logs are written, cut, continued and deleted at random, and what plain pandas makes of them."""
+"""A store whose logs are written, cut, continued and deleted at random, and its frames as computed by plain pandas."""
 
 import json
 import math
@@ -19,7 +19,7 @@ NAN = float("nan")
 
 @dataclass
 class GrowingStore:
-    """Does one thing after another to a store's logs."""
+    """Changes the logs of a store at random."""
 
     folder: Path
     luck: random.Random
@@ -28,7 +28,7 @@ class GrowingStore:
     layers: dict[str, int] = field(default_factory=dict)  # by run
 
     def step(self) -> str:
-        """Do one random thing; says what."""
+        """Make one random change; returns its name."""
         logs = sorted((self.folder / "logs").glob("*.jsonl"))
         deeds = [
             self.start,
@@ -46,7 +46,7 @@ class GrowingStore:
         return deed.__name__
 
     def start(self, _: Path) -> None:
-        """A new run, perhaps without alignment."""
+        """Start a new run, perhaps without alignment."""
         self.made += 1
         key = f"{self.made:012x}"
         self.layers[key] = self.luck.choice([0, 1, 3])
@@ -64,7 +64,7 @@ class GrowingStore:
         self.grow(path)
 
     def grow(self, path: Path) -> None:
-        """Some more epochs, now and then one that is not finite or comes twice."""
+        """Append some epochs, sometimes one that is not finite or is repeated."""
         drop_incomplete_line(path)
         last = max((run.last_epoch for run in read_all(self.folder) if run.key == path.stem), default=-1)
         for epoch in range(last + self.luck.choice([0, 1, 1, 1]), last + self.luck.randint(1, 4)):
@@ -81,7 +81,7 @@ class GrowingStore:
         self.grow(path)
 
     def cut(self, path: Path) -> None:
-        """The file ends earlier, at any byte, as after a crash of the machine; perhaps it has grown again since."""
+        """Cut the file at any byte, as a crash of the machine does; perhaps append to it again."""
         size = path.stat().st_size
         with path.open("r+b") as file:
             file.truncate(self.luck.randint(0, size))
@@ -89,7 +89,7 @@ class GrowingStore:
             self.resume(path)
 
     def tear(self, path: Path) -> None:
-        """A line that is just being written."""
+        """Append an incomplete line."""
         drop_incomplete_line(path)
         with path.open("a", encoding="utf-8") as file:
             file.write('{"kind": "epo')
@@ -98,7 +98,7 @@ class GrowingStore:
         path.unlink()
 
     def replace(self, path: Path) -> None:
-        """Another text of the same length."""
+        """Replace the text by another of the same length."""
         text = path.read_text()
         path.write_text(text.replace('"lr": 0.1', '"lr": 0.2'))
 
@@ -129,12 +129,12 @@ class GrowingStore:
         )
 
     def maybe(self) -> float:
-        """A number, or none."""
+        """A number, or NaN."""
         return NAN if self.luck.random() < 0.1 else self.luck.random()
 
 
 def plain_runs(store: Path) -> pd.DataFrame:
-    """What the runs frame should say, from ``nowt.store.run_log.read`` alone."""
+    """The expected frame of runs, from ``nowt.store.run_log.read`` alone."""
     rows = [
         {"run": run.key, "seed": run.start["config"]["seed"], "rule": run.start["config"]["rule"]["name"]}
         | {name: getattr(run, name) for name in ("state", "reason", "attempts", "last_epoch")}

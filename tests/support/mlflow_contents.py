@@ -1,4 +1,4 @@
-"""What MLflow shows of a store, as plain data, and logs to show there."""
+"""What MLflow shows of a store, as plain data, and logs for tests."""
 
 import shutil
 from dataclasses import replace
@@ -26,7 +26,7 @@ def client_of(store: Path) -> MlflowClient:
 
 
 def contents(store: Path) -> dict[str, Any]:
-    """All that MLflow shows of a store, in plain data; a parent by its name, since MLflow invents the ids."""
+    """Everything that MLflow shows of a store; parents are identified by name, since ids are random."""
     client = client_of(store)
     shown = {}
     for experiment in client.search_experiments():
@@ -61,7 +61,7 @@ def page_of(client: MlflowClient, run: Any, names: dict[str, str]) -> dict[str, 
 
 
 def shown_afresh(store: Path, empty: Path, folder: Path) -> dict[str, Any]:
-    """What MLflow shows of the same logs when they are sent to an empty record."""
+    """What MLflow shows of the same logs after they are sent to an empty database."""
     for part in ("logs", "studies"):
         shutil.copytree(store / part, folder / part)
     shutil.copy(empty, folder / "mlflow.db")

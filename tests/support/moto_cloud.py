@@ -1,4 +1,4 @@
-"""A stand-in for AWS on 127.0.0.1 (moto's server), and for ssh and rsync ones that write down what they are told."""
+"""A simulated AWS on 127.0.0.1 (moto's server), and simulated ssh and rsync that record their calls."""
 
 import base64
 import json
@@ -36,21 +36,21 @@ for word in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Where the stand-in is, the environment that leads there, and a folder of the test's own."""
+    """The URL of the simulated AWS, the environment variables for it, and a folder for the test."""
 
     address: str
     environment: dict[str, str]
     folder: Path
 
     def client(self, service: str) -> Any:
-        """A client of the stand-in."""
+        """A client of the simulated AWS."""
         import boto3
 
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
         return boto3.Session(region_name="us-west-2", **keys).client(service, endpoint_url=self.address)
 
     def cluster_file(self, *changes: tuple[str, str]) -> Path:
-        """The repository's cluster.yaml with a bucket, an image that the stand-in knows, and other changes."""
+        """The repository's cluster.yaml with a bucket, an image that moto knows, and other changes."""
         text = (ROOT / "cluster.yaml").read_text()
         text = re.sub(r"resolve:ssm:\S+", IMAGE, text.replace("nowt-example", BUCKET))
         for old, new in changes:
@@ -61,7 +61,7 @@ class Cloud:
         return path
 
     def ray(self, *words: str) -> None:
-        """One of Ray's commands, given in the repository's folder, as the file's mounts want it."""
+        """Run a command of Ray in the folder of the repository, which the file's mounts need."""
         command = [sys.executable, "-m", "ray.scripts.scripts", *words]
         done = subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=180, check=False
@@ -69,11 +69,11 @@ class Cloud:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def calls(self) -> list[dict[str, Any]]:
-        """What ssh and rsync were told, in order."""
+        """The calls of ssh and rsync, in order."""
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
     def asked(self, action: str = "") -> list[dict[str, str]]:
-        """The requests of this action, or of any, as they came."""
+        """The requests with this action (default: all), in order."""
         found = []
         for line in (self.folder / "requests").read_text().splitlines():
             entry = json.loads(line)
@@ -84,7 +84,7 @@ class Cloud:
 
 @contextmanager
 def cloud(folder: Path) -> Iterator[Cloud]:
-    """The stand-in, with nothing in it but one bucket; ended afterwards."""
+    """The simulated AWS with one bucket, stopped afterwards."""
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     recorder = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(folder / "requests")}
     environment = {**os.environ, **recorder}
@@ -103,7 +103,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 
 @contextmanager
 def storage() -> Iterator[str]:
-    """The stand-in's S3 alone, with nothing in it: where it answers."""
+    """The URL of an empty simulated S3, stopped afterwards."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: reached through a socket in its folder, by a password, and by no port."""
+"""A PostgreSQL server for tests, reached through a socket in its folder with a password, not through a port."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ PASSWORD = "made for one test"  # kept in a file of mode 0600, as ~/.pgpass is
 
 
 def programs() -> Path | None:
-    """The folder of initdb and pg_ctl, where Debian's or the user's own PostgreSQL is installed."""
+    """The folder of initdb and pg_ctl, of Debian's or a custom installation; None if PostgreSQL is not installed."""
     found = shutil.which("pg_ctl")
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return (
@@ -32,16 +32,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The database, as ``--storage`` takes it."""
+        """The URL of the database for ``--storage``."""
         return f"postgresql://keeper@/nowt?host={self.folder}"
 
     @property
     def password_file(self) -> Path:
-        """Where the client finds the password."""
+        """The file in which the client finds the password."""
         return self.folder / "pgpass"
 
     def make(self) -> None:
-        """A new cluster of databases, with one user and one database."""
+        """Create a database cluster with one user and one database."""
         secret = self.folder / "secret"
         secret.write_text(PASSWORD)
         self._own(self.folder, secret)
@@ -62,17 +62,17 @@ class Server:
         self.password_file.chmod(0o600)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it answers."""
         options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
         self._do("pg_ctl", "-w", "-s", "-D", self.data, "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        """End it and every connection to it at once."""
+        """Stop the server and all its connections at once."""
         self._do("pg_ctl", "-w", "-s", "-D", self.data, "-m", "immediate", "stop")
 
     @property
     def data(self) -> str:
-        """The folder of its databases."""
+        """The data folder."""
         return str(self.folder / "data")
 
     def _own(self, *paths: Path) -> None:
@@ -80,7 +80,7 @@ class Server:
             shutil.chown(path, "postgres")
 
     def _do(self, program: str, *words: str) -> None:
-        """PostgreSQL refuses to run as root: there it runs as the user that its package made."""
+        """Run a program of PostgreSQL, which refuses to run as root: then as the user that its package created."""
         other = {"user": "postgres", "cwd": self.folder} if os.geteuid() == 0 else {}
         subprocess.run(
             [str(self.programs / program), *words], check=True, stdout=subprocess.DEVNULL, env={"LC_ALL": "C"}, **other
@@ -89,7 +89,7 @@ class Server:
 
 @contextmanager
 def server(programs: Path) -> Iterator[Server]:
-    """A running server; it and its files are gone in the end."""
+    """A running server, removed with its files afterwards."""
     folder = Path(mkdtemp(prefix="nowt-pg-", dir="/tmp"))  # a socket needs a short path
     made = Server(folder, programs)
     try:

@@ -1,4 +1,4 @@
-"""A store of runs that nobody trained: real logs and a real study file, made-up but plausible numbers."""
+"""A store with synthetic runs: real logs and a real study file with plausible numbers."""
 
 import json
 import math
@@ -23,7 +23,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Curve:
-    """How a rule fares: its error in the end, and its matrix angle at the start and in the end."""
+    """The final error of a rule, and its initial and final matrix angle."""
 
     error: float
     first_angle: float
@@ -40,13 +40,13 @@ CURVES = {
 
 
 def rules_study(name: str = "rules", names: Sequence[str] = tuple(CURVES), seeds: int = 3, epochs: int = 10) -> Study:
-    """One cell a rule."""
+    """A study with one cell per rule."""
     cells = tuple(Cell(rule, RunConfig(rule=find_rule(rule)(), epochs=epochs)) for rule in names)
     return Study(name, "How well does each rule learn?", cells, tuple(range(seeds)))
 
 
 def odd_study() -> Study:
-    """Three rules, of which one has a cell whose name would break a page that took it for HTML."""
+    """A study of three rules, with a cell name that would break unescaped HTML."""
     cells = {"bp": "bp", "fa": "fa", "kp": "kp", "kp </script><b>bold": "kp"}
     configs = [RunConfig(rule=find_rule(rule)(), epochs=3, batch=10 + i) for i, rule in enumerate(cells.values())]
     question = 'Is <script>alert(1)</script> & "this" only text?'
@@ -70,7 +70,7 @@ def write_store(
     error: Callable[[str, int, int], float] | None = None,
     created: int = 1,
 ) -> Study:
-    """Write a study (the five rules where none is given) and its runs' logs; returns the study.
+    """Write a study (by default of the five rules) and the logs of its runs; returns the study.
 
     ``diverged`` and ``stopped`` give the last epoch logged by (cell, seed); ``missing`` runs have no log.
     ``error(cell, seed, epoch)`` gives the test error in place of the made-up one.

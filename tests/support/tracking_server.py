@@ -1,4 +1,4 @@
-"""A record keeper as a user starts it, and a network that loses its answers."""
+"""A tracking server as a user starts it, and a network that loses answers."""
 
 import http.client
 import os
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 @dataclass
 class Served:
-    """``nowt serve`` on a store, as a process that can be killed and started again."""
+    """``nowt serve`` for a store, as a process that can be killed and restarted."""
 
     store: Path
     backend: str
@@ -46,7 +46,7 @@ class Served:
         return found["mlflow"]["mlflow_tracking_password"]
 
     def start(self) -> str:
-        """Start it and wait until it says that it answers; what it said."""
+        """Start it and wait until it is running; returns its output."""
         words = ["serve", "--store", str(self.store), "--port", str(self.port), "--backend", self.backend]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -57,7 +57,7 @@ class Served:
         return "".join(said)
 
     def kill(self) -> str:
-        """End MLflow's processes as a machine that fails would; what nowt said to that."""
+        """Kill MLflow's processes; returns the output of nowt."""
         assert self.process is not None and self.process.stdout is not None
         (server,) = children(self.process.pid)
         os.killpg(server, signal.SIGKILL)
@@ -67,7 +67,7 @@ class Served:
         return said
 
     def interrupt(self) -> int:
-        """Press Ctrl-C; the exit code."""
+        """Press Ctrl-C; returns the exit code."""
         assert self.process is not None and self.process.stdout is not None
         self.process.send_signal(signal.SIGINT)
         with self.process.stdout as said:
@@ -80,7 +80,7 @@ def children(pid: int) -> list[int]:
 
 
 def listening(port: int) -> set[str]:
-    """The addresses, as Linux writes them, on which somebody listens at ``port``."""
+    """The addresses, in the format of /proc/net, on which ``port`` is open."""
     lines = [*Path("/proc/net/tcp").read_text().splitlines()[1:], *Path("/proc/net/tcp6").read_text().splitlines()[1:]]
     places = [line.split()[1] for line in lines if line.split()[3] == "0A"]
     return {place.partition(":")[0] for place in places if int(place.partition(":")[2], 16) == port}
@@ -88,7 +88,7 @@ def listening(port: int) -> set[str]:
 
 @contextmanager
 def losing_answers(port: int, every: int) -> Iterator[str]:
-    """A network to ``port`` that carries every request and loses the answer to each ``every``-th write; its URL."""
+    """The URL of a proxy for ``port`` that forwards every request and loses the answer to each ``every``-th write."""
 
     class Handler(BaseHTTPRequestHandler):
         writes = 0

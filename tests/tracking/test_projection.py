@@ -1,4 +1,4 @@
-"""What MLflow is to show of a run and of a study, worked out from log and study file alone."""
+"""What MLflow shows of a run and of a study, derived from log and study file."""
 
 import math
 import subprocess
@@ -15,7 +15,7 @@ from nowt.tracking.projection import StudyProgress, describe_run, describe_study
 from tests.support.mlflow_contents import NAN, epoch, start
 
 
-def test_the_record_is_imported_without_torch() -> None:
+def test_tracking_does_not_import_torch() -> None:
     code = "import sys, nowt.tracking; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -32,7 +32,7 @@ def test_every_setting_becomes_text_under_its_dotted_name() -> None:
     }
 
 
-def test_angles_are_summed_up_over_the_layers_where_they_are_defined() -> None:
+def test_angles_are_summarized_over_the_layers_where_they_are_defined() -> None:
     layers = (Layer("a", 0, 80.0, NAN, 1.0), Layer("c", 2, 20.0, NAN, 3.0), Layer("b", 1, NAN, NAN, 2.0))
     found = metrics_of(epoch(1, *layers))
     assert {name: value for name, value in found.items() if "/" in name} == {
@@ -47,21 +47,21 @@ def test_angles_are_summed_up_over_the_layers_where_they_are_defined() -> None:
     }
 
 
-def test_a_last_layer_without_an_angle_lends_it_from_no_other_layer() -> None:
+def test_the_angle_of_the_last_layer_is_omitted_if_it_is_undefined() -> None:
     layers = (Layer("a", 0, 80.0, 10.0, 1.0), Layer("b", 1, NAN, 0.0, 1.0))
     found = metrics_of(epoch(1, *layers))
     assert "matrix_angle/last_layer" not in found
     assert found["matrix_angle/max"] == 80.0
 
 
-def test_undefined_numbers_are_left_out() -> None:
+def test_undefined_metrics_are_omitted() -> None:
     found = metrics_of(epoch(1, test_error=NAN))
     assert "test_loss" not in found and "test_error" not in found
     assert found["val_error"] == 0.4
     assert all(math.isfinite(value) for value in found.values())
 
 
-def test_a_text_too_long_for_mlflow_keeps_both_ends_and_says_what_is_missing() -> None:
+def test_a_text_too_long_for_mlflow_is_cut_in_the_middle() -> None:
     text = "Traceback" + "x" * 20_000 + "ValueError: no"
     short = truncate(text, 8000)
     assert len(short) <= 8000
@@ -74,7 +74,7 @@ def of_study(key: str) -> StudyFile:
     return StudyFile(1, key.partition("-")[0], "Which learns?", "bp", [0], key=key, created=1)
 
 
-def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_run_is_tagged_with_its_settings_and_its_provenance(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab", seed=4).run
     page = describe_run(run, of_study("noise-12345678"), "loud", 4)
     assert page.name == "loud, seed 4, bp, tiny_resnet"
@@ -99,7 +99,7 @@ def test_a_runs_page_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> 
     }
 
 
-def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
+def test_a_cell_with_the_name_of_its_rule_is_named_once(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab").run
     assert describe_run(run, of_study("rules-12345678"), "bp", 0).name == "bp, seed 0, tiny_resnet"
 
@@ -114,7 +114,7 @@ def test_a_cell_named_like_its_rule_is_named_once(tmp_path: Path) -> None:
         ({"a": "failed", "b": "running"}, "running"),
     ],
 )
-def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_path: Path) -> None:
+def test_the_state_of_a_study_follows_from_its_runs(states: dict[str, str], state: str, tmp_path: Path) -> None:
     study_file = replace(of_study("s-1"), runs=[ListedRun(key, key, 0) for key in "ab"])
     progress = StudyProgress()
     for key, name in states.items():
@@ -123,7 +123,7 @@ def test_a_study_stands_as_its_runs_do(states: dict[str, str], state: str, tmp_p
     assert describe_study(study_file, progress).state == state
 
 
-def test_a_run_without_a_commit_shows_no_state_of_a_checkout(tmp_path: Path) -> None:
+def test_a_run_without_a_commit_has_no_git_tags(tmp_path: Path) -> None:
     run = start(tmp_path, "0123456789ab").run
     bare = replace(run, start={**run.start, "git": {"commit": "", "dirty": False}})
     tags = describe_run(bare, None, "", 0).tags

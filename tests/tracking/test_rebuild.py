@@ -1,4 +1,4 @@
-"""The record made again from the logs, and databases and study files that cannot be used."""
+"""Rebuilding MLflow's database from the logs, and broken databases and study files."""
 
 import logging
 import shutil
@@ -30,7 +30,7 @@ def test_a_deleted_database_is_rebuilt_exactly(store: Path) -> None:
     assert not list(store.glob(".mlflow*"))
 
 
-def test_a_log_that_cannot_be_read_stops_a_rebuild_and_spares_the_old_record(store: Path) -> None:
+def test_an_unreadable_log_stops_a_rebuild_and_keeps_the_old_database(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
     Recorder.open(store, study_file_of(store, study.key))
     before = contents(store)
@@ -44,7 +44,7 @@ def test_a_log_that_cannot_be_read_stops_a_rebuild_and_spares_the_old_record(sto
     ("text", "fault"),
     [("{", "is not JSON"), ("[]", "holds list"), ("{}", "it has no created, key, name, question")],
 )
-def test_a_study_file_that_cannot_be_read_is_named(text: str, fault: str, store: Path) -> None:
+def test_an_invalid_study_file_is_reported(text: str, fault: str, store: Path) -> None:
     (store / "studies").mkdir()
     (store / "studies" / "odd.json").write_text(text)
     with pytest.raises(ValueError, match=rf"odd\.json.* {fault}.*: move it away"):
@@ -56,7 +56,9 @@ def test_a_missing_store_cannot_be_rebuilt(tmp_path: Path) -> None:
         rebuild(tmp_path / "nowhere")
 
 
-def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_database_causes_a_warning_and_does_not_stop_the_study(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     (store / "mlflow.db").write_text("no database")
     writer = start(store, key_of(study, "bp", 0))
@@ -70,7 +72,7 @@ def test_a_broken_database_costs_a_line_and_not_the_study(store: Path, caplog: p
     assert "is not an MLflow database: delete it and run nowt rebuild" in lines[0]
 
 
-def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path) -> None:
+def test_a_restored_database_receives_what_it_missed(store: Path, empty: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     writer = start(store, key_of(study, "bp", 0))
     with record_in_background(store, study_file_of(store, study.key)) as record:
@@ -82,7 +84,7 @@ def test_a_database_that_comes_back_gets_what_it_missed(store: Path, empty: Path
     assert ("val_error", 0, writer.run.times[0], 0.4) in page["points"]
 
 
-def test_a_study_of_ours_that_fails_still_fails(store: Path) -> None:
+def test_errors_of_the_study_itself_are_raised(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1))
     with pytest.raises(KeyError, match="ours"), record_in_background(store, study_file_of(store, study.key)):
         raise KeyError("ours")

@@ -1,4 +1,4 @@
-"""The record in MLflow: whole, without undefined numbers, and in step with the logs at every moment."""
+"""MLflow has every run and metric of the logs at every moment, and no undefined number."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from tests.support.mlflow_contents import client_of, contents, epoch, shown_afre
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
-def test_a_study_is_an_experiment_and_a_parent_run_with_its_runs_below(store: Path) -> None:
+def test_a_study_is_an_experiment_with_a_parent_run_and_its_children(store: Path) -> None:
     stand = {"diverged": {("kp", 0): 2}, "stopped": {("wm", 0): 1}, "missing": [("fa", 0)]}
     study = write_store(store, rules_study(seeds=1, epochs=3), **stand)  # type: ignore[arg-type]
     Recorder.open(store, study_file_of(store, study.key))
@@ -33,7 +33,7 @@ def test_a_study_is_an_experiment_and_a_parent_run_with_its_runs_below(store: Pa
     assert pages["kp, seed 0, tiny_resnet"]["tags"]["reason"] == "the loss was not finite in epoch 3"
 
 
-def test_numbers_carry_their_epoch_and_the_logs_own_time(store: Path) -> None:
+def test_metrics_have_the_epoch_and_the_time_of_the_log(store: Path) -> None:
     study = write_store(store, rules_study(names=["kp"], seeds=1, epochs=40))
     Recorder.open(store, study_file_of(store, study.key))
     run = read(store / "logs" / f"{key_of(study, 'kp', 0)}.jsonl")
@@ -48,7 +48,7 @@ def test_numbers_carry_their_epoch_and_the_logs_own_time(store: Path) -> None:
     assert page["end"] == run.times[-1]
 
 
-def test_the_database_holds_no_undefined_number(store: Path) -> None:
+def test_the_database_has_no_undefined_metric(store: Path) -> None:
     study = write_store(store, rules_study(seeds=1, epochs=2), test=False)
     Recorder.open(store, study_file_of(store, study.key))
     with sqlite3.connect(store / "mlflow.db") as database:
@@ -70,9 +70,7 @@ def test_sending_twice_changes_nothing(store: Path) -> None:
     assert contents(store) == before
 
 
-def test_a_run_followed_live_is_shown_as_its_log_tells_it_at_every_moment(
-    store: Path, empty: Path, tmp_path: Path
-) -> None:
+def test_a_run_in_progress_is_shown_as_its_log_at_every_moment(store: Path, empty: Path, tmp_path: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     record = Recorder.open(store, study_file_of(store, study.key))
     key = key_of(study, "bp", 0)
@@ -97,7 +95,7 @@ def test_a_run_followed_live_is_shown_as_its_log_tells_it_at_every_moment(
     assert "reason" not in page["tags"]
 
 
-def test_what_the_record_missed_is_made_good_at_the_next_start(store: Path) -> None:
+def test_missed_updates_are_recorded_at_the_next_start(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
     study_file = study_file_of(store, study.key)
     writer = start(store, key_of(study, "bp", 0))
@@ -112,7 +110,7 @@ def test_what_the_record_missed_is_made_good_at_the_next_start(store: Path) -> N
     assert page["status"] == "FINISHED"
 
 
-def test_a_page_that_a_crash_left_half_made_is_completed(store: Path) -> None:
+def test_an_mlflow_run_that_a_crash_left_incomplete_is_completed(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
     study_file = study_file_of(store, study.key)
     client = client_of(store)
@@ -127,7 +125,7 @@ def test_a_page_that_a_crash_left_half_made_is_completed(store: Path) -> None:
     assert pages[0]["tags"]["state"] == "finished"
 
 
-def test_an_experiment_deleted_on_mlflows_page_comes_back_with_its_study(store: Path) -> None:
+def test_an_experiment_deleted_in_mlflow_is_restored_with_its_study(store: Path) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
     study_file = study_file_of(store, study.key)
     record = Recorder.open(store, study_file)
@@ -147,7 +145,7 @@ def test_more_seeds_reopen_a_finished_study(store: Path) -> None:
     assert parent["tags"]["seeds"] == "0, 1"
 
 
-def test_a_run_in_no_study_is_a_single_run_until_a_study_lists_it(store: Path) -> None:
+def test_a_run_without_a_study_is_a_single_run_until_a_study_lists_it(store: Path) -> None:
     study = rules_study(names=["bp"], seeds=1, epochs=2)
     write_store(store, study)
     path = store / "studies" / f"{study.key}.json"
@@ -163,7 +161,7 @@ def test_a_run_in_no_study_is_a_single_run_until_a_study_lists_it(store: Path) -
     assert len(contents(store)[study.key]["runs"]) == 2
 
 
-def test_a_runs_config_and_certificate_lie_beside_it(store: Path) -> None:
+def test_config_and_certificate_of_a_run_are_its_artifacts(store: Path) -> None:
     (store / "certificates").mkdir()
     (store / "certificates" / "certificate-bp.json").write_text('{"rule": "bp"}')
     start(store, "0123456789ab", certificate="certificate-bp.json")

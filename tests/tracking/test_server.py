@@ -1,5 +1,7 @@
-"""The record keeper: closed to whoever has no password, and whole whatever happens to it. On PostgreSQL where that is
-installed, else on sqlite."""
+"""The tracking server: protected by a password, and complete after kills and lost answers.
+
+On PostgreSQL if it is installed, otherwise on SQLite.
+"""
 
 import base64
 import json
@@ -69,26 +71,26 @@ def status(address: str, password: str = "", user: str = "admin") -> int:
 
 
 def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
-    """The JSON that answers a user's JSON."""
+    """POST ``body`` as user ``by``; returns the JSON of the answer."""
     headers = {"Content-Type": "application/json", **basic(*by)}
     with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
         return dict(json.loads(reply.read()))
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_gets_anything_without_the_password_or_with_mlflows_old_default(served: Served, path: str) -> None:
+def test_every_path_needs_the_password_and_the_default_password_of_mlflow_is_refused(served: Served, path: str) -> None:
     assert status(served.url + path) == 401
     assert status(served.url + path, "password1234") == 401
 
 
-def test_its_password_opens_it_and_lies_where_nobody_else_reads(served: Served) -> None:
+def test_the_password_gives_access_and_its_file_is_private(served: Served) -> None:
     assert status(f"{served.url}/api/2.0/mlflow/experiments/search?max_results=1", served.password) == 200
     assert served.store.joinpath("keeper").stat().st_mode & 0o777 == 0o700
     for path in served.store.joinpath("keeper").rglob("*"):
         assert not path.stat().st_mode & 0o077, path
 
 
-def test_it_listens_on_this_machine_alone_and_no_command_line_names_a_secret(served: Served) -> None:
+def test_the_server_listens_on_localhost_only_and_no_command_line_has_a_secret(served: Served) -> None:
     assert listening(served.port) == {"0100007F"}  # 127.0.0.1
     assert served.process is not None
     family = [served.process.pid]
@@ -112,7 +114,7 @@ def test_it_listens_on_this_machine_alone_and_no_command_line_names_a_secret(ser
         (["--backend", "postgresql://me@host/name?sslpassword=secret&port=1"], "host/name?port=1 contains a password"),
     ],
 )
-def test_options_that_cannot_be_are_named(
+def test_invalid_options_are_reported(
     words: list[str], fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--store", str(tmp_path), *words]) == 2
@@ -120,7 +122,7 @@ def test_options_that_cannot_be_are_named(
     assert fault in said and "secret" not in said
 
 
-def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--store", str(tmp_path), "--port", str(served.port)]) == 2
     assert f"--port {served.port} is in use on 127.0.0.1" in capsys.readouterr().err
 
@@ -129,7 +131,7 @@ def test_a_taken_port_is_named(served: Served, tmp_path: Path, capsys: pytest.Ca
     ("url", "fault"),
     [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
 )
-def test_a_wrong_address_is_named_before_a_study_begins(
+def test_an_invalid_url_is_reported_before_a_study_starts(
     url: str, fault: str, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NOWT_RECORD", url)
@@ -143,7 +145,7 @@ Points = list[tuple[str, int, int, float]]  # name, epoch, time, value
 
 
 def points(served: Served, key: str) -> Points:
-    """What the server's database holds of a run, all of it, in the order of the epochs."""
+    """All metrics that the server's database has of a run, by epoch."""
     backend = served.backend and f"{served.backend}&client_encoding=utf8"
     engine = create_engine(backend or f"sqlite:///{served.store}/keeper/mlflow.db")
     pages = "SELECT run_uuid FROM tags WHERE key = 'nowt.key' AND value = :key"
@@ -159,15 +161,15 @@ def points(served: Served, key: str) -> Points:
     return sorted((str(name), int(step), int(time_ms), float(value)) for name, step, time_ms, value in found)
 
 
-def told(run: RunLog) -> Points:
-    """What it should hold: every number of every epoch of the log once, with the log's own time."""
+def logged(run: RunLog) -> Points:
+    """The metrics that it should have: each metric of each epoch once, with the time of the log."""
     pairs = zip(run.epochs, run.times, strict=True)
     return sorted((name, e.epoch, ms, value) for e, ms in pairs for name, value in metrics_of(e).items())
 
 
 @contextmanager
 def recording(store: Path, study: StudyFile | None, url: str) -> Iterator[BackgroundRecorder]:
-    """As record_in_background, to any address."""
+    """As record_in_background, for any URL."""
     record = BackgroundRecorder(store, study, url)
     writer = Thread(target=record.write)
     writer.start()
@@ -178,7 +180,7 @@ def recording(store: Path, study: StudyFile | None, url: str) -> Iterator[Backgr
         writer.join()
 
 
-def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it_has_every_epoch_once(
+def test_the_server_has_every_epoch_once_after_it_was_killed_during_eight_runs(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "runs"
@@ -189,7 +191,7 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
     writers = {key: start(store, key) for key in [*studied, *single]}
 
     def write(record_of: Callable[[str], BackgroundRecorder], first: int, last: int) -> None:
-        """All eight runs, at the same time."""
+        """Write all eight runs at the same time."""
         threads = [Thread(target=_run, args=(writer, record_of(key), first, last)) for key, writer in writers.items()]
         for thread in threads:
             thread.start()
@@ -222,7 +224,7 @@ def test_eight_runs_go_on_while_the_server_is_killed_and_after_it_is_back_and_it
     assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
     assert f"uploaded 0 runs to {served.url}" in capsys.readouterr().out
     for key in writers:
-        assert points(served, key) == told(read(store / "logs" / f"{key}.jsonl"))
+        assert points(served, key) == logged(read(store / "logs" / f"{key}.jsonl"))
     assert undelivered(store, read_all(store)) == []
 
 
@@ -233,7 +235,7 @@ def _run(writer: LogWriter, record: BackgroundRecorder, first: int, last: int) -
         time.sleep(0.01)
 
 
-def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_delivered_to_another(
+def test_a_finished_run_does_not_wait_for_an_unavailable_server_and_can_be_delivered_to_another(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away, writer = f"http://127.0.0.1:{free_port()}", start(tmp_path, "bbbbbbbbbbbb")
@@ -245,10 +247,10 @@ def test_a_run_that_is_over_does_not_wait_for_a_server_that_is_away_and_can_be_d
     assert [(waits.url, waits.epochs) for waits in undelivered(tmp_path, read_all(tmp_path))] == [(away, 3)]
     assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
     assert f"uploaded 1 runs to {served.url}" in capsys.readouterr().out
-    assert points(served, writer.run.key) == told(writer.run)
+    assert points(served, writer.run.key) == logged(writer.run)
 
 
-def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Served, tmp_path: Path) -> None:
+def test_requests_whose_answer_was_lost_are_not_repeated(served: Served, tmp_path: Path) -> None:
     writers = [start(tmp_path, f"aaaaaaaaaaa{digit}") for digit in range(2)]
     with losing_answers(served.port, every=3) as url, recording(tmp_path, None, url) as record:
         for number in range(12):
@@ -261,15 +263,15 @@ def test_what_arrived_is_not_sent_again_though_its_answer_was_lost(served: Serve
             record.update(writer.run, "", 0)
         wait_until(lambda: undelivered(tmp_path, read_all(tmp_path)) == [], 120, "everything")
     for writer in writers:
-        assert points(served, writer.run.key) == told(writer.run)
+        assert points(served, writer.run.key) == logged(writer.run)
 
 
-def test_the_runs_of_its_own_store_come_by_themselves(served: Served) -> None:
+def test_the_runs_of_the_servers_store_are_uploaded_automatically(served: Served) -> None:
     (run,) = read_all(served.store)
-    wait_until(lambda: points(served, run.key) == told(run), 60, "the run of the store that is served")
+    wait_until(lambda: points(served, run.key) == logged(run), 60, "the run of the store that is served")
 
 
-def test_a_user_whom_the_administrator_makes_sees_no_run_that_nobody_gave_them(served: Served) -> None:
+def test_a_new_user_sees_no_run_without_permission(served: Served) -> None:
     api, admin, guest = f"{served.url}/api/2.0/mlflow", ("admin", served.password), ("guest", "a guest's password")
     made = posted(f"{api}/users/create", {"username": guest[0], "password": guest[1]}, admin)
     assert made["user"]["username"] == "guest"
@@ -287,7 +289,7 @@ def test_a_user_whom_the_administrator_makes_sees_no_run_that_nobody_gave_them(s
         assert (status(address, *reversed(admin)), status(address, *reversed(guest))) == (200, 403)
 
 
-def test_a_wrong_password_ends_a_delivery_in_one_line(
+def test_a_wrong_password_is_reported_in_one_line(
     served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
@@ -296,7 +298,7 @@ def test_a_wrong_password_ends_a_delivery_in_one_line(
     assert "was not delivered to" in said and "401" in said and len(said.splitlines()) == 1
 
 
-def test_ctrl_c_ends_it_with_all_its_children(served: Served) -> None:
+def test_ctrl_c_stops_the_server_and_all_its_children(served: Served) -> None:
     assert served.process is not None
     (server_,) = children(served.process.pid)
     family = [server_, *children(server_)]

@@ -1,4 +1,4 @@
-"""MLflow's page on this machine."""
+"""MLflow's web page on localhost."""
 
 import json
 import socket
@@ -16,12 +16,12 @@ from tests.support.mlflow_contents import study_file_of
 from tests.support.synthetic_store import rules_study, write_store
 
 
-def test_the_page_needs_a_record(tmp_path: Path) -> None:
+def test_a_store_without_mlflow_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowt rebuild restores it from the logs"):
         ui_command(tmp_path, 5000)
 
 
-def test_the_page_is_served_on_this_machine_beside_a_taken_port(
+def test_the_web_page_is_served_on_localhost_on_another_port_if_the_first_is_in_use(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))

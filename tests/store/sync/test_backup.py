@@ -1,4 +1,4 @@
-"""A store that outlives its machine: copied to a bucket, brought back, and never half of it. On moto's S3."""
+"""Backups of a store in a bucket, and restoring them completely. On moto's S3."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ COPY = "s3://lab/nowt/store"
 
 @pytest.fixture
 def bucket(s3: str) -> Iterator[Bucket]:
-    """An empty bucket; gone afterwards."""
+    """An empty bucket, removed afterwards."""
     found = Bucket.at(COPY)
     found.client.create_bucket(Bucket="lab")
     yield found
@@ -48,7 +48,7 @@ def bucket(s3: str) -> Iterator[Bucket]:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search's database; making one takes seconds, copying it does not."""
+    """The database of a search: creating one takes seconds, copying it does not."""
     folder = tmp_path_factory.mktemp("searched")
     search(folder, 0.1, 0.2, last="running", reported=1)
     return folder / "optuna.db"
@@ -56,7 +56,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def living(store: Path, searched: Path) -> Path:
-    """A store in mid-study: a finished study, a run under way, a search."""
+    """A store in use: a finished study, a run in progress, a search."""
     write_store(store, rules_study(names=["bp", "kp"], seeds=1, epochs=3))
     start(store, KEY).epoch(epoch(0))
     shutil.copy(searched, store / "optuna.db")
@@ -64,7 +64,7 @@ def living(store: Path, searched: Path) -> Path:
 
 
 def recorded(store: Path) -> dict[str, Any]:
-    """What MLflow shows of the store, brought up to date."""
+    """What MLflow shows of the store after an update."""
     for path in (store / "studies").glob("*.json"):
         Recorder.open(store, study_file_of(store, path.stem))
     Recorder.open(store, None)
@@ -73,13 +73,13 @@ def recorded(store: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def new(tmp_path: Path, empty: Path) -> Path:
-    """A new machine's store, with nothing in it but an empty record."""
+    """The store of a new machine, empty except for an MLflow database without runs."""
     (tmp_path / "new").mkdir()
     shutil.copy(empty, tmp_path / "new" / "mlflow.db")
     return tmp_path / "new"
 
 
-def test_a_lost_store_comes_back_as_it_was_last_copied(living: Path, bucket: Bucket) -> None:
+def test_a_lost_store_is_restored_as_of_its_last_backup(living: Path, bucket: Bucket) -> None:
     before, decided, shown = files(living), told(url(living)), recorded(living)
     with (living / "logs" / f"{KEY}.jsonl").open("a") as log:  # the moment of a crash
         log.write('{"kind": "epo')
@@ -91,7 +91,9 @@ def test_a_lost_store_comes_back_as_it_was_last_copied(living: Path, bucket: Buc
     assert writer.epoch(epoch(1))  # and it goes on
 
 
-def test_elsewhere_the_record_is_made_again_for_its_new_place(living: Path, bucket: Bucket, tmp_path: Path) -> None:
+def test_mlflow_is_rebuilt_when_a_store_is_restored_to_another_path(
+    living: Path, bucket: Bucket, tmp_path: Path
+) -> None:
     shown = recorded(living)
     main(["backup", COPY, "--store", str(living)])
     elsewhere = tmp_path / "elsewhere"
@@ -100,7 +102,9 @@ def test_elsewhere_the_record_is_made_again_for_its_new_place(living: Path, buck
     assert contents(elsewhere) == shown
 
 
-def test_databases_are_copied_whole_while_they_are_written(living: Path, bucket: Bucket, new: Path) -> None:
+def test_databases_are_backed_up_completely_while_they_are_being_written(
+    living: Path, bucket: Bucket, new: Path
+) -> None:
     with closing(sqlite3.connect(living / "optuna.db")) as live:
         live.execute("PRAGMA journal_mode=WAL")
         live.execute("CREATE TABLE ours (n INTEGER)")
@@ -113,7 +117,7 @@ def test_databases_are_copied_whole_while_they_are_written(living: Path, bucket:
         assert copy.execute("SELECT n FROM ours").fetchall() == [(1,)]
 
 
-def test_only_what_changed_is_sent(living: Path, bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_changed_files_are_sent(living: Path, bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     main(["backup", COPY, "--store", str(living)])
     capsys.readouterr()
     main(["backup", COPY, "--store", str(living)])
@@ -124,7 +128,7 @@ def test_only_what_changed_is_sent(living: Path, bucket: Bucket, capsys: pytest.
     assert ", 1 of them new" in capsys.readouterr().out
 
 
-def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bucket: Bucket, new: Path) -> None:
+def test_an_interrupted_backup_is_never_restored(living: Path, bucket: Bucket, new: Path) -> None:
     main(["backup", COPY, "--store", str(living)])
     before = files(living)
     LogWriter.open(living, KEY).epoch(epoch(1))
@@ -136,7 +140,7 @@ def test_a_copy_that_was_cut_off_is_never_taken_for_a_whole_one(living: Path, bu
     assert files(new) == before
 
 
-def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
+def test_unused_objects_are_removed_from_the_bucket(living: Path, bucket: Bucket) -> None:
     writer = LogWriter.open(living, KEY)
     for number in range(1, 5):
         writer.epoch(epoch(number))
@@ -146,7 +150,7 @@ def test_no_object_is_left_over(living: Path, bucket: Bucket) -> None:
     assert len(bucket.names("objects/")) == len(set(last.files.values())) + 1  # the log of the copy before
 
 
-def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, bucket: Bucket, new: Path) -> None:
+def test_a_file_that_was_missing_from_some_backups_is_sent_again(living: Path, bucket: Bucket, new: Path) -> None:
     copying, study_file = StoreBackup(living, bucket), next(living.glob("studies/*.json"))
     copying.run()
     kept = study_file.rename(living / "kept")
@@ -158,7 +162,7 @@ def test_a_file_that_was_away_for_some_copies_is_copied_again(living: Path, buck
     assert (new / "studies" / study_file.name).read_bytes() == study_file.read_bytes()
 
 
-def test_an_object_that_is_denied_is_missing_only_where_it_is_not_listed(bucket: Bucket) -> None:
+def test_a_denied_object_counts_as_missing_only_if_it_is_not_listed(bucket: Bucket) -> None:
     class Denies:
         def get_object(self, **place: str) -> None:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
@@ -173,7 +177,7 @@ def test_an_object_that_is_denied_is_missing_only_where_it_is_not_listed(bucket:
         denied.get("kept")
 
 
-def test_objects_that_s3_does_not_remove_are_told(bucket: Bucket) -> None:
+def test_objects_that_s3_does_not_remove_are_reported(bucket: Bucket) -> None:
     class Refusing:
         def delete_objects(self, **_: Any) -> dict[str, Any]:
             return {"Errors": [{"Key": "nowt/store/a", "Code": "AccessDenied"}, {"Key": "b", "Code": "InternalError"}]}
@@ -182,7 +186,7 @@ def test_objects_that_s3_does_not_remove_are_told(bucket: Bucket) -> None:
         replace(bucket, client=Refusing()).remove(["a", "b"])
 
 
-def test_nothing_secret_is_copied(living: Path, bucket: Bucket) -> None:
+def test_secrets_are_not_backed_up(living: Path, bucket: Bucket) -> None:
     (living / "keeper").mkdir()
     for name in ("credentials", "signing-key", "auth.ini", "auth.db"):
         (living / "keeper" / name).write_text("made-up secret")
@@ -190,7 +194,7 @@ def test_nothing_secret_is_copied(living: Path, bucket: Bucket) -> None:
     assert not any(b"made-up secret" in (bucket.get(name) or b"") for name in bucket.names("objects/"))
 
 
-def test_the_old_machine_is_refused_once_a_new_one_goes_on(
+def test_backups_of_the_old_machine_are_refused_after_a_restore_on_a_new_one(
     living: Path, bucket: Bucket, new: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["backup", COPY, "--store", str(living)])
@@ -201,7 +205,7 @@ def test_the_old_machine_is_refused_once_a_new_one_goes_on(
     assert main(["backup", COPY, "--store", str(new)]) == 0
 
 
-def test_into_a_store_with_runs_the_copy_is_merged(living: Path, bucket: Bucket, new: Path) -> None:
+def test_a_backup_is_merged_into_a_store_with_runs(living: Path, bucket: Bucket, new: Path) -> None:
     main(["backup", COPY, "--store", str(living)])
     start(new, "ffffffffffff").epoch(epoch(0))
     assert main(["pull", COPY, "--store", str(new)]) == 0
@@ -212,7 +216,7 @@ def test_into_a_store_with_runs_the_copy_is_merged(living: Path, bucket: Bucket,
     assert main(["pull", COPY, "--store", str(new)]) == 0
 
 
-def test_it_is_copied_again_and_again_and_once_more_at_the_end(living: Path, bucket: Bucket) -> None:
+def test_backups_repeat_and_end_with_a_last_one(living: Path, bucket: Bucket) -> None:
     words = ["backup", COPY, "--store", str(living), "--every", "0.5"]
     with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, text=True) as keeper:
         wait_until(lambda: read_manifest(bucket), 60, "a copy")
@@ -228,7 +232,7 @@ def test_it_is_copied_again_and_again_and_once_more_at_the_end(living: Path, buc
     assert found is not None and found.files[f"logs/{KEY}.jsonl"] != first.files[f"logs/{KEY}.jsonl"]
 
 
-def test_a_broken_file_is_told_and_does_not_end_the_copying(living: Path, bucket: Bucket) -> None:
+def test_a_broken_file_is_reported_and_does_not_end_the_backups(living: Path, bucket: Bucket) -> None:
     broken, said, end = living / "mlflow.db", list[str](), Event()
     broken.write_bytes(b"no database" * 100)
 
@@ -242,7 +246,7 @@ def test_a_broken_file_is_told_and_does_not_end_the_copying(living: Path, bucket
     assert said[-1].endswith(" files, 0 of them new")
 
 
-def test_the_last_copy_is_tried_for_a_while(living: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_backup_is_retried_for_a_while(living: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     said, end, put = list[str](), Event(), Bucket.put
 
     def away(self: Bucket, name: str, body: bytes | Path) -> None:
@@ -262,9 +266,7 @@ def test_the_last_copy_is_tried_for_a_while(living: Path, bucket: Bucket, monkey
         backup(living, COPY, 240, said.append, end)
 
 
-def test_the_copy_of_another_store_is_refused_at_once_also_where_it_is_copied_again_and_again(
-    living: Path, bucket: Bucket, new: Path
-) -> None:
+def test_the_backup_of_another_store_is_not_overwritten(living: Path, bucket: Bucket, new: Path) -> None:
     backup(living, COPY, None, print, Event())
     with pytest.raises(ConfigError, match=f"{COPY} holds the backup of another store"):
         backup(new, COPY, 240, print, Event())
@@ -281,7 +283,7 @@ def test_the_copy_of_another_store_is_refused_at_once_also_where_it_is_copied_ag
         (["pull", "a/b:runs"], "'a/b:runs' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
     ],
 )
-def test_mistakes_are_named(
+def test_invalid_arguments_are_reported(
     words: list[str], fault: str, living: Path, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*words, "--store", str(living)]) == 2

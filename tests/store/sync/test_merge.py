@@ -1,4 +1,4 @@
-"""Two stores joined by run key: what comes, what stays, and what is refused."""
+"""Merging stores: which runs are copied, which are kept, and what is refused."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def quietly(_: str) -> None:
 
 
 def files(store: Path) -> dict[str, bytes]:
-    """What belongs to the truth: no record, no lock."""
+    """The files that a merge copies, without MLflow and locks."""
     parts = [path for part in ("logs", "studies", "checkpoints", "certificates") for path in (store / part).rglob("*")]
     return {str(p.relative_to(store)): p.read_bytes() for p in parts if p.is_file() and p.suffix != ".lock"}
 
@@ -38,7 +38,7 @@ def other(tmp_path: Path) -> Path:
     return tmp_path / "other"
 
 
-def test_what_is_missing_comes_and_the_record_shows_it(
+def test_missing_runs_are_copied_and_shown_in_mlflow(
     store: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = write_store(store, rules_study(names=["bp", "fa"], seeds=1, epochs=3), missing=[("fa", 0)])
@@ -63,7 +63,7 @@ def _other_key(other: Path) -> str:
     return key
 
 
-def test_merged_again_or_the_other_way_round_nothing_changes(store: Path, other: Path) -> None:
+def test_merging_again_or_in_the_other_direction_changes_nothing(store: Path, other: Path) -> None:
     write_store(store, rules_study(names=["bp"], seeds=2, epochs=3))
     write_store(other, rules_study(names=["bp", "kp"], seeds=1, epochs=3))
     merge(other, store, quietly, databases())
@@ -72,7 +72,7 @@ def test_merged_again_or_the_other_way_round_nothing_changes(store: Path, other:
     assert files(store) == once and contents(store) == shown
 
 
-def test_the_run_that_got_further_wins_and_a_torn_line_stays_behind(store: Path, other: Path) -> None:
+def test_the_longer_log_wins_without_its_incomplete_line(store: Path, other: Path) -> None:
     writer = start(store, KEY)
     writer.epoch(epoch(0))
     del writer
@@ -92,7 +92,7 @@ def test_the_run_that_got_further_wins_and_a_torn_line_stays_behind(store: Path,
     assert read(store / "logs" / f"{KEY}.jsonl").state == "finished"
 
 
-def test_the_same_run_made_twice_is_one_run_though_the_machines_were_not_equally_fast(store: Path, other: Path) -> None:
+def test_the_same_run_on_two_machines_of_different_speed_is_one_run(store: Path, other: Path) -> None:
     for folder, seconds in ((store, 2.0), (other, 3.0)):
         writer = start(folder, KEY)
         made = epoch(0)
@@ -107,7 +107,7 @@ def test_the_same_run_made_twice_is_one_run_though_the_machines_were_not_equally
     assert {value for name, _, _, value in page["points"] if name == "seconds"} == {3.0, 2.0}
 
 
-def test_logs_that_contradict_each_other_are_refused_by_key_and_epoch(
+def test_contradicting_logs_are_refused_with_run_key_and_epoch(
     store: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder, error in ((store, 0.2), (other, 0.3)):
@@ -123,7 +123,7 @@ def test_logs_that_contradict_each_other_are_refused_by_key_and_epoch(
     assert files(store) == before
 
 
-def test_a_run_that_is_being_written_is_waited_for(store: Path, other: Path) -> None:
+def test_a_run_in_progress_is_not_overwritten(store: Path, other: Path) -> None:
     writer = start(store, KEY)
     shutil.copytree(store / "logs", other / "logs")
     longer = LogWriter.open(other, KEY)
@@ -133,7 +133,7 @@ def test_a_run_that_is_being_written_is_waited_for(store: Path, other: Path) -> 
     del writer
 
 
-def test_checkpoints_come_for_runs_without_a_result(store: Path, other: Path) -> None:
+def test_checkpoints_of_runs_without_a_result_are_copied(store: Path, other: Path) -> None:
     for key, state in ((KEY, ""), ("ffffffffffff", "finished")):
         writer = start(other, key)
         writer.epoch(epoch(0))
@@ -149,7 +149,7 @@ def test_checkpoints_come_for_runs_without_a_result(store: Path, other: Path) ->
     assert came == {f"{KEY}/step-000000005.pt", f"{KEY}/step-000000010.pt"}
 
 
-def test_a_study_lists_the_runs_of_both(store: Path, other: Path) -> None:
+def test_a_merged_study_lists_the_runs_of_both_stores(store: Path, other: Path) -> None:
     for folder, seeds in ((store, (0, 1)), (other, (1, 2))):
         study = rules_study(names=["bp"])
         write_store(folder, type(study)(study.name, study.question, study.cells, seeds), created=9 - seeds[0])
@@ -165,7 +165,7 @@ def test_a_study_lists_the_runs_of_both(store: Path, other: Path) -> None:
 
 
 def search(store: Path, *values: float, last: str = "complete", reported: int = 2) -> optuna.Study:
-    """A search of so many trials, the last of them in that state, with so many errors reported."""
+    """A search with these trials; the last has state ``last`` and ``reported`` errors."""
     store.mkdir(exist_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{store}/optuna.db")
     study = optuna.create_study(storage=storage, study_name="space-1/bp", load_if_exists=True)
@@ -190,7 +190,7 @@ def url(store: Path) -> str:
 
 
 @pytest.mark.parametrize("here", [(), (0.1,), (0.1, 0.2)])
-def test_trials_come_in_their_order_and_one_under_way_goes_on(
+def test_trials_are_copied_in_order_and_running_ones_continue(
     here: tuple[float, ...], store: Path, other: Path
 ) -> None:
     search(other, 0.1, 0.2, 0.3)
@@ -203,7 +203,7 @@ def test_trials_come_in_their_order_and_one_under_way_goes_on(
     assert told(url(store)) == told(url(other))
 
 
-def test_a_trial_that_is_further_here_stays(store: Path, other: Path) -> None:
+def test_a_trial_with_more_reports_is_kept(store: Path, other: Path) -> None:
     search(store, 0.1, 0.2)
     search(other, 0.1, 0.2, last="running", reported=1)
     before = told(url(store))
@@ -211,7 +211,7 @@ def test_a_trial_that_is_further_here_stays(store: Path, other: Path) -> None:
     assert told(url(store)) == before
 
 
-def test_searches_that_went_different_ways_are_refused_in_one_sentence(
+def test_searches_with_different_trials_are_refused_in_one_line(
     store: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     search(store, 0.1, 0.2)
@@ -225,7 +225,7 @@ def test_searches_that_went_different_ways_are_refused_in_one_sentence(
     assert (files(store), told(url(store))) == (before, decided)
 
 
-def test_no_store_and_the_store_itself_are_named(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_store_and_the_store_itself_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge", "nowhere", "--store", str(store)]) == 2
     assert "there is no store at nowhere" in capsys.readouterr().err
     start(store, KEY)

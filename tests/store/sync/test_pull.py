@@ -1,4 +1,4 @@
-"""The runs of another machine, fetched by rsync; its shell here stands for ssh to it."""
+"""Pulling runs from another machine with rsync; a local shell simulates ssh."""
 
 import shutil
 import sqlite3
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home on the other machine, reached by what rsync and nowt take for ssh."""
+    """The home folder on the other machine, reached by a simulated ssh."""
     folder, shell = tmp_path / "there", tmp_path / "ssh"
     folder.mkdir()
     shell.write_text(
@@ -32,7 +32,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_runs_come_home_and_again_as_they_go_on(home: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_pulled_and_their_progress_is_pulled_later(
+    home: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     there = home / "my runs"
     study = write_store(there, rules_study(names=["bp"], seeds=1, epochs=2))
     search(there, 0.1, 0.2, last="running", reported=1)
@@ -71,7 +73,7 @@ def test_runs_come_home_and_again_as_they_go_on(home: Path, store: Path, capsys:
         ("head:", "'head:' is neither HOST:FOLDER nor s3://BUCKET/PREFIX"),
     ],
 )
-def test_what_cannot_be_fetched_is_said_in_a_line(
+def test_a_failed_pull_is_reported_in_one_line(
     source: str, fault: str, home: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["pull", source, "--store", str(store)]) == 2
