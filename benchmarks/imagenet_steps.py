@@ -34,7 +34,7 @@ from nowt.config.placement import Placement
 from nowt.config.recipes import IMAGENET_RULES, RECIPES, rule_for
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
-from nowt.data.imagenet.prepare import Asked, prepare
+from nowt.data.imagenet.prepare import PrepareOptions, prepare
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training import checkpoint
 from nowt.training.loop import TrainingInterrupted, train
@@ -181,7 +181,7 @@ def main() -> int:
         if not asked.data_dir:
             draw(Path(name) / "drawn")
             asked.data_dir = f"{name}/imagenet"
-            prepare(Asked(Path(name) / "drawn", Path(asked.data_dir), partial=True), lambda _: None)
+            prepare(PrepareOptions(Path(name) / "drawn", Path(asked.data_dir), partial=True), lambda _: None)
         same = []
         for recipe in asked.nets:
             for rule in asked.rules:

@@ -10,9 +10,9 @@ from nowt.cli.options import placement
 from nowt.core import provenance
 from nowt.core.provenance import checkout_of
 from nowt.store.run_log import read_all
-from tests.support.drawn_images import image_folder
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import BROKEN, OWN, write_study
+from tests.support.synthetic_images import image_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 

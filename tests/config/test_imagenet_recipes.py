@@ -12,8 +12,8 @@ from nowt.config.placement import Placement
 from nowt.config.recipes import IMAGENET_RULES, quick, resnet18_imagenet, resnet50_imagenet
 from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
-from nowt.data.datasets import Data, open_data
-from nowt.data.imagenet.prepare import Asked, prepare
+from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.imagenet.prepare import PrepareOptions, prepare
 from nowt.models.registry import build_model
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.lookup import find_recipe, find_space, find_study
@@ -21,8 +21,8 @@ from nowt.studies.planning.estimate import sampling_angle
 from nowt.training import checkpoint
 from nowt.training.loop import reset_globals
 from nowt.training.state import TrainingState
-from tests.support.drawn_ilsvrc import tree
 from tests.support.short_runs import assert_equal
+from tests.support.synthetic_ilsvrc import tree
 
 RUNS = [("resnet18", rule.name) for rule in IMAGENET_RULES] + [("resnet50", "kp"), ("resnet50", "wm")]
 
@@ -34,7 +34,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,000 classes, two training pictures and one test picture each, as nowt data prepare lays them out."""
     folder = tmp_path_factory.mktemp("ilsvrc")
     source = tree(folder / "source", classes=1000, train=2, val=1)
-    assert prepare(Asked(source, folder / "imagenet", partial=True, jobs=2), lambda _: None)
+    assert prepare(PrepareOptions(source, folder / "imagenet", partial=True, jobs=2), lambda _: None)
     return folder / "imagenet"
 
 
@@ -52,7 +52,7 @@ def small(net: str, rule: str) -> RunConfig:
     return replace(config, model=model, data=data, batch=16, precision="float32", test=False, probe=probe)
 
 
-def begun(config: RunConfig, pictures: Path, data: Data) -> TrainingState:
+def begun(config: RunConfig, pictures: Path, data: DatasetSplits) -> TrainingState:
     """A training before its first step."""
     reset_globals(config, place(pictures))
     return TrainingState.create(config, place(pictures), data)

@@ -11,7 +11,7 @@ from nowt.config.run_key import run_key
 from nowt.execution.job import Job, perform
 from nowt.execution.preparation import pictures_of, plan_run
 from nowt.rules.registry import builtin_rules, find_rule
-from tests.support.drawn_images import draw, image_folder
+from tests.support.synthetic_images import draw, image_folder
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

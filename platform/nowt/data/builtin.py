@@ -1,4 +1,4 @@
-"""Data sets that need no files: scikit-learn's digits, and pictures drawn on the spot."""
+"""Data sets that need no files: scikit-learn's digits, and synthetic gratings."""
 
 import math
 
@@ -8,53 +8,53 @@ import torch
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.seeding import generator
-from nowt.data.images import Arrays, Found, digest_of
-from nowt.data.subsets import SPLIT_SEED, rest, share
+from nowt.data.images import ImageArrays, RawDataset, digest_of
+from nowt.data.subsets import SPLIT_SEED, rest, stratified
 
-SYNTHETIC = 1  # raised whenever synthetic draws other pictures
+SYNTHETIC_VERSION = 1  # raised whenever the images of synthetic change
 
 CLASSES = 10
 
-EACH = 100  # pictures a class
+IMAGES_PER_CLASS = 100
 
-CYCLES = 3  # of a grating across the picture
+CYCLES = 3  # of a grating across the image
 
 
-def digits(config: DataConfig, placement: Placement, size: int) -> Found:
-    """1,797 handwritten digits of 8x8 pixels, 16 levels of grey. A fifth of them is test.
+def digits(config: DataConfig, placement: Placement, size: int) -> RawDataset:
+    """1,797 handwritten digits, 8x8 pixels, 16 levels of gray. A fifth of them is the test split.
 
-    Source: Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", UCI, from scikit-learn.
+    Reference: Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", UCI, from scikit-learn.
     """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    grey = (bunch.images[:, None] / 16).astype(np.float32)
-    pictures = Arrays(grey, bunch.target.astype(np.int64))
-    return _found(pictures.resized(size), config, CLASSES, pictures.digest())
+    gray = (bunch.images[:, None] / 16).astype(np.float32)
+    images = ImageArrays(gray, bunch.target.astype(np.int64))
+    return _raw_dataset(images.resize(size), config, images.digest())
 
 
-def synthetic(config: DataConfig, placement: Placement, size: int) -> Found:
-    """1,000 gratings, ten orientations for ten classes, each with a phase and faint noise of its own."""
-    labels = np.repeat(np.arange(CLASSES), EACH)
+def synthetic(config: DataConfig, placement: Placement, size: int) -> RawDataset:
+    """1,000 gratings: one orientation for each of ten classes; each image has its own phase and faint noise."""
+    labels = np.repeat(np.arange(CLASSES), IMAGES_PER_CLASS)
     draw = generator(SPLIT_SEED, "synthetic", size)
     phase = torch.rand(len(labels), 1, 1, 1, generator=draw) * 2 * math.pi
     angle = (torch.from_numpy(labels) * math.pi / CLASSES).view(-1, 1, 1, 1)
     along = torch.arange(size) * 2 * math.pi * CYCLES / size
     wave = torch.sin(along * angle.cos() + along[:, None] * angle.sin() + phase)
     pixels = 0.5 + 0.35 * wave + 0.1 * torch.randn(len(labels), 3, size, size, generator=draw)
-    return _found(Arrays(pixels.numpy(), labels), config, CLASSES, digest_of("synthetic", SYNTHETIC))
+    return _raw_dataset(ImageArrays(pixels.numpy(), labels), config, digest_of("synthetic", SYNTHETIC_VERSION))
 
 
-def _found(pictures: Arrays, config: DataConfig, classes: int, content: str) -> Found:
-    pictures = _with_noise(pictures, config.noise)
-    total = len(pictures.labels)
-    test = share(pictures.labels, total // 5, "test")
-    return Found(pictures.take(rest(total, test)), pictures.take(test), classes, content)
+def _raw_dataset(images: ImageArrays, config: DataConfig, content: str) -> RawDataset:
+    images = _with_noise(images, config.noise)
+    total = len(images.labels)
+    test = stratified(images.labels, total // 5, "test")
+    return RawDataset(images.take(rest(total, test)), images.take(test), CLASSES, content)
 
 
-def _with_noise(pictures: Arrays, sd: float) -> Arrays:
-    """The pictures with Gaussian noise that is the same for every run and scales with ``sd``."""
-    if sd == 0:
-        return pictures
-    noise = torch.randn(pictures.pixels.shape, generator=generator(SPLIT_SEED, "noise")).numpy()
-    return Arrays((pictures.pixels + sd * noise).astype(np.float32), pictures.labels)
+def _with_noise(images: ImageArrays, std: float) -> ImageArrays:
+    """Add Gaussian noise of standard deviation ``std``, the same noise in every run."""
+    if std == 0:
+        return images
+    noise = torch.randn(images.pixels.shape, generator=generator(SPLIT_SEED, "noise")).numpy()
+    return ImageArrays((images.pixels + std * noise).astype(np.float32), images.labels)

@@ -1,8 +1,8 @@
-"""The pictures: data sets by name, always split in train, val and test, and their batches.
+"""Open a data set by name, split into train, val and test.
 
-``open_data`` reads what is there and never downloads. Splits are drawn from constants, so every run of a data
-set has the same ones. Pictures of one size, and files that are always prepared alike, are kept as pixels
-(``ArraySplit``); under ``resized_crop`` the training files are decoded as they are needed (``StreamSplit``).
+``open_data`` reads local files and never downloads. Splits are drawn from constants, so every run of a data set has
+the same ones. Images of fixed size, and files that are always prepared the same way, are held as pixels
+(``ArraySplit``). With ``resized_crop``, training files are decoded as they are needed (``StreamSplit``).
 """
 
 from collections.abc import Callable
@@ -12,82 +12,83 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError, require
 from nowt.data import builtin, cache, cifar10, image_folder, mnist
-from nowt.data.images import Arrays, Files, Found, digest_of
-from nowt.data.splits import ArraySplit, Colours, Split, StreamSplit
-from nowt.data.subsets import balanced, rest, share
+from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
+from nowt.data.splits import ArraySplit, Split
+from nowt.data.stream_split import StreamSplit
+from nowt.data.subsets import balanced, rest, stratified
+from nowt.data.transforms import Normalize
 
-CENTRE = 224 / 256  # share of the short side that evaluation sees where training takes resized crops
+EVAL_SCALE = 224 / 256  # side of the evaluation crop relative to the short side, if training uses resized crops
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """How a data set is read and what is fixed about it."""
+class DatasetSpec:
+    """How a data set is read, and its constants."""
 
-    read: Callable[[DataConfig, Placement, int], Found]
-    size: int  # pixels a side, where the config names none
-    colours: Colours
-    most_val: int | None = None  # pictures cut from train for validation: a tenth, but no more than this
+    read: Callable[[DataConfig, Placement, int], RawDataset]
+    size: int  # default height and width in pixels
+    normalize: Normalize
+    max_val: int | None = None  # validation takes a tenth of the training images, but at most this many
 
 
-IMAGENET = Colours((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-CIFAR10 = Colours((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+CIFAR10 = Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 
-AS_IT_IS = Colours((0.0,), (1.0,))  # dense nets of the field take pixels from 0 to 1
+IDENTITY = Normalize((0.0,), (1.0,))  # published dense networks take pixels from 0 to 1
 
-DATA_SETS = {
-    "digits": DataSet(builtin.digits, 8, Colours((0.3053,), (0.3760,))),
-    "synthetic": DataSet(builtin.synthetic, 16, Colours((0.5,) * 3, (0.27,) * 3)),
-    "mnist": DataSet(mnist.read, 28, AS_IT_IS, 5_000),
-    "fashion_mnist": DataSet(mnist.read, 28, AS_IT_IS, 5_000),
-    "cifar10": DataSet(cifar10.read, 32, CIFAR10, 5_000),
-    "folder": DataSet(image_folder.read, 224, IMAGENET),
-    "imagenet": DataSet(image_folder.read, 224, IMAGENET, 50_000),
+DATASETS = {
+    "digits": DatasetSpec(builtin.digits, 8, Normalize((0.3053,), (0.3760,))),
+    "synthetic": DatasetSpec(builtin.synthetic, 16, Normalize((0.5,) * 3, (0.27,) * 3)),
+    "mnist": DatasetSpec(mnist.read, 28, IDENTITY, 5_000),
+    "fashion_mnist": DatasetSpec(mnist.read, 28, IDENTITY, 5_000),
+    "cifar10": DatasetSpec(cifar10.read, 32, CIFAR10, 5_000),
+    "folder": DatasetSpec(image_folder.read, 224, IMAGENET),
+    "imagenet": DatasetSpec(image_folder.read, 224, IMAGENET, 50_000),
 }
 
-EMBEDDED = ("digits", "synthetic")
+BUILTIN = ("digits", "synthetic")
 
 
 @dataclass(frozen=True)
-class Data:
-    """A data set, split."""
+class DatasetSplits:
+    """The splits of an open data set."""
 
     train: Split
     val: Split
-    test: Split | None  # None where it was not asked for
+    test: Split | None  # None if it was not requested
     classes: int
-    shape: tuple[int, int, int]  # (channels, height, width) that the network sees
-    fingerprint: str  # of the content and the splits; the same wherever the pictures lie
-    skipped: tuple[str, ...]  # pictures left out under on_bad="skip": "name: reason"
+    shape: tuple[int, int, int]  # (channels, height, width) of the network's input
+    fingerprint: str  # hash of the content and the splits, independent of where the images are stored
+    skipped: tuple[str, ...]  # images left out with on_bad="skip", as "name: reason"
 
 
-def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Data:
-    """Open a data set; its test pictures only where ``test``.
+def open_data(config: DataConfig, placement: Placement, test: bool = True) -> DatasetSplits:
+    """Open a data set; its test images only if ``test``.
 
-    Raises DataError where the pictures are not as expected, ConfigError where the config asks what cannot be.
+    Raises DataError if the images are not as expected, ConfigError if the configuration is impossible.
     """
-    kind = DATA_SETS[config.name]
-    size = config.size or kind.size
+    spec = DATASETS[config.name]
+    size = config.size or spec.size
     _check(config, size)
-    if placement.data and config.name in EMBEDDED:
-        raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: leave it out")
-    found = kind.read(config, placement, size)
-    total = len(found.train.labels)
-    cut = share(found.train.labels, min(round(total / 10), kind.most_val or total), "val")
-    if len(cut) == 0:
-        raise DataError(f"{placement.data} holds {total} training pictures: too few to cut a tenth for validation")
-    train = _at_most(found.train.take(rest(total, cut)), config.train_limit, "train_limit", found.classes)
-    val, tests = (
-        _at_most(part, config.score_limit, "score_limit", found.classes) for part in (found.train.take(cut), found.test)
-    )
-    return Data(
-        train=_split(train, config, placement, kind.colours, size, training=True),
-        val=_split(val, config, placement, kind.colours, size),
-        test=_split(tests, config, placement, kind.colours, size) if test else None,
-        classes=found.classes,
-        shape=(len(kind.colours.mean), size, size),
-        fingerprint=digest_of(found.content, cut.tolist()),
-        skipped=found.skipped,
+    if placement.data and config.name in BUILTIN:
+        raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: omit the option")
+    raw = spec.read(config, placement, size)
+    total = len(raw.train.labels)
+    val_indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
+    if len(val_indices) == 0:
+        raise DataError(f"{placement.data} has {total} training images: too few to use a tenth of them for validation")
+    train = _limit(raw.train.take(rest(total, val_indices)), config.train_limit, "train_limit", raw.classes)
+    val = _limit(raw.train.take(val_indices), config.score_limit, "score_limit", raw.classes)
+    tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
+    return DatasetSplits(
+        train=_split(train, config, placement, spec.normalize, size, training=True),
+        val=_split(val, config, placement, spec.normalize, size),
+        test=_split(tests, config, placement, spec.normalize, size) if test else None,
+        classes=raw.classes,
+        shape=(len(spec.normalize.mean), size, size),
+        fingerprint=digest_of(raw.content, val_indices.tolist()),
+        skipped=raw.skipped,
     )
 
 
@@ -102,27 +103,27 @@ def _check(config: DataConfig, size: int) -> None:
     )
 
 
-def _at_most(pictures: Arrays | Files, limit: int | None, field: str, classes: int) -> Arrays | Files:
-    """At most ``limit`` of the pictures, or one a class: a fixed choice, equally many of each as far as there are."""
-    return pictures if limit is None else pictures.take(balanced(pictures.labels, max(limit, classes), field))
+def _limit(images: ImageArrays | ImageFiles, limit: int | None, field: str, classes: int) -> ImageArrays | ImageFiles:
+    """A fixed, balanced choice of ``limit`` images, but at least one per class."""
+    return images if limit is None else images.take(balanced(images.labels, max(limit, classes), field))
 
 
 def _split(
-    pictures: Arrays | Files,
+    images: ImageArrays | ImageFiles,
     config: DataConfig,
     placement: Placement,
-    colours: Colours,
+    normalize: Normalize,
     size: int,
     training: bool = False,
 ) -> Split:
     repeat = config.repeat if training else 1
     shift = size // 8 if "shift" in config.augment else 0
     flip = "flip" in config.augment
-    if isinstance(pictures, Arrays):
-        return ArraySplit(pictures.pixels, pictures.labels, colours, repeat, shift, flip)
+    if isinstance(images, ImageArrays):
+        return ArraySplit(images.pixels, images.labels, normalize, repeat, shift, flip)
     crop = config.augment == "resized_crop"
-    centre = CENTRE if crop else 1.0
+    scale = EVAL_SCALE if crop else 1.0
     if crop and training:
-        return StreamSplit(pictures, colours, repeat, size, centre, placement.loaders)
-    pixels = cache.pixels(pictures, size, centre, placement)
-    return ArraySplit(pixels, pictures.labels, colours, repeat, shift, flip)
+        return StreamSplit(images, normalize, repeat, size, scale, placement.loaders)
+    pixels = cache.cached_pixels(images, size, scale, placement)
+    return ArraySplit(pixels, images.labels, normalize, repeat, shift, flip)

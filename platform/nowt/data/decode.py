@@ -1,10 +1,11 @@
-"""From a picture's file to its pixels: read, cut out a box, resize, RGB."""
+"""Decode an image file: read it, cut out a box, resize it, convert it to RGB."""
 
 import io
 import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,44 +13,57 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from nowt.core.errors import DataError
-from nowt.data.transforms import Box
+from nowt.data.transforms import Box, center_crop
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-BROKEN = (
+PILLOW_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
     struct.error,
     Image.DecompressionBombError,
-)  # Pillow raises these
+)
 
 
-class BadPicture(DataError):
-    """A file that is there and can be read but holds no whole picture."""
+class BadImage(DataError):
+    """A readable file that does not contain a complete image."""
 
 
-def decode(path: Path, size: int, choose: Callable[[int, int], Box]) -> NDArray[np.uint8]:
-    """The picture in the box ``choose(width, height)``, resized to (3, size, size).
+def decode(path: Path, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
+    """Decode the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
 
-    Orientation tags and colour profiles are left alone, as in the loaders that the field's numbers come from.
-    Raises BadPicture where the file is no whole picture, DataError where it cannot be read at all.
+    Orientation tags and color profiles are ignored, as in the loaders behind the field's published numbers.
+    Raises BadImage if the file is not a complete image, DataError if it cannot be read at all.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    with _broken_is_told():
-        return _decode(data, size, choose)
+    with _pillow_errors_as_bad_image():
+        return _decode(data, size, choose_box)
 
 
-def look(data: bytes) -> str:
-    """What kind of picture the bytes hold, such as ``RGB JPEG``, ``CMYK JPEG`` or ``RGB PNG``.
+def decode_center(path: Path, size: int, scale: float) -> NDArray[np.uint8]:
+    """Decode the center square, whose side is ``scale`` times the short side. Raises DataError naming the file."""
+    try:
+        return decode(path, size, partial(center_crop, scale=scale))
+    except BadImage as error:
+        raise broken_image_error(path, error) from error
 
-    All of it is read, at the least size that its format can be decoded at. Raises BadPicture where it is not whole.
+
+def broken_image_error(path: Path, error: BadImage) -> DataError:
+    """The error that names a broken image and the two ways out."""
+    return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
+
+
+def verify(data: bytes) -> str:
+    """Check that the bytes hold a complete image; return its kind, such as ``RGB JPEG``, ``CMYK JPEG`` or ``RGB PNG``.
+
+    All data are read, decoded at the smallest size that the format supports. Raises BadImage if it is incomplete.
     """
-    with _broken_is_told(), Image.open(io.BytesIO(data)) as image:
+    with _pillow_errors_as_bad_image(), Image.open(io.BytesIO(data)) as image:
         kind = f"{image.mode} {image.format}"
         image.draft(None, (1, 1))
         image.load()
@@ -57,21 +71,20 @@ def look(data: bytes) -> str:
 
 
 @contextmanager
-def _broken_is_told() -> Iterator[None]:
-    """Turn whatever Pillow raises into BadPicture."""
+def _pillow_errors_as_bad_image() -> Iterator[None]:
     try:
         yield
-    except UnidentifiedImageError as error:  # its message holds an address in memory
-        raise BadPicture("not a picture of a known kind") from error
-    except BROKEN as error:
-        raise BadPicture(" ".join(str(error).split())) from error
+    except UnidentifiedImageError as error:  # its message contains a memory address
+        raise BadImage("not an image of a known format") from error
+    except PILLOW_ERRORS as error:
+        raise BadImage(" ".join(str(error).split())) from error
 
 
-def _decode(data: bytes, size: int, choose: Callable[[int, int], Box]) -> NDArray[np.uint8]:
+def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        box = choose(width, height)
-        # a JPEG is decoded at 1/2, 1/4 or 1/8 where that still has all the pixels needed: much faster
+        box = choose_box(width, height)
+        # a JPEG is decoded at 1/2, 1/4 or 1/8 if that still has all the pixels needed: much faster
         needed = size / (box[2] - box[0]), size / (box[3] - box[1])
         image.draft(None, (math.ceil(width * needed[0]), math.ceil(height * needed[1])))
         x, y = image.size[0] / width, image.size[1] / height

@@ -1,4 +1,4 @@
-"""Pictures before they are split: pixels in memory, or files on disk."""
+"""Images before they are split: pixels in memory, or files on disk."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ from nowt.data.subsets import Ints
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
-BLOCK = 2048  # pictures resized at a time
+RESIZE_BATCH = 2048  # images resized at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays:
-    """Pixels in memory: uint8 from 0 to 255 or float32 from 0 to 1, (N, C, H, W)."""
+class ImageArrays:
+    """Pixels in memory: (N, C, H, W), uint8 from 0 to 255 or float32 from 0 to 1."""
 
     pixels: Pixels
     labels: Ints
 
-    def take(self, indices: Ints) -> "Arrays":
-        """Only these pictures, in this order."""
-        return Arrays(self.pixels[indices], self.labels[indices])
+    def take(self, indices: Ints) -> "ImageArrays":
+        """Return these images, in this order."""
+        return ImageArrays(self.pixels[indices], self.labels[indices])
 
-    def resized(self, size: int) -> "Arrays":
-        """The same pictures at size x size pixels."""
+    def resize(self, size: int) -> "ImageArrays":
+        """Return the images at size x size pixels."""
         if self.pixels.shape[2:] == (size, size):
             return self
-        blocks = [self.pixels[i : i + BLOCK] for i in range(0, len(self.pixels), BLOCK)]
-        return Arrays(np.concatenate([_resize(block, size) for block in blocks]), self.labels)
+        batches = [self.pixels[i : i + RESIZE_BATCH] for i in range(0, len(self.pixels), RESIZE_BATCH)]
+        return ImageArrays(np.concatenate([_resize(batch, size) for batch in batches]), self.labels)
 
     def digest(self) -> str:
-        """A hash of every pixel and label."""
+        """Return a hash of every pixel and label."""
         text = hashlib.sha256(repr((self.pixels.shape, str(self.pixels.dtype))).encode())
         text.update(np.ascontiguousarray(self.pixels).data)
         text.update(np.ascontiguousarray(self.labels).data)
@@ -43,20 +43,20 @@ class Arrays:
 
 
 @dataclass(frozen=True, eq=False)
-class Files:
-    """Picture files by their names relative to ``root``, with their sizes in bytes."""
+class ImageFiles:
+    """Image files: names relative to ``root``, and sizes in bytes."""
 
     root: Path
     names: list[str]
     sizes: Ints
     labels: Ints
 
-    def take(self, indices: Ints) -> "Files":
-        """Only these pictures, in this order."""
-        return Files(self.root, [self.names[i] for i in indices], self.sizes[indices], self.labels[indices])
+    def take(self, indices: Ints) -> "ImageFiles":
+        """Return these images, in this order."""
+        return ImageFiles(self.root, [self.names[i] for i in indices], self.sizes[indices], self.labels[indices])
 
     def digest(self) -> str:
-        """A hash of names and sizes; ``root`` is not in it, so that a copy elsewhere has the same."""
+        """Return a hash of names and sizes. ``root`` is not included, so a copy elsewhere has the same digest."""
         text = hashlib.sha256()
         for name, size in zip(self.names, self.sizes.tolist(), strict=True):
             text.update(f"{name}\n{size}\n".encode("utf-8", "surrogateescape"))
@@ -64,23 +64,23 @@ class Files:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What reading a data set gave: pictures to cut training and validation from, and the test pictures."""
+class RawDataset:
+    """A data set as read, before its training images are split into train and val."""
 
-    train: Arrays | Files
-    test: Arrays | Files
+    train: ImageArrays | ImageFiles
+    test: ImageArrays | ImageFiles
     classes: int
-    content: str  # a digest of everything that was found, not of where
+    content: str  # digest of the content, independent of its location
     skipped: tuple[str, ...] = ()
 
 
 def digest_of(*parts: object) -> str:
-    """One hash of several facts, 16 hexadecimal digits."""
+    """Return one hash of several values: 16 hexadecimal digits."""
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _resize(pixels: Pixels, size: int) -> Pixels:
     x = F.interpolate(torch.tensor(pixels).float(), (size, size), mode="bilinear", antialias=True)
-    whole = pixels.dtype == np.uint8
-    resized: Pixels = (x.round().clamp(0, 255).to(torch.uint8) if whole else x).numpy()
+    is_uint8 = pixels.dtype == np.uint8
+    resized: Pixels = (x.round().clamp(0, 255).to(torch.uint8) if is_uint8 else x).numpy()
     return resized

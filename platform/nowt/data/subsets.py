@@ -1,7 +1,7 @@
-"""Which pictures go where: choices that are the same for every run, whatever its seed.
+"""Choose subsets of a data set. A choice is the same for every run, whatever its seed.
 
-Every picture gets a rank among those of its class, in an order drawn from a constant. A choice takes the
-pictures of lowest rank, so a smaller choice for the same purpose is always part of a larger one.
+Every image has a rank within its class, in an order drawn from a constant. A choice takes the images of lowest
+rank, so a smaller choice for the same purpose is always contained in a larger one.
 """
 
 import numpy as np
@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 
 from nowt.core.seeding import generator
 
-SPLIT_SEED = 1811_10825  # a constant: splits belong to the data set, not to the run
+SPLIT_SEED = 1811_10825  # a constant, because splits belong to the data set, not to the run
 
 Ints = NDArray[np.int64]
 
 
-def share(labels: Ints, count: int, purpose: str) -> Ints:
-    """Indices of ``count`` pictures, from every class in proportion to its size; ascending."""
+def stratified(labels: Ints, count: int, purpose: str) -> Ints:
+    """Return the indices of ``count`` images, from every class in proportion to its size; ascending."""
     sizes = np.bincount(labels)[labels]
     return _lowest((_rank_in_class(labels, purpose) + 0.5) / sizes, count)
 
 
 def balanced(labels: Ints, count: int, purpose: str) -> Ints:
-    """Indices of ``count`` pictures, equally many from every class as far as it has them; ascending."""
+    """Return the indices of ``count`` images, equally many from every class where possible; ascending."""
     return _lowest(_rank_in_class(labels, purpose), count)
 
 
 def rest(total: int, chosen: Ints) -> Ints:
-    """The indices below ``total`` that were not chosen; ascending."""
+    """Return the indices below ``total`` that were not chosen; ascending."""
     return np.setdiff1d(np.arange(total), chosen)
 
 
 def _rank_in_class(labels: Ints, purpose: str) -> Ints:
-    """The place of each picture among those of its class, 0 to (class size - 1), in a fixed random order."""
+    """The rank of each image within its class, 0 to (class size - 1), in a fixed random order."""
     drawn = torch.randperm(len(labels), generator=generator(SPLIT_SEED, "split", purpose)).numpy()
     by_class = drawn[np.argsort(labels[drawn], kind="stable")]
     firsts = np.cumsum(np.bincount(labels)) - np.bincount(labels)

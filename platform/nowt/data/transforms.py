@@ -1,6 +1,10 @@
-"""Augmentation: what random shift, flip and resized crop do, given the numbers drawn for each picture."""
+"""Transforms: normalization, random shift and flip, random resized crop, center crop.
+
+The random transforms draw nothing themselves; they are given the numbers drawn for each image.
+"""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,21 +14,36 @@ from torch import Tensor
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower edge, in pixels
 
-ATTEMPTS = 10  # crops tried before the centre is taken
+ATTEMPTS = 10  # random crops tried before the center crop is used
 
-AREA = (0.08, 1.0)  # share of the picture's area
+AREA = (0.08, 1.0)  # range of the crop's share of the image area
 
-RATIO = (3 / 4, 4 / 3)  # width to height
+RATIO = (3 / 4, 4 / 3)  # range of width to height
 
 SHIFT_FLIP_DRAWS = 3
 
 RESIZED_CROP_DRAWS = 2 * ATTEMPTS + 3
 
 
-def shift_flip(x: Tensor, draws: NDArray[np.float64], shift: int, flip: bool) -> Tensor:
-    """Each picture moved by up to ``shift`` pixels, zeros moving in, and mirrored with probability 1/2.
+@dataclass(frozen=True)
+class Normalize:
+    """Normalize images with a fixed mean and standard deviation per channel, for pixels from 0 to 1."""
 
-    ``x``: (B, C, H, W), normalised, so that zero is the mean colour. ``draws``: (B, 3). One gather does both.
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return (pixels − mean) / std in float32; ``pixels``: (B, C, H, W), uint8 to 255 or float32 to 1."""
+        scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
+        mean, std = (torch.tensor(values).view(-1, 1, 1) * scale for values in (self.mean, self.std))
+        # in place: for a batch of ImageNet, allocating memory at each step takes longer than the arithmetic
+        return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
+
+
+def shift_flip(x: Tensor, draws: NDArray[np.float64], shift: int, flip: bool) -> Tensor:
+    """Shift each image by up to ``shift`` pixels, padding with zeros, and flip it with probability 1/2.
+
+    ``x``: (B, C, H, W), normalized, so that zero is the mean color. ``draws``: (B, 3). One gather does both.
     """
     batch, channels, height, width = x.shape
     rows_cols = torch.from_numpy(np.floor(draws[:, :2] * (2 * shift + 1)).astype(np.int64))
@@ -33,40 +52,40 @@ def shift_flip(x: Tensor, draws: NDArray[np.float64], shift: int, flip: bool) ->
     if flip:
         cols = torch.where(torch.from_numpy(draws[:, 2:] < 0.5), width - 1 - cols, cols)
     cols = rows_cols[:, 1:] + cols
-    places = rows[:, :, None] * (width + 2 * shift) + cols[:, None, :]
-    places = places.view(batch, 1, -1).expand(-1, channels, -1)
-    return F.pad(x, (shift,) * 4).flatten(2).gather(2, places).view_as(x)
+    index = rows[:, :, None] * (width + 2 * shift) + cols[:, None, :]
+    index = index.view(batch, 1, -1).expand(-1, channels, -1)
+    return F.pad(x, (shift,) * 4).flatten(2).gather(2, index).view_as(x)
 
 
-def random_box(width: int, height: int, draws: NDArray[np.float64]) -> tuple[Box, bool]:
-    """The crop of one picture and whether it is mirrored; ``draws``: (23,).
+def random_resized_crop(width: int, height: int, draws: NDArray[np.float64]) -> tuple[Box, bool]:
+    """Return the crop box of one image and whether it is flipped; ``draws``: (23,).
 
-    Inception's crop: an area and a ratio of sides are drawn until the crop fits; after ten, it is the centre.
-    Source: Szegedy et al. 2015, "Going deeper with convolutions", section 6.
+    Inception's crop: an area and an aspect ratio are drawn until the crop fits; after ten attempts it is the center.
+    Reference: Szegedy et al. 2015, "Going deeper with convolutions", section 6.
     """
     areas = width * height * (AREA[0] + (AREA[1] - AREA[0]) * draws[:ATTEMPTS])
     ratios = RATIO[0] * (RATIO[1] / RATIO[0]) ** draws[ATTEMPTS : 2 * ATTEMPTS]
     widths, heights = np.rint(np.sqrt(areas * ratios)), np.rint(np.sqrt(areas / ratios))
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
-    down, right, mirror = draws[2 * ATTEMPTS :]
+    down, right, flip = draws[2 * ATTEMPTS :]
     if not fits.any():
-        return _centre_in_ratio(width, height), bool(mirror < 0.5)
+        return _center_in_ratio(width, height), bool(flip < 0.5)
     w, h = float(widths[fits.argmax()]), float(heights[fits.argmax()])
     left, upper = math.floor(right * (width - w + 1)), math.floor(down * (height - h + 1))
-    return (left, upper, left + w, upper + h), bool(mirror < 0.5)
+    return (left, upper, left + w, upper + h), bool(flip < 0.5)
 
 
-def centre_box(width: float, height: float, share: float = 1.0) -> Box:
-    """The square in the middle whose side is ``share`` of the short side."""
-    side = min(width, height) * share
-    return _centred(width, height, side, side)
+def center_crop(width: float, height: float, scale: float = 1.0) -> Box:
+    """Return the center square whose side is ``scale`` times the short side."""
+    side = min(width, height) * scale
+    return _centered(width, height, side, side)
 
 
-def _centre_in_ratio(width: float, height: float) -> Box:
-    """The largest box in the middle whose ratio of sides is allowed."""
-    return _centred(width, height, min(width, height * RATIO[1]), min(height, width / RATIO[0]))
+def _center_in_ratio(width: float, height: float) -> Box:
+    """The largest center box with an allowed aspect ratio."""
+    return _centered(width, height, min(width, height * RATIO[1]), min(height, width / RATIO[0]))
 
 
-def _centred(width: float, height: float, w: float, h: float) -> Box:
+def _centered(width: float, height: float, w: float, h: float) -> Box:
     left, upper = (width - w) / 2, (height - h) / 2
     return left, upper, left + w, upper + h

@@ -9,7 +9,7 @@ from nowt.config.placement import Keep, Placement
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import certificate_name, run_key
 from nowt.core.provenance import git, versions_of
-from nowt.data.datasets import Data
+from nowt.data.datasets import DatasetSplits
 from nowt.execution.driver import PlannedRun
 from nowt.rules.base import Rule
 from nowt.store.layout import Store
@@ -22,7 +22,7 @@ from nowt.training.retention import kept_epochs
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
-def picture_facts(data: Data) -> dict[str, Any]:
+def picture_facts(data: DatasetSplits) -> dict[str, Any]:
     """What the start line says of the pictures."""
     facts = {"fingerprint": data.fingerprint, "classes": data.classes, "training": len(data.train)}
     return {**facts, "skipped": list(data.skipped)}

@@ -17,7 +17,7 @@ import torch
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step
-from nowt.data.datasets import Data, open_data
+from nowt.data.datasets import DatasetSplits, open_data
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.state import TrainingState
@@ -47,7 +47,7 @@ def train(
     config: RunConfig,
     placement: Placement | None = None,
     *,
-    data: Data | None = None,
+    data: DatasetSplits | None = None,
     checkpoints: Path | None = None,
     should_stop: Callable[[], bool] = never,
     should_save: Callable[[], bool] = never,

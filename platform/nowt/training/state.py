@@ -15,7 +15,7 @@ from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_over_workers
 from nowt.core.errors import ConfigError
 from nowt.core.seeding import Seeds, seed_of
-from nowt.data.datasets import Data
+from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split, probe_batch
 from nowt.layers.attach import attach
 from nowt.models.registry import build_model
@@ -42,7 +42,7 @@ class TrainingState:
 
     config: RunConfig
     placement: Placement
-    data: Data
+    data: DatasetSplits
     seeds: Seeds
     device: torch.device
     model: nn.Module
@@ -67,7 +67,7 @@ class TrainingState:
 
     @classmethod
     def create(
-        cls, config: RunConfig, placement: Placement, data: Data, group: Group = SINGLE_WORKER
+        cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER
     ) -> "TrainingState":
         """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
         refuse_undivided(config, group.size)
@@ -121,7 +121,7 @@ class TrainingState:
             epoch=self.epoch,
             start=self.position,
             drop_last=True,
-            share=(self.group.rank, self.group.size),
+            shard=(self.group.rank, self.group.size),
         )
         for x, y in batches:
             yield self._placed(x), y.to(self.device)
@@ -223,7 +223,7 @@ class TrainingState:
     def _evaluate(self, split: Split) -> tuple[float, float]:
         totals = Totals.zero(self.device)
         self.model.eval()
-        for x, y in split.batches(max(self.config.batch, 256), share=(self.group.rank, self.group.size)):
+        for x, y in split.batches(max(self.config.batch, 256), shard=(self.group.rank, self.group.size)):
             y = y.to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 output = self.model(self._placed(x))

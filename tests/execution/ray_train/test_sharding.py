@@ -73,11 +73,11 @@ def test_clipping_sees_the_gradient_of_the_whole_batch() -> None:
 def test_the_shares_of_a_batch_are_the_batch_and_every_picture_is_scored_once(size: int) -> None:
     data = open_data(shared_run("bp").data, CPU, test=False)
     for whole, *shares in zip(
-        data.val.batches(40), *(data.val.batches(40, share=(rank, size)) for rank in range(size)), strict=False
+        data.val.batches(40), *(data.val.batches(40, shard=(rank, size)) for rank in range(size)), strict=False
     ):
         assert torch.equal(torch.cat([x for x, _ in shares]), whole[0])
         assert torch.equal(torch.cat([y for _, y in shares]), whole[1])
-    counted = sum(len(y) for rank in range(size) for _, y in data.val.batches(40, share=(rank, size)))
+    counted = sum(len(y) for rank in range(size) for _, y in data.val.batches(40, shard=(rank, size)))
     assert counted == len(data.val) == 41  # the last batch has one picture, for one of the workers
 
 

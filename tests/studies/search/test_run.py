@@ -17,10 +17,10 @@ from nowt.store.run_log import read
 from nowt.store.study_file import read_study_files
 from nowt.studies.search.best_trials import best_trials, find_search
 from tests.support import optuna_storage
-from tests.support.drawn_images import image_folder
 from tests.support.optuna_storage import epochs_logged
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import BROKEN, SLOW, start, wait_for
+from tests.support.synthetic_images import image_folder
 
 HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference='kp'"
 

@@ -32,12 +32,12 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Verify an ILSVRC copy and lay it out for training."""
-    from nowt.data.imagenet.prepare import Asked, prepare
+    from nowt.data.imagenet.prepare import PrepareOptions, prepare
 
     jobs = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
     require(jobs >= 1, f"--jobs is {jobs}: it must be at least 1")
-    asked = Asked(Path(args.source), Path(args.target), args.copy, args.partial, jobs)
-    if not prepare(asked, print):
+    options = PrepareOptions(Path(args.source), Path(args.target), args.copy, args.partial, jobs)
+    if not prepare(options, print):
         return 1
     print(f"Next: nowt plan rules_on_imagenet --data-dir {args.target}")
     return 0

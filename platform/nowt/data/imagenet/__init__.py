@@ -1,9 +1,11 @@
-"""``nowt data prepare imagenet SRC DST``: an ILSVRC copy, laid out for training, with every picture looked at once.
+"""``nowt data prepare imagenet SRC DST``: check an ILSVRC2012 copy and lay it out for training.
 
-SRC is never written to. Each class is one piece of work, whose record in ``DST/.prepare`` is written when it is done:
-stopped at any moment and started again, the command goes on with the classes that have none.
+Every image is verified once, and SRC is never modified. ``source`` finds the images of each class, ``class_folder``
+verifies and places the images of one class and records the result in ``DST/.prepare``, ``prepare`` runs all classes in
+threads, and ``checks`` compares the result with the published data set. An interrupted command can be run again: it
+continues with the classes that have no record.
 """
 
-from nowt.data.imagenet.prepare import Asked, prepare
+from nowt.data.imagenet.prepare import PrepareOptions, prepare
 
-__all__ = ["Asked", "prepare"]
+__all__ = ["PrepareOptions", "prepare"]

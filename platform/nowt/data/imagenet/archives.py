@@ -1,4 +1,4 @@
-"""Pictures inside tar files, found by where they begin, so that any thread can read any of them."""
+"""Images inside tar files, located by their offsets so that any thread can read any of them."""
 
 import tarfile
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from nowt.core.errors import DataError
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of the source: a file, or a piece of a tar file from ``offset`` on."""
+class SourceImage:
+    """An image of the source: a file, or the part of a tar file that starts at ``offset``."""
 
     name: str
     size: int  # bytes
@@ -18,7 +18,7 @@ class Picture:
     offset: int | None = None
 
     def read(self) -> bytes:
-        """The picture's bytes. Raises DataError where they cannot be read."""
+        """Return the image's bytes. Raises DataError if they cannot be read."""
         try:
             if self.offset is None:
                 return self.path.read_bytes()
@@ -29,18 +29,18 @@ class Picture:
             raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
 
 
-def pictures(path: Path, begin: int = 0, length: int | None = None) -> list[Picture]:
-    """The files in a tar, which may itself lie in another from ``begin`` on, ``length`` bytes long.
+def tar_members(path: Path, begin: int = 0, length: int | None = None) -> list[SourceImage]:
+    """Return the files in a tar, which may be nested in another: from ``begin`` on, ``length`` bytes long.
 
-    Raises DataError where it is no tar or ends too early.
+    Raises DataError if it is not a tar file or is truncated.
     """
     end = path.stat().st_size if length is None else begin + length
     found = []
     for member in _members(path, begin):
         if member.offset_data + member.size > end:
-            raise DataError(f"{path} ends in the middle of {member.name}: fetch it again")
+            raise DataError(f"{path} ends in the middle of {member.name}: download it again")
         if member.isfile():
-            found.append(Picture(Path(member.name).name, member.size, path, member.offset_data))
+            found.append(SourceImage(Path(member.name).name, member.size, path, member.offset_data))
     return found
 
 
@@ -53,4 +53,4 @@ def _members(path: Path, begin: int) -> Iterator[tarfile.TarInfo]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except tarfile.TarError as error:
-        raise DataError(f"{path} is truncated, or no tar file ({error}): fetch it again") from error
+        raise DataError(f"{path} is truncated or not a tar file ({error}): download it again") from error

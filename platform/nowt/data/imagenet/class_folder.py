@@ -1,118 +1,129 @@
-"""One class of the copy: every picture looked at and put in its place, and the record that says so."""
+"""One class of the prepared copy: verify every image, put it in place, and record the result."""
 
 import json
 import os
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nowt.core.errors import DataError
-from nowt.data.decode import BadPicture, look
-from nowt.data.imagenet.archives import Picture
-from nowt.data.imagenet.expected import PNG
-from nowt.data.imagenet.source import Unit, files
+from nowt.data.decode import BadImage, verify
+from nowt.data.imagenet.archives import SourceImage
+from nowt.data.imagenet.published import PNG
+from nowt.data.imagenet.source import ClassSource, images_in_folder
 
-WORK = ".prepare"  # in DST: the records of finished classes, and files that are not whole yet
+WORK = ".prepare"  # in DST: the records of finished classes, and incomplete files
 
 
-class Stopped(Exception):
-    """The work was asked to stop, in the middle of a class."""
+class Cancelled(Exception):
+    """The work was stopped in the middle of a class."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """What was found in one class."""
+class ClassRecord:
+    """The result of one class."""
 
     part: str
     wnid: str
-    copied: bool  # files of their own, not links to the source's
-    pictures: list[tuple[str, int]]  # name and bytes of each that is whole, sorted
-    odd: dict[str, str] = field(default_factory=dict)  # what those are that are no grey or RGB JPEG
-    broken: dict[str, str] = field(default_factory=dict)  # why the others are left out
-    kept: bool = False  # found done by an earlier command
+    copied: bool  # files are copies, not hard links to the source
+    images: list[tuple[str, int]]  # name and size in bytes of each complete image, sorted
+    odd: dict[str, str] = field(default_factory=dict)  # kind of each image that is not a gray or RGB JPEG
+    broken: dict[str, str] = field(default_factory=dict)  # reason for each image that was left out
+    kept: bool = False  # completed by an earlier command
+
+    def to_json(self) -> str:
+        """The record as it is stored."""
+        values = asdict(self)
+        return json.dumps({**values, "pictures": values.pop("images")})  # the key that stored records have
+
+    @classmethod
+    def from_json(cls, text: str) -> "ClassRecord":
+        """A stored record, completed by an earlier command."""
+        values: dict[str, Any] = json.loads(text)
+        images = [(name, size) for name, size in values.pop("pictures")]
+        return cls(**{**values, "images": images, "kept": True})
 
 
 @dataclass(frozen=True)
-class Piece:
-    """How a class is done."""
+class ClassPreparer:
+    """Prepare one class per call."""
 
     target: Path
     copy: bool
     stop: threading.Event
 
-    def __call__(self, unit: Unit) -> Record:
-        """Do the class, unless its record and its files say that it is done. Raises Stopped, DataError, OSError."""
+    def __call__(self, source: ClassSource) -> ClassRecord:
+        """Prepare the class unless its record and files show that it is done. Raises Cancelled, DataError, OSError."""
         if self.stop.is_set():
-            raise Stopped
-        pictures = sorted(unit.pictures(), key=lambda picture: picture.name)
-        if (done := self._done(unit, pictures)) is not None:
+            raise Cancelled
+        images = sorted(source.list_images(), key=lambda image: image.name)
+        if (done := self._finished(source, images)) is not None:
             return done
-        record = self._do(unit, pictures)
-        _write(self._path(unit), json.dumps(asdict(record)).encode())
+        record = self._prepare(source, images)
+        _write(self._record_path(source), record.to_json().encode())
         return record
 
-    def _path(self, unit: Unit) -> Path:
-        return self.target / WORK / unit.part / f"{unit.wnid}.json"
+    def _record_path(self, source: ClassSource) -> Path:
+        return self.target / WORK / source.part / f"{source.wnid}.json"
 
-    def _done(self, unit: Unit, pictures: list[Picture]) -> Record | None:
-        """The class's record, where the source and the files in their place are still as it says."""
-        if not self._path(unit).exists():
+    def _finished(self, source: ClassSource, images: list[SourceImage]) -> ClassRecord | None:
+        """The record of the class, if the source and the files in place still match it."""
+        if not self._record_path(source).exists():
             return None
-        values = json.loads(self._path(unit).read_text())
-        values["pictures"] = [(name, size) for name, size in values["pictures"]]
-        record = Record(**{**values, "kept": True})
-        asked = [(picture.name, picture.size) for picture in pictures]
-        there = sorted((p.name, p.size) for p in files(self.target / unit.part / unit.wnid))
-        whole = not record.broken and record.copied == (self.copy or _packed(pictures))
-        return record if whole and record.pictures == asked == there else None
+        record = ClassRecord.from_json(self._record_path(source).read_text())
+        wanted = [(image.name, image.size) for image in images]
+        in_place = sorted((p.name, p.size) for p in images_in_folder(self.target / source.part / source.wnid))
+        valid = not record.broken and record.copied == (self.copy or _from_tar(images))
+        return record if valid and record.images == wanted == in_place else None
 
-    def _do(self, unit: Unit, pictures: list[Picture]) -> Record:
-        folder = self.target / unit.part / unit.wnid
+    def _prepare(self, source: ClassSource, images: list[SourceImage]) -> ClassRecord:
+        folder = self.target / source.part / source.wnid
         folder.mkdir(parents=True, exist_ok=True)
-        record = Record(unit.part, unit.wnid, self.copy or _packed(pictures), [])
-        for picture in pictures:
+        record = ClassRecord(source.part, source.wnid, self.copy or _from_tar(images), [])
+        for image in images:
             if self.stop.is_set():
-                raise Stopped
-            self._one(picture, folder, record)
-        wanted = {name for name, _ in record.pictures}
-        for left in files(folder):  # of an earlier command, when the source had others
-            if left.name not in wanted:
-                left.path.unlink()
+                raise Cancelled
+            self._prepare_image(image, folder, record)
+        wanted = {name for name, _ in record.images}
+        for leftover in images_in_folder(folder):  # from an earlier command, when the source had other images
+            if leftover.name not in wanted:
+                leftover.path.unlink()
         return record
 
-    def _one(self, picture: Picture, folder: Path, record: Record) -> None:
-        data = picture.read()
+    def _prepare_image(self, image: SourceImage, folder: Path, record: ClassRecord) -> None:
+        data = image.read()
         try:
-            kind = look(data)
-        except BadPicture as error:
-            record.broken[picture.name] = str(error)
+            kind = verify(data)
+        except BadImage as error:
+            record.broken[image.name] = str(error)
             return
         if kind not in ("RGB JPEG", "L JPEG"):
-            record.odd[picture.name] = "PNG" if picture.name in PNG and kind.endswith(" PNG") else kind
-        self._place(picture, data, folder / picture.name)
-        record.pictures.append((picture.name, len(data)))
+            record.odd[image.name] = "PNG" if image.name in PNG and kind.endswith(" PNG") else kind
+        self._copy_or_link(image, data, folder / image.name)
+        record.images.append((image.name, len(data)))
 
-    def _place(self, picture: Picture, data: bytes, path: Path) -> None:
-        if self.copy or picture.offset is not None:
+    def _copy_or_link(self, image: SourceImage, data: bytes, path: Path) -> None:
+        if self.copy or image.offset is not None:
             _write(path, data, self.target / WORK)
             return
         try:
             path.unlink(missing_ok=True)
-            os.link(picture.path, path)
+            os.link(image.path, path)
         except OSError as error:
             raise DataError(
-                f"no hard link from {picture.path} into {self.target} can be made ({error.strerror}): give --copy"
+                f"cannot create a hard link from {image.path} in {self.target} ({error.strerror}): use --copy"
             ) from error
 
 
-def _packed(pictures: list[Picture]) -> bool:
-    """Whether they lie in a tar, from which nothing can be linked."""
-    return any(picture.offset is not None for picture in pictures)
+def _from_tar(images: list[SourceImage]) -> bool:
+    """Whether the images are inside a tar, from which no hard link can be made."""
+    return any(image.offset is not None for image in images)
 
 
-def _write(path: Path, data: bytes, beside: Path | None = None) -> None:
-    """Write a file whole or not at all."""
+def _write(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = (beside or path.parent) / f"{threading.get_ident()}.tmp"
+    temporary = (temporary_folder or path.parent) / f"{threading.get_ident()}.tmp"
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -1,4 +1,7 @@
-"""All classes of a copy, by threads: Pillow decodes outside Python's lock, and a thread holds one picture at a time."""
+"""Prepare all classes of an ILSVRC2012 copy in threads.
+
+Pillow releases the GIL while it decodes, and each thread holds one image at a time.
+"""
 
 import fcntl
 import os
@@ -12,85 +15,86 @@ from pathlib import Path
 
 from nowt.core.errors import DataError
 from nowt.data import manifest
-from nowt.data.imagenet import checks, labels, source
-from nowt.data.imagenet.class_folder import WORK, Piece, Record
-from nowt.data.imagenet.source import Unit
+from nowt.data.imagenet import checks, labels
+from nowt.data.imagenet.class_folder import WORK, ClassPreparer, ClassRecord
+from nowt.data.imagenet.source import ClassSource, class_sources
 
-SHOWN = 20  # problems that are printed; all are in the file
+PRINTED = 20  # problems that are printed; the file lists all of them
 
 PROBLEMS = "problems.txt"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for."""
+class PrepareOptions:
+    """The arguments of ``nowt data prepare imagenet``."""
 
     source: Path
     target: Path
-    copy: bool = False  # files of their own, not hard links to the source's
-    partial: bool = False  # a copy that is not whole is taken as it is
+    copy: bool = False  # copy the images instead of making hard links to the source's
+    partial: bool = False  # accept an incomplete copy
     jobs: int = 1  # threads
 
 
-def prepare(asked: Asked, say: Callable[[str], None]) -> bool:
-    """Lay the copy out in ``asked.target`` and list it; whether it can be used.
+def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
+    """Lay the copy out in ``options.target`` and write its manifest; return whether it can be used.
 
-    Raises DataError where source or target cannot be used, KeyboardInterrupt where the user stops it.
+    Raises DataError if source or target cannot be used, KeyboardInterrupt if the user stops it.
     """
-    _check(asked)
-    units = source.units(asked.source)
-    expected = labels.of_training(asked.source)
-    with _held(asked.target):
-        (asked.target / manifest.NAME).unlink(missing_ok=True)
-        records = _all(units, asked)
+    _check(options)
+    sources = class_sources(options.source)
+    expected = labels.training_counts(options.source)
+    with _locked(options.target):
+        (options.target / manifest.NAME).unlink(missing_ok=True)
+        records = _prepare_classes(sources, options)
         kept = sum(record.kept for record in records)
         if kept:
-            say(f"{kept} of {len(units)} classes and parts were done before")
-        return _close(asked, records, checks.problems(records, expected), say)
+            echo(f"{kept} of {len(sources)} class folders were already complete")
+        return _finish(options, records, checks.problems(records, expected), echo)
 
 
-def _check(asked: Asked) -> None:
-    """Raise DataError where one of the folders cannot be what it is given as."""
-    if not asked.source.is_dir():
-        raise DataError(f"{asked.source} is no folder: SRC is the one with the ILSVRC2012 pictures or their tar files")
-    if asked.target.exists() and not asked.target.is_dir():
-        raise DataError(f"{asked.target} is a file: DST is a new folder, or one that this command began")
-    inner, outer = asked.target.resolve(), asked.source.resolve()
+def _check(options: PrepareOptions) -> None:
+    """Raise DataError if source or target cannot be used."""
+    source, target = options.source, options.target
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder: SRC must contain the ILSVRC2012 images or their tar files")
+    if target.exists() and not target.is_dir():
+        raise DataError(f"{target} is a file: DST must be a new folder, or one that this command created")
+    inner, outer = target.resolve(), source.resolve()
     if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise DataError(f"{asked.target} and {asked.source} lie in each other: SRC is never changed, give another DST")
-    if asked.target.is_dir() and any(asked.target.iterdir()) and not (asked.target / WORK).is_dir():
-        raise DataError(f"{asked.target} holds other files: DST is a new folder, or one that this command began")
+        raise DataError(f"{target} and {source} must not contain each other: SRC is never modified, use another DST")
+    if target.is_dir() and any(target.iterdir()) and not (target / WORK).is_dir():
+        raise DataError(f"{target} contains other files: DST must be a new folder, or one that this command created")
 
 
 @contextmanager
-def _held(target: Path) -> Iterator[None]:
-    """One command at a time works on a target. Raises DataError where another does."""
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the lock of a target. Raises DataError if another command holds it."""
     (target / WORK).mkdir(parents=True, exist_ok=True)
     with (target / WORK / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"another command is preparing {target}: wait for it, or stop it") from None
-        for left in (target / WORK).rglob("*.tmp"):
-            left.unlink()
+        for leftover in (target / WORK).rglob("*.tmp"):
+            leftover.unlink()
         yield
 
 
-def _all(units: Sequence[Unit], asked: Asked) -> list[Record]:
+def _prepare_classes(sources: Sequence[ClassSource], options: PrepareOptions) -> list[ClassRecord]:
     stop = threading.Event()
-    piece = Piece(asked.target, asked.copy, stop)
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        futures = [pool.submit(piece, unit) for unit in units]
+    prepare_class = ClassPreparer(options.target, options.copy, stop)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(prepare_class, source) for source in sources]
         try:
-            _watch(futures)
+            _show_progress(futures)
         finally:
-            stop.set()  # nothing is left to do, or nothing more is to be begun
+            stop.set()  # all classes are done, or no further one may begin
             pool.shutdown(wait=True, cancel_futures=True)
     return [future.result() for future in futures]
 
 
-def _watch(futures: Sequence["Future[Record]"]) -> None:
-    """Show how far it is until all are done. Raises what a class raised."""
+def _show_progress(futures: Sequence["Future[ClassRecord]"]) -> None:
+    """Show a progress bar until all classes are done. Raises the first exception of a class."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -99,29 +103,33 @@ def _watch(futures: Sequence["Future[Record]"]) -> None:
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=len(futures))
         waiting = set(futures)
-        pictures = 0
+        images = 0
         while waiting:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
-            pictures += sum(len(future.result().pictures) for future in done)
-            bar.update(task, completed=len(futures) - len(waiting), description=f"{pictures:,} pictures, classes:")
+            images += sum(len(future.result().images) for future in done)
+            bar.update(task, completed=len(futures) - len(waiting), description=f"{images:,} images, class folders:")
 
 
-def _close(asked: Asked, records: Sequence[Record], problems: list[str], say: Callable[[str], None]) -> bool:
-    listed = {part: _listed(records, part) for part in ("train", "val")}
-    _write_problems(asked.target, problems)
-    for line in checks.oddities(records):
-        say(line)
-    for line in problems[:SHOWN]:
-        say(line)
-    if len(problems) > SHOWN:
-        say(f"and {len(problems) - SHOWN} more: all are in {asked.target / PROBLEMS}")
-    if problems and not asked.partial:
-        say(f"{asked.source} is not as published: mend it and give the same command again, or take it with --partial")
+def _finish(
+    options: PrepareOptions, records: Sequence[ClassRecord], problems: list[str], echo: Callable[[str], None]
+) -> bool:
+    """Print the findings and write the manifest; return whether the copy can be used."""
+    _write_problems(options.target, problems)
+    for line in [*checks.unusual_images(records), *problems[:PRINTED]]:
+        echo(line)
+    if len(problems) > PRINTED:
+        echo(f"and {len(problems) - PRINTED} more; {options.target / PROBLEMS} lists all of them")
+    if problems and not options.partial:
+        echo(
+            f"{options.source} differs from the published data set: repair it and run the same command again, "
+            "or accept it with --partial"
+        )
         return False
-    os.sync()  # the list must not outlive a power cut that its pictures did not
-    path = manifest.write(asked.target, listed["train"], listed["val"], partial=bool(problems))
-    count = len({record.wnid for record in records})
-    say(f"{path}: {len(listed['train']):,} training and {len(listed['val']):,} test pictures of {count:,} classes")
+    os.sync()  # so that after a power failure no manifest lists images that were lost
+    train, val = (_entries(records, part) for part in ("train", "val"))
+    path = manifest.write(options.target, train, val, partial=bool(problems))
+    classes = len({record.wnid for record in records})
+    echo(f"{path}: {len(train):,} training and {len(val):,} test images of {classes:,} classes")
     return True
 
 
@@ -133,5 +141,5 @@ def _write_problems(target: Path, problems: list[str]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _listed(records: Sequence[Record], part: str) -> manifest.Listed:
-    return [(f"{part}/{r.wnid}/{name}", size) for r in records if r.part == part for name, size in r.pictures]
+def _entries(records: Sequence[ClassRecord], part: str) -> manifest.Entries:
+    return [(f"{part}/{r.wnid}/{name}", size) for r in records if r.part == part for name, size in r.images]

@@ -13,7 +13,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.core.errors import DataError, require
-from nowt.data.datasets import Data, open_data
+from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
 from nowt.evaluation.probes.model_state import preserved_random_state
@@ -57,7 +57,7 @@ class NetworkBuilder:
     placement: Placement
     split: str
     images: int  # in the batch
-    opened: dict[tuple[DataConfig, bool], Data] = field(default_factory=dict)
+    opened: dict[tuple[DataConfig, bool], DatasetSplits] = field(default_factory=dict)
 
     def build(self, run: RunCheckpoints) -> RunNetwork:
         """Return the run's network before learning.
@@ -94,7 +94,7 @@ class NetworkBuilder:
         )
         return split
 
-    def _data(self, config: RunConfig) -> Data:
+    def _data(self, config: RunConfig) -> DatasetSplits:
         key = (config.data, config.test)
         if key not in self.opened:
             self.opened[key] = open_data(config.data, self.placement, config.test)

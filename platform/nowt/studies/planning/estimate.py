@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.config.placement import Placement
-from nowt.data.datasets import Data, open_data
+from nowt.data.datasets import DatasetSplits, open_data
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.seed_count import TargetGap, seeds_lines
 from nowt.studies.study import Cell, Study
@@ -84,7 +84,7 @@ def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
     return math.degrees(math.atan(math.sqrt((fan_in + 1) * rule.decay / (positions * (2 - rule.decay)))))
 
 
-def _minutes(training: TrainingState, data: Data) -> float:
+def _minutes(training: TrainingState, data: DatasetSplits) -> float:
     """Minutes of one run: a few timed steps, scaled; validation and test cost a third of a training step a picture."""
     import torch
 

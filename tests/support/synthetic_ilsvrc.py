@@ -1,4 +1,4 @@
-"""ILSVRC2012 in miniature: as many classes as asked for with drawn pictures, in each of the forms that people have."""
+"""A miniature ILSVRC2012 with synthetic images, in each of the layouts in which the data set is distributed."""
 
 import csv
 import tarfile
@@ -6,37 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.drawn_images import draw
+from tests.support.synthetic_images import draw
 
-POOL = 40  # pictures that are drawn; each is used many times
+POOL = 40  # distinct images; each is used many times
 
 
 def wnids(count: int) -> list[str]:
-    """WordNet IDs of so many classes."""
+    """Return the WordNet IDs of ``count`` classes."""
     return [f"n{1440764 + 3 * i:08}" for i in range(count)]
 
 
 def pool(folder: Path, size: int = 32) -> list[bytes]:
-    """The bytes of some drawn pictures."""
+    """Return the bytes of the distinct images."""
     return [draw(folder / f"{i}.jpg", seed=i, width=size + 8, height=size).read_bytes() for i in range(POOL)]
 
 
 def tree(root: Path, classes: int = 3, train: int = 4, val: int = 2, size: int = 32) -> Path:
-    """train/WNID/WNID_1.JPEG and val/WNID/ILSVRC2012_val_00000001.JPEG; validation pictures are numbered in turn."""
-    drawn = pool(root.parent / "drawn", size)
+    """train/WNID/WNID_1.JPEG and val/WNID/ILSVRC2012_val_00000001.JPEG; val images are numbered across classes."""
+    images = pool(root.parent / "drawn", size)
     for c, wnid in enumerate(wnids(classes)):
         (root / "train" / wnid).mkdir(parents=True)
         (root / "val" / wnid).mkdir(parents=True)
         for i in range(train):
-            (root / "train" / wnid / f"{wnid}_{i}.JPEG").write_bytes(drawn[(7 * c + i) % POOL])
+            (root / "train" / wnid / f"{wnid}_{i}.JPEG").write_bytes(images[(7 * c + i) % POOL])
         for i in range(val):
             name = f"ILSVRC2012_val_{i * classes + c + 1:08}.JPEG"
-            (root / "val" / wnid / name).write_bytes(drawn[(5 * c + i + 3) % POOL])
+            (root / "val" / wnid / name).write_bytes(images[(5 * c + i + 3) % POOL])
     return root
 
 
-def flat(root: Path) -> dict[str, str]:
-    """Take the validation pictures out of their class folders; the class of each by name without its ending."""
+def flatten_val(root: Path) -> dict[str, str]:
+    """Move the validation images out of their class folders; return the class by image name."""
     found = {}
     for path in sorted((root / "val").glob("*/*")):
         found[path.stem] = path.parent.name
@@ -47,14 +47,14 @@ def flat(root: Path) -> dict[str, str]:
 
 
 def solution(root: Path, labels: dict[str, str]) -> None:
-    """The labels as the competition's site gives them, with boxes."""
+    """Write the labels as the competition distributes them, with bounding boxes."""
     with (root / "LOC_val_solution.csv").open("w", newline="") as file:
         rows = [(name, f"{wnid} 1 2 30 40 {wnid} 5 6 7 8") for name, wnid in labels.items()]
         csv.writer(file).writerows([("ImageId", "PredictionString"), *rows])
 
 
-def kit(root: Path, labels: dict[str, str], counts: dict[str, int], packed: bool = False) -> None:
-    """The development kit: classes in an order of its own, and one above them that has no pictures."""
+def devkit(root: Path, labels: dict[str, str], counts: dict[str, int], packed: bool = False) -> None:
+    """Write the development kit: classes in its own order, and a parent class without images."""
     import scipy.io
 
     folder = root / "ILSVRC2012_devkit_t12/data"
@@ -77,7 +77,7 @@ def kit(root: Path, labels: dict[str, str], counts: dict[str, int], packed: bool
 
 
 def pack(folder: Path, path: Path) -> None:
-    """The files of a folder in one tar, and the folder gone."""
+    """Replace a folder by one tar of its files."""
     with tarfile.open(path, "w") as tar:
         for file in sorted(folder.iterdir()):
             tar.add(file, file.name)
@@ -86,7 +86,7 @@ def pack(folder: Path, path: Path) -> None:
 
 
 def pack_classes(root: Path, outer: bool = False) -> None:
-    """A tar of each training class; with ``outer``, all of them in one tar, as they are published."""
+    """Replace each training class by a tar; with ``outer``, put all of them into one tar, as published."""
     for folder in sorted((root / "train").iterdir()):
         pack(folder, folder.with_suffix(".tar"))
     if outer:
@@ -94,5 +94,5 @@ def pack_classes(root: Path, outer: bool = False) -> None:
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Every picture below train and val, by its path."""
+    """Return the content of every image in train and val by its path."""
     return {str(p.relative_to(root)): p.read_bytes() for part in ("train", "val") for p in (root / part).glob("*/*")}

@@ -1,4 +1,4 @@
-"""Folders of pictures drawn for a test, and the files of MNIST and CIFAR-10 with a few pictures in them."""
+"""Synthetic image folders, and MNIST and CIFAR-10 files with a few images."""
 
 import gzip
 import struct
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def draw(path: Path, seed: int = 0, width: int = 40, height: int = 30, mode: str = "RGB") -> Path:
-    """A picture of smooth random colours."""
+    """Draw an image of smooth random colors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     few = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     Image.fromarray(few).resize((width, height), Image.Resampling.BICUBIC).convert(mode).save(path)
@@ -17,7 +17,7 @@ def draw(path: Path, seed: int = 0, width: int = 40, height: int = 30, mode: str
 
 
 def image_folder(root: Path, train: int = 20, test: int = 4, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
-    """train/CLASS/*.jpg and val/CLASS/*.jpg with so many pictures a class."""
+    """train/CLASS/*.jpg and val/CLASS/*.jpg with ``train`` and ``test`` images per class."""
     for part, count in (("train", train), ("val", test)):
         for label, name in enumerate(classes):
             for i in range(count):
@@ -26,13 +26,13 @@ def image_folder(root: Path, train: int = 20, test: int = 4, classes: tuple[str,
 
 
 def truncate(path: Path) -> Path:
-    """Cut a file in half."""
+    """Cut a file to half its size."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return path
 
 
 def mnist(raw: Path, packed: bool = False, train: int = 60, test: int = 20) -> Path:
-    """The four idx files, plain or gzipped, with few pictures."""
+    """Write the four idx files, plain or gzipped, with few images."""
     raw.mkdir(parents=True, exist_ok=True)
     for part, count in (("train", train), ("t10k", test)):
         pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
@@ -43,7 +43,7 @@ def mnist(raw: Path, packed: bool = False, train: int = 60, test: int = 20) -> P
 
 
 def write_idx(path: Path, values: np.ndarray, packed: bool) -> None:
-    """One idx file of bytes."""
+    """Write one idx file of bytes."""
     data = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
     if packed:
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(data))
@@ -51,10 +51,10 @@ def write_idx(path: Path, values: np.ndarray, packed: bool) -> None:
         path.write_bytes(data)
 
 
-def cifar_binary(folder: Path, each: int = 20) -> Path:
-    """CIFAR-10's binary version with few pictures a file; every pixel of a picture is its label."""
+def cifar_binary(folder: Path, per_file: int = 20) -> Path:
+    """Write CIFAR-10's binary version with few images per file; every pixel of an image is its label."""
     folder.mkdir(parents=True, exist_ok=True)
-    labels = (np.arange(each) % 10).astype(np.uint8)
+    labels = (np.arange(per_file) % 10).astype(np.uint8)
     records = np.repeat(labels[:, None], 1 + 3 * 32 * 32, axis=1)
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         (folder / f"{name}.bin").write_bytes(records.tobytes())

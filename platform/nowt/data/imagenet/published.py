@@ -1,16 +1,16 @@
-"""What is known of the published ILSVRC2012 pictures: how many there are, and which are not what their name says.
+"""Constants of the published ILSVRC2012 data set: image counts, and the images that are not gray or RGB JPEGs.
 
-Counts: Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge", table 2. Strays: the list of CMYK
-pictures that is passed on with every conversion of the data set since 2014 (cytsai/ilsvrc-cmyk-image-list).
+Counts: Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge", table 2. CMYK images: the list
+that every conversion of the data set has used since 2014 (cytsai/ilsvrc-cmyk-image-list).
 """
 
 CLASSES = 1000
 
 TRAIN, VAL = 1_281_167, 50_000
 
-FEWEST, MOST = 732, 1300  # training pictures of a class
+MIN_PER_CLASS, MAX_PER_CLASS = 732, 1300  # training images
 
-VAL_A_CLASS = 50
+VAL_PER_CLASS = 50
 
 PNG = frozenset({"n02105855_2933.JPEG"})
 
@@ -43,6 +43,6 @@ CMYK = frozenset(
 )
 
 
-def known(name: str, kind: str) -> bool:
-    """Whether the published picture of this name is of this kind (``CMYK JPEG`` or ``PNG``), too."""
+def is_known(name: str, kind: str) -> bool:
+    """Whether the published image of this name has this kind (``CMYK JPEG`` or ``PNG``)."""
     return name in {"CMYK JPEG": CMYK, "PNG": PNG}.get(kind, frozenset())

@@ -1,0 +1,90 @@
+"""A split whose image files are decoded while training, each epoch with another random resized crop."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from nowt.core.errors import DataError
+from nowt.data.decode import BadImage, broken_image_error, decode, decode_center
+from nowt.data.images import ImageFiles
+from nowt.data.sampler import BatchIndices
+from nowt.data.splits import Split
+from nowt.data.transforms import RESIZED_CROP_DRAWS, Box, Normalize, random_resized_crop
+
+
+class StreamSplit(Split):
+    """Image files: training takes a random resized crop of each, evaluation a center square.
+
+    The side of that square is ``scale`` times the short side. A crop depends on the crop seed, the epoch, the image
+    and its repeat, never on how many processes decode.
+    """
+
+    def __init__(
+        self, files: ImageFiles, normalize: Normalize, repeat: int, size: int, scale: float, loaders: int
+    ) -> None:
+        super().__init__(files.labels, normalize, repeat)
+        self.files = files
+        self.size = size
+        self.scale = scale
+        self.loaders = loaders
+
+    def load(self, indices: BatchIndices) -> Tensor:
+        """Images of the batch, normalized and augmented: (B, 3, size, size), float32."""
+        return self.normalize(self.decode_batch(indices))
+
+    def decode_batch(self, indices: BatchIndices) -> Tensor:
+        """Pixels of the batch, uint8. Raises DataError naming the first broken file."""
+        names = [self.files.names[i] for i in indices.images]
+        if indices.crop_key is None:
+            images = [decode_center(self.files.root / name, self.size, self.scale) for name in names]
+        else:
+            draws = indices.draws(RESIZED_CROP_DRAWS)
+            images = [self._crop(name, drawn) for name, drawn in zip(names, draws, strict=True)]
+        return torch.from_numpy(np.stack(images))
+
+    def _crop(self, name: str, draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        flipped = False
+
+        def choose_box(width: int, height: int) -> Box:
+            nonlocal flipped
+            box, flipped = random_resized_crop(width, height, draws)
+            return box
+
+        try:
+            image = decode(self.files.root / name, self.size, choose_box)
+        except BadImage as error:
+            raise broken_image_error(self.files.root / name, error) from error
+        return image[:, :, ::-1] if flipped else image
+
+    def _load_all(self, selected: Sequence[BatchIndices]) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            _DecodedBatches(self, selected),
+            batch_size=None,  # each item is already a batch
+            num_workers=min(self.loaders, len(selected)),
+            generator=torch.Generator(),  # otherwise the loader draws from the global generator
+        )
+        for indices, pixels in zip(selected, loader, strict=True):
+            if isinstance(pixels, DataError):
+                raise pixels
+            yield self.normalize(pixels), self.labels_of(indices)
+
+
+class _DecodedBatches(Dataset[Tensor | DataError]):
+    """Batches by number. Errors are returned, because a loader process would wrap a raised one in its traceback."""
+
+    def __init__(self, split: StreamSplit, selected: Sequence[BatchIndices]) -> None:
+        self.split = split
+        self.selected = selected
+
+    def __len__(self) -> int:
+        return len(self.selected)
+
+    def __getitem__(self, number: int) -> Tensor | DataError:
+        try:
+            return self.split.decode_batch(self.selected[number])
+        except DataError as error:
+            return error

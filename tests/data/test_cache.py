@@ -1,0 +1,107 @@
+"""The pixel cache and the list of broken images in the store."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import DataConfig
+from nowt.core.errors import DataError
+from nowt.data import cache
+from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.decode import decode_center
+from nowt.data.splits import Split
+from tests.support.synthetic_images import image_folder, truncate
+
+FOLDER = DataConfig("folder", size=16)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return image_folder(tmp_path / "images")
+
+
+def placement(root: Path) -> Placement:
+    return Placement(store=str(root.parent / "store"), data=str(root), loaders=1)
+
+
+def opened(root: Path, config: DataConfig = FOLDER) -> DatasetSplits:
+    return open_data(config, placement(root))
+
+
+def refused(root: Path, config: DataConfig = FOLDER) -> str:
+    with pytest.raises(DataError) as caught:
+        opened(root, config)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def in_order(split: Split | None) -> torch.Tensor:
+    assert split is not None
+    return torch.cat([x for x, _ in split.batches(7, drop_last=False)])
+
+
+def test_score_limit_prepares_only_the_images_that_are_scored(root: Path) -> None:
+    data = opened(root, replace(FOLDER, score_limit=2))
+    assert [np.bincount(split.labels).tolist() for split in (data.val, data.test) if split is not None] == [[1, 1]] * 2
+    prepared = sorted(path.stat().st_size // (3 * 16**2) for path in (root.parent / "store/cache").glob("*.pixels"))
+    assert prepared == [2, 2, 36]
+    assert len(in_order(data.test)) == 2
+
+
+def test_a_second_opening_reads_the_cache_instead_of_the_images(root: Path) -> None:
+    first = opened(root)
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(bytes(path.stat().st_size))  # same names and sizes, no longer decodable
+    second = opened(root)
+    assert isinstance(second.train.pixels, np.memmap)  # type: ignore[attr-defined]
+    assert all(torch.equal(in_order(a), in_order(b)) for a, b in ((first.train, second.train), (first.val, second.val)))
+
+
+def test_each_size_has_its_own_cache(root: Path) -> None:
+    assert in_order(opened(root).val).shape[2:] == (16, 16)
+    assert in_order(opened(root, replace(FOLDER, size=24)).val).shape[2:] == (24, 24)
+
+
+def test_simultaneous_openings_prepare_the_images_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def counted(path: Path, size: int, scale: float) -> np.ndarray:
+        decoded.append(path)
+        return decode_center(path, size, scale)
+
+    monkeypatch.setattr(cache, "decode_center", counted)
+    with ThreadPoolExecutor(4) as pool:
+        several = list(pool.map(lambda _: opened(root), range(4)))
+    assert len(decoded) == 48
+    assert all(torch.equal(in_order(data.train), in_order(several[0].train)) for data in several)
+    kinds = sorted(path.suffix for path in (root.parent / "store/cache").iterdir())
+    assert kinds == [".lock"] * 3 + [".pixels"] * 3
+
+
+def test_the_incomplete_file_of_a_killed_process_is_replaced(root: Path) -> None:
+    expected = in_order(opened(root).train)
+    for path in (root.parent / "store/cache").glob("*.pixels"):
+        path.with_suffix(".tmp").write_bytes(path.read_bytes()[:100])
+        path.unlink()
+    assert torch.equal(in_order(opened(root).train), expected)
+
+
+def test_a_damaged_cache_file_is_named(root: Path) -> None:
+    opened(root)
+    for path in (root.parent / "store/cache").glob("*.pixels"):
+        truncate(path)
+    message = refused(root)
+    assert "bytes; expected" in message and "delete it" in message
+
+
+def test_the_list_of_broken_images_is_cached(root: Path) -> None:
+    truncate(root / "train/cat/001.jpg")
+    opened(root, replace(FOLDER, on_bad="skip"))
+    lists = [json.loads(path.read_text()) for path in (root.parent / "store/cache").glob("*.json")]
+    assert [list(found) for found in lists if found] == [["train/cat/001.jpg"]]
