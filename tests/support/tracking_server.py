@@ -1,6 +1,8 @@
 """A tracking server as a user starts it, and a network that loses answers."""
 
+import base64
 import http.client
+import json
 import os
 import signal
 import socket
@@ -15,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 START = 180  # seconds; MLflow takes 10 on a quiet machine
 
@@ -73,6 +77,27 @@ class Served:
         with self.process.stdout as said:
             said.read()
         return self.process.wait(60)
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def status(address: str, password: str = "", user: str = "admin") -> int:
+    request = Request(address, headers=basic(user, password) if password else {})
+    try:
+        with urlopen(request, timeout=30) as reply:
+            return int(reply.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
+    """POST ``body`` as user ``by``; returns the JSON of the answer."""
+    headers = {"Content-Type": "application/json", **basic(*by)}
+    with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
+        return dict(json.loads(reply.read()))
 
 
 def children(pid: int) -> list[int]:

@@ -3,16 +3,12 @@
 On PostgreSQL if it is installed, otherwise on SQLite.
 """
 
-import base64
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -28,7 +24,16 @@ from nowt.tracking.projection import metrics_of
 from tests.support.mlflow_contents import epoch, start, study_file_of
 from tests.support.postgres import programs, server
 from tests.support.synthetic_store import key_of, rules_study, write_store
-from tests.support.tracking_server import Served, children, free_port, listening, losing_answers, wait_until
+from tests.support.tracking_server import (
+    Served,
+    children,
+    free_port,
+    listening,
+    losing_answers,
+    posted,
+    status,
+    wait_until,
+)
 
 PROGRAMS = programs()
 
@@ -44,37 +49,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             database = stack.enter_context(server(PROGRAMS))
             patch.setenv("PGPASSFILE", str(database.password_file))
             backend = database.url
-        keeper = Served(tmp_path_factory.mktemp("kept"), backend)
-        write_store(keeper.store, rules_study("own", names=["bp"], seeds=1, epochs=2))
-        said = keeper.start()
-        assert keeper.password not in said  # its output may be kept
+        found = Served(tmp_path_factory.mktemp("kept"), backend)
+        write_store(found.store, rules_study("own", names=["bp"], seeds=1, epochs=2))
+        said = found.start()
+        assert found.password not in said  # its output may be kept
         patch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-        patch.setenv("MLFLOW_TRACKING_PASSWORD", keeper.password)
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", found.password)
         patch.setattr(background, "LONGEST_PAUSE", 1.0)
-        yield keeper
-        if keeper.process is not None and keeper.process.poll() is None:
-            keeper.interrupt()
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def status(address: str, password: str = "", user: str = "admin") -> int:
-    request = Request(address, headers=basic(user, password) if password else {})
-    try:
-        with urlopen(request, timeout=30) as reply:
-            return int(reply.status)
-    except HTTPError as error:
-        error.close()
-        return error.code
-
-
-def posted(address: str, body: dict[str, Any], by: tuple[str, str]) -> dict[str, Any]:
-    """POST ``body`` as user ``by``; returns the JSON of the answer."""
-    headers = {"Content-Type": "application/json", **basic(*by)}
-    with urlopen(Request(address, json.dumps(body).encode(), headers), timeout=30) as reply:
-        return dict(json.loads(reply.read()))
+        yield found
+        if found.process is not None and found.process.poll() is None:
+            found.interrupt()
 
 
 @pytest.mark.parametrize("path", PATHS)

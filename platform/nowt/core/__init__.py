@@ -1,1 +1,1 @@
-"""What every other folder stands on: errors, typed fields, seeds, plugins."""
+"""The basis of every other folder: errors, typed fields, seeds, plugins."""

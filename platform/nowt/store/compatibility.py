@@ -1,4 +1,4 @@
-"""Whether a store's logs were written by a version that this installation can read."""
+"""Checks that this installation can read a store's logs."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from nowt.store.records import SCHEMA
 
 
 def schema_problems(store: Path) -> Iterator[str]:
-    """One sentence where the store has logs of a newer schema."""
+    """One sentence if the store has logs of a newer schema."""
     folder = Store(store).logs
     newest = max((_schema(path) for path in Store(store).log_files()), default=SCHEMA)
     if newest > SCHEMA:
@@ -17,7 +17,7 @@ def schema_problems(store: Path) -> Iterator[str]:
 
 
 def _schema(log: Path) -> int:
-    """The schema that a log's first line names; that of today where it is cut, which reading it tells."""
+    """The schema in a log's first line; the current one if the line is invalid, which reading the log reports."""
     with log.open() as file:
         try:
             return int(json.loads(file.readline())["schema"])

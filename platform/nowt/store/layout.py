@@ -1,4 +1,4 @@
-"""The layout of a store: where each of its files lies."""
+"""The layout of a store: the path of each of its files."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -106,11 +106,11 @@ def _lines(source: Path, target: Path) -> None:
 
 
 def backup(store: Path, url: str, every: float | None, echo: Callable[[str], None], end: Event) -> None:
-    """Copy once or, given ``every``, that many seconds from start to start until ``end``, and then once more.
+    """Back up once or, with ``every``, at intervals of that many seconds until ``end``, and then once more.
 
-    Raises ConfigError as ``Copying.once`` does and for a missing store; OSError where the bucket or the disk cannot be
-    used, ValueError for a file that is not what it should be, but with ``every`` only at the end: until then it is
-    said, and tried again.
+    Raises ConfigError as ``StoreBackup.run`` does and for a missing store, OSError if the bucket or the disk is not
+    accessible, ValueError for an unreadable file. With ``every``, errors are printed and the backup is retried; only
+    the last backup raises.
     """
     if not store.is_dir():
         raise ConfigError(f"there is no store at {store}: name the folder of the logs (--store)")

@@ -33,8 +33,8 @@ if os.path.exists(source):
         live.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
         copy.close()
-        with open(file.name, "rb") as whole:
-            shutil.copyfileobj(whole, sys.stdout.buffer)
+        with open(file.name, "rb") as complete:
+            shutil.copyfileobj(complete, sys.stdout.buffer)
 """
 
 
