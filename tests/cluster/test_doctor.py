@@ -17,7 +17,7 @@ from nowt.cli.main import main
 from nowt.cluster.cluster_file import read_cluster
 from nowt.cluster.nodes import Node, compare, lost, stale
 from nowt.cluster.this_machine import examine
-from nowt.store.compatibility import schema_problems
+from nowt.store.run_log import schema_problems
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 
 from nowt.cluster.ray_token import read_by_others, token_path
 from nowt.core.findings import Finding, findings
-from nowt.store.compatibility import schema_problems
 from nowt.store.files import nearest_existing, write_problem
+from nowt.store.run_log import schema_problems
 
 ROOM = 2e9  # bytes: a small study's checkpoints, Ray's own files and MLflow's database
 
