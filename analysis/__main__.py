@@ -1,33 +1,45 @@
-"""``python -m analysis STUDY --store runs --out figures``: figures and tables of a study or search."""
+"""``python -m analysis STUDY --store runs --out figures``: the report of a study or search, or one of its figures."""
 
 import argparse
 import sys
-from pathlib import Path
+from importlib import import_module
+from pkgutil import iter_modules
 
+import analysis.figures
+from analysis.figures.options import Options
+from analysis.figures.script import OPTIONS, FigureScript, add_study_arguments
 from analysis.report.study import report
-from analysis.stats.costs import AXES
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the report and print its table. Returns 0, or 2 after one line of what is wrong."""
+def main(argv: list[str] | None = None) -> int:
+    """Write the report and print its table, or draw one figure. Return 0, or 2 after one line of error."""
+    figures = figure_scripts()
     parser = argparse.ArgumentParser(prog="python -m analysis", description="Figures and tables of a study or search.")
-    parser.add_argument("study", nargs="?", help="name or key of the study or search (default: the newest)")
-    parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_study_arguments(parser)
     parser.add_argument(
-        "--margin", type=float, help="points of error: which cells are shown to be this near the reference?"
+        "--figure", choices=figures, metavar="NAME", help=f"draw only this figure, one of {', '.join(figures)}"
     )
-    parser.add_argument(
-        "--against", default="epochs", help=f"x axis of the curves: {', '.join(AXES)} (default: epochs)"
-    )
-    parser.add_argument("--published", action="store_true", help="the published ImageNet curves, too")
-    typed = parser.parse_args(arguments)
+    for name, settings in OPTIONS.items():
+        parser.add_argument(f"--{name}", **settings)
+    args = parser.parse_args(argv)
     try:
-        print(report(typed.store, typed.study, typed.out, typed.margin, typed.against, typed.published))
+        if args.figure:
+            options = Options(args.against, args.published, args.margin)
+            print(*figures[args.figure].write(args.store, args.study, args.out, options), sep="\n")
+        else:
+            print(report(args.store, args.study, args.out, args.margin, args.against, args.published))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def figure_scripts() -> dict[str, FigureScript]:
+    """Return the figures that can be drawn by themselves, by the name of their module."""
+    modules = {
+        found.name: import_module(f"analysis.figures.{found.name}") for found in iter_modules(analysis.figures.__path__)
+    }
+    return {name: module.SCRIPT for name, module in modules.items() if hasattr(module, "SCRIPT")}
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from analysis import published as digitized
-from analysis.figures import probes
-from analysis.frames import mlflow, study
+from analysis.frames import mlflow, probes, study
 from analysis.frames.store import columns, trial_rows
 from analysis.stats import paired, tuning, variance
 from analysis.stats.importance import IMPORTANCE

@@ -8,13 +8,13 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.script import study_figure
-from analysis.figures.style.few import few_of
+from analysis.figures.style.cells import few_of
 from analysis.figures.style.legend import place_colour
 from analysis.figures.style.theme import WIDTH, epoch_axis, title
 from analysis.frames.study import Frames
 from analysis.published import SOURCE, published_angles
-from analysis.stats.layers import OUTPUT, layer_means, measured_cells
-from analysis.text.study import seeds_in_words
+from analysis.stats.layers import layer_means, measured_cells
+from analysis.text.study import OUTPUT_ANGLE, seeds_in_words
 
 PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to that of backprop"}
 
@@ -32,7 +32,7 @@ def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:
         return None
     finished = frames.runs[frames.runs["state"] == "finished"].groupby("cell").size()
     few = few_of(frames, measured_cells(frames))
-    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned", OUTPUT, *few.said]
+    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned", OUTPUT_ANGLE, *few.said]
     said += [f"published: {SOURCE}, one run; what was off its axis, above 15° or 25°, is left out"] * options.published
     pairs = _own(angles, few.cells) + (_published(frames) if options.published else [])
     return alt.vconcat(*pairs, spacing=6, title=title("How well the feedback is aligned, layer by layer", said))
@@ -85,5 +85,7 @@ def _angle_axis(largest: float) -> Any:
     return alt.Y("angle:Q", title="Angle (°)", axis=axis, scale=scale)
 
 
+SCRIPT = study_figure("alignment", alignment_chart, "a finished run that measured an angle", "published")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("alignment", alignment_chart, "a finished run that measured an angle", "published"))
+    sys.exit(SCRIPT.main())

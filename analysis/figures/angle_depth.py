@@ -7,11 +7,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.few import few_of
+from analysis.figures.style.cells import few_of
 from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.layers import OUTPUT, final_layers, measured_cells
+from analysis.stats.layers import final_layers, measured_cells
+from analysis.text.study import OUTPUT_ANGLE
 
 PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
 
@@ -27,7 +28,12 @@ def angle_depth_chart(frames: Frames) -> Any | None:
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in few.cells}
     panels = [_panel(final, measure, styles, measure == "delta_angle") for measure in PANELS]
-    said = ["at the last probe, mean over finished runs", "90° is unaligned", f"{OUTPUT} and not drawn", *few.said]
+    said = [
+        "at the last probe, mean over finished runs",
+        "90° is unaligned",
+        f"{OUTPUT_ANGLE} and not drawn",
+        *few.said,
+    ]
     figure = alt.vconcat(*panels, spacing=12, title=title("Final angle by layer", said))
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
@@ -54,5 +60,7 @@ def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
     return (line + dots).properties(width=WIDTH, height=110)
 
 
+SCRIPT = study_figure("angle_depth", angle_depth_chart, "a finished run that measured an angle")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("angle_depth", angle_depth_chart, "a finished run that measured an angle"))
+    sys.exit(SCRIPT.main())

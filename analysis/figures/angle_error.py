@@ -7,11 +7,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.seeds import error_curves, final_errors, scored_split
+from analysis.stats.layers import angles_and_errors
+from analysis.stats.seeds import scored_split
 from analysis.text.study import SPLITS
 
 PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
@@ -22,7 +23,7 @@ BETWEEN = 18  # pixels
 def angle_error_chart(frames: Frames) -> Any | None:
     """The figure as an Altair chart; None where no finished run measured an angle."""
     split = scored_split(frames)
-    runs = _runs(frames, split)
+    runs = angles_and_errors(frames, split)
     if runs.empty:
         return None
     name = f"{SPLITS[split].capitalize()} error"
@@ -33,17 +34,6 @@ def angle_error_chart(frames: Frames) -> Any | None:
     said = ["one dot a finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
     figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", said))
     return figure.resolve_scale(color="shared", shape="shared")
-
-
-def _runs(frames: Frames, split: str) -> pd.DataFrame:
-    """One row a finished run with an angle: cell, run, seed, error (percent), and the median of each angle."""
-    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
-    layers = frames.layers.merge(finished, on=["run", "cell"])
-    last = layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
-    medians = last.groupby(["cell", "run"], sort=False)[list(PANELS)].median().reset_index()
-    final = percent(final_errors(error_curves(frames, split)))
-    joined = final[["cell", "run", "seed", "error"]].merge(medians, on=["cell", "run"])
-    return joined.dropna(subset="error").dropna(subset=list(PANELS), how="all")
 
 
 def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name: str) -> Any:
@@ -61,5 +51,7 @@ def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name:
     return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)
 
 
+SCRIPT = study_figure("angle_error", angle_error_chart, "a finished run that measured an angle")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("angle_error", angle_error_chart, "a finished run that measured an angle"))
+    sys.exit(SCRIPT.main())

@@ -7,11 +7,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.few import few_of
+from analysis.figures.style.cells import few_of
 from analysis.figures.style.panels import heading
 from analysis.figures.style.theme import WIDTH, title
 from analysis.frames.study import Frames
-from analysis.stats.layers import OUTPUT, layer_means, measured_cells
+from analysis.stats.layers import layer_means, measured_cells
+from analysis.text.study import OUTPUT_ANGLE
 
 PANELS = {"matrix_angle": "matrix angle", "delta_angle": "δ angle"}
 
@@ -30,7 +31,13 @@ def angle_map_chart(frames: Frames) -> Any | None:
     means, few = layer_means(frames), few_of(frames, cells)
     cells = few.cells
     rows = [_row(means[means["cell"] == cell], cell, last=cell == cells[-1]) for cell in cells]
-    said = ["mean over finished runs", "the lowest row is next to the input", "blank: not defined", OUTPUT, *few.said]
+    said = [
+        "mean over finished runs",
+        "the lowest row is next to the input",
+        "blank: not defined",
+        OUTPUT_ANGLE,
+        *few.said,
+    ]
     return alt.vconcat(*rows, spacing=8, title=title("Where and when the feedback aligns", said))
 
 
@@ -67,5 +74,7 @@ def _colour() -> Any:
     return alt.Color("angle:Q", title="Angle (°, square-root scale; 90 is unaligned)", scale=scale, legend=legend)
 
 
+SCRIPT = study_figure("angle_map", angle_map_chart, "a finished run that measured an angle")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("angle_map", angle_map_chart, "a finished run that measured an angle"))
+    sys.exit(SCRIPT.main())

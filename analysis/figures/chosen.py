@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import altair as alt
@@ -13,8 +12,8 @@ from analysis.figures.script import search_figure
 from analysis.figures.style.legend import cell_colour
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.searches import Setting, spoken
-from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
+from analysis.stats.trials import choices, choices_made, chosen_values, ranges
 
 BEST = 3  # trials of each cell that are marked
 
@@ -35,48 +34,18 @@ APART = 0.13  # of the space of one choice, between the marks of two ranks
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
 
 
-def chosen_values(trials: Trials) -> pd.DataFrame:
-    """One row a cell, setting with a range and counted trial: cell, setting, trial, value, rank (1 is the best)."""
-    return _values(trials, _ranges)
-
-
-def choices_made(trials: Trials) -> pd.DataFrame:
-    """The same of the settings that were chosen among a few, with each value as text."""
-    return _values(trials, _choices)
-
-
-def _values(trials: Trials, of: Callable[[Trials, str], list[Setting]]) -> pd.DataFrame:
-    parts = [pd.DataFrame(columns=["cell", "setting", "trial", "value", "rank", "error"])]
-    for cell, mine in counted_runs(trials.frame).groupby("cell", sort=False):
-        ranks = mine["error"].where(mine["state"] == "finished").rank(method="first")
-        for setting in of(trials, str(cell)):
-            values = pd.DataFrame({"trial": mine["trial"], "value": mine[setting.name], "rank": ranks})
-            parts.append(
-                values.assign(cell=cell, setting=setting.name, error=100 * mine["error"]).dropna(subset="value")
-            )
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-
-
-def _ranges(trials: Trials, cell: str) -> list[Setting]:
-    return [setting for setting in trials.plan.settings[cell] if setting.numeric and not setting.values]
-
-
-def _choices(trials: Trials, cell: str) -> list[Setting]:
-    return [setting for setting in trials.plan.settings[cell] if setting.values]
-
-
 def chosen_chart(trials: Trials) -> Any | None:
     """The figure as an Altair chart; None where nothing was searched and finished."""
-    ranges, choices = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
-    if ranges.empty and choices.empty:
+    numbers, chosen = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
+    if numbers.empty and chosen.empty:
         return None
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = cell_styles(rules)
-    settings = {s.name: s for cell in trials.plan.cells for s in (*_ranges(trials, cell), *_choices(trials, cell))}
-    panels = [_panel(ranges, settings[name], trials, styles) for name in settings if name in set(ranges["setting"])]
-    panels += [_chosen(choices, settings[name], trials, styles) for name in settings if name in set(choices["setting"])]
+    settings = {s.name: s for cell in trials.plan.cells for s in (*ranges(trials, cell), *choices(trials, cell))}
+    panels = [_panel(numbers, settings[name], trials, styles) for name in settings if name in set(numbers["setting"])]
+    panels += [_chosen(chosen, settings[name], trials, styles) for name in settings if name in set(chosen["setting"])]
     said = ["filled: the best trial", f"rings: the next {BEST - 1}", "pale: the others that ran to their end"]
-    said += ["within a choice trials stand side by side"] if len(choices) else []
+    said += ["within a choice trials stand side by side"] if len(chosen) else []
     heads = title("Values that the best trials had", said)
     return alt.vconcat(*panels, spacing=10, title=heads)
 
@@ -89,7 +58,7 @@ def _finished(values: pd.DataFrame) -> pd.DataFrame:
 def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
-    ends = [s for cell in cells for s in _ranges(trials, cell) if s.name == setting.name]
+    ends = [s for cell in cells for s in ranges(trials, cell) if s.name == setting.name]
     low, high = min(s.low for s in ends), max(s.high for s in ends)
     return _rows(here, _axis(setting, low, high), cells, styles, _name(setting))
 
@@ -98,7 +67,7 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
     """A setting that had a few choices: each has its place, in which trials stand side by side."""
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
-    had = [s.values for cell in cells for s in _choices(trials, cell) if s.name == setting.name]
+    had = [s.values for cell in cells for s in choices(trials, cell) if s.name == setting.name]
     names = list(dict.fromkeys(spoken(value) for values in had for value in values))
     texts = here["value"].map(lambda value: value if isinstance(value, str) else spoken(value))
     within = here["trial"] / max(int(here["trial"].max()), 1) - 0.5
@@ -145,5 +114,7 @@ def _axis(setting: Setting, low: float, high: float) -> Any:
     return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
 
 
+SCRIPT = search_figure("chosen", chosen_chart, "a finished trial")
+
 if __name__ == "__main__":
-    sys.exit(search_figure("chosen", chosen_chart, "a finished trial"))
+    sys.exit(SCRIPT.main())

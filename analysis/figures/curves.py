@@ -13,15 +13,22 @@ import pandas as pd
 from analysis.figures.options import Options
 from analysis.figures.published import BAND, beside, empty_lines, overlaid, published_styles
 from analysis.figures.script import study_figure
-from analysis.figures.style.axes import ErrorAxis, percent
-from analysis.figures.style.few import MOST
+from analysis.figures.style.axes import ErrorAxis, cost_axis, cost_size
+from analysis.figures.style.cells import MOST, Lines, lines_of, models_of
 from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
-from analysis.figures.style.lines import Lines, lines_of, models_of
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
 from analysis.frames.study import Frames
-from analysis.stats.costs import at_cost, cost_axis, cost_size
-from analysis.stats.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split, shared_epochs
+from analysis.stats.costs import at_cost
+from analysis.stats.seeds import (
+    diverged_counts,
+    error_curves,
+    final_errors,
+    mean_interval,
+    percent,
+    scored_split,
+    shared_epochs,
+)
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend has names in full
@@ -187,5 +194,7 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, style
     return marks.properties(width=WIDTH, height=alt.Step(19))
 
 
+SCRIPT = study_figure("curves", curves_chart, "a finished run", "against", "published")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("curves", curves_chart, "a finished run", "against", "published"))
+    sys.exit(SCRIPT.main())

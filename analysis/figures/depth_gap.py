@@ -1,6 +1,5 @@
 """Does the gap to backprop widen with depth? Each rule's gap to backprop in the same net, over the nets' depths."""
 
-import re
 import sys
 from typing import Any
 
@@ -11,36 +10,9 @@ from analysis.figures.script import study_figure
 from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.seeds import error_curves, final_errors, paired_gaps, scored_split
+from analysis.stats.depth import depth_gaps
+from analysis.stats.seeds import scored_split
 from analysis.text.study import SPLITS, interval_in_words
-
-
-def depth_of(model: str) -> int | None:
-    """The number at the end of a net's name: resnet50 has 50 layers, as its paper counts them."""
-    found = re.search(r"(\d+)$", model)
-    return int(found.group(1)) if found else None
-
-
-def depth_gaps(frames: Frames) -> pd.DataFrame:
-    """One row a net and rule beside backprop: cell, rule, model, depth, n, mean, low, high (points, paired by seed).
-
-    Empty where fewer than two depths have backprop, and where a net has two cells of one rule.
-    """
-    cells = frames.runs[["cell", "rule", "model"]].drop_duplicates("cell")
-    cells = cells.assign(depth=pd.array([depth_of(model) for model in cells["model"]], dtype="Int64"))
-    cells = cells.dropna(subset="depth")
-    final = final_errors(error_curves(frames, scored_split(frames)))
-    parts = [pd.DataFrame(columns=["cell", "n", "mean", "low", "high"])]
-    unique = not cells.duplicated(["rule", "model"]).any()
-    for _, net in cells.groupby("model", sort=False) if unique else []:
-        reference = net.loc[net["rule"] == "bp", "cell"]
-        mine = final[final["cell"].isin(net["cell"])]
-        if len(reference) and reference.iloc[0] in set(mine["cell"]):
-            parts.append(paired_gaps(mine, reference.iloc[0]))
-    gaps = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    gaps = gaps.assign(**{name: 100 * gaps[name].astype("float64") for name in ("mean", "low", "high")})
-    gaps = gaps.merge(cells, on="cell")
-    return gaps if gaps["depth"].nunique() > 1 else gaps.iloc[:0]
 
 
 def depth_gap_chart(frames: Frames) -> Any | None:
@@ -81,5 +53,7 @@ def _shifts(rules: list[str], room: float) -> dict[str, float]:
     return {rule: (number - middle) * room / (2 * max(middle, 1)) for number, rule in enumerate(rules)}
 
 
+SCRIPT = study_figure("depth_gap", depth_gap_chart, "backprop in nets of two depths or more")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("depth_gap", depth_gap_chart, "backprop in nets of two depths or more"))
+    sys.exit(SCRIPT.main())

@@ -7,12 +7,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.axes import ErrorAxis, cost_size, cost_title
 from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.costs import UNITS, cost_size, cost_title, spent
-from analysis.stats.seeds import error_curves, final_errors, mean_interval, scored_split
+from analysis.stats.costs import COSTS, mean_costs, run_costs
+from analysis.stats.seeds import scored_split
 from analysis.text.study import SPLITS
 
 BETWEEN = 18  # pixels
@@ -21,15 +21,15 @@ BETWEEN = 18  # pixels
 def error_cost_chart(frames: Frames) -> Any | None:
     """The figure as an Altair chart; None where no counted run has an epoch."""
     split = scored_split(frames)
-    runs = _runs(frames, split)
+    runs = run_costs(frames, split)
     if runs.empty:
         return None
     name = f"{SPLITS[split].capitalize()} error"
-    means = _means(runs)
+    means = mean_costs(runs)
     axis = ErrorAxis.over(runs["error"], means, zero=False)
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
-    panels = [_panel(runs, means, against, axis, styles, name) for against in UNITS]
+    panels = [_panel(runs, means, against, axis, styles, name) for against in COSTS]
     said = [
         "each run as a whole: error after its last epoch, mirror samples and mirror mode included in its cost",
         "dot and bar: mean and 95 % t interval, from three seeds on",
@@ -39,24 +39,10 @@ def error_cost_chart(frames: Frames) -> Any | None:
     return figure.resolve_scale(color="shared", shape="shared")
 
 
-def _runs(frames: Frames, split: str) -> pd.DataFrame:
-    """One row a counted run: cell, seed, error (percent), and its costs; a diverged run's as far as it went."""
-    final = percent(final_errors(error_curves(frames, split)))[["cell", "run", "seed", "error"]]
-    last = frames.epochs[frames.epochs["epoch"] == frames.epochs.groupby(["cell", "run"])["epoch"].transform("max")]
-    costs = last[["cell", "run"]].assign(**{against: spent(last, against) for against in UNITS})
-    return final.merge(costs, on=["cell", "run"]).dropna(subset="error")
-
-
-def _means(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: mean, low and high of the error, and its mean costs."""
-    costs = runs.groupby("cell", sort=False)[list(UNITS)].mean().reset_index()
-    return mean_interval(runs, ["cell"], "error").merge(costs, on="cell")
-
-
 def _panel(
     runs: pd.DataFrame, means: pd.DataFrame, against: str, axis: ErrorAxis, styles: dict[str, Style], name: str
 ) -> Any:
-    left = against == next(iter(UNITS))
+    left = against == COSTS[0]
     size, divisor = cost_size(float(runs[against].max()), against)
     seeds = runs.assign(cost=runs[against] / divisor)[["cell", "seed", "cost", "error"]]
     dots = means.assign(cost=means[against] / divisor)[["cell", "cost", "mean", "low", "high", "n"]]
@@ -77,5 +63,7 @@ def _panel(
     return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)
 
 
+SCRIPT = study_figure("error_cost", error_cost_chart, "a finished run")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("error_cost", error_cost_chart, "a finished run"))
+    sys.exit(SCRIPT.main())

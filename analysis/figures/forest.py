@@ -134,5 +134,7 @@ def _subtitle(table: pd.DataFrame, axis: EffectAxis, margin: float | None) -> li
     return [*parts, "logarithmic beyond 1 point"] if axis.log else parts
 
 
+SCRIPT = study_figure("effects", effects_chart, "two cells that share a seed and differ in a setting", "margin")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("effects", effects_chart, "two cells that share a seed and differ in a setting", "margin"))
+    sys.exit(SCRIPT.main())

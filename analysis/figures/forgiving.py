@@ -9,25 +9,11 @@ import pandas as pd
 from analysis.figures.script import search_figure
 from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
-from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
+from analysis.stats.trials import near_shares
 from analysis.tables.search import POINTS
 
 MOST = 10.0  # points above the best that are shown
-
-
-def near_shares(trials: Trials) -> pd.DataFrame:
-    """One row a cell and counted trial: cell, rule, points above the cell's best finished trial, share (percent) of the
-    counted trials that are as near."""
-    parts = []
-    for cell, mine in trials.frame.groupby("cell", sort=False):
-        finished, counted = mine[mine["state"] == "finished"], counted_runs(mine)
-        if finished.empty:
-            continue
-        points = (100 * (counted["error"] - finished["error"].min())).sort_values(ignore_index=True).clip(lower=0)
-        shares = 100 * (points.index + 1) / len(points)
-        parts.append(pd.DataFrame({"cell": cell, "rule": mine["rule"].iloc[0], "points": points, "share": shares}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["cell", "rule", "points", "share"])
 
 
 def forgiving_chart(trials: Trials) -> Any | None:
@@ -60,5 +46,7 @@ def _said(trials: Trials) -> list[str]:
     return said + (["trials stopped early are left out, which flatters it"] if stopped else proposed)
 
 
+SCRIPT = search_figure("forgiving", forgiving_chart, "a cell with two trials that ran to their end")
+
 if __name__ == "__main__":
-    sys.exit(search_figure("forgiving", forgiving_chart, "a cell with two trials that ran to their end"))
+    sys.exit(SCRIPT.main())

@@ -52,11 +52,7 @@ def _panel(shares: pd.DataFrame, cell: str, colour: str, last: bool) -> Any:
     return bars.properties(width=BARS_WIDTH, height=alt.Step(13), title=over)
 
 
+SCRIPT = search_figure("importance", importance_chart, NEEDS)
+
 if __name__ == "__main__":
-    sys.exit(
-        search_figure(
-            "importance",
-            importance_chart,
-            NEEDS,
-        )
-    )
+    sys.exit(SCRIPT.main())

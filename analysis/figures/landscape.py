@@ -11,12 +11,13 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import search_figure
-from analysis.figures.style.axes import LOG_FROM, TICKS, decades, percent
+from analysis.figures.style.axes import LOG_FROM, TICKS, decades
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import INK, WIDTH, title
 from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
-from analysis.stats.landscape import DECAY, RATE, mapped_cells
+from analysis.stats.seeds import percent
+from analysis.stats.trials import DECAY, RATE, mapped_cells
 
 NAMES = {RATE: "Learning rate η", DECAY: "Weight decay λ"}
 
@@ -103,5 +104,7 @@ def _legend(ticks: Sequence[float]) -> Any:
     return alt.Legend(orient="bottom", gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH, **values)
 
 
+SCRIPT = search_figure("landscape", landscape_chart, NEEDS)
+
 if __name__ == "__main__":
-    sys.exit(search_figure("landscape", landscape_chart, NEEDS))
+    sys.exit(SCRIPT.main())

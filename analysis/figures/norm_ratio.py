@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import decades
-from analysis.figures.style.few import few_of
+from analysis.figures.style.cells import few_of
 from analysis.figures.style.legend import place_colour
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import epoch_axis, title
@@ -54,5 +54,7 @@ def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
     return alt.layer(lines, heading(cell, panels)).properties(width=width(panels), height=tall)
 
 
+SCRIPT = study_figure("norm_ratio", norm_ratio_chart, "a finished run that measured |B|/|W|")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("norm_ratio", norm_ratio_chart, "a finished run that measured |B|/|W|"))
+    sys.exit(SCRIPT.main())

@@ -4,13 +4,14 @@ import sys
 from typing import Any
 
 import altair as alt
-import pandas as pd
 
 from analysis.figures.script import search_figure
-from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_colour, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.trials import Trials
+from analysis.stats.seeds import percent
+from analysis.stats.trials import pareto_front
 
 PER_UNIT = 1e12  # floating point operations in a TFLOP
 
@@ -24,7 +25,7 @@ def pareto_chart(trials: Trials) -> Any | None:
     if spent.empty:
         return None
     shown = percent(spent[["cell", "rule", "trial", "error"]]).assign(compute=spent["flops"] / PER_UNIT)
-    best = front(shown)
+    best = pareto_front(shown)
     axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
     styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
     colour = cell_colour(styles, cell_legend({cell: cell for cell in styles}))
@@ -43,12 +44,7 @@ def pareto_chart(trials: Trials) -> Any | None:
     return drawn.properties(title=title("Validation error against compute", words))
 
 
-def front(shown: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``shown`` (cell, compute, error) that no other of their cell beats in both (Pareto)."""
-    ordered = shown.sort_values(["compute", "error"], kind="stable")
-    before = ordered.groupby("cell")["error"].transform(lambda errors: errors.cummin().shift())
-    return ordered[before.isna() | (ordered["error"] < before)]
-
+SCRIPT = search_figure("pareto", pareto_chart, "trials whose operations were counted")
 
 if __name__ == "__main__":
-    sys.exit(search_figure("pareto", pareto_chart, "trials whose operations were counted"))
+    sys.exit(SCRIPT.main())

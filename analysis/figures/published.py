@@ -10,11 +10,7 @@ from analysis.figures.style.legend import cell_colour, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, width
 from analysis.figures.style.theme import RULE_COLOURS, Style, epoch_axis, mixed
 from analysis.frames.study import Frames
-from analysis.published import published_errors
-
-NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}
-
-RULES = ("bp", "fa", "ss", "wm", "kp")
+from analysis.published import NETS, RULES, published_errors
 
 DASH = [3, 1.5]
 

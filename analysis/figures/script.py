@@ -1,87 +1,112 @@
-"""Each figure can be drawn alone: ``python -m analysis.figures.curves STUDY --store runs --out figures``."""
+"""Draw one figure of a study or search by itself.
+
+Each figure's module defines ``SCRIPT`` and can be run: ``python -m analysis.figures.curves STUDY --store runs --out
+figures``. ``python -m analysis --figure curves STUDY`` does the same.
+"""
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from analysis.figures.options import Options
 from analysis.figures.style.theme import save, spec_of
-from analysis.frames.checks import require_counted_runs, require_counted_trials
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
-from analysis.frames.study import Frames, read_frames
-from analysis.frames.trials import Trials, read_trials
+from analysis.frames.study import Frames, read_frames, require_counted_runs
+from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.stats.costs import AXES
 from analysis.tables.writers import make_folder
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "against": {"default": "epochs", "help": f"x axis: {', '.join(AXES)} (default: epochs)"},
-    "published": {"action": "store_true", "help": "the published ImageNet curves, too"},
-    "margin": {"type": float, "help": "points of error that count as equal"},
+    "against": {"default": "epochs", "help": f"x axis of the curves: {', '.join(AXES)} (default: epochs)"},
+    "published": {"action": "store_true", "help": "add the published ImageNet curves"},
+    "margin": {"type": float, "metavar": "POINTS", "help": "equivalence margin, in percentage points of error"},
 }
+
 Draw = Callable[[Path, StudyPlan | SearchPlan, Options], Iterator[tuple[str, Any | None]]]
 
 
-def study_figure(name: str, chart: Callable[..., Any | None], needs: str, *takes: str) -> int:
-    """Draw the figure of an ablation: ``chart(frames)``, or ``chart(frames, options)`` where it ``takes`` some of them.
+@dataclass(frozen=True)
+class FigureScript:
+    """A figure that can be drawn by itself."""
 
-    ``needs`` says what the figure cannot be drawn without. Returns 0, or 2 after one line of what is wrong.
-    """
+    name: str
+    draw: Draw  # yields the name of each file, without suffix, and its chart
+    requirement: str  # what a study must have for the figure to be drawn
+    options: tuple[str, ...] = ()  # of OPTIONS
 
-    def draw(store: Path, plan: StudyPlan | SearchPlan, options: Options) -> Iterator[tuple[str, Any | None]]:
+    def write(self, store: Path, study: str | None, out: Path, options: Options) -> list[Path]:
+        """Draw the figure as PNG and SVG into ``out``, and return the paths.
+
+        Raises ValueError if the study is unknown or of the wrong kind, has nothing to draw, or if an option has no
+        effect on this figure.
+        """
+        self._require_own(options)
+        plan = find_study(store, study)
+        drawn = {stem: chart for stem, chart in self.draw(store, plan, options) if chart is not None}
+        if not drawn:
+            raise ValueError(f"figure {self.name} cannot be drawn for {plan.key}: it requires {self.requirement}")
+        make_folder(out)
+        return [path for stem, chart in drawn.items() for path in save(spec_of(chart), out / stem)]
+
+    def main(self, argv: list[str] | None = None) -> int:
+        """Run the figure's command line: print the paths and return 0, or print one line of error and return 2."""
+        parser = argparse.ArgumentParser(description=f"Draw figure {self.name} as PNG and SVG.")
+        add_study_arguments(parser)
+        for option in self.options:
+            parser.add_argument(f"--{option}", **OPTIONS[option])
+        args = vars(parser.parse_args(argv))
+        store, study, out = (args.pop(name) for name in ("store", "study", "out"))
+        try:
+            print(*self.write(store, study, out, Options(**args)), sep="\n")
+        except (ValueError, OSError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        return 0
+
+    def _require_own(self, options: Options) -> None:
+        for field in fields(options):
+            if field.name not in self.options and getattr(options, field.name) != field.default:
+                raise ValueError(f"--{field.name} has no effect on figure {self.name}: leave it out")
+
+
+def study_figure(name: str, chart: Callable[..., Any | None], requirement: str, *options: str) -> FigureScript:
+    """Return the script of an ablation's figure: ``chart(frames)``, or ``chart(frames, options)`` if it has options."""
+
+    def draw(store: Path, plan: StudyPlan | SearchPlan, chosen: Options) -> Iterator[tuple[str, Any | None]]:
         frames = frames_of(name, store, plan)
-        yield name, chart(frames, options) if takes else chart(frames)
+        yield name, chart(frames, chosen) if options else chart(frames)
 
-    return run(name, draw, needs, *takes)
+    return FigureScript(name, draw, requirement, options)
 
 
-def search_figure(name: str, chart: Callable[[Trials], Any | None], needs: str) -> int:
-    """Draw the figure of a search. Returns 0, or 2 after one line of what is wrong."""
+def search_figure(name: str, chart: Callable[[Trials], Any | None], requirement: str) -> FigureScript:
+    """Return the script of a search's figure, ``chart(trials)``."""
 
     def draw(store: Path, plan: StudyPlan | SearchPlan, options: Options) -> Iterator[tuple[str, Any | None]]:
         if not isinstance(plan, SearchPlan):
-            raise ValueError(f"{plan.key} is an ablation, and the figure {name} is of a search: name one")
+            raise ValueError(f"figure {name} requires a search, and {plan.key} is an ablation: name a search")
         trials = read_trials(store, plan)
         require_counted_trials(trials)
         yield name, chart(trials)
 
-    return run(name, draw, needs)
+    return FigureScript(name, draw, requirement)
 
 
 def frames_of(name: str, store: Path, plan: StudyPlan | SearchPlan) -> Frames:
-    """The frames of an ablation. Raises ValueError for a search, and where nothing has finished."""
+    """Return the frames of an ablation. Raises ValueError for a search, and if no run has finished."""
     if isinstance(plan, SearchPlan):
-        raise ValueError(f"{plan.key} is a search, and the figure {name} is of an ablation: name one")
+        raise ValueError(f"figure {name} requires an ablation, and {plan.key} is a search: name an ablation")
     frames = read_frames(store, plan)
     require_counted_runs(frames)
     return frames
 
 
-def run(name: str, draw: Draw, needs: str, *takes: str) -> int:
-    """Draw what ``draw`` gives for the study that the command line names, and print each file that was written."""
-    typed = vars(_parser(name, takes).parse_args())
-    store, study, out = (typed.pop(word) for word in ("store", "study", "out"))
-    try:
-        options, plan = Options(**typed), find_study(store, study)
-        drawn = {stem: chart for stem, chart in draw(store, plan, options) if chart is not None}
-        if not drawn:
-            raise ValueError(f"the figure {name} cannot be drawn for {plan.key}: it takes {needs}")
-        make_folder(out)
-        for stem, chart in drawn.items():
-            print(*save(spec_of(chart), out / stem), sep="\n")
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser(name: str, takes: tuple[str, ...]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=f"The figure {name}, as PNG and SVG.")
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that the report and every figure share."""
     parser.add_argument("study", nargs="?", help="name or key of the study or search (default: the newest)")
     parser.add_argument("--store", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
-    for option in takes:
-        parser.add_argument(f"--{option}", **OPTIONS[option])
-    return parser
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder (default: figures)")

@@ -4,7 +4,6 @@
 recipe as it stands (``kp recipe``).
 """
 
-import re
 import sys
 from typing import Any
 
@@ -12,52 +11,17 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_colour, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
-from analysis.frames.study import Frames, rows
-from analysis.stats.seeds import diverged_counts, error_curves, final_errors, mean_interval, scored_split
+from analysis.frames.study import Frames
+from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.transfer import carried_errors
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
-
-CARRIED, OWN = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
-
-RANKS = ("best", "second", "third")
 
 SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
 
 SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # one fits into the other
-
-
-def carried_errors(frames: Frames) -> pd.DataFrame:
-    """One row a setting that was carried over: cell, source (the search's cell), rule, rank, n; mean, low and high of
-    its error, and own, own_low and own_high of the recipe's, percent. Empty for a study that is no transfer."""
-    final = final_errors(error_curves(frames, scored_split(frames)))
-    errors = percent(mean_interval(final, ["cell"], "error"))
-    own = {found.group(1): row for row in rows(errors) if (found := OWN.match(row.cell))}
-    rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
-    ranks: dict[str, int] = {}
-    carried = []
-    by_cell = {row.cell: row for row in rows(errors)}
-    for cell in frames.study.cells:
-        found = CARRIED.match(cell)
-        if found and found.group(1) in own:
-            source = found.group(1)
-            rank = ranks[source] = ranks.get(source, 0) + 1
-            if cell in by_cell:
-                carried.append(_row(by_cell[cell], own[source], source, rules[cell], rank))
-    return pd.DataFrame(carried)
-
-
-def _row(there: Any, own: Any, source: str, rule: str, rank: int) -> dict[str, Any]:
-    return {
-        **{name: getattr(there, name) for name in ("cell", "n", "mean", "low", "high")},
-        "source": source,
-        "rule": rule,
-        "rank": RANKS[rank - 1] if rank <= len(RANKS) else "further",
-        "own": own.mean,
-        "own_low": own.low,
-        "own_high": own.high,
-    }
 
 
 def transfer_chart(frames: Frames) -> Any | None:
@@ -105,5 +69,7 @@ def _said(frames: Frames, found: pd.DataFrame) -> list[str]:
     ]
 
 
+SCRIPT = study_figure("transfer", transfer_chart, "a study of `nowt transfer`")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("transfer", transfer_chart, "a study of `nowt transfer`"))
+    sys.exit(SCRIPT.main())

@@ -8,13 +8,14 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import search_figure
-from analysis.figures.style.axes import ErrorAxis, percent
+from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.trials import Trials
-from analysis.stats.seeds import diverged_counts
-from analysis.stats.tuning import tuning_curves, why_no_band
+from analysis.stats.seeds import diverged_counts, percent
+from analysis.stats.tuning import tuning_curves
+from analysis.text.search import why_no_band
 from analysis.text.study import legend_labels
 
 HEIGHT = 180  # pixels of a full plot
@@ -142,5 +143,7 @@ def _ticks(least: float, most: float, unit: str) -> list[float]:
     return [n * 10.0**k for k in decades for n in (1, 2, 5) if least <= n * 10.0**k <= most]
 
 
+SCRIPT = search_figure("tuning", tuning_chart, "a finished trial")
+
 if __name__ == "__main__":
-    sys.exit(search_figure("tuning", tuning_chart, "a finished trial"))
+    sys.exit(SCRIPT.main())

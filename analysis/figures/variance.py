@@ -60,5 +60,7 @@ def _subtitle(table: pd.DataFrame, cut: bool) -> list[str]:
     return [*parts, "triangle: the bar goes on beyond the axis"] if cut else parts
 
 
+SCRIPT = study_figure("variance", split_chart, "cells whose seeds were varied apart (config field seeds)")
+
 if __name__ == "__main__":
-    sys.exit(study_figure("variance", split_chart, "cells whose seeds were varied apart (config field seeds)"))
+    sys.exit(SCRIPT.main())

@@ -113,3 +113,18 @@ def counted_runs(runs: pd.DataFrame) -> pd.DataFrame:
 def unfinished_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that do not: not started, running or failed."""
     return runs[~runs["state"].isin(["finished", "diverged"])]
+
+
+def require_counted_runs(frames: Frames) -> None:
+    """Raises ValueError for a study without a finished or diverged run, saying how its runs stand."""
+    if counted_runs(frames.runs).empty:
+        found = states_in_words(frames.runs)
+        if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
+            raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
+        again = f"`nowt ablate {frames.study.name}` goes on with them"
+        raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
+
+
+def states_in_words(rows: pd.DataFrame) -> str:
+    """``2 running, 1 failed``."""
+    return ", ".join(f"{count} {state}" for state, count in rows["state"].value_counts().items())

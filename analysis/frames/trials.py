@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
-from analysis.frames.study import counted_runs
+from analysis.frames.study import counted_runs, states_in_words
 
 
 @dataclass(frozen=True)
@@ -36,3 +36,11 @@ class Trials:
 def read_trials(store: Path, plan: SearchPlan) -> Trials:
     """The trials of a search. Raises ValueError for a log that cannot be read, naming the line."""
     return Trials(plan, trial_frame(read_logs(store, [run for run, _, _ in plan.runs]), plan))
+
+
+def require_counted_trials(trials: Trials) -> None:
+    """Raises ValueError for a search without a finished or diverged trial, saying how its trials stand."""
+    if trials.counted.empty:
+        found = states_in_words(trials.frame) or "no trial"
+        again = f"`nowt search {trials.plan.name}` goes on with it"
+        raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")

@@ -7,6 +7,8 @@ from importlib.resources import files
 
 import pandas as pd
 
+NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}  # by the name of nowt's model
+
 RULES = ("bp", "fa", "ss", "wm", "kp")
 
 SOURCE = "Akrout et al. 2019"

@@ -10,13 +10,13 @@ from analysis.figures.variance import variance_chart
 from analysis.frames.study import Frames
 from analysis.report.content import Figure
 from analysis.stats.effects import effects
+from analysis.stats.paired import compare_cells
 from analysis.stats.seeds import scored_split
 from analysis.stats.typical import typical_gaps
 from analysis.stats.variance import variance_split
-from analysis.tables.comparison import compared, comparison_table
+from analysis.tables.comparison import comparison_table, typical_table
 from analysis.tables.errors import errors_table, published_table
 from analysis.tables.settings import settings_table
-from analysis.tables.typical import typical_table
 from analysis.tables.variance import variance_table
 from analysis.tables.writers import Tabular, markdown, save_tabular
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
@@ -38,7 +38,7 @@ class Findings:
 def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
     """Write tables and the methods paragraph. ``table`` is that of analysis.tables.final, ``margin`` in points."""
     split = SPLITS[scored_split(frames)]
-    tests, scatter, typical = compared(frames, margin), variance_split(frames), typical_gaps(frames)
+    tests, scatter, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
     paragraph = methods(frames, tests, margin)
     figures = (
         Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),

@@ -13,17 +13,16 @@ from analysis.figures.landscape import landscape_chart
 from analysis.figures.options import Options
 from analysis.figures.pareto import pareto_chart
 from analysis.figures.tuning import tuning_chart
-from analysis.frames.checks import require_counted_trials
 from analysis.frames.searches import SearchPlan
-from analysis.frames.trials import Trials, read_trials
+from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import switches_of
 from analysis.report.writer import write_report
 from analysis.tables.confirmed import confirmed
 from analysis.tables.search import results_table, search_markdown, search_table
-from analysis.tables.search_space import search_methods, space_table
+from analysis.tables.search_space import space_table
 from analysis.tables.writers import make_folder, save_tabular
-from analysis.text.search import missing_trials, search_notes
+from analysis.text.search import missing_trials, search_methods, search_notes
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
     "tuning": ("Error against tuning", tuning_chart),

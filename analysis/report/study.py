@@ -6,27 +6,19 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.probes import probe_figures
-from analysis.frames.checks import require_counted_runs
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
-from analysis.frames.study import Frames, counted_runs, read_frames
+from analysis.frames.study import Frames, read_frames, require_counted_runs
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import figures_of, study_switches
 from analysis.report.findings import findings
 from analysis.report.search import search_report
 from analysis.report.writer import write_report
-from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, save_table, to_markdown
 from analysis.tables.writers import make_folder
-from analysis.text.oddities import oddities
-from analysis.text.study import (
-    SPLITS,
-    chance_in_words,
-    interval_in_words,
-    permutation_in_words,
-    seeds_in_words,
-    unfinished_in_words,
-)
+from analysis.text.notes import notes
+from analysis.text.study import SPLITS, unfinished_in_words
 
 
 def report(
@@ -73,51 +65,8 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
     return write_report(store, out, content, (*save_table(table, markdown, out), *found.paths))
 
 
-def notes(frames: Frames, table: pd.DataFrame) -> str:
-    """How many seeds, what the intervals are, which pictures and epoch, what diverged, what is missing."""
-    n = diverged_counts(frames.runs)["n"]
-    split = SPLITS[scored_split(frames)]
-    pairs = int(table["gap_n"].max())
-    reference = frames.study.reference
-    gaps = f"gaps are to {reference} with the same seed"
-    gaps = gaps if pairs else f"no gaps, since {reference} has no finished run"
-    sentences = [
-        f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
-        f"Errors are on the {split} pictures after the last epoch, never the best one.",
-        chance_in_words(frames.runs),
-        _outside_in_words(table),
-        _angles_in_words(table),
-        permutation_in_words(pairs) if pairs else "",
-        _missing_in_words(frames),
-        _replaced_in_words(frames.study.replaced),
-        *oddities(frames),
-    ]
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:
     return to_markdown(table, frames.study.reference, SPLITS[scored_split(frames)])
-
-
-def _outside_in_words(table: pd.DataFrame) -> str:
-    outside = table[(table["error_low_percent"] < 0) | (table["error_high_percent"] > 100)]
-    names = ", ".join(outside["cell"])
-    return f"The interval of {names} passes 0 or 100 %: its runs differ too much for a t interval." if names else ""
-
-
-def _angles_in_words(table: pd.DataFrame) -> str:
-    if table["matrix_angle_degrees"].isna().all():
-        return "No finished run measured an angle between feedback and forward weights."
-    return "Matrix angles are at the last probe: median over layers, mean over finished runs."
-
-
-def _missing_in_words(frames: Frames) -> str:
-    planned, missing = len(frames.runs), len(frames.runs) - len(counted_runs(frames.runs))
-    return f"{missing} of {planned} runs are not finished and do not count." if missing else ""
-
-
-def _replaced_in_words(replaced: int) -> str:
-    return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
 
 
 def _unfinished(frames: Frames) -> str:

@@ -14,11 +14,13 @@ import pandas as pd
 from scipy.special import stdtr
 
 from analysis.frames.schema import checked
+from analysis.frames.study import Frames
+from analysis.stats.contrasts import references
 from analysis.stats.effect_size import effect_interval, hedges
 from analysis.stats.equivalence import margin_p, verdicts
 from analysis.stats.holm import holm
 from analysis.stats.permutation import sign_flip_p, smallest_p
-from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, mean_interval
+from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, error_curves, final_errors, mean_interval, scored_split
 
 PAIRED = {
     "cell": "str",
@@ -39,6 +41,17 @@ PAIRED = {
     "verdict": "str",  # within, beyond, open; empty without a margin or test
     "p_verdict": "float64",  # Holm-corrected
 }
+
+
+def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
+    """Return every comparison of a study, columns PAIRED, with gaps and their intervals in percentage points.
+
+    Each cell is compared with its counterpart (``analysis.stats.contrasts.references``). ``margin`` is in percentage
+    points; None tests no equivalence.
+    """
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    tests = paired_tests(paired_gaps_of(final, references(frames.study)), None if margin is None else margin / 100)
+    return tests.assign(**{name: 100 * tests[name] for name in ("mean", "low", "high")})
 
 
 def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:

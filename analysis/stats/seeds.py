@@ -72,27 +72,13 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
     return mean_interval(pairs, ["cell"], "gap")
 
 
-def final_angles(frames: Frames) -> pd.DataFrame:
-    """Each cell's matrix angle at the last probe, degrees: median over layers, mean over finished runs."""
-    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
-    layers = frames.layers.merge(finished, on=["run", "cell"])
-    last = layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
-    medians = last.groupby(["cell", "run"], sort=False)["matrix_angle"].median().reset_index()
-    return medians.groupby("cell", sort=False)["matrix_angle"].mean().reset_index()
-
-
-def layer_means(frames: Frames) -> pd.DataFrame:
-    """Each layer's angles by epoch, degrees, mean over finished runs.
-
-    Columns: cell, epoch, layer, depth, matrix_angle, delta_angle.
-    """
-    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell"]]
-    layers = frames.layers.merge(finished, on=["run", "cell"])
-    groups = layers.groupby(["cell", "epoch", "layer", "depth"], sort=False)
-    return groups[["matrix_angle", "delta_angle"]].mean().reset_index()
-
-
 def diverged_counts(runs: pd.DataFrame) -> pd.DataFrame:
     """By cell: n counted runs, and how many of them diverged."""
     counted = counted_runs(runs).assign(diverged=lambda frame: frame["state"] == "diverged")
     return counted.groupby("cell", sort=False)["diverged"].agg(n="count", diverged="sum").reset_index()
+
+
+def percent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its errors (columns error, mean, low, high, as far as present) in percent."""
+    names = [name for name in ("error", "mean", "low", "high") if name in frame]
+    return frame.assign(**{name: 100 * frame[name] for name in names})

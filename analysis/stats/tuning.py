@@ -73,10 +73,3 @@ def _best_so_far(cell: pd.DataFrame, unit: str) -> pd.DataFrame:
     best = spent["error"].where(spent["state"] != "stopped").cummin().ffill()
     curve = pd.DataFrame({"trials": range(1, len(spent) + 1), "spent": _costs(spent, unit).cumsum().to_numpy()})
     return curve.assign(error=best.to_numpy(), low=np.nan, high=np.nan).dropna(subset="error")
-
-
-def why_no_band(trials: Trials) -> str:
-    """What keeps the trials from being independent draws, each run to its end."""
-    if trials.plan.sampler == "tpe":
-        return "TPE proposes by what earlier trials reached"
-    return "a grid is not drawn" if trials.plan.sampler == "grid" else "trials were stopped early"

@@ -4,26 +4,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.study import Frames, rows
-from analysis.stats.contrasts import references
+from analysis.frames.study import rows
 from analysis.stats.equivalence import BEYOND, WITHIN
-from analysis.stats.paired import paired_gaps_of, paired_tests
-from analysis.stats.seeds import error_curves, final_errors, scored_split
+from analysis.stats.interquartile import FEWEST_FOR_IQM
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_in_words, p_value, points
-
-POINTS = ["mean", "low", "high"]  # shares in PAIRED, percentage points in the table
 
 ITS = "95 % interval"
 
 HEAD = ["cell", "against", "seeds", "gap, points", ITS, "p", "p, Holm", "p, sign flips", "g_z", ITS]
-
-
-def compared(frames: Frames, margin: float | None) -> pd.DataFrame:
-    """Every comparison of the study, columns PAIRED, gaps in percentage points; ``margin`` in points, too."""
-    final = final_errors(error_curves(frames, scored_split(frames)))
-    tests = paired_tests(paired_gaps_of(final, references(frames.study)), None if margin is None else margin / 100)
-    return tests.assign(**{name: 100 * tests[name] for name in POINTS})
 
 
 def comparison_table(tests: pd.DataFrame, margin: float | None) -> Tabular:
@@ -52,3 +41,23 @@ def verdict_cell(row: Any) -> str:
     """A comparison's verdict in a cell of a table."""
     said = {WITHIN: "yes", BEYOND: "no, further", "": "–"}.get(row.verdict, "not shown")
     return f"{said} ({p_in_words(row.p_verdict)})" if row.verdict else said
+
+
+def typical_table(gaps: pd.DataFrame) -> Tabular | None:
+    """The groups with seeds enough for an interval; None where there are none."""
+    enough = gaps[gaps["n"] >= FEWEST_FOR_IQM]
+    if enough.empty:
+        return None
+    head = ["cells", "against", "seeds each", "interquartile mean of gaps, points", "95 % interval"]
+    lines = [
+        [
+            row.cells,
+            row.against,
+            str(row.n),
+            number(row.gap_points, "+"),
+            interval(row.gap_low_points, row.gap_high_points, "+"),
+        ]
+        for row in rows(enough)
+    ]
+    caption = "Interquartile mean of the gaps in error, with a stratified bootstrap over seeds"
+    return Tabular("interquartile", caption, head, lines, enough, texts=2)

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import Frames, rows
+from analysis.published import NETS
 from analysis.tables.comparison import verdict_cell, within
-from analysis.tables.published import DATA, NETS, SAID, published_finals, published_text
+from analysis.tables.published import DATA, SAID, published_finals, published_text
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_value
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from analysis.frames.schema import checked
 from analysis.frames.study import Frames, rows
+from analysis.stats.layers import final_angles
 from analysis.stats.seeds import (
     diverged_counts,
     error_curves,
-    final_angles,
     final_errors,
     mean_interval,
     paired_gaps,

@@ -11,11 +11,9 @@ from functools import cache
 import pandas as pd
 
 from analysis.frames.schema import checked
-from analysis.published import RULES, published_errors
+from analysis.published import NETS, RULES, published_errors
 
 DATA = "imagenet"  # what they may be compared with
-
-NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 
 LAST = 5  # checkpoints
 

@@ -3,12 +3,8 @@
 import pandas as pd
 
 from analysis.frames.searches import SearchPlan, Setting, spoken
-from analysis.frames.trials import Trials
-from analysis.stats.contrasts import flat
 from analysis.tables.settings import ALL
 from analysis.tables.writers import Tabular
-from analysis.text.methods import Shared, surrounding
-from analysis.text.search import search_in_words
 
 HEAD = ["setting", "drawn from", "cells"]
 
@@ -25,21 +21,6 @@ def space_table(plan: SearchPlan) -> Tabular:
     ]
     numbers = pd.DataFrame(lines, columns=HEAD)
     return Tabular("space", f"What the search {plan.name} drew from", HEAD, lines, numbers, texts=3, long=True)
-
-
-def search_methods(trials: Trials) -> str:
-    """One paragraph: what was held, what was searched, and how."""
-    plan = trials.plan
-    searched = {cell: {setting.path for setting in settings} for cell, settings in plan.settings.items()}
-    held = {
-        cell: {name: value for name, value in flat(config).items() if name not in searched[cell]}
-        for cell, config in plan.cells.items()
-    }
-    names = ", ".join(dict.fromkeys(setting.path for settings in plan.settings.values() for setting in settings))
-    shared = "; what cells have in common was drawn once and used by all" if plan.independent else ""
-    counted = f"{len(trials.counted)} of {len(trials.frame)} trials ran to an end of their own."
-    drawn = f"Searched, from the ranges of the table of the space: {names}{shared}."
-    return " ".join([surrounding(Shared(held)), drawn, search_in_words(trials), counted])
 
 
 def _named(setting: Setting) -> str:

@@ -4,9 +4,10 @@ from typing import Any
 
 from analysis.frames.study import rows
 from analysis.frames.trials import Trials
+from analysis.stats.contrasts import flat
 from analysis.stats.importance import FEWEST_TRIALS, rated_cells
-from analysis.stats.landscape import DECAY, RATE, mapped_cells
-from analysis.stats.tuning import why_no_band
+from analysis.stats.trials import DECAY, RATE, mapped_cells
+from analysis.text.methods import Shared, surrounding
 
 SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "grid": "Grid"}
 
@@ -41,6 +42,21 @@ def search_in_words(trials: Trials) -> str:
     sampler = SAMPLERS.get(trials.plan.sampler, trials.plan.sampler)
     stopping = "no early stopping" if trials.plan.stopping == "none" else f"early stopping: {trials.plan.stopping}"
     return f"{sampler} proposals, {stopping}, a budget of {trials.plan.budget} for each cell."
+
+
+def search_methods(trials: Trials) -> str:
+    """One paragraph: what was held, what was searched, and how."""
+    plan = trials.plan
+    searched = {cell: {setting.path for setting in settings} for cell, settings in plan.settings.items()}
+    held = {
+        cell: {name: value for name, value in flat(config).items() if name not in searched[cell]}
+        for cell, config in plan.cells.items()
+    }
+    names = ", ".join(dict.fromkeys(setting.path for settings in plan.settings.values() for setting in settings))
+    shared = "; what cells have in common was drawn once and used by all" if plan.independent else ""
+    counted = f"{len(trials.counted)} of {len(trials.frame)} trials ran to an end of their own."
+    drawn = f"Searched, from the ranges of the table of the space: {names}{shared}."
+    return " ".join([surrounding(Shared(held)), drawn, search_in_words(trials), counted])
 
 
 def _chance_in_words(trials: Trials) -> str:
@@ -91,3 +107,10 @@ def _missing(trial: Any, asked: int) -> str:
     state = ": ".join([trial.state, *cause]) if trial.state in ("failed", "unreadable") else trial.state
     reached = f"epoch {trial.epochs} of {asked}" if trial.epochs else "no epoch yet"
     return f"{trial.cell}, trial {trial.trial} ({trial.run}): {state}; {reached}"
+
+
+def why_no_band(trials: Trials) -> str:
+    """Return why the trials are not independent draws that all ran to their end."""
+    if trials.plan.sampler == "tpe":
+        return "TPE proposes by what earlier trials reached"
+    return "a grid is not drawn" if trials.plan.sampler == "grid" else "trials were stopped early"

@@ -10,6 +10,8 @@ from analysis.stats.seeds import FEWEST_SEEDS
 
 SPLITS = {"test": "test", "val": "validation"}
 
+OUTPUT_ANGLE = "the output layer's δ angle is 0 by construction"  # its δ is the gradient of the loss under every rule
+
 FOR_A_CLAIM = 5  # seeds; fewer describe
 
 

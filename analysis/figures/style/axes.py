@@ -1,4 +1,4 @@
-"""An axis of errors in percent that shows what was measured, and intervals as far as they stay near it."""
+"""The axes that figures share: error in percent, and training cost."""
 
 import math
 from dataclasses import dataclass
@@ -12,6 +12,26 @@ TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]  # of a logarithmic axis, perc
 LOG_FROM = 8.0  # an axis is logarithmic where its largest error is this many times the smallest
 
 NEAR = 1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A cost's axis title, and the units in which it can be counted."""
+
+    title: str
+    short: str  # title in a small panel
+    sizes: dict[str, float]  # by name, the smallest first
+
+
+UNITS = {
+    "presentations": Unit(
+        "Presentations, mirror samples included", "Presentations", {"": 1, "thousands": 1e3, "millions": 1e6}
+    ),
+    "flops": Unit(
+        "Training, mirror mode included", "Training", {"GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15, "EFLOP": 1e18}
+    ),
+    "seconds": Unit("Time in training steps", "Time", {"s": 1, "min": 60, "h": 3600}),
+}
 
 
 @dataclass(frozen=True)
@@ -57,12 +77,6 @@ class ErrorAxis:
         return pd.concat([left, right], ignore_index=True)
 
 
-def percent(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its errors and their intervals in percent."""
-    names = [name for name in ("error", "mean", "low", "high") if name in frame]
-    return frame.assign(**{name: 100 * frame[name] for name in names})
-
-
 def decades(low: float, high: float) -> list[float]:
     """Ticks of a logarithmic axis: the powers of ten, and where fewer than two of them fit, also 2 and 5 times them."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -71,3 +85,24 @@ def decades(low: float, high: float) -> list[float]:
         if len(ticks) > 1:
             break
     return ticks
+
+
+def cost_size(largest: float, against: str) -> tuple[str, float]:
+    """Return name and size of the unit in which costs up to ``largest`` are counted."""
+    sizes = UNITS[against].sizes
+    fitting = [name for name, size in sizes.items() if largest >= 2 * size]
+    name = fitting[-1] if fitting else next(iter(sizes))
+    return name, sizes[name]
+
+
+def cost_title(against: str, size: str, small: bool = False) -> str:
+    """Return the title of a cost axis with its unit."""
+    text = UNITS[against].short if small else UNITS[against].title
+    return f"{text} ({size})" if size else text
+
+
+def cost_axis(field: str, against: str, size: str, named: bool = True, small: bool = False) -> Any:
+    """Return the axis of a cost that is already counted in ``size``; without title and labels unless ``named``."""
+    axis = alt.Axis(tickCount=4 if small else 8, grid=False, format="~s", labels=named)
+    title = cost_title(against, size, small) if named else None
+    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(nice=False), axis=axis)

@@ -13,20 +13,20 @@ import pytest
 import vl_convert
 
 from analysis.figures.alignment import alignment_chart
-from analysis.figures.chosen import chosen_values
 from analysis.figures.curves import curves_chart
-from analysis.figures.depth_gap import depth_gaps
 from analysis.figures.error_cost import error_cost_chart
-from analysis.figures.forgiving import near_shares
 from analysis.figures.options import Options
 from analysis.figures.style.theme import spec_of
-from analysis.figures.transfer import carried_errors, transfer_chart
+from analysis.figures.transfer import transfer_chart
 from analysis.frames.study import Frames
 from analysis.published import provenance, published_angles, published_errors
-from analysis.report.study import notes
 from analysis.stats.costs import AXES, at_cost
+from analysis.stats.depth import depth_gaps
 from analysis.stats.seeds import error_curves, mean_interval
+from analysis.stats.transfer import carried_errors
+from analysis.stats.trials import chosen_values, near_shares
 from analysis.tables.final import final_table
+from analysis.text.notes import notes
 from nowt.config.run_config import ModelConfig, RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from analysis.figures.probes import PROBES, Probe, probe_chart, probe_figures, read_probes
+from analysis.figures.probes import probe_chart, probe_figures
+from analysis.frames.probes import PROBES, Probe, read_probes
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames
 from analysis.report.provenance import check

@@ -1,4 +1,4 @@
-"""Each figure's file is a script that draws that figure alone, or says in one sentence why it cannot."""
+"""Each figure's module can be run by itself, and prints one line of error where the figure cannot be drawn."""
 
 import re
 import runpy
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from analysis.__main__ import figure_scripts, main
 from tests.support.synthetic_search import write_search
 from tests.support.synthetic_store import rules_study, write_store
 
-ANALYSIS = Path(__file__).parents[3] / "analysis"
+FOLDER = Path(__file__).parents[3] / "analysis" / "figures"
 
-FIGURES = {  # by file: the files that it writes, or what it cannot be drawn without in a plain study
+FIGURES = {  # by module: the stem of its files, or what is missing from a plain study of three rules
     "curves": "curves",
     "alignment": "alignment",
     "angle_depth": "angle_depth",
@@ -20,14 +21,14 @@ FIGURES = {  # by file: the files that it writes, or what it cannot be drawn wit
     "norm_ratio": "norm_ratio",
     "error_cost": "error_cost",
     "forest": "effects",
-    "depth_gap": "it takes backprop in nets of two depths or more",
-    "transfer": "it takes a study of `nowt transfer`",
-    "variance_figure": "it takes cells whose seeds were varied apart",
-    "probes": "it takes a metric that `nowt probe` measured",
+    "depth_gap": "it requires backprop in nets of two depths or more",
+    "transfer": "it requires a study of `nowt transfer`",
+    "variance": "it requires cells whose seeds were varied apart",
+    "probes": "it requires a metric that `nowt probe` measured",
 }
 
 SEARCH_FIGURES = {
-    "tuning_figure": "tuning",
+    "tuning": "tuning",
     "forgiving": "forgiving",
     "landscape": "landscape",
     "importance": "importance",
@@ -48,14 +49,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(module: str, study: str, store: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr("sys.argv", [f"{module}.py", study, "--store", str(store), "--out", str(out)])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ANALYSIS / f"{module}.py"), run_name="__main__")
+        runpy.run_path(str(FOLDER / f"{module}.py"), run_name="__main__")
     return int(ended.value.code or 0)
 
 
-def test_every_file_with_a_figure_is_such_a_script() -> None:
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in ANALYSIS.glob("*.py")}
+def test_every_module_that_draws_a_figure_can_be_run() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
     with_chart = {name for name, text in texts.items() if re.search(r"^def [a-z]\w*_chart\(", text, re.MULTILINE)}
-    scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text} - {"__main__"}
+    scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
     assert with_chart == scripts == {*FIGURES, *SEARCH_FIGURES}
 
 
@@ -66,7 +67,7 @@ def test_every_file_with_a_figure_is_such_a_script() -> None:
         *((module, "tuned", expected) for module, expected in SEARCH_FIGURES.items()),
     ],
 )
-def test_a_figures_file_draws_it_alone(
+def test_running_a_figures_module_draws_only_that_figure(
     store: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,12 +89,12 @@ def test_a_figures_file_draws_it_alone(
 @pytest.mark.parametrize(
     ("module", "study", "sentence"),
     [
-        ("curves", "tuned", "is a search, and the figure curves is of an ablation"),
-        ("pareto", "rules", "is an ablation, and the figure pareto is of a search"),
+        ("curves", "tuned", "figure curves requires an ablation, and tuned-"),
+        ("pareto", "rules", "figure pareto requires a search, and rules-"),
         ("curves", "ruls", "has no study 'ruls' (did you mean rules?)"),
     ],
 )
-def test_another_kind_of_study_or_none_gets_a_sentence(
+def test_the_wrong_kind_of_study_and_an_unknown_one_are_errors(
     store: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -105,3 +106,14 @@ def test_another_kind_of_study_or_none_gets_a_sentence(
     assert drawn(module, study, store, tmp_path, monkeypatch) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and sentence in said
+
+
+def test_one_command_draws_any_figure_by_its_name(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(figure_scripts()) == {*FIGURES, *SEARCH_FIGURES}
+    arguments = ["rules", "--store", str(store), "--out", str(tmp_path)]
+    assert main(["--figure", "norm_ratio", *arguments]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / f"norm_ratio.{kind}") for kind in ("png", "svg")]
+    assert main(["--figure", "norm_ratio", "--margin", "1", *arguments]) == 2
+    assert "--margin has no effect on figure norm_ratio" in capsys.readouterr().err

@@ -13,14 +13,15 @@ from PIL import Image
 from analysis.figures.alignment import alignment_chart
 from analysis.figures.angle_depth import angle_depth_chart
 from analysis.figures.angle_map import angle_map_chart
-from analysis.figures.chosen import choices_made, chosen_chart
+from analysis.figures.chosen import chosen_chart
 from analysis.figures.curves import curves_chart
 from analysis.figures.style.legend import cell_legend
 from analysis.figures.style.theme import PIXELS, cell_styles, save, spec_of
 from analysis.figures.transfer import SIZES
 from analysis.figures.tuning import tuning_chart
-from analysis.stats.layers import OUTPUT
+from analysis.stats.trials import choices_made
 from analysis.text.formatting import angle
+from analysis.text.study import OUTPUT_ANGLE
 from nowt.config.run_config import RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study
@@ -104,7 +105,7 @@ def test_the_output_layers_delta_angle_is_explained_and_not_drawn_against_depth(
     layers = frames.layers.assign(delta_angle=frames.layers["delta_angle"].mask(output, 0.0))
     frames = replace(frames, layers=layers)
     for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
-        assert OUTPUT in words_of(chart)
+        assert OUTPUT_ANGLE in words_of(chart)
     data = spec_of(angle_depth_chart(frames))["datasets"].values()
     deepest = sorted(max(row["layer_number"] for row in rows) for rows in data)
     assert deepest == [2, 3]  # δ angles and matrix angles, of three layers

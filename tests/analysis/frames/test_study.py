@@ -12,13 +12,12 @@ from scipy import stats
 from analysis.frames.schema import checked
 from analysis.frames.studies import find_study
 from analysis.frames.study import EPOCHS, LAYERS, RUNS, Frames, read_frames
+from analysis.stats.layers import final_angles, layer_means
 from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import (
     diverged_counts,
     error_curves,
-    final_angles,
     final_errors,
-    layer_means,
     mean_interval,
     paired_gaps,
     scored_split,

@@ -23,15 +23,15 @@ from analysis.frames.study import Frames, read_frames
 from analysis.report.study import report
 from analysis.stats.contrasts import Contrast, contrasts, references
 from analysis.stats.effects import effects
+from analysis.stats.paired import compare_cells
 from analysis.stats.seeds import error_curves, final_errors
 from analysis.stats.typical import typical_gaps
 from analysis.stats.variance import DRAWS, REST, WHOLE, _Measured, variance_split
-from analysis.tables.comparison import compared, comparison_table
+from analysis.tables.comparison import comparison_table, typical_table
 from analysis.tables.errors import errors_table, published_table
 from analysis.tables.final import final_table
 from analysis.tables.published import published_finals
 from analysis.tables.settings import settings_table
-from analysis.tables.typical import typical_table
 from analysis.tables.writers import Tabular, latex, markdown
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
 from analysis.text.methods import methods
@@ -144,7 +144,7 @@ def test_the_forest_plot_names_factors_cells_unit_and_margin(last_layers: Frames
 def test_a_study_of_one_cell_has_no_forest_plot_and_says_nothing_of_differences(tmp_path: Path) -> None:
     frames = frames_with(tmp_path, rules_study(names=["bp"], epochs=1))
     assert forest_chart(effects(frames), "test", None) is None
-    tests = compared(frames, 1.5)
+    tests = compare_cells(frames, 1.5)
     assert sentences(tests, 1.5) == []
     assert comparison_notes(tests, 1.5).startswith("Nothing is compared")
 
@@ -220,15 +220,15 @@ def test_verdict_sentences_claim_from_five_seeds_on_and_describe_below(tmp_path:
         return 0.1 + 0.01 * seed + {"bp": 0.0, "kp": 0.001, "fa": 0.3}[cell] + 0.0005 * (seed % 2) * (cell != "bp")
 
     frames = frames_with(tmp_path / "five", rules_study(names=["bp", "kp", "fa"], seeds=5, epochs=1), error)
-    kp, fa = sentences(compared(frames, 1.5), 1.5)
+    kp, fa = sentences(compare_cells(frames, 1.5), 1.5)
     assert kp.startswith("kp: +0.12 points to bp (")
     assert "within 1.5 points of bp is shown (p < 0.001)" in kp
     assert "more than 1.5 points from bp is shown (p < 0.001)" in fa
     few = frames_with(tmp_path / "three", rules_study(names=["bp", "kp"], seeds=3, epochs=1), error)
-    assert "within 1.5 points of bp is seen on 3 seeds" in sentences(compared(few, 1.5), 1.5)[0]
-    assert "a claim takes more" in comparison_notes(compared(few, 1.5), 1.5)
+    assert "within 1.5 points of bp is seen on 3 seeds" in sentences(compare_cells(few, 1.5), 1.5)[0]
+    assert "a claim takes more" in comparison_notes(compare_cells(few, 1.5), 1.5)
     two = frames_with(tmp_path / "two", rules_study(names=["bp", "kp"], seeds=2, epochs=1), error)
-    assert sentences(compared(two, 1.5), 1.5) == ["kp: 2 seeds shared with bp, no test: it takes three."]
+    assert sentences(compare_cells(two, 1.5), 1.5) == ["kp: 2 seeds shared with bp, no test: it takes three."]
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def five_rules(tmp_path_factory: pytest.TempPathFactory) -> Frames:
 
 
 def test_without_a_margin_nothing_is_called_equal(five_rules: Frames) -> None:
-    tests = compared(five_rules, None)
+    tests = compare_cells(five_rules, None)
     assert "nothing here says that two are equal" in comparison_notes(tests, None)
     assert "within" not in " ".join(sentences(tests, None))
     assert not any("within" in name for name in comparison_table(tests, None).head)
@@ -263,7 +263,7 @@ def test_a_rule_on_several_nets_is_one_group_with_a_stratum_for_each(tmp_path: P
 
 
 def test_published_errors_stand_in_a_studys_rows_on_imagenet_alone(five_rules: Frames, tmp_path: Path) -> None:
-    tests = compared(five_rules, None)
+    tests = compare_cells(five_rules, None)
     table = errors_table(five_rules, final_table(five_rules), tests, None, "test")
     assert "published, %" not in table.head
     apart = published_table(five_rules)
@@ -272,7 +272,7 @@ def test_published_errors_stand_in_a_studys_rows_on_imagenet_alone(five_rules: F
     assert apart.lines[0] == ["bp", "30.26 ± 0.34", "23.20 ± 0.13"]
     cells = tuple(Cell(rule.name, replace(resnet18_imagenet(rule), epochs=90)) for rule in (BP, KP))
     imagenet = frames_with(tmp_path, Study("imagenet", "How do they compare?", cells, (0, 1, 2)))
-    beside = errors_table(imagenet, final_table(imagenet), compared(imagenet, None), None, "test")
+    beside = errors_table(imagenet, final_table(imagenet), compare_cells(imagenet, None), None, "test")
     assert beside.head[-1] == "published, %"
     assert [line[-1] for line in beside.lines] == ["30.26 ± 0.34", "29.17 ± 0.35"]
     assert "of one run" in beside.caption
@@ -287,7 +287,7 @@ def test_published_finals_are_within_what_the_paper_rounds_to() -> None:
 
 
 def test_the_errors_table_has_every_cell_with_its_seeds_interval_and_verdict(five_rules: Frames) -> None:
-    tests = compared(five_rules, 1.5)
+    tests = compare_cells(five_rules, 1.5)
     table = errors_table(five_rules, final_table(five_rules), tests, 1.5, "test")
     assert [line[1] for line in table.lines] == ["bp", "fa", "ss", "wm", "kp"]
     assert table.lines[0][6:8] == ["–", "reference"]
@@ -318,7 +318,7 @@ def test_latex_is_booktabs_and_escapes_every_sign() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
 def test_the_latex_tables_compile(five_rules: Frames, tmp_path: Path) -> None:
-    tests = compared(five_rules, 1.5)
+    tests = compare_cells(five_rules, 1.5)
     tables = [
         errors_table(five_rules, final_table(five_rules), tests, 1.5, "test"),
         comparison_table(tests, 1.5),
@@ -346,7 +346,7 @@ def test_the_settings_table_has_every_field_of_every_cell(five_rules: Frames) ->
 
 
 def test_the_methods_paragraph_says_what_the_configs_say(five_rules: Frames) -> None:
-    text = methods(five_rules, compared(five_rules, 1.5), 1.5)
+    text = methods(five_rules, compare_cells(five_rules, 1.5), 1.5)
     for words in (
         "Networks: tiny_resnet",
         "Data: digits",
@@ -368,7 +368,7 @@ def test_the_methods_paragraph_leaves_open_what_the_cells_do_not_share(tmp_path:
     config = RunConfig(epochs=1)
     cells = (Cell("bp", config), Cell("fast", replace(config, optim=replace(config.optim, lr=0.5, warmup=0.5))))
     frames = frames_with(tmp_path, Study("rates", "Which rate?", cells, (0, 1, 2)))
-    text = methods(frames, compared(frames, None), None)
+    text = methods(frames, compare_cells(frames, None), None)
     assert "Cells differ in optim.lr (0.05; 0.5), optim.warmup (0; 0.5)." in text
     assert "learning rate 0.05" not in text
 

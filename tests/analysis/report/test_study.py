@@ -18,8 +18,9 @@ from analysis.figures.style.theme import RULE_COLOURS, cell_styles, rule_colours
 from analysis.frames.studies import find_study
 from analysis.frames.study import Frames, read_frames
 from analysis.report.content import Report
-from analysis.report.study import notes, report
+from analysis.report.study import report
 from analysis.tables.final import TABLE, final_table, to_markdown
+from analysis.text.notes import notes
 from nowt.config.run_config import RunConfig
 from nowt.rules.registry import find_rule
 from nowt.store.run_log import LogWriter

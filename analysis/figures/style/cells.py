@@ -1,4 +1,4 @@
-"""Which line of a figure with a panel a model each cell is: its rule's, where no model has two cells of one rule."""
+"""Which cells a figure draws, and by which line: every cell, or the first ones of each rule where there are many."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ from analysis.figures.style.theme import Style, cell_styles
 from analysis.frames.study import Frames, rows
 from analysis.stats.seeds import diverged_counts
 from analysis.text.study import diverged_in_words, legend_labels
+
+MOST = 6  # panels, and lines with bands in one panel, that can be told apart
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,26 @@ def _by_rule(frames: Frames, rules: dict[str, str]) -> bool:
     models = models_of(frames)
     pairs = [(models[cell], rules[cell]) for cell in frames.study.cells]
     return len(set(models.values())) > 1 and len(set(pairs)) == len(pairs)
+
+
+@dataclass(frozen=True)
+class Few:
+    """The cells that are drawn, and what the caption says of the others."""
+
+    cells: list[str]
+    said: list[str]  # nothing where all are drawn
+
+
+def few_of(frames: Frames, cells: list[str]) -> Few:
+    """The first so many of each rule's ``cells``, in the study's order: at most MOST, and at least one of each rule."""
+    rules = {cell: str(frames.study.cells[cell]["rule"]["name"]) for cell in cells}
+    of = {rule: [cell for cell in cells if rules[cell] == rule] for rule in rules.values()}
+    most = max(map(len, of.values()), default=0)
+    each = max([n for n in range(1, most + 1) if sum(len(mine[:n]) for mine in of.values()) <= MOST], default=1)
+    kept = [cell for cell in cells if cell in of[rules[cell]][:each]]
+    return Few(kept, _left_out(len(cells) - len(kept), each))
+
+
+def _left_out(others: int, each: int) -> list[str]:
+    first = "the first cell of each rule" if each == 1 else f"the first {each} cells of each rule"
+    return [f"{first}, {others} other{'s' * (others > 1)} left out"] if others else []

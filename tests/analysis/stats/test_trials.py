@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.figures.pareto import front
+from analysis.stats.trials import pareto_front
 
 
 def test_a_trial_is_on_the_front_unless_another_of_its_rule_is_cheaper_and_no_worse() -> None:
@@ -15,5 +15,5 @@ def test_a_trial_is_on_the_front_unless_another_of_its_rule_is_cheaper_and_no_wo
         ("wm", 4.0, 1.0),
     ]
     shown = pd.DataFrame(points, columns=["cell", "compute", "error"])
-    found = front(shown)
+    found = pareto_front(shown)
     assert set(found.itertuples(index=False, name=None)) == {points[i] for i in (1, 3, 4, 5)}

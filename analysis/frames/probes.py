@@ -1,0 +1,83 @@
+"""What ``nowt probe`` measured on a study's checkpoints, as frames with declared and checked columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.frames.schema import checked
+from analysis.frames.study import Frames
+from nowt.evaluation.probes.results import WHOLE_NETWORK, ResultLine, ProbeSettings, read_results
+from nowt.store.layout import Store
+
+PROBES = {
+    "run": "str",  # run key; a run that two cells share has its rows in each
+    "cell": "str",
+    "rule": "str",
+    "seed": "int64",
+    "epoch": "int64",
+    "layer": "str",  # a layer's name, or that of a number which is no layer's, such as "all"
+    "depth": "int64",  # of the layer among those measured, 0 next to the input; -1 for what is no layer's
+    "metric": "str",
+    "value": "float64",  # NaN: undefined
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a metric's newest settings measured on the finished runs of a study."""
+
+    metric: str
+    settings: ProbeSettings
+    values: pd.DataFrame  # columns PROBES
+
+    @property
+    def curves(self) -> dict[str, pd.DataFrame]:
+        """By name, one row a cell, run and epoch: "all", the network's own number or else the mean over its layers,
+        and each number that is no layer's."""
+        names = self.values["layer"].where(self.values["depth"] < 0, WHOLE_NETWORK)
+        own = (self.values["layer"] == WHOLE_NETWORK).any()
+        drawn = self.values[(self.values["depth"] < 0) | (not own)]
+        by = ["cell", "rule", "run", "seed", "epoch"]
+        return {
+            str(name): rows.groupby(by, sort=False)["value"].mean().reset_index()
+            for name, rows in drawn.groupby(names[drawn.index], sort=False)
+        }
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were measured."""
+        return int(self.values["epoch"].nunique())
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The layers' rows at each cell's last epoch; none where there are fewer than two layers."""
+        rows = self.values[self.values["depth"] >= 0]
+        last = rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")]
+        return last if last["depth"].nunique() > 1 else last[:0]
+
+
+def read_probes(store: Path, frames: Frames) -> list[Probe]:
+    """Each metric that was measured on finished runs of the study, with the settings it was measured with last."""
+    paths = sorted(Store(store).probes(frames.study.key).glob("*.jsonl"))
+    probes = (_probe(path.stem, read_results(path), frames) for path in paths)
+    return [probe for probe in probes if probe is not None and not probe.values["value"].isna().all()]
+
+
+def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None:
+    if not lines:
+        return None
+    settings = ProbeSettings.of(lines[-1])
+    newest = {(line["run"], line["epoch"]): line for line in lines if ProbeSettings.of(line) == settings}
+    rows = [(run, epoch, metric, *row) for (run, epoch), line in newest.items() for row in _rows(line)]
+    measured = pd.DataFrame(rows, columns=["run", "epoch", "metric", "layer", "depth", "value"])
+    finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "rule", "seed"]]
+    return Probe(metric, settings, checked(finished.merge(measured, on="run"), PROBES))
+
+
+def _rows(line: ResultLine) -> Iterator[tuple[str, int, float | None]]:
+    """Name, depth and value."""
+    depths = {name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE_NETWORK, *line["others"]))}
+    for name, value in line["values"].items():
+        yield name, depths.get(name, -1), value
