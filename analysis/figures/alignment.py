@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.figures.options import Options
 from analysis.figures.script import study_figure
 from analysis.figures.style.cells import few_of
-from analysis.figures.style.legend import place_colour
+from analysis.figures.style.legend import place_color
 from analysis.figures.style.theme import WIDTH, epoch_axis, title
 from analysis.frames.study import Frames
 from analysis.published import SOURCE, published_angles
@@ -72,7 +72,7 @@ def _published(frames: Frames) -> list[Any]:
 def _pair(angles: pd.DataFrame, name: str, y: Any, x: Any, first: bool) -> Any:
     """One cell's panels."""
     lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
-    lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
+    lines = lines.encode(x=x, y=y, color=place_color(), detail="layer:N")
     column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))
     panels = lines.properties(width=(WIDTH - BETWEEN) / 2, height=84).facet(column=column, spacing=BETWEEN)
     return panels.properties(title=alt.TitleParams(name, fontSize=11, offset=4))

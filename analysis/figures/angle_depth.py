@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.cells import few_of
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.layers import final_layers, measured_cells
@@ -52,11 +52,11 @@ def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
     line = (
         alt.Chart(shown)
         .mark_line(strokeWidth=1.5)
-        .encode(x=x, y=y, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
+        .encode(x=x, y=y, color=cell_color(styles, legend), strokeDash=cell_dash(styles, legend))
     )
     dots = alt.Chart(shown).mark_point(filled=True, size=14, opacity=1)
     seen = [alt.Tooltip("cell:N"), alt.Tooltip("layer:N"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
-    dots = dots.encode(x=x, y=y, color=cell_colour(styles, legend), tooltip=seen)
+    dots = dots.encode(x=x, y=y, color=cell_color(styles, legend), tooltip=seen)
     return (line + dots).properties(width=WIDTH, height=110)
 
 

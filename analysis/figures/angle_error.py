@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis
-from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
+from analysis.figures.style.legend import cell_color, cell_shape, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.layers import angles_and_errors
@@ -43,11 +43,11 @@ def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name:
     x = alt.X("angle:Q", title=PANELS[measure], scale=scale, axis=alt.Axis(tickCount=5))
     y = axis.encode(alt.Y, "error", name if left else None, labels=left)
     legend = dot_legend({cell: cell for cell in styles})
-    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
+    color, shape = cell_color(styles, legend), cell_shape(styles, legend)
     dots = alt.Chart(shown).mark_point(filled=True, size=40, opacity=0.85)
     seen = [alt.Tooltip("cell:N"), alt.Tooltip("seed:Q"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
     seen.append(alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g"))
-    dots = dots.encode(x=x, y=y, color=colour, shape=shape, tooltip=seen)
+    dots = dots.encode(x=x, y=y, color=color, shape=shape, tooltip=seen)
     return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)
 
 

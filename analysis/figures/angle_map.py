@@ -62,12 +62,12 @@ def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
     y = alt.Y("low:Q", title="Layer" if left else None, scale=up, axis=layers)
     seen = [alt.Tooltip("layer:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("angle:Q", title="Angle (°)", format=".3g")]
     squares = alt.Chart(shown).mark_rect(clip=True)
-    squares = squares.encode(x=x, x2="right:Q", y=y, y2="high:Q", color=_colour(), tooltip=seen)
+    squares = squares.encode(x=x, x2="right:Q", y=y, y2="high:Q", color=_color(), tooltip=seen)
     panel = alt.layer(squares, heading(f"{cell}: {PANELS[measure]}", 2))
     return panel.properties(width=(WIDTH - BETWEEN) / 2, height=HEIGHT)
 
 
-def _colour() -> Any:
+def _color() -> Any:
     """Small angles are told apart better than large ones."""
     scale = alt.Scale(type="sqrt", domain=[0, 90], clamp=True, scheme="viridis", reverse=True)
     legend = alt.Legend(orient="bottom", values=TICKS, gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH)

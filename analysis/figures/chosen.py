@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import search_figure
-from analysis.figures.style.legend import cell_colour
+from analysis.figures.style.legend import cell_color
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.searches import Setting, spoken
 from analysis.frames.trials import Trials
@@ -86,7 +86,7 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
 def _rows(here: pd.DataFrame, x: Any, cells: list[str], styles: dict[str, Style], name: str) -> Any:
     """A row a cell: its best trial, the next ones, and the others."""
     y = alt.Y("cell:N", title=None, sort=cells, axis=alt.Axis(**ROWS))
-    shared = {"x": x, "y": y, "color": cell_colour(styles, None)}
+    shared = {"x": x, "y": y, "color": cell_color(styles, None)}
     best, next_ = here[here["rank"] == 1], here[(here["rank"] > 1) & (here["rank"] <= BEST)]
     marks = [
         alt.Chart(here).mark_tick(thickness=1, size=9, opacity=0.3).encode(**shared),

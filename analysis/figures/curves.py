@@ -15,7 +15,7 @@ from analysis.figures.published import BAND, beside, empty_lines, overlaid, publ
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis, cost_axis, cost_size
 from analysis.figures.style.cells import MOST, Lines, lines_of, models_of
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
 from analysis.frames.study import Frames
@@ -164,7 +164,7 @@ def _panel(
     if panels > 1:  # where the whole name is longer than the axis
         short = f"Error (%{', log' if axis.log else ''})" if side else None
         low, mean = low.title(short), mean.title(short)
-    colour = cell_colour(styles, legend, "line")
+    color = cell_color(styles, legend, "line")
     dash = cell_dash(styles, legend, "line")
     marks = []
     for frame, stroke in zip(drawn, (1, 2), strict=True):
@@ -172,9 +172,9 @@ def _panel(
         band = alt.Chart(axis.cut(frame)).mark_area(opacity=opacity)
         line = alt.Chart(frame).mark_line(strokeWidth=stroke)
         if len(frame) and panel.banded:
-            marks.append(band.encode(x=x, y=low, y2="high:Q", color=colour))
+            marks.append(band.encode(x=x, y=low, y2="high:Q", color=color))
         if len(frame):
-            marks.append(line.encode(x=x, y=mean, color=colour, strokeDash=dash))
+            marks.append(line.encode(x=x, y=mean, color=color, strokeDash=dash))
     tall = 200 if panels == 1 else 110
     return alt.layer(*marks, heading(panel.name, panels)).properties(width=width(panels), height=tall)
 
@@ -183,7 +183,7 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, style
     y = alt.Y("cell:N", title=None, sort=list(dict.fromkeys(means["cell"])), axis=alt.Axis(**ROWS))
     text = f"{name} after the last epoch"
     low, error, mean, at = (axis.encode(alt.X, x, text) for x in ("low", "error", "mean", "at"))
-    shared = {"y": y, "color": cell_colour(styles, None, "line")}
+    shared = {"y": y, "color": cell_color(styles, None, "line")}
     bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
     ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)

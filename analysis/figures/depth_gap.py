@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.depth import depth_gaps
@@ -25,7 +25,7 @@ def depth_gap_chart(frames: Frames) -> Any | None:
     rules = list(dict.fromkeys(gaps["rule"]))
     styles = cell_styles({rule: rule for rule in rules})
     legend = cell_legend({rule: rule for rule in rules})
-    colour, dash = cell_colour(styles, legend, "rule"), cell_dash(styles, legend, "rule")
+    color, dash = cell_color(styles, legend, "rule"), cell_dash(styles, legend, "rule")
     depths = sorted(set(gaps["depth"]))
     room = 0.06 * (depths[-1] - depths[0])
     scale = alt.Scale(domain=[depths[0] - room, depths[-1] + room], nice=False)
@@ -36,12 +36,12 @@ def depth_gap_chart(frames: Frames) -> Any | None:
     bars = (
         alt.Chart(gaps.dropna(subset="low"))
         .mark_rule(strokeWidth=1.5)
-        .encode(x=x, y="low:Q", y2="high:Q", color=colour)
+        .encode(x=x, y="low:Q", y2="high:Q", color=color)
     )
     line = (
-        alt.Chart(gaps).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("mean:Q", title=y), color=colour, strokeDash=dash)
+        alt.Chart(gaps).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("mean:Q", title=y), color=color, strokeDash=dash)
     )
-    dots = alt.Chart(gaps).mark_point(filled=True, size=40, opacity=1).encode(x=x, y="mean:Q", color=colour)
+    dots = alt.Chart(gaps).mark_point(filled=True, size=40, opacity=1).encode(x=x, y="mean:Q", color=color)
     said = [f"{split} error after the last epoch, minus bp's with the same seed", interval_in_words(gaps["n"], "bar")]
     figure = (zero + bars + line + dots).properties(width=WIDTH, height=190)
     return figure.properties(title=title("Gap to backprop by depth", said))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis, cost_size, cost_title
-from analysis.figures.style.legend import cell_colour, cell_shape, dot_legend
+from analysis.figures.style.legend import cell_color, cell_shape, dot_legend
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.costs import COSTS, mean_costs, run_costs
@@ -54,11 +54,11 @@ def _panel(
     x = alt.X("cost:Q", title=text, scale=scale, axis=ticks)
     y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
     legend = dot_legend({cell: cell for cell in styles})
-    colour, shape = cell_colour(styles, legend), cell_shape(styles, legend)
-    bars = alt.Chart(axis.cut(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour)
+    color, shape = cell_color(styles, legend), cell_shape(styles, legend)
+    bars = alt.Chart(axis.cut(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=color)
     rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=0.9, filled=False)
     filled = alt.Chart(dots).mark_point(size=60, filled=True, opacity=1)
-    shared = {"x": x, "color": colour, "shape": shape}
+    shared = {"x": x, "color": color, "shape": shape}
     marks = bars + rings.encode(y=y, **shared) + filled.encode(y=mean, **shared)
     return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)
 

@@ -11,7 +11,7 @@ from analysis.figures.options import Options
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import TICKS
 from analysis.figures.style.sections import Sections
-from analysis.figures.style.theme import FAINT, INK, WIDTH, rule_colours, title
+from analysis.figures.style.theme import FAINT, INK, WIDTH, rule_colors, title
 from analysis.frames.study import Frames, rows
 from analysis.stats.effects import KEYS, Effects, effects
 from analysis.stats.seeds import scored_split
@@ -110,8 +110,8 @@ def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[
 
 def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[Any]:
     table = sections.table
-    colours = {**rule_colours(set(table["rule"]) - {""}), "": INK}
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    colors = {**rule_colors(set(table["rule"]) - {""}), "": INK}
+    scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
     bars = (
         alt.Chart(axis.cut(table)).mark_rule(strokeWidth=2).encode(x=axis.encode(alt.X, "low"), x2="high:Q", **shared)

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import search_figure
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.trials import Trials
 from analysis.stats.trials import near_shares
@@ -35,7 +35,7 @@ def forgiving_chart(trials: Trials) -> Any | None:
     )
     y = alt.Y("share:Q", title="Share of trials as near (%)", scale=alt.Scale(domain=[0, 100]))
     line = alt.Chart(shown).mark_line(interpolate="step-after", strokeWidth=2)
-    line = line.encode(x=x, y=y, color=cell_colour(styles, legend), strokeDash=cell_dash(styles, legend))
+    line = line.encode(x=x, y=y, color=cell_color(styles, legend), strokeDash=cell_dash(styles, legend))
     return line.properties(width=WIDTH, height=170, title=title("How forgiving each rule is", _said(trials)))
 
 

@@ -32,7 +32,7 @@ def importance_chart(trials: Trials) -> Any | None:
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = cell_styles(rules)
     shares = shares.assign(percent=100 * shares["importance"])
-    panels = [_panel(shares, cell, styles[cell].colour, last=cell == cells[-1]) for cell in cells]
+    panels = [_panel(shares, cell, styles[cell].color, last=cell == cells[-1]) for cell in cells]
     some = ["of trials that were not stopped early"] if (trials.frame["state"] == "stopped").any() else []
     parts = ["fANOVA: what a setting explains by itself", *some, "rough where trials are few"]
     heads = title("Which settings matter for the error", parts)
@@ -40,14 +40,14 @@ def importance_chart(trials: Trials) -> Any | None:
     return alt.vconcat(*panels, spacing=8, title=heads)
 
 
-def _panel(shares: pd.DataFrame, cell: str, colour: str, last: bool) -> Any:
+def _panel(shares: pd.DataFrame, cell: str, color: str, last: bool) -> Any:
     """One cell's bars, on the axis of all."""
     here = shares[shares["cell"] == cell]
     scale = alt.Scale(domain=[0, float(shares["percent"].max())], nice=True)
     axis = alt.Axis(labels=last, tickCount=5, format="d")
     x = alt.X("percent:Q", title="Share of the error's variance (%)" if last else None, scale=scale, axis=axis)
     y = alt.Y("setting:N", title=None, sort=None, axis=alt.Axis(**NAMES))
-    bars = alt.Chart(here).mark_bar(color=colour).encode(x=x, y=y)
+    bars = alt.Chart(here).mark_bar(color=color).encode(x=x, y=y)
     over = alt.TitleParams(f"{cell}, {here['n'].iloc[0]} trials", fontSize=11, fontWeight="normal", offset=4)
     return bars.properties(width=BARS_WIDTH, height=alt.Step(13), title=over)
 

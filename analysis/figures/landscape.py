@@ -63,11 +63,11 @@ def _panel(shown: pd.DataFrame, cell: str, place: int, cells: int) -> Any:
     y = _log_axis(alt.Y, "decay", shown["decay"], title=NAMES[DECAY] if named else None, labels=named)
     by_state = {state: shown[(shown["cell"] == cell) & (shown["state"] == state)] for state in MARKS}
     best = by_state["finished"].nsmallest(1, "error")
-    colour = _error_colour(counted_runs(shown)["error"])
+    color = _error_color(counted_runs(shown)["error"])
     marks = [
         alt.Chart(by_state["stopped"]).mark_point(**DOT, size=10, color=STOPPED),
-        alt.Chart(by_state["diverged"]).mark_point(**DOT, size=40, shape="cross").encode(color=colour),
-        alt.Chart(by_state["finished"]).mark_point(**DOT, size=26).encode(color=colour),
+        alt.Chart(by_state["diverged"]).mark_point(**DOT, size=40, shape="cross").encode(color=color),
+        alt.Chart(by_state["finished"]).mark_point(**DOT, size=26).encode(color=color),
         alt.Chart(best).mark_point(size=90, strokeWidth=1.5, opacity=1, color=INK),
     ]
     over = heading(f"{cell}, best {best['error'].item():.2f} %", cells)
@@ -85,7 +85,7 @@ def _log_axis(channel: Any, field: str, values: "pd.Series[float]", **axis: Any)
     return channel(f"{field}:Q", scale=scale, axis=ticks)
 
 
-def _error_colour(errors: "pd.Series[float]") -> Any:
+def _error_color(errors: "pd.Series[float]") -> Any:
     low, high = float(errors.min()), float(errors.max())
     log = low > 0 and high / low >= LOG_FROM
     # The palest end of viridis cannot be seen as a small dot on white.

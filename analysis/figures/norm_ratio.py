@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import decades
 from analysis.figures.style.cells import few_of
-from analysis.figures.style.legend import place_colour
+from analysis.figures.style.legend import place_color
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import epoch_axis, title
 from analysis.frames.study import Frames
@@ -49,7 +49,7 @@ def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
         axis=alt.Axis(values=ticks, labels=side, format="~g" if every == 1 else "~e"),
     )
     lines = alt.Chart(means[means["cell"] == cell]).mark_line(strokeWidth=1.3)
-    lines = lines.encode(x=x, y=y, color=place_colour(), detail="layer:N")
+    lines = lines.encode(x=x, y=y, color=place_color(), detail="layer:N")
     tall = 96 if panels > 1 else 160
     return alt.layer(lines, heading(cell, panels)).properties(width=width(panels), height=tall)
 

@@ -7,7 +7,7 @@ import altair as alt
 
 from analysis.figures.script import search_figure
 from analysis.figures.style.axes import ErrorAxis
-from analysis.figures.style.legend import cell_colour, cell_legend
+from analysis.figures.style.legend import cell_color, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.trials import Trials
 from analysis.stats.seeds import percent
@@ -28,7 +28,7 @@ def pareto_chart(trials: Trials) -> Any | None:
     best = pareto_front(shown)
     axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
     styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
-    colour = cell_colour(styles, cell_legend({cell: cell for cell in styles}))
+    color = cell_color(styles, cell_legend({cell: cell for cell in styles}))
     x = alt.X(
         "compute:Q",
         title="Training, mirror mode included (TFLOP)",
@@ -36,9 +36,9 @@ def pareto_chart(trials: Trials) -> Any | None:
         axis=alt.Axis(tickCount=5),
     )
     y = axis.encode(alt.Y, "error", "Validation error")
-    dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=colour)
-    line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=colour)
-    rings = alt.Chart(best).mark_point(size=50, strokeWidth=1.5, opacity=1).encode(x=x, y=y, color=colour)
+    dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=color)
+    line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=color)
+    rings = alt.Chart(best).mark_point(size=50, strokeWidth=1.5, opacity=1).encode(x=x, y=y, color=color)
     words = ["dot: a trial, where it ended or was stopped", "ring and line: no other of its rule has less of both"]
     drawn = (dots + line + rings).properties(width=WIDTH, height=220)
     return drawn.properties(title=title("Validation error against compute", words))

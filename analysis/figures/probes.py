@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.script import FigureScript, frames_of
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, epoch_axis, title
 from analysis.frames.probes import Probe, read_probes
 from analysis.frames.searches import SearchPlan
@@ -101,8 +101,8 @@ def _lines(means: pd.DataFrame, x: Any, axis: str, styles: dict[str, Style], leg
     near = means["low"].clip(lower=low - room).min(), means["high"].clip(upper=high + room).max()
     ends = [low if pd.isna(near[0]) else min(low, near[0]), high if pd.isna(near[1]) else max(high, near[1])]
     scale = alt.Scale(domain=ends, nice=True, zero=False)
-    colour = cell_colour(styles, legend)
-    shared = {"x": x, "color": colour}
+    color = cell_color(styles, legend)
+    shared = {"x": x, "color": color}
     y = alt.Y("mean:Q", title=axis, scale=scale)
     band = alt.Chart(means[means["low"].notna()]).mark_area(opacity=min(0.15, 0.9 / len(styles)), clip=True)
     band = band.encode(y=alt.Y("low:Q", title=axis, scale=scale), y2="high:Q", **shared)
@@ -120,7 +120,7 @@ def _at_one_epoch(seeds: pd.DataFrame, styles: dict[str, Style], axis: str) -> A
     means = mean_interval(seeds, ["cell"], "value")
     x = {"title": f"{axis}, after epoch {int(seeds['epoch'].max())}", "scale": alt.Scale(zero=False, nice=True)}
     y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(ticks=False, domain=False, labelPadding=6))
-    shared = {"y": y, "color": cell_colour(styles, None)}
+    shared = {"y": y, "color": cell_color(styles, None)}
     bars = alt.Chart(means[means["low"].notna()]).mark_rule(strokeWidth=2)
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
     ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)

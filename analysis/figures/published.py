@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.style.axes import ErrorAxis
-from analysis.figures.style.legend import cell_colour, cell_legend
+from analysis.figures.style.legend import cell_color, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, width
 from analysis.figures.style.theme import RULE_COLOURS, Style, epoch_axis, mixed
 from analysis.frames.study import Frames
@@ -14,7 +14,7 @@ from analysis.published import NETS, RULES, published_errors
 
 DASH = [3, 1.5]
 
-PALE = 0.35  # share of white in the rule's colour
+PALE = 0.35  # share of white in the rule's color
 
 BAND = 0.4  # opacity of ±1 point, which is narrow
 
@@ -70,9 +70,9 @@ def _panel(lines: pd.DataFrame, net: str, place: int, named: bool) -> Any:
     axis = ErrorAxis(0, 100, log=False)
     x, side = epoch_axis(100, 5, field="cost"), leftmost(place)
     low, mean = (axis.encode(alt.Y, y, "Top-1 error" if side else None, labels=side) for y in ("low", "mean"))
-    colour = cell_colour(published_styles(), _legend() if named else None, "line")
-    band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=colour)
-    line = alt.Chart(here).mark_line(strokeWidth=0.8, strokeDash=DASH).encode(x=x, y=mean, color=colour)
+    color = cell_color(published_styles(), _legend() if named else None, "line")
+    band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=color)
+    line = alt.Chart(here).mark_line(strokeWidth=0.8, strokeDash=DASH).encode(x=x, y=mean, color=color)
     said = heading(f"{net}, published", 2)
     return alt.layer(band, line, said).properties(width=width(2), height=150)
 

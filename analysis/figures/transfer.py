@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis
-from analysis.figures.style.legend import cell_colour, dot_legend
+from analysis.figures.style.legend import cell_color, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.seeds import diverged_counts, scored_split
@@ -38,7 +38,7 @@ def transfer_chart(frames: Frames) -> Any | None:
     axis = ErrorAxis.over(both, found.assign(low=low, high=high), zero=False)
     sources = dict(zip(found["source"], found["rule"], strict=True))
     styles = cell_styles(sources)
-    colour = cell_colour(styles, dot_legend({cell: cell for cell in styles}), "source")
+    color = cell_color(styles, dot_legend({cell: cell for cell in styles}), "source")
     across_text, up_text = f"{name.capitalize()} error with the recipe as it stands", "With carried-over settings"
     x, low_x = (axis.encode(alt.X, of, across_text) for of in ("own", "low"))
     y, low_y = (axis.encode(alt.Y, of, up_text) for of in ("mean", "low"))
@@ -51,8 +51,8 @@ def transfer_chart(frames: Frames) -> Any | None:
     look = alt.Scale(domain=used, range=[SHAPES[rank] for rank in used])
     shape = alt.Shape("rank:N", title="rank there", scale=look, legend=None)
     dots = alt.Chart(found.assign(area=found["rank"].map(SIZES))).mark_point(strokeWidth=1.6, opacity=1)
-    dots = dots.encode(x=x, y=y, color=colour, shape=shape, size=alt.Size("area:Q", scale=None))
-    marks = alt.layer(equal, up.encode(color=colour), across.encode(color=colour), dots)
+    dots = dots.encode(x=x, y=y, color=color, shape=shape, size=alt.Size("area:Q", scale=None))
+    marks = alt.layer(equal, up.encode(color=color), across.encode(color=color), dots)
     return marks.properties(
         width=WIDTH, height=WIDTH * 0.8, title=title("Do settings carry over?", _said(frames, found))
     )

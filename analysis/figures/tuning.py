@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.figures.script import search_figure
 from analysis.figures.style.axes import ErrorAxis
-from analysis.figures.style.legend import cell_colour, cell_dash, cell_legend
+from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.trials import Trials
@@ -70,15 +70,15 @@ def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any
     legend = cell_legend({cell: cell for cell in styles})
     shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Error of the best")}
     widths = _widths(list(styles))
-    colour, dash = cell_colour(styles, legend), cell_dash(styles, legend)
+    color, dash = cell_color(styles, legend), cell_dash(styles, legend)
     lines = [
         alt.Chart(curves[curves["cell"] == cell])
         .mark_line(strokeWidth=wide, **STEP)
-        .encode(**shared, color=colour, strokeDash=dash)
+        .encode(**shared, color=color, strokeDash=dash)
         for cell, wide in widths.items()
     ]
     end = alt.Chart(_last(curves)).mark_point(filled=True, size=24, opacity=1)
-    return alt.layer(*lines, end.encode(**shared, color=colour)).properties(width=WIDTH, height=HEIGHT)
+    return alt.layer(*lines, end.encode(**shared, color=color)).properties(width=WIDTH, height=HEIGHT)
 
 
 def _widths(cells: list[str]) -> dict[str, float]:
@@ -102,14 +102,14 @@ def _panel(
     side = leftmost(place)
     low, error = (axis.encode(alt.Y, y, None, labels=side).title(title if side else None) for y in ("low", "error"))
     here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
-    colour = styles[cell].colour
+    color = styles[cell].color
     behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS, **STEP).encode(x=x, y=error, detail="cell:N")
     bands = [
-        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=colour, **STEP).encode(x=x, y=low, y2="high:Q")
+        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=color, **STEP).encode(x=x, y=low, y2="high:Q")
         for part, opacity in zip(_bounded(here), (0.28, 0.1), strict=True)
     ]
-    line = alt.Chart(here).mark_line(strokeWidth=2, color=colour, **STEP).encode(x=x, y=error)
-    end = alt.Chart(_last(here)).mark_point(filled=True, size=24, opacity=1, color=colour).encode(x=x, y=error)
+    line = alt.Chart(here).mark_line(strokeWidth=2, color=color, **STEP).encode(x=x, y=error)
+    end = alt.Chart(_last(here)).mark_point(filled=True, size=24, opacity=1, color=color).encode(x=x, y=error)
     panel = alt.layer(behind, *bands, line, end, heading(labels[cell], len(styles)))
     return panel.properties(width=width(len(styles)), height=96 if len(styles) > 1 else HEIGHT)
 

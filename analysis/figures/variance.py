@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.sections import Sections
-from analysis.figures.style.theme import WIDTH, rule_colours, title
+from analysis.figures.style.theme import WIDTH, rule_colors, title
 from analysis.frames.study import Frames
 from analysis.stats.seeds import scored_split
 from analysis.stats.variance import variance_split
@@ -28,8 +28,8 @@ def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
         return None
     sections = Sections.of(split, "family", lambda group: str(group["family"].iloc[0]), list(split["source"]))
     table, most = sections.table, NEAR * float(split["deviation"].max()) or 1.0
-    colours = rule_colours(set(table["rule"]))
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    colors = rule_colors(set(table["rule"]))
+    scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
     bars = alt.Chart(table.assign(high=table["high"].clip(upper=most))).mark_rule(strokeWidth=2)
     points = alt.Chart(table).mark_point(size=34, filled=True, opacity=1)

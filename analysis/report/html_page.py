@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style.theme import rule_colours
+from analysis.figures.style.theme import rule_colors
 from analysis.report.interactive import interactive
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def _figure(number: int, caption: str) -> str:
 def _switches(switches: dict[str, list[str]], cells: dict[str, dict[str, Any]]) -> str:
     """A button for each name."""
     rules = {name: _rule(name, members, cells) for name, members in switches.items()}
-    colours = rule_colours(set(rules.values()))
+    colors = rule_colors(set(rules.values()))
     return "\n".join(
         f'<button type="button" class="switch" aria-pressed="true" data-name="{html.escape(name, quote=True)}">'
-        f'<i style="background:{colours[rules[name]]}"></i>{html.escape(name)}</button>'
+        f'<i style="background:{colors[rules[name]]}"></i>{html.escape(name)}</button>'
         for name in switches
     )
 

@@ -1,4 +1,4 @@
-"""How cells are told apart in a figure: colour, dash, shape, and a legend in as many columns as fit."""
+"""How cells are told apart in a figure: color, dash, shape, and a legend in as many columns as fit."""
 
 import json
 from typing import Any
@@ -14,9 +14,9 @@ LETTER = 11  # pixels of the text's size
 NARROW, BROAD = frozenset("fijlrtI.,:;'|()[]/- "), frozenset("mwMW%")
 
 
-def cell_colour(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
-    """The colour channel of ``field``."""
-    scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
+def cell_color(styles: dict[str, Style], legend: Any, field: str = "cell") -> Any:
+    """The color channel of ``field``."""
+    scale = alt.Scale(domain=list(styles), range=[style.color for style in styles.values()])
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
@@ -66,8 +66,8 @@ def _breadth(text: str) -> float:
     return LETTER * sum(0.3 if letter in NARROW else 0.85 if letter in BROAD else 0.57 for letter in text)
 
 
-def place_colour() -> Any:
-    """The colour of a layer by its place; the palest end of viridis cannot be seen as a thin line on white."""
+def place_color() -> Any:
+    """The color of a layer by its place; the palest end of viridis cannot be seen as a thin line on white."""
     scale = alt.Scale(domain=[0, 1], scheme=alt.SchemeParams("viridis", extent=[0, 0.92]))
     text = "datum.value == 0 ? 'input layer' : 'output layer'"
     look = {"gradientLength": WIDTH, "gradientThickness": 8}

@@ -1,4 +1,4 @@
-"""How figures look: fonts, sizes, and for each rule one colour that colour-blind readers can tell apart."""
+"""How figures look: fonts, sizes, and for each rule one color that color-blind readers can tell apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ SPARE_COLOURS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99
 
 SHADES = (0.0, -0.45, 0.55, 0.3)  # of one rule's cells: as it is, towards black, towards white
 
-DARK_SHADES = (0.0, 0.4, 0.65, 0.2)  # of a rule whose colour is nearly black
+DARK_SHADES = (0.0, 0.4, 0.65, 0.2)  # of a rule whose color is nearly black
 
-DARK = 0x40  # no part of such a colour is larger
+DARK = 0x40  # no part of such a color is larger
 
 DASHES: tuple[Sequence[float], ...] = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
 
@@ -49,44 +49,44 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 class Style:
     """How one cell's line and dots are drawn."""
 
-    colour: str
+    color: str
     dash: Sequence[float]  # lengths of stroke and gap, pixels
     shape: str = "circle"
 
 
 def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
-    """A style for each cell of ``{cell: rule}``: its rule's colour; shade, dash and shape tell further cells apart."""
-    colours = rule_colours(set(rules.values()))
+    """A style for each cell of ``{cell: rule}``: its rule's color; shade, dash and shape tell further cells apart."""
+    colors = rule_colors(set(rules.values()))
     earlier: dict[str, int] = {}
     styles = {}
     for cell, rule in rules.items():
         number = earlier.get(rule, 0)
         earlier[rule] = number + 1
-        shades = DARK_SHADES if max(_parts(colours[rule])) <= DARK else SHADES
-        shade = mixed(colours[rule], shades[number % len(shades)])
+        shades = DARK_SHADES if max(_parts(colors[rule])) <= DARK else SHADES
+        shade = mixed(colors[rule], shades[number % len(shades)])
         styles[cell] = Style(shade, DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])
     return styles
 
 
-def rule_colours(rules: set[str]) -> dict[str, str]:
-    """The colour of each rule; a rule of one's own gets a spare one by its name, to keep it everywhere."""
-    colours = {rule: RULE_COLOURS[rule] for rule in rules if rule in RULE_COLOURS}
+def rule_colors(rules: set[str]) -> dict[str, str]:
+    """The color of each rule; a rule of one's own gets a spare one by its name, to keep it everywhere."""
+    colors = {rule: RULE_COLOURS[rule] for rule in rules if rule in RULE_COLOURS}
     for rule in sorted(rules - set(RULE_COLOURS)):
         start = crc32(rule.encode())
         turns = [SPARE_COLOURS[(start + i) % len(SPARE_COLOURS)] for i in range(len(SPARE_COLOURS))]
-        colours[rule] = next((colour for colour in turns if colour not in colours.values()), turns[0])
-    return colours
+        colors[rule] = next((color for color in turns if color not in colors.values()), turns[0])
+    return colors
 
 
-def mixed(colour: str, share: float) -> str:
-    """``colour`` (#rrggbb) mixed with a share of white, or of black where the share is negative."""
+def mixed(color: str, share: float) -> str:
+    """``color`` (#rrggbb) mixed with a share of white, or of black where the share is negative."""
     target = 255 if share > 0 else 0
-    return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(colour))
+    return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(color))
 
 
-def _parts(colour: str) -> list[int]:
+def _parts(color: str) -> list[int]:
     """Red, green and blue of #rrggbb."""
-    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def title(text: str, parts: list[str]) -> Any:

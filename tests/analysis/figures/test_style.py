@@ -64,11 +64,11 @@ def test_the_last_axis_keeps_its_text_where_a_bar_is_cut_off(tmp_path: Path) -> 
     assert "Test error after the last epoch (%" in words
 
 
-def test_cells_of_one_rule_are_told_apart_by_colour_and_by_shape() -> None:
+def test_cells_of_one_rule_are_told_apart_by_color_and_by_shape() -> None:
     for rule in ("bp", "kp"):
         styles = cell_styles({f"{rule} {i}": rule for i in range(4)}).values()
-        assert len({style.colour for style in styles}) == len({style.shape for style in styles}) == 4
-        parts = sorted(sum(int(style.colour[i : i + 2], 16) for i in (1, 3, 5)) for style in styles)
+        assert len({style.color for style in styles}) == len({style.shape for style in styles}) == 4
+        parts = sorted(sum(int(style.color[i : i + 2], 16) for i in (1, 3, 5)) for style in styles)
         assert min(b - a for a, b in pairwise(parts)) > 60
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures.curves import curves_chart
-from analysis.figures.style.theme import RULE_COLOURS, cell_styles, rule_colours, styled
+from analysis.figures.style.theme import RULE_COLOURS, cell_styles, rule_colors, styled
 from analysis.frames.studies import find_study
 from analysis.frames.study import Frames, read_frames
 from analysis.report.content import Report
@@ -293,14 +293,14 @@ def test_the_command_prints_the_table_or_one_line(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_rule_has_its_colour_in_every_study_and_its_further_cells_differ() -> None:
+def test_a_rule_has_its_color_in_every_study_and_its_further_cells_differ() -> None:
     styles = cell_styles({"bp": "bp", "wm 1": "wm", "wm 2": "wm", "wm 3": "wm", "mine": "./lab/pal.py"})
-    assert styles["bp"].colour == RULE_COLOURS["bp"]
-    assert styles["wm 1"].colour == RULE_COLOURS["wm"]
-    looks = {(style.colour, tuple(style.dash)) for style in styles.values()}
+    assert styles["bp"].color == RULE_COLOURS["bp"]
+    assert styles["wm 1"].color == RULE_COLOURS["wm"]
+    looks = {(style.color, tuple(style.dash)) for style in styles.values()}
     assert len(looks) == len(styles)
-    alone, beside_others = rule_colours({"./lab/pal.py"}), rule_colours({"./lab/pal.py", "kp", "bp"})
-    assert alone["./lab/pal.py"] == beside_others["./lab/pal.py"] == styles["mine"].colour
+    alone, beside_others = rule_colors({"./lab/pal.py"}), rule_colors({"./lab/pal.py", "kp", "bp"})
+    assert alone["./lab/pal.py"] == beside_others["./lab/pal.py"] == styles["mine"].color
 
 
 def test_an_ablation_within_one_rule_draws_cells_of_any_name(tmp_path: Path) -> None:
