@@ -1,4 +1,4 @@
-"""The alignment figure: matrix and δ angle of every layer by epoch, a pair of panels a cell; published ones after."""
+"""Matrix angle and δ angle of every layer by epoch, with two panels per cell."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import few_of
+from analysis.figures.style.cells import select_cells
 from analysis.figures.style.legend import place_color
 from analysis.figures.style.theme import WIDTH, epoch_axis, title
 from analysis.frames.study import Frames
@@ -16,37 +16,52 @@ from analysis.published import SOURCE, published_angles
 from analysis.stats.layers import layer_means, measured_cells
 from analysis.text.study import OUTPUT_ANGLE, seeds_in_words
 
-PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to that of backprop"}
+PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to backprop's δ"}
 
 TICKS = (1, 5, 10, 30, 60)  # degrees between two ticks
 
-BETWEEN, LABELS = 24, 24  # pixels: between a pair, and of an angle's digits, so that all pairs stand in two columns
+BETWEEN, LABELS = 24, 24  # pixels between two panels, and for tick labels, so that all panels align
 
 PUBLISHED_LAYERS = 50
 
 
 def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:  # noqa: B008 (it is frozen)
-    """The figure as an Altair chart; None where no finished run measured an angle."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+        options: Options of the report.
+
+    Returns:
+        An Altair chart; None if no finished run measured an angle.
+    """
     angles = _drawn(frames)
     if angles.empty:
         return None
     finished = frames.runs[frames.runs["state"] == "finished"].groupby("cell").size()
-    few = few_of(frames, measured_cells(frames))
-    said = [f"mean over finished runs ({seeds_in_words(finished)})", "90° is unaligned", OUTPUT_ANGLE, *few.said]
-    said += [f"published: {SOURCE}, one run; what was off its axis, above 15° or 25°, is left out"] * options.published
-    pairs = _own(angles, few.cells) + (_published(frames) if options.published else [])
-    return alt.vconcat(*pairs, spacing=6, title=title("How well the feedback is aligned, layer by layer", said))
+    selection = select_cells(frames, measured_cells(frames))
+    caption = [
+        f"mean over finished runs ({seeds_in_words(finished)})",
+        "90°: no alignment",
+        OUTPUT_ANGLE,
+        *selection.note,
+    ]
+    caption += [
+        f"published: {SOURCE}, one run; values above its axis limits of 15° and 25° are missing"
+    ] * options.published
+    pairs = _own(angles, selection.cells) + (_published(frames) if options.published else [])
+    return alt.vconcat(*pairs, spacing=6, title=title("Alignment by layer and epoch", caption))
 
 
 def _drawn(frames: Frames) -> pd.DataFrame:
-    """One row a cell, layer, epoch and panel, with the layer's place between input (0) and output (1)."""
+    """Return one row per cell, layer, epoch and panel, with the layer's place between input (0) and output (1)."""
     names = ["cell", "epoch", "layer", "place"]
     long = layer_means(frames).melt(names, list(PANELS), var_name="panel", value_name="angle")
     return long.assign(panel=long["panel"].map(PANELS)).dropna(subset="angle")
 
 
 def _own(angles: pd.DataFrame, cells: list[str]) -> list[Any]:
-    """A pair of panels a cell; every cell's have the same axes, so that they can be compared."""
+    """Return two panels per cell, all with the same axes so that they can be compared."""
     y, last = _angle_axis(float(angles["angle"].max())), int(angles["epoch"].max())
     return [
         _pair(angles[angles["cell"] == cell], cell, y, epoch_axis(last, 5, named=cell == cells[-1]), cell == cells[0])
@@ -55,7 +70,7 @@ def _own(angles: pd.DataFrame, cells: list[str]) -> list[Any]:
 
 
 def _published(frames: Frames) -> list[Any]:
-    """A pair of panels for each published rule that the study has, or for all where it has none of them."""
+    """Return two panels for each published rule that the study contains, or for all published rules if it has none."""
     found = published_angles().rename(columns={"measure": "panel"})
     found["panel"] = found["panel"].map({"matrix": PANELS["matrix_angle"], "delta": PANELS["delta_angle"]})
     found = found.assign(place=(found["layer"] - 1) / (PUBLISHED_LAYERS - 1), cell=found["rule"] + ", published")
@@ -70,7 +85,7 @@ def _published(frames: Frames) -> list[Any]:
 
 
 def _pair(angles: pd.DataFrame, name: str, y: Any, x: Any, first: bool) -> Any:
-    """One cell's panels."""
+    """Return the panels of one cell."""
     lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
     lines = lines.encode(x=x, y=y, color=place_color(), detail="layer:N")
     column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))

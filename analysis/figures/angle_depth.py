@@ -1,4 +1,4 @@
-"""The final angle against depth: how far the alignment of each cell reaches back from the output."""
+"""Final angles against depth."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import few_of
+from analysis.figures.style.cells import select_cells
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
@@ -18,23 +18,30 @@ PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
 
 
 def angle_depth_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None where no finished run measured an angle."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no finished run measured an angle.
+    """
     cells = measured_cells(frames)
     if not cells:
         return None
-    few = few_of(frames, cells)
+    selection = select_cells(frames, cells)
     final = final_layers(frames)
-    final = final[final["cell"].isin(few.cells)]
+    final = final[final["cell"].isin(selection.cells)]
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
-    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in few.cells}
+    styles = {cell: style for cell, style in cell_styles(rules).items() if cell in selection.cells}
     panels = [_panel(final, measure, styles, measure == "delta_angle") for measure in PANELS]
-    said = [
+    caption = [
         "at the last probe, mean over finished runs",
-        "90° is unaligned",
-        f"{OUTPUT_ANGLE} and not drawn",
-        *few.said,
+        "90°: no alignment",
+        f"{OUTPUT_ANGLE} and is not shown",
+        *selection.note,
     ]
-    figure = alt.vconcat(*panels, spacing=12, title=title("Final angle by layer", said))
+    figure = alt.vconcat(*panels, spacing=12, title=title("Final angle by layer", caption))
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
 

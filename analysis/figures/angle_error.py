@@ -1,4 +1,4 @@
-"""Alignment against error, a dot a run: does the better aligned run learn better?"""
+"""Alignment against final error, one dot per run."""
 
 import sys
 from typing import Any
@@ -21,7 +21,14 @@ BETWEEN = 18  # pixels
 
 
 def angle_error_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None where no finished run measured an angle."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no finished run measured an angle.
+    """
     split = scored_split(frames)
     runs = angles_and_errors(frames, split)
     if runs.empty:
@@ -31,8 +38,8 @@ def angle_error_chart(frames: Frames) -> Any | None:
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]
-    said = ["one dot a finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
-    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", said))
+    caption = ["dot: one finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
+    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", caption))
     return figure.resolve_scale(color="shared", shape="shared")
 
 

@@ -1,4 +1,4 @@
-"""The map of alignment: the angle of every layer at every epoch, a panel a cell and kind of angle."""
+"""Heat maps of the angle of every layer at every epoch, one panel per cell and kind of angle."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import few_of
+from analysis.figures.style.cells import select_cells
 from analysis.figures.style.panels import heading
 from analysis.figures.style.theme import WIDTH, title
 from analysis.frames.study import Frames
@@ -20,29 +20,36 @@ TICKS = [0, 2, 10, 30, 60, 90]  # degrees
 
 BETWEEN, HEIGHT = 14, 74  # pixels
 
-OVERLAP = 0.1  # of a square's side that the next one covers: no hairline of white between them
+OVERLAP = 0.1  # fraction by which adjacent squares overlap, to avoid white hairlines between them
 
 
 def angle_map_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None where no finished run measured an angle."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no finished run measured an angle.
+    """
     cells = measured_cells(frames)
     if not cells:
         return None
-    means, few = layer_means(frames), few_of(frames, cells)
-    cells = few.cells
+    means, selection = layer_means(frames), select_cells(frames, cells)
+    cells = selection.cells
     rows = [_row(means[means["cell"] == cell], cell, last=cell == cells[-1]) for cell in cells]
-    said = [
+    caption = [
         "mean over finished runs",
-        "the lowest row is next to the input",
-        "blank: not defined",
+        "lowest row: next to the input",
+        "blank: undefined",
         OUTPUT_ANGLE,
-        *few.said,
+        *selection.note,
     ]
-    return alt.vconcat(*rows, spacing=8, title=title("Where and when the feedback aligns", said))
+    return alt.vconcat(*rows, spacing=8, title=title("Alignment over layers and epochs", caption))
 
 
 def _row(means: pd.DataFrame, cell: str, last: bool) -> Any:
-    """One cell's two panels."""
+    """Return the two panels of one cell."""
     return alt.hconcat(*[_panel(means, cell, measure, last) for measure in PANELS], spacing=BETWEEN)
 
 
@@ -68,10 +75,10 @@ def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
 
 
 def _color() -> Any:
-    """Small angles are told apart better than large ones."""
+    """Return a color scale that resolves small angles better than large ones."""
     scale = alt.Scale(type="sqrt", domain=[0, 90], clamp=True, scheme="viridis", reverse=True)
     legend = alt.Legend(orient="bottom", values=TICKS, gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH)
-    return alt.Color("angle:Q", title="Angle (°, square-root scale; 90 is unaligned)", scale=scale, legend=legend)
+    return alt.Color("angle:Q", title="Angle (°, square-root scale; 90: no alignment)", scale=scale, legend=legend)
 
 
 SCRIPT = study_figure("angle_map", angle_map_chart, "a finished run that measured an angle")

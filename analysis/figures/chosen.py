@@ -1,4 +1,4 @@
-"""The values that the best trials chose, setting by setting, within the range or among the choices of the search."""
+"""The values of each setting in the best trials, within the range or choices of the search."""
 
 import json
 import math
@@ -15,27 +15,34 @@ from analysis.frames.searches import Setting, spoken
 from analysis.frames.trials import Trials
 from analysis.stats.trials import choices, choices_made, chosen_values, ranges
 
-BEST = 3  # trials of each cell that are marked
+BEST = 3  # number of trials per cell that are marked
 
-UNITS = {  # of the settings that are counted in something; the others are pure numbers
+UNITS = {  # of settings that have one
     "epochs": "epochs",
     "optim.warmup": "epochs",
     "data.size": "pixels",
-    "batch": "pictures",
+    "batch": "images",
     "rule.angle": "°",
-    "rule.samples": "samples a mirror step",
+    "rule.samples": "samples per mirror step",
     "rule.extent": "positions",
     "rule.interval": "training steps",
     "rule.warmup": "mirror steps",
 }
 
-APART = 0.13  # of the space of one choice, between the marks of two ranks
+APART = 0.13  # distance between the marks of two ranks, as a fraction of a choice's width
 
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
 
 
 def chosen_chart(trials: Trials) -> Any | None:
-    """The figure as an Altair chart; None where nothing was searched and finished."""
+    """Draw the figure.
+
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        An Altair chart; None if no finished trial has a searched setting.
+    """
     numbers, chosen = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
     if numbers.empty and chosen.empty:
         return None
@@ -44,14 +51,14 @@ def chosen_chart(trials: Trials) -> Any | None:
     settings = {s.name: s for cell in trials.plan.cells for s in (*ranges(trials, cell), *choices(trials, cell))}
     panels = [_panel(numbers, settings[name], trials, styles) for name in settings if name in set(numbers["setting"])]
     panels += [_chosen(chosen, settings[name], trials, styles) for name in settings if name in set(chosen["setting"])]
-    said = ["filled: the best trial", f"rings: the next {BEST - 1}", "pale: the others that ran to their end"]
-    said += ["within a choice trials stand side by side"] if len(chosen) else []
-    heads = title("Values that the best trials had", said)
+    caption = ["filled: best trial", f"rings: next {BEST - 1}", "pale: other finished and diverged trials"]
+    caption += ["the position within a choice has no meaning"] if len(chosen) else []
+    heads = title("Settings of the best trials", caption)
     return alt.vconcat(*panels, spacing=10, title=heads)
 
 
 def _finished(values: pd.DataFrame) -> pd.DataFrame:
-    """The rows of settings that a finished trial had."""
+    """Return the rows of settings that a finished trial has."""
     return values[values["setting"].isin(values.loc[values["rank"].notna(), "setting"])]
 
 
@@ -64,7 +71,7 @@ def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[
 
 
 def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
-    """A setting that had a few choices: each has its place, in which trials stand side by side."""
+    """Return the panel of a setting with choices; within a choice, trials are placed side by side."""
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
     had = [s.values for cell in cells for s in choices(trials, cell) if s.name == setting.name]
@@ -84,7 +91,7 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
 
 
 def _rows(here: pd.DataFrame, x: Any, cells: list[str], styles: dict[str, Style], name: str) -> Any:
-    """A row a cell: its best trial, the next ones, and the others."""
+    """Return one row per cell: its best trial, the next ones, and the others."""
     y = alt.Y("cell:N", title=None, sort=cells, axis=alt.Axis(**ROWS))
     shared = {"x": x, "y": y, "color": cell_color(styles, None)}
     best, next_ = here[here["rank"] == 1], here[(here["rank"] > 1) & (here["rank"] <= BEST)]
@@ -99,8 +106,8 @@ def _rows(here: pd.DataFrame, x: Any, cells: list[str], styles: dict[str, Style]
 
 def _name(setting: Setting) -> str:
     unit = f" ({UNITS[setting.path]})" if setting.path in UNITS else ""
-    said = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path + unit
-    return f"{said}, log scale" if setting.log else said
+    label = f"{setting.path} as a multiple of {setting.times}" if setting.times else setting.path + unit
+    return f"{label}, log scale" if setting.log else label
 
 
 def _axis(setting: Setting, low: float, high: float) -> Any:

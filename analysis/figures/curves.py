@@ -1,6 +1,6 @@
-"""The comparison figure: error by rule, a panel a model, and below it every seed's error after the last epoch.
+"""The comparison figure: error by epoch or cost, one panel per model, and below the final error of every seed.
 
-A model of many cells has a panel for each of its rules (analysis.figures.curves).
+A model with many cells has one panel per rule.
 """
 
 import sys
@@ -31,36 +31,36 @@ from analysis.stats.seeds import (
 )
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
-ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend has names in full
+ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend shows full names
 
-PER = {"epochs": "epoch", "presentations": "presentations", "flops": "operations", "seconds": "time"}
+PER = {"epochs": "epoch", "presentations": "presentations", "flops": "FLOPs", "seconds": "time"}
 
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One panel, and the cells whose lines are in it, in the study's order."""
+    """A panel and its cells, in the study's order."""
 
     name: str
     model: str
-    rule: str  # empty for a panel of all rules
+    rule: str  # empty for a panel with all rules
     cells: list[str]
 
     @property
     def banded(self) -> bool:
-        """Whether bands could be told apart."""
+        """Whether bands can be distinguished."""
         return len(self.cells) <= MOST
 
     def drawn(self, means: pd.DataFrame) -> pd.DataFrame:
-        """The study's rows that are its own."""
+        """Return the rows of the study's curves in this panel."""
         return means[means["cell"].isin(self.cells)]
 
     def overlaid(self, published: pd.DataFrame) -> pd.DataFrame:
-        """The published rows that are its own."""
+        """Return the rows of the published curves in this panel."""
         return published[(published["model"] == self.model) & (published["rule"].isin([self.rule]) | (not self.rule))]
 
 
 def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
-    """The panels of the cells that have a line, in the study's order."""
+    """Return the panels of the cells that have a line, in the study's order."""
     models: dict[str, list[str]] = {}
     for cell, model in models_of(frames).items():
         if cell in lines.of:
@@ -69,8 +69,8 @@ def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
 
 
 def bands_in_words(panels: list[CurvePanel]) -> list[str]:
-    """Where there is no band for want of room; nothing where there is one everywhere."""
-    return [] if all(panel.banded for panel in panels) else [f"no band in a panel of more than {MOST} lines"]
+    """Return which panels have no bands; empty if all have."""
+    return [] if all(panel.banded for panel in panels) else [f"no bands in panels with more than {MOST} lines"]
 
 
 def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[CurvePanel]:
@@ -84,7 +84,15 @@ def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[C
 
 
 def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: B008 (it is frozen)
-    """The figure as an Altair chart. It needs a finished or diverged run."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames, with at least one finished or diverged run.
+        options: What the curves are drawn against, and whether to add published curves.
+
+    Returns:
+        An Altair chart.
+    """
     split = scored_split(frames)
     curves = error_curves(frames, split)
     lines = lines_of(frames)
@@ -98,7 +106,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     axis = ErrorAxis.over(seeds["error"], ends, zero=False)
     lower = _last_epoch(lines.named(seeds), lines.named(ends), axis, lines.styles, name)
     words = _subtitle(diverged_counts(frames.runs), panels, not axis.beyond(ends).empty, options.published)
-    words += ["a line ends with its shortest run"] if len(shared) < len(curves) else []
+    words += ["a line ends where its shortest run ends"] if len(shared) < len(curves) else []
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 
@@ -107,10 +115,10 @@ def _subtitle(counts: pd.DataFrame, panels: list[CurvePanel], cut: bool, publish
     n, marks = counts["n"], "band and bar" if any(panel.banded for panel in panels) else "bar"
     parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), "ring: one seed"]
     parts += bands_in_words(panels)
-    parts += ["triangle: the bar goes on beyond the axis"] if cut else []
-    parts += ["a diverged run counts at chance"] if counts["diverged"].any() else []
+    parts += ["triangle: the bar extends beyond the axis"] if cut else []
+    parts += ["diverged runs count with chance error"] if counts["diverged"].any() else []
     there = (
-        "dashed and pale: published (Akrout et al. 2019), single runs on ImageNet, ±1 point (2,048 pictures a point)"
+        "dashed and pale: published (Akrout et al. 2019), single runs on ImageNet, ±1 point (2,048 images per point)"
     )
     return [*parts, there] if published else parts
 
@@ -118,7 +126,7 @@ def _subtitle(counts: pd.DataFrame, panels: list[CurvePanel], cut: bool, publish
 def _upper(
     frames: Frames, means: pd.DataFrame, lines: Lines, panels: list[CurvePanel], name: str, options: Options
 ) -> Any:
-    """The panels, and below them the published nets that none of them is, where they are wanted."""
+    """Return the panels and, on request, panels of published networks that the study does not contain."""
     models = list(dict.fromkeys(panel.model for panel in panels))
     there = overlaid(frames, models) if options.published else empty_lines()
     laid = published_styles() if len(there) else {}
@@ -137,7 +145,7 @@ def _upper(
 
 
 def _abscissa(means: pd.DataFrame, against: str) -> tuple[pd.DataFrame, Any]:
-    """The means with ``cost`` in the axis' unit, and a function from (named, small) to the axis."""
+    """Return the means with ``cost`` in the unit of the axis, and a function from (named, small) to the axis."""
     if against == "epochs":
         last = int(means["epoch"].max())
         return means, lambda named, small: epoch_axis(last, 5 if small else 10, named, field="cost")
@@ -157,11 +165,11 @@ def _panel(
     place: int,
     panels: int,
 ) -> Any:
-    """One panel's lines and bands, published ones below; axes are named along the left and the bottom."""
+    """Return one panel; axis titles appear only at the left and at the bottom."""
     x = abscissa(lowest(place, panels), panels > 1)
     side = leftmost(place)
     low, mean = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean"))
-    if panels > 1:  # where the whole name is longer than the axis
+    if panels > 1:  # the full title is longer than the axis
         short = f"Error (%{', log' if axis.log else ''})" if side else None
         low, mean = low.title(short), mean.title(short)
     color = cell_color(styles, legend, "line")

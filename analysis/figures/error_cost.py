@@ -1,4 +1,4 @@
-"""Error against cost: what each run's error after the last epoch was bought with, in each of the three units."""
+"""Final error against the total cost of each run, in each of the three units."""
 
 import sys
 from typing import Any
@@ -19,7 +19,14 @@ BETWEEN = 18  # pixels
 
 
 def error_cost_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None where no counted run has an epoch."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no counted run has an epoch.
+    """
     split = scored_split(frames)
     runs = run_costs(frames, split)
     if runs.empty:
@@ -30,12 +37,12 @@ def error_cost_chart(frames: Frames) -> Any | None:
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, means, against, axis, styles, name) for against in COSTS]
-    said = [
-        "each run as a whole: error after its last epoch, mirror samples and mirror mode included in its cost",
-        "dot and bar: mean and 95 % t interval, from three seeds on",
+    caption = [
+        "error after the last epoch; total cost, mirror samples and mirror mode included",
+        "dot and bar: mean and 95 % t interval (at least 3 seeds)",
         "ring: one seed",
     ]
-    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", said))
+    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", caption))
     return figure.resolve_scale(color="shared", shape="shared")
 
 
@@ -50,7 +57,9 @@ def _panel(
     room = max(0.15 * (most - least), 0.05 * most)
     scale = alt.Scale(domain=[max(least - room, 0), most + room], nice=False)
     ticks = alt.Axis(tickCount=3, grid=False)
-    text = cost_title(against, size, small=True).replace(" (", "\n(").split("\n")  # in two lines: the panel is narrow
+    text = (
+        cost_title(against, size, small=True).replace(" (", "\n(").split("\n")
+    )  # two lines, because the panel is narrow
     x = alt.X("cost:Q", title=text, scale=scale, axis=ticks)
     y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
     legend = dot_legend({cell: cell for cell in styles})

@@ -1,4 +1,4 @@
-"""The forest plot: each factor's effect on the final error, paired by seed, with its interval."""
+"""Forest plot: the effect of each factor on the final error, paired by seed, with its interval."""
 
 import sys
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from analysis.stats.seeds import scored_split
 from analysis.text.formatting import points
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
-LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point where the largest effect is so many times the median one
+LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point if the largest effect is this many times the median effect
 
-NEAR = 1.5  # an interval widens the axis to at most so many times the largest effect of a seed
+NEAR = 1.5  # an interval extends the axis to at most this many times the largest effect of a seed
 
 
 @dataclass(frozen=True)
 class EffectAxis:
-    """An axis of effects in percentage points, 0 on it; intervals are cut off at its ends."""
+    """An axis of effects in percentage points, including 0; intervals are clipped at its ends."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class EffectAxis:
 
     @classmethod
     def over(cls, found: Effects, margin: float | None) -> "EffectAxis":
-        """The axis that shows every seed and the margin, and intervals as far as they stay near."""
+        """Return the axis that shows every seed, the margin, and intervals that do not extend far beyond them."""
         gaps, means = found.seeds["gap"], found.table["mean"].abs()
         most = max(float(gaps.abs().max()), 0.1)
         near = found.table[["low", "high"]].clip(-NEAR * most, NEAR * most)
@@ -43,7 +43,7 @@ class EffectAxis:
         return cls(float(shown.min()) - room, float(shown.max()) + room, log)
 
     def encode(self, channel: Any, name: str) -> Any:
-        """Field ``name`` on ``channel`` along this axis."""
+        """Encode field ``name`` on ``channel`` along this axis."""
         kind = {"type": "symlog", "constant": 1} if self.log else {"type": "linear"}
         scale = alt.Scale(**kind, domain=[self.low, self.high], nice=False)
         ticks = sorted({0.0, *(s * tick for tick in TICKS if tick >= 1 for s in (-1, 1))})
@@ -56,24 +56,32 @@ class EffectAxis:
         )
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows with an interval, cut off at the axis' ends."""
+        """Return the rows with an interval, clipped at the ends of the axis."""
         found = frame[frame["low"].notna()]
         return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
     def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """One row an end at which an interval goes on beyond the axis, with ``at`` and ``shape``."""
+        """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
         left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
         right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
         return pd.concat([left, right], ignore_index=True)
 
 
 def effects_chart(frames: Frames, options: Options) -> Any | None:
-    """The figure of a study; None where nothing can be paired."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+        options: Options of the report.
+
+    Returns:
+        An Altair chart; None if no two comparable cells share a seed.
+    """
     return forest_chart(effects(frames), SPLITS[scored_split(frames)], options.margin)
 
 
 def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None:
-    """The figure as an Altair chart; None where nothing can be paired. ``split`` in words, ``margin`` in points."""
+    """Draw effects. ``split`` is test or validation, ``margin`` is in points. Returns None if there are no effects."""
     if found.table.empty:
         return None
     axis = EffectAxis.over(found, margin)
@@ -85,7 +93,7 @@ def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None
 
 
 def _head(group: pd.DataFrame) -> str:
-    """The factor, its change where all rows have the same, and what they are compared with where that is one cell."""
+    """Return the factor, its change if it is the same in all rows, and the cell compared with if there is only one."""
     factor, changes, against = group["factor"].iloc[0], set(group["change"]), set(group["against"]) - {""}
     change = f": {changes.pop()}" if len(changes) == 1 and len(group) > 1 and len(against) > 1 else ""
     named = len(against) == 1 and ", against " not in factor
@@ -93,14 +101,14 @@ def _head(group: pd.DataFrame) -> str:
 
 
 def _name(row: Any, table: pd.DataFrame) -> str:
-    """A row's cell; a mean also by its change, where its factor has several."""
+    """Return the cell of a row; for a mean, also its change if the factor has several."""
     if row.rule or table.loc[table["factor"] == row.factor, "change"].nunique() == 1:
         return str(row.cell)
     return f"{row.cell}: {row.change}"
 
 
 def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[Any]:
-    """The margin's band, the line of no effect, and the factors' names."""
+    """Return the band of the margin, the line of no effect, and the section headings."""
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=INK, strokeWidth=1).encode(x=axis.encode(alt.X, "at"))
     if margin is None:
         return [zero, *sections.headed()]
@@ -128,9 +136,9 @@ def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[An
 
 def _subtitle(table: pd.DataFrame, axis: EffectAxis, margin: float | None) -> list[str]:
     parts = [f"paired by seed, {seeds_in_words(table['n'])}", interval_in_words(table["n"], "bar"), "ring: one seed"]
-    parts += [f"grey: within {points(margin)}"] if margin is not None else []
-    parts += ["triangle: the bar goes on beyond the axis"] if not axis.beyond(table).empty else []
-    parts += ["right of 0: more error"]
+    parts += [f"gray: margin of {points(margin)}"] if margin is not None else []
+    parts += ["triangle: the bar extends beyond the axis"] if not axis.beyond(table).empty else []
+    parts += ["right of 0: higher error"]
     return [*parts, "logarithmic beyond 1 point"] if axis.log else parts
 
 

@@ -1,4 +1,4 @@
-"""How forgiving each rule is: the share of the searched space within so many points of the rule's own best."""
+"""Sensitivity to settings: the percentage of trials near each rule's own best trial."""
 
 import sys
 from typing import Any
@@ -13,15 +13,22 @@ from analysis.frames.trials import Trials
 from analysis.stats.trials import near_shares
 from analysis.tables.search import POINTS
 
-MOST = 10.0  # points above the best that are shown
+MOST = 10.0  # end of the axis, points above the best
 
 
 def forgiving_chart(trials: Trials) -> Any | None:
-    """The figure as an Altair chart; None where no cell has two counted trials and a finished one."""
+    """Draw the figure.
+
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        An Altair chart; None if no cell has a finished trial and at least two counted ones.
+    """
     shares = near_shares(trials)
     if shares.empty or shares.groupby("cell").size().max() < 2:
         return None
-    # Equal errors are one step; a line ends at the right edge.
+    # Trials of equal error form one step, and each line extends to the right edge.
     shares = shares.groupby(["cell", "rule", "points"], sort=False)["share"].max().reset_index()
     ends = shares[shares["points"] <= MOST].groupby("cell", sort=False).tail(1).assign(points=MOST)
     shown = pd.concat([shares[shares["points"] <= MOST], ends])
@@ -29,24 +36,28 @@ def forgiving_chart(trials: Trials) -> Any | None:
     legend = cell_legend({cell: cell for cell in styles})
     x = alt.X(
         "points:Q",
-        title="Above the rule's own best (points)",
+        title="Error above the rule's own best (points)",
         scale=alt.Scale(domain=[0, MOST], nice=False),
         axis=alt.Axis(values=[0, *POINTS, MOST], grid=True),
     )
-    y = alt.Y("share:Q", title="Share of trials as near (%)", scale=alt.Scale(domain=[0, 100]))
+    y = alt.Y("share:Q", title="Trials within this distance (%)", scale=alt.Scale(domain=[0, 100]))
     line = alt.Chart(shown).mark_line(interpolate="step-after", strokeWidth=2)
     line = line.encode(x=x, y=y, color=cell_color(styles, legend), strokeDash=cell_dash(styles, legend))
-    return line.properties(width=WIDTH, height=170, title=title("How forgiving each rule is", _said(trials)))
+    return line.properties(width=WIDTH, height=170, title=title("Sensitivity to settings", _caption(trials)))
 
 
-def _said(trials: Trials) -> list[str]:
-    said = ["share of all trials that ran to their end, diverged ones at chance", "higher is more forgiving"]
+def _caption(trials: Trials) -> list[str]:
+    caption = ["percentage of finished and diverged trials; diverged ones with chance error", "higher: less sensitive"]
     stopped = (trials.frame["state"] == "stopped").any()
-    proposed = [] if trials.plan.independent else ["trials were not drawn evenly, so it is no share of the space"]
-    return said + (["trials stopped early are left out, which flatters it"] if stopped else proposed)
+    proposed = (
+        []
+        if trials.plan.independent
+        else ["trials were not sampled uniformly, so it is not a fraction of the search space"]
+    )
+    return caption + (["trials stopped early are excluded, which is optimistic"] if stopped else proposed)
 
 
-SCRIPT = search_figure("forgiving", forgiving_chart, "a cell with two trials that ran to their end")
+SCRIPT = search_figure("forgiving", forgiving_chart, "a cell with at least two finished or diverged trials")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

@@ -1,6 +1,6 @@
-"""A map of error over η and λ: every trial's learning rate and weight decay, a panel a cell.
+"""Map of the error over learning rate η and weight decay λ: one dot per trial, one panel per cell.
 
-Other settings varied along, so neighbours may differ by more than the map shows.
+Other settings varied as well, so neighboring trials may differ in more than the map shows.
 """
 
 import sys
@@ -21,30 +21,37 @@ from analysis.stats.trials import DECAY, RATE, mapped_cells
 
 NAMES = {RATE: "Learning rate η", DECAY: "Weight decay λ"}
 
-NEEDS = f"a cell with a finished trial that varied both {RATE} and {DECAY}"
+REQUIREMENT = f"a cell with a finished trial that varied both {RATE} and {DECAY}"
 
-SHAPE = 0.8  # a panel's height, of its width
+SHAPE = 0.8  # height of a panel, relative to its width
 
-ROOM = 1.3  # around the values
+ROOM = 1.3  # factor of space around the values
 
 STOPPED = "#b5b5b5"
 
 MARKS = {
     "finished": "dot: error after the last epoch",
-    "diverged": "cross: diverged, at chance",
-    "stopped": "grey: stopped early",
+    "diverged": "cross: diverged, chance error",
+    "stopped": "gray: stopped early",
 }
 
 DOT = {"filled": True, "opacity": 1}
 
 
 def landscape_chart(trials: Trials) -> Any | None:
-    """The figure as an Altair chart; None where no cell with a finished trial varied both."""
+    """Draw the figure.
+
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        An Altair chart; None if no cell with a finished trial varied both.
+    """
     cells = mapped_cells(trials)
     if not cells:
         return None
     shown = percent(trials.frame[trials.frame["cell"].isin(cells)])
-    # A dot in a field's name means a part of it to Vega.
+    # Vega interprets a dot in a field name as attribute access.
     shown = shown[["cell", "trial", "state", "error"]].assign(rate=shown[RATE], decay=shown[DECAY])
     panels = [_panel(shown, cell, place, len(cells)) for place, cell in enumerate(cells)]
     heads = title("Error over learning rate and weight decay", _subtitle(shown))
@@ -52,12 +59,12 @@ def landscape_chart(trials: Trials) -> Any | None:
 
 
 def _subtitle(shown: pd.DataFrame) -> list[str]:
-    said = [words for state, words in MARKS.items() if (shown["state"] == state).any()]
-    return [*said, "ring: the best", "log axes"]
+    legend = [text for state, text in MARKS.items() if (shown["state"] == state).any()]
+    return [*legend, "ring: best trial", "log axes"]
 
 
 def _panel(shown: pd.DataFrame, cell: str, place: int, cells: int) -> Any:
-    """One cell's map; axes are named along the left and the bottom."""
+    """Return the map of one cell; axis titles appear only at the left and at the bottom."""
     x = _log_axis(alt.X, "rate", shown["rate"], title=NAMES[RATE] if lowest(place, cells) else None)
     named = leftmost(place)
     y = _log_axis(alt.Y, "decay", shown["decay"], title=NAMES[DECAY] if named else None, labels=named)
@@ -76,7 +83,7 @@ def _panel(shown: pd.DataFrame, cell: str, place: int, cells: int) -> Any:
 
 
 def _log_axis(channel: Any, field: str, values: "pd.Series[float]", **axis: Any) -> Any:
-    """A logarithmic axis over all cells' values, or a linear one where a value is 0."""
+    """Return a logarithmic axis over the values of all cells; a linear one if a value is 0."""
     low, high = float(values.min()) / ROOM, float(values.max()) * ROOM
     if low <= 0:
         return channel(f"{field}:Q", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, **axis))
@@ -88,7 +95,7 @@ def _log_axis(channel: Any, field: str, values: "pd.Series[float]", **axis: Any)
 def _error_color(errors: "pd.Series[float]") -> Any:
     low, high = float(errors.min()), float(errors.max())
     log = low > 0 and high / low >= LOG_FROM
-    # The palest end of viridis cannot be seen as a small dot on white.
+    # The palest end of viridis is invisible as a small dot on white.
     scheme = alt.SchemeParams("viridis", extent=[0, 0.92])
     scale = alt.Scale(type="log" if log else "linear", domain=[low, high], scheme=scheme, nice=False)
     return alt.Color(
@@ -104,7 +111,7 @@ def _legend(ticks: Sequence[float]) -> Any:
     return alt.Legend(orient="bottom", gradientLength=WIDTH, gradientThickness=8, titleLimit=WIDTH, **values)
 
 
-SCRIPT = search_figure("landscape", landscape_chart, NEEDS)
+SCRIPT = search_figure("landscape", landscape_chart, REQUIREMENT)
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

@@ -1,4 +1,4 @@
-"""How large the feedback weights are beside the forward ones: |B|/|W| of every layer by epoch, a panel a cell."""
+"""The norm of the feedback weights relative to the forward weights, |B|/|W|, by layer and epoch."""
 
 import math
 import sys
@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import decades
-from analysis.figures.style.cells import few_of
+from analysis.figures.style.cells import select_cells
 from analysis.figures.style.legend import place_color
 from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
 from analysis.figures.style.theme import epoch_axis, title
@@ -20,21 +20,32 @@ MOST_TICKS = 5
 
 
 def norm_ratio_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None where no finished run measured a ratio."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no finished run measured a ratio.
+    """
     means = layer_means(frames)
     means = means[means["norm_ratio"] > 0]
     cells = [cell for cell in frames.study.cells if cell in set(means["cell"])]
     if not cells:
         return None
-    few = few_of(frames, cells)
-    cells, means = few.cells, means[means["cell"].isin(few.cells)]
+    selection = select_cells(frames, cells)
+    cells, means = selection.cells, means[means["cell"].isin(selection.cells)]
     panels = [_panel(means, cell, place, len(cells)) for place, cell in enumerate(cells)]
-    said = ["one line a layer, mean over finished runs", "log scale", "backprop is 1", *few.said]
-    return grid(panels).resolve_scale(color="shared").properties(title=title("Size of the feedback weights", said))
+    caption = ["one line per layer, mean over finished runs", "log scale", "backprop: 1", *selection.note]
+    return (
+        grid(panels)
+        .resolve_scale(color="shared")
+        .properties(title=title("Relative norm of the feedback weights", caption))
+    )
 
 
 def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
-    """One cell's lines; all panels have the same axes."""
+    """Return the panel of one cell; all panels have the same axes."""
     x = epoch_axis(int(means["epoch"].max()), 5, named=lowest(place, panels))
     low, high = float(means["norm_ratio"].min()), float(means["norm_ratio"].max())
     low, high = min(low, 1.0) / 1.1, max(high, 1.0) * 1.1

@@ -1,4 +1,4 @@
-"""What a report is asked for beside its study: what its curves are drawn against, and the published ones too."""
+"""The options of a report and its figures."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,34 @@ from analysis.stats.costs import AXES
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``nowt report``. Raises ValueError for what cannot be drawn."""
+    """The options of ``nowt report``.
 
-    against: str = "epochs"  # one of AXES
-    published: bool = False  # the published curves, too
-    margin: float | None = None  # points of error that count as equal
+    Attributes:
+        against: x axis of the curves: ``epochs`` (default), ``presentations``, ``flops`` or ``seconds``.
+        published: Whether to add the published ImageNet curves (default: False); they require ``against="epochs"``.
+        margin: Equivalence margin in percentage points of error, above 0 and at most 100; None (default) tests none.
+
+    Raises:
+        ValueError: A value is invalid, or two options cannot be combined.
+    """
+
+    against: str = "epochs"
+    published: bool = False
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.against not in AXES:
             raise ValueError(f"--against is {self.against!r}: it must be one of {', '.join(AXES)}")
-        if self.margin is not None and not 0 < self.margin <= 100:  # which nan is not
-            raise ValueError(f"--margin is {self.margin}: it must lie above 0 and at 100 points of error at most")
+        if self.margin is not None and not 0 < self.margin <= 100:  # False for NaN
+            raise ValueError(f"--margin is {self.margin}: it must be above 0 and at most 100 points of error")
         if self.published and self.against != "epochs":
             raise ValueError(
-                f"--published has curves over epochs only, and --against is {self.against}: leave out one of the two"
+                f"--published requires --against epochs, but --against is {self.against}: leave out one of them"
             )
 
     @property
-    def words(self) -> list[str]:
-        """As they are typed."""
+    def args(self) -> list[str]:
+        """Their command-line arguments, without defaults."""
         against = [] if self.against == "epochs" else ["--against", self.against]
         margin = [] if self.margin is None else ["--margin", f"{self.margin:g}"]
         return margin + against + ["--published"] * self.published

@@ -1,4 +1,4 @@
-"""Error against compute: every trial of a search, and the front of those that no other beats in both."""
+"""Error against compute of every trial of a search, with the Pareto front of each rule."""
 
 import sys
 from typing import Any
@@ -17,9 +17,13 @@ PER_UNIT = 1e12  # floating point operations in a TFLOP
 
 
 def pareto_chart(trials: Trials) -> Any | None:
-    """The figure as an Altair chart; None where no trial's operations were counted.
+    """Draw the figure. A trial stopped early is shown with its error and compute at that epoch.
 
-    A trial that was stopped early stands where it was stopped: so much error for so much compute.
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        An Altair chart; None if no trial has counted operations.
     """
     spent = trials.frame[trials.frame["state"].isin(["finished", "stopped"]) & (trials.frame["flops"] > 0)]
     if spent.empty:
@@ -39,12 +43,12 @@ def pareto_chart(trials: Trials) -> Any | None:
     dots = alt.Chart(shown).mark_point(filled=True, opacity=0.35, size=16).encode(x=x, y=y, color=color)
     line = alt.Chart(best).mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=x, y=y, color=color)
     rings = alt.Chart(best).mark_point(size=50, strokeWidth=1.5, opacity=1).encode(x=x, y=y, color=color)
-    words = ["dot: a trial, where it ended or was stopped", "ring and line: no other of its rule has less of both"]
+    caption = ["dot: one trial, at its end or where it was stopped", "ring and line: Pareto front of each rule"]
     drawn = (dots + line + rings).properties(width=WIDTH, height=220)
-    return drawn.properties(title=title("Validation error against compute", words))
+    return drawn.properties(title=title("Validation error against compute", caption))
 
 
-SCRIPT = search_figure("pareto", pareto_chart, "trials whose operations were counted")
+SCRIPT = search_figure("pareto", pareto_chart, "trials with counted operations")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

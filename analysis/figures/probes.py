@@ -1,4 +1,4 @@
-"""Figures of what ``nowt probe`` measured: a metric against epoch by cell, and layer by layer at the last epoch."""
+"""Figures of what ``nowt probe`` measured: each metric by epoch, and by layer at the last epoch."""
 
 import sys
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ from analysis.stats.seeds import mean_interval
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 from nowt.evaluation.probes.results import WHOLE_NETWORK
 
-NAMED = {  # of the shipped metrics: the figure's title and its axis
-    "gradient_cosine": ("How near the gradient is to backprop's", "Cosine to backprop's gradient of W"),
-    "weight_change": ("How far learning moved W from its start", "Change of W over its size at the start"),
-    "cka": ("How alike the layers' outputs are to {against}'s", "Linear CKA to {against}, same seed"),
+NAMED = {  # title and axis title of the built-in metrics
+    "gradient_cosine": ("Agreement of the gradient with backprop", "Cosine to backprop's gradient of W"),
+    "weight_change": ("Change of W since initialization", "Norm of the change relative to the initial W"),
+    "cka": ("Similarity of layer outputs to {against}", "Linear CKA to {against}, same seed"),
 }
 
-FEW = 12  # epochs or layers that each get a point
+FEW = 12  # largest number of epochs or layers that are marked with points
 
 
 def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any | None]]:
-    """Name, caption and chart of each metric's figure; a shipped metric that was not measured has none.
+    """Yield name, caption and chart of each metric's figure; the chart of a metric that was not measured is None.
 
-    Raises ValueError for a results file that cannot be read, naming the line.
+    Raises ValueError if a results file cannot be read, naming the line.
     """
     found = {probe.metric: probe for probe in read_probes(store, frames)}
     for metric in dict.fromkeys([*NAMED, *found]):
@@ -43,13 +43,21 @@ def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any |
 
 
 def probe_chart(probe: Probe, frames: Frames) -> Any:
-    """The figure as an Altair chart."""
+    """Draw the figure of one metric.
+
+    Args:
+        probe: The metric, from ``read_probes``.
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart.
+    """
     cells = set(probe.values["cell"])
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in cells}
     heading, axis = _named(probe.metric, probe.settings.against)
     names = {WHOLE_NETWORK: axis}
-    legends = chain([cell_legend({cell: cell for cell in styles})], repeat(None))  # the first panel's is enough
+    legends = chain([cell_legend({cell: cell for cell in styles})], repeat(None))  # one legend, in the first panel
     curves = zip(probe.curves.items(), legends, strict=False)
     panels = [_curve(probe, rows, styles, names.get(name, name), legend) for (name, rows), legend in curves]
     panels += [] if probe.layers.empty else [_by_layer(probe, styles, axis)]
@@ -65,15 +73,15 @@ def _named(metric: str, against: str) -> tuple[str, str]:
 def _subtitle(probe: Probe) -> list[str]:
     n = probe.values.groupby("cell")["seed"].nunique()
     own = probe.layers.empty or (probe.values["layer"] == WHOLE_NETWORK).any()
-    pictures = f"{probe.settings.pictures} {SPLITS.get(probe.settings.split, 'training')} pictures"
-    seen = [] if probe.metric == "weight_change" else [pictures]
+    images = f"{probe.settings.pictures} {SPLITS.get(probe.settings.split, 'training')} images"
+    measured_on = [] if probe.metric == "weight_change" else [images]
     marks = "band" if probe.epochs > 1 else "bar" if probe.layers.empty else "bar and band"
-    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), *seen]
-    return parts if own else [*parts, "above: mean over layers"]
+    parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), *measured_on]
+    return parts if own else [*parts, "upper panel: mean over layers"]
 
 
 def _curve(probe: Probe, rows: pd.DataFrame, styles: dict[str, Style], axis: str, legend: Any) -> Any:
-    """One number by epoch, or where there is but one epoch a row a cell."""
+    """Return the panel of one number by epoch; if there is only one epoch, by cell."""
     if probe.epochs == 1:
         return _at_one_epoch(rows, styles, axis)
     means = mean_interval(rows, ["cell", "epoch"], "value")
@@ -82,7 +90,7 @@ def _curve(probe: Probe, rows: pd.DataFrame, styles: dict[str, Style], axis: str
 
 
 def _by_layer(probe: Probe, styles: dict[str, Style], axis: str) -> Any:
-    """Each layer's number at the last epoch."""
+    """Return the panel of each layer's number at the last epoch."""
     means = mean_interval(probe.layers, ["cell", "depth"], "value").assign(layer_number=lambda rows: rows["depth"] + 1)
     last = sorted(set(probe.layers["epoch"]))
     when = f"after epoch {last[0]}" if len(last) == 1 else "after the last epoch"
@@ -90,12 +98,14 @@ def _by_layer(probe: Probe, styles: dict[str, Style], axis: str) -> Any:
     ticks = alt.Axis(tickCount=min(last_layer, 10), tickMinStep=1, grid=False, format="d")
     scale = alt.Scale(domain=[1, last_layer], nice=False)
     x = alt.X("layer_number:Q", title=f"Layer, from input to output, {when}", scale=scale, axis=ticks)
-    legend = cell_legend({cell: cell for cell in styles}) if probe.epochs == 1 else None  # above, there is one
+    legend = (
+        cell_legend({cell: cell for cell in styles}) if probe.epochs == 1 else None
+    )  # otherwise the first panel has it
     return _lines(means, x, axis, styles, legend).properties(height=150)
 
 
 def _lines(means: pd.DataFrame, x: Any, axis: str, styles: dict[str, Style], legend: Any) -> Any:
-    """Lines with bands; an interval that goes far beyond the means is cut off at the panel's edge."""
+    """Return lines with bands; intervals that extend far beyond the means are clipped."""
     low, high = float(means["mean"].min()), float(means["mean"].max())
     room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0
     near = means["low"].clip(lower=low - room).min(), means["high"].clip(upper=high + room).max()
@@ -116,7 +126,7 @@ def _lines(means: pd.DataFrame, x: Any, axis: str, styles: dict[str, Style], leg
 
 
 def _at_one_epoch(seeds: pd.DataFrame, styles: dict[str, Style], axis: str) -> Any:
-    """A row a cell, where a single epoch was measured: every seed, their mean and its interval."""
+    """Return one row per cell for a single epoch: every seed, their mean and its interval."""
     means = mean_interval(seeds, ["cell"], "value")
     x = {"title": f"{axis}, after epoch {int(seeds['epoch'].max())}", "scale": alt.Scale(zero=False, nice=True)}
     y = alt.Y("cell:N", title=None, sort=list(styles), axis=alt.Axis(ticks=False, domain=False, labelPadding=6))

@@ -1,4 +1,4 @@
-"""The published error curves, for the comparison figure: in the panel of the same net on ImageNet, or in their own."""
+"""The published error curves, for the comparison figure: overlaid on the same network, or in separate panels."""
 
 from typing import Any
 
@@ -8,29 +8,29 @@ import pandas as pd
 from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, width
-from analysis.figures.style.theme import RULE_COLOURS, Style, epoch_axis, mixed
+from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mixed
 from analysis.frames.study import Frames
 from analysis.published import NETS, RULES, published_errors
 
 DASH = [3, 1.5]
 
-PALE = 0.35  # share of white in the rule's color
+PALE = 0.35  # fraction of white mixed into the rule's color
 
-BAND = 0.4  # opacity of ±1 point, which is narrow
+BAND = 0.4  # opacity of the ±1 point band
 
 
 def published_styles() -> dict[str, Style]:
-    """A style for each published line, called as the legend calls it."""
-    return {line_of(rule): Style(mixed(RULE_COLOURS[rule], PALE), DASH) for rule in RULES}
+    """Return the style of each published line, by its name in the legend."""
+    return {line_of(rule): Style(mixed(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
 
 
 def line_of(rule: str) -> str:
-    """What the legend calls a rule's published line."""
+    """Return the name of a rule's published line in the legend."""
     return f"{rule}, published"
 
 
 def overlaid(frames: Frames, models: list[str]) -> pd.DataFrame:
-    """The published lines for the panels of ``models``: those of a net that the study trained on ImageNet."""
+    """Return the published lines of those ``models`` that the study trained on ImageNet."""
     names = _overlaid_nets(frames, models)
     lines = _lines()
     return lines[lines["net"].isin(list(names.values()))].assign(
@@ -39,12 +39,12 @@ def overlaid(frames: Frames, models: list[str]) -> pd.DataFrame:
 
 
 def empty_lines() -> pd.DataFrame:
-    """What ``overlaid`` gives where nothing is."""
+    """Return an empty frame in the form of ``overlaid``."""
     return _lines().iloc[:0].assign(model="")
 
 
 def beside(frames: Frames, models: list[str], named: bool) -> Any | None:
-    """A panel for each of the other published nets, with a legend if ``named``; None where none is left."""
+    """Return one panel per other published network, with a legend if ``named``; None if there is none."""
     there = _overlaid_nets(frames, models)
     nets = [net for net in NETS.values() if net not in there.values()]
     lines = _lines()
@@ -59,7 +59,7 @@ def _overlaid_nets(frames: Frames, models: list[str]) -> dict[str, str]:
 
 
 def _lines() -> pd.DataFrame:
-    """One row a net, rule and epoch: columns net, cell, line, epoch, cost, mean, low, high."""
+    """Return one row per network, rule and epoch: net, cell, line, epoch, cost, mean, low, high."""
     found = published_errors().rename(columns={"model": "net", "error": "mean"})
     names = found["rule"].map(line_of)
     return found.assign(cell=names, line=names, cost=found["epoch"])
@@ -73,8 +73,8 @@ def _panel(lines: pd.DataFrame, net: str, place: int, named: bool) -> Any:
     color = cell_color(published_styles(), _legend() if named else None, "line")
     band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=color)
     line = alt.Chart(here).mark_line(strokeWidth=0.8, strokeDash=DASH).encode(x=x, y=mean, color=color)
-    said = heading(f"{net}, published", 2)
-    return alt.layer(band, line, said).properties(width=width(2), height=150)
+    label = heading(f"{net}, published", 2)
+    return alt.layer(band, line, label).properties(width=width(2), height=150)
 
 
 def _legend() -> Any:

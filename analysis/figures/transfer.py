@@ -1,7 +1,7 @@
-"""Do settings carry over? Error with settings found elsewhere against error with the target's own, a dot a setting.
+"""Transfer of settings: error with settings from a search against error with the target's own recipe.
 
-``nowt transfer`` runs, for each cell of a search, its best settings unchanged (``kp trial 12``) beside the target's
-recipe as it stands (``kp recipe``).
+``nowt transfer`` runs, for each cell of a search, its best settings unchanged (``kp trial 12``) and the target's own
+recipe (``kp recipe``).
 """
 
 import sys
@@ -21,13 +21,17 @@ from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
 
-SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # one fits into the other
+SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # nested, so that equal errors remain visible
 
 
 def transfer_chart(frames: Frames) -> Any | None:
-    """The figure as an Altair chart; None for a study that is no transfer.
+    """Draw the figure. Marks are hollow and differ in size by rank, so that equal errors do not hide each other.
 
-    Marks are hollow and of another size for each rank, so that equal errors do not hide each other.
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None for a study that ``nowt transfer`` did not create.
     """
     found = carried_errors(frames)
     if found.empty:
@@ -39,7 +43,7 @@ def transfer_chart(frames: Frames) -> Any | None:
     sources = dict(zip(found["source"], found["rule"], strict=True))
     styles = cell_styles(sources)
     color = cell_color(styles, dot_legend({cell: cell for cell in styles}), "source")
-    across_text, up_text = f"{name.capitalize()} error with the recipe as it stands", "With carried-over settings"
+    across_text, up_text = f"{name.capitalize()} error with the target's recipe", "With transferred settings"
     x, low_x = (axis.encode(alt.X, of, across_text) for of in ("own", "low"))
     y, low_y = (axis.encode(alt.Y, of, up_text) for of in ("mean", "low"))
     ends = pd.DataFrame({"own": [axis.low, axis.high], "mean": [axis.low, axis.high]})
@@ -54,22 +58,22 @@ def transfer_chart(frames: Frames) -> Any | None:
     dots = dots.encode(x=x, y=y, color=color, shape=shape, size=alt.Size("area:Q", scale=None))
     marks = alt.layer(equal, up.encode(color=color), across.encode(color=color), dots)
     return marks.properties(
-        width=WIDTH, height=WIDTH * 0.8, title=title("Do settings carry over?", _said(frames, found))
+        width=WIDTH, height=WIDTH * 0.8, title=title("Transfer of settings", _caption(frames, found))
     )
 
 
-def _said(frames: Frames, found: pd.DataFrame) -> list[str]:
+def _caption(frames: Frames, found: pd.DataFrame) -> list[str]:
     chance = diverged_counts(frames.runs)["diverged"].any()
     return [
-        f"a dot a setting, mean over {seeds_in_words(found['n'])}",
-        "circle, square, triangle: best, second and third where it was found",
+        f"one mark per setting, mean over {seeds_in_words(found['n'])}",
+        "circle, square, triangle: rank 1, 2, 3 in the search",
         interval_in_words(found["n"], "bars"),
-        "above the dashed line it does worse than the recipe as it stands",
-        *(["a diverged run counts at chance"] if chance else []),
+        "above the dashed line: worse than the target's recipe",
+        *(["diverged runs count with chance error"] if chance else []),
     ]
 
 
-SCRIPT = study_figure("transfer", transfer_chart, "a study of `nowt transfer`")
+SCRIPT = study_figure("transfer", transfer_chart, "a study created by `nowt transfer`")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

@@ -1,4 +1,4 @@
-"""The tuning figure: every cell's error against what was spent, and below it each with its band beside the others."""
+"""Tuning curves: the best error of each cell against the budget spent, together and with confidence bands."""
 
 import math
 import sys
@@ -18,21 +18,28 @@ from analysis.stats.tuning import tuning_curves
 from analysis.text.search import why_no_band
 from analysis.text.study import legend_labels
 
-HEIGHT = 180  # pixels of a full plot
+HEIGHT = 180  # pixels
 
 OTHERS = "#c4c4c4"
 
-THINNEST, BROADEST = 1.5, 5.0  # pixels of the curves that lie on each other
+THINNEST, BROADEST = 1.5, 5.0  # pixels; coinciding curves differ in width
 
 UNITS = {"trials": "Trials", "presentations": "Presentations", "flops": "FLOPs", "seconds": "Seconds of training"}
 
-STEP = {"interpolate": "step-after"}  # the best of n draws changes with the next draw, not between the two
+STEP = {"interpolate": "step-after"}  # the best of n draws changes at a draw, not between two draws
 
 
 def tuning_chart(trials: Trials) -> Any:
-    """The figure as an Altair chart. It needs a counted trial."""
+    """Draw the figure.
+
+    Args:
+        trials: The trials of a search, with at least one finished or diverged trial.
+
+    Returns:
+        An Altair chart.
+    """
     curves = percent(tuning_curves(trials))
-    curves = curves[curves["spent"] > 0]  # a log scale has no 0: logs of an earlier nowt may tell no cost
+    curves = curves[curves["spent"] > 0]  # a log scale has no 0, and logs of earlier versions may lack costs
     counts = diverged_counts(trials.frame)
     labels = legend_labels(counts, list(trials.plan.cells))
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
@@ -41,34 +48,34 @@ def tuning_chart(trials: Trials) -> Any:
     parts = [] if trials.independent and len(styles) == 1 else [_together(curves, axis, styles)]
     if trials.independent:
         parts.append(_apart(curves, axis, styles, labels))
-    heads = title("Validation error against tuning", _subtitle(trials, counts))
+    heads = title("Tuning curves", _subtitle(trials, counts))
     figure = alt.vconcat(*parts, spacing=24, title=heads)
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
 
 def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
-    chance = ["a diverged trial counts at chance"] if counts["diverged"].any() else []
-    several = ["where curves coincide, the upper ones are thinner"] * (len(counts) > 1)
+    chance = ["diverged trials count with chance error"] if counts["diverged"].any() else []
+    several = ["coinciding curves differ in width"] * (len(counts) > 1)
     if trials.independent:
         return [
-            "median of the best of so many draws",
+            "median of the best of n draws",
             *several,
-            "band: 95 %, over all numbers of draws at once, paler without a lower end",
+            "band: 95 %, simultaneous over n, paler without a lower bound",
             *chance,
         ]
     return [
-        "best so far of the trials that ran to their end",
-        f"no band, since {why_no_band(trials)}",
+        "best error so far of finished and diverged trials",
+        f"no band, because {why_no_band(trials)}",
         *several,
         *chance,
     ]
 
 
 def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
-    """Every cell's curve, the later ones thinner and on top, so that equal ones are seen; a dot at its last trial."""
-    axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # no band widens it
+    """Return all curves in one plot, later ones thinner and on top; a dot marks the last trial."""
+    axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # without bands
     legend = cell_legend({cell: cell for cell in styles})
-    shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Error of the best")}
+    shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Best validation error")}
     widths = _widths(list(styles))
     color, dash = cell_color(styles, legend), cell_dash(styles, legend)
     lines = [
@@ -82,7 +89,7 @@ def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any
 
 
 def _widths(cells: list[str]) -> dict[str, float]:
-    """Pixels of each cell's line, the last one's the thinnest."""
+    """Return the line width of each cell in pixels, decreasing."""
     step = min(1.2, (BROADEST - THINNEST) / max(len(cells) - 1, 1))
     return {cell: THINNEST + step * (len(cells) - 1 - place) for place, cell in enumerate(cells)}
 
@@ -97,7 +104,7 @@ def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: d
 def _panel(
     curves: pd.DataFrame, x: Any, axis: ErrorAxis, place: int, styles: dict[str, Style], labels: dict[str, str]
 ) -> Any:
-    """One cell's curve with its band, the others' curves behind it."""
+    """Return one cell's curve with its band, in front of the other cells' curves."""
     cell, title = list(styles)[place], "Error (%, log)" if axis.log else "Error (%)"
     side = leftmost(place)
     low, error = (axis.encode(alt.Y, y, None, labels=side).title(title if side else None) for y in ("low", "error"))
@@ -115,10 +122,10 @@ def _panel(
 
 
 def _bounded(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Where the band bounds the best from below, and where it reaches down to no error at all."""
+    """Split a curve into the part whose band has a lower bound above 0, and the rest."""
     bounded = curve["low"] > 0
     within, rest = curve[bounded], curve[~bounded]
-    # It holds until the next draw, where the paler one begins.
+    # The band extends to the next draw, where the paler one begins.
     return pd.concat([within, within.tail(1).assign(spent=rest["spent"].min())]) if len(rest) else within, rest
 
 
@@ -127,7 +134,7 @@ def _last(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spent_axis(curves: pd.DataFrame, unit: str) -> Any:
-    """The axis of the budget, on which doubling it is the same step everywhere."""
+    """Return the logarithmic axis of the budget."""
     most = curves["spent"].max()
     least = 1 if unit == "trials" else curves["spent"].min()
     scale = alt.Scale(type="log", base=2, domain=[least, max(most, 2 * least)], nice=False)
@@ -136,7 +143,7 @@ def _spent_axis(curves: pd.DataFrame, unit: str) -> Any:
 
 
 def _ticks(least: float, most: float, unit: str) -> list[float]:
-    """Powers of two for trials; 1, 2 and 5 of each decade for other units."""
+    """Return powers of two for trials, and 1, 2 and 5 per decade for other units."""
     if unit == "trials":
         return [2.0**k for k in range(int(most).bit_length())]
     decades = range(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)

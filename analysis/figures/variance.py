@@ -1,4 +1,4 @@
-"""The variance figure: how much each source makes the error scatter over seeds, rule by rule, with intervals."""
+"""The standard deviation of the error over seeds due to each source, with intervals."""
 
 import sys
 from typing import Any
@@ -13,21 +13,30 @@ from analysis.frames.study import Frames
 from analysis.stats.seeds import scored_split
 from analysis.stats.variance import variance_split
 from analysis.text.study import SPLITS, seeds_in_words
+from analysis.text.variance import source_label
 
-NEAR = 2.0  # an interval widens the axis to at most so many times the largest deviation
+NEAR = 2.0  # an interval extends the axis to at most this many times the largest deviation
 
 
 def split_chart(frames: Frames) -> Any | None:
-    """The figure of a study; None where nothing was split."""
+    """Draw the figure.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        An Altair chart; None if no cell pins a seed.
+    """
     return variance_chart(variance_split(frames), SPLITS[scored_split(frames)])
 
 
-def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
-    """The figure as an Altair chart; None where nothing was split. ``split`` is that of analysis.stats.variance."""
-    if split.empty:
+def variance_chart(components: pd.DataFrame, split: str) -> Any | None:
+    """Draw the components of ``variance_split``. ``split`` is test or validation. Returns None if there are none."""
+    if components.empty:
         return None
-    sections = Sections.of(split, "family", lambda group: str(group["family"].iloc[0]), list(split["source"]))
-    table, most = sections.table, NEAR * float(split["deviation"].max()) or 1.0
+    names = list(map(source_label, components["source"]))
+    sections = Sections.of(components, "family", lambda group: str(group["family"].iloc[0]), names)
+    table, most = sections.table, NEAR * float(components["deviation"].max()) or 1.0
     colors = rule_colors(set(table["rule"]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
@@ -41,7 +50,7 @@ def variance_chart(split: pd.DataFrame, pictures: str) -> Any | None:
         points.encode(x=_axis("deviation", most), **shared),
         ends.encode(x=_axis("at", most), **shared),
     ]
-    words = title(f"What makes the {pictures} error scatter", _subtitle(table, not cut.empty))
+    words = title(f"Variance of the {split} error by source", _subtitle(table, not cut.empty))
     return alt.layer(*marks).properties(width=WIDTH, height=sections.height, title=words)
 
 
@@ -56,11 +65,11 @@ def _axis(name: str, most: float) -> Any:
 
 
 def _subtitle(table: pd.DataFrame, cut: bool) -> list[str]:
-    parts = [f"source by source, {seeds_in_words(table['n'])}", "bar: 95 % interval"]
-    return [*parts, "triangle: the bar goes on beyond the axis"] if cut else parts
+    parts = [f"{seeds_in_words(table['n'])}", "bar: 95 % interval"]
+    return [*parts, "triangle: the bar extends beyond the axis"] if cut else parts
 
 
-SCRIPT = study_figure("variance", split_chart, "cells whose seeds were varied apart (config field seeds)")
+SCRIPT = study_figure("variance", split_chart, "cells that pin seeds (config field seeds)")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

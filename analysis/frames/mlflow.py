@@ -1,7 +1,7 @@
-"""An experiment of an MLflow server or database, also of one that nowt did not write: its runs and metrics as frames.
+"""Runs and metrics of any MLflow experiment as frames, including experiments that nowt did not write.
 
-A database is read by its table of metrics. Of a server a metric's history is asked for many runs at a time, by the call
-behind MLflow's own charts; where a server has no such call, run by run.
+A database is read through its metrics table. From a server, the history of a metric is requested for many runs at a
+time, with the call that MLflow's own charts use; if the server does not offer this call, it is requested run by run.
 """
 
 import os
@@ -18,15 +18,15 @@ import pandas as pd
 from analysis.frames.schema import checked
 from nowt.core.errors import nearest
 
-RUNS = {  # one row a run; and after these its parameters and its own tags as texts, ``params.NAME`` and ``tags.NAME``
-    "run": "str",  # MLflow's run id
+RUNS = {  # one row per run; followed by its parameters and tags as text, ``params.NAME`` and ``tags.NAME``
+    "run": "str",  # MLflow's run ID
     "name": "str",
     "status": "str",  # RUNNING, FINISHED, FAILED, KILLED, SCHEDULED
     "started": "datetime64[ms, UTC]",
-    "ended": "datetime64[ms, UTC]",  # NaT while it runs
+    "ended": "datetime64[ms, UTC]",  # NaT while the run is active
 }
 
-METRICS = {  # one row a value that was logged
+METRICS = {  # one row per logged value
     "run": "str",
     "metric": "str",
     "step": "int64",
@@ -34,36 +34,54 @@ METRICS = {  # one row a value that was logged
     "value": "float64",
 }
 
-PAGE = 1000  # runs of one answer
+PAGE = 1000  # runs per request
 
-COLUMNS = ("key", "step", "timestamp", "value", "is_nan")  # of MLflow's table of metrics
+COLUMNS = ("key", "step", "timestamp", "value", "is_nan")  # of MLflow's metrics table
 
-RUNS_A_CALL, VALUES_A_CALL = 100, 25_000  # that a server's bulk call takes and gives at most
+RUNS_A_CALL, VALUES_A_CALL = 100, 25_000  # limits of the server's bulk call
 
 BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 
-SECONDS = 10.0  # that a server has to answer the first time
+SECONDS = 10.0  # timeout of the first request to a server
 
-RETRIES = "2"  # of a call that fails on the server; MLflow itself would try for four minutes
+RETRIES = "2"  # of a failing request; MLflow's default retries for four minutes
 
 MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True)
 class MlflowFrames:
-    """An experiment's runs and metrics."""
+    """The runs and metrics of an MLflow experiment.
+
+    Attributes:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        runs: One row per run: columns ``RUNS``, then ``params.NAME`` and ``tags.NAME`` as text.
+        metrics: One row per logged value, columns ``METRICS``, ordered by run, metric, time and step.
+    """
 
     uri: str
     experiment: str
-    runs: pd.DataFrame = field(repr=False)  # columns RUNS, parameters and tags
-    metrics: pd.DataFrame = field(repr=False)  # columns METRICS, by run and metric, in the order of time and step
+    runs: pd.DataFrame = field(repr=False)
+    metrics: pd.DataFrame = field(repr=False)
 
 
 def read_mlflow(uri: str, experiment: str) -> MlflowFrames:
-    """The frames of an experiment, by its name, at a tracking URI: ``http://...``, ``sqlite:///...`` or a folder.
+    """Read an MLflow experiment. Deleted runs are left out.
 
-    Deleted runs are left out. Raises ValueError, in one sentence, where nothing answers at ``uri``, where it is no
-    MLflow, and for an unknown experiment, naming the nearest.
+    Args:
+        uri: Tracking URI: a server (``http://127.0.0.1:5000``), a database (``sqlite:////path/mlflow.db``) or a folder.
+        experiment: Name of the experiment.
+
+    Returns:
+        The frames of its runs and metrics.
+
+    Raises:
+        ValueError: No MLflow is available at ``uri``, or it has no such experiment; the message names the nearest one.
+
+    Example:
+        >>> lab = read_mlflow("http://127.0.0.1:5000", "feedback alignment")  # doctest: +SKIP
+        >>> lab.metrics.query("metric == 'val_error'")  # doctest: +SKIP
     """
     _require_answer(uri)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
@@ -71,7 +89,7 @@ def read_mlflow(uri: str, experiment: str) -> MlflowFrames:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    import nowt.tracking  # noqa: F401  (switches MLflow's telemetry off, before it is imported)
+    import nowt.tracking  # noqa: F401  (disables MLflow's telemetry before MLflow is imported)
 
     try:
         client = MlflowClient(tracking_uri=uri)
@@ -89,20 +107,22 @@ def _require_answer(uri: str) -> None:
     if place.scheme in ("http", "https"):
         try:
             with urllib.request.urlopen(uri, timeout=SECONDS) as answer:
-                answer.read()  # a server that is hung up on leaves its page open
+                answer.read()  # closing the connection early would leave the response open on the server
         except urllib.error.HTTPError:
-            return  # an answer all the same; what it refuses is told by the next one
+            return  # it is a server; the next request reports what it refuses
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise ValueError(f"no MLflow server answers at {uri} ({reason}): start it, or check the address") from None
     elif place.scheme == "sqlite":
         _require_database(Path(unquote(place.path)[1:]))
     elif place.scheme in ("", "file") and not Path(unquote(place.path)).is_dir():
-        raise ValueError(f"there is no folder {uri}: give the tracking URI of an MLflow, as http://HOST:PORT")
+        raise ValueError(
+            f"there is no folder {uri}: give the tracking URI of an MLflow server or store, such as http://HOST:PORT"
+        )
 
 
 def _require_database(path: Path) -> None:
-    """Else MLflow would make a new database there, or try an unreadable one for minutes."""
+    """Raise ValueError if there is no database: MLflow would create one, or retry an unreadable one for minutes."""
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) == MAGIC:
@@ -113,7 +133,7 @@ def _require_database(path: Path) -> None:
 
 
 def _experiment(client: Any, uri: str, name: str) -> str:
-    """MLflow's id of the experiment."""
+    """Return MLflow's ID of the experiment."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -132,7 +152,7 @@ def _runs(client: Any, experiment: str) -> list[Any]:
 
 
 def _from_database(client: Any, runs: Sequence[Any]) -> list[pd.DataFrame]:
-    """The rows of MLflow's table of metrics, where this process has the database itself; else nothing."""
+    """Return the rows of MLflow's metrics table if the URI is a database; otherwise an empty list."""
     store = client._tracking_client.store
     if not hasattr(store, "engine"):
         return []
@@ -160,7 +180,7 @@ def _runs_by_metric(runs: Sequence[Any]) -> dict[str, list[str]]:
 
 
 def _values(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]]:
-    """Every value of one metric in these runs."""
+    """Return every value of one metric in these runs."""
     chunks = (runs[first : first + RUNS_A_CALL] for first in range(0, len(runs), RUNS_A_CALL))
     return [value for chunk in chunks for value in _chunk(client, metric, chunk)]
 
@@ -169,14 +189,14 @@ def _chunk(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]
     found = _bulk(client, metric, runs)
     if found is not None and len(found) < VALUES_A_CALL:
         return found
-    if found is None or len(runs) == 1:  # no such call, or a history longer than it gives
+    if found is None or len(runs) == 1:  # no such call, or a history beyond its limit
         return [value for run in runs for value in _one_by_one(client, metric, run)]
     half = len(runs) // 2
     return _chunk(client, metric, runs[:half]) + _chunk(client, metric, runs[half:])
 
 
 def _bulk(client: Any, metric: str, runs: Sequence[str]) -> list[dict[str, Any]] | None:
-    """The values of many runs in one call; None where there is no server, or none that has such a call."""
+    """Return the values of many runs in one call; None without a server that offers the call."""
     from mlflow.utils.rest_utils import http_request
 
     store = client._tracking_client.store

@@ -12,30 +12,38 @@ from nowt.evaluation.probes.results import WHOLE_NETWORK, ResultLine, ProbeSetti
 from nowt.store.layout import Store
 
 PROBES = {
-    "run": "str",  # run key; a run that two cells share has its rows in each
+    "run": "str",  # run key; a run that two cells share has one row per cell
     "cell": "str",
     "rule": "str",
     "seed": "int64",
     "epoch": "int64",
-    "layer": "str",  # a layer's name, or that of a number which is no layer's, such as "all"
-    "depth": "int64",  # of the layer among those measured, 0 next to the input; -1 for what is no layer's
+    "layer": "str",  # layer name, or the name of a number that belongs to no layer, such as "all"
+    "depth": "int64",  # position among the measured layers, 0 next to the input; -1 if it belongs to no layer
     "metric": "str",
-    "value": "float64",  # NaN: undefined
+    "value": "float64",  # NaN if undefined
 }
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a metric's newest settings measured on the finished runs of a study."""
+    """One metric, measured on the finished runs of a study with its newest settings.
+
+    Attributes:
+        metric: Name of the metric.
+        settings: What its values depend on: number of images, data split, and the cell compared with.
+        values: One row per run, epoch and layer, columns ``PROBES``.
+    """
 
     metric: str
     settings: ProbeSettings
-    values: pd.DataFrame  # columns PROBES
+    values: pd.DataFrame
 
     @property
     def curves(self) -> dict[str, pd.DataFrame]:
-        """By name, one row a cell, run and epoch: "all", the network's own number or else the mean over its layers,
-        and each number that is no layer's."""
+        """Frames of the values that belong to no single layer, by name: one row per cell, run and epoch.
+
+        ``all`` is the metric's value for the whole network or, if it has none, the mean over layers.
+        """
         names = self.values["layer"].where(self.values["depth"] < 0, WHOLE_NETWORK)
         own = (self.values["layer"] == WHOLE_NETWORK).any()
         drawn = self.values[(self.values["depth"] < 0) | (not own)]
@@ -47,19 +55,34 @@ class Probe:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were measured."""
+        """Number of epochs measured."""
         return int(self.values["epoch"].nunique())
 
     @property
     def layers(self) -> pd.DataFrame:
-        """The layers' rows at each cell's last epoch; none where there are fewer than two layers."""
+        """The layers' values at each cell's last epoch; empty if there are fewer than two layers."""
         rows = self.values[self.values["depth"] >= 0]
         last = rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")]
         return last if last["depth"].nunique() > 1 else last[:0]
 
 
 def read_probes(store: Path, frames: Frames) -> list[Probe]:
-    """Each metric that was measured on finished runs of the study, with the settings it was measured with last."""
+    """Read what ``nowt probe`` measured on the finished runs of a study.
+
+    Args:
+        store: Folder of the store.
+        frames: The study's frames, from ``read_frames``.
+
+    Returns:
+        One ``Probe`` per metric, with the settings it was last measured with; none for a metric without a defined
+        value.
+
+    Raises:
+        ValueError: A results file cannot be read; the message names the line.
+
+    Example:
+        >>> [probe.metric for probe in read_probes(Path("runs"), frames)]  # doctest: +SKIP
+    """
     paths = sorted(Store(store).probes(frames.study.key).glob("*.jsonl"))
     probes = (_probe(path.stem, read_results(path), frames) for path in paths)
     return [probe for probe in probes if probe is not None and not probe.values["value"].isna().all()]
@@ -77,7 +100,7 @@ def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None
 
 
 def _rows(line: ResultLine) -> Iterator[tuple[str, int, float | None]]:
-    """Name, depth and value."""
+    """Yield the name, depth and value of each number in a line."""
     depths = {name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE_NETWORK, *line["others"]))}
     for name, value in line["values"].items():
         yield name, depths.get(name, -1), value

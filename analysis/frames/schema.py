@@ -6,9 +6,14 @@ import pandas as pd
 
 
 def checked(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """``frame`` with exactly these columns, in order and typed. Raises ValueError naming the missing."""
+    """Return ``frame`` with exactly these columns, in this order and of these types.
+
+    Raises ValueError naming the missing columns.
+    """
     missing = [name for name in columns if name not in frame]
     if missing:
         raise ValueError(f"the frame has no column {', '.join(missing)}; it has: {', '.join(map(str, frame.columns))}")
-    chosen = frame if list(frame.columns) == list(columns) else frame[list(columns)]  # which copies
+    chosen = (
+        frame if list(frame.columns) == list(columns) else frame[list(columns)]
+    )  # selecting columns copies the frame
     return chosen.astype(dict(columns))

@@ -1,4 +1,4 @@
-"""What a search was: its cells, what each of them varied, who proposed, and the run of every trial."""
+"""A search as its study file records it: cells, settings, sampler, budget, and the run of each trial."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,34 +7,34 @@ from typing import Any
 
 from nowt.store.study_file import StudyFile, without_repeated
 
-INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on what earlier ones reached
+INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on earlier trials
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing that a search varied: a range, or some values to choose from."""
+    """A setting that a search varied: a range, or a list of choices."""
 
-    path: str  # dotted, in the run's config
-    times: str = ""  # the field that it was drawn as a multiple of
+    path: str  # dotted path in the run's config
+    times: str = ""  # path of the field that it was drawn as a multiple of
     low: float = 0.0
     high: float = 0.0
     log: bool = False
     integer: bool = False
-    values: tuple[Any, ...] = ()  # of a choice
-    when: tuple[str, Any] | None = None  # it exists only where the field of that path has that value
+    values: tuple[Any, ...] = ()  # of a list of choices
+    when: tuple[str, Any] | None = None  # path and value: the setting exists only where that field has this value
 
     @property
     def name(self) -> str:
-        """What Optuna's storage calls it."""
+        """Name of the parameter in Optuna's storage."""
         return f"{self.path}/{self.times}" if self.times else self.path
 
     @property
     def numeric(self) -> bool:
-        """Whether its values are numbers; others are kept as text."""
+        """Whether its values are numbers; other values are represented as text."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
     def value_in(self, config: Mapping[str, Any]) -> float | str | None:
-        """What a run with this config got; None where the setting did not exist."""
+        """Return the setting's value in this config; None if the setting does not exist there."""
         if not config or (self.when and field(config, self.when[0]) != self.when[1]):
             return None
         found = field(config, self.path)
@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search as its study file, ``studies/KEY.json``, tells it."""
+    """A search, as its study file records it."""
 
     name: str
     key: str
@@ -53,30 +53,30 @@ class SearchPlan:
     created: int  # milliseconds since 1970
     sampler: str  # tpe, quasi_random, random or grid
     stopping: str  # none, halving or median
-    budget: str  # of each cell, as ``64 trials``
-    cells: dict[str, dict[str, Any]]  # the base config of each cell as plain JSON data, in the search's order
+    budget: str  # of each cell, such as ``64 trials``
+    cells: dict[str, dict[str, Any]]  # the base config of each cell as JSON data, in the search's order
     settings: dict[str, tuple[Setting, ...]]  # by cell
-    runs: tuple[tuple[str, str, int], ...]  # run key, cell, number of the trial
-    # those that it stopped early: after which epoch, and why
+    runs: tuple[tuple[str, str, int], ...]  # run key, cell, trial number
+    # trials stopped early: after which epoch, and why
     stopped: dict[tuple[str, str, int], tuple[int, str]] = dataclass_field(default_factory=dict)
 
     @property
     def unit(self) -> str:
-        """What the budget counts: trials, presentations, flops or seconds."""
+        """Unit of the budget: trials, presentations, flops or seconds."""
         return self.budget.rpartition(" ")[2]
 
     @property
     def independent(self) -> bool:
-        """Whether its trials are draws of one distribution, none of them to be cut short."""
+        """Whether its trials are independent draws, and none is stopped early."""
         return self.sampler in INDEPENDENT and self.stopping == "none"
 
 
 def search_plan(study_file: StudyFile) -> SearchPlan:
-    """The plan that a study file holds. Raises KeyError and TypeError where it is no study file of a search."""
+    """Return the plan in a study file. Raises KeyError or TypeError if it does not describe a search."""
     if study_file.sampler is None or study_file.stopping is None or study_file.budget is None:
         raise KeyError(next(name for name in ("sampler", "stopping", "budget") if getattr(study_file, name) is None))
     settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in study_file.cells}
-    told = {(run.key, run.cell, run.trial or 0): run for run in without_repeated(study_file.runs)}
+    listed = {(run.key, run.cell, run.trial or 0): run for run in without_repeated(study_file.runs)}
     return SearchPlan(
         name=study_file.name,
         key=study_file.key,
@@ -87,13 +87,13 @@ def search_plan(study_file: StudyFile) -> SearchPlan:
         budget=f"{study_file.budget['amount']:,g} {study_file.budget['unit']}",
         cells={cell["name"]: cell["config"] for cell in study_file.cells},
         settings=settings,
-        runs=tuple(told),
-        stopped={run: (line.stopped, line.reason or "") for run, line in told.items() if line.stopped is not None},
+        runs=tuple(listed),
+        stopped={trial: (run.stopped, run.reason or "") for trial, run in listed.items() if run.stopped is not None},
     )
 
 
 def field(config: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of a config."""
+    """Return the value at a dotted path of a config."""
     value: Any = config
     for name in path.split("."):
         value = value[name]
@@ -101,7 +101,7 @@ def field(config: Mapping[str, Any], path: str) -> Any:
 
 
 def spoken(value: Any) -> str:
-    """A value as text: a number without idle digits, the parts of a list."""
+    """Return a value as text: numbers without trailing zeros, list items separated by commas."""
     if isinstance(value, list | tuple):
         return ", ".join(map(spoken, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

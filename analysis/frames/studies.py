@@ -1,4 +1,4 @@
-"""Which studies and searches a store holds, and which of them is meant."""
+"""Find a study or search in a store, by name or key."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,34 @@ from nowt.store.study_file import StudyFile, read_study_file
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it was frozen in ``studies/KEY.json`` when it started."""
+    """An ablation, as its study file records it."""
 
     name: str
     key: str
     question: str
-    reference: str  # the cell that the others' gap is taken to
+    reference: str  # the cell that the others are compared with
     created: int  # milliseconds since 1970
-    cells: dict[str, dict[str, Any]]  # the config of each cell as plain JSON data, in the study's order
-    runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one for every cell and seed
-    replaced: int  # runs left out, since the study ran them again with other data or another version of the code
+    cells: dict[str, dict[str, Any]]  # the config of each cell as JSON data, in the study's order
+    runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one per cell and seed
+    replaced: int  # number of earlier runs, replaced by runs with other data or another version of the code
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan:
-    """The study or search whose name or key is ``wanted``: the newest of that name, or the newest of all for None.
+    """Find a study or search.
 
-    Raises ValueError for a missing store, a store without studies, and an unknown study, naming the nearest.
+    Args:
+        store: Folder of the store.
+        wanted: Name or key. A name selects the newest study of that name; None selects the newest study of all.
+
+    Returns:
+        A ``StudyPlan`` for an ablation, a ``SearchPlan`` for a search.
+
+    Raises:
+        ValueError: The store does not exist or holds no study, or no study has this name or key. The message names the
+            nearest one.
+
+    Example:
+        >>> find_study(Path("runs"), "rules_on_digits").key  # doctest: +SKIP
     """
     if not store.is_dir():
         raise ValueError(
@@ -45,12 +57,14 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
 
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:
-    """The study or search of one study file. Raises ValueError for a file that is none."""
+    """Read one study file. Raises ValueError if it is not one."""
     try:
         study_file = read_study_file(path)
         return search_plan(study_file) if study_file.is_search else _study_plan(study_file)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no study that this nowt reads ({error} is missing or wrong)") from None
+        raise ValueError(
+            f"{path} is not a study file that this version of nowt can read ({error} is missing or invalid)"
+        ) from None
 
 
 def _study_plan(study_file: StudyFile) -> StudyPlan:

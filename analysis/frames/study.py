@@ -1,8 +1,8 @@
-"""A study's epoch logs as tidy pandas frames with declared and checked columns: runs, epochs, layers.
+"""The epoch logs of one study as tidy pandas frames with declared and checked columns: runs, epochs, layers.
 
-One row is one run of one cell; one epoch of it; one layer of that epoch. Errors are shares from 0 to 1,
-angles degrees, costs sums since the run's start. What was not measured or is not defined is NaN.
-``read_store`` gives a whole store, ``read_mlflow`` an experiment of an MLflow that nowt did not write.
+A row of ``runs`` is one run of one cell, a row of ``epochs`` one epoch of it, a row of ``layers`` one layer in one
+epoch. Errors are fractions from 0 to 1, angles are in degrees, and costs are cumulative since the start of the run. A
+value that was not measured or is undefined is NaN.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from analysis.frames.store.rows import frame_of
 from analysis.frames.studies import StudyPlan
 
 RUNS = {
-    "run": "str",  # run key; a run that two cells share has a row in each
+    "run": "str",  # run key; a run that two cells share has one row per cell
     "study": "str",  # study key
     "cell": "str",
     "rule": "str",
@@ -28,9 +28,9 @@ RUNS = {
     "seed": "int64",
     "state": "str",  # not started, running, finished, diverged, failed, unreadable
     "reason": "str",
-    "epochs": "int64",  # asked for
-    "last_epoch": "int64",  # logged; -1 before the first
-    "diverged_epoch": "Int64",  # the first epoch without a finite loss; empty for a run that did not diverge
+    "epochs": "int64",  # configured
+    "last_epoch": "int64",  # last one logged; -1 if none
+    "diverged_epoch": "Int64",  # first epoch without a finite loss; missing if the run did not diverge
     "classes": "Int64",
     "attempts": "int64",
 }
@@ -65,16 +65,36 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Frames:
-    """A study's runs, epochs and layers, in the study's order of cells and seeds."""
+    """The frames of one study, in the study's order of cells and seeds.
+
+    Attributes:
+        study: The study's cells, reference and runs.
+        runs: One row per cell and seed, columns ``RUNS``.
+        epochs: One row per epoch of a run, columns ``EPOCHS``; epoch 0 is the network before training.
+        layers: One row per layer and epoch of a run, columns ``LAYERS``.
+    """
 
     study: StudyPlan
-    runs: pd.DataFrame  # columns RUNS
-    epochs: pd.DataFrame  # columns EPOCHS
-    layers: pd.DataFrame  # columns LAYERS
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    layers: pd.DataFrame
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
-    """The frames of one study's runs. One whose log cannot be read has no epochs, and a reason that names the line."""
+    """Read the epoch logs of one study's runs.
+
+    Args:
+        store: Folder of the store.
+        study: The study, from ``find_study``.
+
+    Returns:
+        The frames. A run whose log cannot be read has state ``unreadable``, no epochs, and a reason that names the
+        line.
+
+    Example:
+        >>> frames = read_frames(Path("runs"), find_study(Path("runs"), "rules_on_digits"))  # doctest: +SKIP
+        >>> frames.epochs.groupby(["cell", "epoch"])["val_error"].mean()  # doctest: +SKIP
+    """
     order = {cell: number for number, cell in enumerate(study.cells)}
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     keys = [key for key, _, _ in planned]
@@ -85,7 +105,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:
-    """The rows one by one, columns as attributes."""
+    """Iterate over the rows, with columns as attributes."""
     return iter(frame.itertuples(index=False))
 
 
@@ -106,25 +126,25 @@ def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
 
 
 def counted_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that enter the statistics: finished or diverged."""
+    """Return the runs that enter the statistics: finished and diverged ones."""
     return runs[runs["state"].isin(["finished", "diverged"])]
 
 
 def unfinished_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that do not: not started, running or failed."""
+    """Return the runs that do not enter the statistics: not started, running, failed or unreadable ones."""
     return runs[~runs["state"].isin(["finished", "diverged"])]
 
 
 def require_counted_runs(frames: Frames) -> None:
-    """Raises ValueError for a study without a finished or diverged run, saying how its runs stand."""
+    """Raise ValueError if no run of the study has finished or diverged; the message counts its runs by state."""
     if counted_runs(frames.runs).empty:
         found = states_in_words(frames.runs)
         if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
             raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
-        again = f"`nowt ablate {frames.study.name}` goes on with them"
+        again = f"resume it with `nowt ablate {frames.study.name}`"
         raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
 
 
 def states_in_words(rows: pd.DataFrame) -> str:
-    """``2 running, 1 failed``."""
+    """Return the number of rows by state, as ``2 running, 1 failed``."""
     return ", ".join(f"{count} {state}" for state, count in rows["state"].value_counts().items())

@@ -1,7 +1,8 @@
-"""A search's trials as one tidy frame with declared and checked columns, from its study file and its epoch logs alone.
+"""The trials of a search as one tidy frame with declared and checked columns.
 
-One row is one trial. Errors are shares from 0 to 1, costs sums since the run's start. A setting that a trial did not
-have is empty: another rule's, or one that exists only beside some value of another.
+It is made from the study file and the epoch logs alone. One row is one trial. Errors are fractions from 0 to 1, and
+costs are cumulative since the start of the run. A setting is missing in trials that do not have it: a setting of
+another rule, or a conditional one.
 """
 
 from dataclasses import dataclass
@@ -17,30 +18,51 @@ from analysis.frames.study import counted_runs, states_in_words
 
 @dataclass(frozen=True)
 class Trials:
-    """A search and its trials, in the order of cells and numbers."""
+    """A search and its trials, in the order of cells and trial numbers.
+
+    Attributes:
+        plan: The search's cells, settings, sampler and budget.
+        frame: One row per trial, columns ``trial_columns(plan)``: those of ``TRIALS``, and one for each setting
+            searched.
+    """
 
     plan: SearchPlan
-    frame: pd.DataFrame  # columns trial_columns(plan)
+    frame: pd.DataFrame
 
     @property
     def counted(self) -> pd.DataFrame:
-        """The trials that ran to an end and have an error to compare: finished or diverged."""
+        """The finished and diverged trials, which have a final error."""
         return counted_runs(self.frame)
 
     @property
     def independent(self) -> bool:
-        """Whether the counted trials are draws of one distribution, none of them cut short."""
+        """Whether the counted trials are independent draws, and none was stopped early."""
         return self.plan.independent and not (self.frame["state"] == "stopped").any()
 
 
 def read_trials(store: Path, plan: SearchPlan) -> Trials:
-    """The trials of a search. Raises ValueError for a log that cannot be read, naming the line."""
+    """Read the trials of a search.
+
+    Args:
+        store: Folder of the store.
+        plan: The search, from ``find_study``.
+
+    Returns:
+        The search and one row per trial.
+
+    Raises:
+        ValueError: A log cannot be read; the message names the line.
+
+    Example:
+        >>> trials = read_trials(Path("runs"), find_study(Path("runs"), "fair_rules"))  # doctest: +SKIP
+        >>> trials.counted.nsmallest(3, "error")  # doctest: +SKIP
+    """
     return Trials(plan, trial_frame(read_logs(store, [run for run, _, _ in plan.runs]), plan))
 
 
 def require_counted_trials(trials: Trials) -> None:
-    """Raises ValueError for a search without a finished or diverged trial, saying how its trials stand."""
+    """Raise ValueError if no trial has finished or diverged; the message counts the trials by state."""
     if trials.counted.empty:
         found = states_in_words(trials.frame) or "no trial"
-        again = f"`nowt search {trials.plan.name}` goes on with it"
+        again = f"resume it with `nowt search {trials.plan.name}`"
         raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")

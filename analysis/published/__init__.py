@@ -1,6 +1,6 @@
-"""The published curves of Akrout et al. (2019), as numbers; PROVENANCE.txt, beside the tables, tells their source.
+"""The published curves of Akrout et al. (2019) as numbers; PROVENANCE.txt documents their source.
 
-They are ImageNet's, of single runs: a frame of reference, not data of the lab's own.
+They are single runs on ImageNet, included as a reference.
 """
 
 from importlib.resources import files
@@ -13,9 +13,9 @@ RULES = ("bp", "fa", "ss", "wm", "kp")
 
 SOURCE = "Akrout et al. 2019"
 
-POINTS = 1.0  # the error of a plotted point, percentage points: about one standard error on 2,048 pictures
+POINTS = 1.0  # uncertainty of a plotted point, percentage points: about one standard error on 2,048 images
 
-OFF_AXIS = {"matrix": 15.0, "delta": 25.0}  # degrees at which wm's and kp's panels end
+OFF_AXIS = {"matrix": 15.0, "delta": 25.0}  # axis limits of the panels of wm and kp, degrees
 
 ERRORS = {"model": "str", "rule": "str", "epoch": "float64", "error": "float64", "low": "float64", "high": "float64"}
 
@@ -29,7 +29,7 @@ ANGLES = {
 
 
 def published_errors() -> pd.DataFrame:
-    """Top-1 test error on ImageNet by net, rule and epoch, percent, with POINTS below and above; columns ERRORS."""
+    """Return the top-1 test error on ImageNet in percent, by network, rule and epoch, ± POINTS; columns ERRORS."""
     found = _table("imagenet_error_curves.csv").rename(columns={"net": "model", "test_top1_err_pct": "error"})
     low, high = (found["error"] - POINTS).clip(lower=0), (found["error"] + POINTS).clip(upper=100)
     found = found.assign(rule=found["rule"].str.lower(), low=low, high=high)
@@ -37,8 +37,10 @@ def published_errors() -> pd.DataFrame:
 
 
 def published_angles() -> pd.DataFrame:
-    """ResNet-50's angles on ImageNet by rule, measure, layer and epoch, as far as they were on their axes; columns
-    ANGLES."""
+    """Return the angles of ResNet-50 on ImageNet by rule, measure, layer and epoch; columns ANGLES.
+
+    Values beyond the axis limits of the published figure are missing.
+    """
     found = _table("resnet50_angle_curves.csv")
     names = found["panel"].str.split(" ", expand=True)
     found = found.assign(rule=names[0].str.lower(), measure=names[1])
@@ -48,7 +50,7 @@ def published_angles() -> pd.DataFrame:
 
 
 def provenance() -> str:
-    """Where the tables come from and what they are."""
+    """Return the documentation of the tables and their source."""
     return (files(__name__) / "PROVENANCE.txt").read_text(encoding="utf-8")
 
 

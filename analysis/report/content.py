@@ -1,4 +1,4 @@
-"""What a report consists of."""
+"""The parts of a report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ from analysis.frames.studies import StudyPlan
 class Figure:
     """One figure of a report."""
 
-    name: str  # of its files, without suffix
+    name: str  # stem of its files
     caption: str
-    chart: Any | None  # an Altair chart; None where there is nothing to draw
+    chart: Any | None  # an Altair chart; None if there is nothing to draw
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that there is, and its Vega-Lite specification."""
+    """A figure and its Vega-Lite specification."""
 
     figure: Figure
     spec: dict[str, Any]
@@ -30,31 +30,39 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Content:
-    """What a report says."""
+    """The contents of a report."""
 
     plan: StudyPlan | SearchPlan
     options: Options
     figures: tuple[Figure, ...]
     table: pd.DataFrame
-    text: str  # Markdown: the table, and what its numbers are
-    missing: str  # Markdown: what does not count
-    switches: dict[str, list[str]]  # what the web page can switch off: a name, and the cells that go with it
-    found: str = ""  # Markdown: what follows from it, for who asked
-    more: str = ""  # Markdown: the same for the page, with figures of its own in their places
+    text: str  # Markdown: the table and its notes
+    missing: str  # Markdown: runs or trials that are not included
+    switches: dict[str, list[str]]  # what the HTML page can hide: a name, and its cells
+    findings: str = ""  # Markdown: the findings, for the terminal
+    sections: str = ""  # Markdown: the findings for the page, with embedded figures
 
-    def places(self, figure: Figure) -> bool:
-        """Whether the text has a place for the figure."""
-        return f"]({figure.name}.png)" in self.more
+    def embeds(self, figure: Figure) -> bool:
+        """Return whether ``sections`` embeds the figure."""
+        return f"]({figure.name}.png)" in self.sections
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``report`` wrote."""
+    """The files that ``report`` wrote, and its main table.
 
-    study: str  # key of the study or search
-    paths: tuple[Path, ...]  # the page first, then figures and tables, then the web page and the manifest
-    table: pd.DataFrame  # columns analysis.tables.final.TABLE, or analysis.tables.search.SEARCH_TABLE
-    text: str  # the table as Markdown, and what its numbers are
+    Attributes:
+        study: Key of the study or search.
+        paths: report.md first, then figures and tables, then report.html and manifest.json.
+        table: The main table, columns ``analysis.tables.final.TABLE`` or, for a search,
+            ``analysis.tables.search.SEARCH_TABLE``.
+        text: The table with its notes and the findings, as Markdown.
+    """
+
+    study: str
+    paths: tuple[Path, ...]
+    table: pd.DataFrame
+    text: str
 
     def __str__(self) -> str:
         return "\n".join([self.study, "", self.text, *map(str, self.paths)])

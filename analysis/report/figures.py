@@ -1,4 +1,4 @@
-"""The figures of a study's report, in their order, and what the web page can switch off in them."""
+"""The figures of a study's report, in order, and the cells that its HTML page can hide."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,33 +17,33 @@ from analysis.figures.transfer import transfer_chart
 from analysis.frames.study import Frames
 from analysis.report.content import Figure
 
-AFTER: dict[str, tuple[str, Callable[[Frames], Any]]] = {
+CHARTS: dict[str, tuple[str, Callable[[Frames], Any]]] = {
     "angle_depth": ("Final angle by layer", angle_depth_chart),
-    "angle_map": ("Angles as a map of layers and epochs", angle_map_chart),
-    "norm_ratio": ("Size of the feedback weights", norm_ratio_chart),
+    "angle_map": ("Alignment over layers and epochs", angle_map_chart),
+    "norm_ratio": ("Relative norm of the feedback weights", norm_ratio_chart),
     "angle_error": ("Alignment and error", angle_error_chart),
     "depth_gap": ("Gap to backprop by depth", depth_gap_chart),
-    "transfer": ("Do settings carry over?", transfer_chart),
+    "transfer": ("Transfer of settings", transfer_chart),
     "error_cost": ("Error against cost", error_cost_chart),
 }
 
 
 def figures_of(frames: Frames, options: Options) -> Iterator[Figure]:
-    """Each figure; one that has nothing to show has no chart."""
+    """Yield each figure; its chart is None if it has nothing to show."""
     yield Figure("curves", f"Error by {PER[options.against]}", curves_chart(frames, options))
-    yield Figure("alignment", "Angles by layer and epoch", alignment_chart(frames, options))
-    for name, (caption, chart) in AFTER.items():
+    yield Figure("alignment", "Alignment by layer and epoch", alignment_chart(frames, options))
+    for name, (caption, chart) in CHARTS.items():
         yield Figure(name, caption, chart(frames))
 
 
 def study_switches(frames: Frames, options: Options) -> dict[str, list[str]]:
-    """Each rule, or each cell of a study of one; and each published line."""
+    """Return the switches of the HTML page: rules (cells, if there is only one rule) and published lines."""
     rules = {cell: str(config["rule"]["name"]) for cell, config in frames.study.cells.items()}
     return switches_of(rules) | ({line: [line] for line in published_styles()} if options.published else {})
 
 
 def switches_of(rules: Mapping[str, str]) -> dict[str, list[str]]:
-    """By name, the cells of each rule of ``{cell: rule}``; by cell, where all have one rule."""
+    """Return the cells of each rule, given ``{cell: rule}``; each cell by itself if there is only one rule."""
     if len(set(rules.values())) < 2:
         return {cell: [cell] for cell in rules}
     switches: dict[str, list[str]] = {}

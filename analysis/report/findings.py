@@ -1,4 +1,4 @@
-"""Which differences of a study are real: comparisons, effects, variance, and what a paper says of them."""
+"""The findings of a study: comparisons, effects, variance components, and tables and methods for a paper."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,37 +27,40 @@ from analysis.text.variance import variance_in_words
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found, and what of it was written."""
+    """The findings of a study, and the files that contain them."""
 
-    text: str  # one sentence a comparison, and what the tests are
-    page: str  # sections of the report's page
-    figures: tuple[Figure, ...]  # that stand on the page
-    paths: tuple[Path, ...]  # tables, methods
+    text: str  # one sentence per comparison, and what the tests are
+    page: str  # sections of report.md
+    figures: tuple[Figure, ...]  # figures in these sections
+    paths: tuple[Path, ...]  # tables and methods paragraph
 
 
-def findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
-    """Write tables and the methods paragraph. ``table`` is that of analysis.tables.final, ``margin`` in points."""
+def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
+    """Write the tables and the methods paragraph into ``out``.
+
+    ``table`` is the study's ``final_table``; ``margin`` is in percentage points.
+    """
     split = SPLITS[scored_split(frames)]
-    tests, scatter, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
+    tests, components, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
     paragraph = methods(frames, tests, margin)
     figures = (
         Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),
-        Figure("variance", "What makes the error scatter", variance_chart(scatter, split)),
+        Figure("variance", "Variance of the error by source", variance_chart(components, split)),
     )
     tables = {
         "comparison": None if tests.empty else comparison_table(tests, margin),
         "interquartile": typical_table(typical),
-        "variance": variance_table(scatter),
+        "variance": variance_table(components),
         "errors": errors_table(frames, table, tests, margin, split),
         "published": published_table(frames),
         "settings": settings_table(frames.study),
     }
     saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
-    hint = "--margin POINTS tests which cells are equal." if margin is None and not tests.empty else ""
+    hint = "Use --margin POINTS to test equivalence." if margin is None and not tests.empty else ""
     notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
-    said = [*sentences(tests, margin), *variance_in_words(scatter)]
-    text = "\n".join([*(f"- {sentence}" for sentence in said), "", notes]).strip()
+    findings = [*sentences(tests, margin), *variance_in_words(components)]
+    text = "\n".join([*(f"- {sentence}" for sentence in findings), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
     return Findings(text, page, figures, (*saved, out / "methods.md"))
 
@@ -66,12 +69,12 @@ def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | No
     drawn = [f"![{figure.caption}]({figure.name}.png)" for figure in figures if figure.chart is not None]
     shown = [tables[name] for name in ("comparison", "interquartile", "variance", "published")]
     parts = [
-        "## Which differences are real",
+        "## Comparisons",
         *drawn,
         text,
         *(f"{one.caption.rstrip('.')}:\n\n{markdown(one)}".rstrip() for one in shown if one is not None),
         "## Methods",
         paragraph,
-        "For a paper: errors, comparison and settings as Markdown, CSV and LaTeX (`errors.tex` and so on).",
+        "The tables of errors, comparisons and settings are available as Markdown, CSV and LaTeX (`errors.tex`, ...).",
     ]
     return "\n\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""``report.html``: text, tables and figures in one file that asks nobody for anything, with a switch for each rule."""
+"""``report.html``: text, tables and interactive figures in one self-contained file that works offline."""
 
 import html
 import json
@@ -14,15 +14,15 @@ from analysis.report.interactive import interactive
 if TYPE_CHECKING:
     from analysis.report.content import Content, Drawn
 
-# Vega builds functions out of its expressions, which is eval to a browser. Nothing may be fetched.
+# Vega compiles expressions to functions, which requires unsafe-eval. Network access is forbidden.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def web_page(content: "Content", drawn: Sequence["Drawn"]) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     charts = [interactive(one.spec) for one in drawn]
     figures = {one.figure.name: _figure(number, one.figure.caption) for number, one in enumerate(drawn)}
-    first, *others = [figures[one.figure.name] for one in drawn if not content.places(one.figure)]
+    first, *others = [figures[one.figure.name] for one in drawn if not content.embeds(one.figure)]
     parts = {
         "title": html.escape(content.plan.name),
         "policy": POLICY,
@@ -36,8 +36,10 @@ def web_page(content: "Content", drawn: Sequence["Drawn"]) -> str:
         "missing": markdown(content.missing),
         "first": first,
         "figures": "\n".join(others),
-        "more": re.sub(r'<p><img src="(\w+)\.png"[^>]*></p>', lambda found: figures[found[1]], markdown(content.more)),
-        "command": html.escape(" ".join(["nowt report", content.plan.key, *content.options.words])),
+        "sections": re.sub(
+            r'<p><img src="(\w+)\.png"[^>]*></p>', lambda found: figures[found[1]], markdown(content.sections)
+        ),
+        "command": html.escape(" ".join(["nowt report", content.plan.key, *content.options.args])),
         "charts": _data([{"spec": spec, "data": data} for spec, data in charts]),
         "cells": _data(content.switches),
     }
@@ -45,7 +47,7 @@ def web_page(content: "Content", drawn: Sequence["Drawn"]) -> str:
 
 
 def markdown(text: str) -> str:
-    """Markdown as HTML; whatever is HTML in it is text."""
+    """Convert Markdown to HTML; HTML within it is escaped."""
     from markdown_it import MarkdownIt
 
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
@@ -57,7 +59,7 @@ def _figure(number: int, caption: str) -> str:
 
 
 def _switches(switches: dict[str, list[str]], cells: dict[str, dict[str, Any]]) -> str:
-    """A button for each name."""
+    """Return one button per switch."""
     rules = {name: _rule(name, members, cells) for name, members in switches.items()}
     colors = rule_colors(set(rules.values()))
     return "\n".join(
@@ -72,14 +74,14 @@ def _rule(name: str, members: list[str], cells: dict[str, dict[str, Any]]) -> st
 
 
 def _data(value: Any) -> str:
-    """JSON that no text in it can end early."""
+    """Return JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 @cache
 def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, which defines vegaEmbed."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script that defines vegaEmbed."""
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")

@@ -1,6 +1,6 @@
-"""A figure for the web page: what is under the pointer is told, cells can be hidden, and axes zoomed.
+"""Make a figure interactive for the HTML page: tooltips, hidden cells, zoom.
 
-Works on any figure's Vega-Lite specification, so that a figure is drawn once and its file says nothing of the page.
+This transforms the Vega-Lite specification of any figure, so that figures need no code for the page.
 """
 
 import math
@@ -19,19 +19,19 @@ DIGITS = 5
 ZOOM = {
     "type": "interval",
     "translate": "[pointerdown, window:pointerup] > window:pointermove!",
-    "zoom": "wheel![event.ctrlKey || event.shiftKey]",  # a plain wheel scrolls the page
+    "zoom": "wheel![event.ctrlKey || event.shiftKey]",  # the wheel alone scrolls the page
 }
 
 CONTINUOUS = ("quantitative", "temporal")
 
 
 def interactive(figure: Spec) -> tuple[Spec, dict[str, Spec]]:
-    """The figure's specification, with a parameter ``hidden`` (a list of cells), and its data as columns by name."""
+    """Return the specification with a parameter ``hidden`` (a list of cells), and the data sets as columns."""
     data: dict[str, list[Spec]] = figure.get("datasets", {})
     spec = deepcopy({name: part for name, part in figure.items() if name != "datasets"})
     for node in _nodes(spec):
         _hide(node, data)
-        _tell(node)
+        _add_tooltip(node)
     for number, node in enumerate(_views(spec)):
         _zoom(node, f"zoom{number}")
     spec["params"] = [*spec.get("params", []), {"name": "hidden", "value": []}]
@@ -39,7 +39,7 @@ def interactive(figure: Spec) -> tuple[Spec, dict[str, Spec]]:
 
 
 def columns(rows: list[Spec]) -> Spec:
-    """Rows as columns: a text is a place in a list of the texts there are, a number has as many digits as are seen."""
+    """Convert rows to columns, with indexed text and numbers rounded to DIGITS digits, to reduce their size."""
     packed = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
@@ -60,7 +60,7 @@ def _short(value: Any) -> Any:
 
 
 def _nodes(spec: Spec) -> Iterator[Spec]:
-    """The specification and all that it is composed of."""
+    """Yield the specification and all nested ones."""
     yield spec
     below = [child for kind in CHILDREN for child in spec.get(kind, [])]
     for child in [*below, *([spec["spec"]] if "spec" in spec else [])]:
@@ -68,7 +68,7 @@ def _nodes(spec: Spec) -> Iterator[Spec]:
 
 
 def _views(spec: Spec) -> Iterator[Spec]:
-    """The plots: a mark, or marks on top of each other."""
+    """Yield the plots: single marks or layers."""
     if "mark" in spec or "layer" in spec:
         yield spec
     else:
@@ -83,12 +83,12 @@ def _hide(node: Spec, data: dict[str, list[Spec]]) -> None:
         node["transform"] = [{"filter": HIDDEN}, *node.get("transform", [])]
 
 
-def _tell(node: Spec) -> None:
-    """Marks tell their numbers; a line does so at each of its points."""
+def _add_tooltip(node: Spec) -> None:
+    """Add tooltips to marks, and to each point of a line."""
     if "mark" not in node:
         return
     mark = node["mark"] if isinstance(node["mark"], dict) else {"type": node["mark"]}
-    # A zoomed line ends at the plot's edge; a panel's heading stands beyond it.
+    # Zoomed lines are clipped at the plot's edge; a panel's heading lies outside it.
     node["mark"] = mark = {**mark, "clip": mark["type"] != "text"}
     if mark["type"] == "text":
         return
@@ -100,11 +100,11 @@ def _tell(node: Spec) -> None:
             "size": 60,
             "filled": False,
             "fill": "transparent",
-        }  # filled, they change the legend
+        }  # filled points would change the legend
 
 
 def _zoom(view: Spec, name: str) -> None:
-    """Dragging moves the axes, the wheel with Ctrl or Shift zooms them, a double click sets them back."""
+    """Pan by dragging, zoom with Ctrl or Shift and the wheel, reset with a double click."""
     plots = [node for node in _nodes(view) if "mark" in node]
     for plot in plots:
         encoding = plot.get("encoding", {}) | view.get("encoding", {})

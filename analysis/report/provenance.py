@@ -1,7 +1,7 @@
-"""Where a folder of figures comes from: ``manifest.json``, and whether the logs have gone on since.
+"""The sources of a report, in ``manifest.json``, and whether they have changed since.
 
-It lists every log that was read with its size and SHA-256, the study file, the code, packages and data, and the
-command. Logs only grow, so one that has changed is first seen by its size.
+The manifest lists every log that was read with its size and SHA-256, a checksum of the study file, the code, packages
+and data, and the command.
 """
 
 import hashlib
@@ -28,15 +28,15 @@ PACKAGES = ("nowt", "altair", "vl-convert-python", "pandas", "numpy", "scipy", "
 
 HELD = {"schema": int, "study": str, "runs": dict, "files": dict, "nowt": dict, "command": str}
 
-SHOWN = 5  # runs that are named
+SHOWN = 5  # largest number of runs that are named
 
 
 def write_manifest(
     store: Path, out: Path, plan: StudyPlan | SearchPlan, options: Options, files: Sequence[Path]
 ) -> Path:
-    """Write ``manifest.json`` into ``out``, about ``files`` there and the logs in ``store`` that they show."""
+    """Write ``manifest.json`` into ``out``, for ``files`` there and the logs in ``store`` that they show."""
     keys = list(dict.fromkeys(key for key, _, _ in plan.runs))
-    words = ["nowt", "report", plan.key, *options.words, "--store", str(store), "--out", str(out)]
+    words = ["nowt", "report", plan.key, *options.args, "--store", str(store), "--out", str(out)]
     manifest = {
         "schema": SCHEMA,
         "study": plan.key,
@@ -56,7 +56,7 @@ def write_manifest(
 
 
 def listed_files(folder: Path) -> list[str]:
-    """The files that the manifest in ``folder`` lists; none where there is no manifest that can be read."""
+    """Return the files that the manifest in ``folder`` lists; empty without a readable manifest."""
     try:
         names = list(_read(folder / MANIFEST)["files"])
     except ValueError:
@@ -66,36 +66,57 @@ def listed_files(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Freshness:
-    """Whether a folder's figures show what the logs say."""
+    """Whether the figures in a folder are up to date.
+
+    Attributes:
+        folder: The folder.
+        study: Key of the study or search.
+        stale: One line per change since the figures were drawn.
+        remarks: Other differences, which do not make the figures stale.
+        command: The command that draws them again.
+    """
 
     folder: Path
     study: str
-    stale: tuple[str, ...]  # what has changed since, a line each
-    remarks: tuple[str, ...]  # what else is different, and does not make them stale
-    command: str  # draws them again
+    stale: tuple[str, ...]
+    remarks: tuple[str, ...]
+    command: str
 
     @property
     def fresh(self) -> bool:
-        """Nothing has changed since."""
+        """Whether nothing has changed."""
         return not self.stale
 
     def __str__(self) -> str:
         if self.fresh:
-            return "\n".join([f"{self.folder} shows {self.study} as its logs are now", *self.remarks])
-        head = f"{self.folder} is older than the logs of {self.study}:"
-        return "\n".join([head, *[f"  {line}" for line in self.stale], *self.remarks, f"again: {self.command}"])
+            return "\n".join([f"{self.folder} is up to date with the logs of {self.study}", *self.remarks])
+        head = f"{self.folder} is out of date with the logs of {self.study}:"
+        return "\n".join(
+            [head, *[f"  {line}" for line in self.stale], *self.remarks, f"to draw it again: {self.command}"]
+        )
 
 
 def check(store: Path, folder: Path) -> Freshness:
     """Compare the manifest in ``folder`` with the logs in ``store``.
 
-    Raises ValueError for a folder without a manifest, for one that cannot be read, and where there is no such store.
+    Args:
+        store: Folder of the store.
+        folder: Folder that ``nowt report`` wrote.
+
+    Returns:
+        What has changed since the figures were drawn.
+
+    Raises:
+        ValueError: The folder has no readable manifest, or the store or study does not exist.
+
+    Example:
+        >>> check(Path("runs"), Path("figures")).fresh  # doctest: +SKIP
     """
     manifest = _read(folder / MANIFEST)
     study, runs, files, code, command = (manifest[name] for name in ("study", "runs", "files", "nowt", "command"))
     found = find_study(store, study)
     study_file = (
-        [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study file has other words or settings"]
+        [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study file has other text or settings"]
     )
     probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
     stale = [*study_file, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
@@ -104,14 +125,14 @@ def check(store: Path, folder: Path) -> Freshness:
 
 
 def _into(command: str, folder: Path) -> str:
-    """The command, which may have written into another folder, for this one."""
+    """Return the command for this folder; it may have written into another one."""
     return shlex.join([*shlex.split(command)[:-1], str(folder)])
 
 
 def _plan(plan: StudyPlan | SearchPlan) -> str:
-    """A checksum of what the study file says but for the runs that it lists, and what became of them."""
-    said = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+    """Return a checksum of the study file without its list of runs."""
+    fields = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _changed_runs(store: Path, study: StudyPlan | SearchPlan, runs: dict[str, Any]) -> list[str]:
@@ -119,12 +140,12 @@ def _changed_runs(store: Path, study: StudyPlan | SearchPlan, runs: dict[str, An
     grown = [key for key in planned if key in runs and runs[key] != _log(store, key)]
     kinds = {
         "is new": [key for key in planned if key not in runs],
-        "is no part of the study any more": [key for key in runs if key not in planned],
-        "has begun": [key for key in grown if runs[key] is None],
+        "is no longer part of the study": [key for key in runs if key not in planned],
+        "has started": [key for key in grown if runs[key] is None],
         "has lost its log": [key for key in grown if runs[key] and _log(store, key) is None],
     }
     others = {key for keys in kinds.values() for key in keys}
-    kinds["has another log"] = [key for key in grown if key not in others]
+    kinds["has a changed log"] = [key for key in grown if key not in others]
     return [_named(keys, what) for what, keys in kinds.items() if keys]
 
 
@@ -132,55 +153,57 @@ def _named(keys: Sequence[str], what: str) -> str:
     if len(keys) == 1:
         return f"run {keys[0]} {what}"
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return f"of {len(keys)} runs each {what}: {', '.join(keys[:SHOWN])}{more}"
+    return f"{len(keys)} runs, each {what}: {', '.join(keys[:SHOWN])}{more}"
 
 
 def _changed_probes(were: dict[str, Any], are: dict[str, Any]) -> list[str]:
-    gone = [f"what nowt probe measured of {metric} is gone" for metric in were if metric not in are]
-    return gone + [f"nowt probe has measured {metric} since" for metric in are if are[metric] != were.get(metric)]
+    gone = [f"the results of nowt probe {metric} are missing" for metric in were if metric not in are]
+    return gone + [f"nowt probe {metric} has new results" for metric in are if are[metric] != were.get(metric)]
 
 
 def _changed_files(folder: Path, files: dict[str, str]) -> list[str]:
     missing = [name for name in files if not (folder / name).is_file()]
     edited = [name for name in files if name not in missing and _digest(folder / name) != files[name]]
     lines = [f"{', '.join(missing)} is missing"] if missing else []
-    return lines + ([f"{', '.join(edited)} is not as it was written"] if edited else [])
+    return lines + ([f"{', '.join(edited)} has been modified"] if edited else [])
 
 
 def _other_code(code: dict[str, Any], packages: dict[str, str]) -> list[str]:
-    """Other versions may draw otherwise, but the logs are what they were."""
+    """Return differences in code and packages, which may change the look of figures but not the data."""
     now = versions_of(PACKAGES)
     other = [f"{name} {was}, now {now.get(name)}" for name, was in packages.items() if now.get(name) != was]
-    lines = [f"drawn with {', '.join(other)}"] if other else []
+    lines = [f"drawn with other versions: {', '.join(other)}"] if other else []
     commit, here = code.get("commit", ""), git()["commit"]
-    return lines + ([f"drawn by nowt at {commit[:12]}, now {here[:12]}"] if commit and here and commit != here else [])
+    return lines + (
+        [f"drawn with nowt at commit {commit[:12]}, now {here[:12]}"] if commit and here and commit != here else []
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"there is no {path}: give --check a folder that nowt report wrote")
+        raise ValueError(f"there is no {path}: give --check a folder that `nowt report` wrote")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}): nowt report writes it anew") from None
+        raise ValueError(f"{path} is not JSON ({error}): run `nowt report` again") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} holds no manifest: nowt report writes it anew")
+        raise ValueError(f"{path} is not a manifest: run `nowt report` again")
     if isinstance(found.get("schema"), int) and found["schema"] > SCHEMA:
-        raise ValueError(f"{path} has schema {found['schema']}, this nowt reads up to {SCHEMA}: update nowt")
+        raise ValueError(f"{path} has schema {found['schema']}, this version of nowt reads up to {SCHEMA}: update nowt")
     for name, kind in HELD.items():
         if not isinstance(found.get(name), kind):
-            raise ValueError(f"{path} has no {name}, or a wrong one: nowt report writes it anew")
+            raise ValueError(f"{path} has no valid {name}: run `nowt report` again")
     return found
 
 
 def _log(store: Path, key: str) -> dict[str, Any] | None:
-    """Size and checksum of a run's log; None where it has none yet."""
+    """Return size and checksum of a run's log; None without a log."""
     path = Store(store).log(key)
     return _sized(path) if path.is_file() else None
 
 
 def _probes(store: Path, study: str) -> dict[str, Any]:
-    """Size and checksum of what was measured on the study's checkpoints, by metric."""
+    """Return size and checksum of the study's probe results, by metric."""
     return {path.stem: _sized(path) for path in sorted(Store(store).probes(study).glob("*.jsonl"))}
 
 
@@ -194,8 +217,7 @@ def _digest(path: Path) -> str:
 
 
 def _origins(store: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """What the runs were trained on and with: each fingerprint, commit and set of versions that there is, with the
-    number of runs."""
+    """Return the data, commits and package versions with which the runs were trained, each with its number of runs."""
     data: Counter[str] = Counter()
     commits: Counter[str] = Counter()
     versions: Counter[str] = Counter()

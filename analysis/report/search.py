@@ -1,4 +1,4 @@
-"""The report of one search: error against tuning, the map of η and λ, what matters, the table and the trials."""
+"""The report of a search: tuning curves, maps of the error, importances, the table and all trials."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,17 +25,17 @@ from analysis.tables.writers import make_folder, save_tabular
 from analysis.text.search import missing_trials, search_methods, search_notes
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
-    "tuning": ("Error against tuning", tuning_chart),
-    "forgiving": ("How forgiving each rule is", forgiving_chart),
+    "tuning": ("Tuning curves", tuning_chart),
+    "forgiving": ("Sensitivity to settings", forgiving_chart),
     "landscape": ("Error over learning rate and weight decay", landscape_chart),
-    "importance": ("Which settings matter", importance_chart),
-    "chosen": ("Values that the best trials had", chosen_chart),
+    "importance": ("Importance of settings", importance_chart),
+    "chosen": ("Settings of the best trials", chosen_chart),
     "pareto": ("Error against compute", pareto_chart),
 }
 
 
 def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) -> Report:
-    """Write a search's figures, tables and pages into ``out``. Raises ValueError without a finished trial."""
+    """Write a search's figures, tables and pages into ``out``. Raises ValueError without a counted trial."""
     _require_no_options(options, plan.name)
     trials = read_trials(store, plan)
     require_counted_trials(trials)
@@ -50,14 +50,14 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
 
 
 def _require_no_options(options: Options, name: str) -> None:
-    if options.words:
+    if options.args:
         raise ValueError(
-            f"{' '.join(options.words)} is for the report of an ablation, and {name} is a search: leave it out"
+            f"{' '.join(options.args)} applies to reports of ablations, and {name} is a search: leave it out"
         )
 
 
 def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, ...]:
-    """Every trial, the table and the ranges in LaTeX, and the methods paragraph."""
+    """Write all trials, the table, the search space and the methods paragraph; return the paths."""
     every, methods = out / "trials.csv", out / "methods.md"
     trials.frame.to_csv(every, index=False)
     methods.write_text(search_methods(trials) + "\n", encoding="utf-8")
@@ -67,4 +67,4 @@ def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, 
 
 def _missing(trials: Trials) -> str:
     missing = missing_trials(trials)
-    return "Trials that do not count:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else ""
+    return "Trials not included:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else ""

@@ -1,4 +1,4 @@
-"""The report of one study or search: figures, a table, and a page that says what they show."""
+"""The report of a study or search: figures, tables, and a page that describes them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames, require_counted_runs
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import figures_of, study_switches
-from analysis.report.findings import findings
+from analysis.report.findings import study_findings
 from analysis.report.search import search_report
 from analysis.report.writer import write_report
 from analysis.stats.seeds import scored_split
@@ -29,12 +29,25 @@ def report(
     against: str = "epochs",
     published: bool = False,
 ) -> Report:
-    """Write figures, tables, ``report.md``, ``report.html`` and ``manifest.json`` into folder ``out``.
+    """Write figures, tables, ``report.md``, ``report.html`` and ``manifest.json``.
 
-    ``study`` is the name or key of a study or a search; None means the newest. ``margin``, in points of error, is what
-    counts as equal in a study, ``against`` what its curves are drawn over, and ``published`` sets the published ones
-    beside them. Raises ValueError, in one sentence, for an unknown study, an empty store, a study without a finished
-    run, and options that cannot be or do not go together.
+    Args:
+        store: Folder of the store.
+        study: Name or key of a study or search; None selects the newest one.
+        out: Output folder, created if necessary. Files of an earlier report in it are replaced.
+        margin: Equivalence margin in percentage points of error; None (default) tests no equivalence. Ablations only.
+        against: x axis of the curves: ``epochs`` (default), ``presentations``, ``flops`` or ``seconds``. Ablations
+            only.
+        published: Whether to add the published ImageNet curves (default: False). Ablations only.
+
+    Returns:
+        The paths of all files, the main table and its text; printing it shows the table.
+
+    Raises:
+        ValueError: The study is unknown, the store is empty, no run has finished, or an option is invalid.
+
+    Example:
+        >>> print(report(Path("runs"), "rules_on_digits", Path("figures"), margin=1.0))  # doctest: +SKIP
     """
     options = Options(against, published, margin)
     plan = find_study(store, study)
@@ -44,25 +57,29 @@ def report(
 
 
 def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> Report:
-    """The report of an ablation's study."""
+    """Write the report of an ablation."""
     frames = read_frames(store, plan)
     require_counted_runs(frames)
     make_folder(out)
     table = final_table(frames)
     markdown = _markdown(frames, table)
-    found = findings(frames, table, out, options.margin)
+    findings = study_findings(frames, table, out, options.margin)
     content = Content(
         plan=plan,
         options=options,
-        figures=(*figures_of(frames, options), *found.figures, *(Figure(*one) for one in probe_figures(store, frames))),
+        figures=(
+            *figures_of(frames, options),
+            *findings.figures,
+            *(Figure(*one) for one in probe_figures(store, frames)),
+        ),
         table=table,
         text=f"{markdown}\n{notes(frames, table)}\n",
-        found=found.text,
-        more=found.page,
+        findings=findings.text,
+        sections=findings.page,
         missing=_unfinished(frames),
         switches=study_switches(frames, options),
     )
-    return write_report(store, out, content, (*save_table(table, markdown, out), *found.paths))
+    return write_report(store, out, content, (*save_table(table, markdown, out), *findings.paths))
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:
@@ -71,4 +88,4 @@ def _markdown(frames: Frames, table: pd.DataFrame) -> str:
 
 def _unfinished(frames: Frames) -> str:
     unfinished = unfinished_in_words(frames.runs)
-    return "Runs that do not count:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else ""
+    return "Runs not included:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else ""

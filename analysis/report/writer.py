@@ -1,5 +1,4 @@
-"""What every report has: a folder, figures as PNG and SVG, a page as Markdown and as HTML, a manifest, and what it
-tells who asked for it."""
+"""Write a report: figures as PNG and SVG, a page as Markdown and HTML, and a manifest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,10 @@ PAGE, WEB_PAGE = "report.md", "report.html"
 
 
 def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path]) -> Report:
-    """Write figures, pages and manifest into ``out``, beside the ``tables`` that are there already; what an earlier
-    report's manifest lists there and this one does not write would pass for this one's, and goes."""
+    """Write figures, pages and manifest into ``out``, which already contains the ``tables``.
+
+    Files that the manifest of an earlier report lists, and that this report does not write, are deleted.
+    """
     drawn = [Drawn(figure, spec_of(figure.chart)) for figure in content.figures if figure.chart is not None]
     figures = [path for one in drawn for path in save(one.spec, out / one.figure.name)]
     page, web = out / PAGE, out / WEB_PAGE
@@ -24,23 +25,23 @@ def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path
     for left in {out / name for name in listed_files(out)} - set(paths):
         left.unlink(missing_ok=True)
     write_manifest(store, out, content.plan, content.options, paths)
-    text = f"{content.text}\n{content.found}\n" if content.found else content.text
+    text = f"{content.text}\n{content.findings}\n" if content.findings else content.text
     return Report(content.plan.key, (*paths, out / MANIFEST), content.table, text)
 
 
 def _markdown(content: Content) -> str:
-    """The page: what was asked, the first figure, the numbers, the other figures."""
-    drawn = [figure for figure in content.figures if figure.chart is not None and not content.places(figure)]
-    pictures = [f"![{figure.caption}]({figure.name}.png)" for figure in drawn]
-    command = " ".join(["nowt report", content.plan.key, *content.options.words])
+    """Return the page: the question, the first figure, the table, the other figures."""
+    drawn = [figure for figure in content.figures if figure.chart is not None and not content.embeds(figure)]
+    images = [f"![{figure.caption}]({figure.name}.png)" for figure in drawn]
+    command = " ".join(["nowt report", content.plan.key, *content.options.args])
     parts = [
         f"# {content.plan.name}",
         content.plan.question,
-        *pictures[:1],
+        *images[:1],
         content.text.rstrip(),
-        *pictures[1:],
-        content.more,
+        *images[1:],
+        content.sections,
         content.missing,
-        f"Rebuilt from the epoch logs by `{command}`; to hover, zoom and switch rules off: [report.html](report.html).",
+        f"Created from the epoch logs by `{command}`. Interactive version: [report.html](report.html).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

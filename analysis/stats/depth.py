@@ -9,15 +9,24 @@ from analysis.stats.seeds import error_curves, final_errors, paired_gaps, scored
 
 
 def depth_of(model: str) -> int | None:
-    """The number at the end of a net's name: resnet50 has 50 layers, as its paper counts them."""
+    """Return the number at the end of a model's name, such as 50 for resnet50; None without one."""
     found = re.search(r"(\d+)$", model)
     return int(found.group(1)) if found else None
 
 
 def depth_gaps(frames: Frames) -> pd.DataFrame:
-    """One row a net and rule beside backprop: cell, rule, model, depth, n, mean, low, high (points, paired by seed).
+    """Return each rule's gap to backprop in the same network, paired by seed.
 
-    Empty where fewer than two depths have backprop, and where a net has two cells of one rule.
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        One row per network and rule other than ``bp``: cell, rule, model, depth, n, and mean, low, high (percentage
+        points, 95 % t interval). Empty if backprop was trained at fewer than two depths, or if a network has two cells
+        of one rule.
+
+    Example:
+        >>> depth_gaps(frames).pivot(index="depth", columns="rule", values="mean")  # doctest: +SKIP
     """
     cells = frames.runs[["cell", "rule", "model"]].drop_duplicates("cell")
     cells = cells.assign(depth=pd.array([depth_of(model) for model in cells["model"]], dtype="Int64"))

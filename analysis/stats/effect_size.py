@@ -1,8 +1,8 @@
-"""How large a gap is beside its own scatter over seeds: Cohen's d_z, Hedges' correction of it, and its interval.
+"""The effect size of paired gaps: Cohen's d_z, Hedges' bias correction g_z, and the confidence interval.
 
-d_z is the mean of the paired gaps over their standard deviation (Cohen 1988, 2.3.5). From few seeds it is too large,
-and Hedges (1981), "Distribution theory for Glass's estimator of effect size", takes that bias out. The interval is
-that of the noncentral t distribution (Steiger & Fouladi 1997): exact where gaps are normal.
+d_z is the mean of the paired gaps divided by their standard deviation (Cohen 1988, section 2.3.5). It is biased upward
+for small samples; Hedges (1981), "Distribution theory for Glass's estimator of effect size", corrects this bias. The
+interval comes from the noncentral t distribution (Steiger and Fouladi 1997) and is exact for normally distributed gaps.
 """
 
 import math
@@ -16,13 +16,44 @@ CONFIDENCE = 0.95
 
 
 def hedges(d: float, pairs: int) -> float:
-    """g_z: d_z times Γ(f/2) / (√(f/2) Γ((f − 1)/2)) with f = pairs − 1 degrees of freedom; needs three pairs."""
+    """Return Hedges' g_z for an observed d_z.
+
+    g_z = d_z Γ(f/2) / (√(f/2) Γ((f − 1)/2)) with f = pairs − 1 degrees of freedom.
+
+    Args:
+        d: Observed d_z.
+        pairs: Number of paired seeds, at least 3.
+
+    Returns:
+        The corrected effect size.
+
+    Reference:
+        Hedges (1981), "Distribution theory for Glass's estimator of effect size and related estimators".
+
+    Example:
+        >>> round(hedges(1.0, 5), 3)
+        0.798
+    """
     f = pairs - 1
     return d * math.exp(gammaln(f / 2) - gammaln((f - 1) / 2)) / math.sqrt(f / 2)
 
 
 def effect_interval(d: float, pairs: int) -> tuple[float, float]:
-    """The interval of the true d_z; NaN where d is infinite or undefined, since all gaps are the same."""
+    """Return the 95 % confidence interval of the true d_z.
+
+    Args:
+        d: Observed d_z.
+        pairs: Number of paired seeds, at least 3.
+
+    Returns:
+        Lower and upper end; NaN if ``d`` is infinite or undefined because all gaps are equal.
+
+    Reference:
+        Steiger and Fouladi (1997), "Noncentrality interval estimation and the evaluation of statistical models".
+
+    Example:
+        >>> low, high = effect_interval(1.0, 5)
+    """
     if not math.isfinite(d):
         return math.nan, math.nan
     low, high = ((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2)
@@ -30,7 +61,7 @@ def effect_interval(d: float, pairs: int) -> tuple[float, float]:
 
 
 def _true_effect(d: float, pairs: int, share: float) -> float:
-    """The d_z under which ``share`` of all studies see a smaller one than ``d``."""
+    """Return the true d_z for which a fraction ``share`` of all studies observe a smaller value than ``d``."""
     root, widest = math.sqrt(pairs), 5 * abs(d) + 10
 
     def above(true: float) -> float:

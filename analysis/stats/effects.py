@@ -1,7 +1,8 @@
-"""What each factor of an ablation does: the change in error from one cell to another, paired by seed.
+"""The effect of each factor of an ablation: the change in final error from one cell to another, paired by seed.
 
-One row per contrast (analysis.stats.contrasts). Where several rules or nets went through the same change, one more row
-has their mean, taken seed by seed over the seeds that all of them have. Effects are percentage points.
+There is one row per contrast (``analysis.stats.contrasts``). If several rules or networks were changed in the same way,
+one more row holds their mean effect, computed per seed over the seeds that all of them share. Effects are in percentage
+points.
 """
 
 from dataclasses import dataclass
@@ -22,14 +23,30 @@ KEYS = ["factor", "change", "cell", "against", "rule"]
 
 @dataclass(frozen=True)
 class Effects:
-    """An ablation's effects, and the seeds behind them."""
+    """The effects of an ablation.
 
-    table: pd.DataFrame  # columns EFFECTS; a row of means has no cell and no rule
-    seeds: pd.DataFrame  # columns KEYS, seed, gap
+    Attributes:
+        table: One row per contrast, columns ``EFFECTS``: mean effect and 95 % t interval, percentage points. In a row
+            that averages several contrasts, ``rule`` is empty.
+        seeds: One row per contrast and seed, columns ``KEYS``, seed, gap (percentage points).
+    """
+
+    table: pd.DataFrame
+    seeds: pd.DataFrame
 
 
 def effects(frames: Frames) -> Effects:
-    """The effects of the study's factors, in the order of ``contrasts``."""
+    """Estimate the effect of each factor of a study.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        The effects in the order of ``contrasts``; empty if no two comparable cells share a seed.
+
+    Example:
+        >>> effects(frames).table[["factor", "change", "mean", "low", "high"]]  # doctest: +SKIP
+    """
     final = final_errors(error_curves(frames, scored_split(frames)))
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     parts = [part for one in contrasts(frames.study) if not (part := _seeds(final, one, rules)).empty]
@@ -47,7 +64,7 @@ def _seeds(final: pd.DataFrame, one: Contrast, rules: dict[str, str]) -> pd.Data
 
 
 def _means(each: pd.DataFrame) -> pd.DataFrame:
-    """For each change that several pairs of cells went through: the mean of their gaps, seed by seed."""
+    """Return, for each change shared by several pairs of cells, the mean of their gaps per seed."""
     found = []
     for (factor, change), group in each[each["change"] != ""].groupby(["factor", "change"], sort=False):
         pairs = group["against"].nunique()

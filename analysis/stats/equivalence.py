@@ -1,9 +1,10 @@
-"""Equivalence: is a paired gap shown to lie within a margin, shown to lie beyond it, or neither?
+"""Equivalence tests: does a paired gap lie within a margin, beyond it, or is neither shown?
 
 Two one-sided paired t tests (Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach
-for assessing the equivalence of average bioavailability"; Lakens 2017): within the margin m if the gap is shown to be
-above −m and shown to be below m, p is the larger of the two. Beyond it if the two-sided interval lies outside [−m, m]
-altogether: p is twice the smaller of the two one-sided p values of the other direction.
+for assessing the equivalence of average bioavailability"; Lakens 2017). A gap is within the margin m if it is
+significantly above −m and significantly below m; p is the larger of the two p values. It is beyond the margin if its
+two-sided confidence interval lies entirely outside [−m, m]; p is twice the smaller p value of the two opposite
+one-sided tests.
 """
 
 import numpy as np
@@ -18,9 +19,20 @@ WITHIN, BEYOND, OPEN = "within", "beyond", "open"
 
 
 def margin_p(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """``p_within`` and ``p_beyond`` for each row of ``gaps`` (mean, error: its standard error, n); NaN where error is.
+    """Return the p values of both claims for each gap.
 
-    ``margin`` is in the units of the mean.
+    Args:
+        gaps: One row per comparison, columns mean, error (the standard error of the mean) and n (number of pairs).
+        margin: Equivalence margin, in the unit of ``mean``.
+
+    Returns:
+        Columns p_within and p_beyond, with the index of ``gaps``; NaN where ``error`` is NaN.
+
+    Reference:
+        Schuirmann (1987); Lakens (2017), "Equivalence tests: a practical primer".
+
+    Example:
+        >>> margin_p(pd.DataFrame({"mean": [0.001], "error": [0.002], "n": [5]}), 0.01)  # doctest: +SKIP
     """
     df = gaps["n"] - 1
     above, below = (gaps["mean"] + margin) / gaps["error"], (gaps["mean"] - margin) / gaps["error"]
@@ -30,10 +42,16 @@ def margin_p(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
 
 
 def verdicts(p: pd.DataFrame) -> pd.DataFrame:
-    """``verdict`` and its ``p_verdict``, Holm-corrected over the rows of ``p`` (p_within, p_beyond).
+    """Decide between both claims for each comparison, with Holm's correction over comparisons.
 
-    Of a row's two claims one is false whatever the truth, so each row is one test: of the claim that its gap favours.
-    Rows that were not tested have no verdict.
+    One of a row's two claims is false whatever the truth, so each row counts as one test, of the claim with the smaller
+    p.
+
+    Args:
+        p: One row per comparison, columns p_within and p_beyond.
+
+    Returns:
+        Columns verdict (``within``, ``beyond``, ``open``, or empty without a test) and p_verdict (Holm-corrected).
     """
     smaller = holm(p[["p_within", "p_beyond"]].min(axis=1))
     favoured = np.where(p["p_within"] <= p["p_beyond"], WITHIN, BEYOND)

@@ -1,4 +1,10 @@
-"""How much each setting of a search matters."""
+"""The importance of each setting of a search, by fANOVA.
+
+Hutter, Hoos and Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance", as implemented in
+Optuna. A setting's importance is the fraction of the variance of the error over the search space that it explains by
+itself, averaged over the other settings. The remainder to 100 % is explained by interactions. A random forest
+interpolates the error between trials, so estimates from few trials are rough. Diverged trials count with chance error.
+"""
 
 import math
 from typing import Any
@@ -11,25 +17,39 @@ from analysis.frames.trials import Trials
 
 FEWEST_TRIALS = 10
 
-SEED = 0  # of the forest
+SEED = 0  # of the random forest
 
 IMPORTANCE = {
     "cell": "str",
     "setting": "str",
-    "importance": "float64",  # share of variance, 0 to 1
-    "n": "int64",  # trials that it was computed from
+    "importance": "float64",  # fraction of the variance, 0 to 1
+    "n": "int64",  # number of trials used
 }
 
 
 def rated_cells(trials: Trials) -> list[str]:
-    """The cells whose settings can be rated: ten counted trials or more, not all of the same error."""
+    """Return the cells with at least FEWEST_TRIALS counted trials that do not all have the same error."""
     errors = trials.counted.groupby("cell")["error"].agg(["count", "nunique"])
     enough = errors[(errors["count"] >= FEWEST_TRIALS) & (errors["nunique"] > 1)]
     return [cell for cell in trials.plan.cells if cell in enough.index]
 
 
 def importances(trials: Trials) -> pd.DataFrame:
-    """One row a rated cell and setting that all its counted trials had, the largest first; columns IMPORTANCE."""
+    """Estimate the importance of each setting.
+
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        One row per cell of ``rated_cells`` and setting that all its counted trials have, largest first within a cell;
+        columns ``IMPORTANCE``.
+
+    Reference:
+        Hutter, Hoos and Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance".
+
+    Example:
+        >>> importances(trials).groupby("setting")["importance"].max()  # doctest: +SKIP
+    """
     parts = [pd.DataFrame([], columns=list(IMPORTANCE))]
     for cell in rated_cells(trials):
         counted = trials.counted[trials.counted["cell"] == cell]
@@ -39,11 +59,11 @@ def importances(trials: Trials) -> pd.DataFrame:
 
 
 def _shares(counted: pd.DataFrame, varied: tuple[Setting, ...]) -> dict[str, float]:
-    """Each setting's share of variance, by name."""
+    """Return each setting's fraction of the variance, by name."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # or it would say that it makes a study
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # otherwise Optuna logs that it creates a study
     study = optuna.create_study(direction="minimize")
     always = [setting for setting in varied if counted[setting.name].notna().all()]
     distributions = {setting.name: _distribution(setting) for setting in always}
@@ -67,7 +87,7 @@ def _distribution(setting: Setting) -> Any:
 
 
 def _place(setting: Setting, value: Any) -> Any:
-    """Where a value lies in its distribution; a quotient's last digit may lie outside."""
+    """Return a value on the scale of its distribution, clipped because rounding may move it outside."""
     if setting.values:
         return value
     low, high = _ends(setting)
@@ -79,5 +99,5 @@ def _ends(setting: Setting) -> tuple[float, float]:
 
 
 def _scaled(setting: Setting, value: float) -> float:
-    # Optuna's fANOVA weighs a range evenly between its ends, also where it was drawn on a log scale.
+    # Optuna's fANOVA weights a range uniformly even if it was sampled on a log scale.
     return math.log10(value) if setting.log else value

@@ -1,9 +1,9 @@
-"""Paired comparisons: each cell's error minus that of the cell it is compared with, seed by seed.
+"""Paired comparisons: the error of each cell minus that of the cell it is compared with, per seed.
 
-The t interval and test of the gaps with Holm's correction over all comparisons, the sign-flip test and the smallest p
-that it can reach, the effect size, and where a margin is stated the verdict on equivalence. A diverged run enters at
-chance. Fewer than three pairs give a mean alone, and gaps that are the same with every seed are not tested. Errors,
-gaps and margins are shares from 0 to 1.
+A comparison has the t interval and t test of its gaps, with Holm's correction over all comparisons; the sign-flip
+permutation test and the smallest p value that it can reach; the effect size; and, given a margin, the equivalence
+verdict. Diverged runs count with chance error. With fewer than three pairs only the mean is given, and gaps that are
+equal for all seeds are not tested. Errors, gaps and margins are fractions from 0 to 1.
 """
 
 import math
@@ -25,20 +25,20 @@ from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, error_curves, final_err
 PAIRED = {
     "cell": "str",
     "against": "str",  # the cell it is compared with
-    "n": "int64",  # seeds that both have
+    "n": "int64",  # number of seeds that both have
     "mean": "float64",  # of the gaps
-    "low": "float64",  # t interval
+    "low": "float64",  # 95 % t interval
     "high": "float64",
     "t": "float64",
     "p": "float64",  # two-sided
     "p_holm": "float64",
     "p_flip": "float64",  # sign-flip permutation test, exact up to 16 pairs
-    "p_flip_least": "float64",  # the smallest that so many pairs can reach
-    "d_z": "float64",  # Cohen's
+    "p_flip_least": "float64",  # smallest p that this many pairs can reach
+    "d_z": "float64",  # Cohen's effect size
     "g_z": "float64",  # with Hedges' correction
-    "g_low": "float64",  # interval of the true effect
+    "g_low": "float64",  # 95 % interval of the true effect size
     "g_high": "float64",
-    "verdict": "str",  # within, beyond, open; empty without a margin or test
+    "verdict": "str",  # within, beyond or open; empty without margin or test
     "p_verdict": "float64",  # Holm-corrected
 }
 
@@ -55,7 +55,15 @@ def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
 
 
 def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
-    """One row a pair: cell, against, seed, gap. ``final`` has a row a run: cell, seed, error."""
+    """Pair the final errors of cells by seed.
+
+    Args:
+        final: One row per run, columns cell, seed and error.
+        against: For each cell, the cell that it is compared with.
+
+    Returns:
+        One row per pair: cell, against, seed, gap (in the unit of the error).
+    """
     others = final[["cell", "seed", "error"]].assign(against=final["cell"].map(against)).dropna(subset="against")
     base = final[["cell", "seed", "error"]].rename(columns={"cell": "against", "error": "base"})
     pairs = others[others["cell"] != others["against"]].merge(base, on=["against", "seed"])
@@ -63,7 +71,22 @@ def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFr
 
 
 def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
-    """One row a comparison, columns PAIRED, in the order of ``gaps`` (as ``paired_gaps_of`` gives them)."""
+    """Test paired gaps.
+
+    Args:
+        gaps: One row per pair, from ``paired_gaps_of``.
+        margin: Equivalence margin, in the unit of the gaps; None tests no equivalence.
+
+    Returns:
+        One row per comparison in the order of ``gaps``, columns ``PAIRED``.
+
+    Reference:
+        Student (1908); Holm (1979); Fisher (1935); Hedges (1981); Schuirmann (1987).
+
+    Example:
+        >>> final = final_errors(error_curves(frames, "test"))  # doctest: +SKIP
+        >>> paired_tests(paired_gaps_of(final, references(frames.study)), margin=0.01)  # doctest: +SKIP
+    """
     found = t_tests(gaps, ["cell", "against"])
     flips = gaps.groupby(["cell", "against"], sort=False)["gap"].agg(sign_flip_p).to_numpy()
     tested = found["p"].notna()
@@ -77,9 +100,9 @@ def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFram
 
 
 def t_tests(gaps: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """n, mean, low, high, d_z, t, p and ``error``, the mean's standard error, of ``gap`` in each group of ``by``.
+    """Test the column ``gap`` in each group of ``by``: n, mean, low, high, d_z, t, p and error (the standard error).
 
-    Where all gaps of a group are the same, there is no test: t supposes that they scatter.
+    A group whose gaps are all equal is not tested, because the t test requires that they vary.
     """
     found = mean_interval(gaps, by, "gap")
     scatter = pd.Series(gaps.groupby(by, sort=False)["gap"].std().to_numpy(), dtype="float64")
@@ -90,7 +113,7 @@ def t_tests(gaps: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _effects(found: pd.DataFrame) -> pd.DataFrame:
-    """g_z, g_low and g_high of each row; NaN where it was not tested."""
+    """Return g_z, g_low and g_high of each row; NaN for a row that was not tested."""
     rows = []
     for d, n in zip(found["d_z"], found["n"], strict=True):
         known = math.isfinite(d)

@@ -1,7 +1,8 @@
-"""What seeds say: means with 95 % t intervals, gaps paired by seed, diverged runs counted at chance.
+"""Statistics over seeds: means with 95 % t intervals, and gaps paired by seed.
 
-Only finished and diverged runs count. A diverged run's error is chance, 1 - 1/classes, from the epoch it
-diverged on to its last. Fewer than three seeds give a mean and no interval. Errors are shares from 0 to 1.
+Only finished and diverged runs count. The error of a diverged run is chance, 1 - 1/classes, from the epoch in which it
+diverged to its last configured epoch. Fewer than three seeds have a mean but no interval. Errors are fractions from 0
+to 1.
 """
 
 import pandas as pd
@@ -14,18 +15,30 @@ CONFIDENCE = 0.95
 
 FEWEST_SEEDS = 3  # for an interval
 
-ROUNDING = 1e-12  # values that scatter less are the same, and tell nothing of how others would scatter
+ROUNDING = 1e-12  # a smaller standard deviation is rounding: the values are equal
 
 
 def scored_split(frames: Frames) -> str:
-    """``test``, or ``val`` where some counted run never opened the test pictures."""
+    """Return ``test``, or ``val`` if a counted run has no test error."""
     scored = frames.epochs.groupby("run")["test_error"].count()
     runs = counted_runs(frames.runs)["run"]
     return "test" if (scored.reindex(runs).fillna(1) > 0).all() else "val"
 
 
 def error_curves(frames: Frames, split: str) -> pd.DataFrame:
-    """One row a counted run and epoch: cell, rule, run, seed, epoch, error."""
+    """Return the error of each counted run by epoch.
+
+    Args:
+        frames: The study's frames.
+        split: ``test`` or ``val``.
+
+    Returns:
+        One row per counted run and epoch: cell, rule, run, seed, epoch, error (fraction; chance once a run diverged).
+
+    Example:
+        >>> curves = error_curves(frames, "test")  # doctest: +SKIP
+        >>> mean_interval(curves, ["cell", "epoch"], "error")  # doctest: +SKIP
+    """
     columns = ["cell", "rule", "run", "seed", "epoch", "error"]
     runs = counted_runs(frames.runs)
     curves = frames.epochs.merge(runs[["run", "cell", "diverged_epoch"]], on=["run", "cell"])
@@ -43,20 +56,37 @@ def error_curves(frames: Frames, split: str) -> pd.DataFrame:
 
 
 def shared_epochs(curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``error_curves`` up to the last epoch that all runs of their cell came to: a mean over fewer seeds is
-    another curve."""
+    """Return the rows of ``error_curves`` up to the last epoch that all runs of their cell have reached.
+
+    A mean over a changing set of seeds would not be one curve.
+    """
     ends = curves.groupby(["cell", "run"])["epoch"].max().groupby("cell").min()
     return curves[curves["epoch"] <= curves["cell"].map(ends)]
 
 
 def final_errors(curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``error_curves`` at each run's last epoch, never at its best."""
+    """Return the rows of ``error_curves`` at each run's last epoch, which is not necessarily its best."""
     return curves.loc[curves.groupby(["cell", "run"], sort=False)["epoch"].idxmax()]
 
 
 def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """n, mean, low and high of ``value`` in each group of ``by``: the t interval, NaN below three values and
-    where all are the same."""
+    """Return the mean of a column in each group, with its 95 % t interval.
+
+    Args:
+        frame: One row per run.
+        by: Columns to group by.
+        value: Column to average.
+
+    Returns:
+        One row per group: the columns ``by``, n, mean, low, high. The interval is NaN for fewer than three values, and
+            if all values are equal.
+
+    Reference:
+        Student (1908), "The probable error of a mean".
+
+    Example:
+        >>> mean_interval(final_errors(error_curves(frames, "test")), ["cell"], "error")  # doctest: +SKIP
+    """
     groups = frame.groupby(by, sort=False)[value].agg(n="count", mean="mean", deviation="std").reset_index()
     n = groups["n"].where((groups["n"] >= FEWEST_SEEDS) & (groups["deviation"] > ROUNDING))
     half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * groups["deviation"] / n**0.5
@@ -64,7 +94,15 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
 
 def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Each cell's error minus the reference cell's with the same seed: cell, n pairs, mean, low, high."""
+    """Return the error of each cell minus that of the reference, paired by seed.
+
+    Args:
+        final: One row per run, columns cell, seed and error.
+        reference: The cell to compare with.
+
+    Returns:
+        One row per other cell: cell, n (pairs), mean, low, high (95 % t interval), in the unit of the error.
+    """
     base = final.loc[final["cell"] == reference, ["seed", "error"]]
     others = final[final["cell"] != reference]
     pairs = others.merge(base, on="seed", suffixes=("", "_reference"))
@@ -73,7 +111,7 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def diverged_counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """By cell: n counted runs, and how many of them diverged."""
+    """Return, for each cell, the number of counted runs ``n`` and how many of them diverged."""
     counted = counted_runs(runs).assign(diverged=lambda frame: frame["state"] == "diverged")
     return counted.groupby("cell", sort=False)["diverged"].agg(n="count", diverged="sum").reset_index()
 

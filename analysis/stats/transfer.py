@@ -14,8 +14,19 @@ RANKS = ("best", "second", "third")
 
 
 def carried_errors(frames: Frames) -> pd.DataFrame:
-    """One row a setting that was carried over: cell, source (the search's cell), rule, rank, n; mean, low and high of
-    its error, and own, own_low and own_high of the recipe's, percent. Empty for a study that is no transfer."""
+    """Return the error of each carried-over setting beside that of the target's own recipe.
+
+    Args:
+        frames: The frames of a study created by ``nowt transfer``.
+
+    Returns:
+        One row per carried-over setting: cell, source (the search's cell), rule, rank, n; mean, low and high of its
+        error; own, own_low and own_high of the recipe's error. Errors are in percent with 95 % t intervals. Empty for a
+        study that is not a transfer.
+
+    Example:
+        >>> carried_errors(frames)[["source", "rank", "mean", "own"]]  # doctest: +SKIP
+    """
     final = final_errors(error_curves(frames, scored_split(frames)))
     errors = percent(mean_interval(final, ["cell"], "error"))
     own = {found.group(1): row for row in rows(errors) if (found := OWN.match(row.cell))}

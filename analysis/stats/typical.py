@@ -1,4 +1,4 @@
-"""Typical gaps: interquartile means."""
+"""The typical gap of each rule: the interquartile mean of its gaps over seeds and models."""
 
 import json
 from collections.abc import Iterator
@@ -15,9 +15,22 @@ TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_po
 
 
 def typical_gaps(frames: Frames) -> pd.DataFrame:
-    """One row a group of cells, columns TYPICAL: the interquartile mean of their gaps, percentage points.
+    """Return the interquartile mean of gaps for each group of cells, percentage points.
 
-    A group is the cells of one setting of a rule, each with a reference of its own: they are the strata.
+    A group consists of the cells that use one rule with the same settings, each compared with a different cell; the
+    cells are the strata of the bootstrap.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        One row per group, columns ``TYPICAL``; the interval is NaN with fewer than 8 seeds.
+
+    Reference:
+        Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice".
+
+    Example:
+        >>> typical_gaps(frames)[["cells", "gap_points"]]  # doctest: +SKIP
     """
     final = final_errors(error_curves(frames, scored_split(frames)))
     gaps = paired_gaps_of(final, references(frames.study))
@@ -32,14 +45,14 @@ def typical_gaps(frames: Frames) -> pd.DataFrame:
 
 
 def _grouped(frames: Frames, gaps: pd.DataFrame) -> Iterator[list[str]]:
-    """The cells with gaps: together where they have the same rule, field by field, and each its own reference."""
+    """Yield groups of cells that have the same rule settings and are each compared with a different cell."""
     against = dict(zip(gaps["cell"], gaps["against"], strict=True))
-    alike: dict[str, list[str]] = {}
+    same_rule: dict[str, list[str]] = {}
     for cell in against:
-        alike.setdefault(_rule(flat(frames.study.cells[cell])), []).append(cell)
-    for cells in alike.values():
-        apart = len({against[cell] for cell in cells}) == len(cells)
-        yield from [cells] if apart else [[cell] for cell in cells]
+        same_rule.setdefault(_rule(flat(frames.study.cells[cell])), []).append(cell)
+    for cells in same_rule.values():
+        distinct = len({against[cell] for cell in cells}) == len(cells)
+        yield from [cells] if distinct else [[cell] for cell in cells]
 
 
 def _rule(fields: Fields) -> str:

@@ -1,15 +1,15 @@
-"""Where the scatter over seeds comes from: a study's variance split by its sources, where seeds were pinned one by one.
+"""Variance components: how much each source of randomness contributes to the variance of the error over seeds.
 
-Cells that differ in nothing but their pinned seeds (config field ``seeds``) are one family. In a cell whose seeds are
-all pinned but one purpose's, that purpose alone makes the variance; in one that pins a single purpose, it is what the
-whole loses. What the whole has beyond all purposes measured alone is their interplay and whatever was not varied alone.
+Cells that differ only in their pinned seeds (config field ``seeds``) form a family. A cell that pins all seeds but one
+measures the variance due to that source alone. A cell that pins one seed measures it as the difference to the total
+variance. What the total exceeds the sources measured alone by is due to interactions and to sources not varied alone.
 
-Each cell's variance s² is independent, with (n − 1) s²/σ² ~ χ² where errors are normal. Intervals of differences and
-shares are generalised ones (Weerahandi 1993, "Generalized confidence intervals"): quantiles over draws of s² (n − 1)/χ²
-in place of each σ². A component below 0 is 0.
+The variance estimates s² of cells are independent, with (n − 1) s²/σ² ~ χ² for normally distributed errors. Intervals
+of differences and fractions are generalized confidence intervals (Weerahandi 1993, "Generalized confidence intervals"):
+quantiles over draws in which s² (n − 1)/χ² replaces each σ². Negative components are set to 0.
 
-A source is measured at the one value that the others are pinned at: where they interact, another value gives another
-split, and the parts may exceed the whole.
+A source is measured with the other seeds pinned at one value. If sources interact, another value gives another split,
+and the components may exceed the total.
 """
 
 import json
@@ -24,15 +24,15 @@ from analysis.stats.contrasts import Fields, flat, pinned
 from analysis.stats.seeds import CONFIDENCE, FEWEST_SEEDS, error_curves, final_errors, scored_split
 
 SPLIT = {
-    "family": "str",  # its first cell
+    "family": "str",  # name of its first cell
     "rule": "str",
     "source": "str",
-    "cell": "str",  # that measured it; empty where it is a difference
-    "n": "int64",  # seeds, of the cell or of the smallest that enters
+    "cell": "str",  # the cell that measured it; empty for a difference of variances
+    "n": "int64",  # number of seeds of the cell, or of the smallest cell involved
     "deviation": "float64",  # percentage points
     "low": "float64",
     "high": "float64",
-    "share": "float64",  # of the whole's variance, 0 to 1; NaN without a whole that they add up to
+    "share": "float64",  # fraction of the total variance, 0 to 1; NaN if there is no total to which components add up
     "share_low": "float64",
     "share_high": "float64",
 }
@@ -54,7 +54,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class _Measured:
-    """One cell's variance over seeds, and draws of what the true one may be."""
+    """The variance of one cell over seeds, and draws from its generalized distribution."""
 
     cell: str
     n: int
@@ -72,7 +72,21 @@ class _Component:
 
 
 def variance_split(frames: Frames) -> pd.DataFrame:
-    """One row a family and source, columns SPLIT; empty where no cell pins a seed, or none has three seeds."""
+    """Split the variance of the final error over seeds by source.
+
+    Args:
+        frames: The frames of a study in which cells pin seeds.
+
+    Returns:
+        One row per family and source, columns ``SPLIT``: standard deviation (percentage points) and fraction of the
+        total variance, with 95 % intervals. Empty if no cell pins a seed, or no cell has three seeds.
+
+    Reference:
+        Weerahandi (1993), "Generalized confidence intervals".
+
+    Example:
+        >>> variance_split(frames)[["family", "source", "deviation", "share"]]  # doctest: +SKIP
+    """
     final = final_errors(error_curves(frames, scored_split(frames)))
     chance = np.random.default_rng(SEED)
     rows: list[tuple[Any, ...]] = []
@@ -88,17 +102,16 @@ def variance_split(frames: Frames) -> pd.DataFrame:
 
 
 def _families(frames: Frames) -> list[list[str]]:
-    """The cells that differ in pinned seeds alone, where some cell pins one."""
-    alike: dict[str, list[str]] = {}
+    """Return groups of cells that differ only in their pinned seeds, if any of them pins one."""
+    same_config: dict[str, list[str]] = {}
     for cell, config in frames.study.cells.items():
         rest = {name: value for name, value in flat(config).items() if not name.startswith("seeds.")}
-        alike.setdefault(json.dumps(rest, sort_keys=True), []).append(cell)
-    return [cells for cells in alike.values() if any(pinned(flat(frames.study.cells[cell])) for cell in cells)]
+        same_config.setdefault(json.dumps(rest, sort_keys=True), []).append(cell)
+    return [cells for cells in same_config.values() if any(pinned(flat(frames.study.cells[cell])) for cell in cells)]
 
 
 def _idle(fields: Fields, mirrors: bool) -> list[str]:
-    """The purposes that draw nothing in these cells, whether they are pinned or not; ``mirrors``: the rule shows its
-    layers noise."""
+    """Return the seeds that have no effect in these cells; ``mirrors`` tells whether the rule uses mirror noise."""
     return [
         *["seeds.noise"] * (not mirrors),
         *["seeds.feedback"] * (fields["rule.name"] in ("bp", "sham")),
@@ -128,7 +141,7 @@ def _rows(
 def _component(
     name: str, purposes: list[str], whole: _Measured | None, measured: list[_Measured], held: dict[str, list[str]]
 ) -> _Component | None:
-    """The variance of one purpose, measured alone, else as what the whole loses without it; else None."""
+    """Return the variance of one source, measured alone or as a difference to the total; None if impossible."""
     source = SOURCES.get(name.removeprefix("seeds."), name)
     alone = [other for other in purposes if other != name]
     for one in measured:
@@ -142,7 +155,7 @@ def _component(
 
 
 def _with_rest(parts: list[_Component], whole: _Measured) -> list[_Component]:
-    """The parts, and what the whole has beyond those measured alone; nothing more where these exceed it for sure."""
+    """Add the remainder of the total beyond the sources measured alone, unless these significantly exceed it."""
     alone = [part for part in parts if part.cell]
     if not alone:
         return parts

@@ -1,1 +1,1 @@
-"""The tables, as Markdown, LaTeX and CSV."""
+"""Tables as Markdown, LaTeX and CSV."""

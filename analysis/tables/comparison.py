@@ -1,4 +1,4 @@
-"""The comparison table: each cell against its reference, with every test; and the verdicts, one sentence a cell."""
+"""Tables of gaps: each cell compared with its counterpart, with every test; and the typical gap of each rule."""
 
 from typing import Any
 
@@ -12,25 +12,25 @@ from analysis.text.formatting import interval, number, p_in_words, p_value, poin
 
 ITS = "95 % interval"
 
-HEAD = ["cell", "against", "seeds", "gap, points", ITS, "p", "p, Holm", "p, sign flips", "g_z", ITS]
+HEAD = ["cell", "against", "seeds", "gap, points", ITS, "p", "p, Holm", "p, sign-flip", "g_z", ITS]
 
 
 def comparison_table(tests: pd.DataFrame, margin: float | None) -> Tabular:
-    """The table for people, and its numbers (columns PAIRED, gaps in points)."""
+    """Return the table of the tests of ``compare_cells``. ``margin`` is in percentage points."""
     head = [*HEAD, *within(margin)]
     lines = [_line(row, margin) for row in rows(tests)]
-    caption = "Gaps in error, paired by seed: t intervals and tests, sign-flip permutation test, effect size"
+    caption = "Gaps in error, paired by seed: t interval and test, sign-flip permutation test, and effect size"
     named = tests.rename(columns={"mean": "gap_points", "low": "gap_low_points", "high": "gap_high_points"})
     return Tabular("comparison", caption, head, lines, named.assign(margin_points=margin), texts=2)
 
 
 def within(margin: float | None) -> list[str]:
-    """The head of the verdict's column; nothing without a margin."""
+    """Return the heading of the verdict's column; empty without a margin."""
     return [] if margin is None else [f"within {points(margin)}?"]
 
 
 def _line(row: Any, margin: float | None) -> list[str]:
-    flips = "–" if pd.isna(row.p_flip) else f"{p_value(row.p_flip)} (least {p_value(row.p_flip_least)})"
+    flips = "–" if pd.isna(row.p_flip) else f"{p_value(row.p_flip)} (minimum {p_value(row.p_flip_least)})"
     verdict = [] if margin is None else [verdict_cell(row)]
     gap = [number(row.mean, "+"), interval(row.low, row.high, "+")]
     effect = [number(row.g_z, "+"), interval(row.g_low, row.g_high, "+")]
@@ -38,17 +38,17 @@ def _line(row: Any, margin: float | None) -> list[str]:
 
 
 def verdict_cell(row: Any) -> str:
-    """A comparison's verdict in a cell of a table."""
-    said = {WITHIN: "yes", BEYOND: "no, further", "": "–"}.get(row.verdict, "not shown")
-    return f"{said} ({p_in_words(row.p_verdict)})" if row.verdict else said
+    """Return a comparison's verdict for a table."""
+    verdict = {WITHIN: "yes", BEYOND: "no", "": "–"}.get(row.verdict, "not shown")
+    return f"{verdict} ({p_in_words(row.p_verdict)})" if row.verdict else verdict
 
 
 def typical_table(gaps: pd.DataFrame) -> Tabular | None:
-    """The groups with seeds enough for an interval; None where there are none."""
+    """Return the typical gaps with enough seeds for an interval; None if there are none."""
     enough = gaps[gaps["n"] >= FEWEST_FOR_IQM]
     if enough.empty:
         return None
-    head = ["cells", "against", "seeds each", "interquartile mean of gaps, points", "95 % interval"]
+    head = ["cells", "against", "seeds per cell", "interquartile mean of gaps, points", "95 % interval"]
     lines = [
         [
             row.cells,
@@ -59,5 +59,5 @@ def typical_table(gaps: pd.DataFrame) -> Tabular | None:
         ]
         for row in rows(enough)
     ]
-    caption = "Interquartile mean of the gaps in error, with a stratified bootstrap over seeds"
+    caption = "Interquartile mean of the gaps in error, with stratified bootstrap intervals over seeds"
     return Tabular("interquartile", caption, head, lines, enough, texts=2)

@@ -1,4 +1,4 @@
-"""What became of a search's best settings: their means on fresh seeds, and the picks on the test pictures."""
+"""Tables of a search's best settings when trained again: with new seeds, and on the test images."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,37 +14,40 @@ from analysis.tables.final import final_table, to_markdown
 from analysis.text.study import SPLITS
 from nowt.store.layout import Store
 
-STUDIES = {"confirmed": "The best settings again, on fresh seeds", "picks": "Each rule's pick, with the same seeds"}
+STUDIES = {
+    "confirmed": "The best settings with new seeds",
+    "picks": "The selected setting of each rule, with the same seeds",
+}
 
 
 def confirmed(store: Path, trials: Trials) -> str:
-    """A table for each study that ``nowt search --confirm`` made of these trials; empty where there is none."""
+    """Return a table for each study that ``nowt search --confirm`` created from these trials; empty if none."""
     named = [list(_plans(store, f"{trials.plan.name}_{kind}")) for kind in STUDIES]
     if not any(named):
         return ""
     settings = _settings(store, trials)
     found = (_newest(plans, settings) for plans in named)
     return "".join(
-        f"{words} (`nowt report {plan.name}`):\n\n{table}\n"
-        for words, plan in zip(STUDIES.values(), found, strict=True)
+        f"{heading} (`nowt report {plan.name}`):\n\n{table}\n"
+        for heading, plan in zip(STUDIES.values(), found, strict=True)
         if plan is not None and (table := _table(store, plan))
     )
 
 
 def _settings(store: Path, trials: Trials) -> set[str]:
-    """The setting of every trial that ran."""
+    """Return the setting of every counted trial."""
     runs = list(trials.counted["run"])
     logs = read_logs(store, runs)
     return {_setting(logs.of(run).facts["config"]) for run in runs}
 
 
 def _setting(config: Mapping[str, Any]) -> str:
-    """A config without its seed, and whether the test pictures are open."""
+    """Return a config as text, ignoring its seed and whether the test images are used."""
     return json.dumps({**config, "seed": 0, "test": False}, sort_keys=True)
 
 
 def _newest(plans: list[StudyPlan], settings: set[str]) -> StudyPlan | None:
-    """The newest study all whose cells are such settings: another search may have the same name."""
+    """Return the newest study whose cells all have these settings; another search may have the same name."""
     ours = (plan for plan in plans if settings.issuperset(map(_setting, plan.cells.values())))
     return max(ours, key=lambda plan: plan.created, default=None)
 

@@ -1,6 +1,6 @@
-"""The table of a paper: final error by model and rule, with interval, gap, p and verdict, beside the published errors.
+"""The main table for a paper: final error by model and rule, with interval, gap, p value and verdict.
 
-Published errors stand in a study's own rows only where its data are ImageNet; else they are a table of their own.
+Published errors are a column of this table if the study's data are ImageNet, and otherwise a separate table.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.frames.study import Frames, rows
 from analysis.published import NETS
 from analysis.tables.comparison import verdict_cell, within
-from analysis.tables.published import DATA, SAID, published_finals, published_text
+from analysis.tables.published import DATA, SOURCE_NOTE, published_finals, published_text
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_value
 
@@ -20,7 +20,7 @@ TESTS = ["cell", "against", "mean", "low", "high", "p_holm", "verdict", "p_verdi
 
 
 def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margin: float | None, split: str) -> Tabular:
-    """``table`` is that of analysis.tables.final, ``tests`` that of analysis.tables.comparison; ``split`` in words."""
+    """Return the table from a study's ``final_table`` and ``compare_cells``. ``split`` is test or validation."""
     cells = frames.study.cells
     models = {name: config["model"]["name"] for name, config in cells.items()}
     known = {
@@ -34,13 +34,15 @@ def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margi
     head = ["model", "cell", "rule", "seeds", f"{split} error, %", "95 % interval", *gap]
     head += within(margin) + ["published, %"] * bool(beside)
     lines = [_line(row, margin, bool(beside)) for row in rows(joined)]
-    caption = f"Final {split} error by model and rule, after the last epoch" + (f". {SAID}" if beside else "")
+    caption = f"Final {split} error by model and rule" + (f". {SOURCE_NOTE}" if beside else "")
     return Tabular("errors", caption, head, lines, _numbers(joined), texts=3)
 
 
 def published_table(frames: Frames) -> Tabular | None:
-    """The published errors of the study's rules, marked as another experiment's; None where there are none, or where
-    they stand in the study's own rows."""
+    """Return the published errors of the study's rules as a separate table.
+
+    None if there are none, or if ``errors_table`` includes them.
+    """
     names = {config["rule"]["name"] for config in frames.study.cells.values()}
     found = published_finals()
     found = found[found["rule"].isin(names)]
@@ -49,7 +51,7 @@ def published_table(frames: Frames) -> Tabular | None:
     rules = list(dict.fromkeys(found["rule"]))
     lines = [[rule, *(published_text(net, rule) or "–" for net in NETS)] for rule in rules]
     head = ["rule", *(f"{net} on ImageNet, %" for net in NETS.values())]
-    caption = f"Published final errors, of other data and nets than this study's: not to be compared with it. {SAID}"
+    caption = f"Published final errors on other data and networks, not comparable with this study. {SOURCE_NOTE}"
     return Tabular("published", caption, head, lines, found)
 
 
@@ -58,12 +60,12 @@ def _line(row: Any, margin: float | None, beside: bool) -> list[str]:
     gap = ["–", "reference", "–", "–"] if pd.isna(row.against) else gap
     verdict = "–" if pd.isna(row.against) else verdict_cell(row)
     error = [number(row.error_percent), interval(row.error_low_percent, row.error_high_percent)]
-    said = [verdict] * (margin is not None) + [row.published or "–"] * beside
-    return [row.model, row.cell, row.rule, str(row.n), *error, *gap, *said]
+    further = [verdict] * (margin is not None) + [row.published or "–"] * beside
+    return [row.model, row.cell, row.rule, str(row.n), *error, *gap, *further]
 
 
 def _numbers(joined: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the CSV, called after what they are."""
+    """Return the columns of the CSV, named with their units."""
     names = {"mean": "gap_points", "low": "gap_low_points", "high": "gap_high_points", "published": "published_percent"}
     first = ["model", *ERRORS]
     return joined[[*first, *(name for name in joined if name not in first)]].rename(columns=names)

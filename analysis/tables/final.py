@@ -1,4 +1,4 @@
-"""The final table: one row a cell, from each run's last epoch, as numbers, as Markdown and as CSV."""
+"""The final table: one row per cell, from each run's last epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,31 @@ from analysis.text.study import diverged_in_words
 TABLE = {
     "cell": "str",
     "rule": "str",
-    "n": "int64",  # finished and diverged runs
-    "diverged": "int64",  # of them
+    "n": "int64",  # number of finished and diverged runs
+    "diverged": "int64",  # number of diverged runs
     "error_percent": "float64",  # mean over seeds, at the last epoch
     "error_low_percent": "float64",  # 95 % t interval
     "error_high_percent": "float64",
-    "gap_n": "int64",  # seeds that this cell and the reference share
+    "gap_n": "int64",  # number of seeds shared with the reference
     "gap_points": "float64",  # percentage points above the reference, paired by seed
     "gap_low_points": "float64",
     "gap_high_points": "float64",
-    "matrix_angle_degrees": "float64",  # at the last probe: median over layers, mean over finished runs
+    "matrix_angle_degrees": "float64",  # at the last probe; median over layers, mean over finished runs
 }
 
 
 def final_table(frames: Frames) -> pd.DataFrame:
-    """One row a cell in the study's order, columns TABLE; NaN where there is nothing to say."""
+    """Summarize the final errors of a study.
+
+    Args:
+        frames: The study's frames.
+
+    Returns:
+        One row per cell in the study's order, columns ``TABLE``; NaN for what is not available.
+
+    Example:
+        >>> final_table(frames)[["cell", "error_percent", "gap_points"]]  # doctest: +SKIP
+    """
     final = final_errors(error_curves(frames, scored_split(frames)))
     errors = _percent(mean_interval(final, ["cell"], "error"), "error", "percent").drop(columns="error_n")
     gaps = _percent(paired_gaps(final, frames.study.reference), "gap", "points")
@@ -48,12 +58,12 @@ def final_table(frames: Frames) -> pd.DataFrame:
     return checked(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
 
 
-def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
-    """The table for people: percent, points and degrees, and a dash where there is nothing to say."""
+def to_markdown(table: pd.DataFrame, reference: str, split: str) -> str:
+    """Return the table as Markdown, in percent, percentage points and degrees, with a dash for missing values."""
     its = "95 % interval"
     measured = [
         "seeds",
-        f"{pictures} error, %",
+        f"{split} error, %",
         its,
         f"gap to {reference}, points",
         its,
@@ -66,7 +76,7 @@ def to_markdown(table: pd.DataFrame, reference: str, pictures: str) -> str:
 
 
 def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
-    """Write table.md, the table as Markdown, and table.csv into ``out``."""
+    """Write the table into ``out`` as table.md and table.csv."""
     paths = out / "table.md", out / "table.csv"
     paths[0].write_text(markdown, encoding="utf-8")
     table.to_csv(paths[1], index=False, float_format="%.6g")
@@ -74,7 +84,7 @@ def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Pat
 
 
 def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
-    """An interval's columns in hundredths, called after what they are."""
+    """Return an interval's columns in percent or percentage points, named with their unit."""
     names = {"mean": f"{name}_{unit}", "low": f"{name}_low_{unit}", "high": f"{name}_high_{unit}"}
     hundredths = frame.assign(**{column: 100 * frame[column] for column in names})
     return hundredths.rename(columns={**names, "n": f"{name}_n"})

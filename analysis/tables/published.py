@@ -1,9 +1,9 @@
-"""The published final errors on ImageNet, to stand beside a study's own.
+"""The published final errors on ImageNet, for comparison with a study's own.
 
-Mean and standard error of the last five checkpoints of each published curve. Each curve is one run, as far as can be
-known, and each checkpoint was scored on 2,048 pictures, which alone makes for a standard error of about 1 point (0.2 to
-0.3 for fa). So the error given is one over checkpoints, not over seeds, and differences below a point (bp, wm, kp) are
-within it.
+They are the mean and standard error of the last five checkpoints of each published curve. As far as is known, each
+curve is a single run. Each checkpoint was evaluated on 2,048 images, which alone implies a standard error of about 1
+percentage point (0.2 to 0.3 for fa). The standard error is over checkpoints, not over seeds, and differences below a
+point (bp, wm, kp) are within it.
 """
 
 from functools import cache
@@ -13,13 +13,13 @@ import pandas as pd
 from analysis.frames.schema import checked
 from analysis.published import NETS, RULES, published_errors
 
-DATA = "imagenet"  # what they may be compared with
+DATA = "imagenet"  # the data set on which the errors are comparable
 
 LAST = 5  # checkpoints
 
-SAID = (
-    "Published: Akrout et al. 2019 on ImageNet, mean ± standard error of the last five checkpoints of one run, 2,048 "
-    "pictures a checkpoint; not over seeds."
+SOURCE_NOTE = (
+    "Published: Akrout et al. (2019) on ImageNet, mean ± standard error of the last five checkpoints of one run, 2,048 "
+    "images per checkpoint; not over seeds."
 )
 
 FINALS = {
@@ -33,9 +33,9 @@ FINALS = {
 
 @cache
 def published_finals() -> pd.DataFrame:
-    """One row a net and rule, columns FINALS."""
+    """Return one row per network and rule, columns FINALS."""
     nets = {named: net for net, named in NETS.items()}
-    last = published_errors().groupby(["model", "rule"]).tail(LAST)  # each curve is in order of its epochs
+    last = published_errors().groupby(["model", "rule"]).tail(LAST)  # each curve is ordered by epoch
     finals = last.groupby(["model", "rule"])["error"].agg(["mean", "sem", "count"]).round(2)
     known = finals.reindex(pd.MultiIndex.from_product([nets, RULES])).dropna().reset_index()
     known.columns = pd.Index(list(FINALS))
@@ -43,7 +43,7 @@ def published_finals() -> pd.DataFrame:
 
 
 def published_text(net: str, rule: str) -> str:
-    """``30.26 ± 0.34``, or nothing where nothing is published."""
+    """Return the published error as ``30.26 ± 0.34``; empty if there is none."""
     found = published_finals().set_index(["net", "rule"])
     if (net, rule) not in found.index:
         return ""

@@ -1,4 +1,4 @@
-"""The table of a search: one row a cell, what its trials came to, how forgiving it was and what the tuning cost."""
+"""The table of a search: for each cell its trials, the best one, how many are near the best, and the total cost."""
 
 import math
 from typing import Any
@@ -11,34 +11,44 @@ from analysis.frames.study import counted_runs, rows
 from analysis.frames.trials import Trials
 from analysis.tables.writers import Tabular, markdown
 
-POINTS = (1, 2, 5)  # percentage points from the best within which a trial counts as near it
+POINTS = (1, 2, 5)  # percentage points above the best error within which trials are counted
 
 SEARCH_TABLE = {
     "cell": "str",
     "rule": "str",
     "trials": "int64",
-    "complete": "int64",  # finished: those that ran all their epochs
-    "stopped": "int64",  # early
+    "complete": "int64",  # finished all epochs
+    "stopped": "int64",  # stopped early
     "diverged": "int64",
     "failed": "int64",
     "unfinished": "int64",  # running or not started
-    "best_error_percent": "float64",  # of a finished trial after its last epoch, on the validation pictures
+    "best_error_percent": "float64",  # of finished trials after the last epoch, on the validation images
     "best_trial": "Int64",
     "best_run": "str",
     "best_values": "str",
-    "within_1_percent": "float64",  # share of the finished and diverged trials within 1 point of the best
+    "within_1_percent": "float64",  # percentage of finished and diverged trials within 1 point of the best
     "within_2_percent": "float64",
     "within_5_percent": "float64",
     "presentations": "float64",  # of all trials, mirror samples included
     "flops": "float64",  # of all trials, mirror mode included
-    "seconds": "float64",  # of all trials, in training steps
+    "seconds": "float64",  # of all trials, spent in training steps
 }
 
 STATES = {"complete": "finished", "stopped": "stopped", "diverged": "diverged", "failed": "failed"}
 
 
 def search_table(trials: Trials) -> pd.DataFrame:
-    """One row a cell in the search's order, columns SEARCH_TABLE; NaN where there is nothing to say."""
+    """Summarize the trials of a search.
+
+    Args:
+        trials: The trials of a search.
+
+    Returns:
+        One row per cell in the search's order, columns ``SEARCH_TABLE``; NaN for what is not available.
+
+    Example:
+        >>> search_table(trials)[["cell", "best_error_percent", "best_values"]]  # doctest: +SKIP
+    """
     table = pd.DataFrame([_row(trials, cell) for cell in trials.plan.cells])
     return checked(table, SEARCH_TABLE)
 
@@ -58,7 +68,7 @@ def _row(trials: Trials, cell: str) -> dict[str, Any]:
 
 
 def _best(trials: Trials, here: pd.DataFrame) -> dict[str, Any]:
-    """The best finished trial, and the shares of those near it."""
+    """Return the best finished trial, and the percentages of trials near it."""
     finished = here[here["state"] == "finished"]
     if finished.empty:
         return dict.fromkeys(name for name in SEARCH_TABLE if name.startswith(("best", "within")))
@@ -69,33 +79,33 @@ def _best(trials: Trials, here: pd.DataFrame) -> dict[str, Any]:
         "best_trial": best["trial"],
         "best_run": best["run"],
         "best_values": _values(trials, best),
-        # A trial that is a point above the best to the last digit is within a point.
+        # The tolerance keeps a trial that is exactly one point above the best within one point.
         **{f"within_{points}_percent": 100 * (above <= points + 1e-9).mean() for points in POINTS},
     }
 
 
 def _values(trials: Trials, trial: "pd.Series[Any]") -> str:
-    """The trial's settings, as far as it had them."""
+    """Return the trial's settings as text, without those it does not have."""
     names = [setting.name for setting in trials.plan.settings[trial["cell"]]]
     values = {name: trial[name] for name in names if not pd.isna(trial[name])}
     return "; ".join(f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
 
 
 def results_table(table: pd.DataFrame, plan: SearchPlan) -> Tabular:
-    """The table for people, and its numbers (columns SEARCH_TABLE)."""
-    near = [f"within {points} pt, %" for points in POINTS]
-    head = ["cell", "rule", "trials", *STATES, "best val error, %", *near, "presentations", "TFLOP", "time, min"]
-    return Tabular("table", f"What the search {plan.name} found", head, [*map(_line, rows(table))], table, texts=2)
+    """Return the table, and its numbers (columns SEARCH_TABLE)."""
+    near = [f"within {points} point{'s' * (points > 1)}, %" for points in POINTS]
+    head = ["cell", "rule", "trials", *STATES, "best validation error, %", *near, "presentations", "TFLOP", "time, min"]
+    return Tabular("table", f"Results of search {plan.name}", head, [*map(_line, rows(table))], table, texts=2)
 
 
 def search_markdown(table: pd.DataFrame, plan: SearchPlan) -> str:
-    """The table for people, and below it the settings of each cell's best trial."""
+    """Return the table as Markdown, followed by the settings of each cell's best trial."""
     drawn = markdown(results_table(table, plan))
     best = [
         f"- {row.cell}, trial {row.best_trial} (run {row.best_run}): {row.best_values}\n"
         for row in rows(table[table["best_run"].notna()])
     ]
-    return f"{drawn}\nSettings of each best:\n\n{''.join(best)}" if best else drawn
+    return f"{drawn}\nSettings of the best trials:\n\n{''.join(best)}" if best else drawn
 
 
 def _line(row: Any) -> list[str]:

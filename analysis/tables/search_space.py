@@ -1,4 +1,4 @@
-"""The search space for a paper: the table of ranges, and the methods paragraph filled in from the study file."""
+"""The table of a search space: the range or choices of each setting."""
 
 import pandas as pd
 
@@ -6,11 +6,11 @@ from analysis.frames.searches import SearchPlan, Setting, spoken
 from analysis.tables.settings import ALL
 from analysis.tables.writers import Tabular
 
-HEAD = ["setting", "drawn from", "cells"]
+HEAD = ["setting", "range or choices", "cells"]
 
 
 def space_table(plan: SearchPlan) -> Tabular:
-    """One line a setting and range, and the cells that have it; its CSV has the same lines."""
+    """Return one line per setting and range, with the cells that have it; the CSV has the same lines."""
     having: dict[tuple[str, str], list[str]] = {}
     for cell, settings in plan.settings.items():
         for setting in settings:
@@ -20,7 +20,7 @@ def space_table(plan: SearchPlan) -> Tabular:
         for (name, drawn), cells in having.items()
     ]
     numbers = pd.DataFrame(lines, columns=HEAD)
-    return Tabular("space", f"What the search {plan.name} drew from", HEAD, lines, numbers, texts=3, long=True)
+    return Tabular("space", f"Search space of {plan.name}", HEAD, lines, numbers, texts=3, long=True)
 
 
 def _named(setting: Setting) -> str:
@@ -28,10 +28,10 @@ def _named(setting: Setting) -> str:
 
 
 def _range(setting: Setting) -> str:
-    """Where the values come from, and when the setting exists at all."""
+    """Return the range or choices of a setting, and the condition under which it exists."""
     if setting.values:
         drawn = " or ".join(map(spoken, setting.values))
     else:
         kind = "log-uniform" if setting.log else "uniform"
-        drawn = f"{setting.low:g} to {setting.high:g}, {kind}{', whole numbers' if setting.integer else ''}"
-    return f"{drawn}, where {setting.when[0]} is {spoken(setting.when[1])}" if setting.when else drawn
+        drawn = f"{setting.low:g} to {setting.high:g}, {kind}{', integers' if setting.integer else ''}"
+    return f"{drawn}, if {setting.when[0]} is {spoken(setting.when[1])}" if setting.when else drawn

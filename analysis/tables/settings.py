@@ -1,4 +1,4 @@
-"""The appendix table: every setting of every cell, one line a setting and value, and the cells that have it."""
+"""The table of all settings, for an appendix: one line per setting and value, with the cells that have it."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ ALL = "all"
 
 
 def settings_table(study: StudyPlan) -> Tabular:
-    """The table; its CSV has the same lines. A rule's own fields come first, then what surrounds it.
+    """Return the table of a study's settings, fields of the rule first; the CSV has the same lines.
 
-    A setting that only some rules have, such as a mirror's noise, names those cells alone. What a run's seed decides is
-    not a setting, but a pinned seed is.
+    A setting that only some rules have, such as the mirror noise, lists only their cells. Seeds are not settings,
+    except pinned ones.
     """
     cells = {name: flat(config) for name, config in study.cells.items()}
     lines = [line for name in _ordered(cells) for line in _lines(cells, name)]
-    caption = f"Every setting of the study {study.name}"
+    caption = f"All settings of study {study.name}"
     numbers = pd.DataFrame(lines, columns=SETTINGS)
     return Tabular("settings", caption, SETTINGS, lines, numbers, texts=2, long=True, last=r"0.4\linewidth")
 

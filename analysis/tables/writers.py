@@ -1,4 +1,4 @@
-"""A table that is written three ways: Markdown for people, CSV with the numbers behind it, LaTeX for a paper."""
+"""Write a table as Markdown, as CSV with its unrounded numbers, and as LaTeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Tabular:
-    """A table as people read it, and its numbers."""
+    """A table as formatted text, and its numbers."""
 
-    name: str  # of its files
+    name: str  # stem of its files
     caption: str
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
-    numbers: pd.DataFrame  # what the CSV holds
-    texts: int = 1  # columns of words, which stand to the left; numbers stand to the right
-    long: bool = False  # in LaTeX it may break over pages
-    last: str = ""  # width of a last column of words that may wrap, such as 0.5\\linewidth; empty: numbers
+    numbers: pd.DataFrame  # contents of the CSV
+    texts: int = 1  # number of leading text columns, which are left-aligned; numbers are right-aligned
+    long: bool = False  # whether it may span several pages in LaTeX
+    last: str = ""  # LaTeX width of a last text column that may wrap, such as 0.5\\linewidth; empty: numbers
 
 
 def markdown(table: Tabular) -> str:
-    """The table in GitHub's Markdown."""
+    """Return the table in GitHub-flavored Markdown."""
     words = [i < table.texts or (bool(table.last) and i == len(table.head) - 1) for i in range(len(table.head))]
     rules = ["---" if word else "---:" for word in words]
     lines = [table.head, rules, *table.lines]
@@ -30,7 +30,7 @@ def markdown(table: Tabular) -> str:
 
 
 def latex(table: Tabular) -> str:
-    """The table in LaTeX's booktabs form, every sign of every cell as LaTeX writes it."""
+    """Return the table in LaTeX with booktabs, with special characters escaped."""
     numbers = len(table.head) - table.texts - bool(table.last)
     columns = "l" * table.texts + "r" * numbers + (f"p{{{table.last}}}" if table.last else "")
     head, *body = [" & ".join(map(_escaped, line)) + r" \\" for line in (table.head, *table.lines)]
@@ -40,7 +40,7 @@ def latex(table: Tabular) -> str:
 
 
 def _on_one_page(columns: str, titled: str, head: str, body: Sequence[str]) -> list[str]:
-    """A table that is made no wider than the text."""
+    """Return a table that is scaled down to the text width if necessary."""
     return [
         r"% \usepackage[T1]{fontenc}, \usepackage{booktabs}, \usepackage{graphicx}",
         r"\begin{table}",
@@ -56,7 +56,7 @@ def _on_one_page(columns: str, titled: str, head: str, body: Sequence[str]) -> l
 
 
 def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> list[str]:
-    """A table that goes on on the next page, under its head."""
+    """Return a table that may span several pages, with its head repeated on each."""
     return [
         r"% \usepackage[T1]{fontenc}, \usepackage{booktabs}, \usepackage{longtable} (in one column)",
         r"{\small",
@@ -68,7 +68,7 @@ def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> li
 
 
 def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
-    """Write NAME.md, NAME.csv and NAME.tex into ``out``."""
+    """Write NAME.md, NAME.csv and NAME.tex into ``out``, and return their paths."""
     paths = tuple(out / f"{table.name}.{kind}" for kind in ("md", "csv", "tex"))
     paths[0].write_text(f"{table.caption}\n\n{markdown(table)}", encoding="utf-8")
     table.numbers.to_csv(paths[1], index=False, float_format="%.6g")
@@ -83,10 +83,10 @@ def _escaped(text: str) -> str:
 
 
 def make_folder(out: Path) -> None:
-    """Make the folder of the figures. Raises ValueError where a file is in its place, or none can be made."""
+    """Create the output folder. Raises ValueError if ``out`` is a file or cannot be created."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give --out a folder for the figures")
+        raise ValueError(f"--out {out} is a file: give a folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{out} cannot be made ({error.strerror}): give --out a folder that can be written") from None
+        raise ValueError(f"--out {out} cannot be created ({error.strerror}): give a folder that is writable") from None

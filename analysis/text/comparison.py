@@ -1,4 +1,4 @@
-"""Sentences about a comparison of cells: gaps, verdicts and typical gaps."""
+"""Sentences about comparisons of cells: gaps, significance and equivalence."""
 
 from typing import Any
 
@@ -14,62 +14,69 @@ from nowt.studies.planning.power import ALPHA, smallest_ratio
 
 
 def sentences(tests: pd.DataFrame, margin: float | None) -> list[str]:
-    """One sentence a comparison: the gap, whether it is real, and the verdict on equivalence."""
+    """Return one sentence per comparison: the gap, its significance, and the equivalence verdict.
+
+    ``tests`` are those of ``compare_cells``; ``margin`` is in percentage points.
+    """
     return [_sentence(row, margin) for row in rows(tests)]
 
 
 def _sentence(row: Any, margin: float | None) -> str:
     if row.n < FEWEST_SEEDS:
-        return f"{row.cell}: {row.n} seed{'s' * (row.n > 1)} shared with {row.against}, no test: it takes three."
-    gap = f"{row.cell}: {number(row.mean, '+')} points to {row.against}"
+        return (
+            f"{row.cell}: only {row.n} seed{'s' * (row.n > 1)} shared with {row.against}; a test requires at least 3."
+        )
+    gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against}"
     if pd.isna(row.p):
-        return f"{gap} with every seed: no t test, which supposes that gaps scatter."
+        return f"{gap} for every seed; equal gaps cannot be tested."
     real = f"{'a' if row.p_holm <= ALPHA else 'no'} difference {_shown(row.n)}"
     verdict = "" if margin is None else f"; {_verdict(row, margin)}"
-    return f"{gap} ({interval(row.low, row.high, '+')}): {real} ({p_in_words(row.p_holm)}){verdict}."
+    return f"{gap} (95 % interval {interval(row.low, row.high, '+')}): {real} ({p_in_words(row.p_holm)}){verdict}."
 
 
 def _verdict(row: Any, margin: float) -> str:
-    said = {
-        WITHIN: f"within {points(margin)} of {row.against} {_shown(row.n)}",
-        BEYOND: f"more than {points(margin)} from {row.against} {_shown(row.n)}",
+    claims = {
+        WITHIN: f"equivalence to {row.against} within {points(margin)} {_shown(row.n)}",
+        BEYOND: f"a difference of more than {points(margin)} from {row.against} {_shown(row.n)}",
     }
-    verdict = said.get(row.verdict, f"whether it is within {points(margin)} is not shown either way")
+    verdict = claims.get(row.verdict, f"equivalence within {points(margin)} is neither shown nor refuted")
     return f"{verdict} ({p_in_words(row.p_verdict)})"
 
 
 def _shown(seeds: int) -> str:
-    """A few seeds describe."""
-    return "is shown" if seeds >= FOR_A_CLAIM else f"is seen on {seeds} seeds"
+    """Return a claim only for enough seeds; fewer describe these runs."""
+    return "is shown" if seeds >= FOR_A_CLAIM else f"is observed on {seeds} seeds"
 
 
 def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
-    """What the tests are, what they can find, and what they cannot say."""
+    """Return what the tests are, what they can detect, and what they cannot claim."""
     tested = tests[tests["p"].notna()]
     if tests.empty:
-        return "Nothing is compared: no cell shares a seed with another that it could be compared with."
+        return "No comparisons: no two comparable cells share a seed."
     if tested.empty:
         return ""
     pairs = int(tested["n"].max())
     holm = f", Holm-corrected over {len(tested)} comparisons" if len(tested) > 1 else ""
     equality = (
-        "No margin was stated, so nothing here says that two are equal."
+        "No margin was given, so no equivalence is claimed."
         if margin is None
-        else f"Equivalence: two one-sided paired t tests against {points(margin)}{holm}."
+        else f"Equivalence: two one-sided paired t tests with a margin of {points(margin)}{holm}."
     )
-    few = f" Fewer than {FOR_A_CLAIM} seeds describe: a claim takes more." if pairs < FOR_A_CLAIM else ""
+    few = f" Fewer than {FOR_A_CLAIM} seeds are illustrative and do not support a claim." if pairs < FOR_A_CLAIM else ""
     ratio = smallest_ratio(pairs, ALPHA / len(tested))
     return (
-        f"p: two-sided paired t tests{holm}; intervals are of one comparison alone. {equality} With {pairs} seeds four "
-        f"studies in five find a gap that is {ratio:.1f} times as large as its deviation over seeds.{few}"
+        f"p values: two-sided paired t tests{holm}; intervals are not corrected. {equality} With {pairs} seeds, a gap "
+        f"of {ratio:.1f} standard deviations over seeds is detected with 80 % power.{few}"
     )
 
 
 def typical_in_words(gaps: pd.DataFrame) -> str:
-    """Why there is no interquartile mean, or for which cells; nothing where all have one."""
+    """Return for which cells there is no interquartile mean and why; empty if all have one."""
     few = gaps[gaps["n"] < FEWEST_FOR_IQM]
     if few.empty:
         return ""
     which = "" if len(few) == len(gaps) else f" of {', '.join(few['cells'])}"
     seeds = seeds_in_words(few["n"])
-    return f"No interquartile mean{which}: a bootstrap of {seeds} is too narrow, it takes {FEWEST_FOR_IQM} or more."
+    return (
+        f"No interquartile mean{which}: a bootstrap over {seeds} is too narrow; at least {FEWEST_FOR_IQM} are required."
+    )

@@ -9,16 +9,16 @@ from analysis.text.study import SPLITS, chance_in_words, interval_in_words, perm
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
-    """How many seeds, what the intervals are, which pictures and epoch, what diverged, what is missing."""
+    """Return the number of seeds, what intervals and errors are, what diverged, and what is missing."""
     n = diverged_counts(frames.runs)["n"]
     split = SPLITS[scored_split(frames)]
     pairs = int(table["gap_n"].max())
     reference = frames.study.reference
-    gaps = f"gaps are to {reference} with the same seed"
-    gaps = gaps if pairs else f"no gaps, since {reference} has no finished run"
+    gaps = f"gaps to {reference} are paired by seed"
+    gaps = gaps if pairs else f"no gaps, because {reference} has no finished run"
     sentences = [
         f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
-        f"Errors are on the {split} pictures after the last epoch, never the best one.",
+        f"Errors are {split} errors after the last epoch, not the best one.",
         chance_in_words(frames.runs),
         _outside_in_words(table),
         _angles_in_words(table),
@@ -33,19 +33,21 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
 def _outside_in_words(table: pd.DataFrame) -> str:
     outside = table[(table["error_low_percent"] < 0) | (table["error_high_percent"] > 100)]
     names = ", ".join(outside["cell"])
-    return f"The interval of {names} passes 0 or 100 %: its runs differ too much for a t interval." if names else ""
+    return (
+        f"The interval of {names} extends beyond 0 or 100 %: its runs vary too much for a t interval." if names else ""
+    )
 
 
 def _angles_in_words(table: pd.DataFrame) -> str:
     if table["matrix_angle_degrees"].isna().all():
-        return "No finished run measured an angle between feedback and forward weights."
-    return "Matrix angles are at the last probe: median over layers, mean over finished runs."
+        return "No finished run measured the angle between feedback and forward weights."
+    return "Matrix angles are from the last alignment probe: median over layers, mean over finished runs."
 
 
 def _missing_in_words(frames: Frames) -> str:
     planned, missing = len(frames.runs), len(frames.runs) - len(counted_runs(frames.runs))
-    return f"{missing} of {planned} runs are not finished and do not count." if missing else ""
+    return f"{missing} of {planned} runs have not finished and are not included." if missing else ""
 
 
 def _replaced_in_words(replaced: int) -> str:
-    return f"{replaced} earlier runs with other data or code are left out." if replaced else ""
+    return f"{replaced} earlier runs with other data or code are not included." if replaced else ""

@@ -1,4 +1,4 @@
-"""What is unusual about a study's runs, a sentence each: it is drawn as far as it can be."""
+"""Sentences about irregularities of a study's runs, which figures nevertheless include as far as possible."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,39 +11,39 @@ SHOWN = 5  # names in a sentence
 
 
 def oddities(frames: Frames) -> list[str]:
-    """The sentences; none for a study without any."""
+    """Return one sentence per irregularity."""
     return [*_without_angles(frames), *_without_numbers(frames), *_lengths(frames)]
 
 
 def _without_angles(frames: Frames) -> Iterator[str]:
-    """Cells without an angle, where others have one and the rule has weights of its own."""
+    """Report cells without an angle if other cells have one and the rule has feedback weights."""
     finished = frames.runs[(frames.runs["state"] == "finished") & (frames.runs["rule"] != "bp")]
     measured = set(frames.layers.dropna(subset=["matrix_angle", "delta_angle"], how="all")["cell"])
     without = [cell for cell in dict.fromkeys(finished["cell"]) if cell not in measured]
     if without and measured:
-        yield f"No angle was measured for {_some(without)}: the figures of alignment leave it out."
+        yield f"No angle was measured for {_some(without)}; the alignment figures omit it."
 
 
 def _without_numbers(frames: Frames) -> Iterator[str]:
-    """Finished runs in which some epoch has no error: it is left out of that epoch's mean."""
+    """Report finished runs in which an epoch has no error."""
     column = f"{scored_split(frames)}_error"
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "seed"]]
     holes = frames.epochs[frames.epochs[column].isna()].merge(finished, on=["run", "cell", "seed"])
     if len(holes):
         named = [f"{row.cell} with seed {row.seed} at epoch {row.epoch}" for row in holes.itertuples()]
-        yield f"Without an error, and left out of its epoch's mean: {_some(named)}."
+        yield f"Epochs without an error, excluded from the mean: {_some(named)}."
 
 
 def _lengths(frames: Frames) -> Iterator[str]:
-    """Cells that ran for different numbers of epochs."""
+    """Report cells trained for different numbers of epochs, and runs that finished early."""
     counted = counted_runs(frames.runs)
     lengths = counted.groupby("cell", sort=False)["epochs"].first()
     if lengths.nunique() > 1:
-        said = [f"{cell} {epochs}" for cell, epochs in lengths.items()]
-        yield f"Runs have different lengths, and each counts after its own last epoch: {_some(said)} epochs."
+        said = [f"{cell} ({epochs})" for cell, epochs in lengths.items()]
+        yield f"Cells differ in their number of epochs, and each is evaluated after its own last epoch: {_some(said)}."
     short = counted[(counted["state"] == "finished") & (counted["last_epoch"] < counted["epochs"])]
     if len(short):
-        yield f"Finished before the epochs that were asked for: {_some(_runs(short))}."
+        yield f"Finished before the configured number of epochs: {_some(_runs(short))}."
 
 
 def _runs(frame: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a study's statistics are, in words, for figures and report."""
+"""Phrases about a study's seeds, intervals and runs, for figures and report."""
 
 from typing import Any
 
@@ -12,54 +12,54 @@ SPLITS = {"test": "test", "val": "validation"}
 
 OUTPUT_ANGLE = "the output layer's δ angle is 0 by construction"  # its δ is the gradient of the loss under every rule
 
-FOR_A_CLAIM = 5  # seeds; fewer describe
+FOR_A_CLAIM = 5  # seeds; fewer are illustrative
 
 
 def legend_labels(counts: pd.DataFrame, cells: list[str]) -> dict[str, str]:
-    """For each counted cell, in the study's order: its name, and where it applies (k of n diverged)."""
+    """Return a label for each counted cell: its name, followed by ``(k of n diverged)`` if any diverged."""
     said = {row.cell: diverged_in_words(row.diverged, row.n) for row in rows(counts)}
     return {cell: f"{cell} ({said[cell]})" if said[cell] else cell for cell in cells if cell in said}
 
 
 def diverged_in_words(diverged: int, n: int) -> str:
-    """``k of n diverged``, or nothing where none did."""
+    """Return ``k of n diverged``; empty if none did."""
     return f"{diverged} of {n} diverged" if diverged else ""
 
 
 def seeds_in_words(n: "pd.Series[int]") -> str:
-    """``3 seeds``, or ``2 to 3 seeds`` where cells have different numbers of runs."""
+    """Return ``3 seeds``, or ``2 to 3 seeds`` if cells have different numbers of runs."""
     fewest, most = int(n.min()), int(n.max())
     span = str(most) if fewest == most else f"{fewest} to {most}"
     return f"{span} seed{'s' if most > 1 else ''}"
 
 
 def interval_in_words(n: "pd.Series[int]", marks: str) -> str:
-    """What ``marks`` (a figure's bands, a table's numbers) are, or why there are none."""
+    """Return what ``marks`` (bands or bars of a figure, intervals of a table) are, or why there are none."""
     if (n < FEWEST_SEEDS).all():
-        return "no interval: it takes three seeds or more"
-    some = " (none below three seeds)" if (n < FEWEST_SEEDS).any() else ""
+        return f"no interval: at least {FEWEST_SEEDS} seeds are required"
+    some = f" (none for fewer than {FEWEST_SEEDS} seeds)" if (n < FEWEST_SEEDS).any() else ""
     return f"{marks}: 95 % t interval over seeds{some}"
 
 
 def chance_in_words(runs: pd.DataFrame) -> str:
-    """Which runs diverged, when, and how they are counted; nothing where none did."""
+    """Return which runs diverged, when, and how they are counted; empty if none did."""
     diverged = rows(runs[runs["state"] == "diverged"])
-    named = [f"{run.cell} with seed {run.seed} at epoch {run.diverged_epoch}" for run in diverged]
+    named = [f"{run.cell} with seed {run.seed} (epoch {run.diverged_epoch})" for run in diverged]
     if not named:
         return ""
-    return f"A diverged run counts at chance (1 − 1/classes) from the epoch it diverged on: {'; '.join(named)}."
+    return f"Diverged runs count with chance error (1 − 1/classes) from the epoch of divergence: {', '.join(named)}."
 
 
 def permutation_in_words(pairs: int) -> str:
-    """The smallest p that a permutation test of the paired gaps could reach, and what follows from it."""
+    """Return the smallest p value that a sign-flip permutation test can reach, and what follows from it."""
     seeds = f"{pairs} paired seed{'s' if pairs > 1 else ''}"
-    p = f"With {seeds} no sign-flip permutation test can give a p below {smallest_p(pairs):.3g}"
-    few = f": the gaps describe these runs, and a claim takes {FOR_A_CLAIM} seeds or more"
+    p = f"With {seeds}, the smallest p value of a sign-flip permutation test is {smallest_p(pairs):.3g}"
+    few = f"; the gaps describe these runs, and a claim requires at least {FOR_A_CLAIM} seeds"
     return f"{p}{few if pairs < FOR_A_CLAIM else ''}."
 
 
 def unfinished_in_words(runs: pd.DataFrame) -> list[str]:
-    """One line for each run that does not count: which, in what state, how far."""
+    """Return one line per run that is not included: which, its state, and its last epoch."""
     return [_unfinished(run) for run in rows(unfinished_runs(runs))]
 
 
@@ -70,6 +70,6 @@ def _unfinished(run: Any) -> str:
     if run.state == "unreadable":
         return f"{who}: {run.reason}"
     reached = f"epoch {run.last_epoch} of {run.epochs}" if run.last_epoch >= 0 else "no epoch yet"
-    cause = run.reason.strip().splitlines()[-1:]  # of a traceback, the line that says what went wrong
+    cause = run.reason.strip().splitlines()[-1:]  # the last line of a traceback is the error
     state = ": ".join(["failed", *cause]) if run.state == "failed" else "unfinished"
     return f"{who}: {state}; {reached}"

@@ -1,12 +1,25 @@
-"""Sentences about the variance by source."""
+"""Sentences about the variance of the error by source."""
 
 import pandas as pd
 
 from analysis.stats.variance import REST, WHOLE
 
+LABELS = {  # of the sources in frames, as figures, tables and sentences name them
+    "start of W": "initialization of W",
+    "start of B": "initialization of B",
+    "order of pictures": "data order",
+    WHOLE: "total",
+    REST: "interactions and rest",
+}
+
+
+def source_label(source: str) -> str:
+    """Return how figures, tables and sentences name a source of variance."""
+    return LABELS.get(source, source)
+
 
 def variance_in_words(split: pd.DataFrame) -> list[str]:
-    """One sentence a family: its largest source, and what follows from it."""
+    """Return one sentence per family: its largest source of variance, and what follows from it."""
     return [_family_in_words(group) for _, group in split.groupby("family", sort=False)]
 
 
@@ -14,13 +27,13 @@ def _family_in_words(group: pd.DataFrame) -> str:
     family = group["family"].iloc[0]
     parts = group[~group["source"].isin([WHOLE, REST])].sort_values("deviation", ascending=False)
     if parts.empty:
-        return f"{family}: no source was varied alone in three finished runs."
+        return f"{family}: no source was varied alone in at least 3 finished runs."
     first, whole = parts.iloc[0], group[group["source"] == WHOLE]
-    scatter = f"{first['source']} makes the error scatter most, by {first['deviation']:.2f} points"
-    together = f"; all together {whole['deviation'].iloc[0]:.2f}" if len(whole) else ""
-    interval = f"{first['low']:.2f} to {first['high']:.2f} on {first['n']} seeds{together}"
+    source = f"{source_label(first['source'])}, with a standard deviation of {first['deviation']:.2f} points"
+    total = f"; total {whole['deviation'].iloc[0]:.2f}" if len(whole) else ""
+    interval = f"95 % interval {first['low']:.2f} to {first['high']:.2f}, {first['n']} seeds{total}"
     clear = len(parts) == 1 or first["low"] > parts["high"].iloc[1:].max()
-    doubt = "" if clear else ", though its interval meets that of others"
+    doubt = "" if clear else ", although its interval overlaps with others"
     exceeding = parts["cell"].ne("").any() and len(whole) and REST not in set(group["source"])
-    sums = "; the sources exceed the whole, so they do not simply add up" if exceeding else ""
-    return f"{family}: the {scatter} ({interval}){doubt}; seeds that held it fixed would show too little scatter{sums}."
+    sums = "; the components exceed the total, so they are not additive" if exceeding else ""
+    return f"{family}: the largest source of variance is the {source} ({interval}){doubt}{sums}."

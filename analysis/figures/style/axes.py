@@ -7,11 +7,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]  # of a logarithmic axis, percent
+TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]  # ticks of a logarithmic axis, percent
 
-LOG_FROM = 8.0  # an axis is logarithmic where its largest error is this many times the smallest
+LOG_FROM = 8.0  # an axis is logarithmic if its largest error is at least this many times the smallest
 
-NEAR = 1.5  # an interval widens its axis at most to this many times the largest error, or the smallest over it
+NEAR = (
+    1.5  # an interval extends its axis at most to this many times the largest, or this fraction of the smallest error
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class ErrorAxis:
-    """An axis of errors in percent. Intervals are cut off at its ends."""
+    """An axis of errors in percent; intervals are clipped at its ends."""
 
     low: float
     high: float
@@ -44,9 +46,9 @@ class ErrorAxis:
 
     @classmethod
     def over(cls, errors: "pd.Series[float]", means: pd.DataFrame, zero: bool) -> "ErrorAxis":
-        """The axis that shows all ``errors`` and the intervals of ``means`` as far as they stay near them.
+        """Return the axis that shows all ``errors``, and intervals of ``means`` that do not extend far beyond them.
 
-        ``zero``: it starts at 0 where it is linear.
+        With ``zero``, a linear axis starts at 0.
         """
         near = means["low"].clip(lower=errors.min() / NEAR), means["high"].clip(upper=errors.max() * NEAR)
         shown = pd.concat([errors, *near])
@@ -57,7 +59,7 @@ class ErrorAxis:
         return cls(0.0 if zero else max(low - room, 0.0), min(high + room, 100.0), False)
 
     def encode(self, channel: Any, name: str, title: str | None, **axis: Any) -> Any:
-        """Field ``name`` on ``channel`` (alt.X or alt.Y) along this axis."""
+        """Encode field ``name`` on ``channel`` (alt.X or alt.Y) along this axis."""
         ticks = {"values": [tick for tick in TICKS if self.low <= tick <= self.high]} if self.log else {}
         scale = alt.Scale(type="log" if self.log else "linear", domain=[self.low, self.high], nice=False)
         unit = "%, log scale" if self.log else "%"
@@ -65,12 +67,12 @@ class ErrorAxis:
         return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, **axis))
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The groups of ``frame`` that have an interval, cut off at the axis' ends."""
+        """Return the rows of ``frame`` that have an interval, clipped at the ends of the axis."""
         found = frame[frame["low"].notna()]
         return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
     def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """One row an end at which an interval of ``frame`` goes on beyond the axis: with ``at`` and ``shape``."""
+        """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
         found = frame[frame["low"].notna()]
         left = found[found["low"] < self.low].assign(at=self.low, shape="triangle-left")
         right = found[found["high"] > self.high].assign(at=self.high, shape="triangle-right")
@@ -78,7 +80,7 @@ class ErrorAxis:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: the powers of ten, and where fewer than two of them fit, also 2 and 5 times them."""
+    """Return the ticks of a logarithmic axis: powers of ten, and if fewer than two fit, also 2 and 5 times these."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1,), (1, 2, 5)):
         ticks = [float(f"{step}e{power}") for power in powers for step in steps if low <= step * 10.0**power <= high]

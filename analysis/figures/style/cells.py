@@ -1,4 +1,4 @@
-"""Which cells a figure draws, and by which line: every cell, or the first ones of each rule where there are many."""
+"""Which cells a figure shows, and which line represents each of them."""
 
 from dataclasses import dataclass
 
@@ -9,29 +9,29 @@ from analysis.frames.study import Frames, rows
 from analysis.stats.seeds import diverged_counts
 from analysis.text.study import diverged_in_words, legend_labels
 
-MOST = 6  # panels, and lines with bands in one panel, that can be told apart
+MOST = 6  # largest number of panels, and of lines with bands in one panel
 
 
 @dataclass(frozen=True)
 class Lines:
     """The lines of a figure, in the study's order."""
 
-    of: dict[str, str]  # by cell
-    styles: dict[str, Style]  # by line
-    labels: dict[str, str]  # by line, what the legend calls it
+    of: dict[str, str]  # line, by cell
+    styles: dict[str, Style]  # style, by line
+    labels: dict[str, str]  # label in the legend, by line
 
     def named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of ``frame`` that have a line, with the column ``line``."""
+        """Return the rows of ``frame`` whose cell has a line, with a column ``line``."""
         return frame[frame["cell"].isin(list(self.of))].assign(line=lambda rows: rows["cell"].map(self.of))
 
 
 def models_of(frames: Frames) -> dict[str, str]:
-    """The model of each cell, in the study's order."""
+    """Return the model of each cell, in the study's order."""
     return {cell: str(config["model"]["name"]) for cell, config in frames.study.cells.items()}
 
 
 def lines_of(frames: Frames) -> Lines:
-    """The lines of the counted cells."""
+    """Return the lines of the counted cells: one per rule, or one per cell if a model has two cells of a rule."""
     counts = diverged_counts(frames.runs)
     counted = [cell for cell in frames.study.cells if cell in set(counts["cell"])]
     rules = {cell: str(frames.study.cells[cell]["rule"]["name"]) for cell in frames.study.cells}
@@ -40,8 +40,8 @@ def lines_of(frames: Frames) -> Lines:
         return Lines({cell: cell for cell in counted}, styles, legend_labels(counts, list(frames.study.cells)))
     of = {cell: rules[cell] for cell in counted}
     summed = counts.assign(line=counts["cell"].map(of)).groupby("line")[["diverged", "n"]].sum().reset_index()
-    said = {row.line: diverged_in_words(int(row.diverged), int(row.n)) for row in rows(summed)}
-    labels = {rule: f"{rule} ({said[rule]})" if said[rule] else rule for rule in dict.fromkeys(of.values())}
+    diverged = {row.line: diverged_in_words(int(row.diverged), int(row.n)) for row in rows(summed)}
+    labels = {rule: f"{rule} ({diverged[rule]})" if diverged[rule] else rule for rule in dict.fromkeys(of.values())}
     return Lines(of, cell_styles({rule: rule for rule in labels}), labels)
 
 
@@ -52,23 +52,23 @@ def _by_rule(frames: Frames, rules: dict[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Few:
-    """The cells that are drawn, and what the caption says of the others."""
+class Selection:
+    """The cells that a figure shows, and what its caption says about the others."""
 
     cells: list[str]
-    said: list[str]  # nothing where all are drawn
+    note: list[str]  # empty if all are shown
 
 
-def few_of(frames: Frames, cells: list[str]) -> Few:
-    """The first so many of each rule's ``cells``, in the study's order: at most MOST, and at least one of each rule."""
+def select_cells(frames: Frames, cells: list[str]) -> Selection:
+    """Select the first cells of each rule, in the study's order: at most MOST in all, and at least one per rule."""
     rules = {cell: str(frames.study.cells[cell]["rule"]["name"]) for cell in cells}
     of = {rule: [cell for cell in cells if rules[cell] == rule] for rule in rules.values()}
     most = max(map(len, of.values()), default=0)
     each = max([n for n in range(1, most + 1) if sum(len(mine[:n]) for mine in of.values()) <= MOST], default=1)
     kept = [cell for cell in cells if cell in of[rules[cell]][:each]]
-    return Few(kept, _left_out(len(cells) - len(kept), each))
+    return Selection(kept, _left_out(len(cells) - len(kept), each))
 
 
 def _left_out(others: int, each: int) -> list[str]:
     first = "the first cell of each rule" if each == 1 else f"the first {each} cells of each rule"
-    return [f"{first}, {others} other{'s' * (others > 1)} left out"] if others else []
+    return [f"{first}; {others} other{'s' * (others > 1)} not shown"] if others else []

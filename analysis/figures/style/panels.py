@@ -1,4 +1,4 @@
-"""Small panels two by two, a cell each, whose axes are named once: along the left and the bottom."""
+"""A grid of small panels, two per row, whose axis titles appear only at the left and at the bottom."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,31 +8,31 @@ import pandas as pd
 
 from analysis.figures.style.theme import INK, WIDTH
 
-COLUMNS, BETWEEN = 2, 18  # panels beside each other, and pixels
+COLUMNS, BETWEEN = 2, 18  # panels per row, and pixels between them
 
 
 def grid(panels: Sequence[Any]) -> Any:
-    """The panels row by row."""
+    """Arrange the panels row by row."""
     return alt.concat(*panels, columns=COLUMNS, spacing={"row": 8, "column": BETWEEN})
 
 
 def width(panels: int) -> float:
-    """Pixels of a panel's width where there are so many."""
+    """Return the width of a panel in pixels, for this number of panels."""
     return WIDTH if panels == 1 else (WIDTH - BETWEEN) / COLUMNS
 
 
 def heading(text: str, panels: int) -> Any:
-    """A layer that says what one of so many panels shows: a title would stand higher beside an axis with numbers."""
+    """Return a heading as a layer of a panel; the position of a title would depend on the axis labels."""
     look = {"align": "left", "baseline": "bottom", "fontSize": 11, "limit": width(panels)}
-    said = alt.Chart(pd.DataFrame({"text": [text]})).mark_text(**look)
-    return said.encode(text="text:N", x=alt.value(0), y=alt.value(-5), color=alt.value(INK))
+    label = alt.Chart(pd.DataFrame({"text": [text]})).mark_text(**look)
+    return label.encode(text="text:N", x=alt.value(0), y=alt.value(-5), color=alt.value(INK))
 
 
 def leftmost(place: int) -> bool:
-    """Whether the panel at ``place`` (from 0) begins a row."""
+    """Return whether the panel at index ``place`` is the first of a row."""
     return place % COLUMNS == 0
 
 
 def lowest(place: int, panels: int) -> bool:
-    """Whether no other of so many panels stands below the one at ``place``."""
+    """Return whether no other panel is below the one at index ``place``."""
     return place + COLUMNS >= panels

@@ -1,4 +1,4 @@
-"""Rows of a figure in sections: each section under a head of its own, all along one axis."""
+"""Rows of a figure in sections with headings, along one common axis."""
 
 import json
 from collections.abc import Callable
@@ -12,40 +12,42 @@ from analysis.figures.style.theme import WIDTH
 
 ROW = 16  # pixels
 
-LABELS = 180  # pixels of a row's name
+LABELS = 180  # pixels of the row labels
 
-GREY = "#555555"
+GRAY = "#555555"
 
 
 @dataclass(frozen=True)
 class Sections:
-    """The rows of ``table`` with their ``place`` from the top, and the heads (place, text) with theirs."""
+    """The rows of ``table`` with their ``place`` from the top, and the headings (place, text)."""
 
     table: pd.DataFrame
     heads: pd.DataFrame
-    names: tuple[str, ...]  # by place; empty for a head
+    names: tuple[str, ...]  # row label by place; empty for a heading
 
     @classmethod
     def of(cls, table: pd.DataFrame, by: str, head: Callable[[pd.DataFrame], str], names: list[str]) -> "Sections":
-        """A section for each value of column ``by``, in its order; ``head`` says what stands over one, ``names`` what
-        stands beside each row."""
+        """Create one section per value of column ``by``.
+
+        ``head`` gives the heading of a section, ``names`` the label of each row of ``table``.
+        """
         order: list[int] = []
         heads: list[dict[str, object]] = []
-        said: list[str] = []
+        labels: list[str] = []
         for _, group in table.groupby(by, sort=False):
-            heads.append({"place": len(said), "text": head(group)})
-            said += ["", *(names[i] for i in group.index)]
+            heads.append({"place": len(labels), "text": head(group)})
+            labels += ["", *(names[i] for i in group.index)]
             order += list(group.index)
-        spots = [i for i, name in enumerate(said) if i not in {one["place"] for one in heads}]
-        return cls(table.loc[order].assign(place=spots), pd.DataFrame(heads), tuple(said))
+        spots = [i for i, name in enumerate(labels) if i not in {one["place"] for one in heads}]
+        return cls(table.loc[order].assign(place=spots), pd.DataFrame(heads), tuple(labels))
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Height of the figure in pixels."""
         return ROW * len(self.names)
 
     def y(self, field: str = "place") -> Any:
-        """The axis of rows, for a field that holds places."""
+        """Return the axis of rows, for a field that contains places."""
         axis = alt.Axis(
             labelExpr=f"{json.dumps(list(self.names))}[datum.value]",
             values=list(range(len(self.names))),
@@ -59,9 +61,9 @@ class Sections:
         return alt.Y(f"{field}:Q", title=None, axis=axis, scale=scale)
 
     def headed(self) -> list[Any]:
-        """The heads, each on white of its own, or the grid would run through them."""
+        """Return the headings, each on a white background that hides the grid."""
         places = self.heads.assign(top=self.heads["place"] - 0.5, bottom=self.heads["place"] + 0.5)
         white = alt.Chart(places).mark_rect(color="white", opacity=1)
         white = white.encode(y=self.y("top"), y2="bottom:Q", x=alt.value(0), x2=alt.value(WIDTH))
-        said = alt.Chart(self.heads).mark_text(align="left", baseline="middle", fontSize=10, color=GREY, limit=WIDTH)
-        return [white, said.encode(y=self.y(), x=alt.value(0), text="text:N")]
+        text = alt.Chart(self.heads).mark_text(align="left", baseline="middle", fontSize=10, color=GRAY, limit=WIDTH)
+        return [white, text.encode(y=self.y(), x=alt.value(0), text="text:N")]

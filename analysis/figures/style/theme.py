@@ -1,4 +1,4 @@
-"""How figures look: fonts, sizes, and for each rule one color that color-blind readers can tell apart."""
+"""The look of figures: fonts, sizes, and one color per rule, distinguishable for color-blind readers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from zlib import crc32
 
 import altair as alt
 
-# vl-convert carries Liberation Sans, as wide as Arial. It draws nothing in a family that it cannot find.
+# vl-convert ships Liberation Sans, which has the widths of Arial. It draws no text in an unavailable font family.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
-WIDTH = 300  # pixels of a plot; with its axis a figure fits a column of 3.4 inches at 7 points
+WIDTH = 300  # pixels of a plot; with its axis, a figure fits a column of 3.4 inches at 7 points
 
-LETTERS = 60  # of the text under a title, in a plot's width
+LETTERS = 60  # number of subtitle letters that fit the width of a plot
 
 INK, FAINT = "#222222", "#e4e4e4"
 
-PIXELS = 4  # of a PNG, for one of the figure
+PIXELS = 4  # pixels of a PNG per pixel of the figure
 
-PER_INCH = 113  # pixels of the figure: text of 11 pixels is printed at 7 points
+PER_INCH = 113  # pixels of the figure per inch: text of 11 pixels is printed at 7 points
 
-# Okabe and Ito, "Color universal design" (2008); the spare ones are from Tol, "Colour schemes" (2021).
-RULE_COLOURS = {
+# Okabe and Ito, "Color universal design" (2008); the others are from Tol, "Colour schemes" (2021).
+RULE_COLORS = {
     "bp": "#222222",
     "fa": "#d55e00",
     "ss": "#e69f00",
@@ -32,13 +32,13 @@ RULE_COLOURS = {
     "sham": "#cc79a7",
 }
 
-SPARE_COLOURS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99")
+SPARE_COLORS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99")
 
-SHADES = (0.0, -0.45, 0.55, 0.3)  # of one rule's cells: as it is, towards black, towards white
+SHADES = (0.0, -0.45, 0.55, 0.3)  # of cells of one rule: mixed with black (below 0) or white (above 0)
 
-DARK_SHADES = (0.0, 0.4, 0.65, 0.2)  # of a rule whose color is nearly black
+DARK_SHADES = (0.0, 0.4, 0.65, 0.2)  # for a rule whose color is nearly black
 
-DARK = 0x40  # no part of such a color is larger
+DARK = 0x40  # largest component of such a color
 
 DASHES: tuple[Sequence[float], ...] = ([1, 0], [5, 2], [1.5, 1.5], [8, 2, 1.5, 2], [3, 1])
 
@@ -47,15 +47,15 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 @dataclass(frozen=True)
 class Style:
-    """How one cell's line and dots are drawn."""
+    """The style of one cell's line and dots."""
 
     color: str
-    dash: Sequence[float]  # lengths of stroke and gap, pixels
+    dash: Sequence[float]  # lengths of strokes and gaps, pixels
     shape: str = "circle"
 
 
 def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
-    """A style for each cell of ``{cell: rule}``: its rule's color; shade, dash and shape tell further cells apart."""
+    """Return the style of each cell of ``{cell: rule}``: its rule's color, with shade, dash and shape varying by cell."""
     colors = rule_colors(set(rules.values()))
     earlier: dict[str, int] = {}
     styles = {}
@@ -69,35 +69,40 @@ def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
 
 
 def rule_colors(rules: set[str]) -> dict[str, str]:
-    """The color of each rule; a rule of one's own gets a spare one by its name, to keep it everywhere."""
-    colors = {rule: RULE_COLOURS[rule] for rule in rules if rule in RULE_COLOURS}
-    for rule in sorted(rules - set(RULE_COLOURS)):
-        start = crc32(rule.encode())
-        turns = [SPARE_COLOURS[(start + i) % len(SPARE_COLOURS)] for i in range(len(SPARE_COLOURS))]
-        colors[rule] = next((color for color in turns if color not in colors.values()), turns[0])
+    """Return the color of each rule. A custom rule has the same color in all figures.
+
+    Example:
+        >>> rule_colors({"bp"})
+        {'bp': '#222222'}
+    """
+    colors = {rule: RULE_COLORS[rule] for rule in rules if rule in RULE_COLORS}
+    for rule in sorted(rules - set(RULE_COLORS)):
+        first = crc32(rule.encode())
+        candidates = [SPARE_COLORS[(first + i) % len(SPARE_COLORS)] for i in range(len(SPARE_COLORS))]
+        colors[rule] = next((color for color in candidates if color not in colors.values()), candidates[0])
     return colors
 
 
 def mixed(color: str, share: float) -> str:
-    """``color`` (#rrggbb) mixed with a share of white, or of black where the share is negative."""
+    """Mix ``color`` (#rrggbb) with a fraction of white or, if ``share`` is negative, of black."""
     target = 255 if share > 0 else 0
     return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(color))
 
 
 def _parts(color: str) -> list[int]:
-    """Red, green and blue of #rrggbb."""
+    """Return red, green and blue of #rrggbb."""
     return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def title(text: str, parts: list[str]) -> Any:
-    """A figure's title, and under it what is drawn, in as many lines as that takes."""
+    """Return a figure's title with its caption as a wrapped subtitle."""
     return alt.TitleParams(text, subtitle=wrap("; ".join(parts), LETTERS))
 
 
 def epoch_axis(last: int, most: int, named: bool = True, field: str = "epoch") -> Any:
-    """The axis of epochs up to ``last``, with at most about ``most`` ticks, all on whole epochs.
+    """Return the axis of epochs up to ``last``, with about ``most`` ticks at integers.
 
-    Not ``named``: without its text, for all but the lowest of panels that share it.
+    Unless ``named``, it has no title and labels, for panels above another one.
     """
     scale = alt.Scale(domain=[0, max(last, 1)], nice=False)
     axis = alt.Axis(tickCount=max(min(last, most), 1), grid=False, format="d", labels=named)
@@ -105,7 +110,7 @@ def epoch_axis(last: int, most: int, named: bool = True, field: str = "epoch") -
 
 
 def styled(chart: Any) -> Any:
-    """The chart with nowt's fonts, sizes and grid."""
+    """Return the chart with the fonts, sizes and grid of this theme."""
     text = {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal"}
     sizes = {"labelFontSize": 11, "titleFontSize": 11}
     lines = {"gridColor": FAINT, "domainColor": INK, "tickColor": INK, "tickSize": 4, "labelFlush": False}
@@ -128,19 +133,19 @@ def styled(chart: Any) -> Any:
 
 
 def spec_of(chart: Any) -> dict[str, Any]:
-    """The styled chart as a Vega-Lite specification with its data."""
+    """Return the styled chart as a Vega-Lite specification, including its data."""
     with alt.data_transformers.enable("default", max_rows=None):
         spec: dict[str, Any] = styled(chart).to_dict()
     return spec
 
 
 def save(spec: dict[str, Any], stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.png, which says how many of its pixels are an inch, and ``stem``.svg; nothing over the network."""
+    """Write ``stem``.png, with its resolution in pixels per inch, and ``stem``.svg, without network access."""
     import vl_convert
 
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     drawing = vl_convert.vegalite_to_svg(spec)
     svg.write_text(drawing, encoding="utf-8")
-    # vl-convert draws scale × ppi / 72 pixels for one of the figure. From the SVG, so that it is laid out once.
+    # vl-convert draws scale × ppi / 72 pixels per pixel of the figure. Converting the SVG avoids a second layout.
     png.write_bytes(vl_convert.svg_to_png(drawing, scale=72 / PER_INCH, ppi=PIXELS * PER_INCH))
     return png, svg

@@ -1,4 +1,4 @@
-"""A whole store as tidy frames, kept as Parquet and brought up to date by reading only what is new."""
+"""All runs of a store as tidy frames, cached as Parquet and updated by reading only new log lines."""
 
 from analysis.frames.store.columns import CELLS, EPOCHS, LAYERS, RUNS
 from analysis.frames.store.logs import read_logs

@@ -1,4 +1,4 @@
-"""The numbers of epoch logs as Arrow tables: one row an epoch, and one row a layer of it."""
+"""The numbers of epoch logs as Arrow tables: one row per epoch, and one row per layer and epoch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from analysis.frames.store.log_reader import Line
 from nowt.store.records import Epoch, Layer
 
-NAME = pa.dictionary(pa.int32(), pa.string())  # a text that many rows share
+NAME = pa.dictionary(pa.int32(), pa.string())  # text repeated in many rows
 
-COUNTS = ("epoch", "step", "presentations", "depth")  # whole numbers; all others have a fraction
+COUNTS = ("epoch", "step", "presentations", "depth")  # integers; all other numbers are floats
 
 SCALARS = tuple(field.name for field in fields(Epoch) if field.name != "layers")
 
@@ -36,14 +36,14 @@ LAYERS = pa.schema(
 
 
 def epoch_table(run: str, lines: Sequence[Line]) -> Any:
-    """One row an epoch of run ``run``. Raises KeyError, TypeError or ValueError for a line that is no epoch."""
+    """Return one row per epoch of run ``run``. Raises KeyError, TypeError or ValueError for a malformed line."""
     numbers = {name: _column(name, [line[name] for line in lines]) for name in SCALARS}
     times = pa.array([line["time"] for line in lines], pa.int64()).cast(TIME)
     return pa.table({"run": _repeated(run, len(lines)), **numbers, "logged": times}, EPOCHS)
 
 
 def layer_table(run: str, lines: Sequence[Line]) -> Any:
-    """One row a layer of each epoch of run ``run``. Raises as ``epoch_table``."""
+    """Return one row per layer and epoch of run ``run``. Raises like ``epoch_table``."""
     layers = [layer for line in lines for layer in line["layers"]]
     epochs = np.repeat(
         np.array([line["epoch"] for line in lines], np.int64), np.array([len(line["layers"]) for line in lines], int)
@@ -54,23 +54,23 @@ def layer_table(run: str, lines: Sequence[Line]) -> Any:
 
 
 def joined(tables: Sequence[Any], schema: Any) -> Any:
-    """The rows of all ``tables`` as one table."""
+    """Concatenate ``tables``."""
     return pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries().combine_chunks()
 
 
 def without(table: Any, runs: Sequence[str]) -> Any:
-    """The rows of the other runs; the very same table where there are none of these."""
+    """Return the table without the rows of ``runs``; the same object if it has none."""
     theirs = pc.is_in(table["run"], pa.array(runs, pa.string()))
     return table.filter(pc.invert(theirs)) if pc.any(theirs).as_py() else table
 
 
 def rows_of(tables: Sequence[Any], schema: Any, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
-    """The rows of ``runs``, run after run in this order, a run that is named twice twice; each row's place in ``runs``.
+    """Return the rows of ``runs`` in this order, and for each row the index of its run in ``runs``.
 
-    Within a run the rows keep their order, which is that of the log.
+    A run that is listed twice has its rows twice. Within a run, rows are in the order of the log.
     """
     table = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries()
-    stretches: dict[str, list[tuple[int, int]]] = {}  # by run: where its rows begin and end
+    stretches: dict[str, list[tuple[int, int]]] = {}  # by run: start and end of each block of its rows
     for run, begin, end in _stretches(table["run"]):
         stretches.setdefault(run, []).append((begin, end))
     wanted = [stretches.get(run, []) for run in runs]
@@ -80,7 +80,7 @@ def rows_of(tables: Sequence[Any], schema: Any, runs: Sequence[str]) -> tuple[An
 
 
 def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
-    """Each stretch of rows of the same run: the run, its first row, and the one after its last."""
+    """Yield each block of consecutive rows of one run: the run, its first row, and the row after its last."""
     codes = np.concatenate([np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in runs.chunks)])
     borders = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     names = runs.chunk(0).dictionary.to_pylist() if runs.num_chunks else []
@@ -90,7 +90,7 @@ def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
 
 
 def _linked(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The stretches with those that follow each other in the table as one."""
+    """Merge blocks that are adjacent in the table."""
     linked: list[tuple[int, int]] = []
     for begin, end in stretches:
         if linked and linked[-1][1] == begin:

@@ -1,8 +1,8 @@
-"""What was read of a store's logs, kept as Parquet in ``STORE/frames/``, and trusted only where it is whole.
+"""A Parquet cache of the epoch logs, in ``STORE/frames/``.
 
-``index.json`` names the files that count; a file is named by the SHA-256 of what is in it, so that one that is cut
-short, foreign or from another time is never read. Whatever cannot be trusted is as good as not there. Files are
-written whole under another name and then renamed, the index last.
+``index.json`` lists the valid files. The name of each file contains the SHA-256 of its contents, so that a truncated,
+foreign or outdated file is never read. A cache that fails any check is ignored. Files are written under a temporary
+name and then renamed, the index last.
 """
 
 import fcntl
@@ -24,18 +24,18 @@ from analysis.frames.store.log_reader import Log
 from nowt.store.files import write_atomically
 from nowt.store.records import SCHEMA
 
-FORMAT = f"3, logs {SCHEMA}"  # raise the first number when files of the same name come to mean something else
+FORMAT = f"3, logs {SCHEMA}"  # raise the first number when the meaning of the files changes
 
 INDEX = "index.json"
 
-PATIENCE = 60.0  # seconds to wait for another process that writes the frames
+PATIENCE = 60.0  # seconds to wait for another process that is writing the cache
 
 LOGS = pa.schema([(f.name, pa.int64() if f.type is int else pa.string()) for f in fields(Log)])
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows, and the file that holds them; none yet where the name is empty."""
+    """Some rows, and the name of their file; empty if they are not written yet."""
 
     table: Any
     name: str = ""
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was read of the logs."""
+    """What has been read from the logs."""
 
     logs: Mapping[str, Log] = field(default_factory=dict)  # by run key
     epochs: tuple[Part, ...] = ()
@@ -51,7 +51,7 @@ class Kept:
 
 
 def load(folder: Path) -> Kept:
-    """What the folder holds; nothing where it is missing or cannot be trusted."""
+    """Load the cache in ``folder``; empty if it is missing or fails a check."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["format"] != FORMAT:
@@ -65,7 +65,7 @@ def load(folder: Path) -> Kept:
 
 
 def save(folder: Path, kept: Kept) -> Kept:
-    """Keep this in the folder, in place of what it held. Raises OSError where nothing can be written."""
+    """Replace the cache in ``folder``. Raises OSError if it cannot be written."""
     logs = Part(pa.Table.from_pylist([asdict(log) for log in kept.logs.values()], LOGS))
     epochs = tuple(_written(folder, part, "epochs") for part in kept.epochs)
     layers = tuple(_written(folder, part, "layers") for part in kept.layers)
@@ -78,8 +78,10 @@ def save(folder: Path, kept: Kept) -> Kept:
 
 @contextmanager
 def held(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
-    """Whether the folder is ours to write, until the end of the block: not where nothing can be written, nor where
-    another process writes for longer than ``patience`` seconds."""
+    """Lock the folder for writing until the end of the block, and yield whether this succeeded.
+
+    It fails if the folder is not writable, or if another process holds the lock for longer than ``patience`` seconds.
+    """
     try:
         folder.mkdir(exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -108,10 +110,10 @@ def _locked(lock: int, until: float) -> bool:
 def _read(folder: Path, name: str, schema: Any) -> Part:
     data = (folder / name).read_bytes()
     if not name.endswith(f"{_digest(data)}.parquet"):
-        raise ValueError(f"{name} is not what it was")
+        raise ValueError(f"the contents of {name} do not match its name")
     table = pq.read_table(pa.BufferReader(data))
     if not table.schema.equals(schema):
-        raise ValueError(f"{name} has other columns")
+        raise ValueError(f"{name} has unexpected columns")
     return Part(table, name)
 
 
@@ -132,7 +134,7 @@ def _digest(data: Any) -> str:
 
 
 def _tidy(folder: Path, wanted: Sequence[str] | set[str]) -> None:
-    """Take away the files of earlier times and of writers that were killed."""
+    """Delete outdated files, and temporary files of writers that were killed."""
     for path in folder.iterdir():
         ours = path.name.startswith(("logs-", "epochs-", "layers-")) and ".parquet" in path.name
         if ours and path.name not in wanted:

@@ -1,26 +1,26 @@
 """The columns of a store's frames, and their types.
 
-Errors are shares from 0 to 1, angles degrees, costs sums since the run's start. What was not measured or is not
-defined is NaN.
+Errors are fractions from 0 to 1, angles are in degrees, and costs are cumulative since the start of the run. A value
+that was not measured or is undefined is NaN.
 """
 
-RUNS = {  # one row a run
+RUNS = {  # one row per run
     "run": "str",  # run key
     "rule": "str",
     "model": "str",
     "data": "str",
     "seed": "int64",
     "state": "str",  # running, finished, diverged, stopped, failed
-    "reason": "str",  # why it ended so; empty where it finished
-    "epochs": "int64",  # asked for
-    "last_epoch": "int64",  # logged; -1 before the first
-    "diverged_epoch": "Int64",  # the first epoch without a finite loss; empty for a run that did not diverge
+    "reason": "str",  # why it ended; empty if it finished
+    "epochs": "int64",  # configured
+    "last_epoch": "int64",  # last one logged; -1 if none
+    "diverged_epoch": "Int64",  # first epoch without a finite loss; missing if the run did not diverge
     "classes": "Int64",
     "attempts": "int64",
     "started": "datetime64[ms, UTC]",
-    "heard": "datetime64[ms, UTC]",  # the last line of its log
-    "fingerprint": "str",  # of the data
-    "commit": "str",  # git's, of the code; empty where it is not known
+    "heard": "datetime64[ms, UTC]",  # time of the last line of its log
+    "fingerprint": "str",  # fingerprint of the data
+    "commit": "str",  # Git commit of the code; empty if unknown
 }
 
 SCORES = {
@@ -32,24 +32,24 @@ SCORES = {
     "test_error": "float64",
 }
 
-EPOCHS = {  # one row an epoch of a run; epoch 0 is the network before learning
+EPOCHS = {  # one row per epoch of a run; epoch 0 is the network before training
     "run": "str",
     "rule": "str",
     "model": "str",
     "seed": "int64",
     "epoch": "int64",
-    "step": "int64",  # optimiser steps
+    "step": "int64",  # optimizer steps
     "lr": "float64",  # learning rate of the last step
-    "presentations": "int64",  # training pictures shown to the network
-    "mirror_presentations": "float64",  # mirror samples, in pictures
-    "flops": "float64",  # floating point operations of training
-    "seconds": "float64",  # in training steps, mirror mode included
-    "probe_seconds": "float64",  # in the alignment probe
+    "presentations": "int64",  # training images shown to the network
+    "mirror_presentations": "float64",  # mirror samples, counted as images
+    "flops": "float64",  # floating-point operations of training
+    "seconds": "float64",  # spent in training steps, mirror mode included
+    "probe_seconds": "float64",  # spent in the alignment probe
     **SCORES,
     "logged": "datetime64[ms, UTC]",
 }
 
-LAYERS = {  # one row a layer of an epoch; none for a run that measured no alignment
+LAYERS = {  # one row per layer and epoch; none for a run without alignment probes
     "run": "str",
     "rule": "str",
     "model": "str",
@@ -58,18 +58,18 @@ LAYERS = {  # one row a layer of an epoch; none for a run that measured no align
     "layer": "str",
     "depth": "int64",  # 0 is the layer next to the input
     "matrix_angle": "float64",  # degrees between B and W
-    "delta_angle": "float64",  # degrees between δ at the layer's output and the δ of backprop
+    "delta_angle": "float64",  # degrees between δ at the layer's output and backprop's δ
     "norm_ratio": "float64",  # |B| / |W|
 }
 
-CELLS = {  # one row a run of a study's cell: a run that two cells share has a row for each
+CELLS = {  # one row per run of a study's cell; a run that two cells share has one row per cell
     "study": "str",  # study key
-    "name": "str",  # the study's
+    "name": "str",  # name of the study
     "cell": "str",
-    "reference": "bool",  # whether the others' gap is taken to this cell
-    "seed": "Int64",  # empty for a search
-    "trial": "Int64",  # number in its cell; empty for an ablation
+    "reference": "bool",  # whether the other cells are compared with this one
+    "seed": "Int64",  # missing for a search
+    "trial": "Int64",  # trial number in its cell; missing for an ablation
     "run": "str",
 }
 
-STUDY_TRIALS = {"study": "str", "name": "str"}  # before analysis.frames.store.trial_rows.TRIALS
+STUDY_TRIALS = {"study": "str", "name": "str"}  # precede the columns analysis.frames.store.trial_rows.TRIALS

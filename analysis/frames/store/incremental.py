@@ -1,7 +1,8 @@
-"""Brings what was read of the logs up to date, reading only what is new.
+"""Update the frames of a store by reading only new log lines.
 
-A file of the same size, times and inode has not changed. Of one that has, the part read before is compared by its
-checksum: where it is the same, only what follows is read, else (truncated after a crash, replaced) all of it.
+A file with the same size, times and inode is unchanged. For a changed file, the checksum of the part that was read
+before is compared: if it matches, only the rest is read; otherwise (truncated after a crash, or replaced) the whole
+file is read.
 """
 
 import os
@@ -13,23 +14,23 @@ from typing import Any
 
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS, epoch_table, joined, layer_table, without
 from analysis.frames.store.cache import Kept, Part
-from analysis.frames.store.log_reader import UNREADABLE, Log, hear, problem_of
+from analysis.frames.store.log_reader import UNREADABLE, Log, parse, problem_of
 
 
 @dataclass(frozen=True)
 class News:
-    """What one log has told since it was last read."""
+    """What is new in one log since it was last read."""
 
     log: Log
-    anew: bool  # read from its first line: rows that it gave before do not count
-    epochs: Any = None  # tables of its new rows, where there are any
+    anew: bool  # read from its first line: its earlier rows are invalid
+    epochs: Any = None  # tables of its new rows; None without any
     layers: Any = None
 
 
 def brought_up(kept: Kept, folder: Path, only: Collection[str] | None = None) -> Kept:
-    """``kept`` and what the logs in ``folder`` have told since; the same object where that is nothing.
+    """Return ``kept`` updated from the logs in ``folder``; the same object if nothing has changed.
 
-    ``only``: look at no other runs than these.
+    With ``only``, other runs are not examined.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.jsonl")) if only is None or path.stem in only}
     known = kept.logs if only is None else kept.logs.keys() & set(only)
@@ -47,27 +48,27 @@ def brought_up(kept: Kept, folder: Path, only: Collection[str] | None = None) ->
 
 
 def _news(path: Path, log: Log | None) -> News | None:
-    """What the file has told since ``log``; None where it has not changed."""
+    """Return what is new in the file since ``log``; None if it has not changed."""
     try:
         stamp = _stamp(path)
         if log and log.stamp == stamp:
             return None
         data = path.read_bytes()
-    except FileNotFoundError:  # deleted a moment ago; the next look sees it gone
+    except FileNotFoundError:  # deleted just now; the next update removes it
         return None
     except OSError as error:
         return News(Log(path.stem, state=UNREADABLE, reason=problem_of(path, error)), anew=True)
     if log and log.size and zlib.crc32(data[: log.size]) == log.crc:
-        return _heard(path, replace(log, stamp=stamp), data, anew=False)
-    return _heard(path, Log(path.stem, stamp), data, anew=True)
+        return _parsed(path, replace(log, stamp=stamp), data, anew=False)
+    return _parsed(path, Log(path.stem, stamp), data, anew=True)
 
 
-def _heard(path: Path, log: Log, data: bytes, anew: bool) -> News:
-    """The log after the whole lines of ``data`` that it has not heard; a line that a crash cut short is none."""
+def _parsed(path: Path, log: Log, data: bytes, anew: bool) -> News:
+    """Parse the complete lines of ``data`` that ``log`` does not include; a line truncated by a crash is ignored."""
     end = data.rfind(b"\n") + 1
     tail = data[log.size : end]
     try:
-        after, epochs = hear(log, tail)
+        after, epochs = parse(log, tail)
         after = replace(after, size=log.size + len(tail), crc=zlib.crc32(tail, log.crc))
         if not epochs:
             return News(after, anew)
@@ -82,7 +83,7 @@ def _stamp(path: Path) -> str:
 
 
 def _renewed(parts: Sequence[Part], schema: Any, untrue: Sequence[str], new: Sequence[Any]) -> tuple[Part, ...]:
-    """The parts without the rows of the runs ``untrue``, and with the new rows, as few parts of growing size."""
+    """Drop the rows of the runs ``untrue``, append the new rows, and merge parts that have become small."""
     left = [part if (table := without(part.table, untrue)) is part.table else Part(table) for part in parts]
     left += [Part(joined(new, schema))] if new else []
     left = [part for part in left if part.table.num_rows]
@@ -92,9 +93,9 @@ def _renewed(parts: Sequence[Part], schema: Any, untrue: Sequence[str], new: Seq
 
 
 def _first_to_merge(rows: Sequence[int]) -> int:
-    """From which part on they become one: each part that stays has more rows than all after it together.
+    """Return the index from which parts are merged: each earlier part has more rows than all later ones together.
 
-    So there are about log2(rows) parts, and a row is written again about as often.
+    This keeps the number of parts near log2(rows), and each row is rewritten about as many times.
     """
     first, after = len(rows), 0
     for number in reversed(range(len(rows))):

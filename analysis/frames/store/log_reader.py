@@ -1,4 +1,4 @@
-"""Reads epoch logs about twenty times faster than ``nowt.store.run_log.read``, starting at any line.
+"""Read epoch logs incrementally, about twenty times faster than ``nowt.store.run_log.read``.
 
 ``nowt.store.run_log.read`` is the reference: both give the same result (a test compares them), and the same message for
 a file that cannot be read.
@@ -23,47 +23,47 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class Log:
-    """A run's log so far: how much of the file was read, and what it says besides the numbers of its epochs."""
+    """The state of a run's log: how much of the file has been read, and everything but the numbers of its epochs."""
 
     run: str  # run key
-    stamp: str = ""  # of the file when it was read: size, times, inode
-    size: int = 0  # bytes that were read: all whole lines
-    crc: int = 0  # CRC-32 of those bytes
-    start: str = ""  # the start line as JSON; empty where a crash cut it short
+    stamp: str = ""  # size, times and inode of the file when it was read
+    size: int = 0  # bytes read, all in complete lines
+    crc: int = 0  # CRC-32 of these bytes
+    start: str = ""  # the start line as JSON; empty if a crash truncated it
     state: str = "running"  # or finished, diverged, stopped, failed, not started, unreadable
     reason: str = ""
     attempts: int = 1
     last_epoch: int = -1
-    broken_epoch: int = -1  # the first that was logged without a finite loss; -1 where every one has one
-    last_blank: int = -1  # the last that was logged without an error
-    begun: int = 0  # milliseconds since 1970 of the start line
-    heard: int = 0  # and of the last line
-    spent: str = ""  # as JSON: the cost of a run that diverged, with that of the epoch in which it did
+    broken_epoch: int = -1  # first epoch logged without a finite loss; -1 if none
+    last_blank: int = -1  # last epoch logged without an error; -1 if none
+    begun: int = 0  # time of the start line, milliseconds since 1970
+    heard: int = 0  # time of the last line
+    spent: str = ""  # as JSON: total cost of a diverged run, including the epoch in which it diverged
 
     @property
     def facts(self) -> Line:
-        """The start line: config, fingerprint, classes, versions, git; empty where there is none."""
+        """The start line: config, fingerprint, classes, versions, git; empty without one."""
         facts: Line = orjson.loads(self.start) if self.start else {}
         return facts
 
     @property
     def outcome(self) -> str:
-        """Its state, but that a finished run without an error at its last epoch has diverged."""
+        """Its state; a finished run without an error at its last epoch counts as diverged."""
         return "diverged" if self.state == "finished" and self.last_blank == self.last_epoch >= 0 else self.state
 
     @property
     def diverged_epoch(self) -> int | None:
-        """The first epoch without a finite loss: one logged so, or the one never logged; None for other runs."""
+        """First epoch without a finite loss, logged or not; None if the run did not diverge."""
         if self.outcome != "diverged":
             return None
         epochs = self.facts.get("config", {}).get("epochs", self.last_epoch + 1)
         return min(self.broken_epoch if self.broken_epoch >= 0 else self.last_epoch + 1, int(epochs))
 
 
-def hear(log: Log, data: bytes) -> tuple[Log, list[Line]]:
-    """The log after these further lines, and the new epochs among them.
+def parse(log: Log, data: bytes) -> tuple[Log, list[Line]]:
+    """Return the log after these further lines, and the new epochs among them.
 
-    Raises KeyError, TypeError, AttributeError or ValueError for what is no line of an epoch log.
+    Raises KeyError, TypeError, AttributeError or ValueError for a malformed line.
     """
     epochs: list[Line] = []
     for line in _lines(data):
@@ -71,25 +71,25 @@ def hear(log: Log, data: bytes) -> tuple[Log, list[Line]]:
             raise ValueError("a later schema")
         if line["kind"] == "epoch":
             if line["epoch"] <= log.last_epoch:
-                continue  # written twice, by two writers of an older nowt
+                continue  # written twice, by two writers of an older version
             epochs.append(line)
         log = _after(log, line)
     return log, epochs
 
 
 def problem_of(path: Path, error: Exception) -> str:
-    """Why a log cannot be read, in one sentence."""
+    """Return why a log cannot be read, in one sentence."""
     try:
         nowt_log.read(path)
-    except ValueError as told:
-        return str(told)
-    except OSError as told:
-        return f"{path} cannot be read ({told.strerror or told})"
-    return f"{path} has a line whose values are not what an epoch log holds ({error}): move the file away"
+    except ValueError as problem:
+        return str(problem)
+    except OSError as problem:
+        return f"{path} cannot be read ({problem.strerror or problem})"
+    return f"{path} has a line with invalid values ({error}): move the file away"
 
 
 def _after(log: Log, line: Line) -> Log:
-    """The log after one more line."""
+    """Return the log after one more line."""
     kind, time = line["kind"], line["time"]
     if kind == "epoch":
         first = line["epoch"] if _is_broken(line) and log.broken_epoch < 0 else log.broken_epoch
@@ -107,7 +107,7 @@ def _after(log: Log, line: Line) -> Log:
 
 
 def _is_broken(epoch: Line) -> bool:
-    # Epoch 0 is the network before learning: it has no training loss to be broken.
+    # Epoch 0 is the network before training: it has no training loss.
     return epoch["val_loss"] is None or (epoch["epoch"] > 0 and epoch["train_loss"] is None)
 
 

@@ -1,4 +1,4 @@
-"""The runs of a store, up to date: what each log says, and the numbers of its epochs and layers."""
+"""The up-to-date logs of a store: the state of each run, and the numbers of its epochs and layers."""
 
 import shutil
 from collections.abc import Collection, Sequence
@@ -19,38 +19,38 @@ from nowt.store.layout import Store
 
 @dataclass(frozen=True)
 class Logs:
-    """What a store's logs say."""
+    """The logs of a store."""
 
     store: Path
     kept: Kept = field(repr=False)
 
     def of(self, run: str) -> Log:
-        """The log of a run: ``not started`` where there is none, ``unreadable`` (and why) where it is no log."""
+        """Return the log of a run; its state is ``not started`` without a file, ``unreadable`` for an invalid one."""
         return self.kept.logs.get(run, Log(run, state=NOT_STARTED))
 
     def epochs(self, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
-        """The epochs of these runs in this order as an Arrow table, and for each row the place of its run."""
+        """Return the epochs of these runs as an Arrow table, and for each row the index of its run in ``runs``."""
         return rows_of([part.table for part in self.kept.epochs], EPOCHS, runs)
 
     def layers(self, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
-        """Their layers, likewise."""
+        """Return the layers of these runs in the same form."""
         return rows_of([part.table for part in self.kept.layers], LAYERS, runs)
 
     @property
     def epoch_rows(self) -> int:
-        """How many epochs of all runs."""
+        """Number of epochs, over all runs."""
         return sum(part.table.num_rows for part in self.kept.epochs)
 
     @property
     def layer_rows(self) -> int:
-        """How many layers of all epochs."""
+        """Number of layers, over all epochs."""
         return sum(part.table.num_rows for part in self.kept.layers)
 
 
 def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
-    """The logs of a store, the new ones read and kept in ``STORE/frames/``.
+    """Read the logs of a store, and cache them in ``STORE/frames/``.
 
-    Where nothing can be written, nothing is kept, and of the logs that are new those of ``only`` are read (None: all).
+    If the cache cannot be written, only the runs in ``only`` (default: all) are updated.
     """
     folder = Store(store).frames
     if not Store(store).logs.is_dir():
@@ -59,12 +59,12 @@ def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
         before = load(folder)
         kept = brought_up(before, Store(store).logs, None if ours else only)
         if ours and kept is not before:
-            with suppress(OSError):  # a full disk, a folder deleted meanwhile: they are read again next time
+            with suppress(OSError):  # disk full, or folder deleted meanwhile: the logs are read again next time
                 kept = save(folder, kept)
     return Logs(store, kept)
 
 
 def rebuild_logs(store: Path) -> Logs:
-    """As ``read_logs``, every log from its first line on."""
+    """Delete the cache, and read every log from its first line."""
     shutil.rmtree(Store(store).frames, ignore_errors=True)
     return read_logs(store)

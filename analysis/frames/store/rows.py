@@ -1,4 +1,4 @@
-"""From Arrow tables of epochs and layers to frames that also say whose each row is."""
+"""Convert Arrow tables of epochs and layers to frames that include columns of the run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ Places = npt.NDArray[np.int64]
 
 
 def frame_of(table: Any, place: Places, runs: pd.DataFrame, declared: Mapping[str, str]) -> pd.DataFrame:
-    """The declared columns as a frame: those of the table, and of ``runs`` those that the table does not have.
+    """Return the declared columns as a frame, from the table or, if it lacks them, from ``runs``.
 
-    ``place`` is the row of ``runs`` that each row of the table belongs to.
+    ``place`` gives, for each row of the table, the row of ``runs`` to which it belongs.
     """
     its_own = set(table.schema.names)
     found = {name: _plain(table[name]) if name in its_own else _spread(runs[name], place) for name in declared}
@@ -24,7 +24,7 @@ def frame_of(table: Any, place: Places, runs: pd.DataFrame, declared: Mapping[st
 
 
 def _spread(column: "pd.Series[Any]", place: Places) -> Any:
-    """The column's value for each row."""
+    """Return the column's value for each row."""
     if column.dtype == "str":
         texts = pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), pa.array(list(column), pa.string()))
         return texts.cast(pa.large_string())
@@ -32,5 +32,5 @@ def _spread(column: "pd.Series[Any]", place: Places) -> Any:
 
 
 def _plain(column: Any) -> Any:
-    """The column; texts that rows share as plain ones, which is what pandas keeps."""
+    """Return the column, with dictionary-encoded text as plain text."""
     return column.combine_chunks().cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column

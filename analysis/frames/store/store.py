@@ -1,4 +1,4 @@
-"""A whole store as frames: runs, epochs, layers, cells, trials."""
+"""All runs of a store as frames: runs, epochs, layers, cells, trials."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,77 +22,107 @@ from nowt.store.layout import Store
 
 @dataclass(frozen=True)
 class StoreFrames:
-    """The frames of a store as its logs were when it was read; read it again for what came since."""
+    """The frames of a store as of the time it was read. Call ``read_store`` again to update them.
+
+    Attributes:
+        runs, epochs, layers, cells, trials: The frames; docs/frames.md explains every column.
+        problems: One sentence per log or study file that cannot be read and is left out.
+    """
 
     logs: Logs = field(repr=False)
-    plans: tuple[StudyPlan | SearchPlan, ...] = field(repr=False)  # the oldest first
-    problems: tuple[str, ...]  # a sentence for each log or study file that cannot be read, and so is left out
+    plans: tuple[StudyPlan | SearchPlan, ...] = field(repr=False)  # oldest first
+    problems: tuple[str, ...]
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run: columns analysis.frames.store.RUNS."""
+        """One row per run: columns analysis.frames.store.RUNS."""
         return checked(pd.DataFrame([_run(log) for log in self._logs], columns=list(columns.RUNS)), columns.RUNS)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """One row an epoch of a run: columns analysis.frames.store.EPOCHS."""
+        """One row per epoch of a run: columns analysis.frames.store.EPOCHS."""
         return frame_of(*self.logs.epochs(list(self.runs["run"])), self.runs, columns.EPOCHS)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """One row a layer of an epoch: columns analysis.frames.store.LAYERS."""
+        """One row per layer and epoch: columns analysis.frames.store.LAYERS."""
         return frame_of(*self.logs.layers(list(self.runs["run"])), self.runs, columns.LAYERS)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """One row a run that a study's cell lists: columns analysis.frames.store.CELLS. Runs of no study have none."""
+        """One row per run of a study's cell: columns analysis.frames.store.CELLS. Runs outside any study have none."""
         rows = [row for plan in self.plans for row in _cells(plan)]
         return checked(pd.DataFrame(rows, columns=list(columns.CELLS)), columns.CELLS)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial of a search: its study's key and name, and the columns analysis.frames.store.TRIALS."""
+        """One row per trial of a search: the search's key and name, and columns analysis.frames.store.TRIALS."""
         found = [_trials(self.logs, plan) for plan in self.plans if isinstance(plan, SearchPlan)]
         declared = columns.STUDY_TRIALS | TRIALS
         empty = pd.DataFrame(columns=list(declared)).astype(declared)
         return checked(pd.concat([empty, *found], ignore_index=True) if found else empty, declared)
 
     def settings(self, *paths: str) -> pd.DataFrame:
-        """One row a run: its key, and what its config holds at these dotted paths, as ``optim.lr``.
+        """Return config fields by run.
 
-        Empty where a run's config has no such field, as another rule's. Raises ValueError for a path in no config.
+        Args:
+            paths: Dotted paths of fields, such as ``optim.lr``.
+
+        Returns:
+            One row per run: its key in ``run``, and one column per path. A value is missing if the run's config has no
+            such field, for example a field of another rule.
+
+        Raises:
+            ValueError: No run's config has this field; the message names the nearest one.
+
+        Example:
+            >>> store.runs.merge(store.settings("optim.lr"), on="run")  # doctest: +SKIP
         """
         configs = {log.run: dict(_flat(log.facts["config"])) for log in self._logs}
         known = {path for config in configs.values() for path in config}
         for path in paths:
             if configs and path not in known:
-                raise ValueError(f"no run's config has a field {path!r}{nearest(path, known)}: write it as optim.lr")
+                raise ValueError(
+                    f"no run's config has a field {path!r}{nearest(path, known)}: give a dotted path such as optim.lr"
+                )
         rows = [{"run": run} | {path: config.get(path) for path in paths} for run, config in configs.items()]
         return pd.DataFrame(rows, columns=["run", *paths])
 
     def __str__(self) -> str:
         states = self.runs["state"].value_counts().items()
         counted = f"{len(self.runs)} runs ({', '.join(f'{n} {state}' for state, n in states) or 'none yet'})"
-        unread = f", {len(self.problems)} files that cannot be read (see problems)" if self.problems else ""
+        unread = f", {len(self.problems)} unreadable files (see problems)" if self.problems else ""
         return f"{self.logs.store}: {counted}, {len(self.plans)} studies{unread}"
 
     @property
     def _logs(self) -> list[Log]:
-        """The logs that can be read and have a start line."""
+        """The readable logs that have a start line."""
         return [log for log in self.logs.kept.logs.values() if log.start and log.state != UNREADABLE]
 
 
 def read_store(store: str | Path) -> StoreFrames:
-    """The frames of a store; what is new in its logs is read and kept in ``STORE/frames/``.
+    """Read all runs of a store as frames.
 
-    A log or study file that cannot be read is left out and named in ``problems``. Raises ValueError for a missing
-    store, and for one of whose logs none can be read.
+    New log lines are read and cached in ``STORE/frames/``; a store on a read-only file system works, too.
+
+    Args:
+        store: Folder of the store.
+
+    Returns:
+        The frames. A log or study file that cannot be read is left out and named in ``problems``.
+
+    Raises:
+        ValueError: There is no store, or none of its logs can be read.
+
+    Example:
+        >>> store = read_store("runs")  # doctest: +SKIP
+        >>> store.epochs.groupby(["rule", "epoch"])["val_error"].mean()  # doctest: +SKIP
     """
     return _frames(_existing(store), read_logs(Path(store)))
 
 
 def rebuild_frames(store: Path) -> str:
-    """Make ``STORE/frames/`` anew from every log; what was made, in one line."""
+    """Rebuild ``STORE/frames/`` from all logs, and return a summary."""
     frames = _frames(_existing(store), rebuild_logs(store))
     counts = (len(frames.runs), frames.logs.epoch_rows, frames.logs.layer_rows)
     left_out = "".join(f"\nleft out: {problem}" for problem in frames.problems)
@@ -135,7 +165,7 @@ def _run(log: Log) -> dict[str, Any]:
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted path."""
+    """Yield every setting by its dotted path."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""A search's trials as rows: TRIALS, and a column for each setting that the search varied."""
+"""The trials of a search as rows: columns TRIALS, and one column per setting searched."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ TRIALS = {
     "run": "str",  # run key
     "cell": "str",
     "rule": "str",
-    "trial": "int64",  # number, from 0, among its cell's trials
+    "trial": "int64",  # trial number in its cell, from 0
     "state": "str",  # not started, running, finished, diverged, stopped (early), failed
     "reason": "str",
-    "error": "float64",  # on the validation pictures after the last epoch it ran; diverged: chance, 1 - 1/classes
-    "epochs": "int64",  # trained
+    "error": "float64",  # on the validation images after its last epoch; chance, 1 - 1/classes, if it diverged
+    "epochs": "int64",  # epochs trained
     "presentations": "float64",  # mirror samples included
     "flops": "float64",
-    "seconds": "float64",  # in training steps, mirror mode included
+    "seconds": "float64",  # spent in training steps, mirror mode included
 }
 
 COSTS = ["presentations", "flops", "seconds"]
 
 
 def trial_columns(plan: SearchPlan) -> dict[str, str]:
-    """The columns of the plan's trials and their types: TRIALS, and a number or a text for each setting."""
+    """Return the columns of the plan's trials and their types: TRIALS, then a number or text per setting."""
     numeric: dict[str, bool] = {}
     for setting in (setting for varied in plan.settings.values() for setting in varied):
         numeric[setting.name] = setting.numeric and numeric.get(setting.name, True)
@@ -36,7 +36,7 @@ def trial_columns(plan: SearchPlan) -> dict[str, str]:
 
 
 def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
-    """The plan's trials in the order of cells and numbers. Raises ValueError for a log that cannot be read."""
+    """Return the plan's trials, ordered by cell and number. Raises ValueError if a log cannot be read."""
     order = {cell: number for number, cell in enumerate(plan.cells)}
     planned = sorted(plan.runs, key=lambda run: (order[run[1]], run[2]))
     columns = trial_columns(plan)
@@ -44,14 +44,14 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
     ends = [plan.stopped[run][0] if run in plan.stopped else None for run in planned]
     costs = _costs(logs, list(frame["run"]), ends)
     frame[COSTS] = costs[COSTS]
-    error = frame["error"].astype("float64").fillna(costs["val_error"])  # there already where the run diverged
+    error = frame["error"].astype("float64").fillna(costs["val_error"])  # a diverged run already has its error
     return checked(frame.assign(error=error), columns)
 
 
 def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict[str, Any]:
     log = logs.of(run)
     facts, state, reason, epochs = log.facts, log.outcome, log.reason, max(log.last_epoch, 0)
-    if stopped := plan.stopped.get((run, cell, number)):  # another search may have taken it on since
+    if stopped := plan.stopped.get((run, cell, number)):  # another search may have resumed it since
         state, (epochs, reason) = "stopped", stopped
     return {
         "run": run,
@@ -67,8 +67,10 @@ def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict
 
 
 def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFrame:
-    """Error of each run after the last epoch that it logged, or that in which the search stopped it, and costs until
-    its end; no error and no costs where it logged none."""
+    """Return the error of each run after its last epoch, or the epoch at which the search stopped it, and its costs.
+
+    A run without a logged epoch has no error, and its costs are 0.
+    """
     table, place = logs.epochs(runs)
     names = ["epoch", "val_error", "presentations", "mirror_presentations", "flops", "seconds"]
     epochs: pd.DataFrame = table.select(names).to_pandas().assign(place=place)
@@ -78,6 +80,6 @@ def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFra
     shown = (ends["presentations"] + ends["mirror_presentations"]).fillna(0.0)
     costs = ends.assign(presentations=shown, flops=ends["flops"].fillna(0.0), seconds=ends["seconds"].fillna(0.0))
     for row, run in enumerate(runs):
-        if (spent := logs.of(run).spent) and stopped[row] is None:  # the epoch in which it diverged has no line
+        if (spent := logs.of(run).spent) and stopped[row] is None:  # the epoch in which it diverged was not logged
             costs.loc[row, COSTS] = [orjson.loads(spent)[name] for name in COSTS]
     return costs

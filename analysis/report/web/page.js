@@ -1,8 +1,8 @@
 "use strict";
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const cells = read("cells"); // by switch
-const off = new Set(); // names of the switches
-const views = []; // in the figures' order; those that are drawn already
+const cells = read("cells"); // cells by switch
+const off = new Set(); // switches that are off
+const views = []; // in the order of figures, as far as rendered
 
 function rows(packed) {
   const made = Array.from({ length: packed.length }, () => ({}));
@@ -24,7 +24,7 @@ function toggle(name) {
   show();
 }
 
-function switchOf(label) { // a figure's legend names cells or rules
+function switchOf(label) { // legends name cells or rules
   return label in cells ? label : Object.keys(cells).find((name) => cells[name].includes(label));
 }
 
@@ -34,7 +34,7 @@ function legendClick(event, item) {
   if (typeof label === "string") toggle(switchOf(label));
 }
 
-function clickable(vega) { // legends are deaf to the pointer unless they are told
+function clickable(vega) { // legends ignore pointer events by default
   for (const legend of vega.legends || []) {
     legend.encode = legend.encode || {};
     for (const part of ["symbols", "labels"]) {
@@ -51,7 +51,7 @@ for (const button of document.querySelectorAll(".switch"))
   button.addEventListener("click", () => toggle(button.dataset.name));
 document.getElementById("all").addEventListener("click", () => { off.clear(); show(); });
 
-// 1 is Vega's level for errors alone: a plot of which all is hidden would warn of its empty axes.
+// Log level 1 reports errors only: a plot with everything hidden would warn about empty axes.
 const actions = { export: true, source: false, compiled: false, editor: false };
 Promise.all(read("charts").map(async ({ spec, data }, number) => {
   spec.datasets = Object.fromEntries(Object.entries(data).map(([name, packed]) => [name, rows(packed)]));

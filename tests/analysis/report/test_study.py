@@ -14,7 +14,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures.curves import curves_chart
-from analysis.figures.style.theme import RULE_COLOURS, cell_styles, rule_colors, styled
+from analysis.figures.style.theme import RULE_COLORS, cell_styles, rule_colors, styled
 from analysis.frames.studies import find_study
 from analysis.frames.study import Frames, read_frames
 from analysis.report.content import Report
@@ -295,8 +295,8 @@ def test_the_command_prints_the_table_or_one_line(tmp_path: Path, capsys: pytest
 
 def test_a_rule_has_its_color_in_every_study_and_its_further_cells_differ() -> None:
     styles = cell_styles({"bp": "bp", "wm 1": "wm", "wm 2": "wm", "wm 3": "wm", "mine": "./lab/pal.py"})
-    assert styles["bp"].color == RULE_COLOURS["bp"]
-    assert styles["wm 1"].color == RULE_COLOURS["wm"]
+    assert styles["bp"].color == RULE_COLORS["bp"]
+    assert styles["wm 1"].color == RULE_COLORS["wm"]
     looks = {(style.color, tuple(style.dash)) for style in styles.values()}
     assert len(looks) == len(styles)
     alone, beside_others = rule_colors({"./lab/pal.py"}), rule_colors({"./lab/pal.py", "kp", "bp"})
