@@ -24,7 +24,7 @@ def variance_table(split: pd.DataFrame) -> Tabular | None:
     """Return the table of a ``variance_split``; None if it is empty."""
     if split.empty:
         return None
-    caption = "Standard deviation of the error over seeds by source, with other seeds pinned; negative components set to 0"
+    caption = "Standard deviation of the error over seeds by source, other seeds pinned; negative components set to 0"
     return Tabular("variance", caption, HEAD, [_line(row) for row in rows(split)], split, texts=2)
 
 

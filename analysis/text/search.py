@@ -19,8 +19,8 @@ def search_notes(trials: Trials) -> str:
         "Errors are validation errors after a trial's last epoch, not its best one. They were used to choose the"
         " settings, so a claim about a rule requires new seeds and the test images.",
         _chance_in_words(trials),
-        "The columns “within” give the percentage of finished and diverged trials, the best one included, whose error is"
-        " at most this many points above the best.",
+        "The columns “within” give the percentage of finished and diverged trials, the best one included, whose error"
+        " is at most this many points above the best.",
         _stopped_in_words(trials),
         _band_in_words(trials),
         _map_in_words(trials),

@@ -55,7 +55,7 @@ class Style:
 
 
 def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
-    """Return the style of each cell of ``{cell: rule}``: its rule's color, with shade, dash and shape varying by cell."""
+    """Return the style of each cell of ``{cell: rule}``: its rule's color; shade, dash and shape vary by cell."""
     colors = rule_colors(set(rules.values()))
     earlier: dict[str, int] = {}
     styles = {}

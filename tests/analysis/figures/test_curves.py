@@ -6,17 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-import vl_convert
 
 from analysis.figures.alignment import alignment_chart
 from analysis.figures.curves import curves_chart
 from analysis.figures.error_cost import error_cost_chart
 from analysis.figures.options import Options
-from analysis.figures.style.theme import spec_of
 from analysis.figures.transfer import transfer_chart
 from analysis.frames.study import Frames
 from analysis.published import provenance, published_angles, published_errors
@@ -30,14 +27,9 @@ from analysis.text.notes import notes
 from nowt.config.run_config import ModelConfig, RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study
-from tests.support.synthetic_frames import frames_of, trials_of
+from tests.support.synthetic_frames import frames_of, text_of, trials_of
 from tests.support.synthetic_search import search_space
 from tests.support.synthetic_store import rules_study
-
-
-def words_of(chart: Any) -> str:
-    """Every word that the figure draws."""
-    return " ".join(ElementTree.fromstring(vl_convert.vegalite_to_svg(spec_of(chart))).itertext())
 
 
 def depths() -> Study:
@@ -69,7 +61,7 @@ def carried() -> Study:
     ],
 )
 def test_the_axis_says_what_the_curves_are_drawn_against(tmp_path: Path, against: str, title: str) -> None:
-    assert title in words_of(curves_chart(frames_of(tmp_path), Options(against)))
+    assert title in text_of(curves_chart(frames_of(tmp_path), Options(against)))
 
 
 def test_presentations_hold_mirror_samples_and_a_diverged_run_goes_on_at_its_cells_rate(tmp_path: Path) -> None:
@@ -83,7 +75,7 @@ def test_presentations_hold_mirror_samples_and_a_diverged_run_goes_on_at_its_cel
 
 
 def test_each_model_has_a_panel_and_a_rule_is_one_line_in_all(tmp_path: Path) -> None:
-    words = words_of(curves_chart(frames_of(tmp_path, depths())))
+    words = text_of(curves_chart(frames_of(tmp_path, depths())))
     assert "resnet20" in words and "resnet32" in words
     legend = [word for word in words.split() if word in ("bp", "kp")]
     assert legend.count("kp") == 1 + 2  # in the legend, and beside each net's seeds
@@ -91,11 +83,11 @@ def test_each_model_has_a_panel_and_a_rule_is_one_line_in_all(tmp_path: Path) ->
 
 def test_published_curves_are_marked_as_such_with_their_band_and_source(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
-    words = words_of(curves_chart(frames, Options(published=True)))
-    for said in ("bp, published", "ResNet-18, published", "ResNet-50, published", "±1 point", "2,048 pictures"):
+    words = text_of(curves_chart(frames, Options(published=True)))
+    for said in ("bp, published", "ResNet-18, published", "ResNet-50, published", "±1 point", "2,048 images"):
         assert said in words
-    assert "published" not in words_of(curves_chart(frames))
-    angles = words_of(alignment_chart(frames, Options(published=True)))
+    assert "published" not in text_of(curves_chart(frames))
+    angles = text_of(alignment_chart(frames, Options(published=True)))
     assert "wm, published: ResNet-50 on ImageNet" in angles and "Akrout" in angles
 
 
@@ -103,7 +95,7 @@ def test_a_net_trained_on_imagenet_has_its_published_curves_in_its_own_panel(tmp
     config = RunConfig(rule=find_rule("bp")(), model=ModelConfig("resnet18"), epochs=2)
     config = replace(config, data=replace(config.data, name="imagenet", size=64, noise=0.0, augment="none"))
     study = Study("net", "?", (Cell("bp", config),), (0,))
-    words = words_of(curves_chart(frames_of(tmp_path, study), Options(published=True)))
+    words = text_of(curves_chart(frames_of(tmp_path, study), Options(published=True)))
     assert "ResNet-18, published" not in words and "ResNet-50, published" in words
 
 
@@ -151,7 +143,7 @@ def test_carried_settings_stand_against_the_targets_own_by_rank(tmp_path: Path) 
     assert list(found["rank"]) == ["best", "second"]
     assert list(found["mean"].round(6)) == [8, 20]
     assert list(found["own"].round(6)) == [10, 10]
-    assert "error with the recipe as it stands (%)" in words_of(transfer_chart(frames))
+    assert "error with the target's recipe (%)" in text_of(transfer_chart(frames))
 
 
 def test_other_studies_are_no_transfer(tmp_path: Path) -> None:
@@ -159,7 +151,7 @@ def test_other_studies_are_no_transfer(tmp_path: Path) -> None:
 
 
 def test_error_against_cost_has_a_panel_for_each_unit(tmp_path: Path) -> None:
-    words = words_of(error_cost_chart(frames_of(tmp_path)))
+    words = text_of(error_cost_chart(frames_of(tmp_path)))
     assert all(unit in words for unit in ("(thousands)", "(GFLOP)", "(s)", "Test error (%"))
     assert {"epochs", "presentations", "flops", "seconds"} == set(AXES)
 
@@ -192,29 +184,29 @@ def test_an_epoch_without_an_error_is_told_and_the_rest_is_drawn(tmp_path: Path)
     hole = (frames.epochs["cell"] == "kp") & (frames.epochs["seed"] == 1) & (frames.epochs["epoch"] == 2)
     epochs = frames.epochs.assign(test_error=frames.epochs["test_error"].mask(hole))
     frames = replace(frames, epochs=epochs)
-    assert "left out of its epoch's mean: kp with seed 1 at epoch 2." in words_about(frames)
-    assert "Test error" in words_of(curves_chart(frames))
+    assert "excluded from the mean: kp with seed 1 at epoch 2." in words_about(frames)
+    assert "Test error" in text_of(curves_chart(frames))
 
 
 def test_runs_of_different_lengths_are_told_and_drawn(tmp_path: Path) -> None:
     cells = tuple(Cell(f"bp {n}", RunConfig(rule=find_rule("bp")(), epochs=n)) for n in (2, 4))
     frames = frames_of(tmp_path, Study("long", "?", cells, (0, 1, 2), "bp 2"))
-    assert "different lengths, and each counts after its own last epoch: bp 2 2, bp 4 4 epochs." in words_about(frames)
-    assert "bp 4" in words_of(curves_chart(frames))
+    assert "each is evaluated after its own last epoch: bp 2 (2), bp 4 (4)." in words_about(frames)
+    assert "bp 4" in text_of(curves_chart(frames))
 
 
 def test_a_rule_without_angles_is_named_and_left_out_of_the_alignment(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
     frames = replace(frames, layers=frames.layers[frames.layers["cell"] != "ss"])
-    assert "No angle was measured for ss:" in words_about(frames)
-    assert " ss " not in words_of(alignment_chart(frames))
+    assert "No angle was measured for ss;" in words_about(frames)
+    assert " ss " not in text_of(alignment_chart(frames))
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"against": "steps"}, "--against is 'steps': it must be one of epochs, presentations, flops, seconds"),
-        ({"against": "flops", "published": True}, "--published has curves over epochs only, and --against is flops"),
+        ({"against": "flops", "published": True}, "--published requires --against epochs, but --against is flops"),
     ],
 )
 def test_options_that_cannot_be_drawn_get_a_sentence(given: dict[str, Any], sentence: str) -> None:

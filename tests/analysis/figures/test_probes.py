@@ -8,23 +8,16 @@ import pytest
 
 from analysis.figures.probes import probe_chart, probe_figures
 from analysis.frames.probes import PROBES, Probe, read_probes
-from analysis.frames.studies import StudyPlan, find_study
-from analysis.frames.study import Frames, read_frames
 from analysis.report.provenance import check
 from analysis.report.study import report
 from analysis.stats.seeds import mean_interval
-from nowt.evaluation.probes.results import ProbeSettings, open_results
+from nowt.evaluation.probes.results import Settings, results
 from nowt.studies.study import Study
 from tests.support.earlier_reports import leave
+from tests.support.synthetic_frames import frames_in
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
-BASE = ProbeSettings("abc", 64, "val", "bp")
-
-
-def frames_of(store: Path) -> Frames:
-    plan = find_study(store)
-    assert isinstance(plan, StudyPlan)
-    return read_frames(store, plan)
+BASE = Settings("abc", 64, "val", "bp")
 
 
 def value(cell: str, seed: int, epoch: int, depth: int) -> float:
@@ -35,12 +28,12 @@ def write_probe(
     store: Path,
     study: Study,
     metric: str,
-    settings: ProbeSettings = BASE,
+    settings: Settings = BASE,
     shift: float = 0.0,
     epochs: tuple[int, ...] = (0, 2),
 ) -> None:
     """Results for fa and kp, three seeds, two layers; of the whole where it is no cka; one more where it is mine."""
-    with open_results(store, study.key, metric, settings) as found:
+    with results(store, study.key, metric, settings) as found:
         for cell, seed in ((cell, seed) for cell in ("fa", "kp") for seed in (0, 1, 2)):
             for epoch in epochs:
                 values = {f"layer{depth}": value(cell, seed, epoch, depth) + shift for depth in (0, 1)}
@@ -59,7 +52,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def the(metric: str, store: Path) -> Probe:
-    [probe] = [probe for probe in read_probes(store, frames_of(store)) if probe.metric == metric]
+    [probe] = [probe for probe in read_probes(store, frames_in(store)) if probe.metric == metric]
     return probe
 
 
@@ -88,7 +81,7 @@ def test_the_whole_is_the_metrics_own_number_or_the_mean_over_layers(tmp_path: P
 
 
 def test_numbers_of_earlier_settings_are_not_mixed_with_the_newest(tmp_path: Path, study: Study) -> None:
-    write_probe(tmp_path, study, "cka", ProbeSettings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
+    write_probe(tmp_path, study, "cka", Settings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
     write_probe(tmp_path, study, "cka")
     probe = the("cka", tmp_path)
     assert probe.settings == BASE and probe.values["value"].max() < 2 and set(probe.values["epoch"]) == {0, 2}
@@ -101,7 +94,7 @@ def data_of(chart: Any) -> list[dict[str, Any]]:
 def test_the_figure_draws_means_and_intervals_over_seeds(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "gradient_cosine")
     probe = the("gradient_cosine", tmp_path)
-    chart = probe_chart(probe, frames_of(tmp_path))
+    chart = probe_chart(probe, frames_in(tmp_path))
     drawn = {(row["cell"], row["epoch"]): row for row in data_of(chart) if "epoch" in row and "mean" in row}
     expected = mean_interval(probe.curves["all"], ["cell", "epoch"], "value").set_index(["cell", "epoch"])
     assert set(drawn) == {("fa", 0), ("fa", 2), ("kp", 0), ("kp", 2)}
@@ -109,14 +102,14 @@ def test_the_figure_draws_means_and_intervals_over_seeds(tmp_path: Path, study: 
         assert row["mean"] == pytest.approx(expected.loc[place, "mean"])
     assert drawn["fa", 2]["high"] == pytest.approx(expected.loc[("fa", 2), "high"])
     text = str(chart.to_dict())
-    assert "Cosine to backprop's gradient of W" in text and "64 validation pictures" in text
-    assert "mean over 2 to 3 seeds" in text and "none below three seeds" in text
+    assert "Cosine to backprop's gradient of W" in text and "64 validation images" in text
+    assert "mean over 2 to 3 seeds" in text and "none for fewer than 3 seeds" in text
     assert "Layer, from input to output, after epoch 2" in text and "bp" not in {row["cell"] for row in drawn.values()}
 
 
 def test_one_epoch_is_drawn_as_a_row_a_cell(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "mine", epochs=(2,))
-    chart = probe_chart(the("mine", tmp_path), frames_of(tmp_path))
+    chart = probe_chart(the("mine", tmp_path), frames_in(tmp_path))
     text = str(chart.to_dict())
     assert "mine, after epoch 2" in text and "surest, after epoch 2" in text
     assert len([row for row in data_of(chart) if "value" in row]) == 2 * 5
@@ -130,7 +123,7 @@ def test_a_number_that_is_no_layers_has_a_panel_of_its_own(tmp_path: Path, study
     assert row["value"].item() == pytest.approx(value("fa", 1, 2, 0) / 2)
     titles = [
         panel["layer"][1]["encoding"]["y"]["title"]
-        for panel in probe_chart(probe, frames_of(tmp_path)).to_dict()["vconcat"]
+        for panel in probe_chart(probe, frames_in(tmp_path)).to_dict()["vconcat"]
     ]
     assert titles == ["mine", "surest", "mine"]
 
@@ -139,24 +132,24 @@ def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
     tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analysis.report.study.figures_of", lambda frames, options: ())  # seconds, and others test them
-    assert [chart for _, _, chart in probe_figures(tmp_path, frames_of(tmp_path))] == [None] * 3
+    assert [chart for _, _, chart in probe_figures(tmp_path, frames_in(tmp_path))] == [None] * 3
     write_probe(tmp_path, study, "cka")
     out = tmp_path / "figures"
     leave(out, "probe_weight_change.png")
     made = report(tmp_path, study.name, out)
     assert {path.name for path in made.paths} >= {"probe_cka.png", "probe_cka.svg"}
     assert sorted(path.name for path in out.glob("probe_*")) == ["probe_cka.png", "probe_cka.svg"]
-    assert "![How alike the layers' outputs are to bp's](probe_cka.png)" in (out / "report.md").read_text()
+    assert "![Similarity of layer outputs to bp](probe_cka.png)" in (out / "report.md").read_text()
     assert check(tmp_path, out).fresh
     write_probe(tmp_path, study, "weight_change")
-    assert check(tmp_path, out).stale == ("nowt probe has measured weight_change since",)
+    assert check(tmp_path, out).stale == ("nowt probe weight_change has new results",)
     shutil.rmtree(tmp_path / "probes")
-    assert check(tmp_path, out).stale == ("what nowt probe measured of cka is gone",)
+    assert check(tmp_path, out).stale == ("the results of nowt probe cka are missing",)
 
 
 def test_a_line_that_is_no_result_is_named(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "cka")
     [path] = (tmp_path / "probes").glob("*/cka.jsonl")
     path.write_text(path.read_text() + '{"run": "x"}\n')
-    with pytest.raises(ValueError, match=r"cka.jsonl, line 13 is not a result of nowt probe: move the file away"):
-        read_probes(tmp_path, frames_of(tmp_path))
+    with pytest.raises(ValueError, match=r"cka.jsonl, line 13 is no result of nowt probe: move the file away"):
+        read_probes(tmp_path, frames_in(tmp_path))

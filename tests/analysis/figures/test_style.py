@@ -7,7 +7,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import vl_convert
 from PIL import Image
 
 from analysis.figures.alignment import alignment_chart
@@ -25,7 +24,7 @@ from analysis.text.study import OUTPUT_ANGLE
 from nowt.config.run_config import RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study
-from tests.support.synthetic_frames import frames_of, trials_of
+from tests.support.synthetic_frames import frames_of, text_of, trials_of
 from tests.support.synthetic_search import search_space
 from tests.support.synthetic_store import rules_study
 
@@ -38,12 +37,6 @@ def many(names: list[str], each: int) -> Study:
         for i in range(each)
     ]
     return Study("many", "Which?", tuple(cells), (0, 1, 2), cells[0].name)
-
-
-def words_of(chart: Any) -> str:
-    """Every word that the figure draws."""
-    text = " ".join(ElementTree.fromstring(vl_convert.vegalite_to_svg(spec_of(chart))).itertext())
-    return " ".join(text.split())
 
 
 def marks_of(spec: Any, kind: str) -> list[dict[str, Any]]:
@@ -59,8 +52,8 @@ def marks_of(spec: Any, kind: str) -> list[dict[str, Any]]:
 def test_the_last_axis_keeps_its_text_where_a_bar_is_cut_off(tmp_path: Path) -> None:
     wide = {0: 0.1, 1: 0.1, 2: 0.9}
     frames = frames_of(tmp_path, rules_study(names=["bp", "kp"], epochs=2), error=lambda cell, seed, epoch: wide[seed])
-    words = words_of(curves_chart(frames))
-    assert "triangle: the bar goes on beyond the axis" in words
+    words = text_of(curves_chart(frames))
+    assert "triangle: the bar extends beyond the axis" in words
     assert "Test error after the last epoch (%" in words
 
 
@@ -76,21 +69,21 @@ def test_curves_of_many_cells_have_a_panel_for_each_rule(tmp_path: Path) -> None
     frames = frames_of(tmp_path, many(["bp", "fa", "kp"], 3))
     chart = curves_chart(frames)
     assert [panel["layer"][-1]["mark"]["type"] for panel in spec_of(chart)["vconcat"][0]["concat"]] == ["text"] * 3
-    words = words_of(chart)
+    words = text_of(chart)
     assert "tiny_resnet" not in words and "no band" not in words and "band and bar" in words
 
 
 def test_lines_that_are_too_many_for_bands_have_none_and_the_caption_says_so(tmp_path: Path) -> None:
     chart = curves_chart(frames_of(tmp_path, many(["kp"], 7)))
-    assert "no band in a panel of more than 6 lines" in words_of(chart)
+    assert "no bands in panels with more than 6 lines" in text_of(chart)
     assert not marks_of(spec_of(chart), "area")
 
 
 def test_angles_of_many_cells_are_those_of_each_rules_first_and_the_caption_says_so(tmp_path: Path) -> None:
     frames = frames_of(tmp_path, many(["fa", "ss", "kp"], 3))
     for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
-        words = words_of(chart)
-        assert "the first 2 cells of each rule, 3 others left out" in words
+        words = text_of(chart)
+        assert "the first 2 cells of each rule; 3 others not shown" in words
         assert "kp trial 1" in words and "kp trial 2" not in words
 
 
@@ -105,7 +98,7 @@ def test_the_output_layers_delta_angle_is_explained_and_not_drawn_against_depth(
     layers = frames.layers.assign(delta_angle=frames.layers["delta_angle"].mask(output, 0.0))
     frames = replace(frames, layers=layers)
     for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
-        assert OUTPUT_ANGLE in words_of(chart)
+        assert OUTPUT_ANGLE in text_of(chart)
     data = spec_of(angle_depth_chart(frames))["datasets"].values()
     deepest = sorted(max(row["layer_number"] for row in rows) for rows in data)
     assert deepest == [2, 3]  # δ angles and matrix angles, of three layers
@@ -128,8 +121,10 @@ def test_what_was_chosen_among_a_few_is_drawn_beside_the_ranges(tmp_path: Path) 
     chosen = choices_made(trials)
     schedules = chosen[chosen["setting"] == "optim.schedule"].set_index("rank")
     assert schedules.loc[1, "value"] == trials.frame.set_index("trial").loc[1, "optim.schedule"]
-    words = words_of(chosen_chart(trials))
-    assert all(word in words for word in ("optim.schedule", "cosine", "step", "optim.lr", "side by side"))
+    words = text_of(chosen_chart(trials))
+    assert all(
+        word in words for word in ("optim.schedule", "cosine", "step", "optim.lr", "the position within a choice")
+    )
 
 
 def test_a_figure_has_a_columns_width_in_print_and_four_pixels_for_one(tmp_path: Path) -> None:

@@ -1,35 +1,16 @@
-"""Frames and statistics: what enters them, and that they say what plain pandas and scipy say."""
+"""The frames of one study."""
 
-import math
 import time
-from math import isnan, nan
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from scipy import stats
 
 from analysis.frames.schema import checked
-from analysis.frames.studies import find_study
-from analysis.frames.study import EPOCHS, LAYERS, RUNS, Frames, read_frames
-from analysis.stats.layers import final_angles, layer_means
-from analysis.stats.permutation import smallest_p
-from analysis.stats.seeds import (
-    diverged_counts,
-    error_curves,
-    final_errors,
-    mean_interval,
-    paired_gaps,
-    scored_split,
-)
-from nowt.store.run_log import LogWriter, read
-from tests.support.synthetic_store import CHANCE, key_of, rules_study, write_store
-
-PAIR = rules_study(names=["bp", "kp"], epochs=3)
-
-
-def frames_of(store: Path) -> Frames:
-    return read_frames(store, find_study(store))
+from analysis.frames.study import EPOCHS, LAYERS, RUNS, Frames
+from nowt.store.run_log import read
+from tests.support.synthetic_frames import frames_in
+from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +18,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
     """Five rules, three seeds, ten epochs; one run of fa diverged in its fifth epoch."""
     store = tmp_path_factory.mktemp("store")
     write_store(store, diverged={("fa", 2): 4})
-    return frames_of(store)
+    return frames_in(store)
 
 
 def test_the_frames_have_the_declared_columns_and_a_row_for_each_run_epoch_and_layer(frames: Frames) -> None:
@@ -50,7 +31,7 @@ def test_the_frames_have_the_declared_columns_and_a_row_for_each_run_epoch_and_l
 
 def test_a_frame_keeps_what_the_log_says(tmp_path: Path) -> None:
     study = write_store(tmp_path, rules_study(names=["wm"], epochs=3))
-    frames = frames_of(tmp_path)
+    frames = frames_in(tmp_path)
     key = key_of(study, "wm", 1)
     logged = read(tmp_path / "logs" / f"{key}.jsonl").epochs[2]
     row = frames.epochs.set_index(["run", "epoch"]).loc[(key, 2)]
@@ -68,115 +49,5 @@ def test_a_frame_without_a_declared_column_is_refused_by_name() -> None:
 def test_fifteen_runs_are_read_in_less_than_a_second(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(epochs=12), layers=10)
     start = time.perf_counter()
-    frames_of(tmp_path)
+    frames_in(tmp_path)
     assert time.perf_counter() - start < 1
-
-
-def test_mean_and_interval_are_those_of_scipy(frames: Frames) -> None:
-    curves = error_curves(frames, "test")
-    found = mean_interval(curves, ["cell", "epoch"], "error").set_index(["cell", "epoch"])
-    for group, errors in curves.groupby(["cell", "epoch"])["error"]:
-        expected = (errors.mean(), nan, nan)
-        if errors.std() > 1e-12:
-            expected = (errors.mean(), *stats.t.interval(0.95, len(errors) - 1, errors.mean(), stats.sem(errors)))
-        assert tuple(found.loc[group, ["mean", "low", "high"]]) == pytest.approx(expected, nan_ok=True)
-
-
-def test_the_last_epoch_counts_even_where_an_earlier_one_was_better(tmp_path: Path) -> None:
-    write_store(tmp_path, PAIR, error=lambda cell, seed, epoch: 0.1 if epoch == 2 else 0.3)
-    final = final_errors(error_curves(frames_of(tmp_path), "test"))
-    assert set(final["epoch"]) == {3}
-    assert set(final["error"]) == {0.3}
-
-
-def test_the_gap_is_paired_by_seed_as_in_scipy(frames: Frames) -> None:
-    final = final_errors(error_curves(frames, "test"))
-    by_seed = final.pivot(index="seed", columns="cell", values="error")
-    gaps = paired_gaps(final, "bp").set_index("cell")
-    assert set(gaps.index) == {"fa", "ss", "wm", "kp"}
-    for cell, gap in gaps.iterrows():
-        interval = stats.ttest_rel(by_seed[cell], by_seed["bp"]).confidence_interval(0.95)
-        expected = ((by_seed[cell] - by_seed["bp"]).mean(), interval.low, interval.high)
-        assert tuple(gap[["mean", "low", "high"]]) == pytest.approx(expected)
-
-
-def test_pairing_takes_out_what_a_seed_does_to_all_cells_alike(tmp_path: Path) -> None:
-    write_store(tmp_path, PAIR, error=lambda cell, seed, epoch: 0.1 * seed + (0.02 if cell == "kp" else 0.0))
-    gap = paired_gaps(final_errors(error_curves(frames_of(tmp_path), "test")), "bp").set_index("cell").loc["kp"]
-    assert gap["mean"] == pytest.approx(0.02)
-    assert isnan(gap["low"]) and isnan(gap["high"])  # as wide as nothing would be a claim
-
-
-def test_a_seed_that_the_reference_lacks_is_not_paired(tmp_path: Path) -> None:
-    write_store(tmp_path, PAIR, missing=[("bp", 1)])
-    gaps = paired_gaps(final_errors(error_curves(frames_of(tmp_path), "test")), "bp")
-    assert set(gaps["n"]) == {2}
-    assert gaps[["low", "high"]].isna().all(axis=None)
-
-
-def test_a_diverged_run_counts_at_chance_from_the_epoch_it_diverged_on(frames: Frames) -> None:
-    curves = error_curves(frames, "test").query("cell == 'fa' and seed == 2").set_index("epoch")["error"].sort_index()
-    assert list(curves.index) == list(range(11))
-    assert (curves.loc[5:] == CHANCE).all()
-    assert (curves.loc[1:4] < 0.6).all()
-    assert diverged_counts(frames.runs).set_index("cell").loc["fa"].to_dict() == {"n": 3, "diverged": 1}
-
-
-def test_a_run_that_diverged_before_its_first_epoch_is_at_chance_throughout(tmp_path: Path) -> None:
-    write_store(tmp_path, PAIR, diverged={("kp", 0): -1})
-    curves = error_curves(frames_of(tmp_path), "test").query("cell == 'kp' and seed == 0")
-    assert list(curves["epoch"]) == [0, 1, 2, 3]
-    assert set(curves["error"]) == {CHANCE}
-
-
-def test_an_unfinished_run_enters_no_statistic(tmp_path: Path) -> None:
-    study = write_store(tmp_path, PAIR, stopped={("kp", 1): 2}, missing=[("kp", 2)])
-    LogWriter.open(tmp_path, key_of(study, "kp", 1)).end("failed", "the disk is full")
-    frames = frames_of(tmp_path)
-    assert list(frames.runs.query("cell == 'kp'")["state"]) == ["finished", "failed", "not started"]
-    assert set(error_curves(frames, "test").query("cell == 'kp'")["seed"]) == {0}
-
-
-def test_two_seeds_give_a_mean_and_no_interval(tmp_path: Path) -> None:
-    write_store(tmp_path, rules_study(seeds=2, epochs=2))
-    means = mean_interval(error_curves(frames_of(tmp_path), "test"), ["cell", "epoch"], "error")
-    assert means["mean"].notna().all()
-    assert means[["low", "high"]].isna().all(axis=None)
-
-
-def test_equal_errors_give_a_mean_and_no_interval() -> None:
-    row = mean_interval(pd.DataFrame({"cell": ["fa"] * 3, "error": [0.9] * 3}), ["cell"], "error").iloc[0]
-    assert row["mean"] == pytest.approx(0.9) and isnan(row["low"]) and isnan(row["high"])
-
-
-def test_the_smallest_p_is_that_of_all_signs_alike() -> None:
-    differences = [0.01, 0.02, 0.03, 0.04]
-    test = stats.permutation_test((differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples")
-    assert smallest_p(4) == pytest.approx(test.pvalue)
-    assert [smallest_p(n) for n in (1, 3, 5)] == [1, 0.25, 0.0625]
-
-
-def test_angles_are_the_median_over_layers_and_the_mean_over_finished_runs(frames: Frames) -> None:
-    found = final_angles(frames).set_index("cell")["matrix_angle"]
-    assert "bp" not in found
-    last = frames.layers.query("epoch == 10 and cell == 'fa' and seed in (0, 1)")  # seed 2 diverged
-    assert found["fa"] == pytest.approx(last.groupby("seed")["matrix_angle"].median().mean())
-    means = layer_means(frames).query("cell == 'kp' and epoch == 4 and layer == 'layer2'")
-    runs = frames.layers.query("cell == 'kp' and epoch == 4 and layer == 'layer2'")
-    assert means["delta_angle"].item() == pytest.approx(runs["delta_angle"].mean())
-
-
-def test_an_undefined_angle_is_left_out_of_the_mean(frames: Frames) -> None:
-    layers = frames.layers.copy()
-    undefined = (layers["cell"] == "kp") & (layers["epoch"] == 10) & (layers["depth"] > 0)
-    layers.loc[undefined, "matrix_angle"] = math.nan
-    holed = Frames(frames.study, frames.runs, frames.epochs, layers)
-    first = layers.query("cell == 'kp' and epoch == 10 and depth == 0")["matrix_angle"].mean()
-    assert final_angles(holed).set_index("cell")["matrix_angle"]["kp"] == pytest.approx(first)
-
-
-def test_validation_errors_stand_in_where_the_test_pictures_were_not_opened(tmp_path: Path) -> None:
-    write_store(tmp_path, PAIR, test=False)
-    frames = frames_of(tmp_path)
-    assert scored_split(frames) == "val"
-    assert error_curves(frames, "val")["error"].notna().all()

@@ -107,9 +107,9 @@ def test_a_folder_is_fresh_until_a_log_goes_on_or_a_figure_goes(
     found = check(store, store / "figures")
     assert found.stale == (
         f"run {second.stem} has lost its log",
-        f"run {first.stem} has another log",
+        f"run {first.stem} has a changed log",
         "curves.svg is missing",
-        "table.csv is not as it was written",
+        "table.csv has been modified",
     )
 
 
@@ -130,7 +130,7 @@ def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another
     path.write_text(path.read_text().replace('"reference": "bp"', '"reference": "kp"'))
     (store / "figures").rename(moved)
     found = check(store, moved)
-    assert found.stale == ("the study file has other words or settings",)
+    assert found.stale == ("the study file has other text or settings",)
     assert found.command.endswith(f"--out {moved}")
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
     with pytest.raises(ValueError, match="is a study file of schema 2, this nowt reads 1: update nowt"):
@@ -138,14 +138,14 @@ def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another
 
 
 def test_a_folder_that_no_report_wrote_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="give --check a folder that nowt report wrote"):
+    with pytest.raises(ValueError, match="give --check a folder that `nowt report` wrote"):
         check(tmp_path, tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
         check(tmp_path, tmp_path)
     for held in ("{}", '{"schema": "2"}', '{"schema": 1, "study": 5}'):
         (tmp_path / "manifest.json").write_text(held)
-        with pytest.raises(ValueError, match=r"has no (schema|study), or a wrong one: nowt report writes it anew"):
+        with pytest.raises(ValueError, match=r"has no valid (schema|study): run `nowt report` again"):
             check(tmp_path, tmp_path)
 
 
@@ -153,11 +153,11 @@ def test_the_command_tells_by_its_exit_code(reported: Made, tmp_path: Path, caps
     store = copy_of(reported, tmp_path)
     words = ["report", "--store", str(store), "--check", str(store / "figures")]
     assert main(words) == 0
-    assert "as its logs are now" in capsys.readouterr().out
+    assert "is up to date with the logs" in capsys.readouterr().out
     (store / "figures" / "curves.png").unlink()
     assert main(words) == 1
     out = capsys.readouterr().out
-    assert "curves.png is missing" in out and f"again: nowt report {reported[1].study} --published" in out
+    assert "curves.png is missing" in out and f"to draw it again: nowt report {reported[1].study} --published" in out
     assert main([*words, "--published"]) == 2
     assert "--check DIR draws nothing" in capsys.readouterr().err
 

@@ -1,0 +1,23 @@
+"""Finding a study by name or key."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.frames.studies import find_study
+from analysis.report.study import report
+from tests.support.synthetic_store import rules_study, write_store
+
+
+def test_the_newest_study_of_a_name_is_meant_and_a_key_names_an_older_one(tmp_path: Path) -> None:
+    older = write_store(tmp_path, rules_study(names=["bp"], epochs=1), created=1)
+    newer = write_store(tmp_path, rules_study(names=["bp"], epochs=2), created=2)
+    write_store(tmp_path, rules_study("other", names=["fa"], epochs=1), created=3)
+    assert find_study(tmp_path, "rules").key == newer.key
+    assert find_study(tmp_path, older.key).key == older.key
+    assert find_study(tmp_path).name == "other"
+
+
+def test_a_missing_store_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no store at .*nowhere"):
+        report(tmp_path / "nowhere", None, tmp_path)

@@ -1,0 +1,40 @@
+"""The methods paragraph states what the configs contain."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.frames.study import Frames
+from analysis.stats.paired import compare_cells
+from analysis.text.methods import methods
+from nowt.config.run_config import RunConfig
+from nowt.studies.study import Cell, Study
+from tests.support.synthetic_frames import frames_with
+
+
+def test_the_methods_paragraph_says_what_the_configs_say(five_rules: Frames) -> None:
+    text = methods(five_rules, compare_cells(five_rules, 1.5), 1.5)
+    for words in (
+        "Networks: tiny_resnet",
+        "Data: digits",
+        "2 epochs, batches of 64, cross-entropy",
+        "SGD, momentum 0.9, weight decay 0.0001 (not applied to normalization parameters and biases)",
+        "learning rate 0.05, cosine decay to 0",
+        "kp (Kolen-Pollack",
+        "Seeds 0, 1, 2, 3, 4, 5, 6, 7",
+        "(1 diverged, counted with chance error)",
+        "Errors are test errors after the last epoch",
+        "Holm-corrected over 4 comparisons",
+        "two one-sided paired t tests with a margin of 1.5 points",
+    ):
+        assert words in text
+    for words in ("augmentation", "clipped", "label smoothing", "warm-up", "Nesterov"):
+        assert words not in text  # the configs have none
+
+
+def test_the_methods_paragraph_leaves_open_what_the_cells_do_not_share(tmp_path: Path) -> None:
+    config = RunConfig(epochs=1)
+    cells = (Cell("bp", config), Cell("fast", replace(config, optim=replace(config.optim, lr=0.5, warmup=0.5))))
+    frames = frames_with(tmp_path, Study("rates", "Which rate?", cells, (0, 1, 2)))
+    text = methods(frames, compare_cells(frames, None), None)
+    assert "Cells differ in optim.lr (0.05; 0.5), optim.warmup (0; 0.5)." in text
+    assert "learning rate 0.05" not in text
