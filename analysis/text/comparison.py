@@ -29,9 +29,10 @@ def _sentence(row: Any, margin: float | None) -> str:
     gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against}"
     if pd.isna(row.p):
         return f"{gap} for every seed; equal gaps cannot be tested."
-    real = f"{'a' if row.p_holm <= ALPHA else 'no'} difference {_shown(row.n)}"
+    significance = f"{'a' if row.p_holm <= ALPHA else 'no'} significant difference {_shown(row.n)}"
     verdict = "" if margin is None else f"; {_verdict(row, margin)}"
-    return f"{gap} (95 % interval {interval(row.low, row.high, '+')}): {real} ({p_in_words(row.p_holm)}){verdict}."
+    gap += f" (95 % interval {interval(row.low, row.high, '+')})"
+    return f"{gap}: {significance} ({p_in_words(row.p_holm)}){verdict}."
 
 
 def _verdict(row: Any, margin: float) -> str:

@@ -1,4 +1,4 @@
-"""The notebook in docs/ does what it says, on a small store."""
+"""The notebook in docs/ runs on a small store and shows what its text describes."""
 
 from pathlib import Path
 

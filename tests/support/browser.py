@@ -1,4 +1,4 @@
-"""A real Chromium without a window, Debian's, and what it did: its console and its requests."""
+"""Run a headless Chromium, and read its console and its network requests."""
 
 import json
 import shutil
@@ -19,14 +19,14 @@ needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed"
 )
 
-PATIENCE = 60  # seconds: other work may share the machine
+PATIENCE = 60  # seconds; the machine may be busy
 
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,1100")
 
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile of its own, which ends with the block."""
+    """Start a browser with its own profile, and stop it at the end of the block."""
     options = webdriver.ChromeOptions()
     for option in (*OPTIONS, f"--user-data-dir={profile}"):
         options.add_argument(option)
@@ -40,26 +40,26 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def wait_for(what: Callable[[], Any], why: str) -> Any:
-    """What ``what`` gives once it gives something."""
+def wait_for(condition: Callable[[], Any], description: str) -> Any:
+    """Wait until ``condition`` returns a true value, and return it."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
-            if found := what():
+            if found := condition():
                 return found
-        except StaleElementReferenceException:  # the page drew itself anew meanwhile
+        except StaleElementReferenceException:  # the page was redrawn meanwhile
             pass
         time.sleep(0.1)
-    raise AssertionError(f"{why}: not within {PATIENCE} seconds")
+    raise AssertionError(f"not within {PATIENCE} seconds: {description}")
 
 
-def complaints(driver: webdriver.Chrome) -> list[str]:
-    """The errors and warnings on the console since the last call."""
+def console_errors(driver: webdriver.Chrome) -> list[str]:
+    """Return the errors and warnings on the console since the last call."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def requests(driver: webdriver.Chrome) -> set[str]:
-    """The addresses asked for since the last call by pages; data: and blob: ask nobody."""
-    told = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = {one["params"]["request"]["url"] for one in told if one["method"] == "Network.requestWillBeSent"}
-    return {address for address in asked if not address.startswith(("data:", "blob:", "chrome:", "about:"))}
+    """Return the URLs requested by pages since the last call, without data: and blob: URLs."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    requested = {one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"}
+    return {address for address in requested if not address.startswith(("data:", "blob:", "chrome:", "about:"))}

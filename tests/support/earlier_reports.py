@@ -1,11 +1,11 @@
-"""A folder in which an earlier report, of another study, left files."""
+"""Write the files of an earlier report of another study."""
 
 import json
 from pathlib import Path
 
 
-def leave(out: Path, *names: str) -> None:
-    """Write these files, and the manifest that lists them."""
+def write_earlier_report(out: Path, *names: str) -> None:
+    """Write files ``names`` into ``out``, and a manifest that lists them."""
     out.mkdir(parents=True)
     for name in names:
         (out / name).write_text("of another study")

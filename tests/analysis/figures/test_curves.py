@@ -60,11 +60,11 @@ def carried() -> Study:
         ("seconds", "Time in training steps (s)"),
     ],
 )
-def test_the_axis_says_what_the_curves_are_drawn_against(tmp_path: Path, against: str, title: str) -> None:
+def test_the_x_axis_names_the_chosen_cost_and_its_unit(tmp_path: Path, against: str, title: str) -> None:
     assert title in text_of(curves_chart(frames_of(tmp_path), Options(against)))
 
 
-def test_presentations_hold_mirror_samples_and_a_diverged_run_goes_on_at_its_cells_rate(tmp_path: Path) -> None:
+def test_presentations_include_mirror_samples_and_are_extrapolated_for_diverged_runs(tmp_path: Path) -> None:
     gone = {("fa", seed): 1 for seed in range(3)}
     frames = frames_of(tmp_path, rules_study(names=["bp", "fa", "wm"], epochs=3), diverged=gone)
     means = mean_interval(error_curves(frames, "test"), ["cell", "epoch"], "error")
@@ -74,7 +74,7 @@ def test_presentations_hold_mirror_samples_and_a_diverged_run_goes_on_at_its_cel
     assert costs["fa", 3] == pytest.approx(19200)  # of which it ran one epoch
 
 
-def test_each_model_has_a_panel_and_a_rule_is_one_line_in_all(tmp_path: Path) -> None:
+def test_each_model_has_a_panel_and_a_rule_has_the_same_line_in_all_panels(tmp_path: Path) -> None:
     words = text_of(curves_chart(frames_of(tmp_path, depths())))
     assert "resnet20" in words and "resnet32" in words
     legend = [word for word in words.split() if word in ("bp", "kp")]
@@ -91,7 +91,7 @@ def test_published_curves_are_marked_as_such_with_their_band_and_source(tmp_path
     assert "wm, published: ResNet-50 on ImageNet" in angles and "Akrout" in angles
 
 
-def test_a_net_trained_on_imagenet_has_its_published_curves_in_its_own_panel(tmp_path: Path) -> None:
+def test_published_curves_are_overlaid_on_the_same_network_trained_on_imagenet(tmp_path: Path) -> None:
     config = RunConfig(rule=find_rule("bp")(), model=ModelConfig("resnet18"), epochs=2)
     config = replace(config, data=replace(config.data, name="imagenet", size=64, noise=0.0, augment="none"))
     study = Study("net", "?", (Cell("bp", config),), (0,))
@@ -99,7 +99,7 @@ def test_a_net_trained_on_imagenet_has_its_published_curves_in_its_own_panel(tmp
     assert "ResNet-18, published" not in words and "ResNet-50, published" in words
 
 
-def test_the_published_numbers_are_the_papers() -> None:
+def test_published_numbers_match_the_paper() -> None:
     errors = published_errors()
     last = errors.groupby(["model", "rule"])["error"].apply(lambda values: values.tail(5).mean())
     assert last["ResNet-50", "kp"] == pytest.approx(23.59, abs=0.01)
@@ -113,7 +113,7 @@ def test_the_published_numbers_are_the_papers() -> None:
     assert "NeurIPS 2019" in provenance()
 
 
-def test_a_built_package_has_the_published_numbers_and_the_page(tmp_path: Path) -> None:
+def test_an_installed_package_contains_the_published_numbers_and_the_html_page(tmp_path: Path) -> None:
     """They are read as the package's own data: here from a copy in another folder, without the checkout."""
     here = Path(__file__).parents[3]
     shutil.copytree(here / "analysis", tmp_path / "analysis", ignore=shutil.ignore_patterns("__pycache__"))
@@ -124,7 +124,7 @@ def test_a_built_package_has_the_published_numbers_and_the_page(tmp_path: Path) 
     assert done.stdout.split()[:2] == ["1229", str(tmp_path / "analysis" / "published" / "__init__.py")]
 
 
-def test_the_gap_by_depth_is_to_backprop_in_the_same_net(tmp_path: Path) -> None:
+def test_the_gap_by_depth_is_relative_to_backprop_in_the_same_network(tmp_path: Path) -> None:
     errors = {"bp resnet20": 0.1, "kp resnet20": 0.11, "bp resnet32": 0.05, "kp resnet32": 0.09}
     gaps = depth_gaps(frames_of(tmp_path, depths(), error=lambda cell, seed, epoch: errors[cell] + 0.01 * seed))
     found = gaps.set_index("depth")[["mean", "low", "high"]].round(6)
@@ -136,7 +136,7 @@ def test_a_study_of_one_depth_has_no_gap_by_depth(tmp_path: Path) -> None:
     assert depth_gaps(frames_of(tmp_path)).empty
 
 
-def test_carried_settings_stand_against_the_targets_own_by_rank(tmp_path: Path) -> None:
+def test_transferred_settings_are_compared_with_the_targets_recipe_by_rank(tmp_path: Path) -> None:
     errors = {"kp recipe": 0.10, "kp trial 7": 0.08, "kp trial 3": 0.2}
     frames = frames_of(tmp_path, carried(), error=lambda cell, seed, epoch: errors[cell])
     found = carried_errors(frames).set_index("cell")
@@ -146,7 +146,7 @@ def test_carried_settings_stand_against_the_targets_own_by_rank(tmp_path: Path) 
     assert "error with the target's recipe (%)" in text_of(transfer_chart(frames))
 
 
-def test_other_studies_are_no_transfer(tmp_path: Path) -> None:
+def test_other_studies_have_no_transfer_figure(tmp_path: Path) -> None:
     assert transfer_chart(frames_of(tmp_path)) is None
 
 
@@ -156,7 +156,7 @@ def test_error_against_cost_has_a_panel_for_each_unit(tmp_path: Path) -> None:
     assert {"epochs", "presentations", "flops", "seconds"} == set(AXES)
 
 
-def test_the_share_near_the_best_is_counted_by_hand(tmp_path: Path) -> None:
+def test_the_percentage_of_trials_near_the_best_matches_a_count_by_hand(tmp_path: Path) -> None:
     errors = [0.10, 0.105, 0.12, 0.2]
     states = {("bp", 3): "diverged"}
     space = search_space(["bp"])
@@ -165,7 +165,7 @@ def test_the_share_near_the_best_is_counted_by_hand(tmp_path: Path) -> None:
     assert list(shares["share"]) == [25, 50, 75, 100]
 
 
-def test_the_chosen_values_are_those_of_the_best_trials(tmp_path: Path) -> None:
+def test_chosen_values_are_those_of_the_best_trials(tmp_path: Path) -> None:
     errors = [0.3, 0.1, 0.2]
     trials = trials_of(tmp_path, search_space(["wm"]), 3, error=lambda cell, trial, values: errors[trial])
     values = chosen_values(trials)
@@ -179,7 +179,7 @@ def words_about(frames: Frames) -> str:
     return notes(frames, final_table(frames))
 
 
-def test_an_epoch_without_an_error_is_told_and_the_rest_is_drawn(tmp_path: Path) -> None:
+def test_an_epoch_without_an_error_is_reported_and_the_others_are_drawn(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
     hole = (frames.epochs["cell"] == "kp") & (frames.epochs["seed"] == 1) & (frames.epochs["epoch"] == 2)
     epochs = frames.epochs.assign(test_error=frames.epochs["test_error"].mask(hole))
@@ -188,14 +188,14 @@ def test_an_epoch_without_an_error_is_told_and_the_rest_is_drawn(tmp_path: Path)
     assert "Test error" in text_of(curves_chart(frames))
 
 
-def test_runs_of_different_lengths_are_told_and_drawn(tmp_path: Path) -> None:
+def test_cells_with_different_numbers_of_epochs_are_reported_and_drawn(tmp_path: Path) -> None:
     cells = tuple(Cell(f"bp {n}", RunConfig(rule=find_rule("bp")(), epochs=n)) for n in (2, 4))
     frames = frames_of(tmp_path, Study("long", "?", cells, (0, 1, 2), "bp 2"))
     assert "each is evaluated after its own last epoch: bp 2 (2), bp 4 (4)." in words_about(frames)
     assert "bp 4" in text_of(curves_chart(frames))
 
 
-def test_a_rule_without_angles_is_named_and_left_out_of_the_alignment(tmp_path: Path) -> None:
+def test_a_rule_without_angles_is_reported_and_omitted_from_alignment_figures(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
     frames = replace(frames, layers=frames.layers[frames.layers["cell"] != "ss"])
     assert "No angle was measured for ss;" in words_about(frames)
@@ -209,12 +209,12 @@ def test_a_rule_without_angles_is_named_and_left_out_of_the_alignment(tmp_path: 
         ({"against": "flops", "published": True}, "--published requires --against epochs, but --against is flops"),
     ],
 )
-def test_options_that_cannot_be_drawn_get_a_sentence(given: dict[str, Any], sentence: str) -> None:
+def test_invalid_options_are_rejected(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Options(**given)
 
 
-def test_frames_hold_what_the_curves_are_drawn_from(tmp_path: Path) -> None:
+def test_the_curves_show_the_mean_of_the_logged_errors(tmp_path: Path) -> None:
     """The mean of the curves is that of the logs' own numbers, by a plain group-by."""
     frames = frames_of(tmp_path)
     means = mean_interval(error_curves(frames, "test"), ["cell", "epoch"], "error").set_index(["cell", "epoch"])["mean"]

@@ -13,7 +13,7 @@ from analysis.report.study import report
 from analysis.stats.seeds import mean_interval
 from nowt.evaluation.probes.results import Settings, results
 from nowt.studies.study import Study
-from tests.support.earlier_reports import leave
+from tests.support.earlier_reports import write_earlier_report
 from tests.support.synthetic_frames import frames_in
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
@@ -56,7 +56,7 @@ def the(metric: str, store: Path) -> Probe:
     return probe
 
 
-def test_the_frame_has_its_declared_columns_and_finished_runs_alone(tmp_path: Path, study: Study) -> None:
+def test_the_probe_frame_has_its_declared_columns_and_only_finished_runs(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "cka")
     frame = the("cka", tmp_path).values
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == PROBES
@@ -71,7 +71,7 @@ def test_the_frame_has_its_declared_columns_and_finished_runs_alone(tmp_path: Pa
     assert row["layer"].item() == "layer1" and row["value"].item() == pytest.approx(value("kp", 1, 2, 1))
 
 
-def test_the_whole_is_the_metrics_own_number_or_the_mean_over_layers(tmp_path: Path, study: Study) -> None:
+def test_the_networks_value_is_the_metrics_own_or_the_mean_over_layers(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "cka")
     write_probe(tmp_path, study, "weight_change")
     for metric, expected in (("cka", value("fa", 1, 2, 0) - 0.005), ("weight_change", value("fa", 1, 2, 0) + 1)):
@@ -107,7 +107,7 @@ def test_the_figure_draws_means_and_intervals_over_seeds(tmp_path: Path, study: 
     assert "Layer, from input to output, after epoch 2" in text and "bp" not in {row["cell"] for row in drawn.values()}
 
 
-def test_one_epoch_is_drawn_as_a_row_a_cell(tmp_path: Path, study: Study) -> None:
+def test_a_single_epoch_is_drawn_as_one_row_per_cell(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "mine", epochs=(2,))
     chart = probe_chart(the("mine", tmp_path), frames_in(tmp_path))
     text = str(chart.to_dict())
@@ -115,7 +115,7 @@ def test_one_epoch_is_drawn_as_a_row_a_cell(tmp_path: Path, study: Study) -> Non
     assert len([row for row in data_of(chart) if "value" in row]) == 2 * 5
 
 
-def test_a_number_that_is_no_layers_has_a_panel_of_its_own(tmp_path: Path, study: Study) -> None:
+def test_a_number_that_belongs_to_no_layer_has_its_own_panel(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "mine")
     probe = the("mine", tmp_path)
     assert list(probe.curves) == ["all", "surest"] and set(probe.layers["layer"]) == {"layer0", "layer1"}
@@ -128,14 +128,14 @@ def test_a_number_that_is_no_layers_has_a_panel_of_its_own(tmp_path: Path, study
     assert titles == ["mine", "surest", "mine"]
 
 
-def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
+def test_the_report_shows_each_probed_metric_and_deletes_old_figures(
     tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analysis.report.study.figures_of", lambda frames, options: ())  # seconds, and others test them
     assert [chart for _, _, chart in probe_figures(tmp_path, frames_in(tmp_path))] == [None] * 3
     write_probe(tmp_path, study, "cka")
     out = tmp_path / "figures"
-    leave(out, "probe_weight_change.png")
+    write_earlier_report(out, "probe_weight_change.png")
     made = report(tmp_path, study.name, out)
     assert {path.name for path in made.paths} >= {"probe_cka.png", "probe_cka.svg"}
     assert sorted(path.name for path in out.glob("probe_*")) == ["probe_cka.png", "probe_cka.svg"]
@@ -147,7 +147,7 @@ def test_the_report_shows_each_probed_metric_and_takes_old_figures_away(
     assert check(tmp_path, out).stale == ("the results of nowt probe cka are missing",)
 
 
-def test_a_line_that_is_no_result_is_named(tmp_path: Path, study: Study) -> None:
+def test_an_invalid_line_in_a_results_file_is_named(tmp_path: Path, study: Study) -> None:
     write_probe(tmp_path, study, "cka")
     [path] = (tmp_path / "probes").glob("*/cka.jsonl")
     path.write_text(path.read_text() + '{"run": "x"}\n')

@@ -49,7 +49,7 @@ def marks_of(spec: Any, kind: str) -> list[dict[str, Any]]:
     return own + [mark for part in spec.values() for mark in marks_of(part, kind)]
 
 
-def test_the_last_axis_keeps_its_text_where_a_bar_is_cut_off(tmp_path: Path) -> None:
+def test_the_axis_keeps_its_title_if_a_bar_is_clipped(tmp_path: Path) -> None:
     wide = {0: 0.1, 1: 0.1, 2: 0.9}
     frames = frames_of(tmp_path, rules_study(names=["bp", "kp"], epochs=2), error=lambda cell, seed, epoch: wide[seed])
     words = text_of(curves_chart(frames))
@@ -57,7 +57,7 @@ def test_the_last_axis_keeps_its_text_where_a_bar_is_cut_off(tmp_path: Path) -> 
     assert "Test error after the last epoch (%" in words
 
 
-def test_cells_of_one_rule_are_told_apart_by_color_and_by_shape() -> None:
+def test_cells_of_one_rule_differ_in_color_and_shape() -> None:
     for rule in ("bp", "kp"):
         styles = cell_styles({f"{rule} {i}": rule for i in range(4)}).values()
         assert len({style.color for style in styles}) == len({style.shape for style in styles}) == 4
@@ -65,7 +65,7 @@ def test_cells_of_one_rule_are_told_apart_by_color_and_by_shape() -> None:
         assert min(b - a for a, b in pairwise(parts)) > 60
 
 
-def test_curves_of_many_cells_have_a_panel_for_each_rule(tmp_path: Path) -> None:
+def test_curves_of_many_cells_have_one_panel_per_rule(tmp_path: Path) -> None:
     frames = frames_of(tmp_path, many(["bp", "fa", "kp"], 3))
     chart = curves_chart(frames)
     assert [panel["layer"][-1]["mark"]["type"] for panel in spec_of(chart)["vconcat"][0]["concat"]] == ["text"] * 3
@@ -73,13 +73,13 @@ def test_curves_of_many_cells_have_a_panel_for_each_rule(tmp_path: Path) -> None
     assert "tiny_resnet" not in words and "no band" not in words and "band and bar" in words
 
 
-def test_lines_that_are_too_many_for_bands_have_none_and_the_caption_says_so(tmp_path: Path) -> None:
+def test_panels_with_many_lines_have_no_bands_and_the_caption_says_so(tmp_path: Path) -> None:
     chart = curves_chart(frames_of(tmp_path, many(["kp"], 7)))
     assert "no bands in panels with more than 6 lines" in text_of(chart)
     assert not marks_of(spec_of(chart), "area")
 
 
-def test_angles_of_many_cells_are_those_of_each_rules_first_and_the_caption_says_so(tmp_path: Path) -> None:
+def test_alignment_figures_of_many_cells_show_the_first_of_each_rule_and_say_so(tmp_path: Path) -> None:
     frames = frames_of(tmp_path, many(["fa", "ss", "kp"], 3))
     for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
         words = text_of(chart)
@@ -87,12 +87,12 @@ def test_angles_of_many_cells_are_those_of_each_rules_first_and_the_caption_says
         assert "kp trial 1" in words and "kp trial 2" not in words
 
 
-def test_short_labels_stand_in_more_columns() -> None:
+def test_legends_with_short_labels_have_more_columns() -> None:
     assert cell_legend({str(i): f"wm trial {i}" for i in range(10, 26)}).columns == 3
     assert cell_legend({str(i): f"wm with noise of its own, trial {i}" for i in range(10, 26)}).columns == 1
 
 
-def test_the_output_layers_delta_angle_is_explained_and_not_drawn_against_depth(tmp_path: Path) -> None:
+def test_the_output_layers_delta_angle_is_explained_and_omitted_by_depth(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
     output = frames.layers["depth"] == frames.layers["depth"].max()
     layers = frames.layers.assign(delta_angle=frames.layers["delta_angle"].mask(output, 0.0))
@@ -104,18 +104,18 @@ def test_the_output_layers_delta_angle_is_explained_and_not_drawn_against_depth(
     assert deepest == [2, 3]  # δ angles and matrix angles, of three layers
 
 
-def test_equal_tuning_curves_are_all_seen_and_change_at_a_trial(tmp_path: Path) -> None:
+def test_coinciding_tuning_curves_differ_in_width_and_are_step_functions(tmp_path: Path) -> None:
     trials = trials_of(tmp_path, search_space(["bp", "wm"]), error=lambda cell, trial, values: 0.1)
     lines = marks_of(spec_of(tuning_chart(trials)), "line")
     assert all(line["interpolate"] == "step-after" for line in lines)
     assert lines[0]["strokeWidth"] > lines[1]["strokeWidth"] + 1
 
 
-def test_carried_settings_of_equal_error_fit_into_each_other() -> None:
+def test_marks_of_transferred_settings_with_equal_error_are_nested() -> None:
     assert SIZES["best"] > 3 * SIZES["second"] > 9 * SIZES["third"]
 
 
-def test_what_was_chosen_among_a_few_is_drawn_beside_the_ranges(tmp_path: Path) -> None:
+def test_settings_with_choices_are_drawn_like_settings_with_ranges(tmp_path: Path) -> None:
     errors = [0.3, 0.1, 0.2]
     trials = trials_of(tmp_path, search_space(["wm"]), 3, error=lambda cell, trial, values: errors[trial])
     chosen = choices_made(trials)
@@ -127,7 +127,7 @@ def test_what_was_chosen_among_a_few_is_drawn_beside_the_ranges(tmp_path: Path) 
     )
 
 
-def test_a_figure_has_a_columns_width_in_print_and_four_pixels_for_one(tmp_path: Path) -> None:
+def test_a_png_has_the_width_of_a_column_in_print_and_four_times_the_pixels_of_the_svg(tmp_path: Path) -> None:
     png, svg = save(spec_of(curves_chart(frames_of(tmp_path))), tmp_path / "curves")
     width = float(ElementTree.parse(svg).getroot().attrib["width"])
     with Image.open(png) as image:
@@ -136,5 +136,5 @@ def test_a_figure_has_a_columns_width_in_print_and_four_pixels_for_one(tmp_path:
 
 
 @pytest.mark.parametrize(("degrees", "written"), [(3.7e-7, "0.0"), (0.0, "0.0"), (0.052, "0.052"), (12.34, "12.3")])
-def test_an_angle_below_single_precision_is_written_as_none(degrees: float, written: str) -> None:
+def test_an_angle_below_single_precision_is_written_as_zero(degrees: float, written: str) -> None:
     assert angle(degrees) == written

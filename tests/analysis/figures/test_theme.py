@@ -3,7 +3,7 @@
 from analysis.figures.style.theme import RULE_COLORS, cell_styles, rule_colors
 
 
-def test_a_rule_has_its_color_in_every_study_and_its_further_cells_differ() -> None:
+def test_a_rule_has_the_same_color_in_every_study_and_its_cells_differ() -> None:
     styles = cell_styles({"bp": "bp", "wm 1": "wm", "wm 2": "wm", "wm 3": "wm", "mine": "./lab/pal.py"})
     assert styles["bp"].color == RULE_COLORS["bp"]
     assert styles["wm 1"].color == RULE_COLORS["wm"]

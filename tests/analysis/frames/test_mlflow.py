@@ -67,7 +67,7 @@ def assert_the_lab(found: MlflowFrames) -> None:
             )
 
 
-def test_a_database_is_read_whole(lab: str) -> None:
+def test_a_database_is_read_completely(lab: str) -> None:
     assert_the_lab(read_mlflow(lab, "feedback alignment"))
 
 
@@ -90,7 +90,7 @@ def server(lab: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")  # in MLflow's own server
-def test_a_server_is_read_whole_also_one_without_the_bulk_call(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_read_completely_even_without_the_bulk_call(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_the_lab(read_mlflow(server, "feedback alignment"))
     for most in (4, 5, 7):  # histories longer than one answer
         monkeypatch.setattr(mlflow_frames, "VALUES_A_CALL", most)
@@ -105,14 +105,14 @@ def test_an_experiment_without_runs_has_empty_frames(lab: str) -> None:
     assert {name: str(kind) for name, kind in found.metrics.dtypes.items()} == METRICS
 
 
-def test_a_run_under_way_has_no_end(lab: str) -> None:
+def test_an_active_run_has_no_end_time(lab: str) -> None:
     runs = read_mlflow(lab, "something else").runs
     assert {name: str(kind) for name, kind in runs.dtypes.items()} == RUNS
     assert list(runs["status"]) == ["RUNNING"]
     assert runs["ended"].isna().all()
 
 
-def test_an_unknown_experiment_is_answered_with_the_nearest(lab: str) -> None:
+def test_the_error_for_an_unknown_experiment_names_the_nearest(lab: str) -> None:
     with pytest.raises(
         ValueError, match=r"no experiment 'feedback' \(did you mean feedback alignment\?\); it has: "
     ) as told:
@@ -120,7 +120,7 @@ def test_an_unknown_experiment_is_answered_with_the_nearest(lab: str) -> None:
     assert "\n" not in str(told.value)
 
 
-def test_where_no_mlflow_is_one_sentence_says_so(tmp_path: Path) -> None:
+def test_an_address_without_mlflow_is_a_one_line_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(
@@ -137,7 +137,7 @@ def test_where_no_mlflow_is_one_sentence_says_so(tmp_path: Path) -> None:
         read_mlflow(str(tmp_path / "nowhere"), "x")
 
 
-def test_a_server_that_is_no_mlflow_is_one_sentence(tmp_path: Path) -> None:
+def test_a_server_other_than_mlflow_is_a_one_line_error(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -72,7 +72,7 @@ def test_every_frame_has_the_columns_it_declares(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_brought_up_to_date_is_what_is_read_from_scratch(tmp_path: Path, seed: int) -> None:
+def test_an_incremental_update_equals_reading_from_scratch(tmp_path: Path, seed: int) -> None:
     store = GrowingStore(tmp_path, random.Random(seed))
     done = []
     for _ in range(12):
@@ -83,7 +83,7 @@ def test_what_is_brought_up_to_date_is_what_is_read_from_scratch(tmp_path: Path,
             raise AssertionError(f"after {', '.join(done)}") from error
 
 
-def test_a_log_is_read_again_only_where_it_has_changed(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_logs_are_read_again(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_store(small)
     opened: list[str] = []
     whole = Path.read_bytes
@@ -96,7 +96,7 @@ def test_a_log_is_read_again_only_where_it_has_changed(small: Path, monkeypatch:
     assert [name for name in opened if name.endswith(".jsonl")] == [log.name]
 
 
-def test_many_small_additions_leave_few_files_and_no_others(tmp_path: Path) -> None:
+def test_many_small_updates_leave_few_cache_files(tmp_path: Path) -> None:
     store = GrowingStore(tmp_path, random.Random(3))
     store.start(tmp_path)
     log = next((tmp_path / "logs").iterdir())
@@ -110,7 +110,7 @@ def test_many_small_additions_leave_few_files_and_no_others(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_damaged_or_foreign_frame_file_is_made_again(small: Path, tmp_path: Path, seed: int) -> None:
+def test_a_damaged_or_foreign_cache_file_is_rebuilt(small: Path, tmp_path: Path, seed: int) -> None:
     luck = random.Random(seed)
     read_store(small)
     for path in sorted((small / "frames").iterdir()):
@@ -126,7 +126,7 @@ def test_a_damaged_or_foreign_frame_file_is_made_again(small: Path, tmp_path: Pa
     assert_true(read_store(small), small)
 
 
-def test_frames_of_another_format_are_made_again(small: Path) -> None:
+def test_a_cache_of_another_format_is_rebuilt(small: Path) -> None:
     read_store(small)
     index = small / "frames" / "index.json"
     index.write_text(index.read_text().replace('"format": "3,', '"format": "99,'))
@@ -134,7 +134,7 @@ def test_frames_of_another_format_are_made_again(small: Path) -> None:
     assert '"format": "3,' in index.read_text()
 
 
-def test_a_store_that_cannot_be_written_to_is_read_all_the_same(small: Path) -> None:
+def test_a_read_only_store_can_be_read(small: Path) -> None:
     (small / "frames").write_text("a file where the folder should be")
     assert_true(read_store(small), small)
     study = find_study(small)
@@ -143,7 +143,7 @@ def test_a_store_that_cannot_be_written_to_is_read_all_the_same(small: Path) -> 
     assert (small / "frames").read_text() == "a file where the folder should be"
 
 
-def test_what_is_kept_serves_a_store_that_has_become_read_only(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_used_after_a_store_became_read_only(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_store(small)
     (small / "frames" / ".lock").unlink()
     (small / "frames" / ".lock").mkdir()  # which cannot be opened for writing, by root neither
@@ -159,7 +159,7 @@ def test_what_is_kept_serves_a_store_that_has_become_read_only(small: Path, monk
     assert sorted(path.name for path in (small / "frames").iterdir()) == before
 
 
-def test_a_full_disk_costs_the_cache_and_nothing_else(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_disables_only_the_cache(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -169,7 +169,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(small: Path, monkeypatch: 
     assert_true(read_store(small), small)
 
 
-def test_readers_at_the_same_time_and_a_folder_deleted_under_them_do_no_harm(small: Path) -> None:
+def test_concurrent_readers_and_a_deleted_cache_folder_are_harmless(small: Path) -> None:
     def read_often() -> None:
         for _ in range(8):
             assert_true(read_store(small), small)
@@ -183,7 +183,7 @@ def test_readers_at_the_same_time_and_a_folder_deleted_under_them_do_no_harm(sma
     assert_true(read_store(small), small)
 
 
-def test_a_reader_does_not_wait_for_ever_for_one_that_hangs(tmp_path: Path) -> None:
+def test_a_reader_does_not_wait_forever_for_a_hanging_one(tmp_path: Path) -> None:
     with held(tmp_path / "frames") as ours, held(tmp_path / "frames", patience=0.1) as theirs:
         assert ours
         assert not theirs
@@ -213,7 +213,7 @@ def test_settings_are_read_by_their_dotted_path(tmp_path: Path) -> None:
         frames.settings("optim.rl")
 
 
-def test_a_log_of_a_later_version_is_left_out_and_named(small: Path) -> None:
+def test_a_log_of_a_later_version_is_left_out_and_reported(small: Path) -> None:
     study = find_study(small)
     assert isinstance(study, StudyPlan)
     log = small / "logs" / f"{study.runs[0][0]}.jsonl"
@@ -238,7 +238,7 @@ def test_a_finished_run_without_an_error_at_its_end_has_diverged(small: Path) ->
     assert (run["state"], run["diverged_epoch"]) == ("diverged", last["epoch"])
 
 
-def test_a_store_of_another_version_is_answered_in_one_sentence(small: Path) -> None:
+def test_a_store_of_a_later_version_is_a_one_line_error(small: Path) -> None:
     for log in (small / "logs").iterdir():
         log.write_text(log.read_text().replace('"schema": 1', '"schema": 7'))
     with pytest.raises(ValueError, match=r"^\S+ has log schema 7, this nowt reads up to 1: update nowt$"):
@@ -246,7 +246,7 @@ def test_a_store_of_another_version_is_answered_in_one_sentence(small: Path) -> 
 
 
 @pytest.mark.parametrize("line", ["no log", "[]", "{}", '{"kind": "epoch", "time": 1}', '{"kind": "end"}'])
-def test_a_broken_line_is_named_and_costs_only_its_log(small: Path, line: str) -> None:
+def test_an_invalid_line_is_reported_and_affects_only_its_log(small: Path, line: str) -> None:
     log = sorted((small / "logs").iterdir())[1]
     log.write_text(log.read_text() + line + "\n")
     (problem,) = read_store(small).problems
@@ -263,7 +263,7 @@ def test_a_study_file_that_cannot_be_read_is_named_and_the_rest_is_drawn(small: 
     assert "odd.json is not JSON" in frames.problems[0]
 
 
-def test_a_missing_store_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_store_is_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^there is no store at \S+nowhere: give the folder"):
         read_store(tmp_path / "nowhere")
 

@@ -9,7 +9,7 @@ from analysis.report.study import report
 from tests.support.synthetic_store import rules_study, write_store
 
 
-def test_the_newest_study_of_a_name_is_meant_and_a_key_names_an_older_one(tmp_path: Path) -> None:
+def test_a_name_selects_the_newest_study_and_a_key_any_study(tmp_path: Path) -> None:
     older = write_store(tmp_path, rules_study(names=["bp"], epochs=1), created=1)
     newer = write_store(tmp_path, rules_study(names=["bp"], epochs=2), created=2)
     write_store(tmp_path, rules_study("other", names=["fa"], epochs=1), created=3)

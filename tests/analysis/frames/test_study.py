@@ -29,7 +29,7 @@ def test_the_frames_have_the_declared_columns_and_a_row_for_each_run_epoch_and_l
     assert len(frames.layers) == 8 * (11 * 11 + 5)  # bp has no feedback of its own
 
 
-def test_a_frame_keeps_what_the_log_says(tmp_path: Path) -> None:
+def test_a_frame_contains_the_numbers_of_the_log(tmp_path: Path) -> None:
     study = write_store(tmp_path, rules_study(names=["wm"], epochs=3))
     frames = frames_in(tmp_path)
     key = key_of(study, "wm", 1)
@@ -41,7 +41,7 @@ def test_a_frame_keeps_what_the_log_says(tmp_path: Path) -> None:
     assert layer["matrix_angle"] == logged.layers[3].matrix_angle
 
 
-def test_a_frame_without_a_declared_column_is_refused_by_name() -> None:
+def test_a_missing_column_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="no column b; it has: a"):
         checked(pd.DataFrame({"a": [1]}), {"a": "int64", "b": "str"})
 

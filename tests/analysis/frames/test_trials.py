@@ -27,7 +27,7 @@ def test_the_frame_has_the_declared_columns_and_a_row_for_each_trial(tmp_path: P
     assert list(trials.frame["trial"]) == [*range(12), *range(12)]
 
 
-def test_a_trial_has_the_values_that_it_was_given_and_no_others(tmp_path: Path) -> None:
+def test_a_trial_has_exactly_the_values_that_it_was_given(tmp_path: Path) -> None:
     space = write_search(tmp_path)
     frame = trials_in(tmp_path).frame
     for cell in space.cells:
@@ -56,7 +56,7 @@ def test_errors_and_costs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
     assert list(wm["seconds"][:5]) == [6, 6, 0, 6, 18]
 
 
-def test_a_draw_that_failed_and_was_tried_again_counts_once(tmp_path: Path) -> None:
+def test_a_trial_that_failed_and_was_repeated_counts_once(tmp_path: Path) -> None:
     space = write_search(tmp_path, search_space(["bp"]), trials=4)
     path = tmp_path / "studies" / f"{space.key}.json"
     study_file = json.loads(path.read_text())
@@ -75,7 +75,7 @@ def test_two_equal_choices_are_two_trials(tmp_path: Path) -> None:
     assert str(frame["optim.lr"].dtype) == "float64"
 
 
-def test_a_study_and_a_search_of_one_store_are_told_apart(tmp_path: Path) -> None:
+def test_a_study_and_a_search_in_one_store_are_distinguished(tmp_path: Path) -> None:
     write_search(tmp_path, trials=2, created=2)
     write_store(tmp_path, rules_study(names=["bp"], epochs=2), created=1)
     assert isinstance(find_study(tmp_path), SearchPlan)

@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from analysis.report.content import Report
 from nowt.tracking.ui import ui_command
-from tests.support.browser import chromium, complaints, needs_chromium, requests, wait_for
+from tests.support.browser import chromium, console_errors, needs_chromium, requests, wait_for
 from tests.support.mlflow_contents import client_of
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
@@ -74,7 +74,7 @@ def answers(address: str) -> bool:
 
 def open_report(page: webdriver.Chrome, made: Made) -> str:
     """Load the report and wait until every figure is drawn; its address."""
-    complaints(page), requests(page)
+    console_errors(page), requests(page)
     address = (made[0] / "figures" / "report.html").as_uri()
     page.get(address)
     body = page.find_element(By.TAG_NAME, "body")
@@ -101,12 +101,12 @@ def ticks(page: webdriver.Chrome) -> list[str]:
     return [item["text"] for item in items(page, "text", "axis-label")]
 
 
-def test_the_report_draws_every_figure_asks_nobody_and_complains_of_nothing(
+def test_the_page_draws_every_figure_without_network_requests_or_console_errors(
     page: webdriver.Chrome, reported: Made
 ) -> None:
     address = open_report(page, reported)
     assert requests(page) == {address}
-    assert complaints(page) == []
+    assert console_errors(page) == []
     drawn = [path for path in reported[1].paths if path.suffix == ".png"]
     canvases = page.find_elements(By.CSS_SELECTOR, ".chart canvas")
     assert len(canvases) == len(drawn)
@@ -114,9 +114,7 @@ def test_the_report_draws_every_figure_asks_nobody_and_complains_of_nothing(
     assert page.find_element(By.TAG_NAME, "h1").text == "odd"
 
 
-def test_a_click_switches_a_rule_off_in_the_figures_and_another_brings_it_back(
-    page: webdriver.Chrome, reported: Made
-) -> None:
+def test_a_click_hides_a_rule_in_all_figures_and_another_shows_it(page: webdriver.Chrome, reported: Made) -> None:
     open_report(page, reported)
     everything = {"bp", "fa", "kp", "kp </script><b>bold"}
     assert drawn_cells(page) == everything
@@ -125,10 +123,10 @@ def test_a_click_switches_a_rule_off_in_the_figures_and_another_brings_it_back(
     assert switch(page, "kp").get_attribute("aria-pressed") == "false"
     switch(page, "kp").click()
     wait_for(lambda: drawn_cells(page) == everything, "they are back")
-    assert complaints(page) == []
+    assert console_errors(page) == []
 
 
-def test_a_click_on_a_figures_own_legend_does_so_too(page: webdriver.Chrome, reported: Made) -> None:
+def test_a_click_in_a_legend_hides_a_rule(page: webdriver.Chrome, reported: Made) -> None:
     open_report(page, reported)
     label = next(item for item in items(page, "text", "legend-label") if item["text"] == "fa")
     pointer_at(page, label["x"] + 5, label["y"]).click().perform()
@@ -136,7 +134,7 @@ def test_a_click_on_a_figures_own_legend_does_so_too(page: webdriver.Chrome, rep
     assert switch(page, "fa").get_attribute("aria-pressed") == "false"
 
 
-def test_hovering_tells_the_numbers_and_the_wheel_zooms_only_with_a_key(page: webdriver.Chrome, reported: Made) -> None:
+def test_hovering_shows_values_and_the_wheel_zooms_only_with_a_key(page: webdriver.Chrome, reported: Made) -> None:
     open_report(page, reported)
     point = next(item for item in items(page, "symbol", "mark") if (item["cell"], item["epoch"]) == ("fa", 1))
     pointer_at(page, point["x"], point["y"]).perform()

@@ -38,7 +38,7 @@ def page_of(made: Made) -> str:
     return (made[0] / "figures" / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_is_one_light_file_that_names_no_address(reported: Made) -> None:
+def test_the_page_is_one_small_file_without_external_addresses(reported: Made) -> None:
     page = page_of(reported)
     assert len(page.encode()) < 5_000_000
     found = Tags(page)
@@ -46,7 +46,7 @@ def test_the_page_is_one_light_file_that_names_no_address(reported: Made) -> Non
     assert "default-src 'none'" in page
 
 
-def test_names_and_questions_are_text_on_the_page(reported: Made) -> None:
+def test_names_and_questions_are_escaped_on_the_page(reported: Made) -> None:
     page = page_of(reported)
     tags = Tags(page).tags
     assert tags.count("script") == 4 and "b" not in tags
@@ -55,7 +55,7 @@ def test_names_and_questions_are_text_on_the_page(reported: Made) -> None:
     assert cells and json.loads(cells[1])["kp"] == ["kp", "kp </script><b>bold"]
 
 
-def test_the_page_has_every_figure_the_table_and_a_switch_for_each_rule(reported: Made) -> None:
+def test_the_page_has_every_figure_the_table_and_one_switch_per_rule(reported: Made) -> None:
     page = page_of(reported)
     drawn = [path for path in reported[1].paths if path.suffix == ".png"]
     assert page.count('class="chart"') == len(drawn) > 5
@@ -64,11 +64,11 @@ def test_the_page_has_every_figure_the_table_and_a_switch_for_each_rule(reported
     assert switches == ["bp", "fa", "kp", *[f"{rule}, published" for rule in ("bp", "fa", "ss", "wm", "kp")]]
 
 
-def test_html_in_markdown_is_text() -> None:
+def test_html_in_markdown_is_escaped() -> None:
     assert "<b>" not in markdown("<b>x</b>\n\n| a |\n| --- |\n| <i>y</i> |\n")
 
 
-def test_data_in_columns_is_the_rows_again() -> None:
+def test_packed_columns_contain_the_rows() -> None:
     packed = columns([{"cell": "a", "x": 1.23456789}, {"cell": "b", "x": None}, {"cell": "a", "y": 2.0}])
     assert packed["length"] == 3
     assert packed["columns"]["cell"] == {"texts": ["a", "b"], "at": [0, 1, 0]}
@@ -81,7 +81,7 @@ def copy_of(made: Made, folder: Path) -> Path:
     return folder / "store"
 
 
-def test_the_manifest_says_from_what_and_how_the_figures_were_made(reported: Made) -> None:
+def test_the_manifest_lists_the_sources_and_the_command(reported: Made) -> None:
     manifest = json.loads((reported[0] / "figures" / "manifest.json").read_text())
     assert manifest["study"] == reported[1].study
     assert manifest["command"].startswith(f"nowt report {reported[1].study} --published --store")
@@ -92,7 +92,7 @@ def test_the_manifest_says_from_what_and_how_the_figures_were_made(reported: Mad
     assert {path.name for path in reported[1].paths} == {*manifest["files"], "manifest.json"}
 
 
-def test_a_folder_is_fresh_until_a_log_goes_on_or_a_figure_goes(
+def test_a_folder_is_up_to_date_until_a_log_or_a_figure_changes(
     reported: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = copy_of(reported, tmp_path)
@@ -113,7 +113,7 @@ def test_a_folder_is_fresh_until_a_log_goes_on_or_a_figure_goes(
     )
 
 
-def test_a_run_that_the_study_lists_since_makes_a_folder_stale(reported: Made, tmp_path: Path) -> None:
+def test_a_new_run_of_the_study_makes_a_folder_stale(reported: Made, tmp_path: Path) -> None:
     store = copy_of(reported, tmp_path)
     path = store / "studies" / f"{reported[1].study}.json"
     study_file = json.loads(path.read_text())
@@ -122,9 +122,7 @@ def test_a_run_that_the_study_lists_since_makes_a_folder_stale(reported: Made, t
     assert check(store, store / "figures").stale == ("run 0123456789ab is new",)
 
 
-def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another_schema_is_named(
-    reported: Made, tmp_path: Path
-) -> None:
+def test_a_changed_study_makes_a_folder_stale_and_another_schema_is_an_error(reported: Made, tmp_path: Path) -> None:
     store = copy_of(reported, tmp_path)
     path, moved = store / "studies" / f"{reported[1].study}.json", tmp_path / "moved"
     path.write_text(path.read_text().replace('"reference": "bp"', '"reference": "kp"'))
@@ -137,7 +135,7 @@ def test_a_study_that_says_something_else_since_makes_a_folder_stale_and_another
         check(store, moved)
 
 
-def test_a_folder_that_no_report_wrote_is_named(tmp_path: Path) -> None:
+def test_checking_a_folder_without_a_report_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give --check a folder that `nowt report` wrote"):
         check(tmp_path, tmp_path)
     (tmp_path / "manifest.json").write_text("{")
@@ -149,7 +147,9 @@ def test_a_folder_that_no_report_wrote_is_named(tmp_path: Path) -> None:
             check(tmp_path, tmp_path)
 
 
-def test_the_command_tells_by_its_exit_code(reported: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_tells_whether_figures_are_up_to_date(
+    reported: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = copy_of(reported, tmp_path)
     words = ["report", "--store", str(store), "--check", str(store / "figures")]
     assert main(words) == 0
@@ -175,7 +175,7 @@ def test_the_report_is_attached_to_the_studys_run_and_a_rebuild_keeps_it(reporte
     assert names == {path.name for path in reported[1].paths}
 
 
-def test_a_record_that_cannot_be_written_does_not_fail_the_report(tmp_path: Path) -> None:
+def test_a_report_succeeds_even_if_mlflow_is_not_writable(tmp_path: Path) -> None:
     from nowt.cli.commands.report import _attached
 
     assert _attached(tmp_path, "odd-1", ()) == []

@@ -12,7 +12,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.report.content import Report
 from analysis.report.study import report
-from tests.support.earlier_reports import leave
+from tests.support.earlier_reports import write_earlier_report
 from tests.support.synthetic_frames import svg_text
 from tests.support.synthetic_search import SHARED, search_space, write_search
 
@@ -52,7 +52,7 @@ def test_the_figures_name_axes_units_and_every_cell(made: Report) -> None:
     assert "bp, 12 trials" in importance and "Explained variance of the error (%)" in importance
 
 
-def test_the_words_say_what_the_numbers_are(made: Report) -> None:
+def test_the_notes_explain_the_numbers(made: Report) -> None:
     for words in (
         "Quasi-random sampling, no early stopping, budget of 12 trials per cell.",
         "validation errors after a trial's last epoch, not its best one",
@@ -65,9 +65,9 @@ def test_the_words_say_what_the_numbers_are(made: Report) -> None:
     assert len(table) == 4 and len({line.count("|") for line in table}) == 1
 
 
-def test_a_search_by_tpe_says_why_there_is_no_band(tmp_path: Path) -> None:
+def test_a_search_with_tpe_explains_why_there_is_no_band(tmp_path: Path) -> None:
     write_search(tmp_path, search_space(sampler="tpe", stopping="halving"), 3)
-    leave(tmp_path / "figures", "importance.png")
+    write_earlier_report(tmp_path / "figures", "importance.png")
     made = report(tmp_path, None, tmp_path / "figures")
     assert not (tmp_path / "figures" / "importance.png").exists()
     assert "no band, because TPE proposals depend on earlier trials" in svg_text(tmp_path / "figures" / "tuning.svg")
@@ -92,7 +92,7 @@ def test_a_search_of_diverged_trials_alone_has_no_best(tmp_path: Path) -> None:
     ("trials", "states", "found"),
     [(0, {}, "no trial"), (2, {("bp", 0): "running", ("bp", 1): "failed"}, "1 running, 1 failed")],
 )
-def test_a_search_without_a_finished_trial_gets_a_sentence(
+def test_a_search_without_a_finished_trial_is_a_one_line_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], trials: int, states: dict[tuple[str, int], str], found: str
 ) -> None:
     space = write_search(tmp_path, search_space(["bp"]), trials, states=states)
@@ -102,7 +102,7 @@ def test_a_search_without_a_finished_trial_gets_a_sentence(
     assert not (tmp_path / "figures").exists()
 
 
-def test_a_study_file_without_its_stopping_is_named(tmp_path: Path) -> None:
+def test_a_study_file_without_early_stopping_is_an_error(tmp_path: Path) -> None:
     space = write_search(tmp_path, search_space(["bp"]), 1)
     path = tmp_path / "studies" / f"{space.key}.json"
     study_file = json.loads(path.read_text())

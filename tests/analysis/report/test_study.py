@@ -13,7 +13,7 @@ from analysis.report.content import Report
 from analysis.report.study import report
 from analysis.tables.final import TABLE
 from nowt.store.run_log import LogWriter
-from tests.support.earlier_reports import leave
+from tests.support.earlier_reports import write_earlier_report
 from tests.support.synthetic_frames import svg_text
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
@@ -82,7 +82,7 @@ def test_the_csv_holds_the_same_numbers_as_the_table(made: Report) -> None:
     pd.testing.assert_frame_equal(read, made.table, check_dtype=False, rtol=1e-5)
 
 
-def test_the_markdown_table_is_whole_and_says_percent_points_and_diverged(made: Report) -> None:
+def test_the_markdown_table_shows_percent_points_and_diverged_runs(made: Report) -> None:
     lines = [line for line in made.text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert "test error, %" in lines[0]
@@ -91,7 +91,7 @@ def test_the_markdown_table_is_whole_and_says_percent_points_and_diverged(made: 
     assert "1 of 3 diverged" in lines[3]
 
 
-def test_the_words_say_seeds_interval_split_epoch_divergence_and_smallest_p(made: Report) -> None:
+def test_the_notes_state_seeds_interval_split_epoch_divergence_and_smallest_p(made: Report) -> None:
     for words in (
         "Means over 3 seeds; intervals: 95 % t interval over seeds",
         "Errors are test errors after the last epoch, not the best one",
@@ -103,7 +103,7 @@ def test_the_words_say_seeds_interval_split_epoch_divergence_and_smallest_p(made
         assert words in made.text
 
 
-def test_unfinished_runs_are_named_and_do_not_count(tmp_path: Path) -> None:
+def test_unfinished_runs_are_listed_and_not_included(tmp_path: Path) -> None:
     study = rules_study(epochs=3)
     write_store(tmp_path, study, stopped={("kp", 1): 2, ("wm", 0): 1}, missing=[("kp", 2)])
     kp1, kp2, wm0 = key_of(study, "kp", 1), key_of(study, "kp", 2), key_of(study, "wm", 0)
@@ -121,7 +121,7 @@ def test_unfinished_runs_are_named_and_do_not_count(tmp_path: Path) -> None:
 def test_without_feedback_no_alignment_figure_is_left_behind(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp"], epochs=3))
     out = tmp_path / "figures"
-    leave(out, "alignment.png")
+    write_earlier_report(out, "alignment.png")
     (out / "transfer.png").write_text("somebody's own")
     made = report(tmp_path, None, out)
     assert not (out / "alignment.png").exists()
@@ -171,7 +171,7 @@ def nothing(store: Path) -> None:
         (a_study_without_its_runs, None, "rules-1.json is not a study file, it has no created, question, reference"),
     ],
 )
-def test_what_cannot_be_reported_gets_a_sentence(
+def test_a_study_that_cannot_be_reported_is_a_one_line_error(
     tmp_path: Path, fill: Callable[[Path], None], wanted: str | None, sentence: str
 ) -> None:
     fill(tmp_path)
@@ -179,13 +179,13 @@ def test_what_cannot_be_reported_gets_a_sentence(
         report(tmp_path, wanted, tmp_path / "figures")
 
 
-def test_an_out_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp"], epochs=1))
     with pytest.raises(ValueError, match=r"--out /proc/figures cannot be created \(.*\): give a folder"):
         report(tmp_path, None, Path("/proc/figures"))
 
 
-def test_an_out_that_is_a_file_is_named(tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp"], epochs=1))
     (tmp_path / "out").write_text("")
     with pytest.raises(ValueError, match="out is a file: give a folder"):

@@ -22,11 +22,11 @@ def factors(study: Study) -> dict[str, tuple[str, str]]:
     return {one.cell: (one.against, one.factor) for one in contrasts(plan_of(study))}
 
 
-def test_a_study_of_rules_compares_each_with_backprop() -> None:
+def test_each_rule_is_compared_with_backprop() -> None:
     assert factors(rules_on_digits.study()) == {rule: ("bp", "rule") for rule in ("fa", "ss", "wm", "kp")}
 
 
-def test_a_setting_is_compared_with_the_rules_own_plain_cell() -> None:
+def test_a_setting_is_compared_with_the_base_cell_of_its_rule() -> None:
     found = factors(last_layer.study())
     assert found["fa"] == ("bp", "rule")
     assert found["fa, last layer bp"] == ("fa", "rule.last_layer")
@@ -34,7 +34,7 @@ def test_a_setting_is_compared_with_the_rules_own_plain_cell() -> None:
     assert factors(decay.study())["kp λ=0"] == ("kp λ=0.01", "optim.weight_decay")
 
 
-def test_with_several_nets_each_rule_is_compared_with_backprop_on_the_same_net() -> None:
+def test_with_several_networks_each_rule_is_compared_with_backprop_in_the_same_network() -> None:
     study = plan_of(depth.study())
     assert references(study)["kp ResNet-50"] == "bp ResNet-50"
     rule = [one for one in contrasts(study) if one.factor == "rule"]
@@ -42,13 +42,13 @@ def test_with_several_nets_each_rule_is_compared_with_backprop_on_the_same_net()
     assert Contrast("bp ResNet-50", "bp ResNet-18", "model.name", "resnet18 → resnet50") in contrasts(study)
 
 
-def test_cells_that_pin_seeds_are_compared_with_nothing() -> None:
+def test_cells_that_pin_seeds_are_not_compared() -> None:
     study = plan_of(seed_sources.study())
     assert set(references(study)) == {"bp", "fa", "wm", "kp"}
     assert {one.cell for one in contrasts(study)} == {"fa", "wm", "kp"}
 
 
-def test_rules_tuned_apart_are_compared_with_their_settings() -> None:
+def test_rules_with_different_settings_are_compared_including_their_settings() -> None:
     base = digits(BP)
     tuned = replace(base, rule=KP, optim=replace(base.optim, lr=0.2))
     study = Study("tuned", "Which is best?", (Cell("bp", base), Cell("kp", tuned)), (0, 1, 2))

@@ -8,7 +8,7 @@ from analysis.stats.effects import effects
 from analysis.stats.seeds import error_curves, final_errors
 
 
-def test_effects_are_what_plain_pandas_gives_and_their_mean_is_taken_seed_by_seed(last_layers: Frames) -> None:
+def test_effects_match_plain_pandas_and_their_mean_is_computed_per_seed(last_layers: Frames) -> None:
     final = final_errors(error_curves(last_layers, "test")).pivot(index="seed", columns="cell", values="error") * 100
     changes = {rule: final[f"{rule}, last layer bp"] - final[rule] for rule in ("fa", "kp")}
     table = effects(last_layers).table.set_index("cell")

@@ -17,7 +17,7 @@ from tests.support.synthetic_search import search_space, write_search
 RATE = Range("optim.lr", 0.005, 0.5, log=True)
 
 
-def test_what_the_error_depends_on_is_what_matters(tmp_path: Path) -> None:
+def test_the_setting_that_determines_the_error_is_the_most_important(tmp_path: Path) -> None:
     write_search(tmp_path, trials=30)
     shares = importances(trials_in(tmp_path))
     for cell in ("bp", "wm"):
@@ -29,7 +29,7 @@ def test_what_the_error_depends_on_is_what_matters(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(shares, importances(trials_in(tmp_path)))
 
 
-def test_a_range_on_a_log_scale_is_weighed_on_that_scale(tmp_path: Path) -> None:
+def test_a_log_scaled_range_is_weighted_on_the_log_scale(tmp_path: Path) -> None:
     """Half of the draws are below 0.05, where the error falls; on a linear scale they would be a tenth."""
     space = search_space(["bp"], [RATE, Range("optim.momentum", 0.0, 0.9)])
 
@@ -41,13 +41,13 @@ def test_a_range_on_a_log_scale_is_weighed_on_that_scale(tmp_path: Path) -> None
     assert shares["optim.lr"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_few_trials_have_no_importance_and_the_words_say_so(tmp_path: Path) -> None:
+def test_with_few_trials_there_is_no_importance_and_the_text_says_so(tmp_path: Path) -> None:
     write_search(tmp_path, trials=10, states={("wm", 0): "failed"})
     trials = trials_in(tmp_path)
     assert set(importances(trials)["cell"]) == {"bp"}
     assert "No importances for wm: at least 10 finished or diverged trials" in search_notes(trials)
 
 
-def test_trials_of_one_error_have_no_importance(tmp_path: Path) -> None:
+def test_trials_with_equal_errors_have_no_importance(tmp_path: Path) -> None:
     write_search(tmp_path, error=lambda cell, trial, values: 0.9)
     assert importance_chart(trials_in(tmp_path)) is None

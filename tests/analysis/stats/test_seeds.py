@@ -62,7 +62,7 @@ def test_the_gap_is_paired_by_seed_as_in_scipy(frames: Frames) -> None:
         assert tuple(gap[["mean", "low", "high"]]) == pytest.approx(expected)
 
 
-def test_pairing_takes_out_what_a_seed_does_to_all_cells_alike(tmp_path: Path) -> None:
+def test_pairing_removes_differences_between_seeds_that_all_cells_share(tmp_path: Path) -> None:
     write_store(tmp_path, PAIR, error=lambda cell, seed, epoch: 0.1 * seed + (0.02 if cell == "kp" else 0.0))
     gap = paired_gaps(final_errors(error_curves(frames_in(tmp_path), "test")), "bp").set_index("cell").loc["kp"]
     assert gap["mean"] == pytest.approx(0.02)
@@ -111,7 +111,7 @@ def test_equal_errors_give_a_mean_and_no_interval() -> None:
     assert row["mean"] == pytest.approx(0.9) and isnan(row["low"]) and isnan(row["high"])
 
 
-def test_the_smallest_p_is_that_of_all_signs_alike() -> None:
+def test_the_smallest_p_is_that_of_equal_signs() -> None:
     differences = [0.01, 0.02, 0.03, 0.04]
     test = stats.permutation_test((differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples")
     assert smallest_p(4) == pytest.approx(test.pvalue)
@@ -137,7 +137,7 @@ def test_an_undefined_angle_is_left_out_of_the_mean(frames: Frames) -> None:
     assert final_angles(holed).set_index("cell")["matrix_angle"]["kp"] == pytest.approx(first)
 
 
-def test_validation_errors_stand_in_where_the_test_pictures_were_not_opened(tmp_path: Path) -> None:
+def test_validation_errors_are_used_if_test_images_were_not(tmp_path: Path) -> None:
     write_store(tmp_path, PAIR, test=False)
     frames = frames_in(tmp_path)
     assert scored_split(frames) == "val"

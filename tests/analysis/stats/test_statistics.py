@@ -103,14 +103,14 @@ def test_holm_makes_one_false_claim_in_twenty_studies_at_most() -> None:
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
-def test_the_interval_of_a_paired_gap_covers_19_times_in_20(seeds: int) -> None:
+def test_the_interval_of_a_paired_gap_has_95_percent_coverage(seeds: int) -> None:
     found = many(seeds, true=2.0)
     covers = found["low"].lt(2.0) & found["high"].gt(2.0)
     assert covers.mean() == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
-def test_the_interval_of_an_effect_size_covers_19_times_in_20(seeds: int) -> None:
+def test_the_interval_of_an_effect_size_has_95_percent_coverage(seeds: int) -> None:
     # d's interval holds the true effect where the share of smaller d under that effect lies in the middle 95 %.
     true, root = 0.8, math.sqrt(seeds)
     d = many(seeds, true, 800)["d_z"]

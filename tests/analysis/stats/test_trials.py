@@ -5,7 +5,7 @@ import pandas as pd
 from analysis.stats.trials import pareto_front
 
 
-def test_a_trial_is_on_the_front_unless_another_of_its_rule_is_cheaper_and_no_worse() -> None:
+def test_a_trial_is_on_the_pareto_front_unless_another_of_its_rule_dominates_it() -> None:
     points = [
         ("kp", 1.0, 9.0),
         ("kp", 1.0, 8.0),  # as cheap, and better

@@ -33,7 +33,7 @@ def with_errors(errors: Mapping[str, list[float]], states: Mapping[tuple[str, in
     return Trials(plan, pd.DataFrame(rows)[list(TRIALS)])
 
 
-def test_the_tuning_curve_is_the_median_of_the_best_of_so_many_resampled_draws() -> None:
+def test_the_tuning_curve_is_the_median_best_of_n_resampled_draws() -> None:
     generator = np.random.default_rng(0)
     errors = generator.uniform(0.05, 0.9, 13)
     curve = tuning_curves(with_errors({"kp": list(errors)})).set_index("trials")
@@ -42,7 +42,7 @@ def test_the_tuning_curve_is_the_median_of_the_best_of_so_many_resampled_draws()
         assert curve["error"][n] == np.quantile(best, 0.5, method="inverted_cdf")
 
 
-def test_the_band_holds_the_true_curve_for_all_numbers_of_draws_in_95_of_100_searches() -> None:
+def test_the_band_covers_the_true_curve_simultaneously_in_95_percent_of_searches() -> None:
     generator = np.random.default_rng(1)
     searches = {f"{i}": list(generator.uniform(size=12)) for i in range(400)}
     curves = tuning_curves(with_errors(searches))
@@ -51,7 +51,7 @@ def test_the_band_holds_the_true_curve_for_all_numbers_of_draws_in_95_of_100_sea
     assert 0.92 < held.groupby(curves["cell"]).all().mean() <= 0.98
 
 
-def test_diverged_trials_are_draws_at_chance_and_their_ties_do_no_harm() -> None:
+def test_diverged_trials_count_with_chance_error_and_ties_are_harmless() -> None:
     states = {("fa", i): "diverged" for i in range(3)} | {("fa", 5): "failed"}
     curve = tuning_curves(with_errors({"fa": [0.9, 0.9, 0.9, 0.2, 0.3, 0.01]}, states))
     assert list(curve["trials"]) == [1, 2, 3, 4, 5]
@@ -60,7 +60,7 @@ def test_diverged_trials_are_draws_at_chance_and_their_ties_do_no_harm() -> None
 
 
 @pytest.mark.parametrize(("sampler", "stopping"), [("tpe", "none"), ("random", "halving")])
-def test_dependent_trials_give_the_best_so_far_and_no_band(tmp_path: Path, sampler: Any, stopping: Any) -> None:
+def test_dependent_trials_have_the_best_error_so_far_and_no_band(tmp_path: Path, sampler: Any, stopping: Any) -> None:
     errors = [0.5, 0.1, 0.6, 0.3, 0.4, 0.2]
     space = search_space(["bp"], sampler=sampler, stopping=stopping)
     states = {("bp", 1): "stopped", ("bp", 4): "failed"}
@@ -71,7 +71,7 @@ def test_dependent_trials_give_the_best_so_far_and_no_band(tmp_path: Path, sampl
     assert curve[["low", "high"]].isna().all(axis=None)
 
 
-def test_a_budget_in_another_unit_than_trials_is_what_the_curve_stands_over(tmp_path: Path) -> None:
+def test_the_curve_is_drawn_over_the_unit_of_the_budget(tmp_path: Path) -> None:
     errors = [0.4, 0.3, 0.2, 0.1]
     dear = with_errors({"bp": errors, "wm": errors})
     dear.frame.loc[dear.frame["cell"] == "wm", "presentations"] = [20.0, 40.0, 20.0, 40.0]

@@ -11,7 +11,9 @@ from searchspaces import depth
 from tests.support.synthetic_frames import frames_with, one_epoch
 
 
-def test_the_interquartile_mean_takes_eight_seeds_and_the_text_says_so(five_rules: Frames, last_layers: Frames) -> None:
+def test_the_interquartile_mean_requires_eight_seeds_and_the_text_says_so(
+    five_rules: Frames, last_layers: Frames
+) -> None:
     gaps = typical_gaps(five_rules)
     assert list(gaps["cells"]) == ["fa", "ss", "wm", "kp"]
     assert ((gaps["gap_low_points"] <= gaps["gap_points"]) & (gaps["gap_points"] <= gaps["gap_high_points"])).all()
@@ -25,7 +27,7 @@ def test_the_interquartile_mean_takes_eight_seeds_and_the_text_says_so(five_rule
     )
 
 
-def test_a_rule_on_several_nets_is_one_group_with_a_stratum_for_each(tmp_path: Path) -> None:
+def test_a_rule_in_several_networks_is_one_group_with_one_stratum_each(tmp_path: Path) -> None:
     study = one_epoch(depth.study(), 8)
     study = replace(study, cells=tuple(cell for cell in study.cells if cell.name.startswith(("bp", "kp"))))
     gaps = typical_gaps(frames_with(tmp_path, study))

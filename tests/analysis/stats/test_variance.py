@@ -55,7 +55,7 @@ def test_variance_is_split_by_its_source_with_the_chi_square_interval(split: pd.
     assert "kp: the largest source of variance is the initialization of W" in variance_in_words(split)[0]
 
 
-def test_a_purpose_that_was_only_pinned_is_what_the_whole_loses(tmp_path: Path) -> None:
+def test_a_source_that_is_only_pinned_is_measured_as_a_difference(tmp_path: Path) -> None:
     config = replace(digits(find_rule("kp")()), epochs=1)
     cells = (Cell("all", config), Cell("W pinned", replace(config, seeds=Seeds(weights=1000))))
     study = Study("pinned", "What does the start of W do?", cells, tuple(range(20)), reference="all")
@@ -68,7 +68,7 @@ def test_a_purpose_that_was_only_pinned_is_what_the_whole_loses(tmp_path: Path) 
     assert list(found.index) == ["start of W", WHOLE]
 
 
-def test_the_interval_of_a_difference_of_variances_covers_19_times_in_20() -> None:
+def test_the_interval_of_a_difference_of_variances_has_95_percent_coverage() -> None:
     chance = np.random.default_rng(0)
     hits, studies, n = 0, 400, 6
     for _ in range(studies):
@@ -81,7 +81,7 @@ def test_the_interval_of_a_difference_of_variances_covers_19_times_in_20() -> No
     assert hits / studies == pytest.approx(0.95, abs=0.02)
 
 
-def test_sources_that_together_exceed_the_whole_are_said_not_to_add_up(tmp_path: Path) -> None:
+def test_components_that_exceed_the_total_are_reported_as_not_additive(tmp_path: Path) -> None:
     study = one_epoch(seed_sources.study(), 8)
     study = replace(study, cells=tuple(cell for cell in study.cells if cell.name.startswith("bp")))
 

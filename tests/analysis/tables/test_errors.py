@@ -15,7 +15,7 @@ from nowt.studies.study import Cell, Study
 from tests.support.synthetic_frames import frames_with
 
 
-def test_published_errors_stand_in_a_studys_rows_on_imagenet_alone(five_rules: Frames, tmp_path: Path) -> None:
+def test_published_errors_are_a_column_only_for_studies_on_imagenet(five_rules: Frames, tmp_path: Path) -> None:
     tests = compare_cells(five_rules, None)
     table = errors_table(five_rules, final_table(five_rules), tests, None, "test")
     assert "published, %" not in table.head
@@ -34,14 +34,14 @@ def test_published_errors_stand_in_a_studys_rows_on_imagenet_alone(five_rules: F
     assert published_table(imagenet) is None
 
 
-def test_published_finals_are_within_what_the_paper_rounds_to() -> None:
+def test_published_final_errors_match_the_paper() -> None:
     found = published_finals().set_index(["net", "rule"])["error_percent"]
     assert len(found) == 10
     assert found["resnet50", "bp"] == 23.20
     assert found["resnet18", "ss"] == 39.22
 
 
-def test_the_errors_table_has_every_cell_with_its_seeds_interval_and_verdict(five_rules: Frames) -> None:
+def test_the_main_table_has_every_cell_with_its_seeds_interval_and_verdict(five_rules: Frames) -> None:
     tests = compare_cells(five_rules, 1.5)
     table = errors_table(five_rules, final_table(five_rules), tests, 1.5, "test")
     assert [line[1] for line in table.lines] == ["bp", "fa", "ss", "wm", "kp"]

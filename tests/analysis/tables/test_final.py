@@ -38,7 +38,7 @@ def curves_text(store: Path) -> str:
     return " ".join(ElementTree.fromstring(drawn.getvalue()).itertext())
 
 
-def test_the_tables_gap_is_paired_by_seed_and_one_that_never_scatters_has_no_interval(tmp_path: Path) -> None:
+def test_gaps_are_paired_by_seed_and_equal_gaps_have_no_interval(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"], epochs=3)
     write_store(tmp_path, study, error=lambda cell, seed, epoch: 0.1 * seed + (0.02 if cell == "kp" else 0.0))
     kp = table_of(tmp_path).loc["kp"]
@@ -46,7 +46,7 @@ def test_the_tables_gap_is_paired_by_seed_and_one_that_never_scatters_has_no_int
     assert kp["error_high_percent"] - kp["error_low_percent"] > 10
 
 
-def test_two_seeds_draw_no_interval_and_the_text_says_why(tmp_path: Path) -> None:
+def test_two_seeds_have_no_interval_and_the_text_says_why(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(seeds=2, epochs=3))
     why = "no interval: at least 3 seeds are required"
     assert why in words_of(tmp_path)
@@ -71,7 +71,7 @@ def test_without_the_reference_there_are_no_gaps_and_the_text_says_so(tmp_path: 
     assert table_of(tmp_path)["gap_points"].isna().all()
 
 
-def test_a_run_done_again_with_other_data_replaces_the_earlier_one(tmp_path: Path) -> None:
+def test_a_run_repeated_with_other_data_replaces_the_earlier_one(tmp_path: Path) -> None:
     study = write_store(tmp_path, rules_study(epochs=3))
     path = tmp_path / "studies" / f"{study.key}.json"
     study_file = json.loads(path.read_text())
@@ -83,7 +83,7 @@ def test_a_run_done_again_with_other_data_replaces_the_earlier_one(tmp_path: Pat
     assert "2 earlier runs with other data or code are not included" in words_of(tmp_path)
 
 
-def test_an_ablation_within_one_rule_draws_cells_of_any_name(tmp_path: Path) -> None:
+def test_cells_with_special_characters_in_their_names_are_drawn(tmp_path: Path) -> None:
     names = ['wm "quoted"', "wm | bar", "wm.dotted", "wm, through the nonlinearity, σ = 0.1"]
     config = RunConfig(rule=find_rule("wm")(), epochs=3)
     cells = tuple(Cell(name, replace(config, batch=10 + i)) for i, name in enumerate(names))

@@ -9,7 +9,7 @@ from tests.support.synthetic_frames import trials_in
 from tests.support.synthetic_search import search_space, write_search
 
 
-def test_the_tables_counts_shares_and_costs_by_hand(tmp_path: Path) -> None:
+def test_counts_percentages_and_costs_match_a_calculation_by_hand(tmp_path: Path) -> None:
     errors = [0.100, 0.105, 0.110, 0.119, 0.150, 0.400, 0.01, 0.02]
     states = {("wm", 5): "diverged", ("wm", 6): "failed", ("wm", 7): "stopped"}
     write_search(tmp_path, search_space(["wm"]), 8, states=states, error=lambda cell, trial, values: errors[trial])

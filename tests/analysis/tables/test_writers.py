@@ -25,7 +25,7 @@ NASTY = Tabular(
 )
 
 
-def test_latex_is_booktabs_and_escapes_every_sign() -> None:
+def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
     text = latex(NASTY)
     for command in (r"\toprule", r"\midrule", r"\bottomrule", r"\label{tab:nasty}", r"\begin{tabular}{@{}lr@{}}"):
         assert text.count(command) == 1

@@ -12,7 +12,7 @@ from tests.support.synthetic_frames import frames_with
 from tests.support.synthetic_store import rules_study
 
 
-def test_a_study_of_one_cell_has_no_forest_plot_and_says_nothing_of_differences(tmp_path: Path) -> None:
+def test_a_study_of_one_cell_has_no_comparisons(tmp_path: Path) -> None:
     frames = frames_with(tmp_path, rules_study(names=["bp"], epochs=1))
     assert forest_chart(effects(frames), "test", None) is None
     tests = compare_cells(frames, 1.5)
@@ -20,7 +20,7 @@ def test_a_study_of_one_cell_has_no_forest_plot_and_says_nothing_of_differences(
     assert comparison_notes(tests, 1.5).startswith("No comparisons")
 
 
-def test_verdict_sentences_claim_from_five_seeds_on_and_describe_below(tmp_path: Path) -> None:
+def test_sentences_make_claims_only_with_at_least_five_seeds(tmp_path: Path) -> None:
     def error(cell: str, seed: int, epoch: int) -> float:
         return 0.1 + 0.01 * seed + {"bp": 0.0, "kp": 0.001, "fa": 0.3}[cell] + 0.0005 * (seed % 2) * (cell != "bp")
 
@@ -36,7 +36,7 @@ def test_verdict_sentences_claim_from_five_seeds_on_and_describe_below(tmp_path:
     assert sentences(compare_cells(two, 1.5), 1.5) == ["kp: only 2 seeds shared with bp; a test requires at least 3."]
 
 
-def test_without_a_margin_nothing_is_called_equal(five_rules: Frames) -> None:
+def test_without_a_margin_no_equivalence_is_claimed(five_rules: Frames) -> None:
     tests = compare_cells(five_rules, None)
     assert "no equivalence is claimed" in comparison_notes(tests, None)
     assert "within" not in " ".join(sentences(tests, None))

@@ -11,7 +11,7 @@ from nowt.studies.study import Cell, Study
 from tests.support.synthetic_frames import frames_with
 
 
-def test_the_methods_paragraph_says_what_the_configs_say(five_rules: Frames) -> None:
+def test_the_methods_paragraph_states_the_settings_of_the_configs(five_rules: Frames) -> None:
     text = methods(five_rules, compare_cells(five_rules, 1.5), 1.5)
     for words in (
         "Networks: tiny_resnet",
@@ -31,7 +31,7 @@ def test_the_methods_paragraph_says_what_the_configs_say(five_rules: Frames) -> 
         assert words not in text  # the configs have none
 
 
-def test_the_methods_paragraph_leaves_open_what_the_cells_do_not_share(tmp_path: Path) -> None:
+def test_the_methods_paragraph_lists_settings_in_which_cells_differ(tmp_path: Path) -> None:
     config = RunConfig(epochs=1)
     cells = (Cell("bp", config), Cell("fast", replace(config, optim=replace(config.optim, lr=0.5, warmup=0.5))))
     frames = frames_with(tmp_path, Study("rates", "Which rate?", cells, (0, 1, 2)))
