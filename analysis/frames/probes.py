@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.frames.schema import checked
 from analysis.frames.study import Frames
-from nowt.evaluation.probes.results import WHOLE_NETWORK, ResultLine, ProbeSettings, read_results
+from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, read_results
 from nowt.store.layout import Store
 
 PROBES = {
@@ -101,6 +101,8 @@ def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None
 
 def _rows(line: ResultLine) -> Iterator[tuple[str, int, float | None]]:
     """Yield the name, depth and value of each number in a line."""
-    depths = {name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE_NETWORK, *line["others"]))}
+    depths = {
+        name: depth for depth, name in enumerate(n for n in line["values"] if n not in (WHOLE_NETWORK, *line["others"]))
+    }
     for name, value in line["values"].items():
         yield name, depths.get(name, -1), value

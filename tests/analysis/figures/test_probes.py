@@ -11,13 +11,13 @@ from analysis.frames.probes import PROBES, Probe, read_probes
 from analysis.report.provenance import check
 from analysis.report.study import report
 from analysis.stats.seeds import mean_interval
-from nowt.evaluation.probes.results import Settings, results
+from nowt.evaluation.probes.results import ProbeSettings, open_results
 from nowt.studies.study import Study
 from tests.support.earlier_reports import write_earlier_report
 from tests.support.synthetic_frames import frames_in
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
-BASE = Settings("abc", 64, "val", "bp")
+BASE = ProbeSettings("abc", 64, "val", "bp")
 
 
 def value(cell: str, seed: int, epoch: int, depth: int) -> float:
@@ -28,12 +28,12 @@ def write_probe(
     store: Path,
     study: Study,
     metric: str,
-    settings: Settings = BASE,
+    settings: ProbeSettings = BASE,
     shift: float = 0.0,
     epochs: tuple[int, ...] = (0, 2),
 ) -> None:
     """Results for fa and kp, three seeds, two layers; of the whole where it is no cka; one more where it is mine."""
-    with results(store, study.key, metric, settings) as found:
+    with open_results(store, study.key, metric, settings) as found:
         for cell, seed in ((cell, seed) for cell in ("fa", "kp") for seed in (0, 1, 2)):
             for epoch in epochs:
                 values = {f"layer{depth}": value(cell, seed, epoch, depth) + shift for depth in (0, 1)}
@@ -81,7 +81,7 @@ def test_the_networks_value_is_the_metrics_own_or_the_mean_over_layers(tmp_path:
 
 
 def test_numbers_of_earlier_settings_are_not_mixed_with_the_newest(tmp_path: Path, study: Study) -> None:
-    write_probe(tmp_path, study, "cka", Settings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
+    write_probe(tmp_path, study, "cka", ProbeSettings("old", 64, "val", "bp"), shift=100.0, epochs=(0, 1, 2))
     write_probe(tmp_path, study, "cka")
     probe = the("cka", tmp_path)
     assert probe.settings == BASE and probe.values["value"].max() < 2 and set(probe.values["epoch"]) == {0, 2}
