@@ -1,7 +1,7 @@
-"""How often each fault happens, worlds to disturb, and what an undisturbed study ends as.
+"""Repetitions of each fault, and fixtures with the study to disturb and the undisturbed one.
 
-By default a selection of at most two minutes runs. NOWT_KILLS and NOWT_FAULTS, as ``make faults`` sets them, are the
-times that each kill and each other fault is repeated.
+By default a selection of at most two minutes runs. The environment variables NOWT_KILLS and NOWT_FAULTS, as set by
+``make faults``, are the numbers of repetitions of each kill and of each other fault.
 """
 
 import os
@@ -13,9 +13,9 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.faults.cases import Make, Undisturbed
-from tests.faults.leftovers import no_process
-from tests.faults.world import Verb, World
+from tests.faults.cleanup_checks import wait_until_no_process
+from tests.faults.repetitions import MakeStudy, Undisturbed
+from tests.faults.study_process import StudyProcess, Verb
 
 HERE = Path(__file__).parent
 
@@ -23,14 +23,14 @@ KILLS, FAULTS = (int(os.environ.get(name, "0")) for name in ("NOWT_KILLS", "NOWT
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``nth_kill`` and ``nth_fault`` number the repetitions."""
+    """Number the repetitions with ``nth_kill`` and ``nth_fault``."""
     for name, times in (("nth_kill", KILLS), ("nth_fault", FAULTS)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, range(times or 1))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave all but the selection out, unless the times are given."""
+    """Deselect all tests but the selection, unless a number of repetitions is set."""
     if KILLS or FAULTS:
         return
     out = [item for item in items if HERE in item.path.parents and not item.get_closest_marker("selection")]
@@ -39,43 +39,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def short() -> Iterator[Path]:
-    """A folder for Ray's sessions, whose sockets need a short path; in the end nothing is at work in it."""
+def short_folder() -> Iterator[Path]:
+    """A folder for Ray's sessions, whose sockets need a short path."""
     folder = Path(mkdtemp(prefix="nowt-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def folders(short: Path) -> Iterator[list[Path]]:
-    """The folders in which studies ran. Ray's own agents may outlive a killed driver by a minute, but not longer."""
+def study_folders(short_folder: Path) -> Iterator[list[Path]]:
+    """The folders of all studies. Ray's agents may outlive a killed driver, but by no more than the timeout."""
     found: list[Path] = []
     yield found
     for folder in found:
-        no_process(folder)
+        wait_until_no_process(folder)
 
 
 @pytest.fixture
-def make(tmp_path: Path, empty: Path, short: Path, folders: list[Path]) -> Make:
-    """Makes the world of one disturbed study."""
+def make_study(tmp_path: Path, empty: Path, short_folder: Path, study_folders: list[Path]) -> MakeStudy:
+    """Create the study to disturb."""
 
-    def made(verb: Verb, slots: int, rule: str) -> World:
-        world = World(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short)}, rule=rule)
-        folders.append(world.folder)
-        return world.make(empty)
+    def made(verb: Verb, slots: int, rule: str) -> StudyProcess:
+        study = StudyProcess(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short_folder)}, rule=rule)
+        study_folders.append(study.folder)
+        return study.reset(empty)
 
     return made
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undisturbed:
-    """The store of a study that nothing disturbed, in one process without Ray."""
+    """Return the store of a study without a fault, run in one process without Ray."""
 
     @cache
     def store(verb: Verb, rule: str) -> Path:
         folder = tmp_path_factory.mktemp("undisturbed")
-        world = World(folder, verb, 1, rule=rule, pause=0.0).make(empty)
-        assert world.run("--in-process") == 0, world.said()
-        return world.store
+        study = StudyProcess(folder, verb, 1, rule=rule, pause=0.0).reset(empty)
+        assert study.run("--in-process") == 0, study.output()
+        return study.store
 
-    return lambda world: store(world.verb, world.rule)
+    return lambda study: store(study.verb, study.rule)

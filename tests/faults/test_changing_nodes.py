@@ -1,5 +1,4 @@
-"""A node of a cluster is soon to go, or goes without a word, while workers on it share a run: other workers go on from
-where they were, and the run ends with the numbers of one that nothing disturbed."""
+"""Nodes of a cluster are drained or lost while workers share a run: others resume it, with unchanged numbers."""
 
 import time
 from collections import Counter
@@ -9,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from nowt.store.records import RunLog
-from tests.faults.audit import logs
-from tests.faults.cases import Make
-from tests.faults.leftovers import PATIENCE, children, no_process
-from tests.faults.moments import kill
-from tests.faults.nodes import changing_nodes
-from tests.faults.world import EPOCHS, STEPS, World
+from tests.faults.cleanup_checks import TIMEOUT, children, wait_until_no_process
+from tests.faults.comparison import logs
+from tests.faults.injection import kill
+from tests.faults.ray_clusters import elastic_cluster
+from tests.faults.repetitions import MakeStudy
+from tests.faults.study_process import EPOCHS, STEPS, StudyProcess
 from tests.support.metadata_service import NOTICE, metadata_service
 from tests.support.small_studies import numbers, wait_for
 from tests.support.worker_processes import farthest
@@ -27,114 +26,114 @@ ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 
 
 @pytest.fixture
-def shared(make: Make, empty: Path) -> World:
-    """A run that two workers share, and that takes its time."""
-    return replace(make("ablate", 1, "kp"), workers=2, pause=1.0).make(empty)
+def shared(make_study: MakeStudy, empty: Path) -> StudyProcess:
+    """A slow run with two workers."""
+    return replace(make_study("ablate", 1, "kp"), workers=2, pause=1.0).reset(empty)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path, short: Path) -> RunLog:
-    """The same run, undisturbed."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path, short_folder: Path) -> RunLog:
+    """The same run without a fault."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    world = World(folder, "ablate", 1, {"RAY_TMPDIR": str(short)}, workers=2).make(empty)
-    assert world.run("--seeds", "1") == 0, world.said()
-    return only(world)
+    study = StudyProcess(folder, "ablate", 1, {"RAY_TMPDIR": str(short_folder)}, workers=2).reset(empty)
+    assert study.run("--seeds", "1") == 0, study.output()
+    return only(study)
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> RunLog:
-    """The same run in double precision, by one worker in one go."""
-    world = World(tmp_path_factory.mktemp("alone"), "ablate", 1).make(empty)
-    assert world.run("--in-process", "--model.norm_group", "8", *ONE_RUN) == 0, world.said()
-    return only(world)
+def one_worker(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> RunLog:
+    """The same run in double precision, with one worker and without interruption."""
+    study = StudyProcess(tmp_path_factory.mktemp("alone"), "ablate", 1).reset(empty)
+    assert study.run("--in-process", "--model.norm_group", "8", *ONE_RUN) == 0, study.output()
+    return only(study)
 
 
-def only(world: World) -> RunLog:
-    (run,) = logs(world.store).values()
+def only(study: StudyProcess) -> RunLog:
+    (run,) = logs(study.store).values()
     return run
 
 
 @pytest.mark.parametrize("by", ["ray", "ec2"])
-def test_a_node_that_is_soon_to_go_loses_no_batch(by: str, nth_fault: int, shared: World, undisturbed: RunLog) -> None:
-    with metadata_service() as one, metadata_service() as other, changing_nodes(shared) as (world, nodes):
-        machines = [(nodes.add(2, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
-        driver = world.start("--seeds", "1")
-        wait_for(lambda: bool(world.at_work()), PATIENCE, "the second epoch")
+def test_a_drained_node_causes_no_batch_to_be_repeated(
+    by: str, nth_fault: int, shared: StudyProcess, undisturbed: RunLog
+) -> None:
+    with metadata_service() as one, metadata_service() as other, elastic_cluster(shared) as (study, cluster):
+        machines = [(cluster.add(2, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
+        driver = study.start("--seeds", "1")
+        wait_for(lambda: bool(study.training_processes()), TIMEOUT, "the second epoch")
         (node, ec2) = next(
-            machine for machine in machines if set(children(machine[0]["raylet"])) & set(world.at_work())
+            machine for machine in machines if set(children(machine[0]["raylet"])) & set(study.training_processes())
         )
         before = time.monotonic()
         if by == "ray":
-            nodes.drain(node["node"])
+            cluster.drain(node["node"])
         else:
             ec2.notice = NOTICE
-        wait_for(lambda: bool(in_mid_epoch(world)), PATIENCE, "the checkpoint")
+        wait_for(lambda: bool(checkpoints_within_epochs(study)), TIMEOUT, "the checkpoint")
         print(f"{by}: {time.monotonic() - before:.1f} s from notice to checkpoint")
-        world.set_pause(0.1)
-        assert driver.wait(PATIENCE) == 0, world.said()
-        wait_for(
-            lambda: not Path(f"/proc/{node['raylet']}/exe").exists(), PATIENCE, "the node's end, which has no work"
-        )
-    run = only(world)
+        study.set_pause(0.1)
+        assert driver.wait(TIMEOUT) == 0, study.output()
+        wait_for(lambda: not Path(f"/proc/{node['raylet']}/exe").exists(), TIMEOUT, "the end of the drained node")
+    run = only(study)
     assert (run.state, run.attempts, run.workers) == ("finished", 2, (2,) * (EPOCHS + 1))
     assert numbers(run) == numbers(undisturbed)
-    steps = Counter((world.folder / "steps").read_text().split())
-    assert steps == {str(step): 2 for step in range(1, EPOCHS * STEPS + 1)}  # by both workers, and never again
-    no_process(world.folder)
+    steps = Counter((study.folder / "steps").read_text().split())
+    assert steps == {str(step): 2 for step in range(1, EPOCHS * STEPS + 1)}  # once by each of both workers
+    wait_until_no_process(study.folder)
 
 
-def in_mid_epoch(world: World) -> list[str]:
-    """The checkpoints that lie between two epochs."""
-    return [path.name for path in world.store.glob("checkpoints/*/step-*.pt") if int(path.stem[5:]) % STEPS]
+def checkpoints_within_epochs(study: StudyProcess) -> list[str]:
+    """Return the checkpoints that are not at the end of an epoch."""
+    return [path.name for path in study.store.glob("checkpoints/*/step-*.pt") if int(path.stem[5:]) % STEPS]
 
 
-def test_a_run_of_one_worker_has_a_checkpoint_of_its_last_moments_when_its_node_goes(
-    nth_fault: int, make: Make, empty: Path
+def test_a_run_with_one_worker_resumes_from_the_checkpoint_of_the_notice(
+    nth_fault: int, make_study: MakeStudy, empty: Path
 ) -> None:
-    unhurried = replace(make("ablate", 1, "kp"), pause=1.0).make(empty)
-    with metadata_service() as one, metadata_service() as other, changing_nodes(unhurried) as (world, nodes):
-        machines = [(nodes.add(1, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
-        driver = world.start("--seeds", "1")
-        wait_for(lambda: bool(world.at_work()), PATIENCE, "the second epoch")
+    slow = replace(make_study("ablate", 1, "kp"), pause=1.0).reset(empty)
+    with metadata_service() as one, metadata_service() as other, elastic_cluster(slow) as (study, cluster):
+        machines = [(cluster.add(1, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
+        driver = study.start("--seeds", "1")
+        wait_for(lambda: bool(study.training_processes()), TIMEOUT, "the second epoch")
         (node, ec2) = next(
-            machine for machine in machines if set(children(machine[0]["raylet"])) & set(world.at_work())
+            machine for machine in machines if set(children(machine[0]["raylet"])) & set(study.training_processes())
         )
         ec2.notice = NOTICE
-        wait_for(lambda: bool(in_mid_epoch(world)), PATIENCE, "the checkpoint")
+        wait_for(lambda: bool(checkpoints_within_epochs(study)), TIMEOUT, "the checkpoint")
         kill(node["raylet"])
-        world.set_pause(0.1)
-        assert driver.wait(PATIENCE) == 0, world.said()
-    run = only(world)
+        study.set_pause(0.1)
+        assert driver.wait(TIMEOUT) == 0, study.output()
+    run = only(study)
     assert (run.state, run.attempts) == ("finished", 2)
-    steps = Counter((world.folder / "steps").read_text().split())
+    steps = Counter((study.folder / "steps").read_text().split())
     assert set(steps) == {str(step) for step in range(1, EPOCHS * STEPS + 1)}
-    assert list(steps.values()).count(1) >= len(steps) - 2  # from the notice's checkpoint on: what came after it, again
-    alone = replace(world, folder=world.folder.with_name("alone"), environment={}).make(empty)
-    alone.set_pause(0)
-    assert alone.run("--in-process", "--seeds", "1") == 0, alone.said()
-    assert numbers(run) == numbers(only(alone))
-    no_process(world.folder)
+    assert list(steps.values()).count(1) >= len(steps) - 2  # only what came after the checkpoint is repeated
+    one_worker = replace(study, folder=study.folder.with_name("alone"), environment={}).reset(empty)
+    one_worker.set_pause(0)
+    assert one_worker.run("--in-process", "--seeds", "1") == 0, one_worker.output()
+    assert numbers(run) == numbers(only(one_worker))
+    wait_until_no_process(study.folder)
 
 
-def test_a_group_goes_on_with_fewer_when_a_node_is_lost_and_with_more_when_one_comes(
-    nth_fault: int, shared: World, alone: RunLog
+def test_a_group_shrinks_when_a_node_is_lost_and_grows_when_one_joins(
+    nth_fault: int, shared: StudyProcess, one_worker: RunLog
 ) -> None:
-    with changing_nodes(replace(shared, workers="1:2")) as (world, nodes):
-        lost, _ = nodes.add(1), nodes.add(1)
-        driver = world.start(*ONE_RUN)
-        wait_for(lambda: bool(world.at_work()), PATIENCE, "the second epoch")
+    with elastic_cluster(replace(shared, workers="1:2")) as (study, cluster):
+        lost, _ = cluster.add(1), cluster.add(1)
+        driver = study.start(*ONE_RUN)
+        wait_for(lambda: bool(study.training_processes()), TIMEOUT, "the second epoch")
         kill(lost["raylet"])
         before = time.monotonic()
-        wait_for(lambda: only(world).attempts == 2, PATIENCE, "the smaller group")
+        wait_for(lambda: only(study).attempts == 2, TIMEOUT, "the smaller group")
         print(f"{time.monotonic() - before:.1f} s from the loss to the smaller group")
-        wait_for(lambda: only(world).workers[-1] == 1, PATIENCE, "an epoch of the smaller group")
-        world.set_pause(8)  # until it may grow
-        nodes.add(1)
-        wait_for(lambda: only(world).attempts == 3, PATIENCE, "the larger group")
-        world.set_pause(0.1)
-        assert driver.wait(PATIENCE) == 0, world.said()
-    run = only(world)
+        wait_for(lambda: only(study).workers[-1] == 1, TIMEOUT, "an epoch of the smaller group")
+        study.set_pause(8)  # until it may grow
+        cluster.add(1)
+        wait_for(lambda: only(study).attempts == 3, TIMEOUT, "the larger group")
+        study.set_pause(0.1)
+        assert driver.wait(TIMEOUT) == 0, study.output()
+    run = only(study)
     assert (run.state, run.attempts) == ("finished", 3)
     assert (run.workers[:2], run.workers[-1], set(run.workers)) == ((2, 2), 2, {1, 2})
-    assert farthest(list(run.epochs), list(alone.epochs)) < 1e-10
-    no_process(world.folder)
+    assert farthest(list(run.epochs), list(one_worker.epochs)) < 1e-10
+    wait_until_no_process(study.folder)

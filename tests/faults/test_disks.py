@@ -1,82 +1,82 @@
-"""A full disk, and databases that are locked or read-only: the command says so in a line, and goes on when it can."""
+"""A full disk, and locked or read-only databases: the command reports it in one line, and resumes afterwards."""
 
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.faults.audit import as_undisturbed
-from tests.faults.cases import Make, Undisturbed, case
-from tests.faults.disks import fill, lock, read_only, small_disk
-from tests.faults.leftovers import PATIENCE, WHOLE, no_process
-from tests.faults.moments import kill, strike
-from tests.faults.world import World
+from tests.faults.cleanup_checks import STUDY_TIMEOUT, TIMEOUT, wait_until_no_process
+from tests.faults.comparison import assert_equals_undisturbed
+from tests.faults.injection import inject_fault, kill
+from tests.faults.repetitions import MakeStudy, Undisturbed, repetition
+from tests.faults.storage_faults import fill, lock, read_only, small_disk
+from tests.faults.study_process import StudyProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 
-def test_a_full_disk_stops_the_study_and_with_room_again_it_goes_on(
-    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+def test_a_full_disk_stops_the_study_which_resumes_with_free_space(
+    nth_fault: int, make_study: MakeStudy, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = make(*case(nth_fault + 1))
-    with small_disk(world.store):
-        driver = strike(world, f"full {nth_fault}", empty, lambda driver: [driver], lambda _: fill(world.store))
-        assert driver.wait(PATIENCE) == 2, world.said()
-        assert any(words in last_line(world) for words in ("No space left on device", "disk is full")), world.said()
-        (world.store / "ballast").unlink()
-        world.finish()
-        as_undisturbed(world, undisturbed(world))
-        no_process(world.folder)
+    study = make_study(*repetition(nth_fault + 1))
+    with small_disk(study.store):
+        driver = inject_fault(study, f"full {nth_fault}", empty, lambda driver: [driver], lambda _: fill(study.store))
+        assert driver.wait(TIMEOUT) == 2, study.output()
+        assert any(words in last_line(study) for words in ("No space left on device", "disk is full")), study.output()
+        (study.store / "ballast").unlink()
+        study.rerun()
+        assert_equals_undisturbed(study, undisturbed(study))
+        wait_until_no_process(study.folder)
 
 
-def test_a_locked_database_ends_as_told_and_once_free_it_gets_all(
-    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+def test_a_locked_database_is_reported_and_completed_once_unlocked(
+    nth_fault: int, make_study: MakeStudy, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = make(*case(nth_fault + 1))
+    study = make_study(*repetition(nth_fault + 1))
     with ExitStack() as held:
-        driver = strike(
-            world,
+        driver = inject_fault(
+            study,
             f"locked {nth_fault}",
             empty,
             lambda driver: [driver],
-            lambda driver: held.enter_context(lock(database(world), driver)),
+            lambda driver: held.enter_context(lock(database(study), driver)),
         )
-        code = driver.wait(WHOLE)
-        told(world, code, "locked")
-    world.finish()
-    as_undisturbed(world, undisturbed(world))
-    no_process(world.folder)
+        code = driver.wait(STUDY_TIMEOUT)
+        assert_reported(study, code, "locked")
+    study.rerun()
+    assert_equals_undisturbed(study, undisturbed(study))
+    wait_until_no_process(study.folder)
 
 
-def test_a_read_only_database_ends_as_told_and_once_writable_it_gets_all(
-    nth_fault: int, make: Make, empty: Path, undisturbed: Undisturbed
+def test_a_read_only_database_is_reported_and_completed_once_writable(
+    nth_fault: int, make_study: MakeStudy, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = make(*case(nth_fault + 1))
-    strike(world, f"read-only {nth_fault}", empty, lambda driver: [driver], kill).wait()
-    no_process(world.folder, but="Agent")
-    with read_only(database(world)):
-        told(world, world.run(), "read")
-    world.finish()
-    as_undisturbed(world, undisturbed(world))
-    no_process(world.folder, but="Agent")
+    study = make_study(*repetition(nth_fault + 1))
+    inject_fault(study, f"read-only {nth_fault}", empty, lambda driver: [driver], kill).wait()
+    wait_until_no_process(study.folder, ignore="Agent")
+    with read_only(database(study)):
+        assert_reported(study, study.run(), "read")
+    study.rerun()
+    assert_equals_undisturbed(study, undisturbed(study))
+    wait_until_no_process(study.folder, ignore="Agent")
 
 
-def database(world: World) -> Path:
-    """Optuna's, without which no search can go on, or MLflow's, without which any study does."""
-    return world.store / ("optuna.db" if world.verb == "search" else "mlflow.db")
+def database(study: StudyProcess) -> Path:
+    """Return Optuna's database, without which no search continues, or MLflow's, without which an ablation does."""
+    return study.store / ("optuna.db" if study.verb == "search" else "mlflow.db")
 
 
-def told(world: World, code: int, why: str) -> None:
-    """A search stops with a line that names its database; an ablation ends, with a line on what MLflow lacks."""
-    if world.verb == "search":
-        assert code == 2, world.said()
-        assert "optuna.db" in last_line(world) and why in last_line(world)
+def assert_reported(study: StudyProcess, code: int, reason: str) -> None:
+    """Assert that a search stops with a line that names its database, and an ablation ends with a line on MLflow."""
+    if study.verb == "search":
+        assert code == 2, study.output()
+        assert "optuna.db" in last_line(study) and reason in last_line(study)
     else:
-        assert code == 0, world.said()
-        assert "MLflow is behind the logs" in world.errors()
-    assert "Traceback" not in world.errors()
+        assert code == 0, study.output()
+        assert "MLflow is behind the logs" in study.errors()
+    assert "Traceback" not in study.errors()
 
 
-def last_line(world: World) -> str:
-    """The last line of the command's errors."""
-    return world.errors().splitlines()[-1]
+def last_line(study: StudyProcess) -> str:
+    """Return the last line of the command's standard error."""
+    return study.errors().splitlines()[-1]

@@ -1,5 +1,4 @@
-"""Runs that two Ray Train workers share: one of them, or all, are disturbed between two epochs, and the study ends as
-one that was not."""
+"""Runs with two Ray Train workers: workers are killed or interrupted, and the study ends as an undisturbed one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,73 +7,77 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.audit import as_undisturbed, logs
-from tests.faults.cases import Make, Undisturbed, case
-from tests.faults.leftovers import PATIENCE, WHOLE, no_process
-from tests.faults.moments import Blow, kill, strike, terminate
-from tests.faults.test_ctrl_c import press
-from tests.faults.world import Verb, World
+from tests.faults.cleanup_checks import STUDY_TIMEOUT, TIMEOUT, wait_until_no_process
+from tests.faults.comparison import assert_equals_undisturbed, logs
+from tests.faults.injection import Fault, inject_fault, kill, terminate
+from tests.faults.repetitions import MakeStudy, Undisturbed, repetition
+from tests.faults.study_process import StudyProcess, Verb
+from tests.faults.test_interrupts import press_ctrl_c
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
-Shared = Callable[[int], World]
+Shared = Callable[[int], StudyProcess]
 
 
 @pytest.fixture
-def shared(make: Make, empty: Path) -> Shared:
-    """Makes the world of one disturbed study, of runs that two workers share, by the repetition's number."""
+def shared(make_study: MakeStudy, empty: Path) -> Shared:
+    """Create a study whose runs two workers share, by the number of the repetition."""
 
-    def made(number: int) -> World:
-        verb, _, rule = case(number)
-        return replace(make(verb, 1, rule), workers=2).make(empty)
+    def made(number: int) -> StudyProcess:
+        verb, _, rule = repetition(number)
+        return replace(make_study(verb, 1, rule), workers=2).reset(empty)
 
     return made
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path, short: Path) -> Undisturbed:
-    """The store of a study of such runs that nothing disturbed."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path, short_folder: Path) -> Undisturbed:
+    """Return the store of such a study without a fault."""
 
     @cache
     def store(verb: Verb, rule: str) -> Path:
         folder = tmp_path_factory.mktemp("undisturbed")
-        world = World(folder, verb, 1, {"RAY_TMPDIR": str(short)}, pause=0.0, workers=2, rule=rule).make(empty)
-        world.finish()
-        return world.store
+        study = StudyProcess(folder, verb, 1, {"RAY_TMPDIR": str(short_folder)}, pause=0.0, workers=2, rule=rule).reset(
+            empty
+        )
+        study.rerun()
+        return study.store
 
-    return lambda world: store(world.verb, world.rule)
+    return lambda study: store(study.verb, study.rule)
 
 
-def test_a_worker_of_a_run_is_killed_and_its_run_goes_on(
+def test_a_run_resumes_after_one_of_its_workers_is_killed(
     nth_kill: int, shared: Shared, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = shared(nth_kill)
-    driver = strike(world, f"worker {nth_kill}", empty, lambda _: world.at_work(), kill, alone=True)
-    assert driver.wait(WHOLE) == 0, world.said()  # nobody gives the command again
-    assert max(run.attempts for run in logs(world.store).values()) == 2
-    as_undisturbed(world, undisturbed(world))
-    no_process(world.folder)
+    study = shared(nth_kill)
+    driver = inject_fault(
+        study, f"worker {nth_kill}", empty, lambda _: study.training_processes(), kill, must_train=True
+    )
+    assert driver.wait(STUDY_TIMEOUT) == 0, study.output()  # without another command
+    assert max(run.attempts for run in logs(study.store).values()) == 2
+    assert_equals_undisturbed(study, undisturbed(study))
+    wait_until_no_process(study.folder)
 
 
-def test_the_engine_of_shared_runs_is_killed_and_the_same_command_goes_on(
+def test_a_killed_driver_of_shared_runs_is_resumed_by_the_same_command(
     nth_fault: int, shared: Shared, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = shared(nth_fault + 1)
-    strike(world, f"engine of workers {nth_fault}", empty, lambda driver: [driver], kill).wait()
-    assert any(run.state == "running" for run in logs(world.store).values()), "the kill came too late"
-    world.finish()
-    as_undisturbed(world, undisturbed(world))
-    no_process(world.folder, but="Agent")
+    study = shared(nth_fault + 1)
+    inject_fault(study, f"engine of workers {nth_fault}", empty, lambda driver: [driver], kill).wait()
+    assert any(run.state == "running" for run in logs(study.store).values()), "the study ended before the kill"
+    study.rerun()
+    assert_equals_undisturbed(study, undisturbed(study))
+    wait_until_no_process(study.folder, ignore="Agent")
 
 
-@pytest.mark.parametrize("blow", [press, terminate], ids=["Ctrl-C", "SIGTERM"])
-def test_ctrl_c_and_sigterm_reach_all_workers_of_a_run_at_the_same_batch(
-    blow: Blow, nth_fault: int, shared: Shared, empty: Path, undisturbed: Undisturbed
+@pytest.mark.parametrize("fault", [press_ctrl_c, terminate], ids=["Ctrl-C", "SIGTERM"])
+def test_ctrl_c_and_sigterm_stop_all_workers_at_the_same_batch(
+    fault: Fault, nth_fault: int, shared: Shared, empty: Path, undisturbed: Undisturbed
 ) -> None:
-    world = shared(nth_fault)
-    driver = strike(world, f"Ctrl-C for workers {nth_fault}", empty, lambda driver: [driver], blow)
-    assert driver.wait(PATIENCE) == 130, world.said()
-    assert any(run.state == "running" for run in logs(world.store).values()), "it did not leave before the end"
-    world.finish()
-    as_undisturbed(world, undisturbed(world))
-    no_process(world.folder, but="Agent")
+    study = shared(nth_fault)
+    driver = inject_fault(study, f"Ctrl-C for workers {nth_fault}", empty, lambda driver: [driver], fault)
+    assert driver.wait(TIMEOUT) == 130, study.output()
+    assert any(run.state == "running" for run in logs(study.store).values()), "it ended before the interruption"
+    study.rerun()
+    assert_equals_undisturbed(study, undisturbed(study))
+    wait_until_no_process(study.folder, ignore="Agent")

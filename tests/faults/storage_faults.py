@@ -1,4 +1,4 @@
-"""Disks and databases that cannot be written, for a while."""
+"""Full disks, and databases that are read-only or locked for a while."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 32 MB mounted at ``folder``."""
+    """Mount a disk of 32 MB at ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     _mount("-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder))
     try:
@@ -23,7 +23,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave no byte free; the file that takes them."""
+    """Fill the disk, and return the file that takes the space."""
     path = disk / "ballast"
     with path.open("wb", buffering=0) as file:
         for size in (4096, 1):
@@ -37,7 +37,7 @@ def fill(disk: Path) -> Path:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """A file that nobody may write; for root, whom no mode holds back, through a mount."""
+    """Make a file read-only within the block; for root, who may write any file, through a mount."""
     if os.geteuid():
         path.chmod(0o444)
     else:
@@ -54,7 +54,10 @@ def read_only(path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock(path: Path, driver: int) -> Iterator[None]:
-    """Another writer in the database, who takes his time. The driver, stopped now, may have to end its own write."""
+    """Lock the database from another connection within the block.
+
+    The driver is stopped when this is called. It continues first, because it may have to finish its own write.
+    """
     os.kill(driver, signal.SIGCONT)
     with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -62,8 +65,10 @@ def lock(path: Path, driver: int) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def _mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True)
+def _mount(*args: str) -> None:
+    done = subprocess.run(["mount", *args], capture_output=True, text=True)
     if done.returncode:
-        refuse = pytest.fail if os.environ.get("NOWT_FAULTS") else pytest.skip  # who asks for all faults gets all
-        refuse(f"nothing can be mounted here: {done.stderr.strip()}")
+        refuse = (
+            pytest.fail if os.environ.get("NOWT_FAULTS") else pytest.skip
+        )  # do not skip if all faults are requested
+        refuse(f"cannot mount: {done.stderr.strip()}")

@@ -1,5 +1,8 @@
-"""A Ray on this machine whose nodes come and go, as a process of its own: does what it is told, a JSON line each time,
-and answers with one. Its first node is the cluster's head, with no core. In the end it takes all nodes down."""
+"""A local Ray cluster whose nodes are added and drained by commands, as a separate process.
+
+Each command is a line of JSON on standard input, and is answered by one. The first node is the cluster's head, without
+CPUs. All nodes are stopped at the end of the input.
+"""
 
 import json
 import subprocess
@@ -12,12 +15,12 @@ from ray.cluster_utils import Cluster
 
 
 def main() -> None:
-    """``add``: a node with so many cores, in an environment; ``drain``: Ray's own command for a node that is to go."""
+    """Handle ``add`` (a node with CPUs and environment variables) and ``drain`` (Ray's ``drain-node``)."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     print(json.dumps({"address": cluster.address}), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        answer = _add(cluster, **asked["add"]) if "add" in asked else _drain(cluster, asked["drain"])
+        request = json.loads(line)
+        answer = _add(cluster, **request["add"]) if "add" in request else _drain(cluster, request["drain"])
         print(json.dumps(answer), flush=True)
     cluster.shutdown()
 
@@ -25,14 +28,14 @@ def main() -> None:
 def _add(cluster: Cluster, cores: int, environment: dict[str, str]) -> dict[str, Any]:
     node = cluster.add_node(num_cpus=cores, env_vars=environment)
     raylet = node.all_processes["raylet"][0].process
-    # a node's workers take a raylet for alive as long as nobody has asked how it ended
+    # until its parent waits for it, a dead raylet is a zombie, which the node's workers regard as alive
     threading.Thread(target=raylet.wait, daemon=True).start()
     return {"node": node.node_id, "raylet": raylet.pid}
 
 
 def _drain(cluster: Cluster, node: str) -> dict[str, Any]:
     ray_command = str(Path(sys.executable).with_name("ray"))
-    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "taken back"]
+    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot interruption"]
     where = ["--address", cluster.address, "--node-id", node]
     subprocess.run([ray_command, "drain-node", *where, *reason, "--deadline-remaining-seconds", "120"], check=True)
     return {"drained": node}

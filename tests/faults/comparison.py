@@ -1,4 +1,4 @@
-"""Compares a store with that of an undisturbed study: logs as raw lines, Optuna and MLflow as others read them."""
+"""Compares the store of a disturbed study with that of an undisturbed one: log lines, Optuna's trials, and MLflow."""
 
 import json
 from pathlib import Path
@@ -11,29 +11,31 @@ from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.tracking.database import connect
 from nowt.tracking.projection import STATUS, metrics_of
-from tests.faults.leftovers import temporary_files
-from tests.faults.world import EPOCHS, TRIALS, World
+from tests.faults.cleanup_checks import temporary_files
+from tests.faults.study_process import EPOCHS, TRIALS, StudyProcess
 from tests.support.small_studies import metrics_of as without_times
 
 ENDS = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
 
-def as_undisturbed(world: World, reference: Path) -> None:
-    """Assert that the store is as the undisturbed one. With several slots a search's trials hang on who comes first:
-    only its budget and states are known beforehand."""
-    store = world.store
-    epochs_once_each(store)
-    if world.verb == "search":
-        true_states(store)
-    if world.verb == "ablate" or world.slots == 1:
-        assert told(store) == told(reference)
+def assert_equals_undisturbed(study: StudyProcess, reference: Path) -> None:
+    """Assert that the store equals the undisturbed one.
+
+    With several slots, the trials of a search depend on which run ends first; only its budget and states are compared.
+    """
+    store = study.store
+    assert_each_epoch_once(store)
+    if study.verb == "search":
+        assert_trials_equal_logs(store)
+    if study.verb == "ablate" or study.slots == 1:
+        assert recorded(store) == recorded(reference)
         assert files(store) == files(reference)
-    record_tells_the_logs(store)
+    assert_mlflow_equals_logs(store)
     assert temporary_files(store) == []
 
 
-def epochs_once_each(store: Path) -> None:
-    """Every log is whole, ended, and has each epoch once, in order."""
+def assert_each_epoch_once(store: Path) -> None:
+    """Assert that every log is complete and ended, and has each epoch once, in order."""
     for path in (store / "logs").glob("*.jsonl"):
         text = path.read_text()
         lines = [json.loads(line) for line in text.splitlines()]
@@ -44,23 +46,23 @@ def epochs_once_each(store: Path) -> None:
 
 
 def logs(store: Path) -> dict[str, RunLog]:
-    """Every log by run key."""
+    """Return every epoch log, by run key."""
     return {path.stem: read(path) for path in (store / "logs").glob("*.jsonl")}
 
 
-def told(store: Path) -> dict[str, Any]:
-    """All that logs and Optuna say, but times and attempts."""
+def recorded(store: Path) -> dict[str, Any]:
+    """Return what logs and Optuna contain, except times and attempts."""
     runs = {key: (run.state, run.reason, without_times(run)) for key, run in logs(store).items()}
-    tried = [(t.number, t.state, t.value, t.params, t.intermediate_values, _but_seconds(t)) for t in trials(store)]
+    tried = [(t.number, t.state, t.value, t.params, t.intermediate_values, _without_seconds(t)) for t in trials(store)]
     return {"runs": runs, "trials": tried}
 
 
-def _but_seconds(trial: FrozenTrial) -> dict[str, Any]:
+def _without_seconds(trial: FrozenTrial) -> dict[str, Any]:
     return {name: value for name, value in trial.user_attrs.items() if name != "seconds"}
 
 
 def trials(store: Path) -> list[FrozenTrial]:
-    """What plain Optuna finds in the store; the search has one cell."""
+    """Return the trials that Optuna reads from the store; the search has one cell."""
     url = f"sqlite:///{store}/optuna.db"
     if not (store / "optuna.db").exists():
         return []
@@ -68,8 +70,8 @@ def trials(store: Path) -> list[FrozenTrial]:
     return optuna.load_study(study_name=name, storage=url).trials
 
 
-def true_states(store: Path) -> None:
-    """The budget is spent, and each trial's state and values are those of its run's log."""
+def assert_trials_equal_logs(store: Path) -> None:
+    """Assert that the budget is spent, and that each trial's state and values are those of its run's log."""
     found, runs = trials(store), logs(store)
     assert len(found) == TRIALS and {t.user_attrs["key"] for t in found} == set(runs)
     for trial in found:
@@ -80,8 +82,11 @@ def true_states(store: Path) -> None:
 
 
 def files(store: Path) -> list[str]:
-    """The store's files, without MLflow's (named by ids of its own) and what sqlite keeps beside a database. A run that
-    its search stopped has a checkpoint before its newest: of which step hangs on whether it was interrupted there."""
+    """Return the store's files, except MLflow's (named by random ids) and what sqlite keeps beside a database.
+
+    A run that its search stopped also has a checkpoint before its newest one. Its step depends on whether the run was
+    interrupted there, so it is listed as "before".
+    """
     found = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
     ours = [path for path in found if path.parts[0] != "artifacts" and not path.name.startswith("optuna.db")]
     newest = {path.parent: path for path in sorted(ours)}
@@ -90,8 +95,8 @@ def files(store: Path) -> list[str]:
     return sorted(str(path.parent / "before" if path in older else path) for path in ours)
 
 
-def record_tells_the_logs(store: Path) -> None:
-    """MLflow has one run for each log and one for the study, with every number once, and its state."""
+def assert_mlflow_equals_logs(store: Path) -> None:
+    """Assert that MLflow has one run per log and one for the study, with every number once, and the state."""
     client, runs = connect(store / "mlflow.db"), logs(store)
     (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
     pages = client.search_runs([experiment.experiment_id])

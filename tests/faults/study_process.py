@@ -1,4 +1,4 @@
-"""A small study on digits in a folder of its own, and the command that runs it, as a process that can be disturbed."""
+"""A small study on digits in its own folder, and the command that runs it, as a process that tests can disturb."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.faults.leftovers import PATIENCE, WHOLE, processes
+from tests.faults.cleanup_checks import STUDY_TIMEOUT, TIMEOUT, processes
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import wait_for, write_study
 
@@ -16,16 +16,16 @@ Verb = Literal["ablate", "search"]
 
 VERBS: tuple[Verb, ...] = ("ablate", "search")
 
-RULES = ("kp", "wm", "fa", "ss", "sham")  # sham does backprop by a copy of W: bp itself is asked for nothing at a step
+RULES = ("kp", "wm", "fa", "ss", "sham")  # sham uses a copy of W; bp itself does nothing per step
 
 EPOCHS = 4
 
-STEPS = 4  # an epoch
+STEPS = 4  # per epoch
 
 TRIALS = 4
 
 RULE = '''
-"""A rule of nowt's that takes its time, and leaves word which process has done which step."""
+"""A built-in rule that pauses at each step, and writes down which process has done which step."""
 
 import os
 import time
@@ -54,32 +54,32 @@ HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference=
 
 
 @dataclass(frozen=True)
-class World:
-    """A study or a search in ``folder``; its store lies there too, and everything that it starts works there."""
+class StudyProcess:
+    """An ablation or a search in ``folder``. Its store is in that folder, and all its processes run there."""
 
     folder: Path
     verb: Verb
     slots: int = 2
-    environment: dict[str, str] = field(default_factory=dict)  # beside this process's own
-    pause: float = 0.12  # seconds that a step takes more than it must
-    workers: int | str = 1  # that share each run
+    environment: dict[str, str] = field(default_factory=dict)  # in addition to this process's environment
+    pause: float = 0.12  # additional seconds per step
+    workers: int | str = 1  # per run
     rule: str = "kp"
 
     @property
     def store(self) -> Path:
-        """Where the command keeps its runs."""
+        """The folder of the store."""
         return self.folder / "runs"
 
     @property
-    def words(self) -> list[str]:
-        """The command, after ``nowt``."""
-        words = [self.verb, "./small.py", "--store", "runs", "--slots", str(self.slots)]
+    def argv(self) -> list[str]:
+        """The arguments of the command, after ``nowt``."""
+        argv = [self.verb, "./small.py", "--store", "runs", "--slots", str(self.slots)]
         if self.workers != 1:
-            words += ["--workers", str(self.workers), "--model.norm_group", "8"]
-        return words
+            argv += ["--workers", str(self.workers), "--model.norm_group", "8"]
+        return argv
 
-    def make(self, empty: Path) -> "World":
-        """Write the study, and a store with the record ``empty`` and nothing else."""
+    def reset(self, empty: Path) -> "StudyProcess":
+        """Write the study, and a store that contains only the MLflow database ``empty``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "slow.py").write_text(RULE.replace("{rule}", self.rule))
         self.set_pause(self.pause)
@@ -87,25 +87,25 @@ class World:
             write_study(self.folder, f'{{"slow": small({SLOW})}}', "(0, 1, 2)")
         else:
             write_space(self.folder, f"(part({SLOW}),)", f"Budget({TRIALS})", HALVING)
-        for place in self.store.iterdir() if self.store.exists() else ():  # it may be a mounted disk
+        for place in self.store.iterdir() if self.store.exists() else ():  # the store may be a mounted disk
             shutil.rmtree(place) if place.is_dir() else place.unlink()
         self.store.mkdir(exist_ok=True)
         shutil.copy(empty, self.store / "mlflow.db")
         return self
 
     def set_pause(self, seconds: float) -> None:
-        """Let every step from now on take so much more than it must."""
+        """Add so many seconds to every step from now on."""
         new = self.folder / "pause.new"
         new.write_text(str(seconds))
         new.replace(self.folder / "pause")
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
-        """The command, in a process group of its own; what it says goes to files, so that nobody waits for a reader."""
+        """Start the command in its own process group. Its output goes to files, so that nothing waits for a reader."""
         for path in self.folder.glob("*.step"):
             path.unlink()
-        with self._said("out").open("wb") as out, self._said("err").open("wb") as err:
+        with self._output_file("out").open("wb") as out, self._output_file("err").open("wb") as err:
             return subprocess.Popen(
-                [sys.executable, "-m", "nowt", *self.words, *more],
+                [sys.executable, "-m", "nowt", *self.argv, *more],
                 cwd=self.folder,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
                 stdout=out,
@@ -113,35 +113,34 @@ class World:
                 start_new_session=True,
             )
 
-    def _said(self, stream: str) -> Path:
+    def _output_file(self, stream: str) -> Path:
         return self.folder / f"nowt.{stream}"
 
-    def said(self) -> str:
-        """What the last command wrote, errors last."""
-        return self._said("out").read_text() + self._said("err").read_text()
+    def output(self) -> str:
+        """Return the output of the last command, standard error last."""
+        return self._output_file("out").read_text() + self._output_file("err").read_text()
 
     def errors(self) -> str:
-        """What the last command wrote to its standard error."""
-        return self._said("err").read_text()
+        """Return the standard error of the last command."""
+        return self._output_file("err").read_text()
 
     def run(self, *more: str) -> int:
-        """The command to its end; its exit code."""
-        return self.start(*more).wait(WHOLE)
+        """Run the command to its end; return its exit code."""
+        return self.start(*more).wait(STUDY_TIMEOUT)
 
-    def finish(self) -> None:
-        """Give the same command again, undisturbed."""
-        assert self.run() == 0, self.said()
+    def rerun(self) -> None:
+        """Run the same command again, undisturbed, and assert that it succeeds."""
+        assert self.run() == 0, self.output()
 
-    def at_work(self) -> list[int]:
-        """Processes that have a run between two epochs: at least one epoch is logged, some of the next's steps are
-        done, and not its last."""
+    def training_processes(self) -> list[int]:
+        """Return the processes with a run between two epochs: one epoch is logged, and the next one has begun."""
         return [pid for pid, step in self._steps().items() if step > STEPS and step % STEPS]
 
     def _steps(self) -> dict[int, int]:
         steps, alive = {int(p.stem): p.read_text() for p in self.folder.glob("*.step")}, processes(self.folder)
         return {pid: int(step) for pid, step in steps.items() if step and pid in alive}
 
-    def wait_for_work(self, driver: subprocess.Popen[bytes]) -> None:
-        """Wait for the command's first step. Raises AssertionError where it ends before."""
-        wait_for(lambda: bool(self._steps()) or driver.poll() is not None, PATIENCE, "the first step")
-        assert driver.poll() is None, self.said()
+    def wait_for_first_step(self, driver: subprocess.Popen[bytes]) -> None:
+        """Wait for the command's first step. Raises AssertionError if the command ends before."""
+        wait_for(lambda: bool(self._steps()) or driver.poll() is not None, TIMEOUT, "the first step")
+        assert driver.poll() is None, self.output()
