@@ -22,7 +22,7 @@ from analysis.stats.importance import IMPORTANCE
 from analysis.tables import final, published, search
 from nowt.config.overrides import Override, apply_overrides
 from nowt.config.placement import Placement
-from nowt.config.recipes import RECIPES, quick, rule_for
+from nowt.config.recipes import RECIPES, rule_for, shrink_config
 from nowt.config.run_key import run_key
 from nowt.rules.registry import builtin_rules
 from nowt.store.records import epoch_to_json
@@ -83,7 +83,7 @@ def study_keys() -> dict[str, str]:
 
 def epochs_of(rule: str) -> list[dict[str, Any]]:
     """The epoch-log lines of a two-epoch run on digits, without seconds."""
-    config = replace(quick(RECIPES["digits"](rule_for("digits", rule)), epochs=2), test=True)
+    config = replace(shrink_config(RECIPES["digits"](rule_for("digits", rule)), epochs=2), test=True)
     lines = [epoch_to_json(epoch) for epoch in train(config, Placement(device="cpu", threads=1))]
     return [json.loads(json.dumps(_without_seconds(line))) for line in lines]
 

@@ -139,9 +139,9 @@ def test_a_rule_that_raises_while_it_is_certified_is_named(here: Path, capsys: C
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--batch 100000", "batch is 100000: it must be at most 5176, an epoch's pictures (1294 training pictures, 4"),
-        ("--data.repeat 1 --batch 1295", "at most 1294, an epoch's pictures (1294 training pictures)"),
-        ("--probe.samples 100000", "probe.samples is 100000: it must be at most 1294, the training pictures"),
+        ("--batch 100000", "batch is 100000: it must be at most 5176, an epoch's images (1294 training images, 4"),
+        ("--data.repeat 1 --batch 1295", "at most 1294, an epoch's images (1294 training images)"),
+        ("--probe.samples 100000", "probe.samples is 100000: it must be at most 1294, the training images"),
         ("--loaders -1", "--loaders is -1: it must be at least 0"),
         ("--loaders many", "--loaders: invalid int value: 'many'"),
         ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),
@@ -184,7 +184,7 @@ def test_pictures_that_are_left_out_are_told_once_and_shown(here: Path, capsys: 
     for name in ("train/cat/001.jpg", "val/dog/002.jpg"):
         (root / name).write_bytes((root / name).read_bytes()[:200])
     assert main(f"train digits {FOLDER}".split()) == 0
-    line = "2 pictures left out: train/cat/001.jpg, val/dog/002.jpg\n"
+    line = "2 images left out: train/cat/001.jpg, val/dog/002.jpg\n"
     assert capsys.readouterr().out.count(line) == 1
     [run] = read_all(here / "runs")
     assert main(["show", run.key]) == 0
@@ -197,7 +197,7 @@ def test_a_study_tells_the_pictures_it_leaves_out(here: Path, capsys: Captured) 
     (here / "mine.py").write_text(OWN)  # one's own is not certified first
     write_study(here, '{"mine": small("./mine.py")}')
     assert main(f"ablate ./small.py --in-process {FOLDER}".split()) == 0
-    assert capsys.readouterr().out.count("1 picture left out: train/cat/001.jpg\n") == 1
+    assert capsys.readouterr().out.count("1 image left out: train/cat/001.jpg\n") == 1
 
 
 def git(folder: Path, *words: str) -> str:

@@ -220,7 +220,7 @@ def test_a_finished_run_is_not_trained_again(
     monkeypatch.chdir(trained)
     before = log_bytes(trained / "runs")
     assert main(["train", "digits", "--rule", "./mine.py", "--rule.scale", "2", *SMALL]) == 0
-    assert "is finished already" in capsys.readouterr().out
+    assert "has already finished" in capsys.readouterr().out
     assert log_bytes(trained / "runs") == before
 
 

@@ -58,7 +58,7 @@ def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes
     path.write_text("".join(lines[:3]))  # start, epochs 0 and 1
     assert "interrupted" in printed("runs --state interrupted", 0, capsys)
     assert f"run {run.key}: interrupted; the command that ran it goes on" in printed(f"show {run.key}", 0, capsys)
-    assert f"run {run.key} goes on after epoch 1" in printed(f"train digits {long}", 0, capsys)
+    assert f"run {run.key} resumes after epoch 1" in printed(f"train digits {long}", 0, capsys)
     assert "finished" in printed("runs --state finished", 0, capsys)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.config.placement import Placement
-from nowt.config.recipes import IMAGENET_RULES, quick, resnet18_imagenet, resnet50_imagenet
+from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet, resnet50_imagenet, shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
 from nowt.data.datasets import DatasetSplits, open_data
@@ -123,7 +123,7 @@ def test_the_weight_mirrors_convolutions_reach_the_papers_angle() -> None:
 
 
 def test_a_quick_run_mirrors_less_before_learning() -> None:
-    rule = quick(resnet18_imagenet("wm")).rule
+    rule = shrink_config(resnet18_imagenet("wm")).rule
     assert vars(rule)["warmup"] == 4 and vars(rule)["samples"] == 256
 
 

@@ -8,8 +8,8 @@ from nowt.config.placement import Placement
 from nowt.config.recipes import RECIPES
 from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.config.run_key import run_key
-from nowt.execution.job import Job, perform
-from nowt.execution.preparation import pictures_of, plan_run
+from nowt.execution.job import Job, run_job
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.rules.registry import builtin_rules, find_rule
 from tests.support.synthetic_images import draw, image_folder
 
@@ -28,12 +28,12 @@ def test_a_run_whose_pictures_changed_since_it_was_planned_fails_and_says_so(tmp
     root = image_folder(tmp_path / "pictures")
     config = RunConfig(model=ModelConfig("mlp", hidden=(4,)), data=DataConfig("folder", size=8), batch=8, epochs=1)
     here = Placement(store=str(tmp_path / "store"), data=str(root), device="cpu", loaders=1)
-    planned = plan_run("bp", config, pictures_of(config, here))
+    planned = plan_run("bp", config, inspect_data(config, here))
     draw(root / "train/cat/one_more.jpg")
-    start, end = perform(Job(planned.key, config, here))
+    start, end = run_job(Job(planned.key, config, here))
     assert (start["kind"], end["state"]) == ("start", "failed")
     assert (
         end["reason"]
         .strip()
-        .endswith("pictures or rule are not those that the run was planned with: give the same command again")
+        .endswith("the data or the rule has changed since this run was planned; run the same command again")
     )

@@ -12,8 +12,8 @@ import pytest
 from nowt.config.placement import Placement
 from nowt.execution import local, preemption
 from nowt.execution.driver import PlannedRun
-from nowt.execution.preemption import Metadata, Notices, listening, metadata
-from nowt.execution.preparation import pictures_of, plan_run
+from nowt.execution.preemption import InstanceMetadata, PreemptionNotice, instance_metadata, watch_for_preemption
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
@@ -27,7 +27,7 @@ WHERE, OFF = "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED"
 @pytest.fixture
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """This machine's own metadata service, asked often."""
-    monkeypatch.setattr(preemption, "SECONDS", 0.01)
+    monkeypatch.setattr(preemption, "POLL_SECONDS", 0.01)
     with metadata_service() as service:
         monkeypatch.setenv(WHERE, service.url)
         yield service
@@ -36,7 +36,7 @@ def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 def run(store: Path, after_epoch: Callable[[RunLog], None]) -> tuple[bool, RunLog]:
     """A short run in this process: whether it came to its end, and its log."""
     config, here = short_run("kp", epochs=3), Placement(store=str(store), device="cpu")
-    planned = plan_run("kp", config, pictures_of(config, here))
+    planned = plan_run("kp", config, inspect_data(config, here))
 
     def heard(_: PlannedRun, log: RunLog) -> None:
         after_epoch(log)
@@ -91,35 +91,35 @@ def test_sigterm_stops_a_run_after_the_batch_as_ctrl_c_does(tmp_path: Path, undi
 
 
 def test_the_notice_tells_when_and_is_asked_for_as_ec2_wants_it_asked(ec2: Service) -> None:
-    machine = metadata()
+    machine = instance_metadata()
     assert machine is not None
-    assert machine.ends_at() is None
+    assert machine.terminates_at() is None
     ec2.notice = NOTICE
-    assert machine.ends_at() == 1767225720.0
+    assert machine.terminates_at() == 1767225720.0
     ec2.tokens.remove(machine.token)  # it is too old
-    assert machine.ends_at() == 1767225720.0
+    assert machine.terminates_at() == 1767225720.0
     assert ec2.told == 2
     for vague in ('{"action": "hibernate"}', "soon"):
         ec2.notice = vague
-        assert machine.ends_at() == pytest.approx(time.time() + 120, abs=30)
+        assert machine.terminates_at() == pytest.approx(time.time() + 120, abs=30)
 
 
 def test_a_service_that_is_none_of_ec2s_or_does_not_answer_says_nothing(ec2: Service) -> None:
     ec2.notice = NOTICE
-    assert Metadata(f"127.0.0.1:{ec2.port}", token="of another machine").ends_at() is not None
+    assert InstanceMetadata(f"127.0.0.1:{ec2.port}", token="of another machine").terminates_at() is not None
     ec2.put = lambda *_: (404, "")  # type: ignore[method-assign]  # as another cloud's, at the same address
     ec2.tokens.clear()
-    assert Metadata(f"127.0.0.1:{ec2.port}").ends_at() is None
-    assert Metadata("127.0.0.1:9").ends_at() is None
+    assert InstanceMetadata(f"127.0.0.1:{ec2.port}").terminates_at() is None
+    assert InstanceMetadata("127.0.0.1:9").terminates_at() is None
 
 
 def test_nobody_is_asked_where_nobody_has_machines_of_ec2(ec2: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OFF, "true")
-    assert metadata() is None
+    assert instance_metadata() is None
     monkeypatch.delenv(OFF)
     monkeypatch.delenv(WHERE)
     monkeypatch.setattr("nowt.execution.preemption.MACHINE", Path("/nowhere"))
-    assert metadata() is None
+    assert instance_metadata() is None
 
 
 def test_ec2s_machines_are_known_by_their_maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,25 +127,25 @@ def test_ec2s_machines_are_known_by_their_maker(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv(OFF, raising=False)
     monkeypatch.setattr("nowt.execution.preemption.MACHINE", tmp_path)
     (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
-    assert metadata() == Metadata("169.254.169.254")
+    assert instance_metadata() == InstanceMetadata("169.254.169.254")
 
 
 def test_on_a_machine_that_is_to_go_checkpoints_are_written_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    heard = Notices()
-    assert not heard.due()
-    heard.given = True
-    assert (heard.due(), heard.due()) == (True, False)
+    notice = PreemptionNotice()
+    assert not notice.checkpoint_due()
+    notice.given = True
+    assert (notice.checkpoint_due(), notice.checkpoint_due()) == (True, False)
     now += 16
-    assert (heard.due(), heard.due()) == (True, False)
+    assert (notice.checkpoint_due(), notice.checkpoint_due()) == (True, False)
 
 
 def test_a_notice_is_told_on_once_and_a_run_without_one_leaves_no_thread() -> None:
     told: list[str] = []
-    with listening(lambda: True, tell=lambda: told.append("notice")) as heard:
+    with watch_for_preemption(lambda: True, on_notice=lambda: told.append("notice")) as heard:
         wait_for(lambda: bool(told), 10, "the notice")
     assert heard.given and told == ["notice"]
-    with listening(lambda: False, tell=lambda: told.append("none")) as quiet:
+    with watch_for_preemption(lambda: False, on_notice=lambda: told.append("none")) as quiet:
         pass
     assert not quiet.given and told == ["notice"]

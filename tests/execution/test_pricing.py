@@ -7,7 +7,7 @@ import pytest
 
 from nowt.core.errors import ConfigError
 from nowt.execution.pricing import Price
-from nowt.execution.spending_cap import SpendingCap, taken
+from nowt.execution.spending_cap import SpendingCap, spent_by
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 
@@ -46,17 +46,17 @@ def test_what_a_study_has_cost_is_in_its_logs(tmp_path: Path) -> None:
     first = log(tmp_path, "a", ("start", 0, one), ("end", 2, {}))
     beside = log(tmp_path, "b", ("start", 1, four), ("end", 1.5, {}))  # from here on there are five machines
     later = log(tmp_path, "c", ("start", 10, one), ("end", 10.5, {}), ("resume", 20, four), ("end", 21, {}))
-    assert taken([first, beside, later], PRICE.hourly) == pytest.approx(0.1 + 2.1 + 0.05 + 2.1)
-    assert taken([later, beside, first], SpendingCap(hours=1).rate) == pytest.approx(2 + 0.5 + 1)
-    assert taken([], PRICE.hourly) == 0
-    assert taken([first, beside, later], SpendingCap(hours=1).rate, since=5 * HOUR) == pytest.approx(
+    assert spent_by([first, beside, later], PRICE.hourly) == pytest.approx(0.1 + 2.1 + 0.05 + 2.1)
+    assert spent_by([later, beside, first], SpendingCap(hours=1).rate) == pytest.approx(2 + 0.5 + 1)
+    assert spent_by([], PRICE.hourly) == 0
+    assert spent_by([first, beside, later], SpendingCap(hours=1).rate, since=5 * HOUR) == pytest.approx(
         0.5 + 1
     )  # of this study
 
 
 def test_a_cap_says_what_it_is() -> None:
     assert (
-        SpendingCap(money=20, price=PRICE).spoken()
+        SpendingCap(money=20, price=PRICE).to_text()
         == "what 20 buys at gpu 0.5, head 0.1 an hour, any other as the dearest"
     )
-    assert SpendingCap(money=20, price=Price.parse("0.5")).spoken() == "40 hours, which 20 buys at 0.5 an hour"
+    assert SpendingCap(money=20, price=Price.parse("0.5")).to_text() == "40 hours, which 20 buys at 0.5 an hour"

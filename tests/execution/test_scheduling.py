@@ -14,7 +14,7 @@ from nowt.config.run_config import DataConfig, RunConfig
 from nowt.execution.driver import Decision, PlannedRun
 from nowt.execution.preparation import start_facts
 from nowt.execution.run_queue import RunQueue
-from nowt.execution.scheduling import Fact, decide, todo
+from nowt.execution.scheduling import RunStatus, decide, unfinished
 from nowt.store.records import OVER, Epoch, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
@@ -25,16 +25,16 @@ plans = st.lists(st.sampled_from(KEYS), min_size=1, max_size=8)  # two cells may
 
 states = st.sampled_from(["missing", "running", "finished", "diverged", "failed"])
 
-some_facts = st.dictionaries(st.sampled_from(KEYS), st.builds(Fact, states, st.integers(-1, 5)))
+some_facts = st.dictionaries(st.sampled_from(KEYS), st.builds(RunStatus, states, st.integers(-1, 5)))
 
 some_keys = st.sets(st.sampled_from(KEYS))
 
 
 @given(plan=plans, facts=some_facts)
 def test_what_is_left_to_do_is_every_run_without_a_result_those_half_done_first(
-    plan: list[str], facts: dict[str, Fact]
+    plan: list[str], facts: dict[str, RunStatus]
 ) -> None:
-    left = todo(plan, facts)
+    left = unfinished(plan, facts)
     assert set(left) == {key for key in plan if key not in facts or facts[key].state not in OVER}
     half_done = [key in facts and facts[key].last_epoch >= 0 for key in left]
     assert half_done == sorted(half_done, reverse=True)
@@ -45,9 +45,9 @@ def test_what_is_left_to_do_is_every_run_without_a_result_those_half_done_first(
 
 @given(plan=plans, facts=some_facts, live=some_keys, tried=some_keys)
 def test_a_decision_never_starts_what_is_over_under_way_or_tried(
-    plan: list[str], facts: dict[str, Fact], live: set[str], tried: set[str]
+    plan: list[str], facts: dict[str, RunStatus], live: set[str], tried: set[str]
 ) -> None:
-    ready = [key for key in todo(plan, facts) if key not in live | tried]
+    ready = [key for key in unfinished(plan, facts) if key not in live | tried]
     decision = decide(plan, facts, live, tried)
     if ready:
         assert decision == Decision("start", ready[0])
@@ -57,7 +57,7 @@ def test_a_decision_never_starts_what_is_over_under_way_or_tried(
 
 @given(plan=plans, facts=some_facts, live=some_keys, tried=some_keys)
 def test_deciding_changes_nothing_and_decides_the_same_again(
-    plan: list[str], facts: dict[str, Fact], live: set[str], tried: set[str]
+    plan: list[str], facts: dict[str, RunStatus], live: set[str], tried: set[str]
 ) -> None:
     before = (list(plan), dict(facts), set(live), set(tried))
     assert decide(plan, facts, live, tried) == decide(plan, facts, frozenset(live), list(tried))
@@ -74,7 +74,7 @@ class World:
 
     plan: list[str]
     slots: int
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: dict[str, RunStatus] = field(default_factory=dict)
     live: list[str] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     results: Counter[str] = field(default_factory=Counter)  # times that a run came to a result
@@ -95,7 +95,7 @@ class World:
 
     def end(self, key: str, state: str) -> None:
         self.live.remove(key)
-        self.facts[key] = Fact(state, self.facts.get(key, Fact()).last_epoch)  # type: ignore[arg-type]
+        self.facts[key] = RunStatus(state, self.facts.get(key, RunStatus()).last_epoch)  # type: ignore[arg-type]
         self.results[key] += state in OVER
 
     def crash(self) -> None:
@@ -120,7 +120,7 @@ class AnyStudy(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_epoch_is_logged(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(self.world.live))
-        self.world.facts[key] = Fact("running", self.world.facts.get(key, Fact()).last_epoch + 1)
+        self.world.facts[key] = RunStatus("running", self.world.facts.get(key, RunStatus()).last_epoch + 1)
 
     @precondition(lambda self: self.world.live)
     @rule(data=st.data(), state=st.sampled_from(["finished", "diverged", "failed"]))
@@ -191,23 +191,23 @@ FINISHED = {"kind": "end", "state": "finished", "reason": ""}
 
 def test_a_ledger_begun_again_after_a_crash_knows_what_the_logs_know(tmp_path: Path) -> None:
     plan = planned(["a", "b", "c", "d"])
-    ledger = RunQueue(tmp_path, plan, lambda planned, run: None)
+    queue = RunQueue(tmp_path, plan, lambda planned, run: None)
     for key in ("a", "b", "c"):
-        assert ledger.decide() == Decision("start", key)
-        ledger.begin(key)
-        ledger.hear(key, START)
+        assert queue.decide() == Decision("start", key)
+        queue.begin(key)
+        queue.receive(key, START)
     for message in (said(0), said(1), FINISHED):
-        ledger.hear("a", message)
-    ledger.hear("c", said(0))
-    ledger.lose("b", "the worker is gone")
-    ledger = RunQueue(tmp_path, plan, lambda planned, run: None)  # nothing but the logs is left
-    assert ledger.facts == {"a": Fact("finished", 1), "b": Fact("failed", -1), "c": Fact("running", 0)}
+        queue.receive("a", message)
+    queue.receive("c", said(0))
+    queue.mark_failed("b", "the worker is gone")
+    queue = RunQueue(tmp_path, plan, lambda planned, run: None)  # nothing but the logs is left
+    assert queue.statuses == {"a": RunStatus("finished", 1), "b": RunStatus("failed", -1), "c": RunStatus("running", 0)}
     started = []
-    while (decision := ledger.decide()).do == "start":
+    while (decision := queue.decide()).do == "start":
         started.append(decision.key)
-        ledger.begin(decision.key)
+        queue.begin(decision.key)
         for message in (START, said(0), said(1), FINISHED):
-            ledger.hear(decision.key, message)
+            queue.receive(decision.key, message)
     assert (started, decision.do) == (["c", "b", "d"], "done")
     for key in ("a", "b", "c", "d"):
         run = read(tmp_path / "logs" / f"{key}.jsonl")
@@ -216,42 +216,42 @@ def test_a_ledger_begun_again_after_a_crash_knows_what_the_logs_know(tmp_path: P
 
 
 def test_a_message_of_a_run_that_is_over_or_was_never_begun_is_not_written(tmp_path: Path) -> None:
-    ledger = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
-    ledger.begin("a")
+    queue = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    queue.begin("a")
     for message in (START, said(0), FINISHED, said(1), FINISHED):
-        ledger.hear("a", message)
-    ledger.lose("a", "too late")
-    ledger.hear("b", said(0))
+        queue.receive("a", message)
+    queue.mark_failed("a", "too late")
+    queue.receive("b", said(0))
     run = read(tmp_path / "logs" / "a.jsonl")
     assert (run.state, run.last_epoch) == ("finished", 0)
     assert not (tmp_path / "logs" / "b.jsonl").exists()
-    assert ledger.decide() == Decision("start", "b")
+    assert queue.decide() == Decision("start", "b")
 
 
 def test_a_run_whose_worker_is_lost_before_it_says_anything_is_listed_all_the_same(tmp_path: Path) -> None:
-    ledger = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
-    ledger.begin("a")
-    ledger.begin("b")
-    ledger.lose("b", "the run's worker died 4 times")
+    queue = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    queue.begin("a")
+    queue.begin("b")
+    queue.mark_failed("b", "the run's worker died 4 times")
     rows = [row.split() for row in runs_table(tmp_path, rule=None, state=None, study=None).splitlines()[1:]]
     shown = [(row[0], row[1], row[4], row[-1]) for row in rows]
     assert shown == [("a", "bp", "0", "running"), ("b", "bp", "1", "failed")]
     assert "run b: failed the run's worker died 4 times" in run_page(tmp_path, "b")
     assert rebuild(tmp_path) == 2
-    ledger = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
-    ledger.begin("b")
+    queue = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
+    queue.begin("b")
     for message in (START, said(0), FINISHED):
-        ledger.hear("b", message)
+        queue.receive("b", message)
     run = read(tmp_path / "logs" / "b.jsonl")
     assert (run.state, run.attempts, run.start["fingerprint"]) == ("finished", 2, "f")
 
 
 def test_a_run_that_another_worker_takes_over_counts_another_attempt(tmp_path: Path) -> None:
     attempts: list[int] = []
-    ledger = RunQueue(tmp_path, planned(["a"]), lambda planned, run: attempts.append(run.attempts))
-    ledger.begin("a")
+    queue = RunQueue(tmp_path, planned(["a"]), lambda planned, run: attempts.append(run.attempts))
+    queue.begin("a")
     for message in (START, said(0), START, said(0), said(1), START, FINISHED):  # it repeats what the checkpoint knows
-        ledger.hear("a", message)
+        queue.receive("a", message)
     assert attempts == [1, 1, 2, 2, 3, 3]
     log = [json.loads(line) for line in (tmp_path / "logs" / "a.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in log] == ["start", "epoch", "resume", "epoch", "resume", "end"]
@@ -261,10 +261,10 @@ def test_a_run_that_another_worker_takes_over_counts_another_attempt(tmp_path: P
 
 def test_a_run_resumed_after_a_crash_counts_its_new_workers_too(tmp_path: Path) -> None:
     for _ in range(2):
-        ledger = RunQueue(tmp_path, planned(["a"]), lambda planned, run: None)
-        ledger.begin("a")
+        queue = RunQueue(tmp_path, planned(["a"]), lambda planned, run: None)
+        queue.begin("a")
         for message in (START, START):
-            ledger.hear("a", message)
+            queue.receive("a", message)
     assert read(tmp_path / "logs" / "a.jsonl").attempts == 4
 
 
@@ -274,10 +274,10 @@ def test_whoever_listens_hears_of_a_number_after_the_log_has_it(tmp_path: Path) 
         told.append(planned.key)
 
     told: list[str] = []
-    ledger = RunQueue(tmp_path, planned(["a"]), heard)
-    ledger.begin("a")
+    queue = RunQueue(tmp_path, planned(["a"]), heard)
+    queue.begin("a")
     for message in (START, said(0), said(1), FINISHED):
-        ledger.hear("a", message)
+        queue.receive("a", message)
     assert told == ["a"] * 4
     RunQueue(tmp_path, planned(["a"]), heard).recall()
     assert told == ["a"] * 5
@@ -288,9 +288,9 @@ def test_two_studies_that_share_a_run_do_it_once(tmp_path: Path) -> None:
     first = RunQueue(tmp_path, planned(["a", "b"]), lambda planned, run: None)
     second = RunQueue(tmp_path, planned(["a"]), lambda planned, run: heard.append(run.state))
     first.begin("a")
-    first.hear("a", START)
+    first.receive("a", START)
     assert second.decide() == Decision("wait")
     for message in (said(0), FINISHED):
-        first.hear("a", message)
+        first.receive("a", message)
     assert second.decide() == Decision("done") and heard == ["finished"]
     assert read(tmp_path / "logs" / "a.jsonl").attempts == 1

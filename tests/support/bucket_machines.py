@@ -9,8 +9,8 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
-from nowt.execution.job import Job, perform
-from nowt.execution.preparation import pictures_of
+from nowt.execution.job import Job, run_job
+from nowt.execution.preparation import inspect_data
 from nowt.store.records import epoch_from_json
 from nowt.store.sync.bucket import Bucket
 from nowt.training.loop import TrainingInterrupted
@@ -47,7 +47,7 @@ class Machine:
 
     @property
     def key(self) -> str:
-        return run_key(self.config, pictures_of(self.config, self.place)["fingerprint"])
+        return run_key(self.config, inspect_data(self.config, self.place)["fingerprint"])
 
     @property
     def steps(self) -> list[str]:
@@ -57,7 +57,7 @@ class Machine:
     def work(self, should_stop: Callable[[], bool] = lambda: False, between: Callable[[], None] = lambda: None) -> None:
         """Train until the run ends or is stopped; ``between`` is called after each epoch."""
         try:
-            for message in perform(Job(self.key, self.config, self.place), should_stop):
+            for message in run_job(Job(self.key, self.config, self.place), should_stop):
                 if message["kind"] == "remark":
                     self.said += (message["text"],)
                 if message["kind"] == "epoch":

@@ -8,7 +8,7 @@ import pytest
 
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig
 from nowt.execution import local
-from nowt.execution.preparation import pictures_of, plan_run
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read
@@ -74,10 +74,10 @@ def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continue
 
 def test_the_log_of_a_diverged_run_keeps_the_epochs_before(tmp_path: Path) -> None:
     heard: list[RunLog] = []
-    planned = plan_run("fa", EXPLODES, pictures_of(EXPLODES, CPU))
-    ledger = RunQueue(tmp_path, (planned,), lambda planned, run: heard.append(run))
-    assert local.run(ledger, replace(CPU, store=str(tmp_path)))
+    planned = plan_run("fa", EXPLODES, inspect_data(EXPLODES, CPU))
+    queue = RunQueue(tmp_path, (planned,), lambda planned, run: heard.append(run))
+    assert local.run(queue, replace(CPU, store=str(tmp_path)))
     log = read(tmp_path / "logs" / f"{planned.key}.jsonl")
     assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")
     assert [epoch.epoch for epoch in log.epochs] == [0, 1]
-    assert ledger.decide().do == "done"
+    assert queue.decide().do == "done"

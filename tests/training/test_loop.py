@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt.config.recipes import quick
+from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, OptimConfig, ProbeConfig
 from nowt.data.datasets import open_data
 from nowt.models.registry import build_model
@@ -173,14 +173,14 @@ def test_the_rate_of_the_last_step_is_recorded() -> None:
 
 def test_a_quick_run_is_the_same_run_made_small() -> None:
     config = short_run(epochs=9, data=DataConfig("digits"))
-    small = quick(config)
+    small = shrink_config(config)
     assert (small.epochs, small.data.train_limit, small.data.score_limit) == (2, 256, 256)
     assert replace(small, epochs=9, data=config.data) == config
     smaller = short_run(epochs=1, data=DataConfig("digits", train_limit=48, score_limit=40))
-    assert quick(smaller) == smaller
+    assert shrink_config(smaller) == smaller
 
 
 def test_a_quick_run_scores_few_pictures_too() -> None:
-    data = open_data(quick(short_run(data=DataConfig("digits"))).data, CPU)
+    data = open_data(shrink_config(short_run(data=DataConfig("digits"))).data, CPU)
     assert data.test is not None
     assert (len(data.train), len(data.val), len(data.test)) == (256, 144, 256)

@@ -12,9 +12,9 @@ from nowt.config.placement import Keep, Placement
 from nowt.core.errors import ConfigError
 from nowt.data.datasets import open_data
 from nowt.execution.job import Job
-from nowt.execution.preparation import gone
+from nowt.execution.notices import missing_checkpoints_notice
 from nowt.store.run_log import read_all
-from nowt.studies.ablation import quick
+from nowt.studies.ablation import shrink_study
 from nowt.studies.planning.estimate import _bytes, plan
 from nowt.studies.single_run import train_one
 from nowt.studies.study import Cell, Study
@@ -101,13 +101,19 @@ def test_it_travels_to_a_worker_as_text() -> None:
 def test_a_finished_run_cannot_bring_checkpoints_back_and_says_so(tmp_path: Path) -> None:
     study = kept_study(tmp_path, keep=(1,), seeds=(0,))
     keys = [run.key for run in read_all(tmp_path)]
-    assert gone(tmp_path, keys, "last") == gone(tmp_path, keys, (1, 2)) == ""
-    line = gone(tmp_path, keys, "all")
-    assert line.startswith("2 runs have passed epochs whose checkpoints are to be kept now (0) without keeping them")
+    assert (
+        missing_checkpoints_notice(tmp_path, keys, "last") == missing_checkpoints_notice(tmp_path, keys, (1, 2)) == ""
+    )
+    line = missing_checkpoints_notice(tmp_path, keys, "all")
+    assert line.startswith("2 runs have already trained past epochs (0) whose checkpoints you now want to keep")
     said: list[str] = []
     placement = Placement(store=str(tmp_path), device="cpu", keep=(0,))
     assert train_one(study.cells[0].config, placement, said.append) == 0
-    assert said[0].startswith("1 run has passed epochs") and "finished already" in said[1] and len(said) == 2
+    assert (
+        said[0].startswith("1 run has already trained past epochs")
+        and "has already finished" in said[1]
+        and len(said) == 2
+    )
 
 
 def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: Path) -> None:
@@ -123,8 +129,8 @@ def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: 
 
 def test_quick_keeps_what_is_left_of_them() -> None:
     long = Cell("bp", short_run("bp", epochs=10))
-    assert quick(Study("s", "?", (long,), (0,), keep=(0, 2, 10))).keep == (0, 2)
-    assert quick(Study("s", "?", (long,), (0,), keep=(10,))).keep == "last"
+    assert shrink_study(Study("s", "?", (long,), (0,), keep=(0, 2, 10))).keep == (0, 2)
+    assert shrink_study(Study("s", "?", (long,), (0,), keep=(10,))).keep == "last"
 
 
 def test_what_cannot_be_kept_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def study(args: Namespace) -> "Study":
     from nowt.config.overrides import apply_overrides
     from nowt.config.run_key import run_key
     from nowt.rules.registry import find_rule
-    from nowt.studies.ablation import quick
+    from nowt.studies.ablation import shrink_study
     from nowt.studies.lookup import find_study
     from nowt.studies.study import Cell
 
@@ -204,7 +204,7 @@ def study(args: Namespace) -> "Study":
     require(args.seeds is None or args.seeds >= 1, f"--seeds is {args.seeds}: it must be at least 1")
     seeds = found.seeds if args.seeds is None else tuple(range(args.seeds))
     changed = replace(found, cells=tuple(cells), seeds=seeds)
-    return quick(changed) if args.quick else changed
+    return shrink_study(changed) if args.quick else changed
 
 
 def exit_code(interrupted: bool, capped: str, failed: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from nowt.cluster.cluster_file import mapping
+from nowt.cluster.ray_internals import ray_start_options
 from nowt.core.errors import nearest
 
 GROUP = "ray.io/"
@@ -94,7 +95,7 @@ def _group(group: dict[str, Any]) -> Iterator[str]:
             yield f"minReplicas is {least}, maxReplicas {most}: the operator refuses it"
         elif not least <= int(group.get("replicas", least) or 0) <= most:
             yield f"replicas is {group['replicas']}: it must lie between minReplicas {least} and maxReplicas {most}"
-    known = _ray_start_options()
+    known = ray_start_options()
     for key in mapping(group.get("rayStartParams")):
         if key not in known:
             yield f"rayStartParams.{key} is no option of `ray start`{nearest(key, known)}"
@@ -103,12 +104,6 @@ def _group(group: dict[str, Any]) -> Iterator[str]:
         name, image = mapping(container).get("name"), mapping(container).get("image")
         if not image:
             yield f"container {name} has no image: platform/clusters/kuberay/Dockerfile makes one"
-
-
-def _ray_start_options() -> set[str]:
-    from ray.scripts.scripts import start
-
-    return {option.removeprefix("--") for parameter in start.params for option in parameter.opts}
 
 
 def _named(thing: Any) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nowt.cluster.aws import Account
 from nowt.cluster.cluster_file import ClusterFile
+from nowt.cluster.ray_internals import find_vpcs
 from nowt.cluster.steps import Step
 from nowt.cluster.validators import hushed
 
@@ -66,15 +67,10 @@ def networks(text: str) -> list[Network]:
 def network_of(cluster: ClusterFile, account: Account) -> str:
     """The id of the VPC in which Ray will start the machines, found by Ray's own code. Raises ValueError for none."""
     import click
-    from ray.autoscaler._private.aws.config import _configure_subnet, _get_vpc_id_or_die, _resource
-    from ray.autoscaler._private.util import prepare_config
 
     try:
         with hushed():
-            config = _configure_subnet(prepare_config(copy.deepcopy(cluster.given)))
-            subnets = {kind["node_config"]["SubnetIds"][0] for kind in config["available_node_types"].values()}
-            ec2 = _resource("ec2", config)
-            found = {str(_get_vpc_id_or_die(ec2, subnet)) for subnet in subnets}
+            found = find_vpcs(copy.deepcopy(cluster.given))
     except (click.ClickException, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it names none"
         raise ValueError(f"Ray finds no public subnet in {account.region} for this file: {reason}") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from nowt.cluster.aws import botocore
 from nowt.cluster.cluster_file import ClusterFile, mapping
+from nowt.cluster.ray_internals import validate_cluster_config
 
 NOT_EC2 = ("SubnetIds",)  # Ray turns it into one SubnetId
 
@@ -19,11 +20,10 @@ def ray_problems(cluster: ClusterFile) -> list[str]:
     """What Ray's ``prepare_config`` and ``validate_config`` refuse, as one sentence; empty where they pass."""
     import click
     from jsonschema import ValidationError
-    from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
         with hushed():
-            validate_config(prepare_config(_with_resources(cluster)))
+            validate_cluster_config(_with_resources(cluster))
     except ValidationError as error:
         place = ".".join(str(part) for part in error.absolute_path)
         return [f"{place or cluster.path.name}: {error.message.splitlines()[0]}"]

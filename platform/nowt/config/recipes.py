@@ -243,7 +243,7 @@ def rule_for(recipe: str, name: str) -> Rule:
     return next((rule for rule in RULES_OF.get(recipe, ()) if type(rule) is kind), kind())
 
 
-def quick(config: RunConfig, epochs: int = 2, images: int = 256) -> RunConfig:
+def shrink_config(config: RunConfig, epochs: int = 2, images: int = 256) -> RunConfig:
     """Return a short version of ``config``: at most ``epochs`` epochs and ``images`` images.
 
     The limit applies to the training, validation and test images each. Warm-up, milestones and mirror steps before

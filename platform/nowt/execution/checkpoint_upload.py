@@ -1,7 +1,7 @@
-"""Carries a run's checkpoints from a bucket before it starts, and to it while it trains.
+"""CheckpointBucket a run's checkpoints from a bucket before it starts, and to the bucket while it trains.
 
-The loop knows nothing of it: it reads and writes its folder, and a thread beside it sends what comes there. Training is
-not held up but at the end of the run, until its last checkpoint is sent.
+The training loop does not know about the bucket: it reads and writes its folder, and a thread uploads what appears
+there. Training waits only at the end of the run, until its last checkpoint is uploaded.
 """
 
 import time
@@ -17,49 +17,49 @@ from nowt.core.distributed import Group
 from nowt.store.sync.checkpoint_bucket import DEFAULT_KEEP, CheckpointBucket, step_of
 from nowt.training import checkpoint
 
-LOOK_SECONDS = 1.0  # between looks at the folder
+POLL_SECONDS = 1.0  # between checks of the folder
 
-MOST = 8  # checkpoints that a worker offers to go on from
+MOST_OFFERED = 8  # checkpoints that a worker offers to resume from
 
-BRING_SECONDS = 300.0  # that a run which starts waits for a bucket that cannot be used
+DOWNLOAD_SECONDS = 300.0  # for which a starting run waits for a bucket that is not accessible
 
-BRING_PAUSE = 5.0  # seconds between its tries
+RETRY_SECONDS = 5.0  # between its attempts
 
 
 @dataclass
 class CheckpointUploader:
-    """On its way between one run's folder and the bucket; ``said`` is what its user should hear."""
+    """Uploads the checkpoints of one run; ``remarks`` are lines for its user."""
 
     copies: CheckpointBucket
     folder: Path
-    said: list[str]
+    remarks: list[str]
     keep: int = DEFAULT_KEEP
-    trouble: str = ""  # why the bucket could not be used at the last try
-    end: Event = field(default_factory=Event)
+    problem: str = ""  # why the bucket was not accessible at the last attempt
+    stop: Event = field(default_factory=Event)
 
-    def carry(self) -> None:
-        """Until ``end``, send whenever another checkpoint has come."""
+    def run(self) -> None:
+        """Upload whenever a checkpoint has appeared, until ``stop`` is set."""
         seen: list[str] = []
-        while not self.end.wait(LOOK_SECONDS):
+        while not self.stop.wait(POLL_SECONDS):
             if (names := _names(self.folder)) != seen:
                 seen = names
-                self._look()
+                self._upload()
 
-    def _look(self) -> None:
-        trouble = self._send()
-        if trouble and not self.trouble:
-            self.said.append(f"{trouble}; training goes on, and it is tried again at the next checkpoint")
-        if self.trouble and not trouble:
-            self.said.append(f"{self.copies.bucket.url} is reached again")
-        self.trouble = trouble
+    def _upload(self) -> None:
+        problem = self._send()
+        if problem and not self.problem:
+            self.remarks.append(f"{problem}; training continues, and the next checkpoint is a new attempt")
+        if self.problem and not problem:
+            self.remarks.append(f"{self.copies.bucket.url} is accessible again")
+        self.problem = problem
 
     def finish(self) -> None:
-        """Send what is not there yet."""
-        if trouble := self._send():
-            self.said.append(f"{trouble}; the run's last checkpoint may lie in {self.folder} alone")
+        """Upload what the bucket does not have yet."""
+        if problem := self._send():
+            self.remarks.append(f"{problem}; the last checkpoint of this run may exist only in {self.folder}")
 
     def _send(self) -> str:
-        """Send what the bucket lacks; why that was not possible, or nothing."""
+        """Upload what the bucket lacks. Returns why that failed, or an empty string."""
         try:
             self.copies.send(self.folder, self.keep)
         except OSError as error:
@@ -68,76 +68,78 @@ class CheckpointUploader:
 
 
 @contextmanager
-def carried(url: str, folder: Path, group: Group, said: list[str]) -> Iterator[CheckpointUploader | None]:
-    """The folder of a run's checkpoints with the newest one that is to be had, and a courier that sends what comes
-    there while the block lasts; without ``url``, nothing of it. Worker 0 of a group sends and speaks for all.
+def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str]) -> Iterator[CheckpointUploader | None]:
+    """Download the newest available checkpoint into ``folder``, and upload those that appear there until the block
+    ends. Only worker 0 of a group uploads and makes remarks. Without a ``url``, nothing happens.
 
-    Raises OSError where the bucket cannot be read, also after some minutes; ConfigError for a URL that is none.
+    Raises OSError if the bucket stays unreadable for some minutes, ConfigError for a malformed URL.
     """
     if not url:
         yield None
         return
     copies, first = CheckpointBucket.of(url, folder.name), group.rank == 0
-    _bring(copies, folder, group, said if first else [])
+    _download(copies, folder, group, remarks if first else [])
     if not first:
         yield None
         return
-    courier = CheckpointUploader(copies, folder, said)
-    thread = Thread(target=courier.carry, daemon=True)  # a killed process does not wait for it
+    uploader = CheckpointUploader(copies, folder, remarks)
+    thread = Thread(target=uploader.run, daemon=True)  # a killed process does not wait for it
     thread.start()
     try:
-        yield courier
+        yield uploader
     finally:
-        courier.end.set()
+        uploader.stop.set()
         thread.join()
-        courier.finish()
+        uploader.finish()
 
 
-def _bring(copies: CheckpointBucket, folder: Path, group: Group, said: list[str]) -> None:
-    """Make the newest checkpoint in ``folder`` the newest that there is; for several workers, whose folders may be on
-    different disks, the newest that all of them have."""
-    have = _readable(folder, said)
-    least = max(have, default=0) if group.size == 1 else 0  # the bucket's is the one that all can have
-    _fetch(copies, folder, have, least, said)
+def _download(copies: CheckpointBucket, folder: Path, group: Group, remarks: list[str]) -> None:
+    """Make the newest checkpoint in ``folder`` the newest available one. For several workers, whose folders may be on
+    different disks, that is the newest one that all of them have."""
+    have = _readable(folder, remarks)
+    least = max(have, default=0) if group.size == 1 else 0  # all workers can have the one in the bucket
+    _fetch(copies, folder, have, least, remarks)
     if group.size > 1:
         _agree(folder, group)
 
 
-def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least: int, said: list[str]) -> None:
-    """As ``Copies.fetch``; a run waits for a bucket that cannot be used, and does not fail for a minute without S3."""
-    end, waits = time.monotonic() + BRING_SECONDS, False
+def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least: int, remarks: list[str]) -> None:
+    """Like ``CheckpointBucket.fetch``, but wait for a bucket that is not accessible: a run does not fail because S3 is
+    unavailable for a minute."""
+    end, waiting = time.monotonic() + DOWNLOAD_SECONDS, False
     while True:
         try:
-            copies.fetch(folder, have, least, said.append)
+            copies.fetch(folder, have, least, remarks.append)
             break
         except OSError as error:
-            if error.errno is not None or time.monotonic() > end:  # with a number: the disk's
+            if error.errno is not None or time.monotonic() > end:  # errors of the disk have a number
                 raise
-            if not waits:
-                said.append(f"{error}; the run waits for it, {BRING_SECONDS:g} s at most")
-            waits = True
-            time.sleep(BRING_PAUSE)
-    if waits:
-        said.append(f"{copies.bucket.url} is reached again")
+            if not waiting:
+                remarks.append(f"{error}; the run waits for it, at most {DOWNLOAD_SECONDS:g} s")
+            waiting = True
+            time.sleep(RETRY_SECONDS)
+    if waiting:
+        remarks.append(f"{copies.bucket.url} is accessible again")
 
 
-def _readable(folder: Path, said: list[str]) -> list[int]:
-    """The steps of the folder's checkpoints, without those that cannot be read: the bucket may have these whole."""
+def _readable(folder: Path, remarks: list[str]) -> list[int]:
+    """Return the steps of the checkpoints in the folder. Unreadable ones are removed: the bucket may have intact
+    copies."""
     steps = []
     for path in sorted(folder.glob("step-*.pt")):
         try:
             checkpoint.read(path, torch.device("cpu"))
             steps.append(step_of(path.name))
         except checkpoint.READ_ERRORS as error:
-            said.append(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): it is removed")
+            remarks.append(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): it is removed")
             path.unlink(missing_ok=True)
     return steps
 
 
 def _agree(folder: Path, group: Group) -> None:
-    """Remove what is newer than the newest that all workers have."""
-    own = [-1, *[step_of(path.name) for path in sorted(folder.glob("step-*.pt"))][-MOST:]]
-    offers = group.gather(torch.tensor(own + [-1] * (MOST + 1 - len(own))))
+    """Remove checkpoints that are newer than the newest one that all workers have."""
+    own = [-1, *[step_of(path.name) for path in sorted(folder.glob("step-*.pt"))][-MOST_OFFERED:]]
+    offers = group.gather(torch.tensor(own + [-1] * (MOST_OFFERED + 1 - len(own))))
     common = max(set.intersection(*(set(offer.tolist()) for offer in offers)))
     for path in folder.glob("step-*.pt"):
         if step_of(path.name) > common:

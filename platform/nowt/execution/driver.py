@@ -1,21 +1,22 @@
-"""What the hands need of whoever decides: a study's Ledger, or a Search."""
+"""The vocabulary between those who decide what runs next (a RunQueue, or a Search) and those who execute it."""
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from nowt.config.run_config import RunConfig
+from nowt.store.records import RunLog
+
+Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end" | "remark", ...}: plain JSON data, sent by a worker
 
 
 @dataclass(frozen=True)
 class Decision:
-    """``start`` a run (by key), ``wait`` for those under way, or ``done``."""
+    """``start`` a run (by its key), ``wait`` for running ones, or ``done``."""
 
     do: Literal["start", "wait", "done"]
     key: str = ""
-
-
-Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end", ...}: plain JSON data, as it comes from a worker
 
 
 @dataclass(frozen=True)
@@ -26,32 +27,52 @@ class PlannedRun:
     cell: str
     seed: int
     config: RunConfig
-    start: dict[str, Any]  # the start line of its log
+    start: dict[str, Any]  # the first line of its log
+
+
+OnUpdate = Callable[[PlannedRun, RunLog], None]  # called after the log of a run has changed
 
 
 class Driver(Protocol):
-    """Knows what to do next, and takes in what happens."""
+    """Decides what to do next, and receives what happens."""
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
 
     def decide(self) -> Decision:
-        """What to do with a free slot."""
+        """Return what to do with a free slot."""
 
     def begin(self, key: str) -> PlannedRun:
-        """Hand out a run that ``decide`` named."""
+        """Start a run that ``decide`` named."""
 
-    def hear(self, key: str, message: Message) -> bool:
-        """Take in one message of a live run; False where the run is to stop here."""
+    def receive(self, key: str, message: Message) -> bool:
+        """Process one message of a running run. Returns False if the run is to stop."""
 
-    def lose(self, key: str, reason: str) -> None:
-        """A run's worker is gone for good."""
+    def mark_failed(self, key: str, reason: str) -> None:
+        """End a run whose worker is lost for good."""
 
 
-def hand_on(driver: Driver, key: str, message: Message) -> bool:
-    """Hand one message of a live run on; what the run remarks by the way is for its user alone."""
+class StudyDriver(Driver, Protocol):
+    """A driver that keeps the logs of a study."""
+
+    @property
+    def run_keys(self) -> Sequence[str]:
+        """Keys of all runs of the study so far."""
+
+    def subscribe(self, on_update: OnUpdate) -> None:
+        """Call ``on_update`` whenever the log of a run has changed."""
+
+    def recall(self) -> None:
+        """Read what earlier starts have done, and report it."""
+
+    def release(self) -> None:
+        """Release the log locks of unfinished runs so that another study can resume them."""
+
+
+def forward_message(driver: Driver, key: str, message: Message) -> bool:
+    """Forward one message of a running run to the driver. A remark is only printed: no log records it."""
     if message["kind"] != "remark":
-        return driver.hear(key, message)
+        return driver.receive(key, message)
     print(f"run {key}: {message['text']}", file=sys.stderr, flush=True)
     return True

@@ -1,93 +1,95 @@
-"""One run as a worker gets it, and the messages it answers with."""
+"""A run as a worker receives it, and the messages that the worker sends."""
 
 import json
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged
 from nowt.core.fields import build
+from nowt.execution.driver import Message
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run's key, config and placement."""
+    """The key, config and placement of a run."""
 
     key: str
     config: RunConfig
     placement: Placement
 
     def to_text(self) -> str:
-        """The job as one JSON line, so that nothing is pickled on its way to a worker."""
+        """Return the job as JSON, so that nothing is pickled on the way to a worker."""
         return json.dumps({"key": self.key, "config": config_to_json(self.config), "placement": asdict(self.placement)})
 
     @classmethod
     def from_text(cls, text: str) -> "Job":
-        """The job that ``to_text`` wrote."""
+        """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
         return cls(data["key"], config_from_json(data["config"]), build(Placement, data["placement"], ""))
 
 
 def never() -> bool:
-    """The answer of a run that nobody stops."""
+    """Return False."""
     return False
 
 
-def perform(
+def run_job(
     job: Job,
     should_stop: Callable[[], bool] = never,
     should_save: Callable[[], bool] = never,
     group: Group = SINGLE_WORKER,
-) -> Iterator[dict[str, Any]]:
-    """Do the run, or a worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
-    Whatever goes wrong in it becomes its end. See ``train`` for ``should_stop`` and ``should_save``.
+) -> Iterator[Message]:
+    """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
 
-    Raises Interrupted, with the checkpoint written, after ``should_stop`` said so; and what may be the loss of another
-    worker of ``group``.
+    An exception becomes the end of the run. See ``train`` for ``should_stop`` and ``should_save``.
+
+    Raises:
+        TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
+        Exception: What may be the consequence of losing another worker of ``group``.
     """
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
-    state, reason, spent, said = "failed", "", dict[str, float](), list[str]()
+    state, reason, spent, remarks = "failed", "", dict[str, float](), list[str]()
     try:
-        yield from _epochs(job, should_stop, should_save, group, said)
+        yield from _epochs(job, should_stop, should_save, group, remarks)
         state = "finished"
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
     except WorkersDiverged as error:
         reason = str(error)
     except TrainingInterrupted:
-        yield from _remarks(said)
+        yield from _messages(remarks)
         raise
-    except (Exception, SystemExit) as error:  # what goes wrong in one run is its result, and must not take others along
+    except (Exception, SystemExit) as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
         reason = traceback.format_exc()
-    yield from _remarks(said)
+    yield from _messages(remarks)
     yield {"kind": "end", "state": state, "reason": reason, **({"spent": spent} if spent else {})}
 
 
 def _epochs(
-    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, said: list[str]
-) -> Iterator[dict[str, Any]]:
+    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, remarks: list[str]
+) -> Iterator[Message]:
     from nowt.core.errors import DataError
     from nowt.data.datasets import open_data
-    from nowt.execution.checkpoint_upload import carried
+    from nowt.execution.checkpoint_upload import copied_checkpoints
     from nowt.training.loop import reset_globals, train
 
     reset_globals(job.config, job.placement)
     data = open_data(job.config.data, job.placement, job.config.test)
     if run_key(job.config, data.fingerprint) != job.key:
-        raise DataError("pictures or rule are not those that the run was planned with: give the same command again")
+        raise DataError("the data or the rule has changed since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)
-    with carried(job.placement.checkpoints, folder, group, said) as courier:
+    with copied_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader:
         for epoch in train(
             job.config,
             job.placement,
@@ -97,12 +99,12 @@ def _epochs(
             should_save=should_save,
             group=group,
         ):
-            yield from _remarks(said)
+            yield from _messages(remarks)
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
-        if courier:
-            courier.keep = 1  # a run that is over has nothing to go on from but its end
+        if uploader:
+            uploader.keep = 1  # a complete run resumes from its last checkpoint only
 
 
-def _remarks(said: list[str]) -> Iterator[dict[str, Any]]:
-    while said:
-        yield {"kind": "remark", "text": said.pop(0)}
+def _messages(remarks: list[str]) -> Iterator[Message]:
+    while remarks:
+        yield {"kind": "remark", "text": remarks.pop(0)}

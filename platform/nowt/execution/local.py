@@ -1,4 +1,4 @@
-"""Runs a study's runs one after the other in this very process: no Ray, easy to debug."""
+"""Executes a study's runs one after the other in this process: without Ray, easy to debug."""
 
 import signal
 import time
@@ -6,55 +6,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver, hand_on
-from nowt.execution.job import Job, perform
-from nowt.execution.preemption import Notices, listening, metadata
+from nowt.execution.driver import Driver, forward_message
+from nowt.execution.job import Job, run_job
+from nowt.execution.preemption import PreemptionNotice, instance_metadata, watch_for_preemption
 
 WAIT = 0.5  # seconds
 
 
-def run(ledger: Driver, placement: Placement) -> bool:
-    """Do all that the ledger decides; False where it was interrupted (Ctrl-C once, or SIGTERM: after the batch in
-    progress)."""
-    ec2 = metadata()
-    sources = () if ec2 is None else (lambda: ec2.ends_at() is not None,)
-    with interruptible() as asked, listening(*sources) as notices:
-        return _run(ledger, placement, asked, notices)
+def run(driver: Driver, placement: Placement) -> bool:
+    """Execute what ``driver`` decides. Returns False if the user interrupted it: with one Ctrl-C or SIGTERM, after the
+    current batch."""
+    ec2 = instance_metadata()
+    sources = () if ec2 is None else (lambda: ec2.terminates_at() is not None,)
+    with interruptible() as interrupts, watch_for_preemption(*sources) as notice:
+        return _run(driver, placement, interrupts, notice)
 
 
-def _run(ledger: Driver, placement: Placement, asked: list[int], notices: Notices) -> bool:
+def _run(driver: Driver, placement: Placement, interrupts: list[int], notice: PreemptionNotice) -> bool:
     from nowt.training.loop import TrainingInterrupted
 
-    while (decision := ledger.decide()).do != "done":
-        if asked:
+    while (decision := driver.decide()).do != "done":
+        if interrupts:
             return False
-        if decision.do == "wait":  # for another study, which is at the last of the runs
+        if decision.do == "wait":  # another study is running the remaining runs
             time.sleep(WAIT)
             continue
-        planned = ledger.begin(decision.key)
+        planned = driver.begin(decision.key)
         try:
             job = Job(planned.key, planned.config, placement)
-            for message in perform(job, lambda: bool(asked), notices.due):
-                if not hand_on(ledger, planned.key, message):
+            for message in run_job(job, lambda: bool(interrupts), notice.checkpoint_due):
+                if not forward_message(driver, planned.key, message):
                     break
         except TrainingInterrupted:
             return False
-    return not asked
+    return not interrupts
 
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM fill; the second Ctrl-C raises at once."""
-    asked: list[int] = []
+    """Collect Ctrl-C and SIGTERM in a list instead of ending the process. A second Ctrl-C raises KeyboardInterrupt."""
+    interrupts: list[int] = []
 
-    def ask(number: int, _: object) -> None:
-        if asked and number == signal.SIGINT:
+    def collect(number: int, _: object) -> None:
+        if interrupts and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.append(number)
+        interrupts.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, collect) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Listens whether the machine that a run is on is soon to be taken away, beside the run, which reads a flag."""
+"""Detects that the machine of a run is about to be preempted. A thread checks; the run reads a flag."""
 
 import json
 import math
@@ -13,46 +13,47 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
-SECONDS = 2.0  # between two looks
+POLL_SECONDS = 2.0  # between two checks
 
-AGAIN = 15.0  # seconds between two checkpoints on a machine that is soon to go
+CHECKPOINT_SECONDS = 15.0  # between two checkpoints on a machine that is about to be preempted
 
 
-class Notices:
-    """What was heard so far, in one process of a run."""
+class PreemptionNotice:
+    """Whether one process of a run has been notified that its machine will be preempted."""
 
     def __init__(self) -> None:
         self.given = False
         self.saved = -math.inf
 
-    def due(self) -> bool:
-        """Whether the run is to write a checkpoint: at the first batch after the notice, and every AGAIN seconds
-        then, until the machine goes."""
-        if not self.given or time.monotonic() < self.saved + AGAIN:
+    def checkpoint_due(self) -> bool:
+        """Return True at the first batch after the notice, and then every CHECKPOINT_SECONDS."""
+        if not self.given or time.monotonic() < self.saved + CHECKPOINT_SECONDS:
             return False
         self.saved = time.monotonic()
         return True
 
 
 @contextmanager
-def listening(*sources: Callable[[], bool], tell: Callable[[], object] = lambda: None) -> Iterator[Notices]:
-    """Ask every source each SECONDS whether the machine is to go. Once one says so, tell it on, and ask no more."""
-    notices, over = Notices(), Event()
+def watch_for_preemption(
+    *sources: Callable[[], bool], on_notice: Callable[[], object] = lambda: None
+) -> Iterator[PreemptionNotice]:
+    """Poll every source. Once one returns True, call ``on_notice`` and stop polling."""
+    notice, stop = PreemptionNotice(), Event()
 
-    def listen() -> None:
+    def poll() -> None:
         while not any(source() for source in sources):
-            if over.wait(SECONDS):
+            if stop.wait(POLL_SECONDS):
                 return
-        notices.given = True
-        tell()
+        notice.given = True
+        on_notice()
 
-    thread = Thread(target=listen, name="notices", daemon=True)
+    thread = Thread(target=poll, name="preemption", daemon=True)
     if sources:
         thread.start()
     try:
-        yield notices
+        yield notice
     finally:
-        over.set()
+        stop.set()
         if sources:
             thread.join()
 
@@ -61,7 +62,7 @@ ENDPOINT = "http://169.254.169.254"
 
 TOKEN_SECONDS = 21600
 
-PATIENCE = 1.0  # seconds; the service is on the machine itself
+TIMEOUT = 1.0  # seconds; the service is on the machine itself
 
 MACHINE = Path("/sys/class/dmi/id")
 
@@ -69,63 +70,64 @@ WARNING = 120.0  # seconds from the notice to the end
 
 
 @dataclass
-class Metadata:
-    """The machine's own metadata service, at ``host``: name or address, and port where it is not 80."""
+class InstanceMetadata:
+    """The EC2 instance metadata service at ``host``: name or address, and port if it is not 80."""
 
     host: str
     token: str = ""
 
-    def ends_at(self) -> float | None:
-        """When EC2 takes the machine, seconds since 1970; None where it has not said that it does, or says nothing."""
+    def terminates_at(self) -> float | None:
+        """Return when EC2 will reclaim this instance, in seconds since 1970. Returns None if EC2 has not announced it,
+        or if the service does not answer."""
         try:
-            status, text = self._ask()
-        except (OSError, HTTPException):  # it is asked again
+            status, text = self._read_action()
+        except (OSError, HTTPException):  # it is polled again
             return None
         return _time_of(text) if status == 200 else None
 
-    def _ask(self) -> tuple[int, str]:
+    def _read_action(self) -> tuple[int, str]:
         for _ in range(2):
             if not self.token:
                 lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-                status, self.token = self._answer("PUT", "/latest/api/token", lifetime)
+                status, self.token = self._request("PUT", "/latest/api/token", lifetime)
                 if status != 200:
                     self.token = ""
                     return status, ""
             token = {"X-aws-ec2-metadata-token": self.token}
-            status, text = self._answer("GET", "/latest/meta-data/spot/instance-action", token)
+            status, text = self._request("GET", "/latest/meta-data/spot/instance-action", token)
             if status != 401:
                 break
-            self.token = ""  # it is too old
+            self.token = ""  # it has expired
         return status, text
 
-    def _answer(self, verb: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
-        connection = HTTPConnection(self.host, timeout=PATIENCE)  # by no proxy
+    def _request(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        connection = HTTPConnection(self.host, timeout=TIMEOUT)  # never through a proxy
         try:
-            connection.request(verb, path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode(errors="replace")
         finally:
             connection.close()
 
 
-def metadata() -> Metadata | None:
-    """This machine's metadata service; None where it is no machine of EC2's. AWS's own variables say otherwise:
+def instance_metadata() -> InstanceMetadata | None:
+    """Return this machine's metadata service; None if it is not an EC2 instance. AWS's own variables override this:
     AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_EC2_METADATA_DISABLED."""
     if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
     endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ENDPOINT if _on_ec2() else "")
-    return Metadata(urlsplit(endpoint).netloc) if endpoint else None
+    return InstanceMetadata(urlsplit(endpoint).netloc) if endpoint else None
 
 
 def _on_ec2() -> bool:
-    """Other clouds have other services at the same address, so the machine's maker is asked first."""
+    """Other clouds have other services at the same address, so the machine's vendor is read first."""
     names = (MACHINE / name for name in ("sys_vendor", "bios_vendor", "bios_version"))
     return any("amazon" in name.read_text(errors="replace").lower() for name in names if name.is_file())
 
 
 def _time_of(notice: str) -> float:
-    """The time in ``{"action": "terminate", "time": "2026-01-01T00:02:00Z"}``; two minutes from now where there is
-    none, as before a machine hibernates."""
+    """Return the time in ``{"action": "terminate", "time": "2026-01-01T00:02:00Z"}``. A notice without a time, as
+    before an instance hibernates, counts as two minutes from now."""
     try:
         return datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What a long study shows while it runs: one bar on a terminal, one line a finished run elsewhere."""
+"""Displays the progress of a study: a progress bar on a terminal, otherwise one line per finished run."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 def ending(run: RunLog) -> str:
-    """The run's state with its reason, which may begin with the state itself: ``diverged at epoch 3``."""
+    """The run's state and reason. The reason may begin with the state itself: ``diverged at epoch 3``."""
     return run.reason if run.reason.startswith(run.state) else f"{run.state} {run.reason}".rstrip()
 
 
 @dataclass
 class StudyProgress:
-    """Counts epochs and runs, and prints how they go."""
+    """Counts the epochs and runs of a study, and displays them."""
 
     plan: tuple["PlannedRun", ...]
     console: Console = field(default_factory=Console)
-    done: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     epochs: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
-    before: int | None = None  # epochs that earlier commands had done; None while the logs are told
+    earlier_epochs: int | None = None  # trained by earlier starts; None until ``begin``
 
     def __post_init__(self) -> None:
-        self.bar = Progress(
+        self.display = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -40,33 +40,34 @@ class StudyProgress:
             disable=not self.console.is_terminal,
         )
         total = sum(planned.config.epochs for planned in self.plan)
-        self.task = self.bar.add_task(self._summary(), total=total)
+        self.task = self.display.add_task(self._summary(), total=total)
 
     def begin(self) -> None:
-        """The logs are told: what is heard from now on is new."""
-        self.started, self.before = time.monotonic(), sum(self.epochs.values())
-        if self.done:
-            self._print(f"{len(self.done)} of {len(self.plan)} runs were finished before")
+        """Earlier runs have been reported; updates are new from now on."""
+        self.started, self.earlier_epochs = time.monotonic(), sum(self.epochs.values())
+        if self.ended:
+            self._print(f"{len(self.ended)} of {len(self.plan)} runs were finished before")
 
-    def heard(self, planned: "PlannedRun", run: RunLog) -> None:
-        """Take in what a run's log says now."""
+    def update(self, planned: "PlannedRun", run: RunLog) -> None:
+        """Display the state of a run."""
+        begun = self.earlier_epochs is not None
         self.epochs[planned.key] = max(0, run.last_epoch)
         if run.state == "running":
-            self.done.discard(planned.key)
-        elif planned.key not in self.done and (self.before is not None or run.state != "failed"):  # that is tried again
-            self.done.add(planned.key)
-            if self.before is not None:
+            self.ended.discard(planned.key)
+        elif planned.key not in self.ended and (begun or run.state != "failed"):  # an earlier failure is tried again
+            self.ended.add(planned.key)
+            if begun:
                 self._print(self._line(planned, run))
-        self.bar.update(self.task, completed=sum(self.epochs.values()), description=self._summary())
+        self.display.update(self.task, completed=sum(self.epochs.values()), description=self._summary())
 
     def _print(self, line: str) -> None:
-        self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.display.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _summary(self) -> str:
-        return f"{len(self.done)} of {len(self.plan)} runs"
+        return f"{len(self.ended)} of {len(self.plan)} runs"
 
     def _line(self, planned: "PlannedRun", run: RunLog) -> str:
-        count = f"[{len(self.done)}/{len(self.plan)}]"
+        count = f"[{len(self.ended)}/{len(self.plan)}]"
         name = f"{planned.cell} seed {planned.seed}"
         if run.state == "finished":
             last = run.epochs[-1]
@@ -74,12 +75,12 @@ class StudyProgress:
         else:
             last_line = run.reason.strip().splitlines()[-1] if run.reason.strip() else ""
             outcome = ending(replace(run, reason=last_line))
-        return f"{count} {name}: {outcome} (run {planned.key}){self._left()}"
+        return f"{count} {name}: {outcome} (run {planned.key}){self._time_left()}"
 
-    def _left(self) -> str:
-        done = sum(self.epochs.values()) - (self.before or 0)
-        left = sum(p.config.epochs - self.epochs.get(p.key, 0) for p in self.plan if p.key not in self.done)
-        if self.bar.disable and done > 0 and left > 0:
-            minutes = (time.monotonic() - self.started) / done * left / 60
+    def _time_left(self) -> str:
+        trained = sum(self.epochs.values()) - (self.earlier_epochs or 0)
+        left = sum(p.config.epochs - self.epochs.get(p.key, 0) for p in self.plan if p.key not in self.ended)
+        if self.display.disable and trained > 0 and left > 0:
+            minutes = (time.monotonic() - self.started) / trained * left / 60
             return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
         return ""

@@ -1,4 +1,4 @@
-"""The Ray that a study's work runs on: one of its own on this machine, or the cluster that RAY_ADDRESS names."""
+"""The Ray that a study runs on: a local one that it starts, or the cluster that RAY_ADDRESS names."""
 
 import os
 import shutil
@@ -7,23 +7,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
-from ray._private.state import state
-from ray._private.worker import global_worker
-from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION
 
+from nowt.cluster.ray_internals import drain_node, draining_nodes, extend_server_timeout
 from nowt.core.errors import require
-from nowt.execution.preemption import metadata
+from nowt.execution.preemption import instance_metadata
+
+extend_server_timeout()
 
 
 @contextmanager
-def joined(cores: int, environment: Mapping[str, str]) -> Iterator[None]:
-    """A Ray of our own with so many cores, or the cluster that RAY_ADDRESS names; ``environment`` is Ray's settings."""
-    os.environ.update(environment)
+def connected_ray(cores: int, settings: Mapping[str, str]) -> Iterator[None]:
+    """Start a local Ray with this number of cores, or connect to the cluster that RAY_ADDRESS names. ``settings`` are
+    environment variables for Ray."""
+    os.environ.update(settings)
     address = os.environ.get("RAY_ADDRESS", "local")
-    own = {"num_cpus": cores} if address == "local" else {}
+    local = {"num_cpus": cores} if address == "local" else {}
     started = not ray.is_initialized()
     if started:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **own)
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **local)
     try:
         yield
     finally:
@@ -31,19 +32,20 @@ def joined(cores: int, environment: Mapping[str, str]) -> Iterator[None]:
             ray.shutdown()
 
 
-def refuse_missing_gpus(needed: float, who: str, less: str) -> None:
-    """Raise ConfigError where this machine has fewer GPUs: Ray would wait for what never comes, but on a cluster, which
-    may grow."""
+def check_gpus(needed: float, subject: str, advice: str) -> None:
+    """Raise ConfigError if this machine has fewer GPUs than ``needed``; otherwise Ray would wait forever. A cluster is
+    not checked, since it may grow."""
     found = ray.cluster_resources().get("GPU", 0)
     require(
         needed <= found or "RAY_ADDRESS" in os.environ,
-        f"{who} {needed:g} GPUs, and this machine has {found:g}: {less}, or --device cpu",
+        f"{subject} {needed:g} GPUs, and this machine has {found:g}: use {advice}, or --device cpu",
     )
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """The folder that Ray wants for itself, without what a killed driver of the same study left in it."""
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder for Ray's own files. It is removed at the end, and before, in case a killed process of the same
+    study has left files there."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield folder
@@ -51,32 +53,24 @@ def scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def taken_away() -> tuple[Callable[[], bool], ...]:
-    """What a process of a run asks whether its node is soon to go: Ray, which may have been told to drain it, and EC2.
-
-    Ray has no public call for either, nor for telling it; ``ray drain-node`` does what is done here.
-    """
-    node, ec2 = ray.get_runtime_context().get_node_id(), metadata()
+def preemption_sources() -> tuple[Callable[[], bool], ...]:
+    """Return the checks for whether this process's node will be preempted: one asks Ray whether it drains the node, one
+    asks EC2."""
+    node, ec2 = ray.get_runtime_context().get_node_id(), instance_metadata()
 
     def drained() -> bool:
         try:
-            return node in state.get_draining_nodes()
-        except ray.exceptions.RayError:  # it is asked again
+            return node in draining_nodes()
+        except ray.exceptions.RayError:  # it is polled again
             return False
 
     def reclaimed() -> bool:
-        """Ray must know, too, or it would give this node the next worker."""
-        at = ec2.ends_at() if ec2 is not None else None
-        if at is None:
+        """Also tell Ray, or it would place the next worker on this node."""
+        deadline = ec2.terminates_at() if ec2 is not None else None
+        if deadline is None:
             return False
         with suppress(ray.exceptions.RayError):
-            told = "EC2 takes the spot machine back"
-            global_worker.gcs_client.drain_node(node, DRAIN_NODE_REASON_PREEMPTION, told, int(at * 1000))
+            drain_node(node, "EC2 reclaims this spot instance", deadline)
         return True
 
     return (drained, reclaimed) if ec2 else (drained,)
-
-
-# Seconds after which Ray ends this process where its server does not answer: on a loaded machine, its own 60 are too
-# few. Read once, when ray is first imported.
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")

@@ -1,8 +1,8 @@
-"""Runs a study's runs on Ray Tune: warm actors on all cores. The only module with ray.tune.
+"""Executes a study's runs on Ray Tune, in reused actors on all cores. The only module that imports ray.tune.
 
-Tune places, restarts and keeps the machine full. What to start is the ledger's decision (``_Plan`` carries it), and
-every result goes to the ledger (``_Judge``), which says whether the run goes on. To resume is to start again: nothing
-of Tune's own is restored.
+Ray Tune places runs, restarts them and keeps the machines busy. A driver decides which run starts (a ``_RunSearcher``
+passes it on to Tune) and receives every result (a ``_ResultForwarder`` passes it on to the driver), which decides
+whether the run continues. Nothing of Tune's own state is restored: resuming means starting again.
 """
 
 import json
@@ -17,44 +17,32 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from nowt.cluster.ray_internals import TUNE_SETTINGS
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver, Message, PlannedRun, hand_on
-from nowt.execution.job import Job, perform
-from nowt.execution.preemption import listening
-from nowt.execution.ray_lifecycle import joined, refuse_missing_gpus, scratch, taken_away
+from nowt.execution.driver import Driver, Message, PlannedRun, forward_message
+from nowt.execution.job import Job, run_job
+from nowt.execution.preemption import watch_for_preemption
+from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
 
 T = TypeVar("T")
 
-WORKER_DEATHS = 3  # times a run is started again after its worker was lost, each time from its checkpoint
-
-ENVIRONMENT = {
-    # A reused actor whose last run ends slowly would fail the next run after 2 s, in silence: let it wait.
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "86400",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+WORKER_DEATHS = 3  # times a run restarts from its checkpoint after its worker died
 
 
-def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Do all that the ledger decides, ``slots`` runs at a time; False where it was interrupted (Ctrl-C once, or
-    SIGTERM)."""
-    careful = _Careful(ledger)
-    plan = _Plan(careful, placement)
+def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
+    """Execute what ``driver`` decides, ``slots`` runs at a time. Returns False if the user interrupted it, with one
+    Ctrl-C or SIGTERM."""
+    guarded = _GuardedDriver(driver)
     place = Path(placement.store).resolve() / ".tune" / study
-    with joined(slots * placement.threads, ENVIRONMENT), scratch(place) as folder:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init took it
+    with connected_ray(slots * placement.threads, TUNE_SETTINGS), scratch_folder(place) as folder:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init replaced the handler
         resources = _resources(placement, slots)
-        refuse_missing_gpus(resources.get("gpu", 0), "a run needs", "a smaller --gpus-per-worker, none at all")
-        trainable = tune.with_resources(_work, resources)
+        check_gpus(resources.get("gpu", 0), "a run needs", "a smaller --gpus-per-worker")
         tuner = tune.Tuner(
-            trainable,
+            tune.with_resources(_run_trial, resources),
             tune_config=tune.TuneConfig(
-                search_alg=plan,
-                scheduler=_Judge(careful),
+                search_alg=_RunSearcher(guarded, placement),
+                scheduler=_ResultForwarder(guarded),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
@@ -69,104 +57,109 @@ def run(ledger: Driver, placement: Placement, study: str, slots: int) -> bool:
             ),
         )
         tuner.fit()
-    if careful.trouble is not None:
-        raise careful.trouble
-    return ledger.done  # fit() returns as usual after Ctrl-C: what is left tells
+    if guarded.error is not None:
+        raise guarded.error
+    return driver.done  # after Ctrl-C, fit() returns as usual: whether runs are left shows the difference
 
 
 @dataclass
-class _Careful:
-    """A driver whose first OSError (a full disk, a locked database) ends the study: out of Tune's loop it would be a
-    traceback, so it is kept, every run is stopped at its next message, and it is raised when Tune is done."""
+class _GuardedDriver:
+    """A driver whose first OSError (a full disk, a locked database) ends the study.
+
+    Inside Tune's loop the error would become a traceback. So it is stored, every run is stopped at its next message,
+    and it is raised once Tune has returned.
+    """
 
     driver: Driver
-    trouble: OSError | None = None
+    error: OSError | None = None
 
-    def next(self) -> PlannedRun | None:
-        """The run that is to start; None where there is none now."""
-        decision = self._try(self.driver.decide)
+    def begin_next(self) -> PlannedRun | None:
+        """Start the next run. Returns None if no run can start now."""
+        decision = self._guard(self.driver.decide)
         if decision is not None and decision.do == "start":
-            return self._try(lambda: self.driver.begin(decision.key))
+            return self._guard(lambda: self.driver.begin(decision.key))
         return None
 
     @property
-    def over(self) -> bool:
+    def done(self) -> bool:
         """Whether no run will start any more."""
-        decision = self._try(self.driver.decide)
+        decision = self._guard(self.driver.decide)
         return decision is None or decision.do == "done"
 
-    def hear(self, key: str, message: Message) -> bool:
+    def receive(self, key: str, message: Message) -> bool:
         """See Driver."""
-        return bool(self._try(lambda: hand_on(self.driver, key, message)))
+        return bool(self._guard(lambda: forward_message(self.driver, key, message)))
 
-    def lose(self, key: str, reason: str) -> None:
+    def mark_failed(self, key: str, reason: str) -> None:
         """See Driver."""
-        self._try(lambda: self.driver.lose(key, reason))
+        self._guard(lambda: self.driver.mark_failed(key, reason))
 
-    def _try(self, act: Callable[[], T]) -> T | None:
+    def _guard(self, call: Callable[[], T]) -> T | None:
         try:
-            return act() if self.trouble is None else None
+            return call() if self.error is None else None
         except OSError as error:
-            self.trouble = error
+            self.error = error
             return None
 
 
-def _work(config: dict[str, Any]) -> None:
-    """What a warm actor does with one job: its messages are results, as text. The last epoch waits for the run's end,
-    which follows at once: Tune takes some 6 ms for a result. On a node that is soon to go it works on, and writes
-    checkpoints."""
+def _run_trial(config: dict[str, Any]) -> None:
+    """Execute one job in a reused actor and report its messages as text.
+
+    The last epoch is reported together with the end, which follows at once: Tune needs about 6 ms per result. On a node
+    that will be preempted, the job continues and writes checkpoints.
+    """
     job, waiting = Job.from_text(config["job"]), []
-    with listening(*taken_away()) as notices:
-        for message in perform(job, should_save=notices.due):
+    with watch_for_preemption(*preemption_sources()) as notice:
+        for message in run_job(job, should_save=notice.checkpoint_due):
             waiting.append(message)
             if message["kind"] != "epoch" or message["epoch"]["epoch"] < job.config.epochs:
                 tune.report({"messages": json.dumps(waiting)})
                 waiting = []
 
 
-class _Plan(Searcher):  # type: ignore[misc]  # ray is untyped here
-    """Hands Tune the ledger's next run whenever it asks."""
+class _RunSearcher(Searcher):  # type: ignore[misc]  # ray is untyped here
+    """Gives Tune the driver's next run."""
 
-    def __init__(self, ledger: _Careful, placement: Placement) -> None:
+    def __init__(self, driver: _GuardedDriver, placement: Placement) -> None:
         super().__init__()
-        self.ledger = ledger
+        self.driver = driver
         self.placement = placement
         self.keys: dict[str, str] = {}  # run key by Tune's trial id
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next run, None for "ask again", FINISHED for "never again"."""
-        planned = self.ledger.next()
+        """Return the next run, None for "ask again later", or FINISHED for "no more runs"."""
+        planned = self.driver.begin_next()
         if planned is None:
-            return str(Searcher.FINISHED) if self.ledger.over else None
+            return str(Searcher.FINISHED) if self.driver.done else None
         self.keys[trial_id] = planned.key
         return {"key": planned.key, "job": Job(planned.key, planned.config, self.placement).to_text()}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A run whose worker died too often is lost."""
+        """Mark a run as failed if its worker died too often."""
         if error:
-            self.ledger.lose(self.keys[trial_id], f"the run's worker died {WORKER_DEATHS + 1} times")
+            self.driver.mark_failed(self.keys[trial_id], f"the run's worker died {WORKER_DEATHS + 1} times")
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the logs know."""
+        """No-op: resuming reads the epoch logs."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the logs know."""
+        """No-op: resuming reads the epoch logs."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its searcher; there is nothing in it to keep
+        return {}  # Tune pickles its searcher, which has nothing to keep
 
 
-class _Judge(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
-    """Carries every result to the ledger, and its word back: on, or stop."""
+class _ResultForwarder(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
+    """Forwards every result to the driver, and returns to Tune whether the run continues."""
 
-    def __init__(self, ledger: _Careful) -> None:
+    def __init__(self, driver: _GuardedDriver) -> None:
         super().__init__()
-        self.ledger = ledger
+        self.driver = driver
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """What one run has to say."""
-        heard = [self.ledger.hear(trial.config["key"], message) for message in json.loads(result["messages"])]
-        return str(FIFOScheduler.CONTINUE if all(heard) else FIFOScheduler.STOP)
+        """Forward the messages of one run."""
+        answers = [self.driver.receive(trial.config["key"], message) for message in json.loads(result["messages"])]
+        return str(FIFOScheduler.CONTINUE if all(answers) else FIFOScheduler.STOP)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -1,4 +1,4 @@
-"""A cap on the hours, or the money, that a study takes over all its starts."""
+"""A cap on the hours or the money that a study spends over all its starts."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class SpendingCap:
-    """The most that a study may take: ``hours`` of its machines, or ``money`` where they cost ``price``."""
+    """The most that a study may spend: ``hours`` of its machines, or ``money`` at a ``price`` per hour."""
 
     hours: float | None = None
     money: float | None = None
@@ -33,16 +33,16 @@ class SpendingCap:
         require(self.hours is None or self.money is None, "--hours and --money both cap the study: give one")
 
     @property
-    def most(self) -> float | None:
-        """Hours, or money; None where there is no cap."""
+    def limit(self) -> float | None:
+        """Hours, or money; None if spending is unlimited."""
         return self.hours if self.money is None else self.money
 
     def rate(self, machines: Machines) -> float:
-        """What an hour of these machines takes of ``most``."""
+        """What these machines spend of ``limit`` per hour."""
         return 1.0 if self.price is None else self.price.hourly(machines)
 
-    def spoken(self) -> str:
-        """The cap, in words."""
+    def to_text(self) -> str:
+        """The cap as text."""
         if self.money is None:
             return f"{self.hours:.3g} hours"
         bought = f"{self.money:g} buys at {self.price}"
@@ -52,61 +52,67 @@ class SpendingCap:
 
 @dataclass
 class CappedDriver:
-    """A driver that starts nothing once its study has taken what the cap allows, and stops each live run at its next
-    epoch, whose checkpoint is written."""
+    """A driver that starts no run once its study has spent what the cap allows. It then stops each running run after
+    its current epoch, when its checkpoint is written."""
 
     driver: Driver
     cap: SpendingCap
     spent: float = 0.0  # hours or money, by earlier starts and up to ``since``
     since: float = field(default_factory=time.monotonic)
-    rate: float = 0.0  # an hour, since then
+    rate: float = 0.0  # per hour, since then
 
     @property
-    def over(self) -> bool:
-        """Whether all is spent."""
-        return self.cap.most is not None and self._by(time.monotonic()) >= self.cap.most
+    def exhausted(self) -> bool:
+        """Whether the study has spent what the cap allows."""
+        return self.cap.limit is not None and self._spent_at(time.monotonic()) >= self.cap.limit
 
-    def _by(self, now: float) -> float:
+    def _spent_at(self, now: float) -> float:
         return self.spent + (now - self.since) / 3600 * self.rate
 
     @property
     def done(self) -> bool:
-        """Whether nothing may be done any more."""
-        return self.over or self.driver.done
+        """Whether no run may start any more."""
+        return self.exhausted or self.driver.done
 
     def decide(self) -> Decision:
         """See Driver."""
-        return Decision("done") if self.over else self.driver.decide()
+        return Decision("done") if self.exhausted else self.driver.decide()
 
     def begin(self, key: str) -> PlannedRun:
-        """See Driver. Every run's beginning looks anew at which machines there are."""
-        if self.cap.most is not None:
+        """See Driver. The machines are counted again each time a run starts."""
+        if self.cap.limit is not None:
             now = time.monotonic()
-            self.spent, self.since, self.rate = self._by(now), now, self.cap.rate(machines())
+            self.spent, self.since, self.rate = self._spent_at(now), now, self.cap.rate(machines())
         return self.driver.begin(key)
 
-    def hear(self, key: str, message: Message) -> bool:
+    def receive(self, key: str, message: Message) -> bool:
         """See Driver."""
-        return self.driver.hear(key, message) and not (self.over and message["kind"] == "epoch")
+        return self.driver.receive(key, message) and not (self.exhausted and message["kind"] == "epoch")
 
-    def lose(self, key: str, reason: str) -> None:
+    def mark_failed(self, key: str, reason: str) -> None:
         """See Driver."""
-        self.driver.lose(key, reason)
+        self.driver.mark_failed(key, reason)
 
 
-def capped(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str], since: int) -> CappedDriver:
-    """``driver`` under ``cap``; its study's runs so far are ``keys``, and it was begun at ``since``, milliseconds since
-    1970: what a run took before, it took for another study."""
-    if cap.most is None:
+def apply_cap(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str], since: int) -> CappedDriver:
+    """Return ``driver`` under ``cap``.
+
+    ``keys`` are those of the study's runs so far. Spending counts from ``since`` on, in milliseconds since 1970: what
+    a run spent before was spent by another study.
+    """
+    if cap.limit is None:
         return CappedDriver(driver, cap)
     paths = (Store(store).log(key) for key in set(keys))
-    spent = taken((read(path) for path in paths if path.exists()), cap.rate, since)
+    spent = spent_by((read(path) for path in paths if path.exists()), cap.rate, since)
     return CappedDriver(driver, cap, spent, rate=cap.rate({}))
 
 
-def taken(runs: Iterable[RunLog], rate: Callable[[Machines], float], since: int = 0) -> float:
-    """What the hours took in which at least one of the runs was at work: each attempt that began at ``since`` or later,
-    from its start to its last line, at the rate of the machines that there were when the latest attempt began."""
+def spent_by(runs: Iterable[RunLog], rate: Callable[[Machines], float], since: int = 0) -> float:
+    """Return what was spent while at least one of the runs was executing.
+
+    Each attempt that began at ``since`` or later counts from its start to its last log line, at the rate of the
+    machines that existed when the latest attempt began.
+    """
     found = (span for run in runs for span in run.spans if span.begin >= since)
     spans = sorted(found, key=lambda span: span.begin)
     total, reached = 0.0, 0

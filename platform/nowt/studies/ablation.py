@@ -1,21 +1,22 @@
-"""An ablation, from a study to its finished logs: plan its runs, run what is missing, keep the record."""
+"""``nowt ablate``: every cell of a study with every seed, of which it runs what is missing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
+from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, ModelConfig
 from nowt.execution.driver import PlannedRun
-from nowt.execution.preparation import certificates, gone, pictures_of, plan_run, remarks
+from nowt.execution.lifecycle import StudyExecution
+from nowt.execution.notices import plan_notices
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
-from nowt.execution.runner import ExecutionOptions, work
-from nowt.store.locks import study_lock
-from nowt.store.records import RunLog
-from nowt.store.study_file import ListedRun, StudyFile, write_study_file
+from nowt.execution.runner import ExecutionOptions
+from nowt.store.study_file import ListedRun
 from nowt.studies.study import Cell, Study, study_to_json
+from nowt.training.feasibility import worker_counts
 from nowt.training.retention import limit_keep, with_retention
 
 
@@ -29,91 +30,67 @@ class Outcome:
     diverged: int
     failed: tuple[str, ...]  # cell, seed and key of each
     interrupted: bool
-    capped: str = ""  # the cap that stopped it, in words
+    capped: str = ""  # the spending cap that stopped it, as text
 
     def summary(self) -> str:
-        """One line; what to do where runs failed."""
+        """One line; if runs failed, it says what to do."""
         text = f"study {self.study.key}: {self.finished} of {self.planned} runs finished"
         text += f", {self.diverged} diverged" if self.diverged else ""
         if self.failed:
             text += f", {len(self.failed)} failed: {', '.join(self.failed)}; "
-            text += "nowt show RUN says why, the same command tries again"
+            text += "nowt show RUN prints the reason; run the same command again to retry"
         if self.capped:
             left = self.planned - self.finished - self.diverged - len(self.failed)
-            text += f"; stopped at its cap of {self.capped}, {left} runs left: with a larger cap it goes on"
+            text += f"; stopped at its cap of {self.capped}, {left} runs left; a larger cap resumes it"
         return text
 
 
-def ablate(study: Study, how: ExecutionOptions, say: Callable[[str], None]) -> Outcome:
-    """Run every cell with every seed; run again, it does only what is missing.
+def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None]) -> Outcome:
+    """Run every cell with every seed. Called again, it runs only what is missing.
 
-    Raises ConfigError where another process runs this study, DataError where its pictures cannot be used.
+    Raises ConfigError if another process runs this study, DataError if its data cannot be read.
     """
-    store = Path(how.placement.store)
-    how = replace(how, placement=with_retention(how.placement, study.keep, study.epochs))
-    plan = planned_runs(study, how.placement)
-    with study_lock(store, study.key):
-        runs = [ListedRun(planned.key, planned.cell, planned.seed) for planned in plan]
-        study_file, remark = write_study_file(store, study.key, study_to_json(study), runs)
-        if remark:
-            say(remark)
-        missed = gone(store, [planned.key for planned in plan], how.placement.keep, how.placement.checkpoints)
-        for line in (*remarks(plan), missed):
-            if line:
-                say(line)
-        certificates(store, [cell.config.rule for cell in study.cells], say)
-        return _run(study, study_file, plan, how)
+    options = replace(options, placement=with_retention(options.placement, study.keep, study.epochs))
+    plan = planned_runs(study, options.placement)
+    execution = StudyExecution(study.key, options, echo)
+    with execution.lock():
+        study_file = execution.record(
+            study_to_json(study),
+            rules=[cell.config.rule for cell in study.cells],
+            runs=[ListedRun(planned.key, planned.cell, planned.seed) for planned in plan],
+            notices=plan_notices(plan),
+        )
+        queue = RunQueue(execution.store, plan)
+        slots = min(options.placement.concurrent_runs, len(plan))
+        ending = execution.run(queue, StudyProgress(plan), slots, study_file)
+    return _outcome(study, queue, ending.interrupted, options.cap.to_text() if ending.capped else "")
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
-    """Every run of the study under its key; pictures are opened once for each data set the cells use.
+    """Return every run of the study with its key. Each data set that the cells use is opened once.
 
     Raises ConfigError and DataError for a cell that could not start.
     """
-    from nowt.training.feasibility import sizes
-
-    opened: dict[tuple[DataConfig, ModelConfig, bool, int, int], dict[str, Any]] = {}
+    inspected: dict[tuple[DataConfig, ModelConfig, bool, int, int], dict[str, Any]] = {}
     plan = []
     for cell, _, config in study.runs():
-        sizes(config, placement.workers)
-        what = (config.data, config.model, config.test, config.batch, config.probe.samples)
-        if what not in opened:
-            opened[what] = pictures_of(config, placement)
-        plan.append(plan_run(cell.name, config, opened[what]))
+        worker_counts(config, placement.workers)
+        inputs = (config.data, config.model, config.test, config.batch, config.probe.samples)
+        if inputs not in inspected:
+            inspected[inputs] = inspect_data(config, placement)
+        plan.append(plan_run(cell.name, config, inspected[inputs]))
     return tuple(plan)
 
 
-def quick(study: Study) -> Study:
-    """The study shrunk to a few minutes: two epochs, few pictures, one seed; a study of its own by its key."""
-    from nowt.config.recipes import quick as shrink
-
-    cells = tuple(Cell(cell.name, shrink(cell.config)) for cell in study.cells)
+def shrink_study(study: Study) -> Study:
+    """Return the study shrunk to a few minutes: two epochs, few images, one seed. It has a key of its own."""
+    cells = tuple(Cell(cell.name, shrink_config(cell.config)) for cell in study.cells)
     keep = limit_keep(study.keep, max(cell.config.epochs for cell in cells))
     return replace(study, name=f"{study.name}_quick", cells=cells, seeds=study.seeds[:1], keep=keep)
 
 
-def _run(study: Study, study_file: StudyFile, plan: tuple[PlannedRun, ...], how: ExecutionOptions) -> Outcome:
-    from nowt.tracking.background import record_in_background
-
-    store = Path(how.placement.store)
-    progress = StudyProgress(plan)
-    with record_in_background(store, study_file) as record:
-
-        def heard(planned: PlannedRun, run: RunLog) -> None:
-            record.update(run, planned.cell, planned.seed)
-            progress.heard(planned, run)
-
-        ledger = RunQueue(store, plan, heard)
-        with progress.bar:
-            ledger.recall()
-            progress.begin()
-            ending = work(ledger, how, study.key, min(how.placement.concurrent_runs, len(plan)), ledger.by_key)
-    ledger.release()
-    return _outcome(study, ledger, ending.interrupted, how.cap.spoken() if ending.capped else "")
-
-
-def _outcome(study: Study, ledger: RunQueue, interrupted: bool, capped: str) -> Outcome:
-    states = {planned.key: ledger.facts[planned.key].state for planned in ledger.plan if planned.key in ledger.facts}
-    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in ledger.plan if states.get(p.key) == "failed")
+def _outcome(study: Study, queue: RunQueue, interrupted: bool, capped: str) -> Outcome:
+    states = {key: status.state for key, status in queue.statuses.items()}
+    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in queue.plan if states.get(p.key) == "failed")
     counts = (list(states.values()).count("finished"), list(states.values()).count("diverged"))
-    return Outcome(study, len(ledger.plan), *counts, failed, interrupted, capped)
+    return Outcome(study, len(queue.plan), *counts, failed, interrupted, capped)

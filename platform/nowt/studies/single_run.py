@@ -1,52 +1,71 @@
-"""``nowt train``: one run, in this process or on several workers, through the log and record of a study's runs."""
+"""``nowt train``: one run, in this process or on several workers, with the same log and MLflow run as in a study."""
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.execution.driver import PlannedRun
-from nowt.execution.preparation import gone, pictures_of, plan_run, remarks
+from nowt.execution.lifecycle import StudyExecution
+from nowt.execution.notices import plan_notices
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.progress import ending
 from nowt.execution.run_queue import RunQueue
-from nowt.execution.runner import ExecutionOptions, work
+from nowt.execution.runner import ExecutionOptions
 from nowt.store.layout import Store
-from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.training.retention import check_keep
 
 
-def train_one(config: RunConfig, placement: Placement, say: Callable[[str], None]) -> int:
-    """Train, print a line an epoch, and return the exit code."""
-    from nowt.tracking.background import record_in_background
-
-    store = Path(placement.store)
+def train_one(config: RunConfig, placement: Placement, echo: Callable[[str], None]) -> int:
+    """Train, print a line per epoch, and return the exit code."""
     check_keep(placement.keep, config.epochs)
-    planned = plan_run(config.rule.name, config, pictures_of(config, placement))
-    key = planned.key
-    path = Store(store).log(key)
-    if line := gone(store, (key,), placement.keep, placement.checkpoints):
-        say(line)
-    if path.exists() and read(path).state in ("finished", "diverged"):
-        say(f"run {key} is {read(path).state} already: nowt show {key} --store {store}")
+    planned = plan_run(config.rule.name, config, inspect_data(config, placement))
+    options = ExecutionOptions(placement, in_process=not placement.shared)
+    execution = StudyExecution(planned.key, options, echo)
+    execution.print_notices([execution.missing_checkpoints([planned.key])])
+    if state := _result(execution.store, planned.key):
+        echo(f"run {planned.key} has already {state}: nowt show {planned.key} --store {placement.store}")
         return 0
-    for line in remarks((planned,)):
-        say(line)
-    with study_lock(store, key), record_in_background(store, None) as record:
-        attempts = 1
-
-        def heard(planned: PlannedRun, run: RunLog) -> None:
-            nonlocal attempts
-            record.update(run, planned.cell, planned.seed)
-            again, attempts = run.attempts > attempts, run.attempts
-            say(f"run {run.key} goes on after epoch {max(run.last_epoch, 0)}" if again else _line(run))
-
-        ledger = RunQueue(store, (planned,), heard)
-        if work(ledger, ExecutionOptions(placement, in_process=not placement.shared), key, 1, ()).interrupted:
+    execution.print_notices(plan_notices([planned]))
+    with execution.lock():
+        queue = RunQueue(execution.store, (planned,))
+        if execution.run(queue, RunProgress(echo), slots=1).interrupted:
             raise KeyboardInterrupt
-    return 0 if ledger.facts[key].state in ("finished", "diverged") else 1
+    return 0 if queue.statuses[planned.key].state in ("finished", "diverged") else 1
+
+
+def _result(store: Path, key: str) -> str:
+    """``finished`` or ``diverged``, or an empty string for a run without a result."""
+    path = Store(store).log(key)
+    state = read(path).state if path.exists() else ""
+    return state if state in ("finished", "diverged") else ""
+
+
+@dataclass
+class RunProgress:
+    """Prints a line per epoch of a single run."""
+
+    echo: Callable[[str], None]
+    begun: bool = False
+    attempts: int = 1
+    display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
+
+    def begin(self) -> None:
+        """Earlier epochs have been reported; updates are new from now on."""
+        self.begun = True
+
+    def update(self, planned: PlannedRun, run: RunLog) -> None:
+        """Print what is new."""
+        if not self.begun:
+            return
+        again, self.attempts = run.attempts > self.attempts, run.attempts
+        self.echo(f"run {run.key} resumes after epoch {max(run.last_epoch, 0)}" if again else _line(run))
 
 
 def _line(run: RunLog) -> str:

@@ -1,30 +1,36 @@
-"""Whether a config can be trained: on this data, with this model, by this many workers."""
+"""Checks that a config can be trained: on this data, with this model, by this number of workers."""
 
 import math
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nowt.config.placement import workers_to_text
+from nowt.config.placement import Placement, workers_to_text
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
+from nowt.data.datasets import DatasetSplits
 from nowt.rules.base import Rule
 from nowt.rules.feedback import FeedbackRule, is_shortcut
 
 
-def check_enough_images(config: RunConfig, pictures: int) -> None:
-    """Raise ConfigError where a batch or the probe wants more pictures than there are to train on."""
-    shown = pictures * config.data.repeat
-    times = f"{pictures} training pictures" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
-    require(
-        config.batch <= shown, f"batch is {config.batch}: it must be at most {shown}, an epoch's pictures ({times})"
-    )
+def check_feasible(config: RunConfig, placement: Placement, data: DatasetSplits, model: nn.Module) -> None:
+    """Raise ConfigError unless the workers of ``placement`` can train ``model`` on ``data`` with this config."""
+    most_workers = worker_counts(config, placement.workers)[-1]
+    check_enough_images(config, len(data.train))
+    check_batch_norm(config, model, most_workers)
+
+
+def check_enough_images(config: RunConfig, images: int) -> None:
+    """Raise ConfigError if a batch or the probe needs more images than there are training images."""
+    shown = images * config.data.repeat
+    times = f"{images} training images" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
+    require(config.batch <= shown, f"batch is {config.batch}: it must be at most {shown}, an epoch's images ({times})")
     samples = config.probe.samples
-    require(samples <= pictures, f"probe.samples is {samples}: it must be at most {pictures}, the training pictures")
+    require(samples <= images, f"probe.samples is {samples}: it must be at most {images}, the training images")
 
 
-def refuse_unused(rule: Rule, model: nn.Module) -> None:
-    """Raise ValueError where ``rule.shortcuts`` is backprop and the model has no projection shortcut."""
+def check_shortcuts(rule: Rule, model: nn.Module) -> None:
+    """Raise ValueError if ``rule.shortcuts`` is backprop and the model has no projection shortcut."""
     unused = not any(is_shortcut(name) for name, _ in model.named_modules())
     if isinstance(rule, FeedbackRule) and rule.shortcuts == "backprop" and unused:
         raise ValueError(
@@ -33,30 +39,30 @@ def refuse_unused(rule: Rule, model: nn.Module) -> None:
         )
 
 
-def refuse_undivided(config: RunConfig, workers: int) -> None:
+def check_worker_count(config: RunConfig, workers: int) -> None:
     """Raise ConfigError unless ``workers`` can share each batch, its groups and the mirror's noise equally."""
-    hindrance = _hindrance(config, workers)
-    require(not hindrance, hindrance)
+    problem = _problem(config, workers)
+    require(not problem, problem)
 
 
-def sizes(config: RunConfig, workers: int | tuple[int, int]) -> tuple[int, ...]:
-    """Of the numbers of workers that are allowed, those that can share the run, ascending. Raises ConfigError where
-    there is none."""
+def worker_counts(config: RunConfig, workers: int | tuple[int, int]) -> tuple[int, ...]:
+    """Return the allowed numbers of workers that can share the run, in ascending order. Raises ConfigError if there is
+    none."""
     if isinstance(workers, int):
-        refuse_undivided(config, workers)
+        check_worker_count(config, workers)
         return (workers,)
-    found = tuple(n for n in range(workers[0], workers[1] + 1) if not _hindrance(config, n))
-    can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _hindrance(config, n))
+    found = tuple(n for n in range(workers[0], workers[1] + 1) if not _problem(config, n))
+    can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _problem(config, n))
     require(
         bool(found),
-        f"--workers is {workers_to_text(workers)}: of these none can share equally a batch of {config.batch}, its "
-        f"groups of model.norm_group and rule.streams; these numbers can: {can}",
+        f"--workers is {workers_to_text(workers)}: none of these can share a batch of {config.batch}, its groups of "
+        f"model.norm_group and rule.streams equally; these numbers can: {can}",
     )
     return found
 
 
-def _hindrance(config: RunConfig, workers: int) -> str:
-    """Why so many workers cannot share the run; nothing where they can."""
+def _problem(config: RunConfig, workers: int) -> str:
+    """Why this number of workers cannot share the run; an empty string if it can."""
     share, rest = divmod(config.batch, workers)
     if workers > 1 and (rest or not share):
         return (
@@ -73,9 +79,9 @@ def _hindrance(config: RunConfig, workers: int) -> str:
     return ""
 
 
-def refuse_whole_norm(config: RunConfig, model: nn.Module, workers: int) -> None:
-    """Raise ConfigError where ``workers`` would each take batch norm over less than the whole batch, which the config
-    asks for: the number of workers must not change the numbers."""
+def check_batch_norm(config: RunConfig, model: nn.Module, workers: int) -> None:
+    """Raise ConfigError if the config asks for batch norm over the complete batch, of which each worker has only a
+    part: the number of workers must not change the results."""
     if workers == 1 or config.model.norm_group is not None:
         return
     share = config.batch // workers
@@ -83,6 +89,6 @@ def refuse_whole_norm(config: RunConfig, model: nn.Module, workers: int) -> None
     advice = f"--model.norm_group {fits}" if fits > 1 else "--model.norm_group, which also divides probe.samples,"
     require(
         not any(isinstance(module, _BatchNorm) for module in model.modules()),
-        f"model.norm_group is none, so batch norm is over all {config.batch} pictures of a batch, of which each of "
-        f"{workers} workers sees {share}: give {advice} (for one worker, too, to compare with)",
+        f"model.norm_group is none, so batch norm uses all {config.batch} images of a batch, of which each of "
+        f"{workers} workers has {share}: give {advice} (for one worker, too, to compare with)",
     )

@@ -22,7 +22,7 @@ from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training import alignment
-from nowt.training.feasibility import refuse_undivided, refuse_unused, refuse_whole_norm
+from nowt.training.feasibility import check_batch_norm, check_shortcuts, check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
 from nowt.training.schedule import learning_rate
@@ -70,7 +70,7 @@ class TrainingState:
         cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER
     ) -> "TrainingState":
         """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
-        refuse_undivided(config, group.size)
+        check_worker_count(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
         kind = PARAMETER_DTYPES[config.precision]
@@ -78,8 +78,8 @@ class TrainingState:
         x, y = x.to(device, kind), y.to(device)
         assert seeds.weights is not None and seeds.feedback is not None
         model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
-        refuse_unused(config.rule, model)
-        refuse_whole_norm(config, model, group.size)
+        check_shortcuts(config.rule, model)
+        check_batch_norm(config, model, group.size)
         layers = attach(model, config.rule, seeds.feedback, config.model.activation, x, quiet=True)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)

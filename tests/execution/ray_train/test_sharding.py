@@ -20,7 +20,7 @@ from nowt.execution.job import Job
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch
-from nowt.training.feasibility import refuse_undivided, sizes
+from nowt.training.feasibility import check_worker_count, worker_counts
 from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CPU, after, assert_equal, numbers, short_run, tensors
 from tests.support.worker_processes import RULES, Moved, farthest, kept, moved, on_workers, shared_run, trained
@@ -101,10 +101,10 @@ def test_workers_stopped_in_mid_epoch_go_on_as_if_they_had_not(
     assert_equal(tensors(tmp_path), tensors(folder))
 
 
-@pytest.mark.parametrize("sizes", [(2, 4), (4, 2), (2, 1), (1, 2)], ids=str)
-def test_a_run_goes_on_with_another_number_of_workers(sizes: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("worker_counts", [(2, 4), (4, 2), (2, 1), (1, 2)], ids=str)
+def test_a_run_goes_on_with_another_number_of_workers(worker_counts: tuple[int, int], tmp_path: Path) -> None:
     config = shared_run("wm", epochs=2, steps=4)
-    first, second = sizes
+    first, second = worker_counts
     if first == 1:
         with pytest.raises(TrainingInterrupted):
             list(train(config, CPU, checkpoints=tmp_path, should_stop=after(6)))
@@ -210,23 +210,23 @@ def test_what_workers_cannot_share_equally_is_refused(change: dict[str, object],
     config = replace(shared_run("bp"), model=ModelConfig("tiny_resnet", norm_group=None), **change)  # type: ignore[arg-type]
     if config.batch == 24:
         config = replace(config, model=ModelConfig("tiny_resnet", norm_group=4))
-    refuse_undivided(config, 1)
+    check_worker_count(config, 1)
     with pytest.raises(ConfigError, match=f"^{said}"):
-        refuse_undivided(config, 4)
+        check_worker_count(config, 4)
 
 
 @pytest.mark.parametrize(
     ("allowed", "found"), [(1, (1,)), (2, (2,)), ((1, 4), (1, 2, 4)), ((2, 3), (2,)), ((3, 99), (4,))], ids=str
 )
 def test_a_group_takes_the_sizes_that_share_a_batch_equally(allowed: Any, found: tuple[int, ...]) -> None:
-    assert sizes(shared_run("bp"), allowed) == found  # batches of 16 in groups of 4
-    assert sizes(replace(shared_run("bp"), rule=WeightMirror(streams=2)), (2, 4)) == (2,)
+    assert worker_counts(shared_run("bp"), allowed) == found  # batches of 16 in groups of 4
+    assert worker_counts(replace(shared_run("bp"), rule=WeightMirror(streams=2)), (2, 4)) == (2,)
 
 
 def test_a_range_without_such_a_size_is_refused_with_those_that_there_are() -> None:
-    said = r"^--workers is 5:7: of these none can share equally a batch of 16, .*; these numbers can: 1, 2, 4$"
+    said = r"^--workers is 5:7: none of these can share a batch of 16, .* equally; these numbers can: 1, 2, 4$"
     with pytest.raises(ConfigError, match=said):
-        sizes(shared_run("bp"), (5, 7))
+        worker_counts(shared_run("bp"), (5, 7))
 
 
 def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_key() -> None:
@@ -241,7 +241,7 @@ def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_ke
         ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
         ("0:2", "--workers is 0:2: it must be at least 1"),
         ("2:many", "argument --workers: it is '2:many': a number such as 4, or two such as 2:4"),
-        ("5:7", "--workers is 5:7: of these none can share equally a batch of 32"),
+        ("5:7", "--workers is 5:7: none of these can share a batch of 32"),
     ],
 )
 def test_workers_that_cannot_be_are_refused_in_one_line(

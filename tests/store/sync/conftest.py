@@ -18,7 +18,7 @@ from tests.support.small_studies import wait_for
 @pytest.fixture
 def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket, to which runs upload at shorter intervals than by default."""
-    monkeypatch.setattr(checkpoint_upload, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoint_upload, "POLL_SECONDS", 0.05)
     with made_bucket() as made:
         yield made
 

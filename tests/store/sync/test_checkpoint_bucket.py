@@ -13,7 +13,8 @@ from nowt.config.run_key import run_key
 from nowt.core.distributed import Group
 from nowt.execution import checkpoint_upload
 from nowt.execution.job import Job
-from nowt.execution.preparation import gone, pictures_of, plan_run
+from nowt.execution.notices import missing_checkpoints_notice
+from nowt.execution.preparation import inspect_data, plan_run
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.checkpoint_bucket import CheckpointBucket
 from tests.support.bucket_machines import CONFIG, LABEL, PLACE, STATE, pair, steps
@@ -121,8 +122,8 @@ def test_retained_checkpoints_are_kept_in_the_bucket(machine: Any, bucket: Bucke
     for number in range(3):
         writer.epoch(epoch(number))
     shutil.rmtree(one.disk / "checkpoints")
-    assert gone(one.disk, [one.key], (1,), PLACE) == ""
-    assert "(1)" in gone(one.disk, [one.key], (1,))
+    assert missing_checkpoints_notice(one.disk, [one.key], (1,), PLACE) == ""
+    assert "(1)" in missing_checkpoints_notice(one.disk, [one.key], (1,))
 
 
 class Pair(Group):
@@ -146,12 +147,12 @@ def test_workers_with_separate_disks_resume_from_a_checkpoint_that_all_of_them_h
     assert one.steps == ["step-000000005.pt"]
     bucket.remove([f"{stopped}/{name}" for name in pair(5)])  # now the other worker cannot have it
     for other, there in (([-1, 3], ["step-000000003.pt"]), ([-1], [])):
-        with checkpoint_upload.carried(PLACE, folder, Pair(other + [-1] * (9 - len(other))), []):
+        with checkpoint_upload.copied_checkpoints(PLACE, folder, Pair(other + [-1] * (9 - len(other))), []):
             assert one.steps == there
 
 
 def test_the_bucket_is_not_part_of_the_run_key_and_is_sent_to_workers(s3: str) -> None:
-    pictures = pictures_of(CONFIG, CPU)
+    pictures = inspect_data(CONFIG, CPU)
     job = Job(plan_run("kp", CONFIG, pictures).key, CONFIG, replace(CPU, checkpoints=PLACE))
     assert Job.from_text(job.to_text()).placement.checkpoints == PLACE
     assert job.key == run_key(CONFIG, pictures["fingerprint"])

@@ -35,8 +35,8 @@ def test_training_continues_while_the_bucket_is_unavailable(
     one.work(between=cut)
     assert one.end == "finished" and list(one.measured) == expected
     assert [line.partition("; ")[2] or line for line in one.said] == [
-        "training goes on, and it is tried again at the next checkpoint",
-        f"{PLACE}/{one.key} is reached again",
+        "training continues, and the next checkpoint is a new attempt",
+        f"{PLACE}/{one.key} is accessible again",
     ]
     assert steps(bucket) == pair(9)
 
@@ -52,13 +52,13 @@ def test_a_last_checkpoint_that_cannot_be_uploaded_is_reported(
 
     one.work(between=lambda: monkeypatch.setattr(Bucket, "put", no))
     assert one.end == "finished"
-    assert one.said[-1].endswith(f"the run's last checkpoint may lie in {one.disk}/checkpoints/{one.key} alone")
+    assert one.said[-1].endswith(f"the last checkpoint of this run may exist only in {one.disk}/checkpoints/{one.key}")
     cut()
-    monkeypatch.setattr(checkpoint_upload, "BRING_SECONDS", 0.2)
-    monkeypatch.setattr(checkpoint_upload, "BRING_PAUSE", 0.1)
+    monkeypatch.setattr(checkpoint_upload, "DOWNLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(checkpoint_upload, "RETRY_SECONDS", 0.1)
     two = machine("two")
     two.work()
-    assert len(two.said) == 1 and two.said[0].endswith("; the run waits for it, 0.2 s at most")
+    assert len(two.said) == 1 and two.said[0].endswith("; the run waits for it, at most 0.2 s")
     assert two.end.startswith("failed") and two.end.splitlines()[-1].startswith("OSError: s3://lab/checkpoints/")
 
 
@@ -73,15 +73,15 @@ def test_a_run_waits_for_the_bucket_to_resume_from_its_checkpoint(
         refused.append(under)
         raise OSError(f"{self.url} cannot be used: no network")
 
-    monkeypatch.setattr(checkpoint_upload, "BRING_PAUSE", 0.05)
+    monkeypatch.setattr(checkpoint_upload, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(Bucket, "names", names)
     two = machine("two")
     two.work(after(1))
     assert two.steps == ["step-000000005.pt", "step-000000006.pt"]
     url = f"{PLACE}/{stopped}"
     assert two.said == (
-        f"{url} cannot be used: no network; the run waits for it, 300 s at most",
-        f"{url} is reached again",
+        f"{url} cannot be used: no network; the run waits for it, at most 300 s",
+        f"{url} is accessible again",
     )
 
 

@@ -146,32 +146,32 @@ class World:
         stopping = {"none": (), "halving": (1, 2), "median": (1, 2, 3)}[self.space.stopping.kind]
         rungs = {cell.name: stopping for cell in self.space.cells}
         pictures = {cell.name: PICTURES for cell in self.space.cells}
-        ledger = RunQueue(self.folder, (), lambda planned, run: None)
+        queue = RunQueue(self.folder, (), lambda planned, run: None)
         study_file, _ = write_study_file(self.folder, self.space.key, self.content)
-        self.driver = SearchDriver(self.space, ledger, decisions, pictures, rungs, study_file)
+        self.driver = SearchDriver(self.space, queue, decisions, pictures, rungs, study_file)
         self.driver.recall()
 
     def fill(self) -> None:
         while len(self.next) < self.slots and (decision := self.driver.decide()).do == "start":
             assert decision.key not in self.next, "a run was started twice at once"
             self.driver.begin(decision.key)
-            self.driver.hear(decision.key, {"kind": "start"})
+            self.driver.receive(decision.key, {"kind": "start"})
             self.next[decision.key] = 0
 
     def advance(self, key: str) -> None:
         """The run tells its epoch; after the last one, its end. One that is taken up again tells all of them again."""
         epoch = self.next[key]
         if epoch in (EPOCHS + 1, diverges(key)):
-            self.driver.hear(key, last_word(key))
+            self.driver.receive(key, last_word(key))
             del self.next[key]
             return
         self.next[key] += 1
-        if not self.driver.hear(key, said(key, epoch)):
+        if not self.driver.receive(key, said(key, epoch)):
             del self.next[key]
 
-    def lose(self, key: str) -> None:
+    def mark_failed(self, key: str) -> None:
         """The run's machine is gone for good."""
-        self.driver.lose(key, "the run's worker died 4 times")
+        self.driver.mark_failed(key, "the run's worker died 4 times")
         del self.next[key]
         self.lost += 1
 
@@ -220,7 +220,7 @@ class AnySearch(RuleBasedStateMachine):
     @precondition(lambda self: self.world.next and self.world.lost < 2)
     @rule(data=st.data())
     def a_runs_machine_is_lost(self, data: st.DataObject) -> None:
-        self.world.lose(data.draw(st.sampled_from(sorted(self.world.next))))
+        self.world.mark_failed(data.draw(st.sampled_from(sorted(self.world.next))))
 
     @rule()
     def the_process_crashes_and_is_started_again(self) -> None:
@@ -332,7 +332,7 @@ def test_a_trial_that_joins_a_run_in_mid_way_has_the_epochs_before_too() -> None
         world = World(space, slots=3)
         world.fill()
         live = sorted(world.next)
-        world.lose(live[lost])
+        world.mark_failed(live[lost])
         world.advance(live[going_on])
         world.advance(live[going_on])  # epoch 1; a slot is free, and the other cell's trial may want this run
         world.finish()

@@ -14,7 +14,7 @@ from nowt.rules.backprop import Backprop
 from nowt.rules.registry import find_rule
 from nowt.studies.lookup import find_space
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.options import on_recipe, quick, with_options
+from nowt.studies.search.options import on_recipe, shrink_space, with_options
 from nowt.studies.search.params import Choice, Range, When
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
 from nowt.studies.search.trial_storage import TrialStorage
@@ -65,10 +65,10 @@ def test_a_gain_is_drawn_and_eta_follows_it() -> None:
 def test_a_quick_search_keeps_the_shares_of_warm_up_and_milestones() -> None:
     milestones = Choice("optim.milestones", ((5.0,), (7.0, 9.0)), when=When("optim.schedule", "step"))
     whole = space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
-    [cell] = quick(whole).cells
+    [cell] = shrink_space(whole).cells
     assert cell.config.epochs == 2 and cell.params[0].extremes == (0.0, 0.4)
     assert cell.params[2].extremes == ((1.0,), pytest.approx((1.4, 1.8)))
-    [cell] = quick(space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells
+    [cell] = shrink_space(space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells
     assert cell.params[0].extremes == (0.0, 0.2, 1.0)
 
 

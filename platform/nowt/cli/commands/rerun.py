@@ -33,7 +33,7 @@ def rerun(
 
     def run_study(study: "Study") -> "Outcome":
         print(f"{study.name}: {study.question}")
-        outcome = ablate(study, replace(options, also=tuple(counted), since=counted_since), print)
+        outcome = ablate(study, replace(options, counted_runs=tuple(counted), counted_since=counted_since), print)
         counted.extend(run.key for run in read_study_file(Store(Path(args.store)).study_file(study.key)).runs)
         return outcome
 

@@ -56,16 +56,16 @@ def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
     from nowt.studies.lookup import find_recipe, find_space
     from nowt.studies.search.best_trials import confirmation_runs, find_search
-    from nowt.studies.search.options import on_recipe, quick, with_options
+    from nowt.studies.search.options import on_recipe, shrink_space, with_options
     from nowt.studies.search.run import search
 
     _check_confirm(args.confirm, args.confirm_seeds)
     space = find_space(args.space)
     space = on_recipe(space, find_recipe(args.recipe)) if args.recipe else space
-    space = quick(space) if args.quick else space
+    space = shrink_space(space) if args.quick else space
     space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
     store = Path(args.store)
-    options = replace(execution_options(args), also=confirmation_runs(store, space.name))
+    options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
     outcome = search(space, options, print, args.storage)
     print(outcome.summary())
     failed = any(states.get("fail") for states in outcome.states.values())

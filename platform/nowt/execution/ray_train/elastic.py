@@ -1,4 +1,4 @@
-"""How many workers there is room for. Ray says so by what it reserves, and its autoscaler learns what is wanted."""
+"""How many workers the cluster has resources for. Reservations show it, and tell Ray's autoscaler what is wanted."""
 
 import math
 import time
@@ -10,15 +10,15 @@ from threading import Lock
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
-LOOK = 0.5  # seconds
+POLL_SECONDS = 0.5
 
-PATIENCE = 10.0  # seconds for which a smaller group waits for room for a larger one: a lost worker's, or a new node's
+PATIENCE = 10.0  # seconds to wait for resources for a larger group: those of a lost worker, or of a new node
 
-STEADY = 30.0  # seconds that a group works before it makes way for a larger one
+STEADY = 30.0  # seconds that a group trains before it makes way for a larger one
 
 
 class Reservation:
-    """Reservations, one for each step from ``have`` workers to the next size."""
+    """Placement groups: one for each step from ``have`` workers to the next size."""
 
     def __init__(self, have: int, sizes: tuple[int, ...], each: Mapping[str, float]) -> None:
         larger = [size for size in sizes if size > have]
@@ -29,7 +29,7 @@ class Reservation:
         }
 
     def size(self) -> int:
-        """The largest size for which all is reserved."""
+        """The largest size for which everything is reserved."""
         size = self.have
         for larger, group in self.steps.items():
             if placement_group_table(group)["state"] != "CREATED":
@@ -38,61 +38,62 @@ class Reservation:
         return size
 
     def release(self) -> None:
-        """Give all of it back."""
+        """Give all resources back."""
         for group in self.steps.values():
             with suppress(ray.exceptions.RayError):
                 remove_placement_group(group)
 
 
-def room_for(sizes: tuple[int, ...], each: Mapping[str, float], over: Callable[[], bool]) -> int:
-    """The largest of ``sizes`` that there is room for, each worker taking ``each``; waits for the smallest, unless
-    ``over``. A single size is Ray Train's to wait for."""
+def available_size(sizes: tuple[int, ...], each: Mapping[str, float], cancelled: Callable[[], bool]) -> int:
+    """Return the largest of ``sizes`` for which the cluster has resources, ``each`` per worker. Waits for the smallest
+    size, unless ``cancelled``. If there is a single size, Ray Train waits for it."""
     if len(sizes) == 1:
         return sizes[0]
-    room = Reservation(0, sizes, each)
+    reservation = Reservation(0, sizes, each)
     try:
         end = time.monotonic() + PATIENCE
-        while (size := room.size()) < sizes[-1] and not over() and (size == 0 or time.monotonic() < end):
-            time.sleep(LOOK)
+        while (size := reservation.size()) < sizes[-1] and not cancelled() and (size == 0 or time.monotonic() < end):
+            time.sleep(POLL_SECONDS)
         return size or sizes[0]
     finally:
-        room.release()
+        reservation.release()
 
 
 @dataclass
 class ElasticSize:
-    """Watches, for the driver, whether a run's group of workers could be larger; one thread asks, another begins."""
+    """Decides when a run's group of workers makes way for a larger one. The driver's thread asks; the group's thread
+    starts the next group."""
 
     sizes: tuple[int, ...]
     each: Mapping[str, float]
-    size: int = 0  # of the group at work; none is
+    size: int = 0  # of the current group; 0 if there is none
     since: float = 0.0
     steady: float = STEADY
-    asked: bool = False  # the group was asked to make way
-    room: Reservation | None = None
+    requested: bool = False  # the group has been asked to make way
+    reservation: Reservation | None = None
     lock: Lock = field(default_factory=Lock)
 
-    def began(self, size: int) -> None:
-        """A group of ``size`` is at work. One that made way for no larger one does so only after twice the time: two
-        studies must not take the same room from each other for ever."""
+    def group_started(self, size: int) -> None:
+        """Record that a group of ``size`` trains. If the group before made way and no larger one came, the next one
+        makes way only after twice the time: two studies must not take the same resources from each other forever."""
         with self.lock:
-            if self.asked and size <= self.size:
+            if self.requested and size <= self.size:
                 self.steady *= 2
-            self.size, self.since, self.asked = size, time.monotonic(), False
+            self.size, self.since, self.requested = size, time.monotonic(), False
 
-    def possible(self) -> bool:
-        """Whether the group is to make way now for a larger one, for which the room is reserved."""
+    def can_grow(self) -> bool:
+        """Reserve resources for a larger group. Returns True once they are reserved: then the group is to make way."""
         with self.lock:
-            if self.asked or not 0 < self.size < self.sizes[-1] or time.monotonic() < self.since + self.steady:
+            if self.requested or not 0 < self.size < self.sizes[-1] or time.monotonic() < self.since + self.steady:
                 return False
-            self.room = self.room or Reservation(self.size, self.sizes, self.each)
-            self.asked = self.room.size() > self.size
-            return self.asked
+            self.reservation = self.reservation or Reservation(self.size, self.sizes, self.each)
+            self.requested = self.reservation.size() > self.size
+            return self.requested
 
     def release(self) -> None:
-        """The group is gone: what was reserved is for the next."""
+        """Give the reserved resources to the next group, since this one has ended."""
         with self.lock:
-            if self.room is not None:
-                self.room.release()
-            self.room = None
+            if self.reservation is not None:
+                self.reservation.release()
+            self.reservation = None
             self.since = math.inf

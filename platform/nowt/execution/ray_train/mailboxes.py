@@ -1,18 +1,19 @@
-"""Where one run's workers and the process that drives its study meet: an actor between them."""
+"""Passes messages between the workers of a run and the process that drives its study, through a Ray actor."""
 
 import asyncio
-from typing import Any
 
-Message = dict[str, Any]
+from nowt.execution.driver import Message
 
 
 class Mailbox:
-    """Takes messages from the run's workers, one at a time, and gives each the driver's answer. It outlives lost
-    workers, so that those who come after them learn where the run stands."""
+    """Passes the messages of a run's workers to the driver, one at a time, and each reply back to its worker.
+
+    It outlives lost workers, so that their successors know the state of the run.
+    """
 
     def __init__(self) -> None:
-        self.told: asyncio.Queue[tuple[Message, asyncio.Future[bool]]] = asyncio.Queue()
-        self.asked: asyncio.Future[bool] | None = None
+        self.messages: asyncio.Queue[tuple[Message, asyncio.Future[bool]]] = asyncio.Queue()
+        self.reply_to: asyncio.Future[bool] | None = None
         self.stopping = asyncio.Event()
         self.final = False
         self.regrouping = False
@@ -20,59 +21,61 @@ class Mailbox:
         self.failed: set[int] = set()
         self.failures: dict[int, int] = {}
 
-    async def tell(self, message: Message) -> bool:
-        """For a worker: hand a message on, and wait for the word whether the run goes on."""
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def send(self, message: Message) -> bool:
+        """Called by a worker: send a message, and wait for the reply whether the run continues."""
+        reply: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.ended = self.ended or message["kind"] == "end"
-        await self.told.put((message, answer))
-        return await answer
+        await self.messages.put((message, reply))
+        return await reply
 
-    async def over(self) -> bool:
-        """For a worker: whether the run has its end, and only its workers' last moments are left."""
+    async def has_ended(self) -> bool:
+        """Called by a worker: return whether the run has ended, so that its workers need do nothing."""
         return self.ended
 
-    async def stopped(self) -> bool:
-        """For a worker: answers as soon as the run is to stop, with its checkpoint written."""
+    async def wait_for_stop(self) -> bool:
+        """Called by a worker: return once the run is to write its checkpoint and stop."""
         return await self.stopping.wait()
 
     async def regroup(self) -> None:
-        """For a worker whose machine is to go, and for the driver that has room for more: the run is to stop, with its
-        checkpoint written, and other workers are to go on."""
+        """Called by a worker whose node will be preempted, and by a driver with resources for more workers: ask the run
+        to write its checkpoint and stop, and to continue with other workers."""
         self.regrouping = True
         self.stopping.set()
 
     async def failed_before(self, rank: int, step: int) -> bool:
-        """For a worker that failed at ``step``: whether the one before it, of its rank, failed there, too. Then the
-        failure is the run's own, and no other worker's loss."""
+        """Called by a worker that failed at ``step``: return whether its predecessor of the same rank failed there
+        too. Then the failure is the run's own, and not the consequence of losing another worker."""
         before, self.failures[rank] = self.failures.get(rank), step
         return before == step
 
     async def all_failed(self, rank: int, size: int, seconds: float = 5.0) -> bool:
-        """For a worker that told of the run's failure: whether all of them come to it, and none waits for another."""
+        """Called by a worker that reported the run's failure: return whether all workers report it, so that none waits
+        for another one."""
         self.failed.add(rank)
         end = asyncio.get_running_loop().time() + seconds
         while len(self.failed) < size and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.1)
         return len(self.failed) == size
 
-    async def hear(self) -> Message:
-        """For the driver: the next message."""
-        message, self.asked = await self.told.get()
+    async def receive(self) -> Message:
+        """Called by the driver: wait for the next message."""
+        message, self.reply_to = await self.messages.get()
         return message
 
-    async def answer(self, goes_on: bool) -> None:
-        """For the driver: the answer to the message heard last."""
-        assert self.asked is not None
-        if not self.asked.done():  # the worker that asked may be gone
-            self.asked.set_result(goes_on)
+    async def reply(self, proceed: bool) -> None:
+        """Called by the driver: reply to the message received last."""
+        assert self.reply_to is not None
+        if not self.reply_to.done():  # its worker may have been lost
+            self.reply_to.set_result(proceed)
 
     async def stop(self) -> None:
-        """For the driver: ask the run to stop after the batch in progress."""
+        """Called by the driver: ask the run to stop after the current batch."""
         self.final = True
         self.stopping.set()
 
-    async def regroups(self) -> bool:
-        """For the driver whose workers are gone: whether they left for others, who then know nothing of it."""
+    async def take_regroup_request(self) -> bool:
+        """Called by the driver once the workers are gone: return whether they left to regroup, and clear the request,
+        which does not concern their successors."""
         left, self.regrouping = self.regrouping and not self.final, False
         if not self.final:
             self.stopping.clear()

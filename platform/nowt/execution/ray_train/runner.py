@@ -1,7 +1,7 @@
-"""Runs whose training several workers share: each is a group of Ray Train workers, started for it alone.
+"""Executes runs that several workers share. Each run has a group of Ray Train workers, started for it alone.
 
-Nobody stops a group from outside: it ends by its own loop, on the word that its messages are answered with. A worker
-that is lost takes its group down with it, and another group goes on from the run's checkpoint.
+A group is never stopped from outside: its training loop ends by the replies to its messages. If a worker is lost, its
+group ends, and another group resumes from the run's checkpoint.
 """
 
 import signal
@@ -11,79 +11,75 @@ from pathlib import Path
 
 import ray
 
+from nowt.cluster.ray_internals import TRAIN_SETTINGS
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver, hand_on
+from nowt.execution.driver import Driver, Message, forward_message
 from nowt.execution.job import Job
 from nowt.execution.local import WAIT, interruptible
-from nowt.execution.ray_lifecycle import joined, refuse_missing_gpus, scratch
-from nowt.execution.ray_train.mailboxes import Message
+from nowt.execution.ray_lifecycle import check_gpus, connected_ray, scratch_folder
 from nowt.execution.ray_train.worker_group import WorkerGroup, gpus_each
-
-ENVIRONMENT = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # each worker listens itself: to EC2, too
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Do all that ``driver`` decides, ``slots`` runs at a time; False where it was interrupted (Ctrl-C once, or
-    SIGTERM: after the batch in progress). Raises ConfigError where this machine has too few GPUs for a run, and
-    ConnectionError where Ray itself is gone."""
+    """Execute what ``driver`` decides, ``slots`` runs at a time. Returns False if the user interrupted it: with one
+    Ctrl-C or SIGTERM, after the current batch.
+
+    Raises ConfigError if this machine has too few GPUs for a run, ConnectionError if Ray itself is lost.
+    """
     try:
         return _run(driver, placement, study, slots)
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ConnectionError(f"Ray is gone ({reason}); the same command goes on from the checkpoints") from error
+        raise ConnectionError(
+            f"lost the connection to Ray ({reason}); run the same command again to resume from the checkpoints"
+        ) from error
 
 
 def _run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
     cores = slots * placement.max_workers * placement.threads
-    folder = Path(placement.store).resolve() / ".train" / study
-    with interruptible() as asked, joined(cores, ENVIRONMENT), scratch(folder):
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ray.init took it
+    place = Path(placement.store).resolve() / ".train" / study
+    with interruptible() as interrupts, connected_ray(cores, TRAIN_SETTINGS), scratch_folder(place) as folder:
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ray.init replaced the handler
         fewest = placement.min_workers
-        refuse_missing_gpus(
+        check_gpus(
             fewest * gpus_each(placement), f"{fewest} workers need", "fewer --workers, a smaller --gpus-per-worker"
         )
-        crews: list[WorkerGroup] = []
+        groups: list[WorkerGroup] = []
         try:
             while True:
-                _fill(crews, driver, placement, folder, 0 if asked else slots)
-                if not crews and (asked or driver.done):
-                    return not asked
-                _listen(crews, driver, bool(asked))
+                _start_runs(groups, driver, placement, folder, 0 if interrupts else slots)
+                if not groups and (interrupts or driver.done):
+                    return not interrupts
+                _forward_messages(groups, driver, bool(interrupts))
         finally:
-            for crew in crews:
+            for group in groups:
                 with suppress(ray.exceptions.RayError):
-                    crew.dismiss()
+                    group.dismiss()
 
 
-def _fill(crews: list[WorkerGroup], driver: Driver, placement: Placement, folder: Path, slots: int) -> None:
-    """Start runs while there are free slots and something to do."""
-    while len(crews) < slots and (decision := driver.decide()).do == "start":
+def _start_runs(groups: list[WorkerGroup], driver: Driver, placement: Placement, folder: Path, slots: int) -> None:
+    """Start runs while there are free slots and runs to start."""
+    while len(groups) < slots and (decision := driver.decide()).do == "start":
         planned = driver.begin(decision.key)
-        crews.append(WorkerGroup(Job(planned.key, planned.config, placement), folder))
+        groups.append(WorkerGroup(Job(planned.key, planned.config, placement), folder))
 
 
-def _listen(crews: list[WorkerGroup], driver: Driver, asked: bool) -> None:
-    """Take in what the runs have to say, for a moment; let go of those that are over."""
-    if not crews:  # another study is at the last of the runs
+def _forward_messages(groups: list[WorkerGroup], driver: Driver, interrupted: bool) -> None:
+    """Wait a moment for messages, forward them, and close the groups that have ended."""
+    if not groups:  # another study is running the remaining runs
         return time.sleep(WAIT)
-    if asked:
-        for crew in crews:
-            crew.stop()
+    if interrupted:
+        for group in groups:
+            group.stop()
     else:
-        any(crew.grow() for crew in crews)  # the first that could be larger: no run takes room from another
-    heard, _ = ray.wait([crew.next for crew in crews], num_returns=len(crews), timeout=WAIT / 5)
-    talking = [crew for crew in crews if crew.next in heard]
-    for crew in talking:
-        message: Message = ray.get(crew.next)
-        crew.answer(message, hand_on(driver, crew.job.key, message))
-    for crew in [crew for crew in crews if crew not in talking and not crew.thread.is_alive()]:
-        crews.remove(crew)
-        crew.close()
-        if not crew.settled:
-            driver.lose(crew.job.key, crew.trouble or "the run's workers ended without a word")
+        any(group.grow() for group in groups)  # only the first that could be larger: groups must not compete
+    ready, _ = ray.wait([group.next for group in groups], num_returns=len(groups), timeout=WAIT / 5)
+    sending = [group for group in groups if group.next in ready]
+    for group in sending:
+        message: Message = ray.get(group.next)
+        group.reply(message, forward_message(driver, group.job.key, message))
+    for group in [group for group in groups if group not in sending and not group.thread.is_alive()]:
+        groups.remove(group)
+        group.close()
+        if not group.settled:
+            driver.mark_failed(group.job.key, group.problem or "all workers exited without reporting a result")

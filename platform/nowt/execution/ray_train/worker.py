@@ -1,4 +1,4 @@
-"""What each worker of a shared run does: its part of the run, in step with the others."""
+"""What each worker of a shared run does: its share of the run, in step with the other workers."""
 
 import traceback
 from contextlib import suppress
@@ -9,83 +9,87 @@ import ray
 from ray.train.torch import get_device
 
 from nowt.core.distributed import Group
-from nowt.execution.job import Job, perform
-from nowt.execution.preemption import listening
-from nowt.execution.ray_lifecycle import taken_away
-from nowt.execution.ray_train.mailboxes import Message
+from nowt.execution.driver import Message
+from nowt.execution.job import Job, run_job
+from nowt.execution.preemption import watch_for_preemption
+from nowt.execution.ray_lifecycle import preemption_sources
 
 
-def share(config: dict[str, Any]) -> None:
-    """Do it. Worker 0 speaks for all, but for a failure, of which the first to fail speaks, and for a notice that the
-    worker's machine is to go."""
+def run_worker(config: dict[str, Any]) -> None:
+    """Execute this worker's share of the run.
+
+    Worker 0 sends the messages of the run. There are two exceptions: the first worker to fail sends the failure, and
+    each worker reports the preemption of its own node.
+    """
     from nowt.core.distributed import ProcessGroup
 
-    job, desk = Job.from_text(config["job"]), config["desk"]
-    if ray.get(desk.over.remote()):
+    job, mailbox = Job.from_text(config["job"]), config["mailbox"]
+    if ray.get(mailbox.has_ended.remote()):
         return
     if job.placement.device != "cpu":
         job = replace(job, placement=replace(job.placement, device=str(get_device())))
-    worker = _Worker(desk, ProcessGroup())
-    with listening(*taken_away(), tell=worker.regroup):
-        worker.perform(job)
+    worker = _Worker(mailbox, ProcessGroup())
+    with watch_for_preemption(*preemption_sources(), on_notice=worker.regroup):
+        worker.run(job)
 
 
-class _Failed(Exception):
-    """The run failed on this worker; raised for Ray Train, so that those who wait for it do not."""
+class _RunFailed(Exception):
+    """The run failed on this worker. Raised for Ray Train, so that waiting workers do not hang."""
 
 
 class _Worker:
-    """One worker of a run, and how far it has come: ``step`` is the training's, but for batches that a checkpoint in
-    mid-epoch already had."""
+    """One worker of a run. ``step`` counts the batches that it has trained, without those before a checkpoint that was
+    written within an epoch."""
 
-    def __init__(self, desk: Any, group: Group) -> None:
-        self.desk = desk
+    def __init__(self, mailbox: Any, group: Group) -> None:
+        self.mailbox = mailbox
         self.group = group
         self.step = 0
-        self.stopped = desk.stopped.remote()
+        self.stopped = mailbox.wait_for_stop.remote()
 
-    def perform(self, job: Job) -> None:
-        """Do this worker's share of the run until it ends, or is to stop."""
+    def run(self, job: Job) -> None:
+        """Execute this worker's share of the run until it ends or is to stop."""
         try:
-            self._perform(job)
-        except RuntimeError:  # of this worker's own, or since another one is gone
-            if not ray.get(self.desk.failed_before.remote(self.group.rank, self.step)):
+            self._run(job)
+        except RuntimeError:  # this worker's own, or the consequence of losing another one
+            if not ray.get(self.mailbox.failed_before.remote(self.group.rank, self.step)):
                 raise
             self.fail({"kind": "end", "state": "failed", "reason": traceback.format_exc()})
 
-    def _perform(self, job: Job) -> None:
+    def _run(self, job: Job) -> None:
         from nowt.training.loop import TrainingInterrupted
 
         try:
-            for message in perform(job, self.should_stop, group=self.group):
-                if message["kind"] == "remark":  # of this worker alone
-                    self.tell(message)
+            for message in run_job(job, self.should_stop, group=self.group):
+                if message["kind"] == "remark":  # each worker has its own
+                    self.send(message)
                     continue
                 if message.get("state") == "failed":
                     return self.fail(message)
-                goes_on = self.tell({**message, "workers": self.group.size}) if self.group.rank == 0 else True
+                proceed = self.send({**message, "workers": self.group.size}) if self.group.rank == 0 else True
                 self.step = message.get("epoch", {"step": self.step})["step"]
-                if message["kind"] == "end" or self.group.any(not goes_on)[0]:
+                if message["kind"] == "end" or self.group.any(not proceed)[0]:
                     return
         except TrainingInterrupted:
             return
 
-    def tell(self, message: Message) -> bool:
-        """The driver's answer to a message."""
-        return bool(ray.get(self.desk.tell.remote(message)))
+    def send(self, message: Message) -> bool:
+        """Send a message to the driver, and return its reply."""
+        return bool(ray.get(self.mailbox.send.remote(message)))
 
     def fail(self, message: Message) -> None:
-        """Tell of the run's failure; leave in peace where all workers come to it."""
-        self.tell(message)
-        if not ray.get(self.desk.all_failed.remote(self.group.rank, self.group.size)):
-            raise _Failed(message["reason"])
+        """Report the failure. If all workers report it, return normally; otherwise raise, so that waiting workers do
+        not hang."""
+        self.send(message)
+        if not ray.get(self.mailbox.all_failed.remote(self.group.rank, self.group.size)):
+            raise _RunFailed(message["reason"])
 
     def should_stop(self) -> bool:
-        """Asked after each batch; worker 0 knows."""
+        """Return whether the run is to stop. Called after each batch; only worker 0 knows."""
         self.step += 1
         return self.group.rank == 0 and bool(ray.wait([self.stopped], timeout=0)[0])
 
     def regroup(self) -> None:
-        """This worker's machine is to go: other workers are to go on."""
+        """Ask for other workers to continue the run, since this worker's node will be preempted."""
         with suppress(ray.exceptions.RayError):  # the study itself is gone
-            ray.get(self.desk.regroup.remote())
+            ray.get(self.mailbox.regroup.remote())

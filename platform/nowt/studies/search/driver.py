@@ -1,13 +1,13 @@
 """Drives a search: asks Optuna for the trials that the budget allows, hands out their runs, and reports the results."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.trial import TrialState
 
 from nowt.core.errors import ConfigError
-from nowt.execution.driver import Decision, Message, PlannedRun
+from nowt.execution.driver import Decision, Message, OnUpdate, PlannedRun
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.store.records import OVER, Epoch, RunLog, chance_error, epoch_from_json
@@ -72,14 +72,14 @@ class SearchDriver:
         self._close_ended_trials()
 
     def decide(self) -> Decision:
-        """What to do with a free slot; asks Optuna for a new trial if the budget allows one."""
+        """Return what to do with a free slot. Asks Optuna for a new trial if the budget allows one."""
         while True:
             for key in self._ready():
                 if self.queue.claim(key):
                     return Decision("start", key)
             name = self._next_cell()
             if name is None:
-                return Decision("wait") if self.queue.live or self._ready() else Decision("done")
+                return Decision("wait") if self.queue.running or self._ready() else Decision("done")
             self._ask(next(cell for cell in self.space.cells if cell.name == name))
 
     def _next_cell(self) -> str | None:
@@ -89,43 +89,56 @@ class SearchDriver:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.queue.live and not self._ready() and self._next_cell() is None
+        return not self.queue.running and not self._ready() and self._next_cell() is None
 
     @property
     def share(self) -> float:
         """Share of the total budget that is spent."""
         return self.budget.share_spent
 
+    @property
+    def run_keys(self) -> Sequence[str]:
+        """See StudyDriver."""
+        return [run.key for run in self.study_file.runs]
+
+    def subscribe(self, on_update: OnUpdate) -> None:
+        """See StudyDriver."""
+        self.queue.subscribe(on_update)
+
+    def release(self) -> None:
+        """See StudyDriver."""
+        self.queue.release()
+
     def begin(self, key: str) -> PlannedRun:
-        """See RunQueue.begin."""
+        """See Driver."""
         return self.queue.begin(key)
 
-    def hear(self, key: str, message: Message) -> bool:
-        """Process one message of a live run. Return False if the run is to stop here."""
-        if key not in self.queue.live:
+    def receive(self, key: str, message: Message) -> bool:
+        """Process one message of a running run. Return False if the run is to stop here."""
+        if key not in self.queue.running:
             return False
-        self.queue.hear(key, message)
+        self.queue.receive(key, message)
         if message["kind"] == "epoch":
             epoch = epoch_from_json(message["epoch"])
             for trial in self.open_trials[key]:
                 self.budget.count(trial, epoch.cost)
                 if (reason := self._reason_to_stop(trial, epoch)) is not None:
-                    self.queue.hear(key, {"kind": "end", "state": "stopped", "reason": reason})
-                    self.queue.tried.discard(key)  # a trial of another cell may need the same run, and resume it
+                    self.queue.receive(key, {"kind": "end", "state": "stopped", "reason": reason})
+                    self.queue.attempted.discard(key)  # a trial of another cell may need the same run, and resume it
                     self._close_ended_trials()
                     return False
         elif message["kind"] == "end":
             self._close_ended_trials()
         return True
 
-    def lose(self, key: str, reason: str) -> None:
-        """See RunQueue.lose."""
-        self.hear(key, {"kind": "end", "state": "failed", "reason": reason})
+    def mark_failed(self, key: str, reason: str) -> None:
+        """See Driver."""
+        self.receive(key, {"kind": "end", "state": "failed", "reason": reason})
 
     def _ready(self) -> list[str]:
         """Runs of open trials that are not running; those of earlier starts come first."""
         self._close_ended_trials()
-        return [key for key in self.open_trials if key not in self.queue.live and key not in self.queue.tried]
+        return [key for key in self.open_trials if key not in self.queue.running and key not in self.queue.attempted]
 
     def _ask(self, cell: SearchCell) -> None:
         trial = self.storage.ask(cell)
@@ -137,7 +150,7 @@ class SearchDriver:
         self.budget.count(trial, trial.cost)
         run = self.queue.logs.get(trial.key)
         if run and run.state in OVER:  # another cell or search has finished it, so it never begins here
-            self.queue.heard(self.queue.by_key[trial.key], run)
+            self.queue.on_update(self.queue.by_key[trial.key], run)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
         """Add the trial's run to the queue, and to the study file unless it is ``listed`` there."""
@@ -191,7 +204,7 @@ class SearchDriver:
 
     def _close_ended_trials(self) -> None:
         """Report to Optuna every open trial whose run has ended in its log."""
-        for key in [key for key in self.open_trials if key not in self.queue.live]:
+        for key in [key for key in self.open_trials if key not in self.queue.running]:
             run = self.queue.logs.get(key)
             still_open = [trial for trial in self.open_trials[key] if not self._close(trial, run)]
             if still_open:
@@ -222,7 +235,7 @@ class SearchDriver:
         if run.state == "stopped":  # one that another search has stopped continues here
             return run.reason.startswith(self._label(trial))
         if run.state == "failed":  # one that failed at an earlier start is tried again
-            return run.key in self.queue.tried
+            return run.key in self.queue.attempted
         return run.state != "running"
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from nowt.config.overrides import Override, apply_overrides
-from nowt.config.recipes import quick as shrink
+from nowt.config.recipes import shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.rules.base import Rule
@@ -20,9 +20,9 @@ def on_recipe(space: SearchSpace, recipe: Callable[[Rule], RunConfig]) -> Search
     return replace(space, cells=cells)
 
 
-def quick(space: SearchSpace) -> SearchSpace:
+def shrink_space(space: SearchSpace) -> SearchSpace:
     """Return a version of the space that takes a few minutes: two epochs, few images, three trials per cell."""
-    cells = tuple(with_base(cell, shrink(cell.config)) for cell in space.cells)
+    cells = tuple(with_base(cell, shrink_config(cell.config)) for cell in space.cells)
     trials = min([3, *(cell.grid_size for cell in cells)]) if space.sampler == "grid" else 3
     return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials))
 

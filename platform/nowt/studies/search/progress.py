@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from nowt.execution.driver import PlannedRun
 from nowt.store.records import RunLog
@@ -15,18 +17,19 @@ class SearchProgress:
 
     space: SearchSpace
     echo: Callable[[str], None]
-    share: Callable[[], float] = lambda: 0.0  # of the total budget that is spent
+    share: Callable[[], float]  # of the total budget that is spent
+    earlier: Callable[[], int]  # trials that ended at earlier starts
     ended: int = 0
     began: float | None = None  # None until ``begin``
     before: float = 0.0  # share that earlier starts had spent
     printed: set[str] = field(default_factory=set)  # keys of runs that have a line
+    display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
 
-    def begin(self, share: Callable[[], float], ended: int) -> None:
-        """Start printing: ``ended`` trials ended at earlier starts, and ``share`` returns the spent share of the total
-        budget."""
-        self.share, self.ended, self.began, self.before = share, ended, time.monotonic(), share()
-        if ended:
-            self.echo(f"{ended} trial{'s' * (ended > 1)} from earlier starts")
+    def begin(self) -> None:
+        """Start printing: earlier trials have been reported, and updates are new from now on."""
+        self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.share()
+        if self.ended:
+            self.echo(f"{self.ended} trial{'s' * (self.ended > 1)} from earlier starts")
 
     def update(self, planned: PlannedRun, run: RunLog) -> None:
         """Print a line if the run has ended."""

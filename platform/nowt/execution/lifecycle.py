@@ -1,0 +1,128 @@
+"""The lifecycle of a study: lock it, record what it is, run what is missing, report every change, release it.
+
+``nowt train``, ``nowt ablate`` and ``nowt search`` all run through here. They differ in what decides which run comes
+next (a RunQueue, or a Search) and in how progress is displayed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nowt.execution.driver import PlannedRun, StudyDriver
+from nowt.execution.notices import missing_checkpoints_notice
+from nowt.execution.runner import ExecutionOptions, execute
+from nowt.execution.spending_cap import CappedDriver, apply_cap
+from nowt.rules.base import Rule
+from nowt.store.locks import study_lock
+from nowt.store.records import RunLog
+from nowt.store.study_file import ListedRun, StudyFile, write_study_file
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a study ended before all was done, if it did."""
+
+    interrupted: bool  # by the user
+    capped: bool
+
+
+class Progress(Protocol):
+    """Displays how a study proceeds."""
+
+    @property
+    def display(self) -> AbstractContextManager[Any]:
+        """Shown while runs execute."""
+
+    def begin(self) -> None:
+        """Earlier runs have been reported; updates are new from now on."""
+
+    def update(self, planned: PlannedRun, run: RunLog) -> None:
+        """Display the state of a run."""
+
+
+@dataclass(frozen=True)
+class StudyExecution:
+    """One start of a study, a search or a single run. Use it inside ``with execution.lock():``."""
+
+    key: str
+    options: ExecutionOptions
+    echo: Callable[[str], None]
+
+    @property
+    def store(self) -> Path:
+        """The store's folder."""
+        return Path(self.options.placement.store)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Lock the study. Raises ConfigError if another process has locked it."""
+        return study_lock(self.store, self.key)
+
+    def record(
+        self,
+        definition: dict[str, Any],
+        rules: Sequence[Rule],
+        runs: Sequence[ListedRun] = (),
+        notices: Iterable[str] = (),
+    ) -> StudyFile:
+        """Write the study file, print notices, and certify the built-in rules.
+
+        ``runs`` are the planned ones; a search has none, and its study file lists those of earlier starts.
+        """
+        study_file, changed = write_study_file(self.store, self.key, definition, runs)
+        keys = [run.key for run in runs or study_file.runs]
+        self.print_notices([changed, *notices, self.missing_checkpoints(keys)])
+        certify_builtin_rules(self.store, rules, self.echo)
+        return study_file
+
+    def missing_checkpoints(self, keys: Iterable[str]) -> str:
+        """See missing_checkpoints_notice."""
+        placement = self.options.placement
+        return missing_checkpoints_notice(self.store, keys, placement.keep, placement.checkpoints)
+
+    def print_notices(self, lines: Iterable[str]) -> None:
+        """Print those that are not empty."""
+        for line in filter(None, lines):
+            self.echo(line)
+
+    def run(self, driver: StudyDriver, progress: Progress, slots: int, study_file: StudyFile | None = None) -> Ending:
+        """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
+        goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
+        from nowt.tracking.background import record_in_background
+
+        with record_in_background(self.store, study_file) as recorder:
+
+            def on_update(planned: PlannedRun, run: RunLog) -> None:
+                recorder.update(run, planned.cell, planned.seed)
+                progress.update(planned, run)
+
+            driver.subscribe(on_update)
+            with progress.display:
+                driver.recall()
+                progress.begin()
+                capped = self._capped(driver, study_file)
+                complete = capped.done or execute(capped, self.options, self.key, slots)
+                stopped = capped.exhausted and not driver.done
+        driver.release()
+        return Ending(interrupted=not complete and not stopped, capped=stopped)
+
+    def _capped(self, driver: StudyDriver, study_file: StudyFile | None) -> CappedDriver:
+        since = self.options.counted_since
+        if since is None:
+            since = 0 if study_file is None else study_file.created
+        return apply_cap(driver, self.options.cap, self.store, [*driver.run_keys, *self.options.counted_runs], since)
+
+
+def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Callable[[str], None]) -> None:
+    """Certify each built-in rule once per store, so that MLflow can show the certificate with each run.
+
+    A custom rule may take any time to certify, or fail: ``nowt certify FILE.py`` certifies it.
+    """
+    from nowt.evaluation.certify.run import certificate_path, certify_into
+    from nowt.rules.registry import builtin_rules
+
+    for rule in dict.fromkeys(rule for rule in rules if type(rule) in builtin_rules()):
+        path = certificate_path(store, rule)
+        if not path.exists() and not certify_into(store, rule).passed:
+            echo(f"{rule.name} does not keep all its promises: {path}")

@@ -1,0 +1,58 @@
+"""Lines that a study prints before it starts, about what its user may not expect."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nowt.config.placement import Keep
+from nowt.execution.driver import PlannedRun
+from nowt.store.layout import Store
+from nowt.store.run_log import read
+from nowt.store.sync.checkpoint_bucket import CheckpointBucket
+from nowt.training import checkpoint
+from nowt.training.retention import kept_epochs
+
+
+def plan_notices(plan: Sequence[PlannedRun]) -> list[str]:
+    """Return a line for each data set from which ``on_bad="skip"`` leaves out images, and one for each model with
+    weights to which no rule applies."""
+    from nowt.layers.attach import describe_uncovered
+
+    skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
+    ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
+    others = dict.fromkeys((p.config.model.name, tuple(p.start["not_replaced"])) for p in ruled)
+    lines = [f"{len(files)} image{'s' * (len(files) > 1)} left out: {_first(files)}" for files in skipped]
+    return lines + [f"{model}: {describe_uncovered(names)}" for model, names in others]
+
+
+def _first(lines: tuple[str, ...], limit: int = 3) -> str:
+    return ", ".join(line.partition(": ")[0] for line in lines[:limit]) + (", ..." if len(lines) > limit else "")
+
+
+def missing_checkpoints_notice(store: Path, keys: Iterable[str], keep: Keep | None, bucket: str = "") -> str:
+    """Return a line if runs have trained past epochs that ``keep`` names without keeping their checkpoints, neither in
+    the store nor in the bucket at this URL; otherwise an empty string. Raises OSError if the bucket is not accessible.
+    """
+    if keep is None or keep == "last":
+        return ""
+    missing = [epochs for key in keys if (epochs := _missing_epochs(store, key, keep, bucket))]
+    if not missing:
+        return ""
+    runs = f"{len(missing)} run{'s have' if len(missing) > 1 else ' has'}"
+    epochs = sorted({epoch for each in missing for epoch in each})
+    named = ", ".join(map(str, epochs[:5])) + (", ..." if len(epochs) > 5 else "")
+    return (
+        f"{runs} already trained past epochs ({named}) whose checkpoints you now want to keep; these checkpoints no "
+        "longer exist. Checkpoints of later epochs and of new runs are kept"
+    )
+
+
+def _missing_epochs(store: Path, key: str, keep: Keep, bucket: str) -> list[int]:
+    path = Store(store).log(key)
+    if not path.exists():
+        return []
+    run = read(path)
+    last = run.last_epoch if run.state == "finished" else None
+    present = set(checkpoint.kept_checkpoints(Store(store).checkpoints(key), last))
+    missing = [epoch for epoch in kept_epochs(keep, run.last_epoch) if epoch not in present]
+    copied = CheckpointBucket.of(bucket, key).epochs() if missing and bucket else set()
+    return [epoch for epoch in missing if epoch not in copied]
