@@ -1,4 +1,4 @@
-"""docs/search.md: its space loads as it stands, its commands are nowt's, and what it says is refused is refused."""
+"""docs/search.md: the example space loads, the commands parse, and the fields that it lists cannot be searched."""
 
 import re
 import shlex
@@ -20,43 +20,46 @@ PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="ut
 
 SPACE, READING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
+COMMANDS = re.search(r"```\n(nowt .*?)```", PAGE, re.DOTALL)
 
-def test_its_space_is_one(tmp_path: Path) -> None:
+
+def test_the_example_space_loads(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE, encoding="utf-8")
     space = find_space(str(tmp_path / "space.py"))
     assert [cell.name for cell in space.cells] == ["wm", "kp"] and space.baseline == "kp"
     assert {type(param) for cell in space.cells for param in cell.params} == {Range, Choice}
 
 
-def test_its_budgets_are_in_all_four_units() -> None:
+def test_the_example_has_a_budget_in_each_unit() -> None:
     names: dict[str, tuple[Budget, ...]] = {}
     exec(SPACE, names)
     assert [budget.unit for budget in names["BUDGETS"]] == ["trials", "presentations", "flops", "seconds"]
 
 
-def test_plain_optuna_reads_a_search_as_the_page_does(
+def test_the_example_for_optuna_prints_the_trials_of_a_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = find_space("backprop")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    with TrialStorage.at(space, "sqlite:///runs/optuna.db") as decisions:
-        decisions.ask(space.cells[0])
+    with TrialStorage.at(space, "sqlite:///runs/optuna.db") as trials:
+        trials.ask(space.cells[0])
     exec(READING, {"optuna": optuna})
     shown = capsys.readouterr().out
     assert f"{space.key}/bp" in shown and "RUNNING" in shown
 
 
 @pytest.mark.parametrize("path", FIXED)
-def test_what_may_not_be_searched_is_on_the_page_and_refused(path: str) -> None:
+def test_every_field_that_cannot_be_searched_is_listed(path: str) -> None:
     assert f"`{path}" in PAGE
     [cell] = find_space("backprop").cells
     with pytest.raises(ConfigError, match=f"{path} cannot be searched"):
         SearchCell("bp", cell.config, (Choice(path, (1, 2)),))
 
 
-def test_its_commands_can_be_typed() -> None:
-    commands = re.findall(r"^nowt (.*?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
+def test_the_commands_parse() -> None:
+    assert COMMANDS is not None
+    commands = re.findall(r"^nowt (.*?)(?:\s+#.*)?$", COMMANDS[1], re.MULTILINE)
     assert len(commands) == 4
     for command in commands:
         assert parse(shlex.split(command)).store == "runs"
