@@ -1,1 +1,5 @@
-"""Studies: one file a question, each a page of a lab book whose ``study`` returns a Study."""
+"""The studies and search spaces that nowt ships, one file for each question.
+
+The docstring of each file states the question, the papers, the expected result, the cost and the command. Copy a file as
+a start for your own.
+"""

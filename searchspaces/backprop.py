@@ -1,22 +1,20 @@
 """Which η, λ, momentum and schedule does backprop want?
 
-Paper     The reference of every comparison; no paper.
-Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
-Ranges    searchspaces/ranges.py, with reasons.
-Expected  broad: within a point of the best over a decade of η.
-Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Paper     None; backprop is the reference of every comparison.
+Method    TPE, with successive halving from the first epoch by which kp can align.
+Ranges    See searchspaces/ranges.py for the ranges and their reasons.
+Expected  A broad optimum: errors within one point of the best over a decade of η.
+Cost      60 trials on digits of at most 10 epochs: about 15 minutes on 2 cores.
 Command   nowt search backprop
-          nowt search backprop --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
+          nowt search backprop --recipe folder_resnet18 --data-dir DIR      (on your images)
 """
 
-from nowt.rules.backprop import Backprop
-from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.space import Budget, SearchSpace
+from nowt import Backprop, Budget, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
 def space() -> SearchSpace:
-    """Backprop's own settings beside the shared ones, 60 trials."""
+    """Search the shared parameters for backprop, 60 trials."""
     cell = SearchCell("bp", base(Backprop()), SHARED + OWN["bp"])
     return SearchSpace(
         "backprop", "Which η, λ, momentum and schedule does backprop want?", (cell,), Budget(60), reference="bp"

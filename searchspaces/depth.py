@@ -1,22 +1,21 @@
 """Does the gap to backprop widen with depth?
 
-Paper     Akrout et al. (2019): not from ResNet-18 to -50 for wm and kp. Kunin et al. (2020): it does for the weight
-          mirror, whose tuning does not transfer.
-Expected  fa's and ss's gap widens; kp's does not.
-Cost      15 cells and 3 seeds at 64 px: hours on a GPU, days on a laptop; --quick for a look.
+Paper     Akrout et al. (2019): no, for wm and kp from ResNet-18 to ResNet-50. Kunin et al. (2020): yes, for the
+          weight mirror, whose hyperparameters do not transfer.
+Expected  The gap of fa and ss widens; the gap of kp does not.
+Cost      15 cells and 3 seeds at 64 px: hours on a GPU, days on a laptop. Try it with --quick.
 Command   nowt ablate depth --data-dir DIR
 """
 
 from dataclasses import replace
 
+from nowt import Cell, Rule, Study
 from nowt.config.recipes import folder_resnet18
-from nowt.rules.base import Rule
-from nowt.studies.study import Cell, Study
 from searchspaces.five import five_rules
 
 
 def study() -> Study:
-    """ResNet-18, -34 and -50 under five rules; three seeds. The gap is taken to ResNet-18 under bp."""
+    """ResNet-18, ResNet-34 and ResNet-50 with five rules; three seeds. The reference is ResNet-18 with bp."""
     cells = tuple(_cell(rule, depth) for depth in (18, 34, 50) for rule in five_rules())
     question = "Does the gap to backprop widen with depth?"
     return Study("depth", question, cells, seeds=(0, 1, 2), reference="bp ResNet-18")

@@ -1,28 +1,26 @@
-"""How much tuning does each rule need, and how forgiving is it?
+"""How much tuning does each rule need, and how sensitive is it to its settings?
 
 Paper     Kunin et al. (2020), "Two routes to scalable credit assignment without weight symmetry": the weight mirror
           needs "laborious tuning that does not transfer across network architecture".
-Draws     Independent quasi-random draws, the shared settings (η, λ, momentum, schedule, warm-up) the same for every
-          rule in the n-th draw; every trial is run to its end, so that error against budget has valid bands.
-Ranges    searchspaces/ranges.py, with reasons.
-Expected  bp and kp forgiving, wm narrower, fa worst at any setting.
-Cost      5 rules x 64 draws of 6 epochs on digits, about 50 minutes on 2 cores.
+Method    Quasi-random trials. The shared parameters (η, λ, momentum, schedule, warm-up) have the same values for every
+          rule in the n-th trial. Every trial is complete, so that error against budget has valid confidence bands.
+Ranges    See searchspaces/ranges.py for the ranges and their reasons.
+Expected  bp and kp have a wide range of good settings, wm a narrower one; fa is the worst at every setting.
+Cost      5 rules x 64 trials of 6 epochs on digits, about 50 minutes on 2 cores.
 Command   nowt search fair_rules
 """
 
 from dataclasses import replace
 
-from nowt.rules.base import Rule
-from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
+from nowt import Budget, EarlyStopping, Rule, SearchCell, SearchSpace
 from searchspaces.five import five_rules
 from searchspaces.ranges import OWN, SHARED, base, in_epochs
 
-EPOCHS = 6  # of the digits recipe's 10: a fair search runs every trial to its end
+EPOCHS = 6  # instead of the recipe's 10, because no trial is stopped early
 
 
 def space() -> SearchSpace:
-    """Five rules, 64 shared draws."""
+    """Five rules, 64 quasi-random trials each."""
     cells = tuple(_cell(rule) for rule in five_rules())
     question = "How much tuning does each rule need?"
     return SearchSpace(

@@ -1,14 +1,9 @@
-"""The five rules that most studies compare, and the mirror mode of trainings that last minutes."""
+"""The five rules that most studies compare, and mirror mode for short, medium and long runs."""
 
-from nowt.rules.backprop import Backprop
-from nowt.rules.base import Rule
-from nowt.rules.feedback_alignment import FeedbackAlignment
-from nowt.rules.kolen_pollack import KolenPollack
-from nowt.rules.sign_symmetry import SignSymmetry
-from nowt.rules.weight_mirror import WeightMirror
+from nowt import Backprop, FeedbackAlignment, KolenPollack, Rule, SignSymmetry, WeightMirror
 
-# In a short training W turns by tens of degrees within wm's default memory of 400 steps (interval / λ); these forget
-# in 40 and in 80. More noise a step pays for what a shorter memory leaves of the sampling error.
+# In a short run, W turns by tens of degrees within the default memory of the weight mirror, 400 steps (interval / λ).
+# These have a memory of 40 and of 80 steps. More mirror steps make up for the larger sampling error.
 MINUTES = WeightMirror(eta=0.1, decay=0.1, interval=4)
 
 AN_HOUR = WeightMirror(eta=0.05, decay=0.05, interval=4)

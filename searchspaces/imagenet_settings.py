@@ -1,15 +1,16 @@
 """Which settings do five rules want on ImageNet?
 
-Paper     None searched them in the open: Akrout et al. (2019) give no ranges; Kunin et al. (2020) tried 628 settings of
+Paper     No published search: Akrout et al. (2019) give no ranges; Kunin et al. (2020) tried 628 settings of
           the weight mirror's relatives on ResNet-18.
-Setting   ResNet-18 for 18 epochs, a fifth of the recipe's 90, with warm-up and falls of η at their share: a short run
-          ranks settings, its error is not the long run's. No test pictures.
-Ranges    η and λ half a decade around the recipe's; B's own fields as in searchspaces/ranges.py; mirror mode by its
-          gain η/λ and by its memory, which may be eight times as long or a fifth of the recipe's.
-Expected  bp and kp broad; ss below bp's η; wm wants more samples where its memory is short; fa near chance anywhere.
-Cost      not measured: 5 rules x 12 trials of at most 1.4 hours on an A100 (see rules_on_imagenet), 87 GPU-hours
-          without early stopping, about half of that with it. The transfer: 60 runs of ResNet-50 (of each rule 3
-          settings and the recipe, 3 seeds), also of 18 epochs.
+Method    TPE with successive halving on ResNet-18 for 18 epochs, a fifth of the recipe's 90. Warm-up and milestones
+          keep their share of the run. A short run ranks settings; its error is not that of the long run.
+Ranges    η and λ within half a decade of the recipe's; the fields of B as in searchspaces/ranges.py; for mirror mode
+          the gain η/λ and the memory, from a fifth to eight times the recipe's.
+Expected  A broad optimum for bp and kp; a smaller η for ss than for bp; more samples for wm with a short memory; fa
+          near chance everywhere.
+Cost      Not measured. Estimate: 5 rules x 12 trials of at most 1.4 hours on an A100 (see rules_on_imagenet), 87
+          GPU-hours without early stopping, about half of that with it. The transfer runs ResNet-50 60 times for 18
+          epochs (5 rules, 3 settings and the recipe each, 3 seeds).
 Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --loaders 10
           nowt transfer imagenet_settings --to resnet50_imagenet --epochs 18 --optim.warmup 1 \\
               --optim.milestones 6,12,16 --data-dir DIR --slots 1 --threads 4 --loaders 5
@@ -17,22 +18,19 @@ Command   nowt search imagenet_settings --data-dir DIR --slots 1 --threads 4 --l
 
 from dataclasses import replace
 
+from nowt import Budget, Choice, Range, Rule, SearchCell, SearchSpace
 from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
-from nowt.rules.base import Rule
-from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.params import Param, Range
-from nowt.studies.search.space import Budget, SearchSpace
 from searchspaces.ranges import OWN
 
 EPOCHS = 18
 
-SHARED: tuple[Param, ...] = (
+SHARED: tuple[Range | Choice, ...] = (
     Range("optim.lr", 0.03, 0.3, log=True),
     Range("optim.weight_decay", 3e-5, 3e-4, log=True),
     Range("optim.warmup", 0.2, 2.0),
 )
 
-MIRROR: tuple[Param, ...] = (
+MIRROR: tuple[Range | Choice, ...] = (
     Range("rule.decay", 0.0015, 0.065, log=True),
     Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay"),
     Range("rule.samples", 32, 512, log=True, integer=True),

@@ -1,21 +1,19 @@
 """Which λ does Kolen-Pollack need?
 
 Paper     Kolen & Pollack (1994), Akrout et al. (2019), equations 16 and 17.
-Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
-Ranges    searchspaces/ranges.py, with reasons.
-Expected  Σηλ/(1−μ) of 2 or more; how B starts is forgotten.
-Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Method    TPE, with successive halving from the first epoch by which kp can align.
+Ranges    See searchspaces/ranges.py for the ranges and their reasons.
+Expected  Σηλ/(1−μ) of 2 or more; the initialization of B does not matter.
+Cost      60 trials on digits of at most 10 epochs: about 15 minutes on 2 cores.
 Command   nowt search kolen_pollack
-          nowt search kolen_pollack --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
+          nowt search kolen_pollack --recipe folder_resnet18 --data-dir DIR      (on your images)
 """
 
-from nowt.rules.kolen_pollack import KolenPollack
-from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.space import Budget, SearchSpace
+from nowt import Budget, KolenPollack, SearchCell, SearchSpace
 from searchspaces.ranges import OWN, SHARED, base
 
 
 def space() -> SearchSpace:
-    """KolenPollack's own settings beside the shared ones, 60 trials."""
+    """Search the shared parameters and the initialization of B, 60 trials."""
     cell = SearchCell("kp", base(KolenPollack()), SHARED + OWN["kp"])
     return SearchSpace("kolen_pollack", "Which λ does Kolen-Pollack need?", (cell,), Budget(60), reference="kp")

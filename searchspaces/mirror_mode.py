@@ -1,18 +1,18 @@
 """Which parts of mirror mode does the weight mirror need?
 
-Paper     Akrout et al. (2019), section "mirror mode"; Kunin et al. (2020) on its sensitivity. One field a cell, around
-          the default: noise kind, σ against receiver noise ξ, what the noise passes, normalisation, samples, interval,
-          and mirroring only before learning ("in sleep or in utero").
-Expected  alignment worsens with fewer samples, longer intervals and ξ near σ; without normalisation layers with large
-          maps get another gain; mirroring only before learning loses alignment as W moves on.
+Paper     Akrout et al. (2019), section "mirror mode"; Kunin et al. (2020) on its sensitivity. Each cell changes
+          one field of the default: the kind of noise, σ relative to receiver noise ξ, what the noise passes through,
+          normalization, samples, interval, and mirroring only before learning ("in sleep or in utero").
+Expected  Fewer samples, longer intervals and ξ near σ worsen the alignment. Without normalization, layers with large
+          feature maps have another gain. Mirroring only before learning loses alignment as W changes.
 Cost      15 cells and 3 seeds on digits, about 10 minutes on 2 cores.
 Command   nowt ablate mirror_mode
 """
 
 from dataclasses import replace
 
+from nowt import Cell, Study
 from nowt.config.recipes import digits
-from nowt.studies.study import Cell, Study
 from searchspaces.five import MINUTES
 
 VARIANTS = {
@@ -35,7 +35,7 @@ VARIANTS = {
 
 
 def study() -> Study:
-    """One field a cell, three seeds; the gap is taken to the default."""
+    """One changed field per cell; three seeds. The reference is the default."""
     cells = tuple(Cell(name, digits(rule)) for name, rule in VARIANTS.items())
     question = "Which parts of mirror mode does the weight mirror need?"
     return Study("mirror_mode", question, cells, seeds=(0, 1, 2), reference="default")

@@ -1,14 +1,14 @@
 """How do five rules compare on CIFAR-10 with ResNet-20?
 
-Paper     He et al. (2015) for the net; BioTorch's benchmark for fa and ss (bp 8.6 %, fa 32, ss 10 to 11 % error after
-          250 epochs); no published numbers for wm and kp on this net were found.
-Expected  bp and kp near 9 to 10 % after 60 epochs, wm and ss within a few points, fa far behind.
-Cost      15 runs of 60 epochs: a night on one GPU, days on a laptop; --quick for a look.
+Paper     He et al. (2015) for the network; BioTorch's benchmark for fa and ss (error after 250 epochs: bp 8.6 %, fa 32 %,
+          ss 10 to 11 %); no published results for wm and kp on this network were found.
+Expected  bp and kp near 9 to 10 % error after 60 epochs, wm and ss within a few points, fa far behind.
+Cost      15 runs of 60 epochs: one night on a GPU, days on a laptop. Try it with --quick.
 Command   nowt ablate rules_on_cifar10 --data-dir DIR
 """
 
+from nowt import Cell, Study
 from nowt.config.recipes import cifar10_resnet20
-from nowt.studies.study import Cell, Study
 from searchspaces.five import five_rules
 
 

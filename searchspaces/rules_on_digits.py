@@ -1,18 +1,18 @@
 """How do five rules compare on a task that any laptop finishes in minutes?
 
 Paper     Akrout et al. (2019), "Deep learning without weight transport", figure 1, in miniature.
-Net       a residual net of 10 weighted layers with batch norm, 16 px pictures of scikit-learn's digits, shifted at
-          random and under fixed pixel noise. λ is large, so that kp forgets its start within the few epochs.
-Expected  fa far behind; bp, wm and kp close together, ss near them. Digits are easy: the order of the three best is
-          not evidence about large nets.
+Model     A residual network with 10 weight layers and batch norm, on 16 px images of scikit-learn's digits with random
+          shifts and fixed pixel noise. λ is large, so that kp forgets the initialization within the few epochs.
+Expected  fa far behind; bp, wm and kp close together, ss near them. Digits are easy: the order of the best three is
+          not evidence about large networks.
 Cost      15 runs of 8 epochs, about 3 minutes on 2 cores.
 Command   nowt ablate rules_on_digits
 """
 
 from dataclasses import replace
 
+from nowt import Cell, Study
 from nowt.config.recipes import digits
-from nowt.studies.study import Cell, Study
 from searchspaces.five import MINUTES, five_rules
 
 

@@ -1,22 +1,21 @@
 """Which magnitudes does sign-symmetry want?
 
-Paper     Liao et al. (2016), Xiao et al. (2018), Akrout et al. (2019): constant, redrawn and fixed.
-Finds     a good setting: TPE proposals, and successive halving from the epoch on by which kp could align.
-Ranges    searchspaces/ranges.py, with reasons.
-Expected  all three within a point.
-Cost      60 trials on digits, at most 10 epochs each: about 15 minutes on 2 cores.
+Paper     Liao et al. (2016), Xiao et al. (2018), Akrout et al. (2019): constant, redrawn and fixed
+          magnitudes.
+Method    TPE, with successive halving from the first epoch by which kp can align.
+Ranges    See searchspaces/ranges.py for the ranges and their reasons.
+Expected  Errors of all three within one point.
+Cost      60 trials on digits of at most 10 epochs: about 15 minutes on 2 cores.
 Command   nowt search sign_symmetry
-          nowt search sign_symmetry --recipe folder_resnet18 --data-dir DIR      (pictures of your own)
+          nowt search sign_symmetry --recipe folder_resnet18 --data-dir DIR      (on your images)
 """
 
-from nowt.rules.sign_symmetry import SignSymmetry
-from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.space import Budget, SearchSpace
+from nowt import Budget, SearchCell, SearchSpace, SignSymmetry
 from searchspaces.ranges import OWN, SHARED, base
 
 
 def space() -> SearchSpace:
-    """SignSymmetry's own settings beside the shared ones, 60 trials."""
+    """Search the shared parameters and the magnitudes of B, 60 trials."""
     cell = SearchCell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
     return SearchSpace(
         "sign_symmetry", "Which magnitudes does sign-symmetry want?", (cell,), Budget(60), reference="ss"
