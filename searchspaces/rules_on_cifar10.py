@@ -1,7 +1,7 @@
 """How do five rules compare on CIFAR-10 with ResNet-20?
 
-Paper     He et al. (2015) for the network; BioTorch's benchmark for fa and ss (error after 250 epochs: bp 8.6 %, fa 32 %,
-          ss 10 to 11 %); no published results for wm and kp on this network were found.
+Paper     He et al. (2015) for the network; BioTorch's benchmark for fa and ss (error after 250 epochs: bp 8.6 %,
+          fa 32 %, ss 10 to 11 %); no published results for wm and kp on this network were found.
 Expected  bp and kp near 9 to 10 % error after 60 epochs, wm and ss within a few points, fa far behind.
 Cost      15 runs of 60 epochs: one night on a GPU, days on a laptop. Try it with --quick.
 Command   nowt ablate rules_on_cifar10 --data-dir DIR
