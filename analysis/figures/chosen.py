@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.figures.script import search_figure
 from analysis.figures.style.legend import cell_color
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
-from analysis.frames.searches import Setting, spoken
+from analysis.frames.searches import Setting, setting_text
 from analysis.frames.trials import Trials
 from analysis.stats.trials import choices, choices_made, chosen_values, ranges
 
@@ -75,8 +75,8 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
     had = [s.values for cell in cells for s in choices(trials, cell) if s.name == setting.name]
-    names = list(dict.fromkeys(spoken(value) for values in had for value in values))
-    texts = here["value"].map(lambda value: value if isinstance(value, str) else spoken(value))
+    names = list(dict.fromkeys(setting_text(value) for values in had for value in values))
+    texts = here["value"].map(lambda value: value if isinstance(value, str) else setting_text(value))
     within = here["trial"] / max(int(here["trial"].max()), 1) - 0.5
     shifts = (here["rank"] - (BEST + 1) / 2).where(here["rank"] <= BEST) * APART
     here = here.assign(value=texts.map(names.index) + shifts.fillna(0.7 * within))

@@ -39,7 +39,7 @@ class Setting:
             return None
         found = field(config, self.path)
         if not self.numeric:
-            return spoken(found)
+            return setting_text(found)
         return float(found / field(config, self.times)) if self.times else float(found)
 
 
@@ -100,10 +100,10 @@ def field(config: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def spoken(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return a value as text: numbers without trailing zeros, list items separated by commas."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(spoken, value)) or "none"
+        return ", ".join(map(setting_text, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -27,7 +27,7 @@ Groups = dict[tuple[str, str], list[str]]  # cells by rule and context, the base
 
 RULE = "rule"
 
-OWN = "rule, with settings of its own"
+OWN = "rule and its settings"
 
 MANY = 3  # largest number of differing fields that are named
 
@@ -79,10 +79,10 @@ def pinned(fields: Fields) -> list[str]:
     return [name for name, value in fields.items() if name.startswith("seeds.") and value is not None]
 
 
-def spoken(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a setting's value as text."""
     if isinstance(value, list):
-        return ", ".join(map(spoken, value)) or "none"
+        return ", ".join(map(value_text, value)) or "none"
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -155,4 +155,4 @@ def _contrast(cells: Mapping[str, Fields], cell: str, against: str) -> Contrast:
 
 
 def _changed(before: Fields, after: Fields, names: Iterable[str]) -> str:
-    return ", ".join(f"{spoken(before.get(name))} → {spoken(after.get(name))}" for name in names)
+    return ", ".join(f"{value_text(before.get(name))} → {value_text(after.get(name))}" for name in names)

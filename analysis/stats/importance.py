@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.schema import checked
-from analysis.frames.searches import Setting, spoken
+from analysis.frames.searches import Setting, setting_text
 from analysis.frames.trials import Trials
 
 FEWEST_TRIALS = 10
@@ -82,7 +82,7 @@ def _distribution(setting: Setting) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if setting.values:
-        return CategoricalDistribution([float(v) if setting.numeric else spoken(v) for v in setting.values])
+        return CategoricalDistribution([float(v) if setting.numeric else setting_text(v) for v in setting.values])
     return FloatDistribution(*_ends(setting))
 
 

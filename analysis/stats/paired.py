@@ -105,8 +105,8 @@ def t_tests(gaps: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     A group whose gaps are all equal is not tested, because the t test requires that they vary.
     """
     found = mean_interval(gaps, by, "gap")
-    scatter = pd.Series(gaps.groupby(by, sort=False)["gap"].std().to_numpy(), dtype="float64")
-    deviation = scatter.where((found["n"] >= FEWEST_SEEDS) & (scatter > ROUNDING))
+    spread = pd.Series(gaps.groupby(by, sort=False)["gap"].std().to_numpy(), dtype="float64")
+    deviation = spread.where((found["n"] >= FEWEST_SEEDS) & (spread > ROUNDING))
     root = found["n"] ** 0.5
     d = found["mean"] / deviation
     return found.assign(error=deviation / root, d_z=d, t=d * root, p=2 * stdtr(found["n"] - 1, -(d * root).abs()))

@@ -37,7 +37,7 @@ SPLIT = {
     "share_high": "float64",
 }
 
-WHOLE, REST = "all together", "interplay and rest"
+TOTAL, REST = "all together", "interplay and rest"
 
 SOURCES = {
     "weights": "start of W",
@@ -128,18 +128,18 @@ def _measured(cell: str, errors: "pd.Series[float]", chance: np.random.Generator
 def _rows(
     family: str, rule: str, measured: list[_Measured], held: dict[str, list[str]], purposes: list[str]
 ) -> list[tuple[Any, ...]]:
-    whole = next((one for one in measured if not held[one.cell]), None)
-    parts = [part for name in purposes if (part := _component(name, purposes, whole, measured, held)) is not None]
-    of = whole
-    if whole is not None:
-        known = _with_rest(parts, whole)
-        of = whole if len(known) > len(parts) or not any(part.cell for part in parts) else None  # there is a sum
-        parts = [*known, _Component(WHOLE, whole.cell, whole.n, whole.estimate, whole.draws)]
+    total = next((one for one in measured if not held[one.cell]), None)
+    parts = [part for name in purposes if (part := _component(name, purposes, total, measured, held)) is not None]
+    of = total
+    if total is not None:
+        known = _with_rest(parts, total)
+        of = total if len(known) > len(parts) or not any(part.cell for part in parts) else None  # there is a sum
+        parts = [*known, _Component(TOTAL, total.cell, total.n, total.estimate, total.draws)]
     return [(family, rule, part.source, part.cell, part.n, *_deviation(part), *_share(part, of)) for part in parts]
 
 
 def _component(
-    name: str, purposes: list[str], whole: _Measured | None, measured: list[_Measured], held: dict[str, list[str]]
+    name: str, purposes: list[str], total: _Measured | None, measured: list[_Measured], held: dict[str, list[str]]
 ) -> _Component | None:
     """Return the variance of one source, measured alone or as a difference to the total; None if impossible."""
     source = SOURCES.get(name.removeprefix("seeds."), name)
@@ -148,19 +148,19 @@ def _component(
         if set(held[one.cell]) == set(alone):
             return _Component(source, one.cell, one.n, one.estimate, one.draws)
     for one in measured:
-        if whole is not None and held[one.cell] == [name]:
-            n = min(one.n, whole.n)
-            return _Component(source, "", n, whole.estimate - one.estimate, whole.draws - one.draws)
+        if total is not None and held[one.cell] == [name]:
+            n = min(one.n, total.n)
+            return _Component(source, "", n, total.estimate - one.estimate, total.draws - one.draws)
     return None
 
 
-def _with_rest(parts: list[_Component], whole: _Measured) -> list[_Component]:
+def _with_rest(parts: list[_Component], total: _Measured) -> list[_Component]:
     """Add the remainder of the total beyond the sources measured alone, unless these significantly exceed it."""
     alone = [part for part in parts if part.cell]
     if not alone:
         return parts
-    estimate = whole.estimate - sum(part.estimate for part in alone)
-    draws = whole.draws - sum(part.draws for part in alone)
+    estimate = total.estimate - sum(part.estimate for part in alone)
+    draws = total.draws - sum(part.draws for part in alone)
     if np.quantile(draws, (1 + CONFIDENCE) / 2) <= 0:
         return parts
     return [*parts, _Component(REST, "", min(part.n for part in alone), estimate, draws)]
@@ -171,11 +171,11 @@ def _deviation(part: _Component) -> tuple[float, float, float]:
     return _root(part.estimate), _root(low), _root(high)
 
 
-def _share(part: _Component, whole: _Measured | None) -> tuple[float, float, float]:
-    if whole is None or part.source == WHOLE or whole.estimate == 0:
+def _share(part: _Component, total: _Measured | None) -> tuple[float, float, float]:
+    if total is None or part.source == TOTAL or total.estimate == 0:
         return (np.nan,) * 3
-    low, high = np.quantile(part.draws / whole.draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    share, low, high = np.clip([part.estimate / whole.estimate, low, high], 0, 1)
+    low, high = np.quantile(part.draws / total.draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    share, low, high = np.clip([part.estimate / total.estimate, low, high], 0, 1)
     return float(share), float(low), float(high)
 
 

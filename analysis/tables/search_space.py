@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.frames.searches import SearchPlan, Setting, spoken
+from analysis.frames.searches import SearchPlan, Setting, setting_text
 from analysis.tables.settings import ALL
 from analysis.tables.writers import Tabular
 
@@ -30,8 +30,8 @@ def _named(setting: Setting) -> str:
 def _range(setting: Setting) -> str:
     """Return the range or choices of a setting, and the condition under which it exists."""
     if setting.values:
-        drawn = " or ".join(map(spoken, setting.values))
+        drawn = " or ".join(map(setting_text, setting.values))
     else:
         kind = "log-uniform" if setting.log else "uniform"
         drawn = f"{setting.low:g} to {setting.high:g}, {kind}{', integers' if setting.integer else ''}"
-    return f"{drawn}, if {setting.when[0]} is {spoken(setting.when[1])}" if setting.when else drawn
+    return f"{drawn}, if {setting.when[0]} is {setting_text(setting.when[1])}" if setting.when else drawn

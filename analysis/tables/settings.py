@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.frames.studies import StudyPlan
-from analysis.stats.contrasts import Fields, flat, spoken
+from analysis.stats.contrasts import Fields, flat, value_text
 from analysis.tables.writers import Tabular
 
 SETTINGS = ["setting", "value", "cells"]
@@ -37,6 +37,6 @@ def _lines(cells: dict[str, Fields], name: str) -> Iterator[list[str]]:
     by_value: dict[str, list[str]] = {}
     for cell, fields in cells.items():
         if name in fields:
-            by_value.setdefault(spoken(fields[name]), []).append(cell)
+            by_value.setdefault(value_text(fields[name]), []).append(cell)
     for value, having in by_value.items():
         yield [name, value, ALL if len(having) == len(cells) else ", ".join(having)]

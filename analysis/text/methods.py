@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
-from analysis.stats.contrasts import Fields, flat, pinned, spoken
+from analysis.stats.contrasts import Fields, flat, pinned, value_text
 from analysis.stats.seeds import diverged_counts, scored_split
 from analysis.text.comparison import comparison_notes
 from analysis.text.study import SPLITS, interval_in_words
@@ -56,7 +56,7 @@ class Shared:
     def phrase(self, text: str, *names: str) -> str:
         """Insert the values of fields ``names`` into ``text``; empty if one is not shared, None or 0."""
         values = [self[name] for name in names]
-        return text.format(*map(spoken, values)) if all(values) else ""
+        return text.format(*map(value_text, values)) if all(values) else ""
 
 
 def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
@@ -165,7 +165,7 @@ def _varied(shared: Shared) -> str:
     varied = []
     for name in names:
         having = [fields for fields in shared.cells.values() if name in fields]
-        values = list(dict.fromkeys(spoken(fields[name]) for fields in having))
+        values = list(dict.fromkeys(value_text(fields[name]) for fields in having))
         alone = len(rules) > 1 and name == "rule.name"
         if len(values) > 1 and not alone and not name.startswith(("seeds.", "model.name", "data.name")):
             varied.append(f"{name} ({'; '.join(values)})" if len(values) <= FEW else f"{name} ({len(values)} values)")

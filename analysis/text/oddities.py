@@ -39,8 +39,8 @@ def _lengths(frames: Frames) -> Iterator[str]:
     counted = counted_runs(frames.runs)
     lengths = counted.groupby("cell", sort=False)["epochs"].first()
     if lengths.nunique() > 1:
-        said = [f"{cell} ({epochs})" for cell, epochs in lengths.items()]
-        yield f"Cells differ in their number of epochs, and each is evaluated after its own last epoch: {_some(said)}."
+        each = [f"{cell} ({epochs})" for cell, epochs in lengths.items()]
+        yield f"Cells differ in their number of epochs, and each is evaluated after its own last epoch: {_some(each)}."
     short = counted[(counted["state"] == "finished") & (counted["last_epoch"] < counted["epochs"])]
     if len(short):
         yield f"Finished before the configured number of epochs: {_some(_runs(short))}."

@@ -17,8 +17,8 @@ FOR_A_CLAIM = 5  # seeds; fewer are illustrative
 
 def legend_labels(counts: pd.DataFrame, cells: list[str]) -> dict[str, str]:
     """Return a label for each counted cell: its name, followed by ``(k of n diverged)`` if any diverged."""
-    said = {row.cell: diverged_in_words(row.diverged, row.n) for row in rows(counts)}
-    return {cell: f"{cell} ({said[cell]})" if said[cell] else cell for cell in cells if cell in said}
+    diverged = {row.cell: diverged_in_words(row.diverged, row.n) for row in rows(counts)}
+    return {cell: f"{cell} ({diverged[cell]})" if diverged[cell] else cell for cell in cells if cell in diverged}
 
 
 def diverged_in_words(diverged: int, n: int) -> str:

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from analysis.stats.variance import REST, WHOLE
+from analysis.stats.variance import REST, TOTAL
 
 LABELS = {  # of the sources in frames, as figures, tables and sentences name them
     "start of W": "initialization of W",
     "start of B": "initialization of B",
     "order of pictures": "data order",
-    WHOLE: "total",
+    TOTAL: "total",
     REST: "interactions and rest",
 }
 
@@ -25,15 +25,15 @@ def variance_in_words(split: pd.DataFrame) -> list[str]:
 
 def _family_in_words(group: pd.DataFrame) -> str:
     family = group["family"].iloc[0]
-    parts = group[~group["source"].isin([WHOLE, REST])].sort_values("deviation", ascending=False)
+    parts = group[~group["source"].isin([TOTAL, REST])].sort_values("deviation", ascending=False)
     if parts.empty:
         return f"{family}: no source was varied alone in at least 3 finished runs."
-    first, whole = parts.iloc[0], group[group["source"] == WHOLE]
+    first, total = parts.iloc[0], group[group["source"] == TOTAL]
     source = f"{source_label(first['source'])}, with a standard deviation of {first['deviation']:.2f} points"
-    total = f"; total {whole['deviation'].iloc[0]:.2f}" if len(whole) else ""
-    interval = f"95 % interval {first['low']:.2f} to {first['high']:.2f}, {first['n']} seeds{total}"
+    together = f"; total {total['deviation'].iloc[0]:.2f}" if len(total) else ""
+    interval = f"95 % interval {first['low']:.2f} to {first['high']:.2f}, {first['n']} seeds{together}"
     clear = len(parts) == 1 or first["low"] > parts["high"].iloc[1:].max()
     doubt = "" if clear else ", although its interval overlaps with others"
-    exceeding = parts["cell"].ne("").any() and len(whole) and REST not in set(group["source"])
+    exceeding = parts["cell"].ne("").any() and len(total) and REST not in set(group["source"])
     sums = "; the components exceed the total, so they are not additive" if exceeding else ""
     return f"{family}: the largest source of variance is the {source} ({interval}){doubt}{sums}."

@@ -1,4 +1,4 @@
-"""The figures of a study: what their axes say, what is beside what, and numbers counted by hand."""
+"""Figures of a study: their axes, panels and numbers."""
 
 import shutil
 import subprocess
@@ -33,7 +33,7 @@ from tests.support.synthetic_store import rules_study
 
 
 def depths() -> Study:
-    """Backprop and kp in two nets of different depth."""
+    """Return a study of bp and kp in two networks of different depth."""
     cells = [
         Cell(f"{rule} {model}", RunConfig(rule=find_rule(rule)(), model=ModelConfig(model), epochs=2))
         for model in ("resnet20", "resnet32")
@@ -43,7 +43,7 @@ def depths() -> Study:
 
 
 def carried() -> Study:
-    """A transfer as ``nowt transfer`` makes it: the recipe as it stands, and two settings found elsewhere."""
+    """Return a study like that of ``nowt transfer``: the target's recipe, and two settings from a search."""
     base = RunConfig(rule=find_rule("kp")(), epochs=2)
     cells = [
         Cell(name, replace(base, batch=10 + i)) for i, name in enumerate(("kp recipe", "kp trial 7", "kp trial 3"))
@@ -84,8 +84,8 @@ def test_each_model_has_a_panel_and_a_rule_has_the_same_line_in_all_panels(tmp_p
 def test_published_curves_are_marked_as_such_with_their_band_and_source(tmp_path: Path) -> None:
     frames = frames_of(tmp_path)
     words = text_of(curves_chart(frames, Options(published=True)))
-    for said in ("bp, published", "ResNet-18, published", "ResNet-50, published", "±1 point", "2,048 images"):
-        assert said in words
+    for text in ("bp, published", "ResNet-18, published", "ResNet-50, published", "±1 point", "2,048 images"):
+        assert text in words
     assert "published" not in text_of(curves_chart(frames))
     angles = text_of(alignment_chart(frames, Options(published=True)))
     assert "wm, published: ResNet-50 on ImageNet" in angles and "Akrout" in angles
@@ -114,7 +114,7 @@ def test_published_numbers_match_the_paper() -> None:
 
 
 def test_an_installed_package_contains_the_published_numbers_and_the_html_page(tmp_path: Path) -> None:
-    """They are read as the package's own data: here from a copy in another folder, without the checkout."""
+    """The package data are read from a copy in another folder, without the checkout."""
     here = Path(__file__).parents[3]
     shutil.copytree(here / "analysis", tmp_path / "analysis", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(here / "platform" / "nowt", tmp_path / "nowt", ignore=shutil.ignore_patterns("__pycache__"))
@@ -215,7 +215,7 @@ def test_invalid_options_are_rejected(given: dict[str, Any], sentence: str) -> N
 
 
 def test_the_curves_show_the_mean_of_the_logged_errors(tmp_path: Path) -> None:
-    """The mean of the curves is that of the logs' own numbers, by a plain group-by."""
+    """Compare the curves with a plain group-by."""
     frames = frames_of(tmp_path)
     means = mean_interval(error_curves(frames, "test"), ["cell", "epoch"], "error").set_index(["cell", "epoch"])["mean"]
     plain = frames.epochs.groupby(["cell", "epoch"])["test_error"].mean()

@@ -41,7 +41,7 @@ def seeded(study: Study) -> Any:
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Where the made-up scatter of kp's error comes from, on 20 seeds."""
+    """The sources of variance of kp's synthetic errors, on 20 seeds."""
     study = one_epoch(seed_sources.study(), 20)
     study = replace(study, cells=tuple(cell for cell in study.cells if cell.name.startswith("kp")), reference="kp")
     return variance_split(frames_with(tmp_path_factory.mktemp("sources"), study, seeded(study)))

@@ -1,4 +1,4 @@
-"""What was probed, as a frame and in the report: one figure a metric, means and intervals over seeds."""
+"""Probe results as a frame and as figures: means and intervals over seeds."""
 
 import shutil
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_probe(
     shift: float = 0.0,
     epochs: tuple[int, ...] = (0, 2),
 ) -> None:
-    """Results for fa and kp, three seeds, two layers; of the whole where it is no cka; one more where it is mine."""
+    """Write results for fa and kp, three seeds and two layers; also for the whole network unless the metric is cka."""
     with open_results(store, study.key, metric, settings) as found:
         for cell, seed in ((cell, seed) for cell in ("fa", "kp") for seed in (0, 1, 2)):
             for epoch in epochs:
@@ -75,8 +75,8 @@ def test_the_networks_value_is_the_metrics_own_or_the_mean_over_layers(tmp_path:
     write_probe(tmp_path, study, "cka")
     write_probe(tmp_path, study, "weight_change")
     for metric, expected in (("cka", value("fa", 1, 2, 0) - 0.005), ("weight_change", value("fa", 1, 2, 0) + 1)):
-        whole = the(metric, tmp_path).curves["all"]
-        row = whole[(whole["cell"] == "fa") & (whole["seed"] == 1) & (whole["epoch"] == 2)]
+        network = the(metric, tmp_path).curves["all"]
+        row = network[(network["cell"] == "fa") & (network["seed"] == 1) & (network["epoch"] == 2)]
         assert row["value"].item() == pytest.approx(expected)
 
 

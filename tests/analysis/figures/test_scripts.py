@@ -76,13 +76,13 @@ def test_running_a_figures_module_draws_only_that_figure(
     study: str,
     expected: str,
 ) -> None:
-    code, said = drawn(module, study, store, tmp_path, monkeypatch), capsys.readouterr()
+    code, printed = drawn(module, study, store, tmp_path, monkeypatch), capsys.readouterr()
     if " " in expected:
         assert code == 2 and not list(tmp_path.iterdir())
-        assert said.err.count("\n") == 1 and "cannot be drawn for rules-" in said.err and expected in said.err
+        assert printed.err.count("\n") == 1 and "cannot be drawn for rules-" in printed.err and expected in printed.err
     else:
         files = [tmp_path / f"{expected}.{kind}" for kind in ("png", "svg")]
-        assert code == 0 and said.out.split() == [str(file) for file in files]
+        assert code == 0 and printed.out.split() == [str(file) for file in files]
         assert sorted(tmp_path.iterdir()) == files and all(file.stat().st_size > 1000 for file in files)
 
 
@@ -104,8 +104,8 @@ def test_the_wrong_kind_of_study_and_an_unknown_one_are_errors(
     sentence: str,
 ) -> None:
     assert drawn(module, study, store, tmp_path, monkeypatch) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and sentence in said
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and sentence in error
 
 
 def test_one_command_draws_any_figure_by_its_name(

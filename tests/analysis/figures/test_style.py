@@ -1,4 +1,4 @@
-"""What figures look like where cells are many, equal or far apart, and their size in print."""
+"""Layout of figures with many or coinciding cells, and their size in print."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +30,7 @@ from tests.support.synthetic_store import rules_study
 
 
 def many(names: list[str], each: int) -> Study:
-    """So many cells of each rule."""
+    """Return a study with this number of cells per rule."""
     cells = [
         Cell(f"{name} trial {i}", RunConfig(rule=find_rule(name)(), batch=10 + i, epochs=2))
         for name in names
@@ -89,7 +89,7 @@ def test_alignment_figures_of_many_cells_show_the_first_of_each_rule_and_say_so(
 
 def test_legends_with_short_labels_have_more_columns() -> None:
     assert cell_legend({str(i): f"wm trial {i}" for i in range(10, 26)}).columns == 3
-    assert cell_legend({str(i): f"wm with noise of its own, trial {i}" for i in range(10, 26)}).columns == 1
+    assert cell_legend({str(i): f"wm with custom noise, trial {i}" for i in range(10, 26)}).columns == 1
 
 
 def test_the_output_layers_delta_angle_is_explained_and_omitted_by_depth(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An MLflow that nowt did not write, as frames: from a database and from a server, whole, and wrong addresses said."""
+"""MLflow experiments as frames, from a database and from a server, and errors for wrong addresses."""
 
 import math
 import socket
@@ -115,9 +115,9 @@ def test_an_active_run_has_no_end_time(lab: str) -> None:
 def test_the_error_for_an_unknown_experiment_names_the_nearest(lab: str) -> None:
     with pytest.raises(
         ValueError, match=r"no experiment 'feedback' \(did you mean feedback alignment\?\); it has: "
-    ) as told:
+    ) as error:
         read_mlflow(lab, "feedback")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_an_address_without_mlflow_is_a_one_line_error(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_a_server_other_than_mlflow_is_a_one_line_error(tmp_path: Path) -> None:
         try:
             assert server.stdout
             port = server.stdout.readline().split(" port ")[1].split()[0]
-            with pytest.raises(ValueError, match=rf"^MLflow at http://127.0.0.1:{port} cannot be read: .*404") as told:
+            with pytest.raises(ValueError, match=rf"^MLflow at http://127.0.0.1:{port} cannot be read: .*404") as error:
                 read_mlflow(f"http://127.0.0.1:{port}", "x")
-            assert "\n" not in str(told.value)
+            assert "\n" not in str(error.value)
         finally:
             server.terminate()

@@ -1,4 +1,4 @@
-"""A whole store as frames: they say what the logs say, however these came to be as they are."""
+"""All runs of a store as frames, whatever happened to its logs and its cache."""
 
 import json
 import os
@@ -86,8 +86,8 @@ def test_an_incremental_update_equals_reading_from_scratch(tmp_path: Path, seed:
 def test_only_changed_logs_are_read_again(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_store(small)
     opened: list[str] = []
-    whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or whole(path))
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
     read_store(small)
     assert not [name for name in opened if name.endswith(".jsonl")]
     log = sorted((small / "logs").iterdir())[0]
@@ -152,8 +152,8 @@ def test_the_cache_is_used_after_a_store_became_read_only(small: Path, monkeypat
     with log.open("a", encoding="utf-8") as file:
         file.write('{"kind": "resume", "attempt": 2, "epoch": 4, "time": 1800000000000}\n')
     opened: list[str] = []
-    whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or whole(path))
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
     assert_true(read_store(small), small)
     assert [name for name in opened if name.endswith(".jsonl")] == [log.name]
     assert sorted(path.name for path in (small / "frames").iterdir()) == before
@@ -271,6 +271,6 @@ def test_a_missing_store_is_a_one_line_error(tmp_path: Path) -> None:
 def test_rebuilt_frames_are_read_from_every_log_and_counted(small: Path) -> None:
     read_store(small)
     (small / "logs" / "broken.jsonl").write_text("no log\n")
-    told = rebuild_frames(small).splitlines()
-    assert told[0] == f"4 runs, 18 epochs and 24 layers of them written to {small}/frames"
-    assert told[1].startswith(f"left out: {small}/logs/broken.jsonl, line 1 is not a line")
+    lines = rebuild_frames(small).splitlines()
+    assert lines[0] == f"4 runs, 18 epochs and 24 layers of them written to {small}/frames"
+    assert lines[1].startswith(f"left out: {small}/logs/broken.jsonl, line 1 is not a line")

@@ -26,7 +26,7 @@ def test_the_frames_have_the_declared_columns_and_a_row_for_each_run_epoch_and_l
         assert {name: str(kind) for name, kind in frame.dtypes.items()} == columns
     assert len(frames.runs) == 15
     assert len(frames.epochs) == 14 * 11 + 5
-    assert len(frames.layers) == 8 * (11 * 11 + 5)  # bp has no feedback of its own
+    assert len(frames.layers) == 8 * (11 * 11 + 5)  # bp has no feedback weights
 
 
 def test_a_frame_contains_the_numbers_of_the_log(tmp_path: Path) -> None:

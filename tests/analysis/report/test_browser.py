@@ -1,4 +1,4 @@
-"""In a real browser: report.html, and MLflow's page on a study."""
+"""report.html and MLflow's page of a study, in a real browser."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
 
 Made = tuple[Path, Report]
 
-# What is drawn in the first figure: every item of its marks, with its place on the canvas.
+# Every item of the marks in the first figure, with its position on the canvas.
 ITEMS = """
 const found = [];
 const visit = (mark, x, y) => {
@@ -37,9 +37,9 @@ const visit = (mark, x, y) => {
 };
 const [left, top] = views[0].origin(), edge = views[0].padding();
 visit(views[0].scenegraph().root, left + edge.left, top + edge.top);
-const told = ({kind, role, text, datum, x, y}) =>
+const item = ({kind, role, text, datum, x, y}) =>
   ({kind, role, text, x, y, cell: datum.cell ?? null, epoch: datum.epoch ?? null});
-return found.map(told);
+return found.map(item);
 """
 
 
@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]
 
 @pytest.fixture(scope="module")
 def server(reported: Made) -> Iterator[str]:
-    """The address of MLflow's page on the study, served as ``nowt ui`` does."""
+    """The URL of MLflow, served like ``nowt ui`` does."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = ui_command(reported[0], port)
@@ -151,7 +151,7 @@ CANVAS = "#chart0 canvas"
 
 
 def pointer_at(page: webdriver.Chrome, x: float, y: float) -> ActionChains:
-    """The pointer on its way to that place on the first figure's canvas."""
+    """Move the pointer to this position on the canvas of the first figure."""
     canvas = page.find_element(By.CSS_SELECTOR, CANVAS)
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
     across, down = round(x - canvas.size["width"] / 2), round(y - canvas.size["height"] / 2)
@@ -159,7 +159,7 @@ def pointer_at(page: webdriver.Chrome, x: float, y: float) -> ActionChains:
 
 
 def zoom(page: webdriver.Chrome, at: dict[str, Any], key: bool) -> None:
-    """Turn the wheel there, with Ctrl or without."""
+    """Turn the wheel at this position, with or without Ctrl."""
     turn = """
     const canvas = document.querySelector(arguments[0]), box = canvas.getBoundingClientRect();
     const where = {clientX: box.x + arguments[1], clientY: box.y + arguments[2], bubbles: true, cancelable: true};
@@ -169,7 +169,7 @@ def zoom(page: webdriver.Chrome, at: dict[str, Any], key: bool) -> None:
 
 
 def runs_of(made: Made) -> dict[str, str]:
-    """The study's runs in MLflow: id by name."""
+    """Return the IDs of the study's runs in MLflow, by name."""
     client = client_of(made[0])
     experiment = client.get_experiment_by_name(made[1].study)
     assert experiment is not None
@@ -182,7 +182,7 @@ def says(page: webdriver.Chrome, *words: str) -> bool:
 
 
 def visit(page: webdriver.Chrome, address: str, *words: str) -> None:
-    page.get("about:blank")  # or another part of the same page would not be loaded anew
+    page.get("about:blank")  # otherwise the same page would not be loaded again
     page.get(address)
     wait_for(lambda: says(page, *words), f"{address} shows {words}")
 

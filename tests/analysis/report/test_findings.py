@@ -14,9 +14,9 @@ def test_an_invalid_margin_is_a_one_line_error(tmp_path: Path, capsys: pytest.Ca
     write_store(tmp_path, rules_study(names=["bp"], epochs=1))
     for margin in ("0", "nan", "101"):
         assert main(["report", "--store", str(tmp_path), "--out", str(tmp_path / "out"), "--margin", margin]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith(f"nowt: --margin is {float(margin)}: it must be above 0")
-        assert said.count("\n") == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"nowt: --margin is {float(margin)}: it must be above 0")
+        assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""report.html and manifest.json, without a browser: one file that asks nobody, and a folder that knows its age."""
+"""report.html and manifest.json: a self-contained page, and whether a folder is up to date."""
 
 import json
 import re

@@ -52,4 +52,4 @@ def test_rules_with_different_settings_are_compared_including_their_settings() -
     base = digits(BP)
     tuned = replace(base, rule=KP, optim=replace(base.optim, lr=0.2))
     study = Study("tuned", "Which is best?", (Cell("bp", base), Cell("kp", tuned)), (0, 1, 2))
-    assert factors(study) == {"kp": ("bp", "rule, with settings of its own")}
+    assert factors(study) == {"kp": ("bp", "rule and its settings")}

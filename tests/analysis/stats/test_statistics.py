@@ -1,4 +1,4 @@
-"""The tests of significance say what scipy, statsmodels and published tables say, and hold what they promise."""
+"""Significance tests match scipy, statsmodels and published results, and have their nominal coverage."""
 
 import math
 from itertools import product
@@ -38,7 +38,7 @@ def gaps_of(*cells: list[float]) -> pd.DataFrame:
 
 
 def many(seeds: int, true: float, studies: int = STUDIES) -> pd.DataFrame:
-    """The paired tests of so many simulated studies, each of one comparison with a true gap, deviation 1."""
+    """Return paired tests of simulated studies, each with one comparison, the given true gap and deviation 1."""
     drawn = np.random.default_rng(seeds).normal(true, 1, (studies, seeds))
     gaps = pd.DataFrame({"cell": np.repeat(np.arange(studies), seeds), "gap": drawn.ravel()})
     return t_tests(gaps, ["cell"])
@@ -178,8 +178,8 @@ def test_verdicts_over_four_rules_are_wrong_in_one_study_of_twenty_at_most() -> 
     claimed = np.take_along_axis(corrected, place, axis=1) <= 0.05
     within = claimed & (p["p_within"] < p["p_beyond"]).to_numpy().reshape(studies, rules)
     for study in range(20):  # what was counted is what verdicts says
-        said = verdicts(p.iloc[study * rules : (study + 1) * rules])["verdict"]
-        assert list(said == "within") == list(within[study])
+        found = verdicts(p.iloc[study * rules : (study + 1) * rules])["verdict"]
+        assert list(found == "within") == list(within[study])
     assert within.any(axis=1).mean() <= 0.055
 
 

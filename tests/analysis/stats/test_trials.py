@@ -1,4 +1,4 @@
-"""The front of a search: the trials that no other of their rule beats in error and in compute."""
+"""The Pareto front of a search in error and compute."""
 
 import pandas as pd
 
@@ -8,10 +8,10 @@ from analysis.stats.trials import pareto_front
 def test_a_trial_is_on_the_pareto_front_unless_another_of_its_rule_dominates_it() -> None:
     points = [
         ("kp", 1.0, 9.0),
-        ("kp", 1.0, 8.0),  # as cheap, and better
-        ("kp", 2.0, 8.0),  # dearer, and no better
+        ("kp", 1.0, 8.0),  # equal compute, lower error
+        ("kp", 2.0, 8.0),  # more compute, equal error
         ("kp", 3.0, 5.0),
-        ("wm", 0.5, 9.5),  # another rule's trials beat nobody here
+        ("wm", 0.5, 9.5),  # trials of another rule do not dominate these
         ("wm", 4.0, 1.0),
     ]
     shown = pd.DataFrame(points, columns=["cell", "compute", "error"])

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from analysis.stats.seeds import error_curves, final_errors
-from analysis.stats.variance import DRAWS, REST, WHOLE, _Measured, variance_split
+from analysis.stats.variance import DRAWS, REST, TOTAL, _Measured, variance_split
 from analysis.text.variance import variance_in_words
 from nowt.config.recipes import digits
 from nowt.core.seeding import Seeds
@@ -36,7 +36,7 @@ def seeded(study: Study) -> Any:
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Where the made-up scatter of kp's error comes from, on 20 seeds."""
+    """The sources of variance of kp's synthetic errors, on 20 seeds."""
     study = one_epoch(seed_sources.study(), 20)
     study = replace(study, cells=tuple(cell for cell in study.cells if cell.name.startswith("kp")), reference="kp")
     return variance_split(frames_with(tmp_path_factory.mktemp("sources"), study, seeded(study)))
@@ -44,7 +44,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def test_variance_is_split_by_its_source_with_the_chi_square_interval(split: pd.DataFrame) -> None:
     by_source = split.set_index("source")
-    assert list(by_source.index) == ["start of W", "start of B", "order of pictures", "augmentation", REST, WHOLE]
+    assert list(by_source.index) == ["start of W", "start of B", "order of pictures", "augmentation", REST, TOTAL]
     start = by_source.loc["start of W"]
     assert start["deviation"] == pytest.approx(1.2, rel=0.4)
     assert start["low"] < 1.2 < start["high"]
@@ -65,18 +65,18 @@ def test_a_source_that_is_only_pinned_is_measured_as_a_difference(tmp_path: Path
     found = variance_split(frames).set_index("source")
     assert found.loc["start of W", "deviation"] == pytest.approx((variances["all"] - variances["W pinned"]) ** 0.5)
     assert found.loc["start of W", "low"] < 1.2 < found.loc["start of W", "high"]
-    assert list(found.index) == ["start of W", WHOLE]
+    assert list(found.index) == ["start of W", TOTAL]
 
 
 def test_the_interval_of_a_difference_of_variances_has_95_percent_coverage() -> None:
     chance = np.random.default_rng(0)
     hits, studies, n = 0, 400, 6
     for _ in range(studies):
-        whole, part = (
+        total, part = (
             _Measured("", n, s2, s2 * (n - 1) / chance.chisquare(n - 1, DRAWS // 10))
             for s2 in (variance * chance.chisquare(n - 1) / (n - 1) for variance in (3.0, 1.0))
         )
-        low, high = np.quantile(whole.draws - part.draws, [0.025, 0.975])
+        low, high = np.quantile(total.draws - part.draws, [0.025, 0.975])
         hits += low <= 2.0 <= high
     assert hits / studies == pytest.approx(0.95, abs=0.02)
 
