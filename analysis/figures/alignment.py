@@ -26,7 +26,7 @@ PUBLISHED_LAYERS = 50
 
 
 def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:  # noqa: B008 (it is frozen)
-    """Draw the figure.
+    """Draw matrix and δ angles by layer and epoch.
 
     Args:
         frames: The study's frames.
@@ -34,6 +34,9 @@ def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:
 
     Returns:
         An Altair chart; None if no finished run measured an angle.
+
+    Example:
+        >>> alignment_chart(frames).save("alignment.html")  # doctest: +SKIP
     """
     angles = _drawn(frames)
     if angles.empty:

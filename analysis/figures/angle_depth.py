@@ -18,13 +18,16 @@ PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
 
 
 def angle_depth_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw final angles by layer.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no finished run measured an angle.
+
+    Example:
+        >>> angle_depth_chart(frames).save("angle_depth.html")  # doctest: +SKIP
     """
     cells = measured_cells(frames)
     if not cells:

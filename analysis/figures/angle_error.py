@@ -21,13 +21,16 @@ BETWEEN = 18  # pixels
 
 
 def angle_error_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw the final error of each run against its alignment.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no finished run measured an angle.
+
+    Example:
+        >>> angle_error_chart(frames).save("angle_error.html")  # doctest: +SKIP
     """
     split = scored_split(frames)
     runs = angles_and_errors(frames, split)

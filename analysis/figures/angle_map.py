@@ -24,13 +24,16 @@ OVERLAP = 0.1  # fraction by which adjacent squares overlap, to avoid white hair
 
 
 def angle_map_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw heat maps of angles over layers and epochs.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no finished run measured an angle.
+
+    Example:
+        >>> angle_map_chart(frames).save("angle_map.html")  # doctest: +SKIP
     """
     cells = measured_cells(frames)
     if not cells:

@@ -35,13 +35,16 @@ ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "
 
 
 def chosen_chart(trials: Trials) -> Any | None:
-    """Draw the figure.
+    """Draw the settings of the best trials.
 
     Args:
         trials: The trials of a search.
 
     Returns:
         An Altair chart; None if no finished trial has a searched setting.
+
+    Example:
+        >>> chosen_chart(trials).save("chosen.html")  # doctest: +SKIP
     """
     numbers, chosen = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
     if numbers.empty and chosen.empty:

@@ -84,7 +84,7 @@ def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[C
 
 
 def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: B008 (it is frozen)
-    """Draw the figure.
+    """Draw error curves, and the final error of every seed.
 
     Args:
         frames: The study's frames, with at least one finished or diverged run.
@@ -92,6 +92,9 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
 
     Returns:
         An Altair chart.
+
+    Example:
+        >>> curves_chart(frames).save("curves.html")  # doctest: +SKIP
     """
     split = scored_split(frames)
     curves = error_curves(frames, split)

@@ -16,13 +16,16 @@ from analysis.text.study import SPLITS, interval_in_words
 
 
 def depth_gap_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw gaps to backprop against depth.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if the study has only one depth, or no backprop.
+
+    Example:
+        >>> depth_gap_chart(frames).save("depth_gap.html")  # doctest: +SKIP
     """
     gaps = depth_gaps(frames)
     if gaps.empty:

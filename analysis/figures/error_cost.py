@@ -19,13 +19,16 @@ BETWEEN = 18  # pixels
 
 
 def error_cost_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw final errors against the total cost of runs.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no counted run has an epoch.
+
+    Example:
+        >>> error_cost_chart(frames).save("error_cost.html")  # doctest: +SKIP
     """
     split = scored_split(frames)
     runs = run_costs(frames, split)

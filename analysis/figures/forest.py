@@ -68,7 +68,7 @@ class EffectAxis:
 
 
 def effects_chart(frames: Frames, options: Options) -> Any | None:
-    """Draw the figure.
+    """Draw the effect of each factor.
 
     Args:
         frames: The study's frames.
@@ -76,6 +76,9 @@ def effects_chart(frames: Frames, options: Options) -> Any | None:
 
     Returns:
         An Altair chart; None if no two comparable cells share a seed.
+
+    Example:
+        >>> effects_chart(frames, Options()).save("forest.html")  # doctest: +SKIP
     """
     return forest_chart(effects(frames), SPLITS[scored_split(frames)], options.margin)
 

@@ -17,13 +17,16 @@ MOST = 10.0  # end of the axis, points above the best
 
 
 def forgiving_chart(trials: Trials) -> Any | None:
-    """Draw the figure.
+    """Draw the percentage of trials near the best one.
 
     Args:
         trials: The trials of a search.
 
     Returns:
         An Altair chart; None if no cell has a finished trial and at least two counted ones.
+
+    Example:
+        >>> forgiving_chart(trials).save("forgiving.html")  # doctest: +SKIP
     """
     shares = near_shares(trials)
     if shares.empty or shares.groupby("cell").size().max() < 2:

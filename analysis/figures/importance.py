@@ -19,13 +19,16 @@ NAMES = {"labelLimit": NAMES_WIDTH, "minExtent": NAMES_WIDTH, "labelPadding": 6,
 
 
 def importance_chart(trials: Trials) -> Any | None:
-    """Draw the figure.
+    """Draw the importance of settings.
 
     Args:
         trials: The trials of a search.
 
     Returns:
         An Altair chart; None if no cell has enough trials.
+
+    Example:
+        >>> importance_chart(trials).save("importance.html")  # doctest: +SKIP
     """
     shares = importances(trials)
     if shares.empty:

@@ -39,13 +39,16 @@ DOT = {"filled": True, "opacity": 1}
 
 
 def landscape_chart(trials: Trials) -> Any | None:
-    """Draw the figure.
+    """Draw the error of each trial over learning rate and weight decay.
 
     Args:
         trials: The trials of a search.
 
     Returns:
         An Altair chart; None if no cell with a finished trial varied both.
+
+    Example:
+        >>> landscape_chart(trials).save("landscape.html")  # doctest: +SKIP
     """
     cells = mapped_cells(trials)
     if not cells:

@@ -20,13 +20,16 @@ MOST_TICKS = 5
 
 
 def norm_ratio_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw |B|/|W| by layer and epoch.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no finished run measured a ratio.
+
+    Example:
+        >>> norm_ratio_chart(frames).save("norm_ratio.html")  # doctest: +SKIP
     """
     means = layer_means(frames)
     means = means[means["norm_ratio"] > 0]

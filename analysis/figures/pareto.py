@@ -17,13 +17,18 @@ PER_UNIT = 1e12  # floating point operations in a TFLOP
 
 
 def pareto_chart(trials: Trials) -> Any | None:
-    """Draw the figure. A trial stopped early is shown with its error and compute at that epoch.
+    """Draw the error of each trial against its compute.
+
+    A trial stopped early is shown with its error and compute at that epoch.
 
     Args:
         trials: The trials of a search.
 
     Returns:
         An Altair chart; None if no trial has counted operations.
+
+    Example:
+        >>> pareto_chart(trials).save("pareto.html")  # doctest: +SKIP
     """
     spent = trials.frame[trials.frame["state"].isin(["finished", "stopped"]) & (trials.frame["flops"] > 0)]
     if spent.empty:

@@ -51,6 +51,9 @@ def probe_chart(probe: Probe, frames: Frames) -> Any:
 
     Returns:
         An Altair chart.
+
+    Example:
+        >>> probe_chart(probe, frames).save("probes.html")  # doctest: +SKIP
     """
     cells = set(probe.values["cell"])
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))

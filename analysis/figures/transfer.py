@@ -25,13 +25,18 @@ SIZES = {"best": 190, "second": 60, "third": 16, "further": 12}  # nested, so th
 
 
 def transfer_chart(frames: Frames) -> Any | None:
-    """Draw the figure. Marks are hollow and differ in size by rank, so that equal errors do not hide each other.
+    """Draw errors with transferred settings against errors with the target's recipe.
+
+    Marks are hollow and differ in size by rank, so that equal errors do not hide each other.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None for a study that ``nowt transfer`` did not create.
+
+    Example:
+        >>> transfer_chart(frames).save("transfer.html")  # doctest: +SKIP
     """
     found = carried_errors(frames)
     if found.empty:

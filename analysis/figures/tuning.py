@@ -30,13 +30,16 @@ STEP = {"interpolate": "step-after"}  # the best of n draws changes at a draw, n
 
 
 def tuning_chart(trials: Trials) -> Any:
-    """Draw the figure.
+    """Draw tuning curves.
 
     Args:
         trials: The trials of a search, with at least one finished or diverged trial.
 
     Returns:
         An Altair chart.
+
+    Example:
+        >>> tuning_chart(trials).save("tuning.html")  # doctest: +SKIP
     """
     curves = percent(tuning_curves(trials))
     curves = curves[curves["spent"] > 0]  # a log scale has no 0, and logs of earlier versions may lack costs

@@ -19,13 +19,16 @@ NEAR = 2.0  # an interval extends the axis to at most this many times the larges
 
 
 def split_chart(frames: Frames) -> Any | None:
-    """Draw the figure.
+    """Draw the standard deviation over seeds by source.
 
     Args:
         frames: The study's frames.
 
     Returns:
         An Altair chart; None if no cell pins a seed.
+
+    Example:
+        >>> split_chart(frames).save("variance.html")  # doctest: +SKIP
     """
     return variance_chart(variance_split(frames), SPLITS[scored_split(frames)])
 
