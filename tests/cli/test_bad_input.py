@@ -1,4 +1,4 @@
-"""What the command line answers where the place, the pictures or the rule cannot be used: one line, nothing begun."""
+"""Stores, images, rules and options that cannot be used: one line says so, and nothing is started."""
 
 import subprocess
 from pathlib import Path
@@ -26,9 +26,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answer(words: str, code: int, capsys: Captured) -> str:
-    """The one line that is printed besides the exit code."""
-    assert main(words.split()) == code
+def refusal(command: str, code: int, capsys: Captured) -> str:
+    """The line that is printed for a mistake."""
+    assert main(command.split()) == code
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("nowt: ") and err.count("\n") == 1, err
     return err
@@ -38,21 +38,21 @@ def answer(words: str, code: int, capsys: Captured) -> str:
 def test_a_store_that_cannot_be_written_is_refused(command: str, here: Path, capsys: Captured) -> None:
     (here / "afile").touch()
     for store in ("afile", "afile/below", "/proc/nope"):
-        told = answer(f"{command} --store {store}", 2, capsys)
-        assert "--store is" in told and ("afile is a file" in told or "/proc is not writable" in told)
+        message = refusal(f"{command} --store {store}", 2, capsys)
+        assert "--store is" in message and ("afile is a file" in message or "/proc is not writable" in message)
     assert [path.name for path in here.iterdir()] == ["afile"]
 
 
 def test_certify_names_the_option_of_the_folder_that_cannot_be_written(here: Path, capsys: Captured) -> None:
     (here / "afile").touch()
-    assert "--out is 'afile'" in answer("certify fa --out afile", 2, capsys)
+    assert "--out is 'afile'" in refusal("certify fa --out afile", 2, capsys)
 
 
-def test_any_other_trouble_with_a_file_is_one_line(here: Path, capsys: Captured) -> None:
+def test_any_other_problem_with_a_file_is_reported_in_one_line(here: Path, capsys: Captured) -> None:
     (here / "afile").touch()
     (here / "logs").mkdir()
     (here / "logs" / "0123.jsonl").mkdir()
-    assert "Is a directory: " in answer("runs --store .", 2, capsys)
+    assert "Is a directory: " in refusal("runs --store .", 2, capsys)
     with pytest.raises(IsADirectoryError):
         main(["runs", "--store", ".", "--debug"])
 
@@ -80,7 +80,7 @@ def study():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("command", "message"),
     [
         ("search mine.py", "mine.py failed: TypeError: Range.__init__() missing 1 required positional argument"),
         ("search mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt SearchSpace"),
@@ -91,22 +91,22 @@ def study():
         ("train mine.py:nothing", "mine.py:nothing returned a NoneType: it must return a nowt RunConfig"),
     ],
 )
-def test_a_slip_in_a_function_of_ones_own_is_told_in_one_line(
-    words: str, told: str, here: Path, capsys: Captured
+def test_a_mistake_in_a_custom_function_is_reported_in_one_line(
+    command: str, message: str, here: Path, capsys: Captured
 ) -> None:
     (here / "mine.py").write_text(MINE)
-    assert told in answer(words, 2, capsys)
+    assert message in refusal(command, 2, capsys)
     assert not (here / "runs" / "studies").exists()
 
 
 def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp', Range('batch', 16, 64, log=True, integer=True)),)")
-    assert "it must be a multiple of --workers, which is 2" in answer("search ./small.py --workers 2", 2, capsys)
+    assert "it must be a multiple of --workers, which is 2" in refusal("search ./small.py --workers 2", 2, capsys)
     assert not (here / "runs" / "studies").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_gpus_that_this_machine_lacks_are_refused_instead_of_waited_for(here: Path, capsys: Captured) -> None:
+def test_more_gpus_than_the_machine_has_are_refused_instead_of_waited_for(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp'),)", "Budget(1)")
     assert main(["search", "./small.py", "--slots", "1", "--gpus-per-worker", "64"]) == 2
     err = capsys.readouterr().err
@@ -120,24 +120,24 @@ def test_a_study_files_line_that_lists_no_run_is_named_with_its_file(here: Path,
     (lines,) = (here / "runs" / "studies").glob("*.runs.jsonl")
     for line in ("{}", "not JSON", "[]"):
         lines.write_text(f"{line}\n")
-        assert ".runs.jsonl has a line that lists no run" in answer("runs --study small", 2, capsys)
+        assert ".runs.jsonl has a line that lists no run" in refusal("runs --study small", 2, capsys)
 
 
-def test_doctor_says_that_the_store_cannot_be_written(capsys: Captured) -> None:
+def test_doctor_reports_a_store_that_cannot_be_written(capsys: Captured) -> None:
     assert main(["doctor", "--store", "/proc/nope"]) == 1
-    told = capsys.readouterr().out
-    assert "the store /proc/nope cannot be written" in told and "GB free" not in told
+    message = capsys.readouterr().out
+    assert "the store /proc/nope cannot be written" in message and "GB free" not in message
 
 
-def test_a_rule_that_raises_while_it_is_certified_is_named(here: Path, capsys: Captured) -> None:
+def test_a_rule_that_raises_while_it_is_certified_is_reported(here: Path, capsys: Captured) -> None:
     (here / "mine.py").write_text(BROKEN.replace("== 5", ">= 0"))
-    told = answer("certify ./mine.py", 1, capsys)
-    assert "./mine.py raised RuntimeError: no such layer [/dense] (--debug shows the traceback)" in told
+    message = refusal("certify ./mine.py", 1, capsys)
+    assert "./mine.py raised RuntimeError: no such layer [/dense] (--debug shows the traceback)" in message
 
 
 @pytest.mark.parametrize("command", ["train digits", "ablate rules_on_digits --in-process"])
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("options", "message"),
     [
         ("--batch 100000", "batch is 100000: it must be at most 5176, an epoch's images (1294 training images, 4"),
         ("--data.repeat 1 --batch 1295", "at most 1294, an epoch's images (1294 training images)"),
@@ -151,22 +151,22 @@ def test_a_rule_that_raises_while_it_is_certified_is_named(here: Path, capsys: C
     ],
 )
 def test_what_cannot_run_is_refused_before_it_starts(
-    command: str, words: str, told: str, here: Path, capsys: Captured
+    command: str, options: str, message: str, here: Path, capsys: Captured
 ) -> None:
-    assert told in answer(f"{command} {words}", 2, capsys)
+    assert message in refusal(f"{command} {options}", 2, capsys)
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         "train digits --optim.lr 0.1 --optim.lr=0.2",
         "ablate rules_on_digits --seeds 1 --seeds 2",
         "train digits --rule kp --rule fa",
     ],
 )
-def test_an_option_given_twice_is_refused(words: str, capsys: Captured) -> None:
-    assert "is given 2 times; give it once" in answer(words, 2, capsys)
+def test_an_option_given_twice_is_refused(command: str, capsys: Captured) -> None:
+    assert "is given 2 times; give it once" in refusal(command, 2, capsys)
 
 
 def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
@@ -179,7 +179,7 @@ FOLDER = "--data.name folder --data.size 8 --data.on_bad skip --data-dir picture
 FOLDER += " --probe.samples 4 --data.augment none --data.noise 0 --data.train_limit none --data.repeat 1"
 
 
-def test_pictures_that_are_left_out_are_told_once_and_shown(here: Path, capsys: Captured) -> None:
+def test_images_that_are_left_out_are_reported_once_and_shown(here: Path, capsys: Captured) -> None:
     root = image_folder(here / "pictures")
     for name in ("train/cat/001.jpg", "val/dog/002.jpg"):
         (root / name).write_bytes((root / name).read_bytes()[:200])
@@ -191,18 +191,18 @@ def test_pictures_that_are_left_out_are_told_once_and_shown(here: Path, capsys: 
     assert line in capsys.readouterr().out
 
 
-def test_a_study_tells_the_pictures_it_leaves_out(here: Path, capsys: Captured) -> None:
+def test_a_study_reports_the_images_it_leaves_out(here: Path, capsys: Captured) -> None:
     root = image_folder(here / "pictures")
     (root / "train/cat/001.jpg").write_bytes(b"no picture")
-    (here / "mine.py").write_text(OWN)  # one's own is not certified first
+    (here / "mine.py").write_text(OWN)  # a custom rule is not certified before the study
     write_study(here, '{"mine": small("./mine.py")}')
     assert main(f"ablate ./small.py --in-process {FOLDER}".split()) == 0
     assert capsys.readouterr().out.count("1 image left out: train/cat/001.jpg\n") == 1
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *command: str) -> str:
     who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    done = subprocess.run(["git", "-C", str(folder), *who, *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", "-C", str(folder), *who, *command], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""The command line: every verb, one line for every mistake, fields in any order, rules and studies of one's own."""
+"""The command line: every command has help, a mistake gets one line, fields can be given in any order."""
 
 import ast
 import re
@@ -37,33 +37,33 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def refusal(words: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the command line answers to a mistake: exit code 2 and one line."""
-    assert main(words.split()) == 2
+def refusal(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that is printed for a mistake; the exit code must be 2."""
+    assert main(command.split()) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("nowt: ") and err.count("\n") == 1
     return err
 
 
-@pytest.mark.parametrize("verb", NAMES)
-def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", NAMES)
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        main([verb, "--help"])
+        main([command, "--help"])
     assert left.value.code == 0
     page = capsys.readouterr().out
-    assert f"nowt {verb}" in page and re.search(rf"example:\s+nowt\s+{verb}", page)
-    assert ("--store" in page) == (verb not in ("cluster", "data"))  # which read none, or have their own
+    assert f"nowt {command}" in page and re.search(rf"example:\s+nowt\s+{command}", page)
+    assert ("--store" in page) == (command not in ("cluster", "data"))  # which read none, or have their own
 
 
-def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     page = capsys.readouterr().out
-    assert all(re.search(rf"^ +{verb} +\w", page, re.MULTILINE) for verb in NAMES)
+    assert all(re.search(rf"^ +{command} +\w", page, re.MULTILINE) for command in NAMES)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("command", "message"),
     [
         ("trian digits", "did you mean train?"),
         ("train digitz", "did you mean digits?"),
@@ -82,16 +82,16 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("train digits --verb 1", "did you mean --debug?"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_the_nearest(
-    words: str, told: str, capsys: pytest.CaptureFixture[str]
+def test_the_nearest_name_is_suggested_for_a_misspelt_one(
+    command: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in refusal(words, capsys)
+    assert message in refusal(command, capsys)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("command", "message"),
     [
-        ("", "no command is given (nowt --help)"),
+        ("", "no command is given (see nowt --help)"),
         ("train", "required: RECIPE"),
         ("train digits --optim.lr abc", "optim.lr is 'abc'"),
         ("train digits --optim.lr -1", "optim.lr is -1.0: it must be above 0"),
@@ -118,51 +118,51 @@ def test_a_misspelt_word_is_answered_with_the_nearest(
         ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
         ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
         ("runs --optim.lr 3", "there is no option --optim.lr; --help lists all"),
-        ("show abc --store none", "it begins: none"),
+        ("show abc --store none", "no run in none has a key that begins with 'abc'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_mistake_is_reported_in_one_line(
+    command: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert told in refusal(words, capsys)
-    assert list(tmp_path.iterdir()) == []  # nothing was begun
+    assert message in refusal(command, capsys)
+    assert list(tmp_path.iterdir()) == []  # nothing was started
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         "--debug train digits --optim.lr abc",
         "train digits --optim.lr abc --debug",
         "train --debug --optim.lr abc digits",
     ],
 )
-def test_debug_lets_the_traceback_out(words: str) -> None:
+def test_debug_shows_the_traceback(command: str) -> None:
     with pytest.raises(ValueError, match=r"optim\.lr is 'abc'"):
-        main(words.split())
+        main(command.split())
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         "--rule fa --rule.scale 2 --optim.lr 0.1",
         "--rule.scale 2 --rule fa --optim.lr 0.1",
         "--optim.lr=0.1 --store s --rule.scale=2 --threads 1 --rule=fa",
     ],
 )
-def test_fields_stand_in_any_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "digits", "--fields", *words.split()]) == 0
+def test_fields_can_be_given_in_any_order(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "digits", "--fields", *command.split()]) == 0
     shown = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if len(line.split()) > 2}
     assert (shown["--rule"], shown["--rule.scale"], shown["--optim.lr"]) == ("fa", "2.0", "0.1")
 
 
-def shown_fields(words: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(words.split()) == 0
+def shown_fields(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(command.split()) == 0
     return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         "train --rule kp digits --fields",
         "train --rule kp --fields digits",
@@ -171,8 +171,8 @@ def shown_fields(words: str, capsys: pytest.CaptureFixture[str]) -> str:
         "train --rule=kp --store s digits --fields",
     ],
 )
-def test_fields_stand_before_or_after_the_recipe(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown_fields(words, capsys) == shown_fields("train digits --rule kp --fields", capsys)
+def test_fields_can_be_given_before_or_after_the_recipe(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_fields(command, capsys) == shown_fields("train digits --rule kp --fields", capsys)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_fields_stand_before_or_after_the_recipe(words: str, capsys: pytest.Capt
         ("certify --rule.scale abc --out here fa", "certify fa --rule.scale abc --out here"),
     ],
 )
-def test_a_mistake_before_the_name_is_told_as_after_it(
+def test_a_mistake_is_reported_the_same_way_before_and_after_the_name(
     before: str, after: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refusal(before, capsys) == refusal(after, capsys)
@@ -199,7 +199,7 @@ def test_every_field_is_listed_with_its_type_and_value(capsys: pytest.CaptureFix
     assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool")
 
 
-def test_a_rule_of_ones_own_trains_and_is_shown(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_custom_rule_trains_and_is_shown(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(trained / "runs")
     [run] = _runs(trained)
     assert (run.state, run.last_epoch) == ("finished", 1)
@@ -211,7 +211,7 @@ def test_a_rule_of_ones_own_trains_and_is_shown(trained: Path, capsys: pytest.Ca
     assert "rule.scale = 2.0" in page and "data.train_limit = 64" in page and "val error" in page
     assert "stages" in page or "conv" in page  # each layer's alignment
     assert main(["runs", "--store", store, "--state", "failed"]) == 0
-    assert "no such run" in capsys.readouterr().out
+    assert "no matching runs" in capsys.readouterr().out
 
 
 def test_a_finished_run_is_not_trained_again(
@@ -224,7 +224,7 @@ def test_a_finished_run_is_not_trained_again(
     assert log_bytes(trained / "runs") == before
 
 
-def test_a_run_that_fails_says_why_and_exits_1(
+def test_a_failed_run_reports_the_reason_and_exits_with_1(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(trained)
@@ -233,7 +233,7 @@ def test_a_run_that_fails_says_why_and_exits_1(
     assert "RuntimeError: no such layer [/dense]" in capsys.readouterr().out
 
 
-def test_a_rule_of_ones_own_joins_a_study_with_the_fields_given(
+def test_a_custom_rule_is_added_to_a_study_with_the_given_fields(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(trained)
@@ -249,16 +249,16 @@ def _runs(folder: Path) -> list[RunLog]:
     return list(read_all(folder / "runs"))
 
 
-def test_doctor_finds_nothing_wrong_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_finds_no_problem_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor", "--store", str(tmp_path / "none")])
-    told = capsys.readouterr().out.splitlines()
-    wrong = [line for line in told if not line.startswith("fine")]
+    message = capsys.readouterr().out.splitlines()
+    wrong = [line for line in message if not line.startswith("fine")]
     assert (code == 0 and wrong == []) or (code == 1 and "GB free" in "".join(wrong))
 
 
 def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "nowt", "train", "digits", "--optim.lrr", "1"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "nowt", "train", "digits", "--optim.lrr", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "did you mean --optim.lr?" in done.stderr
 

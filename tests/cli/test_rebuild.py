@@ -1,4 +1,4 @@
-"""``nowt rebuild``: MLflow and frames again."""
+"""``nowt rebuild`` rebuilds MLflow's database and the frames."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from nowt.cli.main import main
 from tests.support.synthetic_store import rules_study, write_store
 
 
-def test_rebuild_says_what_it_made_and_makes_the_frames_anew(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rebuild_reports_what_it_wrote_and_replaces_old_frames(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_store(store, rules_study(names=["bp", "kp"], seeds=1, epochs=2), layers=3)
     read_store(store)
     stale = store / "frames" / "epochs-from-another-time.parquet"
@@ -24,9 +24,7 @@ def test_rebuild_says_what_it_made_and_makes_the_frames_anew(store: Path, capsys
     assert len(read_store(store).layers) == 9
 
 
-def test_a_nowt_without_its_analysis_says_that_it_made_no_frames(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_analysis_package_no_frames_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_store(tmp_path, rules_study(names=["bp"], seeds=1, epochs=1))
     monkeypatch.setattr("nowt.studies.lookup.find_frames", lambda: None)
     assert rebuild.rebuild_frames(tmp_path) == "no frames written: nowt is installed without its analysis"

@@ -57,7 +57,7 @@ def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:3]))  # start, epochs 0 and 1
     assert "interrupted" in printed("runs --state interrupted", 0, capsys)
-    assert f"run {run.key}: interrupted; the command that ran it goes on" in printed(f"show {run.key}", 0, capsys)
+    assert f"run {run.key}: interrupted; run its command again to resume" in printed(f"show {run.key}", 0, capsys)
     assert f"run {run.key} resumes after epoch 1" in printed(f"train digits {long}", 0, capsys)
     assert "finished" in printed("runs --state finished", 0, capsys)
 
@@ -74,7 +74,7 @@ def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:
     [run] = read_all(here / "runs")
     for name in ("mine", "mine.py", "./mine.py"):
         assert run.key in printed(f"runs --rule {name} --state finished", 0, capsys)
-    assert "no such run" in printed("runs --rule min", 0, capsys)
+    assert "no matching runs" in printed("runs --rule min", 0, capsys)
     error = printed("runs --state done", 2, capsys)
     assert "--state is 'done'" in error and "running, finished, diverged, failed" in error and error.count("\n") == 1
 

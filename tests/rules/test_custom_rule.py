@@ -211,5 +211,5 @@ def test_one_of_several_rules_in_a_file_is_named_by_its_class(pal: Path) -> None
 def test_a_missing_file_and_an_unknown_name_are_refused() -> None:
     assert refusal("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
     assert refusal("kpp") == (
-        "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, sham, or a FILE.py of yours"
+        "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, sham, or your own FILE.py"
     )

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def add_machine(parser: Parser) -> None:
     """Add the options that say where anything is computed, and where the images are."""
-    parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of the images, for data sets on disk")
+    parser.add_argument(
+        "--data-dir",
+        default="",
+        metavar="DIR",
+        help="folder of the images, for data sets that are read from disk (default: none)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="torch threads per run (default: %(default)s)"
@@ -138,7 +143,9 @@ def add_execution(parser: Parser) -> None:
         "--money", type=float, metavar="M", help=f"stop when the study has cost M, {total}; requires --price"
     )
     parser.add_argument(
-        "--price", metavar="P", help="hourly price of the whole cluster, or per node type: gpu=0.53,head=0.1"
+        "--price",
+        metavar="P",
+        help="hourly price of the whole cluster, or per node type: gpu=0.53,head=0.1 (default: none)",
     )
     add_placement(parser)
     add_bucket(parser)

@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError. argparse calls this for a missing argument, which has no ArgumentError in Python 3.11."""
-        raise ConfigError(f"{message} ({self.prog} --help)")
+        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -65,9 +65,9 @@ def add_command(
     """Add a command with the options that all commands share.
 
     ``summary`` begins in lower case and has no full stop. ``store``: whether the command reads ``--store``.
-    ``fields``: what config fields change, in a sentence; None for a command that takes no fields.
+    ``fields``: which config fields can be set, and what they change; None for a command that takes no fields.
     """
-    paragraphs = [] if fields is None else [textwrap.fill(f"{FIELDS} {fields}".rstrip(), WIDTH)]
+    paragraphs = [] if fields is None else [textwrap.fill(fields, WIDTH)]
     parser = commands.add_parser(
         name,
         help=summary,

@@ -1,4 +1,4 @@
-"""``nowt runs`` and ``nowt show``: what the logs say, as text."""
+"""``nowt runs`` and ``nowt show``: the contents of epoch logs as text."""
 
 import json
 import math
@@ -20,23 +20,23 @@ from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
 from nowt.tracking.outbox import undelivered
 
-# those that a log can be in, and that of a run whose process is gone
+# the states of a log, and that of a run whose process no longer exists
 STATES = ["interrupted", *(state for state in get_args(State) if state != "missing")]
 
 
 def runs_table(store: Path, *, rule: str | None, state: str | None, study: str | None) -> str:
-    """The runs as a table; a sentence where there is none. Raises ConfigError for a state that does not exist."""
+    """Return the runs as a table, or a sentence if there are none. Raises ConfigError for an unknown state."""
     if state is not None and state not in STATES:
         raise ConfigError(f"--state is {state!r}{nearest(state, STATES)}: it must be one of {', '.join(STATES)}")
     if not store.exists():
-        return f"there is no store {store}: nowt ablate rules_on_digits makes one, --store names another"
+        return f"there is no store {store}: use --store DIR for another folder, or create one with nowt ablate STUDY"
     table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
     only = _keys_of(store, study) if study else None
     runs = list(read_all(store))
-    found = [run for run in map(partial(_as_it_stands, store), runs) if _chosen(run, rule, state, only)]
+    found = [run for run in map(partial(_with_interruption, store), runs) if _matches(run, rule, state, only)]
     waiting = [str(line) for line in undelivered(store, runs)]
     if not found:
-        return "\n".join([f"no such run in {store}: nowt runs --store {store} lists all", *waiting])
+        return "\n".join([f"no matching runs in {store} (nowt runs --store {store} lists all runs)", *waiting])
     for run in found:
         config = run.start["config"]
         error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
@@ -46,13 +46,15 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
 
 
 def run_page(store: Path, prefix: str) -> str:
-    """One run: config, curve, alignment of the last epoch. Raises ConfigError for no or several such runs."""
-    found = [_as_it_stands(store, run) for run in read_all(store) if run.key.startswith(prefix)]
+    """Return one run: config, learning curve, and the alignment at the last epoch.
+
+    Raises ConfigError unless exactly one run's key begins with ``prefix``.
+    """
+    found = [_with_interruption(store, run) for run in read_all(store) if run.key.startswith(prefix)]
     if len(found) != 1:
-        which = ", ".join(run.key for run in found) or "none"
-        raise ConfigError(
-            f"{prefix!r} must begin the key of one run in {store}; it begins: {which} (nowt runs lists all)"
-        )
+        if not found:
+            raise ConfigError(f"no run in {store} has a key that begins with {prefix!r} (nowt runs lists all runs)")
+        raise ConfigError(f"{prefix!r} is ambiguous in {store}: {', '.join(run.key for run in found)} begin with it")
     run = found[0]
     parts = [_head(run), _text(_curve(run))]
     if run.epochs and run.epochs[-1].layers:
@@ -60,11 +62,11 @@ def run_page(store: Path, prefix: str) -> str:
     return "\n\n".join(parts)
 
 
-def _as_it_stands(store: Path, run: RunLog) -> RunLog:
-    """A run that nobody is at, though its log has no end, is interrupted."""
+def _with_interruption(store: Path, run: RunLog) -> RunLog:
+    """The run, as interrupted if its log has no end and no process is writing it."""
     if run.state != "running" or is_locked(Store(store).log(run.key)):
         return run
-    return replace(run, state="interrupted", reason="interrupted; the command that ran it goes on")
+    return replace(run, state="interrupted", reason="interrupted; run its command again to resume")
 
 
 def _head(run: RunLog) -> str:
@@ -73,7 +75,7 @@ def _head(run: RunLog) -> str:
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
-        lines.append(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} left out: {names}")
+        lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in _flat(run.start["config"])]
     return "\n".join(lines)
 
@@ -99,7 +101,7 @@ def _curve(run: RunLog) -> Table:
 
 
 def _number(value: float, form: str, unit: str = "") -> str:
-    """The number as text; ``-`` where it is undefined, such as the training loss before learning."""
+    """The number as text; ``-`` if it is undefined, as the training loss before learning is."""
     return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
@@ -110,7 +112,7 @@ def _alignment(run: RunLog) -> Table:
     return table
 
 
-def _chosen(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
+def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
     return (
         (rule is None or short_name(rule) in _names(run.start["config"]["rule"]["name"]))
         and (state is None or run.state == state)
@@ -119,7 +121,7 @@ def _chosen(run: RunLog, rule: str | None, state: str | None, only: set[str] | N
 
 
 def _names(rule: str) -> set[str]:
-    """What the rule can be called: one from a file (``./mine.py:Mine``) also as that file, or as its stem."""
+    """The names of a rule: one from a file (``./mine.py:Mine``) also has those of the file and its stem."""
     file, _, _ = rule.partition(":")
     return {rule, file, Path(file).name, Path(file).stem} if file.endswith(".py") else {rule}
 

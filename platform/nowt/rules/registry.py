@@ -72,7 +72,7 @@ def find_rule(name: str) -> type["Rule"]:
             return _checked(point.load(), name)
     known = [*rule_names(), *_SHORT_NAMES]
     raise ConfigError(
-        f"there is no rule {name!r}{nearest(name, known)}; there are: {', '.join(rule_names())}, or a FILE.py of yours"
+        f"there is no rule {name!r}{nearest(name, known)}; there are: {', '.join(rule_names())}, or your own FILE.py"
     )
 
 

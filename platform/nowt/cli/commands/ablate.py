@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from nowt.cli.options import add_execution, add_study, execution_options, exit_code, study
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import FIELDS, Commands, add_command
 
 
 def add(commands: Commands) -> None:
@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
         "ablate",
         "run an ablation study, every cell with every seed; run the same command again to resume",
         "nowt ablate rules_on_digits --seeds 5",
-        fields="A field is set in every cell of the study; --rule RULE adds a cell with that rule.",
+        fields=f"{FIELDS} A field is set in every cell of the study; --rule RULE adds a cell with that rule.",
     )
     add_study(parser)
     add_execution(parser)

@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
         "certify",
         "check that a learning rule keeps its promises, and write its certificate",
         "nowt certify kp --rule.scale 2",
-        fields="Only fields of the rule have an effect on a certificate.",
+        fields="The rule's fields can be set as --rule.FIELD VALUE; each setting has a certificate of its own.",
     )
     parser.add_argument("rule", metavar="RULE", nargs="?", help="a rule's name, or a FILE.py that defines one")
     parser.add_argument("--all", action="store_true", help="certify every built-in rule")

@@ -20,7 +20,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "action", type=one_of(*actions), choices=actions, help="prepare before 'ray up', teardown after 'ray down'"
     )
-    parser.add_argument("file", metavar="FILE", nargs="?", default="cluster.yaml", help="default: %(default)s")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="cluster.yaml", help="cluster file (default: %(default)s)"
+    )
     parser.add_argument(
         "--ssh-from",
         default="",

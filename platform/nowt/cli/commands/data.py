@@ -17,8 +17,8 @@ def add(commands: Commands) -> None:
         "nowt data prepare imagenet /data/ilsvrc /data/imagenet",
         store=False,
     )
-    parser.add_argument("action", type=one_of("prepare"), choices=["prepare"])
-    parser.add_argument("name", type=one_of("imagenet"), choices=["imagenet"])
+    parser.add_argument("action", type=one_of("prepare"), choices=["prepare"], help="verify the copy, and lay it out")
+    parser.add_argument("name", type=one_of("imagenet"), choices=["imagenet"], help="the data set")
     parser.add_argument("source", metavar="SRC", help="the copy: class folders or tar files; it is not changed")
     parser.add_argument("target", metavar="DST", help="a new folder for train/, val/ and the list of images")
     parser.add_argument(

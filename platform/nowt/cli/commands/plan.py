@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from nowt.cli.options import add_placement, add_slots, add_study, placement, study
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import FIELDS, Commands, add_command
 
 
 def add(commands: Commands) -> None:
@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
         "plan",
         "estimate a study before it starts: runs, time, disk space, seeds, and the alignment to expect",
         "nowt plan rules_on_folder --data-dir images/ --gap 1.5",
-        fields="",
+        fields=FIELDS,
     )
     add_study(parser)
     parser.add_argument(

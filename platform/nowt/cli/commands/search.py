@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nowt.cli.commands.rerun import rerun
 from nowt.cli.options import add_execution, execution_options, exit_code
-from nowt.cli.parser import Commands, Parser, add_command, one_of
+from nowt.cli.parser import FIELDS, Commands, Parser, add_command, one_of
 from nowt.core.errors import require
 
 SAMPLERS = ("tpe", "quasi_random", "random", "grid")
@@ -21,11 +21,14 @@ def add(commands: Commands) -> None:
         "search",
         "search hyperparameters, every cell of a space with the same budget; run the same command again to resume",
         "nowt search fair_rules --trials 64",
-        fields="A field is set in every cell's base config.",
+        fields=f"{FIELDS} A field is set in every cell's base config.",
     )
     _add_space(parser)
     parser.add_argument(
-        "--confirm", type=int, metavar="K", help="then rerun the best K trials of each cell with fresh seeds"
+        "--confirm",
+        type=int,
+        metavar="K",
+        help="then rerun the best K trials of each cell with fresh seeds (default: no rerun)",
     )
     parser.add_argument("--confirm-seeds", type=int, metavar="N", help="fresh seeds for --confirm (default: 3)")
     parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: SQLite, STORE/optuna.db)")

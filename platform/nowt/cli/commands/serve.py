@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands, "serve", "start an MLflow tracking server with a password, on localhost only", "nowt serve"
     )
-    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=5000, help="port of the server (default: %(default)s)")
     parser.add_argument(
         "--backend", default="", metavar="URL", help="MLflow's database (default: SQLite, in the store)"
     )

@@ -4,7 +4,7 @@ from argparse import Namespace
 from functools import partial
 
 from nowt.cli.options import add_bucket, add_placement, add_workers, placement
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
 
@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "train",
         "train one run, in this process or on several workers; run the same command again to resume",
         "nowt train digits --rule kp --optim.lr 0.1",
-        fields="",
+        fields=FIELDS,
     )
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION that returns a config")
     parser.add_argument("--fields", action="store_true", help="list every field with its value and type, and exit")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nowt.cli.commands.rerun import rerun
 from nowt.cli.options import add_execution
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import FIELDS, Commands, add_command
 
 
 def add(commands: Commands) -> None:
@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "transfer",
         "run a search's best settings, unchanged, on another model or data set; run the same command again to resume",
         "nowt transfer fair_rules --to digits --model.name resnet20 --epochs 6",
-        fields="A field is set in the recipe; hyperparameters that were searched keep their best values.",
+        fields=f"{FIELDS} A field is set in the recipe; hyperparameters that were searched keep their best values.",
     )
     parser.add_argument("space", metavar="SPACE", help="name or key of a search in the store")
     parser.add_argument(

@@ -12,7 +12,9 @@ from nowt.core.errors import require
 def add(commands: Commands) -> None:
     """Add the command's arguments."""
     parser = add_command(commands, "ui", "start the MLflow web page of a store, on localhost only", "nowt ui")
-    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s, or the next free port")
+    parser.add_argument(
+        "--port", type=int, default=5000, help="port of the page (default: %(default)s, or the next free port)"
+    )
     parser.add_argument(
         "--cluster",
         nargs="?",
