@@ -6,7 +6,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.store.run_log import read_all
-from nowt.studies.planning.estimate import _spoken
+from nowt.studies.planning.estimate import _duration
 from tests.support.small_studies import OWN, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
@@ -101,4 +101,4 @@ def test_a_resumed_study_counts_its_finished_runs(here: Path, capsys: Captured) 
     ],
 )
 def test_the_duration_of_a_plan_is_readable(hours: float, words: str) -> None:
-    assert _spoken(hours) == words
+    assert _duration(hours) == words

@@ -1,4 +1,4 @@
-"""A job on its way to a worker: it stays the run that was planned, or says that it did not."""
+"""A job that is sent to a worker is still the planned run, or fails with a message."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from tests.support.synthetic_images import draw, image_folder
 @pytest.mark.parametrize("rule", [kind.name for kind in builtin_rules()])
 def test_a_job_sent_as_text_is_the_same_run(recipe: str, rule: str) -> None:
     config = RECIPES[recipe](find_rule(rule)())
-    job = Job(run_key(config, "pictures"), config, Placement(store="here", loaders=3))
+    job = Job(run_key(config, "images"), config, Placement(store="here", loaders=3))
     arrived = Job.from_text(job.to_text())
     assert arrived == job
-    assert run_key(arrived.config, "pictures") == job.key
+    assert run_key(arrived.config, "images") == job.key
 
 
-def test_a_run_whose_pictures_changed_since_it_was_planned_fails_and_says_so(tmp_path: Path) -> None:
-    root = image_folder(tmp_path / "pictures")
+def test_a_run_fails_if_its_images_have_changed_since_it_was_planned(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images")
     config = RunConfig(model=ModelConfig("mlp", hidden=(4,)), data=DataConfig("folder", size=8), batch=8, epochs=1)
     here = Placement(store=str(tmp_path / "store"), data=str(root), device="cpu", loaders=1)
     planned = plan_run("bp", config, inspect_data(config, here))

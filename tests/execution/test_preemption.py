@@ -1,5 +1,4 @@
-"""A machine says that it is soon to go: the run writes a checkpoint at once, and goes on elsewhere as if nothing had
-happened."""
+"""When a machine announces its preemption, a run writes a checkpoint and resumes elsewhere with equal results."""
 
 import os
 import signal
@@ -26,7 +25,7 @@ WHERE, OFF = "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED"
 
 @pytest.fixture
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """This machine's own metadata service, asked often."""
+    """The metadata service of this machine, polled often."""
     monkeypatch.setattr(preemption, "POLL_SECONDS", 0.01)
     with metadata_service() as service:
         monkeypatch.setenv(WHERE, service.url)
@@ -34,15 +33,15 @@ def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def run(store: Path, after_epoch: Callable[[RunLog], None]) -> tuple[bool, RunLog]:
-    """A short run in this process: whether it came to its end, and its log."""
+    """Execute a short run in this process. Returns whether it was complete, and its log."""
     config, here = short_run("kp", epochs=3), Placement(store=str(store), device="cpu")
     planned = plan_run("kp", config, inspect_data(config, here))
 
-    def heard(_: PlannedRun, log: RunLog) -> None:
+    def on_update(_: PlannedRun, log: RunLog) -> None:
         after_epoch(log)
 
-    ended = local.run(RunQueue(store, (planned,), heard), here)
-    return ended, read(store / "logs" / f"{planned.key}.jsonl")
+    complete = local.run(RunQueue(store, (planned,), on_update), here)
+    return complete, read(store / "logs" / f"{planned.key}.jsonl")
 
 
 def checkpoints(store: Path) -> list[str]:
@@ -50,61 +49,61 @@ def checkpoints(store: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
-    ended, log = run(tmp_path_factory.mktemp("undisturbed"), lambda _: None)
-    assert ended
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
+    complete, log = run(tmp_path_factory.mktemp("uninterrupted"), lambda _: None)
+    assert complete
     return log
 
 
-class MachineGone(Exception):
-    """In the middle of a run."""
+class MachineLost(Exception):
+    """Raised within a run."""
 
 
-def test_a_spot_notice_writes_a_checkpoint_at_the_next_batch_from_which_another_machine_goes_on(
-    ec2: Service, tmp_path: Path, undisturbed: RunLog
+def test_after_a_spot_notice_another_machine_resumes_from_a_checkpoint_of_the_next_batch(
+    ec2: Service, tmp_path: Path, uninterrupted: RunLog
 ) -> None:
     def after_epoch(log: RunLog) -> None:
         if log.last_epoch == 1:
             ec2.notice = NOTICE
-            wait_for(lambda: ec2.told > 0, 10, "the next look")
-            time.sleep(0.1)  # its answer is on its way
+            wait_for(lambda: ec2.announced > 0, 10, "the next poll")
+            time.sleep(0.1)  # until the response has arrived
         if log.last_epoch == 2:
             assert checkpoints(tmp_path) == [f"step-{STEPS + 1:09d}.pt", f"step-{2 * STEPS:09d}.pt"]
-            raise MachineGone
+            raise MachineLost
 
-    with pytest.raises(MachineGone):
+    with pytest.raises(MachineLost):
         run(tmp_path, after_epoch)
-    next(tmp_path.glob(f"checkpoints/*/step-{2 * STEPS:09d}.pt")).unlink()  # as if the machine had gone before it
-    ended, log = run(tmp_path, lambda _: None)
-    assert ended and log.attempts == 2
-    assert numbers(log.epochs) == numbers(undisturbed.epochs)
+    next(tmp_path.glob(f"checkpoints/*/step-{2 * STEPS:09d}.pt")).unlink()  # as if the machine had been lost before it
+    complete, log = run(tmp_path, lambda _: None)
+    assert complete and log.attempts == 2
+    assert numbers(log.epochs) == numbers(uninterrupted.epochs)
 
 
-def test_sigterm_stops_a_run_after_the_batch_as_ctrl_c_does(tmp_path: Path, undisturbed: RunLog) -> None:
+def test_sigterm_stops_a_run_after_the_current_batch_as_ctrl_c_does(tmp_path: Path, uninterrupted: RunLog) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    ended, _ = run(tmp_path, lambda log: os.kill(os.getpid(), signal.SIGTERM) if log.last_epoch == 1 else None)
-    assert not ended
+    complete, _ = run(tmp_path, lambda log: os.kill(os.getpid(), signal.SIGTERM) if log.last_epoch == 1 else None)
+    assert not complete
     assert checkpoints(tmp_path)[-1] == f"step-{STEPS + 1:09d}.pt"
     assert signal.getsignal(signal.SIGTERM) == before
-    ended, log = run(tmp_path, lambda _: None)
-    assert ended and numbers(log.epochs) == numbers(undisturbed.epochs)
+    complete, log = run(tmp_path, lambda _: None)
+    assert complete and numbers(log.epochs) == numbers(uninterrupted.epochs)
 
 
-def test_the_notice_tells_when_and_is_asked_for_as_ec2_wants_it_asked(ec2: Service) -> None:
+def test_the_notice_is_requested_with_a_token_and_has_the_time_of_termination(ec2: Service) -> None:
     machine = instance_metadata()
     assert machine is not None
     assert machine.terminates_at() is None
     ec2.notice = NOTICE
     assert machine.terminates_at() == 1767225720.0
-    ec2.tokens.remove(machine.token)  # it is too old
+    ec2.tokens.remove(machine.token)  # it has expired
     assert machine.terminates_at() == 1767225720.0
-    assert ec2.told == 2
+    assert ec2.announced == 2
     for vague in ('{"action": "hibernate"}', "soon"):
         ec2.notice = vague
         assert machine.terminates_at() == pytest.approx(time.time() + 120, abs=30)
 
 
-def test_a_service_that_is_none_of_ec2s_or_does_not_answer_says_nothing(ec2: Service) -> None:
+def test_another_service_or_one_that_does_not_answer_announces_nothing(ec2: Service) -> None:
     ec2.notice = NOTICE
     assert InstanceMetadata(f"127.0.0.1:{ec2.port}", token="of another machine").terminates_at() is not None
     ec2.put = lambda *_: (404, "")  # type: ignore[method-assign]  # as another cloud's, at the same address
@@ -113,7 +112,7 @@ def test_a_service_that_is_none_of_ec2s_or_does_not_answer_says_nothing(ec2: Ser
     assert InstanceMetadata("127.0.0.1:9").terminates_at() is None
 
 
-def test_nobody_is_asked_where_nobody_has_machines_of_ec2(ec2: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_service_is_polled_outside_ec2_or_if_it_is_disabled(ec2: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OFF, "true")
     assert instance_metadata() is None
     monkeypatch.delenv(OFF)
@@ -122,7 +121,7 @@ def test_nobody_is_asked_where_nobody_has_machines_of_ec2(ec2: Service, monkeypa
     assert instance_metadata() is None
 
 
-def test_ec2s_machines_are_known_by_their_maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ec2_instance_is_recognized_by_its_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(WHERE, raising=False)
     monkeypatch.delenv(OFF, raising=False)
     monkeypatch.setattr("nowt.execution.preemption.MACHINE", tmp_path)
@@ -130,7 +129,7 @@ def test_ec2s_machines_are_known_by_their_maker(tmp_path: Path, monkeypatch: pyt
     assert instance_metadata() == InstanceMetadata("169.254.169.254")
 
 
-def test_on_a_machine_that_is_to_go_checkpoints_are_written_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_notice_checkpoints_are_written_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     notice = PreemptionNotice()
@@ -141,11 +140,11 @@ def test_on_a_machine_that_is_to_go_checkpoints_are_written_again_and_again(monk
     assert (notice.checkpoint_due(), notice.checkpoint_due()) == (True, False)
 
 
-def test_a_notice_is_told_on_once_and_a_run_without_one_leaves_no_thread() -> None:
-    told: list[str] = []
-    with watch_for_preemption(lambda: True, on_notice=lambda: told.append("notice")) as heard:
-        wait_for(lambda: bool(told), 10, "the notice")
-    assert heard.given and told == ["notice"]
-    with watch_for_preemption(lambda: False, on_notice=lambda: told.append("none")) as quiet:
+def test_a_notice_is_reported_once_and_a_run_without_one_leaves_no_thread() -> None:
+    reported: list[str] = []
+    with watch_for_preemption(lambda: True, on_notice=lambda: reported.append("notice")) as notice:
+        wait_for(lambda: bool(reported), 10, "the notice")
+    assert notice.given and reported == ["notice"]
+    with watch_for_preemption(lambda: False, on_notice=lambda: reported.append("none")) as quiet:
         pass
-    assert not quiet.given and told == ["notice"]
+    assert not quiet.given and reported == ["notice"]

@@ -1,4 +1,4 @@
-"""A cap in money: what a study has cost, from its logs, at a price by node type."""
+"""What a study has cost, from its logs, at a price per node type."""
 
 import json
 from pathlib import Path
@@ -18,30 +18,30 @@ PRICE = Price.parse("gpu=0.5, head=0.1")
 
 def test_a_price_by_node_type_counts_every_machine() -> None:
     assert PRICE.hourly({"gpu": 4, "head": 1}) == pytest.approx(2.1)
-    assert PRICE.hourly({"gpu": 1, "other": 2}) == pytest.approx(1.5)  # one without a price is as dear as the dearest
+    assert PRICE.hourly({"gpu": 1, "other": 2}) == pytest.approx(1.5)  # a type without a price has the highest one
     assert PRICE.hourly({}) == 0.5
     assert Price.parse("0.53").hourly({"gpu": 4}) == 0.53  # of all together
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "much", "gpu=", "gpu=0", "=1", "gpu=1,gpu=2", "gpu=1,2"])
-def test_a_price_that_is_none_is_refused(text: str) -> None:
+def test_a_malformed_price_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--price is"):
         Price.parse(text)
 
 
 def log(folder: Path, name: str, *lines: tuple[str, float, dict[str, int]]) -> RunLog:
-    """A run's log of ``(kind, hours, machines)``."""
+    """The log of a run, from ``(kind, hours, machines)`` of each line."""
     path = folder / f"{name}.jsonl"
-    told = [
+    contents = [
         {"kind": kind, "time": int(at * HOUR), "attempt": 2, "state": "finished", "reason": ""}
         | ({"machines": m} if m else {})
         for kind, at, m in lines
     ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    path.write_text("".join(json.dumps(line) + "\n" for line in contents))
     return read(path)
 
 
-def test_what_a_study_has_cost_is_in_its_logs(tmp_path: Path) -> None:
+def test_the_cost_of_a_study_follows_from_its_logs(tmp_path: Path) -> None:
     one, four = {"head": 1}, {"gpu": 4, "head": 1}
     first = log(tmp_path, "a", ("start", 0, one), ("end", 2, {}))
     beside = log(tmp_path, "b", ("start", 1, four), ("end", 1.5, {}))  # from here on there are five machines
@@ -54,9 +54,9 @@ def test_what_a_study_has_cost_is_in_its_logs(tmp_path: Path) -> None:
     )  # of this study
 
 
-def test_a_cap_says_what_it_is() -> None:
+def test_a_cap_is_described_in_words() -> None:
     assert (
         SpendingCap(money=20, price=PRICE).to_text()
-        == "what 20 buys at gpu 0.5, head 0.1 an hour, any other as the dearest"
+        == "what 20 buys at gpu 0.5, head 0.1 per hour, other types at the highest price"
     )
-    assert SpendingCap(money=20, price=Price.parse("0.5")).to_text() == "40 hours, which 20 buys at 0.5 an hour"
+    assert SpendingCap(money=20, price=Price.parse("0.5")).to_text() == "40 hours, which 20 buys at 0.5 per hour"

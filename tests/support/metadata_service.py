@@ -1,4 +1,4 @@
-"""A machine's metadata service as EC2 has it (IMDSv2), on 127.0.0.1: it announces that the machine is taken back."""
+"""The instance metadata service of EC2 (IMDSv2) on 127.0.0.1: it announces that the instance will be reclaimed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,48 +13,48 @@ NOTICE = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
 
 @dataclass
 class Service:
-    """What it knows; ``port`` is where it answers."""
+    """Its state; it listens on ``port``."""
 
     port: int = 0
     notice: str = ""  # the body of spot/instance-action
-    tokens: list[str] = field(default_factory=list)  # given out, and still good
-    told: int = 0  # times that the notice was given
+    tokens: list[str] = field(default_factory=list)  # issued and still valid
+    announced: int = 0  # times that the notice was sent
 
     @property
     def url(self) -> str:
-        """As AWS_EC2_METADATA_SERVICE_ENDPOINT names it."""
+        """The value for AWS_EC2_METADATA_SERVICE_ENDPOINT."""
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, path: str, ttl: str | None) -> tuple[int, str]:
-        """The answer to a PUT with that lifetime."""
+        """Respond to a PUT with this lifetime."""
         if path != "/latest/api/token" or ttl is None or not 1 <= int(ttl) <= 21600:
             return 400, ""
         self.tokens.append(f"token-{len(self.tokens)}")
         return 200, self.tokens[-1]
 
     def get(self, path: str, token: str | None) -> tuple[int, str]:
-        """The answer to a GET with that token."""
+        """Respond to a GET with this token."""
         if token not in self.tokens:
             return 401, ""
         if not self.notice or path != "/latest/meta-data/spot/instance-action":
             return 404, ""
-        self.told += 1
+        self.announced += 1
         return 200, self.notice
 
 
 @contextmanager
 def metadata_service() -> Iterator[Service]:
-    """One that has no notice yet."""
+    """Start the service, without a notice."""
     service = Service()
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            self.say(*service.put(self.path, self.headers[TTL]))
+            self.respond(*service.put(self.path, self.headers[TTL]))
 
         def do_GET(self) -> None:
-            self.say(*service.get(self.path, self.headers[TOKEN]))
+            self.respond(*service.get(self.path, self.headers[TOKEN]))
 
-        def say(self, status: int, text: str) -> None:
+        def respond(self, status: int, text: str) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

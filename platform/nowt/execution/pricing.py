@@ -1,4 +1,4 @@
-"""What an hour of machines costs: of all together, or of each node type of a cluster."""
+"""The hourly price of the machines: of all together, or of each node type of a cluster."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,8 @@ from nowt.store.records import Machines
 
 @dataclass(frozen=True)
 class Price:
-    """Of an hour. Either ``together``, or a price a node type; a type that has none is charged as the dearest."""
+    """A price per hour: either ``together``, or one per node type. A type without a price costs as much as the most
+    expensive one."""
 
     together: float | None = None
     by_type: tuple[tuple[str, float], ...] = ()
@@ -27,35 +28,40 @@ class Price:
         )
 
     def hourly(self, machines: Machines) -> float:
-        """What these machines cost an hour; without types, one of the dearest."""
+        """Return the hourly price of these machines. Without machines, it is that of one of the most expensive type."""
         if self.together is not None:
             return self.together
         prices = dict(self.by_type)
-        dearest = max(prices.values())
-        return sum(n * prices.get(name, dearest) for name, n in machines.items()) if machines else dearest
+        highest = max(prices.values())
+        return sum(n * prices.get(name, highest) for name, n in machines.items()) if machines else highest
 
     def __str__(self) -> str:
         if self.together is not None:
-            return f"{self.together:g} an hour"
-        return ", ".join(f"{name} {amount:g}" for name, amount in self.by_type) + " an hour, any other as the dearest"
+            return f"{self.together:g} per hour"
+        return (
+            ", ".join(f"{name} {amount:g}" for name, amount in self.by_type)
+            + " per hour, other types at the highest price"
+        )
 
 
 def _amount(text: str, whole: str) -> float:
-    """One price. Raises ConfigError."""
+    """Return one price. Raises ConfigError."""
     try:
         amount = float(text)
     except ValueError:
         amount = 0.0
     if not 0 < amount < float("inf"):
-        raise ConfigError(f"--price is {whole}: write an hour's price above 0, or TYPE=PRICE,TYPE=PRICE by node type")
+        raise ConfigError(
+            f"--price is {whole}: it must be a price per hour above 0, or TYPE=PRICE,TYPE=PRICE by node type"
+        )
     return amount
 
 
 def machines() -> dict[str, int]:
-    """The machines of the Ray that this process is connected to, by node type; empty without Ray or types."""
+    """Return the machines of the Ray that this process is connected to, by node type; empty without Ray or types."""
     import sys
 
-    ray: Any = sys.modules.get("ray")  # nothing that works without Ray waits for its import
+    ray: Any = sys.modules.get("ray")  # no import: what works without Ray must not wait for it
     if ray is None or not ray.is_initialized():
         return {}
     types = [node["Labels"].get("ray.io/node-group") for node in ray.nodes() if node["Alive"]]

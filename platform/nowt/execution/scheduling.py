@@ -1,4 +1,4 @@
-"""What to do next in a study, as a pure function of what is known. Nothing in here runs, reads or writes anything."""
+"""Decides what a study does next, as a pure function of the status of its runs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from nowt.store.records import OVER, State
 
 @dataclass(frozen=True)
 class RunStatus:
-    """What the log knows of one run."""
+    """The state and the last epoch of a run, from its log."""
 
     state: State = "missing"
     last_epoch: int = -1
 
 
-def unfinished(plan: Sequence[str], facts: Mapping[str, RunStatus]) -> list[str]:
-    """The runs without a result, those that a crash left half-way first, else in the plan's order."""
-    open_ = [key for key in plan if facts.get(key, RunStatus()).state not in OVER]
-    begun = [key for key in open_ if facts.get(key, RunStatus()).last_epoch >= 0]
+def unfinished(plan: Sequence[str], statuses: Mapping[str, RunStatus]) -> list[str]:
+    """Return the runs without a result, in the order of the plan, but those that a crash interrupted come first."""
+    open_ = [key for key in plan if statuses.get(key, RunStatus()).state not in OVER]
+    begun = [key for key in open_ if statuses.get(key, RunStatus()).last_epoch >= 0]
     return begun + [key for key in open_ if key not in set(begun)]
 
 
 def decide(
-    plan: Sequence[str], facts: Mapping[str, RunStatus], live: Collection[str], tried: Collection[str]
+    plan: Sequence[str], statuses: Mapping[str, RunStatus], running: Collection[str], attempted: Collection[str]
 ) -> Decision:
-    """What to do with a free slot.
+    """Return what to do with a free slot.
 
-    ``live`` are the runs under way, ``tried`` those started since this start of the study: a run that failed is not
-    started twice, so that one broken run cannot keep the others waiting.
+    ``attempted`` are the runs that were begun since this start of the study: a run that failed is not begun twice, so
+    that one broken run cannot delay the others.
     """
-    ready = [key for key in unfinished(plan, facts) if key not in live and key not in tried]
+    ready = [key for key in unfinished(plan, statuses) if key not in running and key not in attempted]
     if ready:
         return Decision("start", ready[0])
-    return Decision("wait") if live else Decision("done")
+    return Decision("wait") if running else Decision("done")

@@ -1,4 +1,4 @@
-"""Finds what the command line names: studies, recipes, reports, by entry point, file or module."""
+"""Finds the studies, search spaces and recipes that the command line names, by entry point, file or module."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def find_study(spec: str) -> Study:
-    """The study called ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
+    """Return the study named ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
     study: Study = call_factory(spec, _find(spec, "nowt.studies", "study"), Study)
     return study
 
 
 def find_space(spec: str) -> "SearchSpace":
-    """The search space called ``spec``, or the one that ``FILE.py`` (its function ``space``) returns."""
+    """Return the search space named ``spec``, or the one that function ``space`` of ``FILE.py`` returns."""
     from nowt.studies.search.space import SearchSpace
 
     space: SearchSpace = call_factory(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
@@ -30,12 +30,12 @@ def find_space(spec: str) -> "SearchSpace":
 
 
 def study_names() -> list[str]:
-    """Every installed study."""
+    """Return the names of the installed studies."""
     return sorted(point.name for point in entry_points(group="nowt.studies"))
 
 
 def find_recipe(spec: str) -> Callable[..., RunConfig]:
-    """The recipe called ``spec``, or a function of a rule in ``FILE.py:NAME``."""
+    """Return the recipe named ``spec``, or the function of a rule that ``FILE.py:NAME`` names."""
     from nowt.config.recipes import RECIPES
 
     if spec in RECIPES:
@@ -48,13 +48,13 @@ def find_recipe(spec: str) -> Callable[..., RunConfig]:
 
 
 def find_report(name: str = "report") -> Callable[..., Any]:
-    """The function behind ``nowt report``."""
+    """Return the function that ``nowt report`` calls."""
     report: Callable[..., Any] = _find(name, "nowt.reports", "report")
     return report
 
 
 def find_frames() -> Callable[[Path], str] | None:
-    """What makes a store's frames anew; None where nowt was installed without its analysis."""
+    """Return the function that rebuilds the frames of a store; None if nowt is installed without its analysis."""
     points = {point.name: point for point in entry_points(group="nowt.frames")}
     rebuild: Callable[[Path], str] | None = points["frames"].load() if "frames" in points else None
     return rebuild
@@ -68,14 +68,14 @@ def _find(spec: str, group: str, attribute: str) -> Any:
         return points[spec].load()
     kind = group.partition(".")[2]
     raise ConfigError(
-        f"there is no {spec!r} among {kind}{_elsewhere(spec) or nearest(spec, points)}; there are: "
+        f"there is no {spec!r} among {kind}{_other_command(spec) or nearest(spec, points)}; there are: "
         f"{', '.join(sorted(points))}, or a FILE.py of yours"
     )
 
 
-def _elsewhere(spec: str) -> str:
-    """What to do with the name of another kind of thing."""
-    for group, verb in (("nowt.studies", "ablate"), ("nowt.spaces", "search")):
+def _other_command(spec: str) -> str:
+    """Which command takes the name, if it is that of another kind of object."""
+    for group, command in (("nowt.studies", "ablate"), ("nowt.spaces", "search")):
         if spec in entry_points(group=group).names:
-            return f" (nowt {verb} {spec} knows it)"
+            return f" (use: nowt {command} {spec})"
     return ""

@@ -1,4 +1,4 @@
-"""A study: cells times seeds over a metric. Data only; nothing here runs anything."""
+"""A study: cells times seeds. It is data only; ``ablation`` runs it."""
 
 import hashlib
 import json
@@ -14,7 +14,19 @@ from nowt.core.errors import require
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of an ablation: a config without its seed, and the name figures give it."""
+    """One point of an ablation: a config without a seed, and its name.
+
+    A study runs each cell once per seed.
+
+    Args:
+        name: name of the cell in tables and figures. It must be unique within its study.
+        config: config of the cell's runs. Its ``seed`` must be 0 (default), because the study sets the seeds.
+
+    Example:
+        >>> from nowt import Cell, KolenPollack, recipes
+        >>> Cell("kp", recipes.digits(KolenPollack())).config.epochs
+        10
+    """
 
     name: str
     config: RunConfig
@@ -22,14 +34,42 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """An ablation: every cell with every seed."""
+    """An ablation: every cell is trained with every seed.
+
+    With one seed, all cells start from the same weights W and see the same images in the same order, so that cells are
+    compared in pairs. ``nowt ablate`` runs a study; run again, it runs only what is missing.
+
+    Args:
+        name: name of the study, a part of file names. Letters, digits, ``_`` and ``-``; after the first character also
+            spaces and ``.+=``.
+        question: the question that the study answers, in one sentence. Figures show it.
+        cells: the cells, with unique names. At least one.
+        seeds: the seeds, each once. At least one. Use five or more for a claim; fewer than three give neither an
+            interval nor a test.
+        reference: name of the cell that the gaps of the other cells are computed against. Default ``"bp"``.
+        keep: checkpoints that remain when a run has ended. ``"last"`` (default): the last one. ``"all"``: one per
+            epoch. A tuple of epochs such as ``(0, 10, 50)``: these and the last one. ``nowt probe`` measures them.
+
+    Raises:
+        ConfigError: if a name is not allowed or not unique, cells or seeds are empty, a seed occurs twice, a cell sets
+            a seed, or ``keep`` is malformed.
+
+    Example:
+        Two rules with three seeds are six runs:
+
+        >>> from nowt import Backprop, Cell, KolenPollack, Study, recipes
+        >>> cells = tuple(Cell(rule.name, recipes.digits(rule)) for rule in (Backprop(), KolenPollack()))
+        >>> study = Study("bp_or_kp", "Does Kolen-Pollack match backprop on digits?", cells, seeds=(0, 1, 2))
+        >>> len(study.runs())
+        6
+    """
 
     name: str
-    question: str  # one sentence a stranger understands
+    question: str
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
-    reference: str = "bp"  # the cell that the others' gap is taken to
-    keep: Keep = "last"  # checkpoints that stay: "last", "all", or epochs (0, 10, 50), which `nowt probe` can measure
+    reference: str = "bp"
+    keep: Keep = "last"
 
     def __post_init__(self) -> None:
         check_name("study", self.name)
@@ -45,23 +85,24 @@ class Study:
 
     @property
     def key(self) -> str:
-        """Name and a hash of question-free content: the same key is the same study, whatever its number of seeds."""
+        """The name and a hash of the cells. Seeds, question and ``keep`` do not change it, so that a study with more
+        seeds is the same study."""
         cells = [[cell.name, non_default_fields(replace(cell.config, seed=0))] for cell in self.cells]
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
 
     @property
     def epochs(self) -> int:
-        """Epochs of the longest run."""
+        """The number of epochs of the longest run."""
         return max(cell.config.epochs for cell in self.cells)
 
     def runs(self) -> list[tuple[Cell, int, RunConfig]]:
-        """Every (cell, seed, config), seed by seed, so that an early stop leaves whole comparisons."""
+        """Return every (cell, seed, config), seed by seed, so that a study that stops early has complete pairs."""
         return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]
 
 
 def check_name(what: str, name: str) -> None:
-    """Raises ConfigError for a name that cannot be part of a file's name and of an Optuna study's."""
+    """Raise ConfigError for a name that cannot be part of a file name and of the name of an Optuna study."""
     allowed = "letters, digits, _ and -, and after the first also spaces and . + ="
     require(bool(re.fullmatch(r"[\w-][\w .+=-]*", name)), f"a {what} is called {name!r}: it may have {allowed}")
 
@@ -73,7 +114,7 @@ def _check_keep(name: str, keep: Keep) -> None:
 
 
 def study_to_json(study: Study) -> dict[str, Any]:
-    """The study as plain JSON data."""
+    """Return the study as plain JSON data."""
     cells = [{"name": cell.name, "config": config_to_json(cell.config)} for cell in study.cells]
     return {
         "name": study.name,

@@ -50,7 +50,7 @@ def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
 
 def test_what_is_left_of_w_minus_b_is_set_against_w() -> None:
     # |W−B| = √2 · 0.18 |W₀| = 0.25 |W₀|
-    assert _angles(0.18) == "45° where |W| is 25 % of its start, 10° where |W| is 144 % of its start"
+    assert _angles(0.18) == "45° if |W| is 25 % of its initial value, 10° if |W| is 144 % of its initial value"
 
 
 def test_the_mirrors_sampling_angle_follows_its_law() -> None:

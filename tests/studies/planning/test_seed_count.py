@@ -7,7 +7,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.core.errors import ConfigError
-from nowt.studies.planning.seed_count import TargetGap, earlier_deviations, seeds_lines
+from nowt.studies.planning.seed_count import TargetGap, earlier_deviations, seed_count_lines
 from tests.support.synthetic_store import rules_study, write_store
 
 
@@ -23,10 +23,10 @@ def test_the_deviation_is_that_of_the_gap_in_earlier_runs_paired_by_seed(tmp_pat
     assert found["kp"].deviation == pytest.approx(1.0)
     assert (found["kp"].pairs, found["kp"].study) == (3, earlier.key)
     assert "fa" not in found
-    first, kp, fa = seeds_lines(planned, tmp_path, TargetGap(gap=2.0))
+    first, kp, fa = seed_count_lines(planned, tmp_path, TargetGap(gap=2.0))
     assert "Seeds for a gap of 2 points to bp" in first
     assert "over 2 comparisons" in first
-    assert kp.startswith("  kp: 6 seeds to find it, ")
+    assert kp.startswith("  kp: 6 seeds to detect it, ")
     assert f"(deviation 1 points, from 3 pairs of {earlier.key}). It may be as large as 3.1: then" in kp
     assert "give --deviation POINTS" in fa
 
@@ -50,26 +50,26 @@ def test_a_diverged_run_counts_at_chance(tmp_path: Path) -> None:
 
 def test_a_deviation_of_the_users_own_needs_no_runs(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"])
-    _, line = seeds_lines(study, tmp_path, TargetGap(gap=1.5, deviation=0.8))
-    assert line == "  kp: 5 seeds to find it, 5 seeds to show equals to be within it (deviation 0.8 points)"
+    _, line = seed_count_lines(study, tmp_path, TargetGap(gap=1.5, deviation=0.8))
+    assert line == "  kp: 5 seeds to detect it, 5 seeds to show equality within it (deviation 0.8 points)"
 
 
 def test_without_a_gap_the_studys_own_seeds_tell_what_they_find(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"])
-    (line,) = seeds_lines(study, tmp_path, TargetGap())
-    assert line.startswith("Seeds: 3 find a gap 3.3 times as large as its deviation over seeds")
-    (few,) = seeds_lines(replace(study, seeds=(0, 1)), tmp_path, TargetGap())
+    (line,) = seed_count_lines(study, tmp_path, TargetGap())
+    assert line.startswith("Seeds: 3 detect a gap 3.3 times as large as its deviation over seeds")
+    (few,) = seed_count_lines(replace(study, seeds=(0, 1)), tmp_path, TargetGap())
     assert few.startswith("Seeds: 2 seeds give no interval and no test")
-    assert seeds_lines(rules_study(names=["bp"]), tmp_path, TargetGap()) == []
+    assert seed_count_lines(rules_study(names=["bp"]), tmp_path, TargetGap()) == []
 
 
 @pytest.mark.parametrize(
     ("gap", "deviation", "sentence"),
     [
-        (0.0, None, "--gap is 0.0: it must lie above 0"),
+        (0.0, None, "--gap is 0.0: it must be above 0"),
         (float("nan"), None, "--gap is nan"),
         (1.0, 101.0, "--deviation is 101.0"),
-        (None, 1.0, "--deviation is for --gap POINTS: give both"),
+        (None, 1.0, "--deviation needs --gap POINTS"),
     ],
 )
 def test_what_cannot_be_sought_is_refused(gap: float | None, deviation: float | None, sentence: str) -> None:
@@ -79,4 +79,4 @@ def test_what_cannot_be_sought_is_refused(gap: float | None, deviation: float | 
 
 def test_the_command_line_takes_a_gap_and_refuses_a_wrong_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "rules_on_digits", "--gap", "-1"]) == 2
-    assert capsys.readouterr().err == "nowt: --gap is -1.0: it must lie above 0 and at 100 points at most\n"
+    assert capsys.readouterr().err == "nowt: --gap is -1.0: it must be above 0 and at most 100 points\n"

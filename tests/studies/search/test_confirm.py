@@ -176,7 +176,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--hours 0", "--hours is 0.0: it must be above 0"),
         ("--money 5", "--money and --price go together"),
         ("--hours 1 --money 5 --price 1", "both cap the study: give one"),
-        ("--money 5 --price much", "--price is much: write an hour's price above 0, or TYPE=PRICE"),
+        ("--money 5 --price much", "--price is much: it must be a price per hour above 0, or TYPE=PRICE"),
         ("--money 5 --price gpu=1", "--price has node types, but --in-process uses no cluster"),
         ("--confirm 0", "--confirm is 0"),
         ("--confirm 1 --confirm-seeds 0", "--confirm-seeds is 0"),

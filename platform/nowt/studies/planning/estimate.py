@@ -1,4 +1,4 @@
-"""``nowt plan``: before anything runs, what a study costs and how far its feedback can align."""
+"""``nowt plan``: estimates what a study costs and how far its feedback weights can align."""
 
 import math
 import time
@@ -11,71 +11,80 @@ from rich.table import Table
 from nowt.config.placement import Placement
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.studies.planning.seed_count import TargetGap, seeds_lines
+from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
+from nowt.training.feasibility import check_feasible
 from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
 from nowt.training.schedule import remaining_difference
 from nowt.training.state import TrainingState
 
 PROBE_STEPS = 6  # timed after as many to warm up
 
-TOO_LITTLE = 0.2  # share of kp's |W − B| that should not be left at the end
+MOST_LEFT = 0.2  # share of kp's initial |W − B| above which it does not align
 
 
-def plan(study: Study, placement: Placement, sought: TargetGap = TargetGap()) -> str:  # noqa: B008 (it is frozen)
-    """Runs, hours on this machine (from a short probe of each cell), disk, the alignment to expect, and seeds."""
+def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) -> str:  # noqa: B008 (it is frozen)
+    """Return the number of runs, the hours on this machine (each cell trains for a few steps), the disk space, the
+    expected alignment, and the number of seeds.
+
+    Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
+    """
     placement, slots = with_retention(placement, study.keep, study.epochs), placement.concurrent_runs
-    table = Table("cell", "epochs", "steps", "min a run", "GB a run", "alignment to expect", box=None, pad_edge=False)
+    table = Table(
+        "cell", "epochs", "steps", "min per run", "GB per run", "expected alignment", box=None, pad_edge=False
+    )
     minutes, notes = 0.0, []
     for cell in study.cells:
         data = open_data(cell.config.data, placement, cell.config.test)
         training = TrainingState.create(cell.config, placement, data)
+        check_feasible(cell.config, placement, data, training.model)
         steps = training.steps_per_epoch * cell.config.epochs
         each = _minutes(training, data)
         minutes += each * len(study.seeds)
-        expected, note = expectation(cell, training, steps)
+        expected, note = expected_alignment(cell, training)
         notes += [note] if note else []
         disk = max_checkpoints(placement.keep, cell.config.epochs) * _bytes(training) / 1e9
         notes += _kept(cell, training, len(study.seeds))
-        table.add_row(cell.name, str(cell.config.epochs), str(steps), _least(each, 1), _least(disk, 2), expected)
+        table.add_row(cell.name, str(cell.config.epochs), str(steps), _rounded(each, 1), _rounded(disk, 2), expected)
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
-    head = f"study {study.key}: {runs} runs, {_spoken(hours)} on {min(slots, runs)} slots of this machine"
-    seeds = seeds_lines(study, Path(placement.store), sought)
+    head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
+    seeds = seed_count_lines(study, Path(placement.store), target)
     return "\n".join([head, "", _text(table), *notes, *seeds])
 
 
-def expectation(cell: Cell, training: TrainingState, steps: int) -> tuple[str, str]:
-    """What alignment the cell's schedule allows, and a warning where it is too little."""
+def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
+    """Return the alignment that the cell's schedule allows, and a warning if kp has too little time."""
     rule = cell.config.rule
     if rule.learns_from == "gradient":
         left = remaining_difference(cell.config, training.steps_per_epoch)[-1]
-        text = f"|W−B| falls to {100 * left:.1f} % of its start; {_angles(left)}"
-        if left <= TOO_LITTLE:
+        text = f"|W−B| falls to {100 * left:.1f} % of its initial value; {_angles(left)}"
+        if left <= MOST_LEFT:
             return text, ""
         return text, (
-            f"warning: {cell.name} will still have {100 * left:.0f} % of its |W−B| at the end: raise "
-            "optim.weight_decay, optim.lr or epochs, the same for all rules, or kp has no time to align"
+            f"warning: {cell.name} will still have {100 * left:.0f} % of its |W−B| at the end, so kp cannot "
+            "align: raise optim.weight_decay, optim.lr or epochs, for all rules the same way"
         )
     if isinstance(rule, WeightMirror):
         angles = sorted(sampling_angle(rule, layer.fan_in) for layer in training.layers)
-        return f"B to W {angles[0]:.1f}° to {angles[-1]:.1f}°, plus the lag behind a moving W", ""
-    fixed = {"fa": "none: B is fixed, about 90° at the start", "ss": "signs alone: 30° to 51° at the start"}
+        return f"B to W {angles[0]:.1f}° to {angles[-1]:.1f}°, plus its lag behind the changing W", ""
+    fixed = {"fa": "none: B is fixed, about 90° at initialization", "ss": "signs only: 30° to 51° at initialization"}
     return fixed.get(rule.name, "-"), ""
 
 
 def _angles(left: float) -> str:
-    """What is left of W − B, set against W: decay takes W's own start alike, so only what W learns turns it.
+    """The norm of W at which B is 45° and 10° from it.
 
-    At the start W and B are independent and as large, |W−B| = √2 |W₀|; later W−B is about orthogonal to W, and the
-    angle is arctan(|W−B|/|W|).
+    At initialization W and B are independent with the same norm, so |W−B| = √2 |W₀|. Later W−B is about orthogonal to
+    W, and the angle is arctan(|W−B|/|W|).
     """
-    wanted = [(angle, math.sqrt(2) * left / math.tan(math.radians(angle))) for angle in (45, 10)]
-    return ", ".join(f"{angle}° where |W| is {100 * share:.0f} % of its start" for angle, share in wanted)
+    norms = [(angle, math.sqrt(2) * left / math.tan(math.radians(angle))) for angle in (45, 10)]
+    return ", ".join(f"{angle}° if |W| is {100 * share:.0f} % of its initial value" for angle, share in norms)
 
 
 def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
-    """Degrees that sampling alone leaves between B and W: arctan √((fan-in + 1)/N_eff), N_eff = N (2 − λ)/λ."""
+    """Return the angle in degrees that sampling leaves between B and W: arctan √((fan-in + 1)/N_eff), where N_eff is
+    N (2 − λ)/λ."""
     if rule.noise == "idealised":
         return 0.0
     positions = rule.samples * max(rule.extent, 1) ** 2
@@ -85,7 +94,7 @@ def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
 
 
 def _minutes(training: TrainingState, data: DatasetSplits) -> float:
-    """Minutes of one run: a few timed steps, scaled; validation and test cost a third of a training step a picture."""
+    """Minutes per run, from a few timed steps. Evaluating an image costs a third of training on it."""
     import torch
 
     torch.set_num_threads(training.placement.threads)
@@ -105,28 +114,28 @@ def _minutes(training: TrainingState, data: DatasetSplits) -> float:
 
 
 def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
-    """A line where more than each run's last checkpoint is kept."""
+    """A line if the study keeps more than the last checkpoint of each run."""
     keep = training.placement.keep
     if keep is None or keep == "last":
         return []
     count = len({*kept_epochs(keep, cell.config.epochs), cell.config.epochs})
-    size = _least(count * seeds * _bytes(training) / 1e9, 2)
-    return [f"{cell.name}: {count} checkpoints a run are kept ({keep_to_text(keep)}), {size} GB when its runs are done"]
+    size = _rounded(count * seeds * _bytes(training) / 1e9, 2)
+    return [f"{cell.name}: {count} checkpoints per run are kept ({keep_to_text(keep)}), {size} GB for all its runs"]
 
 
 def _bytes(training: TrainingState) -> int:
-    """A checkpoint's size: weights, B, and one momentum buffer for each that the optimiser trains."""
+    """The size of a checkpoint: weights, B, and the optimizer's buffers for those that it trains."""
     tensors: Sequence[int] = [p.numel() * p.element_size() for p in training.model.state_dict().values()]
     trained = sum(p.numel() * p.element_size() for g in training.optimizer.param_groups for p in g["params"])
     return int(sum(tensors) + trained * (2 if training.config.optim.name == "adamw" else 1))
 
 
-def _least(value: float, digits: int) -> str:
-    """The number with so many digits; one that would be 0 as less than the smallest that is not."""
+def _rounded(value: float, digits: int) -> str:
+    """The number with this many digits. One that rounds to 0 is printed as less than the smallest that does not."""
     return f"{value:.{digits}f}" if value >= 10.0**-digits else f"< {10.0**-digits:.{digits}f}"
 
 
-def _spoken(hours: float) -> str:
+def _duration(hours: float) -> str:
     if 60 * hours < 1:
         return "less than a minute"
     minutes = round(60 * hours)

@@ -1,4 +1,4 @@
-"""What ``nowt plan`` says of seeds: how many a gap takes, or which gap the study's own can find."""
+"""The seeds in ``nowt plan``: how many are needed to detect a gap, or which gap the study's own seeds can detect."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier study says of one cell's gap to the reference."""
+    """The gap of one cell to the reference in an earlier study."""
 
     deviation: float  # of the gap over seeds, percentage points
     pairs: int  # seeds that both cells finished
@@ -29,34 +29,34 @@ class Earlier:
 
 @dataclass(frozen=True)
 class TargetGap:
-    """The gap that a study is to find. Raises ConfigError for one that cannot be."""
+    """The gap that a study is to detect. Raises ConfigError for values out of range."""
 
     gap: float | None = None  # percentage points
-    deviation: float | None = None  # of the gap over seeds, percentage points; None: that of earlier runs
+    deviation: float | None = None  # of the gap over seeds, percentage points; None: from earlier runs
 
     def __post_init__(self) -> None:
         for name, value in (("gap", self.gap), ("deviation", self.deviation)):
             ok = value is None or 0 < value <= 100  # which nan is not
-            require(ok, f"--{name} is {value}: it must lie above 0 and at 100 points at most")
+            require(ok, f"--{name} is {value}: it must be above 0 and at most 100 points")
         if self.deviation is not None:
-            require(self.gap is not None, "--deviation is for --gap POINTS: give both")
+            require(self.gap is not None, "--deviation needs --gap POINTS")
 
 
-def seeds_lines(study: Study, store: Path, sought: TargetGap) -> list[str]:
-    """The seeds that the gap takes, cell by cell; without a gap, the one that the study's own seeds can find."""
+def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
+    """Return the number of seeds that the gap needs, per cell; without a gap, the gap that the study's seeds detect."""
     others = [cell.name for cell in study.cells if cell.name != study.reference]
     if len(others) == len(study.cells) or not others:
-        asked = "--gap says nothing here: the study has no pair of a cell and its reference"
-        return [asked] if sought.gap is not None else []
+        line = "--gap has no effect: the study has no cell to compare with its reference"
+        return [line] if target.gap is not None else []
     alpha = ALPHA / len(others)
-    known = {} if sought.deviation is not None else earlier_deviations(store, study)
-    if sought.gap is None:
-        return [_found(len(study.seeds), alpha, len(others)), *_found_points(known, len(study.seeds), alpha)]
-    head = f"Seeds for a gap of {sought.gap:g} points to {study.reference} ({_test(len(others))}):"
-    if sought.deviation is not None:
-        given = Earlier(sought.deviation, 0, "")
-        return [head, f"  {', '.join(others)}: {_needed(sought.gap, given, alpha)}"]
-    return [head, *(f"  {name}: {_line(sought.gap, known.get(name), alpha)}" for name in others)]
+    known = {} if target.deviation is not None else earlier_deviations(store, study)
+    if target.gap is None:
+        return [_detectable(len(study.seeds), alpha, len(others)), *_detectable_points(known, len(study.seeds), alpha)]
+    head = f"Seeds for a gap of {target.gap:g} points to {study.reference} ({_test(len(others))}):"
+    if target.deviation is not None:
+        given = Earlier(target.deviation, 0, "")
+        return [head, f"  {', '.join(others)}: {_required(target.gap, given, alpha)}"]
+    return [head, *(f"  {name}: {_line(target.gap, known.get(name), alpha)}" for name in others)]
 
 
 def _test(comparisons: int) -> str:
@@ -64,52 +64,54 @@ def _test(comparisons: int) -> str:
     return f"paired t test at α = {ALPHA:g}{holm}, power 80 %"
 
 
-def _found(seeds: int, alpha: float, comparisons: int) -> str:
+def _detectable(seeds: int, alpha: float, comparisons: int) -> str:
     if seeds < 3:
         few = f"{seeds} seed{'s' * (seeds > 1)}"
-        return f"Seeds: {few} give no interval and no test, it takes three; --gap POINTS tells how many a gap takes."
+        return (
+            f"Seeds: {few} give no interval and no test; use at least three. --gap POINTS prints the number for a gap."
+        )
     ratio = smallest_ratio(seeds, alpha)
     return (
-        f"Seeds: {seeds} find a gap {ratio:.1f} times as large as its deviation over seeds ({_test(comparisons)}); "
-        "--gap POINTS tells how many a gap takes."
+        f"Seeds: {seeds} detect a gap {ratio:.1f} times as large as its deviation over seeds ({_test(comparisons)}). "
+        "--gap POINTS prints the number of seeds for a gap."
     )
 
 
-def _found_points(known: dict[str, Earlier], seeds: int, alpha: float) -> Sequence[str]:
+def _detectable_points(known: dict[str, Earlier], seeds: int, alpha: float) -> Sequence[str]:
     if seeds < 3:
         return []
     ratio = smallest_ratio(seeds, alpha)
-    return [f"  {name}: {ratio * one.deviation:.2g} points ({_whence(one)})" for name, one in known.items()]
+    return [f"  {name}: {ratio * one.deviation:.2g} points ({_source(one)})" for name, one in known.items()]
 
 
 def _line(gap: float, known: Earlier | None, alpha: float) -> str:
     if known is None:
-        return "not known, no earlier runs of this rule, net, data and epochs: give --deviation POINTS, of the gap"
+        return "unknown: there are no earlier runs with this rule, model, data and epochs; give --deviation POINTS"
     if known.deviation == 0:
-        return f"not known, its gap was the same with every seed ({_whence(known)}): give --deviation POINTS"
+        return f"unknown: the gap was the same with every seed ({_source(known)}); give --deviation POINTS"
     most = largest_deviation(known.deviation, known.pairs)
     worst = _count(seeds_for(gap / most, alpha))
-    return f"{_needed(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
+    return f"{_required(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
 
 
-def _needed(gap: float, one: Earlier, alpha: float) -> str:
-    """Three at least, since fewer give no interval."""
+def _required(gap: float, one: Earlier, alpha: float) -> str:
+    """At least three, since fewer give no interval."""
     find, show = seeds_for(gap / one.deviation, alpha), seeds_for(gap / one.deviation, alpha, chance=equivalence_power)
-    return f"{_count(find)} to find it, {_count(show)} to show equals to be within it ({_whence(one)})"
+    return f"{_count(find)} to detect it, {_count(show)} to show equality within it ({_source(one)})"
 
 
 def _count(seeds: int | None) -> str:
     return f"more than {MOST} seeds" if seeds is None else f"{max(seeds, 3)} seeds"
 
 
-def _whence(one: Earlier) -> str:
+def _source(one: Earlier) -> str:
     source = f", from {one.pairs} pairs of {one.study}" if one.study else ""
     return f"deviation {one.deviation:.2g} points{source}"
 
 
 def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
-    """For each cell but the reference: the newest study of ``store`` with two seeds or more of its rule and of the
-    reference's, with the same net, data and epochs. A cell without one is left out.
+    """Return, for each cell but the reference, its gap in the newest study of ``store`` that has two or more seeds of
+    both rules with the same model, data and epochs. A cell without such a study is missing.
     """
     study_files = [study_file for study_file in reversed(read_study_files(store)) if not study_file.is_search]
     reference = next((cell for cell in study.cells if cell.name == study.reference), None)
@@ -123,18 +125,18 @@ def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
 
 
 def _earlier(store: Path, study_file: StudyFile, cell: Cell, reference: Cell) -> Earlier | None:
-    base = _like(study_file, config_to_json(reference.config))
-    other = _like(study_file, config_to_json(cell.config), but=base)
+    base = _matching_cell(study_file, config_to_json(reference.config))
+    other = _matching_cell(study_file, config_to_json(cell.config), exclude=base)
     gaps = list(_gaps(_logs(store, study_file, other), _logs(store, study_file, base)))
     return Earlier(statistics.stdev(gaps), len(gaps), study_file.key) if len(gaps) > 1 else None
 
 
-def _like(study_file: StudyFile, wanted: Config, but: str = "") -> str:
+def _matching_cell(study_file: StudyFile, wanted: Config, exclude: str = "") -> str:
     """The cell with config ``wanted``; otherwise the first with its rule, net, data and epochs; otherwise nothing."""
-    cells = {cell["name"]: cell["config"] for cell in study_file.cells if cell["name"] != but}
+    cells = {cell["name"]: cell["config"] for cell in study_file.cells if cell["name"] != exclude}
     same = [name for name, config in cells.items() if {**config, "seed": 0} == {**wanted, "seed": 0}]
-    alike = [name for name, config in cells.items() if _kind(config) == _kind(wanted)]
-    return next(iter([*same, *alike]), "")
+    similar = [name for name, config in cells.items() if _kind(config) == _kind(wanted)]
+    return next(iter([*same, *similar]), "")
 
 
 def _kind(config: Config) -> tuple[Any, ...]:
@@ -142,7 +144,7 @@ def _kind(config: Config) -> tuple[Any, ...]:
 
 
 def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
-    """The finished and diverged runs of a cell by seed."""
+    """The finished and diverged runs of a cell, by seed."""
     paths = {run.seed: Store(store).log(run.key) for run in study_file.runs if run.cell == cell}
     logs = {seed: read(path) for seed, path in paths.items() if path.exists()}
     return {seed: log for seed, log in logs.items() if log.state in ("finished", "diverged")}
@@ -150,16 +152,16 @@ def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
 
 def _gaps(logs: Mapping[int, RunLog], base: Mapping[int, RunLog]) -> Iterator[float]:
     for seed in sorted(logs.keys() & base.keys()):
-        split = "test" if all(_opened_test(log) for log in (logs[seed], base[seed])) else "val"
+        split = "test" if all(_has_test_error(log) for log in (logs[seed], base[seed])) else "val"
         yield 100 * (_final(logs[seed], split) - _final(base[seed], split))
 
 
-def _opened_test(log: RunLog) -> bool:
+def _has_test_error(log: RunLog) -> bool:
     return log.state == "diverged" or log.epochs[-1].test_error == log.epochs[-1].test_error  # which nan is not
 
 
 def _final(log: RunLog, split: str) -> float:
-    """The error after the last epoch, chance for a diverged run: a share from 0 to 1."""
+    """The error after the last epoch, from 0 to 1; that of chance for a diverged run."""
     if log.state == "diverged":
         return chance_error(log.start["classes"])
     return float(getattr(log.epochs[-1], f"{split}_error"))

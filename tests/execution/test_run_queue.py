@@ -1,0 +1,146 @@
+"""The queue of a study's runs: what it logs, reports and resumes."""
+
+import json
+from pathlib import Path
+
+from nowt.cli.tables import run_page, runs_table
+from nowt.config.run_config import DataConfig, RunConfig
+from nowt.execution.driver import Decision, PlannedRun
+from nowt.execution.preparation import start_facts
+from nowt.execution.run_queue import RunQueue
+from nowt.execution.scheduling import RunStatus
+from nowt.store.records import Epoch, epoch_to_json
+from nowt.store.run_log import read
+from nowt.tracking.refresh import rebuild
+
+
+def planned(keys: list[str]) -> tuple[PlannedRun, ...]:
+    data = {"fingerprint": "f", "classes": 10, "skipped": []}
+    configs = [RunConfig(data=DataConfig(), seed=seed) for seed in range(len(keys))]
+    runs = zip(keys, configs, strict=True)
+    return tuple(PlannedRun(key, "cell", config.seed, config, start_facts(config, data)) for key, config in runs)
+
+
+def epoch_message(epoch: int) -> dict[str, object]:
+    numbers = epoch_to_json(Epoch(epoch, epoch, 0.1, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0, 0, 0.0, 0.0, 0.0))
+    return {"kind": "epoch", "epoch": numbers}
+
+
+START = {"kind": "start"}
+
+FINISHED = {"kind": "end", "state": "finished", "reason": ""}
+
+
+def test_a_queue_restarted_after_a_crash_continues_from_the_logs(tmp_path: Path) -> None:
+    plan = planned(["a", "b", "c", "d"])
+    queue = RunQueue(tmp_path, plan)
+    for key in ("a", "b", "c"):
+        assert queue.decide() == Decision("start", key)
+        queue.begin(key)
+        queue.receive(key, START)
+    for message in (epoch_message(0), epoch_message(1), FINISHED):
+        queue.receive("a", message)
+    queue.receive("c", epoch_message(0))
+    queue.mark_failed("b", "the worker is gone")
+    queue = RunQueue(tmp_path, plan)  # only the logs are left
+    assert queue.statuses == {"a": RunStatus("finished", 1), "b": RunStatus("failed", -1), "c": RunStatus("running", 0)}
+    started = []
+    while (decision := queue.decide()).do == "start":
+        started.append(decision.key)
+        queue.begin(decision.key)
+        for message in (START, epoch_message(0), epoch_message(1), FINISHED):
+            queue.receive(decision.key, message)
+    assert (started, decision.do) == (["c", "b", "d"], "done")
+    for key in ("a", "b", "c", "d"):
+        run = read(tmp_path / "logs" / f"{key}.jsonl")
+        assert ([epoch.epoch for epoch in run.epochs], run.state) == ([0, 1], "finished")
+        assert run.attempts == (2 if key in "bc" else 1)
+
+
+def test_messages_of_runs_that_are_not_running_are_not_logged(tmp_path: Path) -> None:
+    queue = RunQueue(tmp_path, planned(["a", "b"]))
+    queue.begin("a")
+    for message in (START, epoch_message(0), FINISHED, epoch_message(1), FINISHED):
+        queue.receive("a", message)
+    queue.mark_failed("a", "too late")
+    queue.receive("b", epoch_message(0))
+    run = read(tmp_path / "logs" / "a.jsonl")
+    assert (run.state, run.last_epoch) == ("finished", 0)
+    assert not (tmp_path / "logs" / "b.jsonl").exists()
+    assert queue.decide() == Decision("start", "b")
+
+
+def test_a_run_whose_worker_dies_before_its_first_message_is_listed(tmp_path: Path) -> None:
+    queue = RunQueue(tmp_path, planned(["a", "b"]))
+    queue.begin("a")
+    queue.begin("b")
+    queue.mark_failed("b", "the run's worker died 4 times")
+    rows = [row.split() for row in runs_table(tmp_path, rule=None, state=None, study=None).splitlines()[1:]]
+    shown = [(row[0], row[1], row[4], row[-1]) for row in rows]
+    assert shown == [("a", "bp", "0", "running"), ("b", "bp", "1", "failed")]
+    assert "run b: failed the run's worker died 4 times" in run_page(tmp_path, "b")
+    assert rebuild(tmp_path) == 2
+    queue = RunQueue(tmp_path, planned(["a", "b"]))
+    queue.begin("b")
+    for message in (START, epoch_message(0), FINISHED):
+        queue.receive("b", message)
+    run = read(tmp_path / "logs" / "b.jsonl")
+    assert (run.state, run.attempts, run.start["fingerprint"]) == ("finished", 2, "f")
+
+
+def test_a_run_restarted_on_another_worker_has_one_more_attempt(tmp_path: Path) -> None:
+    attempts: list[int] = []
+    queue = RunQueue(tmp_path, planned(["a"]), lambda planned, run: attempts.append(run.attempts))
+    queue.begin("a")
+    for message in (
+        START,
+        epoch_message(0),
+        START,
+        epoch_message(0),
+        epoch_message(1),
+        START,
+        FINISHED,
+    ):  # it repeats epochs that its checkpoint has
+        queue.receive("a", message)
+    assert attempts == [1, 1, 2, 2, 3, 3]
+    log = [json.loads(line) for line in (tmp_path / "logs" / "a.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in log] == ["start", "epoch", "resume", "epoch", "resume", "end"]
+    assert [(line["attempt"], line["epoch"]) for line in log if line["kind"] == "resume"] == [(2, 0), (3, 1)]
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 3
+
+
+def test_a_resumed_run_counts_its_new_workers_as_attempts(tmp_path: Path) -> None:
+    for _ in range(2):
+        queue = RunQueue(tmp_path, planned(["a"]))
+        queue.begin("a")
+        for message in (START, START):
+            queue.receive("a", message)
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 4
+
+
+def test_updates_are_reported_after_they_are_logged(tmp_path: Path) -> None:
+    def on_update(planned: PlannedRun, run: object) -> None:
+        assert repr(read(tmp_path / "logs" / f"{planned.key}.jsonl")) == repr(run)
+        reported.append(planned.key)
+
+    reported: list[str] = []
+    queue = RunQueue(tmp_path, planned(["a"]), on_update)
+    queue.begin("a")
+    for message in (START, epoch_message(0), epoch_message(1), FINISHED):
+        queue.receive("a", message)
+    assert reported == ["a"] * 4
+    RunQueue(tmp_path, planned(["a"]), on_update).recall()
+    assert reported == ["a"] * 5
+
+
+def test_a_run_that_two_studies_share_is_trained_once(tmp_path: Path) -> None:
+    states: list[str] = []
+    first = RunQueue(tmp_path, planned(["a", "b"]))
+    second = RunQueue(tmp_path, planned(["a"]), lambda planned, run: states.append(run.state))
+    first.begin("a")
+    first.receive("a", START)
+    assert second.decide() == Decision("wait")
+    for message in (epoch_message(0), FINISHED):
+        first.receive("a", message)
+    assert second.decide() == Decision("done") and states == ["finished"]
+    assert read(tmp_path / "logs" / "a.jsonl").attempts == 1
