@@ -1,4 +1,4 @@
-"""A study from its file to its finished logs: in this process, on the real Ray Tune, killed, interrupted, run again."""
+"""A study, from its file to its finished logs: in this process, on Ray Tune, killed, interrupted, run again."""
 
 import json
 import os
@@ -47,24 +47,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path) -> tuple[Path, int]:
-    """The store of the study run in this process, undisturbed, and the exit code."""
-    store = folder / "alone"
+def uninterrupted(folder: Path) -> tuple[Path, int]:
+    """The store of the study, run in this process without interruption, and the exit code."""
+    store = folder / "uninterrupted"
     return store, main(["ablate", str(folder / "small.py"), "--store", str(store), "--in-process"])
 
 
 @pytest.fixture
-def store(alone: tuple[Path, int], tmp_path: Path) -> Path:
-    """A copy of the undisturbed store, to change."""
-    return Path(shutil.copytree(alone[0], tmp_path / "store"))
+def store(uninterrupted: tuple[Path, int], tmp_path: Path) -> Path:
+    """A copy of that store, to change."""
+    return Path(shutil.copytree(uninterrupted[0], tmp_path / "store"))
 
 
-def again(folder: Path, store: Path, *options: str) -> int:
+def run_again(folder: Path, store: Path, *options: str) -> int:
     return main(["ablate", str(folder / "small.py"), "--store", str(store), "--in-process", *options])
 
 
-def in_between(store: Path, epoch: int) -> bool:
-    """Whether the slow run has logged this epoch and is not finished."""
+def has_reached(store: Path, epoch: int) -> bool:
+    """Whether the slow run has logged this epoch, but is not finished."""
     run = logs(store).get("slow 0")
     return run is not None and run.state == "running" and epoch <= run.last_epoch < 4
 
@@ -76,14 +76,14 @@ def workers_of(folder: Path) -> list[int]:
         try:
             here = os.readlink(process / "cwd") == str(folder.resolve())
             words = (process / "cmdline").read_bytes()
-        except OSError:  # it ended meanwhile, or is another user's
+        except OSError:  # it has ended, or belongs to another user
             continue
         if here and words.startswith(b"ray::") and b"Agent" not in words:
             found.append(int(process.name))
     return found
 
 
-def same_numbers(one: dict[str, RunLog], two: dict[str, RunLog]) -> None:
+def assert_equal_numbers(one: dict[str, RunLog], two: dict[str, RunLog]) -> None:
     assert set(one) == set(two) == RUNS
     for name in RUNS:
         assert one[name].key == two[name].key
@@ -91,13 +91,15 @@ def same_numbers(one: dict[str, RunLog], two: dict[str, RunLog]) -> None:
         assert numbers(one[name]) == numbers(two[name]), name
 
 
-def ended(process: subprocess.Popen[str], seconds: float) -> tuple[int, str, str]:
+def wait_for_end(process: subprocess.Popen[str], seconds: float) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
 
-def test_a_failing_run_leaves_the_others_alone(alone: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:
-    store, code = alone
+def test_a_failing_run_does_not_affect_the_others(
+    uninterrupted: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, code = uninterrupted
     assert code == 1
     found = logs(store)
     assert {name: run.state for name, run in found.items()} == {
@@ -112,9 +114,11 @@ def test_a_failing_run_leaves_the_others_alone(alone: tuple[Path, int], capsys: 
     assert "Traceback" in page and "no such layer [/dense]" in page and "broken.py" in page
 
 
-def test_run_again_it_tries_the_failed_run_only(folder: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_command_retries_only_the_failed_run(
+    folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, key = log_bytes(store), logs(store)["broken 0"].key
-    assert again(folder, store) == 1
+    assert run_again(folder, store) == 1
     after = log_bytes(store)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {f"{key}.jsonl"}
@@ -124,17 +128,17 @@ def test_run_again_it_tries_the_failed_run_only(folder: Path, store: Path, capsy
     assert f"broken seed 0 (run {key})" in capsys.readouterr().out
 
 
-def test_a_failed_run_whose_cause_is_gone_goes_on_from_its_checkpoint(store: Path, tmp_path: Path) -> None:
+def test_a_failed_run_resumes_from_its_checkpoint_once_its_rule_is_fixed(store: Path, tmp_path: Path) -> None:
     broken = BROKEN.replace("if moment.step == 5:", "if moment.step == 5 and not Path('mended').exists():")
     (tmp_path / "broken.py").write_text(broken.replace("from typing", "from pathlib import Path\nfrom typing", 1))
     write_study(tmp_path, '{"mended": small("./broken.py", momentum=0.8)}')
     other = Path(shutil.copytree(store, tmp_path / "other"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert again(tmp_path, store) == 1
+        assert run_again(tmp_path, store) == 1
         (tmp_path / "mended").touch()
-        assert again(tmp_path, store) == 0
-        assert again(tmp_path, other) == 0
+        assert run_again(tmp_path, store) == 0
+        assert run_again(tmp_path, other) == 0
     [study_file] = (s for s in (store / "studies").glob("*.json") if "mended" in s.read_text())
     [run] = json.loads(study_file.read_text())["runs"]
     mended, straight = (read(place / "logs" / f"{run['key']}.jsonl") for place in (store, other))
@@ -142,49 +146,49 @@ def test_a_failed_run_whose_cause_is_gone_goes_on_from_its_checkpoint(store: Pat
     assert numbers(mended) == numbers(straight) and len(numbers(mended)) == 5
 
 
-def test_more_seeds_join_the_same_study(folder: Path, store: Path) -> None:
+def test_more_seeds_are_added_to_the_same_study(folder: Path, store: Path) -> None:
     before = log_bytes(store)
     [study_file] = (store / "studies").glob("*.json")
-    assert again(folder, store, "--seeds", "2") == 1
+    assert run_again(folder, store, "--seeds", "2") == 1
     assert [path.name for path in (store / "studies").glob("*.json")] == [study_file.name]
     study = json.loads(study_file.read_text())
     assert study["seeds"] == [0, 1] and len(study["runs"]) == 8
     after, broken = log_bytes(store), f"{logs(store)['broken 0'].key}.jsonl"
     assert all(after[name] == text for name, text in before.items() if name != broken)
     assert len(after) == 8 and set(logs(store)) == RUNS | {name.replace("0", "1") for name in RUNS}
-    assert again(folder, store) == 1  # fewer seeds again: the study file keeps what was run
+    assert run_again(folder, store) == 1  # with fewer seeds, the study file still lists all runs
     assert json.loads(study_file.read_text())["seeds"] == [0, 1]
 
 
-def test_a_changed_study_is_a_new_one_and_says_so(
+def test_a_changed_study_is_a_new_study_and_nowt_prints_it(
     folder: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_study(tmp_path, '{"bp": small("bp"), "fa": small("fa")}')
     [old] = (store / "studies").glob("*.json")
     before, bp = log_bytes(store), f"{logs(store)['bp 0'].key}.jsonl"
-    assert again(tmp_path, store) == 0
+    assert run_again(tmp_path, store) == 0
     out = capsys.readouterr().out
     [new] = set((store / "studies").glob("*.json")) - {old}
     assert f"small has changed since {old.stem}: this is a new study, {new.stem}" in out
     assert log_bytes(store)[bp] == before[bp]  # the cell that both share is not run again
-    assert again(tmp_path, store) == 0
+    assert run_again(tmp_path, store) == 0
     assert "has changed" not in capsys.readouterr().out
     assert main(["runs", "--store", str(store), "--study", new.stem, "--state", "finished"]) == 0
     rows = capsys.readouterr().out.strip().splitlines()[1:]
     assert sorted(row.split()[1] for row in rows) == ["bp", "fa"]
 
 
-def test_quick_is_a_study_of_its_own(store: Path, tmp_path: Path) -> None:
+def test_quick_runs_a_study_with_its_own_key(store: Path, tmp_path: Path) -> None:
     write_study(tmp_path, '{"kp": small("kp")}', seeds="(0, 1)", name="small")
-    assert again(tmp_path, store, "--quick") == 0
+    assert run_again(tmp_path, store, "--quick") == 0
     [study_file] = (store / "studies").glob("small_quick-*.json")
     assert [run["seed"] for run in json.loads(study_file.read_text())["runs"]] == [0]
     assert logs(store)["kp 0"].last_epoch == 2
-    assert again(tmp_path, store) == 0
+    assert run_again(tmp_path, store) == 0
     assert "kp 1" in logs(store)
 
 
-def test_ctrl_c_in_process_stops_after_the_batch_and_goes_on_from_there(
+def test_after_ctrl_c_the_same_command_resumes_from_the_current_batch(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "interrupted.py").write_text(INTERRUPTED)
@@ -197,17 +201,17 @@ def test_ctrl_c_in_process_stops_after_the_batch_and_goes_on_from_there(
     cut = logs(store)
     assert (cut["interrupted 0"].state, cut["interrupted 0"].last_epoch) == ("running", 1) and "fa 0" not in cut
     assert main(command) == 0
-    assert again(tmp_path, other) == 0
+    assert run_again(tmp_path, other) == 0
     found, straight = logs(store)["interrupted 0"], logs(other)["interrupted 0"]
     assert (found.state, found.attempts, straight.attempts) == ("finished", 2, 1)
     assert numbers(found) == numbers(straight)
 
 
-def test_killed_and_interrupted_on_ray_tune_it_ends_as_if_undisturbed(
-    folder: Path, alone: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+def test_on_ray_tune_a_killed_and_interrupted_study_has_the_same_numbers(
+    folder: Path, uninterrupted: tuple[Path, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = folder / "disturbed"
-    command = ["ablate", "./small.py", "--store", "disturbed", "--slots", "2"]
+    store = folder / "interrupted"
+    command = ["ablate", "./small.py", "--store", "interrupted", "--slots", "2"]
     _kill_after_an_epoch(command, folder, store, capsys)
     _press_ctrl_c_after_two(command, folder, store)
 
@@ -215,55 +219,55 @@ def test_killed_and_interrupted_on_ray_tune_it_ends_as_if_undisturbed(
     assert code == 1, err
     assert "2 of 4 runs finished, 1 diverged, 1 failed" in out
     found = logs(store)
-    same_numbers(found, logs(alone[0]))
+    assert_equal_numbers(found, logs(uninterrupted[0]))
     assert [epoch.epoch for epoch in found["slow 0"].epochs] == [0, 1, 2, 3, 4]
-    assert found["slow 0"].attempts == 4  # begun, after the kill, after Ctrl-C, and by the worker's successor
+    assert found["slow 0"].attempts == 4  # at first, after the kill, after Ctrl-C, and on another worker
     assert list((store / ".tune").iterdir()) == []
     wait_for(lambda: not workers_of(folder), 30, "the finished driver's workers to die")
 
 
 def _kill_after_an_epoch(command: list[str], folder: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also: nobody else may run the study meanwhile."""
+    """Meanwhile, no other process may run the study."""
     driver = start(command, folder)
     try:
-        wait_for(lambda: in_between(store, 1), 90, "the slow run's first epoch")
+        wait_for(lambda: has_reached(store, 1), 90, "the slow run's first epoch")
         assert workers_of(folder), "no worker of Ray was seen"
-        assert again(folder, store) == 2
+        assert run_again(folder, store) == 2
         refusal = capsys.readouterr().err.strip()
         assert refusal.count("\n") == 0 and f"already being run by process {driver.pid}" in refusal
     finally:
         driver.kill()
         driver.communicate()
     wait_for(lambda: not workers_of(folder), 30, "the killed driver's workers to die")
-    assert in_between(store, 1), "the kill came too late to show anything"
-    assert list((store / ".tune").iterdir()), "Ray Tune left nothing behind: nothing is shown by its absence later"
+    assert has_reached(store, 1), "the kill came too late"
+    assert list((store / ".tune").iterdir()), "Ray Tune left no files, so that their removal cannot be tested"
 
 
 def _press_ctrl_c_after_two(command: list[str], folder: Path, store: Path) -> None:
     driver = start(command, folder)
-    wait_for(lambda: in_between(store, 2), 90, "the slow run's second epoch")
+    wait_for(lambda: has_reached(store, 2), 90, "the slow run's second epoch")
     driver.send_signal(signal.SIGINT)
-    code, _, err = ended(driver, 60)
+    code, _, err = wait_for_end(driver, 60)
     assert code == 130, err
     assert f"run the same command again: nowt {' '.join(command)}" in err
-    assert in_between(store, 2), "Ctrl-C came too late to show anything"
+    assert has_reached(store, 2), "Ctrl-C came too late"
     assert list((store / ".tune").iterdir()) == []
     wait_for(lambda: not workers_of(folder), 30, "the interrupted driver's workers to die")
 
 
 def _kill_the_slow_runs_worker(command: list[str], folder: Path, store: Path) -> tuple[int, str, str]:
-    """The driver lives on: Ray Tune gives the run to another worker."""
+    """The driver survives: Ray Tune restarts the run on another worker."""
     for path in folder.glob("*.slow"):
         path.unlink()
     driver = start(command, folder)
     try:
         wait_for(lambda: any(folder.glob("*.slow")), 90, "the slow run's next step")
         worker = int(next(folder.glob("*.slow")).stem)
-        assert worker in workers_of(folder), "the slow run's worker is none of Ray's"
+        assert worker in workers_of(folder), "the slow run's worker does not belong to Ray"
         os.kill(worker, signal.SIGKILL)
         wait_for(lambda: worker not in workers_of(folder), 30, "the killed worker to die")
-        assert in_between(store, 2), "the kill came too late to show anything"
-        return ended(driver, 120)
+        assert has_reached(store, 2), "the kill came too late"
+        return wait_for_end(driver, 120)
     finally:
         driver.kill()
         driver.communicate()

@@ -1,4 +1,4 @@
-"""Small studies that are really trained, and keep their checkpoints: in this process, without MLflow."""
+"""Small trained studies with checkpoints, run in this process without MLflow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,12 @@ from tests.support.short_runs import short_run
 
 
 def kept_study(store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple[int, ...] = (0, 1)) -> Study:
-    """Two epochs under bp and fa, trained into ``store``."""
+    """Train two epochs with bp and fa into ``store``."""
     cells = tuple(Cell(name, replace(short_run(), rule=find_rule(name)())) for name in ("bp", "fa"))
     study = Study("kept", "Which learns?", cells, seeds, keep=keep)  # type: ignore[arg-type]
     placement = with_retention(Placement(store=str(store), device="cpu"), study.keep, study.epochs)
     plan = planned_runs(study, placement)
     runs = [ListedRun(planned.key, planned.cell, planned.seed) for planned in plan]
     write_study_file(store, study.key, study_to_json(study), runs)
-    assert local.run(RunQueue(store, plan, lambda planned, run: None), placement)
+    assert local.run(RunQueue(store, plan), placement)
     return study

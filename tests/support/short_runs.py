@@ -1,4 +1,4 @@
-"""Runs of a few seconds at most, and what two of them must have in common."""
+"""Runs of a few seconds, and comparisons between them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -33,7 +33,7 @@ def short_run(rule: str = "fa", *, fields: dict[str, Any] | None = None, **chang
 
 
 def numbers(epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
-    """All that was measured but the time it took, NaN as None."""
+    """All measurements except times, with NaN as None."""
     clocks = ("seconds", "probe_seconds")
     return [{k: v for k, v in epoch_to_json(epoch).items() if k not in clocks} for epoch in epochs]
 
@@ -59,7 +59,7 @@ CASES: dict[str, RunConfig] = {
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
-    """W, B, running statistics and the optimiser's memory in the newest checkpoint."""
+    """W, B, running statistics and the optimizer's buffers in the newest checkpoint."""
     state = checkpoint.load(folder, torch.device("cpu"))
     assert state is not None
     memory = state["optimizer"]["state"]
@@ -68,13 +68,13 @@ def tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """The same names, and under each the same tensor bit for bit."""
+    """Assert equal names, and tensors that are equal bit for bit."""
     assert found.keys() == expected.keys()
     assert [name for name, value in found.items() if not torch.equal(value, expected[name])] == []
 
 
 def after(steps: int) -> Callable[[], bool]:
-    """A ``should_stop`` that says so after that many batches."""
+    """Return a ``should_stop`` that returns True after this many batches."""
     left = steps
 
     def should_stop() -> bool:

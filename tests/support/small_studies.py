@@ -1,4 +1,4 @@
-"""Small studies on digits for the tests of the engine and the command line, as files that a user could have written."""
+"""Small studies on digits, as files that a user could have written, for tests of execution and the command line."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def small(rule, **optim):
 """
 
 SLOW = '''
-"""Kolen-Pollack that takes its time, so that a test can come in between two epochs, and says in which process."""
+"""Slow Kolen-Pollack, so that a test can act between two epochs. It reports its process by a file."""
 
 import os
 import time
@@ -50,7 +50,7 @@ class Slow(KolenPollack):
 '''
 
 INTERRUPTED = '''
-"""A rule during whose sixth step the user presses Ctrl-C, once."""
+"""A rule that sends one Ctrl-C to its own process, in its sixth step."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ class Interrupted(KolenPollack):
 '''
 
 BROKEN = '''
-"""A rule that fails at its fifth step, after the first epoch. Its message looks like markup."""
+"""A rule that fails at its fifth step, after the first epoch, with a message that looks like markup."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -93,12 +93,12 @@ class Broken(FeedbackAlignment):
         return 0
 '''
 
-# the same rule, called mine, that never fails
+# the same rule without the failure
 OWN = BROKEN.replace("moment.step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
 
 
 def write_study(folder: Path, cells: str, seeds: str = "(0,)", name: str = "small") -> Path:
-    """A study file in ``folder``; ``cells`` is the Python text of a dict of configs by cell name."""
+    """Write a study to ``folder``; ``cells`` is Python source for a dict of configs by cell name."""
     body = f"def study():\n    cells = {cells}\n    made = tuple(Cell(n, c) for n, c in cells.items())\n"
     path = folder / f"{name}.py"
     path.write_text(f"{HEAD}\n{body}    return Study({name!r}, 'Which is best?', made, seeds={seeds})\n")
@@ -106,7 +106,7 @@ def write_study(folder: Path, cells: str, seeds: str = "(0,)", name: str = "smal
 
 
 def logs(store: Path) -> dict[str, RunLog]:
-    """Every log of the store, unfinished ones too, by rule name and seed."""
+    """Every log of the store, unfinished ones included, by rule name and seed."""
     found = [read(path) for path in sorted((store / "logs").glob("*.jsonl"))]
     return {f"{Path(r.start['config']['rule']['name']).stem} {r.start['config']['seed']}": r for r in found if r.start}
 
@@ -116,12 +116,12 @@ def log_bytes(store: Path) -> dict[str, bytes]:
 
 
 def numbers(run: RunLog) -> list[dict[str, Any]]:
-    """Every number of a run's epochs but the times."""
+    """Every number of a run's epochs, except times."""
     return [{k: v for k, v in epoch_to_json(e).items() if not k.endswith("seconds")} for e in run.epochs]
 
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    """``python -m nowt`` in ``folder``, in a process group of its own."""
+    """Start ``python -m nowt`` in ``folder``, in a new process group."""
     return subprocess.Popen(
         [sys.executable, "-m", "nowt", *words],
         cwd=folder,
@@ -137,5 +137,5 @@ def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait until ``true()``; fail with ``what`` after ``seconds``."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.02)

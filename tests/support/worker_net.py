@@ -1,4 +1,4 @@
-"""A model of one's own: two convolutions with batch norm and a classifier, small enough for many steps a second."""
+"""A custom model: two convolutions with batch norm and a classifier, fast enough for many steps per second."""
 
 from torch import nn
 

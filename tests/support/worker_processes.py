@@ -1,4 +1,4 @@
-"""Runs shared by real worker processes that speak gloo over the loopback, without Ray: quick to start."""
+"""Runs that worker processes share over gloo on the loopback interface, without Ray, so that they start quickly."""
 
 import math
 import multiprocessing
@@ -33,7 +33,7 @@ NET = f"{Path(__file__).parent}/worker_net.py:net"
 
 PATIENCE = 120  # seconds
 
-# what a worker's run, or a test's own look at it, may raise
+# what a run, or a test's inspection of it, may raise
 RAISED = (
     ArithmeticError,
     AssertionError,
@@ -52,7 +52,7 @@ _processes.set_forkserver_preload([__name__, "sklearn.datasets", "torch._dynamo"
 
 
 def shared_run(rule: str, *, epochs: int = 2, steps: int = 4, precision: Any = "float64", **fields: Any) -> RunConfig:
-    """A small convolutional net on digits, batches of 16 in groups of 4: 1, 2 and 4 workers can share it."""
+    """A small convolutional network on digits. 1, 2 and 4 workers can share its batches of 16 in groups of 4."""
     return RunConfig(
         model=ModelConfig(NET, norm_group=4),
         data=DataConfig("digits", train_limit=16 * steps, score_limit=41),
@@ -67,8 +67,8 @@ def shared_run(rule: str, *, epochs: int = 2, steps: int = 4, precision: Any = "
 
 
 def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> list[T]:
-    """What ``work(*arguments)`` returns in each of ``size`` worker processes, by rank. Raises what the first of them
-    raised."""
+    """Return the result of ``work(*arguments)`` in each of ``size`` worker processes, by rank. Raises what the first
+    one to fail raised."""
     with TemporaryDirectory() as folder:
         ends = [_processes.Pipe(duplex=False) for _ in range(size)]
         workers = [
@@ -90,7 +90,7 @@ def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> list[T]:
 
 
 def _answer(end: Connection) -> Any:
-    return end.recv() if end.poll(PATIENCE) else TimeoutError(f"a worker said nothing for {PATIENCE} s")
+    return end.recv() if end.poll(PATIENCE) else TimeoutError(f"a worker did not answer for {PATIENCE} s")
 
 
 def _work(end: Connection, rank: int, size: int, meet: str, work: Callable[..., T], arguments: tuple[Any, ...]) -> None:
@@ -113,7 +113,7 @@ def trained(config: RunConfig) -> list[Epoch]:
 
 
 def kept(config: RunConfig, folder: Path, stop_at: int | None = None) -> list[Epoch] | None:
-    """All epochs of the run, which goes on from the folder; None where worker 1 stopped it after ``stop_at`` steps."""
+    """All epochs of the run, which resumes from the folder; None if worker 1 stopped it after ``stop_at`` steps."""
     group = ProcessGroup()
     stop = after(stop_at) if stop_at is not None and group.rank == 1 else lambda: False
     with suppress(TrainingInterrupted):
@@ -123,16 +123,16 @@ def kept(config: RunConfig, folder: Path, stop_at: int | None = None) -> list[Ep
 
 @dataclass(frozen=True)
 class Moved:
-    """Bytes given to all-reduce in one epoch's training steps, on one worker."""
+    """Bytes sent by all-reduce in the training steps of one epoch, on one worker."""
 
     gradients: int
     others: int
-    feedback: int  # size of all B of the network
+    feedback: int  # size of all B
     angles: list[float] = field(default_factory=list)  # degrees between B and W after it, by layer
 
 
 def moved(config: RunConfig) -> Moved:
-    """What the steps of one epoch move; mirror steps before learning are not counted."""
+    """Return what the steps of one epoch send, without mirror steps before learning."""
     group = Counting()
     training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
     training.before_learning()

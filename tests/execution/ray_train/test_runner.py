@@ -1,4 +1,4 @@
-"""Two Ray Train workers share a run: one of a study, of which a worker is killed, and one of `nowt train`."""
+"""Two Ray Train workers share a run: one of a study, whose worker is killed, and one of ``nowt train``."""
 
 import os
 import signal
@@ -25,11 +25,11 @@ GROUPS = Override("model.norm_group", "16")
 
 
 def _curve(store: Path, key: str) -> list[str]:
-    """What ``nowt show`` prints of the epochs."""
+    """The epochs that ``nowt show`` prints."""
     return run_page(store, key).split("\n\n")[1].splitlines()
 
 
-def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     write_study(tmp_path, CELLS)
     words = [f"--{GROUPS.path}", GROUPS.text]
@@ -57,7 +57,7 @@ def test_a_killed_worker_of_a_run_is_replaced_and_the_run_ends_as_if_it_had_not_
     assert numbers(run) == without_times(undisturbed)
 
 
-def test_one_run_is_trained_by_two_workers_from_the_command_line(tmp_path: Path) -> None:
+def test_nowt_train_uses_two_workers(tmp_path: Path) -> None:
     short = "--epochs 1 --data.train_limit 128 --data.repeat 1 --data.size 8"
     words = f"train digits --store runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
     driver = start(words.split(), tmp_path)

@@ -1,4 +1,4 @@
-"""Several workers share one run and end as one worker does: what is compared here ran in 2 and 4 real processes."""
+"""Several workers that share a run get the same results as one worker; here they are 2 and 4 processes."""
 
 import math
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ def angles(epochs: list[Epoch]) -> list[float]:
     return [layer.matrix_angle for epoch in epochs for layer in epoch.layers]
 
 
-def test_noise_that_the_workers_share_out_is_the_noise_that_one_worker_draws_alone() -> None:
+def test_workers_together_draw_the_same_noise_as_one_worker() -> None:
     config = shared_run("wm", epochs=4, steps=10, streams=4)
     alone = list(train(config, CPU))
     for size in (2, 4):
@@ -62,7 +62,7 @@ def test_in_single_precision_losses_agree_at_first(rule: str) -> None:
     assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-4
 
 
-def test_clipping_sees_the_gradient_of_the_whole_batch() -> None:
+def test_clipping_uses_the_gradient_of_the_complete_batch() -> None:
     config = replace(shared_run("kp"), optim=OptimConfig(lr=0.05, clip=0.5, weight_decay=0.01))
     alone = list(train(config, CPU))
     assert farthest(alone, list(train(replace(config, optim=replace(config.optim, clip=None)), CPU))) > 1e-3
@@ -70,7 +70,7 @@ def test_clipping_sees_the_gradient_of_the_whole_batch() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
-def test_the_shares_of_a_batch_are_the_batch_and_every_picture_is_scored_once(size: int) -> None:
+def test_the_shares_make_up_the_batch_and_every_image_is_scored_once(size: int) -> None:
     data = open_data(shared_run("bp").data, CPU, test=False)
     for whole, *shares in zip(
         data.val.batches(40), *(data.val.batches(40, shard=(rank, size)) for rank in range(size)), strict=False
@@ -83,7 +83,7 @@ def test_the_shares_of_a_batch_are_the_batch_and_every_picture_is_scored_once(si
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epoch], Path]:
-    """A run that two workers did in one go."""
+    """A run that two workers trained without interruption."""
     config, folder = shared_run("kp", precision="float32", epochs=2, steps=4), tmp_path_factory.mktemp("whole")
     epochs = on_workers(2, kept, config, folder)[0]
     assert epochs is not None
@@ -91,7 +91,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epo
 
 
 @pytest.mark.parametrize("steps", [1, 6])
-def test_workers_stopped_in_mid_epoch_go_on_as_if_they_had_not(
+def test_workers_stopped_within_an_epoch_resume_with_equal_results(
     whole: tuple[RunConfig, list[Epoch], Path], steps: int, tmp_path: Path
 ) -> None:
     config, epochs, folder = whole
@@ -102,7 +102,7 @@ def test_workers_stopped_in_mid_epoch_go_on_as_if_they_had_not(
 
 
 @pytest.mark.parametrize("worker_counts", [(2, 4), (4, 2), (2, 1), (1, 2)], ids=str)
-def test_a_run_goes_on_with_another_number_of_workers(worker_counts: tuple[int, int], tmp_path: Path) -> None:
+def test_a_run_resumes_with_another_number_of_workers(worker_counts: tuple[int, int], tmp_path: Path) -> None:
     config = shared_run("wm", epochs=2, steps=4)
     first, second = worker_counts
     if first == 1:
@@ -118,7 +118,7 @@ def test_a_run_goes_on_with_another_number_of_workers(worker_counts: tuple[int, 
     assert max(float((found[n].double() - expected[n].double()).abs().max()) for n in found) < 1e-10
 
 
-def test_a_group_that_shrinks_and_grows_on_the_way_ends_as_one_worker_does(tmp_path: Path) -> None:
+def test_a_group_that_shrinks_and_grows_gets_the_results_of_one_worker(tmp_path: Path) -> None:
     config = shared_run("wm", epochs=2, steps=4, streams=4)
     assert on_workers(4, kept, config, tmp_path, 2) == [None] * 4
     with pytest.raises(TrainingInterrupted):
@@ -132,7 +132,7 @@ def continued(size: int, config: RunConfig, folder: Path) -> list[Epoch]:
     return epochs
 
 
-def test_workers_that_do_not_share_their_store_are_told_so(tmp_path: Path) -> None:
+def test_workers_without_a_shared_store_are_refused(tmp_path: Path) -> None:
     config = shared_run("fa")
     on_workers(2, kept, config, tmp_path / "0", 2)
     with pytest.raises(
@@ -157,7 +157,7 @@ class Stray(FeedbackAlignment):
         return 0
 
 
-def test_a_b_that_is_not_the_same_on_all_workers_fails_the_run() -> None:
+def test_a_run_fails_if_b_differs_between_workers() -> None:
     with pytest.raises(
         WorkersDiverged, match=r"^3\.feedback of worker 1 is not bit for bit that of worker 0 after epoch 2: "
     ):
@@ -171,21 +171,21 @@ def moved_by(rule: str, size: int) -> list[Moved]:
 
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_moves_as_many_bytes_as_backprop(rule: str, size: int) -> None:
+def test_every_rule_sends_as_many_bytes_as_backprop(rule: str, size: int) -> None:
     for worker, backprop in zip(moved_by(rule, size), moved_by("bp", size), strict=True):
         assert (worker.gradients, worker.others) == (backprop.gradients, backprop.others)
         weights = 6 * 9 + 8 * 6 * 9 + 32 * 10 + 10 + 2 * (6 + 8)
         assert backprop.gradients == 4 * 8 * weights  # steps × bytes of float64 × W, biases and gains
 
 
-def test_noise_of_its_own_moves_b_once_a_mirror_step_and_brings_it_nearer_to_w() -> None:
+def test_noise_per_worker_sends_b_once_per_mirror_step_and_improves_its_angle() -> None:
     same, own = moved_by("wm", 2), on_workers(2, moved, shared_run("wm", streams=2))
     mirror_steps = 2  # of 4 steps
     assert own[0].others - same[0].others == mirror_steps * same[0].feedback > 0
     assert own[0].gradients == same[0].gradients
 
 
-def test_four_streams_of_noise_halve_what_sampling_leaves_of_the_angle() -> None:
+def test_four_streams_of_noise_halve_the_sampling_angle() -> None:
     fields = {"interval": 1, "warmup": 60, "samples": 8, "extent": 4, "decay": 0.05}
     one, four = (on_workers(2, moved, shared_run("wm", epochs=1, streams=n, **fields))[0].angles for n in (1, 4))
     assert len(one) == 3
@@ -193,7 +193,7 @@ def test_four_streams_of_noise_halve_what_sampling_leaves_of_the_angle() -> None
     assert sum(ratios) / len(ratios) == pytest.approx(0.5, abs=0.2)
 
 
-def test_runs_of_before_keep_their_keys() -> None:
+def test_sharding_does_not_change_run_keys() -> None:
     assert run_key(short_run("wm"), "pictures") == run_key(short_run("wm", fields={"streams": 1}), "pictures")
     assert run_key(short_run("wm"), "pictures") != run_key(short_run("wm", fields={"streams": 2}), "pictures")
 
@@ -206,7 +206,7 @@ def test_runs_of_before_keep_their_keys() -> None:
         ({"rule": WeightMirror(streams=6)}, "rule.streams is 6: it must be 1 or a multiple of --workers, which is 4"),
     ],
 )
-def test_what_workers_cannot_share_equally_is_refused(change: dict[str, object], said: str) -> None:
+def test_settings_that_workers_cannot_share_equally_are_refused(change: dict[str, object], said: str) -> None:
     config = replace(shared_run("bp"), model=ModelConfig("tiny_resnet", norm_group=None), **change)  # type: ignore[arg-type]
     if config.batch == 24:
         config = replace(config, model=ModelConfig("tiny_resnet", norm_group=4))
@@ -218,18 +218,18 @@ def test_what_workers_cannot_share_equally_is_refused(change: dict[str, object],
 @pytest.mark.parametrize(
     ("allowed", "found"), [(1, (1,)), (2, (2,)), ((1, 4), (1, 2, 4)), ((2, 3), (2,)), ((3, 99), (4,))], ids=str
 )
-def test_a_group_takes_the_sizes_that_share_a_batch_equally(allowed: Any, found: tuple[int, ...]) -> None:
+def test_a_group_has_sizes_that_share_a_batch_equally(allowed: Any, found: tuple[int, ...]) -> None:
     assert worker_counts(shared_run("bp"), allowed) == found  # batches of 16 in groups of 4
     assert worker_counts(replace(shared_run("bp"), rule=WeightMirror(streams=2)), (2, 4)) == (2,)
 
 
-def test_a_range_without_such_a_size_is_refused_with_those_that_there_are() -> None:
+def test_a_range_without_a_valid_size_is_refused_with_the_valid_ones() -> None:
     said = r"^--workers is 5:7: none of these can share a batch of 16, .* equally; these numbers can: 1, 2, 4$"
     with pytest.raises(ConfigError, match=said):
         worker_counts(shared_run("bp"), (5, 7))
 
 
-def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_key() -> None:
+def test_a_range_of_workers_is_sent_with_a_job_but_is_not_part_of_its_key() -> None:
     job = Job(run_key(shared_run("bp"), "pictures"), shared_run("bp"), Placement(workers=(2, 4)))
     assert Job.from_text(job.to_text()) == job
     assert "workers" not in non_default_fields(job.config)
@@ -244,7 +244,7 @@ def test_a_range_of_workers_is_part_of_where_a_run_is_computed_and_not_of_its_ke
         ("5:7", "--workers is 5:7: none of these can share a batch of 32"),
     ],
 )
-def test_workers_that_cannot_be_are_refused_in_one_line(
+def test_a_malformed_number_of_workers_is_refused_in_one_line(
     typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "digits", "--workers", typed, "--model.norm_group", "16", "--store", str(tmp_path / "runs")]
@@ -263,7 +263,7 @@ def test_workers_that_cannot_be_are_refused_in_one_line(
         ({"workers": 2, "device": "cuda:1"}, "--device is 'cuda:1': with --workers 2"),
     ],
 )
-def test_a_placement_that_cannot_be_is_refused(fields: dict[str, object], said: str) -> None:
+def test_an_invalid_placement_is_refused(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=f"^{said}"):
         Placement(**fields)  # type: ignore[arg-type]
 
@@ -284,7 +284,7 @@ def net(shape, classes):
 """
 
 
-def test_a_model_with_weights_that_it_does_not_use_is_trained_all_the_same(tmp_path: Path) -> None:
+def test_a_model_with_unused_weights_can_be_trained(tmp_path: Path) -> None:
     (tmp_path / "half.py").write_text(HALF_USED)
     config = replace(shared_run("bp"), model=ModelConfig(f"{tmp_path}/half.py:net"))
     assert farthest(on_workers(2, trained, config)[0], list(train(config, CPU))) < 1e-10

@@ -1,4 +1,4 @@
-"""What ``nowt plan`` promises before a study runs, against what then happens."""
+"""The estimates of ``nowt plan``, compared with what happens in training."""
 
 import math
 from dataclasses import replace
@@ -26,7 +26,7 @@ SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
         OptimConfig(name="adamw", lr=0.01, weight_decay=0.1),
     ],
 )
-def test_what_is_left_of_kps_difference_is_what_torchs_optimiser_leaves(optim: OptimConfig) -> None:
+def test_the_remaining_difference_of_kp_is_that_of_torchs_optimizer(optim: OptimConfig) -> None:
     config, steps = replace(SMALL, optim=optim), 25
     weight = torch.tensor([1.0], dtype=torch.float64)
     other = torch.tensor([0.0], dtype=torch.float64)
@@ -48,18 +48,18 @@ def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
     assert remaining_difference(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
 
 
-def test_what_is_left_of_w_minus_b_is_set_against_w() -> None:
+def test_the_remaining_difference_is_related_to_the_norm_of_w() -> None:
     # |W−B| = √2 · 0.18 |W₀| = 0.25 |W₀|
     assert _angles(0.18) == "45° if |W| is 25 % of its initial value, 10° if |W| is 144 % of its initial value"
 
 
-def test_the_mirrors_sampling_angle_follows_its_law() -> None:
+def test_the_sampling_angle_of_the_weight_mirror_follows_its_formula() -> None:
     rule = WeightMirror(decay=0.01, eta=0.01, samples=16, extent=4)
     expected = math.degrees(math.atan(math.sqrt(577 * 0.01 / (256 * 1.99))))
     assert sampling_angle(rule, 576) == pytest.approx(expected)
 
 
-def test_the_user_is_warned_where_kp_has_no_time_to_align() -> None:
+def test_a_warning_is_printed_if_kp_has_no_time_to_align() -> None:
     weak = replace(SMALL, rule=KolenPollack(), optim=OptimConfig(weight_decay=1e-4))
     strong = replace(weak, optim=OptimConfig(weight_decay=0.02, schedule="constant"), epochs=40)
     study = Study("two", "Is there time?", (Cell("weak", weak), Cell("strong", strong)), seeds=(0,))

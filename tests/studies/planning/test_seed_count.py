@@ -1,4 +1,4 @@
-"""What ``nowt plan`` says of seeds: how many a gap takes, from earlier runs or from a deviation that the user gives."""
+"""The seeds in ``nowt plan``: how many a gap needs, from earlier runs or from a given deviation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ def error(cell: str, seed: int, epoch: int) -> float:
     return 0.2 + 0.05 * seed + (0.01 * (seed + 1) if cell == "kp" else 0.0)
 
 
-def test_the_deviation_is_that_of_the_gap_in_earlier_runs_paired_by_seed(tmp_path: Path) -> None:
+def test_the_deviation_comes_from_gaps_of_earlier_runs_paired_by_seed(tmp_path: Path) -> None:
     earlier = write_store(tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error)
     planned = rules_study("next", names=["bp", "kp", "fa"], epochs=2)
     found = earlier_deviations(tmp_path, planned)
@@ -31,7 +31,7 @@ def test_the_deviation_is_that_of_the_gap_in_earlier_runs_paired_by_seed(tmp_pat
     assert "give --deviation POINTS" in fa
 
 
-def test_runs_of_another_length_or_net_or_with_one_shared_seed_are_not_taken(tmp_path: Path) -> None:
+def test_runs_with_another_length_or_model_or_one_common_seed_are_ignored(tmp_path: Path) -> None:
     write_store(
         tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error, missing=[("kp", 0), ("kp", 1)]
     )
@@ -48,13 +48,13 @@ def test_a_diverged_run_counts_at_chance(tmp_path: Path) -> None:
     assert found["kp"].deviation == pytest.approx(expected)
 
 
-def test_a_deviation_of_the_users_own_needs_no_runs(tmp_path: Path) -> None:
+def test_a_given_deviation_needs_no_runs(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"])
     _, line = seed_count_lines(study, tmp_path, TargetGap(gap=1.5, deviation=0.8))
     assert line == "  kp: 5 seeds to detect it, 5 seeds to show equality within it (deviation 0.8 points)"
 
 
-def test_without_a_gap_the_studys_own_seeds_tell_what_they_find(tmp_path: Path) -> None:
+def test_without_a_gap_the_detectable_gap_is_printed(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"])
     (line,) = seed_count_lines(study, tmp_path, TargetGap())
     assert line.startswith("Seeds: 3 detect a gap 3.3 times as large as its deviation over seeds")
@@ -72,11 +72,11 @@ def test_without_a_gap_the_studys_own_seeds_tell_what_they_find(tmp_path: Path) 
         (None, 1.0, "--deviation needs --gap POINTS"),
     ],
 )
-def test_what_cannot_be_sought_is_refused(gap: float | None, deviation: float | None, sentence: str) -> None:
+def test_a_target_gap_out_of_range_is_refused(gap: float | None, deviation: float | None, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         TargetGap(gap, deviation)
 
 
-def test_the_command_line_takes_a_gap_and_refuses_a_wrong_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_refuses_a_negative_gap(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "rules_on_digits", "--gap", "-1"]) == 2
     assert capsys.readouterr().err == "nowt: --gap is -1.0: it must be above 0 and at most 100 points\n"
