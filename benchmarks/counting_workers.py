@@ -1,4 +1,4 @@
-"""How many bytes the workers of a run give to all-reduce: to know what a rule sends, in tests and benchmarks."""
+"""A process group that counts the bytes passed to all-reduce, for tests and benchmarks of what a rule sends."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from nowt.core.distributed import ProcessGroup
 
 
-class Counting(ProcessGroup):
-    """Workers that count what each gives to all-reduce, in bytes: DDP's gradients, and all others."""
+class CountingGroup(ProcessGroup):
+    """A process group that counts the bytes each worker passes to all-reduce: DDP's gradients, and everything else."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,12 +1,13 @@
-"""From a store of 500 runs x 90 epochs x 170 numbers to frames and figures, and MLflow's client on the same numbers.
+"""Measures reading a store of 500 runs × 90 epochs × 170 numbers into frames and figures, beside MLflow's client.
 
-The store is made up in a temporary folder: epoch logs as nowt writes them, of a study of five rules. MLflow gets some
-of its runs (``--mlflow-runs``) with every number, layers and all, and is read as its client reads: metric by metric,
-run by run. Its time for all runs is extrapolated from those, in turns with ours on the same runs.
+The store is synthetic: epoch logs as nowt writes them, of a study of five rules. MLflow gets every number of a few of
+its runs (``--mlflow-runs``) and is read as its client reads: metric by metric, run by run. Its time for all runs is
+extrapolated from these; on them, it alternates with nowt's reader.
 
     python benchmarks/report_read.py
+    python benchmarks/report_read.py --seeds 3 --epochs 5 --mlflow-runs 1 --turns 1     a quick test of the script
 
-Promised: 10 s for the first reading, 1 s for 1 % more, 20 times faster than MLflow's client, and 20 s from frames to
+Limits: 10 s for the first reading, 1 s for 1 % more data, 20 times as fast as MLflow's client, and 20 s from frames to
 all figures.
 """
 
@@ -38,7 +39,7 @@ from nowt.store.study_file import ListedRun, write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.tracking.database import connect, database_uri
 
-RULES = {"sham": 2.0, "fa": 80.0, "ss": 45.0, "wm": 6.0, "kp": 4.0}  # and the angle that each comes to, degrees
+RULES = {"sham": 2.0, "fa": 80.0, "ss": 45.0, "wm": 6.0, "kp": 4.0}  # final angle of each rule, in degrees
 
 LAYERS, CLASSES = 52, 10
 
@@ -48,17 +49,17 @@ COSTS = {"step": 100, "presentations": 6400, "mirror_presentations": 640, "flops
 
 MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
 
-MLFLOW_BATCH = 1000  # numbers that MLflow takes at a time
+MLFLOW_BATCH = 1000  # metrics per request
 
 
-def the_study(seeds: int, epochs: int) -> Study:
-    """Five rules that all have feedback weights of their own."""
+def build_study(seeds: int, epochs: int) -> Study:
+    """A study of five rules with feedback weights."""
     cells = tuple(Cell(rule, RunConfig(rule=find_rule(rule)(), epochs=epochs)) for rule in RULES)
     return Study("made_up", "How long does it take to read?", cells, tuple(range(seeds)), reference="sham")
 
 
 def write_store(store: Path, study: Study) -> list[Path]:
-    """The study file and the whole logs of its runs; the logs' paths."""
+    """Write the study file and the complete logs of its runs; return the logs' paths."""
     runs = [(cell.name, seed, config, run_key(config, "f")) for cell, seed, config in study.runs()]
     write_study_file(store, study.key, study_to_json(study), [ListedRun(k, c, s) for c, s, _, k in runs])
     Store(store).logs.mkdir()
@@ -66,7 +67,7 @@ def write_store(store: Path, study: Study) -> list[Path]:
 
 
 def write_log(path: Path, config: RunConfig, key: str) -> Path:
-    """One run that has finished."""
+    """Write the log of a finished run."""
     start = {"schema": 1, "key": key, "config": config_to_json(config), "classes": CLASSES, "fingerprint": "f"}
     lines = [{"kind": "start", **start, "time": 0}, *epochs_of(config, range(config.epochs + 1))]
     end = {"kind": "end", "state": "finished", "reason": "", "epoch": config.epochs, "time": 10**6}
@@ -75,15 +76,15 @@ def write_log(path: Path, config: RunConfig, key: str) -> Path:
 
 
 def epochs_of(config: RunConfig, numbers: range) -> Iterator[dict[str, Any]]:
-    """The lines of these epochs."""
-    luck = np.random.default_rng(config.seed)
-    scalars = luck.normal(0.1, 0.01, (len(numbers), len(SCALARS)))
-    layers = luck.normal(RULES[config.rule.name], 1.0, (len(numbers), LAYERS, len(MEASURES)))
+    """Yield the lines of these epochs."""
+    noise = np.random.default_rng(config.seed)
+    scalars = noise.normal(0.1, 0.01, (len(numbers), len(SCALARS)))
+    layers = noise.normal(RULES[config.rule.name], 1.0, (len(numbers), LAYERS, len(MEASURES)))
     for row, number in enumerate(numbers):
-        gone = np.exp(-number / 10)
-        measured = dict(zip(SCALARS, (scalars[row] + 0.8 * gone).tolist(), strict=True))
+        decay = np.exp(-number / 10)
+        measured = dict(zip(SCALARS, (scalars[row] + 0.8 * decay).tolist(), strict=True))
         costs = {name: each * number for name, each in COSTS.items()} | {"probe_seconds": 0.1 * number}
-        angles = np.abs(layers[row] + (85.0 - layers[row]) * gone).tolist()
+        angles = np.abs(layers[row] + (85.0 - layers[row]) * decay).tolist()
         yield {"kind": "epoch", "epoch": number, **measured, **costs, "layers": _layers(angles), "time": 1000 + number}
 
 
@@ -93,14 +94,14 @@ def _layers(angles: list[list[float]]) -> list[dict[str, Any]]:
 
 
 def all_frames(store: Path) -> StoreFrames:
-    """Every frame of the store, as pandas has it."""
+    """Return every frame of the store."""
     frames = read_store(store)
     assert len(frames.runs) and len(frames.epochs) and len(frames.layers)
     return frames
 
 
 def fill_mlflow(database: Path, logs: list[Path]) -> list[str]:
-    """Every number of these logs in an experiment of MLflow; the ids of its runs."""
+    """Write every number of these logs to an MLflow experiment; return the run ids."""
     client = connect(database)
     experiment = client.create_experiment("made up")
     return [_fill_run(client, client.create_run(experiment).info.run_id, log) for log in logs]
@@ -123,20 +124,20 @@ def _metrics(line: dict[str, Any]) -> Iterator[Metric]:
 
 
 def metric_by_metric(database: Path, runs: list[str]) -> int:
-    """Every number, as MLflow's client gives it; how many."""
+    """Read every number with MLflow's client; return how many."""
     client = MlflowClient(tracking_uri=database_uri(database))
     return sum(len(client.get_metric_history(run, name)) for run in runs for name in client.get_run(run).data.metrics)
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
-    begun = time.perf_counter()
+    """Return the duration of a call."""
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def against_mlflow(table: Table, folder: Path, logs: list[Path], all_runs: int, first: float, turns: int) -> None:
-    """The same runs by MLflow's client and by us, in turns, and the former for all runs."""
+    """Read the same runs with MLflow's client and with nowt, alternating."""
     part = folder / "part"
     Store(part).logs.mkdir(parents=True)
     for log in logs:
@@ -150,10 +151,10 @@ def against_mlflow(table: Table, folder: Path, logs: list[Path], all_runs: int, 
         theirs.append(seconds(lambda: metric_by_metric(folder / "mlflow.db", runs)))
         bulk.append(seconds(lambda: read_mlflow(database_uri(folder / "mlflow.db"), "made up")))
     whole = min(theirs) / len(logs) * all_runs
-    told = f"{min(theirs):.1f} s for {len(logs)} runs, so {whole:.0f} s for {all_runs}"
-    table.add_row("MLflow's client, metric by metric", told, "")
+    estimate = f"{min(theirs):.1f} s for {len(logs)} runs, so {whole:.0f} s for {all_runs}"
+    table.add_row("MLflow's client, metric by metric", estimate, "")
     table.add_row(
-        f"ours is faster, on all {all_runs} runs and on those {len(logs)}",
+        f"nowt is faster, on all {all_runs} runs and on those {len(logs)}",
         f"{whole / first:.0f} times and {min(theirs) / min(ours):.0f} times",
         "20 times",
     )
@@ -161,31 +162,33 @@ def against_mlflow(table: Table, folder: Path, logs: list[Path], all_runs: int, 
 
 
 def measure(seeds: int, epochs: int, mlflow_runs: int, turns: int, folder: Path) -> Table:
-    """Make the store, read it, add to it, draw it."""
-    store, study = folder / "store", the_study(seeds, epochs)
+    """Create the store, read it, add to it, and draw its report."""
+    store, study = folder / "store", build_study(seeds, epochs)
     logs = write_store(store, study)
     numbers = len(logs) * (epochs + 1) * (len(SCALARS) + len(COSTS) + 1 + LAYERS * len(MEASURES))
     megabytes = sum(log.stat().st_size for log in logs) / 1e6
     title = f"{len(logs)} runs, {numbers / 1e6:.1f} million numbers, {megabytes:.0f} MB of logs"
-    table = Table("what", "measured", "promised", box=None, pad_edge=False, title=title)
+    table = Table("what", "measured", "limit", box=None, pad_edge=False, title=title)
     first = seconds(lambda: all_frames(store))
-    table.add_row("all frames, the first time", f"{first:.2f} s", "10 s")
-    table.add_row("again, nothing new", f"{min(seconds(lambda: all_frames(store)) for _ in range(turns)):.2f} s", "")
+    table.add_row("all frames, first reading", f"{first:.2f} s", "10 s")
+    table.add_row(
+        "again, without new data", f"{min(seconds(lambda: all_frames(store)) for _ in range(turns)):.2f} s", ""
+    )
     more = [_with_more_runs(store, study, seeds + turn) for turn in range(turns)]
     table.add_row(f"1 % more, as {len(RULES)} new runs", f"{min(more):.2f} s", "1 s")
-    table.add_row("1 % more, as an epoch more of every run", f"{_with_more_epochs(store, logs, study):.2f} s", "1 s")
+    table.add_row("1 % more, as one more epoch of every run", f"{_with_more_epochs(store, logs, study):.2f} s", "1 s")
     against_mlflow(table, folder, logs[:: max(len(logs) // mlflow_runs, 1)][:mlflow_runs], len(logs), first, turns)
     plan = find_study(store)
     assert isinstance(plan, StudyPlan)
     reading = seconds(lambda: read_frames(store, plan))
     drawing = seconds(lambda: report(store, None, folder / "figures")) - reading
-    table.add_row("the study's frames from what is kept", f"{reading:.2f} s", "")
+    table.add_row("the study's frames from the cache", f"{reading:.2f} s", "")
     table.add_row("from frames to all figures", f"{drawing:.1f} s", "20 s")
     return table
 
 
 def _with_more_runs(store: Path, study: Study, seed: int) -> float:
-    """Seconds to read again after a run more of each rule."""
+    """Seconds to read again after one more run of each rule."""
     for cell in study.cells:
         config = replace(cell.config, seed=seed)
         write_log(Store(store).log(run_key(config, "f")), config, run_key(config, "f"))
@@ -193,7 +196,7 @@ def _with_more_runs(store: Path, study: Study, seed: int) -> float:
 
 
 def _with_more_epochs(store: Path, logs: list[Path], study: Study) -> float:
-    """Seconds to read again after an epoch more of each run."""
+    """Seconds to read again after one more epoch of each run."""
     configs = [config for _, _, config in study.runs()]
     for log, config in zip(logs, configs, strict=True):
         (line,) = epochs_of(config, range(config.epochs + 1, config.epochs + 2))
@@ -204,14 +207,16 @@ def _with_more_epochs(store: Path, logs: list[Path], study: Study) -> float:
 
 def main() -> None:
     """Measure in a temporary folder."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--seeds", type=int, default=100, help="of each of the five rules (default: 100)")
-    words.add_argument("--epochs", type=int, default=90)
-    words.add_argument("--mlflow-runs", type=int, default=5, help="that MLflow gets (default: 5)")
-    words.add_argument("--turns", type=int, default=3, help="of each measurement that is repeated; the fastest counts")
-    typed = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=100, help="seeds per rule (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=90)
+    parser.add_argument("--mlflow-runs", type=int, default=5, help="runs written to MLflow (default: %(default)s)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="repetitions of a measurement; the fastest counts (default: %(default)s)"
+    )
+    args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        Console().print(measure(typed.seeds, typed.epochs, typed.mlflow_runs, typed.turns, Path(folder)))
+        Console().print(measure(args.seeds, args.epochs, args.mlflow_runs, args.turns, Path(folder)))
 
 
 if __name__ == "__main__":

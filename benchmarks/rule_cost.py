@@ -1,16 +1,17 @@
-"""What a training step costs under each rule, against backprop through plain torch layers.
+"""Measures the cost of a training step under each rule, beside backprop with plain torch layers.
 
     python benchmarks/rule_cost.py                          ResNet-18, 128 px, batch 16, channels_last
     python benchmarks/rule_cost.py --rules fa kp --blocks 40
-    python benchmarks/rule_cost.py --angles 600             how well wm's default schedule keeps up with W
+    python benchmarks/rule_cost.py --angles 600             how well wm's default schedule follows W
 
-A step is forward, backward, before_step, the optimiser's step and after_step. The rules take turns step by
-step, in one process, so that whatever else the machine does falls on all of them. Steps are counted in
-blocks, a whole number of the mirror interval long, so that no mirror step goes uncounted: each place in the
-block has its median over the blocks, and the mean over places is the typical step. A ratio is that of the
-times by bp's at the same step, with quartiles from drawing the blocks again. The row "bp (again)" is bp a
-second time: how far it is from 1 is the error of this measurement. Training is the paper's as far as it is known:
-η = 0.1 · batch / 256 after a linear warm-up, momentum 0.9, λ = 1e-4 (Akrout et al. 2019).
+A step is forward, backward, before_step, the optimizer's step and after_step. The rules alternate step by step in one
+process, so that other load on the machine affects all of them. Steps are counted in blocks whose length is a multiple
+of the mirror interval, so that every block has the same mirror steps: each position in the block has its median over the
+blocks, and the mean over positions is the typical step. Ratios are relative to bp at the same step; quartiles are from
+resampling the blocks. The row "bp (again)" is bp a second time: its difference from 1 is the measurement error.
+
+Training follows Akrout et al. (2019) as far as known: η = 0.1 · batch / 256 after a linear warm-up, momentum 0.9,
+λ = 1e-4.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from nowt.rules.weight_mirror import WeightMirror
 from nowt.training.alignment import angle
 from nowt.training.optimizer import build_optimizer, set_learning_rate
 
-# what is measured, and the most that it may cost as a multiple of bp, for the default model, size and batch
+# rules, each with its limit relative to bp for the default model, size and batch
 ROWS: dict[str, tuple[Rule, float | None]] = {
     "bp": (Backprop(), None),
     "bp (again)": (Backprop(), None),
@@ -56,7 +57,7 @@ Times = npt.NDArray[np.float64]
 
 @dataclass
 class Contender:
-    """One rule on a model and an optimiser of its own, and the times of its steps."""
+    """A rule with its own model and optimizer, and the times of its steps."""
 
     rule: Rule
     model: nn.Module
@@ -68,8 +69,8 @@ class Contender:
     seconds: list[float] = field(default_factory=list)
 
     @classmethod
-    def start(cls, rule: Rule, options: argparse.Namespace) -> "Contender":
-        """The same W for every rule, on the device, in the memory format asked for."""
+    def create(cls, rule: Rule, options: argparse.Namespace) -> "Contender":
+        """Build the model with the same W for every rule."""
         shape = (3, options.size, options.size)
         model = build_model(ModelConfig(options.model), shape, options.classes, seed=0).to(options.device)
         layers = attach(model, rule, seed=0)
@@ -78,8 +79,8 @@ class Contender:
         config = OptimConfig(lr=lr, weight_decay=options.weight_decay, schedule="constant")
         return cls(rule, model.train(), layers, build_optimizer(config, model, layers), lr, options.warmup)
 
-    def step_on(self, x: Tensor, y: Tensor) -> Tensor:
-        """One training step on x, (n, 3, size, size), with labels y, (n,); returns the loss."""
+    def train_step(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run one training step on x, (n, 3, size, size), with labels y, (n,); return the loss."""
         set_learning_rate(self.optimizer, self.lr * min(1.0, (self.steps + 1) / self.warmup))
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(self.model(x), y)
@@ -91,41 +92,41 @@ class Contender:
         return loss.detach()
 
     def timed_step(self, x: Tensor, y: Tensor) -> None:
-        """One training step, whose seconds are kept."""
+        """Run one training step and record its duration."""
         synchronize(x)
         started = time.perf_counter()
-        self.step_on(x, y)
+        self.train_step(x, y)
         synchronize(x)
         self.seconds.append(time.perf_counter() - started)
 
     def blocks(self, block: int) -> Times:
-        """Seconds of each step: (blocks, steps of a block)."""
+        """Seconds of each step: (blocks, steps per block)."""
         return np.asarray(self.seconds).reshape(-1, block)
 
     def feedback_bytes(self) -> int:
-        """Memory of what the rule keeps on its layers."""
+        """Memory of the tensors that the rule registers on its layers."""
         kept = (p for layer in self.layers for p in layer.parameters() if not p.requires_grad)
         return sum(p.numel() * p.element_size() for p in kept)
 
     def optimizer_bytes(self) -> int:
-        """Memory of the optimiser's state."""
+        """Memory of the optimizer's state."""
         state = (v for values in self.optimizer.state.values() for v in values.values())
         return sum(v.numel() * v.element_size() for v in state if isinstance(v, Tensor))
 
 
 def layout(options: argparse.Namespace) -> torch.memory_format:
-    """The memory format that the options name."""
+    """The memory format of ``--layout``."""
     return torch.contiguous_format if options.layout == "nchw" else torch.channels_last
 
 
 def synchronize(x: Tensor) -> None:
-    """Wait for the GPU, where there is one."""
+    """Wait for the GPU, if any."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
 
 
 def batches(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless random pictures that can be learned, slowly: their smooth pattern under noise."""
+    """Yield random images that can be learned slowly: smooth class patterns with noise."""
     stream = generator(0, "pictures")
     patterns = torch.randn(options.classes, 3, 8, 8, generator=stream)
     while True:
@@ -136,12 +137,12 @@ def batches(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Contender]:
-    """Every rule's steps, taken in turns; a block of warming up is not counted."""
+    """Run every rule's steps, alternating; the first block is a warm-up and not counted."""
     names = list(dict.fromkeys(["bp", *options.rules]))
-    contenders = {name: Contender.start(ROWS[name][0], options) for name in names}
-    pictures = batches(options)
+    contenders = {name: Contender.create(ROWS[name][0], options) for name in names}
+    images = batches(options)
     for step in range(options.block * (options.blocks + 1)):
-        x, y = next(pictures)
+        x, y = next(images)
         turn = step % len(names)
         for name in names[turn:] + names[:turn]:
             contenders[name].timed_step(x, y)
@@ -151,22 +152,22 @@ def measure(options: argparse.Namespace) -> dict[str, Contender]:
 
 
 def typical(times: Times) -> float:
-    """Mean over the places in a block of each one's median over blocks, (blocks, steps of a block)."""
+    """Mean over positions in a block of the median over blocks; ``times``: (blocks, steps per block)."""
     return float(np.median(times, axis=0).mean())
 
 
 def quartiles(times: Times) -> tuple[float, float]:
-    """Quartiles of ``typical`` when the blocks are drawn again with replacement."""
+    """Quartiles of ``typical`` when the blocks are resampled with replacement."""
     stream = np.random.default_rng(0)
     low, high = np.percentile([typical(stream.choice(times, len(times))) for _ in range(500)], [25, 75])
     return float(low), float(high)
 
 
 def print_costs(contenders: dict[str, Contender], block: int) -> None:
-    """Milliseconds a step, ratio to bp with quartiles, memory of B and of the optimiser."""
+    """Print milliseconds per step, ratio to bp with quartiles, and memory of B and of the optimizer."""
     reference = contenders["bp"].blocks(block)
-    titles = f"{'x bp':>8}{'quartiles':>16}{'at most':>9}{'B, MB':>8}{'state, MB':>11}"
-    print(f"{'rule':<14}{'ms a step':>10}{titles}")
+    titles = f"{'x bp':>8}{'quartiles':>16}{'limit':>9}{'B, MB':>8}{'state, MB':>11}"
+    print(f"{'rule':<14}{'ms per step':>10}{titles}")
     for name, contender in contenders.items():
         times = contender.blocks(block)
         low, high = quartiles(times / reference)
@@ -179,9 +180,9 @@ def print_costs(contenders: dict[str, Contender], block: int) -> None:
 
 
 def print_angles(options: argparse.Namespace) -> None:
-    """Train wm, and print how far each layer's B lies from its W as W learns."""
+    """Train wm, and print the angle between B and W while W learns."""
     rule = WeightMirror()
-    contender = Contender.start(rule, options)
+    contender = Contender.create(rule, options)
     rule.before_learning(contender.layers, Moment(0, seed=0))
     print(f"{'step':>6}{'loss':>9}{'mean angle':>12}{'largest':>9}   layer of the largest")
     loss = torch.tensor(float("nan"))
@@ -191,11 +192,11 @@ def print_angles(options: argparse.Namespace) -> None:
             worst = max(angles, key=lambda name: angles[name])
             mean = sum(angles.values()) / len(angles)
             print(f"{step:>6}{float(loss):>9.3f}{mean:>12.2f}{angles[worst]:>9.2f}   {worst}", flush=True)
-        loss = contender.step_on(x, y)
+        loss = contender.train_step(x, y)
 
 
-def parse() -> argparse.Namespace:
-    """The options, checked."""
+def parse_args() -> argparse.Namespace:
+    """Parse and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all of them")
     parser.add_argument("--model", choices=[m for m in MODELS if m != "mlp"], default="resnet18")
@@ -215,13 +216,13 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     interval = WeightMirror().interval
     if options.block % interval != 0:
-        parser.error(f"--block is {options.block}: it must be a multiple of wm's mirror interval, {interval}")
+        parser.error(f"--block is {options.block}: must be a multiple of wm's mirror interval, {interval}")
     return options
 
 
 def main() -> None:
     """Print the costs, or wm's angles."""
-    options = parse()
+    options = parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     print(

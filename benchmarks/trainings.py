@@ -1,4 +1,4 @@
-"""What trainings a benchmark's contenders did and when, by one clock of the machine."""
+"""Records when the trainings of a benchmark run, in seconds of the machine's monotonic clock."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from nowt.training import checkpoint, loop
 
 @dataclass(frozen=True)
 class Training:
-    """One training, in seconds of the machine's monotonic clock."""
+    """One training."""
 
     process: int
     config: str
@@ -27,31 +27,31 @@ class Training:
     saving: float  # of that, in checkpoint.save
 
 
-class Watch:
-    """Stands in for the functions that a training consists of, and writes down when they run."""
+class TrainingTimer:
+    """Replaces the functions that a training consists of, and records when they run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.real = (datasets.open_data, loop.train, checkpoint.save)
         self.begin = self.busy = self.saving = 0.0
 
-    def open_data(self, *given: Any, **named: Any) -> Any:
-        """A training begins."""
+    def open_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Start of a training."""
         self.begin, self.saving = time.monotonic(), 0.0
-        data = self.real[0](*given, **named)
+        data = self.real[0](*args, **kwargs)
         self.busy = time.monotonic() - self.begin
         return data
 
-    def save(self, *given: Any, **named: Any) -> Any:
-        """A checkpoint, inside the training."""
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        """A checkpoint within the training."""
         started = time.monotonic()
-        path = self.real[2](*given, **named)
+        path = self.real[2](*args, **kwargs)
         self.saving += time.monotonic() - started
         return path
 
-    def train(self, config: RunConfig, *given: Any, **named: Any) -> Iterator[Epoch]:
-        """The training, whose seconds count while it is asked for an epoch."""
-        epochs = self.real[1](config, *given, **named)
+    def train(self, config: RunConfig, *args: Any, **kwargs: Any) -> Iterator[Epoch]:
+        """The training; its time counts while an epoch is computed."""
+        epochs = self.real[1](config, *args, **kwargs)
         started = time.monotonic()
         for epoch in epochs:
             self.busy += time.monotonic() - started
@@ -64,16 +64,16 @@ class Watch:
             file.write(json.dumps(asdict(done)) + "\n")
 
 
-def watched(work: Callable[..., None], path: Path) -> Callable[..., None]:
-    """A function that does as ``work``, and every training in it is written down in ``path``."""
+def timed(work: Callable[..., None], path: Path) -> Callable[..., None]:
+    """Return a function that does the same as ``work`` and appends every training in it to ``path``."""
 
-    def watched_work(given: Any) -> None:
-        watch = Watch(path)
+    def timed_work(given: Any) -> None:
+        timer = TrainingTimer(path)
         with (
-            patch.object(datasets, "open_data", watch.open_data),
-            patch.object(loop, "train", watch.train),
-            patch.object(checkpoint, "save", watch.save),
+            patch.object(datasets, "open_data", timer.open_data),
+            patch.object(loop, "train", timer.train),
+            patch.object(checkpoint, "save", timer.save),
         ):
             work(given)
 
-    return watched_work
+    return timed_work

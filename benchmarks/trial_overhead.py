@@ -1,29 +1,30 @@
-"""What a trial of a search costs beyond its own training: nowt beside stock Ray Tune and a plain Optuna loop.
+"""Measures the overhead of a search's trial beyond its training: nowt beside stock Ray Tune and a plain Optuna loop.
 
     python benchmarks/trial_overhead.py                                     16 trials of 4 epochs, three rounds
-    python benchmarks/trial_overhead.py --trials 4 --epochs 1 --rounds 1    whether it works
+    python benchmarks/trial_overhead.py --trials 4 --epochs 1 --rounds 1    a quick test of the script
     python benchmarks/trial_overhead.py --only loop-1 nowt-2 --trials 48    the speed-up of a longer search
 
-Every contender trains the same quasi-random trials of a small net on digits under backprop, with one torch thread
-(loop-2: two), in a fresh process. In a round each takes its turn, in an order that moves on from round to round.
+All contenders train the same quasi-random trials of a small network on digits under backprop, with one torch thread
+(loop-2: two), in a new process. In each round all of them run once, in a rotated order.
 
-    loop-1, loop-2         Optuna in one process, its storage in memory
-    halves                 two such processes at once, each with every second trial: what two cores can do at best
-    nowt-1, nowt-2         nowt.search with so many slots: logs, checkpoints, Optuna's storage, MLflow
-    stock-fresh, -reused   ray.tune with OptunaSearch on two slots: a process a trial, or reuse_actors=True
+    loop-1, loop-2         Optuna in one process, with its storage in memory
+    halves                 two such processes in parallel, each with every second trial: the best that two cores can do
+    nowt-1, nowt-2         nowt's search with 1 or 2 slots: logs, checkpoints, Optuna's storage, MLflow
+    stock-fresh, -reused   ray.tune with OptunaSearch on two slots: one process per trial, or reuse_actors=True
 
-The same three functions are timed in all of them, by one clock of the machine. A training begins as open_data is
-called and ends as train() is exhausted; the seconds in these two, without those in checkpoint.save, are its training.
+The same three functions are timed in all of them, by the machine's monotonic clock. A training starts when open_data is
+called and ends when train() is exhausted; the time in these two, without checkpoint.save, is its training time.
 
-    whole           process start to process end: imports, ray.init, databases and shut-down included
-    first to last   begin of the first training to end of the last: without imports, ray.init and start of the workers
-    between         end of a training to begin of the next in the same slot
-    within          seconds in which a training waited, between its begin and its end, for a report to be taken in
-    saving          seconds of a training in checkpoint.save (nowt alone saves)
-    beyond          between + within + saving: what a trial costs beyond its own training; and its 90th percentile
-    sooner          loop-1's time divided by this one's of the same round
+    whole           process start to process end, with imports, ray.init, databases and shutdown
+    first to last   start of the first training to the end of the last: without imports, ray.init and worker startup
+    between         end of a training to the start of the next in the same slot
+    within          time in which a training waited for a report to be received
+    saving          time of a training in checkpoint.save (only nowt saves)
+    beyond          between + within + saving: the overhead of a trial; and its 90th percentile
+    sooner          loop-1's time divided by the contender's, in the same round
 
-Of trials: medians over the warm ones, after another in the same process (stock-fresh: all but the first of each slot).
+Values per trial are medians over warm trials, which follow another in the same process (stock-fresh: all but the first
+of each slot).
 """
 
 import argparse
@@ -47,7 +48,7 @@ import numpy as np
 import optuna
 from rich.console import Console
 from rich.table import Table
-from trainings import Training, watched
+from trainings import Training, timed
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import digits
@@ -71,7 +72,7 @@ RANGES = (
 
 
 def space_of(trials: int, epochs: int) -> SearchSpace:
-    """The search: so many quasi-random trials of so many epochs, none stopped early."""
+    """A search of quasi-random trials, none of which is stopped early."""
     cell = SearchCell("bp", replace(digits(), epochs=epochs, test=False), RANGES)
     return SearchSpace(
         "overhead", "What does a trial cost?", (cell,), Budget(trials), "quasi_random", EarlyStopping("none")
@@ -93,13 +94,13 @@ class SameTrials(IndependentSampler):
 
 
 def epochs_of(cell: SearchCell, values: dict[str, Any], placement: Placement) -> Iterator[Epoch]:
-    """The training of one trial."""
+    """Train one trial."""
     config = cell.config_of(values)
     yield from train(config, placement, data=open_data(config.data, placement, config.test))
 
 
 def loop(space: SearchSpace, store: Path, stamps: Path, threads: int, first: int = 0, every: int = 1) -> None:
-    """A plain Optuna loop in this process, over the trials from ``first`` on, every ``every``-th."""
+    """Run a plain Optuna loop in this process, over every ``every``-th trial from ``first`` on."""
     (cell,) = space.cells
 
     def objective(trial: optuna.Trial) -> float:
@@ -110,25 +111,25 @@ def loop(space: SearchSpace, store: Path, stamps: Path, threads: int, first: int
 
     study = optuna.create_study(sampler=SameTrials(space, cell, first, every))
     trials = len(range(first, int(space.budget.amount), every))
-    watched(lambda number: study.optimize(objective, number), stamps)(trials)
+    timed(lambda number: study.optimize(objective, number), stamps)(trials)
 
 
 def halves(space: SearchSpace, store: Path, stamps: Path) -> None:
-    """Two plain loops at once, in processes of their own, which know nothing of each other."""
+    """Run two plain loops in parallel, in separate processes without communication."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         list(pool.map(partial(loop, space, store, stamps, 1), (0, 1), (2, 2)))
 
 
 def with_nowt(space: SearchSpace, store: Path, stamps: Path, slots: int) -> None:
-    """nowt's own search, whose worker function is watched."""
+    """Run nowt's search, with its worker function timed."""
     from nowt.execution import ray_tune
 
-    with patch.object(ray_tune, "_work", watched(ray_tune._work, stamps)):
+    with patch.object(ray_tune, "_work", timed(ray_tune._work, stamps)):
         search(space, ExecutionOptions(Placement(str(store), slots=slots)), print)
 
 
 def with_stock_tune(space: SearchSpace, store: Path, stamps: Path, reuse: bool) -> None:
-    """Ray Tune with its own OptunaSearch, on two slots."""
+    """Run Ray Tune with its OptunaSearch, on two slots."""
     from ray import init, tune
     from ray.tune.search.optuna import OptunaSearch
 
@@ -142,7 +143,7 @@ def with_stock_tune(space: SearchSpace, store: Path, stamps: Path, reuse: bool) 
     domains = {r.name: optuna.distributions.FloatDistribution(r.low, r.high, log=r.log) for r in RANGES}
     searcher = OptunaSearch(domains, metric="error", mode="min", sampler=SameTrials(space, cell))
     how = tune.TuneConfig(search_alg=searcher, num_samples=int(space.budget.amount), reuse_actors=reuse)
-    tune.Tuner(watched(work, stamps), tune_config=how, run_config=tune.RunConfig(storage_path=str(store))).fit()
+    tune.Tuner(timed(work, stamps), tune_config=how, run_config=tune.RunConfig(storage_path=str(store))).fit()
 
 
 CONTENDERS: dict[str, tuple[Callable[[SearchSpace, Path, Path], None], int]] = {  # and the slots of each
@@ -157,7 +158,7 @@ CONTENDERS: dict[str, tuple[Callable[[SearchSpace, Path, Path], None], int]] = {
 
 
 def measure(name: str, options: argparse.Namespace) -> tuple[float, list[Training]]:
-    """Seconds of a contender's whole process, and its trainings."""
+    """Return the seconds of a contender's process, and its trainings."""
     with TemporaryDirectory(prefix="nowt-", ignore_cleanup_errors=True) as folder:
         size = [f"--trials={options.trials}", f"--epochs={options.epochs}"]
         command = [sys.executable, __file__, *size, "--child", name, folder]
@@ -172,8 +173,10 @@ def measure(name: str, options: argparse.Namespace) -> tuple[float, list[Trainin
 
 
 def followers(trainings: list[Training], slots: int) -> list[tuple[Training, Training]]:
-    """Each training but the first of its slot, behind the one before it: that of its process, or else (a fresh process
-    took the slot) the one that ended the longest ago."""
+    """Pair each training with the previous one in its slot.
+
+    That is the previous one of its process or, if a new process took the slot, the one that ended first.
+    """
     last: dict[int, Training] = {}
     pairs = []
     for training in sorted(trainings, key=lambda t: t.begin):
@@ -200,7 +203,7 @@ def summary(whole: float, trainings: list[Training], slots: int) -> dict[str, fl
 
 
 def rounds(options: argparse.Namespace, console: Console) -> dict[str, list[dict[str, float]]]:
-    """Every contender's rows, taken in turns. Raises SystemExit where two did not train the same."""
+    """Return all rows, with the contenders alternating. Raises SystemExit if two trained different trials."""
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
     trained = set()
     for turn in range(options.rounds):
@@ -215,7 +218,7 @@ def rounds(options: argparse.Namespace, console: Console) -> dict[str, list[dict
 
 
 def table(rows: dict[str, list[dict[str, float]]]) -> Table:
-    """Medians over rounds, and how many times sooner than loop-1."""
+    """Medians over rounds, and the speed-up over loop-1."""
     shown = Table("contender", title="seconds, medians over rounds")
     columns = [*next(iter(rows.values()))[0]]
     for title in (*columns, "whole, sooner", "first to last, sooner"):
@@ -230,7 +233,7 @@ def table(rows: dict[str, list[dict[str, float]]]) -> Table:
 
 
 def parse() -> argparse.Namespace:
-    """The options."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=4, help="of each trial")
@@ -244,7 +247,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the table; as a child, run one contender."""
+    """Print the table; as a child process, run one contender."""
     options = parse()
     if options.child:
         name, folder = options.child

@@ -1,15 +1,17 @@
-"""What it is for several workers to share a run: how far rounding drifts, what is sent, what more noise is worth.
+"""Measures what changes when several workers share a run: rounding drift, bytes sent, and the effect of more noise.
 
-Real processes that speak gloo on this machine. Prints three tables in Markdown:
+The workers are real processes that communicate with gloo on this machine. The script prints three tables in Markdown:
 
-1. the largest difference of an epoch's training loss between 1 and 2, and 1 and 4 workers, by precision and rule,
-   ``digits`` with norm_group 8 (2 and 4 workers share its batch of 32);
-2. bytes given to all-reduce in a training step, by rule, for ResNet-18 and ResNet-50;
-3. weight mirror's median angle before and after an epoch with 1, 2 and 4 streams of noise, and what they send.
+1. bytes passed to all-reduce per training step, by rule, for ResNet-18 and ResNet-50;
+2. weight mirror's median angle before and after an epoch with 1, 2 and 4 streams of noise, and the mirror samples;
+3. the largest difference of an epoch's training loss between 1 and 2, and 1 and 4 workers, by precision and rule, on
+   ``digits`` with norm_group 8 (2 and 4 workers share its batch of 32).
 
-Command   OMP_NUM_THREADS=1 python benchmarks/workers.py
+    OMP_NUM_THREADS=1 python benchmarks/workers.py
+    OMP_NUM_THREADS=1 python benchmarks/workers.py --tables streams        one table
 """
 
+import argparse
 import multiprocessing
 import statistics
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from counting_workers import Counting
+from counting_workers import CountingGroup
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import digits
@@ -48,30 +50,30 @@ processes.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "nowt.tra
 
 
 def on_workers(size: int, work: Callable[..., T], *arguments: Any) -> T:
-    """What ``work`` returns in the first of ``size`` processes."""
+    """Return what ``work`` returns in the first of ``size`` processes."""
     with TemporaryDirectory() as folder:
-        hear, say = processes.Pipe(duplex=False)
+        receiver, sender = processes.Pipe(duplex=False)
         started = [
-            processes.Process(target=worker, args=(say, rank, size, f"{folder}/meet", work, arguments))
+            processes.Process(target=worker, args=(sender, rank, size, f"{folder}/meet", work, arguments))
             for rank in range(size)
         ]
         for process in started:
             process.start()
-        answer: T = hear.recv()
+        answer: T = receiver.recv()
         for process in started:
             process.join()
     return answer
 
 
 def worker(
-    say: Connection, rank: int, size: int, meet: str, work: Callable[..., T], arguments: tuple[Any, ...]
+    sender: Connection, rank: int, size: int, meet: str, work: Callable[..., T], arguments: tuple[Any, ...]
 ) -> None:
-    """One process: join the others, do the work, and let the first say what came out."""
+    """Join the other processes, do the work, and send the result of the first."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=size)
     answer = work(*arguments)
     if rank == 0:
-        say.send(answer)
+        sender.send(answer)
     dist.destroy_process_group()
 
 
@@ -81,8 +83,8 @@ def trained(config: RunConfig) -> list[Epoch]:
 
 
 def counted(config: RunConfig, steps: int) -> tuple[float, float]:
-    """Bytes a step that DDP and all else were given to all-reduce, flags included."""
-    group = Counting()
+    """Bytes per step that DDP and everything else pass to all-reduce, flags included."""
+    group = CountingGroup()
     training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
     for _, (x, y) in zip(range(steps), training.remaining_batches(), strict=False):
         training.train_step(x, y)
@@ -91,7 +93,7 @@ def counted(config: RunConfig, steps: int) -> tuple[float, float]:
 
 
 def drift() -> None:
-    """Table 1."""
+    """Print the differences of losses."""
     print(
         f"| precision | rule | workers | {' | '.join(f'epoch {n}' for n in range(1, EPOCHS + 1))} | val error alone |"
     )
@@ -109,24 +111,24 @@ def drift() -> None:
 
 
 def sent() -> None:
-    """Table 2. Pictures of 32 pixels: what is sent hangs on the network alone."""
-    print("\n| network | rule | gradients, MB a step | all else, bytes a step |\n|---|---|---:|---:|")
+    """Print the bytes sent, for images of 32 pixels, since they depend only on the network."""
+    print("\n| network | rule | gradients, MB per step | other, bytes per step |\n|---|---|---:|---:|")
     for model in ("resnet18", "resnet50"):
         for rule in (*(find_rule(name)() for name in FIVE), WeightMirror(streams=2, interval=2)):
             data = DataConfig("synthetic", size=32, train_limit=16)
-            config = RunConfig(ModelConfig(model, norm_group=2), data, replace_warmup(rule), epochs=1, batch=4)
+            config = RunConfig(ModelConfig(model, norm_group=2), data, without_warmup(rule), epochs=1, batch=4)
             gradients, others = on_workers(2, counted, replace(config, probe=ProbeConfig(samples=4)), 4)
             name = f"{rule.name}, 2 streams every 2 steps" if rule.noise_streams() > 1 else rule.name
             print(f"| {model} | {name} | {gradients / 1e6:.2f} | {others:,.0f} |", flush=True)
 
 
-def replace_warmup(rule: Rule) -> Rule:
-    """The rule without mirror steps before learning, which are not of a training step."""
+def without_warmup(rule: Rule) -> Rule:
+    """The rule without mirror steps before learning, which are not part of a training step."""
     return replace(rule, warmup=0) if isinstance(rule, WeightMirror) else rule
 
 
 def streams() -> None:
-    """Table 3."""
+    """Print the angles by streams of noise."""
     print("\n| streams | workers | median angle before, ° | after | mirror samples |\n|---:|---:|---:|---:|---:|")
     for count in (1, 2, 4):
         base = digits(WeightMirror(streams=count))
@@ -139,7 +141,16 @@ def streams() -> None:
             )
 
 
+TABLES: dict[str, Callable[[], None]] = {"sent": sent, "streams": streams, "drift": drift}
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), help="default: all")
+    for name in parser.parse_args().tables:
+        TABLES[name]()
+
+
 if __name__ == "__main__":
-    sent()
-    streams()
-    drift()
+    main()

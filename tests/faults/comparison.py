@@ -13,7 +13,7 @@ from nowt.tracking.database import connect
 from nowt.tracking.projection import STATUS, metrics_of
 from tests.faults.cleanup_checks import temporary_files
 from tests.faults.study_process import EPOCHS, TRIALS, StudyProcess
-from tests.support.small_studies import metrics_of as without_times
+from tests.support.small_studies import numbers as without_times
 
 ENDS = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 

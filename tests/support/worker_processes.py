@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from benchmarks.counting_workers import Counting
+from benchmarks.counting_workers import CountingGroup
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
 from nowt.core.distributed import ProcessGroup, WorkersDiverged
 from nowt.data.datasets import open_data
@@ -133,7 +133,7 @@ class Moved:
 
 def moved(config: RunConfig) -> Moved:
     """Return what the steps of one epoch send, without mirror steps before learning."""
-    group = Counting()
+    group = CountingGroup()
     training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
     training.before_learning()
     before = group.others
