@@ -6,12 +6,12 @@
 
 A step is forward, backward, before_step, the optimizer's step and after_step. The rules alternate step by step in one
 process, so that other load on the machine affects all of them. Steps are counted in blocks whose length is a multiple
-of the mirror interval, so that every block has the same mirror steps: each position in the block has its median over the
-blocks, and the mean over positions is the typical step. Ratios are relative to bp at the same step; quartiles are from
-resampling the blocks. The row "bp (again)" is bp a second time: its difference from 1 is the measurement error.
+of the mirror interval, so that every block has the same mirror steps: each position in the block has its median over
+the blocks, and the mean over positions is the typical step. Ratios are relative to bp at the same step; quartiles are
+from resampling the blocks. The row "bp (again)" is bp a second time: its difference from 1 is the measurement error.
 
-Training follows Akrout et al. (2019) as far as known: η = 0.1 · batch / 256 after a linear warm-up, momentum 0.9,
-λ = 1e-4.
+Training follows Akrout et al. (2019) as far as known: η = 0.1 · batch / 256 after a linear warm-up, momentum 0.9, λ =
+1e-4.
 """
 
 import argparse

@@ -4,10 +4,10 @@
     python benchmarks/scaling.py --speed 310 --bandwidth 25 --price 0.85  your own GPU, network and price
 
 A step on N GPUs takes c + max(0, r - o). c is computing: b / speed times the rule's ratio, with b = batch / N images
-per GPU. r is a ring all-reduce of G bytes: 2 (N - 1) / N * G / bandwidth + 2 (N - 1) * latency (Patarasuk and Yuan 2009,
-"Bandwidth optimal all-reduce algorithms"). o = 2/3 c * (1 - 1/25) is the backward pass, with which DDP overlaps all
-communication but its last bucket (a 25th: a few buckets of 25 MB). Not modeled: image loading, evaluation, waiting for
-the slowest worker, and lower GPU utilization at a small b.
+per GPU. r is a ring all-reduce of G bytes: 2 (N - 1) / N * G / bandwidth + 2 (N - 1) * latency (Patarasuk and Yuan
+2009, "Bandwidth optimal all-reduce algorithms"). o = 2/3 c * (1 - 1/25) is the backward pass, with which DDP overlaps
+all communication but its last bucket (a 25th: a few buckets of 25 MB). Not modeled: image loading, evaluation,
+waiting for the slowest worker, and lower GPU utilization at a small b.
 
 G is counted on the network itself. A rule's ratio is the cost of its step relative to backprop, measured by
 rule_cost.py on a CPU; gpu_check.py measures ratio and speed on a GPU.
