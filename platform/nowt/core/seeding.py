@@ -11,6 +11,16 @@ class Seeds:
     """The seed of each purpose. ``None`` uses the seed of the run; a number fixes that purpose.
 
     Fixing one purpose while the run's seed varies splits the variance over seeds by source.
+
+    Example:
+        Three runs that differ in their images' order, crops and noise, but start from the same weights:
+
+        >>> from dataclasses import replace
+        >>> from nowt import Seeds, recipes
+        >>> config = replace(recipes.digits(), seeds=Seeds(weights=0, feedback=0))
+        >>> runs = [replace(config, seed=seed) for seed in range(3)]
+        >>> runs[2].seeds.resolve(runs[2].seed)
+        Seeds(weights=0, feedback=0, order=2, crops=2, noise=2)
     """
 
     weights: int | None = None  # initialization of W, by layer name

@@ -14,7 +14,7 @@ from tests.support.kept_studies import kept_study
 
 Captured = pytest.CaptureFixture[str]
 
-FEW = ["--pictures", "8"]
+FEW = ["--images", "8"]
 
 CUSTOM = '''
 """Fraction of misclassified images, and distance of the outputs from those before learning."""
@@ -111,7 +111,7 @@ def test_repeating_the_command_measures_only_what_is_missing(kept: Path, capsys:
     assert "0 checkpoints measured, 12 measured before" in capsys.readouterr().out
     path.write_bytes(whole[: len(whole) * 2 // 3])  # ends within a line
     assert probe(kept, "weight_change") == 0 and path.read_bytes() == whole
-    assert probe(kept, "weight_change", "--pictures", "16") == 0  # another setting
+    assert probe(kept, "weight_change", "--images", "16") == 0  # another setting
     assert len(read_results(path)) == 24 and path.read_bytes().startswith(whole)
 
 
@@ -189,10 +189,10 @@ def test_a_wrong_option_is_reported_in_one_line(trained: Path, tmp_path: Path, c
     )
     assert_one_line_error("has no study 'kept': run `nowt ablate STUDY` first", capsys, probe(tmp_path, "cka"))
     assert_one_line_error(
-        "--pictures is 5000, but the val split has only", capsys, probe(store, "cka", "--pictures", "5000")
+        "--images is 5000, but the val split has only", capsys, probe(store, "cka", "--images", "5000")
     )
-    assert_one_line_error("--pictures is 0: must be at least 1", capsys, probe(store, "cka", "--pictures", "0"))
-    assert_one_line_error("CKA needs at least 4 images, got 3", capsys, probe(store, "cka", "--pictures", "3"))
+    assert_one_line_error("--images is 0: must be at least 1", capsys, probe(store, "cka", "--images", "0"))
+    assert_one_line_error("CKA needs at least 4 images, got 3", capsys, probe(store, "cka", "--images", "3"))
     assert_one_line_error(
         "--split is 'vall': must be one of train, val, test", capsys, probe(store, "cka", "--split", "vall")
     )

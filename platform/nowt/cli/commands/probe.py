@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         help="gradient_cosine, weight_change, cka, or a FILE.py that defines one",
     )
     parser.add_argument(
-        "--pictures", type=int, default=128, metavar="N", help="number of images in the batch (default: %(default)s)"
+        "--images", type=int, default=128, metavar="N", help="number of images in the batch (default: %(default)s)"
     )
     parser.add_argument("--split", default="val", help="data split to use: train, val or test (default: %(default)s)")
     add_machine(parser)
@@ -38,6 +38,6 @@ def run(args: Namespace) -> int:
 
     placement, metric = machine(args), find_metric(args.metric)
     torch.set_num_threads(placement.threads)
-    print(probe(Path(args.store), args.study, metric, placement, args.pictures, args.split, print))
+    print(probe(Path(args.store), args.study, metric, placement, args.images, args.split, print))
     print(f"Next: nowt report {args.study} --store {args.store}")
     return 0

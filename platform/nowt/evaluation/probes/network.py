@@ -87,10 +87,10 @@ class NetworkBuilder:
         require(config.test or self.split != "test", "--split is test, but this study does not use its test images")
         split: Split = getattr(self._data(config), self.split)
         size, group = len(split), config.model.norm_group
-        require(self.images <= size, f"--pictures is {self.images}, but the {self.split} split has only {size} images")
+        require(self.images <= size, f"--images is {self.images}, but the {self.split} split has only {size} images")
         require(
             group is None or self.images % group == 0,
-            f"--pictures is {self.images}: must be a multiple of model.norm_group, which is {group}",
+            f"--images is {self.images}: must be a multiple of model.norm_group, which is {group}",
         )
         return split
 

@@ -52,7 +52,7 @@ def probe(store: Path, study: str, metric: Metric, placement: Placement, images:
         ConfigError: For an unknown study, an invalid split, or an invalid number of images.
         DataError: If the images differ from those of the runs.
     """
-    require(images >= 1, f"--pictures is {images}: must be at least 1")
+    require(images >= 1, f"--images is {images}: must be at least 1")
     require(split in SPLITS, f"--split is {split!r}: must be one of {', '.join(SPLITS)}")
     checkpoints = find_checkpoints(store, study)
     against = checkpoints.reference if "reference" in metric.required_inputs else ""
