@@ -1,13 +1,12 @@
 """The map of the error over learning rate and weight decay."""
 
-import json
 import re
 from pathlib import Path
 
 from analysis.figures.landscape import landscape_chart
 from analysis.text.search import search_notes
 from nowt.studies.search.params import Range
-from tests.support.synthetic_frames import trials_in
+from tests.support.synthetic_frames import text_of, trials_in
 from tests.support.synthetic_search import search_space, write_search
 
 RATE = Range("optim.lr", 0.005, 0.5, log=True)
@@ -26,7 +25,7 @@ def test_a_map_needs_learning_rate_and_weight_decay(tmp_path: Path) -> None:
 def test_the_map_marks_the_best_and_shows_how_trials_ended(tmp_path: Path) -> None:
     states = {("bp", 0): "stopped", ("wm", 1): "diverged"}
     write_search(tmp_path, search_space(stopping="halving"), states=states)
-    drawn_map = json.dumps(landscape_chart(trials_in(tmp_path)).to_dict(), ensure_ascii=False)
+    drawn_map = text_of(landscape_chart(trials_in(tmp_path)))
     for words in ("cross: diverged, chance error", "gray: stopped early", "ring: best trial", "Learning rate η"):
         assert words in drawn_map
     assert len(re.findall(r"(bp|wm), best \d+\.\d\d %", drawn_map)) == 2

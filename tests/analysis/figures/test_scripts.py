@@ -21,9 +21,9 @@ FIGURES = {  # by module: the stem of its files, or what is missing from a plain
     "norm_ratio": "norm_ratio",
     "error_cost": "error_cost",
     "forest": "effects",
-    "depth_gap": "it requires backprop in nets of two depths or more",
-    "transfer": "it requires a study of `nowt transfer`",
-    "variance": "it requires cells whose seeds were varied apart",
+    "depth_gap": "it requires backprop in networks of at least two depths",
+    "transfer": "it requires a study created by `nowt transfer`",
+    "variance": "it requires cells that pin seeds",
     "probes": "it requires a metric that `nowt probe` measured",
 }
 

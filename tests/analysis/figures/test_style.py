@@ -15,7 +15,7 @@ from analysis.figures.angle_map import angle_map_chart
 from analysis.figures.chosen import chosen_chart
 from analysis.figures.curves import curves_chart
 from analysis.figures.style.legend import cell_legend
-from analysis.figures.style.theme import PIXELS, cell_styles, save, spec_of
+from analysis.figures.style.theme import PIXELS, RULE_COLORS, cell_styles, rule_colors, save, spec_of
 from analysis.figures.transfer import SIZES
 from analysis.figures.tuning import tuning_chart
 from analysis.stats.trials import choices_made
@@ -138,3 +138,13 @@ def test_a_png_has_the_width_of_a_column_in_print_and_four_times_the_pixels_of_t
 @pytest.mark.parametrize(("degrees", "written"), [(3.7e-7, "0.0"), (0.0, "0.0"), (0.052, "0.052"), (12.34, "12.3")])
 def test_an_angle_below_single_precision_is_written_as_zero(degrees: float, written: str) -> None:
     assert angle(degrees) == written
+
+
+def test_a_rule_has_the_same_color_in_every_study_and_its_cells_differ() -> None:
+    styles = cell_styles({"bp": "bp", "wm 1": "wm", "wm 2": "wm", "wm 3": "wm", "mine": "./lab/pal.py"})
+    assert styles["bp"].color == RULE_COLORS["bp"]
+    assert styles["wm 1"].color == RULE_COLORS["wm"]
+    looks = {(style.color, tuple(style.dash)) for style in styles.values()}
+    assert len(looks) == len(styles)
+    alone, beside_others = rule_colors({"./lab/pal.py"}), rule_colors({"./lab/pal.py", "kp", "bp"})
+    assert alone["./lab/pal.py"] == beside_others["./lab/pal.py"] == styles["mine"].color
