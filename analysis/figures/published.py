@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, cell_legend
 from analysis.figures.style.panels import grid, heading, leftmost, width
-from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mixed
+from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mix
 from analysis.frames.study import Frames
 from analysis.published import NETS, RULES, published_errors
 
@@ -21,7 +21,7 @@ BAND = 0.4  # opacity of the ±1 point band
 
 def published_styles() -> dict[str, Style]:
     """Return the style of each published line, by its name in the legend."""
-    return {line_of(rule): Style(mixed(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
+    return {line_of(rule): Style(mix(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
 
 
 def line_of(rule: str) -> str:

@@ -44,8 +44,8 @@ class Contrast:
 
 def contrasts(study: StudyPlan) -> list[Contrast]:
     """Return the study's comparisons: comparisons of rules first, each kind in the study's order."""
-    cells = {name: flat(config) for name, config in study.cells.items()}
-    cells = {name: fields for name, fields in cells.items() if not pinned(fields)}
+    cells = {name: flat_config(config) for name, config in study.cells.items()}
+    cells = {name: fields for name, fields in cells.items() if not pinned_seeds(fields)}
     if study.reference not in cells:
         return []
     groups = _grouped(cells, study.reference)
@@ -59,22 +59,22 @@ def references(study: StudyPlan) -> dict[str, str]:
 
     This is the reference's rule in the cell's own context if the study has such a cell, and otherwise the reference.
     """
-    cells = {name: flat(config) for name, config in study.cells.items()}
+    cells = {name: flat_config(config) for name, config in study.cells.items()}
     base = _of_rule(cells.get(study.reference, {}))
     by_fields = {json.dumps(fields, sort_keys=True): name for name, fields in reversed(cells.items())}
     found = {}
     for name, fields in cells.items():
         counterpart = json.dumps({**_context(fields), **base}, sort_keys=True)
         found[name] = by_fields.get(counterpart, study.reference)
-    return {name: against for name, against in found.items() if not pinned(cells[name])}
+    return {name: against for name, against in found.items() if not pinned_seeds(cells[name])}
 
 
-def flat(config: Mapping[str, Any]) -> Fields:
+def flat_config(config: Mapping[str, Any]) -> Fields:
     """Return a config's values by dotted path, without the run's seed."""
     return {name: value for name, value in flatten(config).items() if name != "seed" and value != {}}
 
 
-def pinned(fields: Fields) -> list[str]:
+def pinned_seeds(fields: Fields) -> list[str]:
     """Return the fields of the seeds that the cell pins."""
     return [name for name, value in fields.items() if name.startswith("seeds.") and value is not None]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.frames.study import Frames
-from analysis.stats.contrasts import Fields, flat, references
+from analysis.stats.contrasts import Fields, flat_config, references
 from analysis.stats.interquartile import interquartile_interval, interquartile_mean
 from analysis.stats.paired import paired_gaps_of
 from analysis.stats.seeds import error_curves, final_errors, scored_split
@@ -49,7 +49,7 @@ def _grouped(frames: Frames, gaps: pd.DataFrame) -> Iterator[list[str]]:
     against = dict(zip(gaps["cell"], gaps["against"], strict=True))
     same_rule: dict[str, list[str]] = {}
     for cell in against:
-        same_rule.setdefault(_rule(flat(frames.study.cells[cell])), []).append(cell)
+        same_rule.setdefault(_rule(flat_config(frames.study.cells[cell])), []).append(cell)
     for cells in same_rule.values():
         distinct = len({against[cell] for cell in cells}) == len(cells)
         yield from [cells] if distinct else [[cell] for cell in cells]

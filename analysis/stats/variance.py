@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.study import Frames
-from analysis.stats.contrasts import Fields, flat, pinned
+from analysis.stats.contrasts import Fields, flat_config, pinned_seeds
 from analysis.stats.seeds import CONFIDENCE, FEWEST_SEEDS, error_curves, final_errors, scored_split
 
 SPLIT = {
@@ -91,9 +91,9 @@ def variance_split(frames: Frames) -> pd.DataFrame:
     chance = np.random.default_rng(SEED)
     rows: list[tuple[Any, ...]] = []
     for cells in _families(frames):
-        fields = flat(frames.study.cells[cells[0]])
+        fields = flat_config(frames.study.cells[cells[0]])
         measured = [_measured(cell, 100 * final.loc[final["cell"] == cell, "error"], chance) for cell in cells]
-        held = {cell: pinned(flat(frames.study.cells[cell])) for cell in cells}
+        held = {cell: pinned_seeds(flat_config(frames.study.cells[cell])) for cell in cells}
         idle = _idle(fields, bool(frames.epochs.loc[frames.epochs["cell"].isin(cells), "mirror_presentations"].any()))
         held = {cell: [name for name in names if name not in idle] for cell, names in held.items()}
         purposes = [name for name in fields if name.startswith("seeds.") and name not in idle]
@@ -105,9 +105,13 @@ def _families(frames: Frames) -> list[list[str]]:
     """Return groups of cells that differ only in their pinned seeds, if any of them pins one."""
     same_config: dict[str, list[str]] = {}
     for cell, config in frames.study.cells.items():
-        rest = {name: value for name, value in flat(config).items() if not name.startswith("seeds.")}
+        rest = {name: value for name, value in flat_config(config).items() if not name.startswith("seeds.")}
         same_config.setdefault(json.dumps(rest, sort_keys=True), []).append(cell)
-    return [cells for cells in same_config.values() if any(pinned(flat(frames.study.cells[cell])) for cell in cells)]
+    return [
+        cells
+        for cells in same_config.values()
+        if any(pinned_seeds(flat_config(frames.study.cells[cell])) for cell in cells)
+    ]
 
 
 def _idle(fields: Fields, mirrors: bool) -> list[str]:

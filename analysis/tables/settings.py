@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.frames.studies import StudyPlan
-from analysis.stats.contrasts import Fields, flat, value_text
+from analysis.stats.contrasts import Fields, flat_config, value_text
 from analysis.tables.writers import Tabular
 
 SETTINGS = ["setting", "value", "cells"]
@@ -19,7 +19,7 @@ def settings_table(study: StudyPlan) -> Tabular:
     A setting that only some rules have, such as the mirror noise, lists only their cells. Seeds are not settings,
     except pinned ones.
     """
-    cells = {name: flat(config) for name, config in study.cells.items()}
+    cells = {name: flat_config(config) for name, config in study.cells.items()}
     lines = [line for name in _ordered(cells) for line in _lines(cells, name)]
     caption = f"All settings of study {study.name}"
     numbers = pd.DataFrame(lines, columns=SETTINGS)

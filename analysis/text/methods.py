@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
-from analysis.stats.contrasts import Fields, flat, pinned, value_text
+from analysis.stats.contrasts import Fields, flat_config, pinned_seeds, value_text
 from analysis.stats.seeds import diverged_counts, scored_split
 from analysis.text.comparison import comparison_notes
 from analysis.text.study import SPLITS, interval_in_words
@@ -61,7 +61,7 @@ class Shared:
 
 def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
     """Return the methods paragraph of a study. ``tests`` are those of ``compare_cells``; ``margin`` is in points."""
-    shared = Shared({name: flat(config) for name, config in frames.study.cells.items()})
+    shared = Shared({name: flat_config(config) for name, config in frames.study.cells.items()})
     parts = [
         setup(shared),
         *(_varied(shared), _seeds(frames, shared), _runs(frames), _scoring(frames), comparison_notes(tests, margin)),
@@ -176,7 +176,7 @@ def _varied(shared: Shared) -> str:
 def _seeds(frames: Frames, shared: Shared) -> str:
     seeds = sorted(set(counted_runs(frames.runs)["seed"]))
     listed = ", ".join(map(str, seeds))
-    held = {cell: pinned(fields) for cell, fields in shared.cells.items() if pinned(fields)}
+    held = {cell: pinned_seeds(fields) for cell, fields in shared.cells.items() if pinned_seeds(fields)}
     which = f"{len(held)} of {len(shared.cells)} cells"
     apart = f" In {which}, some of these seeds were pinned (see the settings table)." if held else ""
     if len(held) == len(shared.cells):

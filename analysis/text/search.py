@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.frames.study import rows
 from analysis.frames.trials import Trials
-from analysis.stats.contrasts import flat
+from analysis.stats.contrasts import flat_config
 from analysis.stats.importance import FEWEST_TRIALS, rated_cells
 from analysis.stats.trials import DECAY, RATE, mapped_cells
 from analysis.text.methods import Shared, setup
@@ -50,7 +50,7 @@ def search_methods(trials: Trials) -> str:
     plan = trials.plan
     searched = {cell: {setting.path for setting in settings} for cell, settings in plan.settings.items()}
     held = {
-        cell: {name: value for name, value in flat(config).items() if name not in searched[cell]}
+        cell: {name: value for name, value in flat_config(config).items() if name not in searched[cell]}
         for cell, config in plan.cells.items()
     }
     names = ", ".join(dict.fromkeys(setting.path for settings in plan.settings.values() for setting in settings))

@@ -53,12 +53,12 @@ def layer_table(run: str, lines: Sequence[Line]) -> Any:
     return pa.table({"run": _repeated(run, len(layers)), "epoch": epochs, "layer": names, **numbers}, LAYERS)
 
 
-def joined(tables: Sequence[Any], schema: Any) -> Any:
+def concatenate(tables: Sequence[Any], schema: Any) -> Any:
     """Concatenate ``tables``."""
     return pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries().combine_chunks()
 
 
-def without(table: Any, runs: Sequence[str]) -> Any:
+def exclude_runs(table: Any, runs: Sequence[str]) -> Any:
     """Return the table without the rows of ``runs``; the same object if it has none."""
     theirs = pc.is_in(table["run"], pa.array(runs, pa.string()))
     return table.filter(pc.invert(theirs)) if pc.any(theirs).as_py() else table

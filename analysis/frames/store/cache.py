@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Cache:
     """What has been read from the logs."""
 
     logs: Mapping[str, Log] = field(default_factory=dict)  # by run key
@@ -50,34 +50,34 @@ class Kept:
     layers: tuple[Part, ...] = ()
 
 
-def load(folder: Path) -> Kept:
+def load(folder: Path) -> Cache:
     """Load the cache in ``folder``; empty if it is missing or fails a check."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["format"] != FORMAT:
-            return Kept()
+            return Cache()
         logs = [Log(**row) for row in _read(folder, index["logs"], LOGS).table.to_pylist()]
         epochs = tuple(_read(folder, name, EPOCHS) for name in index["epochs"])
         layers = tuple(_read(folder, name, LAYERS) for name in index["layers"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        return Kept()
-    return Kept({log.run: log for log in logs}, epochs, layers)
+        return Cache()
+    return Cache({log.run: log for log in logs}, epochs, layers)
 
 
-def save(folder: Path, kept: Kept) -> Kept:
+def save(folder: Path, cache: Cache) -> Cache:
     """Replace the cache in ``folder``. Raises OSError if it cannot be written."""
-    logs = Part(pa.Table.from_pylist([asdict(log) for log in kept.logs.values()], LOGS))
-    epochs = tuple(_written(folder, part, "epochs") for part in kept.epochs)
-    layers = tuple(_written(folder, part, "layers") for part in kept.layers)
+    logs = Part(pa.Table.from_pylist([asdict(log) for log in cache.logs.values()], LOGS))
+    epochs = tuple(_written(folder, part, "epochs") for part in cache.epochs)
+    layers = tuple(_written(folder, part, "layers") for part in cache.layers)
     index: dict[str, Any] = {"format": FORMAT, "logs": _written(folder, logs, "logs").name}
     index |= {"epochs": [part.name for part in epochs], "layers": [part.name for part in layers]}
     write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n", durable=False)
-    _tidy(folder, {index["logs"], *index["epochs"], *index["layers"]})
-    return replace(kept, epochs=epochs, layers=layers)
+    _delete_outdated(folder, {index["logs"], *index["epochs"], *index["layers"]})
+    return replace(cache, epochs=epochs, layers=layers)
 
 
 @contextmanager
-def held(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
+def folder_lock(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
     """Lock the folder for writing until the end of the block, and yield whether this succeeded.
 
     It fails if the folder is not writable, or if another process holds the lock for longer than ``patience`` seconds.
@@ -133,7 +133,7 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def _tidy(folder: Path, wanted: Sequence[str] | set[str]) -> None:
+def _delete_outdated(folder: Path, wanted: Sequence[str] | set[str]) -> None:
     """Delete outdated files, and temporary files of writers that were killed."""
     for path in folder.iterdir():
         ours = path.name.startswith(("logs-", "epochs-", "layers-")) and ".parquet" in path.name

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS, rows_of
-from analysis.frames.store.cache import Kept, held, load, save
-from analysis.frames.store.incremental import brought_up
+from analysis.frames.store.cache import Cache, folder_lock, load, save
+from analysis.frames.store.incremental import updated
 from analysis.frames.store.log_reader import NOT_STARTED, Log
 from nowt.store.layout import Store
 
@@ -22,29 +22,29 @@ class Logs:
     """The logs of a store."""
 
     store: Path
-    kept: Kept = field(repr=False)
+    cache: Cache = field(repr=False)
 
     def of(self, run: str) -> Log:
         """Return the log of a run; its state is ``not started`` without a file, ``unreadable`` for an invalid one."""
-        return self.kept.logs.get(run, Log(run, state=NOT_STARTED))
+        return self.cache.logs.get(run, Log(run, state=NOT_STARTED))
 
     def epochs(self, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
         """Return the epochs of these runs as an Arrow table, and for each row the index of its run in ``runs``."""
-        return rows_of([part.table for part in self.kept.epochs], EPOCHS, runs)
+        return rows_of([part.table for part in self.cache.epochs], EPOCHS, runs)
 
     def layers(self, runs: Sequence[str]) -> tuple[Any, npt.NDArray[np.int64]]:
         """Return the layers of these runs in the same form."""
-        return rows_of([part.table for part in self.kept.layers], LAYERS, runs)
+        return rows_of([part.table for part in self.cache.layers], LAYERS, runs)
 
     @property
     def epoch_rows(self) -> int:
         """Number of epochs, over all runs."""
-        return sum(part.table.num_rows for part in self.kept.epochs)
+        return sum(part.table.num_rows for part in self.cache.epochs)
 
     @property
     def layer_rows(self) -> int:
         """Number of layers, over all epochs."""
-        return sum(part.table.num_rows for part in self.kept.layers)
+        return sum(part.table.num_rows for part in self.cache.layers)
 
 
 def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
@@ -54,14 +54,14 @@ def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
     """
     folder = Store(store).frames
     if not Store(store).logs.is_dir():
-        return Logs(store, Kept())
-    with held(folder) as ours:
+        return Logs(store, Cache())
+    with folder_lock(folder) as writable:
         before = load(folder)
-        kept = brought_up(before, Store(store).logs, None if ours else only)
-        if ours and kept is not before:
+        cache = updated(before, Store(store).logs, None if writable else only)
+        if writable and cache is not before:
             with suppress(OSError):  # disk full, or folder deleted meanwhile: the logs are read again next time
-                kept = save(folder, kept)
-    return Logs(store, kept)
+                cache = save(folder, cache)
+    return Logs(store, cache)
 
 
 def rebuild_logs(store: Path) -> Logs:

@@ -97,7 +97,7 @@ class StoreFrames:
     @property
     def _logs(self) -> list[Log]:
         """The readable logs that have a start line."""
-        return [log for log in self.logs.kept.logs.values() if log.start and log.state != UNREADABLE]
+        return [log for log in self.logs.cache.logs.values() if log.start and log.state != UNREADABLE]
 
 
 def read_store(store: str | Path) -> StoreFrames:
@@ -136,8 +136,8 @@ def _existing(store: str | Path) -> Path:
 
 
 def _frames(store: Path, logs: Logs) -> StoreFrames:
-    plans, problems = [], [log.reason for log in logs.kept.logs.values() if log.state == UNREADABLE]
-    if problems and len(problems) == len(logs.kept.logs):
+    plans, problems = [], [log.reason for log in logs.cache.logs.values() if log.state == UNREADABLE]
+    if problems and len(problems) == len(logs.cache.logs):
         raise ValueError(problems[0])
     for path in Store(store).study_files():
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.frames.store.cache import held
+from analysis.frames.store.cache import folder_lock
 from analysis.frames.store.columns import CELLS, EPOCHS, LAYERS, RUNS, STUDY_TRIALS
 from analysis.frames.store.store import StoreFrames, read_store, rebuild_frames
 from analysis.frames.store.trial_rows import TRIALS
@@ -184,7 +184,7 @@ def test_concurrent_readers_and_a_deleted_cache_folder_are_harmless(small: Path)
 
 
 def test_a_reader_does_not_wait_forever_for_a_hanging_one(tmp_path: Path) -> None:
-    with held(tmp_path / "frames") as ours, held(tmp_path / "frames", patience=0.1) as theirs:
+    with folder_lock(tmp_path / "frames") as ours, folder_lock(tmp_path / "frames", patience=0.1) as theirs:
         assert ours
         assert not theirs
 
