@@ -1,0 +1,34 @@
+"""The options of nowt search that change a space."""
+
+from dataclasses import replace
+
+import pytest
+
+from nowt.config.overrides import Override
+from nowt.core.errors import ConfigError
+from nowt.studies.search.options import shrink_space, with_options
+from nowt.studies.search.params import Choice, Range, When
+from nowt.studies.search.space import Budget, EarlyStopping
+from tests.support.small_spaces import LR, small_space
+
+
+def test_with_quick_warm_up_and_milestones_keep_their_share_of_the_run() -> None:
+    milestones = Choice("optim.milestones", ((5.0,), (7.0, 9.0)), when=When("optim.schedule", "step"))
+    whole = small_space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
+    [cell] = shrink_space(whole).cells
+    assert cell.config.epochs == 2 and cell.params[0].extremes == (0.0, 0.4)
+    assert cell.params[2].extremes == ((1.0,), pytest.approx((1.4, 1.8)))
+    [cell] = shrink_space(small_space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells
+    assert cell.params[0].extremes == (0.0, 0.2, 1.0)
+
+
+def test_options_change_base_configs_but_not_searched_fields() -> None:
+    changed = with_options(small_space(LR), [Override("epochs", "3")], 7, "random", "none")
+    assert (changed.cells[0].config.epochs, changed.budget, changed.sampler) == (3, Budget(7), "random")
+    assert changed.stopping.kind == "none"
+    rungs = replace(small_space(LR), stopping=EarlyStopping("halving", first_rung=4, factor=2))
+    assert with_options(rungs, [], None, None, "none").stopping == EarlyStopping("none")
+    assert with_options(rungs, [], None, None, "median").stopping == EarlyStopping("median", first_rung=4)
+    assert with_options(rungs, [], None, None, None, 5).stopping == EarlyStopping("halving", first_rung=5, factor=2)
+    with pytest.raises(ConfigError, match=r"--optim\.lr cannot be used with a search: 'small' searches this field"):
+        with_options(small_space(LR), [Override("optim.lr", "0.1")], None, None, None)
