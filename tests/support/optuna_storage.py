@@ -1,4 +1,4 @@
-"""What plain Optuna, pointed at a search's storage, finds in it."""
+"""Reads a search's storage with Optuna itself."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial
 from nowt.studies.search.storage_lock import engine_arguments
 
 
-def trials(url: str) -> dict[str, list[FrozenTrial]]:
-    """The trials in the storage at ``url``, by cell."""
+def trials_by_cell(url: str) -> dict[str, list[FrozenTrial]]:
+    """Return the trials in the storage at ``url``, by cell."""
     storage = optuna.storages.RDBStorage(url, engine_kwargs=engine_arguments(url))
     try:
         names = optuna.get_all_study_names(storage)
@@ -19,19 +19,19 @@ def trials(url: str) -> dict[str, list[FrozenTrial]]:
         storage.engine.dispose()
 
 
-def told(url: str) -> list[tuple[Any, ...]]:
-    """Everything that the storage holds of the trials but the times."""
+def trial_contents(url: str) -> list[tuple[Any, ...]]:
+    """Return all that the storage has about the trials, without times."""
     return [
-        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, _but_seconds(t.user_attrs))
-        for cell, found in trials(url).items()
+        (cell, t.number, t.state, t.value, t.params, t.intermediate_values, _without_seconds(t.user_attrs))
+        for cell, found in trials_by_cell(url).items()
         for t in found
     ]
 
 
-def _but_seconds(attributes: dict[str, Any]) -> dict[str, Any]:
+def _without_seconds(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name != "seconds"}
 
 
 def epochs_logged(store: Path) -> int:
-    """How many epochs the logs of the store hold."""
+    """Return the number of epochs in the logs of ``store``."""
     return sum(path.read_text().count('"kind": "epoch"') for path in (store / "logs").glob("*.jsonl"))

@@ -26,7 +26,7 @@ from nowt.store.sync.manifest import read_manifest
 from nowt.tracking.recorder import Recorder
 from tests.store.sync.test_merge import files, search, url
 from tests.support.mlflow_contents import contents, epoch, start, study_file_of
-from tests.support.optuna_storage import told
+from tests.support.optuna_storage import trial_contents
 from tests.support.synthetic_store import rules_study, write_store
 from tests.support.tracking_server import wait_until
 
@@ -80,13 +80,13 @@ def new(tmp_path: Path, empty: Path) -> Path:
 
 
 def test_a_lost_store_is_restored_as_of_its_last_backup(living: Path, bucket: Bucket) -> None:
-    before, decided, shown = files(living), told(url(living)), recorded(living)
+    before, decided, shown = files(living), trial_contents(url(living)), recorded(living)
     with (living / "logs" / f"{KEY}.jsonl").open("a") as log:  # the moment of a crash
         log.write('{"kind": "epo')
     assert main(["backup", COPY, "--store", str(living)]) == 0
     shutil.rmtree(living)
     assert main(["restore", COPY, "--store", str(living)]) == 0
-    assert (files(living), told(url(living)), contents(living)) == (before, decided, shown)
+    assert (files(living), trial_contents(url(living)), contents(living)) == (before, decided, shown)
     writer = LogWriter.open(living, KEY)
     assert writer.epoch(epoch(1))  # and it goes on
 

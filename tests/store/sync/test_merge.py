@@ -15,7 +15,7 @@ from nowt.store.run_log import LogWriter, read
 from nowt.store.sync.merge import merge
 from nowt.tracking.recorder import Recorder
 from tests.support.mlflow_contents import contents, epoch, start, study_file_of
-from tests.support.optuna_storage import told
+from tests.support.optuna_storage import trial_contents
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 KEY = "0123456789ab"
@@ -198,17 +198,17 @@ def test_trials_are_copied_in_order_and_running_ones_continue(
         search(store, *here, last="running", reported=1)
     write_store(other, rules_study(names=["bp"], seeds=1, epochs=1))
     merge(other, store, quietly, databases())
-    assert told(url(store)) == told(url(other))
+    assert trial_contents(url(store)) == trial_contents(url(other))
     merge(other, store, quietly, databases())
-    assert told(url(store)) == told(url(other))
+    assert trial_contents(url(store)) == trial_contents(url(other))
 
 
 def test_a_trial_with_more_reports_is_kept(store: Path, other: Path) -> None:
     search(store, 0.1, 0.2)
     search(other, 0.1, 0.2, last="running", reported=1)
-    before = told(url(store))
+    before = trial_contents(url(store))
     merge(other, store, quietly, databases())
-    assert told(url(store)) == before
+    assert trial_contents(url(store)) == before
 
 
 def test_searches_with_different_trials_are_refused_in_one_line(
@@ -217,12 +217,12 @@ def test_searches_with_different_trials_are_refused_in_one_line(
     search(store, 0.1, 0.2)
     search(other, 0.1, 0.3, 0.4)
     write_store(other, rules_study(names=["bp"], seeds=1, epochs=1))
-    before, decided = files(store), told(url(store))
+    before, decided = files(store), trial_contents(url(store))
     assert main(["merge", str(other), "--store", str(store)]) == 2
     said = capsys.readouterr().err
     assert "trial 1 of space-1/bp differs between the two stores' optuna.db. Nothing was merged" in said
     assert len(said.splitlines()) == 1
-    assert (files(store), told(url(store))) == (before, decided)
+    assert (files(store), trial_contents(url(store))) == (before, decided)
 
 
 def test_a_missing_store_and_the_store_itself_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

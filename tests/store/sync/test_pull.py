@@ -12,7 +12,7 @@ from nowt.store.run_log import LogWriter
 from nowt.store.sync.merge import PARTS
 from tests.store.sync.test_merge import KEY, search, url
 from tests.support.mlflow_contents import contents, epoch, start
-from tests.support.optuna_storage import told
+from tests.support.optuna_storage import trial_contents
 from tests.support.synthetic_store import rules_study, write_store
 
 pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed (Debian: rsync)")
@@ -53,7 +53,7 @@ def test_runs_are_pulled_and_their_progress_is_pulled_later(
     assert (store / "checkpoints" / KEY / checkpoint.name).read_text() == "a state"
     assert set(contents(store)) == {"Default", study.key, "single runs"}
     assert not list(store.rglob("credentials"))
-    assert told(url(store)) == told(url(there))
+    assert trial_contents(url(store)) == trial_contents(url(there))
 
     writer.epoch(epoch(1))
     writer.end("finished")

@@ -1,4 +1,4 @@
-"""A search's best settings run again: confirmed on fresh seeds, carried to another net; and searches under a cap."""
+"""Rerunning a search's best settings (confirmation, transfer), spending caps, and options that are not valid."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.small_spaces import write_space
 
 Captured = pytest.CaptureFixture[str]
 
-ALIKE = "sampler='random', stopping=EarlyStopping('none'), reference='kp'"
+RANDOM = "sampler='random', stopping=EarlyStopping('none'), reference='kp'"
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def store(tmp_path: Path) -> Path:
 
 
 def searched(tmp_path: Path, store: Path, *words: str, budget: str = "Budget(3)") -> int:
-    space = write_space(tmp_path, "(part('kp'), part('bp'))", budget, ALIKE)
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", budget, RANDOM)
     return main(["search", str(space), "--store", str(store), "--in-process", *words])
 
 
-def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_pictures(
+def test_best_settings_are_confirmed_on_fresh_seeds_and_only_picks_use_test_images(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
@@ -46,7 +46,7 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_only_the_pick_sees_the_test_p
     assert "| kp trial " in page and "test error, %" in page
 
 
-def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) -> None:
+def test_a_pick_trains_exactly_as_in_its_confirmation(tmp_path: Path, store: Path) -> None:
     assert searched(tmp_path, store, "--confirm", "1", "--confirm-seeds", "1") == 0
     study_files = {study_file.name: study_file for study_file in read_study_files(store)}
     logs = {run.key: run for run in read_all(store)}
@@ -55,11 +55,11 @@ def test_a_pick_trains_exactly_as_it_was_confirmed(tmp_path: Path, store: Path) 
         assert [e.val_error for e in before.epochs] == [e.val_error for e in after.epochs]
 
 
-def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
+def test_runs_on_other_images_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
     words = ["--confirm", "1", "--confirm-seeds", "1"]
     assert searched(tmp_path, store, *words) == 0
     before = capsys.readouterr().out
-    for path in (store / "studies").glob("small_*.json"):  # as where --data-dir has other pictures now
+    for path in (store / "studies").glob("small_*.json"):  # as if --data-dir had other images now
         content = json.loads(path.read_text())
         content["runs"] = [{**run, "key": "0" * 12} for run in content["runs"]] + content["runs"]
         path.write_text(json.dumps(content))
@@ -67,9 +67,9 @@ def test_runs_on_other_pictures_are_not_in_the_mean(tmp_path: Path, store: Path,
     assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
 
 
-def test_a_rule_without_a_finished_trial_is_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+def test_a_cell_without_a_finished_trial_is_reported(tmp_path: Path, store: Path, capsys: Captured) -> None:
     cells = "(part('kp'), part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)))"
-    space = write_space(tmp_path, cells, "Budget(1)", ALIKE)
+    space = write_space(tmp_path, cells, "Budget(1)", RANDOM)
     words = ["--store", str(store), "--in-process"]
     assert main(["search", str(space), *words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
     assert "sham: no trial finished" in capsys.readouterr().out
@@ -78,7 +78,7 @@ def test_a_rule_without_a_finished_trial_is_told_of(tmp_path: Path, store: Path,
     assert "sham: no trial finished; the unchanged recipe " in capsys.readouterr().out
 
 
-def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, store: Path, capsys: Captured) -> None:
+def test_earlier_picks_on_the_same_test_images_are_reported(tmp_path: Path, store: Path, capsys: Captured) -> None:
     words = ["--confirm", "1", "--confirm-seeds", "1"]
     assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
     assert "scored other picks before" not in capsys.readouterr().out
@@ -86,7 +86,7 @@ def test_other_picks_that_saw_the_test_pictures_are_told_of(tmp_path: Path, stor
     assert "the same test images scored other picks before; report these, too: small_picks-" in capsys.readouterr().out
 
 
-def test_a_cap_counts_nothing_that_another_search_took(tmp_path: Path, store: Path, capsys: Captured) -> None:
+def test_a_spending_cap_does_not_count_time_of_other_searches(tmp_path: Path, store: Path, capsys: Captured) -> None:
     halving = "sampler='random', stopping=EarlyStopping('halving', first_rung=3)"
     space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", halving)
     words = ["search", str(space), "--store", str(store), "--in-process"]
@@ -97,7 +97,7 @@ def test_a_cap_counts_nothing_that_another_search_took(tmp_path: Path, store: Pa
     assert "stopped at its cap" not in capsys.readouterr().out
 
 
-def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path, store: Path) -> None:
+def test_best_trials_are_sorted_by_error_and_exclude_stopped_ones(tmp_path: Path, store: Path) -> None:
     space = write_space(
         tmp_path, "(part('kp'),)", "Budget(6)", "stopping=EarlyStopping('halving', first_rung=1, factor=2)"
     )
@@ -107,7 +107,7 @@ def test_the_best_come_first_and_a_stopped_trial_is_none_of_them(tmp_path: Path,
     assert [one.error for one in found] == finished and len(found) < 6
 
 
-def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
+def test_a_transfer_keeps_settings_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
     assert searched(tmp_path, store, "--optim.clip", "1.5", "--optim.momentum", "0.7") == 0
     target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20 --optim.lr 0.3"
     words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
@@ -120,7 +120,7 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
         assert cell["config"]["model"]["name"] == "resnet20" and cell["config"]["epochs"] == 1
         optim, one = cell["config"]["optim"], found.get(cell["name"])
         there = one.config.optim if one else digits().optim
-        assert optim["lr"] == (there.lr if one else 0.3)  # what is typed changes the recipe alone
+        assert optim["lr"] == (there.lr if one else 0.3)  # options change only the unchanged recipe
         assert (optim["clip"], optim["momentum"]) == (there.clip, there.momentum)
         assert optim["warmup"] == pytest.approx(there.warmup * (0.25 if one else 1))
     assert "the unchanged recipe" in capsys.readouterr().out
@@ -144,10 +144,10 @@ def test_settings_are_carried_over_unchanged(tmp_path: Path, store: Path, capsys
         ),
     ],
 )
-def test_a_transfer_that_cannot_be_is_refused_in_one_line(
+def test_an_invalid_option_of_a_transfer_is_an_error_of_one_line(
     words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
-    space = write_space(tmp_path, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", ALIKE)
+    space = write_space(tmp_path, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", RANDOM)
     assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
     capsys.readouterr()
     assert main([*words.split(), "--store", str(store)]) == 2
@@ -155,7 +155,7 @@ def test_a_transfer_that_cannot_be_is_refused_in_one_line(
     assert message in err and err.count("\n") == 1
 
 
-def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
+def test_a_spending_cap_stops_a_search_after_an_epoch_and_a_larger_one_resumes_it(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     assert searched(tmp_path, store, "--hours", "1e-12") == 130
@@ -197,7 +197,7 @@ def test_a_cap_stops_a_search_at_an_epoch_and_a_larger_one_goes_on(
         ("--storage sqlite:////nowhere/optuna.db", "/nowhere/optuna.db cannot be used as a database"),
     ],
 )
-def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
+def test_an_invalid_option_of_a_search_is_an_error_of_one_line(
     words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     assert searched(tmp_path, store, *words.split()) == 2
@@ -205,7 +205,7 @@ def test_an_option_of_a_search_that_cannot_be_is_refused_in_one_line(
     assert message in err and err.count("\n") == 1 and "secret" not in err
 
 
-def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
+def test_a_search_with_another_storage_is_an_error(
     tmp_path: Path, store: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = ["--storage", f"sqlite:///{tmp_path}/optuna.db"]
@@ -223,13 +223,13 @@ def test_a_search_that_was_begun_with_another_storage_is_not_begun_again(
     assert "was begun without --storage: leave it out" in capsys.readouterr().err
 
 
-def test_a_search_can_stand_on_another_recipe(tmp_path: Path, store: Path) -> None:
+def test_a_search_uses_the_recipe_of_the_option(tmp_path: Path, store: Path) -> None:
     words = "--recipe mnist_mlp --data.name digits --data.train_limit 64 --batch 32 --epochs 1 --trials 1"
     assert searched(tmp_path, store, *words.split()) == 0
     assert {run.start["config"]["model"]["name"] for run in read_all(store)} == {"mlp"}
 
 
-def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_path: Path, store: Path) -> None:
+def test_a_transfer_keeps_the_share_of_warm_up_and_milestones(tmp_path: Path, store: Path) -> None:
     params = "Range('optim.warmup', 0.1, 0.2), Choice('optim.schedule', ('step', 'cosine')), "
     params += "Choice('optim.milestones', ((0.5,), (0.6,)), when=When('optim.schedule', 'step'))"
     space = write_space(
@@ -248,7 +248,7 @@ def test_warm_up_and_milestones_are_carried_over_at_their_share_of_the_run(tmp_p
         assert optim["milestones"] == pytest.approx([2 * epoch for epoch in found[name].milestones])
 
 
-def test_what_a_trial_could_not_be_trained_with_is_refused_before_the_first(
+def test_a_batch_that_is_too_large_is_an_error_before_the_first_trial(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     space = write_space(tmp_path, "(part('bp', Range('batch', 16, 4096, log=True, integer=True)),)")

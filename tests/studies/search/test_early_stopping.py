@@ -1,4 +1,4 @@
-"""Early stopping: rungs, and who stops at one, as pure functions of errors."""
+"""Early stopping: the epochs of rungs, and which trials stop at one."""
 
 import random
 from dataclasses import replace
@@ -29,13 +29,13 @@ def test_rungs_never_fall_on_the_last_epoch(
     assert rungs(stopping, first, epochs) == expected
 
 
-def test_halving_lets_the_best_third_through() -> None:
+def test_halving_continues_the_best_third() -> None:
     errors = [0.1 * k for k in range(9)]
     passed = [e for e in errors if not should_stop(EarlyStopping(), e, [o for o in errors if o != e])]
     assert passed == errors[:3]
 
 
-def test_the_first_to_come_to_a_rung_goes_on_and_a_second_only_if_it_is_as_good() -> None:
+def test_the_first_trial_at_a_rung_continues_and_a_second_only_if_it_is_as_good() -> None:
     assert not should_stop(EarlyStopping(), 0.9, [])
     assert not should_stop(EarlyStopping(), 0.5, [0.5]) and should_stop(EarlyStopping(), 0.6, [0.5])
 
@@ -45,7 +45,7 @@ def test_median_stops_the_worse_half() -> None:
     assert should_stop(median, 0.31, [0.1, 0.3, 0.5]) and not should_stop(median, 0.3, [0.1, 0.3, 0.5])
 
 
-def test_the_order_of_the_others_does_not_matter() -> None:
+def test_the_order_of_the_other_trials_does_not_matter() -> None:
     shuffler, others = random.Random(0), [0.1, 0.5, 0.3, 0.9, 0.2, 0.2]
     for kind in ("halving", "median"):
         for value in (0.05, 0.2, 0.25, 0.6):
@@ -56,7 +56,7 @@ def test_the_order_of_the_others_does_not_matter() -> None:
             )
 
 
-def test_no_rung_comes_before_kp_can_align_under_the_searchs_own_schedule() -> None:
+def test_the_default_first_rung_is_when_kp_can_align_under_the_schedule() -> None:
     config = replace(digits(find_rule("kp")()), epochs=10)
     assert first_rung(EarlyStopping(), config, 157) == 3
     slow = replace(config, optim=OptimConfig(lr=0.05, weight_decay=1e-5))

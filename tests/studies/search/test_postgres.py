@@ -1,4 +1,4 @@
-"""A search whose decisions lie on a PostgreSQL server: the same trials, one driver, nothing lost."""
+"""A search with its trials on a PostgreSQL server: the same trials as with sqlite, one driver, nothing lost."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from nowt.cli.main import main
 from nowt.core.errors import ConfigError
 from nowt.studies.search.storage_lock import exclusive_lock
-from tests.support.optuna_storage import epochs_logged, told, trials
+from tests.support.optuna_storage import epochs_logged, trial_contents, trials_by_cell
 from tests.support.postgres import Server, programs, server
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import SLOW, start, wait_for
@@ -39,25 +39,25 @@ def words(space: Path, store: Path, *more: str) -> list[str]:
 
 
 def slow_space(folder: Path) -> Path:
-    """A search of its own by its name, since all tests share one database."""
+    """A space with a name of its own, because all tests share one database."""
     (folder / "slow.py").write_text(SLOW)
     how = "sampler='tpe', stopping=EarlyStopping(first_rung=1)"
     return write_space(folder, "(part(Path(__file__).with_name('slow.py')),)", "Budget(2)", how, folder.name)
 
 
-def test_killed_on_the_way_it_ends_with_the_trials_that_sqlite_has(tmp_path: Path, database: Server) -> None:
+def test_a_killed_search_ends_with_the_same_trials_as_with_sqlite(tmp_path: Path, database: Server) -> None:
     space, undisturbed, killed = slow_space(tmp_path), tmp_path / "undisturbed", tmp_path / "killed"
     assert main(words(space, undisturbed)) == 0
     driver = start(words(space, killed, "--storage", database.url), tmp_path)
     wait_for(lambda: epochs_logged(killed) >= 3, 60, "3 epochs")
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
-    assert any(trial.state == TrialState.RUNNING for trial in trials(database.url)["slow"])
+    assert any(trial.state == TrialState.RUNNING for trial in trials_by_cell(database.url)["slow"])
     assert main(words(space, killed, "--storage", database.url)) == 0
-    assert told(database.url) == told(f"sqlite:///{undisturbed}/optuna.db")
+    assert trial_contents(database.url) == trial_contents(f"sqlite:///{undisturbed}/optuna.db")
 
 
-def test_from_a_second_store_nobody_else_can_drive_it(
+def test_a_second_store_cannot_run_the_same_search(
     tmp_path: Path, database: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = slow_space(tmp_path)
@@ -70,33 +70,33 @@ def test_from_a_second_store_nobody_else_can_drive_it(
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0  # the lock went with its driver
 
 
-def test_a_server_that_stops_ends_it_in_one_line_and_the_same_command_goes_on(tmp_path: Path, database: Server) -> None:
+def test_a_stopped_server_is_an_error_of_one_line_and_the_search_resumes(tmp_path: Path, database: Server) -> None:
     space = slow_space(tmp_path)
     driver = start(words(space, tmp_path / "one", "--storage", database.url), tmp_path)
     wait_for(lambda: epochs_logged(tmp_path / "one") >= 2, 60, "2 epochs")
     database.stop()
-    _, said = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=60)
     database.start()
-    assert driver.returncode == 2 and "Traceback" not in said
-    assert "cannot be used" in said and "Nothing is lost; run the same command again to resume" in said
+    assert driver.returncode == 2 and "Traceback" not in err
+    assert "cannot be used" in err and "Nothing is lost; run the same command again to resume" in err
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0
-    found = [trial for _, _, *trial in told(database.url)]
+    found = [trial for _, _, *trial in trial_contents(database.url)]
     assert len(found) == 2 and all(state in (TrialState.COMPLETE, TrialState.PRUNED) for state, *_ in found)
 
 
-def test_a_server_that_was_restarted_unseen_is_asked_again_to_keep_others_out(database: Server) -> None:
-    with exclusive_lock(database.url, "any") as keep_hold:
+def test_the_lock_is_taken_again_after_a_restart_of_the_server(database: Server) -> None:
+    with exclusive_lock(database.url, "any") as ensure_locked:
         database.stop()
         database.start()  # between two epochs of a search, which needs the server at neither moment
-        keep_hold()
+        ensure_locked()
         refused = pytest.raises(ConfigError, match="is already being run from another store")
         with refused, exclusive_lock(database.url, "any"):
             pass
 
 
-def test_who_took_the_search_after_a_restart_has_it(database: Server) -> None:
-    with exclusive_lock(database.url, "other") as keep_hold:
+def test_a_lock_that_another_process_took_after_a_restart_is_an_error(database: Server) -> None:
+    with exclusive_lock(database.url, "other") as ensure_locked:
         database.stop()
         database.start()
         with exclusive_lock(database.url, "other"), pytest.raises(OSError, match="since the server was restarted"):
-            keep_hold()
+            ensure_locked()

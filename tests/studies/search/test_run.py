@@ -1,4 +1,4 @@
-"""Searches as a user runs them: budgets, true states, early stopping, interruptions, as plain Optuna sees them."""
+"""Searches as a user runs them: budgets, states of trials, early stopping and interruptions."""
 
 import os
 import signal
@@ -26,13 +26,13 @@ HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference=
 
 
 def trials(store: Path) -> dict[str, list[FrozenTrial]]:
-    """What plain Optuna finds in the store, by cell."""
-    return optuna_storage.trials(f"sqlite:///{store}/optuna.db")
+    """The trials in the store's Optuna database, by cell."""
+    return optuna_storage.trials_by_cell(f"sqlite:///{store}/optuna.db")
 
 
-def told(store: Path) -> list[tuple[Any, ...]]:
-    """Everything Optuna holds of the trials but the times."""
-    return optuna_storage.told(f"sqlite:///{store}/optuna.db")
+def contents(store: Path) -> list[tuple[Any, ...]]:
+    """All that the store's Optuna database has about the trials, without times."""
+    return optuna_storage.trial_contents(f"sqlite:///{store}/optuna.db")
 
 
 def search(space: Path, store: Path, *words: str) -> int:
@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def test_a_search_spends_its_budget_and_its_states_are_true(tmp_path: Path, store: Path) -> None:
+def test_a_search_spends_its_budget_and_its_states_agree_with_the_logs(tmp_path: Path, store: Path) -> None:
     assert search(write_space(tmp_path, "(part('kp'),)", how=HALVING), store) == 0
     found = trials(store)["kp"]
     assert len(found) == 6 and {t.state for t in found} == {TrialState.COMPLETE, TrialState.PRUNED}
@@ -66,16 +66,16 @@ def test_a_search_spends_its_budget_and_its_states_are_true(tmp_path: Path, stor
             assert f"stopped at the rung of epoch {log.last_epoch}" in trial.user_attrs["reason"]
 
 
-def test_a_larger_budget_goes_on_and_the_same_one_does_nothing(tmp_path: Path, store: Path) -> None:
+def test_a_larger_budget_continues_the_search_and_the_same_one_does_nothing(tmp_path: Path, store: Path) -> None:
     space = write_space(tmp_path, "(part('kp'),)", "Budget(2)", HALVING)
     assert search(space, store) == 0
-    first = told(store)
-    assert search(space, store) == 0 and told(store) == first
+    first = contents(store)
+    assert search(space, store) == 0 and contents(store) == first
     assert search(space, store, "--trials", "3") == 0
-    assert told(store)[:2] == first and len(told(store)) == 3
+    assert contents(store)[:2] == first and len(contents(store)) == 3
 
 
-def test_rules_share_the_draws_of_what_they_share(tmp_path: Path, store: Path) -> None:
+def test_cells_try_the_same_values_of_a_shared_parameter(tmp_path: Path, store: Path) -> None:
     cells = "(part('bp'), part('fa', Range('rule.scale', 0.5, 2.0), Range('optim.lr', 0.001, 1.0, log=True)))"
     how = "sampler='quasi_random', stopping=EarlyStopping('none')"
     assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
@@ -85,7 +85,7 @@ def test_rules_share_the_draws_of_what_they_share(tmp_path: Path, store: Path) -
     assert {t.state for cell in found.values() for t in cell} == {TrialState.COMPLETE}
 
 
-def test_a_grid_takes_every_combination_once(tmp_path: Path, store: Path) -> None:
+def test_a_grid_tries_every_combination_once(tmp_path: Path, store: Path) -> None:
     cells = "(part('kp', Choice('optim.lr', (0.01, 0.1)), Choice('optim.nesterov', (True, False))),)"
     how = "sampler='grid', stopping=EarlyStopping('none')"
     assert search(write_space(tmp_path, cells, "Budget(4)", how), store) == 0
@@ -93,14 +93,14 @@ def test_a_grid_takes_every_combination_once(tmp_path: Path, store: Path) -> Non
     assert sorted(found) == [(0.01, False), (0.01, True), (0.1, False), (0.1, True)]
 
 
-def test_a_budget_in_presentations_starts_no_trial_once_it_is_spent(tmp_path: Path, store: Path) -> None:
-    # 4 epochs of 4 batches of 32 pictures a trial
+def test_no_trial_starts_once_a_budget_in_presentations_is_spent(tmp_path: Path, store: Path) -> None:
+    # 4 epochs of 4 batches of 32 images per trial
     space = write_space(tmp_path, "(part('bp'),)", "Budget(1200, 'presentations')", "stopping=EarlyStopping('none')")
     assert search(space, store) == 0
     assert len(trials(store)["bp"]) == 3
 
 
-def test_a_diverged_trial_is_pruned_at_chance(tmp_path: Path, store: Path) -> None:
+def test_a_diverged_trial_is_pruned_with_an_error_at_chance(tmp_path: Path, store: Path) -> None:
     cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
     assert search(write_space(tmp_path, cells, "Budget(1)"), store) == 0
     (trial,) = trials(store)["sham"]
@@ -108,7 +108,7 @@ def test_a_diverged_trial_is_pruned_at_chance(tmp_path: Path, store: Path) -> No
     assert trial.value == pytest.approx(0.9)
 
 
-def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_start(
+def test_a_failed_trial_has_its_reason_and_is_tried_again_at_the_next_start(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
@@ -125,45 +125,45 @@ def test_a_trial_that_fails_is_told_why_and_its_draw_is_tried_again_at_the_next_
     assert [t.params for t in again[2:]] == [t.params for t in again[:2]] and again[0].params != again[1].params
 
 
-def write_mendable(folder: Path) -> Path:
-    """Write the rule that fails, ``broken.py``, as long as the file that is returned is there."""
+def write_fixable_rule(folder: Path) -> Path:
+    """Write the rule ``broken.py``, which fails as long as the returned file exists."""
     there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
     (folder / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
-    unmended = folder / "broken.py.no"
-    unmended.touch()
-    return unmended
+    broken_marker = folder / "broken.py.no"
+    broken_marker.touch()
+    return broken_marker
 
 
-def test_once_what_made_trials_fail_is_mended_the_search_is_whole(
+def test_a_search_completes_once_the_cause_of_failed_trials_is_fixed(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unmended = write_mendable(tmp_path)
+    broken_marker = write_fixable_rule(tmp_path)
     cells = "(part(Path(__file__).with_name('broken.py')),)"
     space = write_space(tmp_path, cells, "Budget(2)", "sampler='random', stopping=EarlyStopping('none')")
     assert search(space, store) == 1
     assert "broken: 2 fail" in capsys.readouterr().out
-    unmended.unlink()
+    broken_marker.unlink()
     assert search(space, store, "--confirm", "1", "--confirm-seeds", "1") == 0
-    told = capsys.readouterr().out
-    assert "broken: 2 complete; best" in told and "picks, by the lowest mean val error" in told
+    out = capsys.readouterr().out
+    assert "broken: 2 complete; best" in out and "picks, by the lowest mean val error" in out
 
 
-def test_a_trial_that_failed_and_the_one_that_took_its_run_on_are_one_in_report_and_confirmation(
+def test_report_and_confirmation_count_a_retried_trial_once(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unmended = write_mendable(tmp_path)
+    broken_marker = write_fixable_rule(tmp_path)
     cells = "(part(Path(__file__).with_name('broken.py'), Choice('optim.lr', (0.01, 0.1))),)"
     space = write_space(tmp_path, cells, "Budget(2)", "sampler='grid', stopping=EarlyStopping('none')")
     assert search(space, store) == 1
     assert list(frame_of(store, None)["state"]) == ["failed"] * 2
-    unmended.unlink()
+    broken_marker.unlink()
     assert search(space, store) == 0
     frame = frame_of(store, None)
     assert list(frame["trial"]) == [2, 3] and list(frame["state"]) == ["finished"] * 2
     assert {one.trial for one in best_trials(store, find_search(store, "small"), 99)} == {2, 3}
 
 
-def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store: Path) -> None:
+def test_diverged_trials_spend_the_budget(tmp_path: Path, store: Path) -> None:
     cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
     assert search(write_space(tmp_path, cells, "Budget(300, 'presentations')"), store) == 0
     found = trials(store)["sham"]
@@ -174,7 +174,7 @@ def test_trials_that_diverge_at_once_spend_the_budget_too(tmp_path: Path, store:
     assert reported == [{name: t.user_attrs[name] for name in costs} for t in found]
 
 
-def test_a_search_stays_with_its_pictures_and_its_store(
+def test_a_search_with_other_images_or_another_store_is_an_error(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = image_folder(tmp_path / "first"), image_folder(tmp_path / "second", train=24)
@@ -192,9 +192,7 @@ def test_a_search_stays_with_its_pictures_and_its_store(
     assert search(space, store, *words, str(first)) == 0
 
 
-def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_run(
-    tmp_path: Path, store: Path
-) -> None:
+def test_a_stopped_trial_stays_stopped_if_another_search_resumes_its_run(tmp_path: Path, store: Path) -> None:
     space = write_space(tmp_path, "(part('kp'),)", how=HALVING)
     assert search(space, store) == 0
     before = best_trials(store, find_search(store, "small"), 99)
@@ -210,7 +208,7 @@ def test_a_trial_that_was_stopped_stays_so_whatever_another_search_makes_of_its_
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_search_killed_between_two_epochs_ends_with_the_very_same_trials(tmp_path: Path, sampler: str) -> None:
+def test_a_killed_search_resumes_with_exactly_the_same_trials(tmp_path: Path, sampler: str) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     cells = "(part(Path(__file__).with_name('slow.py')),)"
     space = write_space(tmp_path, cells, "Budget(5)", f"sampler={sampler!r}, stopping=EarlyStopping(first_rung=1)")
@@ -223,10 +221,10 @@ def test_a_search_killed_between_two_epochs_ends_with_the_very_same_trials(tmp_p
         driver.communicate()
     assert any(t.state == TrialState.RUNNING for found in trials(killed).values() for t in found)
     assert search(space, killed) == 0
-    assert told(killed) == told(undisturbed)
+    assert contents(killed) == contents(undisturbed)
 
 
-def test_on_ray_a_search_keeps_its_budget_and_true_states(tmp_path: Path, store: Path) -> None:
+def test_a_search_on_ray_keeps_its_budget_and_states(tmp_path: Path, store: Path) -> None:
     space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(4)", HALVING)
     assert main(["search", str(space), "--store", str(store), "--slots", "2"]) == 0
     for found in trials(store).values():
