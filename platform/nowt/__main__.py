@@ -1,4 +1,4 @@
-"""``python -m nowt``: the same as ``nowt``."""
+"""``python -m nowt`` is the command ``nowt``."""
 
 from nowt.cli.main import main
 

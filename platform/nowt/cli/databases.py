@@ -1,4 +1,4 @@
-"""A store's databases, Optuna's and MLflow's, for commands on a whole store."""
+"""The Optuna and MLflow databases of a store, for commands that work on the whole store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from nowt.store.sync.merge import Databases
 
 
 def databases() -> Databases:
-    """What merging another store does to this store's databases."""
+    """Return the functions that merge another store's databases into this store's."""
     from nowt.studies.search.merge_trials import count_new_trials, merge_trials
     from nowt.tracking.refresh import update_tracking
 
@@ -16,7 +16,7 @@ def databases() -> Databases:
 
 
 def database_problems(store: Path) -> Iterator[str]:
-    """One sentence for each database that is damaged or of another version of Optuna or MLflow."""
+    """Yield one sentence per database that is damaged or was written by another version of Optuna or MLflow."""
     from nowt.studies.search import database as optuna_database
     from nowt.tracking import database
 
