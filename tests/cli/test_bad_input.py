@@ -146,7 +146,7 @@ def test_a_rule_that_raises_while_it_is_certified_is_reported(here: Path, capsys
         ("--loaders many", "--loaders: invalid int value: 'many'"),
         ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),
         ("--checkpoint-seconds nan", "--checkpoint-seconds is nan: it must be at least 0"),
-        ("--data-dir pictures", "--data-dir is 'pictures', but digits needs no folder: leave it out"),
+        ("--data-dir pictures", "--data-dir is 'pictures', but digits needs no folder: omit the option"),
         ("--data.on_bad skip", "digits has none: it is for folder, imagenet, cifar10"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_run_started_by_a_rules_long_name_is_recorded_under_its_short_name(
     assert run.start["config"]["rule"]["name"] == "kp"
     capsys.readouterr()
     assert main(f"train digits --rule kp {small}".split()) == 0
-    assert f"{run.key}" in (out := capsys.readouterr().out) and "finished already" in out
+    assert f"{run.key}" in (out := capsys.readouterr().out) and "already finished" in out
     assert main(["runs", "--rule", "kolen_pollack"]) == 0
     assert run.key in capsys.readouterr().out
 
