@@ -19,7 +19,7 @@ from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.lookup import find_recipe, find_space, find_study
 from nowt.studies.planning.estimate import sampling_angle
 from nowt.training import checkpoint
-from nowt.training.loop import reset_globals
+from nowt.training.device import reset_globals
 from nowt.training.state import TrainingState
 from tests.support.short_runs import assert_equal
 from tests.support.synthetic_ilsvrc import tree

@@ -87,7 +87,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nowt import train
-from short_runs import CPU, after, short_run
+from tests.support.short_runs import CPU, after, short_run
 from dataclasses import replace
 reached = after(5)
 def should_stop():

@@ -82,7 +82,8 @@ def _epochs(
     from nowt.core.errors import DataError
     from nowt.data.datasets import open_data
     from nowt.execution.checkpoint_upload import copied_checkpoints
-    from nowt.training.loop import reset_globals, train
+    from nowt.training.device import reset_globals
+    from nowt.training.loop import train
 
     reset_globals(job.config, job.placement)
     data = open_data(job.config.data, job.placement, job.config.test)

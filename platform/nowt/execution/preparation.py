@@ -51,8 +51,8 @@ def inspect_data(config: RunConfig, placement: Placement) -> dict[str, Any]:
     from nowt.data.datasets import open_data
     from nowt.layers.attach import uncovered_weights
     from nowt.models.registry import build_model
+    from nowt.training.device import pick_device
     from nowt.training.feasibility import check_feasible, worker_counts
-    from nowt.training.state import pick_device
 
     if not placement.shared:  # several workers use the devices of their own nodes
         pick_device(placement.device)

@@ -1,10 +1,10 @@
-"""The training loop: a generator of one Epoch record an epoch. No Ray and no MLflow in here.
+"""The training loop: a generator that yields one Epoch record per epoch. It uses neither Ray nor MLflow.
 
 measure the network before learning (epoch 0)
 for each epoch:
     for each batch:
         forward with W, error back through B
-        clip; rule.before_step; optimiser step; rule.after_step      (mirror mode happens here)
+        clip; rule.before_step; optimizer step; rule.after_step      (mirror mode happens here)
     score val (and test); measure alignment on the probe batch
     checkpoint; yield the Epoch
 """
@@ -12,22 +12,24 @@ for each epoch:
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
-
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
+from nowt.training.device import reset_globals
 from nowt.training.state import TrainingState
 
 
 class TrainingDiverged(Exception):
-    """The loss is not finite; ``epoch`` is the one it happened in, ``cost`` the whole run's, as Epoch.cost."""
+    """Training or validation loss is not finite.
+
+    ``epoch`` is the epoch in which that happened; ``cost`` is that of the complete run, as in ``Epoch.cost``.
+    """
 
     def __init__(self, epoch: Epoch) -> None:
-        super().__init__(epoch)  # as it was given: a worker process sends it on
+        super().__init__(epoch)  # the constructor's argument, so that the exception can be pickled
         self.epoch, self.cost = epoch.epoch, epoch.cost
 
     def __str__(self) -> str:
@@ -35,11 +37,11 @@ class TrainingDiverged(Exception):
 
 
 class TrainingInterrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
+    """``should_stop`` returned True; the checkpoint is written."""
 
 
 def never() -> bool:
-    """The answer of a run that nobody stops."""
+    """Return False: the default of ``should_stop`` and ``should_save``."""
     return False
 
 
@@ -53,17 +55,46 @@ def train(
     should_save: Callable[[], bool] = never,
     group: Group = SINGLE_WORKER,
 ) -> Iterator[Epoch]:
-    """Train one run and yield its epochs, beginning with epoch 0, the network before learning.
+    """Train one run and yield a record of each epoch, beginning with epoch 0, the network before learning.
 
-    ``placement`` is ``Placement()`` unless given: one thread, on a GPU if there is one.
-    With ``checkpoints``, a folder, the run goes on from what lies there: the epochs that the checkpoint knows are
-    yielded again first, then the rest, with losses equal bit for bit (on a CPU, with the same threads) to those of a
-    run never stopped. After each batch ``should_stop`` is asked, and ``should_save`` whether a checkpoint is to be
-    written there, besides those of ``placement``. With several workers each calls this with a ``group`` of its own: it
-    trains on its share of each batch, yields the same epochs as the others, and stops where any of them is asked to.
+    If ``checkpoints`` holds a checkpoint, training resumes from it: the epochs that it contains are yielded again, then
+    the remaining ones. On a CPU with the same number of threads, the losses equal those of an uninterrupted run bit for
+    bit.
 
-    Raises Diverged where the loss is not finite, Interrupted after ``should_stop`` said so, ConfigError and DataError
-    for a config or pictures that cannot be used, Apart where the workers' weights differ.
+    Args:
+        config: what decides the numbers: model, data, rule, optimizer, number of epochs, seeds.
+        placement: device, threads, checkpoint interval and folder of the data set. ``store``, ``slots`` and ``workers``
+            are not used here. Default: ``Placement()``: one thread, on a GPU if there is one.
+        data: an opened data set, to share it between runs. Default None: open the one that ``config.data`` names.
+        checkpoints: folder in which to save checkpoints and from which to resume. Default None: no checkpoints.
+        should_stop: called after each batch; training stops at a checkpoint when it returns True.
+        should_save: called after each batch; a checkpoint is written when it returns True, in addition to the regular
+            ones.
+        group: this worker's connection to the others that train the same run. Each worker calls ``train`` and receives
+            its share of every batch; all yield the same epochs, and all stop when one is asked to. Default: one worker.
+
+    Returns:
+        An iterator of ``Epoch`` records: losses, errors as fractions, and alignment per layer in degrees. Training
+        advances as it is consumed.
+
+    Raises:
+        TrainingDiverged: if the training or validation loss is not finite.
+        TrainingInterrupted: after ``should_stop`` returned True.
+        ConfigError: if the configuration does not fit the data, the model, the device or the number of workers.
+        DataError: if the data set's files are not as expected.
+        WorkersDiverged: if the workers' weights differ.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from nowt import KolenPollack, Placement, recipes, train
+        >>> config = recipes.shrink_config(recipes.digits(KolenPollack()), epochs=1, images=64)
+        >>> epochs = list(train(config, Placement(device="cpu")))
+        >>> [epoch.epoch for epoch in epochs]
+        [0, 1]
+        >>> epochs[1].val_error < 1.0
+        True
+        >>> all(75 < layer.matrix_angle < 105 for layer in epochs[0].layers)
+        True
     """
     placement = placement or Placement()
     reset_globals(config, placement)
@@ -83,14 +114,6 @@ def train(
         checkpoint.prune(checkpoints, max_to_keep=1)
 
 
-def reset_globals(config: RunConfig, placement: Placement) -> None:
-    """Set every global that torch has, since a reused process remembers the run before."""
-    torch.set_default_dtype(torch.float32)
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(placement.threads)
-    torch.manual_seed(config.seed)
-
-
 def _run_epoch(
     training: TrainingState, checkpoints: Path | None, should_stop: Callable[[], bool], should_save: Callable[[], bool]
 ) -> None:
@@ -105,7 +128,7 @@ def _run_epoch(
 
 
 def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
-    """Score the epoch, save it, and return its record."""
+    """Close the epoch, save it, and return its record. Raises TrainingDiverged if a loss is not finite."""
     epoch = training.close_epoch()
     if not training.is_finite():
         raise TrainingDiverged(epoch)

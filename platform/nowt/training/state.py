@@ -1,8 +1,8 @@
-"""One training in progress: everything that a checkpoint must hold, and the steps that change it."""
+"""The state of one run in training: everything that a checkpoint holds, and the operations that change it."""
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_over_workers
-from nowt.core.errors import ConfigError
 from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split, probe_batch
@@ -22,6 +21,7 @@ from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training import alignment
+from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
 from nowt.training.feasibility import check_batch_norm, check_shortcuts, check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
@@ -33,12 +33,27 @@ from nowt.training.sharding import (
     worker_state,
 )
 
-PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+# the counters in a checkpoint, by their names there
+COUNTERS = (
+    "step",
+    "epoch",
+    "position",
+    "presentations",
+    "mirror_presentations",
+    "flops",
+    "flops_a_mirror_step",
+    "seconds",
+    "probe_seconds",
+)
 
 
 @dataclass
 class TrainingState:
-    """A model, its rule and its optimiser, on their way through the data."""
+    """A model, its rule and its optimizer at one point of a run.
+
+    The loop calls ``create``, ``before_learning``, then per epoch ``train_step`` on each of ``remaining_batches`` and
+    ``close_epoch``. ``state_dict`` and ``load_state_dict`` save and restore it.
+    """
 
     config: RunConfig
     placement: Placement
@@ -48,17 +63,17 @@ class TrainingState:
     model: nn.Module
     layers: list[FeedbackLayer]
     optimizer: torch.optim.Optimizer
-    forward: Any  # the model, divided among the workers, compiled where the config says so
-    probe: tuple[Tensor, Tensor]
+    forward: Any  # the model as it is called in training: data parallel and compiled where configured
+    probe: tuple[Tensor, Tensor]  # images and labels of the probe batch
     totals: Totals
     flops_per_image: float
     group: Group = SINGLE_WORKER
-    flops_a_mirror_step: float = 0.0
-    step: int = 0
+    flops_a_mirror_step: float = 0.0  # per mirror sample; 0 until it is measured
+    step: int = 0  # optimizer steps done
     epoch: int = 0  # epochs finished
-    position: int = 0  # batches done of the epoch in progress
-    presentations: int = 0
-    mirror_presentations: int = 0
+    position: int = 0  # batches done in the current epoch
+    presentations: int = 0  # training images shown, over all workers
+    mirror_presentations: int = 0  # mirror samples shown to each layer
     flops: float = 0.0
     seconds: float = 0.0
     probe_seconds: float = 0.0
@@ -66,55 +81,51 @@ class TrainingState:
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def create(
-        cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER
-    ) -> "TrainingState":
-        """The state before the first step; W and B drawn by name, so that rules of one seed share them."""
+    def create(cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER) -> "TrainingState":
+        """Return the state before the first step. W and B are drawn by layer name, so rules of one seed share them."""
         check_worker_count(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
-        kind = PARAMETER_DTYPES[config.precision]
+        dtype = PARAMETER_DTYPES[config.precision]
         x, y = probe_batch(data.train, config.probe.samples)
-        x, y = x.to(device, kind), y.to(device)
+        x, y = x.to(device, dtype), y.to(device)
         assert seeds.weights is not None and seeds.feedback is not None
-        model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, kind)
+        model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, dtype)
         check_shortcuts(config.rule, model)
         check_batch_norm(config, model, group.size)
         layers = attach(model, config.rule, seeds.feedback, config.model.activation, x, quiet=True)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
-        flops = _training_flops(model, x, y, config)
-        divided = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
-        forward = torch.compile(divided) if config.compile else divided
-        optimizer = build_optimizer(config.optim, model, layers)
+        flops = count_training_flops(model, x, y, config)
+        parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
         return cls(
-            config,
-            placement,
-            data,
-            seeds,
-            device,
-            model,
-            layers,
-            optimizer,
-            forward,
-            (x, y),
-            Totals.zero(device),
-            flops,
-            group,
+            config=config,
+            placement=placement,
+            data=data,
+            seeds=seeds,
+            device=device,
+            model=model,
+            layers=layers,
+            optimizer=build_optimizer(config.optim, model, layers),
+            forward=torch.compile(parallel) if config.compile else parallel,
+            probe=(x, y),
+            totals=Totals.zero(device),
+            flops_per_image=flops,
+            group=group,
         )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the rest of the pictures wait for the next order."""
+        """Number of complete batches per epoch; the remaining images are left out of this epoch."""
         return len(self.data.train) * self.config.data.repeat // self.config.batch
 
     def before_learning(self) -> None:
-        """The rule's work before the first step (mirror mode "in utero")."""
+        """Let the rule act before the first step (mirror mode before learning)."""
         self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's share of the batches of the epoch in progress that are still to come."""
+        """Yield this worker's share of the batches of the current epoch that are not done yet."""
         batches = self.data.train.batches(
             self.config.batch,
             seeds=self.seeds,
@@ -127,14 +138,14 @@ class TrainingState:
             yield self._placed(x), y.to(self.device)
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
-        """One optimiser step on this worker's pictures x, (n, channels, height, width), with labels y, (n,)."""
+        """Do one optimizer step on this worker's images x, (n, channels, height, width), with labels y, (n,)."""
         started = time.perf_counter()
         config, shown = self.config, len(y) * self.group.size
-        own = (self.group.rank,) if self.group.rank else ()
-        torch.manual_seed(seed_of(config.seed, "global", self.step, *own))  # for dropout and the like
+        rank = (self.group.rank,) if self.group.rank else ()
+        torch.manual_seed(seed_of(config.seed, "global", self.step, *rank))  # for dropout and other global draws
         set_learning_rate(self.optimizer, learning_rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with autocast(self.device, self.config.precision):
             output = self.forward(x)
             loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -149,9 +160,12 @@ class TrainingState:
         self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
         self.seconds += time.perf_counter() - started
 
-    def _mirror(self, act: Any) -> None:
-        """Let the rule act, and count what it showed its layers. Its cost is measured at its first mirror step: what
-        all workers did where they shared it out, what each did where all did the same."""
+    def _mirror(self, act: Callable[[Moment], int]) -> None:
+        """Call the rule and count the mirror samples that it showed its layers.
+
+        The FLOPs per sample are measured at the first mirror step: those of all workers together if they divide the
+        streams of noise among themselves, those of one worker if all do the same.
+        """
         assert self.seeds.noise is not None
         moment = Moment(self.step, self.seeds.noise, self.group)
         if self.flops_a_mirror_step or self.config.rule.learns_from != "mirror":
@@ -166,39 +180,21 @@ class TrainingState:
         self.flops += self.flops_a_mirror_step * shown
 
     def is_finite(self) -> bool:
-        """Whether the epoch's loss, on the training and on the validation pictures, is a number."""
+        """Return whether the last epoch's training and validation losses are finite."""
         last = self.epochs[-1]
         return self.totals.shown == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
 
     def close_epoch(self) -> Epoch:
-        """Close the epoch in progress (or epoch 0): validation, test, alignment. Raises Apart where a worker's W or B
-        is not that of the others."""
+        """End the current epoch (or epoch 0): score validation and test images, measure alignment, start the next.
+
+        Raises WorkersDiverged if the workers' W or B differ.
+        """
         if self.position:
             self.epoch += 1
         self.totals = self.totals.over(self.group)
-        train_loss, train_error = self.totals.mean()
         average_running_statistics(self.model, self.group)
         self.seconds = max_over_workers(self.group, self.seconds)
-        val = self._evaluate(self.data.val)
-        test = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
-        layers = self._probe()
-        record = Epoch(
-            epoch=self.epoch,
-            step=self.step,
-            lr=float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0,
-            train_loss=train_loss,
-            train_error=train_error,
-            val_loss=val[0],
-            val_error=val[1],
-            test_loss=test[0],
-            test_error=test[1],
-            presentations=self.presentations,
-            mirror_presentations=self.mirror_presentations,
-            flops=self.flops,
-            seconds=self.seconds,
-            probe_seconds=self.probe_seconds,
-            layers=layers,
-        )
+        record = self._record()
         check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
         if self.is_finite():
@@ -206,13 +202,36 @@ class TrainingState:
             self.position = 0
         return record
 
-    def _probe(self) -> tuple[Layer, ...]:
+    def _record(self) -> Epoch:
+        train_loss, train_error = self.totals.mean()
+        val_loss, val_error = self._evaluate(self.data.val)
+        test_loss, test_error = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
+        layers = self._measure_alignment()
+        return Epoch(
+            epoch=self.epoch,
+            step=self.step,
+            lr=float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0,
+            train_loss=train_loss,
+            train_error=train_error,
+            val_loss=val_loss,
+            val_error=val_error,
+            test_loss=test_loss,
+            test_error=test_error,
+            presentations=self.presentations,
+            mirror_presentations=self.mirror_presentations,
+            flops=self.flops,
+            seconds=self.seconds,
+            probe_seconds=self.probe_seconds,
+            layers=layers,
+        )
+
+    def _measure_alignment(self) -> tuple[Layer, ...]:
         interval = self.config.probe.interval
         if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
             return ()
         started = time.perf_counter()
         x, y = self.probe
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        with autocast(self.device, self.config.precision):
             layers = alignment.measure_alignment(
                 self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
             )
@@ -221,11 +240,12 @@ class TrainingState:
 
     @torch.inference_mode()
     def _evaluate(self, split: Split) -> tuple[float, float]:
+        """Return the mean loss and error over a split."""
         totals = Totals.zero(self.device)
         self.model.eval()
         for x, y in split.batches(max(self.config.batch, 256), shard=(self.group.rank, self.group.size)):
             y = y.to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            with autocast(self.device, self.config.precision):
                 output = self.model(self._placed(x))
                 totals.add(compute_loss(self.config, output, y), output, y)
         self.model.train()
@@ -236,58 +256,36 @@ class TrainingState:
         return x.to(self.device, PARAMETER_DTYPES[self.config.precision], memory_format=form)
 
     def seconds_since_save(self) -> float:
-        """Seconds since the last checkpoint, or since the start."""
+        """Seconds since the last checkpoint, or since the state was created."""
         return time.monotonic() - self.saved_at
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds: tensors, numbers and text only. Random streams need no place in it, since each is a
-        function of the seed and of where the run is (torch's own is seeded anew at each step). All workers call it."""
+        """Return what a checkpoint holds: tensors, numbers and text. All workers must call it.
+
+        Random streams are not part of it: each is a function of the seed and of the point in the run.
+        """
         self.saved_at = time.monotonic()
-        own = worker_state(self.model, self.totals, self.group)
-        counts = {name: getattr(self, name) for name in COUNTS}
+        per_worker = worker_state(self.model, self.totals, self.group)
         return {
-            "model": aggregated_model_state(self.model, own),
+            "model": aggregated_model_state(self.model, per_worker),
             "optimizer": self.optimizer.state_dict(),
-            **own,
+            **per_worker,
             "epochs": [epoch_to_json(epoch) for epoch in self.epochs],
-            **counts,
+            **{name: getattr(self, name) for name in COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the training that ``state`` was taken from."""
+        """Restore the state that ``state_dict`` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.totals = restore_worker_state(self.model, state, self.group)
         self.epochs = [epoch_from_json(epoch) for epoch in state["epochs"]]
-        for name in COUNTS:
+        for name in COUNTERS:
             setattr(self, name, state[name])
 
 
-COUNTS = (
-    "step",
-    "epoch",
-    "position",
-    "presentations",
-    "mirror_presentations",
-    "flops",
-    "flops_a_mirror_step",
-    "seconds",
-    "probe_seconds",
-)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one. Raises ConfigError for a device that is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device is {name!r}, which is not here: use auto or cpu") from error
-
-
-def _training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:
-    """Floating point operations of one picture's forward and backward pass, counted on the probe batch."""
+def count_training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:
+    """Count the floating point operations per image of a forward and backward pass, on the probe batch."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     model.train()

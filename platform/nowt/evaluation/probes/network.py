@@ -18,8 +18,9 @@ from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
 from nowt.evaluation.probes.model_state import preserved_random_state
 from nowt.training import checkpoint
+from nowt.training.device import PARAMETER_DTYPES
 from nowt.training.loss import compute_loss
-from nowt.training.state import PARAMETER_DTYPES, TrainingState
+from nowt.training.state import TrainingState
 
 SPLITS = ("train", "val", "test")
 

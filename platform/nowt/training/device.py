@@ -1,0 +1,33 @@
+"""Devices, number formats and torch's process-wide settings."""
+
+import torch
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import RunConfig
+from nowt.core.errors import ConfigError
+
+# bfloat16 is autocast: W and B stay in float32
+PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device; ``auto``: the GPU if there is one. Raises ConfigError if it is not available."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} is not available; use --device auto or cpu") from error
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the autocast context of a precision; it does nothing unless that is ``bfloat16``."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def reset_globals(config: RunConfig, placement: Placement) -> None:
+    """Reset torch's global settings, since a reused process keeps those of the previous run."""
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(placement.threads)
+    torch.manual_seed(config.seed)
