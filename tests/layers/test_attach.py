@@ -71,7 +71,7 @@ def test_a_model_with_nothing_to_replace_is_refused(rule: str) -> None:
 
     assert refusal(nn.Sequential(Own(3, 3), nn.ReLU()), rule) == (
         "Sequential has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
-        f"{rule} to: pass the model that holds them (subclasses of these layers are left alone)"
+        f"{rule} to: pass the model that contains them (subclasses of these layers are not replaced)"
     )
 
 
@@ -143,8 +143,8 @@ def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("fa", "'fa' is no rule: pass one such as"),
-        (find_rule("fa"), "is no rule: pass one such as"),
+        ("fa", "'fa' is not a Rule: pass one such as"),
+        (find_rule("fa"), "is not a Rule: pass one such as"),
         (find_rule("fa")(start="gauss"), "rule.start is 'gauss'"),
         (find_rule("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
         (find_rule("fa")(scale=True), "rule.scale is True"),
@@ -158,7 +158,7 @@ def test_what_is_no_rule_is_refused_before_anything_changes(rule: Rule, message:
 
 
 def test_a_rule_that_covers_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="covers no layer of Sequential"):
+    with pytest.raises(ValueError, match="applies to no layer of Sequential"):
         attach(nn.Sequential(nn.Linear(3, 3)), find_rule("fa")(last_layer="backprop"))
 
 

@@ -79,7 +79,9 @@ def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
 def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2))
     _, (first, _) = attached(model, find_rule("wm")(extent=0))
-    with pytest.raises(ValueError, match="extent 0 mirrors layer 0 on its own map: give attach an example input"):
+    with pytest.raises(
+        ValueError, match=r"rule.extent is 0, but layer 0 has no known input size: pass example to attach"
+    ):
         first.probe_shape(5, 0)
     first.map_size = (10, 12)
     assert first.probe_shape(5, 0) == (5, 3, 10, 12)

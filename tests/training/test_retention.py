@@ -142,9 +142,9 @@ def test_what_cannot_be_kept_is_refused_in_one_line(capsys: pytest.CaptureFixtur
             "ablate rules_on_digits --keep-checkpoints 0,x",
             "--keep-checkpoints is '0,x': it must be last, all, or",
         ),
-        ("ablate rules_on_digits --keep-checkpoints 0,5000", "of epoch 5000, and no run has more than"),
-        ("train digits --keep-checkpoints 11", "of epoch 11, and no run has more than 10 epochs"),
-        ("search kolen_pollack --quick --keep-checkpoints 11", "of epoch 11, and no run has more than 2 epochs"),
+        ("ablate rules_on_digits --keep-checkpoints 0,5000", "of epoch 5000: no run has more than"),
+        ("train digits --keep-checkpoints 11", "of epoch 11: no run has more than 10 epochs"),
+        ("search kolen_pollack --quick --keep-checkpoints 11", "of epoch 11: no run has more than 2 epochs"),
     ):
         assert main([*words.split(), "--store", str(tmp_path / "none")]) == 2
         err = capsys.readouterr().err

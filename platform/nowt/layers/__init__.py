@@ -1,4 +1,4 @@
-"""Layers whose error goes back through weights of their own, and ``attach``, which puts them into a model."""
+"""Layers with feedback weights, and ``attach``, which gives them to a model."""
 
 from nowt.layers.attach import attach, describe_uncovered, feedback_layers, uncovered_weights, using_backprop
 from nowt.layers.conv import Conv2d

@@ -1,4 +1,4 @@
-"""``attach`` puts a rule's layers into a model, in place: names, parameters and hooks stay."""
+"""``attach`` gives a model's layers a rule's backward path, in place."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,57 +24,87 @@ def attach(
     example: Tensor | None = None,
     quiet: bool = False,
 ) -> list[FeedbackLayer]:
-    """Give every convolution and linear layer of ``model`` that ``rule`` covers a B, and return these layers.
+    """Attach a learning rule to a model: the error passes back through each covered layer by the rule.
 
-    ``seed`` draws B, by the layer's name. ``activation`` is the nonlinearity above all layers but the last.
-    ``example``, a batch of inputs, tells which layer comes last (without it: the one the model names last) and each
-    convolution the size of its map (mirror mode with extent 0 needs it).
-    A warning names the weights that no rule covers (see ``uncovered_weights``), unless ``quiet``.
-    The way back cannot be differentiated itself (``create_graph``), nor by ``torch.func``.
-    Under ``bp`` no layer is replaced and the list is empty. Layers come in the order in which the model names them.
+    Every torch.nn.Conv2d and torch.nn.Linear that ``rule`` covers becomes a ``FeedbackLayer`` in place: names,
+    parameters, hooks and references stay. A warning names the weights that no rule can cover, such as those of
+    attention and Conv1d (see ``uncovered_weights``); they use backprop.
 
-    Raises ValueError, and leaves the model as it was, for a wrapped or compiled model, a second attach, a model with
-    nothing to replace, an example that does not fit, and a rule whose fields cannot be.
+    The rule's backward path cannot be differentiated again (``create_graph``), nor by ``torch.func``.
+
+    Args:
+        model: the network. It must not be wrapped in DataParallel or compiled yet, nor have a rule attached.
+        rule: the learning rule. ``Backprop()`` replaces no layer.
+        seed: seed of B, which is drawn by layer name. Default 0.
+        activation: the nonlinearity above all layers except the last: ``"relu"`` (default), ``"tanh"``, ``"sigmoid"``
+            or ``"linear"``. Used by mirror mode with ``through="nonlinearity"``.
+        example: a batch of inputs. One forward pass in eval mode shows which layer is the last one and how large each
+            convolution's map is (needed by mirror mode with ``extent=0``). Default None: the last layer is the last one
+            that the model defines.
+        quiet: do not warn of uncovered weights. Default False.
+
+    Returns:
+        The feedback layers, in the order in which the model defines them.
+
+    Raises:
+        ValueError: if the model is wrapped, compiled, has a rule attached or has no layer to replace; if ``example``
+            does not fit; or if a field of the rule has the wrong type. The model is then unchanged.
+
+    Example:
+        >>> import torch
+        >>> from nowt import FeedbackAlignment, attach
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+        >>> [layer.name for layer in attach(model, FeedbackAlignment(), seed=1)]
+        ['0', '2']
+        >>> model(torch.ones(1, 8)).sum().backward()
+        >>> model[0].weight.grad.shape
+        torch.Size([6, 8])
     """
     found = _replaceable(model, rule, activation)
     if not quiet and rule.name != "bp" and (names := uncovered_weights(model)):
         warnings.warn(describe_uncovered(names), stacklevel=2)
-    passed = _passed(model, found, example) if example is not None else {}
+    passed = _forward_order(model, found, example) if example is not None else {}
     last = next(reversed(passed), next(reversed(found)))
     covered = [name for name in found if rule.covers(name, name == last)]
     if not covered and rule.name != "bp":
-        raise ValueError(f"{rule.name} as it is set covers no layer of {type(model).__name__}: all is left to backprop")
+        raise ValueError(
+            f"rule {rule.name!r} with these settings applies to no layer of {type(model).__name__}, so every layer "
+            "would use backprop"
+        )
     layers = [_replace(found[name], name, rule, activation, name == last) for name in covered]
     for layer in layers:
         layer.map_size = passed.get(layer.name)
-        # past torch's registration: as a submodule its weights would have two names
+        # not as a submodule, which would give its weights a second name
         layer.__dict__["output_layer"] = found[last]
         rule.prepare(layer, seed)
     return layers
 
 
 def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
-    """The layers of ``model`` that a rule was attached to, in the order in which the model names them."""
+    """Return the layers of ``model`` with a rule attached, in the order in which the model defines them."""
     return [module for module in model.modules() if isinstance(module, FeedbackLayer)]
 
 
 def uncovered_weights(model: nn.Module) -> list[str]:
-    """Names of the weights that no rule covers: those of other layers than Conv2d and Linear (attention, Conv1d,
-    subclasses). Where an error passes back through them, it does so by backprop. Embeddings pass none on."""
+    """Return the names of weights that no rule can cover: those of layers other than Conv2d and Linear.
+
+    These are, for example, attention, Conv1d and subclasses of the two. An error passes back through them by backprop.
+    Embeddings are not listed, since they pass no error on.
+    """
     owners = [(n, m) for n, m in model.named_modules() if type(m) not in (*REPLACED, *REPLACED.values(), nn.Embedding)]
     found = [(f"{n}.{p}" if n else p, w) for n, m in owners for p, w in m.named_parameters(recurse=False)]
     return [name for name, weight in found if weight.dim() > 1 and weight.requires_grad]
 
 
 def describe_uncovered(names: Sequence[str], limit: int = 3) -> str:
-    """What ``uncovered_weights`` found, in a sentence."""
-    some = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-    return f"left to backprop, since rules replace Conv2d and Linear layers alone: {some}"
+    """Return a sentence that lists the weights found by ``uncovered_weights``, at most ``limit`` by name."""
+    listed = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return f"these weights use backprop, since rules apply to Conv2d and Linear layers only: {listed}"
 
 
 @contextmanager
 def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
-    """Within it, forward passes send the error back through Wᵀ: the reference that δ is compared with."""
+    """Context manager in which forward passes attach backprop's backward path, the reference for δ angles."""
     for layer in layers:
         layer.use_backprop = True
     try:
@@ -85,29 +115,29 @@ def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
 
 
 def _replaceable(model: nn.Module, rule: Rule, activation: str) -> dict[str, nn.Module]:
-    """The layers that a rule can replace, by name. Raises ValueError where ``attach`` cannot be."""
-    _refuse_unfit(rule)
-    _refuse_wrapped(model)
+    """Return the layers that a rule can replace, by name. Raises ValueError if ``attach`` is not possible."""
+    _check_rule(rule)
+    _check_unwrapped(model)
     found = {name: module for name, module in model.named_modules() if type(module) in REPLACED}
     if not found:
         raise ValueError(
             f"{type(model).__name__} has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
-            f"{rule.name} to: pass the model that holds them (subclasses of these layers are left alone)"
+            f"{rule.name} to: pass the model that contains them (subclasses of these layers are not replaced)"
         )
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
     return found
 
 
-def _refuse_unfit(rule: object) -> None:
-    """What is no rule, or has fields of other types than it declares."""
+def _check_rule(rule: object) -> None:
+    """Raise ValueError unless ``rule`` is a Rule whose fields have the types it declares."""
     if not isinstance(rule, Rule):
-        raise ValueError(f"{rule!r} is no rule: pass one such as nowt.KolenPollack()")
+        raise ValueError(f"{rule!r} is not a Rule: pass one such as nowt.KolenPollack()")
     for field in fields(rule):
         check(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
 
 
-def _refuse_wrapped(model: nn.Module) -> None:
+def _check_unwrapped(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
             wrapper = type(module).__name__
@@ -120,7 +150,7 @@ def _refuse_wrapped(model: nn.Module) -> None:
 
 
 def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bool) -> FeedbackLayer:
-    """The module itself, with its class changed: whoever holds it, hooks it or shares it keeps it."""
+    """Change the module's class, so that references to it, hooks on it and shared weights stay valid."""
     module.__class__ = REPLACED[type(module)]
     assert isinstance(module, FeedbackLayer)
     module.rule = rule
@@ -129,13 +159,15 @@ def _replace(module: nn.Module, name: str, rule: Rule, activation: str, last: bo
     return module
 
 
-def _passed(model: nn.Module, found: dict[str, nn.Module], example: Tensor) -> dict[str, tuple[int, int] | None]:
-    """The layers in the order in which a forward pass comes to them, each with the height and width of its input (None
-    for a layer without). Raises ValueError where ``example`` does not fit."""
+def _forward_order(model: nn.Module, found: dict[str, nn.Module], example: Tensor) -> dict[str, tuple[int, int] | None]:
+    """Return the layers in forward order, each with the height and width of its input (None for linear layers).
+
+    Raises ValueError if ``example`` does not fit the model.
+    """
     passed: dict[str, tuple[int, int] | None] = {}
 
     def record(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        passed.pop(name, None)  # a layer used twice stands where it is used last
+        passed.pop(name, None)  # a layer that is used twice counts where it is used last
         height, width = inputs[0].shape[-2:] if isinstance(module, nn.Conv2d) and inputs else (0, 0)
         passed[name] = (int(height), int(width)) if height else None
 

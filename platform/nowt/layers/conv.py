@@ -1,4 +1,4 @@
-"""A convolution whose error goes back through its rule's B."""
+"""A convolution whose error passes back through its rule's B."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ aten = torch.ops.aten
 
 
 class _ConvFeedback(torch.autograd.Function):
-    """A convolution with W whose error goes back through B (both (out, in/groups, kh, kw)): one backward call."""
+    """A convolution with W whose error passes back through B, both (out, in / groups, kh, kw)."""
 
     @staticmethod
     def forward(
@@ -31,7 +31,7 @@ class _ConvFeedback(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        # W's gradient does not depend on the weights this call is given, so B in W's place costs what backprop costs.
+        # W's gradient does not depend on the weights passed here, so passing B costs no more than passing W
         x, feedback = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
         needs = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.needs_input_grad[2]]
@@ -42,10 +42,10 @@ class _ConvFeedback(torch.autograd.Function):
 
 
 class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
-    """nn.Conv2d with a rule's way back; every stride, padding, padding mode, dilation and groups."""
+    """nn.Conv2d with a rule's backward path, for every stride, padding, padding mode, dilation and groups."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) or (C, H, W), as nn.Conv2d."""
+        """Map (N, C, H, W) or (C, H, W), the same as nn.Conv2d."""
         if self.use_backprop or not torch.is_grad_enabled():
             return super().forward(x)
         return self.rule.propagate(self, x)
@@ -59,7 +59,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return cast(Tensor, _ConvFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback), geometry))
 
     def _padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """The input and the zero padding left to the convolution; the rest is padded here, by torch's own F.pad."""
+        """Return the padded input and the zero padding that remains for the convolution to do."""
         if self.padding_mode != "zeros":
             return F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode), (0, 0)
         if self.padding == "valid":
@@ -67,7 +67,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         left, right, top, bottom = self._reversed_padding_repeated_twice
         if (left, top) == (right, bottom):
             return x, (top, left)
-        # an even kernel under "same": torch pads the odd row and column first, then lets the convolution do the rest
+        # even kernel with "same": torch, too, pads the odd row and column first and leaves the rest to the convolution
         extra = (0, right - left, 0, bottom - top)
         return F.pad(x, extra), (top, left)
 
@@ -78,13 +78,13 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return cast("tuple[int, int]", self.padding)
 
     def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
-        """See FeedbackLayer. The border is padded with zeros whatever the padding mode."""
+        """See FeedbackLayer. The border is padded with zeros in every padding mode."""
         padding = self._zero_padding() if padded else (0, 0)
         return torch.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
 
     def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
         """See FeedbackLayer."""
-        # B gives this call its shape alone; its values are not read.
+        # only the shape of B is used, not its values
         padding = self._zero_padding() if padded else (0, 0)
         mask = [False, True, False]
         grads = aten.convolution_backward(
@@ -93,17 +93,19 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return cast(Tensor, grads[1])
 
     def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
-        """Noise whose answer has ``extent`` positions a side; extent 0: as large as the layer's own input."""
+        """Return the shape of noise whose output has ``extent`` positions per side; 0: that of the layer's input."""
         if extent == 0:
             if self.map_size is None:
-                raise ValueError(f"extent 0 mirrors layer {self.name} on its own map: give attach an example input")
+                raise ValueError(
+                    f"rule.extent is 0, but layer {self.name} has no known input size: pass example to attach"
+                )
             return samples, self.in_channels, *self.map_size
         sides = zip(self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
         size = [max(1, (extent - 1) * s + d * (k - 1) + 1 - 2 * p) for k, s, d, p in sides]
         return samples, self.in_channels, *size
 
     def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
-        """See FeedbackLayer: patches of one position, for a map without padding."""
+        """See FeedbackLayer. The probes are patches with one output position, for a map without padding."""
         patches = orthonormal(self.fan_in, self.weight, stream)
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         patches = patches.view(self.fan_in, -1, kh, kw).repeat(1, self.groups, 1, 1)
@@ -121,11 +123,11 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     def tap_counts(self, x: Tensor) -> Tensor:
         """See FeedbackLayer; (kh, kw)."""
-        # a tap that no position reaches has a sum of 0; dividing by 1 keeps it so
+        # a tap that no position reaches has a sum of 0, which division by 1 preserves
         return (len(x) * self._reach(x.shape)).clamp(min=1).to(x.device, x.dtype)
 
     def _reach(self, shape: Sequence[int]) -> Tensor:
-        """How many positions of one picture reach each tap: (kh, kw)."""
+        """Return how many positions of one image reach each tap: (kh, kw)."""
         counts = []
         for out, size, k, s, d, p in self._sides(shape):
             places = torch.arange(out).view(-1, 1) * s - p + torch.arange(k) * d
@@ -133,6 +135,6 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return counts[0].view(-1, 1) * counts[1]
 
     def _sides(self, shape: Sequence[int]) -> list[tuple[int, int, int, int, int, int]]:
-        """Height and width: positions, input size, kernel, stride, dilation, padding."""
+        """Return, for height and width: positions, input size, kernel, stride, dilation, padding."""
         sides = zip(shape[2:], self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
         return [((size + 2 * p - d * (k - 1) - 1) // s + 1, size, k, s, d, p) for size, k, s, d, p in sides]

@@ -1,4 +1,4 @@
-"""A linear layer whose error goes back through its rule's B."""
+"""A linear layer whose error passes back through its rule's B."""
 
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from nowt.rules.base import FeedbackLayer
 
 
 class _LinearFeedback(torch.autograd.Function):
-    """A linear map with W whose error goes back through B, both (out, in); x is (..., in)."""
+    """A linear map with W whose error passes back through B, both (out, in); x is (..., in)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
@@ -32,10 +32,10 @@ class _LinearFeedback(torch.autograd.Function):
 
 
 class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
-    """nn.Linear with a rule's way back."""
+    """nn.Linear with a rule's backward path."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
+        """Map (..., in) to (..., out)."""
         if self.use_backprop or not torch.is_grad_enabled():
             return super().forward(x)
         return self.rule.propagate(self, x)
@@ -53,7 +53,7 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return y.t() @ x
 
     def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
-        """``samples`` × ``extent``² vectors, so that every layer sees as many positions."""
+        """Return the shape of ``samples`` × ``extent``² vectors: as many positions as in a convolution."""
         return samples * max(extent, 1) ** 2, self.in_features
 
     def orthonormal_probes(self, stream: torch.Generator) -> Tensor:

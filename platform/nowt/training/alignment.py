@@ -1,4 +1,4 @@
-"""How a rule's feedback stands to backprop's: matrix angles, δ angles and norm ratios, layer by layer."""
+"""Alignment of a rule with backprop, per layer: matrix angles, δ angles and norm ratios."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,15 +14,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def angle(a: Tensor, b: Tensor) -> float:
-    """Degrees between two tensors of one shape, in float64; NaN where one of them is 0 or not finite.
+    """Return the angle between two tensors of one shape, in degrees; NaN if one of them is 0 or not finite.
 
-    2·atan2(‖u−v‖, ‖u+v‖) on unit vectors stays exact near 0, where arccos loses half its digits.
+    It is 2·atan2(‖u−v‖, ‖u+v‖) for unit vectors u and v in float64. Near 0, arccos would lose half its digits.
     """
     return float(row_angles(a.reshape(1, -1), b.reshape(1, -1)))
 
 
 def row_angles(a: Tensor, b: Tensor) -> Tensor:
-    """Degrees between the rows of two (n, d) tensors: (n,), NaN where a row is 0."""
+    """Return the angles between the rows of two (n, d) tensors, in degrees: (n,), NaN where a row is 0."""
     a, b = a.detach().double(), b.detach().double()
     u, v = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)))
@@ -31,23 +31,26 @@ def row_angles(a: Tensor, b: Tensor) -> Tensor:
 def measure_alignment(
     model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
 ) -> tuple[Layer, ...]:
-    """Every layer's alignment on the probe batch ``x``, (n, channels, height, width), with labels ``y``, (n,).
+    """Return every layer's alignment on the probe batch: x, (n, channels, height, width); labels y, (n,).
 
-    δ is taken at the layer's output, in train mode, with the same W once through the rule's way back and once through
-    backprop's; its angle is the mean over samples. Nothing of the model changes, running statistics included.
+    δ is the error signal at the layer's output. It is computed in train mode with the same W, once through the rule's
+    backward path and once through backprop's; the δ angle is the mean over samples. The model does not change,
+    running statistics included.
     """
     if not layers:
         return ()
-    ours = error_signals(model, layers, x, y, loss)
+    by_rule = error_signals(model, layers, x, y, loss)
     with using_backprop(layers):
-        theirs = error_signals(model, layers, x, y, loss)
-    return tuple(_layer(layer, i, ours.get(layer.name), theirs.get(layer.name)) for i, layer in enumerate(layers))
+        by_backprop = error_signals(model, layers, x, y, loss)
+    return tuple(
+        _layer(layer, i, by_rule.get(layer.name), by_backprop.get(layer.name)) for i, layer in enumerate(layers)
+    )
 
 
 def error_signals(
     model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
 ) -> dict[str, Tensor]:
-    """δ at the output of each layer that the error reaches, by the layer's name; in train mode."""
+    """Return δ at the output of each layer that the error reaches, by layer name; in train mode."""
     found: dict[str, Tensor] = {}
 
     def watch(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -60,7 +63,7 @@ def error_signals(
     hooks = [layer.register_forward_hook(watch) for layer in layers]
     training = model.training
     try:
-        # a model with dropout drops the same units each time, and the training's own draws stay as they were
+        # dropout drops the same units each time, and the random numbers of training do not change
         with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             _send_back(model.train(), x.detach().requires_grad_(), y, loss)
     finally:
@@ -71,23 +74,23 @@ def error_signals(
 
 
 def _send_back(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
-    # statistics are updated in copies of the buffers, so that the model's own stay as they are
+    # running statistics are updated in copies, so that the model's own do not change
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     output = torch.func.functional_call(model, buffers, (x,))
     torch.autograd.grad(loss(output, y), x, allow_unused=True)
 
 
-def _layer(layer: FeedbackLayer, depth: int, ours: Tensor | None, theirs: Tensor | None) -> Layer:
+def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop: Tensor | None) -> Layer:
     weight, feedback = layer.weight.detach(), layer.rule.feedback(layer).detach()
-    size = float(weight.double().norm())
-    ratio = float(feedback.double().norm()) / size if size > 0 else math.nan
-    # direct feedback has another shape than W, and no angle to it
+    norm = float(weight.double().norm())
+    ratio = float(feedback.double().norm()) / norm if norm > 0 else math.nan
+    # the B of direct feedback has another shape than W, so there is no angle between them
     matrix = angle(feedback, weight) if feedback.shape == weight.shape else math.nan
-    return Layer(layer.name, depth, matrix, _delta_angle(ours, theirs), ratio)
+    return Layer(layer.name, depth, matrix, _delta_angle(by_rule, by_backprop), ratio)
 
 
-def _delta_angle(ours: Tensor | None, theirs: Tensor | None) -> float:
-    """Mean over the samples whose δ exists; NaN where none does."""
-    if ours is None or theirs is None:
+def _delta_angle(by_rule: Tensor | None, by_backprop: Tensor | None) -> float:
+    """Return the mean angle over the samples whose δ is not 0; NaN if there are none."""
+    if by_rule is None or by_backprop is None:
         return math.nan
-    return float(row_angles(ours.flatten(1), theirs.flatten(1)).nanmean())
+    return float(row_angles(by_rule.flatten(1), by_backprop.flatten(1)).nanmean())

@@ -1,4 +1,4 @@
-"""Saves and restores one training state, so that a run goes on as if it had never stopped."""
+"""Save and load checkpoints, so that a run resumes as if it had not been interrupted."""
 
 import os
 import pickle
@@ -12,14 +12,15 @@ import torch
 
 from nowt.config.placement import Keep
 
-# what reading a broken checkpoint may raise
+# what reading a damaged checkpoint may raise
 READ_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError)
 
 
 def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, keep_epochs: Keep | None = None) -> Path:
-    """Write ``state`` (tensors, numbers, text) under a temporary name, rename it, and keep the newest ``keep``.
+    """Write ``state`` (tensors, numbers, text) and delete all but the newest ``max_to_keep`` checkpoints.
 
-    At the end of an epoch that ``kept`` names, it stays under a second name, ``epoch-000010.pt``, too.
+    The file is written under a temporary name and then renamed. At the end of an epoch in ``keep_epochs`` it gets a
+    second name, ``epoch-000010.pt``, which is never deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
@@ -36,7 +37,7 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
 
 
 def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest state that can be read, or None. One that cannot is named in a warning and the one before it used."""
+    """Return the newest state that can be read, or None. A checkpoint that cannot be read causes a warning."""
     for path in reversed(_saved(folder)):
         try:
             return read(path, device)
@@ -48,32 +49,32 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def read(path: Path, device: torch.device) -> dict[str, Any]:
-    """One state. Raises one of READ_ERRORS."""
-    if not zipfile.is_zipfile(path):  # torch would take it for a file of its old format, and fail in any of many ways
+    """Return the state in one checkpoint. Raises one of READ_ERRORS."""
+    if not zipfile.is_zipfile(path):  # torch would read it as its old format, and fail in many ways
         raise ValueError("it is cut short or no checkpoint")
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return state
 
 
 def describe_error(error: Exception) -> str:
-    """What was wrong with a broken checkpoint, in one line."""
+    """Return the reason why a checkpoint cannot be read, in one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def is_kept(keep: Keep | None, epoch: int) -> bool:
-    """Whether the checkpoint of that epoch gets a name that stays. The last one stays anyway."""
+    """Return whether ``keep`` names the epoch. The last checkpoint is kept in any case."""
     return keep == "all" or (keep is not None and keep != "last" and epoch in keep)
 
 
 def kept_checkpoints(folder: Path, last: int | None) -> dict[int, Path]:
-    """The checkpoints that stay, by epoch; ``last``: the last epoch of a finished run, whose newest one is its end."""
+    """Return the kept checkpoints by epoch. ``last``: the last epoch, if finished, whose checkpoint is the newest."""
     found = {int(path.stem.removeprefix("epoch-")): path for path in sorted(folder.glob("epoch-*.pt"))}
     newest = _saved(folder)[-1:]
     return found if last is None or last in found or not newest else {**found, last: newest[0]}
 
 
 def prune(folder: Path, max_to_keep: int) -> None:
-    """Leave only the newest ``keep`` checkpoints, and no temporary file."""
+    """Delete temporary files and all but the newest ``max_to_keep`` checkpoints; kept epochs stay."""
     for path in folder.glob("*.tmp*"):
         path.unlink(missing_ok=True)
     saved = _saved(folder)
@@ -82,11 +83,11 @@ def prune(folder: Path, max_to_keep: int) -> None:
 
 
 def _keep(saved: Path, kept: Path) -> None:
-    """Give a whole checkpoint its second name: no room on the disk, and no second time to write it."""
-    kept.unlink(missing_ok=True)  # of an attempt that ended right here
+    """Link the complete checkpoint under its second name, which needs neither disk space nor time."""
+    kept.unlink(missing_ok=True)  # from an attempt that ended here
     try:
         os.link(saved, kept)
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no links
         copy = kept.with_suffix(f".tmp{os.getpid()}")
         shutil.copyfile(saved, copy)
         copy.replace(kept)

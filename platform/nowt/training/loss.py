@@ -1,4 +1,4 @@
-"""The loss of a batch, and its sums over an epoch."""
+"""The loss of a batch, and totals over an epoch."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from nowt.core.distributed import Group
 
 
 def compute_loss(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
-    """The mean loss over the batch: output (n, classes), y (n,)."""
+    """Return the mean loss over the batch; output: (n, classes), y: (n,)."""
     if config.loss == "binary":
         target = F.one_hot(y, output.shape[1]).to(output.dtype)
         return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(y)
@@ -21,7 +21,7 @@ def compute_loss(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
 
 @dataclass
 class Totals:
-    """Sums over the epoch in progress, on the device, so that no step waits for them; each worker has its own."""
+    """Totals of one worker over the current epoch. They are on the device, so that no step waits for them."""
 
     loss: Tensor
     wrong: Tensor
@@ -29,19 +29,19 @@ class Totals:
 
     @classmethod
     def zero(cls, device: torch.device) -> "Totals":
-        """Nothing yet."""
+        """Return totals of 0."""
         return cls(
             torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
         )
 
     def add(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
-        """Count one batch: its mean loss and its outputs, (n, classes), against labels, (n,)."""
+        """Add one batch: its mean loss, and the errors of outputs, (n, classes), against labels, (n,)."""
         self.loss += loss.detach().double() * len(y)
         self.wrong += (output.detach().argmax(1) != y).sum()
         self.shown += len(y)
 
     def over(self, group: Group) -> "Totals":
-        """The sums of all workers."""
+        """Return the totals over all workers."""
         if group.size == 1:
             return self
         sums = torch.stack([self.loss, self.wrong, torch.full_like(self.loss, self.shown)])
@@ -49,7 +49,7 @@ class Totals:
         return Totals(sums[0], sums[1], int(sums[2]))
 
     def mean(self) -> tuple[float, float]:
-        """Loss and error per picture; NaN where none was shown."""
+        """Return loss and error per image; NaN if there were none."""
         if self.shown == 0:
             return math.nan, math.nan
         return float(self.loss) / self.shown, float(self.wrong) / self.shown

@@ -1,4 +1,4 @@
-"""The optimiser of W (and of B where the rule learns it from the gradient), its schedule and clipping."""
+"""The optimizer of W (and of B, if the rule learns it from the gradient), and gradient clipping."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from nowt.rules.base import FeedbackLayer
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
-    """The optimiser that ``config`` describes, over the groups of ``parameter_groups``, in torch's fused form.
+    """Return the optimizer that ``config`` describes, in torch's fused form.
 
-    The fused form reads and writes each tensor once, and leaves gradients as they are (see rules/kp.py). It takes a
-    parameter and its gradient by their place in memory: both must have the same strides, as autograd gives them.
+    The fused form reads and writes each tensor once and does not change gradients (see rules/kolen_pollack.py). It
+    pairs a parameter with its gradient by memory layout: both must have the same strides, as those of autograd do.
     """
     groups = parameter_groups(config, model, layers)
     if config.name == "adamw":
@@ -22,26 +22,28 @@ def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[Feed
 
 
 def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
-    """Two groups: with and without decay. A B that learns from the gradient is in its W's group (the same η, λ)."""
+    """Return two groups, with and without weight decay. A B that learns from the gradient is in the group of its W."""
     norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
     learned = {layer.weight: layer.feedback for layer in layers if layer.rule.learns_from == "gradient"}
     weights: list[Tensor] = []
     for weight in (p for p in model.parameters() if p.requires_grad and p.dim() > 1):
-        # B right behind its W: the gradient that they share is still in the processor's cache
+        # B directly after its W: the gradient that they share is still in the processor's cache
         weights += [weight, learned[weight]] if weight in learned else [weight]
-    other = config.weight_decay if config.decay_norms_and_biases else 0.0
-    groups = [(weights, config.weight_decay), (norms_and_biases, other)]
+    rest = config.weight_decay if config.decay_norms_and_biases else 0.0
+    groups = [(weights, config.weight_decay), (norms_and_biases, rest)]
     return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use ``lr`` in every group."""
+    """Set the learning rate of every group."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
-def clip_gradients(model: nn.Module, largest: float | None) -> None:
-    """Scale the gradient to at most the norm ``largest``. B has no gradient yet, so it is left out and later, under
-    kp, takes W's scaled one."""
-    if largest is not None:
-        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], largest)
+def clip_gradients(model: nn.Module, max_norm: float | None) -> None:
+    """Scale the gradient to a norm of at most ``max_norm``; None: leave it.
+
+    B has no gradient yet, so it is not part of the norm. Under ``kp`` it then receives W's clipped gradient.
+    """
+    if max_norm is not None:
+        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], max_norm)

@@ -1,5 +1,8 @@
-"""Which checkpoints a run keeps. Those of chosen epochs get a name of their own, ``epoch-000010.pt``, beside the newest
-ones that a run goes on from, and nothing takes them away."""
+"""Which checkpoints a run keeps (``Placement.keep``, ``--keep-checkpoints``).
+
+Kept checkpoints have a second name, ``epoch-000010.pt``, and are never deleted. Beside them are the newest ones, from
+which a run resumes.
+"""
 
 from dataclasses import replace
 
@@ -9,23 +12,23 @@ from nowt.training import checkpoint
 
 
 def parse_keep(text: str | None) -> Keep | None:
-    """``--keep-checkpoints`` as it is typed. Raises ConfigError."""
+    """Read the value of ``--keep-checkpoints``. Raises ConfigError."""
     names: dict[str | None, Keep | None] = {None: None, "last": "last", "all": "all"}
     if text is None or text in names:
         return names[text]
-    words = text.split(",")
-    if not all(word.strip().isdecimal() for word in words):
+    epochs = text.split(",")
+    if not all(epoch.strip().isdecimal() for epoch in epochs):
         raise ConfigError(f"--keep-checkpoints is {text!r}: it must be last, all, or epochs such as 0,10,50")
-    return tuple(sorted({int(word) for word in words}))
+    return tuple(sorted({int(epoch) for epoch in epochs}))
 
 
 def keep_to_text(keep: Keep) -> str:
-    """As it can be typed."""
+    """Return ``keep`` as text for ``--keep-checkpoints``."""
     return keep if isinstance(keep, str) else ",".join(map(str, keep))
 
 
 def with_retention(placement: Placement, keep: Keep, epochs: int) -> Placement:
-    """``placement`` with its own ``keep`` if it has one, else with the study's ``keep``.
+    """Return ``placement`` with the study's ``keep``, unless it already has one.
 
     ``epochs`` is the number of epochs of the longest run. Raises ConfigError for an epoch that no run reaches.
     """
@@ -35,25 +38,25 @@ def with_retention(placement: Placement, keep: Keep, epochs: int) -> Placement:
 
 
 def check_keep(keep: Keep | None, epochs: int) -> None:
-    """Raise ConfigError where a checkpoint is to be kept that no run comes to."""
+    """Raise ConfigError if ``keep`` names an epoch that no run reaches."""
     last = 0 if keep is None or isinstance(keep, str) else max(keep)
     require(
         last <= epochs,
-        f"checkpoints are to be kept of epoch {last}, and no run has more than {epochs} epochs: name others with "
-        "--keep-checkpoints, or in the study",
+        f"cannot keep the checkpoint of epoch {last}: no run has more than {epochs} epochs; choose other epochs with "
+        "--keep-checkpoints or in the study",
     )
 
 
 def limit_keep(keep: Keep, epochs: int) -> Keep:
-    """What is left of it for runs of so many epochs."""
+    """Return ``keep`` without the epochs after ``epochs``; the last epoch alone if none is left."""
     return keep if isinstance(keep, str) else tuple(epoch for epoch in keep if epoch <= epochs) or "last"
 
 
 def kept_epochs(keep: Keep | None, epochs: int) -> list[int]:
-    """The epochs up to ``epochs`` whose checkpoints are to be kept, but for the last, which always is."""
+    """Return the epochs up to ``epochs`` that ``keep`` names. The last checkpoint is always kept in addition."""
     return [epoch for epoch in range(epochs + 1) if checkpoint.is_kept(keep, epoch)]
 
 
 def max_checkpoints(keep: Keep | None, epochs: int) -> int:
-    """How many checkpoints of a run there are at most at a time: those kept, and two that it could go on from."""
+    """Return the largest number of checkpoints of one run: the kept ones, and the two newest, to resume from."""
     return len(kept_epochs(keep, epochs)) + 2

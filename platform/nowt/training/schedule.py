@@ -1,4 +1,4 @@
-"""The learning-rate schedule, and how much of the initial B is left under it."""
+"""The learning-rate schedule, and how much of the initial difference W − B is left under it."""
 
 import math
 
@@ -6,13 +6,17 @@ from nowt.config.run_config import OptimConfig, RunConfig
 
 
 def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """η of optimiser step ``step`` (0 is the first)."""
+    """Return η of optimizer step ``step``, counted from 0.
+
+    η rises linearly over ``config.warmup`` epochs. Under ``cosine`` it then falls to 0 at the last epoch; under
+    ``step`` it is multiplied by ``config.gamma`` at every milestone.
+    """
     epoch = step / steps_per_epoch
     warmup = min(1.0, (step + 1) / (config.warmup * steps_per_epoch)) if config.warmup > 0 else 1.0
-    return config.lr * warmup * _decline(config, epoch, epochs)
+    return config.lr * warmup * _decay_factor(config, epoch, epochs)
 
 
-def _decline(config: OptimConfig, epoch: float, epochs: int) -> float:
+def _decay_factor(config: OptimConfig, epoch: float, epochs: int) -> float:
     if config.schedule == "step":
         return float(config.gamma ** sum(epoch >= m for m in config.milestones))
     if config.schedule == "cosine":
@@ -22,10 +26,17 @@ def _decline(config: OptimConfig, epoch: float, epochs: int) -> float:
 
 
 def remaining_difference(config: RunConfig, steps_per_epoch: int) -> list[float]:
-    """Share of |W − B| that is left under kp after each epoch, 0 to the last.
+    """Return the share of |W − B| that is left under ``kp`` after each epoch, from epoch 0 to the last.
 
-    W − B follows the optimiser without any gradient: D ← D − η v, v ← μ v + λ D (science: Kolen-Pollack's identity
-    with momentum). Under AdamW the decay is decoupled: D ← (1 − ηλ) D.
+    W and B receive the same gradient, so their difference D = W − B follows the optimizer as if the gradient were 0.
+    With η_t the learning rate of step t, λ the weight decay, μ the momentum and v_0 = 0:
+
+        SGD:            v_{t+1} = μ v_t + λ D_t,    D_{t+1} = D_t − η_t v_{t+1}
+        SGD, Nesterov:  v_{t+1} = μ v_t + λ D_t,    D_{t+1} = D_t − η_t (λ D_t + μ v_{t+1})
+        AdamW:          D_{t+1} = (1 − η_t λ) D_t
+
+    Without momentum this is the (1 − ηλ)^t of Kolen & Pollack (1994); with momentum and a slowly changing η it is about
+    exp(−λ Σ η_t / (1 − μ)).
     """
     optim = config.optim
     difference, velocity, left = 1.0, 0.0, [1.0]

@@ -1,8 +1,7 @@
-"""Each worker's share of a run: whether it can be divided, and what each worker has of its own in mid-epoch.
+"""Per-worker state of a shared run: batch-norm running statistics and the totals of the current epoch.
 
-That is the running statistics and the sums of the epoch. A checkpoint holds the whole's: the mean of the statistics and
-the sums over all. It holds each worker's own besides, for a run that goes on with as many workers, so that it ends as
-one that never stopped.
+A checkpoint stores their aggregate over all workers (the mean of the statistics, the sum of the totals). It also stores
+each worker's own, so that a run that resumes with the same number of workers ends with the same result.
 """
 
 from typing import Any
@@ -15,12 +14,12 @@ from nowt.training.loss import Totals
 
 
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:
-    """The buffers that training advances by each worker's own pictures, by name (batch norm's means and variances)."""
+    """Return the buffers that depend on a worker's own images, by name: batch norm's means and variances."""
     return {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
 
 
 def average_running_statistics(model: nn.Module, group: Group) -> None:
-    """Make every worker's running statistics their mean: what one worker with all the groups of pictures has."""
+    """Replace every worker's running statistics by their mean, which is what a single worker would have."""
     found = list(running_statistics(model).values())
     if group.size > 1 and found:
         group.sum(found)
@@ -29,7 +28,7 @@ def average_running_statistics(model: nn.Module, group: Group) -> None:
 
 
 def worker_state(model: nn.Module, totals: Totals, group: Group) -> dict[str, Any]:
-    """The parts of a checkpoint that differ from worker to worker, those of all workers."""
+    """Return the per-worker parts of a checkpoint, gathered from all workers."""
     if group.size == 1:
         return {"totals": (totals.loss, totals.wrong, totals.shown)}
     counts = torch.stack([totals.loss, totals.wrong, torch.full_like(totals.loss, totals.shown)])
@@ -39,16 +38,16 @@ def worker_state(model: nn.Module, totals: Totals, group: Group) -> dict[str, An
     return {"totals": (loss, wrong, int(shown)), "workers": rows}
 
 
-def aggregated_model_state(model: nn.Module, own: dict[str, Any]) -> dict[str, Tensor]:
-    """The model's state, its statistics those of the whole."""
+def aggregated_model_state(model: nn.Module, per_worker: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the model's state with running statistics averaged over the workers."""
     state: dict[str, Tensor] = model.state_dict()
-    if "workers" in own:
-        state = {**state, **_buffers(model, own["workers"].mean(0))}
+    if "workers" in per_worker:
+        state = {**state, **_buffers(model, per_worker["workers"].mean(0))}
     return state
 
 
 def restore_worker_state(model: nn.Module, state: dict[str, Any], group: Group) -> Totals:
-    """Take this worker's part of a checkpoint, the model's state being there already; the sums of its epoch."""
+    """Restore this worker's running statistics, once the model's state is loaded; return its totals."""
     rows = state.get("workers")
     if rows is not None and len(rows) == group.size:
         row = rows[group.rank]
