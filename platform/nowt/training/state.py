@@ -81,7 +81,9 @@ class TrainingState:
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def create(cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER) -> "TrainingState":
+    def create(
+        cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER
+    ) -> "TrainingState":
         """Return the state before the first step. W and B are drawn by layer name, so rules of one seed share them."""
         check_worker_count(config, group.size)
         seeds = config.seeds.resolve(config.seed)
