@@ -157,9 +157,9 @@ def test_a_merged_study_lists_the_runs_of_both_stores(store: Path, other: Path) 
         lines = "".join(json.dumps(run) + "\n" for run in later)
         (folder / "studies" / f"{study.key}.runs.jsonl").write_text(lines)
     merge(other, store, quietly, databases())
-    study_file = study_file_of(store, study.key)
-    assert study_file.seeds == [0, 1, 2] and study_file.created == 8
-    assert [run.seed for run in study_file.runs] == [0, 1, 2]
+    content = json.loads((store / "studies" / f"{study.key}.json").read_text())
+    assert content["seeds"] == [0, 1, 2] and content["created"] == 8
+    assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     found = (store / "studies" / f"{study.key}.runs.jsonl").read_text().splitlines()
     assert [json.loads(line)["key"] for line in found] == ["a", store.name, other.name]
 
