@@ -1,8 +1,8 @@
-# `make demo` and `make check` do all the set-up on a fresh machine with Python 3.11 and make.
+# `make demo` and `make check` do all the set-up on a fresh machine that has Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Two tests at a time, each with one thread: what the slower half of today's laptops has cores for.
+# Two tests at a time with one thread each, for machines with two cores.
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 JOBS ?= 2
 
@@ -20,9 +20,9 @@ demo: $(READY)
 	$(BIN)/nowt ablate rules_on_digits
 	$(BIN)/nowt report rules_on_digits --out figures
 	@echo
-	@echo "What it can show: whether fixed random feedback (fa) falls behind, and which layers of which rule align with backprop."
-	@echo "What it cannot: an order among bp, ss, wm and kp. Digits are easy, the net is small, and three seeds leave wide intervals."
-	@echo "Figures: figures/curves.png and figures/alignment.png. Every run in MLflow: $(BIN)/nowt ui"
+	@echo "This shows whether fixed random feedback (fa) falls behind, and which layers of each rule align with backprop."
+	@echo "It does not rank bp, ss, wm and kp: digits are easy, the network is small, and intervals over three seeds are wide."
+	@echo "Figures: figures/curves.png and figures/alignment.png. To browse all runs in MLflow: $(BIN)/nowt ui"
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -34,17 +34,17 @@ check: $(READY)
 test: $(READY)
 	$(TEST)
 
-# Real kills 20 times each, every other fault 3 times, and 100,000 simulated schedules: some three hours on 2 cores (the
-# 131 kills and faults, two at a time, take two, of which the 29 of shared runs 38 minutes; the schedules nearly one).
+# Repeats each kill 20 times and each other fault 3 times, and simulates 100,000 schedules. This takes about three hours on
+# 2 cores: two for the 131 kills and faults (38 minutes of it for the 29 with several workers), nearly one for the schedules.
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 $(TEST) --dist load --maxschedchunk 1 tests/faults
-	NOWT_SCHEDULES=100000 $(TEST) tests/test_search_simulated.py
+	NOWT_SCHEDULES=100000 $(TEST) tests/studies/search/test_simulated.py
 
-# Hosts and a laptop on this machine, each with a network, processes and files of its own, and a real `ray up`, on premise
-# and to a stand-in for AWS; hosts are cut off and killed. Ten to fifteen minutes; `make check` does the first minute.
-# Needs root, and Debian's iproute2, nftables, openssh-server and rsync; else says so.
+# Simulates several hosts on this machine (network namespaces) and runs a real `ray up` on them, on premise and against a
+# simulated AWS, with network partitions, crashes and node loss. It takes 10 to 15 minutes; `make check` runs the first
+# minute. It needs root and Debian's iproute2, nftables, openssh-server and rsync, and fails with a message otherwise.
 cluster-test: $(READY)
-	NOWT_CLUSTER=1 $(TEST) tests/cluster
+	NOWT_CLUSTER=1 $(TEST) tests/hosts
 
 format: $(READY)
 	$(BIN)/ruff format .
