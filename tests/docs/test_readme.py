@@ -1,0 +1,46 @@
+"""README.md: its code runs, its commands are nowt's, and its links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nowt.cli.main import main, read
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE, RULE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def test_its_example_trains_three_rules_and_prints_their_angles(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(EXAMPLE, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.partition(",")[0] for line in lines if "epoch 2" in line} == {"bp", "fa", "kp"}
+    assert any(line.endswith("from backprop's") for line in lines)
+
+
+def test_its_custom_rule_is_certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("quarter.py").write_text(RULE, encoding="utf-8")
+    assert main(["certify", "./quarter.py"]) == 0
+
+
+def test_its_commands_are_nowts() -> None:
+    commands = re.findall(r"(?:^|`)nowt ((?:[a-z]+)(?: [^`\n]*?)?)(?:`| && |\s+#|$)", README, re.MULTILINE)
+    assert len(commands) > 10
+    for command in commands:
+        words = [word.replace("RUN", "0123456789ab") for word in shlex.split(command)]
+        if len(words) > 1:
+            read(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_links_lead_to_files_that_exist(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def test_it_fits_in_150_lines() -> None:
+    assert len(README.splitlines()) < 150
