@@ -1,4 +1,4 @@
-"""The vocabulary between those who decide what runs next (a RunQueue, or a Search) and those who execute it."""
+"""The vocabulary between those who decide what runs next (a RunQueue or a SearchDriver) and those who execute it."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -40,7 +40,7 @@ def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path
         at_work = sorted(int(path.stem) for path in tmp_path.glob("*.slow"))
         assert len(at_work) == 2
         os.kill(at_work[1], signal.SIGKILL)
-        said, errors = driver.communicate(timeout=PATIENCE)
+        out, errors = driver.communicate(timeout=PATIENCE)
     finally:
         driver.kill()
     assert driver.returncode == 0, errors
@@ -48,7 +48,7 @@ def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path
     assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
     assert run.workers == (2,) * 5  # there was room for two again
     assert [line.split()[-1] for line in _curve(store, run.key)] == ["workers", *"22222"]
-    assert "1 of 1 runs finished" in said
+    assert "1 of 1 runs finished" in out
     assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
     assert not list(store.glob(".train/*"))
     config = apply_overrides(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])
@@ -62,10 +62,10 @@ def test_nowt_train_uses_two_workers(tmp_path: Path) -> None:
     words = f"train digits --store runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
     driver = start(words.split(), tmp_path)
     try:
-        said, errors = driver.communicate(timeout=PATIENCE)
+        out, errors = driver.communicate(timeout=PATIENCE)
     finally:
         driver.kill()
     assert driver.returncode == 0, errors
     (run,) = logs(tmp_path / "runs").values()
     assert (run.state, run.attempts, run.last_epoch, run.workers) == ("finished", 1, 1, (2, 2))
-    assert f"run {run.key} starts" in said and f"run {run.key} finished" in said
+    assert f"run {run.key} starts" in out and f"run {run.key} finished" in out

@@ -72,19 +72,19 @@ def test_clipping_uses_the_gradient_of_the_complete_batch() -> None:
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_the_shares_make_up_the_batch_and_every_image_is_scored_once(size: int) -> None:
     data = open_data(shared_run("bp").data, CPU, test=False)
-    for whole, *shares in zip(
+    for batch, *shares in zip(
         data.val.batches(40), *(data.val.batches(40, shard=(rank, size)) for rank in range(size)), strict=False
     ):
-        assert torch.equal(torch.cat([x for x, _ in shares]), whole[0])
-        assert torch.equal(torch.cat([y for _, y in shares]), whole[1])
+        assert torch.equal(torch.cat([x for x, _ in shares]), batch[0])
+        assert torch.equal(torch.cat([y for _, y in shares]), batch[1])
     counted = sum(len(y) for rank in range(size) for _, y in data.val.batches(40, shard=(rank, size)))
-    assert counted == len(data.val) == 41  # the last batch has one picture, for one of the workers
+    assert counted == len(data.val) == 41  # the last batch has one image, for one of the workers
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epoch], Path]:
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epoch], Path]:
     """A run that two workers trained without interruption."""
-    config, folder = shared_run("kp", precision="float32", epochs=2, steps=4), tmp_path_factory.mktemp("whole")
+    config, folder = shared_run("kp", precision="float32", epochs=2, steps=4), tmp_path_factory.mktemp("two_workers")
     epochs = on_workers(2, kept, config, folder)[0]
     assert epochs is not None
     return config, epochs, folder
@@ -92,9 +92,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, list[Epo
 
 @pytest.mark.parametrize("steps", [1, 6])
 def test_workers_stopped_within_an_epoch_resume_with_equal_results(
-    whole: tuple[RunConfig, list[Epoch], Path], steps: int, tmp_path: Path
+    two_workers: tuple[RunConfig, list[Epoch], Path], steps: int, tmp_path: Path
 ) -> None:
-    config, epochs, folder = whole
+    config, epochs, folder = two_workers
     assert on_workers(2, kept, config, tmp_path, steps) == [None, None]  # one was asked, both stopped
     assert sorted(path.name for path in tmp_path.glob("*"))[-1] == f"step-{steps:09d}.pt"
     assert numbers(continued(2, config, tmp_path)) == numbers(epochs)
@@ -194,24 +194,24 @@ def test_four_streams_of_noise_halve_the_sampling_angle() -> None:
 
 
 def test_sharding_does_not_change_run_keys() -> None:
-    assert run_key(short_run("wm"), "pictures") == run_key(short_run("wm", fields={"streams": 1}), "pictures")
-    assert run_key(short_run("wm"), "pictures") != run_key(short_run("wm", fields={"streams": 2}), "pictures")
+    assert run_key(short_run("wm"), "images") == run_key(short_run("wm", fields={"streams": 1}), "images")
+    assert run_key(short_run("wm"), "images") != run_key(short_run("wm", fields={"streams": 2}), "images")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected_error"),
     [
         ({"batch": 18}, "batch is 18: it must be a multiple of --workers, which is 4, such as 16 or 20"),
         ({"batch": 24}, "model.norm_group is 4: it must divide each worker's share of the batch, 6 of 24"),
         ({"rule": WeightMirror(streams=6)}, "rule.streams is 6: it must be 1 or a multiple of --workers, which is 4"),
     ],
 )
-def test_settings_that_workers_cannot_share_equally_are_refused(change: dict[str, object], said: str) -> None:
+def test_settings_that_workers_cannot_share_equally_are_refused(change: dict[str, object], expected_error: str) -> None:
     config = replace(shared_run("bp"), model=ModelConfig("tiny_resnet", norm_group=None), **change)  # type: ignore[arg-type]
     if config.batch == 24:
         config = replace(config, model=ModelConfig("tiny_resnet", norm_group=4))
     check_worker_count(config, 1)
-    with pytest.raises(ConfigError, match=f"^{said}"):
+    with pytest.raises(ConfigError, match=f"^{expected_error}"):
         check_worker_count(config, 4)
 
 
@@ -224,19 +224,21 @@ def test_a_group_has_sizes_that_share_a_batch_equally(allowed: Any, found: tuple
 
 
 def test_a_range_without_a_valid_size_is_refused_with_the_valid_ones() -> None:
-    said = r"^--workers is 5:7: none of these can share a batch of 16, .* equally; these numbers can: 1, 2, 4$"
-    with pytest.raises(ConfigError, match=said):
+    expected_error = (
+        r"^--workers is 5:7: none of these can share a batch of 16, .* equally; these numbers can: 1, 2, 4$"
+    )
+    with pytest.raises(ConfigError, match=expected_error):
         worker_counts(shared_run("bp"), (5, 7))
 
 
 def test_a_range_of_workers_is_sent_with_a_job_but_is_not_part_of_its_key() -> None:
-    job = Job(run_key(shared_run("bp"), "pictures"), shared_run("bp"), Placement(workers=(2, 4)))
+    job = Job(run_key(shared_run("bp"), "images"), shared_run("bp"), Placement(workers=(2, 4)))
     assert Job.from_text(job.to_text()) == job
     assert "workers" not in non_default_fields(job.config)
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("workers", "expected_error"),
     [
         ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
         ("0:2", "--workers is 0:2: it must be at least 1"),
@@ -245,16 +247,16 @@ def test_a_range_of_workers_is_sent_with_a_job_but_is_not_part_of_its_key() -> N
     ],
 )
 def test_a_malformed_number_of_workers_is_refused_in_one_line(
-    typed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workers: str, expected_error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "digits", "--workers", typed, "--model.norm_group", "16", "--store", str(tmp_path / "runs")]
+    words = ["train", "digits", "--workers", workers, "--model.norm_group", "16", "--store", str(tmp_path / "runs")]
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert expected_error in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected_error"),
     [
         ({"workers": 0}, "--workers is 0"),
         ({"gpus_per_worker": 0.0}, "--gpus-per-worker is 0"),
@@ -263,8 +265,8 @@ def test_a_malformed_number_of_workers_is_refused_in_one_line(
         ({"workers": 2, "device": "cuda:1"}, "--device is 'cuda:1': with --workers 2"),
     ],
 )
-def test_an_invalid_placement_is_refused(fields: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{said}"):
+def test_an_invalid_placement_is_refused(fields: dict[str, object], expected_error: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{expected_error}"):
         Placement(**fields)  # type: ignore[arg-type]
 
 
