@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same environment on every node: ~/nowt-venv with Python 3.11 and what requirements.lock pins, on the PATH of every
-# shell. Safe to run again: what is done is not done again.
+# Install the environment of a node: ~/nowt-venv with Python 3.11 and the packages of requirements.lock, on the PATH of
+# every shell. Safe to run again: finished steps are skipped.
 set -euo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=~/nowt-venv
@@ -8,8 +8,8 @@ venv=~/nowt-venv
 pins=$(sha256sum "$project/requirements.lock" | cut -d' ' -f1)
 if [ "$(cat "$venv/.pins" 2>/dev/null)" != "$pins" ]; then
   if ! python=$(command -v python3.11); then
-    # the image's own Python is another one: uv brings 3.11, and is itself pinned
-    sudo apt-get -o DPkg::Lock::Timeout=600 install -y -q python3-venv  # a fresh machine updates itself at first
+    # the image has another Python version; uv, itself pinned, installs 3.11
+    sudo apt-get -o DPkg::Lock::Timeout=600 install -y -q python3-venv  # a new machine runs its own updates first
     python3 -m venv ~/nowt-uv
     ~/nowt-uv/bin/pip install --quiet uv==0.13.9
     ~/nowt-uv/bin/uv python install 3.11
@@ -22,7 +22,7 @@ if [ "$(cat "$venv/.pins" 2>/dev/null)" != "$pins" ]; then
   echo "$pins" > "$venv/.pins"
 fi
 
-# at the top: a shell that is not interactive leaves Ubuntu's .bashrc early
+# first line: Ubuntu's .bashrc returns early in a non-interactive shell
 line='export PATH=~/nowt-venv/bin:$PATH RAY_AUTH_MODE=token  # nowt'
 touch ~/.bashrc
 grep -qxF "$line" ~/.bashrc || { echo "$line" | cat - ~/.bashrc > ~/.bashrc.new && mv ~/.bashrc.new ~/.bashrc; }

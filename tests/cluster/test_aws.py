@@ -49,68 +49,68 @@ def ways_in(account: Cloud) -> set[tuple[str, int | None, str]]:
 CLOSED = {("-1", None, "itself"), ("tcp", 22, ME)}
 
 
-def test_nothing_is_made_before_the_user_agrees(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_created_before_the_user_confirms(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     file = at_home.cluster_file()
-    told = nowt(f"cluster prepare {file} --ssh-from {ME}", capsys, code=2)
-    assert f"port 22 from {ME}" in told and "give --yes" in told
+    message = nowt(f"cluster prepare {file} --ssh-from {ME}", capsys, code=2)
+    assert f"port 22 from {ME}" in message and "add --yes" in message
     assert group(at_home) is None and not (at_home.folder / "home" / ".ssh").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("", "--ssh-from YOUR.ADDRESS/32"),
-        ("--ssh-from 0.0.0.0/0", "0.0.0.0/0: that is too many others"),
-        ("--ssh-from ::/0", "::/0: that is too many others"),
-        ("--ssh-from 10.0.0.0/8,1.0.0.0/8", "1.0.0.0/8: that is too many others"),
-        ("--ssh-from 10.0.0.0/7", "10.0.0.0/7: that is too many others"),
-        ("--ssh-from here", "does not appear to be an IPv4 or IPv6 network; your own address is ADDRESS/32"),
+        ("--ssh-from 0.0.0.0/0", "0.0.0.0/0: this network is too wide"),
+        ("--ssh-from ::/0", "::/0: this network is too wide"),
+        ("--ssh-from 10.0.0.0/8,1.0.0.0/8", "1.0.0.0/8: this network is too wide"),
+        ("--ssh-from 10.0.0.0/7", "10.0.0.0/7: this network is too wide"),
+        ("--ssh-from here", "does not appear to be an IPv4 or IPv6 network; for a single address, give ADDRESS/32"),
         ("--ssh-from 203.0.113.7/24", "has host bits set"),
     ],
 )
-def test_who_may_enter_must_be_named(
-    options: str, told: str, at_home: Cloud, capsys: pytest.CaptureFixture[str]
+def test_the_networks_with_ssh_access_must_be_given(
+    options: str, message: str, at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in nowt(f"cluster prepare {at_home.cluster_file()} --yes {options}", capsys, code=2)
+    assert message in nowt(f"cluster prepare {at_home.cluster_file()} --yes {options}", capsys, code=2)
     assert group(at_home) is None
 
 
-def test_a_bucket_or_image_that_is_not_there_is_told_before_anything_is_made(
+def test_a_missing_bucket_or_image_is_reported_before_anything_is_created(
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = at_home.cluster_file((BUCKET, "no-such-pictures"))
-    assert "aws s3 mb s3://no-such-pictures" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    file = at_home.cluster_file((BUCKET, "no-such-bucket"))
+    assert "aws s3 mb s3://no-such-bucket" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
     file = at_home.cluster_file(("al2023-ami-kernel-default", "none"))
-    assert "AWS offers no image" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    assert "AWS has no image" in nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
     assert group(at_home) is None
 
 
-def test_doctor_refuses_a_file_whose_group_is_missing(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    told = nowt(f"doctor --cluster {at_home.cluster_file()}", capsys, code=1)
-    assert "WRONG  security group: there is no nowt-cluster" in told and "nowt cluster prepare" in told
+def test_doctor_reports_a_missing_security_group(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    message = nowt(f"doctor --cluster {at_home.cluster_file()}", capsys, code=1)
+    assert "WRONG  security group: there is no nowt-cluster" in message and "nowt cluster prepare" in message
 
 
-def test_prepare_makes_all_that_the_file_names_and_is_done_the_second_time(
+def test_prepare_creates_everything_in_the_file_and_then_has_nothing_left_to_do(
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes"
-    assert "done: make the security group" in nowt(command, capsys)
+    assert "done: create the security group" in nowt(command, capsys)
     assert ways_in(at_home) == CLOSED
     home = at_home.folder / "home"
     secrets = [home / ".ray" / "auth_token", home / ".ssh" / "nowt-cluster.pem"]
     assert [stat.S_IMODE(path.stat().st_mode) for path in secrets] == [0o600, 0o600]
     token = secrets[0].read_text()
-    told = nowt(command, capsys)
-    assert "all that" in told and "will" not in told and token not in told
+    message = nowt(command, capsys)
+    assert "everything in" in message and "will" not in message and token not in message
     assert secrets[0].read_text() == token and len(token) == 64
 
 
 def test_another_address_replaces_the_first(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     file = at_home.cluster_file()
-    told = nowt(f"cluster prepare {file} --ssh-from 198.51.100.0/24,2001:db8::/32 --yes", capsys)
+    message = nowt(f"cluster prepare {file} --ssh-from 198.51.100.0/24,2001:db8::/32 --yes", capsys)
     assert (
-        f"close in nowt-cluster: tcp 22 from {ME}" in told
-        and "allow in nowt-cluster: tcp 22 from 2001:db8::/32" in told
+        f"close in nowt-cluster: tcp 22 from {ME}" in message
+        and "allow in nowt-cluster: tcp 22 from 2001:db8::/32" in message
     )
     nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
     assert ways_in(at_home) == CLOSED
@@ -123,8 +123,8 @@ def test_doctor_asks_ec2_whether_the_group_is_closed(at_home: Cloud, capsys: pyt
     assert there
     world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     at_home.client("ec2").authorize_security_group_ingress(GroupId=there["GroupId"], IpPermissions=[world])
-    told = nowt(f"doctor --cluster {file}", capsys, code=1)
-    assert "WRONG  security group: nowt-cluster lets in tcp 22 from 0.0.0.0/0" in told
+    message = nowt(f"doctor --cluster {file}", capsys, code=1)
+    assert "WRONG  security group: nowt-cluster allows tcp 22 from 0.0.0.0/0" in message
     assert "close in nowt-cluster: tcp 22 from 0.0.0.0/0" in nowt(
         f"cluster prepare {file} --ssh-from {ME} --yes", capsys
     )
@@ -162,9 +162,9 @@ def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = at_home.cluster_file()
-    told = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the stand-in for ssh ends at once
+    message = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the fake ssh exits immediately
     (head,) = machines(at_home)
-    assert f"the head {head['PublicIpAddress']} was not reached" in told
+    assert f"cannot reach the head {head['PublicIpAddress']}: " in message
     words = at_home.calls()[-1]["words"]
     assert words[-3:] == ["ubuntu", "--", head["PublicIpAddress"]]
     assert words[words.index("-i") + 1] == str(at_home.folder / "home" / ".ssh" / "nowt-cluster.pem")
@@ -172,8 +172,8 @@ def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
 
 def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
     token = (account.folder / "home" / ".ray" / "auth_token").read_text()
-    said = (account.folder / "calls").read_text() + (account.folder / "sent.yaml").read_text()
-    assert token not in said and "testing" not in said and "PRIVATE KEY" not in said
+    output = (account.folder / "calls").read_text() + (account.folder / "sent.yaml").read_text()
+    assert token not in output and "testing" not in output and "PRIVATE KEY" not in output
 
 
 def test_the_head_would_start_workers_on_spot_within_the_price_cap(account: Cloud) -> None:
@@ -183,12 +183,12 @@ def test_the_head_would_start_workers_on_spot_within_the_price_cap(account: Clou
     assert worker["InstanceLifecycle"] == "spot"
     closed_and_tagged(account, worker, "worker", "nowt-cluster-worker")
     caps = [r.get("InstanceMarketOptions.SpotOptions.MaxPrice") for r in account.asked("RunInstances")]
-    assert caps == [None, "0.80"]  # the head's, then the worker's
+    assert caps == [None, "0.80"]  # head, worker
 
 
-def test_teardown_waits_for_ray_down(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    told = nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys, code=2)
-    assert "still there: first ray down" in told
+def test_teardown_requires_ray_down(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    message = nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys, code=2)
+    assert "still exist: run ray down" in message
     assert ways_in(at_home) == CLOSED
 
 
@@ -196,9 +196,9 @@ def test_ray_down_and_teardown_leave_nothing_but_the_bucket(at_home: Cloud, caps
     file = at_home.cluster_file()
     at_home.ray("down", "-y", str(file))
     assert machines(at_home) == []
-    assert "ray up first" in nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)
-    told = nowt(f"cluster teardown {file} --yes", capsys)
-    assert f"kept: s3://{BUCKET}" in told
+    assert "run ray up first" in nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)
+    message = nowt(f"cluster teardown {file} --yes", capsys)
+    assert f"kept: s3://{BUCKET}" in message
     ec2, iam = at_home.client("ec2"), at_home.client("iam")
     assert (
         group(at_home) is None
@@ -207,17 +207,17 @@ def test_ray_down_and_teardown_leave_nothing_but_the_bucket(at_home: Cloud, caps
     )
     assert iam.list_roles()["Roles"] == [] and iam.list_instance_profiles()["InstanceProfiles"] == []
     assert not (at_home.folder / "home" / ".ssh" / "nowt-cluster.pem").exists()
-    assert "nothing is left" in nowt(f"cluster teardown {file} --yes", capsys)
+    assert "nothing of nowt is left" in nowt(f"cluster teardown {file} --yes", capsys)
 
 
 def machines(account: Cloud) -> list[dict[str, Any]]:
-    """The machines that are not gone."""
+    """The machines that are not terminated."""
     pages = account.client("ec2").describe_instances()["Reservations"]
     return [m for r in pages for m in r["Instances"] if m["State"]["Name"] != "terminated"]
 
 
 def closed_and_tagged(account: Cloud, machine: dict[str, Any], kind: str, profile: str) -> None:
-    """IMDSv2, the profile, the group, tags, and a disk that is encrypted and ends with the machine."""
+    """Check IMDSv2, profile, group and tags, and that the disk is encrypted and deleted with the machine."""
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
     assert machine["IamInstanceProfile"]["Arn"].endswith(f"instance-profile/{profile}")
     assert [g["GroupName"] for g in machine["SecurityGroups"]] == ["nowt-cluster"]
@@ -229,12 +229,12 @@ def closed_and_tagged(account: Cloud, machine: dict[str, Any], kind: str, profil
     assert (volume["Encrypted"], volume["VolumeType"], volume["Size"]) == (True, "gp3", 150)
 
 
-def test_a_key_pair_that_prepare_did_not_make_stays(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_pair_that_prepare_did_not_create_is_kept(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     ec2, mine = at_home.client("ec2"), at_home.folder / "home" / ".ssh" / "nowt-cluster.pem"
     ec2.create_key_pair(KeyName="nowt-cluster")
-    mine.write_text("somebody's own")
+    mine.write_text("someone else's")
     nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys)
     assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["nowt-cluster"]
-    assert mine.read_text() == "somebody's own"
+    assert mine.read_text() == "someone else's"
     ec2.delete_key_pair(KeyName="nowt-cluster")
     mine.unlink()

@@ -1,4 +1,4 @@
-"""What `nowt doctor` says of this installation, of a store, and of the nodes of a running Ray."""
+"""`nowt doctor`: this installation, a store, and the nodes of a running Ray."""
 
 import json
 import os
@@ -15,13 +15,13 @@ import pytest
 from nowt.cli.databases import database_problems
 from nowt.cli.main import main
 from nowt.cluster.cluster_file import read_cluster
-from nowt.cluster.nodes import Node, compare, lost, stale
-from nowt.cluster.this_machine import examine
+from nowt.cluster.nodes import NodeReport, compare, lost_nodes, stale_placement_groups
+from nowt.cluster.this_machine import check_machine
 from nowt.store.run_log import schema_problems
 
 ROOT = Path(__file__).parents[2]
 
-# a Ray of this machine's own with its dashboard, a job of which has left a placement group behind
+# a local Ray with its dashboard; one of its jobs has left a placement group behind
 RAY = """
 import json, os, subprocess, sys, ray
 ray.init(address="local", num_cpus=1, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
@@ -38,15 +38,15 @@ sys.stdin.readline()
 """
 
 
-def test_every_thing_has_its_line_and_those_of_this_machine_are_fine(tmp_path: Path) -> None:
-    lines = {line.subject: line for line in examine(tmp_path / "none")}
+def test_every_check_is_reported_and_this_machine_passes(tmp_path: Path) -> None:
+    lines = {line.subject: line for line in check_machine(tmp_path / "none")}
     named = {"Python", "packages", "Ray's dashboard", "torch and torchvision", "disk", "store", "GPUs", "token"}
     assert named <= set(lines)
     assert {line.subject for line in lines.values() if line.state == "WRONG"} <= {"disk", "token"}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_token_that_others_can_read_is_told(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_others_can_read_is_reported(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for folder in tmp_path.parents[:-1]:
         if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
@@ -56,56 +56,59 @@ def test_a_token_that_others_can_read_is_told(mode: int, tmp_path: Path, monkeyp
     token.write_text("t")
     token.chmod(mode)
     tmp_path.chmod(0o755)
-    (line,) = [line for line in examine(tmp_path / "none") if line.subject == "token"]
+    (line,) = [line for line in check_machine(tmp_path / "none") if line.subject == "token"]
     assert (line.state == "WRONG") == (mode == 0o644)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert any("RAY_AUTH_MODE is disabled" in line.message for line in examine(tmp_path / "none"))
+    assert any("RAY_AUTH_MODE is disabled" in line.message for line in check_machine(tmp_path / "none"))
 
 
-def test_a_store_of_another_schema_is_told(store: Path) -> None:
+def test_a_store_with_another_schema_is_reported(store: Path) -> None:
     assert [*schema_problems(store), *database_problems(store)] == []
     (store / "logs").mkdir(exist_ok=True)
     (store / "logs" / "abc.jsonl").write_text(json.dumps({"schema": 99}) + "\n")
     with sqlite3.connect(store / "mlflow.db") as database:
         database.execute("update alembic_version set version_num = 'older'")
     (store / "optuna.db").write_text("no database")
-    said = "\n".join([*schema_problems(store), *database_problems(store)])
-    assert "logs of schema 99" in said and "of another MLflow" in said and "is not an Optuna database" in said
+    output = "\n".join([*schema_problems(store), *database_problems(store)])
+    for problem in ("logs of schema 99", "another version of MLflow", "is not an Optuna database"):
+        assert problem in output
 
 
-def node(address: str, drift: float = 0.0, **changes: Any) -> Node:
+def node(address: str, drift: float = 0.0, **changes: Any) -> NodeReport:
     packages = ("python", "nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
     facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": "3 names (abc)", "gpus": [], "free": 10e9}
-    return Node(address, {**facts, **changes}, drift)
+    return NodeReport(address, {**facts, **changes}, drift)
 
 
 PREMISES = ROOT / "platform" / "clusters" / "on_premise" / "cluster.yaml"
 
 
-def wrong(*nodes: Node, silent: tuple[str, ...] = (), data: str = "~/data", file: Path | None = None) -> list[str]:
+def wrong(
+    *nodes: NodeReport, silent: tuple[str, ...] = (), data: str = "~/data", file: Path | None = None
+) -> list[str]:
     cluster = read_cluster(file) if file else None
     return [str(line) for line in compare(nodes, silent, data, cluster) if line.state == "WRONG"]
 
 
-def test_nodes_that_agree_are_fine_and_each_difference_is_told() -> None:
+def test_identical_nodes_pass_and_each_difference_is_reported() -> None:
     assert wrong(node("10.0.0.1"), node("10.0.0.2")) == []
     older = {**node("").facts["versions"], "torch": "0.9"}
-    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", versions=older))
-    assert "torch is 0.9 on 10.0.0.2; 1.0 on 10.0.0.1" in told
-    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", drift=7.25))
-    assert "10.0.0.2 is at least 7.2 s off: timedatectl" in told
-    (told,) = wrong(node("10.0.0.1", token="there is no /root/.ray/auth_token"))
-    assert "tokens: 10.0.0.1: there is no" in told
-    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"))
-    assert "2 names (def) on 10.0.0.2; 3 names (abc) on 10.0.0.1" in told
-    (told,) = wrong(node("10.0.0.1", free=1e9))
-    assert "1.0 GB free" in told
-    (told,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["L4, 570.2"]))
-    assert "drivers 570.2, 580.1" in told
-    (told,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["A10G, 580.1"]))
-    assert "models A10G, L4: the workers of a run need one" in told
-    (told,) = wrong(node("10.0.0.1"), silent=("10.0.0.3",))
-    assert "10.0.0.3 does not answer" in told
+    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", versions=older))
+    assert "torch is 0.9 on 10.0.0.2; 1.0 on 10.0.0.1" in message
+    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", drift=7.25))
+    assert "10.0.0.2 is at least 7.2 s off: run timedatectl" in message
+    (message,) = wrong(node("10.0.0.1", token="there is no /root/.ray/auth_token"))
+    assert "tokens: 10.0.0.1: there is no" in message
+    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"))
+    assert "2 names (def) on 10.0.0.2; 3 names (abc) on 10.0.0.1" in message
+    (message,) = wrong(node("10.0.0.1", free=1e9))
+    assert "1.0 GB free" in message
+    (message,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["L4, 570.2"]))
+    assert "drivers 570.2, 580.1" in message
+    (message,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["A10G, 580.1"]))
+    assert "models A10G, L4: the workers of a run need one model" in message
+    (message,) = wrong(node("10.0.0.1"), silent=("10.0.0.3",))
+    assert "10.0.0.3 does not answer" in message
 
 
 @pytest.mark.parametrize(
@@ -113,41 +116,42 @@ def test_nodes_that_agree_are_fine_and_each_difference_is_told() -> None:
     [
         (
             None,
-            "rm -f ~/data/.complete on it, then what setup_commands says (bash ~/nowt/platform/clusters/aws/node.sh",
+            "run rm -f ~/data/.complete on it, then the command in setup_commands (bash ~/nowt/platform/clusters/aws",
         ),
-        (ROOT / "cluster.yaml", "rm -f ~/data/.complete on it, then what setup_commands says"),
-        (PREMISES, "copy the pictures to it"),
+        (ROOT / "cluster.yaml", "run rm -f ~/data/.complete on it, then the command in setup_commands"),
+        (PREMISES, "copy the images to it"),
     ],
 )
-def test_a_node_that_lacks_its_pictures_is_told_what_brings_them_in_its_kind_of_cluster(
-    file: Path | None, what: str
-) -> None:
-    (told,) = wrong(node("10.0.0.1", data=""), file=file)
-    assert f"10.0.0.1 has no ~/data: {what}" in told
-    (told,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"), file=file)
-    assert f"where it is wrong, {what}" in told
+def test_for_a_node_without_images_the_copy_command_is_given(file: Path | None, what: str) -> None:
+    (message,) = wrong(node("10.0.0.1", data=""), file=file)
+    assert f"10.0.0.1 has no ~/data: {what}" in message
+    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"), file=file)
+    assert f"where it is wrong, {what}" in message
 
 
-def test_a_lost_host_of_ones_own_is_named_with_the_command_that_brings_it_back() -> None:
+def test_a_lost_on_premise_host_is_named_with_its_restart_command() -> None:
     cluster = read_cluster(PREMISES)
-    (told,) = lost({"10.0.0.3", "10.0.0.77"}, cluster)
-    assert told.startswith("10.0.0.3 is lost to Ray: ssh ubuntu@10.0.0.3")
-    assert "ray start --address=10.0.0.1:6379" in told and "RAY_AUTH_MODE=token" in told
-    assert list(lost({"10.0.0.3"}, None)) == []  # a cloud's machines are replaced by themselves
+    (message,) = lost_nodes({"10.0.0.3", "10.0.0.77"}, cluster)
+    assert message.startswith("10.0.0.3 has left the cluster; restart it with: ssh ubuntu@10.0.0.3")
+    assert "ray start --address=10.0.0.1:6379" in message and "RAY_AUTH_MODE=token" in message
+    assert list(lost_nodes({"10.0.0.3"}, None)) == []  # cloud machines are replaced automatically
 
 
-def test_a_placement_group_whose_job_is_over_is_stale() -> None:
+def test_a_placement_group_whose_job_has_ended_is_stale() -> None:
     def group(state: str, job: str) -> Any:
         return SimpleNamespace(placement_group_id=f"{state}-{job}", state=state, creator_job_id=job)
 
     jobs = [SimpleNamespace(job_id="01", status="RUNNING"), SimpleNamespace(job_id="02", status="SUCCEEDED")]
     groups = [group("CREATED", "01"), group("CREATED", "02"), group("REMOVED", "02"), group("PENDING", "03")]
-    assert [told.partition(" ")[0] for told in stale(groups, jobs)] == ["CREATED-02", "PENDING-03"]
+    assert [message.partition(" ")[0] for message in stale_placement_groups(groups, jobs)] == [
+        "CREATED-02",
+        "PENDING-03",
+    ]
 
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
-    """That of a user on a head where such a Ray runs."""
+    """The environment of a user on the head of that Ray."""
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
     command = [sys.executable, "-c", RAY]
     with subprocess.Popen(
@@ -158,22 +162,22 @@ def environment() -> Iterator[dict[str, str]]:
         process.communicate("done\n", timeout=60)
 
 
-def test_the_nodes_of_a_running_ray_are_asked(environment: dict[str, str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nowt", "doctor", "--cluster", "--data-dir", "/no/such/pictures"]
-    # no cluster.yaml in this folder: the nodes alone
+def test_the_nodes_of_a_running_ray_are_checked(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nowt", "doctor", "--cluster", "--data-dir", "/no/such/images"]
+    # no cluster.yaml in this folder: only the nodes are checked
     done = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False
     )
-    told = done.stdout
+    message = done.stdout
     assert done.returncode == 1, done.stderr
-    for fine in ("fine   nodes: 1 answer", "fine   versions", "fine   clocks", "fine   nodes that are gone"):
-        assert fine in told, told
-    assert "has no /no/such/pictures" in told
-    (stale_one,) = [line for line in told.splitlines() if "placement groups" in line]
-    assert stale_one.startswith("WRONG") and "which is over" in stale_one
+    for fine in ("fine   nodes: 1 answer", "fine   versions", "fine   clocks", "fine   lost nodes"):
+        assert fine in message, message
+    assert "has no /no/such/images" in message
+    (stale_one,) = [line for line in message.splitlines() if "placement groups" in line]
+    assert stale_one.startswith("WRONG") and "which has ended" in stale_one
 
 
-def test_no_cluster_at_the_address_is_one_line(
+def test_a_missing_cluster_gives_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -182,4 +186,4 @@ def test_no_cluster_at_the_address_is_one_line(
     assert "it must be HOST:6379 or, on the head, auto" in capsys.readouterr().err
     monkeypatch.delenv("RAY_ADDRESS")
     assert main(["doctor", "--cluster"]) == 2
-    assert "there is no file cluster.yaml" in capsys.readouterr().err
+    assert "file cluster.yaml does not exist" in capsys.readouterr().err

@@ -29,8 +29,8 @@ def may(account: Cloud, name: str) -> list[dict[str, Any]]:
 def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
     arn = f"arn:aws:s3:::{BUCKET}"
     prefixes = {"StringLike": {"s3:prefix": ["data/*", "checkpoints/*"]}}
-    said = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
-    assert said == [
+    output = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
+    assert output == [
         (["s3:ListBucket"], [arn], prefixes),
         (["s3:GetObject"], [f"{arn}/data/*", f"{arn}/checkpoints/*"], None),
         (["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [f"{arn}/checkpoints/*"], None),
@@ -38,16 +38,16 @@ def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> 
 
 
 def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: Cloud) -> None:
-    said = may(account, "nowt-cluster-head")
-    (new,) = [s for s in said if "ec2:RunInstances" in s["Action"] and "Condition" in s]
+    output = may(account, "nowt-cluster-head")
+    (new,) = [s for s in output if "ec2:RunInstances" in s["Action"] and "Condition" in s]
     assert new["Resource"] == ["arn:aws:ec2:us-west-2:*:instance/*"]
     assert new["Condition"]["StringEquals"] == {
         "aws:RequestTag/ray-cluster-name": "nowt",
         "ec2:InstanceType": ["g6.12xlarge", "g6.xlarge"],
     }
-    (end,) = [s for s in said if "ec2:TerminateInstances" in s["Action"]]
+    (end,) = [s for s in output if "ec2:TerminateInstances" in s["Action"]]
     assert end["Condition"]["StringEquals"] == {"aws:ResourceTag/ray-cluster-name": "nowt"}
-    (give,) = [s for s in said if "iam:PassRole" in s["Action"]]
+    (give,) = [s for s in output if "iam:PassRole" in s["Action"]]
     assert give["Resource"] == ["arn:aws:iam::*:role/nowt-cluster-worker"]
     assert give["Condition"]["StringEquals"] == {"iam:PassedToService": "ec2.amazonaws.com"}
 
@@ -60,7 +60,9 @@ def test_what_the_doctor_asks_the_head_may_ask(at_home: Cloud, capsys: pytest.Ca
     assert {"DescribeSecurityGroups", "GetRolePolicy"} <= asked <= allowed
 
 
-def test_a_role_that_may_do_more_is_told_and_mended(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_role_with_excess_permissions_is_reported_and_repaired(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, iam, role = at_home.cluster_file(), at_home.client("iam"), {"RoleName": "nowt-cluster-worker"}
     anyone = {**EVERYTHING, "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
     made = iam.create_policy(PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
@@ -68,24 +70,27 @@ def test_a_role_that_may_do_more_is_told_and_mended(at_home: Cloud, capsys: pyte
     iam.put_role_policy(**role, PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
     iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(anyone))
     assert "WRONG  roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
-    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
-    assert "done: take all from the role nowt-cluster-worker" in told and "delete what more lets" in told
+    message = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
+    assert (
+        "done: detach the policy all from the role nowt-cluster-worker" in message
+        and "delete the policy more of" in message
+    )
     assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
     assert may(at_home, "nowt-cluster-worker")
 
 
-def test_a_role_of_somebody_elses_is_left_as_it_is(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_role_of_someone_else_is_not_changed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     iam = at_home.client("iam")
     iam.create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")
     file = at_home.cluster_file(("nowt-cluster-worker", "theirs"))
-    told = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
-    assert "there is a role theirs that prepare did not make for the cluster nowt" in told
-    assert "WRONG  roles: not known to be closed: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
+    message = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
+    assert "there is a role theirs that prepare did not create for the cluster nowt" in message
+    assert "WRONG  roles: could not be checked: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
     assert iam.list_role_policies(RoleName="theirs")["PolicyNames"] == []
     iam.delete_role(RoleName="theirs")
 
 
-def test_teardown_takes_roles_away_that_were_changed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_teardown_removes_roles_that_were_changed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     iam = at_home.client("iam")
     iam.put_role_policy(RoleName="nowt-cluster-head", PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
     nowt(f"cluster teardown {at_home.cluster_file()} --yes", capsys)

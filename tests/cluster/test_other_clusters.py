@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from nowt.cli.main import main
-from nowt.cluster.checks import problems_of
-from nowt.cluster.cluster_file import documents_of, read_cluster
-from nowt.cluster.kuberay import kuberay_problems, outside
+from nowt.cluster.checks import cluster_problems
+from nowt.cluster.cluster_file import load_documents, read_cluster
+from nowt.cluster.kuberay import external_objects, kuberay_problems
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,28 +31,28 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_on_premise_file_passes() -> None:
-    assert problems_of(read_cluster(CLUSTERS / "on_premise" / "cluster.yaml")) == []
+    assert cluster_problems(read_cluster(CLUSTERS / "on_premise" / "cluster.yaml")) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("    RAY_enable_autoscaler_v2=0\n", "", "Ray's newer autoscaler starts no local worker"),
-        ("[10.0.0.2, 10.0.0.3]", "[10.0.0.1, 10.0.0.2]", "worker_ips names the head, 10.0.0.1"),
+        ("[10.0.0.2, 10.0.0.3]", "[10.0.0.1, 10.0.0.2]", "worker_ips contains the head, 10.0.0.1"),
         ("  worker_ips:", "  workers_ips:", "Please supply a `head_ip` and list of `worker_ips`"),
-        ("  type: local", "  type: local\n  region: here", "provider.region is nothing that Ray reads"),
+        ("  type: local", "  type: local\n  region: here", "provider.region is not a key of Ray"),
     ],
 )
-def test_a_mistake_in_it_is_told(old: str, new: str, told: str, tmp_path: Path) -> None:
+def test_each_mistake_in_the_on_premise_file_is_reported(old: str, new: str, message: str, tmp_path: Path) -> None:
     text = (CLUSTERS / "on_premise" / "cluster.yaml").read_text()
     assert old in text
     (tmp_path / "cluster.yaml").write_text(text.replace(old, new))
-    problems = problems_of(read_cluster(tmp_path / "cluster.yaml"))
-    assert any(told in problem for problem in problems), problems
+    problems = cluster_problems(read_cluster(tmp_path / "cluster.yaml"))
+    assert any(message in problem for problem in problems), problems
 
 
 def test_the_firewall_names_every_port_that_the_start_commands_fix() -> None:
-    given = read_cluster(CLUSTERS / "on_premise" / "cluster.yaml").given
+    given = read_cluster(CLUSTERS / "on_premise" / "cluster.yaml").config
     starts = given["head_start_ray_commands"][1] + given["worker_start_ray_commands"][1]
     ports = {int(port) for port in re.findall(r"port=(\d+)", starts)}
     (named,) = re.findall(r"define PORTS = \{(.*?)\}", (CLUSTERS / "on_premise" / "firewall.nft").read_text())
@@ -144,9 +144,11 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
     command = ["bash", str(CLUSTERS / "aws" / "node.sh"), "s3://lab-pictures"]
     for _ in range(2):
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
-    said = log.read_text()
-    assert said.count("-m venv") == said.count("-r ") == said.count("s3 sync") == said.count("s3 cp") == 1
-    assert "s3 cp --only-show-errors s3://lab-pictures/data/my pictures.tar -" in said and "requirements.lock" in said
+    output = log.read_text()
+    assert output.count("-m venv") == output.count("-r ") == output.count("s3 sync") == output.count("s3 cp") == 1
+    assert (
+        "s3 cp --only-show-errors s3://lab-pictures/data/my pictures.tar -" in output and "requirements.lock" in output
+    )
     assert (home / "data" / "train").is_dir()  # unpacked
     assert (home / ".bashrc").read_text().splitlines()[1:] == ["# the user's own"]
     assert (home / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
@@ -154,18 +156,20 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cluster", "job"])
 def test_the_kuberay_files_pass(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    documents = documents_of(KUBERAY / f"{name}.yaml")
+    documents = load_documents(KUBERAY / f"{name}.yaml")
     assert kuberay_problems(documents) == []
-    assert outside(documents) == ["PersistentVolumeClaim nowt-data", "PersistentVolumeClaim nowt-store"]
+    assert external_objects(documents) == ["PersistentVolumeClaim nowt-data", "PersistentVolumeClaim nowt-store"]
     main(["doctor", "--cluster", str(KUBERAY / f"{name}.yaml")])
-    told = capsys.readouterr().out
-    assert f"fine   {KUBERAY / f'{name}.yaml'}" in told and "must hold: PersistentVolumeClaim nowt-data" in told
+    message = capsys.readouterr().out
+    assert (
+        f"fine   {KUBERAY / f'{name}.yaml'}" in message and "must contain: PersistentVolumeClaim nowt-data" in message
+    )
 
 
 def test_cluster_and_job_describe_the_same_ray_and_the_network_policy_finds_its_pods() -> None:
-    (cluster,), (job,) = documents_of(KUBERAY / "cluster.yaml"), documents_of(KUBERAY / "job.yaml")
+    (cluster,), (job,) = load_documents(KUBERAY / "cluster.yaml"), load_documents(KUBERAY / "job.yaml")
     assert job["spec"]["rayClusterSpec"] == cluster["spec"]
-    (policy,) = documents_of(KUBERAY / "network.yaml")
+    (policy,) = load_documents(KUBERAY / "network.yaml")
     wanted = policy["spec"]["podSelector"]["matchLabels"]
     for group in (cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]):
         assert group["template"]["metadata"]["labels"] == wanted
@@ -177,11 +181,11 @@ def spec(job: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda j: j["spec"].update(submissionMode="HTTPmode"), "did you mean HTTPMode?"),
         (lambda j: j["spec"].update(shutdownAfterJobFinishes=False), "ttlSecondsAfterFinished needs"),
-        (lambda j: j["spec"].update(runtimeEnvYAML="a: ["), "runtimeEnvYAML is no YAML"),
+        (lambda j: j["spec"].update(runtimeEnvYAML="a: ["), "runtimeEnvYAML is not valid YAML"),
         (lambda j: spec(j).update(rayVersion="2.9.0"), "rayVersion is 2.9.0: the image has"),
         (lambda j: spec(j).update(rayVersion="2.9.0"), "needs rayVersion 2.52.0 or newer"),
         (lambda j: spec(j).pop("authOptions"), "authOptions.mode must be token"),
@@ -195,11 +199,11 @@ def spec(job: dict[str, Any]) -> dict[str, Any]:
         (lambda j: j.update(kind="RayService"), "kind is 'RayService'"),
     ],
 )
-def test_what_the_schemas_miss_is_told(change: Any, told: str) -> None:
-    (job,) = copy.deepcopy(documents_of(KUBERAY / "job.yaml"))
+def test_mistakes_that_the_schemas_miss_are_reported(change: Any, message: str) -> None:
+    (job,) = copy.deepcopy(load_documents(KUBERAY / "job.yaml"))
     change(job)
     problems = kuberay_problems([job])
-    assert any(told in problem for problem in problems), problems
+    assert any(message in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("name", ["cluster", "job"])
@@ -212,7 +216,7 @@ def test_the_kuberay_files_fit_its_schemas(name: str) -> None:
 
     with gzip.open(folder / f"ray{name}-v1.schema.json.gz") as file:
         schema = strict(json.load(file)["schema"])
-    (document,) = documents_of(KUBERAY / f"{name}.yaml")
+    (document,) = load_documents(KUBERAY / f"{name}.yaml")
     jsonschema.validate(document, schema)
     document["spec"]["rayVersionn"] = "2.60.0"
     with pytest.raises(jsonschema.ValidationError, match="rayVersionn"):

@@ -64,7 +64,7 @@ class Head:
 
 @contextmanager
 def page() -> Iterator[int]:
-    """A page that answers as MLflow's does when asked whether it lives; its port."""
+    """An HTTP server that answers MLflow's health check; its port."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -150,64 +150,64 @@ def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_at_a_terminal
     ) as opened:
         assert opened.stdout and opened.stderr
-        told = [opened.stdout.readline() for _ in range(2)]
+        message = [opened.stdout.readline() for _ in range(2)]
         with urlopen(f"http://127.0.0.1:{port}/page", timeout=20) as reply:
             assert reply.read() == b"OK /page"
         assert listening(port) == {"0100007F"}  # nowhere but on 127.0.0.1
         opened.send_signal(end)
         errors = opened.stderr.read()
         code = opened.wait(60)
-    assert f"MLflow is at http://127.0.0.1:{port} as long as this runs" in told[0]
-    assert told[1] == f"user and password: ray exec {file} 'cat /srv/runs/keeper/credentials'\n"
+    assert f"MLflow is available at http://127.0.0.1:{port} while this command runs" in message[0]
+    assert message[1] == f"user and password: ray exec {file} 'cat /srv/runs/keeper/credentials'\n"
     assert (code, errors) == (0 if end == signal.SIGINT else -signal.SIGKILL, "")
     wait_until(lambda: not tunnels(port) and not listening(port), 20, "the end of the tunnel")
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command complains of, in one line."""
+    """The one-line error of a command."""
     capsys.readouterr()
     assert main(["ui", *words]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and len(said.err.splitlines()) == 1
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == "" and len(output.err.splitlines()) == 1
+    return output.err
 
 
-def test_what_is_in_the_way_is_told_in_a_line(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_obstacle_gives_a_one_line_error(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
     port, closed, there = str(free_port()), free_port(), ["--head-port", str(head.page)]
 
-    def told(*words: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
+    def message(*words: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
         return refused(["--cluster", head.file(*changes), "--port", port, *words], capsys)
 
-    assert f"127.0.0.1 has no MLflow at its port {closed}" in told("--head-port", str(closed))
+    assert f"MLflow does not answer at port {closed} of 127.0.0.1" in message("--head-port", str(closed))
     (head.folder / "other").write_text("no key")
     key = (("/key}", "/other}"),)
-    assert "the head 127.0.0.1 was not reached: " in told(*there, changes=key)
-    assert f"there is no key {head.folder}/none here" in told(*there, changes=(("/key}", "/none}"),))
-    assert "has no auth.ssh_user: name the account" in told(changes=(("ssh_user", "user"),))
-    assert "has no auth.ssh_private_key" in told(changes=(("ssh_private_key", "key"),))
-    assert "the head 127.0.0.2 was not reached: ssh: connect to host" in told(
+    assert "cannot reach the head 127.0.0.1: " in message(*there, changes=key)
+    assert f"key {head.folder}/none does not exist" in message(*there, changes=(("/key}", "/none}"),))
+    assert "has no auth.ssh_user: set it" in message(changes=(("ssh_user", "user"),))
+    assert "has no auth.ssh_private_key" in message(changes=(("ssh_private_key", "key"),))
+    assert "cannot reach the head 127.0.0.2: ssh: connect to host" in message(
         *there, changes=(("127.0.0.1", "127.0.0.2"),)
     )
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
         line = refused(["--cluster", head.file(), "--port", taken], capsys)
-    assert f"--port {taken} is taken on 127.0.0.1" in line and f"--port {int(taken) + 1}" in line
-    assert "there is no file" in refused(["--cluster", "none.yaml"], capsys)
+    assert f"--port {taken} is in use on 127.0.0.1" in line and f"--port {int(taken) + 1}" in line
+    assert "file none.yaml does not exist" in refused(["--cluster", "none.yaml"], capsys)
     assert "--head-port 1 needs --cluster" in refused(["--head-port", "1"], capsys)
     assert "--port is 0" in refused(["--cluster", head.file(), "--port", "0"], capsys)
 
 
-def test_a_head_whose_key_has_changed_is_not_entered(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_head_with_a_changed_host_key_is_refused(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
     other = (head.folder / "key.pub").read_text().split()
     known = head.folder / "known_hosts"
     before = known.read_text() if known.exists() else ""
     known.write_text(f"[127.0.0.1]:{head.port} {other[0]} {other[1]}\n")
     words = ["--cluster", head.file(), "--port", str(free_port()), "--head-port", str(head.page)]
-    assert "the head 127.0.0.1 was not reached: Host key verification failed." in refused(words, capsys)
+    assert "cannot reach the head 127.0.0.1: Host key verification failed." in refused(words, capsys)
     known.write_text(before)
 
 
-def test_without_ssh_it_says_so(
+def test_a_missing_ssh_is_reported(
     head: Head, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSYNC_RSH", "no-such-ssh")

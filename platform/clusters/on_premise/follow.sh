@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Ends this host's Ray a minute after its head's: follow.sh HEAD. `ray down` ends the head's alone, and a raylet without a
-# head lives on. By then Ray has given up a host that is only cut off, too, and starts it again when it can enter it.
+# Stop Ray on this host a minute after Ray on the head has stopped: follow.sh HEAD. `ray down` stops Ray only on the head,
+# and a raylet without a head keeps running. After a minute Ray has also given up a host that is only partitioned, and
+# starts it again when it can log in.
 set -u
 head=${1:?usage: follow.sh HEAD}
 echo "$head" > ~/.nowt-head
 exec 9> ~/.nowt-head.lock."$head"
-flock --nonblock 9 || exit 0  # one is enough
+flock --nonblock 9 || exit 0  # another instance is running
 missed=0
 while ((missed < 12)); do
   sleep 5
-  [ "$(cat ~/.nowt-head)" = "$head" ] || exit 0  # the host has another head by now
+  [ "$(cat ~/.nowt-head)" = "$head" ] || exit 0  # the host has a new head
   missed=$((missed + 1))
   timeout 3 bash -c ": < /dev/tcp/$head/6379" 2> /dev/null && missed=0
 done

@@ -1,1 +1,1 @@
-"""A cluster from its file: checked without a cloud, prepared in one, looked after while it runs."""
+"""Clusters: check the cluster file, create and remove its AWS resources, check running nodes, reach its MLflow."""

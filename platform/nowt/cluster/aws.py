@@ -1,4 +1,4 @@
-"""AWS's clients. boto3 is an optional dependency, imported here alone."""
+"""AWS clients. boto3 is an optional dependency; of this package, only this module imports it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from nowt.cluster.cluster_file import ClusterFile
 
 T = TypeVar("T")
 
-MISSING = "boto3 is not installed: pip install 'nowt[aws]', or pip install boto3"
+BOTO3_MISSING = "boto3 is not installed: pip install 'nowt[aws]', or pip install boto3"
 
 
 def botocore() -> Any:
-    """The package botocore with the modules that are used of it. Raises ValueError where it is missing."""
+    """Return botocore with the modules that are used. Raises ValueError if it is not installed."""
     try:
         import botocore
         import botocore.exceptions
@@ -21,34 +21,34 @@ def botocore() -> Any:
         import botocore.model
         import botocore.validate
     except ModuleNotFoundError:
-        raise ValueError(MISSING) from None
+        raise ValueError(BOTO3_MISSING) from None
     return botocore
 
 
 @dataclass(frozen=True)
 class Account:
-    """The clients of one account in one region, by the credentials that boto3 finds."""
+    """The clients of one account in one region, with the credentials that boto3 finds."""
 
     region: str
 
     @cached_property
     def ec2(self) -> Any:
-        """EC2's client."""
+        """The EC2 client."""
         return self._client("ec2")
 
     @cached_property
     def iam(self) -> Any:
-        """IAM's client."""
+        """The IAM client."""
         return self._client("iam")
 
     @cached_property
     def s3(self) -> Any:
-        """S3's client."""
+        """The S3 client."""
         return self._client("s3")
 
     @cached_property
     def ssm(self) -> Any:
-        """Systems Manager's client."""
+        """The Systems Manager client."""
         return self._client("ssm")
 
     def _client(self, service: str) -> Any:
@@ -59,32 +59,30 @@ class Account:
 
 
 def account_of(cluster: ClusterFile) -> Account:
-    """The account that a file's machines are started in. Raises ValueError for another provider, or without boto3."""
-    if cluster.kind != "aws":
-        raise ValueError(
-            f"{cluster.path} has provider {cluster.kind!r}: this is for aws, and the others need no account"
-        )
+    """Return the account of the machines. Raises ValueError for another provider, or without boto3."""
+    if cluster.provider_type != "aws":
+        raise ValueError(f"{cluster.path} has provider {cluster.provider_type!r}: this command is only for aws")
     if not cluster.region:
-        raise ValueError(f"{cluster.path} has no provider.region: name one, such as us-west-2")
+        raise ValueError(f"{cluster.path} has no provider.region: set it, for example to us-west-2")
     botocore()
     return Account(cluster.region)
 
 
-def asked(act: Callable[[], T]) -> T:
-    """What ``act`` gives. Raises ValueError, in one line, where AWS refuses or cannot be reached."""
+def call_aws(request: Callable[[], T]) -> T:
+    """Return the result of ``request``. Raises ValueError, in one line, if AWS refuses or cannot be reached."""
     errors = botocore().exceptions
     try:
-        return act()
+        return request()
     except (errors.ClientError, errors.BotoCoreError) as error:
         raise ValueError(f"AWS: {' '.join(str(error).split())}") from error
 
 
-def found(act: Callable[[], T], *absent: str) -> T | None:
-    """What ``act`` gives, or None where AWS answers with one of the codes ``absent``."""
+def get_or_none(request: Callable[[], T], *missing_codes: str) -> T | None:
+    """Return the result of ``request``, or None if AWS answers with one of ``missing_codes``."""
     errors = botocore().exceptions
     try:
-        return act()
+        return request()
     except errors.ClientError as error:
-        if error.response["Error"]["Code"] in absent:
+        if error.response["Error"]["Code"] in missing_codes:
             return None
         raise

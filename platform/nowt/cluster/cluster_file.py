@@ -1,4 +1,4 @@
-"""A cluster.yaml as data."""
+"""The contents of a cluster.yaml."""
 
 import re
 from dataclasses import dataclass
@@ -13,89 +13,89 @@ COMMANDS = ("setup_commands", "head_setup_commands", "worker_setup_commands")
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """What a cluster.yaml says, as it stands there."""
+    """A cluster.yaml, without Ray's defaults."""
 
     path: Path
-    given: dict[str, Any]
+    config: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """The cluster's name, which tags every machine of it."""
-        return str(self.given.get("cluster_name", "default"))
+        """The cluster name, with which every machine of the cluster is tagged."""
+        return str(self.config.get("cluster_name", "default"))
 
     @property
     def provider(self) -> dict[str, Any]:
-        """Where the machines come from."""
-        return mapping(self.given.get("provider"))
+        """The ``provider`` section."""
+        return mapping(self.config.get("provider"))
 
     @property
-    def kind(self) -> str:
-        """``aws``, ``local``, or another of Ray's providers."""
+    def provider_type(self) -> str:
+        """``aws``, ``local``, or another provider of Ray."""
         return str(self.provider.get("type", ""))
 
     @property
     def region(self) -> str:
-        """AWS's region; empty where the file names none."""
+        """The AWS region; empty if the file names none."""
         return str(self.provider.get("region") or "")
 
     @property
-    def group(self) -> str:
-        """The security group's name; empty where the file names none."""
+    def security_group(self) -> str:
+        """The name of the security group; empty if the file names none."""
         return str(mapping(self.provider.get("security_group")).get("GroupName") or "")
 
     @property
     def key_pair(self) -> str:
-        """The key pair's name; empty where Ray is to choose one."""
+        """The name of the key pair; empty if Ray chooses one."""
         return str(mapping(self.provider.get("key_pair")).get("key_name") or "")
 
     @property
     def head_type(self) -> str:
         """The node type of the head."""
-        return str(self.given.get("head_node_type", ""))
+        return str(self.config.get("head_node_type", ""))
 
     @cached_property
-    def types(self) -> dict[str, dict[str, Any]]:
-        """Every node type by its name."""
-        return {name: mapping(kind) for name, kind in mapping(self.given.get("available_node_types")).items()}
+    def node_types(self) -> dict[str, dict[str, Any]]:
+        """Every node type by name."""
+        return {name: mapping(kind) for name, kind in mapping(self.config.get("available_node_types")).items()}
 
     def node_config(self, kind: str) -> dict[str, Any]:
-        """What EC2 is asked for to get a machine of this type."""
-        return mapping(self.types[kind].get("node_config"))
+        """The EC2 launch parameters of a node type."""
+        return mapping(self.node_types[kind].get("node_config"))
 
-    def profile(self, kind: str) -> str:
-        """The instance profile's name of a node type; empty where it has none."""
+    def instance_profile(self, kind: str) -> str:
+        """The name of a node type's instance profile; empty if it has none."""
         return str(mapping(self.node_config(kind).get("IamInstanceProfile")).get("Name") or "")
 
     def commands(self, key: str) -> list[str]:
         """One of the lists of shell commands."""
-        return [str(line) for line in self.given.get(key) or []]
+        return [str(line) for line in self.config.get(key) or []]
 
     @cached_property
     def buckets(self) -> list[str]:
-        """The buckets that the set-up commands name."""
+        """The buckets named in the setup commands."""
         text = "\n".join(line for key in COMMANDS for line in self.commands(key))
         return sorted(set(re.findall(r"s3://([A-Za-z0-9.\-_]+)", text)))
 
 
-def documents_of(path: Path) -> list[Any]:
-    """The YAML documents in a file. Raises ValueError for one that is missing or no YAML."""
+def load_documents(path: Path) -> list[Any]:
+    """Return the YAML documents in a file. Raises ValueError if it is missing or not YAML."""
     if not path.is_file():
-        raise ValueError(f"there is no file {path}: name a cluster's file, such as cluster.yaml")
+        raise ValueError(f"file {path} does not exist: give the path of a cluster file, such as cluster.yaml")
     try:
         return list(yaml.safe_load_all(path.read_text()))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """``value`` if it is a mapping, else an empty one; that it is none is told by Ray's own validator."""
+    """Return ``value`` if it is a mapping, otherwise an empty one; Ray's validator reports the mistake."""
     return value if isinstance(value, dict) else {}
 
 
 def read_cluster(path: Path) -> ClusterFile:
-    """The file at ``path``. Raises ValueError for one that is missing, no YAML, or no cluster's."""
-    documents = documents_of(path)
-    given = documents[0] if len(documents) == 1 else None
-    if not isinstance(given, dict) or "type" not in mapping(given.get("provider")):
-        raise ValueError(f"{path} has no provider.type: it is no file for `ray up`")
-    return ClusterFile(path, given)
+    """Read the cluster file. Raises ValueError if it is missing, not YAML, or not a cluster file."""
+    documents = load_documents(path)
+    config = documents[0] if len(documents) == 1 else None
+    if not isinstance(config, dict) or "type" not in mapping(config.get("provider")):
+        raise ValueError(f"{path} has no provider.type: it is not a cluster file for `ray up`")
+    return ClusterFile(path, config)

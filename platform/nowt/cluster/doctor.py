@@ -1,81 +1,81 @@
-"""``nowt doctor --cluster``: the file, the account, and the nodes where a cluster runs (RAY_ADDRESS)."""
+"""``nowt doctor --cluster``: check the cluster file, the AWS account and, with RAY_ADDRESS, the running nodes."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from nowt.cluster.aws import Account, account_of, asked
-from nowt.cluster.checks import problems_of
-from nowt.cluster.cluster_file import ClusterFile, documents_of, read_cluster
+from nowt.cluster.aws import Account, account_of, call_aws
+from nowt.cluster.checks import cluster_problems
+from nowt.cluster.cluster_file import ClusterFile, load_documents, read_cluster
 from nowt.cluster.iam_roles import role_steps
-from nowt.cluster.kuberay import is_kuberay, kuberay_problems, outside
+from nowt.cluster.kuberay import external_objects, is_kuberay, kuberay_problems
 from nowt.cluster.security_group import group_problems
 from nowt.core.findings import Finding, findings
 
-DEFAULT = "cluster.yaml"
+DEFAULT_FILE = "cluster.yaml"
 
 
-def examine_cluster(path: Path, data: str) -> list[Finding]:
-    """A line for each thing that a cluster needs; ``data`` is the folder of the pictures on each node, or empty.
+def check_cluster(path: Path, data: str) -> list[Finding]:
+    """Check everything that a cluster needs; ``data`` is the data folder on each node, or empty.
 
-    Raises ValueError for a file that is missing or none, and where no cluster answers at RAY_ADDRESS.
+    Raises ValueError if the file is missing or not a cluster file, or if no cluster answers at RAY_ADDRESS.
     """
     running = bool(os.environ.get("RAY_ADDRESS"))
-    missing = running and str(path) == DEFAULT and not path.exists()  # on a head, there may be none
-    if not missing and is_kuberay(documents_of(path)):
-        return _kuberay(path)
+    missing = running and str(path) == DEFAULT_FILE and not path.exists()  # on a head there may be no file
+    if not missing and is_kuberay(load_documents(path)):
+        return _check_kuberay(path)
     cluster = None if missing else read_cluster(path)
-    lines = _file(cluster) if cluster else []
+    lines = _check_file(cluster) if cluster else []
     if not running:
         return [
             *lines,
-            Finding("nodes", "not asked: RAY_ADDRESS names no running cluster (on its head: RAY_ADDRESS=auto)", "----"),
+            Finding("nodes", "not checked: RAY_ADDRESS is not set (on the head, use RAY_ADDRESS=auto)", "----"),
         ]
-    from nowt.cluster.nodes import examine_nodes
+    from nowt.cluster.nodes import check_nodes
 
-    return [*lines, *examine_nodes(os.environ["RAY_ADDRESS"], cluster, data)]
-
-
-def _file(cluster: ClusterFile) -> list[Finding]:
-    problems = problems_of(cluster)
-    lines = findings(str(cluster.path), problems, "passes Ray's validators, and nowt's own checks")
-    return lines if problems or cluster.kind != "aws" else [*lines, *_account(cluster)]
+    return [*lines, *check_nodes(os.environ["RAY_ADDRESS"], cluster, data)]
 
 
-def _kuberay(path: Path) -> list[Finding]:
-    documents = documents_of(path)
-    there = ", ".join(outside(documents))
+def _check_file(cluster: ClusterFile) -> list[Finding]:
+    problems = cluster_problems(cluster)
+    lines = findings(str(cluster.path), problems, "passes the validators of Ray and nowt")
+    return lines if problems or cluster.provider_type != "aws" else [*lines, *_check_account(cluster)]
+
+
+def _check_kuberay(path: Path) -> list[Finding]:
+    documents = load_documents(path)
+    external = ", ".join(external_objects(documents))
     return [
         *findings(
-            str(path), kuberay_problems(documents), "passes nowt's own checks (kubectl --dry-run=server does the rest)"
+            str(path), kuberay_problems(documents), "passes nowt's checks (kubectl --dry-run=server checks the rest)"
         ),
-        *([Finding("namespace", f"not asked; it must hold: {there}", "----")] if there else []),
+        *([Finding("namespace", f"not checked; it must contain: {external}", "----")] if external else []),
     ]
 
 
-def _account(cluster: ClusterFile) -> list[Finding]:
-    """What AWS says of the file; where it cannot be asked, that is what is wrong."""
-    todo = f"changes are missing: nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
+def _check_account(cluster: ClusterFile) -> list[Finding]:
+    """Check the account's security group and roles; an account that cannot be reached is itself a finding."""
+    todo = f"changes are missing: run nowt cluster prepare {cluster.path} --ssh-from YOUR.ADDRESS/32"
 
     def roles(account: Account) -> list[str]:
         missing = role_steps(cluster, account)
         return [f"{len(missing)} {todo}"] if missing else []
 
     return [
-        *_asked(
+        *_check(
             cluster,
             "security group",
             lambda account: group_problems(cluster, account),
-            f"{cluster.group} is closed but to itself, and ssh from its users",
+            f"{cluster.security_group} allows only its own nodes, and ssh from its users",
         ),
-        *_asked(cluster, "roles", roles, "head and workers may do what the file is for, and no more"),
+        *_check(cluster, "roles", roles, "head and workers have exactly the permissions that the file needs"),
     ]
 
 
-def _asked(cluster: ClusterFile, thing: str, ask: Callable[[Account], list[str]], fine: str) -> list[Finding]:
+def _check(cluster: ClusterFile, thing: str, find: Callable[[Account], list[str]], fine: str) -> list[Finding]:
     try:
         account = account_of(cluster)
-        problems = asked(lambda: ask(account))
+        problems = call_aws(lambda: find(account))
     except ValueError as error:
-        problems = [f"not known to be closed: {error}"]
+        problems = [f"could not be checked: {error}"]
     return findings(thing, problems, fine)

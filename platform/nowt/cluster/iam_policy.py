@@ -1,4 +1,4 @@
-"""What the machines of a cluster.yaml may do, as IAM's documents: by the file alone, nobody is asked."""
+"""IAM policy documents for the machines of a cluster.yaml, derived from the file alone."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
-# what else a machine is made of, beside the instance itself
-PARTS = (
+# resources besides the instance that launching a machine creates or uses
+LAUNCH_RESOURCES = (
     "image",
     "key-pair",
     "network-interface",
@@ -22,18 +22,20 @@ PARTS = (
     "volume",
 )
 
-SEEN = ("Instances", "InstanceStatus", "InstanceTypes", "Images", "SecurityGroups", "Subnets", "Vpcs")
+DESCRIBED = ("Instances", "InstanceStatus", "InstanceTypes", "Images", "SecurityGroups", "Subnets", "Vpcs")
 
 
 def profiles_of(cluster: ClusterFile) -> dict[str, bool]:
-    """Every profile that the file names, and whether it is the head's."""
-    named = {cluster.profile(kind): kind == cluster.head_type for kind in cluster.types}
+    """Return every instance profile in the file, and whether it is the head's."""
+    named = {cluster.instance_profile(kind): kind == cluster.head_type for kind in cluster.node_types}
     return {name: head for name, head in named.items() if name}
 
 
 def policy_of(cluster: ClusterFile, head: bool) -> dict[str, Any]:
-    """What a machine may do: read data/ and keep checkpoints/ of the bucket; the head keeps store/, too, starts and
-    ends this cluster's machines, and reads what roles may do."""
+    """Return the policy of a machine. Workers read data/ and write checkpoints/ in the bucket.
+
+    The head also writes store/, starts and terminates machines of this cluster, and reads the policies of its roles.
+    """
     bucket, kept = f"arn:aws:s3:::{cluster.buckets[0]}", ["checkpoints", *(["store"] if head else [])]
     listed = {"StringLike": {"s3:prefix": ["data/*", *(f"{folder}/*" for folder in kept)]}}
     own = [f"{bucket}/{folder}/*" for folder in kept]
@@ -47,28 +49,31 @@ def policy_of(cluster: ClusterFile, head: bool) -> dict[str, Any]:
 
 
 def _machines(cluster: ClusterFile) -> Iterator[dict[str, Any]]:
-    """What Ray's autoscaler does on the head: start machines of the workers' types, with this cluster's tag and the
-    workers' role, and end those that have the tag."""
+    """Permissions of Ray's autoscaler on the head.
+
+    It may start machines of the worker types with the cluster's tag and the workers' role, and terminate machines
+    that have the tag.
+    """
     here, tag = f"arn:aws:ec2:{cluster.region}:*", "ray-cluster-name"
-    workers = [kind for kind in cluster.types if kind != cluster.head_type]
+    workers = [kind for kind in cluster.node_types if kind != cluster.head_type]
     types = sorted({str(cluster.node_config(kind).get("InstanceType", "")) for kind in workers})
     new = {f"aws:RequestTag/{tag}": cluster.name, "ec2:InstanceType": types}
     roles = [f"arn:aws:iam::*:role/{name}" for name, head in profiles_of(cluster).items() if not head]
     spot = "arn:aws:iam::*:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
     images = f"arn:aws:ssm:{cluster.region}::parameter/aws/service/*"
-    yield _allow([f"ec2:Describe{things}" for things in SEEN], ["*"])
+    yield _allow([f"ec2:Describe{things}" for things in DESCRIBED], ["*"])
     yield _allow(["ec2:RunInstances"], [f"{here}:instance/*"], _equal(new))
-    yield _allow(["ec2:RunInstances"], [f"{here}:{part}/*" for part in PARTS])
+    yield _allow(["ec2:RunInstances"], [f"{here}:{resource}/*" for resource in LAUNCH_RESOURCES])
     yield _allow(["ec2:CreateTags"], [f"{here}:*"], _equal({"ec2:CreateAction": "RunInstances"}))
     own = _equal({f"aws:ResourceTag/{tag}": cluster.name})
     yield _allow(["ec2:CreateTags", "ec2:TerminateInstances"], [f"{here}:instance/*"], own)
     yield _allow(["iam:PassRole"], roles, _equal({"iam:PassedToService": "ec2.amazonaws.com"}))
-    yield _allow(["iam:CreateServiceLinkedRole"], [spot])  # AWS asks for it at an account's first spot machine
-    yield _allow(["ssm:GetParameters"], [images])  # the image's name instead of its id
+    yield _allow(["iam:CreateServiceLinkedRole"], [spot])  # required for an account's first spot machine
+    yield _allow(["ssm:GetParameters"], [images])  # resolves an image name to its id
 
 
 def _roles(cluster: ClusterFile) -> Iterator[dict[str, Any]]:
-    """What ``nowt doctor --cluster`` asks on the head."""
+    """Permissions of ``nowt doctor --cluster`` on the head."""
     named = profiles_of(cluster)
     roles, profiles = ([f"arn:aws:iam::*:{kind}/{name}" for name in named] for kind in ("role", "instance-profile"))
     yield _allow(["iam:GetRole", "iam:GetRolePolicy", "iam:ListRolePolicies", "iam:ListAttachedRolePolicies"], roles)

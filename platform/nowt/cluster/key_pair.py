@@ -1,41 +1,44 @@
-"""The cluster's own key pair: the public half at EC2, the private one in ~/.ssh, where Ray looks for it by its name."""
+"""The key pair of the cluster: the public key at EC2, the private key in ~/.ssh, where Ray looks for it by name."""
 
 from pathlib import Path
 
-from nowt.cluster.aws import Account, found
+from nowt.cluster.aws import Account, get_or_none
 from nowt.cluster.cluster_file import ClusterFile
-from nowt.cluster.ray_token import closing, write_secret
-from nowt.cluster.security_group import OURS
+from nowt.cluster.ray_token import restrict_steps, write_secret
+from nowt.cluster.security_group import CLUSTER_TAG
 from nowt.cluster.steps import Step
 
 
-def private_half(cluster: ClusterFile) -> Path:
-    """Where Ray looks for the private key."""
+def private_key_path(cluster: ClusterFile) -> Path:
+    """Return where Ray looks for the private key."""
     return Path.home() / ".ssh" / f"{cluster.key_pair}.pem"
 
 
 def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """What is to do until both halves are there. Raises ValueError where only one is, which nothing here can mend."""
-    path, at_aws = private_half(cluster), _at_aws(cluster, account)
+    """Return the steps until both keys exist. Raises ValueError if only one of them does."""
+    path, at_aws = private_key_path(cluster), _at_aws(cluster, account)
     if at_aws and path.exists():
-        return closing(path)
+        return restrict_steps(path)
     if at_aws:
         raise ValueError(
-            f"AWS has the key pair {cluster.key_pair}, but {path} is not here: copy it from where it was made, or name "
-            "another in provider.key_pair"
+            f"AWS has the key pair {cluster.key_pair}, but {path} does not exist: copy it from where it was created, "
+            "or name another key pair in provider.key_pair"
         )
     if path.exists():
-        raise ValueError(f"{path} is here, but AWS has no key pair {cluster.key_pair} for it: move the file away")
+        raise ValueError(f"{path} exists, but AWS has no key pair {cluster.key_pair}: move the file away")
     return [
-        Step(f"make the key pair {cluster.key_pair}, its private half {path} (0600)", lambda: _make(cluster, account))
+        Step(
+            f"create the key pair {cluster.key_pair}, with its private key {path} (0600)",
+            lambda: _create(cluster, account),
+        )
     ]
 
 
-def removal(cluster: ClusterFile, account: Account) -> list[Step]:
-    """What is to do until neither half is left; none for a key pair that ``prepare`` found and did not make."""
-    if _maker(cluster, account) != cluster.name:
+def removal_steps(cluster: ClusterFile, account: Account) -> list[Step]:
+    """Return the steps until both keys are gone; none for a key pair that ``prepare`` did not create."""
+    if _owner(cluster, account) != cluster.name:
         return []
-    path = private_half(cluster)
+    path = private_key_path(cluster)
     return [
         Step(
             f"delete the key pair {cluster.key_pair}",
@@ -46,19 +49,19 @@ def removal(cluster: ClusterFile, account: Account) -> list[Step]:
 
 
 def _at_aws(cluster: ClusterFile, account: Account) -> bool:
-    return _maker(cluster, account) is not None
+    return _owner(cluster, account) is not None
 
 
-def _maker(cluster: ClusterFile, account: Account) -> str | None:
-    """The cluster that the key pair was made for, as its tag says: empty without one, None where there is no pair."""
+def _owner(cluster: ClusterFile, account: Account) -> str | None:
+    """The cluster named by the key pair's tag: empty without a tag, None if there is no key pair."""
     names = [cluster.key_pair]
-    pairs = found(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound")
+    pairs = get_or_none(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound")
     if pairs is None:
         return None
-    return next((str(tag["Value"]) for tag in pairs["KeyPairs"][0].get("Tags", []) if tag["Key"] == OURS), "")
+    return next((str(tag["Value"]) for tag in pairs["KeyPairs"][0].get("Tags", []) if tag["Key"] == CLUSTER_TAG), "")
 
 
-def _make(cluster: ClusterFile, account: Account) -> None:
-    tags = [{"ResourceType": "key-pair", "Tags": [{"Key": OURS, "Value": cluster.name}]}]
-    made = account.ec2.create_key_pair(KeyName=cluster.key_pair, TagSpecifications=tags)
-    write_secret(private_half(cluster), made["KeyMaterial"])
+def _create(cluster: ClusterFile, account: Account) -> None:
+    tags = [{"ResourceType": "key-pair", "Tags": [{"Key": CLUSTER_TAG, "Value": cluster.name}]}]
+    created = account.ec2.create_key_pair(KeyName=cluster.key_pair, TagSpecifications=tags)
+    write_secret(private_key_path(cluster), created["KeyMaterial"])

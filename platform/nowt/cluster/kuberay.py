@@ -1,4 +1,4 @@
-"""What KubeRay's schemas miss in a RayCluster or RayJob, found without a Kubernetes."""
+"""Checks of a RayCluster or RayJob that KubeRay's schemas do not make, without a Kubernetes cluster."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,37 +10,37 @@ from nowt.cluster.cluster_file import mapping
 from nowt.cluster.ray_internals import ray_start_options
 from nowt.core.errors import nearest
 
-GROUP = "ray.io/"
+API_GROUP = "ray.io/"
 
 MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 
-TOKEN_SINCE = (2, 52)  # the Ray that first knows tokens; the operator refuses an older one with them
+TOKEN_SINCE = (2, 52)  # first Ray version with tokens; the operator rejects older versions with a token
 
 KINDS = ("RayCluster", "RayJob")
 
 
 def is_kuberay(documents: list[Any]) -> bool:
-    """Whether a file is for KubeRay rather than for ``ray up``."""
-    return any(str(mapping(document).get("apiVersion", "")).startswith(GROUP) for document in documents)
+    """Whether the file is for KubeRay rather than for ``ray up``."""
+    return any(str(mapping(document).get("apiVersion", "")).startswith(API_GROUP) for document in documents)
 
 
 def kuberay_problems(documents: list[Any]) -> list[str]:
-    """Every mistake that can be seen without asking anyone, a sentence each."""
-    mine = [mapping(d) for d in documents if str(mapping(d).get("apiVersion", "")).startswith(GROUP)]
-    return [problem for document in mine for problem in _document(document)]
+    """Return every mistake that can be found offline, one sentence each."""
+    ray_documents = [mapping(d) for d in documents if str(mapping(d).get("apiVersion", "")).startswith(API_GROUP)]
+    return [problem for document in ray_documents for problem in _document(document)]
 
 
-def outside(documents: list[Any]) -> list[str]:
-    """What a file names and does not hold itself, so that it must be there already: ``Secret x``, ..."""
-    held = {(mapping(d).get("kind"), mapping(mapping(d).get("metadata")).get("name")) for d in documents}
-    named = {pair for d in documents for pair in _named(d)}
-    return sorted(f"{kind} {name}" for kind, name in named - held)
+def external_objects(documents: list[Any]) -> list[str]:
+    """Return the objects that the file refers to but does not define, such as ``Secret x``: they must already exist."""
+    defined = {(mapping(d).get("kind"), mapping(mapping(d).get("metadata")).get("name")) for d in documents}
+    referenced = {pair for d in documents for pair in _references(d)}
+    return sorted(f"{kind} {name}" for kind, name in referenced - defined)
 
 
 def _document(document: dict[str, Any]) -> Iterator[str]:
     kind, spec = document.get("kind"), mapping(document.get("spec"))
     if kind not in KINDS:
-        yield f"kind is {kind!r}: these checks know {' and '.join(KINDS)}"
+        yield f"kind is {kind!r}: expected {' or '.join(KINDS)}"
         return
     if kind == "RayJob":
         yield from _job(spec)
@@ -54,24 +54,24 @@ def _job(spec: dict[str, Any]) -> Iterator[str]:
     if mode not in MODES:
         yield f"submissionMode is {mode!r}{nearest(str(mode), MODES)}: it must be one of {', '.join(MODES)}"
     if spec.get("ttlSecondsAfterFinished") and not spec.get("shutdownAfterJobFinishes"):
-        yield "ttlSecondsAfterFinished needs shutdownAfterJobFinishes: true, or nothing is ever removed"
+        yield "ttlSecondsAfterFinished needs shutdownAfterJobFinishes: true; otherwise nothing is ever removed"
     try:
         environment = yaml.safe_load(spec.get("runtimeEnvYAML") or "{}")
     except yaml.YAMLError as error:
-        yield f"runtimeEnvYAML is no YAML: {' '.join(str(error).split())}"
+        yield f"runtimeEnvYAML is not valid YAML: {' '.join(str(error).split())}"
     else:
         if not isinstance(environment, dict):
-            yield "runtimeEnvYAML is no mapping: write `env_vars:` and the like"
+            yield "runtimeEnvYAML is not a mapping: use keys such as `env_vars:`"
 
 
 def _version(cluster: dict[str, Any]) -> Iterator[str]:
-    given = str(cluster.get("rayVersion", ""))
-    if given != version("ray"):
-        yield f"rayVersion is {given or 'missing'}: the image has requirements.lock's Ray, {version('ray')}"
+    ray_version = str(cluster.get("rayVersion", ""))
+    if ray_version != version("ray"):
+        yield f"rayVersion is {ray_version or 'missing'}: the image has the Ray of requirements.lock, {version('ray')}"
     if mapping(cluster.get("authOptions")).get("mode") != "token":
-        yield "authOptions.mode must be token: without it whoever reaches a port runs code"
-    elif _numbers(given) < TOKEN_SINCE:
-        yield f"authOptions.mode: token needs rayVersion 2.52.0 or newer, this is {given or 'none'}"
+        yield "authOptions.mode must be token: without it, anyone who can reach a port can run code"
+    elif _numbers(ray_version) < TOKEN_SINCE:
+        yield f"authOptions.mode: token needs rayVersion 2.52.0 or newer, not {ray_version or 'none'}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -89,31 +89,31 @@ def _workers(cluster: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _group(group: dict[str, Any]) -> Iterator[str]:
-    least, most = group.get("minReplicas", 0), group.get("maxReplicas", 2**31)
-    if isinstance(least, int) and isinstance(most, int):
-        if least > most:
-            yield f"minReplicas is {least}, maxReplicas {most}: the operator refuses it"
-        elif not least <= int(group.get("replicas", least) or 0) <= most:
-            yield f"replicas is {group['replicas']}: it must lie between minReplicas {least} and maxReplicas {most}"
+    low, high = group.get("minReplicas", 0), group.get("maxReplicas", 2**31)
+    if isinstance(low, int) and isinstance(high, int):
+        if low > high:
+            yield f"minReplicas is {low}, maxReplicas {high}: the operator rejects this"
+        elif not low <= int(group.get("replicas", low) or 0) <= high:
+            yield f"replicas is {group['replicas']}: it must be between minReplicas {low} and maxReplicas {high}"
     known = ray_start_options()
     for key in mapping(group.get("rayStartParams")):
         if key not in known:
-            yield f"rayStartParams.{key} is no option of `ray start`{nearest(key, known)}"
+            yield f"rayStartParams.{key} is not an option of `ray start`{nearest(key, known)}"
     containers = mapping(mapping(mapping(group.get("template"))).get("spec")).get("containers") or []
     for container in containers:
         name, image = mapping(container).get("name"), mapping(container).get("image")
         if not image:
-            yield f"container {name} has no image: platform/clusters/kuberay/Dockerfile makes one"
+            yield f"container {name} has no image: build one with platform/clusters/kuberay/Dockerfile"
 
 
-def _named(thing: Any) -> Iterator[tuple[str, str]]:
-    """Every secret, config map and claim that anything in ``thing`` names."""
-    if isinstance(thing, list):
-        for entry in thing:
-            yield from _named(entry)
-    if not isinstance(thing, dict):
+def _references(node: Any) -> Iterator[tuple[str, str]]:
+    """Every secret, config map and volume claim that a part of the document refers to."""
+    if isinstance(node, list):
+        for entry in node:
+            yield from _references(entry)
+    if not isinstance(node, dict):
         return
-    for key, value in thing.items():
+    for key, value in node.items():
         inside = mapping(value)
         if key in ("secretKeyRef", "secretRef") or (key == "secret" and "secretName" in inside):
             yield "Secret", str(inside.get("name") or inside.get("secretName"))
@@ -121,4 +121,4 @@ def _named(thing: Any) -> Iterator[tuple[str, str]]:
             yield "ConfigMap", str(inside.get("name"))
         elif key == "persistentVolumeClaim":
             yield "PersistentVolumeClaim", str(inside.get("claimName"))
-        yield from _named(value)
+        yield from _references(value)

@@ -1,4 +1,4 @@
-"""What one node says of itself. This file is sent to the nodes as it is, so it imports nothing of nowt."""
+"""The report of one node. Ray sends this file to the nodes by value, so it imports nothing from nowt."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ PACKAGES = ("nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
 
 
 def describe(data: str) -> dict[str, Any]:
-    """Versions, token, pictures, GPUs, free disk and clock of the machine that this runs on."""
+    """Return versions, token problems, data listing, GPUs, free disk space and clock of this machine."""
     return {
         "versions": {"python": sys.version.split()[0], **{package: _version(package) for package in PACKAGES}},
         "token": _token(),
@@ -33,17 +33,17 @@ def _version(package: str) -> str:
 
 
 def _token() -> str:
-    """What is wrong with the node's token; empty where nothing is."""
+    """What is wrong with the node's token; empty if nothing is."""
     path = Path.home() / ".ray" / "auth_token"
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return "RAY_AUTH_MODE is not token"
     if not path.exists():
-        return f"there is no {path}"
+        return f"{path} does not exist"
     return f"others can read {path}" if path.stat().st_mode & 0o077 else ""
 
 
 def _listing(folder: Path) -> str:
-    """How many names there are in a folder and in its folders (train/CLASS), and their digest; empty for none."""
+    """The number of names in a folder and its subfolders (train/CLASS), and their digest; empty if there are none."""
     names = sorted(str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
     return f"{len(names)} names ({hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:8]})" if names else ""
 

@@ -1,36 +1,36 @@
-"""The nodes of a running cluster: each is asked by a Ray task of its own, and what they say is compared."""
+"""Check the nodes of a running cluster: a Ray task on each reports its state, and the reports are compared."""
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nowt.cluster import node_report as node_module
+from nowt.cluster import node_report
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.core.findings import Finding, findings
 
-PATIENCE = 120.0  # seconds that the nodes have to answer: a node's first worker may import for long
+NODE_TIMEOUT = 120.0  # seconds; the first worker of a node may take long to import
 
-LOOKS = 3  # at each clock; the quickest answer counts
+CLOCK_SAMPLES = 3  # per node; the smallest bound counts
 
-LOOK_SECONDS = 30.0  # for one
+SAMPLE_TIMEOUT = 30.0  # seconds for one sample
 
-DRIFT = 1.0  # seconds by which clocks may differ: MLflow's points and S3's signatures need no better
+MAX_DRIFT = 1.0  # seconds; enough for MLflow's time axis and S3's signatures
 
-ROOM = 5e9  # bytes that a node should have free for Ray's own files
+MIN_FREE = 5e9  # bytes of disk space, for Ray's own files
 
 
 @dataclass(frozen=True)
-class Node:
-    """What one node said: its address, what `describe` found, and by how many seconds its clock is off, at least."""
+class NodeReport:
+    """The report of one node: address, result of ``describe``, and a lower bound on its clock drift in seconds."""
 
     address: str
     facts: dict[str, Any]
     drift: float
 
 
-def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Finding]:
-    """A line for each thing that the nodes of the cluster at ``address`` must agree on or have."""
+def check_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Finding]:
+    """Check everything that the nodes of the cluster at ``address`` must have or agree on."""
     import ray
 
     if "://" in address:
@@ -42,176 +42,182 @@ def examine_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[
         table = ray.nodes()
         alive = {entry["NodeID"]: entry["NodeManagerAddress"] for entry in table if entry["Alive"]}
         dead = {entry["NodeManagerAddress"] for entry in table if not entry["Alive"]} - set(alive.values())
-        nodes, silent = _ask(alive, data)
-        groups = _groups()
+        nodes, silent = _collect(alive, data)
+        groups = _check_placement_groups()
     except (ConnectionError, ray.exceptions.RayError) as error:
         token = "is RAY_AUTH_MODE token, and ~/.ray/auth_token the cluster's?"
-        raise ValueError(f"no Ray answers at {address}, {token} ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"Ray does not answer at {address}: {token} ({str(error).splitlines()[0]})") from None
     finally:
         if started:
             ray.shutdown()
     return [
         *compare(nodes, silent, data, cluster),
-        *findings("nodes that are gone", lost(dead, cluster), "none to bring back"),
+        *findings("lost nodes", lost_nodes(dead, cluster), "none to restart"),
         *groups,
     ]
 
 
 def compare(
-    nodes: Sequence[Node], silent: Sequence[str], data: str, cluster: ClusterFile | None = None
+    nodes: Sequence[NodeReport], silent: Sequence[str], data: str, cluster: ClusterFile | None = None
 ) -> list[Finding]:
-    """The lines on what the nodes of ``cluster`` said, and those that did not."""
-    quiet = [f"{address} does not answer: ray up again, or look at it" for address in silent]
+    """Compare the reports of the nodes; ``silent`` are the addresses of those that sent none."""
+    unanswered = [f"{address} does not answer: run ray up again, or log in to it" for address in silent]
     gpus = sorted({name for node in nodes for name in node.facts["gpus"]})
     return [
-        *findings("nodes", quiet, f"{len(nodes)} answer: {', '.join(node.address for node in nodes)}"),
+        *findings("nodes", unanswered, f"{len(nodes)} answer: {', '.join(node.address for node in nodes)}"),
         *findings("versions", _versions(nodes), "the same on all nodes"),
-        *findings("clocks", _clocks(nodes), f"within {DRIFT:g} s of this machine's"),
-        *findings("tokens", _tokens(nodes), "on every node, its owner's alone"),
+        *findings("clocks", _clocks(nodes), f"within {MAX_DRIFT:g} s of this machine's"),
+        *findings("tokens", _tokens(nodes), "on every node, readable only by its owner"),
         *findings(
             "free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"
         ),
         *findings(
-            "pictures",
-            _data(nodes, data, _again(cluster)) if data else (),
-            f"{data} is on every node, the same" if data else "not asked: give --data-dir",
+            "images",
+            _data(nodes, data, _how_to_copy(cluster)) if data else (),
+            f"{data} is the same on every node" if data else "not checked: add --data-dir",
         ),
         *findings("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
     ]
 
 
-def _versions(nodes: Sequence[Node]) -> Iterator[str]:
-    for package in ("python", *node_module.PACKAGES):
+def _versions(nodes: Sequence[NodeReport]) -> Iterator[str]:
+    for package in ("python", *node_report.PACKAGES):
         found: dict[str, list[str]] = {}
         for node in nodes:
             found.setdefault(node.facts["versions"][package], []).append(node.address)
         if len(found) > 1:
             each = "; ".join(f"{version} on {', '.join(where)}" for version, where in sorted(found.items()))
-            yield f"{package} is {each}: give all nodes the same requirements.lock (ray up again)"
+            yield f"{package} is {each}: install the same requirements.lock on all nodes (run ray up again)"
 
 
-def _clocks(nodes: Sequence[Node]) -> Iterator[str]:
+def _clocks(nodes: Sequence[NodeReport]) -> Iterator[str]:
     for node in nodes:
-        if node.drift > DRIFT:
-            yield f"{node.address} is at least {node.drift:.1f} s off: timedatectl set-ntp true on it"
+        if node.drift > MAX_DRIFT:
+            yield f"{node.address} is at least {node.drift:.1f} s off: run timedatectl set-ntp true on it"
 
 
-def _tokens(nodes: Sequence[Node]) -> Iterator[str]:
+def _tokens(nodes: Sequence[NodeReport]) -> Iterator[str]:
     for node in nodes:
         if node.facts["token"]:
-            yield f"{node.address}: {node.facts['token']}; the start commands set the one, file_mounts brings the other"
+            yield f"{node.address}: {node.facts['token']}; start commands set the mode, file_mounts copies the token"
 
 
-def _disks(nodes: Sequence[Node]) -> Iterator[str]:
+def _disks(nodes: Sequence[NodeReport]) -> Iterator[str]:
     for node in nodes:
-        if node.facts["free"] < ROOM:
-            yield f"{node.address} has {node.facts['free'] / 1e9:.1f} GB free: make room, or give it a larger disk"
+        if node.facts["free"] < MIN_FREE:
+            yield f"{node.address} has {node.facts['free'] / 1e9:.1f} GB free: free space, or give it a larger disk"
 
 
-def _again(cluster: ClusterFile | None) -> str:
-    """What brings a node its pictures: on AWS its set-up, elsewhere its owner."""
-    if cluster and cluster.kind != "aws":
-        return "copy the pictures to it"
+def _how_to_copy(cluster: ClusterFile | None) -> str:
+    """How to copy the images to a node: on AWS with its setup script, elsewhere by hand."""
+    if cluster and cluster.provider_type != "aws":
+        return "copy the images to it"
     command = "bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET"
-    return f"rm -f ~/data/.complete on it, then what setup_commands says ({command})"
+    return f"run rm -f ~/data/.complete on it, then the command in setup_commands ({command})"
 
 
-def _data(nodes: Sequence[Node], data: str, again: str) -> Iterator[str]:
+def _data(nodes: Sequence[NodeReport], data: str, how_to_copy: str) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     for node in nodes:
         found.setdefault(node.facts["data"], []).append(node.address)
     for address in found.pop("", ()):
-        yield f"{address} has no {data}: {again}"
+        yield f"{address} has no {data}: {how_to_copy}"
     if len(found) > 1:
         each = "; ".join(f"{names} on {', '.join(where)}" for names, where in sorted(found.items()))
-        yield f"{data} is not the same on all nodes, {each}: where it is wrong, {again}"
+        yield f"{data} is not the same on all nodes ({each}): where it is wrong, {how_to_copy}"
 
 
 def _gpus(names: Sequence[str]) -> Iterator[str]:
     models, drivers = ({name.rpartition(",")[part].strip() for name in names} for part in (0, 2))
     if len(models) > 1:
         yield (
-            f"models {', '.join(sorted(models))}: the workers of a run need one, since B is compared bit for bit after "
-            "each epoch: keep one in the cluster, or do without --workers"
+            f"models {', '.join(sorted(models))}: the workers of a run need one model, because B is compared bit for "
+            "bit after each epoch. Keep one model in the cluster, or do not use --workers"
         )
     if len(drivers) > 1:
-        yield f"drivers {', '.join(sorted(drivers))}: start all nodes from one image (write its id as ImageId)"
+        yield f"drivers {', '.join(sorted(drivers))}: start all nodes from the same image (set its id as ImageId)"
 
 
-def lost(dead: set[str], cluster: ClusterFile | None) -> Iterator[str]:
-    """How to bring back each on-premise host that Ray has given up. A cloud's are replaced by themselves."""
-    if cluster is None or cluster.kind != "local":
+def lost_nodes(dead: set[str], cluster: ClusterFile | None) -> Iterator[str]:
+    """Yield how to restart each on-premise host that Ray has given up. Cloud nodes are replaced automatically."""
+    if cluster is None or cluster.provider_type != "local":
         return
-    head, user = cluster.provider.get("head_ip", ""), mapping(cluster.given.get("auth")).get("ssh_user", "")
+    head, user = cluster.provider.get("head_ip", ""), mapping(cluster.config.get("auth")).get("ssh_user", "")
     start = " ".join("; ".join(cluster.commands("worker_start_ray_commands")).split()).replace("$RAY_HEAD_IP", head)
     for address in cluster.provider.get("worker_ips", []):
         if address in dead:
-            yield f"{address} is lost to Ray: ssh {user}@{address} 'bash -lic \"{start}\"'"
+            yield f"{address} has left the cluster; restart it with: ssh {user}@{address} 'bash -lic \"{start}\"'"
 
 
-def stale(groups: Sequence[Any], jobs: Sequence[Any]) -> Iterator[str]:
-    """Placement groups whose job is over: what they hold, nobody else gets."""
+def stale_placement_groups(groups: Sequence[Any], jobs: Sequence[Any]) -> Iterator[str]:
+    """Yield the placement groups whose job has ended: their resources are not available to anyone else."""
     running = {job.job_id for job in jobs if str(job.status) in ("RUNNING", "PENDING")}
     for group in groups:
         if group.state != "REMOVED" and group.creator_job_id not in running:
             yield (
-                f"{group.placement_group_id} holds resources for job {group.creator_job_id}, which is over: "
-                "ray stop and ray start on the nodes (ray up again) frees them"
+                f"{group.placement_group_id} holds resources for job {group.creator_job_id}, which has ended: "
+                "free them with ray stop and ray start on the nodes (run ray up again)"
             )
 
 
-def _groups() -> list[Finding]:
+def _check_placement_groups() -> list[Finding]:
     from ray.util.state import list_jobs, list_placement_groups
     from ray.util.state.exception import RayStateApiException
 
     try:
-        left = list(stale(list_placement_groups(limit=10_000), list_jobs(limit=10_000)))
+        stale = list(stale_placement_groups(list_placement_groups(limit=10_000), list_jobs(limit=10_000)))
     except (RayStateApiException, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         return [
-            Finding("placement groups", f"Ray's dashboard does not answer ({reason}): start the head with it", "WRONG")
+            Finding(
+                "placement groups",
+                f"Ray's dashboard does not answer ({reason}): start the head with the dashboard",
+                "WRONG",
+            )
         ]
-    return findings("placement groups", left, "none is stale")
+    return findings("placement groups", stale, "none is stale")
 
 
-def _ask(alive: dict[str, str], data: str) -> tuple[list[Node], list[str]]:
-    """Every node's answers, and the addresses of those that gave none."""
+def _collect(alive: dict[str, str], data: str) -> tuple[list[NodeReport], list[str]]:
+    """The reports of all nodes, and the addresses of those that sent none."""
     import ray
 
-    ray.cloudpickle.register_pickle_by_value(node_module)  # a node without nowt must be able to say so
-    task = ray.remote(num_cpus=0, max_retries=0)(node_module.describe)
+    ray.cloudpickle.register_pickle_by_value(node_report)  # so that a node without nowt can report that
+    task = ray.remote(num_cpus=0, max_retries=0)(node_report.describe)
     try:
-        tasks = {address: task.options(scheduling_strategy=_on(number)) for number, address in alive.items()}
-        first = {tasks[address].remote(data): address for address in tasks}  # all nodes start a worker at a time
-        ready, _ = ray.wait(list(first), num_returns=len(first), timeout=PATIENCE)
-        nodes = [node for each in ready if (node := _look(tasks[first[each]], first[each], data))]
+        tasks = {address: task.options(scheduling_strategy=_pin_to(number)) for number, address in alive.items()}
+        first = {
+            tasks[address].remote(data): address for address in tasks
+        }  # all nodes start their first worker at the same time
+        ready, _ = ray.wait(list(first), num_returns=len(first), timeout=NODE_TIMEOUT)
+        nodes = [node for each in ready if (node := _query(tasks[first[each]], first[each], data))]
     finally:
-        ray.cloudpickle.unregister_pickle_by_value(node_module)
+        ray.cloudpickle.unregister_pickle_by_value(node_report)
     nodes.sort(key=lambda node: node.address)
     return nodes, sorted(set(alive.values()) - {node.address for node in nodes})
 
 
-def _on(number: str) -> Any:
+def _pin_to(number: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(number, soft=False)
 
 
-def _look(task: Any, address: str, data: str) -> Node | None:
-    """What a node says that has a worker ready; None where it is gone meanwhile."""
+def _query(task: Any, address: str, data: str) -> NodeReport | None:
+    """The report of a node whose worker is ready; None if the node was lost in the meantime."""
     import ray
 
     drifts = []
     try:
-        for _ in range(LOOKS):
-            asked = time.time()
-            facts = ray.get(task.remote(data), timeout=LOOK_SECONDS)
-            drifts.append(_drift(asked, facts["clock"], time.time()))
+        for _ in range(CLOCK_SAMPLES):
+            sent = time.time()
+            facts = ray.get(task.remote(data), timeout=SAMPLE_TIMEOUT)
+            drifts.append(_drift(sent, facts["clock"], time.time()))
     except (ray.exceptions.RayError, TimeoutError):
         return None
-    return Node(address, facts, min(drifts))
+    return NodeReport(address, facts, min(drifts))
 
 
-def _drift(asked: float, clock: float, answered: float) -> float:
-    """Seconds that a clock is off at the least: it was read at some moment between question and answer."""
-    return max(0.0, asked - clock, clock - answered)
+def _drift(sent: float, clock: float, received: float) -> float:
+    """Lower bound in seconds on a clock's drift: it was read between sending the request and receiving the answer."""
+    return max(0.0, sent - clock, clock - received)

@@ -1,4 +1,4 @@
-"""Something that is about to be changed: shown first, done when the user agrees."""
+"""Changes that are shown first and applied when the user confirms."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """One change: what a person reads before it, and what does it."""
+    """One change: its description, and the function that applies it."""
 
-    text: str
-    do: Callable[[], object]
+    description: str
+    apply: Callable[[], object]
 
 
-def carry_out(steps: Sequence[Step], yes: bool, say: Callable[[str], None]) -> bool:
-    """Show the steps, ask unless ``yes``, and do them in order; whether they were done."""
+def apply_steps(steps: Sequence[Step], yes: bool, echo: Callable[[str], None]) -> bool:
+    """Show the steps, ask for confirmation unless ``yes``, and apply them; return whether they were applied."""
     for step in steps:
-        say(f"  will {step.text}")
-    if not (yes or agreed()):
-        say("nothing was changed")
+        echo(f"  will {step.description}")
+    if not (yes or confirm()):
+        echo("nothing was changed")
         return False
     for step in steps:
-        step.do()
-        say(f"  done: {step.text}")
+        step.apply()
+        echo(f"  done: {step.description}")
     return True
 
 
-def agreed() -> bool:
-    """Whether the user says yes. Raises ValueError where there is nobody to ask."""
+def confirm() -> bool:
+    """Ask the user for confirmation. Raises ValueError without a terminal."""
     if not sys.stdin.isatty():
-        raise ValueError("there is no terminal to ask at: read the list above, then give --yes")
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+        raise ValueError("there is no terminal to ask for confirmation: check the list above, then add --yes")
+    return input("Continue? [y/N] ").strip().lower() in ("y", "yes")

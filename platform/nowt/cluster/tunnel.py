@@ -1,4 +1,4 @@
-"""``nowt ui --cluster``: an ssh tunnel from this machine to MLflow on a cluster's head, which answers there alone."""
+"""``nowt ui --cluster``: an ssh tunnel to MLflow on a cluster's head, where it listens on localhost only."""
 
 import os
 import shlex
@@ -18,79 +18,85 @@ from typing import IO
 from urllib.request import urlopen
 
 from nowt.cluster.cluster_file import ClusterFile, mapping
-from nowt.cluster.key_pair import private_half
+from nowt.cluster.key_pair import private_key_path
 from nowt.core.errors import ConfigError, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 
 HOST = "127.0.0.1"
 
-CONNECT_SECONDS = 15  # that ssh waits for a head that does not answer
+CONNECT_SECONDS = 15  # ssh's timeout for a head that does not answer
 
 START_SECONDS = 60.0  # from ssh's start to an open tunnel
 
 
 @dataclass(frozen=True)
-class Head:
-    """How a cluster's head is entered."""
+class SshTarget:
+    """How to log in to a cluster's head."""
 
     address: str
     user: str
     key: Path
 
 
-def browse(cluster: ClusterFile, ports: tuple[int, int], store: str, say: Callable[[str], None]) -> int:
-    """Lead the first of ``ports``, on this machine alone, to the second on the head, until Ctrl-C; the exit code.
-    ``store`` is where the head's records lie.
+def open_tunnel(cluster: ClusterFile, ports: tuple[int, int], store: str, echo: Callable[[str], None]) -> int:
+    """Forward the first of ``ports`` on localhost to the second on the head until Ctrl-C; return the exit code.
 
-    Raises ConfigError for a port that is taken or a file that lacks what is needed; OSError where ssh, the head or
-    MLflow on it cannot be reached, and where the tunnel ends by itself.
+    ``store`` is the path of the store on the head.
+    Raises ConfigError for a port in use or an incomplete cluster file; OSError if ssh, the head or its MLflow cannot be
+    reached, or if the tunnel closes by itself.
     """
-    port, there = ports
-    _check(port)
-    head = head_of(cluster)
+    port, head_port = ports
+    _check_port(port)
+    head = ssh_target(cluster)
     url = f"http://{HOST}:{port}"
     try:
-        with _tunnel(head, port, there) as (ssh, errors):
+        with _tunnel(head, port, head_port) as (ssh, errors):
             _wait(ssh, errors, head, port)
-            if not _answers(url):
+            if not _is_healthy(url):
                 raise OSError(
-                    f"{head.address} has no MLflow at its port {there} (one that starts takes up to a minute): on it, "
-                    "nowt serve, which cluster.yaml's start commands start (nowt-keeper/serve.log says more)"
+                    f"MLflow does not answer at port {head_port} of {head.address} (starting may take a minute). The "
+                    "start commands of cluster.yaml run nowt serve on the head; see nowt-keeper/serve.log there"
                 )
-            say(f"MLflow is at {url} as long as this runs; Ctrl-C ends it")
-            say(f"user and password: ray exec {cluster.path} 'cat {store}/keeper/credentials'")
+            echo(f"MLflow is available at {url} while this command runs. Press Ctrl-C to stop.")
+            echo(f"user and password: ray exec {cluster.path} 'cat {store}/keeper/credentials'")
             ssh.wait()
-            raise OSError(f"the tunnel to {head.address} ended: {_last_words(errors)}; the same command opens it again")
+            raise OSError(
+                f"the tunnel to {head.address} ended: {_last_line(errors)}; run the same command to open it again"
+            )
     except KeyboardInterrupt:
         return 0
 
 
-def head_of(cluster: ClusterFile) -> Head:
-    """The head of a running cluster. Raises ConfigError for a file that does not say how to enter it, OSError where
-    there is no head."""
-    auth = mapping(cluster.given.get("auth"))
-    named = auth.get("ssh_private_key")
-    require(bool(auth.get("ssh_user")), f"{cluster.path} has no auth.ssh_user: name the account of the head")
-    require(bool(named or cluster.key_pair), f"{cluster.path} has no auth.ssh_private_key: name the key of the head")
-    key = Path(str(named)).expanduser() if named else private_half(cluster)
-    require(key.is_file(), f"there is no key {key} here: copy it from where {cluster.path} was prepared")
-    return Head(_address(cluster), str(auth["ssh_user"]), key)
+def ssh_target(cluster: ClusterFile) -> SshTarget:
+    """Return how to log in to the head. Raises ConfigError if the file lacks login data, OSError without a head."""
+    auth = mapping(cluster.config.get("auth"))
+    key_file = auth.get("ssh_private_key")
+    require(bool(auth.get("ssh_user")), f"{cluster.path} has no auth.ssh_user: set it to the login account of the head")
+    require(
+        bool(key_file or cluster.key_pair),
+        f"{cluster.path} has no auth.ssh_private_key: set it to the private key for the head",
+    )
+    key = Path(str(key_file)).expanduser() if key_file else private_key_path(cluster)
+    require(key.is_file(), f"key {key} does not exist: copy it from the machine on which {cluster.path} was prepared")
+    return SshTarget(_address(cluster), str(auth["ssh_user"]), key)
 
 
 def _address(cluster: ClusterFile) -> str:
-    """The file's own, or the one that Ray finds in the account."""
+    """The address in the file, or the one that Ray finds in the account."""
     for name in ("external_head_ip", "head_ip"):
         if address := cluster.provider.get(name):
             return str(address)
     command = [sys.executable, "-m", "ray.scripts.scripts", "get-head-ip", str(cluster.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    output = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode or not done.stdout.strip():
-        raise OSError(f"no head of {cluster.path} is found ({said[-1] if said else 'no reason given'}): ray up first")
+        raise OSError(
+            f"no running head for {cluster.path} ({output[-1] if output else 'no reason given'}): run ray up first"
+        )
     return done.stdout.split()[-1]
 
 
-def _check(port: int) -> None:
+def _check_port(port: int) -> None:
     require(1 <= port <= 65535, f"--port is {port}: it must be from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,32 +104,34 @@ def _check(port: int) -> None:
             probe.bind((HOST, port))
         except OSError:
             raise ConfigError(
-                f"--port {port} is taken on {HOST}: end what listens there, or give another, --port {port + 1}"
+                f"--port {port} is in use on {HOST}: stop the program that uses it, or use --port {port + 1}"
             ) from None
 
 
-def _command(head: Head, port: int, there: int) -> list[str]:
-    """ssh without a shell, which asks nothing and ends where it cannot listen. RSYNC_RSH adds options, as it does for
-    ``nowt pull``."""
+def _command(head: SshTarget, port: int, head_port: int) -> list[str]:
+    """The ssh command: no shell, no prompts, exit if the port cannot be forwarded.
+
+    RSYNC_RSH adds options, as for ``nowt pull``.
+    """
     options = {
         "IdentitiesOnly": "yes",
         "BatchMode": "yes",
         "ExitOnForwardFailure": "yes",
-        "StrictHostKeyChecking": "accept-new",  # a head that was never seen; not one whose key has changed
+        "StrictHostKeyChecking": "accept-new",  # accepts a new head, but not a changed host key
         "ConnectTimeout": str(CONNECT_SECONDS),
         "ServerAliveInterval": "30",
         "LogLevel": "ERROR",
     }
-    given = shlex.split(os.environ.get("RSYNC_RSH", "ssh"))
-    said = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    forward = f"{HOST}:{port}:{HOST}:{there}"
-    return [*given, "-N", "-i", str(head.key), *said, "-L", forward, "-l", head.user, "--", head.address]
+    ssh = shlex.split(os.environ.get("RSYNC_RSH", "ssh"))
+    flags = [token for name, value in options.items() for token in ("-o", f"{name}={value}")]
+    forward = f"{HOST}:{port}:{HOST}:{head_port}"
+    return [*ssh, "-N", "-i", str(head.key), *flags, "-L", forward, "-l", head.user, "--", head.address]
 
 
 @contextmanager
-def _tunnel(head: Head, port: int, there: int) -> Iterator[tuple["subprocess.Popen[bytes]", IO[str]]]:
-    """ssh, which ends with the block, and what it complains of."""
-    command = _command(head, port, there)
+def _tunnel(head: SshTarget, port: int, head_port: int) -> Iterator[tuple["subprocess.Popen[bytes]", IO[str]]]:
+    """The ssh process, which ends with the block, and its error output."""
+    command = _command(head, port, head_port)
     if shutil.which(command[0]) is None:
         raise OSError(f"{command[0]} is not installed: nowt ui --cluster needs it (Debian: openssh-client)")
     with tempfile.TemporaryFile("w+") as errors:
@@ -132,25 +140,25 @@ def _tunnel(head: Head, port: int, there: int) -> Iterator[tuple["subprocess.Pop
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C is ours to pass on
+            start_new_session=True,  # Ctrl-C must not reach ssh directly
             preexec_fn=end_with_parent,
         )
         with terminate_at_exit(ssh):
             yield ssh, errors
 
 
-def _wait(ssh: "subprocess.Popen[bytes]", errors: IO[str], head: Head, port: int) -> None:
-    """Until the tunnel is open. Raises OSError where that does not come."""
+def _wait(ssh: "subprocess.Popen[bytes]", errors: IO[str], head: SshTarget, port: int) -> None:
+    """Wait until the tunnel is open. Raises OSError if it does not open."""
     deadline = monotonic() + START_SECONDS
-    while not _listens(port):
+    while not _is_open(port):
         if ssh.poll() is not None:
-            raise OSError(f"the head {head.address} was not reached: {_last_words(errors)}")
+            raise OSError(f"cannot reach the head {head.address}: {_last_line(errors)}")
         if monotonic() > deadline:
-            raise OSError(f"the head {head.address} was not reached within {START_SECONDS:g} s")
+            raise OSError(f"cannot reach the head {head.address} within {START_SECONDS:g} s")
         Event().wait(0.1)
 
 
-def _listens(port: int) -> bool:
+def _is_open(port: int) -> bool:
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:
@@ -158,7 +166,7 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     try:
         with urlopen(f"{url}/health", timeout=30) as reply:
             return bool(reply.status == 200)
@@ -166,7 +174,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _last_words(errors: IO[str]) -> str:
+def _last_line(errors: IO[str]) -> str:
     errors.seek(0)
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
     return lines[-1] if lines else "ssh gave no reason"

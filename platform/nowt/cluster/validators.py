@@ -1,4 +1,4 @@
-"""Ray's own validators and botocore's model of EC2 over a cluster.yaml. They ask nobody."""
+"""Validate a cluster.yaml offline with Ray's validators and botocore's model of EC2."""
 
 import copy
 import io
@@ -11,58 +11,58 @@ from nowt.cluster.aws import botocore
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.ray_internals import validate_cluster_config
 
-NOT_EC2 = ("SubnetIds",)  # Ray turns it into one SubnetId
+RAY_ONLY_KEYS = ("SubnetIds",)  # Ray replaces it by one SubnetId
 
-FILLED_IN = {"MinCount": 1, "MaxCount": 1}  # by Ray, at each launch
+FILLED_IN = {"MinCount": 1, "MaxCount": 1}  # by Ray at each launch
 
 
 def ray_problems(cluster: ClusterFile) -> list[str]:
-    """What Ray's ``prepare_config`` and ``validate_config`` refuse, as one sentence; empty where they pass."""
+    """Return what Ray's validation rejects, as one sentence; empty if it passes."""
     import click
     from jsonschema import ValidationError
 
     try:
-        with hushed():
+        with silenced():
             validate_cluster_config(_with_resources(cluster))
     except ValidationError as error:
         place = ".".join(str(part) for part in error.absolute_path)
         return [f"{place or cluster.path.name}: {error.message.splitlines()[0]}"]
     except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, click.ClickException) as error:
-        return [f"Ray refuses {cluster.path.name}: {str(error).splitlines()[0] if str(error) else 'see ray up'}"]
+        return [f"Ray rejects {cluster.path.name}: {str(error).splitlines()[0] if str(error) else 'see ray up'}"]
     return []
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Without what Ray's launcher prints as it goes, such as warnings on docker, which is not used."""
+def silenced() -> Iterator[None]:
+    """Suppress what Ray's launcher prints, such as warnings about docker, which nowt does not use."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield
 
 
 def _with_resources(cluster: ClusterFile) -> dict[str, Any]:
-    """The file as Ray validates it: it first asks EC2 what each type has, where the file does not say."""
-    given = copy.deepcopy(cluster.given)
-    if cluster.kind == "aws":
-        for kind in mapping(given.get("available_node_types")).values():
+    """The file as Ray validates it. Ray asks EC2 for resources that the file does not state."""
+    config = copy.deepcopy(cluster.config)
+    if cluster.provider_type == "aws":
+        for kind in mapping(config.get("available_node_types")).values():
             if isinstance(kind, dict):
                 kind.setdefault("resources", {})
-    return given
+    return config
 
 
 def botocore_problems(cluster: ClusterFile) -> list[str]:
-    """What botocore's model of RunInstances finds in each ``node_config``: misspelt keys, wrong types."""
+    """Return misspelled keys and wrong types in each ``node_config``, found by botocore's model of RunInstances."""
     core, shape = botocore(), _run_instances()
     found = []
-    for kind in cluster.types:
-        asked = {k: v for k, v in cluster.node_config(kind).items() if k not in NOT_EC2}
-        report = core.validate.ParamValidator().validate({**FILLED_IN, **asked}, shape)
+    for kind in cluster.node_types:
+        parameters = {k: v for k, v in cluster.node_config(kind).items() if k not in RAY_ONLY_KEYS}
+        report = core.validate.ParamValidator().validate({**FILLED_IN, **parameters}, shape)
         found += [f"node type {kind}: {line}" for line in _lines(report)]
     return found
 
 
 @cache
 def _run_instances() -> Any:
-    """What EC2 takes to start machines; reading the whole of EC2 takes a second."""
+    """The input of EC2's RunInstances, cached because loading the model of EC2 takes a second."""
     core = botocore()
     model = core.loaders.Loader().load_service_model("ec2", "service-2")
     return core.model.ServiceModel(model, "ec2").operation_model("RunInstances").input_shape

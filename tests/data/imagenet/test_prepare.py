@@ -80,7 +80,7 @@ def test_an_unusable_target_gives_a_one_line_error(target: str, message: str, so
         ("data prepare cifar imagenet a", "imagenet"),
         ("data prepare imagenet a", "DST"),
         ("data prepare imagenet a b --jobs 0", "--jobs is 0: it must be at least 1"),
-        ("data prepare imagenet a b --optim.lr 1", "there is no option --optim.lr here"),
+        ("data prepare imagenet a b --optim.lr 1", "there is no option --optim.lr"),
         ("data prepare imagenet a b --store runs", "there is no option --store"),
     ],
 )

@@ -25,13 +25,13 @@ def add(commands: Commands) -> None:
 def run(args: Namespace) -> int:
     """Print one line per check; 1 if a check failed."""
     from nowt.cli.databases import database_problems
-    from nowt.cluster.this_machine import examine
+    from nowt.cluster.this_machine import check_machine
 
-    findings = examine(Path(args.store), database_problems(Path(args.store)))
+    findings = check_machine(Path(args.store), database_problems(Path(args.store)))
     if args.cluster:
-        from nowt.cluster.doctor import examine_cluster
+        from nowt.cluster.doctor import check_cluster
 
-        findings += examine_cluster(Path(args.cluster), args.data_dir)
+        findings += check_cluster(Path(args.cluster), args.data_dir)
     for finding in findings:
         print(finding)
     return 1 if any(finding.state == "WRONG" for finding in findings) else 0

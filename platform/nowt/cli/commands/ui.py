@@ -32,10 +32,10 @@ def run(args: Namespace) -> int:
     """Run MLflow's web page until Ctrl-C."""
     if args.cluster:
         from nowt.cluster.cluster_file import read_cluster
-        from nowt.cluster.tunnel import browse
+        from nowt.cluster.tunnel import open_tunnel
 
         ports = args.port, 5000 if args.head_port is None else args.head_port
-        return browse(read_cluster(Path(args.cluster)), ports, args.store, partial(print, flush=True))
+        return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(print, flush=True))
     require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
     from nowt.tracking.ui import ui_command
 
