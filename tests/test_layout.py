@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 PACKAGE = ROOT / "platform" / "nowt"
 
-SOURCES = ("platform", "analysis", "searchspaces", "benchmarks", "docs")
+SOURCES = ("platform", "analysis", "searchspaces", "benchmarks", "docs", "tests")
 
 FOLDERS = {
     "cli",
