@@ -93,7 +93,7 @@ def run_trials(driver: SearchDriver, epochs: int) -> Timed:
         if (decision := driver.decide()).do != "start":
             return timed
         driver.begin(decision.key)
-        driver.hear(decision.key, {"kind": "start"})
+        driver.receive(decision.key, {"kind": "start"})
         between = time.perf_counter() - started
         for epoch in range(epochs + 1):
             timed.reports.append(_seconds(driver, decision.key, {"kind": "epoch", "epoch": simulated_epoch(epoch)}))
@@ -112,7 +112,7 @@ def simulated_epoch(epoch: int) -> dict[str, Any]:
 
 def _seconds(driver: SearchDriver, key: str, message: dict[str, Any]) -> float:
     started = time.perf_counter()
-    driver.hear(key, message)
+    driver.receive(key, message)
     return time.perf_counter() - started
 
 

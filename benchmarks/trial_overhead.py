@@ -124,7 +124,7 @@ def with_nowt(space: SearchSpace, store: Path, stamps: Path, slots: int) -> None
     """Run nowt's search, with its worker function timed."""
     from nowt.execution import ray_tune
 
-    with patch.object(ray_tune, "_work", timed(ray_tune._work, stamps)):
+    with patch.object(ray_tune, "_run_trial", timed(ray_tune._run_trial, stamps)):
         search(space, ExecutionOptions(Placement(str(store), slots=slots)), print)
 
 

@@ -197,7 +197,7 @@ def test_a_wrong_option_is_reported_in_one_line(trained: Path, tmp_path: Path, c
         "--split is 'vall': must be one of train, val, test", capsys, probe(store, "cka", "--split", "vall")
     )
     assert_one_line_error("does not use its test images", capsys, probe(store, "cka", *FEW, "--split", "test"))
-    assert_one_line_error("there is no option --optim.lr here", capsys, probe(store, "cka", "--optim.lr", "1"))
+    assert_one_line_error("there is no option --optim.lr", capsys, probe(store, "cka", "--optim.lr", "1"))
     assert_one_line_error("digits needs no folder", capsys, probe(store, "cka", "--data-dir", "pictures"))
 
 
