@@ -14,8 +14,8 @@ from tests.support.small_spaces import LR, small_space
 
 def test_with_quick_warm_up_and_milestones_keep_their_share_of_the_run() -> None:
     milestones = Choice("optim.milestones", ((5.0,), (7.0, 9.0)), when=When("optim.schedule", "step"))
-    whole = small_space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
-    [cell] = shrink_space(whole).cells
+    full = small_space(Range("optim.warmup", 0.0, 2.0), Choice("optim.schedule", ("cosine", "step")), milestones)
+    [cell] = shrink_space(full).cells
     assert cell.config.epochs == 2 and cell.params[0].extremes == (0.0, 0.4)
     assert cell.params[2].extremes == ((1.0,), pytest.approx((1.4, 1.8)))
     [cell] = shrink_space(small_space(Choice("optim.warmup", (0.0, 1.0, 5.0)))).cells

@@ -178,8 +178,8 @@ def test_a_search_with_other_images_or_another_store_is_an_error(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = image_folder(tmp_path / "first"), image_folder(tmp_path / "second", train=24)
-    pictures = "data=DataConfig('folder', size=8), epochs=1, batch=16, test=False"
-    cells = f"(SearchCell('bp', replace(folder_resnet18(), {pictures}), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+    data = "data=DataConfig('folder', size=8), epochs=1, batch=16, test=False"
+    cells = f"(SearchCell('bp', replace(folder_resnet18(), {data}), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
     space = write_space(tmp_path, cells, "Budget(1)", "stopping=EarlyStopping('none')")
     head = "from nowt import DataConfig\nfrom nowt.config.recipes import folder_resnet18\n"
     space.write_text(head + space.read_text())

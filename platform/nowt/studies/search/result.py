@@ -23,7 +23,7 @@ class SearchResult:
         for cell, states in self.states.items():
             counts = ", ".join(f"{number} {state}" for state, number in states.items())
             lines.append(f"{cell}: {counts or 'no trials'}{self._best(cell)}")
-        lines += [f"stopped at its cap of {self.capped}: with a larger cap it goes on"] if self.capped else []
+        lines += [f"stopped at its cap of {self.capped}; a larger cap resumes it"] if self.capped else []
         return "\n".join(lines)
 
     def _best(self, cell: str) -> str:
