@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nowt.cli.main import main, read
+from nowt.cli.main import main, parse
 from nowt.studies.lookup import find_study
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-study.md").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_the_file_is_a_study_of_four_cells(study: str) -> None:
 def test_every_command_is_one_of_nowts(study: str) -> None:
     assert len(COMMANDS) == 4
     for command in COMMANDS:
-        read(shlex.split(command))
+        parse(shlex.split(command))
 
 
 def test_the_quick_study_runs_and_is_reported(study: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nowt.cli.main import main, read
+from nowt.cli.main import main, parse
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def test_its_commands_are_nowts() -> None:
     for command in commands:
         words = [word.replace("RUN", "0123456789ab") for word in shlex.split(command)]
         if len(words) > 1:
-            read(words)
+            parse(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
