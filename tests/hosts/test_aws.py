@@ -71,7 +71,7 @@ def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: 
 def test_on_the_head_the_doctor_finds_file_account_and_nodes_in_order(up: Cloud, study: Path) -> None:
     asked = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/pictures"
     said = typed(up.lab["laptop"], f"ray exec {FILE} '{asked}' 2>&1").text
-    for thing in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "pictures"):
+    for thing in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "images"):
         assert f"fine   {thing}: " in said, said
 
 
@@ -87,7 +87,7 @@ def test_the_records_are_browsed_with_a_password_through_a_tunnel(up: Cloud, stu
     found.read_string((up.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
     login = ":".join(found["mlflow"][f"mlflow_tracking_{part}"] for part in ("username", "password"))
     with going_on(here, f"nowt ui --cluster {FILE}", "ui") as tunnel:
-        wait(lambda: f"MLflow is at {page}" in tunnel.log.read_text(), tunnel)
+        wait(lambda: f"MLflow is available at {page}" in tunnel.log.read_text(), tunnel)
         assert not reached(here, page)
         assert "experiments" in posted(here, f"{page}/api/2.0/mlflow/experiments/search", {"max_results": 10}, login)
 

@@ -132,9 +132,9 @@ def test_a_host_that_is_away_too_long_stays_away_until_it_is_started_as_the_doct
     wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
     up.world.mend(lost.name)
     said = typed(up["laptop"], f"ray exec {FILE} 'cd ~/nowt && RAY_ADDRESS=auto nowt doctor --cluster {FILE}' 2>&1")
-    (line,) = [line for line in said.text.splitlines() if "is lost to Ray" in line]
-    assert said.code == 1 and f"{lost.address} is lost to Ray: ssh " in line
-    command = line.partition(" is lost to Ray: ")[2].strip()
+    (line,) = [line for line in said.text.splitlines() if "has left the cluster" in line]
+    assert said.code == 1 and f"{lost.address} has left the cluster; restart it with: ssh " in line
+    command = line.partition(" restart it with: ")[2].strip()
     done(up["laptop"], command.replace("ssh ", f"{ssh(KEY)} ", 1))
     wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
 
