@@ -119,7 +119,7 @@ def test_a_finished_run_cannot_bring_checkpoints_back_and_says_so(tmp_path: Path
 def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: Path) -> None:
     study = Study("s", "?", (Cell("kp", CONFIG),), (0, 1), keep=(0, 2))
     page = plan(study, replace(CPU, store=str(tmp_path)))
-    assert "kp: 3 checkpoints a run are kept (0,2), < 0.01 GB when its runs are done" in page
+    assert "kp: 3 checkpoints per run are kept (0,2), < 0.01 GB for all its runs" in page
     assert "are kept" not in plan(study, replace(CPU, store=str(tmp_path), keep="last"))
     list(train(CONFIG, CPU, checkpoints=tmp_path))
     [path] = tmp_path.glob("step-*.pt")
