@@ -15,25 +15,25 @@ class Placement:
     """Where a run is computed and where its files are. Nothing here changes the run key.
 
     Args:
-        store: folder of logs, checkpoints and databases. Default ``runs``.
-        data: folder of the data set; for ``mnist``, ``fashion_mnist``, ``cifar10``, ``folder`` and ``imagenet``.
+        store: Folder of logs, checkpoints and databases. Default ``runs``.
+        data: Folder of the data set; for ``mnist``, ``fashion_mnist``, ``cifar10``, ``folder`` and ``imagenet``.
         device: ``auto`` (default: the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: torch threads per run. Default 1.
-        slots: number of runs at the same time. Default None: the number of cores divided by ``threads`` and workers.
-        loaders: processes that decode images, for data that is not kept in memory. Default 2.
-        checkpoint_seconds: longest time between checkpoints within an epoch, in seconds; every epoch also ends with
+        threads: PyTorch threads per run. Default 1.
+        slots: Number of runs at the same time. Default None: the number of cores divided by ``threads`` and workers.
+        loaders: Processes that decode images, for data that is not kept in memory. Default 2.
+        checkpoint_seconds: Longest time between checkpoints within an epoch, in seconds; every epoch also ends with
             one. Default 600.
-        keep: checkpoints to keep when a run is finished: ``"last"``, ``"all"``, or a sequence of epochs, to which the
+        keep: Checkpoints to keep when a run is finished: ``"last"``, ``"all"``, or a sequence of epochs, to which the
             last is added. Default None: as the study says.
         checkpoints: ``s3://BUCKET/PREFIX`` to which every checkpoint is copied, and from which a run resumes on another
             machine. Default: none.
-        workers: number of workers that train one run together on Ray Train, each on its share of every batch; or
+        workers: Number of workers that train one run together on Ray Train, each on its share of every batch; or
             (minimum, maximum) for an elastic range. Default 1.
         gpus_per_worker: GPUs per worker: a whole number, or a fraction to share one. Default None: one; for runs of one
             worker, the machine's GPUs divided by the slots, at most one.
 
     Raises:
-        ConfigError: if a value is out of range, or ``device`` does not fit ``workers`` or ``gpus_per_worker``.
+        ConfigError: If a value is out of range, or ``device`` does not fit ``workers`` or ``gpus_per_worker``.
 
     Example:
         >>> from nowt import Placement

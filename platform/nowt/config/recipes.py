@@ -19,7 +19,7 @@ def digits(rule: Rule = BP) -> RunConfig:
     """Train a small residual network on scikit-learn's digits, with noise and shifts: seconds per epoch on one core.
 
     Args:
-        rule: the learning rule. Default: backprop.
+        rule: The learning rule. Default: backprop.
 
     Returns:
         ``tiny_resnet`` on 16-pixel images, each shown 4 times per epoch; SGD with η = 0.05, weight decay 1e-2 and a
@@ -49,7 +49,7 @@ def mnist_mlp(rule: Rule = BP) -> RunConfig:
     they can be compared. The data set's files must be in ``Placement.data``.
 
     Args:
-        rule: the learning rule. Default: backprop.
+        rule: The learning rule. Default: backprop.
 
     Returns:
         The dense network with the authors' initialization; SGD with constant η = 0.2, without momentum and weight
@@ -81,7 +81,7 @@ def folder_resnet18(rule: Rule = BP) -> RunConfig:
     ``nowt plan`` computes this for your data.
 
     Args:
-        rule: the learning rule. Default: backprop.
+        rule: The learning rule. Default: backprop.
 
     Returns:
         ``resnet18``; SGD with η = 0.05, weight decay 1e-2, one epoch of warm-up and a cosine schedule; shift and flip;
@@ -109,7 +109,7 @@ def cifar10_resnet20(rule: Rule = BP) -> RunConfig:
     The published test error of ``bp`` for ResNet-20 is 8.6 %.
 
     Args:
-        rule: the learning rule. Default: backprop.
+        rule: The learning rule. Default: backprop.
 
     Returns:
         ``resnet20``; SGD with η = 0.1, weight decay 1e-3, one epoch of warm-up and a cosine schedule; shift and flip;
@@ -172,14 +172,14 @@ def resnet18_imagenet(rule: Rule | str = BP) -> RunConfig:
     it, as in torchvision's networks. The two idle epochs are left out.
 
     Args:
-        rule: the learning rule, used as given; or its name, which selects the settings in ``IMAGENET_RULES``. Default:
+        rule: The learning rule, used as given; or its name, which selects the settings in ``IMAGENET_RULES``. Default:
             backprop.
 
     Returns:
         ``resnet18`` at 224 pixels, 90 epochs, batch 256, bfloat16 autocast.
 
     Raises:
-        ConfigError: if there is no rule of that name.
+        ConfigError: If there is no rule of that name.
 
     Reference:
         Akrout et al. (2019), "Deep learning without weight transport", and the authors' NeurIPS poster.
@@ -208,13 +208,13 @@ def resnet50_imagenet(rule: Rule | str = BP) -> RunConfig:
     Published test errors: bp 22.9, kp 23.9, wm 23.4, ss 33.8, fa 98.9 %.
 
     Args:
-        rule: the learning rule, or its name, as in ``resnet18_imagenet``.
+        rule: The learning rule, or its name, as in ``resnet18_imagenet``.
 
     Returns:
         The configuration of ``resnet18_imagenet`` with ``resnet50``.
 
     Raises:
-        ConfigError: if there is no rule of that name.
+        ConfigError: If there is no rule of that name.
 
     Reference:
         Akrout et al. (2019), "Deep learning without weight transport".

@@ -29,26 +29,26 @@ class RunConfig:
     The run key is a hash of the fields that differ from their defaults. Recipes return complete configurations.
 
     Args:
-        model: network and initialization. Default: ``tiny_resnet``.
-        data: data set and augmentation. Default: ``digits``.
-        rule: learning rule with its hyperparameters. Default: ``Backprop()``.
-        optim: optimizer and learning-rate schedule.
-        probe: how often alignment is measured.
-        epochs: number of epochs; at least 1. Default 10.
-        batch: images per optimizer step, over all workers; at least 2. Default 64.
+        model: Network and initialization. Default: ``tiny_resnet``.
+        data: Data set and augmentation. Default: ``digits``.
+        rule: Learning rule with its hyperparameters. Default: ``Backprop()``.
+        optim: Optimizer and learning-rate schedule.
+        probe: How often alignment is measured.
+        epochs: Number of epochs; at least 1. Default 10.
+        batch: Images per optimizer step, over all workers; at least 2. Default 64.
         loss: ``"cross_entropy"`` (default), or ``"binary"``: sigmoid cross-entropy summed over classes. Both are means
             over the batch.
-        label_smoothing: in [0, 1); for ``cross_entropy`` only. Default 0.0.
+        label_smoothing: In [0, 1); for ``cross_entropy`` only. Default 0.0.
         precision: ``"float32"`` (default), ``"float64"``, or ``"bfloat16"``: autocast, with W and B in float32.
-        channels_last: use torch's channels-last memory format. Default False.
-        compile: compile the model with ``torch.compile``. Default False.
-        test: also score the test images at every epoch. Default True; searches set it to False.
-        seed: seed of all random streams. Default 0.
-        seeds: seed of single purposes (weights, feedback, order, crops, noise), to vary or fix each separately.
+        channels_last: Use torch's channels-last memory format. Default False.
+        compile: Compile the model with ``torch.compile``. Default False.
+        test: Also score the test images at every epoch. Default True; searches set it to False.
+        seed: Seed of all random streams. Default 0.
+        seeds: Seed of single purposes (weights, feedback, order, crops, noise), to vary or fix each separately.
             Default: all follow ``seed``.
 
     Raises:
-        ConfigError: if a value is out of range, or fields contradict each other (warm-up longer than the run, a first
+        ConfigError: If a value is out of range, or fields contradict each other (warm-up longer than the run, a first
             milestone after its end, ``norm_group`` not a divisor of ``batch`` or ``probe.samples``).
 
     Example:

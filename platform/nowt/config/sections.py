@@ -14,20 +14,20 @@ class ModelConfig:
         name: ``resnet18``, ``resnet34``, ``resnet50``, ``resnet101``, ``resnet152`` (torchvision), ``resnet20``,
             ``resnet56``, ``tiny_resnet`` (small images), ``mlp``, or ``FILE.py:FUNCTION`` for a custom model. Default
             ``tiny_resnet``.
-        weights: initialization of built-in models. ``"torchvision"`` (default): as torchvision's ResNets.
+        weights: Initialization of built-in models. ``"torchvision"`` (default): as torchvision's ResNets.
             ``"paper"``: as the networks of Akrout et al. (2019); for ResNets a truncated normal, and N(0, 0.01²) in the
             last layer.
-        zero_init_gamma: set γ of the last batch norm of each residual block to 0, so that a block starts as its
+        zero_init_gamma: Set γ of the last batch norm of each residual block to 0, so that a block starts as its
             shortcut. Default False.
-        norm_group: number of images over which batch norm takes its training statistics; at least 2; must divide
+        norm_group: Number of images over which batch norm takes its training statistics; at least 2; must divide
             ``batch`` and ``probe.samples``. Default None: the whole batch. Set it to train one run on several workers
             (default 32 in the ImageNet recipes).
-        hidden: sizes of the hidden layers; for ``mlp`` only, which needs at least one.
-        activation: nonlinearity between the layers: ``"relu"`` (default), ``"sigmoid"`` or ``"tanh"``; for ``mlp``
+        hidden: Sizes of the hidden layers; for ``mlp`` only, which needs at least one.
+        activation: Nonlinearity between the layers: ``"relu"`` (default), ``"sigmoid"`` or ``"tanh"``; for ``mlp``
             only.
 
     Raises:
-        ConfigError: if a value is out of range, or a field does not apply to the model.
+        ConfigError: If a value is out of range, or a field does not apply to the model.
 
     Reference:
         ``zero_init_gamma``: Goyal et al. (2017), "Accurate, large minibatch SGD", section 5.1.
@@ -63,21 +63,21 @@ class DataConfig:
     Args:
         name: ``digits`` (default) and ``synthetic`` are built in; ``mnist``, ``fashion_mnist``, ``cifar10``,
             ``imagenet`` and ``folder`` (one subfolder per class in ``train`` and ``val``) are read from a folder.
-        size: height and width of the network's input, in pixels; at least 4. Default None: that of the data set.
-        augment: augmentation of the training images. ``"none"`` (default). ``"shift"``: by up to size/8 pixels.
+        size: Height and width of the network's input, in pixels; at least 4. Default None: that of the data set.
+        augment: Augmentation of the training images. ``"none"`` (default). ``"shift"``: by up to size/8 pixels.
             ``"flip"``: horizontally, with probability 1/2. ``"shift_flip"``: both. ``"resized_crop"``: random area and
             aspect ratio, and flip; for ``folder`` and ``imagenet`` only.
-        repeat: times each training image is shown per epoch, each time with its own augmentation. Default 1.
-        train_limit: maximum number of training images: a fixed choice with equally many images per class where
+        repeat: Times each training image is shown per epoch, each time with its own augmentation. Default 1.
+        train_limit: Maximum number of training images: a fixed choice with equally many images per class where
             possible, and at least one of each. Default None: all.
-        score_limit: maximum number of validation images, and of test images, chosen the same way. Default None: all.
-        noise: standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
+        score_limit: Maximum number of validation images, and of test images, chosen the same way. Default None: all.
+        noise: Standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
             ``digits`` and ``synthetic`` only. Default 0.0.
-        on_bad: what to do with an image file that cannot be read. ``"stop"`` (default): raise DataError. ``"skip"``:
+        on_bad: What to do with an image file that cannot be read. ``"stop"`` (default): raise DataError. ``"skip"``:
             leave it out and report it; for data read from image files.
 
     Raises:
-        ConfigError: if a value is out of range, or a field does not apply to the data set.
+        ConfigError: If a value is out of range, or a field does not apply to the data set.
 
     Example:
         >>> from nowt import DataConfig
@@ -120,22 +120,22 @@ class OptimConfig:
         lr: η, the largest learning rate of the schedule. Default 0.05; must be above 0. The shipped search spaces try
             0.005 to 0.5 on digits and 0.03 to 0.3 on ImageNet.
         momentum: μ of SGD, or β₁ of AdamW; in [0, 1). Default 0.9. The shipped search spaces try 0.5 to 0.97.
-        nesterov: use Nesterov momentum; for ``sgd`` with ``momentum`` above 0. Default False.
+        nesterov: Use Nesterov momentum; for ``sgd`` with ``momentum`` above 0. Default False.
         beta2: β₂; for ``adamw`` only. Default 0.999.
         weight_decay: λ, weight decay coefficient; must be 0 or above. Default 1e-4. Under ``kp`` it also decides
             how fast W − B shrinks. The shipped search spaces try 1e-4 to 5e-2 on digits, 3e-5 to 3e-4 on ImageNet.
-        decay_norms_and_biases: apply weight decay to biases and batch-norm parameters, too. Default False.
+        decay_norms_and_biases: Apply weight decay to biases and batch-norm parameters, too. Default False.
         schedule: ``"cosine"`` (default): from ``lr`` to 0 between warm-up and the last epoch. ``"step"``: times
             ``gamma`` at every milestone. ``"constant"``.
-        milestones: epochs at which the learning rate falls; for ``step`` only, which needs at least one.
-        gamma: factor at each milestone; for ``step`` only. Default 0.1.
-        warmup: epochs over which the learning rate rises linearly from 0; at most ``epochs``. Default 0.0. The shipped
+        milestones: Epochs at which the learning rate falls; for ``step`` only, which needs at least one.
+        gamma: Factor at each milestone; for ``step`` only. Default 0.1.
+        warmup: Epochs over which the learning rate rises linearly from 0; at most ``epochs``. Default 0.0. The shipped
             search spaces try up to a fifth of the run.
-        clip: maximum norm of the gradient over all parameters of the model. B is not part of the norm; under ``kp`` it
+        clip: Maximum norm of the gradient over all parameters of the model. B is not part of the norm; under ``kp`` it
             receives W's clipped gradient. Default None: no clipping.
 
     Raises:
-        ConfigError: if a value is out of range, or a field does not apply to the optimizer or schedule.
+        ConfigError: If a value is out of range, or a field does not apply to the optimizer or schedule.
 
     Example:
         >>> from nowt import OptimConfig
@@ -179,11 +179,11 @@ class ProbeConfig:
     """How often, and on how many images, alignment with backprop is measured.
 
     Args:
-        interval: epochs between measurements; the last epoch is always measured. Default 1; 0: never.
-        samples: number of training images in the fixed probe batch; at least 2. Default 16.
+        interval: Epochs between measurements; the last epoch is always measured. Default 1; 0: never.
+        samples: Number of training images in the fixed probe batch; at least 2. Default 16.
 
     Raises:
-        ConfigError: if a value is out of range.
+        ConfigError: If a value is out of range.
 
     Example:
         >>> from nowt import ProbeConfig

@@ -33,21 +33,21 @@ def attach(
     The rule's backward path cannot be differentiated again (``create_graph``), nor by ``torch.func``.
 
     Args:
-        model: the network. It must not be wrapped in DataParallel or compiled yet, nor have a rule attached.
-        rule: the learning rule. ``Backprop()`` replaces no layer.
-        seed: seed of B, which is drawn by layer name. Default 0.
-        activation: the nonlinearity above all layers except the last: ``"relu"`` (default), ``"tanh"``, ``"sigmoid"``
+        model: The network. It must not be wrapped in DataParallel or compiled yet, nor have a rule attached.
+        rule: The learning rule. ``Backprop()`` replaces no layer.
+        seed: Seed of B, which is drawn by layer name. Default 0.
+        activation: The nonlinearity above all layers except the last: ``"relu"`` (default), ``"tanh"``, ``"sigmoid"``
             or ``"linear"``. Used by mirror mode with ``through="nonlinearity"``.
-        example: a batch of inputs. One forward pass in eval mode shows which layer is the last one and how large each
+        example: A batch of inputs. One forward pass in eval mode shows which layer is the last one and how large each
             convolution's map is (needed by mirror mode with ``extent=0``). Default None: the last layer is the last one
             that the model defines.
-        quiet: do not warn of uncovered weights. Default False.
+        quiet: Do not warn of uncovered weights. Default False.
 
     Returns:
         The feedback layers, in the order in which the model defines them.
 
     Raises:
-        ValueError: if the model is wrapped, compiled, has a rule attached or has no layer to replace; if ``example``
+        ValueError: If the model is wrapped, compiled, has a rule attached or has no layer to replace; if ``example``
             does not fit; or if a field of the rule has the wrong type. The model is then unchanged.
 
     Example:

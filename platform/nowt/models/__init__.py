@@ -1,1 +1,1 @@
-"""The networks."""
+"""Models: ResNets and dense networks, their initialization, and grouped batch norm."""

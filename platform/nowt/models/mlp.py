@@ -1,4 +1,4 @@
-"""Dense networks, as the ones Akrout et al. trained on MNIST and CIFAR-10."""
+"""Dense networks like those that Akrout et al. (2019) trained on MNIST and CIFAR-10."""
 
 from itertools import pairwise
 from typing import cast
@@ -12,8 +12,9 @@ ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 class Mlp(nn.Module):
     """Linear layers ``fc1``, ``fc2``, ... with a nonlinearity between them.
 
-    ``sizes`` are the inputs, the hidden layers and the classes. The last layer gives logits: the authors'
-    sigmoid outputs are part of the loss (binary cross-entropy on logits).
+    ``sizes`` lists the numbers of inputs, of units of each hidden layer, and of classes. ``activation`` is a key of
+    ``ACTIVATIONS``. The last layer returns logits; the authors' sigmoid outputs are part of the loss (binary
+    cross-entropy on logits).
     """
 
     def __init__(self, sizes: tuple[int, ...], activation: str) -> None:
@@ -23,7 +24,7 @@ class Mlp(nn.Module):
             self.add_module(f"fc{k}", nn.Linear(inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, ...) with as many numbers a sample as there are inputs, to logits (N, classes)."""
+        """Map x, (N, ...) with ``sizes[0]`` values per sample, to logits, (N, classes)."""
         x = x.flatten(1)
         *hidden, last = self.children()
         for layer in hidden:

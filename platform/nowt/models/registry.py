@@ -1,4 +1,4 @@
-"""The networks: ResNets for ImageNet, CIFAR and digits, dense nets, and any of the user's own."""
+"""Models by name: ResNets for ImageNet, CIFAR and digits, dense networks, and custom models from a file or module."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -27,21 +27,20 @@ Builder = Callable[[ModelConfig, Shape, int], nn.Module]
 
 
 def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
-    """The network ``config`` describes, on the CPU, for pictures of ``shape`` (channels, height, width).
+    """Build the network that ``config`` describes, on the CPU, for images of ``shape`` (channels, height, width).
 
-    ``seed`` draws W layer by layer: how a layer starts depends on (seed, its name, its shape) and on
-    nothing else. torch's global generator is left as it was. A function of the user's own
-    (``FILE.py:FUNCTION`` or ``module:FUNCTION``) is called as ``function(shape=shape, classes=classes)``
-    with that generator seeded, and its own initialisation stands.
+    The initialization of a layer depends on ``seed``, the layer's name and its shape alone. torch's global generator is
+    not changed. A custom model (``FILE.py:FUNCTION`` or ``module:FUNCTION``) is built by
+    ``function(shape=shape, classes=classes)`` with the global generator seeded, and keeps its own initialization.
 
-    Raises ConfigError for an unknown name and for a setting that the network cannot follow.
+    Raises ConfigError if there is no such model, or if a setting does not apply to it.
     """
     if config.name in MODELS:
-        model = _built_in(config, shape, classes, seed)
+        model = _build_builtin(config, shape, classes, seed)
     elif ":" in config.name or config.name.endswith(".py"):
-        model = _own(config, shape, classes, seed)
+        model = _build_custom(config, shape, classes, seed)
     else:
-        known = f"there are: {', '.join(MODELS)}, or FILE.py:FUNCTION of yours"
+        known = f"there are: {', '.join(MODELS)}, or FILE.py:FUNCTION for a custom model"
         raise ConfigError(f"there is no model {config.name!r}{nearest(config.name, MODELS)}; {known}")
     if config.zero_init_gamma:
         zero_last_gammas(model, config.name)
@@ -50,15 +49,15 @@ def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> n
     return model
 
 
-def _built_in(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
-    with _global_generator(0):  # the constructors draw weights, too; all of these are drawn again by name
+def _build_builtin(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
+    with _global_generator(0):  # the constructors draw weights, too; initialize_layers replaces all of them
         model = MODELS[config.name](config, shape, classes)
     paper = initialize_as_dense_paper if config.name == "mlp" else initialize_as_paper
     initialize_layers(model, paper if config.weights == "paper" else initialize_as_torchvision, seed)
     return model
 
 
-def _own(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
+def _build_custom(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
     require(
         config.weights == "torchvision",
         f"model.weights is {config.weights}: {config.name} draws its own weights; leave it at torchvision",
@@ -67,26 +66,26 @@ def _own(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Modul
     try:
         inspect.signature(function).bind(shape=shape, classes=classes)
     except TypeError as error:
-        call = "it is called as function(shape=(channels, height, width), classes=n)"
+        call = "it must accept function(shape=(channels, height, width), classes=n)"
         raise ConfigError(f"{config.name} cannot build a model: {error}; {call}") from error
     with _global_generator(seed_of(seed, "weights")):
         model = function(shape=shape, classes=classes)
-    given = type(model).__name__
-    require(isinstance(model, nn.Module), f"{config.name} returned {given}: it must return a torch.nn.Module")
+    returned = type(model).__name__
+    require(isinstance(model, nn.Module), f"{config.name} returned {returned}: it must return a torch.nn.Module")
     assert isinstance(model, nn.Module)
     return model
 
 
 @contextmanager
 def _global_generator(seed: int) -> Iterator[None]:
-    """Within it, torch's global CPU generator is seeded; afterwards it is as it was."""
+    """Seed torch's global CPU generator, and restore its state on exit."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU besides
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         yield
 
 
 def _torchvision(config: ModelConfig, shape: Shape, classes: int) -> nn.Module:
-    """torchvision's ResNet of that name, with as many input channels as the pictures have."""
+    """Return torchvision's ResNet of that name, with as many input channels as the images have."""
     import torchvision
 
     model: nn.Module = getattr(torchvision.models, config.name)(num_classes=classes)
@@ -102,7 +101,7 @@ def _small_resnet(blocks: int) -> Builder:
 def _mlp(config: ModelConfig, shape: Shape, classes: int) -> nn.Module:
     require(
         config.hidden != (),
-        "model.hidden is empty: mlp needs its hidden layers' sizes, e.g. --model.hidden 500",
+        "model.hidden is empty: mlp needs the sizes of its hidden layers, e.g. --model.hidden 500",
     )
     channels, height, width = shape
     return Mlp((channels * height * width, *config.hidden, classes), config.activation)

@@ -1,4 +1,4 @@
-"""Residual networks for small pictures: resnet20 and resnet56 for CIFAR, tiny_resnet for digits."""
+"""Residual networks for small images: resnet20 and resnet56 for CIFAR, tiny_resnet for digits."""
 
 from typing import cast
 
@@ -11,11 +11,11 @@ WIDTHS = (16, 32, 64)  # channels of the three stages
 class SmallResNet(nn.Module):
     """He et al. (2015), "Deep residual learning for image recognition", section 4.2: 6n + 2 weighted layers.
 
-    A 3×3 stem, three stages of n basic blocks, the second and third of which halve the map and double the
-    channels, a mean over positions and a linear layer. Where the paper's shortcuts drop pixels and pad
-    channels with zeros (its option A), these are 1×1 projections with batch norm (its option B), in a
-    submodule ``downsample``: a shortcut with weights is one that a learning rule can act on. Modules are
-    named as torchvision names them.
+    A 3×3 convolution, three stages of n = ``blocks`` basic blocks, global average pooling and a linear layer. The
+    second and third stages halve the feature map and double the channels. Shortcuts that change the shape are 1×1
+    projections with batch norm in a submodule ``downsample`` (the paper's option B). The paper's CIFAR networks use
+    subsampling and zero padding instead (option A), which have no weights that a learning rule could act on. Modules
+    are named as in torchvision.
     """
 
     def __init__(self, channels: int, classes: int, blocks: int) -> None:
@@ -30,14 +30,14 @@ class SmallResNet(nn.Module):
         self.fc = nn.Linear(WIDTHS[2], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) of any H and W to logits (N, classes)."""
+        """Map images x, (N, channels, H, W) with any H and W, to logits, (N, classes)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return cast(Tensor, self.fc(torch.flatten(self.avgpool(x), 1)))
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: the identity, or a projection where the shape changes."""
+    """Two 3×3 convolutions and a shortcut: the identity, or a projection if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Block(nn.Module):
         self.downsample = None if same else _projection(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H/stride, W/stride), rounded up."""
+        """Map x, (N, inputs, H, W), to (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return cast(Tensor, self.relu(y + shortcut))

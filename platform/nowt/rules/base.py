@@ -16,10 +16,10 @@ class Moment:
     """The point in training at which ``Rule.before_learning`` or ``Rule.after_step`` is called.
 
     Args:
-        step: number of optimizer steps done so far; 0 before learning.
-        seed: seed of the mirror noise. A rule derives its generators from it, the layer's name and ``step``, so that a
+        step: Number of optimizer steps done so far; 0 before learning.
+        seed: Seed of the mirror noise. A rule derives its generators from it, the layer's name and ``step``, so that a
             resumed run draws the same noise.
-        group: the workers that train this run together. B must be the same on all of them after the call. Default: one
+        group: The workers that train this run together. B must be the same on all of them after the call. Default: one
             worker.
 
     Example:
@@ -51,13 +51,13 @@ class Rule:
     ``nowt.rules.feedback.DrawnFeedback``.
 
     Attributes:
-        name: name of the rule in configs, logs and tables.
-        numerics: version of the rule's numbers, part of every run key. Increase it whenever the same fields give
+        name: Name of the rule in configs, logs and tables.
+        numerics: Version of the rule's numbers, part of every run key. Increase it whenever the same fields give
             other numbers. For a rule loaded from a file it is a hash of that file.
-        transports: what the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).
-        source: path of the file that a custom rule was loaded from; empty for built-in rules and for those of installed
+        transports: What the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).
+        source: Path of the file that a custom rule was loaded from; empty for built-in rules and for those of installed
             packages.
-        learns_from: what B learns from. ``""`` (default): B is fixed. ``"gradient"``: B is in the optimizer's parameter
+        learns_from: What B learns from. ``""`` (default): B is fixed. ``"gradient"``: B is in the optimizer's parameter
             group of W. ``"mirror"``: mirror samples, whose FLOPs are recorded. ``"weight"``: W itself.
 
     Example:
@@ -145,16 +145,16 @@ class FeedbackLayer(nn.Module, ABC):
 
     Attributes:
         weight: W; (out, in) or (out, in / groups, kh, kw).
-        bias: the bias, (out,), or None.
+        bias: The bias, (out,), or None.
         feedback: B, in W's shape where the rule uses ``forward_map``. Never requires a gradient.
-        largest: upper bound of redrawn magnitudes; registered by sign-symmetry alone.
-        rule: the attached rule.
-        name: dotted name of the layer in its model.
-        activation: nonlinearity above the layer, a key of ``NONLINEARITIES``; ``"linear"`` for the last layer.
-        output_layer: last layer of the network, whose error direct feedback broadcasts.
-        use_backprop: whether forward passes attach backprop's backward path instead of the rule's. Set by
+        largest: Upper bound of redrawn magnitudes; registered by sign-symmetry alone.
+        rule: The attached rule.
+        name: Dotted name of the layer in its model.
+        activation: Nonlinearity above the layer, a key of ``NONLINEARITIES``; ``"linear"`` for the last layer.
+        output_layer: Last layer of the network, whose error direct feedback broadcasts.
+        use_backprop: Whether forward passes attach backprop's backward path instead of the rule's. Set by
             ``nowt.layers.using_backprop`` to measure the reference. Default: False.
-        map_size: height and width of the layer's input; None for linear layers and without an example input.
+        map_size: Height and width of the layer's input; None for linear layers and without an example input.
 
     Example:
         >>> import torch

@@ -43,10 +43,10 @@ class DrawnFeedback(FeedbackRule):
     """A rule whose initial B is drawn at random.
 
     Args:
-        start: distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
+        start: Distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
             or ``"uniform"``: that distribution, with mean 0 and W's standard deviation.
-        scale: standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
-        angle: angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
+        scale: Standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
+        angle: Angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
             of W. Default None: B is independent of W.
     """
 

@@ -13,15 +13,15 @@ class FeedbackAlignment(DrawnFeedback):
     Args:
         last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
         shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
-        start: distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
+        start: Distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
             or ``"uniform"``: that distribution, with mean 0 and W's standard deviation.
-        scale: standard deviation of B divided by that of W at initialization. B multiplies the error signal by it in
+        scale: Standard deviation of B divided by that of W at initialization. B multiplies the error signal by it in
             every layer. Default 1.0; must be above 0; the shipped search spaces try 0.3 to 3.
-        angle: angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
+        angle: Angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
             of W. Default None: B is independent of W, so the angle is about 90°.
 
     Raises:
-        ValueError: if ``scale`` or ``angle`` is out of range.
+        ValueError: If ``scale`` or ``angle`` is out of range.
 
     Reference:
         Lillicrap, Cownden, Tweed & Akerman (2016), "Random synaptic feedback weights support error backpropagation for

@@ -23,14 +23,14 @@ class SignSymmetry(FeedbackRule):
     Args:
         last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
         shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
-        magnitudes: how |R| is set. ``"fixed"`` (default): drawn once, from W's initial distribution. ``"constant"``:
+        magnitudes: How |R| is set. ``"fixed"`` (default): drawn once, from W's initial distribution. ``"constant"``:
             one value for all synapses of a layer. ``"redrawn"``: drawn anew after each step, from a uniform
             distribution.
-        scale: root mean square of the magnitudes divided by that of W at initialization. B multiplies the error signal
+        scale: Root mean square of the magnitudes divided by that of W at initialization. B multiplies the error signal
             by it in every layer. Default 1.0; must be above 0; the shipped search spaces try 0.3 to 3.
 
     Raises:
-        ValueError: if ``scale`` is not above 0.
+        ValueError: If ``scale`` is not above 0.
 
     Reference:
         Liao, Leibo & Poggio (2016), "How important is weight symmetry in backpropagation?"; Xiao et al. (2018),

@@ -36,41 +36,41 @@ class WeightMirror(DrawnFeedback):
     Args:
         last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
         shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
-        start: distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
+        start: Distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
             or ``"uniform"``: that distribution, with mean 0 and W's standard deviation.
-        scale: standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
-        angle: angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
+        scale: Standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
+        angle: Angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
             of W. Default None: B is independent of W, so the angle is about 90°.
         eta: η, rate of the mirror update. Default 0.02; must be above 0. The shipped search spaces try 0.3 to 3 times
             ``decay``.
         decay: λ, share of B that each mirror step removes. Default 0.02; in [0, 2), since B grows without bound
             otherwise. The shipped search spaces try 0.01 to 0.5 on digits and 0.0015 to 0.065 on ImageNet.
-        noise: distribution of the noise x. ``"normal"`` (default), ``"uniform"`` and ``"sign"`` (±σ) have mean 0 and
+        noise: Distribution of the noise x. ``"normal"`` (default), ``"uniform"`` and ``"sign"`` (±σ) have mean 0 and
             standard deviation σ. ``"idealised"``: orthonormal inputs, which read out W exactly: an upper bound, not a
             candidate in comparisons.
         sigma: σ, standard deviation of x. Default 1.0; must be above 0. It enters the gain as σ².
         receiver_noise: ξ, standard deviation of noise added to the response. Default 0.0; must be 0 or above. The
             shipped search spaces try 0.01 to 3.
-        through: what the noise passes. ``"linear"`` (default): y = W x. ``"nonlinearity"``: y = φ(W x).
-        normalize: what the sum over samples and positions is divided by. ``"taps"`` (default): for each kernel tap, the
+        through: What the noise passes. ``"linear"`` (default): y = W x. ``"nonlinearity"``: y = φ(W x).
+        normalize: What the sum over samples and positions is divided by. ``"taps"`` (default): for each kernel tap, the
             number of positions that reach it, so zero padding does not bend B. ``"positions"``: the number of samples
             times positions. ``"none"``: nothing, as in the authors' code, so the gain grows with the map.
-        samples: noise samples per mirror step and stream. Default 16; at least 1. The shipped search spaces try 4 to 64
+        samples: Noise samples per mirror step and stream. Default 16; at least 1. The shipped search spaces try 4 to 64
             on digits and 32 to 512 on ImageNet.
-        extent: positions per side of a convolution's output in mirror mode. Default 8; 0: the layer's own map, which
+        extent: Positions per side of a convolution's output in mirror mode. Default 8; 0: the layer's own map, which
             needs an example input in ``attach``. Linear layers receive ``samples`` × max(``extent``, 1)²
             vectors.
-        interval: training steps from one mirror step to the next. Default 8; 0: mirror only before learning. The
+        interval: Training steps from one mirror step to the next. Default 8; 0: mirror only before learning. The
             shipped search spaces try 1 to 32.
-        warmup: mirror steps before learning. Default 100; 0: none. The shipped search spaces try 0 to 200 on digits and
+        warmup: Mirror steps before learning. Default 100; 0: none. The shipped search spaces try 0 to 200 on digits and
             30 to 600 on ImageNet.
-        streams: streams of noise per mirror step. Default 1: with several workers, all draw the same noise and
+        streams: Streams of noise per mirror step. Default 1: with several workers, all draw the same noise and
             communicate nothing. With more (1 or a multiple of the workers), they divide the streams among themselves
             and average B's updates once per mirror step. A single worker draws all streams, so the number of workers
             changes only rounding.
 
     Raises:
-        ValueError: if a field is out of range.
+        ValueError: If a field is out of range.
 
     Reference:
         Akrout et al. (2019), "Deep learning without weight transport", equation 7 and section "mirror mode".

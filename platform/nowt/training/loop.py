@@ -62,15 +62,15 @@ def train(
     bit.
 
     Args:
-        config: what decides the numbers: model, data, rule, optimizer, number of epochs, seeds.
-        placement: device, threads, checkpoint interval and folder of the data set. ``store``, ``slots`` and ``workers``
+        config: What decides the numbers: model, data, rule, optimizer, number of epochs, seeds.
+        placement: Device, threads, checkpoint interval and folder of the data set. ``store``, ``slots`` and ``workers``
             are not used here. Default: ``Placement()``: one thread, on a GPU if there is one.
-        data: an opened data set, to share it between runs. Default None: open the one that ``config.data`` names.
-        checkpoints: folder in which to save checkpoints and from which to resume. Default None: no checkpoints.
-        should_stop: called after each batch; training stops at a checkpoint when it returns True.
-        should_save: called after each batch; a checkpoint is written when it returns True, in addition to the regular
+        data: An opened data set, to share it between runs. Default None: open the one that ``config.data`` names.
+        checkpoints: Folder in which to save checkpoints and from which to resume. Default None: no checkpoints.
+        should_stop: Called after each batch; training stops at a checkpoint when it returns True.
+        should_save: Called after each batch; a checkpoint is written when it returns True, in addition to the regular
             ones.
-        group: this worker's connection to the others that train the same run. Each worker calls ``train`` and receives
+        group: This worker's connection to the others that train the same run. Each worker calls ``train`` and receives
             its share of every batch; all yield the same epochs, and all stop when one is asked to. Default: one worker.
 
     Returns:
@@ -78,11 +78,11 @@ def train(
         advances as it is consumed.
 
     Raises:
-        TrainingDiverged: if the training or validation loss is not finite.
-        TrainingInterrupted: after ``should_stop`` returned True.
-        ConfigError: if the configuration does not fit the data, the model, the device or the number of workers.
-        DataError: if the data set's files are not as expected.
-        WorkersDiverged: if the workers' weights differ.
+        TrainingDiverged: If the training or validation loss is not finite.
+        TrainingInterrupted: After ``should_stop`` returned True.
+        ConfigError: If the configuration does not fit the data, the model, the device or the number of workers.
+        DataError: If the data set's files are not as expected.
+        WorkersDiverged: If the workers' weights differ.
 
     Example:
         >>> from dataclasses import replace

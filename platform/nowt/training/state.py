@@ -15,15 +15,14 @@ from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_over_workers
 from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import DatasetSplits
-from nowt.data.splits import Split, probe_batch
-from nowt.layers.attach import attach
-from nowt.models.registry import build_model
+from nowt.data.splits import Split
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training import alignment
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
-from nowt.training.feasibility import check_batch_norm, check_shortcuts, check_worker_count
+from nowt.training.feasibility import check_worker_count
 from nowt.training.loss import Totals, compute_loss
+from nowt.training.network import build_network, count_training_flops, load_probe
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
 from nowt.training.schedule import learning_rate
 from nowt.training.sharding import (
@@ -88,16 +87,9 @@ class TrainingState:
         check_worker_count(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
-        dtype = PARAMETER_DTYPES[config.precision]
-        x, y = probe_batch(data.train, config.probe.samples)
-        x, y = x.to(device, dtype), y.to(device)
-        assert seeds.weights is not None and seeds.feedback is not None
-        model = build_model(config.model, data.shape, data.classes, seeds.weights).to(device, dtype)
-        check_shortcuts(config.rule, model)
-        check_batch_norm(config, model, group.size)
-        layers = attach(model, config.rule, seeds.feedback, config.model.activation, x, quiet=True)
+        x, y = load_probe(config, data, device)
+        model, layers = build_network(config, data, seeds, x, group.size)
         if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
         flops = count_training_flops(model, x, y, config)
         parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
@@ -284,14 +276,3 @@ class TrainingState:
         self.epochs = [epoch_from_json(epoch) for epoch in state["epochs"]]
         for name in COUNTERS:
             setattr(self, name, state[name])
-
-
-def count_training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:
-    """Count the floating point operations per image of a forward and backward pass, on the probe batch."""
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    model.train()
-    with FlopCounterMode(display=False) as counter:
-        output = torch.func.functional_call(model, buffers, (x,))
-        torch.autograd.grad(compute_loss(config, output, y), parameters, allow_unused=True)
-    return float(counter.get_total_flops()) / len(x)
