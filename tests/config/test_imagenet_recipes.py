@@ -1,4 +1,4 @@
-"""ImageNet's recipes, run for a few steps on a tree of 1,000 classes of drawn pictures, stopped and gone on with."""
+"""ImageNet recipes: a few training steps and a resume on 1,000 classes of synthetic images; recipes and studies."""
 
 import itertools
 from dataclasses import replace
@@ -26,74 +26,75 @@ from tests.support.synthetic_ilsvrc import tree
 
 RUNS = [("resnet18", rule.name) for rule in IMAGENET_RULES] + [("resnet50", "kp"), ("resnet50", "wm")]
 
-FEW = {"samples": 2, "extent": 4, "warmup": 2, "interval": 2}  # mirror mode, so small that a CPU can do it
+SMALL_MIRROR = {"samples": 2, "extent": 4, "warmup": 2, "interval": 2}  # mirror mode that is small enough for a CPU
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,000 classes, two training pictures and one test picture each, as nowt data prepare lays them out."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 1,000 classes with two training images and one test image each, as made by ``nowt data prepare``."""
     folder = tmp_path_factory.mktemp("ilsvrc")
     source = tree(folder / "source", classes=1000, train=2, val=1)
     assert prepare(PrepareOptions(source, folder / "imagenet", partial=True, jobs=2), lambda _: None)
     return folder / "imagenet"
 
 
-def place(pictures: Path) -> Placement:
-    return Placement(store=str(pictures.parent / "store"), data=str(pictures), device="cpu", loaders=0)
+def cpu_placement(images: Path) -> Placement:
+    """Placement on the CPU, with the images as data."""
+    return Placement(store=str(images.parent / "store"), data=str(images), device="cpu", loaders=0)
 
 
-def small(net: str, rule: str) -> RunConfig:
-    """The recipe with 32 px, a batch of 16 in two groups, and float32; no test pictures."""
+def small_config(net: str, rule: str) -> RunConfig:
+    """The recipe with 32-pixel images, a batch of 16 in two batch-norm groups, float32 and no test images."""
     config = find_recipe(f"{net}_imagenet")(rule)
     if rule == "wm":
-        config = replace(config, rule=replace(config.rule, **FEW))
+        config = replace(config, rule=replace(config.rule, **SMALL_MIRROR))
     model, probe = replace(config.model, norm_group=8), replace(config.probe, samples=8)
     data = replace(config.data, size=32)
     return replace(config, model=model, data=data, batch=16, precision="float32", test=False, probe=probe)
 
 
-def begun(config: RunConfig, pictures: Path, data: DatasetSplits) -> TrainingState:
-    """A training before its first step."""
-    reset_globals(config, place(pictures))
-    return TrainingState.create(config, place(pictures), data)
+def initial_state(config: RunConfig, images: Path, data: DatasetSplits) -> TrainingState:
+    """Return the training state before the first step."""
+    reset_globals(config, cpu_placement(images))
+    return TrainingState.create(config, cpu_placement(images), data)
 
 
-def steps(training: TrainingState, count: int) -> TrainingState:
-    """So many more steps."""
+def train_steps(training: TrainingState, count: int) -> TrainingState:
+    """Do ``count`` training steps."""
     for x, y in itertools.islice(training.remaining_batches(), count):
         training.train_step(x, y)
     return training
 
 
 @pytest.mark.parametrize(("net", "rule"), RUNS)
-def test_every_rule_trains_on_a_thousand_classes_and_goes_on_from_its_checkpoint(
-    net: str, rule: str, pictures: Path, tmp_path: Path
+def test_every_rule_trains_on_1000_classes_and_resumes_from_a_checkpoint(
+    net: str, rule: str, images: Path, tmp_path: Path
 ) -> None:
-    config = small(net, rule)
-    data = open_data(config.data, place(pictures), config.test)
+    config = small_config(net, rule)
+    data = open_data(config.data, cpu_placement(images), config.test)
     assert data.classes == 1000 and len(data.train) + len(data.val) == 2000
-    training = begun(config, pictures, data)
+    training = initial_state(config, images, data)
     training.before_learning()
-    checkpoint.save(tmp_path, 1, steps(training, 1).state_dict())
-    whole = steps(training, 1).model.state_dict()
-    killed = begun(config, pictures, data)
+    checkpoint.save(tmp_path, 1, train_steps(training, 1).state_dict())
+    uninterrupted = train_steps(training, 1).model.state_dict()
+    resumed = initial_state(config, images, data)
     state = checkpoint.load(tmp_path, training.device)
     assert state is not None
-    killed.load_state_dict(state)
-    assert_equal(steps(killed, 1).model.state_dict(), whole)
-    assert float(killed.totals.loss) == float(training.totals.loss) and killed.step == training.step == 2
+    resumed.load_state_dict(state)
+    assert_equal(train_steps(resumed, 1).model.state_dict(), uninterrupted)
+    assert float(resumed.totals.loss) == float(training.totals.loss) and resumed.step == training.step == 2
     assert 0 < float(training.totals.loss) / training.totals.shown < 20  # chance is ln 1000 = 6.9
     assert training.mirror_presentations == (4 + 2 if rule == "wm" else 0)
 
 
-def test_the_validation_pictures_are_cut_from_train_and_val_is_the_test_part(pictures: Path) -> None:
-    data = open_data(resnet18_imagenet().data, place(pictures), test=False)
+def test_validation_images_are_taken_from_train_and_the_folder_val_is_the_test_split(images: Path) -> None:
+    data = open_data(resnet18_imagenet().data, cpu_placement(images), test=False)
     assert (len(data.train), len(data.val), data.test) == (1800, 200, None)
     assert data.shape == (3, 224, 224)
 
 
 @pytest.mark.parametrize(("recipe", "layers"), [(resnet18_imagenet, 18 + 3), (resnet50_imagenet, 50 + 4)])
-def test_a_recipe_is_the_papers_net(recipe: Any, layers: int) -> None:
+def test_a_recipe_has_the_network_and_schedule_of_the_paper(recipe: Any, layers: int) -> None:
     config = recipe("kp")
     model = build_model(config.model, (3, 224, 224), 1000, 0)
     weighted = [m for m in model.modules() if type(m).__name__ in ("Conv2d", "Linear")]
@@ -104,7 +105,7 @@ def test_a_recipe_is_the_papers_net(recipe: Any, layers: int) -> None:
     assert config.rule.name == "kp" and config.optim.milestones[:2] == (30.0, 60.0)
 
 
-def test_a_rule_given_by_name_has_the_recipes_fields_and_one_given_as_it_is_keeps_its_own(
+def test_a_rule_given_by_name_has_the_settings_of_the_recipe_and_a_rule_object_keeps_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert resnet50_imagenet("wm").rule == next(rule for rule in IMAGENET_RULES if rule.name == "wm")
@@ -115,19 +116,20 @@ def test_a_rule_given_by_name_has_the_recipes_fields_and_one_given_as_it_is_keep
         assert fields["--rule.samples"] == samples and fields["--rule.interval"] == "3"
 
 
-def test_the_weight_mirrors_convolutions_reach_the_papers_angle() -> None:
+def test_the_weight_mirror_settings_reach_the_alignment_of_the_paper() -> None:
     rule = resnet50_imagenet("wm").rule
     assert isinstance(rule, WeightMirror)
-    assert sampling_angle(rule, fan_in=4608) == pytest.approx(2.41, abs=0.02)  # the largest that is published
-    assert rule.warmup == 2 / rule.decay  # as long as another step still helps: B is the mean of all until then
+    assert sampling_angle(rule, fan_in=4608) == pytest.approx(2.41, abs=0.02)  # the largest published angle
+    # the longest warm-up that still helps: until then, B is the mean of all mirror updates
+    assert rule.warmup == 2 / rule.decay
 
 
-def test_a_quick_run_mirrors_less_before_learning() -> None:
+def test_a_quick_run_has_fewer_mirror_steps_before_learning() -> None:
     rule = shrink_config(resnet18_imagenet("wm")).rule
     assert vars(rule)["warmup"] == 4 and vars(rule)["samples"] == 256
 
 
-def test_the_studies_take_the_recipes_rules_and_five_seeds() -> None:
+def test_the_imagenet_studies_use_the_rules_of_the_recipes_and_five_seeds() -> None:
     keys = set()
     for name, net in (("rules_on_imagenet", "resnet18"), ("rules_on_imagenet_resnet50", "resnet50")):
         study = find_study(name)

@@ -1,4 +1,4 @@
-"""Configs: keys, JSON, and the one line that a wrong setting is answered with."""
+"""Run configurations: run keys, JSON, and one-line messages for invalid settings."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nowt.config import run_key as module
+from nowt.config import run_key as run_key_module
 from nowt.config.placement import Placement
 from nowt.config.run_config import (
     DataConfig,
@@ -28,7 +28,7 @@ from nowt.rules.registry import find_rule
 from nowt.rules.weight_mirror import WeightMirror
 from tests.support.nets import EVERY_RULE, rule_id
 
-RICH = RunConfig(
+FULL_CONFIG = RunConfig(
     model=ModelConfig(name="mlp", hidden=(50, 20), activation="tanh", weights="paper"),
     data=DataConfig(name="synthetic", size=16, augment="shift", repeat=2, noise=0.5),
     rule=WeightMirror(sigma=0.5, noise="uniform", angle=30.0),
@@ -43,10 +43,12 @@ RICH = RunConfig(
 
 
 def through_json(config: RunConfig) -> RunConfig:
+    """Convert the config to JSON text and back."""
     return config_from_json(json.loads(json.dumps(config_to_json(config))))
 
 
-def refusal(make: Callable[[], object]) -> str:
+def config_error(make: Callable[[], object]) -> str:
+    """Return the message of the ConfigError that ``make`` raises, which must be one line."""
     with pytest.raises(ConfigError) as caught:
         make()
     line = str(caught.value)
@@ -54,18 +56,22 @@ def refusal(make: Callable[[], object]) -> str:
     return line
 
 
-def test_the_same_config_has_the_same_key() -> None:
-    assert run_key(RICH, "pixels") == run_key(replace(RICH), "pixels") == run_key(through_json(RICH), "pixels")
-    assert len(run_key(RICH, "pixels")) == 12 and int(run_key(RICH, "pixels"), 16) >= 0
+def test_equal_configs_have_the_same_run_key() -> None:
+    assert (
+        run_key(FULL_CONFIG, "pixels")
+        == run_key(replace(FULL_CONFIG), "pixels")
+        == run_key(through_json(FULL_CONFIG), "pixels")
+    )
+    assert len(run_key(FULL_CONFIG, "pixels")) == 12 and int(run_key(FULL_CONFIG, "pixels"), 16) >= 0
 
 
-def test_a_key_from_another_day_is_still_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOP_NUMERICS", 1)
+def test_run_keys_are_the_same_as_in_earlier_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_key_module, "LOOP_NUMERICS", 1)
     assert run_key(RunConfig(), "pixels") == "ada44a9161ed"
     assert run_key(RunConfig(rule=find_rule("fa")(), optim=OptimConfig(lr=0.1), seed=3), "pixels") == "f213f7a8a928"
 
 
-def test_every_field_matters_to_the_key() -> None:
+def test_every_field_changes_the_run_key() -> None:
     others = {
         "model": ModelConfig(name="resnet20"),
         "data": DataConfig(noise=0.1),
@@ -88,74 +94,74 @@ def test_every_field_matters_to_the_key() -> None:
     assert len(keys | {run_key(RunConfig(), "pixels")}) == len(others) + 1
 
 
-def test_the_pictures_matter_to_the_key() -> None:
-    assert run_key(RICH, "pixels") != run_key(RICH, "other pixels")
+def test_the_data_changes_the_run_key() -> None:
+    assert run_key(FULL_CONFIG, "pixels") != run_key(FULL_CONFIG, "other pixels")
 
 
-def test_only_fields_that_differ_from_their_defaults_are_in_the_key() -> None:
+def test_only_non_default_fields_are_part_of_the_run_key() -> None:
     assert non_default_fields(RunConfig()) == {"rule": {"name": "bp", "numerics": 1}}
     assert non_default_fields(RunConfig(optim=OptimConfig(lr=0.05, weight_decay=1e-4), seed=0)) == non_default_fields(
         RunConfig()
     )
-    assert non_default_fields(RICH)["rule"] == {
+    assert non_default_fields(FULL_CONFIG)["rule"] == {
         "name": "wm",
         "numerics": 2,
         "sigma": 0.5,
         "noise": "uniform",
         "angle": 30.0,
     }
-    assert non_default_fields(RICH)["seeds"] == {"order": 1}
+    assert non_default_fields(FULL_CONFIG)["seeds"] == {"order": 1}
 
 
-def test_a_rule_or_a_loop_with_other_numerics_makes_new_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_numerics_version_of_a_rule_or_of_the_loop_changes_the_run_key(monkeypatch: pytest.MonkeyPatch) -> None:
     fa, bp = RunConfig(rule=FeedbackAlignment()), RunConfig()
     before = run_key(fa, ""), run_key(bp, "")
     with monkeypatch.context() as patch:
         patch.setattr(FeedbackAlignment, "numerics", 2)
         assert run_key(fa, "") != before[0] and run_key(bp, "") == before[1]
-    monkeypatch.setattr(module, "LOOP_NUMERICS", module.LOOP_NUMERICS + 1)
+    monkeypatch.setattr(run_key_module, "LOOP_NUMERICS", run_key_module.LOOP_NUMERICS + 1)
     assert run_key(fa, "") != before[0] and run_key(bp, "") != before[1]
 
 
-def test_rules_with_the_same_fields_have_unlike_keys() -> None:
+def test_rules_with_the_same_fields_have_different_run_keys() -> None:
     assert len({run_key(RunConfig(rule=rule), "") for rule in [find_rule("bp")(), *EVERY_RULE]}) == len(EVERY_RULE) + 1
 
 
-def test_whole_numbers_are_the_same_setting_as_the_numbers_they_equal() -> None:
-    for whole, number in [
+def test_an_integer_and_the_equal_float_have_the_same_run_key() -> None:
+    for integer, number in [
         (OptimConfig(lr=1), OptimConfig(lr=1.0)),
         (
             OptimConfig(schedule="step", milestones=(30, 60)),
             OptimConfig(schedule="step", milestones=(30.0, 60.0)),
         ),
     ]:
-        keys = [run_key(RunConfig(optim=optim, epochs=90), "") for optim in (whole, number)]
-        assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=whole, epochs=90)), "")
+        keys = [run_key(RunConfig(optim=optim, epochs=90), "") for optim in (integer, number)]
+        assert keys[0] == keys[1] == run_key(through_json(RunConfig(optim=integer, epochs=90)), "")
 
 
 @pytest.mark.parametrize("rule", [find_rule("bp")(), *EVERY_RULE], ids=rule_id)
-def test_every_rule_survives_json(rule: Rule) -> None:
+def test_every_rule_is_restored_from_json(rule: Rule) -> None:
     assert through_json(RunConfig(rule=rule)) == RunConfig(rule=rule)
 
 
-def test_a_config_of_many_settings_survives_json() -> None:
-    assert through_json(RICH) == RICH
+def test_a_config_with_many_settings_is_restored_from_json() -> None:
+    assert through_json(FULL_CONFIG) == FULL_CONFIG
     assert through_json(RunConfig()) == RunConfig()
 
 
-def test_a_file_that_leaves_settings_out_means_their_defaults() -> None:
+def test_settings_missing_from_json_have_their_defaults() -> None:
     assert config_from_json({}) == RunConfig()
     assert config_from_json({"rule": {"name": "wm", "sigma": 2}}) == RunConfig(rule=WeightMirror(sigma=2.0))
 
 
-def test_numbers_may_be_given_as_text() -> None:
+def test_numbers_and_booleans_may_be_given_as_text() -> None:
     found = config_from_json({"optim": {"lr": "0.2", "nesterov": "true"}, "epochs": "7"})
     assert found == RunConfig(optim=OptimConfig(lr=0.2, nesterov=True), epochs=7)
 
 
-def test_configs_cannot_be_changed() -> None:
+def test_configs_are_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
-        RICH.optim.lr = 1.0  # type: ignore[misc]
+        FULL_CONFIG.optim.lr = 1.0  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -182,8 +188,8 @@ def test_configs_cannot_be_changed() -> None:
         ({"optim": {"lr": -1}}, "optim.lr is -1.0: it must be above 0"),
     ],
 )
-def test_a_wrong_setting_is_answered_with_its_name_and_what_is_allowed(data: dict[str, Any], message: str) -> None:
-    assert refusal(lambda: config_from_json(data)).startswith(message)
+def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: dict[str, Any], message: str) -> None:
+    assert config_error(lambda: config_from_json(data)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +241,8 @@ def test_a_wrong_setting_is_answered_with_its_name_and_what_is_allowed(data: dic
         ),
     ],
 )
-def test_a_config_that_cannot_be_is_refused_when_it_is_built(make: Callable[[], object], message: str) -> None:
-    assert refusal(make) == message
+def test_an_invalid_config_is_rejected_when_it_is_created(make: Callable[[], object], message: str) -> None:
+    assert config_error(make) == message
 
 
 @pytest.mark.parametrize(
@@ -246,21 +252,23 @@ def test_a_config_that_cannot_be_is_refused_when_it_is_built(make: Callable[[], 
         (OptimConfig(schedule="step", milestones=(5.0, 8.0)), "must lie above 0 and below 5"),
     ],
 )
-def test_a_schedule_that_the_run_never_comes_to_is_refused(optim: OptimConfig, message: str) -> None:
+def test_a_schedule_longer_than_the_run_is_rejected(optim: OptimConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RunConfig(optim=optim, epochs=5)
 
 
-def test_the_nearest_word_is_offered_only_where_it_is_near() -> None:
+def test_a_name_is_suggested_only_if_it_is_similar() -> None:
     assert nearest("momentun", ["lr", "momentum"]) == " (did you mean momentum?)"
     assert nearest("xyz", ["lr", "momentum"]) == ""
 
 
-def test_a_value_is_checked_against_its_type() -> None:
+def test_values_are_checked_against_their_types() -> None:
     assert check(float | None, "0.5", "optim.clip") == 0.5
     assert check(tuple[int, ...], [1, 2], "model.hidden") == (1, 2)
-    assert refusal(lambda: check(int, "many", "epochs")).startswith("epochs is 'many': input should be a valid integer")
+    assert config_error(lambda: check(int, "many", "epochs")).startswith(
+        "epochs is 'many': input should be a valid integer"
+    )
 
 
-def test_where_a_run_is_computed_is_no_part_of_its_config() -> None:
+def test_placement_and_config_share_no_field_except_data() -> None:
     assert not {f.name for f in fields(Placement)} & {f.name for f in fields(RunConfig)}.difference({"data"})

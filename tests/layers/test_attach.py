@@ -1,4 +1,4 @@
-"""attach: which layers get a B, what stays as it was, which models it refuses; copies of what it made."""
+"""attach: which layers get a B, what stays unchanged, which models are rejected; copies of models with a rule."""
 
 import copy
 import io
@@ -24,14 +24,14 @@ from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients,
 
 
 @pytest.fixture
-def one_process(tmp_path: Path) -> Iterator[None]:
-    """A process group of this process alone."""
+def single_process_group(tmp_path: Path) -> Iterator[None]:
+    """A process group that consists of this process."""
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
 
-def refusal(model: nn.Module, rule: str = "fa", **options: str) -> str:
+def attach_error(model: nn.Module, rule: str = "fa", **options: str) -> str:
     with pytest.raises(ValueError) as caught:
         attach(model, find_rule(rule)(), **options)  # type: ignore[arg-type]
     line = str(caught.value)
@@ -39,20 +39,20 @@ def refusal(model: nn.Module, rule: str = "fa", **options: str) -> str:
     return line
 
 
-def test_a_model_wrapped_for_many_workers_is_refused(one_process: None) -> None:
+def test_a_model_wrapped_in_distributed_data_parallel_is_rejected(single_process_group: None) -> None:
     message = "the model is wrapped in DistributedDataParallel: attach the rule first, then wrap it"
     wrapped = nn.parallel.DistributedDataParallel(conv_net())
-    assert refusal(wrapped) == message
-    assert refusal(nn.Sequential(wrapped)) == message
+    assert attach_error(wrapped) == message
+    assert attach_error(nn.Sequential(wrapped)) == message
 
 
-def test_a_data_parallel_model_is_refused() -> None:
-    assert refusal(nn.DataParallel(conv_net())) == (
+def test_a_model_wrapped_in_data_parallel_is_rejected() -> None:
+    assert attach_error(nn.DataParallel(conv_net())) == (
         "the model is wrapped in DataParallel: attach the rule first, then wrap it"
     )
 
 
-def test_a_compiled_model_is_refused() -> None:
+def test_a_compiled_model_is_rejected() -> None:
     message = "the model is compiled: attach the rule first, then call torch.compile"
     in_place = conv_net()
     in_place.compile(backend="eager")
@@ -61,31 +61,33 @@ def test_a_compiled_model_is_refused() -> None:
         nn.Sequential(torch.compile(conv_net())),
         in_place,
     ):
-        assert refusal(model) == message
+        assert attach_error(model) == message
 
 
 @pytest.mark.parametrize("rule", ["fa", "bp"])
-def test_a_model_with_nothing_to_replace_is_refused(rule: str) -> None:
-    class Own(nn.Linear):
+def test_a_model_without_replaceable_layers_is_rejected(rule: str) -> None:
+    class Custom(nn.Linear):
         pass
 
-    assert refusal(nn.Sequential(Own(3, 3), nn.ReLU()), rule) == (
+    assert attach_error(nn.Sequential(Custom(3, 3), nn.ReLU()), rule) == (
         "Sequential has no torch.nn.Conv2d or torch.nn.Linear layer, so there is nothing to attach "
         f"{rule} to: pass the model that contains them (subclasses of these layers are not replaced)"
     )
 
 
 @pytest.mark.parametrize("second", ["fa", "kp", "bp"])
-def test_a_second_attach_is_refused(second: str) -> None:
+def test_attaching_a_second_rule_is_rejected(second: str) -> None:
     model, _ = attached(conv_net(), find_rule("fa")())
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert refusal(model, second) == "the model has fa attached already: attach to a fresh model"
+    assert attach_error(model, second) == "the model has fa attached already: attach to a fresh model"
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_an_unknown_activation_is_refused_before_anything_changes() -> None:
+def test_an_unknown_activation_is_rejected_and_the_model_is_unchanged() -> None:
     model = conv_net()
-    assert refusal(model, activation="gelu") == ("activation is 'gelu': it must be one of relu, tanh, sigmoid, linear")
+    assert attach_error(model, activation="gelu") == (
+        "activation is 'gelu': it must be one of relu, tanh, sigmoid, linear"
+    )
     assert feedback_layers(model) == []
 
 
@@ -106,14 +108,14 @@ def test_resnet18_keeps_torchvisions_names_modules_parameters_and_hooks() -> Non
     assert seen == ["called"]
 
 
-def test_under_bp_the_model_stays_torchs_own() -> None:
+def test_under_bp_no_layer_is_replaced() -> None:
     model = conv_net()
     assert attach(model, find_rule("bp")()) == []
     assert [type(m) for m in model] == [type(m) for m in conv_net()]
 
 
 @pytest.mark.parametrize("name", ["fa", "ss", "wm", "kp", "sham"])
-def test_exactly_the_layers_that_the_fields_leave_to_backprop_stay_torchs_own(name: str) -> None:
+def test_layers_left_to_backprop_are_not_replaced(name: str) -> None:
     for model_name in ("resnet18", "tiny_resnet"):
         fresh = build_model(ModelConfig(name=model_name), (3, 32, 32), 10, seed=0)
         everything = [layer.name for layer in attached(fresh, find_rule(name)())[1]]
@@ -130,14 +132,14 @@ def test_exactly_the_layers_that_the_fields_leave_to_backprop_stay_torchs_own(na
             assert not any(n.startswith(f"{one}.feedback") for n in model.state_dict() for one in left)
 
 
-def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
+def test_a_last_layer_left_to_backprop_sends_the_error_back_through_w() -> None:
     x, y = batch()
-    whole = gradients(attached(conv_net(norm=False), find_rule("fa")())[0], x, y)
-    spared = gradients(attached(conv_net(norm=False), find_rule("fa")(last_layer="backprop"))[0], x, y)
+    full = gradients(attached(conv_net(norm=False), find_rule("fa")())[0], x, y)
+    without_last = gradients(attached(conv_net(norm=False), find_rule("fa")(last_layer="backprop"))[0], x, y)
     plain = gradients(conv_net(norm=False), x, y)
-    assert torch.equal(spared["6.weight"], plain["6.weight"])  # the layer below the last
-    assert not torch.allclose(whole["6.weight"], plain["6.weight"])
-    assert not torch.allclose(spared["3.weight"], plain["3.weight"])
+    assert torch.equal(without_last["6.weight"], plain["6.weight"])  # the layer below the last
+    assert not torch.allclose(full["6.weight"], plain["6.weight"])
+    assert not torch.allclose(without_last["3.weight"], plain["3.weight"])
 
 
 @pytest.mark.parametrize(
@@ -150,23 +152,23 @@ def test_a_last_layer_left_to_backprop_sends_the_error_through_w() -> None:
         (find_rule("fa")(scale=True), "rule.scale is True"),
     ],
 )
-def test_what_is_no_rule_is_refused_before_anything_changes(rule: Rule, message: str) -> None:
+def test_an_invalid_rule_is_rejected_and_the_model_is_unchanged(rule: Rule, message: str) -> None:
     net = conv_net()
     with pytest.raises(ValueError, match=message):
         attach(net, rule)
     assert not feedback_layers(net)
 
 
-def test_a_rule_that_covers_nothing_is_refused() -> None:
+def test_a_rule_that_covers_no_layer_is_rejected() -> None:
     with pytest.raises(ValueError, match="applies to no layer of Sequential"):
         attach(nn.Sequential(nn.Linear(3, 3)), find_rule("fa")(last_layer="backprop"))
 
 
-def test_an_example_leaves_every_modules_mode_and_hooks_even_where_it_does_not_fit() -> None:
+def test_an_example_changes_no_modes_and_hooks_even_if_it_does_not_fit() -> None:
     def net() -> nn.Sequential:
-        made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
-        made[1].eval()  # a frozen batch norm
-        return made
+        built = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
+        built[1].eval()  # a frozen batch norm
+        return built
 
     model = net()
     with pytest.raises(ValueError, match=r"an example of shape \(2, 1, 8, 8\) does not fit the model"):
@@ -176,7 +178,7 @@ def test_an_example_leaves_every_modules_mode_and_hooks_even_where_it_does_not_f
     assert [m.training for m in model.modules()] == [m.training for m in net().modules()]
 
 
-def test_an_example_passes_through_layers_that_are_called_by_keyword() -> None:
+def test_an_example_works_with_layers_that_are_called_with_keyword_arguments() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -190,7 +192,7 @@ def test_an_example_passes_through_layers_that_are_called_by_keyword() -> None:
     assert [layer.activation for layer in layers] == ["linear", "relu"]
 
 
-def test_a_field_of_a_rule_may_be_of_any_class() -> None:
+def test_a_field_of_a_rule_may_have_any_type() -> None:
     @dataclass(frozen=True)
     class Typed(FeedbackAlignment):
         kind: torch.dtype = torch.float32
@@ -200,14 +202,15 @@ def test_a_field_of_a_rule_may_be_of_any_class() -> None:
         attach(nn.Sequential(nn.Linear(3, 3)), Typed(kind="float32"))  # type: ignore[arg-type]
 
 
-def test_weights_that_no_rule_covers_are_named() -> None:
+def test_a_warning_lists_the_weights_that_no_rule_covers() -> None:
     net = nn.Sequential(nn.Embedding(9, 8), nn.TransformerEncoderLayer(8, 2, 16), nn.Conv1d(4, 4, 1), nn.Linear(8, 2))
     with pytest.warns(UserWarning, match="1.self_attn.in_proj_weight, 1.self_attn.out_proj.weight, 2.weight$"):
         attach(net, find_rule("fa")(), seed=0)
-    assert attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find_rule("bp")()) == []  # all is backprop there
+    # under bp there is no warning, because everything uses backprop
+    assert attach(nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(8, 2)), find_rule("bp")()) == []
 
 
-def test_a_layer_used_twice_gets_one_b() -> None:
+def test_a_layer_that_is_used_twice_has_one_b() -> None:
     shared = nn.Linear(4, 4)
     model = nn.Sequential(shared, nn.ReLU(), shared, nn.Linear(4, 2))
     assert [layer.name for layer in attach(model, find_rule("fa")())] == ["0", "3"]
@@ -215,7 +218,7 @@ def test_a_layer_used_twice_gets_one_b() -> None:
     assert shared.weight.grad is not None
 
 
-def test_an_example_batch_tells_every_convolution_its_map_and_changes_nothing_else() -> None:
+def test_an_example_sets_the_map_size_of_every_convolution_and_changes_nothing_else() -> None:
     model, (x, _) = conv_net(), batch()
     before = copy.deepcopy(model.state_dict())
     layers = attach(model, find_rule("fa")(), example=x)
@@ -224,7 +227,7 @@ def test_an_example_batch_tells_every_convolution_its_map_and_changes_nothing_el
     assert model.training and not any(m._forward_pre_hooks for m in model.modules())
 
 
-def test_many_workers_reduce_no_more_than_under_bp(one_process: None) -> None:
+def test_data_parallel_training_reduces_no_more_gradients_than_under_bp(single_process_group: None) -> None:
     reduced = []
 
     def count(_: object, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
@@ -243,38 +246,38 @@ def test_many_workers_reduce_no_more_than_under_bp(one_process: None) -> None:
         assert sum(reduced) == sum(p.numel() for p in conv_net().parameters())
 
 
-def kept(model: nn.Module) -> dict[str, torch.Tensor]:
-    """B and whatever else the rule keeps, by name."""
+def rule_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return B and all other state of the rule, by name."""
     return {name: p for name, p in model.named_parameters() if not p.requires_grad}
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-@pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch.save", "state_dict"])
-def test_copies_keep_b_exactly_and_their_rule(rule: Rule, way: str) -> None:
+@pytest.mark.parametrize("method", ["deepcopy", "pickle", "torch.save", "state_dict"])
+def test_copies_of_a_model_keep_its_rule_and_its_exact_b(rule: Rule, method: str) -> None:
     model, _ = attached(conv_net(), rule)
     file = io.BytesIO()
-    if way == "deepcopy":
+    if method == "deepcopy":
         other = copy.deepcopy(model)
-    elif way == "pickle":
+    elif method == "pickle":
         other = pickle.loads(pickle.dumps(model))
-    elif way == "torch.save":
+    elif method == "torch.save":
         torch.save(model, file)
         other = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
     else:
         torch.save(model.state_dict(), file)
         other, _ = attached(conv_net(seed=1), rule, seed=1)
-        assert not torch.equal(kept(other)["0.feedback"], kept(model)["0.feedback"])
+        assert not torch.equal(rule_state(other)["0.feedback"], rule_state(model)["0.feedback"])
         other.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    assert list(kept(other)) == list(kept(model)) != []
-    for name, value in kept(model).items():
-        assert torch.equal(kept(other)[name], value) and kept(other)[name].data_ptr() != value.data_ptr()
+    assert list(rule_state(other)) == list(rule_state(model)) != []
+    for name, value in rule_state(model).items():
+        assert torch.equal(rule_state(other)[name], value) and rule_state(other)[name].data_ptr() != value.data_ptr()
     assert [layer.rule for layer in feedback_layers(other)] == [rule] * 4
     x, y = batch()
     ours, theirs = gradients(model, x, y), gradients(other, x, y)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_last_layer_is_the_one_that_runs_last_whatever_the_model_names_last() -> None:
+def test_with_an_example_the_last_layer_is_the_one_that_runs_last() -> None:
     class Backwards(nn.Module):
         def __init__(self) -> None:
             super().__init__()

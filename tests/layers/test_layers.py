@@ -1,4 +1,4 @@
-"""Layers with feedback weights: what they compute, and what goes back through them."""
+"""Layers with feedback weights: their outputs and their gradients."""
 
 import copy
 from itertools import product
@@ -19,13 +19,13 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
-STEPS_AND_PADDING = [(1, 0), (1, 1), (2, 1), ((2, 1), (1, 2)), (1, "same"), (1, "valid"), (3, "valid")]
+STRIDE_AND_PADDING = [(1, 0), (1, 1), (2, 1), ((2, 1), (1, 2)), (1, "same"), (1, "valid"), (3, "valid")]
 
 DILATION_AND_GROUPS = [(1, 1), (2, 1), ((1, 2), 2), (1, 4)]
 
 
-def sent_back(layer: nn.Module, x: Tensor) -> list[Tensor]:
-    """The output, and the gradients of input, W and bias for an error that differs at every place."""
+def output_and_gradients(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return the output and the gradients of input, W and bias, for an error signal with distinct entries."""
     x = x.detach().requires_grad_()
     y = layer(x)
     error = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
@@ -33,21 +33,23 @@ def sent_back(layer: nn.Module, x: Tensor) -> list[Tensor]:
     return [y.detach(), *torch.autograd.grad(y, inputs, error)]
 
 
-def same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+def identical(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    """Whether the tensors are equal bit for bit."""
     return all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(ours, theirs, strict=True))
 
 
 def with_sham(layer: nn.Module) -> nn.Module:
+    """Return a copy of the layer under the rule sham, which has B = W."""
     return attached(nn.Sequential(layer), find_rule("sham")())[0][0]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch's own, of its own layer
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # a warning of torch.nn.Conv2d
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_with_b_equal_to_w_every_convolution_sends_back_autograds_gradients_bit_for_bit(
+def test_with_b_equal_to_w_convolutions_have_the_gradients_of_autograd_bit_for_bit(
     kernel: int | tuple[int, int], mode: str
 ) -> None:
-    for (stride, padding), (dilation, groups) in product(STEPS_AND_PADDING, DILATION_AND_GROUPS):
+    for (stride, padding), (dilation, groups) in product(STRIDE_AND_PADDING, DILATION_AND_GROUPS):
         for dtype, layout in product((torch.float32, torch.float64), LAYOUTS):
             plain = nn.Conv2d(
                 4,
@@ -62,38 +64,39 @@ def test_with_b_equal_to_w_every_convolution_sends_back_autograds_gradients_bit_
                 dtype=dtype,  # type: ignore[arg-type]
             ).to(memory_format=layout)  # type: ignore[call-overload]
             x = normal(3, 4, 11, 12, dtype=dtype).contiguous(memory_format=layout)
-            assert same(sent_back(with_sham(plain), x), sent_back(plain, x)), plain
+            assert identical(output_and_gradients(with_sham(plain), x), output_and_gradients(plain, x)), plain
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 5, 7), (2, 3, 5, 7)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_with_b_equal_to_w_linear_layers_of_any_leading_shape_send_back_autograds_gradients(
+def test_with_b_equal_to_w_linear_layers_have_the_gradients_of_autograd_for_any_input_shape(
     shape: tuple[int, ...], bias: bool
 ) -> None:
     for dtype in (torch.float32, torch.float64):
         plain, x = nn.Linear(7, 6, bias=bias, dtype=dtype), normal(*shape, dtype=dtype)
-        assert same(sent_back(with_sham(plain), x), sent_back(plain, x))
+        assert identical(output_and_gradients(with_sham(plain), x), output_and_gradients(plain, x))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_one_picture_without_a_batch_dimension_is_a_batch_of_one(mode: str) -> None:
+def test_convolutions_accept_one_image_without_a_batch_dimension(mode: str) -> None:
     plain, x = nn.Conv2d(4, 6, 3, padding=1, padding_mode=mode), normal(4, 9, 8)
-    assert same(sent_back(with_sham(plain), x), sent_back(plain, x))
+    assert identical(output_and_gradients(with_sham(plain), x), output_and_gradients(plain, x))
     following = nn.Sequential(with_sham(plain), nn.ReLU(inplace=True))
     assert following(x).shape == (6, 9, 8)
 
 
-def test_the_error_goes_back_through_b_and_ws_gradient_does_not_depend_on_b() -> None:
+def test_the_error_goes_back_through_b_and_the_gradient_of_w_does_not_depend_on_b() -> None:
     for plain, x in [(nn.Linear(7, 6), normal(5, 7)), (nn.Conv2d(4, 6, 3, 2, padding=1), normal(2, 4, 9, 9))]:
         model, (layer,) = attached(nn.Sequential(plain), find_rule("fa")())
         through_b = copy.deepcopy(plain)
         through_b.weight.data.copy_(layer.feedback)
-        ours, theirs, oracle = sent_back(model[0], x), sent_back(plain, x), sent_back(through_b, x)  # type: ignore[index]
+        ours = output_and_gradients(model[0], x)  # type: ignore[index]
+        theirs, oracle = output_and_gradients(plain, x), output_and_gradients(through_b, x)
         assert torch.equal(ours[1], oracle[1]) and not torch.allclose(ours[1], theirs[1])
-        assert same([ours[0], *ours[2:]], [theirs[0], *theirs[2:]])
+        assert identical([ours[0], *ours[2:]], [theirs[0], *theirs[2:]])
 
 
-def test_a_whole_network_under_sham_has_autograds_gradients() -> None:
+def test_a_network_under_sham_has_the_gradients_of_autograd() -> None:
     for layout in LAYOUTS:
         plain = conv_net().to(memory_format=layout)  # type: ignore[call-overload]
         model, _ = attached(plain, find_rule("sham")())
@@ -105,7 +108,7 @@ def test_a_whole_network_under_sham_has_autograds_gradients() -> None:
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-def test_the_forward_pass_is_torchs_own(rule: Rule) -> None:
+def test_a_rule_does_not_change_the_forward_pass(rule: Rule) -> None:
     model, _ = attached(conv_net(), rule)
     plain, (x, _) = conv_net(), batch()
     assert torch.equal(model(x), plain(x))
@@ -114,7 +117,7 @@ def test_the_forward_pass_is_torchs_own(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-def test_b_is_saved_and_moved_with_its_layer_but_is_never_a_leaf_of_the_gradient(rule: Rule) -> None:
+def test_b_is_a_parameter_that_moves_with_its_layer_and_never_requires_a_gradient(rule: Rule) -> None:
     model, layers = attached(conv_net(), rule)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {name for name, _ in conv_net().named_parameters()}
@@ -124,7 +127,7 @@ def test_b_is_saved_and_moved_with_its_layer_but_is_never_a_leaf_of_the_gradient
     assert all(layer.feedback.dtype == torch.float64 for layer in feedback_layers(model.double()))
 
 
-def test_within_backprop_the_error_goes_through_w_and_afterwards_through_b_again() -> None:
+def test_using_backprop_sends_the_error_through_w_and_restores_the_rule_afterwards() -> None:
     model, layers = attached(conv_net(), find_rule("fa")())
     x, y = batch()
     ours, theirs = gradients(model, x, y), gradients(conv_net(), x, y)
@@ -138,8 +141,8 @@ def test_within_backprop_the_error_goes_through_w_and_afterwards_through_b_again
 
 
 @pytest.mark.parametrize("name", ["fa", "kp", "sham"])
-def test_under_bf16_autocast_weights_and_gradients_stay_float32_and_close_to_those_without(name: str) -> None:
-    # smooth, since rounding flips units of a ReLU net and a batch norm's small variance magnifies it
+def test_under_bfloat16_autocast_gradients_are_float32_and_close_to_those_without_autocast(name: str) -> None:
+    # tanh and no batch norm: rounding would flip ReLU units, and small batch variances would amplify the difference
     model, layers = attached(conv_net(norm=False, activation=nn.Tanh), find_rule(name)())
     x, y = batch()
     exact = gradients(model, x, y)
@@ -155,7 +158,7 @@ def test_under_bf16_autocast_weights_and_gradients_stay_float32_and_close_to_tho
         assert (found - gradient).norm() < 0.03 * gradient.norm(), key
 
 
-def test_under_bf16_autocast_sham_is_autograds_bit_for_bit() -> None:
+def test_under_bfloat16_autocast_sham_has_the_gradients_of_autograd_bit_for_bit() -> None:
     plain = conv_net()
     model, _ = attached(plain, find_rule("sham")())
     x, y = batch()
@@ -165,7 +168,7 @@ def test_under_bf16_autocast_sham_is_autograds_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-def test_channels_last_changes_the_layout_of_w_and_b_and_no_number(rule: Rule) -> None:
+def test_channels_last_changes_the_layout_of_w_and_b_and_not_the_gradients(rule: Rule) -> None:
     model, _ = attached(conv_net(), rule)
     other = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for layer in feedback_layers(other)[:-1]:
@@ -178,7 +181,7 @@ def test_channels_last_changes_the_layout_of_w_and_b_and_no_number(rule: Rule) -
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5)
 
 
-def test_b_is_drawn_the_same_whether_w_is_in_channels_last_or_not() -> None:
+def test_the_initial_b_does_not_depend_on_the_memory_layout_of_w() -> None:
     for rule in EVERY_RULE:
         first, second = conv_net(), conv_net().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for a, b in zip(attach(first, rule), attach(second, rule), strict=True):
@@ -186,7 +189,7 @@ def test_b_is_drawn_the_same_whether_w_is_in_channels_last_or_not() -> None:
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-def test_compiling_traces_the_whole_graph_and_gives_the_same_gradients(rule: Rule) -> None:
+def test_compiling_has_no_graph_breaks_and_gives_the_same_gradients(rule: Rule) -> None:
     model, _ = attached(conv_net(norm=False), rule)
     x, y = batch()
     torch._dynamo.reset()
@@ -196,7 +199,7 @@ def test_compiling_traces_the_whole_graph_and_gives_the_same_gradients(rule: Rul
         torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_compiling_under_autocast_traces_the_whole_graph() -> None:
+def test_compiling_under_autocast_has_no_graph_breaks() -> None:
     model, _ = attached(dense_net(), find_rule("kp")())
     torch._dynamo.reset()
     with torch.autocast("cpu", torch.bfloat16):

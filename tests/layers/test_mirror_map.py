@@ -1,4 +1,4 @@
-"""What a layer offers to mirror mode: W alone, sums over samples and positions, noise of the right shape."""
+"""The operations of a layer in mirror mode: the linear map, sums over samples and positions, and noise shapes."""
 
 from itertools import product
 from typing import Any
@@ -27,11 +27,12 @@ LAYERS = [*CONVS, nn.Linear(7, 6)]
 
 
 def layer_of(plain: nn.Module, **fields: Any) -> FeedbackLayer:
+    """Attach the weight mirror to the layer ``plain``."""
     return attached(nn.Sequential(plain), find_rule("wm")(**fields))[1][0]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-def test_the_sum_over_samples_and_positions_is_the_gradient_of_the_maps_product_with_y() -> None:
+def test_outer_sum_is_the_gradient_of_the_linear_map() -> None:
     for plain in LAYERS:
         layer = layer_of(plain)
         for padded in (True, False):
@@ -41,7 +42,7 @@ def test_the_sum_over_samples_and_positions_is_the_gradient_of_the_maps_product_
             torch.testing.assert_close(layer.outer_sum(x, y, padded), oracle)
 
 
-def test_the_map_is_w_alone_without_bias_and_is_linear() -> None:
+def test_the_linear_map_is_linear_and_has_no_bias() -> None:
     for plain in LAYERS:
         layer = layer_of(plain)
         x = normal(*layer.probe_shape(3, 4))
@@ -55,20 +56,20 @@ def test_the_map_is_w_alone_without_bias_and_is_linear() -> None:
 
 
 @pytest.mark.parametrize("extent", [1, 2, 8])
-def test_noise_has_the_shape_whose_answer_has_that_many_positions_a_side(extent: int) -> None:
+def test_the_response_to_noise_has_the_configured_number_of_positions_per_side(extent: int) -> None:
     for plain in CONVS:
         layer = layer_of(plain)
         x = normal(*layer.probe_shape(3, extent))
         sides = layer.linear_map(x).shape[2:]
         assert min(sides) >= extent
-        assert max(sides) == extent or min(x.shape[2:]) == 1  # padding alone may give more
+        assert max(sides) == extent or min(x.shape[2:]) == 1  # padding may add positions
         assert layer.positions(x) == 3 * sides.numel()
     dense = layer_of(nn.Linear(7, 6))
     assert dense.probe_shape(3, extent) == (3 * extent**2, 7)
     assert dense.positions(normal(12, 7)) == dense.tap_counts(normal(12, 7)) == 12
 
 
-def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
+def test_tap_counts_are_the_numbers_of_positions_that_reach_each_kernel_tap() -> None:
     for plain in CONVS:
         layer = layer_of(plain)
         x = torch.ones(2, 4, 9, 8)
@@ -76,7 +77,7 @@ def test_taps_count_the_positions_that_reach_each_tap_of_the_kernel() -> None:
         assert torch.equal(layer.tap_counts(x).expand_as(reached), reached)  # type: ignore[union-attr]
 
 
-def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:
+def test_extent_0_uses_the_map_size_of_the_layer() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2))
     _, (first, _) = attached(model, find_rule("wm")(extent=0))
     with pytest.raises(
@@ -87,7 +88,7 @@ def test_extent_0_mirrors_a_layer_on_its_own_map() -> None:
     assert first.probe_shape(5, 0) == (5, 3, 10, 12)
 
 
-def test_idealised_noise_reads_w_out_in_one_mirror_step() -> None:
+def test_idealised_noise_recovers_w_in_one_mirror_step() -> None:
     for plain in LAYERS:
         layer = layer_of(plain, noise="idealised", warmup=1, eta=1.0, decay=1.0)
         layer.rule.before_learning([layer], Moment(0, seed=0))
@@ -96,7 +97,7 @@ def test_idealised_noise_reads_w_out_in_one_mirror_step() -> None:
 
 
 @pytest.mark.parametrize("extent", [0, 3])
-def test_a_mirror_step_aligns_every_kind_of_layer(extent: int) -> None:
+def test_a_mirror_step_aligns_b_with_w_in_every_kind_of_layer(extent: int) -> None:
     for plain in LAYERS:
         layer = layer_of(plain, extent=extent, warmup=1, samples=400, eta=1.0, decay=1.0)
         layer.map_size = (5, 5)

@@ -1,4 +1,4 @@
-"""Batch norm over groups: its definition, and the same numbers as several workers with a group each."""
+"""Grouped batch norm: its definition, and its equivalence to several workers with one group each."""
 
 import copy
 import pickle
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from nowt.models.batch_norm import GroupedBatchNorm2d
-from tests.support.built_models import GREY, build
+from tests.support.built_models import GRAY_SHAPE, build
 
 
 def grouped(group: int, channels: int = 3) -> GroupedBatchNorm2d:
+    """A batch norm over groups of ``group`` samples with random γ and β."""
     norm = nn.BatchNorm2d(channels)
     nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
     nn.init.uniform_(norm.bias, generator=torch.Generator().manual_seed(2))
@@ -21,13 +22,14 @@ def grouped(group: int, channels: int = 3) -> GroupedBatchNorm2d:
     return norm
 
 
-def pictures(count: int, channels: int = 3, seed: int = 0) -> Tensor:
+def random_images(count: int, channels: int = 3, seed: int = 0) -> Tensor:
+    """Images whose mean differs from sample to sample."""
     stream = torch.Generator().manual_seed(seed)
     return torch.randn(count, channels, 5, 4, generator=stream) * 2 + torch.arange(count).view(-1, 1, 1, 1)
 
 
-def test_grouped_batch_norm_against_its_definition_group_by_group() -> None:
-    norm, x = grouped(4), pictures(12)
+def test_grouped_batch_norm_normalizes_each_group_with_its_own_statistics() -> None:
+    norm, x = grouped(4), random_images(12)
     y = norm(x)
     means, variances = [], []
     for start in range(0, 12, 4):
@@ -44,8 +46,8 @@ def test_grouped_batch_norm_against_its_definition_group_by_group() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_batch_of_one_group_is_plain_batch_norm_bit_for_bit(layout: torch.memory_format) -> None:
-    one, x = grouped(6), pictures(6).contiguous(memory_format=layout)
+def test_with_one_group_per_batch_grouped_batch_norm_equals_batch_norm_bit_for_bit(layout: torch.memory_format) -> None:
+    one, x = grouped(6), random_images(6).contiguous(memory_format=layout)
     plain = nn.BatchNorm2d(3)
     plain.load_state_dict(one.state_dict())
     assert torch.equal(one(x), plain(x))
@@ -54,8 +56,8 @@ def test_a_batch_of_one_group_is_plain_batch_norm_bit_for_bit(layout: torch.memo
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_batch_of_several_groups_is_several_workers_with_a_group_each(layout: torch.memory_format) -> None:
-    x = pictures(12).contiguous(memory_format=layout).requires_grad_()
+def test_one_worker_with_several_groups_equals_several_workers_with_one_group_each(layout: torch.memory_format) -> None:
+    x = random_images(12).contiguous(memory_format=layout).requires_grad_()
     alone, workers = grouped(4), [grouped(4) for _ in range(3)]
     y = torch.cat([norm(part) for norm, part in zip(workers, x.chunk(3), strict=True)])
     assert torch.equal(alone(x), y)
@@ -65,10 +67,10 @@ def test_a_batch_of_several_groups_is_several_workers_with_a_group_each(layout: 
     assert torch.equal(found, expected)
 
 
-def test_the_workers_mean_running_statistics_are_those_of_one_worker_over_many_steps() -> None:
+def test_the_mean_running_statistics_of_workers_equal_those_of_one_worker() -> None:
     alone, workers = grouped(4), [grouped(4) for _ in range(3)]
     for step in range(5):
-        x = pictures(12, seed=step)
+        x = random_images(12, seed=step)
         alone(x)
         for norm, part in zip(workers, x.chunk(3), strict=True):
             norm(part)
@@ -78,33 +80,33 @@ def test_the_workers_mean_running_statistics_are_those_of_one_worker_over_many_s
     assert alone.num_batches_tracked == workers[0].num_batches_tracked == 5
 
 
-def test_evaluation_uses_the_running_statistics_for_any_batch() -> None:
+def test_evaluation_uses_the_running_statistics_for_any_batch_size() -> None:
     norm = grouped(4)
-    norm(pictures(12))
+    norm(random_images(12))
     plain = nn.BatchNorm2d(3)
     plain.load_state_dict(norm.state_dict())
-    x = pictures(5, seed=9)
+    x = random_images(5, seed=9)
     assert torch.equal(norm.eval()(x), plain.eval()(x))
 
 
-def test_a_batch_that_cannot_be_grouped_is_refused_in_one_line() -> None:
+def test_a_batch_that_the_group_size_does_not_divide_is_rejected_in_one_line() -> None:
     for count in (3, 6):
         with pytest.raises(ValueError, match=f"a batch of {count} cannot be split into groups of 4") as caught:
-            grouped(4)(pictures(count))
+            grouped(4)(random_images(count))
         assert "\n" not in str(caught.value)
 
 
-def test_grouped_models_can_be_copied_pickled_and_saved() -> None:
-    model, x = build("tiny_resnet", GREY, norm_group=2), torch.rand(4, *GREY)
-    fresh = build("tiny_resnet", GREY, norm_group=2, seed=5)
+def test_models_with_grouped_batch_norm_can_be_copied_pickled_and_saved() -> None:
+    model, x = build("tiny_resnet", GRAY_SHAPE, norm_group=2), torch.rand(4, *GRAY_SHAPE)
+    fresh = build("tiny_resnet", GRAY_SHAPE, norm_group=2, seed=5)
     fresh.load_state_dict(model.state_dict())
     twins = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), fresh]
     expected = model(x)
     assert all(torch.equal(twin(x), expected) for twin in twins)
 
 
-def test_grouped_models_compile_without_graph_breaks() -> None:
-    model, x = build("tiny_resnet", GREY, norm_group=2), torch.rand(4, *GREY)
+def test_models_with_grouped_batch_norm_compile_without_graph_breaks() -> None:
+    model, x = build("tiny_resnet", GRAY_SHAPE, norm_group=2), torch.rand(4, *GRAY_SHAPE)
     twin = copy.deepcopy(model)
     traced = torch.compile(twin, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(traced(x), model(x))
@@ -112,10 +114,10 @@ def test_grouped_models_compile_without_graph_breaks() -> None:
         torch.testing.assert_close(twin.get_buffer(name), value)
 
 
-def test_grouped_models_run_under_autocast_with_statistics_in_float32() -> None:
-    model = build("tiny_resnet", GREY, norm_group=2)
+def test_under_autocast_grouped_batch_norm_keeps_its_statistics_in_float32() -> None:
+    model = build("tiny_resnet", GRAY_SHAPE, norm_group=2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(torch.rand(4, *GREY))
+        logits = model(torch.rand(4, *GRAY_SHAPE))
     logits.float().sum().backward()
     assert logits.dtype == torch.bfloat16
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())

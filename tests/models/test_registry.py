@@ -1,4 +1,4 @@
-"""The networks: shapes and names, models of one's own, settings that a model cannot follow."""
+"""Models by name: shapes and parameter names, custom models, and settings that do not apply to a model."""
 
 import pickle
 from pathlib import Path
@@ -12,11 +12,11 @@ from torch import nn
 from nowt.core.errors import ConfigError
 from nowt.models.batch_norm import GroupedBatchNorm2d
 from nowt.models.registry import MODELS
-from tests.support.built_models import GREY, OWN, build, parameters
+from tests.support.built_models import CUSTOM_MODELS, GRAY_SHAPE, build, count_parameters
 
 
-def refusal(name: str, **fields: Any) -> str:
-    """The one line with which a setting is refused."""
+def config_error(name: str, **fields: Any) -> str:
+    """Return the error message of building the model, which must be one line."""
     with pytest.raises(ConfigError) as caught:
         build(name, **fields)
     line = str(caught.value)
@@ -25,7 +25,7 @@ def refusal(name: str, **fields: Any) -> str:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
-def test_torchvisions_resnets_keep_their_names_and_shapes(name: str) -> None:
+def test_imagenet_resnets_have_the_parameter_names_and_shapes_of_torchvision(name: str) -> None:
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(num_classes=10)
     ours = build(name, zero_init_gamma=True, norm_group=4)
@@ -34,12 +34,12 @@ def test_torchvisions_resnets_keep_their_names_and_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet56", 0.85)])
-def test_cifar_resnets_have_the_size_that_he_et_al_give(name: str, millions: float) -> None:
-    assert parameters(build(name)) / 1e6 == pytest.approx(millions, abs=0.01)
+def test_cifar_resnets_have_the_parameter_counts_of_he_et_al(name: str, millions: float) -> None:
+    assert count_parameters(build(name)) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
 @pytest.mark.parametrize(("name", "layers"), [("resnet20", 20), ("resnet56", 56), ("tiny_resnet", 8)])
-def test_small_resnets_count_their_layers_without_the_two_projections(name: str, layers: int) -> None:
+def test_small_resnets_have_as_many_layers_as_their_names_say_and_two_projections(name: str, layers: int) -> None:
     weighted = [n for n, m in build(name).named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     shortcuts = [n for n in weighted if "downsample" in n.split(".")]
     assert shortcuts == ["layer2.0.downsample.0", "layer3.0.downsample.0"]
@@ -49,21 +49,21 @@ def test_small_resnets_count_their_layers_without_the_two_projections(name: str,
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "tiny_resnet"])
 @pytest.mark.parametrize("size", [32, 64, 97])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_of_any_size_give_one_logit_a_class(name: str, size: int, channels: int) -> None:
+def test_resnets_accept_images_of_any_size(name: str, size: int, channels: int) -> None:
     model = build(name, (channels, size, size), classes=7)
     logits = model(torch.rand(2, channels, size, size))
     assert logits.shape == (2, 7)
     assert logits.isfinite().all()
 
 
-def test_every_model_learns_on_every_parameter() -> None:
+def test_every_parameter_of_a_model_receives_a_gradient() -> None:
     for name in ("resnet18", "resnet20", "tiny_resnet", "mlp"):
-        model = build(name, GREY, hidden=(20,) if name == "mlp" else ())
-        model(torch.rand(4, *GREY)).logsumexp(1).sum().backward()
+        model = build(name, GRAY_SHAPE, hidden=(20,) if name == "mlp" else ())
+        model(torch.rand(4, *GRAY_SHAPE)).logsumexp(1).sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters()), name
 
 
-def test_mlp_is_the_formula_that_it_stands_for() -> None:
+def test_mlp_computes_its_definition() -> None:
     model = build("mlp", (3, 4, 5), classes=6, hidden=(8, 7), activation="tanh")
     w = model.state_dict()
     assert list(w) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"]
@@ -74,47 +74,48 @@ def test_mlp_is_the_formula_that_it_stands_for() -> None:
     torch.testing.assert_close(model(x.contiguous(memory_format=torch.channels_last)), model(x))
 
 
-def test_the_sizes_of_the_authors_mnist_net() -> None:
+def test_mlp_has_the_layer_sizes_of_the_mnist_network_of_akrout_et_al() -> None:
     model = build("mlp", (1, 28, 28), hidden=(500,), activation="sigmoid")
     assert [p.shape for p in model.parameters()] == [(500, 784), (500,), (10, 500), (10,)]
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> str:
-    path = tmp_path / "own.py"
-    path.write_text(OWN)
+def custom(tmp_path: Path) -> str:
+    """A file with custom models."""
+    path = tmp_path / "custom.py"
+    path.write_text(CUSTOM_MODELS)
     return str(path)
 
 
-def test_a_model_of_ones_own_is_built_from_its_file(own: str) -> None:
-    model = build(f"{own}:net", GREY, norm_group=2)
-    assert model(torch.rand(4, *GREY)).shape == (4, 10)
+def test_a_custom_model_is_built_from_its_file(custom: str) -> None:
+    model = build(f"{custom}:net", GRAY_SHAPE, norm_group=2)
+    assert model(torch.rand(4, *GRAY_SHAPE)).shape == (4, 10)
     assert isinstance(model.norm, GroupedBatchNorm2d)
     weight = model.get_parameter("fc.weight")
-    assert torch.equal(weight, build(f"{own}:net", GREY).get_parameter("fc.weight"))
-    assert not torch.equal(weight, build(f"{own}:net", GREY, seed=1).get_parameter("fc.weight"))
+    assert torch.equal(weight, build(f"{custom}:net", GRAY_SHAPE).get_parameter("fc.weight"))
+    assert not torch.equal(weight, build(f"{custom}:net", GRAY_SHAPE, seed=1).get_parameter("fc.weight"))
     assert torch.equal(pickle.loads(pickle.dumps(model)).fc.weight, weight)
 
 
-def test_a_model_of_ones_own_in_the_papers_weights_is_refused(own: str) -> None:
-    assert "draws its own weights" in refusal(f"{own}:net", weights="paper")
+def test_a_custom_model_with_paper_weights_is_rejected(custom: str) -> None:
+    assert "draws its own weights" in config_error(f"{custom}:net", weights="paper")
 
 
-def test_bad_models_of_ones_own_are_refused_in_one_line(own: str) -> None:
-    assert "own.py defines no 'nett' (did you mean net?)" in refusal(f"{own}:nett")
-    assert ": expected FILE.py:NAME" in refusal(own)
-    assert "function(shape=(channels, height, width), classes=n)" in refusal(f"{own}:wrong_arguments")
-    assert "returned str: it must return a torch.nn.Module" in refusal(f"{own}:no_module")
-    assert "cannot group norm" in refusal(f"{own}:odd_norm", norm_group=2)
+def test_invalid_custom_models_are_rejected_in_one_line(custom: str) -> None:
+    assert "custom.py defines no 'nett' (did you mean net?)" in config_error(f"{custom}:nett")
+    assert ": expected FILE.py:NAME" in config_error(custom)
+    assert "function(shape=(channels, height, width), classes=n)" in config_error(f"{custom}:wrong_arguments")
+    assert "returned str: it must return a torch.nn.Module" in config_error(f"{custom}:no_module")
+    assert "cannot group norm" in config_error(f"{custom}:odd_norm", norm_group=2)
 
 
-def test_an_unknown_model_is_answered_with_the_nearest() -> None:
-    line = refusal("resnet81")
+def test_the_message_for_an_unknown_model_suggests_the_nearest() -> None:
+    line = config_error("resnet81")
     assert "there is no model 'resnet81' (did you mean resnet18?)" in line
     assert all(name in line for name in MODELS)
 
 
-def test_settings_a_model_cannot_follow_are_refused() -> None:
-    assert "e.g. --model.hidden 500" in refusal("mlp")
-    assert "mlp has no batch norm" in refusal("mlp", hidden=(5,), norm_group=2)
-    assert "mlp has no residual block" in refusal("mlp", hidden=(5,), zero_init_gamma=True)
+def test_settings_that_do_not_apply_to_a_model_are_rejected() -> None:
+    assert "e.g. --model.hidden 500" in config_error("mlp")
+    assert "mlp has no batch norm" in config_error("mlp", hidden=(5,), norm_group=2)
+    assert "mlp has no residual block" in config_error("mlp", hidden=(5,), zero_init_gamma=True)

@@ -1,4 +1,4 @@
-"""A rule in a file of the user's own: it works like a built-in one; a file that cannot be used is refused."""
+"""Custom rules: a rule in a file works like a built-in one, and a file without a usable rule is rejected."""
 
 import json
 import pickle
@@ -16,18 +16,18 @@ from nowt.rules.registry import find_rule
 from tests.support.nets import attached, batch, conv_net, train_step
 
 PAL = '''
-"""Phaseless alignment, in a few lines: every layer's own activity drives its B."""
+"""Phaseless alignment in a few lines: the activity of each layer drives its B."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from nowt.rules.feedback import DrawnFeedback
+from nowt import FeedbackAlignment
 
 
 @dataclass(frozen=True)
-class Pal(DrawnFeedback):
-    """Each step B moves towards a multiple of what noise through the layer shows of W."""
+class Pal(FeedbackAlignment):
+    """In each step, B moves towards the correlation of noise with the layer's response to it."""
 
     name: ClassVar[str] = "pal"
     learns_from: ClassVar[str] = "mirror"
@@ -48,12 +48,13 @@ class Pal(DrawnFeedback):
 
 @pytest.fixture
 def pal(tmp_path: Path) -> Path:
+    """The file of a custom rule."""
     path = tmp_path / "pal.py"
     path.write_text(PAL)
     return path
 
 
-def refusal(spec: str) -> str:
+def config_error(spec: str) -> str:
     with pytest.raises(ConfigError) as caught:
         find_rule(spec)
     line = str(caught.value)
@@ -61,18 +62,20 @@ def refusal(spec: str) -> str:
     return line
 
 
-def test_a_rule_is_found_by_its_file_and_by_its_class(pal: Path) -> None:
+def test_a_custom_rule_is_found_by_file_and_by_file_and_class(pal: Path) -> None:
     rule = find_rule(str(pal))
     assert (rule.name, rule.source, rule.__name__) == ("pal", str(pal), "Pal")
     assert find_rule(f"{pal}:Pal") is rule
 
 
-def test_a_path_relative_to_the_working_folder(pal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_custom_rule_is_found_by_a_path_relative_to_the_working_directory(
+    pal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(pal.parent)
     assert find_rule("./pal.py") is find_rule("pal.py") is find_rule(str(pal))
 
 
-def test_it_trains_like_a_built_in_rule(pal: Path) -> None:
+def test_a_custom_rule_trains_like_a_built_in_rule(pal: Path) -> None:
     rule = find_rule(str(pal))(eta=0.5, scale=0.5)  # type: ignore[call-arg]
     model, layers = attached(conv_net(norm=False), rule)
     assert all(
@@ -88,7 +91,7 @@ def test_it_trains_like_a_built_in_rule(pal: Path) -> None:
     assert rule.after_step(layers, Moment(1, seed=0)) == 50
 
 
-def test_its_config_survives_json(pal: Path) -> None:
+def test_a_config_with_a_custom_rule_is_restored_from_json(pal: Path) -> None:
     config = RunConfig(rule=find_rule(str(pal))(eta=0.3, kind="sign", sizes=(1, 2), angle=20.0), seed=3)  # type: ignore[call-arg]
     data = json.loads(json.dumps(config_to_json(config)))
     assert data["rule"]["name"] == str(pal)
@@ -97,7 +100,7 @@ def test_its_config_survives_json(pal: Path) -> None:
     assert run_key(again, "pixels") == run_key(config, "pixels")
 
 
-def test_annotations_may_be_postponed(pal: Path) -> None:
+def test_a_custom_rule_may_use_postponed_annotations(pal: Path) -> None:
     text = PAL.replace('Literal["normal", "sign"]', "Kind").replace(
         "\n\n\n@", '\n\nKind = Literal["normal", "sign"]\n\n\n@'
     )
@@ -107,7 +110,7 @@ def test_annotations_may_be_postponed(pal: Path) -> None:
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
 
 
-def test_an_edited_file_makes_new_runs(pal: Path) -> None:
+def test_editing_the_file_of_a_rule_changes_the_run_key(pal: Path) -> None:
     def key() -> str:
         return run_key(RunConfig(rule=find_rule(str(pal))()), "pixels")
 
@@ -119,7 +122,7 @@ def test_an_edited_file_makes_new_runs(pal: Path) -> None:
     assert key() == first
 
 
-def test_the_run_key_does_not_depend_on_where_the_file_lies(pal: Path) -> None:
+def test_moving_the_file_of_a_rule_does_not_change_the_run_key(pal: Path) -> None:
     other = pal.parent / "elsewhere"
     other.mkdir()
     (other / "pal.py").write_text(PAL)
@@ -127,7 +130,7 @@ def test_the_run_key_does_not_depend_on_where_the_file_lies(pal: Path) -> None:
     assert len(keys) == 1
 
 
-def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
+def test_the_fields_of_a_custom_rule_are_checked(pal: Path) -> None:
     data = config_to_json(RunConfig(rule=find_rule(str(pal))()))
     for name, value, message in [
         ("etta", 1, "there is no setting rule.etta (did you mean eta?); there are: "),
@@ -139,7 +142,7 @@ def test_its_fields_are_checked_like_any_others(pal: Path) -> None:
         assert str(caught.value).startswith(message)
 
 
-NOT_ONE = "must define one rule, a subclass of nowt.Rule; found: {} (FILE.py:CLASS names one)"
+NOT_ONE_RULE = "must define one rule, a subclass of nowt.Rule; found: {} (FILE.py:CLASS names one)"
 
 HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
 
@@ -155,15 +158,15 @@ HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
         ("1 / 0\n", "{path} cannot be imported: ZeroDivisionError: division by zero"),
         (
             "x = 1\n",
-            "{path} " + NOT_ONE.format("none"),
+            "{path} " + NOT_ONE_RULE.format("none"),
         ),
         (
             HEAD,
-            "{path} " + NOT_ONE.format("none"),
+            "{path} " + NOT_ONE_RULE.format("none"),
         ),
         (
             HEAD + "class A(Rule):\n    name = 'a'\nclass B(Rule):\n    name = 'b'\n",
-            "{path} " + NOT_ONE.format("A, B"),
+            "{path} " + NOT_ONE_RULE.format("A, B"),
         ),
         (
             HEAD + "@dataclass(frozen=True)\nclass A(Rule):\n    eta: float = 0.1\n",
@@ -179,37 +182,37 @@ HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_without_exactly_one_valid_rule_is_rejected_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bad.py"
     path.write_text(text)
-    assert refusal(str(path)).startswith(message.format(path=path))
+    assert config_error(str(path)).startswith(message.format(path=path))
 
 
-def test_a_rule_that_takes_its_name_from_its_parent_is_refused(tmp_path: Path) -> None:
+def test_a_rule_that_inherits_its_name_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
         HEAD
         + "from nowt import FeedbackAlignment\n@dataclass(frozen=True)\n"
         + "class A(FeedbackAlignment):\n    x: int = 1\n"
     )
-    assert refusal(str(path)) == f"{path}: A needs a class variable `name` and @dataclass(frozen=True)"
+    assert config_error(str(path)) == f"{path}: A needs a class variable `name` and @dataclass(frozen=True)"
 
 
-def test_a_class_that_the_file_does_not_define_is_refused(pal: Path) -> None:
-    assert refusal(f"{pal}:Pall") == (f"{pal}:Pall " + NOT_ONE.format("none"))
+def test_a_class_that_the_file_does_not_define_is_rejected(pal: Path) -> None:
+    assert config_error(f"{pal}:Pall") == (f"{pal}:Pall " + NOT_ONE_RULE.format("none"))
 
 
-def test_one_of_several_rules_in_a_file_is_named_by_its_class(pal: Path) -> None:
+def test_one_of_several_rules_in_a_file_is_selected_by_class_name(pal: Path) -> None:
     pal.write_text(PAL + '\n\n@dataclass(frozen=True)\nclass Pal2(Pal):\n    name: ClassVar[str] = "pal2"\n')
-    assert "found: Pal, Pal2" in refusal(str(pal))
+    assert "found: Pal, Pal2" in config_error(str(pal))
     rule = find_rule(f"{pal}:Pal2")
     assert rule.name == "pal2"
     config = RunConfig(rule=replace(rule(), eta=0.2))  # type: ignore[call-arg]
     assert config_from_json(config_to_json(config)) == config
 
 
-def test_a_missing_file_and_an_unknown_name_are_refused() -> None:
-    assert refusal("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
-    assert refusal("kpp") == (
+def test_a_missing_file_and_an_unknown_rule_name_are_rejected() -> None:
+    assert config_error("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
+    assert config_error("kpp") == (
         "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, sham, or your own FILE.py"
     )

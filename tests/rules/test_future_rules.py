@@ -1,6 +1,7 @@
-"""Is the interface wide enough for rules to come? Two sketches of published rules, against ``Rule`` alone."""
+"""Custom rules beyond the built-in ones: two published rules, implemented with the public interface of nowt alone."""
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,15 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt.core.seeding import generator
-from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt import FeedbackLayer, Moment, Rule, attach
 from nowt.training.alignment import angle, measure_alignment
 from tests.support.nets import attached, batch, conv_net, dense_net, gradients, normal, train_step
 
 
+def draw(layer: FeedbackLayer, seed: int, *shape: int) -> Tensor:
+    """Draw standard normal values from a generator seeded with ``seed`` and the layer's name."""
+    stream = torch.Generator().manual_seed(zlib.crc32(f"{seed} {layer.name}".encode()))
+    return torch.randn(shape, generator=stream).to(layer.weight)
+
+
 class _Direct(torch.autograd.Function):
-    """Passes y on; the error goes to the layer's own W, and to x goes the network's error through B."""
+    """Returns y; in the backward pass, sends the error to y, and the output error through B to x."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, x: Tensor, feedback: Tensor, output: nn.Module) -> Tensor:
@@ -34,10 +39,10 @@ class _Direct(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class DirectFeedback(Rule):
-    """δ_l = φ'(·) ∘ B_l e: the error e at the output goes to every layer directly, through a fixed B_l.
+    """Direct feedback alignment, δ_l = φ'(·) ∘ B_l e: a fixed B_l sends the output error e directly to each layer.
 
-    Nøkland (2016), "Direct feedback alignment provides learning in deep neural networks". B of a layer is
-    (classes, inputs): it carries e to the activity below the layer. Convolutions need ``attach``'s example.
+    Nøkland (2016), "Direct feedback alignment provides learning in deep neural networks". B of a layer has shape
+    (classes, inputs): it maps e to the layer's input. Convolutions need the argument ``example`` of ``attach``.
     """
 
     name: ClassVar[str] = "dfa"
@@ -46,11 +51,11 @@ class DirectFeedback(Rule):
         channels = layer.weight.shape[1] * getattr(layer, "groups", 1)
         inputs = channels * math.prod(layer.map_size or (1,))
         classes = layer.output_layer.weight.shape[0]  # type: ignore[index]
-        drawn = torch.randn(classes, inputs, generator=generator(seed, "feedback", layer.name))
-        layer.register_state("feedback", drawn.to(layer.weight) / inputs**0.5)
+        layer.register_state("feedback", draw(layer, seed, classes, inputs) / inputs**0.5)
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        y = layer.forward_map(x.detach(), torch.empty_like(layer.weight))  # x is cut off, so these weights are not read
+        # x is detached, so the feedback weights passed here are not read
+        y = layer.forward_map(x.detach(), torch.empty_like(layer.weight))
         y = _Direct.apply(y, x, layer.feedback, layer.output_layer)  # type: ignore[no-untyped-call]
         if layer is layer.output_layer:
             y.register_hook(lambda error: setattr(layer, "error", error))
@@ -59,7 +64,7 @@ class DirectFeedback(Rule):
 
 @dataclass(frozen=True)
 class InformationAlignment(Rule):
-    """ΔB = −η ∂R/∂B with R = α·amp + β·null + γ·decay, local at each layer to its x, its Wx and its B.
+    """Information alignment: ΔB = −η ∂R/∂B with R = α·amp + β·null + γ·decay, computed from a layer's x, Wx and B.
 
     Kunin et al. (2020), "Two routes to scalable credit assignment without weight symmetry".
     """
@@ -73,8 +78,7 @@ class InformationAlignment(Rule):
     decay: float = 1.0  # γ
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        drawn = torch.randn(layer.weight.shape, generator=generator(seed, "feedback", layer.name))
-        layer.register_state("feedback", drawn.to(layer.weight) / layer.fan_in**0.5)
+        layer.register_state("feedback", draw(layer, seed, *layer.weight.shape) / layer.fan_in**0.5)
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
         layer.activity = x.detach(), layer.linear_map(x.detach()).detach()  # type: ignore[assignment]
@@ -92,7 +96,7 @@ class InformationAlignment(Rule):
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_direct_feedback_has_the_gradients_of_its_equations(count: int) -> None:
+def test_direct_feedback_alignment_has_the_gradients_of_its_equations(count: int) -> None:
     model, layers = attached(dense_net().double(), DirectFeedback())
     x, y = normal(count, 12, dtype=torch.float64), torch.arange(count) % 5
     found = gradients(model, x, y)
@@ -112,7 +116,7 @@ def test_direct_feedback_does_not_depend_on_the_weights_above() -> None:
     x, y = normal(6, 12), torch.arange(6) % 5
     model, layers = attached(dense_net(), DirectFeedback())
     before = gradients(model, x, y)["2.weight"]
-    with torch.no_grad():  # e stays the same when units of the last hidden layer change places
+    with torch.no_grad():  # e does not change when the units of the last hidden layer are permuted
         order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
         model[2].weight.copy_(model[2].weight[order])  # type: ignore[index, operator]
         model[2].bias.copy_(model[2].bias[order])  # type: ignore[index, operator]
@@ -125,7 +129,7 @@ def test_direct_feedback_does_not_depend_on_the_weights_above() -> None:
     )
 
 
-def test_direct_feedback_trains_convolutions_too_and_its_delta_angle_can_be_measured() -> None:
+def test_direct_feedback_alignment_trains_convolutions_and_has_delta_angles() -> None:
     model, (x, y) = conv_net(), batch()
     layers = attach(model, DirectFeedback(), example=x)
     assert [tuple(layer.feedback.shape) for layer in layers] == [(5, 192), (5, 512), (5, 128), (5, 96)]
@@ -137,8 +141,8 @@ def test_direct_feedback_trains_convolutions_too_and_its_delta_angle_can_be_meas
     assert all(math.isnan(layer.matrix_angle) for layer in found[:-1])
 
 
-def test_information_alignment_goes_to_its_fixed_point_which_points_along_w() -> None:
-    """(βΣ_y + γ)B = (α/2)·W Σ_x, where Σ is the mean of the outer products of x and of y = Wx."""
+def test_information_alignment_converges_to_its_fixed_point_which_is_aligned_with_w() -> None:
+    """The fixed point satisfies (βΣ_y + γ)B = (α/2)·W Σ_x, with Σ_x and Σ_y the mean outer products of x and y = Wx."""
     model, (layer,) = attached(nn.Sequential(nn.Linear(200, 10).double()), InformationAlignment())
     x = normal(2000, 200, dtype=torch.float64)
     before = angle(layer.feedback, layer.weight)
@@ -152,7 +156,7 @@ def test_information_alignment_goes_to_its_fixed_point_which_points_along_w() ->
     assert 80 < before < 100 and angle(layer.feedback, w) < 20
 
 
-def test_information_alignment_aligns_a_network_while_it_trains() -> None:
+def test_information_alignment_aligns_b_with_w_during_training() -> None:
     model, layers = attached(dense_net((60, 40, 5)), InformationAlignment(eta=0.02))
     x, y = normal(128, 60), torch.arange(128) % 5
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)

@@ -1,4 +1,4 @@
-"""Rules are found by their short names, which are recorded, and by their long ones."""
+"""Rules are found by short name, which is recorded, and by long name."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ LONG_NAMES = {
 
 
 @pytest.mark.parametrize(("long", "short"), LONG_NAMES.items())
-def test_a_rule_is_the_same_by_its_long_and_by_its_short_name(long: str, short: str) -> None:
+def test_the_long_and_the_short_name_select_the_same_rule(long: str, short: str) -> None:
     assert find_rule(long) is find_rule(short) and find_rule(long).name == short == short_name(long)
     assert run_key(resnet18_imagenet(long), "") == run_key(resnet18_imagenet(short), "")
 
@@ -29,12 +29,12 @@ def test_built_in_rules_are_listed_in_a_fixed_order() -> None:
     assert [rule.name for rule in builtin_rules()] == rule_names() == ["bp", "fa", "ss", "wm", "kp", "sham"]
 
 
-def test_a_misspelt_long_name_is_answered_with_the_nearest() -> None:
+def test_the_message_for_a_misspelled_long_name_suggests_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"did you mean kolen_pollack\?"):
         find_rule("kolen_polack")
 
 
-def test_a_run_started_by_a_rules_long_name_is_recorded_under_its_short_name(
+def test_a_run_started_with_a_long_name_is_recorded_under_the_short_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_a_run_started_by_a_rules_long_name_is_recorded_under_its_short_name(
     assert run.key in capsys.readouterr().out
 
 
-def test_a_rule_is_certified_by_its_long_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certify_accepts_the_long_name_of_a_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     main(["certify", "feedback_alignment"])
     assert [path.name for path in (tmp_path / "runs" / "certificates").iterdir()] == ["certificate-fa.json"]

@@ -1,4 +1,4 @@
-"""The rules: what each one does to B at each moment, and which settings are refused."""
+"""The built-in rules: how each one updates B, and which settings are rejected."""
 
 import math
 from typing import Any
@@ -15,6 +15,7 @@ from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net,
 
 
 def one_layer(plain: nn.Module, name: str, **fields: Any) -> FeedbackLayer:
+    """Attach the rule ``name`` to the layer ``plain``."""
     return attached(nn.Sequential(plain), find_rule(name)(**fields))[1][0]
 
 
@@ -27,7 +28,7 @@ def test_fa_never_changes_b() -> None:
 
 
 @pytest.mark.parametrize("magnitudes", ["constant", "fixed", "redrawn"])
-def test_sign_symmetry_follows_every_sign_of_w_and_never_its_size(magnitudes: str) -> None:
+def test_sign_symmetry_tracks_the_signs_of_w_and_not_its_magnitudes(magnitudes: str) -> None:
     model, layers = attached(conv_net(norm=False), find_rule("ss")(magnitudes=magnitudes))
     sizes = [layer.feedback.abs() for layer in layers]
     signs = [layer.weight.sign() for layer in layers]
@@ -40,7 +41,7 @@ def test_sign_symmetry_follows_every_sign_of_w_and_never_its_size(magnitudes: st
 
 
 @pytest.mark.parametrize("magnitudes", ["constant", "fixed", "redrawn"])
-def test_sign_symmetrys_magnitudes_have_ws_root_mean_square_times_scale(magnitudes: str) -> None:
+def test_sign_symmetry_magnitudes_have_the_root_mean_square_of_w_times_scale(magnitudes: str) -> None:
     layer = one_layer(nn.Linear(200, 100), "ss", magnitudes=magnitudes, scale=0.5)
     expected = 0.5 * float(layer.weight.detach().square().mean().sqrt())
     for step in range(3):
@@ -48,7 +49,7 @@ def test_sign_symmetrys_magnitudes_have_ws_root_mean_square_times_scale(magnitud
         layer.rule.after_step([layer], Moment(step, seed=0))
 
 
-def test_redrawn_magnitudes_are_a_function_of_seed_layer_and_step() -> None:
+def test_redrawn_magnitudes_depend_only_on_seed_layer_and_step() -> None:
     first, second = (one_layer(nn.Linear(30, 20), "ss", magnitudes="redrawn") for _ in range(2))
     second.load_state_dict(first.state_dict())
     seen = []
@@ -57,11 +58,11 @@ def test_redrawn_magnitudes_are_a_function_of_seed_layer_and_step() -> None:
             layer.rule.after_step([layer], moment)
         assert torch.equal(first.feedback, second.feedback)
         seen.append(first.feedback.clone())
-        second.rule.after_step([second], Moment(77, 7))  # what came between does not matter
+        second.rule.after_step([second], Moment(77, 7))  # steps in between have no effect
     assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
 
 
-def test_a_weight_of_exactly_0_keeps_its_synapses_credit() -> None:
+def test_sign_symmetry_gives_a_weight_of_exactly_0_a_nonzero_b() -> None:
     plain = nn.Linear(6, 5)
     nn.init.zeros_(plain.weight[0])
     layer = one_layer(plain, "ss", magnitudes="constant")
@@ -76,19 +77,19 @@ def test_sham_copies_w_into_b_after_every_step() -> None:
         assert all(torch.equal(layer.feedback, layer.weight) for layer in layers)
 
 
-def test_kolen_pollack_hands_b_the_gradient_of_w_and_takes_it_back() -> None:
+def test_kolen_pollack_gives_b_the_gradient_of_w_before_the_step_and_removes_it_afterwards() -> None:
     model, layers = attached(conv_net(), find_rule("kp")())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = batch()
     nn.functional.cross_entropy(model(x), y).backward()
     layers[0].rule.before_step(layers, optimizer)
     for layer in layers:
-        assert layer.feedback.grad is layer.weight.grad is not None  # shared: no memory of its own
+        assert layer.feedback.grad is layer.weight.grad is not None  # shared, so no extra memory is used
     layers[0].rule.after_step(layers, Moment(1, seed=0))
     assert all(layer.feedback.grad is None and layer.weight.grad is not None for layer in layers)
 
 
-def test_mirror_mode_keeps_its_schedule_and_counts_its_samples() -> None:
+def test_mirror_mode_follows_its_schedule_and_counts_its_samples() -> None:
     def shown(steps: int, **fields: Any) -> list[int]:
         layer = one_layer(nn.Linear(6, 5), "wm", samples=4, **fields)
         before = layer.feedback.clone()
@@ -103,7 +104,7 @@ def test_mirror_mode_keeps_its_schedule_and_counts_its_samples() -> None:
     assert shown(4, warmup=0, interval=0) == [0, 0, 0, 0]
 
 
-def test_mirror_noise_is_a_function_of_seed_layer_and_step_and_never_chained() -> None:
+def test_mirror_noise_depends_only_on_seed_layer_and_step_and_not_on_the_layers_below() -> None:
     def mirrored(model: nn.Sequential, moment: Moment) -> list[torch.Tensor]:
         layers = attach(model, find_rule("wm")(interval=1), seed=0)
         layers[0].rule.after_step(layers, moment)
@@ -132,7 +133,7 @@ def test_every_rule_lowers_the_loss(rule: Rule) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_rules_declare_what_they_read_of_w() -> None:
+def test_built_in_rules_declare_what_they_read_of_w() -> None:
     assert {rule.name: rule.transports for rule in builtin_rules() if rule.transports} == {
         "bp": "weight",
         "ss": "sign",
@@ -157,13 +158,13 @@ def test_rules_declare_what_they_read_of_w() -> None:
         ("wm", {"samples": 0}, "rule.samples is 0: it must be at least 1"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused(name: str, fields: dict[str, Any], message: str) -> None:
+def test_invalid_fields_of_rules_are_rejected(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         find_rule(name)(**fields)
     assert str(caught.value) == message
 
 
-def test_mirror_noise_that_cannot_reach_every_weight_is_refused_before_learning() -> None:
+def test_mirror_noise_that_cannot_reach_every_weight_is_rejected_before_learning() -> None:
     layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", extent=1)
     with pytest.raises(
         ValueError, match=r"rule.extent is 1: in layer 0, some weights see only padding .* larger extent"
@@ -175,8 +176,8 @@ def test_mirror_noise_that_cannot_reach_every_weight_is_refused_before_learning(
 
 
 @pytest.mark.parametrize("decay", [0.02, 0.0])
-def test_before_learning_b_is_the_mean_of_all_mirror_steps_or_their_sum_without_decay(decay: float) -> None:
-    """W at rest: 20 steps with the falling rate come as near to W as 20 steps' samples allow."""
+def test_before_learning_b_is_the_mean_of_all_mirror_updates_or_their_sum_without_decay(decay: float) -> None:
+    """With constant W, 20 steps with the decreasing rate approach W as closely as 20 steps' samples allow."""
     layer = one_layer(nn.Linear(60, 40), "wm", warmup=20, samples=4, eta=0.02, decay=decay)
     start, weight = layer.feedback.clone(), layer.weight.detach()
     layer.rule.before_learning([layer], Moment(0, seed=0))

@@ -1,4 +1,4 @@
-"""Rules that are broken in one line each, and the promises that this line breaks."""
+"""Rules that are each broken in one line, and the checks that each of them fails."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +32,7 @@ from tests.support.weight_reading_rules import (
 
 
 class UpsideDown(FeedbackAlignment):
-    """Sends the error through B with its outputs in reverse."""
+    """Sends the error through B with its output units in reverse order."""
 
     def feedback(self, layer: FeedbackLayer) -> Tensor:
         return layer.feedback.flip(0)
@@ -53,7 +53,7 @@ class OwnGradientLeak(FeedbackAlignment):
 
 
 class RankOne(FeedbackAlignment):
-    """At a chosen angle, B differs from W in one direction only, so that layers' losses of δ do not multiply."""
+    """With ``angle``, B differs from W in one direction only, so that the errors of δ do not add up over layers."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
@@ -63,7 +63,7 @@ class RankOne(FeedbackAlignment):
 
 
 class SharedGradient(KolenPollack):
-    """Gives B the gradient of W itself, which some optimisers write to."""
+    """Gives B the gradient tensor of W itself, which some optimizers modify in place."""
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         for layer in layers:
@@ -71,21 +71,21 @@ class SharedGradient(KolenPollack):
 
 
 class ForgetsNesterov(KolenPollack):
-    """Lets B learn only where the optimiser does not look ahead."""
+    """Updates B only if the optimizer does not use Nesterov momentum."""
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         super().before_step([] if optimizer.param_groups[0].get("nesterov") else layers, optimizer)
 
 
 class LearnsWithDecayOnly(KolenPollack):
-    """Lets B learn only where the optimiser has decay."""
+    """Updates B only if the optimizer has weight decay."""
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         super().before_step(layers if optimizer.param_groups[0]["weight_decay"] else [], optimizer)
 
 
 class UnclippedGradient(KolenPollack):
-    """Gives B the gradient of W as it was before clipping."""
+    """Gives B the gradient of W from before clipping."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
@@ -96,7 +96,7 @@ class UnclippedGradient(KolenPollack):
 
 
 class DecaysTwice(KolenPollack):
-    """Decays B once more than W."""
+    """Applies weight decay to B twice."""
 
     def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
         super().before_step(layers, optimizer)
@@ -105,14 +105,14 @@ class DecaysTwice(KolenPollack):
 
 
 class MirrorsTwiceAsFast(WeightMirror):
-    """Takes twice its rate."""
+    """Uses twice its learning rate."""
 
     def _rate(self, layer: FeedbackLayer, x: Tensor) -> Tensor | float:
         return 2 * super()._rate(layer, x)
 
 
 class RepeatsItsNoise(WeightMirror):
-    """Shows the first half of the noise twice."""
+    """Uses the first half of its noise samples twice."""
 
     def _draw(self, layer: FeedbackLayer, stream: torch.Generator) -> Tensor:
         x = super()._draw(layer, stream)
@@ -120,7 +120,7 @@ class RepeatsItsNoise(WeightMirror):
 
 
 class StartsAligned(FeedbackAlignment):
-    """Starts with half of W in B."""
+    """Adds half of W to the initial B."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
@@ -128,22 +128,22 @@ class StartsAligned(FeedbackAlignment):
 
 
 class GlobalNoise(FeedbackAlignment):
-    """Adds a little noise from torch's global generator."""
+    """Adds noise from torch's global generator to the initial B."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, seed)
         layer.feedback.add_(torch.randn_like(layer.weight), alpha=1e-3)
 
 
-class DeafToSeed(FeedbackAlignment):
-    """Draws the same B whatever the seed."""
+class IgnoresSeed(FeedbackAlignment):
+    """Draws the same B for every seed."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         super().prepare(layer, 0)
 
 
 class SameForAllLayers(FeedbackAlignment):
-    """Draws B without the layer's name."""
+    """Draws B regardless of the layer's name."""
 
     def prepare(self, layer: FeedbackLayer, seed: int) -> None:
         layer.__dict__["name"], name = "layer", layer.name
@@ -153,14 +153,14 @@ class SameForAllLayers(FeedbackAlignment):
 
 @dataclass(frozen=True)
 class UnusedField(FeedbackAlignment):
-    """Has a field that nothing reads."""
+    """Has a field that is never read."""
 
     patience: float = 0.5
 
 
 @dataclass(frozen=True)
 class UnusedValue(SignSymmetry):
-    """Has a field of which two values mean the same."""
+    """Has a field with two values that have the same effect."""
 
     tempo: Literal["slow", "fast", "faster"] = "slow"
 
@@ -192,11 +192,11 @@ BROKEN: dict[type[Rule], set[str]] = {
     RepeatsItsNoise: {"mirror angle"},
     StartsAligned: {"start angle"},
     GlobalNoise: {"same seed"},
-    DeafToSeed: {"other seed"},
+    IgnoresSeed: {"other seed"},
     SameForAllLayers: {"other seed"},
     UnusedField: {"fields"},
     UnusedValue: {"fields"},
-    # where one promise follows from another, both fall
+    # these rules fail several checks, because one failure implies the other
     CopiesInForward: {"locality", "own update", "ancestors", "start angle", "fields"},
     CopiesInBackward: {"locality", "own update"},
     CopiesInOptimizer: {"locality", "own update"},

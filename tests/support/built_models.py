@@ -1,4 +1,4 @@
-"""Networks as the tests of the models build them, and a file with models of one's own."""
+"""Models for tests, and the text of a file with custom models."""
 
 from typing import Any
 
@@ -7,22 +7,23 @@ from torch import nn
 from nowt.config.run_config import ModelConfig
 from nowt.models.registry import build_model
 
-COLOUR = (3, 32, 32)
+COLOR_SHAPE = (3, 32, 32)
 
-GREY = (1, 16, 16)
+GRAY_SHAPE = (1, 16, 16)
 
 
 def build(
-    name: str, shape: tuple[int, int, int] = COLOUR, classes: int = 10, seed: int = 0, **fields: Any
+    name: str, shape: tuple[int, int, int] = COLOR_SHAPE, classes: int = 10, seed: int = 0, **fields: Any
 ) -> nn.Module:
+    """Build the model ``name`` with these fields of ModelConfig."""
     return build_model(ModelConfig(name=name, **fields), shape, classes, seed)
 
 
-def parameters(model: nn.Module) -> int:
+def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-OWN = """
+CUSTOM_MODELS = """
 import torch
 from torch import nn
 

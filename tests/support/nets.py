@@ -24,12 +24,12 @@ EVERY_RULE: list[Rule] = [rule() for rule in FEEDBACK_RULES if rule.name != "ss"
 
 
 def rule_id(rule: Rule) -> str:
-    """How a rule is called in the names of tests."""
+    """Return the name of a rule in test ids."""
     return f"ss-{rule.magnitudes}" if isinstance(rule, SignSymmetry) else rule.name
 
 
 def conv_net(seed: int = 0, norm: bool = True, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Three convolutions, one of them grouped, and a classifier; pictures of (3, 8, 8), five classes."""
+    """Three convolutions, one of them grouped, and a classifier, for images of (3, 8, 8) and five classes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(
@@ -47,7 +47,7 @@ def conv_net(seed: int = 0, norm: bool = True, activation: type[nn.Module] = nn.
 
 
 def dense_net(sizes: tuple[int, ...] = (12, 20, 16, 5), seed: int = 0) -> nn.Sequential:
-    """Linear layers with tanh between them."""
+    """Linear layers of ``sizes`` with tanh between them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
@@ -57,23 +57,23 @@ def dense_net(sizes: tuple[int, ...] = (12, 20, 16, 5), seed: int = 0) -> nn.Seq
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers that depend on seed and shape alone."""
+    """Standard normal values, a function of seed and shape."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def batch(count: int = 8, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Pictures (count, 3, 8, 8) and labels of five classes."""
+    """Return images, (count, 3, 8, 8), and labels of five classes."""
     return normal(count, 3, 8, 8, seed=seed, dtype=dtype), torch.arange(count) % 5
 
 
 def attached(model: nn.Module, rule: Rule, seed: int = 0) -> tuple[nn.Module, list[FeedbackLayer]]:
-    """A copy of ``model`` with ``rule`` on it, and its layers."""
+    """Attach ``rule`` to a copy of ``model``; return the copy and its layers."""
     model = copy.deepcopy(model)
     return model, attach(model, rule, seed)
 
 
 def gradients(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """The gradient of the mean cross-entropy, by parameter name."""
+    """Return the gradients of the mean cross-entropy by parameter name."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     found = torch.autograd.grad(F.cross_entropy(model(x), y), list(trained.values()))
     return dict(zip(trained, found, strict=True))
@@ -87,7 +87,7 @@ def train_step(
     y: Tensor,
     step: int,
 ) -> float:
-    """One step as the loop does it; the loss before it."""
+    """Do one step as the training loop does, and return the loss before it."""
     optimizer.zero_grad(set_to_none=True)
     loss = F.cross_entropy(model(x), y)
     loss.backward()

@@ -1,4 +1,4 @@
-"""Alignment: matrix and δ angles against plain oracles, and what the probe leaves alone."""
+"""Alignment: matrix and δ angles against reference implementations, and that measuring has no side effects."""
 
 import copy
 import math
@@ -19,32 +19,33 @@ from nowt.training.alignment import angle, measure_alignment, row_angles
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id
 
 
-def turned(degrees: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Two tensors of many numbers and unlike lengths, ``degrees`` apart."""
+def tensors_at_angle(degrees: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Return two tensors of different norms with an angle of ``degrees`` between them."""
     u, v = normal(40, 50, dtype=torch.float64), normal(40, 50, seed=1, dtype=torch.float64)
     v -= u * ((u * v).sum() / (u * u).sum())
     turn = math.radians(degrees)
     return u.to(dtype), (3 * (math.cos(turn) * u + math.sin(turn) * v * (u.norm() / v.norm()))).to(dtype)
 
 
-def probed(model: nn.Module, layers: list[FeedbackLayer], samples: int = 6) -> dict[str, Layer]:
+def measured(model: nn.Module, layers: list[FeedbackLayer], samples: int = 6) -> dict[str, Layer]:
+    """Measure alignment on a batch, by layer name."""
     return {layer.name: layer for layer in measure_alignment(model, layers, *batch(samples), F.cross_entropy)}
 
 
 @pytest.mark.parametrize("degrees", [0.0001, 0.001, 0.0057, 0.1, 1.0, 30.0, 90.0, 150.0, 179.9999])
-def test_known_angles(degrees: float) -> None:
-    assert angle(*turned(degrees)) == pytest.approx(degrees, rel=1e-6, abs=1e-9)
-    assert angle(*turned(degrees, torch.float32)) == pytest.approx(degrees, rel=1e-3, abs=2e-5)
+def test_known_angles_are_measured_accurately(degrees: float) -> None:
+    assert angle(*tensors_at_angle(degrees)) == pytest.approx(degrees, rel=1e-6, abs=1e-9)
+    assert angle(*tensors_at_angle(degrees, torch.float32)) == pytest.approx(degrees, rel=1e-3, abs=2e-5)
 
 
-def test_a_tensor_and_its_multiples() -> None:
+def test_a_tensor_and_its_multiples_are_0_or_180_degrees_apart() -> None:
     u = normal(3, 4, 5)
     assert angle(u, u) == 0.0
     assert angle(u, 2 * u) == 0.0
     assert angle(u, -u) == pytest.approx(180, abs=1e-9)
 
 
-def test_an_angle_that_does_not_exist_is_nan() -> None:
+def test_an_undefined_angle_is_nan() -> None:
     u, zero = normal(3, 4), torch.zeros(3, 4)
     for a, b in [
         (u, zero),
@@ -56,8 +57,8 @@ def test_an_angle_that_does_not_exist_is_nan() -> None:
         assert math.isnan(angle(a, b))
 
 
-def test_very_small_and_very_large_tensors_have_an_angle() -> None:
-    u, v = turned(30.0, torch.float32)
+def test_angles_of_very_small_and_very_large_tensors_are_accurate() -> None:
+    u, v = tensors_at_angle(30.0, torch.float32)
     assert angle(u * 1e-30, v * 1e30) == pytest.approx(30, abs=1e-4)
 
 
@@ -66,7 +67,7 @@ def test_angles_do_not_depend_on_the_memory_layout() -> None:
     assert angle(u.contiguous(memory_format=torch.channels_last), v) == angle(u, v)
 
 
-def test_rows_have_an_angle_each() -> None:
+def test_row_angles_are_computed_per_row() -> None:
     a, b = (
         torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]),
         torch.tensor([[0.0, 2.0], [1.0, 1.0], [1.0, 1.0]]),
@@ -77,22 +78,22 @@ def test_rows_have_an_angle_each() -> None:
 
 def test_matrix_angles_and_norm_ratios_are_those_of_b_and_w() -> None:
     model, layers = attached(conv_net(), find_rule("fa")(scale=0.5, angle=30.0))
-    found = probed(model, layers)
+    found = measured(model, layers)
     assert [(layer.name, layer.depth) for layer in found.values()] == [("0", 0), ("3", 1), ("6", 2), ("9", 3)]
     for layer in found.values():
         assert layer.matrix_angle == pytest.approx(30, abs=1e-4)
         assert layer.norm_ratio == pytest.approx(0.5, rel=1e-6)
 
 
-def test_a_weight_of_zeros_has_neither_angle_nor_ratio() -> None:
+def test_a_zero_weight_has_no_matrix_angle_and_no_norm_ratio() -> None:
     model, layers = attached(conv_net(), find_rule("fa")())
     nn.init.zeros_(layers[1].weight)
-    found = probed(model, layers)["3"]
+    found = measured(model, layers)["3"]
     assert math.isnan(found.matrix_angle) and math.isnan(found.norm_ratio)
 
 
-def backprops_deltas(model: nn.Module, places: list[str], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """δ at the output of each layer of an ordinary model, by a tensor hook."""
+def output_errors(model: nn.Module, places: list[str], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    """Return δ at the output of each named layer, by retained gradients."""
     outputs: dict[str, Tensor] = {}
     for name in places:
 
@@ -105,8 +106,8 @@ def backprops_deltas(model: nn.Module, places: list[str], x: Tensor, y: Tensor) 
     return {name: output.grad for name, output in outputs.items() if output.grad is not None}
 
 
-def plain_angle(a: Tensor, b: Tensor) -> float:
-    """Mean over samples of arccos of the cosine, in numpy."""
+def mean_angle(a: Tensor, b: Tensor) -> float:
+    """Return the mean angle over samples, computed with NumPy."""
     u, v = a.flatten(1).double().numpy(), b.flatten(1).double().numpy()
     cosines = (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
     return float(np.degrees(np.arccos(cosines.clip(-1, 1))).mean())
@@ -114,32 +115,34 @@ def plain_angle(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 @pytest.mark.parametrize("net", [conv_net, lambda: conv_net(norm=False)], ids=["norm", "bare"])
-def test_delta_angles_are_those_of_two_models_trained_apart(rule: Rule, net: Callable[[], nn.Module]) -> None:
+def test_delta_angles_equal_those_between_separate_models_under_the_rule_and_under_backprop(
+    rule: Rule, net: Callable[[], nn.Module]
+) -> None:
     plain, (x, y) = net().double(), batch(6, dtype=torch.float64)
     model, layers = attached(plain, rule)
     found = {layer.name: layer.delta_angle for layer in measure_alignment(model, layers, x, y, F.cross_entropy)}
     places = [layer.name for layer in layers]
-    theirs = backprops_deltas(plain, places, x, y)
-    ours = backprops_deltas(attached(net().double(), rule)[0], places, x, y)
+    theirs = output_errors(plain, places, x, y)
+    ours = output_errors(attached(net().double(), rule)[0], places, x, y)
     for name in places:
-        assert found[name] == pytest.approx(plain_angle(ours[name], theirs[name]), abs=1e-5), name
+        assert found[name] == pytest.approx(mean_angle(ours[name], theirs[name]), abs=1e-5), name
 
 
 def test_under_sham_every_delta_angle_is_0() -> None:
     model, layers = attached(conv_net(), find_rule("sham")())
-    assert [layer.delta_angle for layer in probed(model, layers).values()] == [0.0] * 4
+    assert [layer.delta_angle for layer in measured(model, layers).values()] == [0.0] * 4
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
-def test_the_last_layers_delta_is_backprops_under_every_rule(rule: Rule) -> None:
+def test_the_delta_angle_of_the_last_layer_is_0_under_every_rule(rule: Rule) -> None:
     model, layers = attached(conv_net(), rule)
-    found = probed(model, layers)
+    found = measured(model, layers)
     assert found["9"].delta_angle == 0.0
     if rule.name != "sham":
         assert all(found[name].delta_angle > 1 for name in ("0", "3", "6"))
 
 
-def test_layers_of_zero_gamma_blocks_have_no_delta_angle_but_a_matrix_angle() -> None:
+def test_layers_inside_blocks_with_zero_gamma_have_a_matrix_angle_and_no_delta_angle() -> None:
     model = build_model(ModelConfig(zero_init_gamma=True), (1, 8, 8), 5, seed=0)
     model, layers = attached(model, find_rule("fa")())
     x, y = normal(6, 1, 8, 8), torch.arange(6) % 5
@@ -149,20 +152,20 @@ def test_layers_of_zero_gamma_blocks_have_no_delta_angle_but_a_matrix_angle() ->
     assert all(layer.matrix_angle > 1 and layer.norm_ratio > 0 for layer in found)
 
 
-def test_samples_without_an_error_are_left_out_of_the_mean() -> None:
+def test_samples_without_an_error_signal_are_excluded_from_the_delta_angle() -> None:
     model, layers = attached(dense_net(), find_rule("fa")())
     x, y = normal(4, 12), torch.arange(4)
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(output[1:], y[1:])
 
-    whole = measure_alignment(model, layers, x, y, loss)
+    full = measure_alignment(model, layers, x, y, loss)
     part = measure_alignment(model, layers, x[1:], y[1:], F.cross_entropy)
-    for a, b in zip(whole, part, strict=True):
+    for a, b in zip(full, part, strict=True):
         assert a.delta_angle == pytest.approx(b.delta_angle, abs=1e-5)
 
 
-def test_a_layer_that_the_output_does_not_need_has_no_delta_angle() -> None:
+def test_a_layer_that_does_not_affect_the_output_has_no_delta_angle() -> None:
     class Forked(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -177,13 +180,13 @@ def test_a_layer_that_the_output_does_not_need_has_no_delta_angle() -> None:
     assert used.delta_angle == 0.0 and math.isnan(idle.delta_angle)
 
 
-def test_without_layers_of_a_rule_there_is_nothing_to_measure() -> None:
+def test_under_bp_no_alignment_is_measured() -> None:
     model, layers = attached(conv_net(), find_rule("bp")())
     assert measure_alignment(model, layers, *batch(), F.cross_entropy) == ()
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_probe_changes_nothing(training: bool) -> None:
+def test_measuring_alignment_has_no_side_effects(training: bool) -> None:
     model, layers = attached(nn.Sequential(nn.Dropout(0.3), conv_net()), find_rule("kp")())
     x, y = batch()
     F.cross_entropy(model(x), y).backward()
@@ -200,16 +203,16 @@ def test_the_probe_changes_nothing(training: bool) -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_with_dropout_both_errors_come_from_the_same_units() -> None:
+def test_with_dropout_both_backward_passes_use_the_same_mask() -> None:
     model, layers = attached(nn.Sequential(dense_net(), nn.Dropout(0.5)), find_rule("sham")())
     found = measure_alignment(model, layers, normal(8, 12), torch.arange(8) % 5, F.cross_entropy)
     assert [layer.delta_angle for layer in found] == [0.0] * 3
 
 
-def test_statistics_of_batch_norm_are_those_of_the_probe_batch() -> None:
+def test_batch_norm_uses_the_statistics_of_the_probe_batch() -> None:
     model, layers = attached(conv_net(), find_rule("fa")())
-    expected = [layer.delta_angle for layer in probed(model.train(), layers).values()]
+    expected = [layer.delta_angle for layer in measured(model.train(), layers).values()]
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
             buffer.add_(3.0)
-    assert [layer.delta_angle for layer in probed(model.eval(), layers).values()] == expected
+    assert [layer.delta_angle for layer in measured(model.eval(), layers).values()] == expected

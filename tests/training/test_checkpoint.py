@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, two while a run goes, one after, and a broken one is passed over aloud."""
+"""Checkpoints: written atomically, two during a run and one afterwards; damaged ones are skipped with a warning."""
 
 import signal
 import subprocess
@@ -23,45 +23,46 @@ CONFIG = short_run("kp")
 
 @pytest.fixture(scope="module")
 def expected() -> list[dict[str, Any]]:
-    """What the run measures when nothing happens to it."""
+    """The measurements of an uninterrupted run."""
     return numbers(train(CONFIG, CPU))
 
 
 def names(folder: Path) -> list[str]:
+    """Return the file names in the folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def stopped(folder: Path, steps: int) -> list[Path]:
-    """The checkpoints of the run stopped after ``steps`` batches, the oldest first."""
+def interrupted_run(folder: Path, steps: int) -> list[Path]:
+    """Stop the run after ``steps`` batches, and return its checkpoints, the oldest first."""
     with pytest.raises(TrainingInterrupted):
         list(train(CONFIG, CPU, checkpoints=folder, should_stop=after(steps)))
     return sorted(folder.iterdir())
 
 
-def test_two_are_kept_while_a_run_goes_and_one_after_it(tmp_path: Path) -> None:
+def test_two_checkpoints_are_kept_during_a_run_and_one_afterwards(tmp_path: Path) -> None:
     found = [names(tmp_path) for _ in train(replace(CONFIG, epochs=3), CPU, checkpoints=tmp_path)]
     zero, first, second, third = (f"step-{step:09d}.pt" for step in (0, 3, 6, 9))
     assert found == [[zero], [zero, first], [first, second], [second, third]]
     assert names(tmp_path) == [third]
 
 
-def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_checkpoint_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     list(train(replace(CONFIG, epochs=1), replace(CPU, checkpoint_seconds=0)))
     assert names(tmp_path) == []
 
 
-def test_a_checkpoint_in_mid_epoch_is_written_when_the_time_has_come(tmp_path: Path) -> None:
-    often, seldom = tmp_path / "often", tmp_path / "seldom"
-    for folder, seconds in ((often, 0.0), (seldom, 600.0)):
+def test_checkpoint_seconds_sets_how_often_checkpoints_are_written_within_an_epoch(tmp_path: Path) -> None:
+    frequent, rare = tmp_path / "frequent", tmp_path / "rare"
+    for folder, seconds in ((frequent, 0.0), (rare, 600.0)):
         with pytest.raises(RuntimeError, match="the machine failed"):
             list(train(CONFIG, replace(CPU, checkpoint_seconds=seconds), checkpoints=folder, should_stop=failing(5)))
-    assert names(often) == ["step-000000003.pt", "step-000000004.pt"]
-    assert names(seldom) == ["step-000000000.pt", "step-000000003.pt"]
+    assert names(frequent) == ["step-000000003.pt", "step-000000004.pt"]
+    assert names(rare) == ["step-000000000.pt", "step-000000003.pt"]
 
 
 def failing(steps: int) -> Any:
-    """A machine that fails after that many batches, before anything is saved."""
+    """Return a ``should_stop`` that raises after ``steps`` batches, before a checkpoint is saved."""
     reached = after(steps)
 
     def should_stop() -> bool:
@@ -74,16 +75,16 @@ def failing(steps: int) -> Any:
 
 @pytest.mark.parametrize("seconds", [0.0, 600.0])
 @pytest.mark.parametrize("steps", [1, 4, 6])
-def test_a_run_whose_machine_failed_goes_on_from_its_last_checkpoint(
+def test_after_a_machine_failure_a_run_resumes_from_its_last_checkpoint(
     seconds: float, steps: int, expected: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    often = replace(CPU, checkpoint_seconds=seconds)
+    placement = replace(CPU, checkpoint_seconds=seconds)
     with pytest.raises(RuntimeError, match="the machine failed"):
-        list(train(CONFIG, often, checkpoints=tmp_path, should_stop=failing(steps)))
-    assert numbers(train(CONFIG, often, checkpoints=tmp_path)) == expected
+        list(train(CONFIG, placement, checkpoints=tmp_path, should_stop=failing(steps)))
+    assert numbers(train(CONFIG, placement, checkpoints=tmp_path)) == expected
 
 
-KILLED = """
+KILLED_PROCESS = """
 import os, signal, sys
 from pathlib import Path
 from nowt import train
@@ -94,20 +95,22 @@ def should_stop():
     if reached():
         os.kill(os.getpid(), signal.SIGKILL)
     return False
-often = replace(CPU, checkpoint_seconds=0.0)
-list(train(short_run("kp"), often, checkpoints=Path(sys.argv[1]), should_stop=should_stop))
+placement = replace(CPU, checkpoint_seconds=0.0)
+list(train(short_run("kp"), placement, checkpoints=Path(sys.argv[1]), should_stop=should_stop))
 """
 
 
-def test_a_run_whose_process_was_killed_goes_on_in_another(expected: list[dict[str, Any]], tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+def test_a_run_whose_process_was_killed_resumes_in_another_process(
+    expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_PROCESS, str(tmp_path)]
     environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
     assert subprocess.run(command, env=environment, timeout=120, check=False).returncode == -signal.SIGKILL
     assert names(tmp_path) == ["step-000000003.pt", "step-000000004.pt"]
     assert numbers(train(CONFIG, CPU, checkpoints=tmp_path)) == expected
 
 
-def test_a_checkpoint_loads_as_tensors_numbers_and_text_alone(tmp_path: Path) -> None:
+def test_a_checkpoint_contains_only_tensors_numbers_and_text(tmp_path: Path) -> None:
     def kinds(value: Any) -> set[type]:
         if isinstance(value, dict):
             return set().union(*(kinds(v) for pair in value.items() for v in pair))
@@ -115,19 +118,19 @@ def test_a_checkpoint_loads_as_tensors_numbers_and_text_alone(tmp_path: Path) ->
             return set().union(*(kinds(v) for v in value))
         return {type(value)}
 
-    newest = stopped(tmp_path, STEPS + 1)[-1]
+    newest = interrupted_run(tmp_path, STEPS + 1)[-1]
     found = kinds(torch.load(newest, weights_only=True))
     assert found <= {torch.Tensor, int, float, str, bool, type(None)}
 
 
-def test_b_lies_in_it_beside_w(tmp_path: Path) -> None:
-    stopped(tmp_path, 1)
+def test_a_checkpoint_contains_b(tmp_path: Path) -> None:
+    interrupted_run(tmp_path, 1)
     found = tensors(tmp_path)
     assert {"conv1.weight", "conv1.feedback", "bn1.running_mean", "fc.feedback", "0.momentum_buffer"} <= found.keys()
     assert not torch.equal(found["fc.weight"], found["fc.feedback"])
 
 
-def test_loading_gives_back_what_was_saved(tmp_path: Path) -> None:
+def test_load_returns_what_was_saved(tmp_path: Path) -> None:
     state = {"w": torch.arange(6.0).reshape(2, 3), "step": 7, "losses": [0.1, None], "name": "kp"}
     path = checkpoint.save(tmp_path, 7, state)
     assert path == tmp_path / "step-000000007.pt"
@@ -137,22 +140,22 @@ def test_loading_gives_back_what_was_saved(tmp_path: Path) -> None:
     assert loaded == state
 
 
-def test_where_there_is_no_folder_there_is_no_checkpoint(tmp_path: Path) -> None:
-    assert checkpoint.load(tmp_path / "nothing here", DEVICE) is None
+def test_without_a_folder_there_is_no_checkpoint_to_load(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path / "missing", DEVICE) is None
 
 
-def broken(content: bytes) -> list[bytes]:
-    """A checkpoint's bytes, broken in the ways in which disks and crashes break files."""
+def damaged(content: bytes) -> list[bytes]:
+    """Return the bytes of a checkpoint with the kinds of damage that disks and crashes cause."""
     size = len(content)
     cut = [content[:end] for end in (0, 1, 2, 10, 100, size // 2, size - 1)]
     zeros = [bytes(size), content[: size // 2].ljust(size, b"\0")]
     holes = [content[:start] + bytes(4096) + content[start + 4096 :] for start in (0, 4096, size // 2)]
-    return [*cut, *zeros, *holes, b"this is no checkpoint\n", b"<html>404</html>", bytes(range(256)) * 8]
+    return [*cut, *zeros, *holes, b"not a checkpoint\n", b"<html>404</html>", bytes(range(256)) * 8]
 
 
-def test_a_broken_newest_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path: Path) -> None:
-    _, newest = stopped(tmp_path, STEPS + 1)
-    for content in broken(newest.read_bytes()):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning_and_the_previous_one_is_loaded(tmp_path: Path) -> None:
+    _, newest = interrupted_run(tmp_path, STEPS + 1)
+    for content in damaged(newest.read_bytes()):
         newest.write_bytes(content)
         with pytest.warns(UserWarning) as caught:
             state = checkpoint.load(tmp_path, DEVICE)
@@ -162,18 +165,18 @@ def test_a_broken_newest_checkpoint_is_named_and_the_one_before_it_is_used(tmp_p
         assert warning.endswith("; using the one before it") and "\n" not in warning
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_broken_one(expected: list[dict[str, Any]], tmp_path: Path) -> None:
-    newest = stopped(tmp_path, STEPS + 1)[-1]
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(expected: list[dict[str, Any]], tmp_path: Path) -> None:
+    newest = interrupted_run(tmp_path, STEPS + 1)[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.warns(UserWarning, match=f"{newest.name} cannot be read"):
         continued = numbers(train(CONFIG, CPU, checkpoints=tmp_path))
     assert continued == expected
 
 
-def test_a_run_whose_checkpoints_are_all_broken_begins_anew_and_says_so(
+def test_a_run_whose_checkpoints_are_all_damaged_restarts_with_warnings(
     expected: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    for path in stopped(tmp_path, STEPS + 1):
+    for path in interrupted_run(tmp_path, STEPS + 1):
         path.write_bytes(b"")
     with pytest.warns(UserWarning) as caught:
         continued = numbers(train(CONFIG, CPU, checkpoints=tmp_path))
@@ -181,7 +184,7 @@ def test_a_run_whose_checkpoints_are_all_broken_begins_anew_and_says_so(
     assert continued == expected
 
 
-def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+def test_a_failed_save_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, {"step": 1})
     with pytest.raises(Exception, match="pickle"):
         checkpoint.save(tmp_path, 2, {"step": lambda: 2})
@@ -190,7 +193,7 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path: Path) -> No
     assert names(tmp_path) == ["step-000000001.pt", "step-000000003.pt"]
 
 
-def test_what_a_crash_left_half_written_is_not_used_and_goes_with_the_next_save(tmp_path: Path) -> None:
+def test_a_partly_written_file_is_ignored_and_removed_by_the_next_save(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, {"step": 1})
     (tmp_path / "step-000000002.tmp4711").write_bytes(b"half a check")
     with warnings.catch_warnings(action="error"):
@@ -199,7 +202,7 @@ def test_what_a_crash_left_half_written_is_not_used_and_goes_with_the_next_save(
     assert names(tmp_path) == ["step-000000001.pt", "step-000000002.pt"]
 
 
-def test_the_newest_is_the_one_of_most_steps_whatever_the_clock_says(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path: Path) -> None:
     for step in (99, 100, 9):
         checkpoint.save(tmp_path, step, {"step": step}, max_to_keep=3)
     assert checkpoint.load(tmp_path, DEVICE) == {"step": 100}
@@ -207,9 +210,9 @@ def test_the_newest_is_the_one_of_most_steps_whatever_the_clock_says(tmp_path: P
     assert names(tmp_path) == ["step-000000100.pt"]
 
 
-def test_epochs_read_back_from_a_checkpoint_are_epochs(tmp_path: Path) -> None:
-    stopped(tmp_path, STEPS + 1)
+def test_a_resumed_run_yields_the_epochs_of_its_checkpoint(tmp_path: Path) -> None:
+    interrupted_run(tmp_path, STEPS + 1)
     state = checkpoint.load(tmp_path, DEVICE)
     assert state is not None and [epoch["epoch"] for epoch in state["epochs"]] == [0, 1]
     first = next(train(CONFIG, CPU, checkpoints=tmp_path))
-    assert isinstance(first, Epoch) and first.train_loss != first.train_loss  # NaN came through
+    assert isinstance(first, Epoch) and first.train_loss != first.train_loss  # NaN is restored

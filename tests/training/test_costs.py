@@ -1,4 +1,4 @@
-"""What a run is said to have cost, and how it ends where its loss is not finite."""
+"""The recorded costs of a run, and runs whose loss is not finite."""
 
 import math
 from dataclasses import replace
@@ -17,65 +17,66 @@ from tests.support.short_runs import CASES, CPU, short_run
 
 DENSE = ModelConfig("mlp", hidden=(20,))
 
-MAPS = 64 * 20 + 20 * 10  # multiplications of one picture's way forward
+MULTIPLICATIONS = 64 * 20 + 20 * 10  # multiplications per image in the forward pass
 
 
 @pytest.mark.parametrize("rule", ["bp", "fa", "ss", "kp", "sham"])
-def test_presentations_and_operations_without_mirror_mode(rule: str) -> None:
+def test_presentations_and_flops_without_mirror_mode(rule: str) -> None:
     epochs = list(train(short_run(rule, model=DENSE), CPU))
     assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
     assert [epoch.mirror_presentations for epoch in epochs] == [0, 0, 0]
-    # forward and the gradient of W for both layers, the error's way back for the upper one only
-    a_picture = 2 * (2 * MAPS + 20 * 10)
-    assert [epoch.flops for epoch in epochs] == [0, 48 * a_picture, 96 * a_picture]
+    # forward pass and gradient of W for both layers; backward path of the error for the upper layer only
+    per_image = 2 * (2 * MULTIPLICATIONS + 20 * 10)
+    assert [epoch.flops for epoch in epochs] == [0, 48 * per_image, 96 * per_image]
 
 
 @pytest.mark.parametrize(
     ("warmup", "interval", "mirror_steps"), [(5, 2, [5, 6, 8]), (0, 2, [0, 1, 3]), (5, 0, [5, 5, 5]), (0, 4, [0, 0, 1])]
 )
-def test_presentations_and_operations_of_mirror_mode(warmup: int, interval: int, mirror_steps: list[int]) -> None:
+def test_presentations_and_flops_of_mirror_mode(warmup: int, interval: int, mirror_steps: list[int]) -> None:
     fields = {"warmup": warmup, "interval": interval, "samples": 4, "extent": 2}
     epochs = list(train(short_run("wm", fields=fields, model=DENSE), CPU))
     assert [epoch.presentations for epoch in epochs] == [0, 48, 96]
     assert [epoch.mirror_presentations for epoch in epochs] == [4 * n for n in mirror_steps]
-    training = [0, 48 * 2 * (2 * MAPS + 20 * 10), 96 * 2 * (2 * MAPS + 20 * 10)]
-    a_mirror_step = 4 * 2**2 * 2 * (2 * MAPS)  # samples × positions × (the layers' answers and the outer products)
-    expected = [a + n * a_mirror_step for a, n in zip(training, mirror_steps, strict=True)]
+    training = [0, 48 * 2 * (2 * MULTIPLICATIONS + 20 * 10), 96 * 2 * (2 * MULTIPLICATIONS + 20 * 10)]
+    # samples × positions × (responses of the layers and outer products)
+    per_mirror_step = 4 * 2**2 * 2 * (2 * MULTIPLICATIONS)
+    expected = [a + n * per_mirror_step for a, n in zip(training, mirror_steps, strict=True)]
     assert [epoch.flops for epoch in epochs] == pytest.approx(expected)
 
 
-def test_pictures_that_fill_no_batch_wait_and_repeats_are_counted() -> None:
+def test_incomplete_batches_are_dropped_and_repeated_images_are_counted() -> None:
     config = short_run("bp", data=DataConfig("digits", train_limit=25, repeat=2))
     assert [(epoch.step, epoch.presentations) for epoch in train(config, CPU)] == [(0, 0), (3, 48), (6, 96)]
 
 
-def test_the_seconds_are_those_of_training_and_of_the_probe_and_only_grow() -> None:
+def test_training_and_probe_seconds_increase_every_epoch() -> None:
     first, second, third = train(CASES["wm"], CPU)
     assert 0 == first.seconds < second.seconds < third.seconds
     assert 0 < first.probe_seconds < second.probe_seconds < third.probe_seconds
 
 
-EXPLODES = short_run(
+DIVERGING = short_run(
     "fa", epochs=3, optim=OptimConfig(lr=0.1, schedule="step", milestones=(1.0,), gamma=1e30)
-)  # the rate is 0.1 in the first epoch and 1e29 in the second
+)  # the learning rate is 0.1 in the first epoch and 1e29 in the second
 
 
-def test_a_run_whose_loss_is_not_finite_diverged_and_does_so_again_when_continued(tmp_path: Path) -> None:
+def test_a_run_with_a_non_finite_loss_diverges_and_does_so_again_when_resumed(tmp_path: Path) -> None:
     for _ in range(2):
         seen: list[Epoch] = []
         with pytest.raises(TrainingDiverged, match=r"^diverged at epoch 2$") as caught:
-            seen.extend(train(EXPLODES, CPU, checkpoints=tmp_path))
+            seen.extend(train(DIVERGING, CPU, checkpoints=tmp_path))
         assert caught.value.epoch == 2
-    run = train(EXPLODES, CPU)
+    run = train(DIVERGING, CPU)
     kept = [next(run), next(run)]
     assert [epoch.epoch for epoch in kept] == [0, 1]
     assert all(math.isfinite(epoch.val_loss) for epoch in kept)
 
 
-def test_the_log_of_a_diverged_run_keeps_the_epochs_before(tmp_path: Path) -> None:
-    heard: list[RunLog] = []
-    planned = plan_run("fa", EXPLODES, inspect_data(EXPLODES, CPU))
-    queue = RunQueue(tmp_path, (planned,), lambda planned, run: heard.append(run))
+def test_the_log_of_a_diverged_run_contains_the_epochs_before_divergence(tmp_path: Path) -> None:
+    received: list[RunLog] = []
+    planned = plan_run("fa", DIVERGING, inspect_data(DIVERGING, CPU))
+    queue = RunQueue(tmp_path, (planned,), lambda planned, run: received.append(run))
     assert local.run(queue, replace(CPU, store=str(tmp_path)))
     log = read(tmp_path / "logs" / f"{planned.key}.jsonl")
     assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")

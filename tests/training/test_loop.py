@@ -1,4 +1,4 @@
-"""The training loop: its numbers, and that probing and what ran before change none of them."""
+"""The training loop: its results, which neither measurements nor earlier runs in the process change."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from nowt.training.state import TrainingState
 from tests.support.short_runs import CASES, CPU, RULES, STEPS, assert_equal, fields_of, numbers, short_run, tensors
 
 
-def test_under_backprop_the_loop_is_plain_pytorch() -> None:
+def test_under_bp_training_equals_a_plain_pytorch_loop() -> None:
     config = short_run("bp")
     data = open_data(config.data, CPU, test=False)
     seeds = config.seeds.resolve(config.seed)
@@ -52,7 +52,7 @@ def test_under_backprop_the_loop_is_plain_pytorch() -> None:
 
 
 def score(model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Loss and error of the one batch there is."""
+    """Return loss and error on the only batch of ``batches``."""
     ((x, y),) = batches
     with torch.no_grad():
         output = model.eval()(x)
@@ -60,7 +60,7 @@ def score(model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[f
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_epoch_0_is_the_network_before_learning(rule: str) -> None:
+def test_epoch_0_measures_the_network_before_learning(rule: str) -> None:
     config = short_run(rule, fields=fields_of(rule), test=True)
     data = open_data(config.data, CPU)
     training = TrainingState.create(config, CPU, data)
@@ -76,8 +76,8 @@ def test_epoch_0_is_the_network_before_learning(rule: str) -> None:
     assert [layer.matrix_angle for layer in first.layers] == angles
 
 
-def test_every_rule_of_a_seed_starts_at_one_w_and_sees_the_same_batches() -> None:
-    def start(rule: str, seed: int) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
+def test_with_one_seed_all_rules_have_the_same_initial_w_and_the_same_batches() -> None:
+    def initial_weights_and_batches(rule: str, seed: int) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
         config = short_run(rule, fields=fields_of(rule), seed=seed)
         training = TrainingState.create(config, CPU, open_data(config.data, CPU, test=False))
         training.before_learning()
@@ -87,21 +87,21 @@ def test_every_rule_of_a_seed_starts_at_one_w_and_sees_the_same_batches() -> Non
             batches += list(training.remaining_batches())
         return weights, batches
 
-    weights, batches = start("bp", seed=3)
+    weights, batches = initial_weights_and_batches("bp", seed=3)
     for rule in RULES[1:]:
-        others_weights, others_batches = start(rule, seed=3)
+        others_weights, others_batches = initial_weights_and_batches(rule, seed=3)
         assert_equal(others_weights, weights)
         assert all(
             torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others_batches, strict=True)
         )
-    other_weights, other_batches = start("bp", seed=4)
+    other_weights, other_batches = initial_weights_and_batches("bp", seed=4)
     assert not torch.equal(other_weights["conv1.weight"], weights["conv1.weight"])
     assert not torch.equal(other_batches[0][0], batches[0][0])
 
 
 @pytest.fixture
-def used_process() -> Iterator[None]:
-    """A process in which another program has been at torch's globals."""
+def changed_torch_globals() -> Iterator[None]:
+    """Change the global settings of torch, as another program in the process might."""
     threads = torch.get_num_threads()
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(99)
@@ -115,18 +115,18 @@ def used_process() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("case", ["bp", "wm", "ss", "kp with adamw", "fa in bfloat16", "kp in float64"])
-def test_what_ran_before_in_the_process_changes_no_number(
+def test_earlier_changes_of_torch_globals_do_not_change_the_results(
     case: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     config = replace(CASES[case], data=DataConfig("synthetic", size=8, train_limit=48), epochs=1)
     fresh = list(train(config, CPU, checkpoints=tmp_path / "fresh"))
-    request.getfixturevalue("used_process")
-    used = list(train(config, CPU, checkpoints=tmp_path / "used"))
-    assert numbers(used) == numbers(fresh)
-    assert_equal(tensors(tmp_path / "used"), tensors(tmp_path / "fresh"))
+    request.getfixturevalue("changed_torch_globals")
+    after_changes = list(train(config, CPU, checkpoints=tmp_path / "after changes"))
+    assert numbers(after_changes) == numbers(fresh)
+    assert_equal(tensors(tmp_path / "after changes"), tensors(tmp_path / "fresh"))
 
 
-def test_runs_that_take_turns_in_one_process_do_not_disturb_each_other() -> None:
+def test_interleaved_runs_in_one_process_do_not_affect_each_other() -> None:
     configs = [CASES[name] for name in ("wm", "kp", "fa in bfloat16")]
     turns = list(zip(*(train(config, CPU) for config in configs), strict=True))
     for config, epochs in zip(configs, zip(*turns, strict=True), strict=True):
@@ -134,7 +134,7 @@ def test_runs_that_take_turns_in_one_process_do_not_disturb_each_other() -> None
 
 
 @pytest.mark.parametrize("case", ["fa", "wm", "kp", "ss", "fa in bfloat16"])
-def test_measuring_alignment_changes_no_other_number(case: str, tmp_path: Path) -> None:
+def test_measuring_alignment_does_not_change_the_training(case: str, tmp_path: Path) -> None:
     def run(interval: int) -> list[dict[str, Any]]:
         config = replace(CASES[case], probe=ProbeConfig(interval=interval))
         return numbers(train(config, CPU, checkpoints=tmp_path / str(interval)))
@@ -146,21 +146,21 @@ def test_measuring_alignment_changes_no_other_number(case: str, tmp_path: Path) 
     assert_equal(tensors(tmp_path / "0"), tensors(tmp_path / "1"))
 
 
-def test_alignment_is_measured_at_its_interval_and_at_the_end() -> None:
+def test_alignment_is_measured_at_its_interval_and_at_the_last_epoch() -> None:
     config = short_run(epochs=3, probe=ProbeConfig(interval=2))
     assert [len(epoch.layers) for epoch in train(config, CPU)] == [10, 0, 10, 10]
 
 
-def test_opening_the_test_pictures_changes_no_other_number() -> None:
-    closed = numbers(train(short_run(), CPU))
-    opened = numbers(train(short_run(test=True), CPU))
-    scores = [(epoch.pop("test_loss"), epoch.pop("test_error")) for epoch in closed]
+def test_scoring_the_test_images_does_not_change_the_training() -> None:
+    without_test = numbers(train(short_run(), CPU))
+    with_test = numbers(train(short_run(test=True), CPU))
+    scores = [(epoch.pop("test_loss"), epoch.pop("test_error")) for epoch in without_test]
     assert scores == [(None, None)] * 3
-    assert all(0 <= epoch.pop("test_error") <= 1 and epoch.pop("test_loss") > 0 for epoch in opened)
-    assert closed == opened
+    assert all(0 <= epoch.pop("test_error") <= 1 and epoch.pop("test_loss") > 0 for epoch in with_test)
+    assert without_test == with_test
 
 
-def test_the_rate_of_the_last_step_is_recorded() -> None:
+def test_the_learning_rate_of_the_last_step_of_each_epoch_is_recorded() -> None:
     def rates(**fields: Any) -> list[float]:
         return [epoch.lr for epoch in train(short_run("bp", optim=OptimConfig(lr=0.2, **fields)), CPU)]
 
@@ -171,7 +171,7 @@ def test_the_rate_of_the_last_step_is_recorded() -> None:
     assert rates(schedule="constant", warmup=2.0) == pytest.approx([0.0, 0.1, 0.2])
 
 
-def test_a_quick_run_is_the_same_run_made_small() -> None:
+def test_a_quick_run_has_fewer_epochs_and_images_and_is_otherwise_the_same() -> None:
     config = short_run(epochs=9, data=DataConfig("digits"))
     small = shrink_config(config)
     assert (small.epochs, small.data.train_limit, small.data.score_limit) == (2, 256, 256)
@@ -180,7 +180,7 @@ def test_a_quick_run_is_the_same_run_made_small() -> None:
     assert shrink_config(smaller) == smaller
 
 
-def test_a_quick_run_scores_few_pictures_too() -> None:
+def test_a_quick_run_is_scored_on_fewer_images() -> None:
     data = open_data(shrink_config(short_run(data=DataConfig("digits"))).data, CPU)
     assert data.test is not None
     assert (len(data.train), len(data.val), len(data.test)) == (256, 144, 256)

@@ -1,4 +1,4 @@
-"""The optimiser: its groups, its schedule and its clipping, and how it trains B under kp."""
+"""The optimizer: parameter groups, schedule and clipping, and how it trains B under kp."""
 
 import copy
 import math
@@ -15,7 +15,7 @@ from nowt.training.optimizer import build_optimizer, clip_gradients, parameter_g
 from nowt.training.schedule import learning_rate
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, rule_id
 
-OPTIMISERS: dict[str, dict[str, Any]] = {
+OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.0},
     "momentum": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9, "nesterov": True},
@@ -24,6 +24,7 @@ OPTIMISERS: dict[str, dict[str, Any]] = {
 
 
 def kp_net() -> tuple[nn.Module, list[FeedbackLayer]]:
+    """A convolutional network under kp, in float64."""
     return attached(conv_net().double(), find_rule("kp")())
 
 
@@ -31,13 +32,13 @@ def step(
     model: nn.Module,
     layers: list[FeedbackLayer],
     optimizer: torch.optim.Optimizer,
-    largest: float | None = None,
+    max_norm: float | None = None,
 ) -> None:
-    """One step under kp, without the forward pass's part of the loop."""
+    """Do one step under kp, with gradients clipped to the norm ``max_norm``."""
     x, y = batch(dtype=torch.float64)
     for name, gradient in gradients(model, x, y).items():
         model.get_parameter(name).grad = gradient
-    clip_gradients(model, largest)
+    clip_gradients(model, max_norm)
     rule = layers[0].rule
     rule.before_step(layers, optimizer)
     optimizer.step()
@@ -45,10 +46,10 @@ def step(
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.01])
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_every_optimiser_trains_b_and_without_decay_by_the_step_of_w(name: str, decay: float) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_trains_b_and_without_weight_decay_by_the_same_step_as_w(name: str, decay: float) -> None:
     model, layers = kp_net()
-    optimizer = build_optimizer(OptimConfig(weight_decay=decay, **OPTIMISERS[name]), model, layers)
+    optimizer = build_optimizer(OptimConfig(weight_decay=decay, **OPTIMIZERS[name]), model, layers)
     for _ in range(5):
         old = [(layer.weight.detach().clone(), layer.feedback.clone()) for layer in layers]
         step(model, layers, optimizer)
@@ -61,7 +62,7 @@ def test_every_optimiser_trains_b_and_without_decay_by_the_step_of_w(name: str, 
 @pytest.mark.parametrize("form", [{"foreach": True}, {"foreach": False}, {"fused": True}, {}], ids=str)
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 @pytest.mark.parametrize("kind", ["nesterov", "momentum", "adamw"])
-def test_no_form_of_an_optimiser_advances_a_shared_gradient_twice(
+def test_no_implementation_of_an_optimizer_applies_a_shared_gradient_twice(
     kind: str, form: dict[str, bool], decay: float
 ) -> None:
     def trained(form: dict[str, bool], shared: bool) -> list[torch.Tensor]:
@@ -77,16 +78,14 @@ def test_no_form_of_an_optimiser_advances_a_shared_gradient_twice(
             if shared:
                 step(model, layers, optimizer)
             else:
-                step_with_gradients_of_bs_own(model, layers, optimizer)
+                step_with_copied_gradients(model, layers, optimizer)
         return [p.detach() for p in model.parameters()]
 
     for found, expected in zip(trained(form, True), trained({"foreach": False}, False), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-8)
 
 
-def step_with_gradients_of_bs_own(
-    model: nn.Module, layers: list[FeedbackLayer], optimizer: torch.optim.Optimizer
-) -> None:
+def step_with_copied_gradients(model: nn.Module, layers: list[FeedbackLayer], optimizer: torch.optim.Optimizer) -> None:
     x, y = batch(dtype=torch.float64)
     for name, gradient in gradients(model, x, y).items():
         model.get_parameter(name).grad = gradient
@@ -96,8 +95,8 @@ def step_with_gradients_of_bs_own(
     optimizer.step()
 
 
-@pytest.mark.parametrize("largest", [0.01, 0.5, 1e6])
-def test_clipping_leaves_b_out_of_the_norm_and_scales_both_alike(largest: float) -> None:
+@pytest.mark.parametrize("max_norm", [0.01, 0.5, 1e6])
+def test_clipping_excludes_b_from_the_norm_and_scales_w_and_b_the_same_way(max_norm: float) -> None:
     plain, (x, y) = conv_net().double(), batch(dtype=torch.float64)
     model, layers = kp_net()
     unclipped = gradients(model, x, y)
@@ -105,19 +104,19 @@ def test_clipping_leaves_b_out_of_the_norm_and_scales_both_alike(largest: float)
     assert len(unclipped) == len(list(plain.parameters()))
     seen = {}
 
-    class Watch(torch.optim.SGD):
+    class RecordingSGD(torch.optim.SGD):
         def step(self) -> None:  # type: ignore[override]
             seen.update({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
 
-    step(model, layers, Watch(model.parameters()), largest)
-    factor = min(1.0, largest / norm)
+    step(model, layers, RecordingSGD(model.parameters()), max_norm)
+    factor = min(1.0, max_norm / norm)
     for name, gradient in unclipped.items():
         torch.testing.assert_close(seen[name], factor * gradient, rtol=1e-4, atol=0)
     for layer in layers:
         assert torch.equal(seen[f"{layer.name}.feedback"], seen[f"{layer.name}.weight"])
 
 
-def test_without_a_limit_gradients_are_left_alone() -> None:
+def test_without_clip_gradients_are_unchanged() -> None:
     model, _ = kp_net()
     parameters = [p for p in model.parameters() if p.requires_grad]
     for p in parameters:
@@ -128,7 +127,7 @@ def test_without_a_limit_gradients_are_left_alone() -> None:
 
 @pytest.mark.parametrize("everything", [True, False])
 @pytest.mark.parametrize("rule", [find_rule("bp")(), *EVERY_RULE], ids=rule_id)
-def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(rule: Rule, everything: bool) -> None:
+def test_norms_and_biases_have_weight_decay_only_if_configured(rule: Rule, everything: bool) -> None:
     model, layers = attached(conv_net(), rule)
     config = OptimConfig(weight_decay=0.01, decay_norms_and_biases=everything)
     names = {id(p): name for name, p in model.named_parameters()}
@@ -144,10 +143,10 @@ def test_weights_decay_and_norms_and_biases_only_where_the_field_says_so(rule: R
     assert decays == dict.fromkeys(weights | trained, 0.01)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_with_gradients_of_0_weights_shrink_by_exactly_their_decay(name: str) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_with_zero_gradients_weights_shrink_by_exactly_their_weight_decay(name: str) -> None:
     model, layers = kp_net()
-    config = OptimConfig(weight_decay=0.1, **OPTIMISERS[name])
+    config = OptimConfig(weight_decay=0.1, **OPTIMIZERS[name])
     optimizer = build_optimizer(config, model, layers)
     old = copy.deepcopy(model.state_dict())
     for p in model.parameters():
@@ -158,10 +157,10 @@ def test_with_gradients_of_0_weights_shrink_by_exactly_their_decay(name: str) ->
         torch.testing.assert_close(p.detach(), old[key] * (first if p.dim() > 1 else 1.0))
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_the_optimiser_is_the_one_that_the_config_describes(name: str) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_optimizer_has_the_configured_class_and_settings(name: str) -> None:
     model, layers = kp_net()
-    optimizer = build_optimizer(OptimConfig(**OPTIMISERS[name]), model, layers)
+    optimizer = build_optimizer(OptimConfig(**OPTIMIZERS[name]), model, layers)
     group = optimizer.param_groups[0]
     assert type(optimizer) is (torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
     if name == "adamw":
@@ -172,7 +171,7 @@ def test_the_optimiser_is_the_one_that_the_config_describes(name: str) -> None:
     assert [g["lr"] for g in optimizer.param_groups] == [0.123, 0.123]
 
 
-def test_an_optimiser_can_be_saved_and_goes_on_where_it_was() -> None:
+def test_a_saved_optimizer_resumes_with_the_same_results() -> None:
     def run(saved_after: int | None) -> list[torch.Tensor]:
         model, layers = kp_net()
         optimizer = build_optimizer(OptimConfig(), model, layers)
@@ -190,32 +189,32 @@ def test_an_optimiser_can_be_saved_and_goes_on_where_it_was() -> None:
 
 
 def rates(steps: int = 10, epochs: int = 4, **fields: Any) -> list[float]:
-    """η of every step of ``epochs`` epochs of ``steps`` steps, from lr 2."""
+    """Return η of every step of ``epochs`` epochs of ``steps`` steps, for lr = 2."""
     config = OptimConfig(lr=2.0, **fields)
     return [learning_rate(config, k, steps, epochs) for k in range(steps * epochs)]
 
 
-def test_a_constant_schedule() -> None:
+def test_a_constant_schedule_keeps_the_learning_rate() -> None:
     assert rates(schedule="constant") == [2.0] * 40
 
 
-def test_a_step_schedule_falls_at_the_first_step_of_each_milestone() -> None:
+def test_a_step_schedule_reduces_the_learning_rate_at_each_milestone() -> None:
     found = rates(schedule="step", milestones=(1, 2.5))
     assert found == pytest.approx([2.0] * 10 + [0.2] * 15 + [0.02] * 15)
     assert rates(schedule="step", milestones=(3, 1), gamma=0.5) == [2.0] * 10 + [1.0] * 20 + [0.5] * 10
 
 
-def test_a_cosine_schedule_falls_from_the_rate_to_0() -> None:
+def test_a_cosine_schedule_falls_from_the_learning_rate_to_0() -> None:
     assert rates(schedule="cosine") == pytest.approx([1 + math.cos(math.pi * k / 40) for k in range(40)])
 
 
-def test_warm_up_rises_in_equal_steps_to_the_rate_itself() -> None:
+def test_warm_up_rises_linearly_to_the_learning_rate() -> None:
     rise = [2.0 * (k + 1) / 20 for k in range(20)]
     assert rates(schedule="constant", warmup=2) == pytest.approx(rise + [2.0] * 20)
     assert rates(schedule="constant", warmup=0.5)[:6] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
 
 
-def test_a_cosine_schedule_begins_where_warm_up_ends() -> None:
+def test_a_cosine_schedule_starts_after_warm_up() -> None:
     rise = [2.0 * (k + 1) / 10 for k in range(10)]
     fall = [1 + math.cos(math.pi * k / 30) for k in range(30)]
     assert rates(schedule="cosine", warmup=1) == pytest.approx(rise + fall)
@@ -223,6 +222,6 @@ def test_a_cosine_schedule_begins_where_warm_up_ends() -> None:
     assert rates(schedule="cosine", warmup=4) == pytest.approx(only_rise)
 
 
-def test_steps_fall_during_warm_up_too() -> None:
+def test_a_step_schedule_also_applies_during_warm_up() -> None:
     found = rates(schedule="step", milestones=(1,), warmup=2)
     assert found[9:12] == pytest.approx([1.0, 0.2 * 11 / 20, 0.2 * 12 / 20])

@@ -1,4 +1,4 @@
-"""A run that was stopped, wherever that was, goes on to the same numbers as one that was not."""
+"""An interrupted run that is resumed gives the same results as an uninterrupted one."""
 
 import math
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from tests.support.short_runs import CASES, CPU, STEPS, after, assert_equal, num
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A run that nothing stopped."""
+class UninterruptedRun:
+    """The config, epochs and final tensors of an uninterrupted run."""
 
     config: RunConfig
     epochs: list[Epoch]
@@ -24,40 +24,44 @@ class Whole:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    config, folder = CASES[request.param], tmp_path_factory.mktemp("whole")
-    return Whole(config, list(train(config, CPU, checkpoints=folder)), tensors(folder))
+def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> UninterruptedRun:
+    config, folder = CASES[request.param], tmp_path_factory.mktemp("uninterrupted")
+    return UninterruptedRun(config, list(train(config, CPU, checkpoints=folder)), tensors(folder))
 
 
-def test_the_runs_that_are_stopped_below_learn_and_are_measured(whole: Whole) -> None:
-    assert [epoch.step for epoch in whole.epochs] == [0, STEPS, 2 * STEPS]
-    assert all(math.isfinite(epoch.val_loss) for epoch in whole.epochs)
-    assert whole.epochs[2].train_loss < whole.epochs[1].train_loss
-    assert len(whole.epochs[2].layers) == (0 if whole.config.rule.name == "bp" else 10)
+def test_the_uninterrupted_runs_learn_and_are_measured(uninterrupted: UninterruptedRun) -> None:
+    assert [epoch.step for epoch in uninterrupted.epochs] == [0, STEPS, 2 * STEPS]
+    assert all(math.isfinite(epoch.val_loss) for epoch in uninterrupted.epochs)
+    assert uninterrupted.epochs[2].train_loss < uninterrupted.epochs[1].train_loss
+    assert len(uninterrupted.epochs[2].layers) == (0 if uninterrupted.config.rule.name == "bp" else 10)
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_a_run_stopped_after_an_epoch_goes_on_as_if_it_had_not(whole: Whole, epochs: int, tmp_path: Path) -> None:
-    run = train(whole.config, CPU, checkpoints=tmp_path)
+def test_a_run_interrupted_after_an_epoch_resumes_with_the_same_results(
+    uninterrupted: UninterruptedRun, epochs: int, tmp_path: Path
+) -> None:
+    run = train(uninterrupted.config, CPU, checkpoints=tmp_path)
     for _ in range(epochs + 1):
         next(run)
     run.close()
-    continued = list(train(whole.config, CPU, checkpoints=tmp_path))
-    assert numbers(continued) == numbers(whole.epochs)
-    assert_equal(tensors(tmp_path), whole.tensors)
+    continued = list(train(uninterrupted.config, CPU, checkpoints=tmp_path))
+    assert numbers(continued) == numbers(uninterrupted.epochs)
+    assert_equal(tensors(tmp_path), uninterrupted.tensors)
 
 
-def test_a_run_stopped_after_every_batch_goes_on_as_if_it_had_not(whole: Whole, tmp_path: Path) -> None:
+def test_a_run_interrupted_after_every_batch_resumes_with_the_same_results(
+    uninterrupted: UninterruptedRun, tmp_path: Path
+) -> None:
     for _ in range(2 * STEPS):
         with pytest.raises(TrainingInterrupted):
-            list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))
-    continued = list(train(whole.config, CPU, checkpoints=tmp_path, should_stop=after(1)))  # no batch is left
-    assert numbers(continued) == numbers(whole.epochs)
-    assert_equal(tensors(tmp_path), whole.tensors)
+            list(train(uninterrupted.config, CPU, checkpoints=tmp_path, should_stop=after(1)))
+    continued = list(train(uninterrupted.config, CPU, checkpoints=tmp_path, should_stop=after(1)))  # no batch is left
+    assert numbers(continued) == numbers(uninterrupted.epochs)
+    assert_equal(tensors(tmp_path), uninterrupted.tensors)
 
 
 @pytest.mark.parametrize("steps", range(1, 2 * STEPS + 1))
-def test_a_run_stopped_once_in_mid_epoch_goes_on_as_if_it_had_not(steps: int, tmp_path: Path) -> None:
+def test_a_run_interrupted_within_an_epoch_resumes_with_the_same_results(steps: int, tmp_path: Path) -> None:
     config = short_run("kp")
     with pytest.raises(TrainingInterrupted):
         list(train(config, CPU, checkpoints=tmp_path, should_stop=after(steps)))
@@ -71,7 +75,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert [epoch.seconds for epoch in again] == [epoch.seconds for epoch in first]
 
 
-DROPPING = """
+DROPOUT_MODEL = """
 from torch import nn
 
 def net(shape, classes):
@@ -81,20 +85,20 @@ def net(shape, classes):
 """
 
 
-def test_a_model_with_dropout_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    (tmp_path / "dropping.py").write_text(DROPPING)
-    config = short_run("fa", model=ModelConfig(f"{tmp_path}/dropping.py:net"))
-    undisturbed = list(train(config, CPU))
+def test_a_model_with_dropout_resumes_with_the_same_results(tmp_path: Path) -> None:
+    (tmp_path / "dropout.py").write_text(DROPOUT_MODEL)
+    config = short_run("fa", model=ModelConfig(f"{tmp_path}/dropout.py:net"))
+    expected = list(train(config, CPU))
     with pytest.raises(TrainingInterrupted):
         list(train(config, CPU, checkpoints=tmp_path / "kept", should_stop=after(2)))
-    assert numbers(list(train(config, CPU, checkpoints=tmp_path / "kept"))) == numbers(undisturbed)
+    assert numbers(list(train(config, CPU, checkpoints=tmp_path / "kept"))) == numbers(expected)
 
 
-def test_a_model_of_ones_own_is_known_by_its_text_not_by_its_path(tmp_path: Path) -> None:
+def test_a_custom_model_is_identified_by_the_content_of_its_file_not_by_its_path(tmp_path: Path) -> None:
     paths = [tmp_path / "one.py", tmp_path / "two.py"]
     for path in paths:
-        path.write_text(DROPPING)
-    first, moved = (run_key(short_run("fa", model=ModelConfig(f"{path}:net")), "pictures") for path in paths)
-    paths[0].write_text(DROPPING.replace("32", "8"))
-    edited = run_key(short_run("fa", model=ModelConfig(f"{paths[0]}:net")), "pictures")
+        path.write_text(DROPOUT_MODEL)
+    first, moved = (run_key(short_run("fa", model=ModelConfig(f"{path}:net")), "images") for path in paths)
+    paths[0].write_text(DROPOUT_MODEL.replace("32", "8"))
+    edited = run_key(short_run("fa", model=ModelConfig(f"{paths[0]}:net")), "images")
     assert first == moved != edited

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the last, all, or those of chosen epochs, through interruptions, and what is told."""
+"""Which checkpoints a run keeps: the last, all, or those of chosen epochs, also after interruptions; messages."""
 
 import os
 from dataclasses import replace
@@ -31,74 +31,78 @@ CONFIG = short_run("kp", epochs=3)
 
 
 def names(folder: Path) -> list[str]:
+    """Return the file names in the folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def epochs(*numbers: int) -> list[str]:
+def epoch_files(*numbers: int) -> list[str]:
+    """Return the names of the checkpoints of these epochs."""
     return [f"epoch-{number:06d}.pt" for number in numbers]
 
 
 @pytest.mark.parametrize(
-    ("keep", "there"),
-    [(None, []), ("last", []), ("all", epochs(0, 1, 2, 3)), ((0, 2), epochs(0, 2)), ([1], epochs(1))],
+    ("keep", "kept"),
+    [(None, []), ("last", []), ("all", epoch_files(0, 1, 2, 3)), ((0, 2), epoch_files(0, 2)), ([1], epoch_files(1))],
 )
-def test_the_chosen_epochs_stay_beside_the_last(keep: Keep | None, there: list[str], tmp_path: Path) -> None:
+def test_the_checkpoints_of_chosen_epochs_are_kept_in_addition_to_the_last(
+    keep: Keep | None, kept: list[str], tmp_path: Path
+) -> None:
     list(train(CONFIG, replace(CPU, keep=keep, checkpoint_seconds=0), checkpoints=tmp_path))
-    assert names(tmp_path) == [*there, f"step-{3 * STEPS:09d}.pt"]
+    assert names(tmp_path) == [*kept, f"step-{3 * STEPS:09d}.pt"]
     for epoch, path in checkpoint.kept_checkpoints(tmp_path, last=3).items():
         state = checkpoint.read(path, DEVICE)
         assert (state["epoch"], state["position"], state["step"]) == (epoch, 0, epoch * STEPS)
 
 
 @pytest.mark.parametrize("steps", [1, STEPS, STEPS + 2])
-def test_a_run_stopped_on_its_way_keeps_the_same_ones(steps: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_the_same_checkpoints(steps: int, tmp_path: Path) -> None:
     keeping = replace(CPU, keep="all")
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    list(train(CONFIG, keeping, checkpoints=whole))
+    uninterrupted, resumed = tmp_path / "uninterrupted", tmp_path / "resumed"
+    list(train(CONFIG, keeping, checkpoints=uninterrupted))
     with pytest.raises(TrainingInterrupted):
-        list(train(CONFIG, keeping, checkpoints=stopped, should_stop=after(steps)))
-    list(train(CONFIG, keeping, checkpoints=stopped))
-    assert names(stopped) == names(whole)
-    for name in epochs(0, 1, 2, 3):
-        found, expected = (checkpoint.read(folder / name, DEVICE)["model"] for folder in (stopped, whole))
+        list(train(CONFIG, keeping, checkpoints=resumed, should_stop=after(steps)))
+    list(train(CONFIG, keeping, checkpoints=resumed))
+    assert names(resumed) == names(uninterrupted)
+    for name in epoch_files(0, 1, 2, 3):
+        found, expected = (checkpoint.read(folder / name, DEVICE)["model"] for folder in (resumed, uninterrupted))
         assert_equal(found, expected)
 
 
-def test_one_that_was_kept_when_the_machine_failed_is_written_again(tmp_path: Path) -> None:
+def test_a_checkpoint_left_by_an_earlier_attempt_is_overwritten(tmp_path: Path) -> None:
     state = {"epoch": 1, "position": 0, "w": torch.ones(2)}
-    (tmp_path / "epoch-000001.pt").write_bytes(b"of an attempt before")
+    (tmp_path / "epoch-000001.pt").write_bytes(b"an earlier attempt")
     checkpoint.save(tmp_path, 3, state, keep_epochs="all")
     assert checkpoint.read(tmp_path / "epoch-000001.pt", DEVICE)["epoch"] == 1
     assert names(tmp_path) == ["epoch-000001.pt", "step-000000003.pt"]
 
 
-def test_a_second_name_takes_no_room_on_the_disk(tmp_path: Path) -> None:
+def test_a_kept_checkpoint_is_a_hard_link_and_takes_no_extra_space(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, keep_epochs=(1,))
     assert path.samefile(tmp_path / "epoch-000001.pt")
 
 
-def test_where_a_file_cannot_have_two_names_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+def test_without_hard_links_a_kept_checkpoint_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_to_link(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", fail_to_link)
     path = checkpoint.save(tmp_path, 3, {"epoch": 1, "position": 0}, keep_epochs=(1,))
     copy = tmp_path / "epoch-000001.pt"
     assert copy.read_bytes() == path.read_bytes() and not copy.samefile(path)
     assert names(tmp_path) == ["epoch-000001.pt", path.name]
 
 
-def test_what_is_kept_does_not_change_the_runs_or_the_studys_key(tmp_path: Path) -> None:
+def test_which_checkpoints_are_kept_does_not_change_the_study_key(tmp_path: Path) -> None:
     cells = (Cell("bp", CONFIG),)
     assert Study("s", "?", cells, (0,), keep="all").key == Study("s", "?", cells, (0,)).key
 
 
-def test_it_travels_to_a_worker_as_text() -> None:
+def test_the_chosen_epochs_are_sent_to_workers_as_text() -> None:
     job = Job.from_text(Job("key", CONFIG, replace(CPU, keep=(0, 2))).to_text())
     assert [checkpoint.is_kept(job.placement.keep, epoch) for epoch in range(4)] == [True, False, True, False]
 
 
-def test_a_finished_run_cannot_bring_checkpoints_back_and_says_so(tmp_path: Path) -> None:
+def test_a_notice_reports_checkpoints_that_finished_runs_did_not_keep(tmp_path: Path) -> None:
     study = kept_study(tmp_path, keep=(1,), seeds=(0,))
     keys = [run.key for run in read_all(tmp_path)]
     assert (
@@ -106,17 +110,17 @@ def test_a_finished_run_cannot_bring_checkpoints_back_and_says_so(tmp_path: Path
     )
     line = missing_checkpoints_notice(tmp_path, keys, "all")
     assert line.startswith("2 runs have already trained past epochs (0) whose checkpoints you now want to keep")
-    said: list[str] = []
+    messages: list[str] = []
     placement = Placement(store=str(tmp_path), device="cpu", keep=(0,))
-    assert train_one(study.cells[0].config, placement, said.append) == 0
+    assert train_one(study.cells[0].config, placement, messages.append) == 0
     assert (
-        said[0].startswith("1 run has already trained past epochs")
-        and "has already finished" in said[1]
-        and len(said) == 2
+        messages[0].startswith("1 run has already trained past epochs")
+        and "has already finished" in messages[1]
+        and len(messages) == 2
     )
 
 
-def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: Path) -> None:
+def test_the_plan_shows_the_number_and_size_of_kept_checkpoints(tmp_path: Path) -> None:
     study = Study("s", "?", (Cell("kp", CONFIG),), (0, 1), keep=(0, 2))
     page = plan(study, replace(CPU, store=str(tmp_path)))
     assert "kp: 3 checkpoints per run are kept (0,2), < 0.01 GB for all its runs" in page
@@ -127,17 +131,19 @@ def test_the_plan_counts_them_and_a_checkpoint_is_as_large_as_it_says(tmp_path: 
     assert path.stat().st_size == pytest.approx(expected, rel=0.2)
 
 
-def test_quick_keeps_what_is_left_of_them() -> None:
+def test_a_quick_study_keeps_the_chosen_epochs_that_remain() -> None:
     long = Cell("bp", short_run("bp", epochs=10))
     assert shrink_study(Study("s", "?", (long,), (0,), keep=(0, 2, 10))).keep == (0, 2)
     assert shrink_study(Study("s", "?", (long,), (0,), keep=(10,))).keep == "last"
 
 
-def test_what_cannot_be_kept_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_invalid_choices_of_checkpoints_are_rejected_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert parse_keep("10,0") == (0, 10)
     with pytest.raises(ConfigError, match=r"keep is 'some': it must be 'last', 'all', or epochs such as \(0, 10, 50\)"):
         Study("s", "?", (Cell("bp", CONFIG),), (0,), keep="some")  # type: ignore[arg-type]
-    for words, told in (
+    for arguments, message in (
         (
             "ablate rules_on_digits --keep-checkpoints 0,x",
             "--keep-checkpoints is '0,x': it must be last, all, or",
@@ -146,6 +152,6 @@ def test_what_cannot_be_kept_is_refused_in_one_line(capsys: pytest.CaptureFixtur
         ("train digits --keep-checkpoints 11", "of epoch 11: no run has more than 10 epochs"),
         ("search kolen_pollack --quick --keep-checkpoints 11", "of epoch 11: no run has more than 2 epochs"),
     ):
-        assert main([*words.split(), "--store", str(tmp_path / "none")]) == 2
+        assert main([*arguments.split(), "--store", str(tmp_path / "none")]) == 2
         err = capsys.readouterr().err
-        assert told in err and err.count("\n") == 1
+        assert message in err and err.count("\n") == 1
