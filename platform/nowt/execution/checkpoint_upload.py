@@ -1,4 +1,4 @@
-"""CheckpointBucket a run's checkpoints from a bucket before it starts, and to the bucket while it trains.
+"""Downloads a run's checkpoints from a bucket before it starts, and uploads new ones while it trains.
 
 The training loop does not know about the bucket: it reads and writes its folder, and a thread uploads what appears
 there. Training waits only at the end of the run, until its last checkpoint is uploaded.
@@ -38,7 +38,7 @@ class CheckpointUploader:
     stop: Event = field(default_factory=Event)
 
     def run(self) -> None:
-        """Upload whenever a checkpoint has appeared, until ``stop`` is set."""
+        """Upload each new checkpoint until ``stop`` is set."""
         seen: list[str] = []
         while not self.stop.wait(POLL_SECONDS):
             if (names := _names(self.folder)) != seen:
@@ -54,12 +54,12 @@ class CheckpointUploader:
         self.problem = problem
 
     def finish(self) -> None:
-        """Upload what the bucket does not have yet."""
+        """Upload the checkpoints that the bucket does not have yet."""
         if problem := self._send():
             self.remarks.append(f"{problem}; the last checkpoint of this run may exist only in {self.folder}")
 
     def _send(self) -> str:
-        """Upload what the bucket lacks. Returns why that failed, or an empty string."""
+        """Upload the checkpoints that the bucket lacks. Return the reason if that failed, otherwise an empty string."""
         try:
             self.copies.send(self.folder, self.keep)
         except OSError as error:
@@ -69,8 +69,8 @@ class CheckpointUploader:
 
 @contextmanager
 def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str]) -> Iterator[CheckpointUploader | None]:
-    """Download the newest available checkpoint into ``folder``, and upload those that appear there until the block
-    ends. Only worker 0 of a group uploads and makes remarks. Without a ``url``, nothing happens.
+    """Download the newest available checkpoint into ``folder``, and upload new ones from there until the block ends.
+    Only worker 0 of a group uploads and adds remarks. Without a ``url``, nothing happens.
 
     Raises OSError if the bucket stays unreadable for some minutes, ConfigError for a malformed URL.
     """
@@ -94,8 +94,8 @@ def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str])
 
 
 def _download(copies: CheckpointBucket, folder: Path, group: Group, remarks: list[str]) -> None:
-    """Make the newest checkpoint in ``folder`` the newest available one. For several workers, whose folders may be on
-    different disks, that is the newest one that all of them have."""
+    """Download the newest checkpoint into ``folder`` unless the folder has a newer one. Several workers, whose folders
+    may be on different disks, agree on the newest checkpoint that all of them have."""
     have = _readable(folder, remarks)
     least = max(have, default=0) if group.size == 1 else 0  # all workers can have the one in the bucket
     _fetch(copies, folder, have, least, remarks)

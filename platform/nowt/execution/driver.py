@@ -1,4 +1,4 @@
-"""The vocabulary between those who decide what runs next (a RunQueue or a SearchDriver) and those who execute it."""
+"""The interface between schedulers (RunQueue, SearchDriver) and executors."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ OnUpdate = Callable[[PlannedRun, RunLog], None]  # called after the log of a run
 
 
 class Driver(Protocol):
-    """Decides what to do next, and receives what happens."""
+    """Decides what to execute next, and receives the messages of running runs."""
 
     @property
     def done(self) -> bool:
@@ -47,7 +47,7 @@ class Driver(Protocol):
         """Start a run that ``decide`` named."""
 
     def receive(self, key: str, message: Message) -> bool:
-        """Process one message of a running run. Returns False if the run is to stop."""
+        """Process one message of a running run. Return False if the run must stop."""
 
     def mark_failed(self, key: str, reason: str) -> None:
         """End a run whose worker is lost for good."""
@@ -64,7 +64,7 @@ class StudyDriver(Driver, Protocol):
         """Call ``on_update`` whenever the log of a run has changed."""
 
     def recall(self) -> None:
-        """Read what earlier starts have done, and report it."""
+        """Read the results of earlier starts, and report them."""
 
     def release(self) -> None:
         """Release the log locks of unfinished runs so that another study can resume them."""

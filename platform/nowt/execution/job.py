@@ -1,4 +1,4 @@
-"""A run as a worker receives it, and the messages that the worker sends."""
+"""Job, the description of a run sent to a worker, and the messages it returns."""
 
 import json
 import traceback
@@ -48,11 +48,11 @@ def run_job(
 ) -> Iterator[Message]:
     """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
 
-    An exception becomes the end of the run. See ``train`` for ``should_stop`` and ``should_save``.
+    An exception in the run becomes its end message. See ``train`` for ``should_stop`` and ``should_save``.
 
     Raises:
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
-        Exception: What may be the consequence of losing another worker of ``group``.
+        Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted

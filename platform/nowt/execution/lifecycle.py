@@ -22,21 +22,21 @@ from nowt.store.study_file import ListedRun, StudyFile, write_study_file
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a study ended before all was done, if it did."""
+    """How a study ended."""
 
     interrupted: bool  # by the user
     capped: bool
 
 
 class Progress(Protocol):
-    """Displays how a study proceeds."""
+    """Displays the progress of a study."""
 
     @property
     def display(self) -> AbstractContextManager[Any]:
-        """Shown while runs execute."""
+        """Context manager that shows progress during execution."""
 
     def begin(self) -> None:
-        """Earlier runs have been reported; updates are new from now on."""
+        """Mark the end of the replay of earlier results; later updates are new."""
 
     def update(self, planned: PlannedRun, run: RunLog) -> None:
         """Display the state of a run."""
@@ -77,12 +77,12 @@ class StudyExecution:
         return study_file
 
     def missing_checkpoints(self, keys: Iterable[str]) -> str:
-        """See missing_checkpoints_notice."""
+        """Return a notice if checkpoints that ``keep`` names no longer exist; otherwise an empty string."""
         placement = self.options.placement
         return missing_checkpoints_notice(self.store, keys, placement.keep, placement.checkpoints)
 
     def print_notices(self, lines: Iterable[str]) -> None:
-        """Print those that are not empty."""
+        """Print each non-empty line."""
         for line in filter(None, lines):
             self.echo(line)
 

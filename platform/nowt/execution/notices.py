@@ -1,4 +1,4 @@
-"""Lines that a study prints before it starts, about what its user may not expect."""
+"""Warnings printed before a study starts: skipped images, uncovered weights, missing checkpoints."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

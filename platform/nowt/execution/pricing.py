@@ -17,7 +17,7 @@ class Price:
 
     @classmethod
     def parse(cls, text: str) -> "Price":
-        """``0.53``, or ``gpu=0.53,head=0.1``. Raises ConfigError."""
+        """Parse ``0.53``, or ``gpu=0.53,head=0.1``. Raises ConfigError."""
         if "=" not in text:
             return cls(_amount(text, text))
         named = [part.partition("=") for part in text.split(",")]
@@ -28,7 +28,8 @@ class Price:
         )
 
     def hourly(self, machines: Machines) -> float:
-        """Return the hourly price of these machines. Without machines, it is that of one of the most expensive type."""
+        """Return the hourly price of these machines. Without machines, return the price of one machine of the most
+        expensive type."""
         if self.together is not None:
             return self.together
         prices = dict(self.by_type)
@@ -58,7 +59,7 @@ def _amount(text: str, whole: str) -> float:
 
 
 def machines() -> dict[str, int]:
-    """Return the machines of the Ray that this process is connected to, by node type; empty without Ray or types."""
+    """Return the machines of the connected Ray by node type; empty if Ray is not connected or its nodes have no types."""
     import sys
 
     ray: Any = sys.modules.get("ray")  # no import: what works without Ray must not wait for it

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ending(run: RunLog) -> str:
-    """The run's state and reason. The reason may begin with the state itself: ``diverged at epoch 3``."""
+    """Return the run's state and reason. The reason may begin with the state itself: ``diverged at epoch 3``."""
     return run.reason if run.reason.startswith(run.state) else f"{run.state} {run.reason}".rstrip()
 
 
@@ -43,7 +43,7 @@ class StudyProgress:
         self.task = self.display.add_task(self._summary(), total=total)
 
     def begin(self) -> None:
-        """Earlier runs have been reported; updates are new from now on."""
+        """Mark the end of the replay of earlier results; later updates are new."""
         self.started, self.earlier_epochs = time.monotonic(), sum(self.epochs.values())
         if self.ended:
             self._print(f"{len(self.ended)} of {len(self.plan)} runs were finished before")

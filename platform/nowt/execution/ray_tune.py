@@ -87,11 +87,11 @@ class _GuardedDriver:
         return decision is None or decision.do == "done"
 
     def receive(self, key: str, message: Message) -> bool:
-        """See Driver."""
+        """Process one message of a running run. Return False if the run must stop."""
         return bool(self._guard(lambda: forward_message(self.driver, key, message)))
 
     def mark_failed(self, key: str, reason: str) -> None:
-        """See Driver."""
+        """End a run whose worker is lost for good."""
         self._guard(lambda: self.driver.mark_failed(key, reason))
 
     def _guard(self, call: Callable[[], T]) -> T | None:

@@ -50,15 +50,15 @@ class RunQueue:
 
     @property
     def run_keys(self) -> Sequence[str]:
-        """See StudyDriver."""
+        """Keys of all planned runs."""
         return tuple(self.by_key)
 
     def subscribe(self, on_update: OnUpdate) -> None:
-        """See StudyDriver."""
+        """Call ``on_update`` whenever the log of a run has changed."""
         self.on_update = on_update
 
     def release(self) -> None:
-        """See StudyDriver."""
+        """Release the log locks of unfinished runs so that another study can resume them."""
         self.writers.clear()
 
     def forget(self, key: str) -> None:
@@ -73,8 +73,7 @@ class RunQueue:
                 self.on_update(planned, self.logs[planned.key])
 
     def decide(self) -> Decision:
-        """Return what to do with a free slot. A run that another study holds is waited for, since that study may end
-        it."""
+        """Return what to do with a free slot. If another study holds a run, wait, since that study may finish it."""
         for key in tuple(self.locked):
             self.claim(key)
         while True:

@@ -16,7 +16,8 @@ class RunStatus:
 
 
 def unfinished(plan: Sequence[str], statuses: Mapping[str, RunStatus]) -> list[str]:
-    """Return the runs without a result, in the order of the plan, but those that a crash interrupted come first."""
+    """Return the planned runs without a result: first those that have begun, then the others, each in the order of the
+    plan."""
     open_ = [key for key in plan if statuses.get(key, RunStatus()).state not in OVER]
     begun = [key for key in open_ if statuses.get(key, RunStatus()).last_epoch >= 0]
     return begun + [key for key in open_ if key not in set(begun)]
@@ -27,8 +28,8 @@ def decide(
 ) -> Decision:
     """Return what to do with a free slot.
 
-    ``attempted`` are the runs that were begun since this start of the study: a run that failed is not begun twice, so
-    that one broken run cannot delay the others.
+    ``attempted`` are the runs that this start of the study has already begun. None is begun twice, so that a run that
+    always fails cannot delay the others.
     """
     ready = [key for key in unfinished(plan, statuses) if key not in running and key not in attempted]
     if ready:

@@ -38,11 +38,11 @@ class SpendingCap:
         return self.hours if self.money is None else self.money
 
     def rate(self, machines: Machines) -> float:
-        """What these machines spend of ``limit`` per hour."""
+        """Return the amount of ``limit`` that these machines use per hour."""
         return 1.0 if self.price is None else self.price.hourly(machines)
 
     def to_text(self) -> str:
-        """The cap as text."""
+        """Return the cap as text."""
         if self.money is None:
             return f"{self.hours:.3g} hours"
         bought = f"{self.money:g} buys at {self.price}"
@@ -75,30 +75,31 @@ class CappedDriver:
         return self.exhausted or self.driver.done
 
     def decide(self) -> Decision:
-        """See Driver."""
+        """Return what to do with a free slot; once the cap is reached, start no run."""
         return Decision("done") if self.exhausted else self.driver.decide()
 
     def begin(self, key: str) -> PlannedRun:
-        """See Driver. The machines are counted again each time a run starts."""
+        """Start a run that ``decide`` named. The machines are counted again each time a run starts."""
         if self.cap.limit is not None:
             now = time.monotonic()
             self.spent, self.since, self.rate = self._spent_at(now), now, self.cap.rate(machines())
         return self.driver.begin(key)
 
     def receive(self, key: str, message: Message) -> bool:
-        """See Driver."""
+        """Process one message of a running run. Return False if the run must stop; with the cap reached, it stops after
+        its current epoch."""
         return self.driver.receive(key, message) and not (self.exhausted and message["kind"] == "epoch")
 
     def mark_failed(self, key: str, reason: str) -> None:
-        """See Driver."""
+        """End a run whose worker is lost for good."""
         self.driver.mark_failed(key, reason)
 
 
 def apply_cap(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str], since: int) -> CappedDriver:
-    """Return ``driver`` under ``cap``.
+    """Return ``driver`` under ``cap``, with the spending of earlier starts counted.
 
-    ``keys`` are those of the study's runs so far. Spending counts from ``since`` on, in milliseconds since 1970: what
-    a run spent before was spent by another study.
+    ``keys`` are the study's runs so far. Attempts that began before ``since`` (milliseconds since 1970) do not count,
+    because another study paid for them.
     """
     if cap.limit is None:
         return CappedDriver(driver, cap)

@@ -1,1 +1,1 @@
-"""What a lab runs: single runs, ablations and searches."""
+"""Single runs, ablations and searches."""

@@ -1,4 +1,4 @@
-"""``nowt ablate``: every cell of a study with every seed, of which it runs what is missing."""
+"""Runs every cell of a study with every seed, skipping finished runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Outcome:
     capped: str = ""  # the spending cap that stopped it, as text
 
     def summary(self) -> str:
-        """One line; if runs failed, it says what to do."""
+        """Return one line; if runs failed, it says what to do."""
         text = f"study {self.study.key}: {self.finished} of {self.planned} runs finished"
         text += f", {self.diverged} diverged" if self.diverged else ""
         if self.failed:

@@ -35,7 +35,7 @@ def study_names() -> list[str]:
 
 
 def find_recipe(spec: str) -> Callable[..., RunConfig]:
-    """Return the recipe named ``spec``, or the function of a rule that ``FILE.py:NAME`` names."""
+    """Return the recipe named ``spec``: a built-in recipe, or a function that takes a rule, given as ``FILE.py:NAME``."""
     from nowt.config.recipes import RECIPES
 
     if spec in RECIPES:
@@ -74,7 +74,7 @@ def _find(spec: str, group: str, attribute: str) -> Any:
 
 
 def _other_command(spec: str) -> str:
-    """Which command takes the name, if it is that of another kind of object."""
+    """Return the command that takes the name, if it names another kind of object."""
     for group, command in (("nowt.studies", "ablate"), ("nowt.spaces", "search")):
         if spec in entry_points(group=group).names:
             return f" (use: nowt {command} {spec})"

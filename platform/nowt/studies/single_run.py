@@ -41,7 +41,7 @@ def train_one(config: RunConfig, placement: Placement, echo: Callable[[str], Non
 
 
 def _result(store: Path, key: str) -> str:
-    """``finished`` or ``diverged``, or an empty string for a run without a result."""
+    """Return ``finished`` or ``diverged``, or an empty string for a run without a result."""
     path = Store(store).log(key)
     state = read(path).state if path.exists() else ""
     return state if state in ("finished", "diverged") else ""
@@ -57,11 +57,11 @@ class RunProgress:
     display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
 
     def begin(self) -> None:
-        """Earlier epochs have been reported; updates are new from now on."""
+        """Mark the end of the replay; later updates are new."""
         self.begun = True
 
     def update(self, planned: PlannedRun, run: RunLog) -> None:
-        """Print what is new."""
+        """Print the latest state of the run, unless it is part of the replay."""
         if not self.begun:
             return
         again, self.attempts = run.attempts > self.attempts, run.attempts

@@ -1,4 +1,4 @@
-"""How many workers the cluster has resources for. Reservations show it, and tell Ray's autoscaler what is wanted."""
+"""Determines how many workers a cluster has room for. Reservations test it, and request nodes from Ray's autoscaler."""
 
 import math
 import time
@@ -29,7 +29,7 @@ class Reservation:
         }
 
     def size(self) -> int:
-        """The largest size for which everything is reserved."""
+        """Return the largest size for which all resources are reserved."""
         size = self.have
         for larger, group in self.steps.items():
             if placement_group_table(group)["state"] != "CREATED":
@@ -61,8 +61,8 @@ def available_size(sizes: tuple[int, ...], each: Mapping[str, float], cancelled:
 
 @dataclass
 class ElasticSize:
-    """Decides when a run's group of workers makes way for a larger one. The driver's thread asks; the group's thread
-    starts the next group."""
+    """Decides when a run's group of workers is replaced by a larger one. The driver's thread calls ``can_grow``; the
+    group's thread calls ``group_started`` and ``release``."""
 
     sizes: tuple[int, ...]
     each: Mapping[str, float]
@@ -74,15 +74,16 @@ class ElasticSize:
     lock: Lock = field(default_factory=Lock)
 
     def group_started(self, size: int) -> None:
-        """Record that a group of ``size`` trains. If the group before made way and no larger one came, the next one
-        makes way only after twice the time: two studies must not take the same resources from each other forever."""
+        """Record that a group of ``size`` workers has started. If the group before stopped to grow and this one is no
+        larger, double the wait before the next attempt, so that two studies do not take resources from each other
+        forever."""
         with self.lock:
             if self.requested and size <= self.size:
                 self.steady *= 2
             self.size, self.since, self.requested = size, time.monotonic(), False
 
     def can_grow(self) -> bool:
-        """Reserve resources for a larger group. Returns True once they are reserved: then the group is to make way."""
+        """Reserve resources for a larger group. Return True once they are reserved; the current group must then stop."""
         with self.lock:
             if self.requested or not 0 < self.size < self.sizes[-1] or time.monotonic() < self.since + self.steady:
                 return False
@@ -91,7 +92,7 @@ class ElasticSize:
             return self.requested
 
     def release(self) -> None:
-        """Give the reserved resources to the next group, since this one has ended."""
+        """Free the reserved resources for the next group, after the current one has ended."""
         with self.lock:
             if self.reservation is not None:
                 self.reservation.release()

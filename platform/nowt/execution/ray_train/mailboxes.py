@@ -22,18 +22,18 @@ class Mailbox:
         self.failures: dict[int, int] = {}
 
     async def send(self, message: Message) -> bool:
-        """Called by a worker: send a message, and wait for the reply whether the run continues."""
+        """Called by a worker: send a message, and return the driver's reply: whether the run continues."""
         reply: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.ended = self.ended or message["kind"] == "end"
         await self.messages.put((message, reply))
         return await reply
 
     async def has_ended(self) -> bool:
-        """Called by a worker: return whether the run has ended, so that its workers need do nothing."""
+        """Called by a worker: return whether the run has ended, so that nothing is left to do."""
         return self.ended
 
     async def wait_for_stop(self) -> bool:
-        """Called by a worker: return once the run is to write its checkpoint and stop."""
+        """Called by a worker: wait until the run must write its checkpoint and stop."""
         return await self.stopping.wait()
 
     async def regroup(self) -> None:
@@ -43,14 +43,14 @@ class Mailbox:
         self.stopping.set()
 
     async def failed_before(self, rank: int, step: int) -> bool:
-        """Called by a worker that failed at ``step``: return whether its predecessor of the same rank failed there
-        too. Then the failure is the run's own, and not the consequence of losing another worker."""
+        """Called by a worker that failed at ``step``: return whether the previous worker of this rank failed at the
+        same step. If so, the run itself fails; the error is not caused by the loss of another worker."""
         before, self.failures[rank] = self.failures.get(rank), step
         return before == step
 
     async def all_failed(self, rank: int, size: int, seconds: float = 5.0) -> bool:
-        """Called by a worker that reported the run's failure: return whether all workers report it, so that none waits
-        for another one."""
+        """Called by a worker that reported the run's failure: wait up to ``seconds``, and return whether all workers
+        have reported it."""
         self.failed.add(rank)
         end = asyncio.get_running_loop().time() + seconds
         while len(self.failed) < size and asyncio.get_running_loop().time() < end:
@@ -74,8 +74,8 @@ class Mailbox:
         self.stopping.set()
 
     async def take_regroup_request(self) -> bool:
-        """Called by the driver once the workers are gone: return whether they left to regroup, and clear the request,
-        which does not concern their successors."""
+        """Called by the driver after the workers have exited: return whether they stopped to regroup, and clear the
+        request for their successors."""
         left, self.regrouping = self.regrouping and not self.final, False
         if not self.final:
             self.stopping.clear()

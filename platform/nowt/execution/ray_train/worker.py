@@ -1,4 +1,4 @@
-"""What each worker of a shared run does: its share of the run, in step with the other workers."""
+"""Entry point of each Ray Train worker."""
 
 import traceback
 from contextlib import suppress

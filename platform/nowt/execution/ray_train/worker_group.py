@@ -1,4 +1,4 @@
-"""The workers of one run, as their driver sees them: one group of Ray Train workers after another, until it ends."""
+"""Driver-side handle of a run's Ray Train worker groups."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ WORKER_DEATHS = 3  # times a run restarts from its checkpoint after one of its w
 
 @dataclass(eq=False)
 class WorkerGroup:
-    """The workers of one run."""
+    """The worker groups of one run, started one after another until the run ends."""
 
     job: Job
     folder: Path
@@ -55,7 +55,7 @@ class WorkerGroup:
             self.elastic.release()
 
     def _fit_groups(self) -> None:
-        """Train with one group; when it leaves or is lost, with the next."""
+        """Train with one group; whenever it stops to regroup or is lost, start the next."""
         deaths = 0
         while size := self._next_size():
             self.elastic.group_started(size)
@@ -73,7 +73,7 @@ class WorkerGroup:
                     return
 
     def _next_size(self) -> int:
-        """The size of the next group; 0 if there is none."""
+        """Return the size of the next group; 0 if there is none."""
         self.elastic.release()
         size = 0 if self.settled else available_size(self.elastic.sizes, self.elastic.each, lambda: self.settled)
         return 0 if self.settled else size
@@ -106,8 +106,8 @@ class WorkerGroup:
         self.next = self.mailbox.receive.remote()
 
     def grow(self) -> bool:
-        """Ask a larger group to continue, if there are resources for one now. Returns whether the run has fewer workers
-        than it could have."""
+        """Ask the run to continue with a larger group if resources are available. Return whether the run has fewer
+        workers than it could have."""
         if self.elastic.can_grow():
             self.mailbox.regroup.remote()
         return self.elastic.size < self.elastic.sizes[-1]
@@ -130,7 +130,7 @@ class WorkerGroup:
 
 
 def _sizes(job: Job) -> tuple[int, ...]:
-    """How many workers may share the run. If no number of workers can, the workers report it, and the run fails."""
+    """Return the numbers of workers that can share the run. If there is none, the workers report it, and the run fails."""
     try:
         return worker_counts(job.config, job.placement.workers)
     except ConfigError:
@@ -154,5 +154,5 @@ def gpus_each(placement: Placement) -> float:
 
 
 def _backend(gpus: float) -> str:
-    """gloo also for workers that share a GPU, which NCCL refuses."""
+    """Return the communication backend: gloo also for workers that share a GPU, because NCCL does not support that."""
     return "cpu:gloo,cuda:nccl" if gpus >= 1 else "gloo"

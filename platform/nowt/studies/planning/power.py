@@ -1,4 +1,4 @@
-"""How many seeds a gap takes: the power of the paired t test and of the paired test for equivalence.
+"""Statistical power and sample size of the paired t test and of the paired equivalence test.
 
 Cohen (1988), "Statistical power analysis for the behavioral sciences", 2.3: with n pairs, a true gap Δ and a deviation
 σ of the gaps over seeds, t has a noncentral t distribution with n − 1 degrees of freedom and noncentrality √n Δ/σ.
@@ -17,7 +17,7 @@ MOST = 10_000  # seeds
 
 
 def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
-    """The chance that a two-sided paired t test over so many seeds finds a gap ``ratio`` times its deviation."""
+    """Return the power of a two-sided paired t test with ``seeds`` seeds for a gap of ``ratio`` standard deviations."""
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha / 2, max(seeds - 1, 1))
@@ -25,7 +25,7 @@ def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
 
 
 def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
-    """The chance that equals are shown to be within a margin ``ratio`` times the deviation of their gaps."""
+    """Return the power of the equivalence test if the true gap is 0 and the margin is ``ratio`` standard deviations."""
     import numpy as np
     from scipy.stats import norm, t
 
@@ -34,9 +34,10 @@ def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
 
 
 def mean_over_seen(seeds: int, chance: Callable[[Any], Any]) -> float:
-    """The mean of ``chance(s/σ)`` over the deviations s that so many seeds may happen to see; 0 below two seeds.
+    """Return the expectation of ``chance(s/σ)`` over the sampling distribution of s, the standard deviation over seeds.
+    It is 0 for fewer than two seeds.
 
-    The plain integral: scipy's noncentral t is not a number far out.
+    It is integrated directly, because scipy's noncentral t distribution returns NaN in the tails.
     """
     import numpy as np
     from scipy.integrate import trapezoid
@@ -55,7 +56,7 @@ def seeds_for(
     wanted: float = POWER,
     chance: Callable[[float, int, float], float] = power,
 ) -> int | None:
-    """The fewest seeds with which ``chance`` reaches ``wanted``; None where MOST are too few."""
+    """Return the smallest number of seeds with which ``chance`` reaches the power ``wanted``; None if it is above MOST."""
     few, many = 1, 2
     while chance(ratio, many, alpha) < wanted:
         few, many = many, 2 * many
@@ -68,14 +69,16 @@ def seeds_for(
 
 
 def smallest_ratio(seeds: int, alpha: float = ALPHA, wanted: float = POWER) -> float:
-    """The smallest gap, in deviations, that so many seeds find with power ``wanted``. Needs two seeds."""
+    """Return the smallest gap, in standard deviations, that is detected with power ``wanted``. ``seeds`` must be at
+    least 2."""
     from scipy.optimize import brentq
 
     return float(brentq(lambda ratio: power(ratio, seeds, alpha) - wanted, 0, 1e4))
 
 
 def largest_deviation(deviation: float, pairs: int, confidence: float = 0.9) -> float:
-    """What the deviation may be at most, one-sided, where so many pairs showed ``deviation``: s √((n − 1)/χ²)."""
+    """Return the one-sided upper confidence bound of the standard deviation, given the sample's ``deviation`` over
+    ``pairs`` pairs: s √((n − 1)/χ²)."""
     from scipy.stats import chi2
 
     return float(deviation * ((pairs - 1) / chi2.ppf(1 - confidence, pairs - 1)) ** 0.5)

@@ -20,7 +20,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Earlier:
-    """The gap of one cell to the reference in an earlier study."""
+    """The standard deviation of one cell's gap to the reference, from an earlier study."""
 
     deviation: float  # of the gap over seeds, percentage points
     pairs: int  # seeds that both cells finished
@@ -95,7 +95,7 @@ def _line(gap: float, known: Earlier | None, alpha: float) -> str:
 
 
 def _required(gap: float, one: Earlier, alpha: float) -> str:
-    """At least three, since fewer give no interval."""
+    """Return the number of seeds, at least three, since fewer give no interval."""
     find, show = seeds_for(gap / one.deviation, alpha), seeds_for(gap / one.deviation, alpha, chance=equivalence_power)
     return f"{_count(find)} to detect it, {_count(show)} to show equality within it ({_source(one)})"
 
@@ -110,9 +110,9 @@ def _source(one: Earlier) -> str:
 
 
 def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
-    """Return, for each cell but the reference, its gap in the newest study of ``store`` that has two or more seeds of
-    both rules with the same model, data and epochs. A cell without such a study is missing.
-    """
+    """Return the standard deviation of each cell's gap to the reference, from the newest comparable study in ``store``:
+    one with the same rules, model, data and epochs, and two or more seeds of both. Cells without such a study are
+    omitted."""
     study_files = [study_file for study_file in reversed(read_study_files(store)) if not study_file.is_search]
     reference = next((cell for cell in study.cells if cell.name == study.reference), None)
     found = {}
@@ -132,7 +132,8 @@ def _earlier(store: Path, study_file: StudyFile, cell: Cell, reference: Cell) ->
 
 
 def _matching_cell(study_file: StudyFile, wanted: Config, exclude: str = "") -> str:
-    """The cell with config ``wanted``; otherwise the first with its rule, net, data and epochs; otherwise nothing."""
+    """Return the cell with config ``wanted``; otherwise the first with its rule, net, data and epochs; otherwise
+    ``""``."""
     cells = {cell["name"]: cell["config"] for cell in study_file.cells if cell["name"] != exclude}
     same = [name for name, config in cells.items() if {**config, "seed": 0} == {**wanted, "seed": 0}]
     similar = [name for name, config in cells.items() if _kind(config) == _kind(wanted)]
@@ -144,7 +145,7 @@ def _kind(config: Config) -> tuple[Any, ...]:
 
 
 def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
-    """The finished and diverged runs of a cell, by seed."""
+    """Return the finished and diverged runs of a cell, by seed."""
     paths = {run.seed: Store(store).log(run.key) for run in study_file.runs if run.cell == cell}
     logs = {seed: read(path) for seed, path in paths.items() if path.exists()}
     return {seed: log for seed, log in logs.items() if log.state in ("finished", "diverged")}
@@ -161,7 +162,7 @@ def _has_test_error(log: RunLog) -> bool:
 
 
 def _final(log: RunLog, split: str) -> float:
-    """The error after the last epoch, from 0 to 1; that of chance for a diverged run."""
+    """Return the error after the last epoch, from 0 to 1; chance error for a diverged run."""
     if log.state == "diverged":
         return chance_error(log.start["classes"])
     return float(getattr(log.epochs[-1], f"{split}_error"))

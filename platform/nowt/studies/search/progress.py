@@ -26,7 +26,7 @@ class SearchProgress:
     display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
 
     def begin(self) -> None:
-        """Start printing: earlier trials have been reported, and updates are new from now on."""
+        """Mark the end of the replay; later updates are new and are printed."""
         self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.share()
         if self.ended:
             self.echo(f"{self.ended} trial{'s' * (self.ended > 1)} from earlier starts")
