@@ -59,7 +59,8 @@ def _amount(text: str, whole: str) -> float:
 
 
 def machines() -> dict[str, int]:
-    """Return the machines of the connected Ray by node type; empty if Ray is not connected or its nodes have no types."""
+    """Return the machines of the connected Ray by node type; empty if Ray is not connected or its nodes have no
+    types."""
     import sys
 
     ray: Any = sys.modules.get("ray")  # no import: what works without Ray must not wait for it

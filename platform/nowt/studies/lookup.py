@@ -35,7 +35,7 @@ def study_names() -> list[str]:
 
 
 def find_recipe(spec: str) -> Callable[..., RunConfig]:
-    """Return the recipe named ``spec``: a built-in recipe, or a function that takes a rule, given as ``FILE.py:NAME``."""
+    """Return the recipe named ``spec``: a built-in one, or the function of a rule that ``FILE.py:NAME`` names."""
     from nowt.config.recipes import RECIPES
 
     if spec in RECIPES:

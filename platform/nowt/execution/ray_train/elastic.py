@@ -83,7 +83,8 @@ class ElasticSize:
             self.size, self.since, self.requested = size, time.monotonic(), False
 
     def can_grow(self) -> bool:
-        """Reserve resources for a larger group. Return True once they are reserved; the current group must then stop."""
+        """Reserve resources for a larger group. Return True once they are reserved; the current group must then
+        stop."""
         with self.lock:
             if self.requested or not 0 < self.size < self.sizes[-1] or time.monotonic() < self.since + self.steady:
                 return False

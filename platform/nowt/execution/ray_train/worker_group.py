@@ -130,7 +130,8 @@ class WorkerGroup:
 
 
 def _sizes(job: Job) -> tuple[int, ...]:
-    """Return the numbers of workers that can share the run. If there is none, the workers report it, and the run fails."""
+    """Return the numbers of workers that can share the run. If there are none, the workers report it and the run
+    fails."""
     try:
         return worker_counts(job.config, job.placement.workers)
     except ConfigError:

@@ -56,7 +56,7 @@ def seeds_for(
     wanted: float = POWER,
     chance: Callable[[float, int, float], float] = power,
 ) -> int | None:
-    """Return the smallest number of seeds with which ``chance`` reaches the power ``wanted``; None if it is above MOST."""
+    """Return the smallest number of seeds with the power ``wanted``, as ``chance`` computes it; None if above MOST."""
     few, many = 1, 2
     while chance(ratio, many, alpha) < wanted:
         few, many = many, 2 * many
