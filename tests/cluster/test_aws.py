@@ -1,4 +1,4 @@
-"""From an empty account to a cluster and back to an empty account, against a stand-in for AWS on this machine."""
+"""A cluster on a simulated AWS, from an empty account back to an empty account. The tests run in order."""
 
 import shlex
 import stat
@@ -15,7 +15,7 @@ from tests.support.tracking_server import free_port
 
 ME = "203.0.113.7/32"
 
-# what the autoscaler on the head does when a run wants a GPU, with the file that `ray up` sent there
+# what the autoscaler on the head does when a run needs a GPU, with the file that `ray up` copied there
 LAUNCH = """
 import sys, yaml
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
@@ -34,14 +34,15 @@ def group(account: Cloud) -> dict[str, Any] | None:
 
 
 def ways_in(account: Cloud) -> set[tuple[str, int | None, str]]:
-    """Protocol, port and source of everything that the cluster's group lets in."""
-    there = group(account)
-    assert there
+    """Protocol, port and source of every ingress rule of the cluster's security group."""
+    existing = group(account)
+    assert existing
     found = set()
-    for rule in there["IpPermissions"]:
+    for rule in existing["IpPermissions"]:
         sources = [r["CidrIp"] for r in rule["IpRanges"]] + [p["GroupId"] for p in rule["UserIdGroupPairs"]]
         found |= {
-            (rule["IpProtocol"], rule.get("FromPort"), source.replace(there["GroupId"], "itself")) for source in sources
+            (rule["IpProtocol"], rule.get("FromPort"), source.replace(existing["GroupId"], "itself"))
+            for source in sources
         }
     return found
 
@@ -90,7 +91,7 @@ def test_doctor_reports_a_missing_security_group(at_home: Cloud, capsys: pytest.
     assert "WRONG  security group: there is no nowt-cluster" in message and "nowt cluster prepare" in message
 
 
-def test_prepare_creates_everything_in_the_file_and_then_has_nothing_left_to_do(
+def test_prepare_creates_everything_in_the_file_and_a_second_call_changes_nothing(
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes"
@@ -105,7 +106,7 @@ def test_prepare_creates_everything_in_the_file_and_then_has_nothing_left_to_do(
     assert secrets[0].read_text() == token and len(token) == 64
 
 
-def test_another_address_replaces_the_first(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_with_another_network_replaces_the_ssh_rule(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     file = at_home.cluster_file()
     message = nowt(f"cluster prepare {file} --ssh-from 198.51.100.0/24,2001:db8::/32 --yes", capsys)
     assert (
@@ -116,13 +117,15 @@ def test_another_address_replaces_the_first(at_home: Cloud, capsys: pytest.Captu
     assert ways_in(at_home) == CLOSED
 
 
-def test_doctor_asks_ec2_whether_the_group_is_closed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_reports_a_security_group_that_is_open_to_the_world(
+    at_home: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = at_home.cluster_file()
     assert "fine   security group" in nowt(f"doctor --cluster {file}", capsys)
-    there = group(at_home)
-    assert there
+    existing = group(at_home)
+    assert existing
     world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-    at_home.client("ec2").authorize_security_group_ingress(GroupId=there["GroupId"], IpPermissions=[world])
+    at_home.client("ec2").authorize_security_group_ingress(GroupId=existing["GroupId"], IpPermissions=[world])
     message = nowt(f"doctor --cluster {file}", capsys, code=1)
     assert "WRONG  security group: nowt-cluster allows tcp 22 from 0.0.0.0/0" in message
     assert "close in nowt-cluster: tcp 22 from 0.0.0.0/0" in nowt(
@@ -136,31 +139,33 @@ def test_ray_up_starts_a_closed_on_demand_head(account: Cloud) -> None:
     (head,) = machines(account)
     assert (head["InstanceType"], head.get("InstanceLifecycle")) == ("m6id.xlarge", None)
     closed_and_tagged(account, head, "head", "nowt-cluster-head")
-    assert ways_in(account) == CLOSED  # Ray left the group as it was
+    assert ways_in(account) == CLOSED  # Ray did not change the group
 
 
-def test_ray_up_sends_token_project_and_start_commands(account: Cloud) -> None:
+def test_ray_up_copies_token_and_project_and_runs_the_start_commands(account: Cloud) -> None:
     given = yaml.safe_load(account.cluster_file().read_text())
-    sent = [call["words"][-2:] for call in account.calls() if call["tool"] == "rsync"]
-    mounted = {there.partition(":")[2].rstrip("/"): here.rstrip("/") for here, there in sent}
+    copied = [call["words"][-2:] for call in account.calls() if call["tool"] == "rsync"]
+    mounted = {remote.partition(":")[2].rstrip("/"): local.rstrip("/") for local, remote in copied}
     home = str(account.folder / "home")
-    wanted = {there: here.replace("~", home) for there, here in given["file_mounts"].items()}
-    assert wanted.items() <= mounted.items()
-    assert set(mounted) - set(wanted) == {"~/ray_bootstrap_config.yaml", "~/ray_bootstrap_key.pem"}
-    typed = [call["words"][-1] for call in account.calls() if call["tool"] == "ssh"]
+    expected = {remote: local.replace("~", home) for remote, local in given["file_mounts"].items()}
+    assert expected.items() <= mounted.items()
+    assert set(mounted) - set(expected) == {"~/ray_bootstrap_config.yaml", "~/ray_bootstrap_key.pem"}
+    executed = [call["words"][-1] for call in account.calls() if call["tool"] == "ssh"]
     for command in (*given["setup_commands"], *given["head_start_ray_commands"]):
-        assert any(shlex.quote(command)[1:-1] in line for line in typed), command
-    (start,) = [line for line in typed if "ray start --head" in line]
+        assert any(shlex.quote(command)[1:-1] in line for line in executed), command
+    (start,) = [line for line in executed if "ray start --head" in line]
     assert "RAY_AUTH_MODE=token" in start and "--dashboard-host=127.0.0.1" in start
-    ready, keeper = (next(line for line in typed if f"clusters/aws/{script}" in line) for script in ("node", "keeper"))
+    ready, keeper = (
+        next(line for line in executed if f"clusters/aws/{script}" in line) for script in ("node", "keeper")
+    )
     assert f"node.sh s3://{BUCKET}" in ready and "keeper.sh store" in keeper
-    assert typed.index(ready) < typed.index(keeper) < typed.index(start)  # no study before the store is there
+    assert (
+        executed.index(ready) < executed.index(keeper) < executed.index(start)
+    )  # the store is restored before Ray runs
     assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
 
 
-def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
-    at_home: Cloud, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ui_connects_to_the_head_with_the_clusters_key(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     file = at_home.cluster_file()
     message = nowt(f"ui --cluster {file} --port {free_port()}", capsys, code=2)  # the fake ssh exits immediately
     (head,) = machines(at_home)
@@ -170,7 +175,7 @@ def test_the_way_to_mlflow_leads_to_the_head_with_the_clusters_key(
     assert words[words.index("-i") + 1] == str(at_home.folder / "home" / ".ssh" / "nowt-cluster.pem")
 
 
-def test_no_secret_is_on_a_command_line_or_in_the_file_that_the_head_gets(account: Cloud) -> None:
+def test_no_secret_is_on_a_command_line_or_in_the_file_on_the_head(account: Cloud) -> None:
     token = (account.folder / "home" / ".ray" / "auth_token").read_text()
     output = (account.folder / "calls").read_text() + (account.folder / "sent.yaml").read_text()
     assert token not in output and "testing" not in output and "PRIVATE KEY" not in output

@@ -1,4 +1,4 @@
-"""What `nowt doctor --cluster` says of a cluster's file without asking anyone."""
+"""The checks of `nowt doctor --cluster` that need only the cluster file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 HEAD = "InstanceType: m6id.xlarge\n      "
 
-OWN = ("nowt-example", "lab-pictures")  # what every user changes
+OWN = ("nowt-example", "lab-pictures")  # the edit that every user makes
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
-"""The head of cluster.yaml is lost in mid-study with its disk; a new one comes up, and the study goes on. Its commands
-are run as `ray up` would have them run, on moto's S3; a home of its own is what is a head here."""
+"""A study resumes on a new head after the head of cluster.yaml and its disk are lost.
+
+The start commands run as with `ray up`, on a simulated S3 (moto). A separate home folder represents the head.
+"""
 
 import os
 import shutil
@@ -35,7 +37,7 @@ CHECKPOINTS = "s3://lab/checkpoints"
 COPY = "s3://lab/store"
 
 HELD = '''
-"""Kolen-Pollack that goes no further than its tenth step until it may, and writes down its steps."""
+"""Kolen-Pollack that logs its steps and waits at step 10 until the file `go` exists."""
 
 import time
 from dataclasses import dataclass
@@ -64,7 +66,7 @@ KEYS = {"0123456789ab", "ba9876543210"}
 
 @dataclass(frozen=True)
 class Head:
-    """A head's home, and what runs in it."""
+    """The home folder of a head and its background commands."""
 
     home: Path
 
@@ -72,8 +74,8 @@ class Head:
     def store(self) -> Path:
         return self.home / "runs"
 
-    def begin(self) -> None:
-        """As node.sh and `ray up`'s file mounts leave a home that was never used."""
+    def create(self) -> None:
+        """Create the home in the state after node.sh and the file mounts of `ray up`."""
         (self.home / "nowt").mkdir(parents=True)
         (self.home / "nowt" / "platform").symlink_to(ROOT / "platform")
         (self.home / "nowt-bucket").write_text("s3://lab\n")
@@ -83,43 +85,43 @@ class Head:
         nowt.chmod(0o755)
 
     def up(self) -> str:
-        """The start commands of cluster.yaml that are not Ray's own; what they say. MLflow's server, which takes long
-        to start, is ended at once."""
+        """Run the start command of cluster.yaml that is not Ray's, and return its output. The MLflow server, which
+        starts slowly, is killed at once."""
         given = yaml.safe_load((ROOT / "cluster.yaml").read_text())
         (command,) = (line for line in given["head_start_ray_commands"] if "ray st" not in line)
-        done = subprocess.run(
+        completed = subprocess.run(
             ["bash", "-c", command], env=self.environment(), capture_output=True, text=True, timeout=300, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert completed.returncode == 0, completed.stdout + completed.stderr
         for started in (f"nowt backup {COPY} --store {self.store} --every 240", f"nowt serve --store {self.store}"):
             wait_until(partial(self.runs, started), 60, started)
         self.end("serve", signal.SIGKILL)
-        return done.stdout
+        return completed.stdout
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "HOME": str(self.home), "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}"}
 
     def runs(self, command: str) -> bool:
-        """Whether this command of nowt's runs in the background."""
+        """Whether this nowt command runs in the background."""
         return command in self.running(command.split()[1])
 
     def running(self, name: str) -> str:
-        """The command that runs under this name in the background; empty where none does."""
+        """The background command with this name; empty if it does not run."""
         path = self.home / "nowt-keeper" / f"{name}.pid"
         command = Path(f"/proc/{path.read_text().strip()}/cmdline") if path.exists() else path
         return command.read_bytes().replace(b"\0", b" ").decode() if command.exists() else ""
 
-    def end(self, name: str, how: signal.Signals) -> None:
-        """End what runs under this name; SIGTERM once it is awake enough to take it."""
+    def end(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to the background command with this name; SIGTERM only once it has a handler."""
         pid = int((self.home / "nowt-keeper" / f"{name}.pid").read_text())
-        if how == signal.SIGTERM:
-            wait_until(lambda: takes(pid, how), 60, f"{name} to take {how.name}")
+        if number == signal.SIGTERM:
+            wait_until(lambda: handles(pid, number), 60, f"{name} to handle {number.name}")
         with suppress(ProcessLookupError):
-            os.kill(pid, how)
+            os.kill(pid, number)
         wait_until(lambda: not self.running(name), 120, f"the end of {name}")
 
 
-def takes(pid: int, number: signal.Signals) -> bool:
+def handles(pid: int, number: signal.Signals) -> bool:
     """Whether the process has a handler for the signal."""
     (caught,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
@@ -127,38 +129,36 @@ def takes(pid: int, number: signal.Signals) -> bool:
 
 @pytest.fixture
 def bucket(s3: str) -> Iterator[Bucket]:
-    """An empty bucket; gone afterwards."""
+    """An empty bucket; it is deleted afterwards."""
     found = Bucket.at(CHECKPOINTS)
     found.client.create_bucket(Bucket="lab")
     yield found
-    for place in (found, Bucket.at(COPY)):
-        place.remove(place.names(""))
+    for each in (found, Bucket.at(COPY)):
+        each.remove(each.names(""))
     found.client.delete_bucket(Bucket="lab")
     found.client.close()
 
 
 @pytest.fixture
 def head(tmp_path: Path) -> Iterator[Head]:
-    """A head; nothing of it runs on."""
-    made = Head(tmp_path / "home")
-    made.begin()
-    yield made
+    """A new head; its background commands are killed afterwards."""
+    created = Head(tmp_path / "home")
+    created.create()
+    yield created
     for name in ("backup", "serve"):
-        if made.running(name):
-            made.end(name, signal.SIGKILL)
+        if created.running(name):
+            created.end(name, signal.SIGKILL)
 
 
-def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
-    head: Head, bucket: Bucket, tmp_path: Path
-) -> None:
+def test_a_study_resumes_on_a_new_head_after_head_and_disk_are_lost(head: Head, bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text(HELD)
     study = write_study(tmp_path, '{"held": small(Path(__file__).with_name("held.py"))}')
-    words = ["ablate", str(study), "--store", str(head.store), "--in-process", "--checkpoints", CHECKPOINTS]
+    argv = ["ablate", str(study), "--store", str(head.store), "--in-process", "--checkpoints", CHECKPOINTS]
     assert f"there is no backup of a store at {COPY} yet" in head.up()
-    with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.DEVNULL) as driver:
+    with subprocess.Popen([sys.executable, "-m", "nowt", *argv], stdout=subprocess.DEVNULL) as driver:
         try:
             wait_for(lambda: any("step-000000008.json" in name for name in bucket.names("")), 120, "a checkpoint")
-            assert "already has runs and is left unchanged" in head.up()  # `ray up` again: it does no harm
+            assert "already has runs and is left unchanged" in head.up()  # a second `ray up` is harmless
         finally:
             driver.kill()
     (run,) = logs(head.store).values()
@@ -166,30 +166,30 @@ def test_a_study_goes_on_after_its_head_is_gone_with_all_that_was_on_it(
     head.end("backup", signal.SIGKILL)
     shutil.rmtree(head.home)
 
-    head.begin()
+    head.create()
     assert f" files from {COPY}" in head.up()
     (tmp_path / "go").touch()
-    assert main(words) == 0
+    assert main(argv) == 0
     (run,) = logs(head.store).values()
     assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
     assert (tmp_path / "steps").read_text().split() == [str(step) for step in (*range(1, 11), *range(9, 17))]
     assert numbers(run) == measured(train(find_study(str(study)).cells[0].config, CPU))
 
-    head.end("backup", signal.SIGTERM)  # as when the machine is shut down
+    head.end("backup", signal.SIGTERM)  # like a shutdown of the machine
     log, copy = head.store / "logs" / f"{run.key}.jsonl", Bucket.at(COPY)
     found = read_manifest(copy)
     assert found and copy.get(f"objects/{found.files[f'logs/{run.key}.jsonl']}") == log.read_bytes()
-    assert StoreBackup(head.store, copy).run()[1] == 0  # all of it was copied
+    assert StoreBackup(head.store, copy).run()[1] == 0  # everything had been copied
 
 
-def test_a_restore_that_was_cut_off_is_brought_to_its_end(
+def test_an_interrupted_restore_is_completed_by_the_next_call(
     head: Head, bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = tmp_path / "lost"
     for key in KEYS:
         start(lost, key).epoch(epoch(0))
     assert main(["backup", COPY, "--store", str(lost)]) == 0
-    words = ["restore", COPY, "--store", str(head.store), "--if-empty"]
+    argv = ["restore", COPY, "--store", str(head.store), "--if-empty"]
     move = Path.replace
 
     def full(self: Path, target: Path) -> Path:
@@ -199,10 +199,10 @@ def test_a_restore_that_was_cut_off_is_brought_to_its_end(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        assert main(words) == 2
+        assert main(argv) == 2
     assert [path.stem for path in (head.store / "logs").iterdir()] == [min(KEYS)]
-    assert main(words) == 0
+    assert main(argv) == 0
     assert {path.stem for path in (head.store / "logs").iterdir()} == KEYS
     capsys.readouterr()
-    assert main(words) == 0
+    assert main(argv) == 0
     assert "already has runs" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What the roles that `nowt cluster prepare` makes may do, against a stand-in for AWS on this machine."""
+"""The permissions of the IAM roles that `nowt cluster prepare` creates, on a simulated AWS."""
 
 import json
 from typing import Any
@@ -18,18 +18,20 @@ def prepared(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     nowt(f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes", capsys)
 
 
-def may(account: Cloud, name: str) -> list[dict[str, Any]]:
-    """The statements of the only policy that a role has."""
+def policy_statements(account: Cloud, name: str) -> list[dict[str, Any]]:
+    """The statements of the role's only policy."""
     iam = account.client("iam")
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["nowt"]
     assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
     return list(iam.get_role_policy(RoleName=name, PolicyName="nowt")["PolicyDocument"]["Statement"])
 
 
-def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> None:
+def test_workers_may_only_read_images_and_write_checkpoints(account: Cloud) -> None:
     arn = f"arn:aws:s3:::{BUCKET}"
     prefixes = {"StringLike": {"s3:prefix": ["data/*", "checkpoints/*"]}}
-    output = [(s["Action"], s["Resource"], s.get("Condition")) for s in may(account, "nowt-cluster-worker")]
+    output = [
+        (s["Action"], s["Resource"], s.get("Condition")) for s in policy_statements(account, "nowt-cluster-worker")
+    ]
     assert output == [
         (["s3:ListBucket"], [arn], prefixes),
         (["s3:GetObject"], [f"{arn}/data/*", f"{arn}/checkpoints/*"], None),
@@ -37,8 +39,8 @@ def test_workers_may_only_read_pictures_and_keep_checkpoints(account: Cloud) -> 
     ]
 
 
-def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: Cloud) -> None:
-    output = may(account, "nowt-cluster-head")
+def test_the_head_may_start_and_terminate_only_this_clusters_machines(account: Cloud) -> None:
+    output = policy_statements(account, "nowt-cluster-head")
     (new,) = [s for s in output if "ec2:RunInstances" in s["Action"] and "Condition" in s]
     assert new["Resource"] == ["arn:aws:ec2:us-west-2:*:instance/*"]
     assert new["Condition"]["StringEquals"] == {
@@ -52,11 +54,13 @@ def test_the_head_may_start_this_clusters_machines_alone_and_end_them(account: C
     assert give["Condition"]["StringEquals"] == {"iam:PassedToService": "ec2.amazonaws.com"}
 
 
-def test_what_the_doctor_asks_the_head_may_ask(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_head_may_make_every_request_of_doctor(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     before = len(at_home.asked())
     nowt(f"doctor --cluster {at_home.cluster_file()}", capsys)
     asked = {request["Action"] for request in at_home.asked()[before:] if "Action" in request}
-    allowed = {action.partition(":")[2] for s in may(at_home, "nowt-cluster-head") for action in s["Action"]}
+    allowed = {
+        action.partition(":")[2] for s in policy_statements(at_home, "nowt-cluster-head") for action in s["Action"]
+    }
     assert {"DescribeSecurityGroups", "GetRolePolicy"} <= asked <= allowed
 
 
@@ -76,7 +80,7 @@ def test_a_role_with_excess_permissions_is_reported_and_repaired(
         and "delete the policy more of" in message
     )
     assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
-    assert may(at_home, "nowt-cluster-worker")
+    assert policy_statements(at_home, "nowt-cluster-worker")
 
 
 def test_a_role_of_someone_else_is_not_changed(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

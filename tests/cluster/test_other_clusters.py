@@ -1,4 +1,4 @@
-"""The files for machines of one's own and for Kubernetes, and the scripts that make a node ready."""
+"""The cluster files for on-premise machines and Kubernetes, and the scripts that set up a node."""
 
 import copy
 import gzip
@@ -60,8 +60,8 @@ def test_the_firewall_names_every_port_that_the_start_commands_fix() -> None:
     assert len(ports) == 11 and all(any(port in part for part in closed) for port in ports)
 
 
-# two hosts of one network: the first with the firewall and listeners at a port of Ray's, one that the kernel gives away
-# and one of neither, the other with an address of the cluster's and one of a stranger's; says who reaches what
+# Two hosts in one network. The first has the firewall and listens on one of Ray's ports, an ephemeral port and another
+# port. The second has an address of the cluster and one outside. The script prints which address reaches which port.
 NETWORK = """
 set -eu
 ip link set lo up
@@ -93,22 +93,22 @@ for source in ("10.0.0.2", "10.0.0.9"):
 "$2" -c '
 import socket
 socket.create_connection(("10.0.0.9", 8000), timeout=1).close()
-print("a stranger answers")'
+print("reached a host outside the cluster")'
 kill $listeners $stranger $peer
 """
 
 
-def test_a_stranger_reaches_no_port_of_a_cluster_and_the_rest_of_the_host_is_left_as_it_was() -> None:
+def test_the_firewall_closes_the_ports_of_ray_to_other_hosts_and_leaves_the_rest_open() -> None:
     if os.geteuid() != 0 or not all(map(shutil.which, ("nft", "ip", "unshare", "nsenter"))):
         pytest.skip("needs root, and Debian's nftables, iproute2 and util-linux")
     inside = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", NETWORK, "sh"]
     command = [*inside, str(CLUSTERS / "on_premise" / "firewall.nft"), sys.executable]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0 and "ot permitted" in done.stderr:
-        pytest.skip(f"no network of its own is to be had here: {done.stderr.strip()}")
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if completed.returncode != 0 and "ot permitted" in completed.stderr:
+        pytest.skip(f"network namespaces are not available: {completed.stderr.strip()}")
     ports = ("44217", "closed"), ("40000", "closed"), ("8000", "reached")
     member, stranger = [f"10.0.0.2 {port} reached" for port, _ in ports], [f"10.0.0.9 {' '.join(p)}" for p in ports]
-    assert done.stdout.splitlines() == [*member, *stranger, "a stranger answers"], done.stderr
+    assert completed.stdout.splitlines() == [*member, *stranger, "reached a host outside the cluster"], completed.stderr
 
 
 SHIM = """#!{python}
@@ -121,12 +121,12 @@ with open({log!r}, "a") as file:
 PYTHON = "pip = Path(sys.argv[-1]) / 'bin' / 'pip'\npip.parent.mkdir(parents=True)\nos.symlink(sys.argv[0], pip)\n"
 
 AWS = (
-    "if sys.argv[2] == 'ls':\n    print('2026-11-01 10:00:00 12 my pictures.tar')\n"
+    "if sys.argv[2] == 'ls':\n    print('2026-11-01 10:00:00 12 my images.tar')\n"
     "if sys.argv[2] == 'cp':\n    sys.stdout.buffer.write(Path({tar!r}).read_bytes())\n"
 )
 
 
-def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
+def test_the_setup_of_a_node_runs_only_once(tmp_path: Path) -> None:
     home, tools, log = tmp_path / "home", tmp_path / "bin", tmp_path / "log"
     (home / ".ray").mkdir(parents=True)
     (home / ".ray" / "auth_token").write_text("t")
@@ -146,9 +146,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     output = log.read_text()
     assert output.count("-m venv") == output.count("-r ") == output.count("s3 sync") == output.count("s3 cp") == 1
-    assert (
-        "s3 cp --only-show-errors s3://lab-pictures/data/my pictures.tar -" in output and "requirements.lock" in output
-    )
+    assert "s3 cp --only-show-errors s3://lab-pictures/data/my images.tar -" in output and "requirements.lock" in output
     assert (home / "data" / "train").is_dir()  # unpacked
     assert (home / ".bashrc").read_text().splitlines()[1:] == ["# the user's own"]
     assert (home / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
@@ -207,7 +205,7 @@ def test_mistakes_that_the_schemas_miss_are_reported(change: Any, message: str) 
 
 
 @pytest.mark.parametrize("name", ["cluster", "job"])
-def test_the_kuberay_files_fit_its_schemas(name: str) -> None:
+def test_the_kuberay_files_match_its_schemas(name: str) -> None:
     given = os.environ.get("NOWT_KUBERAY_SCHEMAS")
     folder = Path(given or ROOT.parent / "shared" / "reference" / "kuberay")
     if not given and not folder.is_dir():
@@ -224,7 +222,10 @@ def test_the_kuberay_files_fit_its_schemas(name: str) -> None:
 
 
 def strict(schema: Any) -> Any:
-    """A Kubernetes schema as JSON schema: unknown fields refused, defaults filled in by the server, int-or-string."""
+    """Convert a Kubernetes schema to a strict JSON schema.
+
+    Unknown fields are refused, fields with a server-side default are optional, and int-or-string is a union type.
+    """
     if isinstance(schema, list):
         return [strict(entry) for entry in schema]
     if not isinstance(schema, dict):

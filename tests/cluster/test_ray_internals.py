@@ -47,7 +47,7 @@ def test_ray_lists_draining_nodes() -> None:
     check_parameters(type(part("ray._private.state", "state")).get_draining_nodes, "self")
 
 
-def test_ray_can_be_told_that_a_node_will_be_preempted() -> None:
+def test_ray_can_be_notified_that_a_node_will_be_preempted() -> None:
     assert part("ray.core.generated.autoscaler_pb2", "DRAIN_NODE_REASON_PREEMPTION") == 2
     assert part("ray._private.worker", "global_worker") is not None
     client = part("ray._raylet", "InnerGcsClient")  # to which global_worker.gcs_client delegates

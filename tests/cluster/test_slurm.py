@@ -1,4 +1,4 @@
-"""The Slurm script on a Slurm of this machine: stopped by the time limit's signal, back in the queue, and done."""
+"""The Slurm script on a local Slurm: a job that reaches its time limit is requeued and then finishes."""
 
 import getpass
 import os
@@ -23,7 +23,7 @@ SCRIPT = ROOT / "platform" / "clusters" / "slurm" / "nowt.sbatch"
 
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "unshare")
 
-# a requeued job waits as long as its credential lasts, two minutes by default: here five seconds
+# a requeued job waits until its credential expires: two minutes by default, here five seconds
 CONFIG = """
 ClusterName=nowt
 SlurmctldHost={host}(127.0.0.1)
@@ -48,7 +48,7 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES State=UP
 """
 
-# in a process namespace of their own, so that nothing of theirs or of a job outlives the test
+# in a new PID namespace, so that no daemon and no job survives the test
 DAEMONS = """
 cd munge; munged --force --key-file=$PWD/key --socket=$PWD/socket --pid-file=$PWD/pid --log-file=$PWD/log \\
     --seed-file=$PWD/seed; cd ..
@@ -59,7 +59,7 @@ exec slurmd -D -f slurm.conf
 
 @pytest.fixture
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Slurm's commands, on a Slurm with one node that is here for this test."""
+    """A function that runs Slurm commands on a temporary Slurm cluster with one node."""
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         pytest.skip(f"{', '.join(missing)} not installed: apt-get install slurmd slurmctld munge")
     if getpass.getuser() != "root":
@@ -79,11 +79,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
         "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
     }
 
-    def command(*words: str) -> str:
-        done = subprocess.run(
-            words, env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=True
+    def command(*argv: str) -> str:
+        completed = subprocess.run(
+            argv, env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=True
         )
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     private = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", DAEMONS]
     output = (folder / "daemons").open("wb")
@@ -92,7 +92,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             until(lambda: "idle" in command("sinfo", "--noheader"), 20)
             yield command
         finally:
-            daemons.send_signal(signal.SIGKILL)  # unshare holds back what is milder
+            daemons.send_signal(signal.SIGKILL)  # unshare blocks other signals
 
 
 def free_port() -> int:
@@ -102,26 +102,27 @@ def free_port() -> int:
         return port
 
 
-def until(happened: Callable[[], bool], seconds: float) -> None:
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until ``condition()`` is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            if happened():
+            if condition():
                 return
         except subprocess.CalledProcessError:
-            pass  # not up yet
+            pass  # Slurm has not started yet
         time.sleep(0.3)
-    raise AssertionError(f"nothing came of it within {seconds} s")
+    raise AssertionError(f"timed out after {seconds} s")
 
 
-def test_at_the_time_limits_signal_the_job_goes_back_into_the_queue_and_ends_the_study_later(
+def test_the_job_is_requeued_at_the_time_limit_and_finishes_the_study_later(
     slurm: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     study = write_study(tmp_path, '{"slow": small(Path(__file__).with_name("slow.py"))}')
-    words = ["nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]
+    command = ["nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]
     size = ["--nodes=1", "--cpus-per-task=1", "--gpus-per-node=0", "--time=30", f"--output={tmp_path / 'log'}"]
-    job = slurm("sbatch", "--parsable", *size, str(SCRIPT), *words)
+    job = slurm("sbatch", "--parsable", *size, str(SCRIPT), *command)
 
     def state() -> str:
         return slurm("squeue", "--noheader", "--states=all", f"--job={job}", "--format=%T")
@@ -131,7 +132,7 @@ def test_at_the_time_limits_signal_the_job_goes_back_into_the_queue_and_ends_the
         return read(found[0]).last_epoch if found else 0
 
     until(lambda: epochs() >= 1, 300)
-    slurm("scancel", "--signal=USR1", "--batch", job)  # what Slurm itself sends five minutes before the limit
+    slurm("scancel", "--signal=USR1", "--batch", job)  # as Slurm does five minutes before the time limit
     until(lambda: state() == "PENDING", 120)
     before = epochs()
     assert before < 4 and list((tmp_path / "runs" / "checkpoints").rglob("*.pt"))
@@ -139,6 +140,6 @@ def test_at_the_time_limits_signal_the_job_goes_back_into_the_queue_and_ends_the
     (log,) = (tmp_path / "runs" / "logs").glob("*.jsonl")
     run = read(log)
     assert (run.state, run.attempts, [e.epoch for e in run.epochs]) == ("finished", 2, [0, 1, 2, 3, 4])
-    told = (tmp_path / "log").read_text()
-    assert "back into the queue" in told and "1 of 1 runs finished" in told
+    output = (tmp_path / "log").read_text()
+    assert "time limit reached: requeuing the job" in output and "1 of 1 runs finished" in output
     assert not Path(f"/tmp/ray-{job}").exists()

@@ -1,5 +1,5 @@
-"""`nowt ui --cluster`: a tunnel to MLflow on a head. The head is a real sshd on this machine; what listens on it at
-MLflow's port is a page of this test."""
+"""`nowt ui --cluster`: a tunnel to MLflow on a head. The head is a real sshd on this machine; a small HTTP server
+takes the place of MLflow."""
 
 import os
 import pwd
@@ -23,9 +23,11 @@ from tests.support.tracking_server import free_port, listening, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
-ROOM = Path("/run/sshd")  # which root's sshd wants, and a machine's own start makes
+PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")  # required by root's sshd; usually created at boot
 
-pytestmark = pytest.mark.skipif(not (SSHD and shutil.which("ssh")), reason="no sshd here (Debian: openssh-server)")
+pytestmark = pytest.mark.skipif(
+    not (SSHD and shutil.which("ssh")), reason="needs sshd and ssh (Debian: openssh-server)"
+)
 
 CONFIG = """
 ListenAddress 127.0.0.1
@@ -41,14 +43,14 @@ UsePAM no
 
 @dataclass(frozen=True)
 class Head:
-    """A head that can be entered, the file of its cluster, and the port of its page."""
+    """The ssh port of a head, the folder of its cluster file, and the port of its HTTP server."""
 
     port: int
     folder: Path
     page: int
 
     def file(self, *changes: tuple[str, str]) -> str:
-        """The cluster's file, with changes."""
+        """Write the cluster file with changes and return its path."""
         user = pwd.getpwuid(os.getuid()).pw_name
         text = (
             "cluster_name: nowt\nprovider: {type: local, head_ip: 127.0.0.1, worker_ips: []}\n"
@@ -87,16 +89,16 @@ def page() -> Iterator[int]:
 
 
 @contextmanager
-def room() -> Iterator[None]:
-    """Where sshd is confined to, if this is root and the machine never started one."""
-    missing = os.getuid() == 0 and not ROOM.exists()
+def privilege_separation_folder() -> Iterator[None]:
+    """Create sshd's privilege separation folder for root if this machine has never started sshd."""
+    missing = os.getuid() == 0 and not PRIVILEGE_SEPARATION_FOLDER.exists()
     if missing:
-        ROOM.mkdir(mode=0o755)
+        PRIVILEGE_SEPARATION_FOLDER.mkdir(mode=0o755)
     try:
         yield
     finally:
         if missing:
-            ROOM.rmdir()
+            PRIVILEGE_SEPARATION_FOLDER.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +110,12 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     command = [str(SSHD), "-D", "-f", str(folder / "config"), "-p", str(port), "-E", str(folder / "log")]
     options = f"ssh -F none -p {port} -o UserKnownHostsFile={folder}/known_hosts"
     with (
-        room(),
+        privilege_separation_folder(),
         page() as there,
         pytest.MonkeyPatch.context() as patch,
         subprocess.Popen(command) as server,
     ):
-        patch.setenv("RSYNC_RSH", options)  # the port that is not ssh's own
+        patch.setenv("RSYNC_RSH", options)  # a port other than ssh's default
         try:
             wait_until(lambda: listening(port), 30, "sshd")
             yield Head(port, folder, there)
@@ -122,38 +124,36 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
 
 
 def tunnels(port: int) -> list[int]:
-    """The processes of ssh that lead this port on."""
+    """The ssh processes that forward this port."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes()
-        except OSError:  # it ended meanwhile
+        except OSError:  # the process has exited
             continue
         if words.startswith(b"ssh\0") and f"127.0.0.1:{port}:".encode() in words:
             found.append(int(process.name))
     return found
 
 
-def as_at_a_terminal() -> None:
-    """Whoever runs tests in the background ignores Ctrl-C, and so would all that they start."""
+def handle_ctrl_c() -> None:
+    """Restore the SIGINT handler: child processes of tests that run in the background would ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
-    end: signal.Signals, head: Head
-) -> None:
+def test_mlflow_on_the_head_is_available_locally_until_the_command_ends(end: signal.Signals, head: Head) -> None:
     port, file = free_port(), head.file()
-    words = ["ui", "--cluster", file, "--port", str(port), "--head-port", str(head.page), "--store", "/srv/runs"]
-    command = [sys.executable, "-m", "nowt", *words]
+    argv = ["ui", "--cluster", file, "--port", str(port), "--head-port", str(head.page), "--store", "/srv/runs"]
+    command = [sys.executable, "-m", "nowt", *argv]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_at_a_terminal
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=handle_ctrl_c
     ) as opened:
         assert opened.stdout and opened.stderr
         message = [opened.stdout.readline() for _ in range(2)]
         with urlopen(f"http://127.0.0.1:{port}/page", timeout=20) as reply:
             assert reply.read() == b"OK /page"
-        assert listening(port) == {"0100007F"}  # nowhere but on 127.0.0.1
+        assert listening(port) == {"0100007F"}  # only on 127.0.0.1
         opened.send_signal(end)
         errors = opened.stderr.read()
         code = opened.wait(60)
@@ -163,10 +163,10 @@ def test_the_heads_page_is_at_an_address_of_this_machine_until_the_command_ends(
     wait_until(lambda: not tunnels(port) and not listening(port), 20, "the end of the tunnel")
 
 
-def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one-line error of a command."""
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run `nowt ui`, which must fail, and return its one-line error."""
     capsys.readouterr()
-    assert main(["ui", *words]) == 2
+    assert main(["ui", *argv]) == 2
     output = capsys.readouterr()
     assert output.out == "" and len(output.err.splitlines()) == 1
     return output.err
@@ -202,8 +202,8 @@ def test_a_head_with_a_changed_host_key_is_refused(head: Head, capsys: pytest.Ca
     known = head.folder / "known_hosts"
     before = known.read_text() if known.exists() else ""
     known.write_text(f"[127.0.0.1]:{head.port} {other[0]} {other[1]}\n")
-    words = ["--cluster", head.file(), "--port", str(free_port()), "--head-port", str(head.page)]
-    assert "cannot reach the head 127.0.0.1: Host key verification failed." in refused(words, capsys)
+    argv = ["--cluster", head.file(), "--port", str(free_port()), "--head-port", str(head.page)]
+    assert "cannot reach the head 127.0.0.1: Host key verification failed." in refused(argv, capsys)
     known.write_text(before)
 
 

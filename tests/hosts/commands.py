@@ -1,4 +1,4 @@
-"""What a user types on the laptop, in the words of docs/cluster.md."""
+"""The commands of docs/cluster.md, as a user runs them on the laptop."""
 
 import json
 import shutil
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.hosts import ROOT, Host, Said, Started
+from tests.hosts.hosts import ROOT, BackgroundCommand, CommandResult, Host
 
 DASHBOARD = "http://127.0.0.1:8265"
 
-PARTS = (
+PROJECT_FILES = (
     "platform",
     "searchspaces",
     "analysis",
@@ -24,14 +24,14 @@ PARTS = (
     "cluster.yaml",
 )
 
-PATIENCE = 240  # seconds for what takes some twenty on an idle machine
+TIMEOUT = 240  # seconds; most waits take about twenty on an idle machine
 
 
 def copy_project(laptop: Host) -> None:
-    """What of the project goes to the cluster, in ~/nowt of the laptop."""
+    """Copy the parts of the project that the cluster needs to ~/nowt on the laptop."""
     home = laptop.folder / "root" / "nowt"
     home.mkdir()
-    for part in PARTS:
+    for part in PROJECT_FILES:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, home / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -39,12 +39,12 @@ def copy_project(laptop: Host) -> None:
 
 
 def ssh(key: str) -> str:
-    """ssh with a key, to a host that was never seen before."""
+    """The ssh command with a key and without host key verification."""
     return f"ssh -i {key} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes"
 
 
-def settings() -> dict[str, str]:
-    """What a user of the laptop has in the environment: nowt's own, and Ray's token mode."""
+def user_environment() -> dict[str, str]:
+    """The environment variables of a user on the laptop, with Ray's token authentication."""
     return {
         "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "PYTHONPATH": "/root/nowt/platform:/root/nowt",
@@ -53,20 +53,20 @@ def settings() -> dict[str, str]:
     }
 
 
-def typed(laptop: Host, command: str, seconds: float = PATIENCE) -> Said:
-    """A command in the project's folder."""
-    return laptop.run(f"cd ~/nowt && {command}", seconds, **settings())
+def run_command(laptop: Host, command: str, seconds: float = TIMEOUT) -> CommandResult:
+    """Run a command in the project's folder; it may fail."""
+    return laptop.run(f"cd ~/nowt && {command}", seconds, **user_environment())
 
 
-def done(laptop: Host, command: str, seconds: float = PATIENCE) -> str:
-    """What a command in the project's folder says; it must succeed."""
-    return laptop.do(f"cd ~/nowt && {command}", seconds, **settings())
+def command_output(laptop: Host, command: str, seconds: float = TIMEOUT) -> str:
+    """Return the output of a command in the project's folder, which must succeed."""
+    return laptop.check_output(f"cd ~/nowt && {command}", seconds, **user_environment())
 
 
 @contextmanager
-def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
-    """A command that is ended, as a closed terminal would end it, after the block."""
-    started = laptop.start(f"env -C /root/nowt {command}", name, **settings())
+def running(laptop: Host, command: str, name: str) -> Iterator[BackgroundCommand]:
+    """Run a command in the background until the block ends; then end it the way closing its terminal does."""
+    started = laptop.start(f"env -C /root/nowt {command}", name, **user_environment())
     try:
         yield started
     finally:
@@ -75,21 +75,21 @@ def going_on(laptop: Host, command: str, name: str) -> Iterator[Started]:
 
 @contextmanager
 def dashboard(laptop: Host, file: str) -> Iterator[None]:
-    """The tunnel of ``ray dashboard``."""
-    with going_on(laptop, f"ray dashboard {file}", "dashboard") as tunnel:
-        wait(lambda: reached(laptop, DASHBOARD), tunnel)
+    """The tunnel that ``ray dashboard`` opens."""
+    with running(laptop, f"ray dashboard {file}", "dashboard") as tunnel:
+        wait_for(lambda: http_status(laptop, DASHBOARD), tunnel)
         yield
 
 
-def reached(laptop: Host, address: str) -> str:
-    """The HTTP status and the body's length at an address, as seen from the laptop; empty where nothing answers."""
+def http_status(host: Host, address: str) -> str:
+    """The HTTP status and body length of a URL, requested on ``host``; empty if there is no response."""
     code = "import sys, urllib.request as u; r = u.urlopen(sys.argv[1], timeout=10); print(r.status, len(r.read()))"
-    said = laptop.run(f"python3 -c '{code}' {address}", **settings())
-    return said.text.strip() if said.code == 0 else ""
+    result = host.run(f"python3 -c '{code}' {address}", **user_environment())
+    return result.output.strip() if result.exit_code == 0 else ""
 
 
-def posted(laptop: Host, address: str, body: dict[str, Any], login: str = "") -> dict[str, Any]:
-    """The JSON that answers a JSON; ``login`` is USER:PASSWORD."""
+def post_json(laptop: Host, address: str, body: dict[str, Any], login: str = "") -> dict[str, Any]:
+    """Post a JSON body and return the JSON response; ``login`` is USER:PASSWORD."""
     code = (
         "import base64, sys, urllib.request as u; "
         'h = {"Content-Type": "application/json"}; '
@@ -97,16 +97,17 @@ def posted(laptop: Host, address: str, body: dict[str, Any], login: str = "") ->
         'h.update({"Authorization": "Basic " + who} if who else {}); '
         "print(u.urlopen(u.Request(sys.argv[1], sys.argv[2].encode(), h), timeout=30).read().decode())"
     )
-    answer = laptop.do(f"python3 -c '{code}' {address} '{json.dumps(body)}' '{login}'", **settings())
-    return dict(json.loads(answer))
+    command = f"python3 -c '{code}' {address} '{json.dumps(body)}' '{login}'"
+    response = laptop.check_output(command, **user_environment())
+    return dict(json.loads(response))
 
 
-def wait(true: Callable[[], Any], of: Started | str, seconds: float = PATIENCE) -> Any:
-    """What ``true()`` gives once it is true; fails with what ``of`` says after ``seconds``."""
+def wait_for(condition: Callable[[], Any], subject: BackgroundCommand | str, seconds: float = TIMEOUT) -> Any:
+    """Wait until ``condition()`` is true and return its value. After ``seconds``, fail and report ``subject``."""
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (value := condition()):
         assert time.monotonic() < end, (
-            f"waited {seconds} s in vain: {of if isinstance(of, str) else of.log.read_text()}"
+            f"timed out after {seconds} s: {subject if isinstance(subject, str) else subject.log.read_text()}"
         )
         time.sleep(0.5)
-    return found
+    return value

@@ -1,52 +1,53 @@
-"""The shipped on-premise file with the lines that a user edits, on a laptop that has the project."""
+"""Setup of an on-premise cluster: the shipped cluster file with a user's edits, on a laptop with the project."""
 
 import re
 from collections.abc import Sequence
 
 from tests.hosts import sshd
-from tests.hosts.commands import copy_project, done, ssh
-from tests.hosts.lab import Lab
+from tests.hosts.commands import command_output, copy_project, ssh
+from tests.hosts.testbed import Testbed
 
-ADDRESSES = {"head": "10.0.0.1/24", "one": "10.0.0.2/24", "two": "10.0.0.3/24", "laptop": "10.0.0.9/24"}  # the file's
+# the addresses in the shipped file
+ADDRESSES = {"head": "10.0.0.1/24", "one": "10.0.0.2/24", "two": "10.0.0.3/24", "laptop": "10.0.0.9/24"}
 
 KEY = "~/.ssh/nowt-cluster"
 
 FILE = "platform/clusters/on_premise/cluster.yaml"
 
-# Ray finds out in seconds, not in a minute, that a host is gone; and enters one in vain for 30 s, not 15 minutes
-SOONER = (
+# Ray detects a lost host within seconds instead of a minute, and tries to start it for 30 s instead of 15 minutes
+FAST_FAILURE_DETECTION = (
     "RAY_health_check_initial_delay_ms=2000 RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 "
     "RAY_health_check_failure_threshold=4 AUTOSCALER_NODE_START_WAIT_S=30 ray start --head"
 )
 
-# so that two workers of a run need two hosts, and one host may be lost
+# two workers of a run then need two hosts, and one of the three may be lost
 ONE_CORE = "ray start --num-cpus=1 "
 
 
-def lay_out(lab: Lab) -> None:
-    """What a user does once: the project on the laptop, its file edited, a token, a key that enters the hosts, and the
-    firewall on them."""
-    laptop = lab["laptop"]
+def set_up(testbed: Testbed) -> None:
+    """Do what a user does once: copy the project to the laptop, edit its cluster file, create a token and an ssh key,
+    and set up the firewall on the hosts."""
+    laptop = testbed["laptop"]
     copy_project(laptop)
     path = laptop.folder / "root" / "nowt" / FILE
-    path.write_text(edited(path.read_text(), [host.address for host in lab.cluster if host.name != "head"]))
-    done(laptop, "ray get-auth-token --generate > /dev/null && chmod 600 ~/.ray/auth_token")
-    done(laptop, f"mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f {KEY}")
-    for host in lab.cluster:
-        sshd.let_in(host, done(laptop, f"cat {KEY}.pub"))
-        done(laptop, f"{ssh(KEY)} {host.address} nft -f - < {FILE.replace('cluster.yaml', 'firewall.nft')}")
+    path.write_text(edit(path.read_text(), [host.address for host in testbed.cluster if host.name != "head"]))
+    command_output(laptop, "ray get-auth-token --generate > /dev/null && chmod 600 ~/.ray/auth_token")
+    command_output(laptop, f"mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f {KEY}")
+    for host in testbed.cluster:
+        sshd.authorize(host, command_output(laptop, f"cat {KEY}.pub"))
+        command_output(laptop, f"{ssh(KEY)} {host.address} nft -f - < {FILE.replace('cluster.yaml', 'firewall.nft')}")
 
 
-def edited(text: str, workers: Sequence[str]) -> str:
-    """The file for these hosts: who enters them, which workers there are, one core each, and less patience."""
-    text = once(text, "worker_ips: [10.0.0.2, 10.0.0.3]", f"worker_ips: [{', '.join(workers)}]")
-    text = once(text, "ssh_user: ubuntu", "ssh_user: root")
-    text = once(text, "ray start --head", SOONER)
+def edit(text: str, workers: Sequence[str]) -> str:
+    """Adapt the file to these hosts: the ssh user, the workers, one core per host, and shorter timeouts."""
+    text = replace_once(text, "worker_ips: [10.0.0.2, 10.0.0.3]", f"worker_ips: [{', '.join(workers)}]")
+    text = replace_once(text, "ssh_user: ubuntu", "ssh_user: root")
+    text = replace_once(text, "ray start --head", FAST_FAILURE_DETECTION)
     assert text.count("    ray start ") == 1 and text.count(" ray start --head") == 1
     return re.sub(r"\bray start (?=--)", ONE_CORE, text)
 
 
-def once(text: str, old: str, new: str) -> str:
-    """``text`` with its only ``old`` replaced."""
-    assert text.count(old) == 1, f"{text.count(old)} times {old!r}"
+def replace_once(text: str, old: str, new: str) -> str:
+    """Replace ``old``, which must occur once."""
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
     return text.replace(old, new)

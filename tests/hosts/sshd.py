@@ -1,4 +1,4 @@
-"""Each host's own sshd, which lets in one key, and the accounts behind it."""
+"""The sshd and the account of a host."""
 
 import shutil
 import sys
@@ -17,30 +17,30 @@ PrintMotd no
 """
 
 
-def let_in(host: Host, public: str) -> None:
-    """Let the owner of the key whose public half is given enter ``host``."""
+def authorize(host: Host, public: str) -> None:
+    """Allow logins to ``host`` with the key that belongs to this public key."""
     (host.folder / "root" / ".ssh" / "authorized_keys").write_text(public)
 
 
-def listen(host: Host) -> None:
-    """Start sshd on ``host``, where nobody is let in yet."""
+def start(host: Host) -> None:
+    """Start sshd on ``host``. No key is authorized yet."""
     home = host.folder / "root"
     (home / ".ssh").mkdir(mode=0o700)
     (home / ".sshd").mkdir(mode=0o700)
     (home / ".sshd" / "config").write_text(CONFIG)
-    for file in (".bashrc", ".profile"):  # as a new account has them
+    for file in (".bashrc", ".profile"):  # as in a new account
         shutil.copy(Path("/etc/skel") / file, home / file)
-    host.do("ssh-keygen -q -t ed25519 -N '' -f ~/.sshd/host_key && /usr/sbin/sshd -f ~/.sshd/config")
+    host.check_output("ssh-keygen -q -t ed25519 -N '' -f ~/.sshd/host_key && /usr/sbin/sshd -f ~/.sshd/config")
 
 
-def give_environment(host: Host) -> None:
-    """~/nowt-venv as environment.sh leaves it, so that it installs nothing: the packages are those of this machine's
-    environment, nowt itself is what ``ray up`` brings."""
+def create_environment(host: Host) -> None:
+    """Create ~/nowt-venv in the state in which environment.sh has nothing left to install. Packages come from the
+    test's own environment; nowt itself comes from ``ray up``."""
     venv = host.folder / "root" / "nowt-venv"
     venv.mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (venv / part).symlink_to(Path(sys.prefix) / part)
     (venv / ".pins").write_text(sha256((ROOT / "requirements.lock").read_bytes()).hexdigest() + "\n")
     bashrc = host.folder / "root" / ".bashrc"
-    line = "export PYTHONPATH=~/nowt/platform:~/nowt PYTHONDONTWRITEBYTECODE=1  # what an editable install does\n"
+    line = "export PYTHONPATH=~/nowt/platform:~/nowt PYTHONDONTWRITEBYTECODE=1  # like an editable install\n"
     bashrc.write_text(line + bashrc.read_text())

@@ -1,4 +1,4 @@
-"""cluster.yaml from an empty account to an empty account: AWS is a stand-in, its machines are hosts that answer."""
+"""cluster.yaml on a simulated AWS, from an empty account back to an empty account. Instances are simulated hosts."""
 
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import on_aws, paced
-from tests.hosts.asked import alive, last_epoch, must_be_closed, must_be_refused, seen_from, workers
-from tests.hosts.cloud import ADDRESSES, Cloud, account
-from tests.hosts.commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
-from tests.hosts.lab import machines
+from tests.hosts import on_aws, slow_study
+from tests.hosts.commands import (
+    DASHBOARD,
+    command_output,
+    dashboard,
+    http_status,
+    post_json,
+    run_command,
+    running,
+    ssh,
+    wait_for,
+)
 from tests.hosts.on_aws import FILE, KEY
+from tests.hosts.queries import alive_hosts, assert_closed, assert_refused, scan_ports, total_epochs, worker_hosts
+from tests.hosts.simulated_aws import ADDRESSES, Cloud, simulated_account
+from tests.hosts.testbed import create_testbed
 from tests.support.moto_cloud import BUCKET
 from tests.support.small_studies import logs
 
@@ -20,161 +30,164 @@ STUDY = (
     "--device cpu --model.norm_group 16 --checkpoint-seconds 5"
 )
 
-EPOCHS = 100  # of its one paced run, which is disturbed five times and is not to be over before
+EPOCHS = 100  # of the one throttled run, which is interrupted five times before it may finish
 
 
 @pytest.fixture(scope="module")
-def up(place: Path) -> Iterator[Cloud]:
-    """A head, by the commands of docs/cluster.md."""
-    with machines(place, ADDRESSES) as lab, account(lab) as cloud:
-        assert "done: make the security group" in on_aws.lay_out(cloud)
-        assert "fine   security group" in done(lab["laptop"], f"nowt doctor --cluster {FILE}")
-        done(lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+def up(testbed_folder: Path) -> Iterator[Cloud]:
+    """A running head, set up with the commands of docs/cluster.md."""
+    with create_testbed(testbed_folder, ADDRESSES) as testbed, simulated_account(testbed) as cloud:
+        assert "done: create the security group" in on_aws.set_up(cloud)
+        assert "fine   security group" in command_output(testbed["laptop"], f"nowt doctor --cluster {FILE}")
+        command_output(testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
         yield cloud
 
 
 @pytest.fixture(scope="module")
 def study(up: Cloud) -> Path:
-    """A study's folder, which all machines see; it was submitted through a tunnel, and machines were started for it."""
-    folder = paced.write(up.lab.shared, seeds=(0,), epochs=EPOCHS)
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) >= 1, "the first epoch")
+    """The folder of a running study, on the shared disk. It was submitted through a tunnel; one epoch is complete."""
+    folder = slow_study.write_study(up.testbed.shared, seeds=(0,), epochs=EPOCHS)
+    with dashboard(up.testbed["laptop"], FILE):
+        ray_job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(up)) >= 1, "the first epoch")
     return folder
 
 
-def test_the_head_has_the_buckets_pictures_and_starts_no_worker_without_work(up: Cloud) -> None:
-    assert up.head.do("cat data/pictures/one.txt data/more/two.txt") == "one\none\n"
-    assert alive(up.lab) == {"head"}
-    assert typed(up.lab["laptop"], f"ray get-head-ip {FILE}").text.split()[-1] == up.public(up.head)
+def test_the_head_has_the_buckets_images_and_starts_no_worker_without_work(up: Cloud) -> None:
+    assert up.head.check_output("cat data/images/one.txt data/more/two.txt") == "one\none\n"
+    assert alive_hosts(up.testbed) == {"head"}
+    assert run_command(up.testbed["laptop"], f"ray get-head-ip {FILE}").output.split()[-1] == up.public_address(up.head)
 
 
-def test_of_the_head_the_user_reaches_ssh_alone_and_others_nothing(up: Cloud) -> None:
-    address = up.public(up.head)
-    enter = f"{ssh(KEY)} -o ConnectTimeout=3 root@{address} hostname"
-    assert done(up.lab["laptop"], enter).split() == ["head"]
-    assert "timed out" in up.lab["stranger"].run(enter).text
+def test_only_the_user_reaches_the_head_and_only_its_ssh_port(up: Cloud) -> None:
+    address = up.public_address(up.head)
+    login = f"{ssh(KEY)} -o ConnectTimeout=3 root@{address} hostname"
+    assert command_output(up.testbed["laptop"], login).split() == ["head"]
+    assert "timed out" in up.testbed["stranger"].run(login).output
     for name in ("laptop", "stranger"):
-        must_be_closed(seen_from(up.lab[name], address))
+        assert_closed(scan_ports(up.testbed[name], address))
 
 
-def test_without_the_token_a_worker_can_do_no_more_than_see_that_ray_lives(up: Cloud, study: Path) -> None:
-    must_be_refused(seen_from(up.lab["worker"], up.head.address))
+def test_a_worker_without_the_token_can_only_check_the_health_of_the_head(up: Cloud, study: Path) -> None:
+    assert_refused(scan_ports(up.testbed["worker"], up.head.address))
 
 
-def test_a_run_of_two_workers_is_shared_by_two_spot_machines_started_for_it(up: Cloud, study: Path) -> None:
-    two_at_work(study)
-    found = [m for m in up.machines() if m["PrivateIpAddress"] != up.head.address]
+def test_a_run_with_two_workers_starts_and_uses_two_spot_machines(up: Cloud, study: Path) -> None:
+    two_active_hosts(study)
+    found = [m for m in up.instances() if m["PrivateIpAddress"] != up.head.address]
     assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
 
 
-def test_on_the_head_the_doctor_finds_file_account_and_nodes_in_order(up: Cloud, study: Path) -> None:
-    asked = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/pictures"
-    said = typed(up.lab["laptop"], f"ray exec {FILE} '{asked}' 2>&1").text
-    for thing in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "images"):
-        assert f"fine   {thing}: " in said, said
+def test_doctor_on_the_head_passes_file_account_and_nodes(up: Cloud, study: Path) -> None:
+    command = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/images"
+    output = run_command(up.testbed["laptop"], f"ray exec {FILE} '{command}' 2>&1").output
+    for subject in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "images"):
+        assert f"fine   {subject}: " in output, output
 
 
-def test_on_a_spot_machine_nothing_answers_the_outside_and_nothing_without_the_token(up: Cloud, study: Path) -> None:
-    one, two = (up.lab[name] for name in two_at_work(study))
-    must_be_refused(seen_from(one, two.address))
-    must_be_closed(seen_from(up.lab["laptop"], up.public(two)))
+def test_a_spot_machine_refuses_outside_connections_and_calls_without_the_token(up: Cloud, study: Path) -> None:
+    one, two = (up.testbed[name] for name in two_active_hosts(study))
+    assert_refused(scan_ports(one, two.address))
+    assert_closed(scan_ports(up.testbed["laptop"], up.public_address(two)))
 
 
-def test_the_records_are_browsed_with_a_password_through_a_tunnel(up: Cloud, study: Path) -> None:
-    here, page = up.lab["laptop"], "http://127.0.0.1:5000"
-    found = ConfigParser()
-    found.read_string((up.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
-    login = ":".join(found["mlflow"][f"mlflow_tracking_{part}"] for part in ("username", "password"))
-    with going_on(here, f"nowt ui --cluster {FILE}", "ui") as tunnel:
-        wait(lambda: f"MLflow is available at {page}" in tunnel.log.read_text(), tunnel)
-        assert not reached(here, page)
-        assert "experiments" in posted(here, f"{page}/api/2.0/mlflow/experiments/search", {"max_results": 10}, login)
+def test_mlflow_is_available_with_a_password_through_a_tunnel(up: Cloud, study: Path) -> None:
+    laptop, url = up.testbed["laptop"], "http://127.0.0.1:5000"
+    credentials = ConfigParser()
+    credentials.read_string((up.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
+    login = ":".join(credentials["mlflow"][f"mlflow_tracking_{part}"] for part in ("username", "password"))
+    with running(laptop, f"nowt ui --cluster {FILE}", "ui") as tunnel:
+        wait_for(lambda: f"MLflow is available at {url}" in tunnel.log.read_text(), tunnel)
+        assert not http_status(laptop, url)
+        search = f"{url}/api/2.0/mlflow/experiments/search"
+        assert "experiments" in post_json(laptop, search, {"max_results": 10}, login)
 
 
-def test_a_spot_machine_that_is_taken_away_is_replaced_and_the_study_goes_on(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))
-    before = last_epoch(store_of(up))
-    up.take_away(lost)
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
-    assert lost not in workers(study)
+def test_a_terminated_spot_machine_is_replaced_and_the_study_continues(up: Cloud, study: Path) -> None:
+    lost = min(worker_hosts(study))
+    before = total_epochs(store_of(up))
+    up.terminate(lost)
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    assert lost not in worker_hosts(study)
 
 
-def test_a_machine_whose_raylet_is_killed_is_done_without(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))
-    before = last_epoch(store_of(up))
-    up.lab[lost].kill("/raylet")
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
+def test_the_study_continues_after_a_raylet_is_killed(up: Cloud, study: Path) -> None:
+    lost = min(worker_hosts(study))
+    before = total_epochs(store_of(up))
+    up.testbed[lost].kill("/raylet")
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
 
 
-def test_a_study_that_is_stopped_goes_on_where_it_was(up: Cloud, study: Path) -> None:
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "stop", "paced")
-        assert "interrupted; to resume, run the same command again" in job(up, "logs", "paced")
-        before = last_epoch(store_of(up))
-        job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) > before, "more epochs")
+def test_a_stopped_study_resumes_where_it_was(up: Cloud, study: Path) -> None:
+    with dashboard(up.testbed["laptop"], FILE):
+        ray_job(up, "stop", "paced")
+        assert "interrupted; to resume, run the same command again" in ray_job(up, "logs", "paced")
+        before = total_epochs(store_of(up))
+        ray_job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(up)) > before, "more epochs")
 
 
-def test_a_machine_that_is_cut_off_is_done_without_also_when_it_is_reached_again(up: Cloud, study: Path) -> None:
-    lost = min(workers(study))  # the new driver's first: it gives up a run at the fourth
-    up.lab.world.cut(lost)
-    wait(lambda: lost not in alive(up.lab), f"the loss of {lost}")
-    before = last_epoch(store_of(up))
-    if lost in up.names.values():  # Ray's autoscaler may have ended it already
-        up.lab.world.mend(lost)
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
+def test_the_study_continues_after_a_network_partition_of_a_worker(up: Cloud, study: Path) -> None:
+    lost = min(worker_hosts(study))  # the new driver's first loss: it gives up a run at the fourth
+    up.testbed.network.disconnect(lost)
+    wait_for(lambda: lost not in alive_hosts(up.testbed), f"the loss of {lost}")
+    before = total_epochs(store_of(up))
+    if lost in up.host_names.values():  # Ray's autoscaler may already have terminated it
+        up.testbed.network.reconnect(lost)
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
 
 
-def test_a_study_whose_head_is_taken_away_is_gone_on_with_on_a_new_one(up: Cloud, study: Path) -> None:
-    before, first = last_epoch(store_of(up)), begun(store_of(up))
-    up.take_away(up.head.name)
-    done(up.lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+def test_a_study_resumes_on_a_new_head_after_the_head_is_terminated(up: Cloud, study: Path) -> None:
+    before, first_start = total_epochs(store_of(up)), first_starts(store_of(up))
+    up.terminate(up.head.name)
+    command_output(up.testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
     assert up.head.name == "head-2"
-    with dashboard(up.lab["laptop"], FILE):
-        job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait(lambda: last_epoch(store_of(up)) >= before, "as many epochs as there were")
+    with dashboard(up.testbed["laptop"], FILE):
+        ray_job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(up)) >= before, "as many epochs as there were")
     (study / "slowly").unlink()
-    with dashboard(up.lab["laptop"], FILE):
-        assert "2 of 2 runs finished" in job(up, "logs", "--follow paced")
-    assert first.items() <= begun(store_of(up)).items()  # gone on with, not begun anew
+    with dashboard(up.testbed["laptop"], FILE):
+        assert "2 of 2 runs finished" in ray_job(up, "logs", "--follow paced")
+    assert first_start.items() <= first_starts(store_of(up)).items()  # resumed, not restarted
 
 
-def test_the_records_come_home_whole(up: Cloud, study: Path) -> None:
-    done(up.lab["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull root@{up.public(up.head)}:/root/runs")
-    for found in (logs(store_of(up)), logs(up.lab["laptop"].folder / "root" / "nowt" / "runs")):
+def test_pull_copies_the_complete_store_to_the_laptop(up: Cloud, study: Path) -> None:
+    store = f"root@{up.public_address(up.head)}:/root/runs"
+    command_output(up.testbed["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull {store}")
+    for found in (logs(store_of(up)), logs(up.testbed["laptop"].folder / "root" / "nowt" / "runs")):
         ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
         assert ends == {"paced 0": ("finished", EPOCHS), "bp 0": ("finished", 3)}
         assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(EPOCHS + 1))
 
 
-def test_afterwards_nothing_is_left_but_the_bucket(up: Cloud) -> None:
-    done(up.lab["laptop"], f"ray down -y {FILE} 2>&1")
-    assert up.machines() == []
-    wait(lambda: not up.names, "the machines' end")
-    said = done(up.lab["laptop"], f"nowt cluster teardown {FILE} --yes")
-    assert f"kept: s3://{BUCKET}" in said
-    for what in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
-        assert up.ask(f"aws('ec2').{what}") == []
-    assert up.ask("[g['GroupName'] for g in aws('ec2').describe_security_groups()['SecurityGroups']]") == ["default"]
-    assert up.ask("aws('iam').list_roles()['Roles']") == []
+def test_after_teardown_only_the_bucket_is_left(up: Cloud) -> None:
+    command_output(up.testbed["laptop"], f"ray down -y {FILE} 2>&1")
+    assert up.instances() == []
+    wait_for(lambda: not up.host_names, "the end of all machines")
+    output = command_output(up.testbed["laptop"], f"nowt cluster teardown {FILE} --yes")
+    assert f"kept: s3://{BUCKET}" in output
+    for query in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
+        assert up.evaluate(f"aws('ec2').{query}") == []
+    groups = up.evaluate("aws('ec2').describe_security_groups()['SecurityGroups']")
+    assert [group["GroupName"] for group in groups] == ["default"]
+    assert up.evaluate("aws('iam').list_roles()['Roles']") == []
 
 
 def store_of(up: Cloud) -> Path:
-    """Where the study's store is for this test: on the head's own disk."""
+    """The path of the study's store, which is on the head's disk."""
     return up.head.folder / "root" / "runs"
 
 
-def two_at_work(folder: Path) -> list[str]:
-    """The two machines on which the run's workers make a step at the same time."""
-    return sorted(wait(lambda: len(found := workers(folder)) == 2 and found, "steps on two machines"))
+def two_active_hosts(folder: Path) -> list[str]:
+    """Wait until the run's workers make steps on two machines; return the names of both."""
+    return sorted(wait_for(lambda: len(found := worker_hosts(folder)) == 2 and found, "steps on two machines"))
 
 
-def begun(store: Path) -> dict[str, int]:
-    """When each run was begun for the first time, by its name."""
+def first_starts(store: Path) -> dict[str, int]:
+    """The time at which each run was first started, by run name."""
     return {name: run.spans[0].begin for name, run in logs(store).items()}
 
 
-def job(up: Cloud, verb: str, words: str) -> str:
-    """What one of the commands of ``ray job`` says that must succeed."""
-    return done(up.lab["laptop"], f"ray job {verb} --address {DASHBOARD} {words} 2>&1")
+def ray_job(up: Cloud, command: str, args: str) -> str:
+    """Return the output of a ``ray job`` command, which must succeed."""
+    return command_output(up.testbed["laptop"], f"ray job {command} --address {DASHBOARD} {args} 2>&1")

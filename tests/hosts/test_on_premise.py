@@ -1,4 +1,4 @@
-"""Hosts of one's own, from `ray up` to `ray down`, in docs/cluster.md's words; hosts and Rays are lost on the way."""
+"""An on-premise cluster from `ray up` to `ray down`, as in docs/cluster.md. Hosts and Ray processes fail in between."""
 
 import json
 from collections.abc import Iterator
@@ -6,21 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import on_premise, paced
-from tests.hosts.asked import (
-    alive,
-    environment_of_a_host,
-    last_epoch,
-    listened_at,
-    must_be_closed,
-    must_be_refused,
-    seen_from,
-    workers,
+from tests.hosts import on_premise, slow_study
+from tests.hosts.commands import (
+    DASHBOARD,
+    command_output,
+    dashboard,
+    http_status,
+    post_json,
+    run_command,
+    running,
+    ssh,
+    wait_for,
 )
-from tests.hosts.commands import DASHBOARD, dashboard, done, going_on, posted, reached, ssh, typed, wait
 from tests.hosts.hosts import Host
-from tests.hosts.lab import Lab, machines
 from tests.hosts.on_premise import FILE, KEY
+from tests.hosts.queries import (
+    alive_hosts,
+    assert_closed,
+    assert_refused,
+    host_environment,
+    listening_ports,
+    scan_ports,
+    total_epochs,
+    worker_hosts,
+)
+from tests.hosts.testbed import Testbed, create_testbed
 from tests.support.small_studies import logs
 
 STORE = "/srv/runs"
@@ -31,153 +41,155 @@ STUDY = (
 
 
 @pytest.fixture(scope="module")
-def up(place: Path) -> Iterator[Lab]:
-    """Three hosts and a laptop, a firewall on the hosts, and Ray on all three."""
-    with machines(place, on_premise.ADDRESSES) as lab:
-        on_premise.lay_out(lab)
-        done(lab["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
-        wait(lambda: alive(lab) == {"head", "one", "two"}, "all hosts in the cluster")
-        yield lab
+def up(testbed_folder: Path) -> Iterator[Testbed]:
+    """A running Ray cluster of three hosts with a firewall, and a laptop."""
+    with create_testbed(testbed_folder, on_premise.ADDRESSES) as testbed:
+        on_premise.set_up(testbed)
+        command_output(testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+        wait_for(lambda: alive_hosts(testbed) == {"head", "one", "two"}, "all hosts in the cluster")
+        yield testbed
 
 
 @pytest.fixture(scope="module")
-def study(up: Lab) -> Path:
-    """A study's folder on the shared disk. It was submitted through a tunnel that is gone, as a laptop's lid closes.
-    It starts while the first tests look at the ports."""
-    folder = paced.write(up.shared, seeds=(0, 1))
+def study(up: Testbed) -> Path:
+    """The folder of a running study, on the shared disk. It was submitted through a tunnel that has since been closed,
+    as when a user shuts the laptop. The study starts while the first tests scan the ports."""
+    folder = slow_study.write_study(up.shared, seeds=(0, 1))
     with dashboard(up["laptop"], FILE):
-        done(up["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
+        command_output(up["laptop"], f"ray job submit --address {DASHBOARD} --submission-id paced --no-wait -- {STUDY}")
     return folder
 
 
-def test_a_host_without_the_token_or_with_a_wrong_one_is_told_so(up: Lab, study: Path) -> None:
+def test_ray_start_reports_a_missing_or_wrong_token(up: Testbed, study: Path) -> None:
     stranger = up["two"].folder / "root" / "stranger"
     (stranger / ".ray").mkdir(parents=True)
-    for token, told in (("", "no authentication token was found"), ("0" * 64, "token is missing or incorrect")):
+    for token, error in (("", "no authentication token was found"), ("0" * 64, "token is missing or incorrect")):
         if token:
             (stranger / ".ray" / "auth_token").write_text(token)
-        here = {**environment_of_a_host(), "HOME": "/root/stranger"}
-        said = up["two"].run(f"ray start --address={up['head'].address}:6379", **here)
-        last = said.text.strip().splitlines()[-1]
-        assert said.code == 1 and "AuthenticationError" in last and told in last, said.text
-    assert alive(up) == {"head", "one", "two"}
+        environment = {**host_environment(), "HOME": "/root/stranger"}
+        result = up["two"].run(f"ray start --address={up['head'].address}:6379", **environment)
+        last = result.output.strip().splitlines()[-1]
+        assert result.exit_code == 1 and "AuthenticationError" in last and error in last, result.output
+    assert alive_hosts(up) == {"head", "one", "two"}
 
 
-def test_without_the_token_another_host_of_the_cluster_can_do_no_more_than_see_that_ray_lives(up: Lab) -> None:
-    for seer, seen in (("one", "head"), ("one", "two"), ("head", "one")):
-        must_be_refused(seen_from(up[seer], up[seen].address))
+def test_a_host_of_the_cluster_without_the_token_can_only_check_the_health_of_ray(up: Testbed) -> None:
+    for source, target in (("one", "head"), ("one", "two"), ("head", "one")):
+        assert_refused(scan_ports(up[source], up[target].address))
 
 
-def test_from_a_host_outside_the_cluster_every_port_is_closed(up: Lab) -> None:
+def test_every_port_is_closed_to_a_host_outside_the_cluster(up: Testbed) -> None:
     for host in up.cluster:
-        must_be_closed(seen_from(up["laptop"], host.address))
+        assert_closed(scan_ports(up["laptop"], host.address))
 
 
-def test_the_records_are_browsed_through_a_tunnel_and_in_no_other_way(up: Lab, study: Path) -> None:
-    wait(lambda: last_epoch(store_of(up)) >= 2, "the first epochs")
+def test_mlflow_is_available_only_through_a_tunnel(up: Testbed, study: Path) -> None:
+    wait_for(lambda: total_epochs(store_of(up)) >= 2, "the first epochs")
     head = f"root@{up['head'].address}"
-    page = "http://127.0.0.1:5000"
+    url = "http://127.0.0.1:5000"
     with (
-        going_on(up["laptop"], f'ray exec {FILE} "nowt ui --store {STORE} --port 5000"', "ui") as server,
-        going_on(up["laptop"], f"{ssh(KEY)} -N -L 5000:127.0.0.1:5000 {head}", "tunnel"),
+        running(up["laptop"], f'ray exec {FILE} "nowt ui --store {STORE} --port 5000"', "ui") as server,
+        running(up["laptop"], f"{ssh(KEY)} -N -L 5000:127.0.0.1:5000 {head}", "tunnel"),
     ):
-        wait(lambda: reached(up["laptop"], page).startswith("200 "), server)
-        found = posted(up["laptop"], f"{page}/api/2.0/mlflow/experiments/search", {"max_results": 10})
+        wait_for(lambda: http_status(up["laptop"], url).startswith("200 "), server)
+        found = post_json(up["laptop"], f"{url}/api/2.0/mlflow/experiments/search", {"max_results": 10})
         experiments = [each["experiment_id"] for each in found["experiments"] if each["name"].startswith("paced")]
-        runs = posted(up["laptop"], f"{page}/api/2.0/mlflow/runs/search", {"experiment_ids": experiments})
+        runs = post_json(up["laptop"], f"{url}/api/2.0/mlflow/runs/search", {"experiment_ids": experiments})
         assert "paced" in json.dumps(runs)
-        for stranger in (up["laptop"], up["one"]):
-            assert not reached(stranger, f"http://{up['head'].address}:5000")
-            assert not reached(stranger, f"http://{up['head'].address}:8265")
-    # it outlives its terminal; the brackets keep the command from finding itself
-    typed(up["laptop"], f"ray exec {FILE} \"pkill -u root -f '[m]lflow.*--port 5000'\"")
-    wait(lambda: not any("mlflow" in words for words in up["head"].processes().values()), "MLflow's end")
+        for host in (up["laptop"], up["one"]):
+            assert not http_status(host, f"http://{up['head'].address}:5000")
+            assert not http_status(host, f"http://{up['head'].address}:8265")
+    # MLflow survives its terminal; the brackets keep the pattern from matching pkill's own command
+    run_command(up["laptop"], f"ray exec {FILE} \"pkill -u root -f '[m]lflow.*--port 5000'\"")
+    wait_for(lambda: not any("mlflow" in command for command in up["head"].processes().values()), "the end of MLflow")
 
 
-def test_while_workers_share_a_run_no_port_at_which_a_host_listens_is_open_to_the_outside(up: Lab, study: Path) -> None:
-    a_worker(up, study)
-    found = {host.address: listened_at(host) for host in up.cluster}
-    free = set(range(32768, 61000)) - {44217, 44227, 52365}
-    assert free & set().union(*found.values())  # where workers meet, and gloo's
+def test_no_listening_port_is_open_to_the_outside_during_a_distributed_run(up: Testbed, study: Path) -> None:
+    worker_host(up, study)
+    found = {host.address: listening_ports(host) for host in up.cluster}
+    ephemeral = set(range(32768, 61000)) - {44217, 44227, 52365}
+    assert ephemeral & set().union(*found.values())  # the rendezvous port of the workers, and gloo's ports
     for address, ports in found.items():
-        must_be_closed(seen_from(up["laptop"], address, ports))
+        assert_closed(scan_ports(up["laptop"], address, ports))
 
 
-def test_a_host_that_is_cut_off_is_done_without_and_is_back_when_its_cable_is(up: Lab, study: Path) -> None:
-    lost = a_worker(up, study)
-    up.world.cut(lost.name)
-    wait(lambda: lost.name not in alive(up), f"the loss of {lost.name}")
-    before = last_epoch(store_of(up))
-    up.world.mend(lost.name)
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
-    wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
+def test_the_study_continues_after_a_network_partition_and_the_host_rejoins(up: Testbed, study: Path) -> None:
+    lost = worker_host(up, study)
+    up.network.disconnect(lost.name)
+    wait_for(lambda: lost.name not in alive_hosts(up), f"the loss of {lost.name}")
+    before = total_epochs(store_of(up))
+    up.network.reconnect(lost.name)
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_a_host_whose_raylet_is_killed_is_done_without_and_comes_back(up: Lab, study: Path) -> None:
-    lost = a_worker(up, study)
-    before = last_epoch(store_of(up))
+def test_the_study_continues_after_a_raylet_is_killed_and_the_host_rejoins(up: Testbed, study: Path) -> None:
+    lost = worker_host(up, study)
+    before = total_epochs(store_of(up))
     lost.kill("/raylet")
-    wait(lambda: lost.name not in alive(up), f"the loss of {lost.name}")
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
-    wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
+    wait_for(lambda: lost.name not in alive_hosts(up), f"the loss of {lost.name}")
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_a_host_that_is_away_too_long_stays_away_until_it_is_started_as_the_doctor_says(up: Lab, study: Path) -> None:
+def test_a_host_that_ray_gave_up_rejoins_after_the_command_that_doctor_prints(up: Testbed, study: Path) -> None:
     finish_a_run(up, study)
-    lost = a_worker(up, study)
-    tries = given_up(up)
-    up.world.cut(lost.name)
-    wait(lambda: given_up(up) > tries, f"Ray to give {lost.name} up")
-    before = last_epoch(store_of(up))
-    wait(lambda: last_epoch(store_of(up)) > before + 1, "more epochs")
-    up.world.mend(lost.name)
-    said = typed(up["laptop"], f"ray exec {FILE} 'cd ~/nowt && RAY_ADDRESS=auto nowt doctor --cluster {FILE}' 2>&1")
-    (line,) = [line for line in said.text.splitlines() if "has left the cluster" in line]
-    assert said.code == 1 and f"{lost.address} has left the cluster; restart it with: ssh " in line
+    lost = worker_host(up, study)
+    failures = failed_starts(up)
+    up.network.disconnect(lost.name)
+    wait_for(lambda: failed_starts(up) > failures, f"Ray to give {lost.name} up")
+    before = total_epochs(store_of(up))
+    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    up.network.reconnect(lost.name)
+    doctor = f"cd ~/nowt && RAY_ADDRESS=auto nowt doctor --cluster {FILE}"
+    result = run_command(up["laptop"], f"ray exec {FILE} '{doctor}' 2>&1")
+    (line,) = [line for line in result.output.splitlines() if "has left the cluster" in line]
+    assert result.exit_code == 1 and f"{lost.address} has left the cluster; restart it with: ssh " in line
     command = line.partition(" restart it with: ")[2].strip()
-    done(up["laptop"], command.replace("ssh ", f"{ssh(KEY)} ", 1))
-    wait(lambda: lost.name in alive(up), f"{lost.name} in the cluster again")
+    command_output(up["laptop"], command.replace("ssh ", f"{ssh(KEY)} ", 1))
+    wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_the_study_ends_whole(up: Lab, study: Path) -> None:
+def test_the_study_finishes_with_all_epochs_of_all_runs(up: Testbed, study: Path) -> None:
     (study / "slowly").unlink()
     with dashboard(up["laptop"], FILE):
-        said = done(up["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1")
-        assert "4 of 4 runs finished" in said
-        assert "succeeded" in done(up["laptop"], f"ray job status --address {DASHBOARD} paced 2>&1").lower()
+        output = command_output(up["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1")
+        assert "4 of 4 runs finished" in output
+        assert "succeeded" in command_output(up["laptop"], f"ray job status --address {DASHBOARD} paced 2>&1").lower()
     found = logs(store_of(up))
     assert {name: run.state for name, run in found.items()} == dict.fromkeys(
         ("paced 0", "paced 1", "bp 0", "bp 1"), "finished"
     )
     for name, run in found.items():
-        assert [epoch.epoch for epoch in run.epochs] == list(range(4 if name.startswith("bp") else paced.EPOCHS + 1))
-    assert sum(run.attempts - 1 for run in found.values()) >= 3  # the losses above, each taken up from a checkpoint
+        last = 3 if name.startswith("bp") else slow_study.EPOCHS
+        assert [epoch.epoch for epoch in run.epochs] == list(range(last + 1))
+    assert sum(run.attempts - 1 for run in found.values()) >= 3  # the losses above, each resumed from a checkpoint
 
 
-def test_afterwards_nothing_is_left_running_on_any_host(up: Lab) -> None:
-    done(up["laptop"], f"ray down -y {FILE} 2>&1")
-    for host in up.cluster:  # follow.sh ends the workers' Ray a minute after its head
-        wait(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 180)
+def test_ray_down_leaves_no_process_on_any_host(up: Testbed) -> None:
+    command_output(up["laptop"], f"ray down -y {FILE} 2>&1")
+    for host in up.cluster:  # follow.sh stops Ray on the workers one minute after the head's
+        wait_for(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 180)
 
 
-def store_of(lab: Lab) -> Path:
-    """Where the study's store is for this test."""
-    return lab.shared / "runs"
+def store_of(testbed: Testbed) -> Path:
+    """The path of the study's store on the shared disk."""
+    return testbed.shared / "runs"
 
 
-def a_worker(lab: Lab, folder: Path) -> Host:
-    """A host, not the head, on which a worker of the run in progress is."""
-    return lab[min(workers(folder))]
+def worker_host(testbed: Testbed, folder: Path) -> Host:
+    """A host other than the head on which the current run has a worker."""
+    return testbed[min(worker_hosts(folder))]
 
 
-def finish_a_run(lab: Lab, folder: Path) -> None:
-    """Let the run in progress go to its end: it has been taken up twice, and another one is to be disturbed next."""
+def finish_a_run(testbed: Testbed, folder: Path) -> None:
+    """Let the current run finish: it has been resumed twice, and the next interruption must meet another run."""
     (folder / "slowly").unlink()
-    wait(lambda: logs(store_of(lab))["paced 0"].state == "finished", "the end of the first run")
+    wait_for(lambda: logs(store_of(testbed))["paced 0"].state == "finished", "the end of the first run")
     (folder / "slowly").touch()
 
 
-def given_up(lab: Lab) -> int:
-    """How many times Ray's autoscaler has failed to start Ray on a host, after which it tries that host no more."""
-    logs_of_autoscaler = (lab["head"].folder / "tmp" / "ray").glob("session_2*/logs/monitor.out")
-    return sum(path.read_text().count("update-failed") for path in logs_of_autoscaler)
+def failed_starts(testbed: Testbed) -> int:
+    """The number of times Ray's autoscaler failed to start Ray on a host; it does not try that host again."""
+    autoscaler_logs = (testbed["head"].folder / "tmp" / "ray").glob("session_2*/logs/monitor.out")
+    return sum(path.read_text().count("update-failed") for path in autoscaler_logs)

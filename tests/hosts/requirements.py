@@ -1,4 +1,4 @@
-"""What the tests of real hosts need of this machine, and what of it is missing, in one sentence."""
+"""The requirements of the tests on simulated hosts, and a one-sentence message about missing ones."""
 
 import os
 import shutil
@@ -17,11 +17,11 @@ NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-
 
 
 def missing() -> str:
-    """Why hosts cannot be made here; empty where they can."""
+    """Why this machine cannot create simulated hosts; empty if it can."""
     if os.geteuid() != 0:
-        return "hosts on this machine need root: sudo make cluster-test"
+        return "simulated hosts need root: sudo make cluster-test"
     if absent := sorted({package for tool, package in PACKAGES.items() if not shutil.which(tool)}):
-        return f"hosts on this machine need {', '.join(absent)}: apt-get install {' '.join(absent)}"
+        return f"simulated hosts need {', '.join(absent)}: apt-get install {' '.join(absent)}"
     command = ["unshare", *NAMESPACES, "ip", "link", "add", "nowt", "type", "bridge"]
-    tried = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return f"this machine lets root make no hosts: {tried.stderr.strip()}" if tried.returncode else ""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return f"root cannot create network namespaces here: {result.stderr.strip()}" if result.returncode else ""

@@ -1,10 +1,10 @@
-"""A study to disturb, on the disk that the hosts share: runs that take their time until the test lets them go."""
+"""A slow study on the shared disk for tests that interrupt it. Its runs are throttled until the test removes a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 RULE = '''
-"""Kolen-Pollack that takes its time while there is a file `slowly`, and says on which host it works."""
+"""Kolen-Pollack that waits one second per step while a file `throttle` exists, and records the hosts of its workers."""
 
 import socket
 import time
@@ -22,13 +22,13 @@ class Paced(KolenPollack):
     name: ClassVar[str] = "paced"
 
     def after_step(self, layers, moment):
-        (HERE / f"at-{socket.gethostname()}").touch()
-        if (HERE / "slowly").exists():
+        (HERE / f"host-{socket.gethostname()}").touch()
+        if (HERE / "throttle").exists():
             time.sleep(1)
         return 0
 '''
 
-EPOCHS = 60  # of each paced run: at four steps each, four minutes
+EPOCHS = 60  # of each throttled run: with four steps per epoch, four minutes
 
 STUDY = """
 from dataclasses import replace
@@ -47,23 +47,23 @@ def small(rule, epochs):
 
 def study():
     paced = Cell("paced", small(Path(__file__).with_name("paced.py"), EPOCHS))
-    return Study("paced", "Do runs outlive their hosts?", (paced, Cell("bp", small("bp", 3))), seeds=SEEDS)
+    return Study("paced", "Do runs survive the loss of hosts?", (paced, Cell("bp", small("bp", 3))), seeds=SEEDS)
 """
 
 
-def write(shared: Path, seeds: Sequence[int], epochs: int = EPOCHS) -> Path:
-    """Folder /srv/lab of the hosts with the study and the file that holds it up."""
+def write_study(shared: Path, seeds: Sequence[int], epochs: int = EPOCHS) -> Path:
+    """Create the folder /srv/lab of the hosts with the study and the file that throttles it."""
     folder = shared / "lab"
     folder.mkdir()
     (folder / "paced.py").write_text(RULE)
     (folder / "study.py").write_text(f"EPOCHS, SEEDS = {epochs}, {tuple(seeds)}\n{STUDY}")
-    (folder / "slowly").touch()
+    (folder / "throttle").touch()
     return folder
 
 
-def at_work(folder: Path) -> set[str]:
-    """The hosts on which workers have made a step since the last time this was asked."""
-    found = {path.name.removeprefix("at-") for path in folder.glob("at-*")}
+def active_hosts(folder: Path) -> set[str]:
+    """The hosts whose workers have made a step since the last call."""
+    found = {path.name.removeprefix("host-") for path in folder.glob("host-*")}
     for name in found:
-        (folder / f"at-{name}").unlink(missing_ok=True)
+        (folder / f"host-{name}").unlink(missing_ok=True)
     return found

@@ -1,6 +1,7 @@
-"""Process 1 of a host, and of the world that the hosts are in: takes in orphans, and ends when its input does.
+"""Process 1 of a host or of the hosts' network: reaps orphans, and exits when its standard input is closed.
 
-When process 1 ends, the kernel kills all others of its process namespace: a test that dies leaves nothing behind.
+When process 1 exits, the kernel kills all other processes of its namespace. A test that crashes therefore leaves
+nothing running.
 """
 
 import os
@@ -10,7 +11,7 @@ import time
 
 
 def end_with_input() -> None:
-    """End this process, and with it the namespace, once whoever started it is gone."""
+    """Exit, and thereby end the namespace, once the parent process has exited."""
     sys.stdin.buffer.read()
     os._exit(0)
 
