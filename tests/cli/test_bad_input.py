@@ -139,9 +139,12 @@ def test_a_rule_that_raises_while_it_is_certified_is_reported(here: Path, capsys
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--batch 100000", "batch is 100000: it must be at most 5176, an epoch's images (1294 training images, 4"),
-        ("--data.repeat 1 --batch 1295", "at most 1294, an epoch's images (1294 training images)"),
-        ("--probe.samples 100000", "probe.samples is 100000: it must be at most 1294, the training images"),
+        (
+            "--batch 100000",
+            "batch is 100000: it must be at most 5176, the number of images per epoch (1294 training images, 4",
+        ),
+        ("--data.repeat 1 --batch 1295", "at most 1294, the number of images per epoch (1294 training images)"),
+        ("--probe.samples 100000", "probe.samples is 100000: it must be at most 1294, the number of training images"),
         ("--loaders -1", "--loaders is -1: it must be at least 0"),
         ("--loaders many", "--loaders: invalid int value: 'many'"),
         ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),

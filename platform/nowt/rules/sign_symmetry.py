@@ -24,7 +24,7 @@ class SignSymmetry(FeedbackRule):
         last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
         shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
         magnitudes: How |R| is set. ``"fixed"`` (default): drawn once, from W's initial distribution. ``"constant"``:
-            one value for all synapses of a layer. ``"redrawn"``: drawn anew after each step, from a uniform
+            one value for all synapses of a layer. ``"redrawn"``: drawn again after each step, from a uniform
             distribution.
         scale: Root mean square of the magnitudes divided by that of W at initialization. B multiplies the error signal
             by it in every layer. Default 1.0; must be above 0; the shipped search spaces try 0.3 to 3.

@@ -24,9 +24,11 @@ def check_enough_images(config: RunConfig, images: int) -> None:
     """Raise ConfigError if a batch or the probe needs more images than there are training images."""
     shown = images * config.data.repeat
     times = f"{images} training images" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
-    require(config.batch <= shown, f"batch is {config.batch}: it must be at most {shown}, an epoch's images ({times})")
+    message = f"batch is {config.batch}: it must be at most {shown}, the number of images per epoch ({times})"
+    require(config.batch <= shown, message)
     samples = config.probe.samples
-    require(samples <= images, f"probe.samples is {samples}: it must be at most {images}, the training images")
+    message = f"probe.samples is {samples}: it must be at most {images}, the number of training images"
+    require(samples <= images, message)
 
 
 def check_shortcuts(rule: Rule, model: nn.Module) -> None:

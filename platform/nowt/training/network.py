@@ -27,7 +27,7 @@ def build_network(
 ) -> tuple[nn.Module, list[FeedbackLayer]]:
     """Build the model and attach the rule; return the model (device and dtype as ``example``) and its layers.
 
-    Raises ConfigError if the rule or the number of workers does not fit the model.
+    Raises ValueError if the rule or the number of workers does not fit the model.
     """
     assert seeds.weights is not None and seeds.feedback is not None
     model = build_model(config.model, data.shape, data.classes, seeds.weights).to(example.device, example.dtype)
