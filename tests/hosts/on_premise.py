@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tests.hosts import sshd
 from tests.hosts.commands import command_output, copy_project, ssh
-from tests.hosts.testbed import Testbed
+from tests.hosts.testbed import HostTestbed
 
 # the addresses in the shipped file
 ADDRESSES = {"head": "10.0.0.1/24", "one": "10.0.0.2/24", "two": "10.0.0.3/24", "laptop": "10.0.0.9/24"}
@@ -24,7 +24,7 @@ FAST_FAILURE_DETECTION = (
 ONE_CORE = "ray start --num-cpus=1 "
 
 
-def set_up(testbed: Testbed) -> None:
+def set_up(testbed: HostTestbed) -> None:
     """Do what a user does once: copy the project to the laptop, edit its cluster file, create a token and an ssh key,
     and set up the firewall on the hosts."""
     laptop = testbed["laptop"]

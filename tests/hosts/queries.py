@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.hosts import slow_study
 from tests.hosts.commands import user_environment, wait_for
 from tests.hosts.hosts import Host
-from tests.hosts.testbed import Testbed
+from tests.hosts.testbed import HostTestbed
 from tests.support.small_studies import logs
 
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ def host_environment() -> dict[str, str]:
     return {**user_environment(), "PATH": f"/root/nowt-venv/bin:{user_environment()['PATH']}"}
 
 
-def alive_hosts(testbed: Testbed) -> set[str]:
+def alive_hosts(testbed: HostTestbed) -> set[str]:
     """The names of the hosts that are live nodes of Ray."""
     addresses = testbed["head"].check_output(f"python3 {HERE / 'alive_nodes.py'}", **host_environment())
     return {testbed.name_of(address) for address in json.loads(addresses)}

@@ -18,7 +18,7 @@ from tests.hosts import sshd
 from tests.hosts.bridge import run
 from tests.hosts.commands import command_output, http_status, user_environment, wait_for
 from tests.hosts.hosts import ROOT, BackgroundCommand, Host
-from tests.hosts.testbed import Testbed
+from tests.hosts.testbed import HostTestbed
 
 HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ FAST_FAILURE_DETECTION = (
 class Cloud:
     """The simulated account, and the host name of each running instance by instance ID."""
 
-    testbed: Testbed
+    testbed: HostTestbed
     host_names: dict[str, str]
 
     def follow(self, lines: Iterator[str]) -> None:
@@ -106,7 +106,7 @@ class Cloud:
 
 
 @contextmanager
-def simulated_account(testbed: Testbed) -> Iterator[Cloud]:
+def simulated_account(testbed: HostTestbed) -> Iterator[Cloud]:
     """An empty account; the laptop has its credentials."""
     for name in ("laptop", "stranger"):
         route(testbed[name], f"route add {PUBLIC} dev eth0")

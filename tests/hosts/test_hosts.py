@@ -7,16 +7,16 @@ import pytest
 
 from tests.hosts import on_premise, sshd
 from tests.hosts.commands import ssh
-from tests.hosts.testbed import Testbed, create_testbed
+from tests.hosts.testbed import HostTestbed, create_testbed
 
 
 @pytest.fixture(scope="module")
-def testbed(testbed_folder: Path) -> Iterator[Testbed]:
+def testbed(testbed_folder: Path) -> Iterator[HostTestbed]:
     with create_testbed(testbed_folder, on_premise.ADDRESSES) as testbed:
         yield testbed
 
 
-def test_each_host_has_its_own_name_processes_files_and_network(testbed: Testbed) -> None:
+def test_each_host_has_its_own_name_processes_files_and_network(testbed: HostTestbed) -> None:
     for host in testbed.cluster:
         assert host.check_output("hostname; hostname -i").split() == [host.name, host.address]
         host.check_output("touch /tmp/mine /dev/shm/mine ~/mine /srv/ours")
@@ -25,7 +25,7 @@ def test_each_host_has_its_own_name_processes_files_and_network(testbed: Testbed
     assert testbed["laptop"].check_output("ls /srv").split() == ["ours"]
 
 
-def test_a_host_accepts_only_its_authorized_key(testbed: Testbed) -> None:
+def test_a_host_accepts_only_its_authorized_key(testbed: HostTestbed) -> None:
     testbed["laptop"].check_output("ssh-keygen -q -t ed25519 -N '' -f ~/key")
     for host in testbed.cluster:
         assert testbed["laptop"].run(f"{ssh('~/key')} {host.address} hostname").exit_code == 255
@@ -33,7 +33,7 @@ def test_a_host_accepts_only_its_authorized_key(testbed: Testbed) -> None:
         assert testbed["laptop"].check_output(f"{ssh('~/key')} {host.address} hostname").split() == [host.name]
 
 
-def test_a_disconnected_host_is_not_reachable(testbed: Testbed) -> None:
+def test_a_disconnected_host_is_not_reachable(testbed: HostTestbed) -> None:
     call = f"python3 -c 'import socket; socket.create_connection((\"{testbed['one'].address}\", 22), timeout=2)'"
     assert testbed["laptop"].run(call).exit_code == 0
     testbed.network.disconnect("one")

@@ -30,7 +30,7 @@ from tests.hosts.queries import (
     total_epochs,
     worker_hosts,
 )
-from tests.hosts.testbed import Testbed, create_testbed
+from tests.hosts.testbed import HostTestbed, create_testbed
 from tests.support.small_studies import logs
 
 STORE = "/srv/runs"
@@ -41,7 +41,7 @@ STUDY = (
 
 
 @pytest.fixture(scope="module")
-def up(testbed_folder: Path) -> Iterator[Testbed]:
+def up(testbed_folder: Path) -> Iterator[HostTestbed]:
     """A running Ray cluster of three hosts with a firewall, and a laptop."""
     with create_testbed(testbed_folder, on_premise.ADDRESSES) as testbed:
         on_premise.set_up(testbed)
@@ -51,7 +51,7 @@ def up(testbed_folder: Path) -> Iterator[Testbed]:
 
 
 @pytest.fixture(scope="module")
-def study(up: Testbed) -> Path:
+def study(up: HostTestbed) -> Path:
     """The folder of a running study, on the shared disk. It was submitted through a tunnel that has since been closed,
     as when a user shuts the laptop. The study starts while the first tests scan the ports."""
     folder = slow_study.write_study(up.shared, seeds=(0, 1))
@@ -60,7 +60,7 @@ def study(up: Testbed) -> Path:
     return folder
 
 
-def test_ray_start_reports_a_missing_or_wrong_token(up: Testbed, study: Path) -> None:
+def test_ray_start_reports_a_missing_or_wrong_token(up: HostTestbed, study: Path) -> None:
     stranger = up["two"].folder / "root" / "stranger"
     (stranger / ".ray").mkdir(parents=True)
     for token, error in (("", "no authentication token was found"), ("0" * 64, "token is missing or incorrect")):
@@ -73,17 +73,17 @@ def test_ray_start_reports_a_missing_or_wrong_token(up: Testbed, study: Path) ->
     assert alive_hosts(up) == {"head", "one", "two"}
 
 
-def test_a_host_of_the_cluster_without_the_token_can_only_check_the_health_of_ray(up: Testbed) -> None:
+def test_a_host_of_the_cluster_without_the_token_can_only_check_the_health_of_ray(up: HostTestbed) -> None:
     for source, target in (("one", "head"), ("one", "two"), ("head", "one")):
         assert_refused(scan_ports(up[source], up[target].address))
 
 
-def test_every_port_is_closed_to_a_host_outside_the_cluster(up: Testbed) -> None:
+def test_every_port_is_closed_to_a_host_outside_the_cluster(up: HostTestbed) -> None:
     for host in up.cluster:
         assert_closed(scan_ports(up["laptop"], host.address))
 
 
-def test_mlflow_is_available_only_through_a_tunnel(up: Testbed, study: Path) -> None:
+def test_mlflow_is_available_only_through_a_tunnel(up: HostTestbed, study: Path) -> None:
     wait_for(lambda: total_epochs(store_of(up)) >= 2, "the first epochs")
     head = f"root@{up['head'].address}"
     url = "http://127.0.0.1:5000"
@@ -104,7 +104,7 @@ def test_mlflow_is_available_only_through_a_tunnel(up: Testbed, study: Path) -> 
     wait_for(lambda: not any("mlflow" in command for command in up["head"].processes().values()), "the end of MLflow")
 
 
-def test_no_listening_port_is_open_to_the_outside_during_a_distributed_run(up: Testbed, study: Path) -> None:
+def test_no_listening_port_is_open_to_the_outside_during_a_distributed_run(up: HostTestbed, study: Path) -> None:
     worker_host(up, study)
     found = {host.address: listening_ports(host) for host in up.cluster}
     ephemeral = set(range(32768, 61000)) - {44217, 44227, 52365}
@@ -113,7 +113,7 @@ def test_no_listening_port_is_open_to_the_outside_during_a_distributed_run(up: T
         assert_closed(scan_ports(up["laptop"], address, ports))
 
 
-def test_the_study_continues_after_a_network_partition_and_the_host_rejoins(up: Testbed, study: Path) -> None:
+def test_the_study_continues_after_a_network_partition_and_the_host_rejoins(up: HostTestbed, study: Path) -> None:
     lost = worker_host(up, study)
     up.network.disconnect(lost.name)
     wait_for(lambda: lost.name not in alive_hosts(up), f"the loss of {lost.name}")
@@ -123,7 +123,7 @@ def test_the_study_continues_after_a_network_partition_and_the_host_rejoins(up: 
     wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_the_study_continues_after_a_raylet_is_killed_and_the_host_rejoins(up: Testbed, study: Path) -> None:
+def test_the_study_continues_after_a_raylet_is_killed_and_the_host_rejoins(up: HostTestbed, study: Path) -> None:
     lost = worker_host(up, study)
     before = total_epochs(store_of(up))
     lost.kill("/raylet")
@@ -132,7 +132,7 @@ def test_the_study_continues_after_a_raylet_is_killed_and_the_host_rejoins(up: T
     wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_a_host_that_ray_gave_up_rejoins_after_the_command_that_doctor_prints(up: Testbed, study: Path) -> None:
+def test_a_host_that_ray_gave_up_rejoins_after_the_command_that_doctor_prints(up: HostTestbed, study: Path) -> None:
     finish_a_run(up, study)
     lost = worker_host(up, study)
     failures = failed_starts(up)
@@ -150,7 +150,7 @@ def test_a_host_that_ray_gave_up_rejoins_after_the_command_that_doctor_prints(up
     wait_for(lambda: lost.name in alive_hosts(up), f"{lost.name} in the cluster again")
 
 
-def test_the_study_finishes_with_all_epochs_of_all_runs(up: Testbed, study: Path) -> None:
+def test_the_study_finishes_with_all_epochs_of_all_runs(up: HostTestbed, study: Path) -> None:
     (study / "slowly").unlink()
     with dashboard(up["laptop"], FILE):
         output = command_output(up["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1")
@@ -166,30 +166,30 @@ def test_the_study_finishes_with_all_epochs_of_all_runs(up: Testbed, study: Path
     assert sum(run.attempts - 1 for run in found.values()) >= 3  # the losses above, each resumed from a checkpoint
 
 
-def test_ray_down_leaves_no_process_on_any_host(up: Testbed) -> None:
+def test_ray_down_leaves_no_process_on_any_host(up: HostTestbed) -> None:
     command_output(up["laptop"], f"ray down -y {FILE} 2>&1")
     for host in up.cluster:  # follow.sh stops Ray on the workers one minute after the head's
         wait_for(lambda host=host: not host.processes(), f"the end of {host.processes()} on {host.name}", 180)
 
 
-def store_of(testbed: Testbed) -> Path:
+def store_of(testbed: HostTestbed) -> Path:
     """The path of the study's store on the shared disk."""
     return testbed.shared / "runs"
 
 
-def worker_host(testbed: Testbed, folder: Path) -> Host:
+def worker_host(testbed: HostTestbed, folder: Path) -> Host:
     """A host other than the head on which the current run has a worker."""
     return testbed[min(worker_hosts(folder))]
 
 
-def finish_a_run(testbed: Testbed, folder: Path) -> None:
+def finish_a_run(testbed: HostTestbed, folder: Path) -> None:
     """Let the current run finish: it has been resumed twice, and the next interruption must meet another run."""
     (folder / "slowly").unlink()
     wait_for(lambda: logs(store_of(testbed))["paced 0"].state == "finished", "the end of the first run")
     (folder / "slowly").touch()
 
 
-def failed_starts(testbed: Testbed) -> int:
+def failed_starts(testbed: HostTestbed) -> int:
     """The number of times Ray's autoscaler failed to start Ray on a host; it does not try that host again."""
     autoscaler_logs = (testbed["head"].folder / "tmp" / "ray").glob("session_2*/logs/monitor.out")
     return sum(path.read_text().count("update-failed") for path in autoscaler_logs)

@@ -9,13 +9,13 @@ from tests.hosts import on_premise
 from tests.hosts.commands import command_output, wait_for
 from tests.hosts.on_premise import FILE
 from tests.hosts.queries import alive_hosts, assert_closed, assert_refused, scan_ports
-from tests.hosts.testbed import Testbed, create_testbed
+from tests.hosts.testbed import HostTestbed, create_testbed
 
 ADDRESSES = {name: address for name, address in on_premise.ADDRESSES.items() if name != "two"}
 
 
 @pytest.fixture(scope="module")
-def up(testbed_folder: Path) -> Iterator[Testbed]:
+def up(testbed_folder: Path) -> Iterator[HostTestbed]:
     """A running Ray cluster of two hosts with a firewall, and a laptop."""
     with create_testbed(testbed_folder, ADDRESSES) as testbed:
         on_premise.set_up(testbed)
@@ -23,7 +23,7 @@ def up(testbed_folder: Path) -> Iterator[Testbed]:
         yield testbed
 
 
-def test_ray_up_starts_a_cluster_whose_ports_are_closed_to_other_hosts(up: Testbed) -> None:
+def test_ray_up_starts_a_cluster_whose_ports_are_closed_to_other_hosts(up: HostTestbed) -> None:
     wait_for(lambda: alive_hosts(up) == {"head", "one"}, "both hosts in the cluster")
     assert_refused(scan_ports(up["one"], up["head"].address))
     for host in up.cluster:

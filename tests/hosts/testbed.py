@@ -13,7 +13,7 @@ NON_CLUSTER_HOSTS = ("laptop", "stranger", "cloud")
 
 
 @dataclass(frozen=True)
-class Testbed:
+class HostTestbed:
     """Hosts (among them a laptop), their network, their shared disk (/srv), and the folder of their files."""
 
     network: Network
@@ -44,11 +44,11 @@ class Testbed:
 
 
 @contextmanager
-def create_testbed(folder: Path, addresses: Mapping[str, str]) -> Iterator[Testbed]:
+def create_testbed(folder: Path, addresses: Mapping[str, str]) -> Iterator[HostTestbed]:
     """Create hosts with these addresses; all of them are removed afterwards, also after an error."""
     (folder / "shared").mkdir()
     with closing(Network()) as network:
-        created = Testbed(network, {}, folder / "shared", folder)
+        created = HostTestbed(network, {}, folder / "shared", folder)
         try:
             for name, address in addresses.items():
                 created.add_host(name, address)
