@@ -1,1 +1,1 @@
-"""The figures: frames in, Altair charts out."""
+"""Functions from data frames to Altair charts."""

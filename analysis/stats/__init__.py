@@ -1,1 +1,1 @@
-"""The statistics: frames in, frames out."""
+"""Functions from data frames to data frames."""

@@ -45,12 +45,12 @@ def _verdict(row: Any, margin: float) -> str:
 
 
 def _shown(seeds: int) -> str:
-    """Return a claim only for enough seeds; fewer describe these runs."""
+    """Return the verb of a claim: "is shown" for enough seeds, otherwise "is observed"."""
     return "is shown" if seeds >= FOR_A_CLAIM else f"is observed on {seeds} seeds"
 
 
 def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
-    """Return what the tests are, what they can detect, and what they cannot claim."""
+    """Return sentences stating what the tests are, what they can detect, and what they cannot claim."""
     tested = tests[tests["p"].notna()]
     if tests.empty:
         return "No comparisons: no two comparable cells share a seed."
@@ -72,7 +72,7 @@ def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
 
 
 def typical_in_words(gaps: pd.DataFrame) -> str:
-    """Return for which cells there is no interquartile mean and why; empty if all have one."""
+    """Return a sentence stating for which cells there is no interquartile mean and why; empty if all have one."""
     few = gaps[gaps["n"] < FEWEST_FOR_IQM]
     if few.empty:
         return ""

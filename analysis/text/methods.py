@@ -159,7 +159,8 @@ def _schedule(shared: Shared) -> str:
 
 
 def _varied(shared: Shared) -> str:
-    """Return the settings in which cells differ, except the rule's name, with their values if they are few."""
+    """Return sentences stating in which settings cells differ, except the rule's name, with their values if they are
+    few."""
     rules = {fields["rule.name"] for fields in shared.cells.values()}
     names = dict.fromkeys(name for fields in shared.cells.values() for name in fields)
     varied = []
@@ -185,7 +186,7 @@ def _seeds(frames: Frames, shared: Shared) -> str:
 
 
 def _seeded(shared: Shared) -> str:
-    """Return what a run's seed determines in this study."""
+    """Return a phrase listing what a run's seed determines in this study."""
     rules = {fields["rule.name"] for fields in shared.cells.values()}
     augmented = any(fields.get("data.augment") != "none" for fields in shared.cells.values())
     weights = "the initialization of W" if rules == {"bp"} else "the initialization of W and B"

@@ -9,7 +9,8 @@ from analysis.text.study import SPLITS, chance_in_words, interval_in_words, perm
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
-    """Return the number of seeds, what intervals and errors are, what diverged, and what is missing."""
+    """Return sentences stating the number of seeds, what intervals and errors are, what diverged, and what is
+    missing."""
     n = diverged_counts(frames.runs)["n"]
     split = SPLITS[scored_split(frames)]
     pairs = int(table["gap_n"].max())

@@ -13,7 +13,8 @@ SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "g
 
 
 def search_notes(trials: Trials) -> str:
-    """Return how trials were sampled and stopped, what errors, percentages and bands are, and what is missing."""
+    """Return sentences stating how trials were sampled and stopped, what errors, percentages and bands are, and what is
+    missing."""
     sentences = [
         search_in_words(trials),
         "Errors are validation errors after a trial's last epoch, not its best one. They were used to choose the"
@@ -39,7 +40,7 @@ def missing_trials(trials: Trials) -> list[str]:
 
 
 def search_in_words(trials: Trials) -> str:
-    """Return the sampler, the early stopping and the budget in one sentence."""
+    """Return a sentence stating the sampler, the early stopping and the budget."""
     sampler = SAMPLERS.get(trials.plan.sampler, trials.plan.sampler)
     stopping = "no early stopping" if trials.plan.stopping == "none" else f"early stopping by {trials.plan.stopping}"
     return f"{sampler} sampling, {stopping}, budget of {trials.plan.budget} per cell."
@@ -121,7 +122,7 @@ def _missing(trial: Any, configured: int) -> str:
 
 
 def why_no_band(trials: Trials) -> str:
-    """Return why the trials are not independent draws that all ran to their end."""
+    """Return a clause stating why the trials are not independent draws that all ran to their end."""
     if trials.plan.sampler == "tpe":
         return "TPE proposals depend on earlier trials"
     return "grid points are not random draws" if trials.plan.sampler == "grid" else "trials were stopped early"

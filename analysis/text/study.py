@@ -34,7 +34,8 @@ def seeds_in_words(n: "pd.Series[int]") -> str:
 
 
 def interval_in_words(n: "pd.Series[int]", marks: str) -> str:
-    """Return what ``marks`` (bands or bars of a figure, intervals of a table) are, or why there are none."""
+    """Return a phrase stating what ``marks`` (bands or bars of a figure, intervals of a table) are, or why there are
+    none."""
     if (n < FEWEST_SEEDS).all():
         return f"no interval: at least {FEWEST_SEEDS} seeds are required"
     some = f" (none for fewer than {FEWEST_SEEDS} seeds)" if (n < FEWEST_SEEDS).any() else ""
@@ -42,7 +43,7 @@ def interval_in_words(n: "pd.Series[int]", marks: str) -> str:
 
 
 def chance_in_words(runs: pd.DataFrame) -> str:
-    """Return which runs diverged, when, and how they are counted; empty if none did."""
+    """Return a sentence stating which runs diverged, when, and how they are counted; empty if none did."""
     diverged = rows(runs[runs["state"] == "diverged"])
     named = [f"{run.cell} with seed {run.seed} (epoch {run.diverged_epoch})" for run in diverged]
     if not named:
@@ -51,7 +52,8 @@ def chance_in_words(runs: pd.DataFrame) -> str:
 
 
 def permutation_in_words(pairs: int) -> str:
-    """Return the smallest p value that a sign-flip permutation test can reach, and what follows from it."""
+    """Return a sentence stating the smallest p value that a sign-flip permutation test can reach, and what follows from
+    it."""
     seeds = f"{pairs} paired seed{'s' if pairs > 1 else ''}"
     p = f"With {seeds}, the smallest p value of a sign-flip permutation test is {smallest_p(pairs):.3g}"
     few = f"; the gaps describe these runs, and a claim requires at least {FOR_A_CLAIM} seeds"

@@ -82,7 +82,7 @@ def _default_paths() -> list[str]:
 
 
 def _is_field(option: str) -> bool:
-    """Whether ``option`` is a field or lies in a group of fields; ``rule`` itself is one."""
+    """Return whether ``option`` is a field or lies in a group of fields; ``rule`` itself is one."""
     if not option.startswith("--"):
         return False
     group = option.removeprefix("--").partition(".")[0].replace("-", "_")

@@ -123,7 +123,7 @@ def placement(args: Namespace) -> Placement:
 
 
 def _checked_bucket(url: str) -> str:
-    """The bucket, after one request that shows that it accepts files. Raises OSError if it does not."""
+    """Return the bucket, after one request that shows that it accepts files. Raises OSError if it does not."""
     from nowt.store.sync.checkpoint_bucket import check_bucket
 
     if url:

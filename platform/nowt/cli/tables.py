@@ -63,7 +63,7 @@ def run_page(store: Path, prefix: str) -> str:
 
 
 def _with_interruption(store: Path, run: RunLog) -> RunLog:
-    """The run, as interrupted if its log has no end and no process is writing it."""
+    """Return the run, as interrupted if its log has no end and no process is writing it."""
     if run.state != "running" or is_locked(Store(store).log(run.key)):
         return run
     return replace(run, state="interrupted", reason="interrupted; run its command again to resume")
@@ -101,7 +101,7 @@ def _curve(run: RunLog) -> Table:
 
 
 def _number(value: float, form: str, unit: str = "") -> str:
-    """The number as text; ``-`` if it is undefined, as the training loss before learning is."""
+    """Return the number as text; ``-`` if it is undefined, as the training loss before learning is."""
     return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
@@ -121,7 +121,7 @@ def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | 
 
 
 def _names(rule: str) -> set[str]:
-    """The names of a rule: one from a file (``./mine.py:Mine``) also has those of the file and its stem."""
+    """Return the names of a rule: one from a file (``./mine.py:Mine``) also has those of the file and its stem."""
     file, _, _ = rule.partition(":")
     return {rule, file, Path(file).name, Path(file).stem} if file.endswith(".py") else {rule}
 

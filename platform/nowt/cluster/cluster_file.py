@@ -59,15 +59,15 @@ class ClusterFile:
         return {name: mapping(kind) for name, kind in mapping(self.config.get("available_node_types")).items()}
 
     def node_config(self, kind: str) -> dict[str, Any]:
-        """The EC2 launch parameters of a node type."""
+        """Return the EC2 launch parameters of a node type."""
         return mapping(self.node_types[kind].get("node_config"))
 
     def instance_profile(self, kind: str) -> str:
-        """The name of a node type's instance profile; empty if it has none."""
+        """Return the name of a node type's instance profile; empty if it has none."""
         return str(mapping(self.node_config(kind).get("IamInstanceProfile")).get("Name") or "")
 
     def commands(self, key: str) -> list[str]:
-        """One of the lists of shell commands."""
+        """Return one of the lists of shell commands."""
         return [str(line) for line in self.config.get(key) or []]
 
     @cached_property

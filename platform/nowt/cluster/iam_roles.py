@@ -142,5 +142,5 @@ def _roles_in(profile: dict[str, Any]) -> list[str]:
 
 
 def _policy(account: Account, name: str) -> Any:
-    """The role's policy, decoded by boto3; None if it has none."""
+    """Return the role's policy, decoded by boto3; None if it has none."""
     return get_or_none(lambda: account.iam.get_role_policy(RoleName=name, PolicyName=POLICY)["PolicyDocument"], MISSING)

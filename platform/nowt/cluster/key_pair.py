@@ -53,7 +53,7 @@ def _at_aws(cluster: ClusterFile, account: Account) -> bool:
 
 
 def _owner(cluster: ClusterFile, account: Account) -> str | None:
-    """The cluster named by the key pair's tag: empty without a tag, None if there is no key pair."""
+    """Return the cluster named by the key pair's tag: empty without a tag, None if there is no key pair."""
     names = [cluster.key_pair]
     pairs = get_or_none(lambda: account.ec2.describe_key_pairs(KeyNames=names), "InvalidKeyPair.NotFound")
     if pairs is None:

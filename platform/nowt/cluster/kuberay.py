@@ -20,7 +20,7 @@ KINDS = ("RayCluster", "RayJob")
 
 
 def is_kuberay(documents: list[Any]) -> bool:
-    """Whether the file is for KubeRay rather than for ``ray up``."""
+    """Return whether the file is for KubeRay rather than for ``ray up``."""
     return any(str(mapping(document).get("apiVersion", "")).startswith(API_GROUP) for document in documents)
 
 
@@ -107,7 +107,7 @@ def _group(group: dict[str, Any]) -> Iterator[str]:
 
 
 def _references(node: Any) -> Iterator[tuple[str, str]]:
-    """Every secret, config map and volume claim that a part of the document refers to."""
+    """Yield every secret, config map and volume claim that a part of the document refers to."""
     if isinstance(node, list):
         for entry in node:
             yield from _references(entry)

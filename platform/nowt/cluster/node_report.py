@@ -33,7 +33,7 @@ def _version(package: str) -> str:
 
 
 def _token() -> str:
-    """What is wrong with the node's token; empty if nothing is."""
+    """Return what is wrong with the node's token; empty if nothing is."""
     path = Path.home() / ".ray" / "auth_token"
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return "RAY_AUTH_MODE is not token"
@@ -43,13 +43,14 @@ def _token() -> str:
 
 
 def _listing(folder: Path) -> str:
-    """The number of names in a folder and its subfolders (train/CLASS), and their digest; empty if there are none."""
+    """Return the number of names in a folder and its subfolders (train/CLASS), and their digest; empty if there are
+    none."""
     names = sorted(str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
     return f"{len(names)} names ({hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:8]})" if names else ""
 
 
 def _gpus() -> list[str]:
-    """Name and driver of each GPU."""
+    """Return the name and driver of each GPU."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]

@@ -109,7 +109,7 @@ def _disks(nodes: Sequence[NodeReport]) -> Iterator[str]:
 
 
 def _how_to_copy(cluster: ClusterFile | None) -> str:
-    """How to copy the images to a node: on AWS with its setup script, elsewhere by hand."""
+    """Return how to copy the images to a node: on AWS with its setup script, elsewhere by hand."""
     if cluster and cluster.provider_type != "aws":
         return "copy the images to it"
     command = "bash ~/nowt/platform/clusters/aws/node.sh s3://BUCKET"
@@ -179,7 +179,7 @@ def _check_placement_groups() -> list[Finding]:
 
 
 def _collect(alive: dict[str, str], data: str) -> tuple[list[NodeReport], list[str]]:
-    """The reports of all nodes, and the addresses of those that sent none."""
+    """Return the reports of all nodes, and the addresses of those that sent none."""
     import ray
 
     ray.cloudpickle.register_pickle_by_value(node_report)  # so that a node without nowt can report that
@@ -204,7 +204,7 @@ def _pin_to(number: str) -> Any:
 
 
 def _query(task: Any, address: str, data: str) -> NodeReport | None:
-    """The report of a node whose worker is ready; None if the node was lost in the meantime."""
+    """Return the report of a node whose worker is ready; None if the node was lost in the meantime."""
     import ray
 
     drifts = []

@@ -57,8 +57,8 @@ def drain_node(node: str, reason: str, deadline: float) -> None:
 
 
 def lost_to_preemption(error: Exception) -> bool:
-    """Whether a group of Ray Train workers failed because a node was preempted that Ray knew to be draining, or because
-    its resources went away before it started."""
+    """Return whether a group of Ray Train workers failed because a node was preempted that Ray knew to be draining, or
+    because its resources went away before it started."""
     import ray.train
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 

@@ -29,7 +29,7 @@ def restrict_steps(path: Path) -> list[Step]:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Whether other users can read ``path``. Ray creates its token readable, usually in a home that is not."""
+    """Return whether other users can read ``path``. Ray creates its token readable, usually in a home that is not."""
     reachable = all(folder.stat().st_mode & 0o011 for folder in path.parents)
     return reachable and bool(path.stat().st_mode & 0o044)
 

@@ -165,7 +165,7 @@ def _is_user_ssh(rule: FirewallRule) -> bool:
 
 
 def _narrow_enough(network: Network) -> bool:
-    """Whether a network is private, or a public one that is not too wide."""
+    """Return whether a network is private, or a public one that is not too wide."""
     private = any(network.version == each.version and network.subnet_of(each) for each in PRIVATE)  # type: ignore[arg-type]
     return private or network.prefixlen >= MIN_PREFIX[network.version]
 

@@ -22,7 +22,7 @@ IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)  # raised i
 
 
 def check_machine(store: Path, database_problems: Iterable[str] = ()) -> list[Finding]:
-    """One finding per requirement of a study on this machine. ``database_problems`` are added to the store's."""
+    """Return one finding per requirement of a study on this machine. ``database_problems`` are added to the store's."""
     return [
         *findings("Python", _python(), sys.version.split()[0]),
         *findings("packages", _packages("nowt"), "all versions are the tested ones"),
@@ -82,7 +82,7 @@ def _free(store: Path) -> int:
 
 
 def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
-    """Whether the store is writable, has the current schemas, and has enough space."""
+    """Check that the store is writable, has the current schemas, and has enough space."""
     if problem := write_problem(store):
         return [Finding("store", f"the store {store} is not writable ({problem}): use another with --store", "WRONG")]
     return [

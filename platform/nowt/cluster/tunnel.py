@@ -82,7 +82,7 @@ def ssh_target(cluster: ClusterFile) -> SshTarget:
 
 
 def _address(cluster: ClusterFile) -> str:
-    """The address in the file, or the one that Ray finds in the account."""
+    """Return the address in the file, or the one that Ray finds in the account."""
     for name in ("external_head_ip", "head_ip"):
         if address := cluster.provider.get(name):
             return str(address)
@@ -109,7 +109,7 @@ def _check_port(port: int) -> None:
 
 
 def _command(head: SshTarget, port: int, head_port: int) -> list[str]:
-    """The ssh command: no shell, no prompts, exit if the port cannot be forwarded.
+    """Return the ssh command: no shell, no prompts, exit if the port cannot be forwarded.
 
     RSYNC_RSH adds options, as for ``nowt pull``.
     """
@@ -130,7 +130,7 @@ def _command(head: SshTarget, port: int, head_port: int) -> list[str]:
 
 @contextmanager
 def _tunnel(head: SshTarget, port: int, head_port: int) -> Iterator[tuple["subprocess.Popen[bytes]", IO[str]]]:
-    """The ssh process, which ends with the block, and its error output."""
+    """Yield the ssh process, which ends with the block, and its error output."""
     command = _command(head, port, head_port)
     if shutil.which(command[0]) is None:
         raise OSError(f"{command[0]} is not installed: nowt ui --cluster needs it (Debian: openssh-client)")

@@ -40,7 +40,7 @@ def silenced() -> Iterator[None]:
 
 
 def _with_resources(cluster: ClusterFile) -> dict[str, Any]:
-    """The file as Ray validates it. Ray asks EC2 for resources that the file does not state."""
+    """Return the file as Ray validates it. Ray asks EC2 for resources that the file does not state."""
     config = copy.deepcopy(cluster.config)
     if cluster.provider_type == "aws":
         for kind in mapping(config.get("available_node_types")).values():
@@ -62,7 +62,7 @@ def botocore_problems(cluster: ClusterFile) -> list[str]:
 
 @cache
 def _run_instances() -> Any:
-    """The input of EC2's RunInstances, cached because loading the model of EC2 takes a second."""
+    """Return the input of EC2's RunInstances, cached because loading the model of EC2 takes a second."""
     core = botocore()
     model = core.loaders.Loader().load_service_model("ec2", "service-2")
     return core.model.ServiceModel(model, "ec2").operation_model("RunInstances").input_shape

@@ -1,6 +1,6 @@
-"""The workers that share a run, as the training loop sees them: rank, size and collective operations.
+"""Communication between the workers that share a run: rank, size and collective operations.
 
-``Group`` is a single worker, which sends nothing. ``ProcessGroup`` is several, connected by ``torch.distributed``.
+``Group`` is a single worker, which sends nothing. ``ProcessGroup`` connects several by ``torch.distributed``.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ class WorkersDiverged(Exception):
 
 
 class Group:
-    """A single worker. Every method must be called by all workers of a run at the same point."""
+    """Communication between the workers of a run. This base class is the single-worker case. Every method is
+    collective: all workers call it at the same point."""
 
     rank: int = 0
     size: int = 1
@@ -33,15 +34,15 @@ class Group:
         """Replace each tensor by its sum over the workers, in place. The tensors share a type and a device."""
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """The tensors of all workers, by rank. They have the same shape."""
+        """Return the tensors of all workers, by rank. They must have the same shape."""
         return [tensor]
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """For each flag, whether it is set on any worker."""
+        """Return, for each flag, whether it is set on any worker."""
         return flags
 
     def is_peer_failure(self, error: BaseException) -> bool:
-        """Whether the error may be the loss of another worker."""
+        """Return whether the error may be caused by the loss of another worker."""
         return False
 
 
@@ -74,12 +75,12 @@ def check_same_step(group: Group, step: int) -> None:
 
 
 def max_over_workers(group: Group, value: float) -> float:
-    """The largest value over the workers."""
+    """Return the largest value over the workers."""
     return max(float(each) for each in group.gather(torch.tensor(value, dtype=torch.float64)))
 
 
 def _digest(tensor: Tensor) -> int:
-    """A 63-bit hash of the tensor's numbers."""
+    """Return a 63-bit hash of the tensor's numbers."""
     numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return int.from_bytes(hashlib.blake2b(numbers, digest_size=8).digest(), "big") >> 1
 
@@ -96,7 +97,7 @@ class ProcessGroup(Group):
         self.size = dist.get_world_size()
 
     def wrap_model(self, model: nn.Module, rehearse: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """See Group. Uses DDP. Each worker draws W and B by name, so nothing is broadcast at the start. Batch
+        """Return ``model`` in DDP. Each worker draws W and B by name, so nothing is broadcast at the start. Batch
         norm's statistics stay local within an epoch.
 
         DDP arranges its buckets in the first backward pass, and the rounding of sums over three or more workers depends
@@ -119,7 +120,7 @@ class ProcessGroup(Group):
         return divided
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """See Group. All tensors are sent as one."""
+        """Replace each tensor by its sum over the workers, in place. All tensors are sent as one."""
         together = torch.cat([tensor.reshape(-1) for tensor in tensors])
         self.reduce(together, dist.ReduceOp.SUM)
         parts = torch.split(together, [tensor.numel() for tensor in tensors])
@@ -127,13 +128,13 @@ class ProcessGroup(Group):
             tensor.copy_(part.view_as(tensor))
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """See Group."""
+        """Return the tensors of all workers, by rank. They must have the same shape."""
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         dist.all_gather(found, tensor)
         return found
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """See Group."""
+        """Return, for each flag, whether it is set on any worker."""
         answers = torch.tensor(flags, dtype=torch.uint8)
         self.reduce(answers, dist.ReduceOp.MAX)
         return tuple(bool(answer) for answer in answers)
@@ -143,5 +144,6 @@ class ProcessGroup(Group):
         dist.all_reduce(tensor, how)
 
     def is_peer_failure(self, error: BaseException) -> bool:
-        """See Group. torch reports the loss of a peer as RuntimeError, with many different messages."""
+        """Return whether the error is a RuntimeError; torch reports the loss of a peer as one, with many different
+        messages."""
         return isinstance(error, RuntimeError)

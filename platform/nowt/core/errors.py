@@ -15,7 +15,7 @@ def require(ok: bool, message: str) -> None:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
+    """Return `` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
     lower = {known.lower(): known for known in words}
     found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
     return f" (did you mean {lower[found[0]]}?)" if found else ""

@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
-    """``kind(**values)``, with each value checked against its type. Raises ConfigError for the first invalid one."""
+    """Return ``kind(**values)`` with each value checked against its type. Raises ConfigError for the first invalid
+    one."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
@@ -28,12 +29,13 @@ _hints = cache(get_type_hints)
 
 
 def field_types(config: Any) -> dict[str, Any]:
-    """The types of a dataclass's fields, also if its file postpones the evaluation of annotations."""
+    """Return the types of a dataclass's fields, also if its file postpones the evaluation of annotations."""
     return _hints(config)
 
 
 def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
-    """``value`` as type ``kind``; unless ``strict``, numbers may be given as text. Raises ConfigError."""
+    """Return ``value`` converted to type ``kind``; unless ``strict``, numbers may be given as text. Raises
+    ConfigError."""
     if is_dataclass(value):
         return value
     try:
@@ -45,12 +47,12 @@ def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """A field may have any custom class as its type; its instances are valid."""
+    """Return the validator of ``kind``. A field may have any custom class as its type; its instances are valid."""
     return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of nested settings by dotted name, such as ``optim.lr``."""
+    """Return the values of nested settings by dotted name, such as ``optim.lr``."""
     flat: dict[str, Any] = {}
     for name, value in data.items():
         nested = isinstance(value, Mapping) and value

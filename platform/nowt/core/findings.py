@@ -20,6 +20,6 @@ class Finding:
 
 
 def findings(subject: str, problems: Iterable[str], fine: str) -> list[Finding]:
-    """One finding per problem; without problems, one with the message ``fine``."""
+    """Return one finding per problem; without problems, one with the message ``fine``."""
     found = [Finding(subject, problem, "WRONG") for problem in problems]
     return found or [Finding(subject, fine)]

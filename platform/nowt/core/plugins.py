@@ -28,7 +28,7 @@ IMPORT_FAILURES = (
 
 
 def load_object(spec: str, attribute: str | None = None) -> Any:
-    """The object that ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py`` for its ``attribute``.
+    """Return the object that ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py`` for its ``attribute``.
 
     Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module that cannot
     be imported.
@@ -57,7 +57,7 @@ def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
 
 
 def load_module(path: Path) -> ModuleType:
-    """The module in the file ``path``, relative to the working folder or absolute.
+    """Import the file ``path``, relative to the working folder or absolute, and return the module.
 
     Its name in ``sys.modules`` depends on the file's path and text. So objects of its classes can be pickled, the same
     file gives the same classes, and an edited file is loaded again.

@@ -11,12 +11,13 @@ from typing import Any
 
 @cache
 def git() -> dict[str, Any]:
-    """The commit of nowt's checkout, and whether it has changes; empty if nowt was installed without one."""
+    """Return the commit of nowt's checkout, and whether it has changes; empty if nowt was installed without one."""
     return checkout_of(Path(__file__))
 
 
 def checkout_of(file: Path) -> dict[str, Any]:
-    """The commit of the checkout that tracks ``file``, and whether it has changes; empty if none tracks the file."""
+    """Return the commit of the checkout that tracks ``file``, and whether it has changes; empty if none tracks the
+    file."""
     try:
         _git(file, "ls-files", "--error-unmatch", file.name)
         commit = _git(file, "rev-parse", "HEAD")
@@ -31,7 +32,7 @@ def _git(file: Path, *args: str) -> str:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of Python and ``packages``; ``not installed`` for a missing one."""
+    """Return the versions of Python and ``packages``; ``not installed`` for a missing one."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:

@@ -30,16 +30,16 @@ class Seeds:
     noise: int | None = None  # mirror mode, by (layer, step)
 
     def resolve(self, seed: int) -> "Seeds":
-        """The seeds, with every ``None`` replaced by ``seed``."""
+        """Return the seeds, with every ``None`` replaced by ``seed``."""
         return Seeds(**{k: seed if v is None else v for k, v in vars(self).items()})
 
 
 def seed_of(seed: int | None, purpose: str, *name: object) -> int:
-    """A 63-bit seed, a pure function of (seed, purpose, name)."""
+    """Return a 63-bit seed, a pure function of (seed, purpose, name)."""
     text = repr((seed, purpose, *name)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
 def generator(seed: int | None, purpose: str, *name: object) -> torch.Generator:
-    """A CPU generator for one purpose and name. The same arguments always give the same stream."""
+    """Return a CPU generator for one purpose and name. The same arguments always give the same stream."""
     return torch.Generator().manual_seed(seed_of(seed, purpose, *name))

@@ -21,7 +21,7 @@ def end_with_parent() -> None:
 
 @contextmanager
 def terminate_at_exit(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """At the end of the block, terminate the session that ``process`` leads: first with SIGTERM, then with SIGKILL."""
+    """Terminate, at the end of the block, the session that ``process`` leads: first with SIGTERM, then with SIGKILL."""
     try:
         yield
     finally:

@@ -48,6 +48,7 @@ def tracking_url(text: str, given_as: str) -> str:
 
 
 def tracking_url_from_environment() -> str:
-    """The tracking server's URL; empty: the store's own mlflow.db. Raises ConfigError as ``tracking_url`` does."""
+    """Return the tracking server's URL; empty for the store's own mlflow.db. Raises ConfigError as ``tracking_url``
+    does."""
     text = os.environ.get(TRACKING_VARIABLE, "").strip()
     return tracking_url(text, TRACKING_VARIABLE) if text else ""

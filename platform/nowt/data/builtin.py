@@ -21,7 +21,7 @@ CYCLES = 3  # of a grating across the image
 
 
 def digits(config: DataConfig, placement: Placement, size: int) -> RawDataset:
-    """1,797 handwritten digits, 8x8 pixels, 16 levels of gray. A fifth of them is the test split.
+    """Return 1,797 handwritten digits, 8x8 pixels, 16 levels of gray. A fifth of them is the test split.
 
     Reference: Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", UCI, from scikit-learn.
     """
@@ -34,7 +34,7 @@ def digits(config: DataConfig, placement: Placement, size: int) -> RawDataset:
 
 
 def synthetic(config: DataConfig, placement: Placement, size: int) -> RawDataset:
-    """1,000 gratings: one orientation for each of ten classes; each image has its own phase and faint noise."""
+    """Return 1,000 gratings: one orientation for each of ten classes; each image has its own phase and faint noise."""
     labels = np.repeat(np.arange(CLASSES), IMAGES_PER_CLASS)
     draw = generator(SPLIT_SEED, "synthetic", size)
     phase = torch.rand(len(labels), 1, 1, 1, generator=draw) * 2 * math.pi

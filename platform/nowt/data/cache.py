@@ -99,7 +99,7 @@ def _write_broken(files: ImageFiles, placement: Placement, file: BinaryIO) -> No
 
 
 def _reason(files: ImageFiles, name: str) -> str | None:
-    """Why the image cannot be decoded; None if it can."""
+    """Return why the image cannot be decoded; None if it can."""
     try:
         decode(files.root / name, 1, center_crop)
     except BadImage as error:

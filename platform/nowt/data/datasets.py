@@ -104,7 +104,7 @@ def _check(config: DataConfig, size: int) -> None:
 
 
 def _limit(images: ImageArrays | ImageFiles, limit: int | None, field: str, classes: int) -> ImageArrays | ImageFiles:
-    """A fixed, balanced choice of ``limit`` images, but at least one per class."""
+    """Return a fixed, balanced choice of ``limit`` images, but at least one per class."""
     return images if limit is None else images.take(balanced(images.labels, max(limit, classes), field))
 
 

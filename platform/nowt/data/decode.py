@@ -54,7 +54,7 @@ def decode_center(path: Path, size: int, scale: float) -> NDArray[np.uint8]:
 
 
 def broken_image_error(path: Path, error: BadImage) -> DataError:
-    """The error that names a broken image and the two ways out."""
+    """Return the error that names a broken image and the two ways to continue."""
     return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
 
 

@@ -30,7 +30,7 @@ def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
 
 
 def _how_to_copy() -> str:
-    """On a cluster node whose images come from a bucket: the command that copies them again."""
+    """Return the command that copies the images again, on a cluster node whose images come from a bucket."""
     bucket = Path.home() / BUCKET_FILE
     if not bucket.is_file():
         return ""
@@ -54,7 +54,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
 
 
 def _list_folder(root: Path, tests: list[str]) -> tuple[ImageFiles, ImageFiles, list[str]]:
-    """The training images, test images and classes found in the folder."""
+    """Return the training images, test images and classes found in the folder."""
     classes = _classes(root, "train")
     test_folder = _test_folder(root, tests)
     _check_same_classes(root, test_folder, classes, _classes(root, test_folder))
@@ -63,7 +63,7 @@ def _list_folder(root: Path, tests: list[str]) -> tuple[ImageFiles, ImageFiles, 
 
 
 def _test_folder(root: Path, names: list[str]) -> str:
-    """The folder of the test images: the only one of ``names`` that exists."""
+    """Return the folder of the test images: the only one of ``names`` that exists."""
     existing = [name for name in names if (root / name).is_dir()]
     if not existing:
         raise DataError(f"{root} has no folder {' or '.join(names)} for the test images; expected {LAYOUT}")
@@ -76,7 +76,7 @@ def _test_folder(root: Path, names: list[str]) -> str:
 
 
 def _classes(root: Path, part: str) -> list[str]:
-    """The classes of one split: its folder names, sorted. The label of a class is its index."""
+    """Return the classes of one split: its folder names, sorted. The label of a class is its index."""
     if not (root / part).is_dir():
         raise DataError(f"{root} has no folder {part}; expected {LAYOUT}{_how_to_copy()}")
     classes = sorted(e.name for e in os.scandir(root / part) if e.is_dir() and not e.name.startswith("."))
@@ -98,7 +98,7 @@ def _some(names: set[str], limit: int = 5) -> str:
 
 
 def _files(root: Path, part: str, classes: list[str]) -> ImageFiles:
-    """The image files of one split, class by class, sorted by name."""
+    """Return the image files of one split, class by class, sorted by name."""
     names: list[str] = []
     sizes: list[int] = []
     labels: list[int] = []
@@ -113,7 +113,7 @@ def _files(root: Path, part: str, classes: list[str]) -> ImageFiles:
 
 
 def _images(root: Path, folder: str) -> Iterator[tuple[str, int]]:
-    """Name relative to the root and size in bytes of each image in the folder and its subfolders."""
+    """Yield the name relative to the root and the size in bytes of each image in the folder and its subfolders."""
     for entry in os.scandir(root / folder):
         if entry.name.startswith("."):
             continue
@@ -131,7 +131,7 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def _without(files: ImageFiles, skipped: dict[str, str], classes: list[str]) -> ImageFiles:
-    """The files without the skipped ones. Raises DataError if a class has none left."""
+    """Return the files without the skipped ones. Raises DataError if a class has none left."""
     remaining = files.take(np.array([i for i, name in enumerate(files.names) if name not in skipped], np.int64))
     empty = set(range(len(classes))) - set(remaining.labels.tolist())
     if empty:

@@ -59,7 +59,7 @@ def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
 
 
 def _parts(root: Path, body: bytes, counts: Ints) -> tuple[ImageFiles, ImageFiles]:
-    """The training and test files; ``counts``: images per class in each, (classes, 2)."""
+    """Return the training and test files; ``counts``: images per class in each, (classes, 2)."""
     fields = body.decode().replace("\t", "\n").split("\n")  # a loop over lines takes ten times as long
     names, sizes = fields[:-1:2], np.array(list(map(int, fields[1::2])), np.int64)
     train = int(counts[:, 0].sum())
@@ -89,7 +89,7 @@ def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str])
 
 
 def _class_starts(part: ImageFiles) -> Ints:
-    """The index of the first image of every class but the first."""
+    """Return the index of the first image of every class but the first."""
     return np.flatnonzero(np.diff(part.labels)) + 1
 
 

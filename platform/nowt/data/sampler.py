@@ -36,17 +36,18 @@ class BatchIndices:
 
 
 def without_augmentation(images: Ints) -> BatchIndices:
-    """A batch of these images, in this order, without augmentation."""
+    """Return a batch of these images, in this order, without augmentation."""
     return BatchIndices(images, np.zeros_like(images), None)
 
 
 def sequential_batches(total: int, batch: int) -> list[BatchIndices]:
-    """Every image once, in order."""
+    """Return batches that contain every image once, in order."""
     return [without_augmentation(images) for images in _chunks(np.arange(total), batch)]
 
 
 def shuffled_batches(total: int, repeat: int, batch: int, seeds: Seeds, epoch: int) -> list[BatchIndices]:
-    """One epoch of training: every image ``repeat`` times, in an order that depends on seeds.order and the epoch."""
+    """Return the batches of one epoch of training: every image ``repeat`` times, in an order that depends on
+    seeds.order and the epoch."""
     assert seeds.order is not None and seeds.crops is not None, "seeds must be resolved"
     draw = generator(seeds.order, "order", epoch)
     order = torch.randperm(total * repeat, generator=draw).numpy()

@@ -26,7 +26,7 @@ class Split(ABC):
         return len(self.labels)
 
     def steps(self, batch: int) -> int:
-        """Number of full batches in one epoch of training."""
+        """Return the number of full batches in one epoch of training."""
         return len(self) * self.repeat // batch
 
     def batches(
@@ -63,12 +63,12 @@ class Split(ABC):
             yield self.load(indices), self.labels_of(indices)
 
     def labels_of(self, indices: BatchIndices) -> Tensor:
-        """Labels of the batch: (B,), int64."""
+        """Return the labels of the batch: (B,), int64."""
         return torch.from_numpy(self.labels[indices.images])
 
     @abstractmethod
     def load(self, indices: BatchIndices) -> Tensor:
-        """Images of the batch, normalized and augmented: (B, C, H, W), float32."""
+        """Return the images of the batch, normalized and augmented: (B, C, H, W), float32."""
 
 
 class ArraySplit(Split):
@@ -89,7 +89,7 @@ class ArraySplit(Split):
         self.flip = flip
 
     def load(self, indices: BatchIndices) -> Tensor:
-        """Images of the batch, normalized and augmented: (B, C, H, W), float32."""
+        """Return the images of the batch, normalized and augmented: (B, C, H, W), float32."""
         x = self.normalize(torch.from_numpy(self.pixels[indices.images]))
         if indices.crop_key is None or not (self.shift or self.flip):
             return x

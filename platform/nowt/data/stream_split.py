@@ -33,11 +33,11 @@ class StreamSplit(Split):
         self.loaders = loaders
 
     def load(self, indices: BatchIndices) -> Tensor:
-        """Images of the batch, normalized and augmented: (B, 3, size, size), float32."""
+        """Return the images of the batch, normalized and augmented: (B, 3, size, size), float32."""
         return self.normalize(self.decode_batch(indices))
 
     def decode_batch(self, indices: BatchIndices) -> Tensor:
-        """Pixels of the batch, uint8. Raises DataError naming the first broken file."""
+        """Return the pixels of the batch, uint8. Raises DataError naming the first broken file."""
         names = [self.files.names[i] for i in indices.images]
         if indices.crop_key is None:
             images = [decode_center(self.files.root / name, self.size, self.scale) for name in names]

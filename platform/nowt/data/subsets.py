@@ -32,7 +32,7 @@ def rest(total: int, chosen: Ints) -> Ints:
 
 
 def _rank_in_class(labels: Ints, purpose: str) -> Ints:
-    """The rank of each image within its class, 0 to (class size - 1), in a fixed random order."""
+    """Return the rank of each image within its class, 0 to (class size - 1), in a fixed random order."""
     drawn = torch.randperm(len(labels), generator=generator(SPLIT_SEED, "split", purpose)).numpy()
     by_class = drawn[np.argsort(labels[drawn], kind="stable")]
     firsts = np.cumsum(np.bincount(labels)) - np.bincount(labels)

@@ -82,7 +82,7 @@ def center_crop(width: float, height: float, scale: float = 1.0) -> Box:
 
 
 def _center_in_ratio(width: float, height: float) -> Box:
-    """The largest center box with an allowed aspect ratio."""
+    """Return the largest center box with an allowed aspect ratio."""
     return _centered(width, height, min(width, height * RATIO[1]), min(height, width / RATIO[0]))
 
 

@@ -104,8 +104,8 @@ def _download(copies: CheckpointBucket, folder: Path, group: Group, remarks: lis
 
 
 def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least: int, remarks: list[str]) -> None:
-    """Like ``CheckpointBucket.fetch``, but wait for a bucket that is not accessible: a run does not fail because S3 is
-    unavailable for a minute."""
+    """Download a checkpoint as ``CheckpointBucket.fetch`` does, but retry if the bucket is not accessible: a run must
+    not fail because S3 is unavailable for a minute."""
     end, waiting = time.monotonic() + DOWNLOAD_SECONDS, False
     while True:
         try:

@@ -14,7 +14,7 @@ WAIT = 0.5  # seconds
 
 
 def run(driver: Driver, placement: Placement) -> bool:
-    """Execute what ``driver`` decides. Returns False if the user interrupted it: with one Ctrl-C or SIGTERM, after the
+    """Execute what ``driver`` decides. Return False if the user interrupted it: with one Ctrl-C or SIGTERM, after the
     current batch."""
     ec2 = instance_metadata()
     sources = () if ec2 is None else (lambda: ec2.terminates_at() is not None,)

@@ -77,7 +77,7 @@ class InstanceMetadata:
     token: str = ""
 
     def terminates_at(self) -> float | None:
-        """Return when EC2 will reclaim this instance, in seconds since 1970. Returns None if EC2 has not announced it,
+        """Return when EC2 will reclaim this instance, in seconds since 1970. Return None if EC2 has not announced it,
         or if the service does not answer."""
         try:
             status, text = self._read_action()
@@ -120,7 +120,8 @@ def instance_metadata() -> InstanceMetadata | None:
 
 
 def _on_ec2() -> bool:
-    """Other clouds have other services at the same address, so the machine's vendor is read first."""
+    """Return whether this is an EC2 machine. Other clouds have other services at the same address, so the vendor is
+    read first."""
     names = (MACHINE / name for name in ("sys_vendor", "bios_vendor", "bios_version"))
     return any("amazon" in name.read_text(errors="replace").lower() for name in names if name.is_file())
 

@@ -1,4 +1,4 @@
-"""Executes a study's runs on Ray Tune, in reused actors on all cores. The only module that imports ray.tune.
+"""Executes a study's runs on Ray Tune, in reused actors on all cores. Within nowt, only this module imports ray.tune.
 
 Ray Tune places runs, restarts them and keeps the machines busy. A driver decides which run starts (a ``_RunSearcher``
 passes it on to Tune) and receives every result (a ``_ResultForwarder`` passes it on to the driver), which decides
@@ -30,7 +30,7 @@ WORKER_DEATHS = 3  # times a run restarts from its checkpoint after its worker d
 
 
 def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Execute what ``driver`` decides, ``slots`` runs at a time. Returns False if the user interrupted it, with one
+    """Execute what ``driver`` decides, ``slots`` runs at a time. Return False if the user interrupted it, with one
     Ctrl-C or SIGTERM."""
     guarded = _GuardedDriver(driver)
     place = Path(placement.store).resolve() / ".tune" / study
@@ -74,7 +74,7 @@ class _GuardedDriver:
     error: OSError | None = None
 
     def begin_next(self) -> PlannedRun | None:
-        """Start the next run. Returns None if no run can start now."""
+        """Start the next run. Return None if no run can start now."""
         decision = self._guard(self.driver.decide)
         if decision is not None and decision.do == "start":
             return self._guard(lambda: self.driver.begin(decision.key))

@@ -82,7 +82,7 @@ class RunQueue:
                 return decision
 
     def claim(self, key: str) -> bool:
-        """Lock the log of a run. Returns False if another study holds it, or if the run has ended."""
+        """Lock the log of a run. Return False if another study holds it, or if the run has ended."""
         if key in self.writers:
             return True
         try:
@@ -128,7 +128,7 @@ class RunQueue:
         return True
 
     def _write(self, key: str, message: Message) -> bool:
-        """Write the message to the log of its run. Returns False if the log had it already."""
+        """Write the message to the log of its run. Return False if the log had it already."""
         writer = self.writers[key]
         if message["kind"] == "epoch":
             return writer.epoch(epoch_from_json(message["epoch"]), message.get("workers", 1))

@@ -28,7 +28,7 @@ class ExecutionOptions:
 
 
 def execute(driver: Driver, options: ExecutionOptions, study: str, slots: int) -> bool:
-    """Execute what ``driver`` decides, ``slots`` runs at a time. Returns False if the user interrupted it."""
+    """Execute what ``driver`` decides, ``slots`` runs at a time. Return False if the user interrupted it."""
     if options.in_process:
         from nowt.execution import local
 

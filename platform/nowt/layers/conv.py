@@ -51,7 +51,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return self.rule.propagate(self, x)
 
     def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
-        """See FeedbackLayer."""
+        """Return the convolution of ``x`` with W plus bias; the error passes back through ``feedback``."""
         if x.dim() == 3:
             return self.forward_map(x.unsqueeze(0), feedback).squeeze(0)
         x, padding = self._padded(x)
@@ -78,12 +78,13 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return cast("tuple[int, int]", self.padding)
 
     def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
-        """See FeedbackLayer. The border is padded with zeros in every padding mode."""
+        """Return the convolution of ``x`` with W, without bias. The border is padded with zeros in every padding
+        mode."""
         padding = self._zero_padding() if padded else (0, 0)
         return torch.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
 
     def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
-        """See FeedbackLayer."""
+        """Return Σ y xᵀ over samples and positions, in W's shape."""
         # only the shape of B is used, not its values
         padding = self._zero_padding() if padded else (0, 0)
         mask = [False, True, False]
@@ -105,7 +106,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return samples, self.in_channels, *size
 
     def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
-        """See FeedbackLayer. The probes are patches with one output position, for a map without padding."""
+        """Return ``fan_in`` orthonormal patches with one output position, for a map without padding."""
         patches = orthonormal(self.fan_in, self.weight, stream)
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         patches = patches.view(self.fan_in, -1, kh, kw).repeat(1, self.groups, 1, 1)
@@ -114,15 +115,15 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return probes
 
     def positions(self, x: Tensor) -> int:
-        """See FeedbackLayer."""
+        """Return the number of samples times the number of output positions for ``x``."""
         return len(x) * math.prod(out for out, *_ in self._sides(x.shape))
 
     def unreached(self, shape: tuple[int, ...]) -> bool:
-        """See FeedbackLayer."""
+        """Return whether some taps of the kernel see only padding for an input of ``shape``."""
         return not self._reach(shape).all()
 
     def tap_counts(self, x: Tensor) -> Tensor:
-        """See FeedbackLayer; (kh, kw)."""
+        """Return how many samples and positions reach each tap of the kernel, at least 1: (kh, kw)."""
         # a tap that no position reaches has a sum of 0, which division by 1 preserves
         return (len(x) * self._reach(x.shape)).clamp(min=1).to(x.device, x.dtype)
 

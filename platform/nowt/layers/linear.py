@@ -41,15 +41,15 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return self.rule.propagate(self, x)
 
     def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
-        """See FeedbackLayer."""
+        """Return W x + bias; the error passes back through ``feedback``."""
         return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
 
     def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
-        """See FeedbackLayer."""
+        """Return W x, without bias."""
         return F.linear(x, self.weight)
 
     def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
-        """See FeedbackLayer."""
+        """Return Σ y xᵀ over samples, in W's shape."""
         return y.t() @ x
 
     def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
@@ -57,17 +57,17 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return samples * max(extent, 1) ** 2, self.in_features
 
     def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
-        """See FeedbackLayer."""
+        """Return ``fan_in`` orthonormal input vectors."""
         return orthonormal(self.in_features, self.weight, stream)
 
     def positions(self, x: Tensor) -> int:
-        """See FeedbackLayer."""
+        """Return the number of samples."""
         return len(x)
 
     def unreached(self, shape: tuple[int, ...]) -> bool:
-        """See FeedbackLayer."""
+        """Return False: every input reaches every weight."""
         return False
 
     def tap_counts(self, x: Tensor) -> Tensor | int:
-        """See FeedbackLayer."""
+        """Return the number of samples, which reach every weight."""
         return len(x)

@@ -114,7 +114,7 @@ class Rule:
         return layer.forward_map(x, self.feedback(layer))
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Act once before the first step; return the number of mirror samples shown to each layer."""
+        """Called once, before the first training step. Return the number of mirror samples shown to each layer."""
         return 0
 
     def noise_streams(self) -> int:
@@ -122,10 +122,10 @@ class Rule:
         return 1
 
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
-        """Act when the gradients of W are final, before the optimizer step."""
+        """Called after gradients are reduced and clipped, before ``optimizer.step()``."""
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Act after the optimizer step; return the number of mirror samples shown to each layer."""
+        """Called after ``optimizer.step()``. Return the number of mirror samples shown to each layer."""
         return 0
 
     def shortened(self, pace: float) -> "Rule":

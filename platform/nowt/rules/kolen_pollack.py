@@ -62,14 +62,14 @@ class KolenPollack(DrawnFeedback):
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "gradient"
 
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
-        """Give B the final gradient of W; the same tensor, unless the optimizer writes to gradients."""
+        """Set B's gradient to the final gradient of W; a copy of it if the optimizer changes gradients in place."""
         copy = any(_writes_gradients(group) for group in optimizer.param_groups)
         for layer in layers:
             gradient = layer.weight.grad
             layer.feedback.grad = gradient.clone() if copy and gradient is not None else gradient
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Clear B's gradient, so that nothing is added to it twice."""
+        """Clear B's gradient, so that the next backward pass does not accumulate into it."""
         for layer in layers:
             layer.feedback.grad = None
         return 0

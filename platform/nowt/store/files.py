@@ -55,14 +55,14 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def private_folder(path: Path) -> Path:
-    """``path``, created if missing, and closed to other users."""
+    """Create the folder ``path`` if it is missing, close it to other users, and return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def read_or_create_private(path: Path, default: str) -> str:
-    """The text of a private file, which is created with the text ``default`` if it is missing."""
+    """Return the text of a private file. If the file is missing, create it with the text ``default``."""
     if not path.exists():
         write_atomically(path, default, durable=False, private=True)
     path.chmod(0o600)
@@ -70,13 +70,13 @@ def read_or_create_private(path: Path, default: str) -> str:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """``folder``, or the nearest of its parents that exists."""
+    """Return ``folder``, or the nearest of its parents that exists."""
     absolute = folder.absolute()
     return next(path for path in (absolute, *absolute.parents) if os.path.exists(path))
 
 
 def write_problem(folder: Path) -> str:
-    """The reason why ``folder``, which need not exist yet, is not writable; empty if it is."""
+    """Return the reason why ``folder``, which need not exist yet, is not writable; empty if it is."""
     place = nearest_existing(folder)
     if not place.is_dir():
         return f"{place} is a file"

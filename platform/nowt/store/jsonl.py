@@ -5,13 +5,13 @@ from pathlib import Path
 
 
 def complete_lines(path: Path) -> list[str]:
-    """The lines of the file, without an incomplete last line."""
+    """Return the lines of the file, without an incomplete last line."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return text[: text.rfind("\n") + 1].splitlines()
 
 
 def complete_part(path: Path) -> bytes:
-    """The bytes of the file, without an incomplete last line."""
+    """Return the bytes of the file, without an incomplete last line."""
     data = path.read_bytes()
     return data[: data.rfind(b"\n") + 1]
 

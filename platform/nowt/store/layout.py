@@ -16,11 +16,11 @@ class Store:
         return self.path / "logs"
 
     def log(self, key: str) -> Path:
-        """The epoch log of run ``key``."""
+        """Return the path of the epoch log of run ``key``."""
         return self.logs / f"{key}.jsonl"
 
     def log_files(self) -> list[Path]:
-        """Every epoch log in the store, by run key."""
+        """Return the paths of all epoch logs in the store, by run key."""
         return sorted(self.logs.glob("*.jsonl"))
 
     @property
@@ -29,7 +29,7 @@ class Store:
         return self.path / "checkpoints"
 
     def checkpoints(self, key: str) -> Path:
-        """The folder of the checkpoints of run ``key``."""
+        """Return the folder of the checkpoints of run ``key``."""
         return self.all_checkpoints / key
 
     @property
@@ -38,23 +38,23 @@ class Store:
         return self.path / "studies"
 
     def study_file(self, key: str) -> Path:
-        """The file of study ``key``."""
+        """Return the file of study ``key``."""
         return self.studies / f"{key}.json"
 
     def study_files(self) -> list[Path]:
-        """Every study file in the store, by study key."""
+        """Return the paths of all study files in the store, by study key."""
         return sorted(self.studies.glob("*.json"))
 
     def study_runs(self, key: str) -> Path:
-        """The runs that a search has appended since its study file was written."""
+        """Return the file of the runs that a search has appended since its study file was written."""
         return self.studies / f"{key}.runs.jsonl"
 
     def all_study_runs(self) -> list[Path]:
-        """Every file of appended runs in the store, by study key."""
+        """Return the paths of all files of appended runs, by study key."""
         return sorted(self.studies.glob("*.runs.jsonl"))
 
     def lock(self, study: str) -> Path:
-        """The lock of the process that runs ``study``."""
+        """Return the lock file of the process that runs ``study``."""
         return self.studies / f"{study}.lock"
 
     @property
@@ -88,16 +88,16 @@ class Store:
         return self.path / "certificates"
 
     def probes(self, study: str) -> Path:
-        """The folder of the probe results of study ``study``."""
+        """Return the folder of the probe results of study ``study``."""
         return self.path / "probes" / study
 
     def probe(self, study: str, metric: str) -> Path:
-        """The results of one probe metric for study ``study``."""
+        """Return the results file of one probe metric for study ``study``."""
         return self.probes(study) / f"{metric}.jsonl"
 
     @property
     def frames(self) -> Path:
-        """The cache of parsed epoch logs, as Arrow files."""
+        """The cache of parsed epoch logs, as Parquet files."""
         return self.path / "frames"
 
     @property

@@ -36,7 +36,7 @@ class LogInUse(Exception):
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a writer has locked the log at ``path``."""
+    """Return whether a writer has locked the log at ``path``."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -80,12 +80,12 @@ class RunLog:
     spent: dict[str, float] = field(default_factory=dict)  # cost of a diverged run, including its last epoch
 
     def extended_to(self, time_ms: int) -> "RunLog":
-        """The run, with its current attempt lasting until ``time_ms``."""
+        """Return the run, with its current attempt lasting until ``time_ms``."""
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
         return replace(self, spans=(*self.spans[:-1], replace(last, end=time_ms)))
 
     def with_epoch(self, epoch: Epoch, time_ms: int, workers: int) -> "RunLog":
-        """The run with one more epoch."""
+        """Return the run with one more epoch."""
         longer = replace(self.extended_to(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
         return replace(longer, workers=(*self.workers, workers))
 
@@ -101,19 +101,19 @@ class RunLog:
 
 
 def chance_error(classes: int) -> float:
-    """The error of a guess among equally frequent classes; a diverged run counts with it."""
+    """Return the error of guessing among equally frequent classes, with which a diverged run counts."""
     return 1 - 1 / classes
 
 
 def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
-    """The epoch as plain JSON data, NaN as null."""
+    """Return the epoch as plain JSON data, NaN as null."""
     data = asdict(epoch)
     data["layers"] = [_finite(layer) for layer in data["layers"]]
     return _finite(data)
 
 
 def epoch_from_json(data: dict[str, Any]) -> Epoch:
-    """The epoch that ``epoch_to_json`` wrote."""
+    """Return the epoch that ``epoch_to_json`` wrote."""
     layers = tuple(_build(Layer, layer) for layer in data["layers"])
     epoch: Epoch = _build(Epoch, {**data, "layers": layers})
     return epoch

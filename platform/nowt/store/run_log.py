@@ -30,7 +30,7 @@ class LogWriter:
 
     @classmethod
     def open(cls, store: Path, key: str) -> "LogWriter":
-        """The writer of run ``key``; drops an incomplete last line. Raises LogInUse."""
+        """Open the log of run ``key`` for writing, and drop an incomplete last line. Raises LogInUse."""
         path = Store(store).log(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = LogLock(path)
@@ -90,7 +90,7 @@ def read(path: Path) -> RunLog:
 
 
 def _with_line(run: RunLog, path: Path, line: Any) -> RunLog:
-    """The run after one more line of its log."""
+    """Return the run after one more line of its log."""
     if not isinstance(line, dict):
         raise TypeError("not an object")
     if line.get("schema", SCHEMA) > SCHEMA:
@@ -126,12 +126,12 @@ def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
 
 
 def _named(machines: Machines | None) -> dict[str, Machines]:
-    """The machines as a field of a line, if they have types."""
+    """Return the machines as a field of a line, if they have types."""
     return {"machines": machines} if machines else {}
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
-    """Every run in the store, by key, except those without a complete start line."""
+    """Yield every run in the store, by key, except those without a complete start line."""
     for path in Store(store).log_files():
         run = read(path)
         if "config" in run.start:
@@ -139,7 +139,7 @@ def read_all(store: Path) -> Iterator[RunLog]:
 
 
 def schema_problems(store: Path) -> Iterator[str]:
-    """One sentence if the store has logs of a newer schema."""
+    """Yield one sentence if the store has logs of a newer schema."""
     folder = Store(store).logs
     newest = max((_schema(path) for path in Store(store).log_files()), default=SCHEMA)
     if newest > SCHEMA:
@@ -147,7 +147,8 @@ def schema_problems(store: Path) -> Iterator[str]:
 
 
 def _schema(log: Path) -> int:
-    """The schema in a log's first line; the current one if the line is invalid, which reading the log reports."""
+    """Return the schema in a log's first line; the current one if the line is invalid, which reading the log
+    reports."""
     with log.open() as file:
         try:
             return int(json.loads(file.readline())["schema"])

@@ -35,11 +35,11 @@ class ListedRun:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ListedRun":
-        """Raises KeyError, TypeError or AttributeError for data that are not a listed run."""
+        """Return the entry that ``to_json`` wrote. Raises KeyError, TypeError or AttributeError for other data."""
         return cls(data["key"], data["cell"], data["seed"], **_optional(cls, data, {"key", "cell", "seed"}))
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as plain JSON data; fields that are None are omitted."""
+        """Return the entry as plain JSON data; fields that are None are omitted."""
         known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "other"}
         return {name: value for name, value in known.items() if value is not None} | self.other
 
@@ -75,13 +75,13 @@ class StudyFile:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StudyFile":
-        """Raises KeyError, TypeError or AttributeError for data that are not a study file."""
+        """Return the study file that ``to_json`` wrote. Raises KeyError, TypeError or AttributeError for other data."""
         runs = [ListedRun.from_json(run) for run in data["runs"]]
         needed = {name: data[name] for name in ("name", "question", "reference", "seeds", "key", "created")}
         return cls(data.get("schema"), **needed, runs=runs, **_optional(cls, data, {*needed, "schema", "runs"}))
 
     def to_json(self) -> dict[str, Any]:
-        """The file's content as plain JSON data; fields that are None are omitted."""
+        """Return the file's content as plain JSON data; fields that are None are omitted."""
         found: dict[str, Any] = {}
         for name in (f.name for f in fields(self)):
             if name == "other":
@@ -94,7 +94,7 @@ class StudyFile:
 
 
 def _optional(kind: type[Any], data: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """The arguments of ``kind`` for the fields of ``data`` that are not ``given``."""
+    """Return the arguments of ``kind`` for the fields of ``data`` that are not ``given``."""
     known = {f.name for f in fields(kind)} - {"other"}
     rest = {name: value for name, value in data.items() if name not in given}
     other = {name: value for name, value in rest.items() if name not in known}
@@ -146,7 +146,7 @@ def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
 
 
 def read_study_file(path: Path) -> StudyFile:
-    """The study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
+    """Return the study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
     data = _object(path)
     if (schema := data.get("schema", SCHEMA)) != SCHEMA:
         raise ValueError(
@@ -172,7 +172,7 @@ def _appended_runs(path: Path) -> list[ListedRun]:
 
 
 def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that the lines list, each once, with the last value of every field."""
+    """Return the runs that the lines list, each once, with the last value of every field."""
     runs: dict[tuple[str, str, int], dict[str, Any]] = {}
     for line in lines:
         runs.setdefault((line["key"], line["cell"], line.get("trial", 0)), {}).update(line)
@@ -180,13 +180,13 @@ def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def without_repeated(runs: Sequence[ListedRun]) -> list[ListedRun]:
-    """A search's runs without those that failed and that a later trial of the same cell repeated."""
+    """Return a search's runs without the failed ones that a later trial of the same cell repeated."""
     last = {(run.key, run.cell): run.trial for run in runs}
     return [run for run in runs if not run.failed or last[run.key, run.cell] == run.trial]
 
 
 def read_study_files(store: Path) -> list[StudyFile]:
-    """Every study file, the oldest first. Raises ValueError for a file that is not one."""
+    """Return every study file, the oldest first. Raises ValueError for a file that is not one."""
     return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: int(study.created))
 
 

@@ -35,7 +35,7 @@ def study_names() -> list[str]:
 
 
 def find_recipe(spec: str) -> Callable[..., RunConfig]:
-    """Return the recipe named ``spec``: a built-in one, or the function of a rule that ``FILE.py:NAME`` names."""
+    """Return the recipe named ``spec``: a built-in one, or the function ``FILE.py:NAME``, which takes a rule."""
     from nowt.config.recipes import RECIPES
 
     if spec in RECIPES:

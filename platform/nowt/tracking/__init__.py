@@ -1,4 +1,5 @@
-"""Tracking: MLflow as a projection of the epoch logs. The only package that imports mlflow; it does not import torch.
+"""Tracking: MLflow as a projection of the epoch logs. Within nowt, only this package imports mlflow; it does not import
+torch.
 
 An experiment is a study. Its parent run describes the study, and the children of the parent are the study's runs,
 identified by run key. Everything shown follows from epoch logs, study files and certificates alone, with the times of

@@ -84,7 +84,7 @@ class BackgroundRecorder:
                 yield
 
     def _next(self) -> tuple[RunLog, str, int] | None:
-        """The oldest update; None at the end."""
+        """Return the oldest update; None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.closed)
             return self.waiting.pop(next(iter(self.waiting))) if self.waiting else None
@@ -94,7 +94,7 @@ class BackgroundRecorder:
             self.recorder = Recorder.open(self.store, self.study, self.url)
 
     def _retry(self) -> None:
-        """If a server was not reached, retry until it is or until ``close``."""
+        """Retry until the server is reached or ``close`` is called, if the server was not reached."""
         pause = FIRST_PAUSE
         while self.behind and self.url:
             with self.changed:
@@ -125,7 +125,7 @@ class BackgroundRecorder:
 
 
 def reason_of(error: BaseException) -> str:
-    """The error in one line; for a failed connection the innermost cause, which is the shortest."""
+    """Return the error in one line; for a failed connection the innermost cause, which is the shortest."""
     inner = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper

@@ -13,12 +13,12 @@ MAGIC = b"SQLite format 3\0"
 
 
 def database_uri(path: Path) -> str:
-    """The URI of the SQLite file at ``path``."""
+    """Return the URI of the SQLite file at ``path``."""
     return f"sqlite:///{path.resolve()}"
 
 
 def connect(path: Path) -> MlflowClient:
-    """A client of the database at ``path``, which is created if it is missing (about 5 s).
+    """Return a client of the database at ``path``, which is created if it is missing (about 5 s).
 
     Raises ValueError for a file that is not a database, OSError for one that cannot be read or written.
     """
@@ -31,7 +31,7 @@ def connect(path: Path) -> MlflowClient:
 
 
 def connect_to(url: str) -> MlflowClient:
-    """A client of the server at ``url``. Sends no request yet. MLflow finds the credentials itself."""
+    """Return a client of the server at ``url``. Sends no request yet. MLflow finds the credentials itself."""
     _silence_logging()
     return MlflowClient(tracking_uri=url)
 
@@ -60,7 +60,7 @@ def _silence_logging() -> None:
 
 
 def schema_problem(path: Path) -> Iterator[str]:
-    """One sentence if the database at ``path`` is damaged or was written by another version of MLflow."""
+    """Yield one sentence if the database at ``path`` is damaged or was written by another version of MLflow."""
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     again = "delete it and run nowt rebuild, which writes it again from the logs"

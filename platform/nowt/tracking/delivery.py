@@ -1,4 +1,4 @@
-"""``nowt deliver``: send a tracking server what it does not have yet of a store's runs, from their logs."""
+"""``nowt deliver``: uploads the runs of a store to a tracking server, from their logs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from nowt.tracking.recorder import Recorder
 
 
 def deliver(store: Path, url: str, echo: Callable[[str], None], *, only_waiting: bool = False) -> int:
-    """Bring the server at ``url`` up to date; returns the number of runs that were outbox.
+    """Upload what the server at ``url`` lacks; return the number of runs uploaded.
 
     With ``only_waiting``, only studies with undelivered runs, according to the outbox, are sent. Raises ValueError for
     a missing store or an unreadable file in it, OSError if the server is not reached.
@@ -45,7 +45,7 @@ def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, e
 
 
 def follow(store: Path, url: str, echo: Callable[[str], None], seconds: float, end: Event) -> None:
-    """Deliver everything, then every ``seconds`` whatever is new, until ``end``. Each problem is printed once."""
+    """Upload everything, then every ``seconds`` what is new, until ``end`` is set. Each problem is printed once."""
     problem, only_waiting = "", False
     while not end.is_set():
         try:

@@ -1,7 +1,7 @@
-"""What a tracking server has of a store's runs, as far as this store knows: ``STORE/delivered/SERVER/``.
+"""Local record of which epochs each tracking server has received, in ``STORE/delivered/SERVER/``.
 
-``nowt runs`` reads it instead of asking the server. Before anything is sent, the server is asked what it has, so a
-missing or outdated note does no harm.
+``nowt runs`` reads it instead of asking the server. Before anything is sent, the server is asked which epochs it has,
+so a missing or outdated record does no harm.
 """
 
 import fcntl
@@ -35,13 +35,13 @@ class Undelivered:
 
 @dataclass(frozen=True)
 class Outbox:
-    """Notes on what one server has. The note on a run is its last epoch and its state on the server."""
+    """The local record for one server: for each run, the last epoch and the state that the server has received."""
 
     folder: Path
 
     @classmethod
     def of(cls, store: Path, url: str) -> "Outbox":
-        """The notes on the server at ``url``, created if there are none."""
+        """Return the record for the server at ``url``, created if there is none."""
         folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         (folder / "studies").mkdir(exist_ok=True)
@@ -49,19 +49,19 @@ class Outbox:
         return cls(folder)
 
     def add_study(self, study: str) -> None:
-        """Note that the runs of ``study`` (or SINGLE) are to be delivered to the server."""
+        """Record that the runs of ``study`` (or SINGLE) are to be delivered to the server."""
         (self.folder / "studies" / study).touch()
 
     def mark_delivered(self, run: RunLog) -> None:
-        """Note that the server has everything in ``run``."""
+        """Record that the server has received everything in ``run``."""
         write_atomically(self.folder / "runs" / run.key, f"{run.last_epoch} {run.state}", durable=False)
 
     def has_note(self, key: str) -> bool:
-        """Whether there is a note on the run."""
+        """Return whether there is a record of the run."""
         return (self.folder / "runs" / key).exists()
 
     def undelivered_epochs(self, run: RunLog) -> int | None:
-        """The number of the run's epochs that the server does not have; None if it has the run's end, too."""
+        """Return the number of the run's epochs that the server lacks; None if it also has the run's final state."""
         note = self.folder / "runs" / run.key
         epoch, _, state = note.read_text(encoding="utf-8").partition(" ") if note.exists() else ("-1", "", "")
         left = sum(known.epoch > int(epoch) for known in run.epochs)
@@ -69,7 +69,7 @@ class Outbox:
 
     @contextmanager
     def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
-        """Lock ``name`` against other processes that deliver to this server. Yields whether it is locked."""
+        """Lock ``name`` against other processes that deliver to this server. Yield whether it is locked."""
         with (self.folder / f"{name}.lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -79,12 +79,12 @@ class Outbox:
             yield True
 
     def studies(self) -> set[str]:
-        """The studies whose runs are to be delivered to the server."""
+        """Return the studies whose runs are to be delivered to the server."""
         return {path.name for path in (self.folder / "studies").iterdir()}
 
 
 def undelivered(store: Path, runs: Iterable[RunLog]) -> list[Undelivered]:
-    """The undelivered ``runs`` per server, for servers that have any."""
+    """Return the undelivered ``runs`` per server, for servers that have any."""
     found = []
     runs = list(runs)
     for folder in sorted(Store(store).outboxes.glob("*")):
@@ -97,7 +97,8 @@ def undelivered(store: Path, runs: Iterable[RunLog]) -> list[Undelivered]:
 
 
 def _belongs(store: Path, studies: set[str]) -> Callable[[str], bool]:
-    """Which runs belong to ``studies``: those that their files list and, with SINGLE, those that no file lists."""
+    """Return which runs belong to ``studies``: those that their files list and, with SINGLE, those that no file
+    lists."""
     study_files = read_study_files(store)
     listed = {run.key for study_file in study_files for run in study_file.runs}
     chosen = {run.key for study_file in study_files if study_file.key in studies for run in study_file.runs}

@@ -36,7 +36,7 @@ class MlflowRun:
 
 
 def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> MlflowRun:
-    """The MLflow run for a run with a start line. A run without a study has no cell either."""
+    """Return the MLflow run of a run with a start line. A run without a study has no cell either."""
     config = run.start["config"]
     place = {"study": study.key, "cell": cell} if study else {}
     if study:
@@ -74,7 +74,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
 
 
 def end_of(run: RunLog) -> int | None:
-    """The time of the log's last line; None during the first attempt.
+    """Return the time of the log's last line; None during the first attempt.
 
     Later attempts have an end, because MLflow can move the end of an earlier attempt, but not remove it.
     """
@@ -93,7 +93,7 @@ class StudyProgress:
     end: int = 0  # the latest end of any of them, milliseconds since 1970
 
     def update(self, key: str, state: str, end: int | None) -> bool:
-        """Record a run's state and end. Returns whether the study's MLflow run has to change."""
+        """Record a run's state and end. Return whether the study's MLflow run has to change."""
         before, last = self.states.get(key), self.end
         self.end = max(last, end or 0)
         if before == state:
@@ -105,7 +105,7 @@ class StudyProgress:
 
 
 def describe_study(study_file: StudyFile, runs: StudyProgress) -> MlflowRun:
-    """The MLflow run of a study, the parent of its runs."""
+    """Return the MLflow run of a study, the parent of its runs."""
     missing = len({run.key for run in study_file.runs}) - len(runs.states)
     counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}
     open_ = counts["running"] + counts["not started"]
@@ -124,7 +124,7 @@ def describe_study(study_file: StudyFile, runs: StudyProgress) -> MlflowRun:
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float]:
-    """The metrics of an epoch. Undefined ones are omitted, since MLflow would store NaN as 0."""
+    """Return the metrics of an epoch. Undefined ones are omitted, since MLflow would store NaN as 0."""
     found = {name: float(getattr(epoch, name)) for name in SCALARS}
     for measure in MEASURES:
         found |= _over_layers(measure, epoch.layers)
@@ -146,14 +146,15 @@ def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
 
 
 def text_of(value: Any) -> str:
-    """A setting as text: None as ``none``, lists and other values as JSON."""
+    """Return a setting as text: None as ``none``, lists and other values as JSON."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def truncate(text: str, limit: int) -> str:
-    """``text`` of at most ``limit`` characters, with a note in place of its middle. The log has all of it."""
+    """Return at most ``limit`` characters of ``text``, with a note in place of its middle. The log has the complete
+    text."""
     if len(text) <= limit:
         return text
     half = limit // 2 - 25

@@ -1,4 +1,4 @@
-"""Writes runs and their metrics into MLflow, only what it does not have yet."""
+"""Writes runs and their metrics to MLflow, omitting those that it already has."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ SEARCH_LIMIT = 50_000  # runs that MLflow returns from one search
 
 @dataclass
 class StoredRun:
-    """What MLflow has of one run."""
+    """The state of one run in MLflow."""
 
     run_id: str
     tags: dict[str, str]
@@ -70,7 +70,7 @@ class Recorder:
 
     @classmethod
     def on(cls, client: MlflowClient, store: Path, study: StudyFile | None, outbox: Outbox | None = None) -> "Recorder":
-        """As ``open``, with ``client``."""
+        """Open the experiment with ``client``, as ``open`` does."""
         recorder = cls(client, store, study, _experiment(client, store, study, outbox), set(), outbox=outbox)
         recorder.rows = _rows(client, recorder.experiment)
         if study is None:
@@ -89,7 +89,7 @@ class Recorder:
             self._show_study(self.study)
 
     def _update_run(self, run: RunLog, cell: str, seed: int) -> bool:
-        """See ``update``. Returns whether the study's own entry has to change."""
+        """Bring one run up to date. Return whether the study's own entry has to change."""
         if run.key in self.elsewhere:
             return False
         changed = self.progress.update(run.key, run.state, end_of(run))
@@ -105,7 +105,7 @@ class Recorder:
         return changed
 
     def _catch_up(self) -> None:
-        """Read the logs that have changed since they were last sent."""
+        """Send the logs that have changed since they were last sent."""
         if self.study:
             self._show_study(self.study)
         for path, cell in study_runs(self.store, self.study) if self.study else single_runs(self.store):
@@ -129,7 +129,7 @@ class Recorder:
                 self._update_run(run, cell, run.start["config"]["seed"] if run.start else 0)
 
     def _bytes(self, run: RunLog) -> str:
-        """The size of the log of a run that has ended, by which the next opening skips unchanged logs."""
+        """Return the size of the log of an ended run, by which the next opening skips unchanged logs."""
         return "" if run.state == "running" else str(Store(self.store).log(run.key).stat().st_size)
 
     def _show_study(self, study: StudyFile) -> None:
@@ -152,7 +152,7 @@ class Recorder:
                 yield
 
     def _created_elsewhere(self, wanted: MlflowRun) -> StoredRun | None:
-        """The run that another process created since this one looked."""
+        """Return the run if another process has created it since this process looked."""
         if self.outbox is None:
             return None
         return _rows(self.client, self.experiment, f"tags.`nowt.key` = '{wanted.key}'").get(wanted.key)
@@ -223,7 +223,7 @@ def _search(client: MlflowClient, experiment: str, only: str = "") -> list[Run]:
 
 
 def _rows(client: MlflowClient, experiment: str, only: str = "") -> dict[str, StoredRun]:
-    """What MLflow has, by run or study key.
+    """Return the runs that MLflow has, by run or study key.
 
     If it has a run twice (two stores sent it at once, or a server created it and died before answering), every client
     keeps the one with the lowest id. The other is deleted, and a client that was writing to it finds the first.

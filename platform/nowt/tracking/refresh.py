@@ -1,4 +1,4 @@
-"""Brings a store's MLflow database up to date with its logs, or writes it anew."""
+"""Updates a store's MLflow database from its logs, or rebuilds it."""
 
 import shutil
 from pathlib import Path
@@ -14,8 +14,8 @@ from nowt.tracking.sources import single_runs
 
 
 def update_tracking(store: Path, afresh: bool) -> None:
-    """Update the store's MLflow database. With ``afresh``, if a log was replaced by one that does not extend it, or
-    if the database is missing, it is written anew."""
+    """Update the store's MLflow database. Rebuild it if it is missing, or if ``afresh`` is True because a log was
+    replaced by one that does not extend it."""
     if afresh or not Store(store).mlflow_db.exists():
         rebuild(store)
         return
@@ -26,10 +26,11 @@ def update_tracking(store: Path, afresh: bool) -> None:
 
 
 def rebuild(store: Path) -> int:
-    """Write ``mlflow.db`` and the artifacts anew from logs, study files and certificates; reports are kept.
+    """Rebuild ``mlflow.db`` and the artifacts from logs, study files and certificates, and keep attached reports.
+    Return the number of runs.
 
-    Returns the number of runs in it. The old database stays until the new one is complete. Raises ValueError for a
-    missing store, and for an unreadable log or study file.
+    The old database stays until the new one is complete. Raises ValueError for a missing store, and for an unreadable
+    log or study file.
     """
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")

@@ -24,7 +24,7 @@ def attach_report(store: Path, study: str, files: Iterable[Path]) -> None:
 
 
 def attach_files(client: MlflowClient, study: str, files: Iterable[Path]) -> bool:
-    """As ``attach_report``, in the database of ``client``. Returns whether it has the study."""
+    """Attach ``files`` to the study in the database of ``client``. Return whether the database has the study."""
     experiment = client.get_experiment_by_name(study)
     found = client.search_runs([experiment.experiment_id], f"tags.`nowt.key` = '{study}'") if experiment else []
     for run in found[:1]:
@@ -37,7 +37,7 @@ def attach_files(client: MlflowClient, study: str, files: Iterable[Path]) -> boo
 
 
 def keep_reports(store: Path, folder: Path) -> dict[str, list[Path]]:
-    """Move the attached reports from the store's artifacts into ``folder``. Returns the files of each study."""
+    """Move the attached reports from the store's artifacts into ``folder``. Return the files of each study."""
     kept = {}
     for report in Store(store).artifacts.glob(f"*/*/artifacts/{FOLDER}"):
         study = report.parents[2].name

@@ -54,7 +54,7 @@ class TrackingServer:
         return self.home / "credentials"
 
     def command(self) -> list[str]:
-        """The command of MLflow's server, without secrets."""
+        """Return the command of MLflow's server, without secrets."""
         options = {
             "--app-name": "basic-auth",
             "--backend-store-uri": self.backend or f"sqlite:///{self.home.resolve()}/mlflow.db",
@@ -67,7 +67,7 @@ class TrackingServer:
         return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
 
     def environment(self) -> dict[str, str]:
-        """The environment of MLflow's server, including its secrets, which the first start creates."""
+        """Return the environment of MLflow's server, including its secrets, which the first start creates."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
             "MLFLOW_AUTH_CONFIG_PATH": str(self._auth_config()),
@@ -78,7 +78,7 @@ class TrackingServer:
         }
 
     def password(self) -> str:
-        """The administrator's password, created if there is none."""
+        """Return the administrator's password, created if there is none."""
         default = (
             f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {secrets.token_urlsafe(24)}\n"
         )
@@ -104,7 +104,7 @@ class TrackingServer:
 
 
 def serve(store: Path, port: int, backend: str, echo: Callable[[str], None]) -> int:
-    """Serve until Ctrl-C or SIGTERM; returns the exit code.
+    """Serve until Ctrl-C or SIGTERM; return the exit code.
 
     Raises ConfigError for a port in use and for a database URL that is invalid or contains a password, OSError if the
     server does not start.
@@ -122,7 +122,7 @@ def serve(store: Path, port: int, backend: str, echo: Callable[[str], None]) -> 
 
 
 def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
-    """The tracking server of ``store``; creates its folder. Raises ConfigError as ``serve`` does."""
+    """Return the tracking server of ``store``, and create its folder. Raises ConfigError as ``serve`` does."""
     require(1 <= port <= 65535, f"--port is {port}: it must be from 1 to 65535")
     server = TrackingServer(Store(store).tracking_server, port, backend_url(backend) if backend else "")
     _check_free(port)
@@ -131,7 +131,7 @@ def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
 
 
 def backend_url(url: str) -> str:
-    """The URL of MLflow's database. Raises ConfigError if it is invalid or contains a password."""
+    """Return the URL of MLflow's database. Raises ConfigError if it is invalid or contains a password."""
     from nowt.core.urls import database_url
 
     parts = database_url(url, "--backend", "postgresql://USER@HOST/NAME")

@@ -9,12 +9,12 @@ from nowt.store.study_file import StudyFile, read_study_files
 
 
 def listed_runs(store: Path) -> set[str]:
-    """The keys of all runs that a study lists."""
+    """Return the keys of all runs that a study lists."""
     return {run.key for study_file in read_study_files(store) for run in study_file.runs}
 
 
 def study_runs(store: Path, study_file: StudyFile) -> Iterator[tuple[Path, str]]:
-    """The existing logs of the study's runs, each with its cell; a run that cells share belongs to the first."""
+    """Yield the existing logs of the study's runs, each with its cell; a run that cells share belongs to the first."""
     cells: dict[str, str] = {}
     for run in study_file.runs:
         cells.setdefault(run.key, run.cell)
@@ -23,12 +23,12 @@ def study_runs(store: Path, study_file: StudyFile) -> Iterator[tuple[Path, str]]
 
 
 def single_runs(store: Path) -> Iterator[tuple[Path, str]]:
-    """The logs of the runs that no study lists, each with an empty cell."""
+    """Yield the logs of the runs that no study lists, each with an empty cell."""
     listed = listed_runs(store)
     return ((path, "") for path in Store(store).log_files() if path.stem not in listed)
 
 
 def certificate_of(store: Path, run: RunLog) -> str:
-    """The certificate that the run's log names, as JSON text; empty if the store does not have it."""
+    """Return the certificate that the run's log names, as JSON text; empty if the store does not have it."""
     path = Store(store).certificates / run.start.get("certificate", "")
     return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -13,7 +13,8 @@ TRAINING = "workflowType=machine_learning"  # otherwise MLflow shows its views f
 
 
 def ui_command(store: Path, port: int = 5000) -> list[str]:
-    """The command that serves the web page; prints its address. If ``port`` is in use, another free port is taken.
+    """Return the command that serves the web page, and print its address. If ``port`` is in use, another free port is
+    taken.
 
     Raises ValueError for a store without an MLflow database, and for a file that is not one.
     """
@@ -41,7 +42,7 @@ def ui_command(store: Path, port: int = 5000) -> list[str]:
 
 
 def _newest(path: Path) -> str:
-    """The address of the newest experiment's runs within MLflow's web page."""
+    """Return the address of the newest experiment's runs within MLflow's web page."""
     found = connect(path).search_experiments(max_results=1, order_by=["creation_time DESC"])
     return f"#/experiments/{found[0].experiment_id}/runs?{TRAINING}" if found else ""
 

@@ -64,7 +64,7 @@ def worker_counts(config: RunConfig, workers: int | tuple[int, int]) -> tuple[in
 
 
 def _problem(config: RunConfig, workers: int) -> str:
-    """Why this number of workers cannot share the run; an empty string if it can."""
+    """Return why this number of workers cannot share the run; an empty string if it can."""
     share, rest = divmod(config.batch, workers)
     if workers > 1 and (rest or not share):
         return (
@@ -82,8 +82,8 @@ def _problem(config: RunConfig, workers: int) -> str:
 
 
 def check_batch_norm(config: RunConfig, model: nn.Module, workers: int) -> None:
-    """Raise ConfigError if the config asks for batch norm over the complete batch, of which each worker has only a
-    part: the number of workers must not change the results."""
+    """Raise ConfigError if several workers would train with batch norm over the complete batch. Each worker has only a
+    part of it, so the number of workers would change the results."""
     if workers == 1 or config.model.norm_group is not None:
         return
     share = config.batch // workers

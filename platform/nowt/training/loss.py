@@ -21,7 +21,7 @@ def compute_loss(config: RunConfig, output: Tensor, y: Tensor) -> Tensor:
 
 @dataclass
 class Totals:
-    """Totals of one worker over the current epoch. They are on the device, so that no step waits for them."""
+    """One worker's totals over the current epoch. They stay on the device, so that no step waits for a transfer."""
 
     loss: Tensor
     wrong: Tensor
@@ -41,7 +41,7 @@ class Totals:
         self.shown += len(y)
 
     def over(self, group: Group) -> "Totals":
-        """Return the totals over all workers."""
+        """Return the sum of the totals of all workers."""
         if group.size == 1:
             return self
         sums = torch.stack([self.loss, self.wrong, torch.full_like(self.loss, self.shown)])

@@ -48,7 +48,7 @@ def check_keep(keep: Keep | None, epochs: int) -> None:
 
 
 def limit_keep(keep: Keep, epochs: int) -> Keep:
-    """Return ``keep`` without the epochs after ``epochs``; the last epoch alone if none is left."""
+    """Return ``keep`` without the epochs beyond ``epochs``; ``"last"`` if none is left."""
     return keep if isinstance(keep, str) else tuple(epoch for epoch in keep if epoch <= epochs) or "last"
 
 

@@ -83,7 +83,8 @@ class TrainingState:
     def create(
         cls, config: RunConfig, placement: Placement, data: DatasetSplits, group: Group = SINGLE_WORKER
     ) -> "TrainingState":
-        """Return the state before the first step. W and B are drawn by layer name, so rules of one seed share them."""
+        """Return the state before the first step. W and B are drawn by layer name, so runs with one seed share them
+        under all rules."""
         check_worker_count(config, group.size)
         seeds = config.seeds.resolve(config.seed)
         device = pick_device(placement.device)
@@ -115,7 +116,7 @@ class TrainingState:
         return len(self.data.train) * self.config.data.repeat // self.config.batch
 
     def before_learning(self) -> None:
-        """Let the rule act before the first step (mirror mode before learning)."""
+        """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
         self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -155,7 +156,7 @@ class TrainingState:
         self.seconds += time.perf_counter() - started
 
     def _mirror(self, act: Callable[[Moment], int]) -> None:
-        """Call the rule and count the mirror samples that it showed its layers.
+        """Call the rule, and count the mirror samples that it showed to its layers.
 
         The FLOPs per sample are measured at the first mirror step: those of all workers together if they divide the
         streams of noise among themselves, those of one worker if all do the same.
@@ -254,9 +255,9 @@ class TrainingState:
         return time.monotonic() - self.saved_at
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint holds: tensors, numbers and text. All workers must call it.
+        """Return the content of a checkpoint: tensors, numbers and text. All workers must call it.
 
-        Random streams are not part of it: each is a function of the seed and of the point in the run.
+        Random generators are not included, because each is derived from the seed and the position in the run.
         """
         self.saved_at = time.monotonic()
         per_worker = worker_state(self.model, self.totals, self.group)

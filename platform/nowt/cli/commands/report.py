@@ -72,7 +72,7 @@ def check(store: Path, folder: Path) -> tuple[str, bool]:
 
 
 def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
-    """One line if the report could not be attached in MLflow; none if the store has no MLflow database."""
+    """Return one line if the report could not be attached in MLflow; none if the store has no MLflow database."""
     if not Store(store).mlflow_db.exists():
         return []
     from nowt.tracking.background import FAILURES

@@ -36,7 +36,7 @@ def _wrong_classes(parts: dict[str, dict[str, ClassRecord]], listed: set[str]) -
 
 
 def _wrong_count(count: int, expected: int | None) -> str:
-    """The published count if ``count`` differs from it, otherwise an empty text."""
+    """Return the published count if ``count`` differs from it, otherwise an empty text."""
     if expected is not None:
         return "" if count == expected else str(expected)
     fewest, most = published.MIN_PER_CLASS, published.MAX_PER_CLASS

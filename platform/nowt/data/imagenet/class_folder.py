@@ -33,13 +33,13 @@ class ClassRecord:
     kept: bool = False  # completed by an earlier command
 
     def to_json(self) -> str:
-        """The record as it is stored."""
+        """Return the record as it is stored."""
         values = asdict(self)
         return json.dumps({**values, "pictures": values.pop("images")})  # the key that stored records have
 
     @classmethod
     def from_json(cls, text: str) -> "ClassRecord":
-        """A stored record, completed by an earlier command."""
+        """Return a stored record, which an earlier command completed."""
         values: dict[str, Any] = json.loads(text)
         images = [(name, size) for name, size in values.pop("pictures")]
         return cls(**{**values, "images": images, "kept": True})
@@ -68,7 +68,7 @@ class ClassPreparer:
         return self.target / WORK / source.part / f"{source.wnid}.json"
 
     def _finished(self, source: ClassSource, images: list[SourceImage]) -> ClassRecord | None:
-        """The record of the class, if the source and the files in place still match it."""
+        """Return the record of the class, if the source and the files in place still match it."""
         if not self._record_path(source).exists():
             return None
         record = ClassRecord.from_json(self._record_path(source).read_text())
@@ -117,7 +117,7 @@ class ClassPreparer:
 
 
 def _from_tar(images: list[SourceImage]) -> bool:
-    """Whether the images are inside a tar, from which no hard link can be made."""
+    """Return whether the images are inside a tar, from which no hard link can be made."""
     return any(image.offset is not None for image in images)
 
 

@@ -55,7 +55,7 @@ def _has_kit(source: Path) -> bool:
 
 
 def _synsets(source: Path) -> list[tuple[int, str, int]]:
-    """(number, WordNet ID, training images) of each class without subclasses."""
+    """Return (number, WordNet ID, training images) of each class without subclasses."""
     import scipy.io
 
     file = io.BytesIO(_from_kit(source, "meta.mat"))

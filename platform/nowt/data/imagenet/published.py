@@ -44,5 +44,5 @@ CMYK = frozenset(
 
 
 def is_known(name: str, kind: str) -> bool:
-    """Whether the published image of this name has this kind (``CMYK JPEG`` or ``PNG``)."""
+    """Return whether the published image of this name has this kind (``CMYK JPEG`` or ``PNG``)."""
     return name in {"CMYK JPEG": CMYK, "PNG": PNG}.get(kind, frozenset())

@@ -44,7 +44,7 @@ def class_sources(source: Path) -> list[ClassSource]:
 
 
 def _locate(source: Path, part: str) -> Path:
-    """The folder or tar of train or val."""
+    """Return the folder or tar of train or val."""
     names = (part, f"ILSVRC2012_img_{part}", f"ILSVRC2012_img_{part}.tar")
     for subfolder in SUBFOLDERS:
         for name in names:
@@ -98,5 +98,5 @@ def images_in_folder(folder: Path) -> list[SourceImage]:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image, judged by its extension; hidden files are not."""
+    """Return whether a file is an image, judged by its extension; hidden files are not."""
     return name.lower().endswith(EXTENSIONS) and not name.startswith(".") and name.isprintable()

@@ -1,4 +1,4 @@
-"""The certificate of a rule: checks with bounds and measurements, who read W, and what else is transported."""
+"""The certificate of a rule: checks with bounds and measurements, reads of W, and what else the network transports."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One promise with its bound and what was measured."""
+    """One promise of a rule, its bound, and the measured value."""
 
     name: str
     promise: str

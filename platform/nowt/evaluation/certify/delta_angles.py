@@ -1,4 +1,4 @@
-"""The δ product rule: through random layers, the cosine of δ's angle is the product of the matrices' cosines."""
+"""The product rule of δ angles: in random layers, cos(δ angle) is the product of the matrix-angle cosines above."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def check_delta(rule: Rule) -> CheckResults:
 
 
 def _product_rule(layers: Sequence[Layer]) -> list[float]:
-    """δ's angle expected at each layer in degrees, from the last layer to the first."""
+    """Return the δ angle expected at each layer in degrees, from the last layer to the first."""
     expected, cosine = [], 1.0
     for layer in layers:
         expected.append(math.degrees(math.acos(min(1.0, cosine))))

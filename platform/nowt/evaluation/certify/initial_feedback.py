@@ -141,7 +141,7 @@ def _twins(rule: Rule, seed: int) -> list[FeedbackLayer]:
 
 
 def _is_random(rule: Rule) -> bool:
-    """Whether the initial B is drawn at random, at least in part."""
+    """Return whether the initial B is drawn at random, at least in part."""
     layer = _twins(rule, 0)[0]
     sizes = layer.feedback.detach().abs()
     determined = has_fields(rule, "angle") and getattr(rule, "angle", None) in (0, 180)

@@ -36,7 +36,7 @@ FORMS: dict[str, dict[str, bool]] = {"": {"foreach": False}, " foreach": {"forea
 
 @dataclass(frozen=True)
 class DecayRun:
-    """W − B of every layer before and after a training, in float64."""
+    """The difference W − B of every layer before and after training, in float64."""
 
     before: list[Tensor]
     after: list[Tensor]
@@ -62,7 +62,7 @@ def check_decay_law(rule: Rule) -> CheckResults:
 def decay_factor(config: OptimConfig, steps: int) -> float:
     """Return the factor by which W − B shrinks in ``steps`` steps at a constant learning rate.
 
-    Plain SGD and AdamW: (1 − ηλ)^t. Momentum and Nesterov: a recurrence of second order.
+    For plain SGD and AdamW it is (1 − ηλ)^t. For momentum and Nesterov it follows a second-order recurrence.
     """
     decay, mu = config.lr * config.weight_decay, config.momentum
     if config.name == "adamw":
@@ -95,7 +95,7 @@ def _no_decay(rule: Rule) -> Check:
 
 
 def _clipping(rule: Rule) -> Check:
-    """W − B does not depend on gradients, so clipping them must not change it."""
+    """Check that gradient clipping does not change W − B."""
     clipped, free = (_train(rule, replace(DECAYING, clip=norm), FORMS[""]) for norm in (0.1, None))
     error = _error(replace(clipped, before=free.after), 1.0)
     promise = "Clipping scales the updates of W and B by the same factor: W − B is the same without it"
@@ -103,7 +103,8 @@ def _clipping(rule: Rule) -> Check:
 
 
 def _forms(rule: Rule) -> Check:
-    """Nesterov's foreach form writes to its gradients: if B shares the gradient of W, both updates are wrong."""
+    """Check that the plain, foreach and fused forms of each optimizer give the same W. Nesterov's foreach form changes
+    gradients in place, so both updates are wrong if B shares the gradient of W."""
     worst, pairs = 0.0, [(config, form) for config in OPTIMIZERS.values() for form in list(FORMS.values())[1:]]
     for config, form in pairs:
         free = replace(config, weight_decay=0.0)

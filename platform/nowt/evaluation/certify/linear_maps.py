@@ -35,7 +35,7 @@ def input_patches(op: str, args: Sequence[Any], inputs: Tensor) -> Tensor:
 
 
 def reveal_weights(patches: Tensor) -> bool:
-    """Whether the patches are orthogonal and complete, so that the outputs give every weight exactly."""
+    """Return whether the patches are orthogonal and complete, so that the outputs give every weight exactly."""
     patches = patches.double()
     if patches.shape[0] < patches.shape[1]:
         return False
@@ -44,7 +44,7 @@ def reveal_weights(patches: Tensor) -> bool:
 
 
 def _orthogonal(gram: Tensor, samples: int) -> bool:
-    """Whether the rows of a Gram matrix are nearly 0 off the diagonal.
+    """Return whether the rows of a Gram matrix are nearly 0 off the diagonal.
 
     The threshold is an eighth of the smallest maximum to expect for independent noise of so many samples.
     """

@@ -1,4 +1,4 @@
-"""The laws of mirror mode: where B converges, how fast, and which angle the sampling noise leaves.
+"""The laws of mirror mode: the limit of B, its rate of convergence, and the angle that sampling noise leaves.
 
 Akrout et al. (2019), "Deep learning without weight transport": with noise x of variance σ² through y = W x, the update
 B ← (1 − λ) B + η y xᵀ converges to c W with c = ησ²/λ.
@@ -28,7 +28,7 @@ MAX_POSITIONS, MAX_STEPS = 400_000, 1000  # over all mirror steps, so that a cer
 
 @dataclass(frozen=True)
 class MirrorResult:
-    """What mirror steps did to the B of one layer, and what the law expects."""
+    """The change in one layer's B over several mirror steps, and the change that the law predicts."""
 
     layer: FeedbackLayer
     moved: Tensor  # B − (1 − λ)^t B₀, the mean over several runs
@@ -55,7 +55,7 @@ def check_mirror(rule: Rule) -> CheckResults:
 
 
 def _layers(rule: Rule) -> list[FeedbackLayer]:
-    """A linear layer (64 to 32) and a padded convolution (4 to 12, 3×3), W normal with variance 1/fan-in."""
+    """Return a linear layer (64 to 32) and a padded convolution (4 to 12, 3×3), W normal with variance 1/fan-in."""
     net = nn.ModuleDict({"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)})
     for name in net:
         weight = net.get_parameter(f"{name}.weight")
@@ -106,12 +106,13 @@ def _tap_sum(rule: Any, layer: FeedbackLayer, x: Tensor) -> Tensor:
 
 
 def _rectified(rule: Any) -> bool:
-    """Whether noise passes a ReLU, which halves the gain (Stein: E[x φ(w·x)] = σ² w E φ')."""
+    """Return whether noise passes a ReLU, which halves the gain (Stein: E[x φ(w·x)] = σ² w E φ')."""
     return bool(rule.through == "nonlinearity")
 
 
 def _scatter(rule: Any, layer: FeedbackLayer, samples: float) -> float:
-    """Relative deviation of the gain by chance: from the noise x, which the rows of W share, and the receiver noise."""
+    """Return the relative deviation of the gain by chance: from the noise x, which the rows of W share, and the
+    receiver noise."""
     weight = layer.weight.detach().flatten(1)
     size = float(weight.square().sum())
     shared = 0.0 if _exact(rule) else 2 * float((weight @ weight.t()).square().sum()) / size**2

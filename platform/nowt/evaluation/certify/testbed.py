@@ -122,7 +122,7 @@ def no_feedback_matrix_reason(rule: Rule) -> str:
 
 
 def has_fields(rule: Rule, *names: str) -> bool:
-    """Whether the rule's dataclass has all these fields."""
+    """Return whether the rule's dataclass has all these fields."""
     return set(names) <= {field.name for field in fields(rule)}
 
 

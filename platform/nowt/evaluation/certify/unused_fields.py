@@ -63,7 +63,8 @@ class TrainingOutcomes:
     known: dict[str, dict[str, Tensor] | None] = field(default_factory=dict)
 
     def any_effect(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
-        """Whether one of ``choices`` for field ``name`` changes the training, in any base or beside another field."""
+        """Return whether one of ``choices`` for field ``name`` changes the training, in any base or beside another
+        field."""
         settings = chain(bases, _with_one_field_changed(bases[0], name))
         tries = ((base, {name: choice}) for base in settings for choice in choices)
         return any(self._differ(base, _with(base, values)) for base, values in tries)
@@ -112,7 +113,7 @@ def _kind(rule: Rule, item: Field[Any]) -> Any:
 
 
 def _base_settings(rule: Rule) -> list[Rule]:
-    """The rule as it is, and with its defaults if these differ."""
+    """Return the rule as it is, and with its defaults if these differ."""
     defaults = {item.name: item.default for item in fields(rule) if item.default is not MISSING}
     plain = _with(rule, defaults)
     return [rule] if plain is None or plain == rule else [rule, plain]
@@ -126,7 +127,7 @@ def _with_one_field_changed(rule: Rule, name: str) -> Iterator[Rule]:
 
 
 def _with(rule: Rule, values: dict[str, Any]) -> Rule | None:
-    """The rule with other values; None if it refuses them."""
+    """Return the rule with other values; None if it refuses them."""
     try:
         return replace(rule, **values)
     except ValueError:

@@ -184,7 +184,7 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
         return found
 
     def _stays_in_one_layer(self, func: Any, args: Sequence[Any]) -> bool:
-        """Whether the operation reads the W of at most one layer, and then writes no rule state."""
+        """Return whether the operation reads the W of at most one layer, and then writes no rule state."""
         layers = {found.layer for value in args for found in self._tracked_in(value)}
         return len(layers) <= 1 and not (layers and self._writes_rule_state(func, args))
 

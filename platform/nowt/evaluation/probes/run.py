@@ -1,4 +1,4 @@
-"""Measures a metric on every kept checkpoint of a study that the results file does not contain yet."""
+"""Computes a metric on every kept checkpoint of a study that has no result yet."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ class UnreadableCheckpoint(ConfigError):
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """The checkpoints of a run that are still to be measured, and the run they are compared with, if any."""
+    """The unmeasured checkpoints of a run, and the run that they are compared with, if any."""
 
     run: RunCheckpoints
     epochs: tuple[int, ...]
@@ -32,7 +32,7 @@ class ProbeTask:
 
 
 def probe(store: Path, study: str, metric: Metric, placement: Placement, images: int, split: str, echo: Echo) -> str:
-    """Measure a metric on the checkpoints that have no result yet, and append one line per run and epoch.
+    """Compute a metric on the checkpoints that have no result yet, and append one line per run and epoch.
 
     An interruption loses at most the checkpoint in progress.
 
@@ -72,7 +72,7 @@ def probe(store: Path, study: str, metric: Metric, placement: Placement, images:
 def missing_tasks(
     checkpoints: StudyCheckpoints, metric: Metric, done: frozenset[tuple[str, int]]
 ) -> Iterator[ProbeTask]:
-    """Yield what is still to be measured. Raises ConfigError if the metric needs a reference and there is none."""
+    """Yield the tasks without a result. Raises ConfigError if the metric needs a reference and there is none."""
     for run, other in _pairs(checkpoints, metric):
         epochs = (e for e in run.checkpoints if other is None or e in other.checkpoints)
         if missing := tuple(epoch for epoch in epochs if (run.key, epoch) not in done):
@@ -80,7 +80,7 @@ def missing_tasks(
 
 
 def _pairs(checkpoints: StudyCheckpoints, metric: Metric) -> list[tuple[RunCheckpoints, RunCheckpoints | None]]:
-    """Each run with the run that it is compared with; None if the metric compares nothing."""
+    """Return each run with the run that it is compared with; None if the metric compares nothing."""
     if "reference" not in metric.required_inputs:
         return [(run, None) for run in checkpoints.runs]
     others = [run for run in checkpoints.runs if run.cell != checkpoints.reference]

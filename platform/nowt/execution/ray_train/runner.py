@@ -21,7 +21,7 @@ from nowt.execution.ray_train.worker_group import WorkerGroup, gpus_each
 
 
 def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Execute what ``driver`` decides, ``slots`` runs at a time. Returns False if the user interrupted it: with one
+    """Execute what ``driver`` decides, ``slots`` runs at a time. Return False if the user interrupted it: with one
     Ctrl-C or SIGTERM, after the current batch.
 
     Raises ConfigError if this machine has too few GPUs for a run, ConnectionError if Ray itself is lost.

@@ -42,7 +42,7 @@ class StoreBackup:
     there: set[str] = field(default_factory=set)  # hashes of the contents that the bucket has
 
     def run(self) -> tuple[int, int]:
-        """Back up the store as it is now; returns the number of files and of those that were sent.
+        """Back up the store as it is now; return the number of files and of those that were sent.
 
         Raises ConfigError if the bucket holds the backup of another store, OSError if either is not accessible.
         """
@@ -76,7 +76,7 @@ class StoreBackup:
         return path.relative_to(self.store).as_posix()
 
     def _sent(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
-        """The hash of the content of ``path``, after the bucket has it."""
+        """Return the hash of the content of ``path``, uploading it first if the bucket lacks it."""
         stamp = tuple(n for p in (path, *beside) if p.exists() for n in (p.stat().st_size, p.stat().st_mtime_ns))
         if path not in self.known or self.known[path][0] != stamp or self.known[path][1] not in self.there:
             with TemporaryDirectory(prefix="nowt-") as folder:
@@ -140,7 +140,7 @@ def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end
 
 
 def _last(backup_: StoreBackup, echo: Callable[[str], None]) -> tuple[int, int]:
-    """The last backup, retried only for a while, since a machine that shuts down does not wait longer."""
+    """Back up one last time. Retries are limited, because a machine that shuts down does not wait."""
     until = time.monotonic() + LAST_SECONDS
     while True:
         try:

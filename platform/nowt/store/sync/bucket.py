@@ -26,7 +26,8 @@ class Bucket:
 
     @classmethod
     def at(cls, url: str) -> "Bucket":
-        """The folder at ``s3://BUCKET/PREFIX``. Raises ConfigError for another URL, and if boto3 is not installed."""
+        """Return the folder at ``s3://BUCKET/PREFIX``. Raises ConfigError for another URL, and if boto3 is not
+        installed."""
         name, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if not url.startswith("s3://") or not name or not prefix:
             raise ConfigError(
@@ -41,7 +42,7 @@ class Bucket:
         return cls(url, name, prefix, _request(url, lambda: boto3.client("s3", config=config)))
 
     def get(self, name: str) -> bytes | None:
-        """One object; None if it does not exist."""
+        """Return one object; None if it does not exist."""
         from botocore.exceptions import ClientError
 
         def act() -> bytes | None:
@@ -65,7 +66,7 @@ class Bucket:
             _request(self.url, lambda: self.client.put_object(**self._place(name), Body=file))
 
     def names(self, under: str) -> list[str]:
-        """The names of all objects that begin with ``under``."""
+        """Return the names of all objects that begin with ``under``."""
 
         def act() -> list[str]:
             pages = self.client.get_paginator("list_objects_v2").paginate(

@@ -37,7 +37,8 @@ class CheckpointBucket:
 
     @classmethod
     def of(cls, url: str, key: str) -> "CheckpointBucket":
-        """Those of run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for another URL."""
+        """Return the checkpoints of run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for another
+        URL."""
         return cls(Bucket.at(f"{url.rstrip('/')}/{key}"))
 
     def send(self, folder: Path, keep: int = DEFAULT_KEEP) -> None:
@@ -85,7 +86,7 @@ class CheckpointBucket:
             echo(f"checkpoint {self.bucket.url}/{name} {fault}: using the one before it")
 
     def _checked(self, name: str) -> tuple[bytes, str]:
-        """A checkpoint, and its problem; empty if there is none."""
+        """Return a checkpoint's content and its problem, which is empty if there is none."""
         data = self.bucket.get(name)
         try:
             label = Label(**json.loads(self.bucket.get(_label_of(name)) or b"nothing"))
@@ -100,7 +101,7 @@ class CheckpointBucket:
         return data, ""
 
     def epochs(self) -> set[int]:
-        """The epochs whose checkpoints are retained in the bucket."""
+        """Return the epochs whose checkpoints are retained in the bucket."""
         names = self.bucket.names("epoch-")
         return {step_of(name) for name in names if name.endswith(".pt") and _label_of(name) in names}
 
@@ -116,7 +117,7 @@ def check_bucket(url: str) -> None:
 
 
 def step_of(name: str) -> int:
-    """The number in ``step-000000012.pt``, or in ``epoch-000010.pt``."""
+    """Return the number in ``step-000000012.pt``, or in ``epoch-000010.pt``."""
     return int(name.partition("-")[2].partition(".")[0])
 
 

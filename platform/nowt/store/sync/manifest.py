@@ -30,12 +30,12 @@ class Manifest:
 
 
 def object_name(content: str) -> str:
-    """The name of the object that holds this content."""
+    """Return the name of the object that holds this content."""
     return f"objects/{content}"
 
 
 def read_manifest(bucket: Bucket) -> Manifest | None:
-    """The latest complete backup; None if there is none. Raises ValueError for an invalid manifest."""
+    """Return the latest complete backup; None if there is none. Raises ValueError for an invalid manifest."""
     data = bucket.get(NAME)
     if data is None:
         return None
@@ -66,7 +66,7 @@ class StoreIdentity:
 
 
 def identity_of(store: Path) -> StoreIdentity:
-    """The identity of a store, created by its first backup in ``STORE/copy.json``."""
+    """Return the identity of a store, created by its first backup in ``STORE/copy.json``."""
     path = Store(store).identity
     if not path.exists():
         write_identity(store, StoreIdentity(uuid4().hex))

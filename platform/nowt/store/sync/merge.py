@@ -32,7 +32,7 @@ class Databases:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether the folder has runs or studies."""
+    """Return whether the folder has runs or studies."""
     return any((folder / part).exists() for part in PARTS)
 
 

@@ -35,7 +35,7 @@ class IncomingLog:
 
 
 def incoming_logs(other: Path, store: Path) -> list[IncomingLog]:
-    """The logs in ``other`` that ``store`` lacks, or that have a result or more epochs there.
+    """Return the logs in ``other`` that ``store`` lacks, or that have a result or more epochs there.
 
     Raises ConfigError if an epoch of a run differs between the stores, ValueError for a file that is not a log.
     """
@@ -87,7 +87,7 @@ def write_logs(coming: Sequence[IncomingLog]) -> None:
 
 
 def copy_checkpoints(other: Path, store: Path) -> list[str]:
-    """Copy later checkpoints of runs without a result from ``other`` to ``store``. Returns the keys of the runs."""
+    """Copy later checkpoints of runs without a result from ``other`` to ``store``. Return the keys of the runs."""
     copied = []
     for folder in sorted(Store(other).all_checkpoints.glob("*")):
         log, target = Store(store).log(folder.name), Store(store).checkpoints(folder.name)

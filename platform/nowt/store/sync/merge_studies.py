@@ -12,7 +12,7 @@ from nowt.store.study_file import StudyFile, read_study_files
 
 
 def incoming_study_files(other: Path, store: Path) -> dict[Path, bytes]:
-    """The study files and files of appended runs to write to ``store``, with their content.
+    """Return the study files and files of appended runs to write to ``store``, with their content.
 
     Raises ValueError for one that is not valid.
     """
@@ -50,7 +50,7 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
 
 
 def _content(path: Path) -> StudyFile:
-    """The study file without the runs appended beside it."""
+    """Return the study file without the runs appended beside it."""
     return StudyFile.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 

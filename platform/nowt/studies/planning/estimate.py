@@ -73,7 +73,7 @@ def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
 
 
 def _angles(left: float) -> str:
-    """The norm of W at which B is 45° and 10° from it.
+    """Return, as text, the norms of W at which B is 45° and 10° from it.
 
     At initialization W and B are independent with the same norm, so |W−B| = √2 |W₀|. Later W−B is about orthogonal to
     W, and the angle is arctan(|W−B|/|W|).
@@ -94,7 +94,7 @@ def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
 
 
 def _minutes(training: TrainingState, data: DatasetSplits) -> float:
-    """Minutes per run, from a few timed steps. Evaluating an image costs a third of training on it."""
+    """Return the minutes per run, from a few timed steps. Evaluating an image costs a third of training on it."""
     import torch
 
     torch.set_num_threads(training.placement.threads)
@@ -114,7 +114,7 @@ def _minutes(training: TrainingState, data: DatasetSplits) -> float:
 
 
 def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
-    """A line if the study keeps more than the last checkpoint of each run."""
+    """Return a line if the study keeps more than the last checkpoint of each run."""
     keep = training.placement.keep
     if keep is None or keep == "last":
         return []
@@ -124,14 +124,15 @@ def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
 
 
 def _bytes(training: TrainingState) -> int:
-    """The size of a checkpoint: weights, B, and the optimizer's buffers for those that it trains."""
+    """Return the size of a checkpoint: weights, B, and the optimizer's buffers for those that it trains."""
     tensors: Sequence[int] = [p.numel() * p.element_size() for p in training.model.state_dict().values()]
     trained = sum(p.numel() * p.element_size() for g in training.optimizer.param_groups for p in g["params"])
     return int(sum(tensors) + trained * (2 if training.config.optim.name == "adamw" else 1))
 
 
 def _rounded(value: float, digits: int) -> str:
-    """The number with this many digits. One that rounds to 0 is printed as less than the smallest that does not."""
+    """Return the number rounded to this many digits. One that rounds to 0 is given as less than the smallest that does
+    not."""
     return f"{value:.{digits}f}" if value >= 10.0**-digits else f"< {10.0**-digits:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""The budgets of a search: what each cell has spent, and what its running trials are expected to spend."""
+"""The budget of a search: what each cell has spent, and the expected cost of its running trials."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ class BudgetTracker:
     paid: dict[str, float] = field(default_factory=dict)  # cost of the ended trials, by cell
 
     def count(self, trial: Trial, cost: dict[str, float]) -> None:
-        """Count the trial, or what it has cost since it was counted last. Epochs that a resumed run reports again cost
-        nothing."""
+        """Add the trial's cost since the last call to its cell's budget. Epochs that a resumed run reports again are
+        not charged twice."""
         unit = self.budget.unit
         before = trial.cost.get(unit, 0.0) if trial.counted else 0.0
         added = not trial.counted if unit == "trials" else max(0.0, cost.get(unit, 0.0) - before)
@@ -30,7 +30,7 @@ class BudgetTracker:
         trial.counted = True
 
     def close(self, trial: Trial) -> None:
-        """Record that the trial has ended and will cost no more."""
+        """Record that the trial has ended and causes no further cost."""
         name = trial.cell.name
         self.ended[name] = self.ended.get(name, 0) + 1
         self.paid[name] = self.paid.get(name, 0.0) + trial.cost.get(self.budget.unit, 0.0)
@@ -52,7 +52,7 @@ class BudgetTracker:
         return next_cell(expected, count, self.budget.amount)
 
     def _expected_cost(self, trial: Trial) -> float:
-        """The expected cost of a trial at its end: the mean of the ended ones, otherwise its cost per epoch so far
+        """Return the expected total cost of a trial: the mean of the ended ones, otherwise its cost per epoch so far
         times its epochs."""
         name = trial.cell.name
         if name in self.ended:
@@ -62,8 +62,8 @@ class BudgetTracker:
 
 
 def next_cell(spent: Mapping[str, float], running: Mapping[str, int], budget: float) -> str | None:
-    """Return the cell that has spent least, and among equals the one with the fewest running trials, so that an
-    interrupted search has treated all cells the same way. None if every cell has spent its budget.
+    """Return the cell that has spent least; None if every cell has spent its budget. Among equals it is the one with
+    the fewest running trials, so that an interrupted search has treated all cells equally.
 
     ``spent`` includes the expected cost of running trials.
     """

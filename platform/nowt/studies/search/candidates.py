@@ -1,4 +1,4 @@
-"""Settings of a cell: combinations of parameter values, counted, by number, and drawn for a check."""
+"""Enumerates and samples parameter combinations of a cell."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,8 @@ CANDIDATES = 200  # most combinations that are all tried, and the number of rand
 def count_combinations(
     config: RunConfig, params: Sequence[Param], levels: Levels, before: Mapping[str, Value] | None = None
 ) -> int:
-    """Return the number of distinct combinations, given the values ``before``. An inactive parameter adds none."""
+    """Return the number of distinct combinations, given the values ``before``. An inactive parameter has no values to
+    combine."""
     values = dict(before or {})
     count = 1
     for i, param in enumerate(params):
@@ -29,7 +30,8 @@ def count_combinations(
 
 
 def nth_combination(config: RunConfig, params: Sequence[Param], levels: Levels, number: int) -> dict[str, Value]:
-    """Return combination ``number`` (from 0) by parameter name; the last parameter varies fastest."""
+    """Return the combination with index ``number`` (from 0) as values by parameter name; the last parameter varies
+    fastest."""
     values: dict[str, Value] = {}
     for i, param in enumerate(params):
         if not is_active(param, config, values):
@@ -44,8 +46,11 @@ def nth_combination(config: RunConfig, params: Sequence[Param], levels: Levels, 
 
 
 def candidate_settings(cell: str, config: RunConfig, params: Sequence[Param]) -> Iterator[dict[str, Value]]:
-    """Yield settings to check a cell with: all combinations of choices with every range at its lower, then at its upper
-    end, if there are at most ``CANDIDATES``; then as many random settings. ``cell`` seeds them."""
+    """Yield settings to check a cell with. They are reproducible, because the name ``cell`` seeds the random ones.
+
+    First come all combinations of choices, with every range at its lower and then at its upper end, if there are at
+    most ``CANDIDATES``. Then come ``CANDIDATES`` random settings.
+    """
     if count_combinations(config, params, _lower) <= CANDIDATES:
         for levels in (_lower, _upper):
             number = count_combinations(config, params, levels)

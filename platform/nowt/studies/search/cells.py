@@ -70,7 +70,7 @@ class SearchCell:
         return _with_setting(self.config, new)
 
     def is_active(self, param: Param, values: Mapping[str, Value]) -> bool:
-        """Whether ``param`` exists, given the ``values`` of the parameters before it."""
+        """Return whether ``param`` is active given the preceding ``values``."""
         return is_active(param, self.config, values)
 
     @property
@@ -79,7 +79,7 @@ class SearchCell:
         return count_combinations(self.config, self.params, grid_levels)
 
     def grid_point(self, number: int) -> dict[str, Value]:
-        """Return combination ``number`` (from 0) of the cell's choices, by parameter name."""
+        """Return the combination with index ``number`` (from 0) of the cell's choices, by parameter name."""
         return nth_combination(self.config, self.params, grid_levels, number)
 
     def candidate_configs(self) -> Iterator[RunConfig]:
@@ -93,7 +93,8 @@ class SearchCell:
                 yield self.config_of(self._setting_with(param, value))
 
     def _setting_with(self, param: Param, value: Value) -> dict[str, Value]:
-        """A complete setting in which ``param`` exists and has ``value``; the others have their first values."""
+        """Return a complete setting in which ``param`` is active and has ``value``; the others have their first
+        values."""
         wanted = {param.when.path: param.when.value} if param.when else {}
         wanted[param.name] = value
         values: dict[str, Value] = {}
@@ -104,7 +105,7 @@ class SearchCell:
 
 
 def _with_setting(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """The config with these values by path. A schedule other than "step" drops the base config's milestones."""
+    """Return the config with these values by path. A schedule other than "step" drops the base config's milestones."""
     if values.get("optim.schedule", "step") != "step":
         values = {"optim.milestones": (), "optim.gamma": 0.1, **values}
     return set_fields(config, values)

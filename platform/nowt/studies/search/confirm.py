@@ -63,7 +63,7 @@ def _confirmed(search_file: StudyFile, found: Sequence[BestTrial], seeds: tuple[
 
 
 def _picks(found: Sequence[BestTrial], val: Mapping[str, float]) -> dict[str, BestTrial]:
-    """By cell, the setting with the lowest mean error, in the order of ``found``."""
+    """Return the setting with the lowest mean error by cell, in the order of ``found``."""
     picks: dict[str, BestTrial] = {}
     for one in found:
         if one.cell not in picks or (val[one.name], one.trial) < (val[picks[one.cell].name], picks[one.cell].trial):
@@ -79,8 +79,8 @@ def _picked(search_file: StudyFile, picks: Mapping[str, BestTrial], seeds: tuple
 
 
 def _earlier_picks(store: Path, picked: Study) -> list[str]:
-    """A line if these test images have scored other picks. Choosing among picks by test error would be unfair, so all
-    of them are to be reported."""
+    """Return a line if these test images have scored other picks. Choosing among picks by test error would be unfair,
+    so all of them are to be reported."""
     data = config_to_json(picked.cells[0].config)["data"]
     others = [
         file.key

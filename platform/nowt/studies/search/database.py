@@ -1,4 +1,4 @@
-"""Opens Optuna's database, and turns its errors into one line."""
+"""Opens Optuna's database, and converts its errors to one-line messages."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def open_database(url: str) -> RDBStorage:
 
 
 def storage_label(url: str) -> str:
-    """What messages call the storage at ``url``: its file, or its address without the password."""
+    """Return the name of the storage at ``url`` for messages: its file, or its address without the password."""
     parts = database_url(url, "--storage", "sqlite:///DIR/optuna.db or postgresql://HOST/NAME")
     return parts.database or url if parts.drivername == "sqlite" else parts.render_as_string()
 
@@ -77,7 +77,7 @@ def _sync_at_checkpoints(connection: Any, _: object) -> None:
 
 
 def _engine_options(url: str) -> dict[str, Any]:
-    """Options for SQLAlchemy's engine.
+    """Return the options for SQLAlchemy's engine.
 
     Sqlite uses a write-ahead log, so that readers of the database do not block the search. Connections to a server are
     tested before use, because the server may have been restarted since the last trial.

@@ -47,7 +47,7 @@ class SearchDriver:
         self.rung_errors = RungErrors(self.rungs)
 
     def _least_cost(self, cell: SearchCell) -> float:
-        """The lowest cost of a complete trial; 0 if it is unknown."""
+        """Return the lowest cost of a complete trial; 0 if it is unknown."""
         presentations = cell.config.epochs * self.image_facts[cell.name]["training"] * cell.config.data.repeat
         return float(presentations) if self.space.budget.unit == "presentations" else 0.0
 
@@ -83,7 +83,7 @@ class SearchDriver:
             self._ask(next(cell for cell in self.space.cells if cell.name == name))
 
     def _next_cell(self) -> str | None:
-        """The name of the cell that has budget for one more trial."""
+        """Return the name of the cell that has budget for one more trial."""
         return self.budget.next_cell(trial for trials in self.open_trials.values() for trial in trials)
 
     @property
@@ -98,19 +98,19 @@ class SearchDriver:
 
     @property
     def run_keys(self) -> Sequence[str]:
-        """See StudyDriver."""
+        """Keys of all runs of the search so far."""
         return [run.key for run in self.study_file.runs]
 
     def subscribe(self, on_update: OnUpdate) -> None:
-        """See StudyDriver."""
+        """Call ``on_update`` whenever the log of a run has changed."""
         self.queue.subscribe(on_update)
 
     def release(self) -> None:
-        """See StudyDriver."""
+        """Release the log locks of unfinished runs so that another study can resume them."""
         self.queue.release()
 
     def begin(self, key: str) -> PlannedRun:
-        """See Driver."""
+        """Start a run that ``decide`` named."""
         return self.queue.begin(key)
 
     def receive(self, key: str, message: Message) -> bool:
@@ -132,11 +132,11 @@ class SearchDriver:
         return True
 
     def mark_failed(self, key: str, reason: str) -> None:
-        """See Driver."""
+        """End a run whose worker is lost for good."""
         self.receive(key, {"kind": "end", "state": "failed", "reason": reason})
 
     def _ready(self) -> list[str]:
-        """Runs of open trials that are not running; those of earlier starts come first."""
+        """Return the runs of open trials that are not running; those of earlier starts come first."""
         self._close_ended_trials()
         return [key for key in self.open_trials if key not in self.queue.running and key not in self.queue.attempted]
 
@@ -170,7 +170,7 @@ class SearchDriver:
             append_run(self.queue.store, self.study_file, self._run_entry(trial))
 
     def _run_entry(self, trial: Trial) -> ListedRun:
-        """The trial's entry among the runs of the study file."""
+        """Return the trial's entry among the runs of the study file."""
         return ListedRun(trial.key, trial.cell.name, self.space.run_seed, trial.number)
 
     def _reason_to_stop(self, trial: Trial, epoch: Epoch) -> str | None:
@@ -199,7 +199,7 @@ class SearchDriver:
                 self._report(trial, epoch.epoch, epoch.val_error)
 
     def _label(self, trial: Trial) -> str:
-        """The beginning of the reason for which this search stops a run of this cell early."""
+        """Return the beginning of the reason for which this search stops a run of this cell early."""
         return f"{self.space.key}/{trial.cell.name} trial "
 
     def _close_ended_trials(self) -> None:
@@ -231,7 +231,7 @@ class SearchDriver:
         return True
 
     def _has_ended(self, trial: Trial, run: RunLog) -> bool:
-        """Whether the run has ended for this trial."""
+        """Return whether the run has ended for this trial."""
         if run.state == "stopped":  # one that another search has stopped continues here
             return run.reason.startswith(self._label(trial))
         if run.state == "failed":  # one that failed at an earlier start is tried again
@@ -240,7 +240,7 @@ class SearchDriver:
 
 
 def _reason(run: RunLog) -> str:
-    """Why a trial is not complete, in one line."""
+    """Return why a trial is not complete, in one line."""
     if run.state == "diverged":
         return "diverged"
     return run.reason.strip().splitlines()[-1] if run.reason.strip() else ""

@@ -28,8 +28,8 @@ def rungs(stopping: EarlyStopping, first: int, epochs: int) -> tuple[int, ...]:
 
 
 def should_stop(stopping: EarlyStopping, value: float, others: Sequence[float]) -> bool:
-    """Whether a trial with error ``value`` at a rung stops there. ``others`` are the errors at this rung of the cell's
-    other trials.
+    """Return whether a trial with error ``value`` at a rung stops there. ``others`` are the errors of the cell's other
+    trials at this rung.
 
     With halving, a trial continues if it is among the best 1/``factor``, so the first one at a rung always does. With
     median, it continues if it is not worse than the median of the others.
@@ -72,7 +72,7 @@ class RungErrors:
         return at
 
     def forget(self, cell: str, trial: int) -> None:
-        """Drop the errors of a failed trial; a later trial gets its draw."""
+        """Drop the errors of a failed trial, whose draw a later trial retries."""
         for (name, _), at in self.errors.items():
             if name == cell:
                 at.pop(trial, None)

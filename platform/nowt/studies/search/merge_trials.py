@@ -48,7 +48,7 @@ def merge_trials(other: Path, store: Path) -> None:
 
 @contextmanager
 def _open_both(other: Path, ours: Path) -> Iterator[tuple[RDBStorage, RDBStorage]]:
-    """Both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens."""
+    """Open both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens."""
     with TemporaryDirectory(prefix="nowt-") as folder:
         copy = Path(folder) / "optuna.db"
         copy_database(other, copy)
@@ -65,7 +65,7 @@ def _open(path: Path) -> RDBStorage:
 
 
 def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:
-    """The writes that bring ``ours`` up to date, in the order of trial numbers."""
+    """Return the writes that bring ``ours`` up to date, in the order of trial numbers."""
     known = set(optuna.get_all_study_names(ours))
     writes: list[Write] = []
     for name in optuna.get_all_study_names(theirs):
@@ -81,7 +81,8 @@ def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:
 
 
 def _is_ahead(study: str, ours: FrozenTrial, theirs: FrozenTrial) -> bool:
-    """Whether ``theirs`` is the same trial as ``ours`` with more epochs. Raises ConfigError if the trials differ."""
+    """Return whether ``theirs`` is the same trial as ``ours`` with more epochs. Raises ConfigError if the trials
+    differ."""
     here, there = _fixed_values(ours), _fixed_values(theirs)
     same = all(there.get(name, value) == value for name, value in here.items())
     first, second = (ours, theirs) if _progress(ours) <= _progress(theirs) else (theirs, ours)

@@ -150,7 +150,7 @@ Param = Range | Choice
 
 
 def is_active(param: Param, config: RunConfig, values: Mapping[str, Value]) -> bool:
-    """Whether ``param`` exists over the base ``config``, given the ``values`` of the parameters before it."""
+    """Return whether ``param`` is active over the base ``config``, given the preceding ``values``."""
     when = param.when
     if when is None:
         return True

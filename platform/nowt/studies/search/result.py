@@ -35,7 +35,7 @@ class SearchResult:
 
 
 def search_result(space: SearchSpace, trials: Sequence[Any], interrupted: bool, capped: str) -> SearchResult:
-    """Return the result of a search with these trials. A failed trial whose draw a later trial got is left out."""
+    """Return the result of a search with these trials. Failed trials that were retried are omitted."""
     retried = {(trial.cell.name, trial.draw) for trial in trials if trial.state.name != "FAIL"}
     states: dict[str, dict[str, int]] = {cell.name: {} for cell in space.cells}
     best: dict[str, tuple[float, dict[str, Any]]] = {}

@@ -61,7 +61,7 @@ def _absolute(url: str) -> str:
 
 
 def _describe_cap(driver: "SearchDriver", options: ExecutionOptions) -> str:
-    """The cap that stopped the search, and what is left to do."""
+    """Return the cap that stopped the search, and what is left to do."""
     begun = sum(map(len, driver.open_trials.values()))
     rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
     return f"{options.cap.to_text()}, {100 * (1 - driver.share):.0f} % of the budget{rest} left"

@@ -23,8 +23,8 @@ def make_sampler(space: SearchSpace, cell: SearchCell, draw: int) -> BaseSampler
 
 
 class IndependentSampler(BaseSampler, ABC):  # type: ignore[misc]  # optuna is untyped here
-    """Samples each parameter independently, so that a trial that a crash left with half of its values gets the same
-    values for the other half as without the crash."""
+    """Samples each parameter independently. A trial that a crash interrupted is therefore completed with identical
+    values."""
 
     def __init__(self, space: SearchSpace, cell: SearchCell, draw: int) -> None:
         self.space, self.cell, self.draw = space, cell, draw
@@ -41,8 +41,8 @@ class IndependentSampler(BaseSampler, ABC):  # type: ignore[misc]  # optuna is u
 
 
 class ReseededTPESampler(IndependentSampler):
-    """The tree-structured Parzen estimator (Bergstra et al. 2011) on the cell's finished trials. Every parameter of
-    every draw has its own seed."""
+    """The tree-structured Parzen estimator (Bergstra et al. 2011) on the cell's finished trials. Each parameter of each
+    draw has its own seed."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -53,9 +53,11 @@ class ReseededTPESampler(IndependentSampler):
 
 
 class SharedDrawSampler(IndependentSampler):
-    """Samples that depend only on the space, the parameter's name and the number of the draw, so that cells that share
-    a parameter get the same values. The trials of a cell are independent (``random``), fill the space evenly
-    (``quasi_random``) or go through all combinations (``grid``)."""
+    """Samples values that depend only on the space, the parameter's name and the draw's number.
+
+    Cells that share a parameter therefore get the same values. Depending on the space's sampler, draws are independent
+    (``random``), fill the space evenly (``quasi_random``) or enumerate all combinations (``grid``).
+    """
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -66,13 +68,13 @@ class SharedDrawSampler(IndependentSampler):
         return _scaled(_unit(self.space, param_name, self.draw), param_distribution)
 
     def _on_grid(self, name: str) -> Any:
-        """The parameter's value in the draw's combination, as Optuna stores it."""
+        """Return the parameter's value in the draw's combination, as Optuna stores it."""
         param = next(p for p in self.cell.params if isinstance(p, Choice) and p.name == name)
         return param.labels[param.values.index(self.cell.grid_point(self.draw)[name])]
 
 
 def _unit(space: SearchSpace, name: str, draw: int) -> float:
-    """A number in [0, 1) for the parameter ``name`` in this draw."""
+    """Return a number in [0, 1) for the parameter ``name`` in this draw."""
     if space.sampler == "random":
         return float(
             torch.rand((), generator=generator(space.seed, "draw", space.name, name, draw), dtype=torch.float64)
@@ -82,7 +84,7 @@ def _unit(space: SearchSpace, name: str, draw: int) -> float:
 
 
 def _dimensions(space: SearchSpace) -> Mapping[str, int]:
-    """The dimension of the Sobol sequence for each parameter of any cell."""
+    """Return the dimension of the Sobol sequence for each parameter of any cell."""
     found = dict.fromkeys(param.name for cell in space.cells for param in cell.params)
     return {name: i for i, name in enumerate(found)}
 

@@ -20,19 +20,20 @@ from nowt.studies.study import Cell, Study
 
 @dataclass(frozen=True)
 class Target:
-    """The recipe that settings are transferred to, its name, and the fields that the command line changes."""
+    """The target of a transfer: a recipe, its name, and the fields that the command line changes."""
 
     name: str
     recipe: Callable[[Rule], RunConfig]
     overrides: Sequence[Override] = ()
 
     def with_rule(self, rule: Rule) -> RunConfig:
-        """Return the recipe with ``rule``. A transfer does not use test images."""
+        """Return the target's config with ``rule``. It uses no test images."""
         return replace(apply_overrides(self.recipe(rule), self.overrides), test=False)
 
 
 def transfer(store: Path, search: str, target: Target, limit: int, seeds: int, run: best.Run) -> str:
-    """Run the ``limit`` best settings of each cell on ``target``, and the unchanged recipe. Return the results as text.
+    """Train the ``limit`` best settings of each cell, and the unchanged recipe, on ``target``. Return the results as
+    text.
 
     Raises ConfigError for an option that a transfer does not allow, StudyIncomplete if runs are missing.
     """
@@ -48,7 +49,7 @@ def transfer(store: Path, search: str, target: Target, limit: int, seeds: int, r
 
 
 def _study(search_file: StudyFile, found: Sequence[BestTrial], target: Target, seeds: tuple[int, ...]) -> Study:
-    """Each cell's settings on the target, and the target recipe with each cell's rule."""
+    """Return a study of each cell's settings on the target, and of the target recipe with each cell's rule."""
     searched = {cell["name"]: {param["path"] for param in cell["params"]} for cell in search_file.cells}
     name = search_file.name
     _check_overrides(target.overrides, name, set().union(*searched.values()))
@@ -79,7 +80,7 @@ def _check_overrides(overrides: Sequence[Override], search: str, searched: set[s
 
 
 def _transferred(one: BestTrial, searched: set[str], target: Target) -> RunConfig:
-    """The target recipe with the setting in place. Warm-up and milestones keep their share of the run."""
+    """Return the target recipe with the setting in place. Warm-up and milestones keep their share of the run."""
     config = target.with_rule(one.config.rule)
     ratio, optim = config.epochs / one.config.epochs, one.config.optim
     milestones = tuple(epoch * ratio for epoch in optim.milestones)
@@ -89,7 +90,7 @@ def _transferred(one: BestTrial, searched: set[str], target: Target) -> RunConfi
 
 
 def _to_text(cell: str, found: Sequence[BestTrial], val: Mapping[str, float]) -> str:
-    """One line: each setting's error on the target and in the search, and the error of the unchanged recipe."""
+    """Return one line: each setting's error on the target and in the search, and the error of the unchanged recipe."""
     errors = [(one.trial, format_percent(val[one.name]), format_percent(one.error)) for one in found]
     settings = ", ".join(f"trial {trial} {here} ({there})" for trial, here, there in errors) or "no trial finished"
     recipe = f"the unchanged recipe {format_percent(val[f'{cell} recipe'])}"
@@ -97,8 +98,8 @@ def _to_text(cell: str, found: Sequence[BestTrial], val: Mapping[str, float]) ->
 
 
 def _rank_correlation(found: Sequence[BestTrial], val: Mapping[str, float]) -> str:
-    """Spearman's rank correlation of the settings' errors in the search and on the target, if there are at least
-    three."""
+    """Return Spearman's rank correlation of the settings' errors in the search and on the target as text; empty for
+    fewer than three settings or equal errors."""
     from scipy.stats import spearmanr
 
     before, after = [one.error for one in found], [val[one.name] for one in found]

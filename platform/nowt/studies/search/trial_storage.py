@@ -1,4 +1,4 @@
-"""The trials of a search in Optuna's storage: the values each trial got, the errors it reached, and how it ended.
+"""Stores the trials of a search in Optuna's storage: their parameter values, errors and final states.
 
 Epoch logs hold what was measured; the storage holds what was decided. Each cell is an Optuna study named SPACE/CELL,
 which Optuna itself and optuna-dashboard can read.
@@ -82,8 +82,8 @@ class TrialStorage:
 
     @classmethod
     def open(cls, space: SearchSpace, storage: optuna.storages.BaseStorage, label: str = label) -> "TrialStorage":
-        """Read the trials of ``space`` from ``storage``, and complete those that a crash left with a part of their
-        values."""
+        """Read the trials of ``space`` from ``storage``, and complete the parameter values of those that a crash
+        interrupted."""
         found = cls(space, {}, draws={cell.name: set() for cell in space.cells}, label=label)
         with storage_errors(label):
             for cell in space.cells:
@@ -95,8 +95,8 @@ class TrialStorage:
         return found
 
     def check(self, image_facts: Mapping[str, Mapping[str, Any]], store: Path) -> None:
-        """Raise ConfigError if earlier trials were scored on images other than ``image_facts`` (by cell), or have their
-        runs in another store. Call it before anything is written."""
+        """Raise ConfigError if earlier trials were scored on images other than ``image_facts`` (by cell), or if their
+        runs are in another store. Call it before anything is written."""
         for cell in self.space.cells:
             now = image_facts[cell.name]["fingerprint"]
             if (then := self._fingerprint(cell, now)) != now:
@@ -113,7 +113,7 @@ class TrialStorage:
                 )
 
     def _fingerprint(self, cell: SearchCell, fingerprint: str) -> str:
-        """The fingerprint of the images that the cell's trials are scored on; the first start sets it."""
+        """Return the fingerprint of the images that score the cell's trials; the first start stores it."""
         study = self.studies[cell.name]
         with storage_errors(self.label):
             if "pictures" not in study.user_attrs:
@@ -121,10 +121,10 @@ class TrialStorage:
             return str(study.user_attrs["pictures"])
 
     def ask(self, cell: SearchCell) -> Trial:
-        """Create a trial of ``cell`` with the proposal of the lowest draw that no other trial has.
+        """Create a trial of ``cell`` from the lowest draw that has no trial.
 
-        The draw of a failed trial is tried again, once per start: a setting that always fails must not use up the
-        budget of those after it.
+        If the trial fails, its draw is retried at the next start of the search, not in the same one. Otherwise a
+        setting that always fails would use up the budget of the draws after it.
         """
         draw = self._free_draw(cell)
         study = self.studies[cell.name]
@@ -153,7 +153,7 @@ class TrialStorage:
             self.draws[trial.cell.name].add(trial.draw)
 
     def _free_draw(self, cell: SearchCell) -> int:
-        """The lowest draw that no trial of the cell has."""
+        """Return the lowest draw that has no trial in the cell."""
         draws = self.draws[cell.name]
         if not draws or max(draws) < len(draws):
             return len(draws)  # the usual case: no gap
@@ -184,7 +184,7 @@ class TrialStorage:
                 trial.handle.set_user_attr(name, value)
 
     def _restored(self, cell: SearchCell, frozen: FrozenTrial) -> Trial:
-        """A stored trial. One that a crash left with a part of its values gets the rest, as without the crash."""
+        """Return a stored trial. If a crash interrupted it, its missing values are completed as without the crash."""
         attributes = frozen.user_attrs
         draw = attributes["draw"] if "draw" in attributes else self._free_draw(cell)
         errors, key = dict(frozen.intermediate_values), attributes.get("key", "")
@@ -200,7 +200,8 @@ class TrialStorage:
 
 
 def _suggest(cell: SearchCell, trial: optuna.Trial) -> dict[str, Value]:
-    """The value of every active parameter, from the trial's sampler. Values that the trial has already are kept."""
+    """Return the value of every active parameter, from the trial's sampler. Values that the trial already has are
+    kept."""
     values: dict[str, Value] = {}
     for param in cell.params:
         if cell.is_active(param, values):
