@@ -9,41 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig
-from nowt.core.errors import DataError
 from nowt.data import cache
-from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.decode import decode_center
-from nowt.data.splits import Split
-from tests.support.synthetic_images import image_folder, truncate
-
-FOLDER = DataConfig("folder", size=16)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return image_folder(tmp_path / "images")
-
-
-def placement(root: Path) -> Placement:
-    return Placement(store=str(root.parent / "store"), data=str(root), loaders=1)
-
-
-def opened(root: Path, config: DataConfig = FOLDER) -> DatasetSplits:
-    return open_data(config, placement(root))
-
-
-def refused(root: Path, config: DataConfig = FOLDER) -> str:
-    with pytest.raises(DataError) as caught:
-        opened(root, config)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def in_order(split: Split | None) -> torch.Tensor:
-    assert split is not None
-    return torch.cat([x for x, _ in split.batches(7, drop_last=False)])
+from tests.support.image_folders import FOLDER, in_order, opened, refused
+from tests.support.synthetic_images import truncate
 
 
 def test_score_limit_prepares_only_the_images_that_are_scored(root: Path) -> None:
