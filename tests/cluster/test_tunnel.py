@@ -111,14 +111,14 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     options = f"ssh -F none -p {port} -o UserKnownHostsFile={folder}/known_hosts"
     with (
         privilege_separation_folder(),
-        page() as there,
+        page() as page_port,
         pytest.MonkeyPatch.context() as patch,
         subprocess.Popen(command) as server,
     ):
         patch.setenv("RSYNC_RSH", options)  # a port other than ssh's default
         try:
             wait_until(lambda: listening(port), 30, "sshd")
-            yield Head(port, folder, there)
+            yield Head(port, folder, page_port)
         finally:
             server.terminate()
 
@@ -128,10 +128,10 @@ def tunnels(port: int) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes()
+            command = (process / "cmdline").read_bytes()
         except OSError:  # the process has exited
             continue
-        if words.startswith(b"ssh\0") and f"127.0.0.1:{port}:".encode() in words:
+        if command.startswith(b"ssh\0") and f"127.0.0.1:{port}:".encode() in command:
             found.append(int(process.name))
     return found
 
@@ -173,20 +173,20 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_each_obstacle_gives_a_one_line_error(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
-    port, closed, there = str(free_port()), free_port(), ["--head-port", str(head.page)]
+    port, closed, head_port = str(free_port()), free_port(), ["--head-port", str(head.page)]
 
-    def message(*words: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
-        return refused(["--cluster", head.file(*changes), "--port", port, *words], capsys)
+    def message(*argv: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
+        return refused(["--cluster", head.file(*changes), "--port", port, *argv], capsys)
 
     assert f"MLflow does not answer at port {closed} of 127.0.0.1" in message("--head-port", str(closed))
     (head.folder / "other").write_text("no key")
     key = (("/key}", "/other}"),)
-    assert "cannot reach the head 127.0.0.1: " in message(*there, changes=key)
-    assert f"key {head.folder}/none does not exist" in message(*there, changes=(("/key}", "/none}"),))
+    assert "cannot reach the head 127.0.0.1: " in message(*head_port, changes=key)
+    assert f"key {head.folder}/none does not exist" in message(*head_port, changes=(("/key}", "/none}"),))
     assert "has no auth.ssh_user: set it" in message(changes=(("ssh_user", "user"),))
     assert "has no auth.ssh_private_key" in message(changes=(("ssh_private_key", "key"),))
     assert "cannot reach the head 127.0.0.2: ssh: connect to host" in message(
-        *there, changes=(("127.0.0.1", "127.0.0.2"),)
+        *head_port, changes=(("127.0.0.1", "127.0.0.2"),)
     )
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])

@@ -30,10 +30,10 @@ def set_up(testbed: HostTestbed) -> None:
     laptop = testbed["laptop"]
     copy_project(laptop)
     path = laptop.folder / "root" / "nowt" / FILE
-    path.write_text(edit(path.read_text(), [host.address for host in testbed.cluster if host.name != "head"]))
+    path.write_text(edit(path.read_text(), [host.address for host in testbed.cluster_hosts if host.name != "head"]))
     command_output(laptop, "ray get-auth-token --generate > /dev/null && chmod 600 ~/.ray/auth_token")
     command_output(laptop, f"mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f {KEY}")
-    for host in testbed.cluster:
+    for host in testbed.cluster_hosts:
         sshd.authorize(host, command_output(laptop, f"cat {KEY}.pub"))
         command_output(laptop, f"{ssh(KEY)} {host.address} nft -f - < {FILE.replace('cluster.yaml', 'firewall.nft')}")
 

@@ -34,7 +34,7 @@ EPOCHS = 100  # of the one throttled run, which is interrupted five times before
 
 
 @pytest.fixture(scope="module")
-def up(testbed_folder: Path) -> Iterator[Cloud]:
+def cluster(testbed_folder: Path) -> Iterator[Cloud]:
     """A running head, set up with the commands of docs/cluster.md."""
     with create_testbed(testbed_folder, ADDRESSES) as testbed, simulated_account(testbed) as cloud:
         assert "done: create the security group" in on_aws.set_up(cloud)
@@ -44,57 +44,59 @@ def up(testbed_folder: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def study(up: Cloud) -> Path:
+def study(cluster: Cloud) -> Path:
     """The folder of a running study, on the shared disk. It was submitted through a tunnel; one epoch is complete."""
-    folder = slow_study.write_study(up.testbed.shared, seeds=(0,), epochs=EPOCHS)
-    with dashboard(up.testbed["laptop"], FILE):
-        ray_job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait_for(lambda: total_epochs(store_of(up)) >= 1, "the first epoch")
+    folder = slow_study.write_study(cluster.testbed.shared, seeds=(0,), epochs=EPOCHS)
+    with dashboard(cluster.testbed["laptop"], FILE):
+        ray_job(cluster, "submit", f"--submission-id paced --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(cluster)) >= 1, "the first epoch")
     return folder
 
 
-def test_the_head_has_the_buckets_images_and_starts_no_worker_without_work(up: Cloud) -> None:
-    assert up.head.check_output("cat data/images/one.txt data/more/two.txt") == "one\none\n"
-    assert alive_hosts(up.testbed) == {"head"}
-    assert run_command(up.testbed["laptop"], f"ray get-head-ip {FILE}").output.split()[-1] == up.public_address(up.head)
+def test_the_head_has_the_buckets_images_and_starts_no_worker_without_work(cluster: Cloud) -> None:
+    assert cluster.head.check_output("cat data/images/one.txt data/more/two.txt") == "one\none\n"
+    assert alive_hosts(cluster.testbed) == {"head"}
+    assert run_command(cluster.testbed["laptop"], f"ray get-head-ip {FILE}").output.split()[
+        -1
+    ] == cluster.public_address(cluster.head)
 
 
-def test_only_the_user_reaches_the_head_and_only_its_ssh_port(up: Cloud) -> None:
-    address = up.public_address(up.head)
+def test_only_the_user_reaches_the_head_and_only_its_ssh_port(cluster: Cloud) -> None:
+    address = cluster.public_address(cluster.head)
     login = f"{ssh(KEY)} -o ConnectTimeout=3 root@{address} hostname"
-    assert command_output(up.testbed["laptop"], login).split() == ["head"]
-    assert "timed out" in up.testbed["stranger"].run(login).output
+    assert command_output(cluster.testbed["laptop"], login).split() == ["head"]
+    assert "timed out" in cluster.testbed["stranger"].run(login).output
     for name in ("laptop", "stranger"):
-        assert_closed(scan_ports(up.testbed[name], address))
+        assert_closed(scan_ports(cluster.testbed[name], address))
 
 
-def test_a_worker_without_the_token_can_only_check_the_health_of_the_head(up: Cloud, study: Path) -> None:
-    assert_refused(scan_ports(up.testbed["worker"], up.head.address))
+def test_a_worker_without_the_token_can_only_check_the_health_of_the_head(cluster: Cloud, study: Path) -> None:
+    assert_refused(scan_ports(cluster.testbed["worker"], cluster.head.address))
 
 
-def test_a_run_with_two_workers_starts_and_uses_two_spot_machines(up: Cloud, study: Path) -> None:
+def test_a_run_with_two_workers_starts_and_uses_two_spot_machines(cluster: Cloud, study: Path) -> None:
     two_active_hosts(study)
-    found = [m for m in up.instances() if m["PrivateIpAddress"] != up.head.address]
+    found = [m for m in cluster.instances() if m["PrivateIpAddress"] != cluster.head.address]
     assert {(m["InstanceType"], m.get("InstanceLifecycle")) for m in found} == {("g6.xlarge", "spot")}
 
 
-def test_doctor_on_the_head_passes_file_account_and_nodes(up: Cloud, study: Path) -> None:
+def test_doctor_on_the_head_passes_file_account_and_nodes(cluster: Cloud, study: Path) -> None:
     command = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/images"
-    output = run_command(up.testbed["laptop"], f"ray exec {FILE} '{command}' 2>&1").output
+    output = run_command(cluster.testbed["laptop"], f"ray exec {FILE} '{command}' 2>&1").output
     for subject in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "images"):
         assert f"fine   {subject}: " in output, output
 
 
-def test_a_spot_machine_refuses_outside_connections_and_calls_without_the_token(up: Cloud, study: Path) -> None:
-    one, two = (up.testbed[name] for name in two_active_hosts(study))
+def test_a_spot_machine_refuses_outside_connections_and_calls_without_the_token(cluster: Cloud, study: Path) -> None:
+    one, two = (cluster.testbed[name] for name in two_active_hosts(study))
     assert_refused(scan_ports(one, two.address))
-    assert_closed(scan_ports(up.testbed["laptop"], up.public_address(two)))
+    assert_closed(scan_ports(cluster.testbed["laptop"], cluster.public_address(two)))
 
 
-def test_mlflow_is_available_with_a_password_through_a_tunnel(up: Cloud, study: Path) -> None:
-    laptop, url = up.testbed["laptop"], "http://127.0.0.1:5000"
+def test_mlflow_is_available_with_a_password_through_a_tunnel(cluster: Cloud, study: Path) -> None:
+    laptop, url = cluster.testbed["laptop"], "http://127.0.0.1:5000"
     credentials = ConfigParser()
-    credentials.read_string((up.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
+    credentials.read_string((cluster.head.folder / "root" / "runs" / "keeper" / "credentials").read_text())
     login = ":".join(credentials["mlflow"][f"mlflow_tracking_{part}"] for part in ("username", "password"))
     with running(laptop, f"nowt ui --cluster {FILE}", "ui") as tunnel:
         wait_for(lambda: f"MLflow is available at {url}" in tunnel.log.read_text(), tunnel)
@@ -103,79 +105,79 @@ def test_mlflow_is_available_with_a_password_through_a_tunnel(up: Cloud, study: 
         assert "experiments" in post_json(laptop, search, {"max_results": 10}, login)
 
 
-def test_a_terminated_spot_machine_is_replaced_and_the_study_continues(up: Cloud, study: Path) -> None:
+def test_a_terminated_spot_machine_is_replaced_and_the_study_continues(cluster: Cloud, study: Path) -> None:
     lost = min(worker_hosts(study))
-    before = total_epochs(store_of(up))
-    up.terminate(lost)
-    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    before = total_epochs(store_of(cluster))
+    cluster.terminate(lost)
+    wait_for(lambda: total_epochs(store_of(cluster)) > before + 1, "more epochs")
     assert lost not in worker_hosts(study)
 
 
-def test_the_study_continues_after_a_raylet_is_killed(up: Cloud, study: Path) -> None:
+def test_the_study_continues_after_a_raylet_is_killed(cluster: Cloud, study: Path) -> None:
     lost = min(worker_hosts(study))
-    before = total_epochs(store_of(up))
-    up.testbed[lost].kill("/raylet")
-    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    before = total_epochs(store_of(cluster))
+    cluster.testbed[lost].kill("/raylet")
+    wait_for(lambda: total_epochs(store_of(cluster)) > before + 1, "more epochs")
 
 
-def test_a_stopped_study_resumes_where_it_was(up: Cloud, study: Path) -> None:
-    with dashboard(up.testbed["laptop"], FILE):
-        ray_job(up, "stop", "paced")
-        assert "interrupted; to resume, run the same command again" in ray_job(up, "logs", "paced")
-        before = total_epochs(store_of(up))
-        ray_job(up, "submit", f"--submission-id again --no-wait -- {STUDY}")
-    wait_for(lambda: total_epochs(store_of(up)) > before, "more epochs")
+def test_a_stopped_study_resumes_where_it_was(cluster: Cloud, study: Path) -> None:
+    with dashboard(cluster.testbed["laptop"], FILE):
+        ray_job(cluster, "stop", "paced")
+        assert "interrupted; to resume, run the same command again" in ray_job(cluster, "logs", "paced")
+        before = total_epochs(store_of(cluster))
+        ray_job(cluster, "submit", f"--submission-id again --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(cluster)) > before, "more epochs")
 
 
-def test_the_study_continues_after_a_network_partition_of_a_worker(up: Cloud, study: Path) -> None:
+def test_the_study_continues_after_a_network_partition_of_a_worker(cluster: Cloud, study: Path) -> None:
     lost = min(worker_hosts(study))  # the new driver's first loss: it gives up a run at the fourth
-    up.testbed.network.disconnect(lost)
-    wait_for(lambda: lost not in alive_hosts(up.testbed), f"the loss of {lost}")
-    before = total_epochs(store_of(up))
-    if lost in up.host_names.values():  # Ray's autoscaler may already have terminated it
-        up.testbed.network.reconnect(lost)
-    wait_for(lambda: total_epochs(store_of(up)) > before + 1, "more epochs")
+    cluster.testbed.network.disconnect(lost)
+    wait_for(lambda: lost not in alive_hosts(cluster.testbed), f"the loss of {lost}")
+    before = total_epochs(store_of(cluster))
+    if lost in cluster.host_names.values():  # Ray's autoscaler may already have terminated it
+        cluster.testbed.network.reconnect(lost)
+    wait_for(lambda: total_epochs(store_of(cluster)) > before + 1, "more epochs")
 
 
-def test_a_study_resumes_on_a_new_head_after_the_head_is_terminated(up: Cloud, study: Path) -> None:
-    before, first_start = total_epochs(store_of(up)), first_starts(store_of(up))
-    up.terminate(up.head.name)
-    command_output(up.testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
-    assert up.head.name == "head-2"
-    with dashboard(up.testbed["laptop"], FILE):
-        ray_job(up, "submit", f"--submission-id paced --no-wait -- {STUDY}")
-    wait_for(lambda: total_epochs(store_of(up)) >= before, "as many epochs as there were")
+def test_a_study_resumes_on_a_new_head_after_the_head_is_terminated(cluster: Cloud, study: Path) -> None:
+    before, first_start = total_epochs(store_of(cluster)), first_starts(store_of(cluster))
+    cluster.terminate(cluster.head.name)
+    command_output(cluster.testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
+    assert cluster.head.name == "head-2"
+    with dashboard(cluster.testbed["laptop"], FILE):
+        ray_job(cluster, "submit", f"--submission-id paced --no-wait -- {STUDY}")
+    wait_for(lambda: total_epochs(store_of(cluster)) >= before, "as many epochs as there were")
     (study / "slowly").unlink()
-    with dashboard(up.testbed["laptop"], FILE):
-        assert "2 of 2 runs finished" in ray_job(up, "logs", "--follow paced")
-    assert first_start.items() <= first_starts(store_of(up)).items()  # resumed, not restarted
+    with dashboard(cluster.testbed["laptop"], FILE):
+        assert "2 of 2 runs finished" in ray_job(cluster, "logs", "--follow paced")
+    assert first_start.items() <= first_starts(store_of(cluster)).items()  # resumed, not restarted
 
 
-def test_pull_copies_the_complete_store_to_the_laptop(up: Cloud, study: Path) -> None:
-    store = f"root@{up.public_address(up.head)}:/root/runs"
-    command_output(up.testbed["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull {store}")
-    for found in (logs(store_of(up)), logs(up.testbed["laptop"].folder / "root" / "nowt" / "runs")):
+def test_pull_copies_the_complete_store_to_the_laptop(cluster: Cloud, study: Path) -> None:
+    store = f"root@{cluster.public_address(cluster.head)}:/root/runs"
+    command_output(cluster.testbed["laptop"], f"RSYNC_RSH='{ssh(KEY)}' nowt pull {store}")
+    for found in (logs(store_of(cluster)), logs(cluster.testbed["laptop"].folder / "root" / "nowt" / "runs")):
         ends = {name: (run.state, run.last_epoch) for name, run in found.items()}
         assert ends == {"paced 0": ("finished", EPOCHS), "bp 0": ("finished", 3)}
         assert [epoch.epoch for epoch in found["paced 0"].epochs] == list(range(EPOCHS + 1))
 
 
-def test_after_teardown_only_the_bucket_is_left(up: Cloud) -> None:
-    command_output(up.testbed["laptop"], f"ray down -y {FILE} 2>&1")
-    assert up.instances() == []
-    wait_for(lambda: not up.host_names, "the end of all machines")
-    output = command_output(up.testbed["laptop"], f"nowt cluster teardown {FILE} --yes")
+def test_after_teardown_only_the_bucket_is_left(cluster: Cloud) -> None:
+    command_output(cluster.testbed["laptop"], f"ray down -y {FILE} 2>&1")
+    assert cluster.instances() == []
+    wait_for(lambda: not cluster.host_names, "the end of all machines")
+    output = command_output(cluster.testbed["laptop"], f"nowt cluster teardown {FILE} --yes")
     assert f"kept: s3://{BUCKET}" in output
     for query in ("describe_volumes()['Volumes']", "describe_key_pairs()['KeyPairs']"):
-        assert up.evaluate(f"aws('ec2').{query}") == []
-    groups = up.evaluate("aws('ec2').describe_security_groups()['SecurityGroups']")
+        assert cluster.evaluate(f"aws('ec2').{query}") == []
+    groups = cluster.evaluate("aws('ec2').describe_security_groups()['SecurityGroups']")
     assert [group["GroupName"] for group in groups] == ["default"]
-    assert up.evaluate("aws('iam').list_roles()['Roles']") == []
+    assert cluster.evaluate("aws('iam').list_roles()['Roles']") == []
 
 
-def store_of(up: Cloud) -> Path:
+def store_of(cluster: Cloud) -> Path:
     """The path of the study's store, which is on the head's disk."""
-    return up.head.folder / "root" / "runs"
+    return cluster.head.folder / "root" / "runs"
 
 
 def two_active_hosts(folder: Path) -> list[str]:
@@ -188,6 +190,6 @@ def first_starts(store: Path) -> dict[str, int]:
     return {name: run.spans[0].begin for name, run in logs(store).items()}
 
 
-def ray_job(up: Cloud, command: str, args: str) -> str:
+def ray_job(cluster: Cloud, command: str, args: str) -> str:
     """Return the output of a ``ray job`` command, which must succeed."""
-    return command_output(up.testbed["laptop"], f"ray job {command} --address {DASHBOARD} {args} 2>&1")
+    return command_output(cluster.testbed["laptop"], f"ray job {command} --address {DASHBOARD} {args} 2>&1")

@@ -17,7 +17,7 @@ def testbed(testbed_folder: Path) -> Iterator[HostTestbed]:
 
 
 def test_each_host_has_its_own_name_processes_files_and_network(testbed: HostTestbed) -> None:
-    for host in testbed.cluster:
+    for host in testbed.cluster_hosts:
         assert host.check_output("hostname; hostname -i").split() == [host.name, host.address]
         host.check_output("touch /tmp/mine /dev/shm/mine ~/mine /srv/ours")
         assert set(host.processes()) == set()
@@ -27,7 +27,7 @@ def test_each_host_has_its_own_name_processes_files_and_network(testbed: HostTes
 
 def test_a_host_accepts_only_its_authorized_key(testbed: HostTestbed) -> None:
     testbed["laptop"].check_output("ssh-keygen -q -t ed25519 -N '' -f ~/key")
-    for host in testbed.cluster:
+    for host in testbed.cluster_hosts:
         assert testbed["laptop"].run(f"{ssh('~/key')} {host.address} hostname").exit_code == 255
         sshd.authorize(host, testbed["laptop"].check_output("cat ~/key.pub"))
         assert testbed["laptop"].check_output(f"{ssh('~/key')} {host.address} hostname").split() == [host.name]

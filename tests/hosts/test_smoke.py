@@ -15,7 +15,7 @@ ADDRESSES = {name: address for name, address in on_premise.ADDRESSES.items() if 
 
 
 @pytest.fixture(scope="module")
-def up(testbed_folder: Path) -> Iterator[HostTestbed]:
+def cluster(testbed_folder: Path) -> Iterator[HostTestbed]:
     """A running Ray cluster of two hosts with a firewall, and a laptop."""
     with create_testbed(testbed_folder, ADDRESSES) as testbed:
         on_premise.set_up(testbed)
@@ -23,8 +23,8 @@ def up(testbed_folder: Path) -> Iterator[HostTestbed]:
         yield testbed
 
 
-def test_ray_up_starts_a_cluster_whose_ports_are_closed_to_other_hosts(up: HostTestbed) -> None:
-    wait_for(lambda: alive_hosts(up) == {"head", "one"}, "both hosts in the cluster")
-    assert_refused(scan_ports(up["one"], up["head"].address))
-    for host in up.cluster:
-        assert_closed(scan_ports(up["laptop"], host.address))
+def test_ray_up_starts_a_cluster_whose_ports_are_closed_to_other_hosts(cluster: HostTestbed) -> None:
+    wait_for(lambda: alive_hosts(cluster) == {"head", "one"}, "both hosts in the cluster")
+    assert_refused(scan_ports(cluster["one"], cluster["head"].address))
+    for host in cluster.cluster_hosts:
+        assert_closed(scan_ports(cluster["laptop"], host.address))

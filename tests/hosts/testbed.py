@@ -25,7 +25,7 @@ class HostTestbed:
         return self.hosts[name]
 
     @property
-    def cluster(self) -> list[Host]:
+    def cluster_hosts(self) -> list[Host]:
         """The hosts that Ray may run on."""
         return [host for name, host in self.hosts.items() if name not in NON_CLUSTER_HOSTS]
 
