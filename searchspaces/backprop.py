@@ -1,4 +1,4 @@
-"""Which η, λ, momentum and schedule does backprop want?
+"""Which η, λ, momentum and schedule work best for backprop?
 
 Paper     None; backprop is the reference of every comparison.
 Method    TPE, with successive halving from the first epoch by which kp can align.

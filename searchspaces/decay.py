@@ -15,7 +15,7 @@ from nowt.config.recipes import digits
 
 
 def study() -> Study:
-    """kp with five values of the optimizer's λ, wm with four of its own, and bp; three seeds."""
+    """Compare five values of the optimizer's λ for kp, four of wm's own λ, and bp; three seeds."""
     cells = [Cell("bp λ=0.01", digits(Backprop()))]
     cells += [Cell(f"kp λ={value:g}", _weight_decay(value)) for value in (0.0, 5e-4, 2e-3, 1e-2, 2e-2)]
     cells += [

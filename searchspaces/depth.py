@@ -15,7 +15,7 @@ from searchspaces.five import five_rules
 
 
 def study() -> Study:
-    """ResNet-18, ResNet-34 and ResNet-50 with five rules; three seeds. The reference is ResNet-18 with bp."""
+    """Compare five rules on ResNet-18, ResNet-34 and ResNet-50; three seeds. The reference is ResNet-18 with bp."""
     cells = tuple(_cell(rule, depth) for depth in (18, 34, 50) for rule in five_rules())
     question = "Does the gap to backprop widen with depth?"
     return Study("depth", question, cells, seeds=(0, 1, 2), reference="bp ResNet-18")

@@ -20,7 +20,7 @@ EPOCHS = 6  # instead of the recipe's 10, because no trial is stopped early
 
 
 def space() -> SearchSpace:
-    """Five rules, 64 quasi-random trials each."""
+    """Search five rules, 64 quasi-random trials each."""
     cells = tuple(_cell(rule) for rule in five_rules())
     question = "How much tuning does each rule need?"
     return SearchSpace(

@@ -1,4 +1,4 @@
-"""Which settings does feedback alignment want, and does the size of B matter?
+"""Which settings work best for feedback alignment, and does the size of B matter?
 
 Paper     Lillicrap et al. (2016); Bartunov et al. (2018) tuned it extensively and still found a wide gap.
 Method    TPE, with successive halving from the first epoch by which kp can align.

@@ -12,7 +12,7 @@ from nowt.config.recipes import digits
 
 
 def study() -> Study:
-    """fa and kp with several distributions, scales and initial angles of B; three seeds."""
+    """Compare several distributions, scales and initial angles of B for fa and kp; three seeds."""
     cells = [Cell("bp", digits(Backprop()))]
     for rule in (FeedbackAlignment, KolenPollack):
         starts = {

@@ -12,5 +12,5 @@ DAYS = WeightMirror()
 
 
 def five_rules(mirror: WeightMirror = DAYS) -> tuple[Rule, ...]:
-    """Backprop, feedback alignment, sign-symmetry, weight mirror (``mirror``) and Kolen-Pollack."""
+    """Return backprop, feedback alignment, sign-symmetry, weight mirror (``mirror``) and Kolen-Pollack."""
     return Backprop(), FeedbackAlignment(), SignSymmetry(), mirror, KolenPollack()

@@ -1,4 +1,4 @@
-"""Which settings do five rules want on ImageNet?
+"""Which settings work best for each of five rules on ImageNet?
 
 Paper     No published search: Akrout et al. (2019) give no ranges; Kunin et al. (2020) tried 628 settings of
           the weight mirror's relatives on ResNet-18.
@@ -40,7 +40,7 @@ MIRROR: tuple[Range | Choice, ...] = (
 
 
 def space() -> SearchSpace:
-    """Five rules, 12 trials each."""
+    """Search five rules, 12 trials each."""
     cells = tuple(_cell(rule) for rule in IMAGENET_RULES)
     return SearchSpace("imagenet_settings", "Which settings do five rules want on ImageNet?", cells, Budget(12))
 

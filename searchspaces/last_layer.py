@@ -17,7 +17,7 @@ RULES = (FeedbackAlignment(), SignSymmetry(), MINUTES, KolenPollack())
 
 
 def study() -> Study:
-    """Each rule with the rule and with backprop in the last layer; three seeds."""
+    """Compare each rule with and without backprop in the last layer; three seeds."""
     cells = [Cell("bp", digits(Backprop()))]
     for rule in RULES:
         cells.append(Cell(rule.name, digits(rule)))

@@ -35,7 +35,7 @@ VARIANTS = {
 
 
 def study() -> Study:
-    """One changed field per cell; three seeds. The reference is the default."""
+    """Change one field of mirror mode per cell; three seeds. The reference is the default."""
     cells = tuple(Cell(name, digits(rule)) for name, rule in VARIANTS.items())
     question = "Which parts of mirror mode does the weight mirror need?"
     return Study("mirror_mode", question, cells, seeds=(0, 1, 2), reference="default")

@@ -26,7 +26,7 @@ UNNORMALIZED = Range("rule.eta", 1e-6, 1e-1, log=True, times="rule.decay")
 
 
 def space() -> SearchSpace:
-    """Weight mirror without normalization and with normalization by taps, 20 trials each."""
+    """Search weight mirror without normalization and with normalization by taps, 20 trials each."""
     cells = (_cell("none"), _cell("taps"))
     question = "Do the weight mirror's settings transfer to a deeper network?"
     return SearchSpace(

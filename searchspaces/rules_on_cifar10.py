@@ -13,6 +13,6 @@ from searchspaces.five import five_rules
 
 
 def study() -> Study:
-    """Five rules, three seeds."""
+    """Compare five rules, three seeds."""
     cells = tuple(Cell(rule.name, cifar10_resnet20(rule)) for rule in five_rules())
     return Study("rules_on_cifar10", "How do five rules compare on CIFAR-10?", cells, seeds=(0, 1, 2))

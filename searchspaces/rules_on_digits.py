@@ -17,6 +17,6 @@ from searchspaces.five import MINUTES, five_rules
 
 
 def study() -> Study:
-    """Five rules, three seeds."""
+    """Compare five rules, three seeds."""
     cells = tuple(Cell(rule.name, replace(digits(rule), epochs=8)) for rule in five_rules(MINUTES))
     return Study("rules_on_digits", "How do five rules compare on noisy digits?", cells, seeds=(0, 1, 2))

@@ -13,6 +13,6 @@ from searchspaces.five import AN_HOUR, five_rules
 
 
 def study() -> Study:
-    """Five rules, three seeds."""
+    """Compare five rules, three seeds."""
     cells = tuple(Cell(rule.name, folder_resnet18(rule)) for rule in five_rules(AN_HOUR))
     return Study("rules_on_folder", "How do five rules compare on a folder of images?", cells, seeds=(0, 1, 2))

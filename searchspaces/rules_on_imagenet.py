@@ -21,7 +21,7 @@ from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
 
 
 def study() -> Study:
-    """Five rules, five seeds."""
+    """Compare five rules, five seeds."""
     cells = tuple(Cell(rule.name, resnet18_imagenet(rule)) for rule in IMAGENET_RULES)
     question = "How do five rules compare on ImageNet with ResNet-18?"
     return Study("rules_on_imagenet", question, cells, seeds=(0, 1, 2, 3, 4))

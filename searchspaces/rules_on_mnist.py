@@ -17,6 +17,6 @@ from searchspaces.five import five_rules
 
 
 def study() -> Study:
-    """Five rules, three seeds."""
+    """Compare five rules, three seeds."""
     cells = tuple(Cell(rule.name, mnist_mlp(rule)) for rule in five_rules())
     return Study("rules_on_mnist", "How do five rules compare on a dense network on MNIST?", cells, seeds=(0, 1, 2))

@@ -21,7 +21,7 @@ WORDS = {"weights": "W", "feedback": "B", "order": "order", "crops": "crops", "n
 
 
 def study() -> Study:
-    """Each rule with all seeds free, and with all but one pinned; ten seeds."""
+    """Train each rule with all seeds free, and with all but one pinned; ten seeds."""
     cells = tuple(cell for rule in five_rules(MINUTES) if rule.name != "ss" for cell in _cells(rule))
     question = "Which source of randomness makes runs of one rule differ?"
     return Study("seed_sources", question, cells, seeds=tuple(range(10)))
@@ -37,6 +37,6 @@ def _cells(rule: Rule) -> list[Cell]:
 
 
 def _purposes(rule: Rule) -> list[str]:
-    """The random draws of the rule: bp has no B, and only wm has mirror noise."""
+    """Return the seed purposes that the rule uses: bp has no B, and only wm has mirror noise."""
     without = {"bp": ("feedback", "noise"), "wm": ()}.get(rule.name, ("noise",))
     return [purpose for purpose in WORDS if purpose not in without]

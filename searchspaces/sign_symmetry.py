@@ -1,4 +1,4 @@
-"""Which magnitudes does sign-symmetry want?
+"""Which magnitudes of B work best for sign-symmetry?
 
 Paper     Liao et al. (2016), Xiao et al. (2018), Akrout et al. (2019): constant, redrawn and fixed
           magnitudes.

@@ -1,4 +1,4 @@
-"""Which mirror mode does the weight mirror want?
+"""Which settings of mirror mode work best for the weight mirror?
 
 Paper     Akrout et al. (2019), section "mirror mode"; Kunin et al. (2020) on its sensitivity.
 Method    TPE, with successive halving from the first epoch by which kp can align.

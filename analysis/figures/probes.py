@@ -1,4 +1,4 @@
-"""Figures of what ``nowt probe`` measured: each metric by epoch, and by layer at the last epoch."""
+"""Figures of ``nowt probe`` results: each metric by epoch, and by layer at the last epoch."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Draw one figure of a study or search by itself.
+"""Draws one figure of a study or search by itself.
 
 Each figure's module defines ``SCRIPT`` and can be run: ``python -m analysis.figures.curves STUDY --store runs --out
 figures``. ``python -m analysis --figure curves STUDY`` does the same.

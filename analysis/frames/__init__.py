@@ -1,4 +1,4 @@
-"""Everything that a store knows, as pandas frames with declared and checked columns (docs/frames.md)."""
+"""The contents of a store as pandas frames with declared and checked columns (docs/frames.md)."""
 
 from analysis.frames.mlflow import MlflowFrames, read_mlflow
 from analysis.frames.probes import Probe, read_probes

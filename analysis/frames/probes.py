@@ -1,4 +1,4 @@
-"""What ``nowt probe`` measured on a study's checkpoints, as frames with declared and checked columns."""
+"""The results of ``nowt probe`` as frames with declared and checked columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

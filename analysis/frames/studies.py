@@ -1,4 +1,4 @@
-"""Find a study or search in a store, by name or key."""
+"""Finds a study or search in a store, by name or key."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make a figure interactive for the HTML page: tooltips, hidden cells, zoom.
+"""Makes a figure interactive for the HTML page: tooltips, hidden cells, zoom.
 
 This transforms the Vega-Lite specification of any figure, so that figures need no code for the page.
 """

@@ -1,4 +1,4 @@
-"""Write a report: figures as PNG and SVG, a page as Markdown and HTML, and a manifest."""
+"""Writes a report: figures as PNG and SVG, a page as Markdown and HTML, and a manifest."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which cells of a study are compared with each other, and in which factor they differ.
+"""The comparisons of a study: which cells are compared, and in which factor they differ.
 
 Cells are grouped by rule and by context: the network, data, optimizer and every other field that does not belong to the
 rule. The base cell of a group is the reference if the group contains it, and otherwise the cell that has most fields in

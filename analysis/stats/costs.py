@@ -1,4 +1,4 @@
-"""What training has cost, in the units in which budgets are counted: presentations, FLOPs or seconds."""
+"""The cost of training, in the units in which budgets are counted: presentations, FLOPs or seconds."""
 
 import pandas as pd
 

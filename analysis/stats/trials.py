@@ -1,4 +1,4 @@
-"""What the trials of a search show: the values of the best ones, the share near the best, and the Pareto front."""
+"""Statistics of a search's trials: the values of the best ones, the share near the best, and the Pareto front."""
 
 from collections.abc import Callable
 

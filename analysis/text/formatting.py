@@ -1,4 +1,4 @@
-"""Format numbers for tables and text: a true minus sign, and a dash for missing values."""
+"""Formats numbers for tables and text: a true minus sign, and a dash for missing values."""
 
 import math
 

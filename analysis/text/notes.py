@@ -1,4 +1,4 @@
-"""The notes below a study's table: what its numbers are, and what is missing from them."""
+"""The notes below a study's table, stating what its numbers are and what is missing from them."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Update the frames of a store by reading only new log lines.
+"""Updates the frames of a store by reading only new log lines.
 
 A file with the same size, times and inode is unchanged. For a changed file, the checksum of the part that was read
 before is compared: if it matches, only the rest is read; otherwise (truncated after a crash, or replaced) the whole

@@ -1,4 +1,4 @@
-"""Read epoch logs incrementally, about twenty times faster than ``nowt.store.run_log.read``.
+"""Reads epoch logs incrementally, about twenty times faster than ``nowt.store.run_log.read``.
 
 ``nowt.store.run_log.read`` is the reference: both give the same result (a test compares them), and the same message for
 a file that cannot be read.

@@ -1,4 +1,4 @@
-"""Convert Arrow tables of epochs and layers to frames that include columns of the run."""
+"""Converts Arrow tables of epochs and layers to frames that include columns of the run."""
 
 from collections.abc import Mapping
 from typing import Any

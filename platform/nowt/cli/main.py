@@ -1,4 +1,4 @@
-"""The command line: parse the arguments, run the command, and turn an error into one line and an exit code.
+"""The command line: parses the arguments, runs the command, and converts an error to one line and an exit code.
 
 Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error, 130 interrupted (can be resumed).
 """

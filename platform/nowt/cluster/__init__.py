@@ -1,1 +1,1 @@
-"""Clusters: check the cluster file, create and remove its AWS resources, check running nodes, reach its MLflow."""
+"""Clusters: checks of the cluster file and of running nodes, AWS resources, and the tunnel to MLflow."""

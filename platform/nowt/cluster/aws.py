@@ -1,4 +1,4 @@
-"""AWS clients. boto3 is an optional dependency; of this package, only this module imports it."""
+"""AWS clients. boto3 is an optional dependency; within ``nowt.cluster``, only this module imports it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Check a cluster.yaml offline: one sentence per mistake."""
+"""Checks a cluster.yaml offline, and reports one sentence per mistake."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""``nowt doctor --cluster``: check the cluster file, the AWS account and, with RAY_ADDRESS, the running nodes."""
+"""``nowt doctor --cluster``: checks the cluster file, the AWS account and, with RAY_ADDRESS, the running nodes."""
 
 import os
 from collections.abc import Callable

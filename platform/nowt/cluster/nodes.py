@@ -1,4 +1,4 @@
-"""Check the nodes of a running cluster: a Ray task on each reports its state, and the reports are compared."""
+"""Checks the nodes of a running cluster: a Ray task on each reports its state, and the reports are compared."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""``nowt cluster prepare`` and ``nowt cluster teardown``: create and remove the AWS resources of a cluster.yaml.
+"""``nowt cluster prepare`` and ``nowt cluster teardown``: creates and removes the AWS resources of a cluster.yaml.
 
 Run ``prepare`` before ``ray up``, and again to change who may reach port 22.
 """

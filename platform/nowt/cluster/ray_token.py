@@ -1,4 +1,4 @@
-"""Ray's token. Its holder has full control of the cluster: it has mode 0600 and is not in any file of nowt."""
+"""Ray's token, which gives full control of the cluster. Its file has mode 0600, and no file of nowt contains it."""
 
 import os
 import secrets

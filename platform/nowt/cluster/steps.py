@@ -1,4 +1,4 @@
-"""Changes that are shown first and applied when the user confirms."""
+"""Changes that are printed first, and applied after the user confirms."""
 
 import sys
 from collections.abc import Callable, Sequence

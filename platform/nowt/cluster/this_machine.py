@@ -1,4 +1,4 @@
-"""``nowt doctor``: check this installation. Each finding is fine or says what to do."""
+"""``nowt doctor``: checks this installation. Each finding states that a check passed or what to do."""
 
 import importlib.util
 import os

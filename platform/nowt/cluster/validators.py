@@ -1,4 +1,4 @@
-"""Validate a cluster.yaml offline with Ray's validators and botocore's model of EC2."""
+"""Validates a cluster.yaml offline with Ray's validators and botocore's model of EC2."""
 
 import copy
 import io

@@ -87,7 +87,7 @@ class RunConfig:
         self._check_norm_group()
 
     def _check_schedule(self) -> None:
-        """A warm-up or milestone after the end of the run would be silently ignored."""
+        """Raise ConfigError for a warm-up or milestone after the end of the run, which would have no effect."""
         warmup, milestones = self.optim.warmup, self.optim.milestones
         require(warmup <= self.epochs, f"optim.warmup is {warmup:g} epochs: the run has {self.epochs}")
         require(

@@ -1,4 +1,4 @@
-"""Errors in what a user gave, each in one line. Imports nothing heavy, since every module needs it."""
+"""Errors in a user's input, each in one line. Imports nothing heavy, since every module needs it."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The lines that ``nowt doctor`` prints: what was checked, and that it is fine or what to do."""
+"""The lines that ``nowt doctor`` prints: one per check, stating that it passed or what to do."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

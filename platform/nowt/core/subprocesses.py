@@ -14,7 +14,7 @@ GRACE_SECONDS = 10.0
 
 
 def end_with_parent() -> None:
-    """For ``preexec_fn``: have Linux send the child SIGTERM when this process ends, also by kill -9."""
+    """Have Linux send the child SIGTERM when this process ends, also by kill -9. Use it as ``preexec_fn``."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

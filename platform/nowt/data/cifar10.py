@@ -1,4 +1,4 @@
-"""Read CIFAR-10 from its binary version or from image folders. Its Python pickles are never opened."""
+"""Reads CIFAR-10 from its binary version or from image folders. Its Python pickles are never opened."""
 
 from pathlib import Path
 

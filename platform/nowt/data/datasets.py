@@ -1,4 +1,4 @@
-"""Open a data set by name, split into train, val and test.
+"""Opens a data set by name, split into train, val and test.
 
 ``open_data`` reads local files and never downloads. Splits are drawn from constants, so every run of a data set has
 the same ones. Images of fixed size, and files that are always prepared the same way, are held as pixels

@@ -1,4 +1,4 @@
-"""Decode an image file: read it, cut out a box, resize it, convert it to RGB."""
+"""Decodes an image file: reads it, crops a box, resizes it, and converts it to RGB."""
 
 import io
 import math

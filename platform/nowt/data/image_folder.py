@@ -1,4 +1,4 @@
-"""Read image folders: train/CLASS/* are the training images, val/CLASS/* (or test/CLASS/*) the test images."""
+"""Reads image folders: train/CLASS/* are the training images, val/CLASS/* (or test/CLASS/*) the test images."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Images before they are split: pixels in memory, or files on disk."""
+"""Images before they are split into train, val and test: pixels in memory, or files on disk."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Read MNIST and Fashion-MNIST from their idx files, in torchvision's layout. Nothing is downloaded."""
+"""Reads MNIST and Fashion-MNIST from their idx files, in torchvision's layout. Nothing is downloaded."""
 
 import gzip
 import math

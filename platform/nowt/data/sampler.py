@@ -1,4 +1,4 @@
-"""Which images form each batch, and the random numbers that augment them."""
+"""The images of each batch, and the random numbers that augment them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Choose subsets of a data set. A choice is the same for every run, whatever its seed.
+"""Chooses subsets of a data set. A choice is the same for every run, whatever its seed.
 
 Every image has a rank within its class, in an order drawn from a constant. A choice takes the images of lowest
 rank, so a smaller choice for the same purpose is always contained in a larger one.

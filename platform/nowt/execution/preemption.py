@@ -19,7 +19,7 @@ CHECKPOINT_SECONDS = 15.0  # between two checkpoints on a machine that is about 
 
 
 class PreemptionNotice:
-    """Whether one process of a run has been notified that its machine will be preempted."""
+    """Tracks whether one process of a run has been notified that its machine will be preempted."""
 
     def __init__(self) -> None:
         self.given = False

@@ -1,4 +1,4 @@
-"""Plan a run: check that it can train, compute its key, and collect the first line of its log."""
+"""Prepares a run: checks that it can train, computes its key, and collects the first line of its log."""
 
 from functools import cache
 from typing import Any

@@ -54,8 +54,8 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 
 def preemption_sources() -> tuple[Callable[[], bool], ...]:
-    """Return the checks for whether this process's node will be preempted: one asks Ray whether it drains the node, one
-    asks EC2."""
+    """Return functions that check whether this process's node will be preempted: one asks Ray and, on an EC2 machine,
+    another asks EC2."""
     node, ec2 = ray.get_runtime_context().get_node_id(), instance_metadata()
 
     def drained() -> bool:
@@ -65,7 +65,8 @@ def preemption_sources() -> tuple[Callable[[], bool], ...]:
             return False
 
     def reclaimed() -> bool:
-        """Also tell Ray, or it would place the next worker on this node."""
+        """Return whether EC2 will reclaim this instance. If so, notify Ray, which would otherwise place the next worker
+        here."""
         deadline = ec2.terminates_at() if ec2 is not None else None
         if deadline is None:
             return False

@@ -89,7 +89,7 @@ def _installed() -> Iterable["EntryPoint"]:
 
 
 def _from_file(spec: str) -> type["Rule"]:
-    """The one rule that a file defines.
+    """Return the one rule that a file defines.
 
     Its name is the spec and its numerics a hash of the file's text, so that an edited rule makes new runs.
     """

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, private files, and copies of databases that are in use."""
+"""Atomic writes, private files, and copies of databases that are in use."""
 
 import os
 import sqlite3

@@ -132,7 +132,8 @@ def metrics_of(epoch: Epoch) -> dict[str, float]:
 
 
 def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
-    """Minimum, median and maximum over the layers where ``measure`` is defined, and the value of the last layer."""
+    """Return the minimum, median and maximum over the layers where ``measure`` is defined, and the value of the last
+    layer."""
     defined = [value for layer in layers if math.isfinite(value := getattr(layer, measure))]
     if not defined:
         return {}

@@ -1,4 +1,4 @@
-"""Save and load checkpoints, so that a run resumes as if it had not been interrupted."""
+"""Saves and loads checkpoints, so that a run resumes as if it had not been interrupted."""
 
 import os
 import pickle

@@ -41,7 +41,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def clip_gradients(model: nn.Module, max_norm: float | None) -> None:
-    """Scale the gradient to a norm of at most ``max_norm``; None: leave it.
+    """Scale the gradient to a norm of at most ``max_norm``; with None, leave it unchanged.
 
     B has no gradient yet, so it is not part of the norm. Under ``kp`` it then receives W's clipped gradient.
     """

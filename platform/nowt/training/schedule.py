@@ -1,4 +1,4 @@
-"""The learning-rate schedule, and how much of the initial difference W − B is left under it."""
+"""The learning-rate schedule, and the share of the initial difference W − B that remains under it."""
 
 import math
 
@@ -26,7 +26,7 @@ def _decay_factor(config: OptimConfig, epoch: float, epochs: int) -> float:
 
 
 def remaining_difference(config: RunConfig, steps_per_epoch: int) -> list[float]:
-    """Return the share of |W − B| that is left under ``kp`` after each epoch, from epoch 0 to the last.
+    """Return the share of |W − B| that remains under ``kp`` after each epoch, from epoch 0 to the last.
 
     W and B receive the same gradient, so their difference D = W − B follows the optimizer as if the gradient were 0.
     With η_t the learning rate of step t, λ the weight decay, μ the momentum and v_0 = 0:

@@ -1,4 +1,4 @@
-"""``nowt data prepare imagenet SRC DST``: check an ILSVRC2012 copy and lay it out for training.
+"""``nowt data prepare imagenet SRC DST``: checks an ILSVRC2012 copy and arranges it for training.
 
 Every image is verified once, and SRC is never modified. ``source`` finds the images of each class, ``class_folder``
 verifies and places the images of one class and records the result in ``DST/.prepare``, ``prepare`` runs all classes in

@@ -1,4 +1,4 @@
-"""Compare a prepared copy with the published data set: what is missing or broken, and which images are unusual."""
+"""Compares a prepared copy with the published data set: missing, broken and unusual images."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""One class of the prepared copy: verify every image, put it in place, and record the result."""
+"""Prepares one class: verifies every image, puts it in place, and records the result."""
 
 import json
 import os
@@ -17,7 +17,7 @@ WORK = ".prepare"  # in DST: the records of finished classes, and incomplete fil
 
 
 class Cancelled(Exception):
-    """The work was stopped in the middle of a class."""
+    """Raised when the work is stopped in the middle of a class."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Read the class of each validation image and the number of training images per class from the copy's own files.
+"""Reads the class of each validation image and the number of training images per class from the copy's own files.
 
 These are either the development kit (``ILSVRC2012_devkit_t12``, a folder or ``.tar.gz``), or
 ``LOC_val_solution.csv`` and ``ILSVRC/ImageSets/CLS-LOC/train_cls.txt``.

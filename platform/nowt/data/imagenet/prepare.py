@@ -1,4 +1,4 @@
-"""Prepare all classes of an ILSVRC2012 copy in threads.
+"""Prepares all classes of an ILSVRC2012 copy in threads.
 
 Pillow releases the GIL while it decodes, and each thread holds one image at a time.
 """
@@ -36,7 +36,7 @@ class PrepareOptions:
 
 
 def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
-    """Lay the copy out in ``options.target`` and write its manifest; return whether it can be used.
+    """Arrange the copy in ``options.target`` and write its manifest; return whether it can be used.
 
     Raises DataError if source or target cannot be used, KeyboardInterrupt if the user stops it.
     """

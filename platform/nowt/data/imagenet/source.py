@@ -1,4 +1,4 @@
-"""Find the images of each class in an ILSVRC2012 copy, in any of the layouts in which it is distributed.
+"""Finds the images of each class in an ILSVRC2012 copy, in any of the layouts in which it is distributed.
 
 train   class folders, ``train/WNID/*.JPEG``; one tar per class, ``train/WNID.tar``; or ``ILSVRC2012_img_train.tar``
 val     class folders; all images in one folder; or ``ILSVRC2012_img_val.tar``. The last two need their labels

@@ -93,7 +93,7 @@ def _gradients(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 def _ignore_warnings() -> AbstractContextManager[None]:
-    """torch warns about even kernels with padding 'same', which are tested on purpose."""
+    """Ignore UserWarnings: torch warns about even kernels with padding 'same', which are tested on purpose."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 

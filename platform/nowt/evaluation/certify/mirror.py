@@ -92,7 +92,7 @@ def _run(rule: Any, layer: FeedbackLayer, steps: int, seed: int) -> Tensor:
 
 
 def _tap_sum(rule: Any, layer: FeedbackLayer, x: Tensor) -> Tensor:
-    """W times the number of terms that one mirror step sums at each tap, divided by the rule's normalizer."""
+    """Return W times the number of terms that one mirror step sums at each tap, divided by the rule's normalizer."""
     weight = layer.weight.detach()
     if rule.noise == "idealised":
         return weight * (layer.fan_in if rule.normalize == "none" else 1)
@@ -125,7 +125,7 @@ def _exact(rule: Any) -> bool:
 
 
 def _spread(rule: Any, layer: FeedbackLayer) -> float:
-    """N_eff tan²: fan-in + 1 for Gaussian noise through the linear map; other settings change it.
+    """Return N_eff tan²: fan-in + 1 for Gaussian noise through the linear map; other settings change it.
 
     A row's estimate varies by Σ_j Var(y x_j), divided by |w|² and the squared gain; κ is the noise's kurtosis.
     """

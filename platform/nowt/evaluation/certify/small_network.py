@@ -23,7 +23,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H/stride, W/stride), rounded up."""
+        """Map (N, inputs, H, W) to (N, outputs, H/stride, W/stride), rounded up."""
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         return torch.relu(y + self.downsample(x))
 
@@ -43,7 +43,7 @@ class SmallNet(nn.Module):
         self.fc = nn.Linear(8, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 2, H, W) to logits (N, 5)."""
+        """Map (N, 2, H, W) to logits (N, 5)."""
         x = torch.relu(self.bn1(self.conv1(x)))
         y: Tensor = self.fc(self.block2(self.block1(x)).mean((2, 3)))
         return y

@@ -147,13 +147,15 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
         return "elsewhere"
 
     def _reads_sign_only(self, op: str, args: Sequence[Any]) -> bool:
-        """copysign(x, W), sign(W) and comparisons of W with 0 reveal nothing but the sign of W."""
+        """Return whether the operation reveals only the sign of W: copysign(x, W), sign(W) and comparisons of W with
+        0."""
         if op == "copysign":
             return not self._tracked_in(args[0])
         return op in SIGNS or (op in COMPARISONS and not isinstance(args[1], Tensor) and args[1] == 0)
 
     def _reads_shape_only(self, op: str, args: Sequence[Any]) -> bool:
-        """convolution_backward without the input's gradient uses only the shape of its weight argument."""
+        """Return whether the operation uses only the shape of W, as convolution_backward does without the input's
+        gradient."""
         if op != "convolution_backward" or len(args) < 11:
             return False
         return not args[10][0] and not self._tracked_in(args[:2])

@@ -85,7 +85,7 @@ class _Worker:
             raise _RunFailed(message["reason"])
 
     def should_stop(self) -> bool:
-        """Return whether the run is to stop. Called after each batch; only worker 0 knows."""
+        """Return whether the run must stop. Called after each batch; only worker 0 knows the answer."""
         self.step += 1
         return self.group.rank == 0 and bool(ray.wait([self.stopped], timeout=0)[0])
 

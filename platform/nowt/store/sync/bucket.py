@@ -1,4 +1,4 @@
-"""A folder in an S3 bucket. Endpoint and credentials are found in the same way as by every AWS tool."""
+"""A folder in an S3 bucket. Endpoint and credentials are found as the AWS command-line tools find them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The checkpoints of a run in a bucket, so that they outlive the disk that they were written to.
+"""Copies of a run's checkpoints in a bucket, so that they outlive the disk of the machine.
 
 Their names are those in a store, ``KEY/step-000000012.pt`` and ``KEY/epoch-000010.pt``. Each is one object. Its label,
 with ``.json`` in place of ``.pt``, is written last: a checkpoint without a label is incomplete and is ignored.

@@ -1,4 +1,4 @@
-"""The manifest of a store's backup: the list of its files by content, which is written last.
+"""The manifest of a store's backup: the list of its files by content hash. It is written last.
 
 Objects are never overwritten. So an interrupted backup does not change the previous one, which remains valid until the
 new manifest is written.

@@ -1,1 +1,1 @@
-"""What a study will cost, and how many seeds it needs."""
+"""The cost of a study, and the number of seeds that it needs."""

@@ -1,4 +1,4 @@
-"""Drives a search: asks Optuna for the trials that the budget allows, hands out their runs, and reports the results."""
+"""Drives a search: asks Optuna for the trials that the budget allows, schedules their runs, and reports the results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

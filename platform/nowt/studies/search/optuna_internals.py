@@ -35,7 +35,8 @@ def copy_trial(storage: BaseStorage, study: optuna.Study, trial: FrozenTrial) ->
 
 
 def extend_trial(storage: BaseStorage, ours: FrozenTrial, theirs: FrozenTrial) -> None:
-    """Write what ``theirs`` knows beyond ``ours``. The state comes last, because it closes the trial to writers."""
+    """Write to ``ours`` what only ``theirs`` contains. The state comes last, because no other writes are possible after
+    it."""
     number = trial_id(ours)
     for name, value in theirs.params.items():
         if name not in ours.params:
