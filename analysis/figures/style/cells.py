@@ -1,4 +1,4 @@
-"""Which cells a figure shows, and which line represents each of them."""
+"""The cells that a figure shows, and the line that represents each of them."""
 
 from dataclasses import dataclass
 

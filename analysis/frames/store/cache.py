@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Cache:
-    """What has been read from the logs."""
+    """The content of the logs, as far as it has been read."""
 
     logs: Mapping[str, Log] = field(default_factory=dict)  # by run key
     epochs: tuple[Part, ...] = ()

@@ -19,7 +19,7 @@ from analysis.frames.store.log_reader import UNREADABLE, Log, parse, problem_of
 
 @dataclass(frozen=True)
 class LogUpdate:
-    """What is new in one log since it was last read."""
+    """The new content of one log since it was last read."""
 
     log: Log
     reread: bool  # read from its first line: its earlier rows are invalid
@@ -48,7 +48,7 @@ def updated(cache: Cache, folder: Path, only: Collection[str] | None = None) -> 
 
 
 def _update_of(path: Path, log: Log | None) -> LogUpdate | None:
-    """Return what is new in the file since ``log``; None if it has not changed."""
+    """Return the new content of the file since ``log``; None if it has not changed."""
     try:
         stamp = _stamp(path)
         if log and log.stamp == stamp:

@@ -19,7 +19,7 @@ SSM = "resolve:ssm:"
 
 
 def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, echo: Callable[[str], None]) -> int:
-    """Create what is missing of security group, key pair, roles and token; return the exit code.
+    """Create missing resources (security group, key pair, roles, token); return the exit code.
 
     Raises ValueError for a file or account that cannot work, before anything is created.
     """

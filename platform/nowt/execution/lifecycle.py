@@ -1,7 +1,7 @@
-"""The lifecycle of a study: lock it, record what it is, run what is missing, report every change, release it.
+"""The lifecycle of a study: lock it, write its study file, execute missing runs, report every change, release the lock.
 
-``nowt train``, ``nowt ablate`` and ``nowt search`` all run through here. They differ in what decides which run comes
-next (a RunQueue or a SearchDriver) and in how progress is displayed.
+``nowt train``, ``nowt ablate`` and ``nowt search`` share this code. They differ in the driver that chooses the next run
+(a RunQueue or a SearchDriver) and in how progress is displayed.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -14,13 +14,13 @@ PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
 def data_facts(data: DatasetSplits) -> dict[str, Any]:
-    """Return what the first line of a log records about the data."""
+    """Return the facts about the data that the first line of a log records."""
     facts = {"fingerprint": data.fingerprint, "classes": data.classes, "training": len(data.train)}
     return {**facts, "skipped": list(data.skipped)}
 
 
 def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the first line of a run's log; ``facts`` are those of its data."""
+    """Return the content of the first line of a run's log; ``facts`` describe its data."""
     return {
         "config": config_to_json(config),
         **facts,

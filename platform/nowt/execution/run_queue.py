@@ -62,7 +62,7 @@ class RunQueue:
         self.writers.clear()
 
     def forget(self, key: str) -> None:
-        """Drop a run that has ended from memory; its log has everything."""
+        """Remove an ended run from memory; its log contains all of its data."""
         for known in (self.by_key, self.logs, self.statuses):
             known.pop(key, None)
 

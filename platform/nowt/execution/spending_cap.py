@@ -18,7 +18,7 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class SpendingCap:
-    """The most that a study may spend: ``hours`` of its machines, or ``money`` at a ``price`` per hour."""
+    """The limit on a study's spending: ``hours`` of its machines, or ``money`` at a ``price`` per hour."""
 
     hours: float | None = None
     money: float | None = None
@@ -109,7 +109,7 @@ def apply_cap(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str]
 
 
 def spent_by(runs: Iterable[RunLog], rate: Callable[[Machines], float], since: int = 0) -> float:
-    """Return what was spent while at least one of the runs was executing.
+    """Return the hours or money spent while at least one of the runs was executing.
 
     Each attempt that began at ``since`` or later counts from its start to its last log line, at the rate of the
     machines that existed when the latest attempt began.

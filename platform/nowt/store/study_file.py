@@ -136,7 +136,7 @@ def append_stop(store: Path, study: StudyFile, run: ListedRun, epoch: int, reaso
 
 
 def append_failure(store: Path, study: StudyFile, run: ListedRun) -> None:
-    """Record on disk that a listed run failed here; another trial, with its own number, repeats it."""
+    """Record on disk that a listed run failed in this study; another trial, with its own number, repeats it."""
     _append(store, study, {**run.to_json(), "failed": True})
 
 

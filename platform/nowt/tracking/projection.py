@@ -1,4 +1,4 @@
-"""What MLflow shows of a run and of a study, as pure functions of epoch log and study file, without MLflow."""
+"""The content of MLflow's runs, as pure functions of epoch log and study file. Does not import MLflow."""
 
 import json
 import math
@@ -24,7 +24,7 @@ LONGEST_TAG = 8000
 
 @dataclass(frozen=True)
 class MlflowRun:
-    """An MLflow run as it should be, except for its metrics."""
+    """The desired content of an MLflow run, except for its metrics."""
 
     key: str  # run key or study key
     name: str

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps (``Placement.keep``, ``--keep-checkpoints``).
+"""The checkpoints that a run keeps (``Placement.keep``, ``--keep-checkpoints``).
 
 Kept checkpoints have a second name, ``epoch-000010.pt``, and are never deleted. Beside them are the newest ones, from
 which a run resumes.

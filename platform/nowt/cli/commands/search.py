@@ -86,7 +86,7 @@ def run(args: Namespace) -> int:
 
 
 def _check_confirm(count: int | None, seeds: int | None) -> None:
-    """Checked before hours are spent on the search that comes first."""
+    """Check the options of ``--confirm`` before the search, which may take hours."""
     require(count is None or count >= 1, f"--confirm is {count}: it must be at least 1")
     require(seeds is None or seeds >= 1, f"--confirm-seeds is {seeds}: it must be at least 1")
     require(seeds is None or count is not None, f"--confirm-seeds {seeds} needs --confirm K")

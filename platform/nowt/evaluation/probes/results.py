@@ -25,7 +25,7 @@ WHOLE_NETWORK = "all"  # the name of a number that describes the whole network
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What a metric's numbers depend on, apart from run and epoch. The fields are the keys of a line."""
+    """The settings that determine a metric's numbers, apart from run and epoch. The fields are the keys of a line."""
 
     measure: str
     pictures: int

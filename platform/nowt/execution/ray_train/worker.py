@@ -48,7 +48,7 @@ class _Worker:
         self.stopped = mailbox.wait_for_stop.remote()
 
     def run(self, job: Job) -> None:
-        """Execute this worker's share of the run until it ends or is to stop."""
+        """Execute this worker's share of the run until the run ends or must stop."""
         try:
             self._run(job)
         except RuntimeError:  # this worker's own, or the consequence of losing another one

@@ -91,7 +91,8 @@ class StoreBackup:
         return self.known[path][1]
 
     def _sweep(self, needed: set[str]) -> None:
-        """Remove what is in neither this backup nor the previous one, which may be in the process of being restored."""
+        """Remove objects that belong to neither this backup nor the previous one, which may still be in use by a
+        restore."""
         self.there &= needed  # first, because a removal that fails may have removed some
         named = {object_name(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
@@ -122,7 +123,8 @@ def backup(store: Path, url: str, every: float | None, echo: Callable[[str], Non
 
 
 def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end: Event) -> None:
-    """Back up every ``every`` seconds. Errors do not end it, because nobody would notice; each is printed once."""
+    """Back up every ``every`` seconds. An error is printed once and does not stop the loop, since nobody might restart
+    it."""
     printed = ""
     while not end.is_set():
         begun, problem = time.monotonic(), ""

@@ -1,17 +1,17 @@
 """Statistical power and sample size of the paired t test and of the paired equivalence test.
 
-Cohen (1988), "Statistical power analysis for the behavioral sciences", 2.3: with n pairs, a true gap Δ and a deviation
-σ of the gaps over seeds, t has a noncentral t distribution with n − 1 degrees of freedom and noncentrality √n Δ/σ.
-Equivalence is two one-sided tests (Schuirmann 1987); their power is Phillips' (1990), "Power of the two one-sided tests
-procedure in bioequivalence", equation 5. Gaps, deviations and margins in any one unit.
+Cohen (1988), "Statistical power analysis for the behavioral sciences", 2.3: with n pairs, a true gap Δ and a standard
+deviation σ of the gaps over seeds, t has a noncentral t distribution with n − 1 degrees of freedom and noncentrality
+√n Δ/σ. Equivalence is shown by two one-sided tests (Schuirmann 1987); for their power see Phillips (1990), "Power of
+the two one-sided tests procedure in bioequivalence", equation 5. Gaps, standard deviations and margins share one unit.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-ALPHA = 0.05  # of all comparisons of a study together
+ALPHA = 0.05  # family-wise significance level of a study's comparisons
 
-POWER = 0.8  # the share of studies that find a gap which is there
+POWER = 0.8  # the probability of detecting a true gap
 
 MOST = 10_000  # seeds
 

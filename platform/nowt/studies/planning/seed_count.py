@@ -29,7 +29,7 @@ class Earlier:
 
 @dataclass(frozen=True)
 class TargetGap:
-    """The gap that a study is to detect. Raises ConfigError for values out of range."""
+    """The gap that a study must be able to detect. Raises ConfigError for values out of range."""
 
     gap: float | None = None  # percentage points
     deviation: float | None = None  # of the gap over seeds, percentage points; None: from earlier runs

@@ -13,7 +13,7 @@ from nowt.studies.study import Cell, Study
 
 
 def confirm(store: Path, search: str, limit: int, seeds: int, run: best.Run) -> str:
-    """Run the ``limit`` best settings of each cell on ``seeds`` fresh seeds, scored on validation images, then each
+    """Run the ``limit`` best settings of each cell on ``seeds`` fresh seeds, scored on validation images. Then run each
     cell's pick once more with test images. Return the results as text.
 
     The pick is the setting with the lowest mean validation error. Raises StudyIncomplete if runs are missing.

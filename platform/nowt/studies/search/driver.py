@@ -114,7 +114,7 @@ class SearchDriver:
         return self.queue.begin(key)
 
     def receive(self, key: str, message: Message) -> bool:
-        """Process one message of a running run. Return False if the run is to stop here."""
+        """Process one message of a running run. Return False if the run must stop."""
         if key not in self.queue.running:
             return False
         self.queue.receive(key, message)

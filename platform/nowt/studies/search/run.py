@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def search(
     space: SearchSpace, options: ExecutionOptions, echo: Callable[[str], None], storage: str | None = None
 ) -> SearchResult:
-    """Spend the space's budget. Called again, it resumes. ``storage`` is the URL of Optuna's storage.
+    """Run trials until the space's budget is spent. Called again, it resumes. ``storage`` is the URL of Optuna's
+    storage.
 
     Raises ConfigError if another process runs this search or the URL is malformed, DataError if its data cannot be
     read, OSError if Optuna's storage is not accessible.
@@ -61,21 +62,22 @@ def _absolute(url: str) -> str:
 
 
 def _describe_cap(driver: "SearchDriver", options: ExecutionOptions) -> str:
-    """Return the cap that stopped the search, and what is left to do."""
+    """Return a description of the cap that stopped the search, and of the remaining work."""
     begun = sum(map(len, driver.open_trials.values()))
     rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
     return f"{options.cap.to_text()}, {100 * (1 - driver.share):.0f} % of the budget{rest} left"
 
 
 def _storage_lock(url: str, store: Path, key: str) -> AbstractContextManager[None]:
-    """Lock the search beside its storage, if that is a file in another folder, which another store may use."""
+    """Lock the search beside its storage if that is a file in another folder, since another store may use the same
+    file."""
     folder = Path(url.removeprefix("sqlite:///")).parent
     elsewhere = url.startswith("sqlite:///") and folder.is_dir() and folder.resolve() != store.resolve()
     return study_lock(folder, key) if elsewhere else nullcontext()
 
 
 def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
-    """Raise ConfigError if the search was begun with another storage: all its trials would run again."""
+    """Raise ConfigError if the search was started with another storage, since all its trials would run again."""
     path = Store(store).study_file(space.key)
     found = read_study_file(path).storage if path.exists() else None
     then = storage if found is None else found

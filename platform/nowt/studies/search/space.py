@@ -16,7 +16,7 @@ from nowt.studies.study import check_name
 
 @dataclass(frozen=True)
 class Budget:
-    """What each cell of a search may spend. No trial starts in a cell once its budget is spent.
+    """The budget of each cell of a search. No trial starts in a cell once its budget is spent.
 
     The last trial may exceed the budget, because it is not interrupted. The cost of a trial includes the mirror noise
     of weight mirror and the epoch in which a trial diverged.

@@ -1,6 +1,6 @@
 """Stores the trials of a search in Optuna's storage: their parameter values, errors and final states.
 
-Epoch logs hold what was measured; the storage holds what was decided. Each cell is an Optuna study named SPACE/CELL,
+Epoch logs hold measurements; the storage holds the search's decisions. Each cell is an Optuna study named SPACE/CELL,
 which Optuna itself and optuna-dashboard can read.
 """
 
