@@ -69,7 +69,7 @@ class KolenPollack(DrawnFeedback):
             layer.feedback.grad = gradient.clone() if copy and gradient is not None else gradient
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Clear B's gradient, so that the next backward pass does not accumulate into it."""
+        """Clear B's gradient, which B has only during the optimizer step."""
         for layer in layers:
             layer.feedback.grad = None
         return 0
