@@ -17,5 +17,5 @@ def space() -> SearchSpace:
     """Search the shared parameters for backprop, 60 trials."""
     cell = SearchCell("bp", base(Backprop()), SHARED + OWN["bp"])
     return SearchSpace(
-        "backprop", "Which η, λ, momentum and schedule does backprop want?", (cell,), Budget(60), reference="bp"
+        "backprop", "Which η, λ, momentum and schedule work best for backprop?", (cell,), Budget(60), reference="bp"
     )

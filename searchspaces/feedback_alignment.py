@@ -18,7 +18,7 @@ def space() -> SearchSpace:
     cell = SearchCell("fa", base(FeedbackAlignment()), SHARED + OWN["fa"])
     return SearchSpace(
         "feedback_alignment",
-        "Which settings does feedback alignment want, and does the size of B matter?",
+        "Which settings work best for feedback alignment, and does the size of B matter?",
         (cell,),
         Budget(60),
         reference="fa",

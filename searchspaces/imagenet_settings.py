@@ -42,7 +42,9 @@ MIRROR: tuple[Range | Choice, ...] = (
 def space() -> SearchSpace:
     """Search five rules, 12 trials each."""
     cells = tuple(_cell(rule) for rule in IMAGENET_RULES)
-    return SearchSpace("imagenet_settings", "Which settings do five rules want on ImageNet?", cells, Budget(12))
+    return SearchSpace(
+        "imagenet_settings", "Which settings work best for each of five rules on ImageNet?", cells, Budget(12)
+    )
 
 
 def _cell(rule: Rule) -> SearchCell:

@@ -1,5 +1,4 @@
-"""Which source of randomness makes runs of one rule differ: the initialization of W, the initialization of B, the order
-of images, the crops, or the mirror noise?
+"""Which source of randomness makes runs of a rule differ: the initial W or B, data order, crops or mirror noise?
 
 Paper     Bouthillier et al. (2021), "Accounting for variance in machine learning benchmarks": the order of the data and
           the initialization of W contribute about the same. No such analysis is published for rules with a separate B.

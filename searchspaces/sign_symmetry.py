@@ -18,5 +18,5 @@ def space() -> SearchSpace:
     """Search the shared parameters and the magnitudes of B, 60 trials."""
     cell = SearchCell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
     return SearchSpace(
-        "sign_symmetry", "Which magnitudes does sign-symmetry want?", (cell,), Budget(60), reference="ss"
+        "sign_symmetry", "Which magnitudes of B work best for sign-symmetry?", (cell,), Budget(60), reference="ss"
     )

@@ -17,5 +17,9 @@ def space() -> SearchSpace:
     """Search the shared parameters and mirror mode, 60 trials."""
     cell = SearchCell("wm", base(WeightMirror()), SHARED + OWN["wm"])
     return SearchSpace(
-        "weight_mirror", "Which mirror mode does the weight mirror want?", (cell,), Budget(60), reference="wm"
+        "weight_mirror",
+        "Which settings of mirror mode work best for the weight mirror?",
+        (cell,),
+        Budget(60),
+        reference="wm",
     )

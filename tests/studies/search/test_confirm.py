@@ -27,7 +27,7 @@ def searched(tmp_path: Path, store: Path, *words: str, budget: str = "Budget(3)"
     return main(["search", str(space), "--store", str(store), "--in-process", *words])
 
 
-def test_best_settings_are_confirmed_on_fresh_seeds_and_only_picks_use_test_images(
+def test_best_settings_are_confirmed_with_new_seeds_and_only_picks_use_test_images(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
     assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
@@ -42,7 +42,7 @@ def test_best_settings_are_confirmed_on_fresh_seeds_and_only_picks_use_test_imag
     assert "small_picks: How do the picks of small compare?" in out
     assert main(["report", "small", "--store", str(store), "--out", str(tmp_path / "figures")]) == 0
     page = (tmp_path / "figures" / "report.md").read_text()
-    assert "on fresh seeds (`nowt report small_confirmed`)" in page and "(`nowt report small_picks`)" in page
+    assert "with new seeds (`nowt report small_confirmed`)" in page and "(`nowt report small_picks`)" in page
     assert "| kp trial " in page and "test error, %" in page
 
 
