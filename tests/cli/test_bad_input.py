@@ -149,7 +149,7 @@ def test_a_rule_that_raises_while_it_is_certified_is_reported(here: Path, capsys
         ("--loaders many", "--loaders: invalid int value: 'many'"),
         ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),
         ("--checkpoint-seconds nan", "--checkpoint-seconds is nan: it must be at least 0"),
-        ("--data-dir pictures", "--data-dir is 'pictures', but digits needs no folder: omit the option"),
+        ("--data-dir images", "--data-dir is 'images', but digits needs no folder: omit the option"),
         ("--data.on_bad skip", "digits has none: it is for folder, imagenet, cifar10"),
     ],
 )
@@ -177,13 +177,13 @@ def test_loaders_and_checkpoint_seconds_reach_the_run() -> None:
     assert (where.loaders, where.checkpoint_seconds) == (0, 2.5)
 
 
-FOLDER = "--data.name folder --data.size 8 --data.on_bad skip --data-dir pictures --batch 4 --epochs 1"
+FOLDER = "--data.name folder --data.size 8 --data.on_bad skip --data-dir images --batch 4 --epochs 1"
 
 FOLDER += " --probe.samples 4 --data.augment none --data.noise 0 --data.train_limit none --data.repeat 1"
 
 
 def test_images_that_are_left_out_are_reported_once_and_shown(here: Path, capsys: Captured) -> None:
-    root = image_folder(here / "pictures")
+    root = image_folder(here / "images")
     for name in ("train/cat/001.jpg", "val/dog/002.jpg"):
         (root / name).write_bytes((root / name).read_bytes()[:200])
     assert main(f"train digits {FOLDER}".split()) == 0
@@ -195,7 +195,7 @@ def test_images_that_are_left_out_are_reported_once_and_shown(here: Path, capsys
 
 
 def test_a_study_reports_the_images_it_leaves_out(here: Path, capsys: Captured) -> None:
-    root = image_folder(here / "pictures")
+    root = image_folder(here / "images")
     (root / "train/cat/001.jpg").write_bytes(b"no picture")
     (here / "mine.py").write_text(OWN)  # a custom rule is not certified before the study
     write_study(here, '{"mine": small("./mine.py")}')

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 HEAD = "InstanceType: m6id.xlarge\n      "
 
-OWN = ("nowt-example", "lab-pictures")  # the edit that every user makes
+OWN = ("nowt-example", "lab-images")  # the edit that every user makes
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_the_shipped_file_passes_once_the_bucket_is_replaced(tmp_path: Path) -> 
         ("      IamInstanceProfile: {Name: nowt-cluster-worker}", "", "type gpu: IamInstanceProfile.Name is missing"),
         ("InstanceType: m6id.xlarge", f"{HEAD}InstanceMarketOptions: {{MarketType: spot}}", "must not be interrupted"),
         ("InstanceType: m6id.xlarge", f"{HEAD}SecurityGroupIds: [sg-1]", "remove SecurityGroupIds"),
-        ("s3://lab-pictures", "s3://$BUCKET", "name 0 buckets"),
+        ("s3://lab-images", "s3://$BUCKET", "name 0 buckets"),
         ("--autoscaling-config=~/ray_bootstrap_config.yaml", "", "lacks --autoscaling-config"),
         ("--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "otherwise other hosts can open the dashboard"),
         ("RAY_AUTH_MODE=token", "", "head_start_ray_commands lacks RAY_AUTH_MODE=token"),

@@ -141,12 +141,12 @@ def test_the_setup_of_a_node_runs_only_once(tmp_path: Path) -> None:
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     environment = {"HOME": str(home), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    command = ["bash", str(CLUSTERS / "aws" / "node.sh"), "s3://lab-pictures"]
+    command = ["bash", str(CLUSTERS / "aws" / "node.sh"), "s3://lab-images"]
     for _ in range(2):
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     output = log.read_text()
     assert output.count("-m venv") == output.count("-r ") == output.count("s3 sync") == output.count("s3 cp") == 1
-    assert "s3 cp --only-show-errors s3://lab-pictures/data/my images.tar -" in output and "requirements.lock" in output
+    assert "s3 cp --only-show-errors s3://lab-images/data/my images.tar -" in output and "requirements.lock" in output
     assert (home / "data" / "train").is_dir()  # unpacked
     assert (home / ".bashrc").read_text().splitlines()[1:] == ["# the user's own"]
     assert (home / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600

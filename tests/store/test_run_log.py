@@ -159,7 +159,7 @@ def test_attempts_are_counted_and_the_last_end_counts(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_before_its_start_line_is_running_once_it_starts(tmp_path: Path) -> None:
     log = LogWriter.open(tmp_path, "k")
-    log.end("failed", "there are no pictures")
+    log.end("failed", "there are no images")
     again = reopened(log)
     assert (again.run.state, again.run.start) == ("failed", {})
     again.start("k", **FACTS)
@@ -223,7 +223,7 @@ def test_unknown_fields_of_an_epoch_are_ignored() -> None:
 def test_read_all_returns_the_started_runs_of_a_store_by_key(tmp_path: Path) -> None:
     for key in ("bb", "aa", "cc"):
         LogWriter.open(tmp_path, key).start(key, **FACTS)
-    LogWriter.open(tmp_path, "dd").end("failed", "no pictures")
+    LogWriter.open(tmp_path, "dd").end("failed", "no images")
     (tmp_path / "logs" / "ee.jsonl").write_text("")
     assert [run.key for run in read_all(tmp_path)] == ["aa", "bb", "cc"]
     assert list(read_all(tmp_path / "nothing here")) == []

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"  # one that moto knows
 
-BUCKET = "lab-pictures"
+BUCKET = "lab-images"
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 

@@ -152,7 +152,7 @@ def test_workers_with_separate_disks_resume_from_a_checkpoint_that_all_of_them_h
 
 
 def test_the_bucket_is_not_part_of_the_run_key_and_is_sent_to_workers(s3: str) -> None:
-    pictures = inspect_data(CONFIG, CPU)
-    job = Job(plan_run("kp", CONFIG, pictures).key, CONFIG, replace(CPU, checkpoints=PLACE))
+    facts = inspect_data(CONFIG, CPU)
+    job = Job(plan_run("kp", CONFIG, facts).key, CONFIG, replace(CPU, checkpoints=PLACE))
     assert Job.from_text(job.to_text()).placement.checkpoints == PLACE
-    assert job.key == run_key(CONFIG, pictures["fingerprint"])
+    assert job.key == run_key(CONFIG, facts["fingerprint"])
