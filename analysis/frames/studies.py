@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.searches import SearchPlan, search_plan
-from nowt.core.errors import nearest
 from nowt.store.layout import Store
-from nowt.store.study_file import StudyFile, read_study_file
+from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,10 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
         raise ValueError(
             f"there is no store at {store}: give the folder that `nowt ablate` or `nowt search` wrote (--store FOLDER)"
         )
-    plans = sorted((read_plan(path) for path in Store(store).study_files()), key=lambda plan: plan.created)
-    if not plans:
+    study_files = read_study_files(store) if wanted is None else find_study_files(store, wanted)
+    if not study_files:
         raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY` or `nowt search SPACE`")
-    matching = [plan for plan in plans if wanted in (None, plan.name, plan.key)]
-    if matching:
-        return matching[-1]
-    names = list(dict.fromkeys(plan.name for plan in plans))
-    hint = nearest(str(wanted), names + [plan.key for plan in plans])
-    raise ValueError(f"store {store} has no study {wanted!r}{hint}; it has: {', '.join(names)}")
+    return read_plan(Store(store).study_file(study_files[-1].key))
 
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:

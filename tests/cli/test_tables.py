@@ -64,7 +64,7 @@ def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes
 
 def test_an_unknown_study_is_answered_with_the_existing_ones(here: Path, capsys: Captured) -> None:
     printed(f"train digits {SMALL}", 0, capsys)
-    assert "has no study 'small'; it has: none" in printed("runs --study small", 2, capsys)
+    assert "has no study 'small': start one with" in printed("runs --study small", 2, capsys)
 
 
 def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:

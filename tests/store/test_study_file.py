@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from nowt.core.errors import ConfigError
 from nowt.store.study_file import (
     ListedRun,
     StudyFile,
     append_failure,
     append_run,
     append_stop,
+    find_study_files,
     read_study_file,
     read_study_files,
     without_repeated,
@@ -113,3 +115,20 @@ def test_a_file_that_is_not_a_study_file_is_named(text: str, fault: str, tmp_pat
     path.write_text(text)
     with pytest.raises(ValueError, match=fault):
         read_study_file(path)
+
+
+def test_a_name_finds_every_version_of_a_study_and_a_key_finds_one(tmp_path: Path) -> None:
+    for key in ("s-11111111", "s-22222222"):
+        write_study_file(tmp_path, key, CONTENT)
+    assert {file.key for file in find_study_files(tmp_path, "s")} == {"s-11111111", "s-22222222"}
+    assert [file.key for file in find_study_files(tmp_path, "s-11111111")] == ["s-11111111"]
+
+
+def test_an_unknown_study_is_answered_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no study 'rules': start one with `nowt ablate STUDY` or `nowt search"):
+        find_study_files(tmp_path, "rules")
+    write_study_file(tmp_path, "rules-11111111", {**CONTENT, "name": "rules"})
+    with pytest.raises(ConfigError, match=r"has no study 'ruls' \(did you mean rules\?\); it has: rules"):
+        find_study_files(tmp_path, "ruls")
+    with pytest.raises(ConfigError, match="has no search 'rules': start one with `nowt search SPACE`"):
+        find_study_files(tmp_path, "rules", searches=True)

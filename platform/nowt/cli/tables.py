@@ -17,7 +17,7 @@ from nowt.store.layout import Store
 from nowt.store.locks import is_locked
 from nowt.store.records import RunLog, State
 from nowt.store.run_log import read_all
-from nowt.store.study_file import read_study_files
+from nowt.store.study_file import find_study_files
 from nowt.tracking.outbox import undelivered
 
 # the states of a log, and that of a run whose process no longer exists
@@ -127,14 +127,7 @@ def _names(rule: str) -> set[str]:
 
 
 def _keys_of(store: Path, study: str) -> set[str]:
-    study_files = read_study_files(store)
-    names = sorted({name for study_file in study_files for name in (study_file.name, study_file.key)})
-    if study not in names:
-        there = ", ".join(sorted({study_file.name for study_file in study_files})) or "none"
-        raise ConfigError(f"store {store} has no study {study!r}{nearest(study, names)}; it has: {there}")
-    return {
-        run.key for study_file in study_files if study in (study_file.name, study_file.key) for run in study_file.runs
-    }
+    return {run.key for study_file in find_study_files(store, study) for run in study_file.runs}
 
 
 def _text(table: Table) -> str:

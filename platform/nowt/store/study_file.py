@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from nowt.core.errors import ConfigError, nearest
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
@@ -188,6 +189,23 @@ def without_repeated(runs: Sequence[ListedRun]) -> list[ListedRun]:
 def read_study_files(store: Path) -> list[StudyFile]:
     """Return every study file, the oldest first. Raises ValueError for a file that is not one."""
     return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: int(study.created))
+
+
+def find_study_files(store: Path, wanted: str, searches: bool | None = None) -> list[StudyFile]:
+    """Return the study files with name or key ``wanted``, the oldest first.
+
+    ``searches``: True looks among searches only, False among ablations only. Raises ConfigError if there is none.
+    """
+    known = [file for file in read_study_files(store) if searches in (None, file.is_search)]
+    matching = [file for file in known if wanted in (file.name, file.key)]
+    if not matching:
+        names = list(dict.fromkeys(file.name for file in known))
+        near = nearest(wanted, [*names, *(file.key for file in known)])
+        commands = {False: "`nowt ablate STUDY`", True: "`nowt search SPACE`"}
+        start = commands[searches] if searches is not None else " or ".join(commands.values())
+        hint = f"; it has: {', '.join(names)}" if names else f": start one with {start}"
+        raise ConfigError(f"store {store} has no {'search' if searches else 'study'} {wanted!r}{near}{hint}")
+    return matching
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def nothing(store: Path) -> None:
 @pytest.mark.parametrize(
     ("fill", "wanted", "sentence"),
     [
-        (nothing, "rules", "holds no study yet: start one with `nowt ablate STUDY`"),
+        (nothing, "rules", "has no study 'rules': start one with `nowt ablate STUDY` or `nowt search SPACE`"),
         (
             only_studies_of_another_name,
             "rules_on_digts",

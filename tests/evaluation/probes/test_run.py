@@ -187,7 +187,7 @@ def test_a_wrong_option_is_reported_in_one_line(trained: Path, tmp_path: Path, c
     assert_one_line_error(
         "has no study 'kpet' (did you mean kept?); it has: kept", capsys, probe(store, "cka", study="kpet")
     )
-    assert_one_line_error("has no study 'kept': run `nowt ablate STUDY` first", capsys, probe(tmp_path, "cka"))
+    assert_one_line_error("has no study 'kept': start one with", capsys, probe(tmp_path, "cka"))
     assert_one_line_error(
         "--images is 5000, but the val split has only", capsys, probe(store, "cka", "--images", "5000")
     )

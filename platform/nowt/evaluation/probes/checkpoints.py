@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
-from nowt.core.errors import ConfigError, nearest, require
+from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile, read_study_files
+from nowt.store.study_file import find_study_files
 from nowt.training import checkpoint
 
 
@@ -47,7 +47,8 @@ def find_checkpoints(store: Path, study: str) -> StudyCheckpoints:
     Raises:
         ConfigError: If the study does not exist, is a search, or no run has a kept checkpoint.
     """
-    study_file = _study_file(store, study)
+    study_file = find_study_files(store, study)[-1]
+    require(not study_file.is_search, f"{study} is a search, whose trials have different settings: probe a study")
     keys = {(run.seed, run.cell): run.key for run in study_file.runs}
     cells = [cell["name"] for cell in study_file.cells]
     order = sorted(keys, key=lambda run: (run[0], cells.index(run[1])))
@@ -59,17 +60,6 @@ def find_checkpoints(store: Path, study: str) -> StudyCheckpoints:
         f"no run of study {study_file.key} has a kept checkpoint in {store}: `{command}` keeps one per epoch",
     )
     return StudyCheckpoints(study_file.key, study_file.name, study_file.reference, runs)
-
-
-def _study_file(store: Path, study: str) -> StudyFile:
-    study_files = read_study_files(store)
-    found = [study_file for study_file in study_files if study in (study_file.name, study_file.key)]
-    if not found:
-        names = sorted({study_file.name for study_file in study_files if not study_file.is_search})
-        hint = f"; it has: {', '.join(names)}" if names else ": run `nowt ablate STUDY` first"
-        raise ConfigError(f"store {store} has no study {study!r}{nearest(study, names)}{hint}")
-    require(not found[-1].is_search, f"{study} is a search, whose trials have different settings: probe a study")
-    return found[-1]
 
 
 def _run_checkpoints(store: Path, key: str, cell: str) -> RunCheckpoints | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
-from nowt.core.errors import ConfigError, nearest, require
+from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile, read_study_file, read_study_files, without_repeated
+from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files, without_repeated
 from nowt.studies import ablation
 from nowt.studies.study import Study
 
@@ -42,13 +42,7 @@ class BestTrial:
 
 def find_search(store: Path, wanted: str) -> StudyFile:
     """Return the study file of the newest search with name or key ``wanted``. Raises ConfigError if there is none."""
-    searches = [file for file in read_study_files(store) if file.is_search]
-    named = [file for file in searches if wanted in (file.name, file.key)]
-    if not named:
-        names = sorted({file.name for file in searches})
-        available = f"; available: {', '.join(names)}" if names else "; run one with: nowt search SPACE"
-        raise ConfigError(f"store {store} has no search {wanted!r}{nearest(wanted, names)}{available}")
-    return named[-1]
+    return find_study_files(store, wanted, searches=True)[-1]
 
 
 def confirmation_runs(store: Path, search: str) -> tuple[str, ...]:
