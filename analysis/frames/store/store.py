@@ -1,6 +1,6 @@
 """All runs of a store as frames: runs, epochs, layers, cells, trials."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from analysis.frames.store.rows import frame_of
 from analysis.frames.store.trial_rows import TRIALS, trial_frame
 from analysis.frames.studies import StudyPlan, read_plan
 from nowt.core.errors import nearest
+from nowt.core.fields import flatten
 from nowt.store.layout import Store
 
 
@@ -78,7 +79,7 @@ class StoreFrames:
         Example:
             >>> store.runs.merge(store.settings("optim.lr"), on="run")  # doctest: +SKIP
         """
-        configs = {log.run: dict(_flat(log.facts["config"])) for log in self._logs}
+        configs = {log.run: flatten(log.facts["config"]) for log in self._logs}
         known = {path for config in configs.values() for path in config}
         for path in paths:
             if configs and path not in known:
@@ -149,7 +150,7 @@ def _frames(store: Path, logs: Logs) -> StoreFrames:
 
 def _run(log: Log) -> dict[str, Any]:
     facts = log.facts
-    config = dict(_flat(facts["config"]))
+    config = flatten(facts["config"])
     logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
     settings = {"rule": "rule.name", "model": "model.name", "data": "data.name", "seed": "seed", "epochs": "epochs"}
     return {
@@ -162,15 +163,6 @@ def _run(log: Log) -> dict[str, Any]:
         "fingerprint": facts.get("fingerprint", ""),
         "commit": facts.get("git", {}).get("commit", ""),
     }
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every setting by its dotted path."""
-    for name, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _cells(plan: StudyPlan | SearchPlan) -> Iterator[dict[str, Any]]:
