@@ -1,4 +1,4 @@
-# `make demo` and `make check` do all the set-up on a fresh machine that has Python 3.11 and make.
+# `make demo` and `make check` first install the environment if necessary. They need Python 3.11 or 3.12, and make.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready

@@ -95,7 +95,8 @@ def test_prepare_creates_everything_in_the_file_and_a_second_call_changes_nothin
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = f"cluster prepare {at_home.cluster_file()} --ssh-from {ME} --yes"
-    assert "done: create the security group" in nowt(command, capsys)
+    created = nowt(command, capsys)
+    assert "done: create the security group" in created and "ray up --no-config-cache" in created
     assert ways_in(at_home) == CLOSED
     home = at_home.folder / "home"
     secrets = [home / ".ray" / "auth_token", home / ".ssh" / "nowt-cluster.pem"]
@@ -103,6 +104,7 @@ def test_prepare_creates_everything_in_the_file_and_a_second_call_changes_nothin
     token = secrets[0].read_text()
     message = nowt(command, capsys)
     assert "everything in" in message and "will" not in message and token not in message
+    assert "ray up --no-config-cache" in message
     assert secrets[0].read_text() == token and len(token) == 64
 
 

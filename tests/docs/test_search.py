@@ -9,6 +9,7 @@ import pytest
 
 from nowt.cli.main import parse
 from nowt.core.errors import ConfigError
+from nowt.store.layout import Store
 from nowt.studies.lookup import find_space
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.param_checks import FIXED
@@ -63,3 +64,10 @@ def test_the_commands_parse() -> None:
     assert len(commands) == 4
     for command in commands:
         assert parse(shlex.split(command)).store == "runs"
+
+
+def test_the_files_of_a_search_are_listed() -> None:
+    store = Store(Path("runs"))
+    key = "SPACE-HASH"
+    for path in (store.log("RUN"), store.study_file(key), store.study_runs(key), store.optuna_db):
+        assert f"| `{path}` |" in PAGE

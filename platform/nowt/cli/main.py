@@ -1,6 +1,7 @@
 """The command line: parses the arguments, runs the command, and converts an error to one line and an exit code.
 
-Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error, 130 interrupted (can be resumed).
+Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error, 130 interrupted or the spending cap was
+reached (can be resumed), 141 the reader of the output closed it.
 """
 
 import argparse

@@ -30,11 +30,11 @@ def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, echo: Callable[[str]
         echo(line)
     steps = [*token_steps(), *call_aws(lambda: _steps(cluster, account, allowed))]
     if not steps:
-        echo(f"everything in {cluster.path} exists. Next: ray up {cluster.path}")
+        echo(f"everything in {cluster.path} exists. Next: ray up --no-config-cache {cluster.path}")
         return 0
     if not call_aws(lambda: apply_steps(steps, yes, echo)):
         return 1
-    echo(f"Next, after 15 seconds (until EC2 knows the new roles): ray up {cluster.path}")
+    echo(f"Next, after 15 seconds (until EC2 knows the new roles): ray up --no-config-cache {cluster.path}")
     return 0
 
 
