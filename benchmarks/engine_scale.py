@@ -31,8 +31,8 @@ from nowt.rules.registry import find_rule
 from nowt.store.records import Epoch, Layer, epoch_to_json
 from nowt.store.study_file import write_study_file
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.driver import SearchDriver
 from nowt.studies.search.params import Range
+from nowt.studies.search.scheduler import SearchScheduler
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
 from nowt.studies.search.trial_storage import TrialStorage
 from nowt.tracking.background import record_in_background
@@ -72,7 +72,7 @@ def _with_rule(config: RunConfig, name: str) -> RunConfig:
 
 
 @contextmanager
-def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[SearchDriver]:
+def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[SearchScheduler]:
     """Open the engine on ``store``, with everything recorded so far."""
     study_file, _ = write_study_file(store, space.key, space_to_json(space))
     images, rungs = {c.name: IMAGES for c in space.cells}, {c.name: () for c in space.cells}
@@ -80,25 +80,25 @@ def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[SearchDriv
         trials = stack.enter_context(TrialStorage.at(space, f"sqlite:///{store}/optuna.db"))
         kept = stack.enter_context(record_in_background(store, study_file)) if record else None
         ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
-        driver = SearchDriver(space, ledger, trials, images, rungs, study_file)
-        driver.recall()
-        yield driver
+        scheduler = SearchScheduler(space, ledger, trials, images, rungs, study_file)
+        scheduler.load_results()
+        yield scheduler
 
 
-def run_trials(driver: SearchDriver, epochs: int) -> Timed:
+def run_trials(scheduler: SearchScheduler, epochs: int) -> Timed:
     """Run every trial to its end."""
     timed = Timed()
     while True:
         started = time.perf_counter()
-        if (decision := driver.decide()).do != "start":
+        if (decision := scheduler.decide()).do != "start":
             return timed
-        driver.begin(decision.key)
-        driver.receive(decision.key, {"kind": "start"})
+        scheduler.begin(decision.key)
+        scheduler.receive(decision.key, {"kind": "start"})
         between = time.perf_counter() - started
         for epoch in range(epochs + 1):
-            timed.reports.append(_seconds(driver, decision.key, {"kind": "epoch", "epoch": simulated_epoch(epoch)}))
+            timed.reports.append(_seconds(scheduler, decision.key, {"kind": "epoch", "epoch": simulated_epoch(epoch)}))
         end = {"kind": "end", "state": "finished", "reason": ""}
-        timed.trials.append(between + _seconds(driver, decision.key, end))
+        timed.trials.append(between + _seconds(scheduler, decision.key, end))
 
 
 def simulated_epoch(epoch: int) -> dict[str, Any]:
@@ -110,9 +110,9 @@ def simulated_epoch(epoch: int) -> dict[str, Any]:
     return epoch_to_json(replace(record, layers=LAYERS))
 
 
-def _seconds(driver: SearchDriver, key: str, message: dict[str, Any]) -> float:
+def _seconds(scheduler: SearchScheduler, key: str, message: dict[str, Any]) -> float:
     started = time.perf_counter()
-    driver.receive(key, message)
+    scheduler.receive(key, message)
     return time.perf_counter() - started
 
 
@@ -125,15 +125,15 @@ def median_tenths(seconds: list[float]) -> tuple[float, float]:
 def measure(trials: int, epochs: int, sampler: str, record: bool, store: Path) -> Table:
     """Fill the store, resume, and return a table of what each costs."""
     space = build_space(trials, epochs, sampler)
-    with engine(space, store, record) as driver:
+    with engine(space, store, record) as scheduler:
         started = time.perf_counter()
-        timed = run_trials(driver, epochs)
+        timed = run_trials(scheduler, epochs)
         total = time.perf_counter() - started
     recorded = time.perf_counter() - started - total
     started = time.perf_counter()
-    with engine(space, store, record) as driver:
+    with engine(space, store, record) as scheduler:
         again = time.perf_counter() - started
-        assert driver.done
+        assert scheduler.done
     recorded_again = time.perf_counter() - started - again
     count = trials * len(space.cells)
     table = Table("what", "measured", "limit", box=None, pad_edge=False, title=f"{count} trials, {sampler}")

@@ -10,10 +10,10 @@ import pytest
 
 from nowt.config.placement import Placement
 from nowt.execution import local, preemption
-from nowt.execution.driver import PlannedRun
 from nowt.execution.preemption import InstanceMetadata, PreemptionNotice, instance_metadata, watch_for_preemption
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
+from nowt.execution.scheduler import PlannedRun
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from tests.support.metadata_service import NOTICE, Service, metadata_service

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from nowt.cli.tables import run_page, runs_table
 from nowt.config.run_config import DataConfig, RunConfig
-from nowt.execution.driver import Decision, PlannedRun
 from nowt.execution.preparation import start_facts
 from nowt.execution.run_queue import RunQueue
-from nowt.execution.scheduling import RunStatus
+from nowt.execution.scheduler import Decision, PlannedRun, RunStatus
 from nowt.store.records import Epoch, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
@@ -129,7 +128,7 @@ def test_updates_are_reported_after_they_are_logged(tmp_path: Path) -> None:
     for message in (START, epoch_message(0), epoch_message(1), FINISHED):
         queue.receive("a", message)
     assert reported == ["a"] * 4
-    RunQueue(tmp_path, planned(["a"]), on_update).recall()
+    RunQueue(tmp_path, planned(["a"]), on_update).load_results()
     assert reported == ["a"] * 5
 
 

@@ -1,4 +1,4 @@
-"""A simulated search: a real driver, real logs and a real Optuna storage, with runs that report made-up errors."""
+"""A simulated search: a real scheduler, real logs and a real Optuna storage, with runs that report made-up errors."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from unittest.mock import patch
 import optuna
 from optuna.trial import FrozenTrial
 
-import nowt.studies.search.driver
+import nowt.studies.search.scheduler
 from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
@@ -22,8 +22,8 @@ from nowt.store.records import Epoch, epoch_to_json
 from nowt.store.run_log import LogWriter
 from nowt.store.study_file import write_study_file
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.driver import SearchDriver
 from nowt.studies.search.params import Choice, Range
+from nowt.studies.search.scheduler import SearchScheduler
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
 from nowt.studies.search.trial_storage import TrialStorage
 
@@ -95,7 +95,7 @@ WRITES: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "set_trial_state_values",
         ),
     ),
-    (nowt.studies.search.driver, ("append_run", "append_stop", "append_failure")),
+    (nowt.studies.search.scheduler, ("append_run", "append_stop", "append_failure")),
 )
 
 
@@ -121,7 +121,7 @@ def killed_after(writes: int) -> Iterator[None]:
 
 @dataclass
 class SimulatedSearch:
-    """What survives a crash (logs, Optuna's storage, the study file), and a driver, which does not."""
+    """What survives a crash (logs, Optuna's storage, the study file), and a scheduler, which does not."""
 
     space: SearchSpace
     slots: int
@@ -142,30 +142,30 @@ class SimulatedSearch:
         image_facts = {cell.name: IMAGE_FACTS for cell in self.space.cells}
         queue = RunQueue(self.folder, (), lambda planned, run: None)
         study_file, _ = write_study_file(self.folder, self.space.key, self.content)
-        self.driver = SearchDriver(self.space, queue, trials, image_facts, rungs, study_file)
-        self.driver.recall()
+        self.scheduler = SearchScheduler(self.space, queue, trials, image_facts, rungs, study_file)
+        self.scheduler.load_results()
 
     def fill(self) -> None:
-        while len(self.next_epoch) < self.slots and (decision := self.driver.decide()).do == "start":
+        while len(self.next_epoch) < self.slots and (decision := self.scheduler.decide()).do == "start":
             assert decision.key not in self.next_epoch, "a run was started twice at the same time"
-            self.driver.begin(decision.key)
-            self.driver.receive(decision.key, {"kind": "start"})
+            self.scheduler.begin(decision.key)
+            self.scheduler.receive(decision.key, {"kind": "start"})
             self.next_epoch[decision.key] = 0
 
     def advance(self, key: str) -> None:
         """The run reports its next epoch, or its end after the last one. A resumed run reports all epochs again."""
         epoch = self.next_epoch[key]
         if epoch in (EPOCHS + 1, diverges(key)):
-            self.driver.receive(key, end_message(key))
+            self.scheduler.receive(key, end_message(key))
             del self.next_epoch[key]
             return
         self.next_epoch[key] += 1
-        if not self.driver.receive(key, epoch_message(key, epoch)):
+        if not self.scheduler.receive(key, epoch_message(key, epoch)):
             del self.next_epoch[key]
 
     def mark_failed(self, key: str) -> None:
         """The run's machine fails permanently."""
-        self.driver.mark_failed(key, "the run's worker died 4 times")
+        self.scheduler.mark_failed(key, "the run's worker died 4 times")
         del self.next_epoch[key]
         self.lost += 1
 
@@ -176,7 +176,7 @@ class SimulatedSearch:
             self.fill()
 
     def trials(self) -> dict[str, list[FrozenTrial]]:
-        return {cell: study.get_trials(deepcopy=False) for cell, study in self.driver.storage.studies.items()}
+        return {cell: study.get_trials(deepcopy=False) for cell, study in self.scheduler.storage.studies.items()}
 
     def contents(self) -> list[tuple[Any, ...]]:
         found = [(cell, t) for cell, ts in self.trials().items() for t in ts]

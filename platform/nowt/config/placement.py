@@ -37,7 +37,7 @@ class Placement:
 
     Example:
         >>> from nowt import Placement
-        >>> Placement(device="cpu", slots=4).concurrent_runs
+        >>> Placement(device="cpu", slots=4).slot_count
         4
     """
 
@@ -61,7 +61,7 @@ class Placement:
             f"--workers is {given}: the smaller number comes first, as in {self.max_workers}:{self.min_workers}",
         )
         require(
-            not self.shared or self.device in ("auto", "cpu", "cuda"),
+            not self.is_distributed or self.device in ("auto", "cpu", "cuda"),
             f"--device is {self.device!r}: with --workers {given} it must be auto, cpu or cuda; each worker then "
             "uses its own GPU",
         )
@@ -85,12 +85,12 @@ class Placement:
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
     @property
-    def shared(self) -> bool:
-        """Whether runs are trained by Ray Train workers."""
+    def is_distributed(self) -> bool:
+        """Whether several Ray Train workers train each run."""
         return self.workers != 1
 
     @property
-    def concurrent_runs(self) -> int:
+    def slot_count(self) -> int:
         """Number of runs at the same time."""
         return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.max_workers))
 

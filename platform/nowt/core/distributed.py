@@ -49,6 +49,11 @@ class Group:
 SINGLE_WORKER = Group()
 
 
+def never() -> bool:
+    """Return False: the default of ``should_stop`` and ``should_save``."""
+    return False
+
+
 def check_identical(group: Group, tensors: Mapping[str, Tensor], when: str) -> None:
     """Raise WorkersDiverged, naming the first tensor that differs, unless all workers have identical tensors."""
     if group.size == 1 or not tensors:

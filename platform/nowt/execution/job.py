@@ -9,9 +9,9 @@ from pathlib import Path
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
-from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged
+from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.fields import build
-from nowt.execution.driver import Message
+from nowt.execution.scheduler import Message
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
 
@@ -33,11 +33,6 @@ class Job:
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
         return cls(data["key"], config_from_json(data["config"]), build(Placement, data["placement"], ""))
-
-
-def never() -> bool:
-    """Return False."""
-    return False
 
 
 def run_job(

@@ -1,7 +1,7 @@
 """The lifecycle of a study: lock it, write its study file, execute missing runs, report every change, release the lock.
 
-``nowt train``, ``nowt ablate`` and ``nowt search`` share this code. They differ in the driver that chooses the next run
-(a RunQueue or a SearchDriver) and in how progress is displayed.
+``nowt train``, ``nowt ablate`` and ``nowt search`` share this code. They differ in the scheduler that chooses the next
+run (a RunQueue or a SearchScheduler) and in how progress is displayed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nowt.execution.driver import PlannedRun, StudyDriver
 from nowt.execution.notices import missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
-from nowt.execution.spending_cap import CappedDriver, apply_cap
+from nowt.execution.scheduler import PlannedRun, StudyScheduler
+from nowt.execution.spending_cap import CappedScheduler, apply_cap
 from nowt.rules.base import Rule
 from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
@@ -86,7 +86,9 @@ class StudyExecution:
         for line in filter(None, lines):
             self.echo(line)
 
-    def run(self, driver: StudyDriver, progress: Progress, slots: int, study_file: StudyFile | None = None) -> Ending:
+    def run(
+        self, scheduler: StudyScheduler, progress: Progress, slots: int, study_file: StudyFile | None = None
+    ) -> Ending:
         """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
         goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
         from nowt.tracking.background import record_in_background
@@ -97,21 +99,23 @@ class StudyExecution:
                 recorder.update(run, planned.cell, planned.seed)
                 progress.update(planned, run)
 
-            driver.subscribe(on_update)
+            scheduler.subscribe(on_update)
             with progress.display:
-                driver.recall()
+                scheduler.load_results()
                 progress.begin()
-                capped = self._capped(driver, study_file)
+                capped = self._capped(scheduler, study_file)
                 complete = capped.done or execute(capped, self.options, self.key, slots)
-                stopped = capped.exhausted and not driver.done
-        driver.release()
+                stopped = capped.exhausted and not scheduler.done
+        scheduler.release()
         return Ending(interrupted=not complete and not stopped, capped=stopped)
 
-    def _capped(self, driver: StudyDriver, study_file: StudyFile | None) -> CappedDriver:
+    def _capped(self, scheduler: StudyScheduler, study_file: StudyFile | None) -> CappedScheduler:
         since = self.options.counted_since
         if since is None:
             since = 0 if study_file is None else study_file.created
-        return apply_cap(driver, self.options.cap, self.store, [*driver.run_keys, *self.options.counted_runs], since)
+        return apply_cap(
+            scheduler, self.options.cap, self.store, [*scheduler.run_keys, *self.options.counted_runs], since
+        )
 
 
 def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Callable[[str], None]) -> None:

@@ -6,36 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver, forward_message
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import PreemptionNotice, instance_metadata, watch_for_preemption
+from nowt.execution.scheduler import Scheduler, forward_message
 
 WAIT = 0.5  # seconds
 
 
-def run(driver: Driver, placement: Placement) -> bool:
-    """Execute what ``driver`` decides. Return False if the user interrupted it: with one Ctrl-C or SIGTERM, after the
-    current batch."""
+def run(scheduler: Scheduler, placement: Placement) -> bool:
+    """Execute what ``scheduler`` decides. Return False if the user interrupted it: with one Ctrl-C or SIGTERM, after
+    the current batch."""
     ec2 = instance_metadata()
     sources = () if ec2 is None else (lambda: ec2.terminates_at() is not None,)
     with interruptible() as interrupts, watch_for_preemption(*sources) as notice:
-        return _run(driver, placement, interrupts, notice)
+        return _run(scheduler, placement, interrupts, notice)
 
 
-def _run(driver: Driver, placement: Placement, interrupts: list[int], notice: PreemptionNotice) -> bool:
+def _run(scheduler: Scheduler, placement: Placement, interrupts: list[int], notice: PreemptionNotice) -> bool:
     from nowt.training.loop import TrainingInterrupted
 
-    while (decision := driver.decide()).do != "done":
+    while (decision := scheduler.decide()).do != "done":
         if interrupts:
             return False
         if decision.do == "wait":  # another study is running the remaining runs
             time.sleep(WAIT)
             continue
-        planned = driver.begin(decision.key)
+        planned = scheduler.begin(decision.key)
         try:
             job = Job(planned.key, planned.config, placement)
             for message in run_job(job, lambda: bool(interrupts), notice.checkpoint_due):
-                if not forward_message(driver, planned.key, message):
+                if not forward_message(scheduler, planned.key, message):
                     break
         except TrainingInterrupted:
             return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nowt.config.placement import Keep
-from nowt.execution.driver import PlannedRun
+from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
 from nowt.store.run_log import read
 from nowt.store.sync.checkpoint_bucket import CheckpointBucket

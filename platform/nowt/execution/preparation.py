@@ -8,7 +8,7 @@ from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import certificate_name, run_key
 from nowt.core.provenance import git, versions_of
 from nowt.data.datasets import DatasetSplits
-from nowt.execution.driver import PlannedRun
+from nowt.execution.scheduler import PlannedRun
 
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -54,7 +54,7 @@ def inspect_data(config: RunConfig, placement: Placement) -> dict[str, Any]:
     from nowt.training.device import pick_device
     from nowt.training.feasibility import check_feasible, worker_counts
 
-    if not placement.shared:  # several workers use the devices of their own nodes
+    if not placement.is_distributed:  # several workers use the devices of their own nodes
         pick_device(placement.device)
     worker_counts(config, placement.workers)  # before the data is opened, which may take minutes
     data = open_data(config.data, placement, config.test)

@@ -1,4 +1,4 @@
-"""The hourly price of the machines: of all together, or of each node type of a cluster."""
+"""The hourly price of the machines: of all machines, or of each node type of a cluster."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from nowt.store.records import Machines
 
 @dataclass(frozen=True)
 class Price:
-    """A price per hour: either ``together``, or one per node type. A type without a price costs as much as the most
-    expensive one."""
+    """A price per hour: either one ``total`` for all machines, or one per node type. A type without a price costs as
+    much as the most expensive one."""
 
-    together: float | None = None
+    total: float | None = None
     by_type: tuple[tuple[str, float], ...] = ()
 
     @classmethod
@@ -30,15 +30,15 @@ class Price:
     def hourly(self, machines: Machines) -> float:
         """Return the hourly price of these machines. Without machines, return the price of one machine of the most
         expensive type."""
-        if self.together is not None:
-            return self.together
+        if self.total is not None:
+            return self.total
         prices = dict(self.by_type)
         highest = max(prices.values())
         return sum(n * prices.get(name, highest) for name, n in machines.items()) if machines else highest
 
     def __str__(self) -> str:
-        if self.together is not None:
-            return f"{self.together:g} per hour"
+        if self.total is not None:
+            return f"{self.total:g} per hour"
         return (
             ", ".join(f"{name} {amount:g}" for name, amount in self.by_type)
             + " per hour, other types at the highest price"
@@ -58,7 +58,7 @@ def _amount(text: str, whole: str) -> float:
     return amount
 
 
-def machines() -> dict[str, int]:
+def count_machines() -> dict[str, int]:
     """Return the machines of the connected Ray by node type; empty if Ray is not connected or its nodes have no
     types."""
     import sys

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nowt.store.records import RunLog
 
 if TYPE_CHECKING:
-    from nowt.execution.driver import PlannedRun  # which imports torch, that `nowt show` does without
+    from nowt.execution.scheduler import PlannedRun  # which imports torch, that `nowt show` does without
 
 
 def ending(run: RunLog) -> str:

@@ -1,8 +1,8 @@
 """Executes a study's runs on Ray Tune, in reused actors on all cores. Within nowt, only this module imports ray.tune.
 
-Ray Tune places runs, restarts them and keeps the machines busy. A driver decides which run starts (a ``_RunSearcher``
-passes it on to Tune) and receives every result (a ``_ResultForwarder`` passes it on to the driver), which decides
-whether the run continues. Nothing of Tune's own state is restored: resuming means starting again.
+Ray Tune places runs, restarts them and keeps the machines busy. A scheduler decides which run starts (a
+``_RunSearcher`` passes it on to Tune) and receives every result (a ``_ResultForwarder`` passes it on to the scheduler),
+which decides whether the run continues. Nothing of Tune's own state is restored: resuming means starting again.
 """
 
 import json
@@ -19,20 +19,20 @@ from ray.tune.search import Searcher
 
 from nowt.cluster.ray_internals import TUNE_SETTINGS
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver, Message, PlannedRun, forward_message
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
+from nowt.execution.scheduler import Message, PlannedRun, Scheduler, forward_message
 
 T = TypeVar("T")
 
 WORKER_DEATHS = 3  # times a run restarts from its checkpoint after its worker died
 
 
-def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
-    """Execute what ``driver`` decides, ``slots`` runs at a time. Return False if the user interrupted it, with one
+def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> bool:
+    """Execute what ``scheduler`` decides, ``slots`` runs at a time. Return False if the user interrupted it, with one
     Ctrl-C or SIGTERM."""
-    guarded = _GuardedDriver(driver)
+    guarded = _GuardedScheduler(scheduler)
     place = Path(placement.store).resolve() / ".tune" / study
     with connected_ray(slots * placement.threads, TUNE_SETTINGS), scratch_folder(place) as folder:
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init replaced the handler
@@ -59,40 +59,40 @@ def run(driver: Driver, placement: Placement, study: str, slots: int) -> bool:
         tuner.fit()
     if guarded.error is not None:
         raise guarded.error
-    return driver.done  # after Ctrl-C, fit() returns as usual: whether runs are left shows the difference
+    return scheduler.done  # after Ctrl-C, fit() returns as usual: whether runs are left shows the difference
 
 
 @dataclass
-class _GuardedDriver:
-    """A driver whose first OSError (a full disk, a locked database) ends the study.
+class _GuardedScheduler:
+    """A scheduler whose first OSError (a full disk, a locked database) ends the study.
 
     Inside Tune's loop the error would become a traceback. So it is stored, every run is stopped at its next message,
     and it is raised once Tune has returned.
     """
 
-    driver: Driver
+    scheduler: Scheduler
     error: OSError | None = None
 
     def begin_next(self) -> PlannedRun | None:
         """Start the next run. Return None if no run can start now."""
-        decision = self._guard(self.driver.decide)
+        decision = self._guard(self.scheduler.decide)
         if decision is not None and decision.do == "start":
-            return self._guard(lambda: self.driver.begin(decision.key))
+            return self._guard(lambda: self.scheduler.begin(decision.key))
         return None
 
     @property
     def done(self) -> bool:
         """Whether no run will start any more."""
-        decision = self._guard(self.driver.decide)
+        decision = self._guard(self.scheduler.decide)
         return decision is None or decision.do == "done"
 
     def receive(self, key: str, message: Message) -> bool:
         """Process one message of a running run. Return False if the run must stop."""
-        return bool(self._guard(lambda: forward_message(self.driver, key, message)))
+        return bool(self._guard(lambda: forward_message(self.scheduler, key, message)))
 
     def mark_failed(self, key: str, reason: str) -> None:
         """End a run whose worker is lost for good."""
-        self._guard(lambda: self.driver.mark_failed(key, reason))
+        self._guard(lambda: self.scheduler.mark_failed(key, reason))
 
     def _guard(self, call: Callable[[], T]) -> T | None:
         try:
@@ -118,26 +118,26 @@ def _run_trial(config: dict[str, Any]) -> None:
 
 
 class _RunSearcher(Searcher):  # type: ignore[misc]  # ray is untyped here
-    """Gives Tune the driver's next run."""
+    """Gives Tune the scheduler's next run."""
 
-    def __init__(self, driver: _GuardedDriver, placement: Placement) -> None:
+    def __init__(self, scheduler: _GuardedScheduler, placement: Placement) -> None:
         super().__init__()
-        self.driver = driver
+        self.scheduler = scheduler
         self.placement = placement
         self.keys: dict[str, str] = {}  # run key by Tune's trial id
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next run, None for "ask again later", or FINISHED for "no more runs"."""
-        planned = self.driver.begin_next()
+        planned = self.scheduler.begin_next()
         if planned is None:
-            return str(Searcher.FINISHED) if self.driver.done else None
+            return str(Searcher.FINISHED) if self.scheduler.done else None
         self.keys[trial_id] = planned.key
         return {"key": planned.key, "job": Job(planned.key, planned.config, self.placement).to_text()}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Mark a run as failed if its worker died too often."""
         if error:
-            self.driver.mark_failed(self.keys[trial_id], f"the run's worker died {WORKER_DEATHS + 1} times")
+            self.scheduler.mark_failed(self.keys[trial_id], f"the run's worker died {WORKER_DEATHS + 1} times")
 
     def save(self, checkpoint_path: str) -> None:
         """No-op: resuming reads the epoch logs."""
@@ -150,15 +150,15 @@ class _RunSearcher(Searcher):  # type: ignore[misc]  # ray is untyped here
 
 
 class _ResultForwarder(FIFOScheduler):  # type: ignore[misc]  # ray is untyped here
-    """Forwards every result to the driver, and returns to Tune whether the run continues."""
+    """Forwards every result to the scheduler, and returns to Tune whether the run continues."""
 
-    def __init__(self, driver: _GuardedDriver) -> None:
+    def __init__(self, scheduler: _GuardedScheduler) -> None:
         super().__init__()
-        self.driver = driver
+        self.scheduler = scheduler
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Forward the messages of one run."""
-        answers = [self.driver.receive(trial.config["key"], message) for message in json.loads(result["messages"])]
+        answers = [self.scheduler.receive(trial.config["key"], message) for message in json.loads(result["messages"])]
         return str(FIFOScheduler.CONTINUE if all(answers) else FIFOScheduler.STOP)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -167,5 +167,5 @@ class _ResultForwarder(FIFOScheduler):  # type: ignore[misc]  # ray is untyped h
 
 def _resources(placement: Placement, slots: int) -> dict[str, float]:
     gpus = ray.cluster_resources().get("GPU", 0) if placement.device != "cpu" else 0
-    each = min(1.0, gpus / slots) if placement.gpus_per_worker is None else placement.gpus_per_worker  # a run uses one
-    return {"cpu": placement.threads, **({"gpu": each} if each else {})}
+    gpus_per_run = min(1.0, gpus / slots) if placement.gpus_per_worker is None else placement.gpus_per_worker
+    return {"cpu": placement.threads, **({"gpu": gpus_per_run} if gpus_per_run else {})}

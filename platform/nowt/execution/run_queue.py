@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from nowt.execution.driver import Decision, Message, OnUpdate, PlannedRun
-from nowt.execution.pricing import machines
-from nowt.execution.scheduling import RunStatus, decide
+from nowt.execution.pricing import count_machines
+from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun, RunStatus, decide
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse
 from nowt.store.records import OVER, RunLog, State, epoch_from_json
@@ -66,7 +65,7 @@ class RunQueue:
         for known in (self.by_key, self.logs, self.statuses):
             known.pop(key, None)
 
-    def recall(self) -> None:
+    def load_results(self) -> None:
         """Report every run that has a log, so that tracking and progress start from the current state."""
         for planned in self.by_key.values():
             if planned.key in self.logs:
@@ -75,13 +74,13 @@ class RunQueue:
     def decide(self) -> Decision:
         """Return what to do with a free slot. If another study holds a run, wait, since that study may finish it."""
         for key in tuple(self.locked):
-            self.claim(key)
+            self.try_lock(key)
         while True:
             decision = decide(tuple(self.by_key), self.statuses, self.running | self.locked, self.attempted)
-            if decision.do != "start" or self.claim(decision.key):
+            if decision.do != "start" or self.try_lock(decision.key):
                 return decision
 
-    def claim(self, key: str) -> bool:
+    def try_lock(self, key: str) -> bool:
         """Lock the log of a run. Return False if another study holds it, or if the run has ended."""
         if key in self.writers:
             return True
@@ -104,15 +103,15 @@ class RunQueue:
 
     def begin(self, key: str) -> PlannedRun:
         """Start a run: its log has a first line from now on, even if no worker ever starts on it."""
-        claimed = self.claim(key)
-        assert claimed, f"{key} is not this study's"
+        has_lock = self.try_lock(key)
+        assert has_lock, f"{key} is not this study's"
         self.running.add(key)
         self.attempted.add(key)
         writer, planned = self.writers[key], self.by_key[key]
         if writer.run.start:
-            writer.resume(writer.run.last_epoch, machines())
+            writer.resume(writer.run.last_epoch, count_machines())
         else:
-            writer.start(key, machines(), **planned.start)
+            writer.start(key, count_machines(), **planned.start)
         self._update(planned, writer.run)
         return planned
 
@@ -140,7 +139,7 @@ class RunQueue:
         again = key in self.picked_up  # Ray Tune gave the run of a lost worker to another one
         self.picked_up.add(key)
         if again:
-            writer.resume(writer.run.last_epoch, machines())
+            writer.resume(writer.run.last_epoch, count_machines())
         return again
 
     def _update(self, planned: PlannedRun, run: RunLog) -> None:

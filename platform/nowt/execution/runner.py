@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from nowt.config.placement import Placement
-from nowt.execution.driver import Driver
+from nowt.execution.scheduler import Scheduler
 from nowt.execution.spending_cap import SpendingCap
 
 
@@ -27,16 +27,16 @@ class ExecutionOptions:
     counted_since: int | None = None
 
 
-def execute(driver: Driver, options: ExecutionOptions, study: str, slots: int) -> bool:
-    """Execute what ``driver`` decides, ``slots`` runs at a time. Return False if the user interrupted it."""
+def execute(scheduler: Scheduler, options: ExecutionOptions, study: str, slots: int) -> bool:
+    """Execute what ``scheduler`` decides, ``slots`` runs at a time. Return False if the user interrupted it."""
     if options.in_process:
         from nowt.execution import local
 
-        return local.run(driver, options.placement)
-    if options.placement.shared:
+        return local.run(scheduler, options.placement)
+    if options.placement.is_distributed:
         from nowt.execution.ray_train import runner
 
-        return runner.run(driver, options.placement, study, slots)
+        return runner.run(scheduler, options.placement, study, slots)
     from nowt.execution import ray_tune
 
-    return ray_tune.run(driver, options.placement, study, slots)
+    return ray_tune.run(scheduler, options.placement, study, slots)

@@ -7,8 +7,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from nowt.core.errors import require
-from nowt.execution.driver import Decision, Driver, Message, PlannedRun
-from nowt.execution.pricing import Price, machines
+from nowt.execution.pricing import Price, count_machines
+from nowt.execution.scheduler import Decision, Message, PlannedRun, Scheduler
 from nowt.store.layout import Store
 from nowt.store.records import Machines, RunLog
 from nowt.store.run_log import read
@@ -46,19 +46,19 @@ class SpendingCap:
         if self.money is None:
             return f"{self.hours:.3g} hours"
         bought = f"{self.money:g} buys at {self.price}"
-        together = self.price.together if self.price else None
-        return f"{self.money / together:.3g} hours, which {bought}" if together else f"what {bought}"
+        per_hour = self.price.total if self.price else None
+        return f"{self.money / per_hour:.3g} hours, which {bought}" if per_hour else f"what {bought}"
 
 
 @dataclass
-class CappedDriver:
-    """A driver that starts no run once its study has spent what the cap allows. It then stops each running run after
+class CappedScheduler:
+    """A scheduler that starts no run once its study has spent what the cap allows. It then stops each running run after
     its current epoch, when its checkpoint is written."""
 
-    driver: Driver
+    scheduler: Scheduler
     cap: SpendingCap
-    spent: float = 0.0  # hours or money, by earlier starts and up to ``since``
-    since: float = field(default_factory=time.monotonic)
+    spent: float = 0.0  # hours or money, by earlier starts and up to ``counted_at``
+    counted_at: float = field(default_factory=time.monotonic)
     rate: float = 0.0  # per hour, since then
 
     @property
@@ -67,45 +67,45 @@ class CappedDriver:
         return self.cap.limit is not None and self._spent_at(time.monotonic()) >= self.cap.limit
 
     def _spent_at(self, now: float) -> float:
-        return self.spent + (now - self.since) / 3600 * self.rate
+        return self.spent + (now - self.counted_at) / 3600 * self.rate
 
     @property
     def done(self) -> bool:
         """Whether no run may start any more."""
-        return self.exhausted or self.driver.done
+        return self.exhausted or self.scheduler.done
 
     def decide(self) -> Decision:
         """Return what to do with a free slot; once the cap is reached, start no run."""
-        return Decision("done") if self.exhausted else self.driver.decide()
+        return Decision("done") if self.exhausted else self.scheduler.decide()
 
     def begin(self, key: str) -> PlannedRun:
         """Start a run that ``decide`` named. The machines are counted again each time a run starts."""
         if self.cap.limit is not None:
             now = time.monotonic()
-            self.spent, self.since, self.rate = self._spent_at(now), now, self.cap.rate(machines())
-        return self.driver.begin(key)
+            self.spent, self.counted_at, self.rate = self._spent_at(now), now, self.cap.rate(count_machines())
+        return self.scheduler.begin(key)
 
     def receive(self, key: str, message: Message) -> bool:
         """Process one message of a running run. Return False if the run must stop; with the cap reached, it stops after
         its current epoch."""
-        return self.driver.receive(key, message) and not (self.exhausted and message["kind"] == "epoch")
+        return self.scheduler.receive(key, message) and not (self.exhausted and message["kind"] == "epoch")
 
     def mark_failed(self, key: str, reason: str) -> None:
         """End a run whose worker is lost for good."""
-        self.driver.mark_failed(key, reason)
+        self.scheduler.mark_failed(key, reason)
 
 
-def apply_cap(driver: Driver, cap: SpendingCap, store: Path, keys: Iterable[str], since: int) -> CappedDriver:
-    """Return ``driver`` under ``cap``, with the spending of earlier starts counted.
+def apply_cap(scheduler: Scheduler, cap: SpendingCap, store: Path, keys: Iterable[str], since: int) -> CappedScheduler:
+    """Return ``scheduler`` under ``cap``, with the spending of earlier starts counted.
 
     ``keys`` are the study's runs so far. Attempts that began before ``since`` (milliseconds since 1970) do not count,
     because another study paid for them.
     """
     if cap.limit is None:
-        return CappedDriver(driver, cap)
+        return CappedScheduler(scheduler, cap)
     paths = (Store(store).log(key) for key in set(keys))
     spent = spent_by((read(path) for path in paths if path.exists()), cap.rate, since)
-    return CappedDriver(driver, cap, spent, rate=cap.rate({}))
+    return CappedScheduler(scheduler, cap, spent, rate=cap.rate({}))
 
 
 def spent_by(runs: Iterable[RunLog], rate: Callable[[Machines], float], since: int = 0) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, ModelConfig
-from nowt.execution.driver import PlannedRun
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
+from nowt.execution.scheduler import PlannedRun
 from nowt.store.study_file import ListedRun
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.feasibility import worker_counts
@@ -61,7 +61,7 @@ def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None])
             notices=plan_notices(plan),
         )
         queue = RunQueue(execution.store, plan)
-        slots = min(options.placement.concurrent_runs, len(plan))
+        slots = min(options.placement.slot_count, len(plan))
         ending = execution.run(queue, StudyProgress(plan), slots, study_file)
     return _outcome(study, queue, ending.interrupted, options.cap.to_text() if ending.capped else "")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
-from nowt.execution.driver import PlannedRun
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.progress import ending
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
+from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
@@ -26,7 +26,7 @@ def train_one(config: RunConfig, placement: Placement, echo: Callable[[str], Non
     """Train, print a line per epoch, and return the exit code."""
     check_keep(placement.keep, config.epochs)
     planned = plan_run(config.rule.name, config, inspect_data(config, placement))
-    options = ExecutionOptions(placement, in_process=not placement.shared)
+    options = ExecutionOptions(placement, in_process=not placement.is_distributed)
     execution = StudyExecution(planned.key, options, echo)
     execution.print_notices([execution.missing_checkpoints([planned.key])])
     if state := _result(execution.store, planned.key):

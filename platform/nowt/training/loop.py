@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
-from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step
+from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step, never
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
@@ -38,11 +38,6 @@ class TrainingDiverged(Exception):
 
 class TrainingInterrupted(Exception):
     """``should_stop`` returned True; the checkpoint is written."""
-
-
-def never() -> bool:
-    """Return False: the default of ``should_stop`` and ``should_save``."""
-    return False
 
 
 def train(

@@ -81,7 +81,7 @@ class AnySearch(RuleBasedStateMachine):
                 assert len(set(draws)) == len(draws)
                 assert len(draws) <= trial_limit(self.search.space.budget)
             if not self.search.lost:
-                cells = self.search.driver.budget.spent.values()
+                cells = self.search.scheduler.budget.spent.values()
                 assert max(cells) - min(cells) <= self.search.slots * highest_cost(self.search.space.budget)
 
     def teardown(self) -> None:
@@ -91,7 +91,7 @@ class AnySearch(RuleBasedStateMachine):
         search = self.search
         search.start()
         search.finish()
-        assert search.driver.done
+        assert search.scheduler.done
         for cell, found in search.trials().items():
             good = [trial for trial in found if trial.state != TrialState.FAIL]
             budget, slots = search.space.budget, search.slots

@@ -14,23 +14,23 @@ POLL_SECONDS = 0.5
 
 PATIENCE = 10.0  # seconds to wait for resources for a larger group: those of a lost worker, or of a new node
 
-STEADY = 30.0  # seconds that a group trains before it makes way for a larger one
+MIN_SECONDS = 30.0  # seconds that a group trains before it makes way for a larger one
 
 
 class Reservation:
-    """Placement groups: one for each step from ``have`` workers to the next size."""
+    """Placement groups: one for each step from ``current`` workers to the next size."""
 
-    def __init__(self, have: int, sizes: tuple[int, ...], each: Mapping[str, float]) -> None:
-        larger = [size for size in sizes if size > have]
-        steps = zip([have, *larger], larger, strict=False)
-        self.have = have
+    def __init__(self, current: int, sizes: tuple[int, ...], resources_per_worker: Mapping[str, float]) -> None:
+        larger = [size for size in sizes if size > current]
+        steps = zip([current, *larger], larger, strict=False)
+        self.current = current
         self.steps: dict[int, PlacementGroup] = {
-            size: placement_group([dict(each)] * (size - before)) for before, size in steps
+            size: placement_group([dict(resources_per_worker)] * (size - before)) for before, size in steps
         }
 
     def size(self) -> int:
         """Return the largest size for which all resources are reserved."""
-        size = self.have
+        size = self.current
         for larger, group in self.steps.items():
             if placement_group_table(group)["state"] != "CREATED":
                 break
@@ -44,12 +44,14 @@ class Reservation:
                 remove_placement_group(group)
 
 
-def available_size(sizes: tuple[int, ...], each: Mapping[str, float], cancelled: Callable[[], bool]) -> int:
-    """Return the largest of ``sizes`` for which the cluster has resources, ``each`` per worker. Waits for the smallest
-    size, unless ``cancelled``. If there is a single size, Ray Train waits for it."""
+def available_size(
+    sizes: tuple[int, ...], resources_per_worker: Mapping[str, float], cancelled: Callable[[], bool]
+) -> int:
+    """Return the largest of ``sizes`` for which the cluster has resources. Waits for the smallest size, unless
+    ``cancelled``. If there is a single size, Ray Train waits for it."""
     if len(sizes) == 1:
         return sizes[0]
-    reservation = Reservation(0, sizes, each)
+    reservation = Reservation(0, sizes, resources_per_worker)
     try:
         end = time.monotonic() + PATIENCE
         while (size := reservation.size()) < sizes[-1] and not cancelled() and (size == 0 or time.monotonic() < end):
@@ -65,10 +67,10 @@ class ElasticSize:
     group's thread calls ``group_started`` and ``release``."""
 
     sizes: tuple[int, ...]
-    each: Mapping[str, float]
+    resources_per_worker: Mapping[str, float]
     size: int = 0  # of the current group; 0 if there is none
-    since: float = 0.0
-    steady: float = STEADY
+    started_at: float = 0.0
+    min_seconds: float = MIN_SECONDS
     requested: bool = False  # the group has been asked to make way
     reservation: Reservation | None = None
     lock: Lock = field(default_factory=Lock)
@@ -79,16 +81,20 @@ class ElasticSize:
         forever."""
         with self.lock:
             if self.requested and size <= self.size:
-                self.steady *= 2
-            self.size, self.since, self.requested = size, time.monotonic(), False
+                self.min_seconds *= 2
+            self.size, self.started_at, self.requested = size, time.monotonic(), False
 
     def can_grow(self) -> bool:
         """Reserve resources for a larger group. Return True once they are reserved; the current group must then
         stop."""
         with self.lock:
-            if self.requested or not 0 < self.size < self.sizes[-1] or time.monotonic() < self.since + self.steady:
+            if (
+                self.requested
+                or not 0 < self.size < self.sizes[-1]
+                or time.monotonic() < self.started_at + self.min_seconds
+            ):
                 return False
-            self.reservation = self.reservation or Reservation(self.size, self.sizes, self.each)
+            self.reservation = self.reservation or Reservation(self.size, self.sizes, self.resources_per_worker)
             self.requested = self.reservation.size() > self.size
             return self.requested
 
@@ -98,4 +104,4 @@ class ElasticSize:
             if self.reservation is not None:
                 self.reservation.release()
             self.reservation = None
-            self.since = math.inf
+            self.started_at = math.inf

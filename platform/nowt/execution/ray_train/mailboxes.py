@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nowt.execution.driver import Message
+from nowt.execution.scheduler import Message
 
 
 class Mailbox:

@@ -9,10 +9,10 @@ import ray
 from ray.train.torch import get_device
 
 from nowt.core.distributed import Group
-from nowt.execution.driver import Message
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import preemption_sources
+from nowt.execution.scheduler import Message
 
 
 def run_worker(config: dict[str, Any]) -> None:

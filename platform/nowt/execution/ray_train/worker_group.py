@@ -13,12 +13,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nowt.cluster.ray_internals import lost_to_preemption
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError
-from nowt.execution.driver import Message
 from nowt.execution.job import Job
 from nowt.execution.local import WAIT
 from nowt.execution.ray_train.elastic import ElasticSize, available_size
 from nowt.execution.ray_train.mailboxes import Mailbox
 from nowt.execution.ray_train.worker import run_worker
+from nowt.execution.scheduler import Message
 from nowt.training.feasibility import worker_counts
 
 WORKER_DEATHS = 3  # times a run restarts from its checkpoint after one of its workers was lost
@@ -30,19 +30,19 @@ class WorkerGroup:
 
     job: Job
     folder: Path
-    settled: bool = False  # the run has ended, or was asked to stop
+    is_over: bool = False  # the run has ended, or was asked to stop
     problem: str = ""  # why the run was given up
     started: int = 0  # groups so far
     mailbox: Any = None  # the actor
-    next: Any = None  # its next message
+    next_message: Any = None  # the answer to the pending ``receive``
     elastic: ElasticSize = field(init=False)
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        self.elastic = ElasticSize(_sizes(self.job), bundle(self.job.placement))
+        self.elastic = ElasticSize(_sizes(self.job), resources_per_worker(self.job.placement))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        self.next = self.mailbox.receive.remote()
+        self.next_message = self.mailbox.receive.remote()
         self.thread = Thread(target=self._train, name=self.job.key, daemon=True)
         self.thread.start()
 
@@ -75,18 +75,22 @@ class WorkerGroup:
     def _next_size(self) -> int:
         """Return the size of the next group; 0 if there is none."""
         self.elastic.release()
-        size = 0 if self.settled else available_size(self.elastic.sizes, self.elastic.each, lambda: self.settled)
-        return 0 if self.settled else size
+        size = (
+            0
+            if self.is_over
+            else available_size(self.elastic.sizes, self.elastic.resources_per_worker, lambda: self.is_over)
+        )
+        return 0 if self.is_over else size
 
     def _trainer(self, size: int) -> TorchTrainer:
         placement = self.job.placement
-        gpus = gpus_each(placement)
+        gpus = gpus_per_worker(placement)
         self.started += 1
         return TorchTrainer(
             run_worker,
             train_loop_config={"job": self.job.to_text(), "mailbox": self.mailbox},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=size, use_gpu=gpus > 0, resources_per_worker=bundle(placement)
+                num_workers=size, use_gpu=gpus > 0, resources_per_worker=resources_per_worker(placement)
             ),
             torch_config=TorchConfig(backend=_backend(gpus)),
             run_config=ray.train.RunConfig(
@@ -101,9 +105,9 @@ class WorkerGroup:
 
     def reply(self, message: Message, proceed: bool) -> None:
         """Reply to the message received last, and wait for the next one."""
-        self.settled = self.settled or message["kind"] == "end" or not proceed
+        self.is_over = self.is_over or message["kind"] == "end" or not proceed
         ray.get(self.mailbox.reply.remote(proceed))
-        self.next = self.mailbox.receive.remote()
+        self.next_message = self.mailbox.receive.remote()
 
     def grow(self) -> bool:
         """Ask the run to continue with a larger group if resources are available. Return whether the run has fewer
@@ -114,19 +118,19 @@ class WorkerGroup:
 
     def stop(self) -> None:
         """Ask the run to write its checkpoint and stop after the current batch."""
-        self.settled = True
+        self.is_over = True
         self.mailbox.stop.remote()
 
     def close(self) -> None:
         """Remove the mailbox: the last workers are gone."""
         ray.kill(self.mailbox)
 
-    def dismiss(self) -> None:
+    def abort(self) -> None:
         """Let the run end after an error of the driver, and discard its messages."""
         self.stop()
         while self.thread.is_alive():
-            if ray.wait([self.next], timeout=WAIT)[0]:
-                self.reply(ray.get(self.next), False)
+            if ray.wait([self.next_message], timeout=WAIT)[0]:
+                self.reply(ray.get(self.next_message), False)
 
 
 def _sizes(job: Job) -> tuple[int, ...]:
@@ -138,13 +142,13 @@ def _sizes(job: Job) -> tuple[int, ...]:
         return (job.placement.min_workers,)
 
 
-def bundle(placement: Placement) -> dict[str, float]:
+def resources_per_worker(placement: Placement) -> dict[str, float]:
     """Return what Ray reserves for one worker."""
-    gpus = gpus_each(placement)
+    gpus = gpus_per_worker(placement)
     return {"CPU": placement.threads, **({"GPU": gpus} if gpus else {})}
 
 
-def gpus_each(placement: Placement) -> float:
+def gpus_per_worker(placement: Placement) -> float:
     """Return the number of GPUs per worker. By default it is one if the placement asks for GPUs or the cluster has
     any."""
     if placement.device == "cpu":

@@ -29,7 +29,7 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
 
     Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
-    placement, slots = with_retention(placement, study.keep, study.epochs), placement.concurrent_runs
+    placement, slots = with_retention(placement, study.keep, study.epochs), placement.slot_count
     table = Table(
         "cell", "epochs", "steps", "min per run", "GB per run", "expected alignment", box=None, pad_edge=False
     )

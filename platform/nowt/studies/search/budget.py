@@ -14,7 +14,7 @@ class BudgetTracker:
 
     budget: Budget
     spent: dict[str, float]  # by cell
-    least: dict[str, float]  # by cell: the lowest possible cost of a complete trial, 0 if unknown
+    min_costs: dict[str, float]  # by cell: the lowest possible cost of a complete trial, 0 if unknown
     ended: dict[str, int] = field(default_factory=dict)  # number of ended trials, by cell
     paid: dict[str, float] = field(default_factory=dict)  # cost of the ended trials, by cell
 
@@ -36,7 +36,7 @@ class BudgetTracker:
         self.paid[name] = self.paid.get(name, 0.0) + trial.cost.get(self.budget.unit, 0.0)
 
     @property
-    def share_spent(self) -> float:
+    def spent_share(self) -> float:
         """Share of the total budget that is spent."""
         amount, spent = self.budget.amount, self.spent.values()
         return sum(min(each, amount) for each in spent) / (amount * len(spent))
@@ -58,7 +58,7 @@ class BudgetTracker:
         if name in self.ended:
             return self.paid[name] / self.ended[name]
         per_epoch = trial.cost.get(self.budget.unit, 0.0) / max(trial.last_epoch, 1)
-        return max(self.least[name], per_epoch * trial.cell.config.epochs)
+        return max(self.min_costs[name], per_epoch * trial.cell.config.epochs)
 
 
 def next_cell(spent: Mapping[str, float], running: Mapping[str, int], budget: float) -> str | None:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from nowt.execution.driver import PlannedRun
+from nowt.execution.scheduler import PlannedRun
 from nowt.store.records import RunLog
 from nowt.studies.search.space import SearchSpace
 
@@ -17,7 +17,7 @@ class SearchProgress:
 
     space: SearchSpace
     echo: Callable[[str], None]
-    share: Callable[[], float]  # of the total budget that is spent
+    spent_share: Callable[[], float]  # of the total budget that is spent
     earlier: Callable[[], int]  # trials that ended at earlier starts
     ended: int = 0
     began: float | None = None  # None until ``begin``
@@ -27,7 +27,7 @@ class SearchProgress:
 
     def begin(self) -> None:
         """Mark the end of the replay; later updates are new and are printed."""
-        self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.share()
+        self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.spent_share()
         if self.ended:
             self.echo(f"{self.ended} trial{'s' * (self.ended > 1)} from earlier starts")
 
@@ -46,10 +46,10 @@ class SearchProgress:
         budget = self.space.budget
         if budget.unit == "trials":
             return f"[{self.ended}/{budget.amount * len(self.space.cells):g}]"
-        return f"[{self.ended}, {100 * self.share():.0f} % of the {budget.unit}]"
+        return f"[{self.ended}, {100 * self.spent_share():.0f} % of the {budget.unit}]"
 
     def _left(self) -> str:
-        share = self.share()
+        share = self.spent_share()
         done = share - self.before
         if self.began is None or done <= 0 or share >= 1:
             return ""

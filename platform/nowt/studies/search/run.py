@@ -22,7 +22,7 @@ from nowt.training.feasibility import worker_counts
 from nowt.training.retention import check_keep
 
 if TYPE_CHECKING:
-    from nowt.studies.search.driver import SearchDriver
+    from nowt.studies.search.scheduler import SearchScheduler
 
 
 def search(
@@ -34,7 +34,7 @@ def search(
     Raises ConfigError if another process runs this search or the URL is malformed, DataError if its data cannot be
     read, OSError if Optuna's storage is not accessible.
     """
-    from nowt.studies.search.driver import SearchDriver
+    from nowt.studies.search.scheduler import SearchScheduler
     from nowt.studies.search.trial_storage import TrialStorage
 
     execution = StudyExecution(space.key, options, echo)
@@ -48,10 +48,10 @@ def search(
         trials.check(facts, store)
         rules = [cell.config.rule for cell in space.cells]
         study_file = execution.record({**space_to_json(space), "storage": other}, rules)
-        driver = SearchDriver(space, RunQueue(store, ()), trials, facts, rungs, study_file)
-        progress = SearchProgress(space, echo, lambda: driver.share, lambda: trials.ended)
-        ending = execution.run(driver, progress, options.placement.concurrent_runs, study_file)
-    capped = _describe_cap(driver, options) if ending.capped else ""
+        scheduler = SearchScheduler(space, RunQueue(store, ()), trials, facts, rungs, study_file)
+        progress = SearchProgress(space, echo, lambda: scheduler.spent_share, lambda: trials.ended)
+        ending = execution.run(scheduler, progress, options.placement.slot_count, study_file)
+    capped = _describe_cap(scheduler, options) if ending.capped else ""
     return search_result(space, trials.trials, ending.interrupted, capped)
 
 
@@ -61,11 +61,11 @@ def _absolute(url: str) -> str:
     return f"sqlite:///{Path(path).resolve()}" if path and path != url else url
 
 
-def _describe_cap(driver: "SearchDriver", options: ExecutionOptions) -> str:
+def _describe_cap(scheduler: "SearchScheduler", options: ExecutionOptions) -> str:
     """Return a description of the cap that stopped the search, and of the remaining work."""
-    begun = sum(map(len, driver.open_trials.values()))
+    begun = sum(map(len, scheduler.open_trials.values()))
     rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
-    return f"{options.cap.to_text()}, {100 * (1 - driver.share):.0f} % of the budget{rest} left"
+    return f"{options.cap.to_text()}, {100 * (1 - scheduler.spent_share):.0f} % of the budget{rest} left"
 
 
 def _storage_lock(url: str, store: Path, key: str) -> AbstractContextManager[None]:

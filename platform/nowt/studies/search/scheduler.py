@@ -7,9 +7,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nowt.core.errors import ConfigError
-from nowt.execution.driver import Decision, Message, OnUpdate, PlannedRun
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
+from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun
 from nowt.store.records import OVER, Epoch, RunLog, chance_error, epoch_from_json
 from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import BudgetTracker
@@ -22,7 +22,7 @@ STATES = {"finished": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "stopp
 
 
 @dataclass
-class SearchDriver:
+class SearchScheduler:
     """Connects the execution, the epoch logs and Optuna's storage. Every message is written to the log first, then to
     Optuna.
 
@@ -42,16 +42,16 @@ class SearchDriver:
 
     def __post_init__(self) -> None:
         names = [cell.name for cell in self.space.cells]
-        least = {cell.name: self._least_cost(cell) for cell in self.space.cells}
-        self.budget = BudgetTracker(self.space.budget, dict.fromkeys(names, 0.0), least)
+        min_costs = {cell.name: self._min_cost(cell) for cell in self.space.cells}
+        self.budget = BudgetTracker(self.space.budget, dict.fromkeys(names, 0.0), min_costs)
         self.rung_errors = RungErrors(self.rungs)
 
-    def _least_cost(self, cell: SearchCell) -> float:
+    def _min_cost(self, cell: SearchCell) -> float:
         """Return the lowest cost of a complete trial; 0 if it is unknown."""
         presentations = cell.config.epochs * self.image_facts[cell.name]["training"] * cell.config.data.repeat
         return float(presentations) if self.space.budget.unit == "presentations" else 0.0
 
-    def recall(self) -> None:
+    def load_results(self) -> None:
         """Read the trials of earlier starts."""
         failed = {(run.key, run.cell, run.trial or 0): bool(run.failed) for run in self.study_file.runs}
         listed = set(failed)
@@ -68,14 +68,14 @@ class SearchDriver:
                 self._list(trial, listed)
             else:
                 self._plan(trial, listed)
-        self.queue.recall()
+        self.queue.load_results()
         self._close_ended_trials()
 
     def decide(self) -> Decision:
         """Return what to do with a free slot. Asks Optuna for a new trial if the budget allows one."""
         while True:
             for key in self._ready():
-                if self.queue.claim(key):
+                if self.queue.try_lock(key):
                     return Decision("start", key)
             name = self._next_cell()
             if name is None:
@@ -92,9 +92,9 @@ class SearchDriver:
         return not self.queue.running and not self._ready() and self._next_cell() is None
 
     @property
-    def share(self) -> float:
+    def spent_share(self) -> float:
         """Share of the total budget that is spent."""
-        return self.budget.share_spent
+        return self.budget.spent_share
 
     @property
     def run_keys(self) -> Sequence[str]:

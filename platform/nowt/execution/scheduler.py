@@ -1,12 +1,12 @@
-"""The interface between schedulers (RunQueue, SearchDriver) and executors."""
+"""The interface between schedulers (RunQueue, SearchScheduler) and executors, and the rule by which runs are chosen."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from nowt.config.run_config import RunConfig
-from nowt.store.records import RunLog
+from nowt.store.records import OVER, RunLog, State
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end" | "remark", ...}: plain JSON data, sent by a worker
 
@@ -33,7 +33,7 @@ class PlannedRun:
 OnUpdate = Callable[[PlannedRun, RunLog], None]  # called after the log of a run has changed
 
 
-class Driver(Protocol):
+class Scheduler(Protocol):
     """Decides what to execute next, and receives the messages of running runs."""
 
     @property
@@ -53,8 +53,8 @@ class Driver(Protocol):
         """End a run whose worker is lost for good."""
 
 
-class StudyDriver(Driver, Protocol):
-    """A driver that keeps the logs of a study."""
+class StudyScheduler(Scheduler, Protocol):
+    """A scheduler that keeps the logs of a study."""
 
     @property
     def run_keys(self) -> Sequence[str]:
@@ -63,16 +63,46 @@ class StudyDriver(Driver, Protocol):
     def subscribe(self, on_update: OnUpdate) -> None:
         """Call ``on_update`` whenever the log of a run has changed."""
 
-    def recall(self) -> None:
+    def load_results(self) -> None:
         """Read the results of earlier starts, and report them."""
 
     def release(self) -> None:
         """Release the log locks of unfinished runs so that another study can resume them."""
 
 
-def forward_message(driver: Driver, key: str, message: Message) -> bool:
-    """Forward one message of a running run to the driver. A remark is only printed: no log records it."""
+def forward_message(scheduler: Scheduler, key: str, message: Message) -> bool:
+    """Forward one message of a running run to the scheduler. A remark is only printed: no log records it."""
     if message["kind"] != "remark":
-        return driver.receive(key, message)
+        return scheduler.receive(key, message)
     print(f"run {key}: {message['text']}", file=sys.stderr, flush=True)
     return True
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The state and the last epoch of a run, from its log."""
+
+    state: State = "missing"
+    last_epoch: int = -1
+
+
+def unfinished(plan: Sequence[str], statuses: Mapping[str, RunStatus]) -> list[str]:
+    """Return the planned runs without a result: first those that have begun, then the others, each in the order of the
+    plan."""
+    open_ = [key for key in plan if statuses.get(key, RunStatus()).state not in OVER]
+    begun = [key for key in open_ if statuses.get(key, RunStatus()).last_epoch >= 0]
+    return begun + [key for key in open_ if key not in set(begun)]
+
+
+def decide(
+    plan: Sequence[str], statuses: Mapping[str, RunStatus], running: Collection[str], attempted: Collection[str]
+) -> Decision:
+    """Return what to do with a free slot.
+
+    ``attempted`` are the runs that this start of the study has already begun. None is begun twice, so that a run that
+    always fails cannot delay the others.
+    """
+    ready = [key for key in unfinished(plan, statuses) if key not in running and key not in attempted]
+    if ready:
+        return Decision("start", ready[0])
+    return Decision("wait") if running else Decision("done")

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nowt.execution.driver import Decision
-from nowt.execution.scheduling import RunStatus, decide, unfinished
+from nowt.execution.scheduler import Decision, RunStatus, decide, unfinished
 from nowt.store.records import OVER
 
 KEYS = [f"run{i}" for i in range(6)]
