@@ -32,27 +32,27 @@ def layer_of(plain: nn.Module, **fields: Any) -> FeedbackLayer:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-def test_outer_sum_is_the_gradient_of_the_linear_map() -> None:
+def test_outer_product_sum_is_the_gradient_of_apply_weight() -> None:
     for plain in LAYERS:
         layer = layer_of(plain)
         for padded in (True, False):
             x = normal(5, 4, 9, 8) if isinstance(plain, nn.Conv2d) else normal(5, 7)
-            y = normal(*layer.linear_map(x, padded).shape, seed=1)
-            (oracle,) = torch.autograd.grad(layer.linear_map(x, padded), layer.weight, y)
-            torch.testing.assert_close(layer.outer_sum(x, y, padded), oracle)
+            y = normal(*layer.apply_weight(x, padded).shape, seed=1)
+            (oracle,) = torch.autograd.grad(layer.apply_weight(x, padded), layer.weight, y)
+            torch.testing.assert_close(layer.outer_product_sum(x, y, padded), oracle)
 
 
-def test_the_linear_map_is_linear_and_has_no_bias() -> None:
+def test_apply_weight_is_linear_and_has_no_bias() -> None:
     for plain in LAYERS:
         layer = layer_of(plain)
         x = normal(*layer.probe_shape(3, 4))
-        assert not layer.linear_map(torch.zeros_like(x)).any()
-        torch.testing.assert_close(layer.linear_map(-2 * x), -2 * layer.linear_map(x))
+        assert not layer.apply_weight(torch.zeros_like(x)).any()
+        torch.testing.assert_close(layer.apply_weight(-2 * x), -2 * layer.apply_weight(x))
         if isinstance(plain, nn.Linear) or (plain.padding_mode == "zeros" and plain.padding != "same"):
             with torch.no_grad():
                 assert plain.bias is not None
                 bias = plain.bias.view(-1, *[1] * (x.dim() - 2))
-                torch.testing.assert_close(layer.linear_map(x), plain(x) - bias)
+                torch.testing.assert_close(layer.apply_weight(x), plain(x) - bias)
 
 
 @pytest.mark.parametrize("extent", [1, 2, 8])
@@ -60,7 +60,7 @@ def test_the_response_to_noise_has_the_configured_number_of_positions_per_side(e
     for plain in CONVS:
         layer = layer_of(plain)
         x = normal(*layer.probe_shape(3, extent))
-        sides = layer.linear_map(x).shape[2:]
+        sides = layer.apply_weight(x).shape[2:]
         assert min(sides) >= extent
         assert max(sides) == extent or min(x.shape[2:]) == 1  # padding may add positions
         assert layer.positions(x) == 3 * sides.numel()
@@ -73,7 +73,7 @@ def test_tap_counts_are_the_numbers_of_positions_that_reach_each_kernel_tap() ->
     for plain in CONVS:
         layer = layer_of(plain)
         x = torch.ones(2, 4, 9, 8)
-        reached = layer.outer_sum(x, torch.ones_like(layer.linear_map(x)))
+        reached = layer.outer_product_sum(x, torch.ones_like(layer.apply_weight(x)))
         assert torch.equal(layer.tap_counts(x).expand_as(reached), reached)  # type: ignore[union-attr]
 
 

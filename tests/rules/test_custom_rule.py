@@ -40,7 +40,7 @@ class Pal(FeedbackAlignment):
         for layer in layers:
             x = torch.randn(layer.probe_shape(50, 4), generator=torch.Generator().manual_seed(moment.step))
             with torch.no_grad():
-                update = layer.outer_sum(x, layer.linear_map(x)) / layer.tap_counts(x)
+                update = layer.outer_product_sum(x, layer.apply_weight(x)) / layer.tap_counts(x)
             layer.feedback.lerp_(update, self.eta)
         return 50
 '''

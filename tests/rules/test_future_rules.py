@@ -55,7 +55,7 @@ class DirectFeedback(Rule):
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
         # x is detached, so the feedback weights passed here are not read
-        y = layer.forward_map(x.detach(), torch.empty_like(layer.weight))
+        y = layer.apply_with_feedback(x.detach(), torch.empty_like(layer.weight))
         y = _Direct.apply(y, x, layer.feedback, layer.output_layer)  # type: ignore[no-untyped-call]
         if layer is layer.output_layer:
             y.register_hook(lambda error: setattr(layer, "error", error))
@@ -81,8 +81,8 @@ class InformationAlignment(Rule):
         layer.register_state("feedback", draw(layer, seed, *layer.weight.shape) / layer.fan_in**0.5)
 
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        layer.activity = x.detach(), layer.linear_map(x.detach()).detach()  # type: ignore[assignment]
-        return layer.forward_map(x, self.feedback(layer))
+        layer.activity = x.detach(), layer.apply_weight(x.detach()).detach()  # type: ignore[assignment]
+        return layer.apply_with_feedback(x, self.feedback(layer))
 
     def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
         for layer in layers:

@@ -50,10 +50,10 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
             return super().forward(x)
         return self.rule.propagate(self, x)
 
-    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return the convolution of ``x`` with W plus bias; the error passes back through ``feedback``."""
         if x.dim() == 3:
-            return self.forward_map(x.unsqueeze(0), feedback).squeeze(0)
+            return self.apply_with_feedback(x.unsqueeze(0), feedback).squeeze(0)
         x, padding = self._padded(x)
         geometry = (self.stride, padding, self.dilation, self.groups)
         return cast(Tensor, _ConvFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback), geometry))
@@ -77,13 +77,13 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
             return top, left
         return cast("tuple[int, int]", self.padding)
 
-    def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
+    def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return the convolution of ``x`` with W, without bias. The border is padded with zeros in every padding
         mode."""
         padding = self._zero_padding() if padded else (0, 0)
         return torch.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
 
-    def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
+    def outer_product_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
         """Return Σ y xᵀ over samples and positions, in W's shape."""
         # only the shape of B is used, not its values
         padding = self._zero_padding() if padded else (0, 0)

@@ -40,15 +40,15 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
             return super().forward(x)
         return self.rule.propagate(self, x)
 
-    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return W x + bias; the error passes back through ``feedback``."""
         return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
 
-    def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
+    def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return W x, without bias."""
         return F.linear(x, self.weight)
 
-    def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
+    def outer_product_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
         """Return Σ y xᵀ over samples, in W's shape."""
         return y.t() @ x
 

@@ -111,7 +111,7 @@ class Rule:
         Override it in a rule whose error does not pass through a matrix of W's shape (direct feedback alignment), or
         that uses a layer's activity.
         """
-        return layer.forward_map(x, self.feedback(layer))
+        return layer.apply_with_feedback(x, self.feedback(layer))
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Called once, before the first training step. Return the number of mirror samples shown to each layer."""
@@ -140,13 +140,13 @@ class FeedbackLayer(nn.Module, ABC):
     """A convolution or linear layer whose error passes back through its rule's B; the base of both layer classes.
 
     ``attach`` makes these layers from torch's own; do not construct them. A rule uses the members below.
-    All of W, B, the output of ``outer_sum`` and ``tap_counts`` are in W's layout, so the papers' "B = Wᵀ" reads
+    All of W, B, the output of ``outer_product_sum`` and ``tap_counts`` are in W's layout, so the papers' "B = Wᵀ" reads
     ``feedback == weight``.
 
     Attributes:
         weight: W; (out, in) or (out, in / groups, kh, kw).
         bias: The bias, (out,), or None.
-        feedback: B, in W's shape where the rule uses ``forward_map``. Never requires a gradient.
+        feedback: B, in W's shape where the rule uses ``apply_with_feedback``. Never requires a gradient.
         largest: Upper bound of redrawn magnitudes; registered by sign-symmetry alone.
         rule: The attached rule.
         name: Dotted name of the layer in its model.
@@ -191,15 +191,15 @@ class FeedbackLayer(nn.Module, ABC):
         return self.weight[0].numel()
 
     @abstractmethod
-    def forward_map(self, x: Tensor, feedback: Tensor) -> Tensor:
+    def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return W x + bias; the error passes back through ``feedback``, which has W's shape."""
 
     @abstractmethod
-    def linear_map(self, x: Tensor, padded: bool = True) -> Tensor:
+    def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return W x, without bias and nonlinearity (mirror mode)."""
 
     @abstractmethod
-    def outer_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
+    def outer_product_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
         """Return Σ y xᵀ over samples (and positions), in W's shape."""
 
     @abstractmethod

@@ -168,12 +168,12 @@ class WeightMirror(DrawnFeedback):
         stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
         x = self._draw(layer, stream)
         padded = self.noise != "idealised"
-        y = layer.linear_map(x, padded)
+        y = layer.apply_weight(x, padded)
         if self.through == "nonlinearity":
             y = layer.nonlinearity(y)
         if self.receiver_noise > 0:
             y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
-        return layer.outer_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
+        return layer.outer_product_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
 
     def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
         """Draw noise of standard deviation σ, in the shape of the layer's input."""

@@ -207,7 +207,7 @@ class Direct(Rule):
     name: ClassVar[str] = "direct"
 
     def propagate(self, layer, x):
-        return Broadcast.apply(x, layer.forward_map(x.detach(), layer.weight.detach() * 0))
+        return Broadcast.apply(x, layer.apply_with_feedback(x.detach(), layer.weight.detach() * 0))
 '''
 
 

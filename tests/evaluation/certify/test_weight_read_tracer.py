@@ -58,7 +58,7 @@ def test_reading_only_signs_is_distinguished_from_reading_values() -> None:
     ],
     ids=["linear", "linear over positions", "convolution"],
 )
-def test_a_layers_own_forward_is_its_forward_map_also_in_bfloat16(layer: nn.Module, x: Tensor) -> None:
+def test_a_layers_own_forward_is_its_map_also_in_bfloat16(layer: nn.Module, x: Tensor) -> None:
     def run(layer: nn.Module) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             layer(x)
@@ -68,7 +68,7 @@ def test_a_layers_own_forward_is_its_forward_map_also_in_bfloat16(layer: nn.Modu
     assert [reader for reader, _ in plain] == ["forward map"]
 
 
-def test_the_same_map_outside_the_layers_forward_is_not_its_forward_map() -> None:
+def test_the_same_map_outside_the_layers_forward_is_not_its_map() -> None:
     x = normal(20, 7)
     assert traced(lambda layer: F.linear(x, layer.weight.detach()), phase=phases.FORWARD) == [("elsewhere", "mm")]
     assert traced(lambda layer: F.linear(x, layer.weight.detach())) == [("mirror map", "mm")]
