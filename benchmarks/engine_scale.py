@@ -77,7 +77,7 @@ def engine(space: SearchSpace, store: Path, record: bool) -> Iterator[SearchSche
     study_file, _ = write_study_file(store, space.key, space_to_json(space))
     images, rungs = {c.name: IMAGES for c in space.cells}, {c.name: () for c in space.cells}
     with ExitStack() as stack:
-        trials = stack.enter_context(TrialStorage.at(space, f"sqlite:///{store}/optuna.db"))
+        trials = stack.enter_context(TrialStorage.connect(space, f"sqlite:///{store}/optuna.db"))
         kept = stack.enter_context(record_in_background(store, study_file)) if record else None
         ledger = RunQueue(store, (), lambda planned, run: kept and kept.update(run, planned.cell, planned.seed))
         scheduler = SearchScheduler(space, ledger, trials, images, rungs, study_file)

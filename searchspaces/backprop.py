@@ -10,12 +10,12 @@ Command   nowt search backprop
 """
 
 from nowt import Backprop, Budget, SearchCell, SearchSpace
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config
 
 
 def space() -> SearchSpace:
     """Search the shared parameters for backprop, 60 trials."""
-    cell = SearchCell("bp", base(Backprop()), SHARED + OWN["bp"])
+    cell = SearchCell("bp", base_config(Backprop()), SHARED_PARAMS + RULE_PARAMS["bp"])
     return SearchSpace(
         "backprop", "Which η, λ, momentum and schedule work best for backprop?", (cell,), Budget(60), reference="bp"
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from nowt import Cell, Rule, Study
 from nowt.config.recipes import folder_resnet18
-from searchspaces.five import five_rules
+from searchspaces.five_rules import five_rules
 
 
 def study() -> Study:

@@ -13,8 +13,8 @@ Command   nowt search fair_rules
 from dataclasses import replace
 
 from nowt import Budget, EarlyStopping, Rule, SearchCell, SearchSpace
-from searchspaces.five import five_rules
-from searchspaces.ranges import OWN, SHARED, base, in_epochs
+from searchspaces.five_rules import five_rules
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config, rescale_epochs
 
 EPOCHS = 6  # instead of the recipe's 10, because no trial is stopped early
 
@@ -29,4 +29,8 @@ def space() -> SearchSpace:
 
 
 def _cell(rule: Rule) -> SearchCell:
-    return SearchCell(rule.name, replace(base(rule), epochs=EPOCHS), in_epochs(SHARED, EPOCHS) + OWN[rule.name])
+    return SearchCell(
+        rule.name,
+        replace(base_config(rule), epochs=EPOCHS),
+        rescale_epochs(SHARED_PARAMS, EPOCHS) + RULE_PARAMS[rule.name],
+    )

@@ -10,12 +10,12 @@ Command   nowt search feedback_alignment
 """
 
 from nowt import Budget, FeedbackAlignment, SearchCell, SearchSpace
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config
 
 
 def space() -> SearchSpace:
     """Search the shared parameters and the initialization of B, 60 trials."""
-    cell = SearchCell("fa", base(FeedbackAlignment()), SHARED + OWN["fa"])
+    cell = SearchCell("fa", base_config(FeedbackAlignment()), SHARED_PARAMS + RULE_PARAMS["fa"])
     return SearchSpace(
         "feedback_alignment",
         "Which settings work best for feedback alignment, and does the size of B matter?",

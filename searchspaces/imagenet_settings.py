@@ -20,17 +20,17 @@ from dataclasses import replace
 
 from nowt import Budget, Choice, Range, Rule, SearchCell, SearchSpace
 from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet
-from searchspaces.ranges import OWN
+from searchspaces.ranges import RULE_PARAMS
 
 EPOCHS = 18
 
-SHARED: tuple[Range | Choice, ...] = (
+SHARED_PARAMS: tuple[Range | Choice, ...] = (
     Range("optim.lr", 0.03, 0.3, log=True),
     Range("optim.weight_decay", 3e-5, 3e-4, log=True),
     Range("optim.warmup", 0.2, 2.0),
 )
 
-MIRROR: tuple[Range | Choice, ...] = (
+MIRROR_PARAMS: tuple[Range | Choice, ...] = (
     Range("rule.decay", 0.0015, 0.065, log=True),
     Range("rule.eta", 0.3, 3.0, log=True, times="rule.decay"),
     Range("rule.samples", 32, 512, log=True, integer=True),
@@ -52,5 +52,5 @@ def _cell(rule: Rule) -> SearchCell:
     pace = EPOCHS / config.epochs
     milestones = tuple(pace * milestone for milestone in config.optim.milestones)
     optim = replace(config.optim, milestones=milestones, warmup=pace * config.optim.warmup)
-    own = MIRROR if rule.name == "wm" else OWN[rule.name]
-    return SearchCell(rule.name, replace(config, epochs=EPOCHS, optim=optim, test=False), SHARED + own)
+    own = MIRROR_PARAMS if rule.name == "wm" else RULE_PARAMS[rule.name]
+    return SearchCell(rule.name, replace(config, epochs=EPOCHS, optim=optim, test=False), SHARED_PARAMS + own)

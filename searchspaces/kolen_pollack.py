@@ -10,10 +10,10 @@ Command   nowt search kolen_pollack
 """
 
 from nowt import Budget, KolenPollack, SearchCell, SearchSpace
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config
 
 
 def space() -> SearchSpace:
     """Search the shared parameters and the initialization of B, 60 trials."""
-    cell = SearchCell("kp", base(KolenPollack()), SHARED + OWN["kp"])
+    cell = SearchCell("kp", base_config(KolenPollack()), SHARED_PARAMS + RULE_PARAMS["kp"])
     return SearchSpace("kolen_pollack", "Which λ does Kolen-Pollack need?", (cell,), Budget(60), reference="kp")

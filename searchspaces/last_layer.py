@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from nowt import Backprop, Cell, FeedbackAlignment, KolenPollack, SignSymmetry, Study
 from nowt.config.recipes import digits
-from searchspaces.five import MINUTES
+from searchspaces.five_rules import SHORT_RUN_MIRROR
 
-RULES = (FeedbackAlignment(), SignSymmetry(), MINUTES, KolenPollack())
+RULES = (FeedbackAlignment(), SignSymmetry(), SHORT_RUN_MIRROR, KolenPollack())
 
 
 def study() -> Study:

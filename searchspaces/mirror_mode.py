@@ -13,24 +13,24 @@ from dataclasses import replace
 
 from nowt import Cell, Study
 from nowt.config.recipes import digits
-from searchspaces.five import MINUTES
+from searchspaces.five_rules import SHORT_RUN_MIRROR
 
 VARIANTS = {
-    "default": MINUTES,
-    "noise uniform": replace(MINUTES, noise="uniform"),
-    "noise sign": replace(MINUTES, noise="sign"),
-    "σ 0.1, ξ 0.1": replace(MINUTES, sigma=0.1, receiver_noise=0.1, eta=10.0),
-    "σ 1, ξ 1": replace(MINUTES, receiver_noise=1.0),
-    "σ 1, ξ 10": replace(MINUTES, receiver_noise=10.0),
-    "through relu": replace(MINUTES, through="nonlinearity", eta=0.2),
-    "per position": replace(MINUTES, normalize="positions"),
-    "not normalised": replace(MINUTES, normalize="none", eta=1e-4),
-    "4 samples": replace(MINUTES, samples=4),
-    "64 samples": replace(MINUTES, samples=64),
-    "every step": replace(MINUTES, interval=1),
-    "every 32 steps": replace(MINUTES, interval=32),
-    "only before": replace(MINUTES, interval=0),
-    "only during": replace(MINUTES, warmup=0),
+    "default": SHORT_RUN_MIRROR,
+    "noise uniform": replace(SHORT_RUN_MIRROR, noise="uniform"),
+    "noise sign": replace(SHORT_RUN_MIRROR, noise="sign"),
+    "σ 0.1, ξ 0.1": replace(SHORT_RUN_MIRROR, sigma=0.1, receiver_noise=0.1, eta=10.0),
+    "σ 1, ξ 1": replace(SHORT_RUN_MIRROR, receiver_noise=1.0),
+    "σ 1, ξ 10": replace(SHORT_RUN_MIRROR, receiver_noise=10.0),
+    "through relu": replace(SHORT_RUN_MIRROR, through="nonlinearity", eta=0.2),
+    "per position": replace(SHORT_RUN_MIRROR, normalize="positions"),
+    "not normalised": replace(SHORT_RUN_MIRROR, normalize="none", eta=1e-4),
+    "4 samples": replace(SHORT_RUN_MIRROR, samples=4),
+    "64 samples": replace(SHORT_RUN_MIRROR, samples=64),
+    "every step": replace(SHORT_RUN_MIRROR, interval=1),
+    "every 32 steps": replace(SHORT_RUN_MIRROR, interval=32),
+    "only before": replace(SHORT_RUN_MIRROR, interval=0),
+    "only during": replace(SHORT_RUN_MIRROR, warmup=0),
 }
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from nowt import Budget, Choice, EarlyStopping, Range, SearchCell, SearchSpace, WeightMirror
 from nowt.config.recipes import folder_resnet18
-from searchspaces.ranges import MIRROR, SHARED, in_epochs
+from searchspaces.ranges import MIRROR_PARAMS, SHARED_PARAMS, rescale_epochs
 
 UNNORMALIZED = Range("rule.eta", 1e-6, 1e-1, log=True, times="rule.decay")
 
@@ -36,7 +36,7 @@ def space() -> SearchSpace:
 
 def _cell(normalize: Literal["none", "taps"]) -> SearchCell:
     config = replace(folder_resnet18(WeightMirror(normalize=normalize)), test=False)
-    params: tuple[Range | Choice, ...] = in_epochs(SHARED, config.epochs) + MIRROR
+    params: tuple[Range | Choice, ...] = rescale_epochs(SHARED_PARAMS, config.epochs) + MIRROR_PARAMS
     if normalize == "none":
         params = tuple(UNNORMALIZED if param.path == "rule.eta" else param for param in params)
     return SearchCell(f"wm {normalize}", config, params)

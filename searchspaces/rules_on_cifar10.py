@@ -9,7 +9,7 @@ Command   nowt ablate rules_on_cifar10 --data-dir DIR
 
 from nowt import Cell, Study
 from nowt.config.recipes import cifar10_resnet20
-from searchspaces.five import five_rules
+from searchspaces.five_rules import five_rules
 
 
 def study() -> Study:

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from nowt import Cell, Study
 from nowt.config.recipes import digits
-from searchspaces.five import MINUTES, five_rules
+from searchspaces.five_rules import SHORT_RUN_MIRROR, five_rules
 
 
 def study() -> Study:
     """Compare five rules, three seeds."""
-    cells = tuple(Cell(rule.name, replace(digits(rule), epochs=8)) for rule in five_rules(MINUTES))
+    cells = tuple(Cell(rule.name, replace(digits(rule), epochs=8)) for rule in five_rules(SHORT_RUN_MIRROR))
     return Study("rules_on_digits", "How do five rules compare on noisy digits?", cells, seeds=(0, 1, 2))

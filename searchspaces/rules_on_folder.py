@@ -9,10 +9,10 @@ Command   nowt ablate rules_on_folder --data-dir DIR
 
 from nowt import Cell, Study
 from nowt.config.recipes import folder_resnet18
-from searchspaces.five import AN_HOUR, five_rules
+from searchspaces.five_rules import MEDIUM_RUN_MIRROR, five_rules
 
 
 def study() -> Study:
     """Compare five rules, three seeds."""
-    cells = tuple(Cell(rule.name, folder_resnet18(rule)) for rule in five_rules(AN_HOUR))
+    cells = tuple(Cell(rule.name, folder_resnet18(rule)) for rule in five_rules(MEDIUM_RUN_MIRROR))
     return Study("rules_on_folder", "How do five rules compare on a folder of images?", cells, seeds=(0, 1, 2))

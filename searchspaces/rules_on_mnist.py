@@ -13,7 +13,7 @@ Command   nowt ablate rules_on_mnist --data-dir DIR        (DIR/MNIST/raw/train-
 
 from nowt import Cell, Study
 from nowt.config.recipes import mnist_mlp
-from searchspaces.five import five_rules
+from searchspaces.five_rules import five_rules
 
 
 def study() -> Study:

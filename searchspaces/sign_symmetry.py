@@ -11,12 +11,12 @@ Command   nowt search sign_symmetry
 """
 
 from nowt import Budget, SearchCell, SearchSpace, SignSymmetry
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config
 
 
 def space() -> SearchSpace:
     """Search the shared parameters and the magnitudes of B, 60 trials."""
-    cell = SearchCell("ss", base(SignSymmetry()), SHARED + OWN["ss"])
+    cell = SearchCell("ss", base_config(SignSymmetry()), SHARED_PARAMS + RULE_PARAMS["ss"])
     return SearchSpace(
         "sign_symmetry", "Which magnitudes of B work best for sign-symmetry?", (cell,), Budget(60), reference="ss"
     )

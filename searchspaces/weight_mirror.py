@@ -10,12 +10,12 @@ Command   nowt search weight_mirror
 """
 
 from nowt import Budget, SearchCell, SearchSpace, WeightMirror
-from searchspaces.ranges import OWN, SHARED, base
+from searchspaces.ranges import RULE_PARAMS, SHARED_PARAMS, base_config
 
 
 def space() -> SearchSpace:
     """Search the shared parameters and mirror mode, 60 trials."""
-    cell = SearchCell("wm", base(WeightMirror()), SHARED + OWN["wm"])
+    cell = SearchCell("wm", base_config(WeightMirror()), SHARED_PARAMS + RULE_PARAMS["wm"])
     return SearchSpace(
         "weight_mirror",
         "Which settings of mirror mode work best for the weight mirror?",

@@ -37,7 +37,7 @@ def angle_error_chart(frames: Frames) -> Any | None:
     if runs.empty:
         return None
     name = f"{SPLITS[split].capitalize()} error"
-    axis = ErrorAxis.over(runs["error"], runs.assign(low=runs["error"], high=runs["error"]), zero=False)
+    axis = ErrorAxis.for_errors(runs["error"], runs.assign(low=runs["error"], high=runs["error"]), zero=False)
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]

@@ -63,7 +63,7 @@ def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
     """Return the panels of the cells that have a line, in the study's order."""
     models: dict[str, list[str]] = {}
     for cell, model in models_of(frames).items():
-        if cell in lines.of:
+        if cell in lines.by_cell:
             models.setdefault(model, []).append(cell)
     return [panel for model, cells in models.items() for panel in _panels(frames, model, cells, len(models))]
 
@@ -103,12 +103,12 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     shared = shared_epochs(curves)
     means = at_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
     panels = curve_panels(frames, lines)
-    upper = _upper(frames, lines.named(means), lines, panels, name, options)
+    upper = _upper(frames, lines.add_to(means), lines, panels, name, options)
     final = final_errors(curves)
     seeds, ends = percent(final), percent(mean_interval(final, ["cell"], "error"))
-    axis = ErrorAxis.over(seeds["error"], ends, zero=False)
-    lower = _last_epoch(lines.named(seeds), lines.named(ends), axis, lines.styles, name)
-    words = _subtitle(diverged_counts(frames.runs), panels, not axis.beyond(ends).empty, options.published)
+    axis = ErrorAxis.for_errors(seeds["error"], ends, zero=False)
+    lower = _last_epoch(lines.add_to(seeds), lines.add_to(ends), axis, lines.styles, name)
+    words = _subtitle(diverged_counts(frames.runs), panels, not axis.clipped_ends(ends).empty, options.published)
     words += ["a line ends where its shortest run ends"] if len(shared) < len(curves) else []
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
@@ -133,7 +133,7 @@ def _upper(
     models = list(dict.fromkeys(panel.model for panel in panels))
     there = overlaid(frames, models) if options.published else empty_lines()
     laid = published_styles() if len(there) else {}
-    axis = ErrorAxis.over(pd.concat([means["mean"], there["mean"]]), means, zero=True)
+    axis = ErrorAxis.for_errors(pd.concat([means["mean"], there["mean"]]), means, zero=True)
     scaled, x = _abscissa(means, options.against)
     legend = cell_legend(lines.labels | {line: line for line in laid})
     plots = []
@@ -180,7 +180,7 @@ def _panel(
     marks = []
     for frame, stroke in zip(drawn, (1, 2), strict=True):
         opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
-        band = alt.Chart(axis.cut(frame)).mark_area(opacity=opacity)
+        band = alt.Chart(axis.clip(frame)).mark_area(opacity=opacity)
         line = alt.Chart(frame).mark_line(strokeWidth=stroke)
         if len(frame) and panel.banded:
             marks.append(band.encode(x=x, y=low, y2="high:Q", color=color))
@@ -195,11 +195,11 @@ def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, style
     text = f"{name} after the last epoch"
     low, error, mean, at = (axis.encode(alt.X, x, text) for x in ("low", "error", "mean", "at"))
     shared = {"y": y, "color": cell_color(styles, None, "line")}
-    bars = alt.Chart(axis.cut(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
+    bars = alt.Chart(axis.clip(means)).mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **shared)
     rings = alt.Chart(seeds).mark_point(size=30, strokeWidth=1.4, opacity=1, fill="white")
     ticks = alt.Chart(means).mark_tick(thickness=2.5, size=15, opacity=1)
     marks = bars + rings.encode(x=error, **shared) + ticks.encode(x=mean, **shared)
-    if not (cut := axis.beyond(means)).empty:
+    if not (cut := axis.clipped_ends(means)).empty:
         ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
         marks += ends.encode(x=at, shape=alt.Shape("shape:N", scale=None), **shared)
     return marks.properties(width=WIDTH, height=alt.Step(19))

@@ -36,7 +36,7 @@ def error_cost_chart(frames: Frames) -> Any | None:
         return None
     name = f"{SPLITS[split].capitalize()} error"
     means = mean_costs(runs)
-    axis = ErrorAxis.over(runs["error"], means, zero=False)
+    axis = ErrorAxis.for_errors(runs["error"], means, zero=False)
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, means, against, axis, styles, name) for against in COSTS]
@@ -67,7 +67,7 @@ def _panel(
     y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
     legend = dot_legend({cell: cell for cell in styles})
     color, shape = cell_color(styles, legend), cell_shape(styles, legend)
-    bars = alt.Chart(axis.cut(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=color)
+    bars = alt.Chart(axis.clip(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=color)
     rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=0.9, filled=False)
     filled = alt.Chart(dots).mark_point(size=60, filled=True, opacity=1)
     shared = {"x": x, "color": color, "shape": shape}

@@ -32,7 +32,7 @@ class EffectAxis:
     log: bool
 
     @classmethod
-    def over(cls, found: Effects, margin: float | None) -> "EffectAxis":
+    def for_effects(cls, found: Effects, margin: float | None) -> "EffectAxis":
         """Return the axis that shows every seed, the margin, and intervals that do not extend far beyond them."""
         gaps, means = found.seeds["gap"], found.table["mean"].abs()
         most = max(float(gaps.abs().max()), 0.1)
@@ -55,12 +55,12 @@ class EffectAxis:
             axis=alt.Axis(**values, grid=True),
         )
 
-    def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def clip(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with an interval, clipped at the ends of the axis."""
         found = frame[frame["low"].notna()]
         return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
-    def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def clipped_ends(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
         left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
         right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
@@ -87,9 +87,9 @@ def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None
     """Draw effects. ``split`` is test or validation, ``margin`` is in points. Returns None if there are no effects."""
     if found.table.empty:
         return None
-    axis = EffectAxis.over(found, margin)
+    axis = EffectAxis.for_effects(found, margin)
     names = [_name(row, found.table) for row in rows(found.table)]
-    sections = Sections.of(found.table, "factor", _head, names)
+    sections = Sections.from_table(found.table, "factor", _head, names)
     chart = alt.layer(*_ground(sections, axis, margin), *_marks(sections, found.seeds, axis))
     words = title(f"Effects on the {split} error", _subtitle(sections.table, axis, margin))
     return chart.properties(width=WIDTH, height=sections.height, title=words)
@@ -114,9 +114,9 @@ def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[
     """Return the band of the margin, the line of no effect, and the section headings."""
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=INK, strokeWidth=1).encode(x=axis.encode(alt.X, "at"))
     if margin is None:
-        return [zero, *sections.headed()]
+        return [zero, *sections.heading_marks()]
     band = alt.Chart(pd.DataFrame({"low": [-margin], "high": [margin]})).mark_rect(color=FAINT, opacity=1)
-    return [band.encode(x=axis.encode(alt.X, "low"), x2="high:Q"), zero, *sections.headed()]
+    return [band.encode(x=axis.encode(alt.X, "low"), x2="high:Q"), zero, *sections.heading_marks()]
 
 
 def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[Any]:
@@ -125,13 +125,13 @@ def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[An
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}
     bars = (
-        alt.Chart(axis.cut(table)).mark_rule(strokeWidth=2).encode(x=axis.encode(alt.X, "low"), x2="high:Q", **shared)
+        alt.Chart(axis.clip(table)).mark_rule(strokeWidth=2).encode(x=axis.encode(alt.X, "low"), x2="high:Q", **shared)
     )
     rings = alt.Chart(seeds.merge(table[["place", *KEYS]], on=KEYS))
     rings = rings.mark_point(size=22, strokeWidth=1.1, opacity=1, fill="white")
     ticks = alt.Chart(table).mark_tick(thickness=2.5, size=12, opacity=1).encode(x=axis.encode(alt.X, "mean"), **shared)
     marks = [bars, rings.encode(x=axis.encode(alt.X, "gap"), **shared), ticks]
-    if not (cut := axis.beyond(table)).empty:
+    if not (cut := axis.clipped_ends(table)).empty:
         ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1)
         marks.append(ends.encode(x=axis.encode(alt.X, "at"), shape=alt.Shape("shape:N", scale=None), **shared))
     return marks
@@ -140,7 +140,7 @@ def _marks(sections: Sections, seeds: pd.DataFrame, axis: EffectAxis) -> list[An
 def _subtitle(table: pd.DataFrame, axis: EffectAxis, margin: float | None) -> list[str]:
     parts = [f"paired by seed, {seeds_in_words(table['n'])}", interval_in_words(table["n"], "bar"), "ring: one seed"]
     parts += [f"gray: margin of {points(margin)}"] if margin is not None else []
-    parts += ["triangle: the bar extends beyond the axis"] if not axis.beyond(table).empty else []
+    parts += ["triangle: the bar extends beyond the axis"] if not axis.clipped_ends(table).empty else []
     parts += ["right of 0: higher error"]
     return [*parts, "logarithmic beyond 1 point"] if axis.log else parts
 

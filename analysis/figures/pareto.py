@@ -35,7 +35,7 @@ def pareto_chart(trials: Trials) -> Any | None:
         return None
     shown = percent(spent[["cell", "rule", "trial", "error"]]).assign(compute=spent["flops"] / PER_UNIT)
     best = pareto_front(shown)
-    axis = ErrorAxis.over(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
+    axis = ErrorAxis.for_errors(shown["error"], shown.assign(low=shown["error"], high=shown["error"]), zero=False)
     styles = cell_styles(dict(zip(shown["cell"], shown["rule"], strict=True)))
     color = cell_color(styles, cell_legend({cell: cell for cell in styles}))
     x = alt.X(

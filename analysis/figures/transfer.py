@@ -44,7 +44,7 @@ def transfer_chart(frames: Frames) -> Any | None:
     name = SPLITS[scored_split(frames)]
     both = pd.concat([found["mean"], found["own"]])
     low, high = found[["low", "own_low"]].min(axis=1), found[["high", "own_high"]].max(axis=1)
-    axis = ErrorAxis.over(both, found.assign(low=low, high=high), zero=False)
+    axis = ErrorAxis.for_errors(both, found.assign(low=low, high=high), zero=False)
     sources = dict(zip(found["source"], found["rule"], strict=True))
     styles = cell_styles(sources)
     color = cell_color(styles, dot_legend({cell: cell for cell in styles}), "source")
@@ -53,8 +53,8 @@ def transfer_chart(frames: Frames) -> Any | None:
     y, low_y = (axis.encode(alt.Y, of, up_text) for of in ("mean", "low"))
     ends = pd.DataFrame({"own": [axis.low, axis.high], "mean": [axis.low, axis.high]})
     equal = alt.Chart(ends).mark_line(color="#888888", strokeWidth=1, strokeDash=[4, 3]).encode(x=x, y=y)
-    wide = axis.cut(found.assign(low=found["own_low"], high=found["own_high"]))
-    up = alt.Chart(axis.cut(found)).mark_rule(opacity=0.5).encode(x=x, y=low_y, y2="high:Q")
+    wide = axis.clip(found.assign(low=found["own_low"], high=found["own_high"]))
+    up = alt.Chart(axis.clip(found)).mark_rule(opacity=0.5).encode(x=x, y=low_y, y2="high:Q")
     across = alt.Chart(wide).mark_rule(opacity=0.5).encode(x=low_x, x2="high:Q", y=y)
     used = [rank for rank in SHAPES if rank in set(found["rank"])]
     look = alt.Scale(domain=used, range=[SHAPES[rank] for rank in used])

@@ -76,7 +76,7 @@ def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
 
 def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
     """Return all curves in one plot, later ones thinner and on top; a dot marks the last trial."""
-    axis = ErrorAxis.over(curves["error"], curves.iloc[:0], zero=True)  # without bands
+    axis = ErrorAxis.for_errors(curves["error"], curves.iloc[:0], zero=True)  # without bands
     legend = cell_legend({cell: cell for cell in styles})
     shared = {"x": spent, "y": axis.encode(alt.Y, "error", "Best validation error")}
     widths = _widths(list(styles))
@@ -98,7 +98,7 @@ def _widths(cells: list[str]) -> dict[str, float]:
 
 
 def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
-    axis = ErrorAxis.over(curves["error"], curves, zero=True)
+    axis = ErrorAxis.for_errors(curves["error"], curves, zero=True)
     spents = [spent if lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
     panels = [_panel(curves, x, axis, place, styles, labels) for place, x in enumerate(spents)]
     return grid(panels)
@@ -115,7 +115,7 @@ def _panel(
     color = styles[cell].color
     behind = alt.Chart(others).mark_line(strokeWidth=1, color=OTHERS, **STEP).encode(x=x, y=error, detail="cell:N")
     bands = [
-        alt.Chart(axis.cut(part)).mark_area(opacity=opacity, color=color, **STEP).encode(x=x, y=low, y2="high:Q")
+        alt.Chart(axis.clip(part)).mark_area(opacity=opacity, color=color, **STEP).encode(x=x, y=low, y2="high:Q")
         for part, opacity in zip(_bounded(here), (0.28, 0.1), strict=True)
     ]
     line = alt.Chart(here).mark_line(strokeWidth=2, color=color, **STEP).encode(x=x, y=error)

@@ -38,7 +38,7 @@ def variance_chart(components: pd.DataFrame, split: str) -> Any | None:
     if components.empty:
         return None
     names = list(map(source_label, components["source"]))
-    sections = Sections.of(components, "family", lambda group: str(group["family"].iloc[0]), names)
+    sections = Sections.from_table(components, "family", lambda group: str(group["family"].iloc[0]), names)
     table, most = sections.table, NEAR * float(components["deviation"].max()) or 1.0
     colors = rule_colors(set(table["rule"]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
@@ -48,7 +48,7 @@ def variance_chart(components: pd.DataFrame, split: str) -> Any | None:
     cut = table[table["high"] > most].assign(at=most)
     ends = alt.Chart(cut).mark_point(size=30, filled=True, opacity=1, shape="triangle-right")
     marks = [
-        *sections.headed(),
+        *sections.heading_marks(),
         bars.encode(x=_axis("low", most), x2="high:Q", **shared),
         points.encode(x=_axis("deviation", most), **shared),
         ends.encode(x=_axis("at", most), **shared),

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from analysis.frames.schema import checked
-from nowt.core.errors import nearest
+from nowt.core.errors import did_you_mean
 
 RUNS = {  # one row per run; followed by its parameters and tags as text, ``params.NAME`` and ``tags.NAME``
     "run": "str",  # MLflow's run ID
@@ -138,7 +138,9 @@ def _experiment(client: Any, uri: str, name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     names = [experiment.name for experiment in client.search_experiments()]
-    raise ValueError(f"MLflow at {uri} has no experiment {name!r}{nearest(name, names)}; it has: {', '.join(names)}")
+    raise ValueError(
+        f"MLflow at {uri} has no experiment {name!r}{did_you_mean(name, names)}; it has: {', '.join(names)}"
+    )
 
 
 def _runs(client: Any, experiment: str) -> list[Any]:

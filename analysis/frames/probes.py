@@ -91,8 +91,8 @@ def read_probes(store: Path, frames: Frames) -> list[Probe]:
 def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None:
     if not lines:
         return None
-    settings = ProbeSettings.of(lines[-1])
-    newest = {(line["run"], line["epoch"]): line for line in lines if ProbeSettings.of(line) == settings}
+    settings = ProbeSettings.from_line(lines[-1])
+    newest = {(line["run"], line["epoch"]): line for line in lines if ProbeSettings.from_line(line) == settings}
     rows = [(run, epoch, metric, *row) for (run, epoch), line in newest.items() for row in _rows(line)]
     measured = pd.DataFrame(rows, columns=["run", "epoch", "metric", "layer", "depth", "value"])
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "rule", "seed"]]

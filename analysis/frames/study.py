@@ -99,7 +99,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     keys = [key for key, _, _ in planned]
     logs = read_logs(store, keys)
-    runs = pd.DataFrame([_run(study, cell, seed, logs.of(key)) for key, cell, seed in planned], columns=list(RUNS))
+    runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = checked(runs, RUNS)
     return Frames(study, runs, frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS))
 

@@ -16,7 +16,7 @@ from typing import Any
 from analysis.figures.options import Options
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
-from nowt.core.provenance import git, versions_of
+from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 
@@ -42,7 +42,7 @@ def write_manifest(
         "study": plan.key,
         "question": plan.question,
         "command": shlex.join(words),
-        "nowt": git(),
+        "nowt": nowt_checkout(),
         "packages": versions_of(PACKAGES),
         **_origins(store, keys),
         "plan": _plan(plan),
@@ -173,7 +173,7 @@ def _other_code(code: dict[str, Any], packages: dict[str, str]) -> list[str]:
     now = versions_of(PACKAGES)
     other = [f"{name} {was}, now {now.get(name)}" for name, was in packages.items() if now.get(name) != was]
     lines = [f"drawn with other versions: {', '.join(other)}"] if other else []
-    commit, here = code.get("commit", ""), git()["commit"]
+    commit, here = code.get("commit", ""), nowt_checkout()["commit"]
     return lines + (
         [f"drawn with nowt at commit {commit[:12]}, now {here[:12]}"] if commit and here and commit != here else []
     )
@@ -225,7 +225,7 @@ def _origins(store: Path, keys: Sequence[str]) -> dict[str, Any]:
         start = _start(path) if path.is_file() else {}
         if start:
             data[f"{start['config']['data']['name']} {start.get('fingerprint', '')}"] += 1
-            commit = start.get("git", {})
+            commit = start.get("nowt_checkout", {})
             commits[f"{commit.get('commit') or 'unknown'}{' with changes' if commit.get('dirty') else ''}"] += 1
             versions[", ".join(f"{name} {text}" for name, text in start.get("versions", {}).items())] += 1
     return {"data": dict(data), "trained_by": dict(commits), "trained_with": dict(versions)}

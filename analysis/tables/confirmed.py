@@ -38,7 +38,7 @@ def _settings(store: Path, trials: Trials) -> set[str]:
     """Return the setting of every counted trial."""
     runs = list(trials.counted["run"])
     logs = read_logs(store, runs)
-    return {_setting(logs.of(run).facts["config"]) for run in runs}
+    return {_setting(logs.get(run).facts["config"]) for run in runs}
 
 
 def _setting(config: Mapping[str, Any]) -> str:

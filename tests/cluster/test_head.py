@@ -130,10 +130,10 @@ def handles(pid: int, number: signal.Signals) -> bool:
 @pytest.fixture
 def bucket(s3: str) -> Iterator[Bucket]:
     """An empty bucket; it is deleted afterwards."""
-    found = Bucket.at(CHECKPOINTS)
+    found = Bucket.from_url(CHECKPOINTS)
     found.client.create_bucket(Bucket="lab")
     yield found
-    for each in (found, Bucket.at(COPY)):
+    for each in (found, Bucket.from_url(COPY)):
         each.remove(each.names(""))
     found.client.delete_bucket(Bucket="lab")
     found.client.close()
@@ -176,7 +176,7 @@ def test_a_study_resumes_on_a_new_head_after_head_and_disk_are_lost(head: Head, 
     assert numbers(run) == measured(train(find_study(str(study)).cells[0].config, CPU))
 
     head.end("backup", signal.SIGTERM)  # like a shutdown of the machine
-    log, copy = head.store / "logs" / f"{run.key}.jsonl", Bucket.at(COPY)
+    log, copy = head.store / "logs" / f"{run.key}.jsonl", Bucket.from_url(COPY)
     found = read_manifest(copy)
     assert found and copy.get(f"objects/{found.files[f'logs/{run.key}.jsonl']}") == log.read_bytes()
     assert StoreBackup(head.store, copy).run()[1] == 0  # everything had been copied

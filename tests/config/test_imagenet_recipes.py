@@ -83,7 +83,7 @@ def test_every_rule_trains_on_1000_classes_and_resumes_from_a_checkpoint(
     resumed.load_state_dict(state)
     assert_equal(train_steps(resumed, 1).model.state_dict(), uninterrupted)
     assert float(resumed.totals.loss) == float(training.totals.loss) and resumed.step == training.step == 2
-    assert 0 < float(training.totals.loss) / training.totals.shown < 20  # chance is ln 1000 = 6.9
+    assert 0 < float(training.totals.loss) / training.totals.images < 20  # chance is ln 1000 = 6.9
     assert training.mirror_presentations == (4 + 2 if rule == "wm" else 0)
 
 

@@ -19,7 +19,7 @@ from nowt.config.run_config import (
     config_to_json,
 )
 from nowt.config.run_key import non_default_fields, run_key
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.fields import check
 from nowt.core.seeding import Seeds
 from nowt.rules.base import Rule
@@ -258,8 +258,8 @@ def test_a_schedule_longer_than_the_run_is_rejected(optim: OptimConfig, message:
 
 
 def test_a_name_is_suggested_only_if_it_is_similar() -> None:
-    assert nearest("momentun", ["lr", "momentum"]) == " (did you mean momentum?)"
-    assert nearest("xyz", ["lr", "momentum"]) == ""
+    assert did_you_mean("momentun", ["lr", "momentum"]) == " (did you mean momentum?)"
+    assert did_you_mean("xyz", ["lr", "momentum"]) == ""
 
 
 def test_values_are_checked_against_their_types() -> None:

@@ -43,7 +43,7 @@ def test_the_example_for_optuna_prints_the_trials_of_a_search(
     space = find_space("backprop")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    with TrialStorage.at(space, "sqlite:///runs/optuna.db") as trials:
+    with TrialStorage.connect(space, "sqlite:///runs/optuna.db") as trials:
         trials.ask(space.cells[0])
     exec(READING, {"optuna": optuna})
     shown = capsys.readouterr().out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nowt.execution.scheduler import Decision, RunStatus, decide, unfinished
-from nowt.store.records import OVER
+from nowt.store.records import FINAL_STATES
 
 KEYS = [f"run{i}" for i in range(6)]
 
@@ -26,7 +26,7 @@ def test_unfinished_runs_come_in_order_with_interrupted_ones_first(
     plan: list[str], statuses: dict[str, RunStatus]
 ) -> None:
     found = unfinished(plan, statuses)
-    assert set(found) == {key for key in plan if key not in statuses or statuses[key].state not in OVER}
+    assert set(found) == {key for key in plan if key not in statuses or statuses[key].state not in FINAL_STATES}
     begun = [key in statuses and statuses[key].last_epoch >= 0 for key in found]
     assert begun == sorted(begun, reverse=True)
     for group in (True, False):
@@ -87,7 +87,7 @@ class SimulatedStudy:
     def end(self, key: str, state: str) -> None:
         self.running.remove(key)
         self.statuses[key] = RunStatus(state, self.statuses.get(key, RunStatus()).last_epoch)  # type: ignore[arg-type]
-        self.results[key] += state in OVER
+        self.results[key] += state in FINAL_STATES
 
     def crash(self) -> None:
         """The process dies; the next one has only the statuses."""

@@ -26,7 +26,7 @@ STATE, LABEL = "step-000000005.pt", "step-000000005.json"
 @contextmanager
 def made_bucket() -> Iterator[Bucket]:
     """An empty bucket, removed afterwards."""
-    found = Bucket.at(PLACE)
+    found = Bucket.from_url(PLACE)
     found.client.create_bucket(Bucket="lab")
     yield found
     found.remove(found.names(""))

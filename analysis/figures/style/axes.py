@@ -45,7 +45,7 @@ class ErrorAxis:
     log: bool
 
     @classmethod
-    def over(cls, errors: "pd.Series[float]", means: pd.DataFrame, zero: bool) -> "ErrorAxis":
+    def for_errors(cls, errors: "pd.Series[float]", means: pd.DataFrame, zero: bool) -> "ErrorAxis":
         """Return the axis that shows all ``errors``, and intervals of ``means`` that do not extend far beyond them.
 
         With ``zero``, a linear axis starts at 0.
@@ -66,12 +66,12 @@ class ErrorAxis:
         text = f"{title} ({unit})" if title else None
         return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, **axis))
 
-    def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def clip(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of ``frame`` that have an interval, clipped at the ends of the axis."""
         found = frame[frame["low"].notna()]
         return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
 
-    def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def clipped_ends(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
         found = frame[frame["low"].notna()]
         left = found[found["low"] < self.low].assign(at=self.low, shape="triangle-left")

@@ -16,13 +16,13 @@ MOST = 6  # largest number of panels, and of lines with bands in one panel
 class Lines:
     """The lines of a figure, in the study's order."""
 
-    of: dict[str, str]  # line, by cell
+    by_cell: dict[str, str]  # line, by cell
     styles: dict[str, Style]  # style, by line
     labels: dict[str, str]  # label in the legend, by line
 
-    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def add_to(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of ``frame`` whose cell has a line, with a column ``line``."""
-        return frame[frame["cell"].isin(list(self.of))].assign(line=lambda rows: rows["cell"].map(self.of))
+        return frame[frame["cell"].isin(list(self.by_cell))].assign(line=lambda rows: rows["cell"].map(self.by_cell))
 
 
 def models_of(frames: Frames) -> dict[str, str]:

@@ -26,7 +26,9 @@ class Sections:
     names: tuple[str, ...]  # row label by place; empty for a heading
 
     @classmethod
-    def of(cls, table: pd.DataFrame, by: str, head: Callable[[pd.DataFrame], str], names: list[str]) -> "Sections":
+    def from_table(
+        cls, table: pd.DataFrame, by: str, head: Callable[[pd.DataFrame], str], names: list[str]
+    ) -> "Sections":
         """Create one section per value of column ``by``.
 
         ``head`` gives the heading of a section, ``names`` the label of each row of ``table``.
@@ -60,7 +62,7 @@ class Sections:
         scale = alt.Scale(domain=[len(self.names) - 0.5, -0.5], nice=False)
         return alt.Y(f"{field}:Q", title=None, axis=axis, scale=scale)
 
-    def headed(self) -> list[Any]:
+    def heading_marks(self) -> list[Any]:
         """Return the headings, each on a white background that hides the grid."""
         places = self.heads.assign(top=self.heads["place"] - 0.5, bottom=self.heads["place"] + 0.5)
         white = alt.Chart(places).mark_rect(color="white", opacity=1)

@@ -24,7 +24,7 @@ class Logs:
     store: Path
     cache: Cache = field(repr=False)
 
-    def of(self, run: str) -> Log:
+    def get(self, run: str) -> Log:
         """Return the log of a run; its state is ``not started`` without a file, ``unreadable`` for an invalid one."""
         return self.cache.logs.get(run, Log(run, state=NOT_STARTED))
 

@@ -16,7 +16,7 @@ from analysis.frames.store.logs import Logs, read_logs, rebuild_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.store.trial_rows import TRIALS, trial_frame
 from analysis.frames.studies import StudyPlan, read_plan
-from nowt.core.errors import nearest
+from nowt.core.errors import did_you_mean
 from nowt.core.fields import flatten
 from nowt.store.layout import Store
 
@@ -84,7 +84,8 @@ class StoreFrames:
         for path in paths:
             if configs and path not in known:
                 raise ValueError(
-                    f"no run's config has a field {path!r}{nearest(path, known)}: give a dotted path such as optim.lr"
+                    f"no run's config has a field {path!r}{did_you_mean(path, known)}: "
+                    "give a dotted path such as optim.lr"
                 )
         rows = [{"run": run} | {path: config.get(path) for path in paths} for run, config in configs.items()]
         return pd.DataFrame(rows, columns=["run", *paths])

@@ -49,7 +49,7 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
 
 
 def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict[str, Any]:
-    log = logs.of(run)
+    log = logs.get(run)
     facts, state, reason, epochs = log.facts, log.outcome, log.reason, max(log.last_epoch, 0)
     if stopped := plan.stopped.get((run, cell, number)):  # another search may have resumed it since
         state, (epochs, reason) = "stopped", stopped
@@ -80,6 +80,6 @@ def _costs(logs: Logs, runs: list[str], stopped: list[int | None]) -> pd.DataFra
     shown = (ends["presentations"] + ends["mirror_presentations"]).fillna(0.0)
     costs = ends.assign(presentations=shown, flops=ends["flops"].fillna(0.0), seconds=ends["seconds"].fillna(0.0))
     for row, run in enumerate(runs):
-        if (spent := logs.of(run).spent) and stopped[row] is None:  # the epoch in which it diverged was not logged
+        if (spent := logs.get(run).spent) and stopped[row] is None:  # the epoch in which it diverged was not logged
             costs.loc[row, COSTS] = [orjson.loads(spent)[name] for name in COSTS]
     return costs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from nowt.config.overrides import Override
@@ -49,7 +49,7 @@ def parse_overrides(tokens: Sequence[str], options: Sequence[str]) -> "list[Over
         path, equals, text = token[2:].partition("=")
         if not _is_field(f"--{path}"):
             known = [*options, *(f"--{name}" for name in _default_paths())]
-            raise ConfigError(f"there is no option --{path}{nearest('--' + path, known)}; --help lists all")
+            raise ConfigError(f"there is no option --{path}{did_you_mean('--' + path, known)}; --help lists all")
         if not equals and (not rest or rest[0].startswith("--")):
             raise ConfigError(f"--{path} needs a value")
         overrides.append(Override(path, text if equals else rest.pop(0)))
@@ -63,7 +63,7 @@ def refuse_rest(tokens: Sequence[str], options: Sequence[str]) -> None:
         if not token.startswith("-"):
             raise ConfigError(f"{token!r} is not expected here; --help lists all arguments")
         option = token.partition("=")[0]
-        raise ConfigError(f"there is no option {option}{nearest(option, options)}; --help lists all")
+        raise ConfigError(f"there is no option {option}{did_you_mean(option, options)}; --help lists all")
 
 
 def check_given_once(names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, split_field_args
 from nowt.cli.parser import Commands, Parser
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         top.error("no command is given")
     if name not in commands.choices:
         known = ", ".join(commands.choices)
-        raise ConfigError(f"there is no command {name!r}{nearest(name, commands.choices)}; there are: {known}")
+        raise ConfigError(f"there is no command {name!r}{did_you_mean(name, commands.choices)}; there are: {known}")
     tokens = list(argv)
     tokens.remove(name)
     return _parse_command(commands.choices[name], tokens)

@@ -6,7 +6,7 @@ from argparse import ArgumentError, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 
 WIDTH = 80  # columns of the help texts
 
@@ -53,7 +53,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
     def choice(text: str) -> str:
         if text not in choices:
-            raise ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{nearest(text, choices)}")
+            raise ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{did_you_mean(text, choices)}")
         return text
 
     return choice

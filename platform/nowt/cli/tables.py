@@ -10,7 +10,7 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.table import Table
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.execution.progress import ending
 from nowt.rules.registry import short_name
 from nowt.store.layout import Store
@@ -27,7 +27,7 @@ STATES = ["interrupted", *(state for state in get_args(State) if state != "missi
 def runs_table(store: Path, *, rule: str | None, state: str | None, study: str | None) -> str:
     """Return the runs as a table, or a sentence if there are none. Raises ConfigError for an unknown state."""
     if state is not None and state not in STATES:
-        raise ConfigError(f"--state is {state!r}{nearest(state, STATES)}: it must be one of {', '.join(STATES)}")
+        raise ConfigError(f"--state is {state!r}{did_you_mean(state, STATES)}: it must be one of {', '.join(STATES)}")
     if not store.exists():
         return f"there is no store {store}: use --store DIR for another folder, or create one with nowt ablate STUDY"
     table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from nowt.cluster.aws_checks import AWS_CHECKS
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.validators import botocore_problems, ray_problems
-from nowt.core.errors import nearest
+from nowt.core.errors import did_you_mean
 
 TOKEN = "~/.ray/auth_token"
 
@@ -62,7 +62,7 @@ def _provider_keys(cluster: ClusterFile) -> Iterator[str]:
     known = PROVIDER_KEYS.get(cluster.provider_type)
     for key in cluster.provider if known else ():
         if known and key not in known:
-            yield f"provider.{key} is not a key of Ray{nearest(key, known)}: Ray would ignore it"
+            yield f"provider.{key} is not a key of Ray{did_you_mean(key, known)}: Ray would ignore it"
 
 
 def _maxima(cluster: ClusterFile) -> Iterator[str]:

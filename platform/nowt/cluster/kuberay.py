@@ -8,7 +8,7 @@ import yaml
 
 from nowt.cluster.cluster_file import mapping
 from nowt.cluster.ray_internals import ray_start_options
-from nowt.core.errors import nearest
+from nowt.core.errors import did_you_mean
 
 API_GROUP = "ray.io/"
 
@@ -52,7 +52,7 @@ def _document(document: dict[str, Any]) -> Iterator[str]:
 def _job(spec: dict[str, Any]) -> Iterator[str]:
     mode = spec.get("submissionMode", MODES[0])
     if mode not in MODES:
-        yield f"submissionMode is {mode!r}{nearest(str(mode), MODES)}: it must be one of {', '.join(MODES)}"
+        yield f"submissionMode is {mode!r}{did_you_mean(str(mode), MODES)}: it must be one of {', '.join(MODES)}"
     if spec.get("ttlSecondsAfterFinished") and not spec.get("shutdownAfterJobFinishes"):
         yield "ttlSecondsAfterFinished needs shutdownAfterJobFinishes: true; otherwise nothing is ever removed"
     try:
@@ -98,7 +98,7 @@ def _group(group: dict[str, Any]) -> Iterator[str]:
     known = ray_start_options()
     for key in mapping(group.get("rayStartParams")):
         if key not in known:
-            yield f"rayStartParams.{key} is not an option of `ray start`{nearest(key, known)}"
+            yield f"rayStartParams.{key} is not an option of `ray start`{did_you_mean(key, known)}"
     containers = mapping(mapping(mapping(group.get("template"))).get("spec")).get("containers") or []
     for container in containers:
         name, image = mapping(container).get("name"), mapping(container).get("image")

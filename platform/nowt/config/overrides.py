@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args
 
 from nowt.config.run_config import RunConfig
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.fields import check, field_types
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
@@ -61,7 +61,7 @@ def value_at(config: RunConfig, path: str) -> Any:
     value: Any = config
     for part in path.split("."):
         if not is_dataclass(value) or part not in value.__dataclass_fields__:
-            near = nearest(path, field_paths(config))
+            near = did_you_mean(path, field_paths(config))
             raise ConfigError(f"there is no field {path}{near} in a run of {config.rule.name}")
         value = getattr(value, part)
     return value
@@ -99,9 +99,9 @@ def _check_field(config: Any, name: str, override: Override) -> None:
     prefix = override.path.rpartition(".")[0]
     given = f"--{override.path}"
     siblings = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
-    near = nearest(given, siblings)
+    near = did_you_mean(given, siblings)
     if not near and siblings:
-        near = nearest(given, [f"--{path}" for path in field_paths(RunConfig())])
+        near = did_you_mean(given, [f"--{path}" for path in field_paths(RunConfig())])
     allowed = ", ".join(names) or "no fields"
     raise ConfigError(f"there is no field {given}{near}; {prefix or 'a run'} has: {allowed}")
 

@@ -14,7 +14,7 @@ def require(ok: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return `` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
     lower = {known.lower(): known for known in words}
     found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
     for name in values:
         if name not in known:
             raise ConfigError(
-                f"there is no setting {prefix}{name}{nearest(name, known)}; there are: {', '.join(known)}"
+                f"there is no setting {prefix}{name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
             )
     checked = {name: check(field_types(kind)[name], value, prefix + name) for name, value in values.items()}
     return kind(**checked)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 
 # what importing a custom file may raise; other exceptions keep their traceback
 IMPORT_FAILURES = (
@@ -39,7 +39,7 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
     if not hasattr(module, name):
         known = [word for word in vars(module) if not word.startswith("_")]
-        raise ConfigError(f"{place} defines no {name!r}{nearest(name, known)}")
+        raise ConfigError(f"{place} defines no {name!r}{did_you_mean(name, known)}")
     return getattr(module, name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @cache
-def git() -> dict[str, Any]:
+def nowt_checkout() -> dict[str, Any]:
     """Return the commit of nowt's checkout, and whether it has changes; empty if nowt was installed without one."""
     return checkout_of(Path(__file__))
 
@@ -27,7 +27,7 @@ def checkout_of(file: Path) -> dict[str, Any]:
 
 
 def _git(file: Path, *args: str) -> str:
-    command = ["git", "-C", str(file.parent), *args]
+    command = ["nowt_checkout", "-C", str(file.parent), *args]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 

@@ -77,7 +77,7 @@ def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str])
     if not url:
         yield None
         return
-    copies, first = CheckpointBucket.of(url, folder.name), group.rank == 0
+    copies, first = CheckpointBucket.from_url(url, folder.name), group.rank == 0
     _download(copies, folder, group, remarks if first else [])
     if not first:
         yield None

@@ -54,5 +54,5 @@ def _missing_epochs(store: Path, key: str, keep: Keep, bucket: str) -> list[int]
     last = run.last_epoch if run.state == "finished" else None
     present = set(checkpoint.kept_checkpoints(Store(store).checkpoints(key), last))
     missing = [epoch for epoch in kept_epochs(keep, run.last_epoch) if epoch not in present]
-    copied = CheckpointBucket.of(bucket, key).epochs() if missing and bucket else set()
+    copied = CheckpointBucket.from_url(bucket, key).epochs() if missing and bucket else set()
     return [epoch for epoch in missing if epoch not in copied]

@@ -6,7 +6,7 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import certificate_name, run_key
-from nowt.core.provenance import git, versions_of
+from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.data.datasets import DatasetSplits
 from nowt.execution.scheduler import PlannedRun
 
@@ -26,7 +26,7 @@ def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
         **facts,
         "certificate": certificate_name(config.rule),
         "versions": versions(),
-        "git": git(),
+        "nowt_checkout": nowt_checkout(),
     }
 
 

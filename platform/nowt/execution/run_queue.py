@@ -9,7 +9,7 @@ from nowt.execution.pricing import count_machines
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun, RunStatus, decide
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse
-from nowt.store.records import OVER, RunLog, State, epoch_from_json
+from nowt.store.records import FINAL_STATES, RunLog, State, epoch_from_json
 from nowt.store.run_log import LogWriter, read
 
 
@@ -90,7 +90,7 @@ class RunQueue:
             self.locked.add(key)
             return False
         self.locked.discard(key)
-        if writer.run.state in OVER:
+        if writer.run.state in FINAL_STATES:
             self._update(self.by_key[key], writer.run)
             return False
         self.writers[key] = writer

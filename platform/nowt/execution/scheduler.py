@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from nowt.config.run_config import RunConfig
-from nowt.store.records import OVER, RunLog, State
+from nowt.store.records import FINAL_STATES, RunLog, State
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end" | "remark", ...}: plain JSON data, sent by a worker
 
@@ -89,7 +89,7 @@ class RunStatus:
 def unfinished(plan: Sequence[str], statuses: Mapping[str, RunStatus]) -> list[str]:
     """Return the planned runs without a result: first those that have begun, then the others, each in the order of the
     plan."""
-    open_ = [key for key in plan if statuses.get(key, RunStatus()).state not in OVER]
+    open_ = [key for key in plan if statuses.get(key, RunStatus()).state not in FINAL_STATES]
     begun = [key for key in open_ if statuses.get(key, RunStatus()).last_epoch >= 0]
     return begun + [key for key in open_ if key not in set(begun)]
 

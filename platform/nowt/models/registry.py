@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nowt.config.run_config import ModelConfig
-from nowt.core.errors import ConfigError, nearest, require
+from nowt.core.errors import ConfigError, did_you_mean, require
 from nowt.core.plugins import load_object
 from nowt.core.seeding import seed_of
 from nowt.models.batch_norm import group_batch_norms, zero_last_gammas
@@ -41,7 +41,7 @@ def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> n
         model = _build_custom(config, shape, classes, seed)
     else:
         known = f"there are: {', '.join(MODELS)}, or FILE.py:FUNCTION for a custom model"
-        raise ConfigError(f"there is no model {config.name!r}{nearest(config.name, MODELS)}; {known}")
+        raise ConfigError(f"there is no model {config.name!r}{did_you_mean(config.name, MODELS)}; {known}")
     if config.zero_init_gamma:
         zero_last_gammas(model, config.name)
     if config.norm_group is not None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import load_module
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def find_rule(name: str) -> type["Rule"]:
             return _checked(point.load(), name)
     known = [*rule_names(), *_SHORT_NAMES]
     raise ConfigError(
-        f"there is no rule {name!r}{nearest(name, known)}; there are: {', '.join(rule_names())}, or your own FILE.py"
+        f"there is no rule {name!r}{did_you_mean(name, known)}; "
+        f"there are: {', '.join(rule_names())}, or your own FILE.py"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 State = Literal["missing", "running", "finished", "diverged", "failed", "stopped"]
 
-OVER = ("finished", "diverged")  # states with a result; a failed run is repeated the next time its study starts
+FINAL_STATES = ("finished", "diverged")  # states with a result; a failed run is repeated the next time its study starts
 
 SCHEMA = 1
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
@@ -200,7 +200,7 @@ def find_study_files(store: Path, wanted: str, searches: bool | None = None) -> 
     matching = [file for file in known if wanted in (file.name, file.key)]
     if not matching:
         names = list(dict.fromkeys(file.name for file in known))
-        near = nearest(wanted, [*names, *(file.key for file in known)])
+        near = did_you_mean(wanted, [*names, *(file.key for file in known)])
         commands = {False: "`nowt ablate STUDY`", True: "`nowt search SPACE`"}
         start = commands[searches] if searches is not None else " or ".join(commands.values())
         hint = f"; it has: {', '.join(names)}" if names else f": start one with {start}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowt.config.run_config import RunConfig
-from nowt.core.errors import ConfigError, nearest
+from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import call_factory, load_object
 from nowt.studies.study import Study
 
@@ -43,7 +43,7 @@ def find_recipe(spec: str) -> Callable[..., RunConfig]:
     if ":" in spec or spec.endswith(".py"):
         return partial(call_factory, spec, load_object(spec, "recipe"), RunConfig)
     raise ConfigError(
-        f"there is no recipe {spec!r}{nearest(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
+        f"there is no recipe {spec!r}{did_you_mean(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
     )
 
 
@@ -68,7 +68,7 @@ def _find(spec: str, group: str, attribute: str) -> Any:
         return points[spec].load()
     kind = group.partition(".")[2]
     raise ConfigError(
-        f"there is no {spec!r} among {kind}{_other_command(spec) or nearest(spec, points)}; there are: "
+        f"there is no {spec!r} among {kind}{_other_command(spec) or did_you_mean(spec, points)}; there are: "
         f"{', '.join(sorted(points))}, or a FILE.py of yours"
     )
 

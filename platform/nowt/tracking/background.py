@@ -80,7 +80,7 @@ class BackgroundRecorder:
         if not self.url or self.study is None:
             yield
         else:
-            with Outbox.of(self.store, self.url).lock(self.study.key):
+            with Outbox.for_server(self.store, self.url).lock(self.study.key):
                 yield
 
     def _next(self) -> tuple[RunLog, str, int] | None:

@@ -19,7 +19,7 @@ def deliver(store: Path, url: str, echo: Callable[[str], None], *, only_waiting:
     """
     if not store.is_dir():
         raise ValueError(f"there is no store at {store}: name the folder of the logs (--store)")
-    outbox = Outbox.of(store, url)
+    outbox = Outbox.for_server(store, url)
     study_files = read_study_files(store)
     runs = {run.key: run for run in read_all(store)}
     waiting = {key for key, run in runs.items() if outbox.undelivered_epochs(run) is not None}

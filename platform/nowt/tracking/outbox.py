@@ -40,7 +40,7 @@ class Outbox:
     folder: Path
 
     @classmethod
-    def of(cls, store: Path, url: str) -> "Outbox":
+    def for_server(cls, store: Path, url: str) -> "Outbox":
         """Return the record for the server at ``url``, created if there is none."""
         folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)

@@ -63,13 +63,15 @@ class Recorder:
         store is not writable, and the errors of MLflow and SQLAlchemy.
         """
         if not url:
-            return cls.on(connect(Store(store).mlflow_db), store, study)
-        outbox = Outbox.of(store, url)
+            return cls.for_client(connect(Store(store).mlflow_db), store, study)
+        outbox = Outbox.for_server(store, url)
         outbox.add_study(study.key if study else SINGLE)
-        return cls.on(connect_to(url), store, study, outbox)
+        return cls.for_client(connect_to(url), store, study, outbox)
 
     @classmethod
-    def on(cls, client: MlflowClient, store: Path, study: StudyFile | None, outbox: Outbox | None = None) -> "Recorder":
+    def for_client(
+        cls, client: MlflowClient, store: Path, study: StudyFile | None, outbox: Outbox | None = None
+    ) -> "Recorder":
         """Open the experiment with ``client``, as ``open`` does."""
         recorder = cls(client, store, study, _experiment(client, store, study, outbox), set(), outbox=outbox)
         recorder.rows = _rows(client, recorder.experiment)

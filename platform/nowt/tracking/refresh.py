@@ -43,7 +43,7 @@ def rebuild(store: Path) -> int:
         client = connect(database)
         reports = keep_reports(store, Path(folder))
         shutil.rmtree(Store(store).artifacts, ignore_errors=True)
-        recorders = [Recorder.on(client, store, study) for study in studies]
+        recorders = [Recorder.for_client(client, store, study) for study in studies]
         for key, files in reports.items():
             attach_files(client, key, files)
         database.replace(Store(store).mlflow_db)

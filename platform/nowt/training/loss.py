@@ -25,7 +25,7 @@ class Totals:
 
     loss: Tensor
     wrong: Tensor
-    shown: int = 0
+    images: int = 0
 
     @classmethod
     def zero(cls, device: torch.device) -> "Totals":
@@ -38,18 +38,18 @@ class Totals:
         """Add one batch: its mean loss, and the errors of outputs, (n, classes), against labels, (n,)."""
         self.loss += loss.detach().double() * len(y)
         self.wrong += (output.detach().argmax(1) != y).sum()
-        self.shown += len(y)
+        self.images += len(y)
 
-    def over(self, group: Group) -> "Totals":
+    def sum_over(self, group: Group) -> "Totals":
         """Return the sum of the totals of all workers."""
         if group.size == 1:
             return self
-        sums = torch.stack([self.loss, self.wrong, torch.full_like(self.loss, self.shown)])
+        sums = torch.stack([self.loss, self.wrong, torch.full_like(self.loss, self.images)])
         group.sum([sums])
         return Totals(sums[0], sums[1], int(sums[2]))
 
     def mean(self) -> tuple[float, float]:
         """Return loss and error per image; NaN if there were none."""
-        if self.shown == 0:
+        if self.images == 0:
             return math.nan, math.nan
-        return float(self.loss) / self.shown, float(self.wrong) / self.shown
+        return float(self.loss) / self.images, float(self.wrong) / self.images

@@ -30,12 +30,12 @@ def average_running_statistics(model: nn.Module, group: Group) -> None:
 def worker_state(model: nn.Module, totals: Totals, group: Group) -> dict[str, Any]:
     """Return the per-worker parts of a checkpoint, gathered from all workers."""
     if group.size == 1:
-        return {"totals": (totals.loss, totals.wrong, totals.shown)}
-    counts = torch.stack([totals.loss, totals.wrong, torch.full_like(totals.loss, totals.shown)])
+        return {"totals": (totals.loss, totals.wrong, totals.images)}
+    counts = torch.stack([totals.loss, totals.wrong, torch.full_like(totals.loss, totals.images)])
     buffers = [buffer.double().reshape(-1) for buffer in running_statistics(model).values()]
     rows = torch.stack(group.gather(torch.cat([counts, *buffers])))
-    loss, wrong, shown = rows[:, :3].sum(0).unbind()
-    return {"totals": (loss, wrong, int(shown)), "workers": rows}
+    loss, wrong, images = rows[:, :3].sum(0).unbind()
+    return {"totals": (loss, wrong, int(images)), "workers": rows}
 
 
 def aggregated_model_state(model: nn.Module, per_worker: dict[str, Any]) -> dict[str, Tensor]:
@@ -54,8 +54,8 @@ def restore_worker_state(model: nn.Module, state: dict[str, Any], group: Group) 
         for name, value in _buffers(model, row).items():
             model.get_buffer(name).copy_(value)
         return Totals(row[0].clone(), row[1].clone(), int(row[2]))
-    loss, wrong, shown = state["totals"]
-    return Totals(loss, wrong, shown) if group.rank == 0 else Totals.zero(loss.device)
+    loss, wrong, images = state["totals"]
+    return Totals(loss, wrong, images) if group.rank == 0 else Totals.zero(loss.device)
 
 
 def _buffers(model: nn.Module, row: Tensor) -> dict[str, Tensor]:

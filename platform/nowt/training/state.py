@@ -177,7 +177,7 @@ class TrainingState:
     def is_finite(self) -> bool:
         """Return whether the last epoch's training and validation losses are finite."""
         last = self.epochs[-1]
-        return self.totals.shown == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
+        return self.totals.images == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
 
     def close_epoch(self) -> Epoch:
         """End the current epoch (or epoch 0): score validation and test images, measure alignment, start the next.
@@ -186,7 +186,7 @@ class TrainingState:
         """
         if self.position:
             self.epoch += 1
-        self.totals = self.totals.over(self.group)
+        self.totals = self.totals.sum_over(self.group)
         average_running_statistics(self.model, self.group)
         self.seconds = max_over_workers(self.group, self.seconds)
         record = self._record()
@@ -244,7 +244,7 @@ class TrainingState:
                 output = self.model(self._placed(x))
                 totals.add(compute_loss(self.config, output, y), output, y)
         self.model.train()
-        return totals.over(self.group).mean()
+        return totals.sum_over(self.group).mean()
 
     def _placed(self, x: Tensor) -> Tensor:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format

@@ -38,7 +38,7 @@ COPY = "s3://lab/nowt/store"
 @pytest.fixture
 def bucket(s3: str) -> Iterator[Bucket]:
     """An empty bucket, removed afterwards."""
-    found = Bucket.at(COPY)
+    found = Bucket.from_url(COPY)
     found.client.create_bucket(Bucket="lab")
     yield found
     found.remove(found.names(""))

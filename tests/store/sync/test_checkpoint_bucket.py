@@ -82,7 +82,7 @@ def test_a_broken_checkpoint_is_reported_and_the_one_before_it_is_used(
 ) -> None:
     said: list[str] = []
     bucket.put(f"{stopped}/{name}", content)
-    CheckpointBucket.of(PLACE, stopped).fetch(tmp_path, (), 0, said.append)
+    CheckpointBucket.from_url(PLACE, stopped).fetch(tmp_path, (), 0, said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000003.pt"]
     (line,) = said
     assert fault in line and line.startswith(f"checkpoint {PLACE}/{stopped}/{STATE} ")
@@ -143,7 +143,7 @@ def test_workers_with_separate_disks_resume_from_a_checkpoint_that_all_of_them_h
 ) -> None:
     one = machine("one")
     folder = one.disk / "checkpoints" / stopped
-    CheckpointBucket.of(PLACE, stopped).fetch(folder, (), 0, print)
+    CheckpointBucket.from_url(PLACE, stopped).fetch(folder, (), 0, print)
     assert one.steps == ["step-000000005.pt"]
     bucket.remove([f"{stopped}/{name}" for name in pair(5)])  # now the other worker cannot have it
     for other, there in (([-1, 3], ["step-000000003.pt"]), ([-1], [])):

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nowt.core.errors import ConfigError, nearest, require
+from nowt.core.errors import ConfigError, did_you_mean, require
 from nowt.core.plugins import load_object
 
 BUILT_IN = ("gradient_cosine", "weight_change", "cka")  # each a module of nowt.evaluation.probes.metrics
@@ -83,7 +83,9 @@ def find_metric(spec: str) -> Metric:
             return _metric(spec, point.load())
     names = metric_names()
     available = ", ".join(names)
-    raise ConfigError(f"unknown metric {spec!r}{nearest(spec, names)}; available: {available}, or your own FILE.py")
+    raise ConfigError(
+        f"unknown metric {spec!r}{did_you_mean(spec, names)}; available: {available}, or your own FILE.py"
+    )
 
 
 def _metric(name: str, function: Any) -> Metric:
@@ -98,7 +100,7 @@ def _required_inputs(name: str, function: Callable[..., Any]) -> list[str]:
     parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
     for parameter in parameters:
         if parameter.name not in INPUTS and parameter.default is parameter.empty:
-            near = nearest(parameter.name, INPUTS)
+            near = did_you_mean(parameter.name, INPUTS)
             raise ConfigError(
                 f"metric {name} has an unknown argument {parameter.name!r}{near}; available: {', '.join(INPUTS)}"
             )

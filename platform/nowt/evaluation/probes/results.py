@@ -33,7 +33,7 @@ class ProbeSettings:
     against: str
 
     @classmethod
-    def of(cls, line: ResultLine) -> "ProbeSettings":
+    def from_line(cls, line: ResultLine) -> "ProbeSettings":
         """Return the settings of a line."""
         return cls(**{name: line[name] for name in cls.__dataclass_fields__})
 
@@ -68,7 +68,7 @@ def open_results(store: Path, study: str, metric: str, settings: ProbeSettings) 
     except LogInUse:
         raise ConfigError(f"another nowt probe is writing {path}: wait for it, or stop it") from None
     drop_incomplete_line(path)
-    done = {(line["run"], line["epoch"]) for line in read_results(path) if ProbeSettings.of(line) == settings}
+    done = {(line["run"], line["epoch"]) for line in read_results(path) if ProbeSettings.from_line(line) == settings}
     try:
         yield ResultsFile(path, settings, frozenset(done))
     finally:
@@ -81,7 +81,7 @@ def read_results(path: Path) -> list[ResultLine]:
     for number, text in enumerate(complete_lines(path), 1):
         try:
             line = json.loads(text)
-            ProbeSettings.of(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
+            ProbeSettings.from_line(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
         except (json.JSONDecodeError, KeyError, TypeError):
             raise ValueError(f"{path}, line {number} is not a result of nowt probe: move the file away") from None
         lines.append(line)

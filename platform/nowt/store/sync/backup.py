@@ -115,7 +115,7 @@ def backup(store: Path, url: str, every: float | None, echo: Callable[[str], Non
     """
     if not store.is_dir():
         raise ConfigError(f"there is no store at {store}: name the folder of the logs (--store)")
-    backup_ = StoreBackup(store, Bucket.at(url))
+    backup_ = StoreBackup(store, Bucket.from_url(url))
     if every is not None:
         _repeat(backup_, every, echo, end)
     files, sent = backup_.run() if every is None else _last(backup_, echo)

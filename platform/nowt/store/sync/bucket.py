@@ -25,7 +25,7 @@ class Bucket:
     client: Any  # boto3's
 
     @classmethod
-    def at(cls, url: str) -> "Bucket":
+    def from_url(cls, url: str) -> "Bucket":
         """Return the folder at ``s3://BUCKET/PREFIX``. Raises ConfigError for another URL, and if boto3 is not
         installed."""
         name, _, prefix = url.removeprefix("s3://").strip("/").partition("/")

@@ -36,10 +36,10 @@ class CheckpointBucket:
     bucket: Bucket  # with the prefix of the run
 
     @classmethod
-    def of(cls, url: str, key: str) -> "CheckpointBucket":
+    def from_url(cls, url: str, key: str) -> "CheckpointBucket":
         """Return the checkpoints of run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for another
         URL."""
-        return cls(Bucket.at(f"{url.rstrip('/')}/{key}"))
+        return cls(Bucket.from_url(f"{url.rstrip('/')}/{key}"))
 
     def send(self, folder: Path, keep: int = DEFAULT_KEEP) -> None:
         """Upload the newest checkpoint of ``folder`` and the retained ones, unless they exist.
@@ -111,7 +111,7 @@ def check_bucket(url: str) -> None:
 
     Raises ConfigError if it is not a folder in a bucket, OSError if S3 refuses.
     """
-    bucket = Bucket.at(url)
+    bucket = Bucket.from_url(url)
     bucket.put(".nowt", b"")
     bucket.remove([".nowt"])
 

@@ -10,7 +10,7 @@ from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_part
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock
-from nowt.store.records import OVER, RunLog, epoch_to_json
+from nowt.store.records import FINAL_STATES, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
 OF_THE_MACHINE = ("seconds", "probe_seconds")  # these differ between machines for the same run
@@ -54,7 +54,7 @@ def incoming_logs(other: Path, store: Path) -> list[IncomingLog]:
 
 
 def _reach(run: RunLog) -> tuple[bool, int, bool]:
-    return run.state in OVER, run.last_epoch, run.state != "running"
+    return run.state in FINAL_STATES, run.last_epoch, run.state != "running"
 
 
 def _check_agree(ours: RunLog, theirs: RunLog, store: Path, other: Path) -> None:
@@ -91,7 +91,7 @@ def copy_checkpoints(other: Path, store: Path) -> list[str]:
     copied = []
     for folder in sorted(Store(other).all_checkpoints.glob("*")):
         log, target = Store(store).log(folder.name), Store(store).checkpoints(folder.name)
-        if not log.exists() or read(log).state in OVER:
+        if not log.exists() or read(log).state in FINAL_STATES:
             continue
         newest = max((path.name for path in target.glob("step-*.pt")), default="")
         later = [path for path in sorted(folder.glob("step-*.pt")) if path.name > newest]

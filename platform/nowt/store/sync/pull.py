@@ -15,7 +15,7 @@ from pathlib import Path
 from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
-from nowt.store.records import OVER
+from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
 
@@ -59,7 +59,7 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
         raise ConfigError(
             f"there is no store at {source}: give HOST:FOLDER, with the folder relative to the home folder there"
         )
-    unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in OVER]
+    unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in FINAL_STATES]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
     merge(folder, store, echo, databases, source)

@@ -28,7 +28,7 @@ def restore(
     interrupted restore, and a missing backup is not an error. Raises ConfigError if there is no complete backup or if
     it contradicts the store, OSError if it cannot be fetched.
     """
-    bucket, folder = Bucket.at(url), store / PARTIAL
+    bucket, folder = Bucket.from_url(url), store / PARTIAL
     manifest = read_manifest(bucket)
     if if_empty and is_store(store) and not folder.exists():
         return echo(f"{store} already has runs and is left unchanged")

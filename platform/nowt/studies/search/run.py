@@ -44,7 +44,7 @@ def search(
     other = "" if url == own else url
     facts, rungs = _prepare(space, options.placement, echo)
     _check_storage(store, space, other)
-    with execution.lock(), _storage_lock(url, store, space.key), TrialStorage.at(space, url) as trials:
+    with execution.lock(), _storage_lock(url, store, space.key), TrialStorage.connect(space, url) as trials:
         trials.check(facts, store)
         rules = [cell.config.rule for cell in space.cells]
         study_file = execution.record({**space_to_json(space), "storage": other}, rules)

@@ -10,7 +10,7 @@ from nowt.core.errors import ConfigError
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun
-from nowt.store.records import OVER, Epoch, RunLog, chance_error, epoch_from_json
+from nowt.store.records import FINAL_STATES, Epoch, RunLog, chance_error, epoch_from_json
 from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import BudgetTracker
 from nowt.studies.search.cells import SearchCell
@@ -149,7 +149,7 @@ class SearchScheduler:
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
         self.budget.count(trial, trial.cost)
         run = self.queue.logs.get(trial.key)
-        if run and run.state in OVER:  # another cell or search has finished it, so it never begins here
+        if run and run.state in FINAL_STATES:  # another cell or search has finished it, so it never begins here
             self.queue.on_update(self.queue.by_key[trial.key], run)
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:

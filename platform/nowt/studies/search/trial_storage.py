@@ -64,7 +64,7 @@ class TrialStorage:
 
     @classmethod
     @contextmanager
-    def at(cls, space: SearchSpace, url: str) -> Iterator["TrialStorage"]:
+    def connect(cls, space: SearchSpace, url: str) -> Iterator["TrialStorage"]:
         """Open the trials of ``space`` in the database at ``url``, locked against other processes.
 
         Raises ConfigError if ``url`` is not a database URL or another process runs the search, OSError if the database
