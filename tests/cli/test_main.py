@@ -252,8 +252,8 @@ def _runs(folder: Path) -> list[RunLog]:
 def test_doctor_finds_no_problem_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor", "--store", str(tmp_path / "none")])
     message = capsys.readouterr().out.splitlines()
-    wrong = [line for line in message if not line.startswith("fine")]
-    assert (code == 0 and wrong == []) or (code == 1 and "GB free" in "".join(wrong))
+    failed = [line for line in message if not line.startswith("ok ")]
+    assert (code == 0 and failed == []) or (code == 1 and "GB free" in "".join(failed))
 
 
 def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_missing_bucket_or_image_is_reported_before_anything_is_created(
 
 def test_doctor_reports_a_missing_security_group(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     message = nowt(f"doctor --cluster {at_home.cluster_file()}", capsys, code=1)
-    assert "WRONG  security group: there is no nowt-cluster" in message and "nowt cluster prepare" in message
+    assert "failed   security group: there is no nowt-cluster" in message and "nowt cluster prepare" in message
 
 
 def test_prepare_creates_everything_in_the_file_and_a_second_call_changes_nothing(
@@ -123,13 +123,13 @@ def test_doctor_reports_a_security_group_that_is_open_to_the_world(
     at_home: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = at_home.cluster_file()
-    assert "fine   security group" in nowt(f"doctor --cluster {file}", capsys)
+    assert "ok       security group" in nowt(f"doctor --cluster {file}", capsys)
     existing = group(at_home)
     assert existing
     world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     at_home.client("ec2").authorize_security_group_ingress(GroupId=existing["GroupId"], IpPermissions=[world])
     message = nowt(f"doctor --cluster {file}", capsys, code=1)
-    assert "WRONG  security group: nowt-cluster allows tcp 22 from 0.0.0.0/0" in message
+    assert "failed   security group: nowt-cluster allows tcp 22 from 0.0.0.0/0" in message
     assert "close in nowt-cluster: tcp 22 from 0.0.0.0/0" in nowt(
         f"cluster prepare {file} --ssh-from {ME} --yes", capsys
     )

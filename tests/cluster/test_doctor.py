@@ -42,7 +42,7 @@ def test_every_check_is_reported_and_this_machine_passes(tmp_path: Path) -> None
     lines = {line.subject: line for line in check_machine(tmp_path / "none")}
     named = {"Python", "packages", "Ray's dashboard", "torch and torchvision", "disk", "store", "GPUs", "token"}
     assert named <= set(lines)
-    assert {line.subject for line in lines.values() if line.state == "WRONG"} <= {"disk", "token"}
+    assert {line.subject for line in lines.values() if line.state == "failed"} <= {"disk", "token"}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -57,7 +57,7 @@ def test_a_token_that_others_can_read_is_reported(mode: int, tmp_path: Path, mon
     token.chmod(mode)
     tmp_path.chmod(0o755)
     (line,) = [line for line in check_machine(tmp_path / "none") if line.subject == "token"]
-    assert (line.state == "WRONG") == (mode == 0o644)
+    assert (line.state == "failed") == (mode == 0o644)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert any("RAY_AUTH_MODE is disabled" in line.message for line in check_machine(tmp_path / "none"))
 
@@ -87,7 +87,7 @@ def wrong(
     *nodes: NodeReport, silent: tuple[str, ...] = (), data: str = "~/data", file: Path | None = None
 ) -> list[str]:
     cluster = read_cluster(file) if file else None
-    return [str(line) for line in compare(nodes, silent, data, cluster) if line.state == "WRONG"]
+    return [str(line) for line in compare(nodes, silent, data, cluster) if line.state == "failed"]
 
 
 def test_identical_nodes_pass_and_each_difference_is_reported() -> None:
@@ -170,11 +170,11 @@ def test_the_nodes_of_a_running_ray_are_checked(environment: dict[str, str], tmp
     )
     message = done.stdout
     assert done.returncode == 1, done.stderr
-    for fine in ("fine   nodes: 1 answer", "fine   versions", "fine   clocks", "fine   lost nodes"):
-        assert fine in message, message
+    for expected in ("ok       nodes: 1 answer", "ok       versions", "ok       clocks", "ok       lost nodes"):
+        assert expected in message, message
     assert "has no /no/such/images" in message
     (stale_one,) = [line for line in message.splitlines() if "placement groups" in line]
-    assert stale_one.startswith("WRONG") and "which has ended" in stale_one
+    assert stale_one.startswith("failed") and "which has ended" in stale_one
 
 
 def test_a_missing_cluster_gives_a_one_line_error(

@@ -73,13 +73,13 @@ def test_a_role_with_excess_permissions_is_reported_and_repaired(
     iam.attach_role_policy(**role, PolicyArn=made["Policy"]["Arn"])
     iam.put_role_policy(**role, PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
     iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(anyone))
-    assert "WRONG  roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
+    assert "failed   roles: 3 changes are missing" in nowt(f"doctor --cluster {file}", capsys, code=1)
     message = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys)
     assert (
         "done: detach the policy all from the role nowt-cluster-worker" in message
         and "delete the policy more of" in message
     )
-    assert "fine   roles" in nowt(f"doctor --cluster {file}", capsys)
+    assert "ok       roles" in nowt(f"doctor --cluster {file}", capsys)
     assert policy_statements(at_home, "nowt-cluster-worker")
 
 
@@ -89,7 +89,7 @@ def test_a_role_of_someone_else_is_not_changed(at_home: Cloud, capsys: pytest.Ca
     file = at_home.cluster_file(("nowt-cluster-worker", "theirs"))
     message = nowt(f"cluster prepare {file} --ssh-from {ME} --yes", capsys, code=2)
     assert "there is a role theirs that prepare did not create for the cluster nowt" in message
-    assert "WRONG  roles: could not be checked: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
+    assert "failed   roles: could not be checked: there is a role theirs" in nowt(f"doctor --cluster {file}", capsys, 1)
     assert iam.list_role_policies(RoleName="theirs")["PolicyNames"] == []
     iam.delete_role(RoleName="theirs")
 

@@ -160,7 +160,7 @@ def test_the_kuberay_files_pass(name: str, capsys: pytest.CaptureFixture[str]) -
     main(["doctor", "--cluster", str(KUBERAY / f"{name}.yaml")])
     message = capsys.readouterr().out
     assert (
-        f"fine   {KUBERAY / f'{name}.yaml'}" in message and "must contain: PersistentVolumeClaim nowt-data" in message
+        f"ok       {KUBERAY / f'{name}.yaml'}" in message and "must contain: PersistentVolumeClaim nowt-data" in message
     )
 
 

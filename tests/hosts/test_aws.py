@@ -38,7 +38,7 @@ def cluster(testbed_folder: Path) -> Iterator[Cloud]:
     """A running head, set up with the commands of docs/cluster.md."""
     with create_testbed(testbed_folder, ADDRESSES) as testbed, simulated_account(testbed) as cloud:
         assert "done: create the security group" in on_aws.set_up(cloud)
-        assert "fine   security group" in command_output(testbed["laptop"], f"nowt doctor --cluster {FILE}")
+        assert "ok       security group" in command_output(testbed["laptop"], f"nowt doctor --cluster {FILE}")
         command_output(testbed["laptop"], f"ray up -y --no-config-cache {FILE} 2>&1")
         yield cloud
 
@@ -84,7 +84,7 @@ def test_doctor_on_the_head_passes_file_account_and_nodes(cluster: Cloud, study:
     command = "cd nowt && RAY_ADDRESS=auto nowt doctor --cluster --data-dir ~/data/images"
     output = run_command(cluster.testbed["laptop"], f"ray exec {FILE} '{command}' 2>&1").output
     for subject in ("cluster.yaml", "security group", "roles", "nodes", "versions", "clocks", "tokens", "images"):
-        assert f"fine   {subject}: " in output, output
+        assert f"ok       {subject}: " in output, output
 
 
 def test_a_spot_machine_refuses_outside_connections_and_calls_without_the_token(cluster: Cloud, study: Path) -> None:

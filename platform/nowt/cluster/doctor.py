@@ -7,10 +7,10 @@ from pathlib import Path
 from nowt.cluster.aws import Account, account_of, call_aws
 from nowt.cluster.checks import cluster_problems
 from nowt.cluster.cluster_file import ClusterFile, load_documents, read_cluster
+from nowt.cluster.findings import Finding, findings
 from nowt.cluster.iam_roles import role_steps
 from nowt.cluster.kuberay import external_objects, is_kuberay, kuberay_problems
 from nowt.cluster.security_group import group_problems
-from nowt.core.findings import Finding, findings
 
 DEFAULT_FILE = "cluster.yaml"
 
@@ -29,7 +29,7 @@ def check_cluster(path: Path, data: str) -> list[Finding]:
     if not running:
         return [
             *lines,
-            Finding("nodes", "not checked: RAY_ADDRESS is not set (on the head, use RAY_ADDRESS=auto)", "----"),
+            Finding("nodes", "not checked: RAY_ADDRESS is not set (on the head, use RAY_ADDRESS=auto)", "skipped"),
         ]
     from nowt.cluster.nodes import check_nodes
 
@@ -49,7 +49,7 @@ def _check_kuberay(path: Path) -> list[Finding]:
         *findings(
             str(path), kuberay_problems(documents), "passes nowt's checks (kubectl --dry-run=server checks the rest)"
         ),
-        *([Finding("namespace", f"not checked; it must contain: {external}", "----")] if external else []),
+        *([Finding("namespace", f"not checked; it must contain: {external}", "skipped")] if external else []),
     ]
 
 
@@ -72,10 +72,10 @@ def _check_account(cluster: ClusterFile) -> list[Finding]:
     ]
 
 
-def _check(cluster: ClusterFile, thing: str, find: Callable[[Account], list[str]], fine: str) -> list[Finding]:
+def _check(cluster: ClusterFile, thing: str, find: Callable[[Account], list[str]], ok_message: str) -> list[Finding]:
     try:
         account = account_of(cluster)
         problems = call_aws(lambda: find(account))
     except ValueError as error:
         problems = [f"could not be checked: {error}"]
-    return findings(thing, problems, fine)
+    return findings(thing, problems, ok_message)

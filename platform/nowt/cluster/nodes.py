@@ -7,7 +7,7 @@ from typing import Any
 
 from nowt.cluster import node_report
 from nowt.cluster.cluster_file import ClusterFile, mapping
-from nowt.core.findings import Finding, findings
+from nowt.cluster.findings import Finding, findings
 
 NODE_TIMEOUT = 120.0  # seconds; the first worker of a node may take long to import
 
@@ -172,7 +172,7 @@ def _check_placement_groups() -> list[Finding]:
             Finding(
                 "placement groups",
                 f"Ray's dashboard does not answer ({reason}): start the head with the dashboard",
-                "WRONG",
+                "failed",
             )
         ]
     return findings("placement groups", stale, "none is stale")

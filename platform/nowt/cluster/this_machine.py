@@ -11,8 +11,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from nowt.cluster.findings import Finding, findings
 from nowt.cluster.ray_token import readable_by_others, token_path
-from nowt.core.findings import Finding, findings
 from nowt.store.files import nearest_existing, write_problem
 from nowt.store.run_log import schema_problems
 
@@ -84,7 +84,7 @@ def _free(store: Path) -> int:
 def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     """Check that the store is writable, has the current schemas, and has enough space."""
     if problem := write_problem(store):
-        return [Finding("store", f"the store {store} is not writable ({problem}): use another with --store", "WRONG")]
+        return [Finding("store", f"the store {store} is not writable ({problem}): use another with --store", "failed")]
     return [
         *findings("store", [*schema_problems(store), *problems], f"{store} is writable and its files are readable"),
         *findings("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
@@ -107,7 +107,7 @@ def _gpus() -> list[Finding]:
         for number in range(torch.cuda.device_count()):
             torch.ones(8, 8, device=f"cuda:{number}").matmul(torch.ones(8, 8, device=f"cuda:{number}")).sum().item()
     except RuntimeError as error:
-        return [Finding("GPUs", f"a GPU fails to compute ({str(error).splitlines()[0]}): see nvidia-smi", "WRONG")]
+        return [Finding("GPUs", f"a GPU fails to compute ({str(error).splitlines()[0]}): see nvidia-smi", "failed")]
     names = sorted({torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())})
     return [
         Finding("GPUs", f"{torch.cuda.device_count()} x {', '.join(names)}"),

@@ -34,4 +34,4 @@ def run(args: Namespace) -> int:
         findings += check_cluster(Path(args.cluster), args.data_dir)
     for finding in findings:
         print(finding)
-    return 1 if any(finding.state == "WRONG" for finding in findings) else 0
+    return 1 if any(finding.state == "failed" for finding in findings) else 0
