@@ -11,15 +11,15 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.options import Options
-from analysis.figures.published import BAND, beside, empty_lines, overlaid, published_styles
+from analysis.figures.published import BAND, empty_lines, overlaid_lines, published_styles, separate_panels
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis, cost_axis, cost_size
 from analysis.figures.style.cells import MOST, Lines, lines_of, models_of
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
-from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
 from analysis.frames.study import Frames
-from analysis.stats.costs import at_cost
+from analysis.stats.costs import with_cost
 from analysis.stats.seeds import (
     diverged_counts,
     error_curves,
@@ -46,15 +46,15 @@ class CurvePanel:
     cells: list[str]
 
     @property
-    def banded(self) -> bool:
+    def has_bands(self) -> bool:
         """Whether bands can be distinguished."""
         return len(self.cells) <= MOST
 
-    def drawn(self, means: pd.DataFrame) -> pd.DataFrame:
+    def select(self, means: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the study's curves in this panel."""
         return means[means["cell"].isin(self.cells)]
 
-    def overlaid(self, published: pd.DataFrame) -> pd.DataFrame:
+    def select_published(self, published: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the published curves in this panel."""
         return published[(published["model"] == self.model) & (published["rule"].isin([self.rule]) | (not self.rule))]
 
@@ -70,7 +70,7 @@ def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
 
 def bands_in_words(panels: list[CurvePanel]) -> list[str]:
     """Return which panels have no bands; empty if all have."""
-    return [] if all(panel.banded for panel in panels) else [f"no bands in panels with more than {MOST} lines"]
+    return [] if all(panel.has_bands for panel in panels) else [f"no bands in panels with more than {MOST} lines"]
 
 
 def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[CurvePanel]:
@@ -101,7 +101,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     lines = lines_of(frames)
     name = f"{SPLITS[split].capitalize()} error"
     shared = shared_epochs(curves)
-    means = at_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
+    means = with_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
     panels = curve_panels(frames, lines)
     upper = _upper(frames, lines.add_to(means), lines, panels, name, options)
     final = final_errors(curves)
@@ -115,7 +115,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
 
 
 def _subtitle(counts: pd.DataFrame, panels: list[CurvePanel], cut: bool, published: bool) -> list[str]:
-    n, marks = counts["n"], "band and bar" if any(panel.banded for panel in panels) else "bar"
+    n, marks = counts["n"], "band and bar" if any(panel.has_bands for panel in panels) else "bar"
     parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), "ring: one seed"]
     parts += bands_in_words(panels)
     parts += ["triangle: the bar extends beyond the axis"] if cut else []
@@ -131,17 +131,17 @@ def _upper(
 ) -> Any:
     """Return the panels and, on request, panels of published networks that the study does not contain."""
     models = list(dict.fromkeys(panel.model for panel in panels))
-    there = overlaid(frames, models) if options.published else empty_lines()
+    there = overlaid_lines(frames, models) if options.published else empty_lines()
     laid = published_styles() if len(there) else {}
     axis = ErrorAxis.for_errors(pd.concat([means["mean"], there["mean"]]), means, zero=True)
     scaled, x = _abscissa(means, options.against)
     legend = cell_legend(lines.labels | {line: line for line in laid})
     plots = []
     for place, panel in enumerate(panels):
-        drawn = panel.overlaid(there), panel.drawn(scaled)
+        drawn = panel.select_published(there), panel.select(scaled)
         plots.append(_panel(drawn, axis, x, lines.styles | laid, legend, name, panel, place, len(panels)))
     own = grid(plots).resolve_scale(color="shared", strokeDash="shared") if len(plots) > 1 else plots[0]
-    rest = beside(frames, models, named=not laid) if options.published else None
+    rest = separate_panels(frames, models, named=not laid) if options.published else None
     if rest is None:
         return own
     return alt.vconcat(own, rest, spacing=14).resolve_scale(color="independent", strokeDash="independent")
@@ -169,8 +169,8 @@ def _panel(
     panels: int,
 ) -> Any:
     """Return one panel; axis titles appear only at the left and at the bottom."""
-    x = abscissa(lowest(place, panels), panels > 1)
-    side = leftmost(place)
+    x = abscissa(is_lowest(place, panels), panels > 1)
+    side = is_leftmost(place)
     low, mean = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean"))
     if panels > 1:  # the full title is longer than the axis
         short = f"Error (%{', log' if axis.log else ''})" if side else None
@@ -182,7 +182,7 @@ def _panel(
         opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
         band = alt.Chart(axis.clip(frame)).mark_area(opacity=opacity)
         line = alt.Chart(frame).mark_line(strokeWidth=stroke)
-        if len(frame) and panel.banded:
+        if len(frame) and panel.has_bands:
             marks.append(band.encode(x=x, y=low, y2="high:Q", color=color))
         if len(frame):
             marks.append(line.encode(x=x, y=mean, color=color, strokeDash=dash))

@@ -12,16 +12,16 @@ import pandas as pd
 
 from analysis.figures.script import search_figure
 from analysis.figures.style.axes import LOG_FROM, TICKS, decades
-from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import INK, WIDTH, title
 from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
 from analysis.stats.seeds import percent
-from analysis.stats.trials import DECAY, RATE, mapped_cells
+from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 
-NAMES = {RATE: "Learning rate η", DECAY: "Weight decay λ"}
+NAMES = {LEARNING_RATE: "Learning rate η", WEIGHT_DECAY: "Weight decay λ"}
 
-REQUIREMENT = f"a cell with a finished trial that varied both {RATE} and {DECAY}"
+REQUIREMENT = f"a cell with a finished trial that varied both {LEARNING_RATE} and {WEIGHT_DECAY}"
 
 SHAPE = 0.8  # height of a panel, relative to its width
 
@@ -50,12 +50,12 @@ def landscape_chart(trials: Trials) -> Any | None:
     Example:
         >>> landscape_chart(trials).save("landscape.html")  # doctest: +SKIP
     """
-    cells = mapped_cells(trials)
+    cells = landscape_cells(trials)
     if not cells:
         return None
     shown = percent(trials.frame[trials.frame["cell"].isin(cells)])
     # Vega interprets a dot in a field name as attribute access.
-    shown = shown[["cell", "trial", "state", "error"]].assign(rate=shown[RATE], decay=shown[DECAY])
+    shown = shown[["cell", "trial", "state", "error"]].assign(rate=shown[LEARNING_RATE], decay=shown[WEIGHT_DECAY])
     panels = [_panel(shown, cell, place, len(cells)) for place, cell in enumerate(cells)]
     heads = title("Error over learning rate and weight decay", _subtitle(shown))
     return grid(panels).resolve_scale(color="shared").properties(title=heads)
@@ -68,9 +68,9 @@ def _subtitle(shown: pd.DataFrame) -> list[str]:
 
 def _panel(shown: pd.DataFrame, cell: str, place: int, cells: int) -> Any:
     """Return the map of one cell; axis titles appear only at the left and at the bottom."""
-    x = _log_axis(alt.X, "rate", shown["rate"], title=NAMES[RATE] if lowest(place, cells) else None)
-    named = leftmost(place)
-    y = _log_axis(alt.Y, "decay", shown["decay"], title=NAMES[DECAY] if named else None, labels=named)
+    x = _log_axis(alt.X, "rate", shown["rate"], title=NAMES[LEARNING_RATE] if is_lowest(place, cells) else None)
+    named = is_leftmost(place)
+    y = _log_axis(alt.Y, "decay", shown["decay"], title=NAMES[WEIGHT_DECAY] if named else None, labels=named)
     by_state = {state: shown[(shown["cell"] == cell) & (shown["state"] == state)] for state in MARKS}
     best = by_state["finished"].nsmallest(1, "error")
     color = _error_color(counted_runs(shown)["error"])

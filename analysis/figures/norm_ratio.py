@@ -11,7 +11,7 @@ from analysis.figures.script import study_figure
 from analysis.figures.style.axes import decades
 from analysis.figures.style.cells import select_cells
 from analysis.figures.style.legend import place_color
-from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import epoch_axis, title
 from analysis.frames.study import Frames
 from analysis.stats.layers import layer_means
@@ -49,13 +49,13 @@ def norm_ratio_chart(frames: Frames) -> Any | None:
 
 def _panel(means: pd.DataFrame, cell: str, place: int, panels: int) -> Any:
     """Return the panel of one cell; all panels have the same axes."""
-    x = epoch_axis(int(means["epoch"].max()), 5, named=lowest(place, panels))
+    x = epoch_axis(int(means["epoch"].max()), 5, named=is_lowest(place, panels))
     low, high = float(means["norm_ratio"].min()), float(means["norm_ratio"].max())
     low, high = min(low, 1.0) / 1.1, max(high, 1.0) * 1.1
     ticks = decades(low, high)
     every = -(-len(ticks) // MOST_TICKS)
     ticks = ticks if every == 1 else [tick for tick in ticks if round(math.log10(tick)) % every == 0]  # 1 among them
-    side = leftmost(place)
+    side = is_leftmost(place)
     y = alt.Y(
         "norm_ratio:Q",
         title="|B| / |W|" if side else None,

@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, cell_legend
-from analysis.figures.style.panels import grid, heading, leftmost, width
-from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mix
+from analysis.figures.style.panels import grid, heading, is_leftmost, width
+from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mix_with_white
 from analysis.frames.study import Frames
 from analysis.published import NETS, RULES, published_errors
 
@@ -21,15 +21,15 @@ BAND = 0.4  # opacity of the ±1 point band
 
 def published_styles() -> dict[str, Style]:
     """Return the style of each published line, by its name in the legend."""
-    return {line_of(rule): Style(mix(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
+    return {published_label(rule): Style(mix_with_white(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
 
 
-def line_of(rule: str) -> str:
+def published_label(rule: str) -> str:
     """Return the name of a rule's published line in the legend."""
     return f"{rule}, published"
 
 
-def overlaid(frames: Frames, models: list[str]) -> pd.DataFrame:
+def overlaid_lines(frames: Frames, models: list[str]) -> pd.DataFrame:
     """Return the published lines of those ``models`` that the study trained on ImageNet."""
     names = _overlaid_nets(frames, models)
     lines = _lines()
@@ -39,11 +39,11 @@ def overlaid(frames: Frames, models: list[str]) -> pd.DataFrame:
 
 
 def empty_lines() -> pd.DataFrame:
-    """Return an empty frame in the form of ``overlaid``."""
+    """Return an empty frame in the form of ``overlaid_lines``."""
     return _lines().iloc[:0].assign(model="")
 
 
-def beside(frames: Frames, models: list[str], named: bool) -> Any | None:
+def separate_panels(frames: Frames, models: list[str], named: bool) -> Any | None:
     """Return one panel per other published network, with a legend if ``named``; None if there is none."""
     there = _overlaid_nets(frames, models)
     nets = [net for net in NETS.values() if net not in there.values()]
@@ -61,14 +61,14 @@ def _overlaid_nets(frames: Frames, models: list[str]) -> dict[str, str]:
 def _lines() -> pd.DataFrame:
     """Return one row per network, rule and epoch: net, cell, line, epoch, cost, mean, low, high."""
     found = published_errors().rename(columns={"model": "net", "error": "mean"})
-    names = found["rule"].map(line_of)
+    names = found["rule"].map(published_label)
     return found.assign(cell=names, line=names, cost=found["epoch"])
 
 
 def _panel(lines: pd.DataFrame, net: str, place: int, named: bool) -> Any:
     here = lines[lines["net"] == net]
     axis = ErrorAxis(0, 100, log=False)
-    x, side = epoch_axis(100, 5, field="cost"), leftmost(place)
+    x, side = epoch_axis(100, 5, field="cost"), is_leftmost(place)
     low, mean = (axis.encode(alt.Y, y, "Top-1 error" if side else None, labels=side) for y in ("low", "mean"))
     color = cell_color(published_styles(), _legend() if named else None, "line")
     band = alt.Chart(here).mark_area(opacity=BAND).encode(x=x, y=low, y2="high:Q", color=color)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.figures.options import Options
-from analysis.figures.style.theme import save, spec_of
+from analysis.figures.style.theme import save, vega_lite_spec
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames, require_counted_runs
@@ -50,7 +50,7 @@ class FigureScript:
         if not drawn:
             raise ValueError(f"figure {self.name} cannot be drawn for {plan.key}: it requires {self.requirement}")
         make_folder(out)
-        return [path for stem, chart in drawn.items() for path in save(spec_of(chart), out / stem)]
+        return [path for stem, chart in drawn.items() for path in save(vega_lite_spec(chart), out / stem)]
 
     def main(self, argv: list[str] | None = None) -> int:
         """Run the figure's command line: print the paths and return 0, or print one line of error and return 2."""

@@ -16,7 +16,7 @@ from analysis.figures.style.legend import cell_color, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
 from analysis.stats.seeds import diverged_counts, scored_split
-from analysis.stats.transfer import carried_errors
+from analysis.stats.transfer import transferred_errors
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 SHAPES = {"best": "circle", "second": "square", "third": "triangle-up", "further": "cross"}
@@ -38,7 +38,7 @@ def transfer_chart(frames: Frames) -> Any | None:
     Example:
         >>> transfer_chart(frames).save("transfer.html")  # doctest: +SKIP
     """
-    found = carried_errors(frames)
+    found = transferred_errors(frames)
     if found.empty:
         return None
     name = SPLITS[scored_split(frames)]

@@ -10,12 +10,12 @@ import pandas as pd
 from analysis.figures.script import search_figure
 from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
-from analysis.figures.style.panels import grid, heading, leftmost, lowest, width
+from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.trials import Trials
 from analysis.stats.seeds import diverged_counts, percent
 from analysis.stats.tuning import tuning_curves
-from analysis.text.search import why_no_band
+from analysis.text.search import missing_band_reason
 from analysis.text.study import legend_labels
 
 HEIGHT = 180  # pixels
@@ -68,7 +68,7 @@ def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
         ]
     return [
         "best error so far of finished and diverged trials",
-        f"no band, because {why_no_band(trials)}",
+        f"no band, because {missing_band_reason(trials)}",
         *several,
         *chance,
     ]
@@ -99,7 +99,7 @@ def _widths(cells: list[str]) -> dict[str, float]:
 
 def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
     axis = ErrorAxis.for_errors(curves["error"], curves, zero=True)
-    spents = [spent if lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
+    spents = [spent if is_lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
     panels = [_panel(curves, x, axis, place, styles, labels) for place, x in enumerate(spents)]
     return grid(panels)
 
@@ -109,7 +109,7 @@ def _panel(
 ) -> Any:
     """Return one cell's curve with its band, in front of the other cells' curves."""
     cell, title = list(styles)[place], "Error (%, log)" if axis.log else "Error (%)"
-    side = leftmost(place)
+    side = is_leftmost(place)
     low, error = (axis.encode(alt.Y, y, None, labels=side).title(title if side else None) for y in ("low", "error"))
     here, others = curves[curves["cell"] == cell], curves[curves["cell"] != cell]
     color = styles[cell].color

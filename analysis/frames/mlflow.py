@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from nowt.core.errors import did_you_mean
 
 RUNS = {  # one row per run; followed by its parameters and tags as text, ``params.NAME`` and ``tags.NAME``
@@ -222,7 +222,7 @@ def _run_frame(runs: Sequence[Any]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(dict.fromkeys([*RUNS, *(name for row in rows for name in row)])))
     for name in ("started", "ended"):
         frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="ms", utc=True)
-    return checked(frame, RUNS | dict.fromkeys(frame.columns[len(RUNS) :], "str"))
+    return enforce_schema(frame, RUNS | dict.fromkeys(frame.columns[len(RUNS) :], "str"))
 
 
 def _run(run: Any) -> dict[str, Any]:
@@ -245,4 +245,4 @@ def _metric_frame(values: Sequence[pd.DataFrame], runs: Sequence[str]) -> pd.Dat
     frame["time"] = pd.to_datetime(frame["timestamp"].astype("int64"), unit="ms", utc=True)
     order = frame["run"].map({run: number for number, run in enumerate(runs)})
     ordered = frame.assign(order=order).sort_values(["order", "metric", "timestamp", "step"], kind="stable")
-    return checked(ordered.reset_index(drop=True), METRICS)
+    return enforce_schema(ordered.reset_index(drop=True), METRICS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames
 from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, read_results
 from nowt.store.layout import Store
@@ -96,7 +96,7 @@ def _probe(metric: str, lines: list[ResultLine], frames: Frames) -> Probe | None
     rows = [(run, epoch, metric, *row) for (run, epoch), line in newest.items() for row in _rows(line)]
     measured = pd.DataFrame(rows, columns=["run", "epoch", "metric", "layer", "depth", "value"])
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "rule", "seed"]]
-    return Probe(metric, settings, checked(finished.merge(measured, on="run"), PROBES))
+    return Probe(metric, settings, enforce_schema(finished.merge(measured, on="run"), PROBES))
 
 
 def _rows(line: ResultLine) -> Iterator[tuple[str, int, float | None]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 
-def checked(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+def enforce_schema(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     """Return ``frame`` with exactly these columns, in this order and of these types.
 
     Raises ValueError naming the missing columns.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.store.columns import SCORES
 from analysis.frames.store.log_reader import Log
 from analysis.frames.store.logs import read_logs
@@ -100,7 +100,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     keys = [key for key, _, _ in planned]
     logs = read_logs(store, keys)
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
-    runs = checked(runs, RUNS)
+    runs = enforce_schema(runs, RUNS)
     return Frames(study, runs, frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS))
 
 

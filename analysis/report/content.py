@@ -21,7 +21,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RenderedFigure:
     """A figure and its Vega-Lite specification."""
 
     figure: Figure

@@ -9,18 +9,18 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.style.theme import rule_colors
-from analysis.report.interactive import interactive
+from analysis.report.interactive import make_interactive
 
 if TYPE_CHECKING:
-    from analysis.report.content import Content, Drawn
+    from analysis.report.content import Content, RenderedFigure
 
 # Vega compiles expressions to functions, which requires unsafe-eval. Network access is forbidden.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def web_page(content: "Content", drawn: Sequence["Drawn"]) -> str:
+def web_page(content: "Content", drawn: Sequence["RenderedFigure"]) -> str:
     """Return the page as HTML."""
-    charts = [interactive(one.spec) for one in drawn]
+    charts = [make_interactive(one.spec) for one in drawn]
     figures = {one.figure.name: _figure(number, one.figure.caption) for number, one in enumerate(drawn)}
     first, *others = [figures[one.figure.name] for one in drawn if not content.embeds(one.figure)]
     parts = {

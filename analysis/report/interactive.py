@@ -25,7 +25,7 @@ ZOOM = {
 CONTINUOUS = ("quantitative", "temporal")
 
 
-def interactive(figure: Spec) -> tuple[Spec, dict[str, Spec]]:
+def make_interactive(figure: Spec) -> tuple[Spec, dict[str, Spec]]:
     """Return the specification with a parameter ``hidden`` (a list of cells), and the data sets as columns."""
     data: dict[str, list[Spec]] = figure.get("datasets", {})
     spec = deepcopy({name: part for name, part in figure.items() if name != "datasets"})
@@ -35,10 +35,10 @@ def interactive(figure: Spec) -> tuple[Spec, dict[str, Spec]]:
     for number, node in enumerate(_views(spec)):
         _zoom(node, f"zoom{number}")
     spec["params"] = [*spec.get("params", []), {"name": "hidden", "value": []}]
-    return spec, {name: columns(rows) for name, rows in data.items()}
+    return spec, {name: to_columns(rows) for name, rows in data.items()}
 
 
-def columns(rows: list[Spec]) -> Spec:
+def to_columns(rows: list[Spec]) -> Spec:
     """Convert rows to columns, with indexed text and numbers rounded to DIGITS digits, to reduce their size."""
     packed = {}
     for name in dict.fromkeys(name for row in rows for name in row):

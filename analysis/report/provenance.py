@@ -225,7 +225,7 @@ def _origins(store: Path, keys: Sequence[str]) -> dict[str, Any]:
         start = _start(path) if path.is_file() else {}
         if start:
             data[f"{start['config']['data']['name']} {start.get('fingerprint', '')}"] += 1
-            commit = start.get("nowt_checkout", {})
+            commit = start.get("git", {})
             commits[f"{commit.get('commit') or 'unknown'}{' with changes' if commit.get('dirty') else ''}"] += 1
             versions[", ".join(f"{name} {text}" for name, text in start.get("versions", {}).items())] += 1
     return {"data": dict(data), "trained_by": dict(commits), "trained_with": dict(versions)}

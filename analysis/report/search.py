@@ -6,19 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.chosen import chosen_chart
-from analysis.figures.forgiving import forgiving_chart
+from analysis.figures.best_settings import best_settings_chart
 from analysis.figures.importance import importance_chart
 from analysis.figures.landscape import landscape_chart
 from analysis.figures.options import Options
 from analysis.figures.pareto import pareto_chart
+from analysis.figures.sensitivity import sensitivity_chart
 from analysis.figures.tuning import tuning_chart
 from analysis.frames.searches import SearchPlan
 from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import switches_of
 from analysis.report.writer import write_report
-from analysis.tables.confirmed import confirmed
+from analysis.tables.confirmation import confirmation_tables
 from analysis.tables.search import results_table, search_markdown, search_table
 from analysis.tables.search_space import space_table
 from analysis.tables.writers import make_folder, save_tabular
@@ -26,10 +26,10 @@ from analysis.text.search import missing_trials, search_methods, search_notes
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
     "tuning": ("Tuning curves", tuning_chart),
-    "forgiving": ("Sensitivity to settings", forgiving_chart),
+    "sensitivity": ("Sensitivity to settings", sensitivity_chart),
     "landscape": ("Error over learning rate and weight decay", landscape_chart),
     "importance": ("Importance of settings", importance_chart),
-    "chosen": ("Settings of the best trials", chosen_chart),
+    "best_settings": ("Settings of the best trials", best_settings_chart),
     "pareto": ("Error against compute", pareto_chart),
 }
 
@@ -42,7 +42,7 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     make_folder(out)
     table = search_table(trials)
     markdown = search_markdown(table, plan)
-    text = f"{markdown}\n{confirmed(store, trials)}{search_notes(trials)}\n"
+    text = f"{markdown}\n{confirmation_tables(store, trials)}{search_notes(trials)}\n"
     figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
     rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
     content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.figures.style.theme import save, spec_of
-from analysis.report.content import Content, Drawn, Report
+from analysis.figures.style.theme import save, vega_lite_spec
+from analysis.report.content import Content, RenderedFigure, Report
 from analysis.report.html_page import web_page
 from analysis.report.provenance import MANIFEST, listed_files, write_manifest
 
@@ -16,7 +16,9 @@ def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path
 
     Files that the manifest of an earlier report lists, and that this report does not write, are deleted.
     """
-    drawn = [Drawn(figure, spec_of(figure.chart)) for figure in content.figures if figure.chart is not None]
+    drawn = [
+        RenderedFigure(figure, vega_lite_spec(figure.chart)) for figure in content.figures if figure.chart is not None
+    ]
     figures = [path for one in drawn for path in save(one.spec, out / one.figure.name)]
     page, web = out / PAGE, out / WEB_PAGE
     page.write_text(_markdown(content), encoding="utf-8")

@@ -88,7 +88,7 @@ def value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def differing(one: Fields, other: Fields) -> list[str]:
+def differing_fields(one: Fields, other: Fields) -> list[str]:
     """Return the fields in which two cells differ, or that only one of them has."""
     return [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
 
@@ -123,7 +123,7 @@ def _grouped(cells: Mapping[str, Fields], reference: str) -> Groups:
 
 def _base_first(cells: Mapping[str, Fields], members: list[str], reference: str) -> list[str]:
     def distance(name: str) -> tuple[bool, int]:
-        return name != reference, sum(len(differing(cells[name], cells[other])) for other in members)
+        return name != reference, sum(len(differing_fields(cells[name], cells[other])) for other in members)
 
     base = min(members, key=distance)
     return [base, *(name for name in members if name != base)]
@@ -148,7 +148,7 @@ def _of_rule(fields: Fields) -> Fields:
 
 
 def _contrast(cells: Mapping[str, Fields], cell: str, against: str) -> Contrast:
-    names = differing(cells[cell], cells[against])
+    names = differing_fields(cells[cell], cells[against])
     if len(names) > MANY:
         return Contrast(cell, against, f"{len(names)} settings, against {against}", "")
     return Contrast(cell, against, ", ".join(names), _changed(cells[against], cells[cell], names))

@@ -19,11 +19,11 @@ def epoch_costs(frames: Frames, against: str) -> pd.DataFrame:
         found = frames.epochs[["cell", "epoch"]].drop_duplicates()
         return found.assign(cost=found["epoch"].astype("float64"))
     epochs = frames.epochs[frames.epochs["run"].isin(counted_runs(frames.runs)["run"])]
-    mean = epochs.assign(cost=spent(epochs, against)).groupby(["cell", "epoch"], sort=False)["cost"].mean()
+    mean = epochs.assign(cost=cumulative_cost(epochs, against)).groupby(["cell", "epoch"], sort=False)["cost"].mean()
     return mean.reset_index()
 
 
-def spent(epochs: pd.DataFrame, against: str) -> "pd.Series[float]":
+def cumulative_cost(epochs: pd.DataFrame, against: str) -> "pd.Series[float]":
     """Return the cost, in the unit ``against``, that each row of ``epochs`` has accumulated.
 
     Presentations include mirror samples.
@@ -33,7 +33,7 @@ def spent(epochs: pd.DataFrame, against: str) -> "pd.Series[float]":
     return epochs[against]
 
 
-def at_cost(curves: pd.DataFrame, frames: Frames, against: str) -> pd.DataFrame:
+def with_cost(curves: pd.DataFrame, frames: Frames, against: str) -> pd.DataFrame:
     """Return ``curves`` (cell, epoch, ...) with a column ``cost``.
 
     Epochs that no run of a cell reached are extrapolated at the cell's mean cost per epoch. Rows whose cost is unknown
@@ -55,7 +55,7 @@ def run_costs(frames: Frames, split: str) -> pd.DataFrame:
     """
     final = percent(final_errors(error_curves(frames, split)))[["cell", "run", "seed", "error"]]
     last = frames.epochs[frames.epochs["epoch"] == frames.epochs.groupby(["cell", "run"])["epoch"].transform("max")]
-    costs = last[["cell", "run"]].assign(**{against: spent(last, against) for against in COSTS})
+    costs = last[["cell", "run"]].assign(**{against: cumulative_cost(last, against) for against in COSTS})
     return final.merge(costs, on=["cell", "run"]).dropna(subset="error")
 
 

@@ -10,12 +10,12 @@ import math
 from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr
 
-from nowt.studies.planning.power import mean_over_seen
+from nowt.studies.planning.power import mean_over_sample_deviations
 
 CONFIDENCE = 0.95
 
 
-def hedges(d: float, pairs: int) -> float:
+def hedges_g(d: float, pairs: int) -> float:
     """Return Hedges' g_z for an observed d_z.
 
     g_z = d_z Γ(f/2) / (√(f/2) Γ((f − 1)/2)) with f = pairs − 1 degrees of freedom.
@@ -31,7 +31,7 @@ def hedges(d: float, pairs: int) -> float:
         Hedges (1981), "Distribution theory for Glass's estimator of effect size and related estimators".
 
     Example:
-        >>> round(hedges(1.0, 5), 3)
+        >>> round(hedges_g(1.0, 5), 3)
         0.798
     """
     f = pairs - 1
@@ -65,6 +65,6 @@ def _true_effect(d: float, pairs: int, share: float) -> float:
     root, widest = math.sqrt(pairs), 5 * abs(d) + 10
 
     def above(true: float) -> float:
-        return mean_over_seen(pairs, lambda seen: ndtr(root * (d * seen - true))) - share
+        return mean_over_sample_deviations(pairs, lambda seen: ndtr(root * (d * seen - true))) - share
 
     return float(brentq(above, -widest, widest))

@@ -18,7 +18,7 @@ ALPHA = 0.05
 WITHIN, BEYOND, OPEN = "within", "beyond", "open"
 
 
-def margin_p(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
+def margin_p_values(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
     """Return the p values of both claims for each gap.
 
     Args:
@@ -32,7 +32,7 @@ def margin_p(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
         Schuirmann (1987); Lakens (2017), "Equivalence tests: a practical primer".
 
     Example:
-        >>> margin_p(pd.DataFrame({"mean": [0.001], "error": [0.002], "n": [5]}), 0.01)  # doctest: +SKIP
+        >>> margin_p_values(pd.DataFrame({"mean": [0.001], "error": [0.002], "n": [5]}), 0.01)  # doctest: +SKIP
     """
     df = gaps["n"] - 1
     above, below = (gaps["mean"] + margin) / gaps["error"], (gaps["mean"] - margin) / gaps["error"]

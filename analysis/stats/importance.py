@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.searches import Setting, setting_text
 from analysis.frames.trials import Trials
 
@@ -27,7 +27,7 @@ IMPORTANCE = {
 }
 
 
-def rated_cells(trials: Trials) -> list[str]:
+def cells_with_importance(trials: Trials) -> list[str]:
     """Return the cells with at least FEWEST_TRIALS counted trials that do not all have the same error."""
     errors = trials.counted.groupby("cell")["error"].agg(["count", "nunique"])
     enough = errors[(errors["count"] >= FEWEST_TRIALS) & (errors["nunique"] > 1)]
@@ -41,8 +41,8 @@ def importances(trials: Trials) -> pd.DataFrame:
         trials: The trials of a search.
 
     Returns:
-        One row per cell of ``rated_cells`` and setting that all its counted trials have, largest first within a cell;
-        columns ``IMPORTANCE``.
+        One row per cell of ``cells_with_importance`` and setting that all its counted trials have, largest first within
+        a cell; columns ``IMPORTANCE``.
 
     Reference:
         Hutter, Hoos and Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance".
@@ -51,11 +51,11 @@ def importances(trials: Trials) -> pd.DataFrame:
         >>> importances(trials).groupby("setting")["importance"].max()  # doctest: +SKIP
     """
     parts = [pd.DataFrame([], columns=list(IMPORTANCE))]
-    for cell in rated_cells(trials):
+    for cell in cells_with_importance(trials):
         counted = trials.counted[trials.counted["cell"] == cell]
         shares = pd.Series(_shares(counted, trials.plan.settings[cell]), name="importance").sort_values(ascending=False)
         parts.append(shares.rename_axis("setting").reset_index().assign(cell=cell, n=len(counted)))
-    return checked(pd.concat(parts, ignore_index=True), IMPORTANCE)
+    return enforce_schema(pd.concat(parts, ignore_index=True), IMPORTANCE)
 
 
 def _shares(counted: pd.DataFrame, varied: tuple[Setting, ...]) -> dict[str, float]:

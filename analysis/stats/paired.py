@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames
 from analysis.stats.contrasts import references
-from analysis.stats.effect_size import effect_interval, hedges
-from analysis.stats.equivalence import margin_p, verdicts
+from analysis.stats.effect_size import effect_interval, hedges_g
+from analysis.stats.equivalence import margin_p_values, verdicts
 from analysis.stats.holm import holm
 from analysis.stats.permutation import sign_flip_p, smallest_p
 from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, error_curves, final_errors, mean_interval, scored_split
@@ -95,8 +95,8 @@ def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFram
         p_flip=pd.Series(flips, dtype="float64").where(tested),
         p_flip_least=found["n"].map(smallest_p).where(tested),
     )
-    judged = verdicts(margin_p(found, margin)) if margin is not None else _without_verdict(found)
-    return checked(found.join(_effects(found)).join(judged), PAIRED)
+    judged = verdicts(margin_p_values(found, margin)) if margin is not None else _without_verdict(found)
+    return enforce_schema(found.join(_effects(found)).join(judged), PAIRED)
 
 
 def t_tests(gaps: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def _effects(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for d, n in zip(found["d_z"], found["n"], strict=True):
         known = math.isfinite(d)
-        rows.append((hedges(d, n), *effect_interval(d, n)) if known else (math.nan,) * 3)
+        rows.append((hedges_g(d, n), *effect_interval(d, n)) if known else (math.nan,) * 3)
     return pd.DataFrame(rows, columns=["g_z", "g_low", "g_high"], index=found.index, dtype="float64")
 
 

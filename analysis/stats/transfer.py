@@ -8,12 +8,12 @@ import pandas as pd
 from analysis.frames.study import Frames, rows
 from analysis.stats.seeds import error_curves, final_errors, mean_interval, percent, scored_split
 
-CARRIED, OWN = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
+TRANSFERRED, RECIPE = re.compile(r"^(.+) trial (\d+)$"), re.compile(r"^(.+) recipe$")
 
 RANKS = ("best", "second", "third")
 
 
-def carried_errors(frames: Frames) -> pd.DataFrame:
+def transferred_errors(frames: Frames) -> pd.DataFrame:
     """Return the error of each carried-over setting beside that of the target's own recipe.
 
     Args:
@@ -25,17 +25,17 @@ def carried_errors(frames: Frames) -> pd.DataFrame:
         study that is not a transfer.
 
     Example:
-        >>> carried_errors(frames)[["source", "rank", "mean", "own"]]  # doctest: +SKIP
+        >>> transferred_errors(frames)[["source", "rank", "mean", "own"]]  # doctest: +SKIP
     """
     final = final_errors(error_curves(frames, scored_split(frames)))
     errors = percent(mean_interval(final, ["cell"], "error"))
-    own = {found.group(1): row for row in rows(errors) if (found := OWN.match(row.cell))}
+    own = {found.group(1): row for row in rows(errors) if (found := RECIPE.match(row.cell))}
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     ranks: dict[str, int] = {}
     carried = []
     by_cell = {row.cell: row for row in rows(errors)}
     for cell in frames.study.cells:
-        found = CARRIED.match(cell)
+        found = TRANSFERRED.match(cell)
         if found and found.group(1) in own:
             source = found.group(1)
             rank = ranks[source] = ranks.get(source, 0) + 1

@@ -8,17 +8,17 @@ from analysis.frames.searches import Setting
 from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
 
-RATE, DECAY = "optim.lr", "optim.weight_decay"
+LEARNING_RATE, WEIGHT_DECAY = "optim.lr", "optim.weight_decay"
 
 
-def mapped_cells(trials: Trials) -> list[str]:
+def landscape_cells(trials: Trials) -> list[str]:
     """Return the cells that varied learning rate and weight decay and have a finished trial."""
     finished = set(trials.frame.loc[trials.frame["state"] == "finished", "cell"])
     numbers = {cell: {s.name for s in varied if s.numeric} for cell, varied in trials.plan.settings.items()}
-    return [cell for cell in trials.plan.cells if cell in finished and {RATE, DECAY} <= numbers[cell]]
+    return [cell for cell in trials.plan.cells if cell in finished and {LEARNING_RATE, WEIGHT_DECAY} <= numbers[cell]]
 
 
-def near_shares(trials: Trials) -> pd.DataFrame:
+def shares_near_best(trials: Trials) -> pd.DataFrame:
     """Return how many trials of each cell come near its best: one row per cell and counted trial.
 
     Columns: cell, rule, points (percentage points of error above the cell's best finished trial), and share (percent of
@@ -42,17 +42,17 @@ def pareto_front(shown: pd.DataFrame) -> pd.DataFrame:
     return ordered[before.isna() | (ordered["error"] < before)]
 
 
-def chosen_values(trials: Trials) -> pd.DataFrame:
+def range_values(trials: Trials) -> pd.DataFrame:
     """Return the values of settings with a range: one row per cell, setting and counted trial.
 
     Columns: cell, setting, trial, value, rank (1 is the best finished trial; NaN for a diverged one), error (percent).
     """
-    return _values(trials, ranges)
+    return _values(trials, range_settings)
 
 
-def choices_made(trials: Trials) -> pd.DataFrame:
-    """Return the values of settings with a list of choices, in the form of ``chosen_values``."""
-    return _values(trials, choices)
+def choice_values(trials: Trials) -> pd.DataFrame:
+    """Return the values of settings with a list of choices, in the form of ``range_values``."""
+    return _values(trials, choice_settings)
 
 
 def _values(trials: Trials, of: Callable[[Trials, str], list[Setting]]) -> pd.DataFrame:
@@ -67,11 +67,11 @@ def _values(trials: Trials, of: Callable[[Trials, str], list[Setting]]) -> pd.Da
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def ranges(trials: Trials, cell: str) -> list[Setting]:
+def range_settings(trials: Trials, cell: str) -> list[Setting]:
     """Return the numeric settings that the search drew from a range in this cell."""
     return [setting for setting in trials.plan.settings[cell] if setting.numeric and not setting.values]
 
 
-def choices(trials: Trials, cell: str) -> list[Setting]:
+def choice_settings(trials: Trials, cell: str) -> list[Setting]:
     """Return the settings that the search chose from a list in this cell."""
     return [setting for setting in trials.plan.settings[cell] if setting.values]

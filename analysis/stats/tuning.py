@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from opda.nonparametric import EmpiricalDistribution
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.study import counted_runs
 from analysis.frames.trials import Trials
 
@@ -53,7 +53,7 @@ def tuning_curves(trials: Trials) -> pd.DataFrame:
     curve = partial(_median_of_best if trials.independent else _best_so_far, unit=trials.plan.unit)
     known = trials.frame[trials.frame["cell"].isin(trials.counted["cell"])]
     parts = [curve(cell).assign(cell=name) for name, cell in known.groupby("cell", sort=False)]
-    return checked(pd.concat(parts, ignore_index=True), TUNING)
+    return enforce_schema(pd.concat(parts, ignore_index=True), TUNING)
 
 
 def _median_of_best(cell: pd.DataFrame, unit: str) -> pd.DataFrame:

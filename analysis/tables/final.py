@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames, rows
 from analysis.stats.layers import final_angles
 from analysis.stats.seeds import (
@@ -55,7 +55,7 @@ def final_table(frames: Frames) -> pd.DataFrame:
     for part in (diverged_counts(frames.runs), errors, gaps, angles):
         table = table.merge(part, on="cell", how="left")
     counts = ["n", "diverged", "gap_n"]
-    return checked(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
+    return enforce_schema(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
 
 
 def to_markdown(table: pd.DataFrame, reference: str, split: str) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.published import NETS, RULES, published_errors
 
 DATA = "imagenet"  # the data set on which the errors are comparable
@@ -39,7 +39,7 @@ def published_finals() -> pd.DataFrame:
     finals = last.groupby(["model", "rule"])["error"].agg(["mean", "sem", "count"]).round(2)
     known = finals.reindex(pd.MultiIndex.from_product([nets, RULES])).dropna().reset_index()
     known.columns = pd.Index(list(FINALS))
-    return checked(known.assign(net=known["net"].map(nets)), FINALS)
+    return enforce_schema(known.assign(net=known["net"].map(nets)), FINALS)
 
 
 def published_text(net: str, rule: str) -> str:

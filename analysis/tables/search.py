@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.searches import SearchPlan
 from analysis.frames.study import counted_runs, rows
 from analysis.frames.trials import Trials
@@ -50,7 +50,7 @@ def search_table(trials: Trials) -> pd.DataFrame:
         >>> search_table(trials)[["cell", "best_error_percent", "best_values"]]  # doctest: +SKIP
     """
     table = pd.DataFrame([_row(trials, cell) for cell in trials.plan.cells])
-    return checked(table, SEARCH_TABLE)
+    return enforce_schema(table, SEARCH_TABLE)
 
 
 def _row(trials: Trials, cell: str) -> dict[str, Any]:

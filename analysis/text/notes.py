@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
 from analysis.stats.seeds import diverged_counts, scored_split
-from analysis.text.oddities import oddities
+from analysis.text.irregularities import irregularities
 from analysis.text.study import SPLITS, chance_in_words, interval_in_words, permutation_in_words, seeds_in_words
 
 
@@ -26,7 +26,7 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
         permutation_in_words(pairs) if pairs else "",
         _missing_in_words(frames),
         _replaced_in_words(frames.study.replaced),
-        *oddities(frames),
+        *irregularities(frames),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 

@@ -5,8 +5,8 @@ from typing import Any
 from analysis.frames.study import rows
 from analysis.frames.trials import Trials
 from analysis.stats.contrasts import flat_config
-from analysis.stats.importance import FEWEST_TRIALS, rated_cells
-from analysis.stats.trials import DECAY, RATE, mapped_cells
+from analysis.stats.importance import FEWEST_TRIALS, cells_with_importance
+from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 from analysis.text.methods import Shared, setup
 
 SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "grid": "Grid"}
@@ -77,9 +77,8 @@ def _stopped_in_words(trials: Trials) -> str:
 
 def _band_in_words(trials: Trials) -> str:
     if not trials.independent:
-        return (
-            f"The tuning figure shows the best error so far without a confidence band, because {why_no_band(trials)}."
-        )
+        reason = missing_band_reason(trials)
+        return f"The tuning figure shows the best error so far without a confidence band, because {reason}."
     band = (
         "The bands of the tuning figure hold for all numbers of draws simultaneously, with 95 % confidence per cell;"
         " they are paler where the trials are too few to bound the best of that many draws from below."
@@ -96,13 +95,13 @@ def _band_in_words(trials: Trials) -> str:
 def _map_in_words(trials: Trials) -> str:
     return (
         ""
-        if mapped_cells(trials)
-        else f"No map of the error: no cell with a finished trial varied both {RATE} and {DECAY}."
+        if landscape_cells(trials)
+        else f"No map of the error: no cell with a finished trial varied both {LEARNING_RATE} and {WEIGHT_DECAY}."
     )
 
 
 def _importance_in_words(trials: Trials) -> str:
-    left_out = [cell for cell in trials.plan.cells if cell not in rated_cells(trials)]
+    left_out = [cell for cell in trials.plan.cells if cell not in cells_with_importance(trials)]
     if not left_out:
         return ""
     need = f"at least {FEWEST_TRIALS} finished or diverged trials with different errors are required"
@@ -121,7 +120,7 @@ def _missing(trial: Any, configured: int) -> str:
     return f"{trial.cell}, trial {trial.trial} ({trial.run}): {state}; {reached}"
 
 
-def why_no_band(trials: Trials) -> str:
+def missing_band_reason(trials: Trials) -> str:
     """Return a clause stating why the trials are not independent draws that all ran to their end."""
     if trials.plan.sampler == "tpe":
         return "TPE proposals depend on earlier trials"

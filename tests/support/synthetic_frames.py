@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import vl_convert
 
-from analysis.figures.style.theme import spec_of
+from analysis.figures.style.theme import vega_lite_spec
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames
@@ -56,7 +56,7 @@ def one_epoch(study: Study, seeds: int) -> Study:
 
 def text_of(chart: Any) -> str:
     """Return all text that a figure shows."""
-    return " ".join(ElementTree.fromstring(vl_convert.vegalite_to_svg(spec_of(chart))).itertext())
+    return " ".join(ElementTree.fromstring(vl_convert.vegalite_to_svg(vega_lite_spec(chart))).itertext())
 
 
 def svg_text(path: Path) -> str:

@@ -28,11 +28,11 @@ def heading(text: str, panels: int) -> Any:
     return label.encode(text="text:N", x=alt.value(0), y=alt.value(-5), color=alt.value(INK))
 
 
-def leftmost(place: int) -> bool:
+def is_leftmost(place: int) -> bool:
     """Return whether the panel at index ``place`` is the first of a row."""
     return place % COLUMNS == 0
 
 
-def lowest(place: int, panels: int) -> bool:
+def is_lowest(place: int, panels: int) -> bool:
     """Return whether no other panel is below the one at index ``place``."""
     return place + COLUMNS >= panels

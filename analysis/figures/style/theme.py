@@ -63,7 +63,7 @@ def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
         number = earlier.get(rule, 0)
         earlier[rule] = number + 1
         shades = DARK_SHADES if max(_parts(colors[rule])) <= DARK else SHADES
-        shade = mix(colors[rule], shades[number % len(shades)])
+        shade = mix_with_white(colors[rule], shades[number % len(shades)])
         styles[cell] = Style(shade, DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])
     return styles
 
@@ -83,7 +83,7 @@ def rule_colors(rules: set[str]) -> dict[str, str]:
     return colors
 
 
-def mix(color: str, share: float) -> str:
+def mix_with_white(color: str, share: float) -> str:
     """Mix ``color`` (#rrggbb) with a fraction of white or, if ``share`` is negative, of black."""
     target = 255 if share > 0 else 0
     return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(color))
@@ -109,7 +109,7 @@ def epoch_axis(last: int, most: int, named: bool = True, field: str = "epoch") -
     return alt.X(f"{field}:Q", title="Epoch" if named else None, scale=scale, axis=axis)
 
 
-def styled(chart: Any) -> Any:
+def apply_theme(chart: Any) -> Any:
     """Return the chart with the fonts, sizes and grid of this theme."""
     text = {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal"}
     sizes = {"labelFontSize": 11, "titleFontSize": 11}
@@ -132,10 +132,10 @@ def styled(chart: Any) -> Any:
     )
 
 
-def spec_of(chart: Any) -> dict[str, Any]:
+def vega_lite_spec(chart: Any) -> dict[str, Any]:
     """Return the styled chart as a Vega-Lite specification, including its data."""
     with alt.data_transformers.enable("default", max_rows=None):
-        spec: dict[str, Any] = styled(chart).to_dict()
+        spec: dict[str, Any] = apply_theme(chart).to_dict()
     return spec
 
 

@@ -27,7 +27,7 @@ class LogUpdate:
     layers: Any = None
 
 
-def updated(cache: Cache, folder: Path, only: Collection[str] | None = None) -> Cache:
+def update_cache(cache: Cache, folder: Path, only: Collection[str] | None = None) -> Cache:
     """Return ``cache`` updated from the logs in ``folder``; the same object if nothing has changed.
 
     With ``only``, other runs are not examined.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS, rows_of
 from analysis.frames.store.cache import Cache, folder_lock, load, save
-from analysis.frames.store.incremental import updated
+from analysis.frames.store.incremental import update_cache
 from analysis.frames.store.log_reader import NOT_STARTED, Log
 from nowt.store.layout import Store
 
@@ -57,7 +57,7 @@ def read_logs(store: Path, only: Collection[str] | None = None) -> Logs:
         return Logs(store, Cache())
     with folder_lock(folder) as writable:
         before = load(folder)
-        cache = updated(before, Store(store).logs, None if writable else only)
+        cache = update_cache(before, Store(store).logs, None if writable else only)
         if writable and cache is not before:
             with suppress(OSError):  # disk full, or folder deleted meanwhile: the logs are read again next time
                 cache = save(folder, cache)

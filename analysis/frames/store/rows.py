@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 
 Places = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ def frame_of(table: Any, place: Places, runs: pd.DataFrame, declared: Mapping[st
     """
     its_own = set(table.schema.names)
     found = {name: _plain(table[name]) if name in its_own else _spread(runs[name], place) for name in declared}
-    return checked(pa.table(found).to_pandas(), declared)
+    return enforce_schema(pa.table(found).to_pandas(), declared)
 
 
 def _spread(column: "pd.Series[Any]", place: Places) -> Any:

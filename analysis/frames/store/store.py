@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store import columns
 from analysis.frames.store.log_reader import UNREADABLE, Log
@@ -37,7 +37,7 @@ class StoreFrames:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run: columns analysis.frames.store.RUNS."""
-        return checked(pd.DataFrame([_run(log) for log in self._logs], columns=list(columns.RUNS)), columns.RUNS)
+        return enforce_schema(pd.DataFrame([_run(log) for log in self._logs], columns=list(columns.RUNS)), columns.RUNS)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -53,7 +53,7 @@ class StoreFrames:
     def cells(self) -> pd.DataFrame:
         """One row per run of a study's cell: columns analysis.frames.store.CELLS. Runs outside any study have none."""
         rows = [row for plan in self.plans for row in _cells(plan)]
-        return checked(pd.DataFrame(rows, columns=list(columns.CELLS)), columns.CELLS)
+        return enforce_schema(pd.DataFrame(rows, columns=list(columns.CELLS)), columns.CELLS)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -61,7 +61,7 @@ class StoreFrames:
         found = [_trials(self.logs, plan) for plan in self.plans if isinstance(plan, SearchPlan)]
         declared = columns.STUDY_TRIALS | TRIALS
         empty = pd.DataFrame(columns=list(declared)).astype(declared)
-        return checked(pd.concat([empty, *found], ignore_index=True) if found else empty, declared)
+        return enforce_schema(pd.concat([empty, *found], ignore_index=True) if found else empty, declared)
 
     def settings(self, *paths: str) -> pd.DataFrame:
         """Return config fields by run.

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import Logs
 from nowt.store.records import chance_error
@@ -45,7 +45,7 @@ def trial_frame(logs: Logs, plan: SearchPlan) -> pd.DataFrame:
     costs = _costs(logs, list(frame["run"]), ends)
     frame[COSTS] = costs[COSTS]
     error = frame["error"].astype("float64").fillna(costs["val_error"])  # a diverged run already has its error
-    return checked(frame.assign(error=error), columns)
+    return enforce_schema(frame.assign(error=error), columns)
 
 
 def _row(plan: SearchPlan, logs: Logs, run: str, cell: str, number: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def checkout_of(file: Path) -> dict[str, Any]:
 
 
 def _git(file: Path, *args: str) -> str:
-    command = ["nowt_checkout", "-C", str(file.parent), *args]
+    command = ["git", "-C", str(file.parent), *args]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 

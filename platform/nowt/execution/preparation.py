@@ -26,7 +26,7 @@ def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
         **facts,
         "certificate": certificate_name(config.rule),
         "versions": versions(),
-        "nowt_checkout": nowt_checkout(),
+        "git": nowt_checkout(),
     }
 
 

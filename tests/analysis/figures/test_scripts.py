@@ -29,10 +29,10 @@ FIGURES = {  # by module: the stem of its files, or what is missing from a plain
 
 SEARCH_FIGURES = {
     "tuning": "tuning",
-    "forgiving": "forgiving",
+    "sensitivity": "sensitivity",
     "landscape": "landscape",
     "importance": "importance",
-    "chosen": "chosen",
+    "best_settings": "best_settings",
     "pareto": "pareto",
 }
 

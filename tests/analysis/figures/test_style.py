@@ -12,13 +12,13 @@ from PIL import Image
 from analysis.figures.alignment import alignment_chart
 from analysis.figures.angle_depth import angle_depth_chart
 from analysis.figures.angle_map import angle_map_chart
-from analysis.figures.chosen import chosen_chart
+from analysis.figures.best_settings import best_settings_chart
 from analysis.figures.curves import curves_chart
 from analysis.figures.style.legend import cell_legend
-from analysis.figures.style.theme import PIXELS, RULE_COLORS, cell_styles, rule_colors, save, spec_of
+from analysis.figures.style.theme import PIXELS, RULE_COLORS, cell_styles, rule_colors, save, vega_lite_spec
 from analysis.figures.transfer import SIZES
 from analysis.figures.tuning import tuning_chart
-from analysis.stats.trials import choices_made
+from analysis.stats.trials import choice_values
 from analysis.text.formatting import angle
 from analysis.text.study import OUTPUT_ANGLE
 from nowt.config.run_config import RunConfig
@@ -68,7 +68,9 @@ def test_cells_of_one_rule_differ_in_color_and_shape() -> None:
 def test_curves_of_many_cells_have_one_panel_per_rule(tmp_path: Path) -> None:
     frames = frames_of(tmp_path, many(["bp", "fa", "kp"], 3))
     chart = curves_chart(frames)
-    assert [panel["layer"][-1]["mark"]["type"] for panel in spec_of(chart)["vconcat"][0]["concat"]] == ["text"] * 3
+    assert [panel["layer"][-1]["mark"]["type"] for panel in vega_lite_spec(chart)["vconcat"][0]["concat"]] == [
+        "text"
+    ] * 3
     words = text_of(chart)
     assert "tiny_resnet" not in words and "no band" not in words and "band and bar" in words
 
@@ -76,7 +78,7 @@ def test_curves_of_many_cells_have_one_panel_per_rule(tmp_path: Path) -> None:
 def test_panels_with_many_lines_have_no_bands_and_the_caption_says_so(tmp_path: Path) -> None:
     chart = curves_chart(frames_of(tmp_path, many(["kp"], 7)))
     assert "no bands in panels with more than 6 lines" in text_of(chart)
-    assert not marks_of(spec_of(chart), "area")
+    assert not marks_of(vega_lite_spec(chart), "area")
 
 
 def test_alignment_figures_of_many_cells_show_the_first_of_each_rule_and_say_so(tmp_path: Path) -> None:
@@ -99,14 +101,14 @@ def test_the_output_layers_delta_angle_is_explained_and_omitted_by_depth(tmp_pat
     frames = replace(frames, layers=layers)
     for chart in (alignment_chart(frames), angle_map_chart(frames), angle_depth_chart(frames)):
         assert OUTPUT_ANGLE in text_of(chart)
-    data = spec_of(angle_depth_chart(frames))["datasets"].values()
+    data = vega_lite_spec(angle_depth_chart(frames))["datasets"].values()
     deepest = sorted(max(row["layer_number"] for row in rows) for rows in data)
     assert deepest == [2, 3]  # δ angles and matrix angles, of three layers
 
 
 def test_coinciding_tuning_curves_differ_in_width_and_are_step_functions(tmp_path: Path) -> None:
     trials = trials_of(tmp_path, search_space(["bp", "wm"]), error=lambda cell, trial, values: 0.1)
-    lines = marks_of(spec_of(tuning_chart(trials)), "line")
+    lines = marks_of(vega_lite_spec(tuning_chart(trials)), "line")
     assert all(line["interpolate"] == "step-after" for line in lines)
     assert lines[0]["strokeWidth"] > lines[1]["strokeWidth"] + 1
 
@@ -118,17 +120,17 @@ def test_marks_of_transferred_settings_with_equal_error_are_nested() -> None:
 def test_settings_with_choices_are_drawn_like_settings_with_ranges(tmp_path: Path) -> None:
     errors = [0.3, 0.1, 0.2]
     trials = trials_of(tmp_path, search_space(["wm"]), 3, error=lambda cell, trial, values: errors[trial])
-    chosen = choices_made(trials)
+    chosen = choice_values(trials)
     schedules = chosen[chosen["setting"] == "optim.schedule"].set_index("rank")
     assert schedules.loc[1, "value"] == trials.frame.set_index("trial").loc[1, "optim.schedule"]
-    words = text_of(chosen_chart(trials))
+    words = text_of(best_settings_chart(trials))
     assert all(
         word in words for word in ("optim.schedule", "cosine", "step", "optim.lr", "the position within a choice")
     )
 
 
 def test_a_png_has_the_width_of_a_column_in_print_and_four_times_the_pixels_of_the_svg(tmp_path: Path) -> None:
-    png, svg = save(spec_of(curves_chart(frames_of(tmp_path))), tmp_path / "curves")
+    png, svg = save(vega_lite_spec(curves_chart(frames_of(tmp_path))), tmp_path / "curves")
     width = float(ElementTree.parse(svg).getroot().attrib["width"])
     with Image.open(png) as image:
         assert image.width == pytest.approx(PIXELS * width, abs=PIXELS)

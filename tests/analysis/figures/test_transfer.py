@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.figures.transfer import transfer_chart
-from analysis.stats.transfer import carried_errors
+from analysis.stats.transfer import transferred_errors
 from nowt.config.run_config import RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study
@@ -23,7 +23,7 @@ def carried() -> Study:
 def test_transferred_settings_are_compared_with_the_targets_recipe_by_rank(tmp_path: Path) -> None:
     errors = {"kp recipe": 0.10, "kp trial 7": 0.08, "kp trial 3": 0.2}
     frames = frames_of(tmp_path, carried(), error=lambda cell, seed, epoch: errors[cell])
-    found = carried_errors(frames).set_index("cell")
+    found = transferred_errors(frames).set_index("cell")
     assert list(found["rank"]) == ["best", "second"]
     assert list(found["mean"].round(6)) == [8, 20]
     assert list(found["own"].round(6)) == [10, 10]

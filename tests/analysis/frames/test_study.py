@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.frames.schema import checked
+from analysis.frames.schema import enforce_schema
 from analysis.frames.study import EPOCHS, LAYERS, RUNS, Frames
 from nowt.store.run_log import read
 from tests.support.synthetic_frames import frames_in
@@ -43,7 +43,7 @@ def test_a_frame_contains_the_numbers_of_the_log(tmp_path: Path) -> None:
 
 def test_a_missing_column_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="no column b; it has: a"):
-        checked(pd.DataFrame({"a": [1]}), {"a": "int64", "b": "str"})
+        enforce_schema(pd.DataFrame({"a": [1]}), {"a": "int64", "b": "str"})
 
 
 def test_fifteen_runs_are_read_in_less_than_a_second(tmp_path: Path) -> None:

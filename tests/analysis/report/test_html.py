@@ -10,7 +10,7 @@ import pytest
 
 from analysis.report.content import Report
 from analysis.report.html_page import markdown
-from analysis.report.interactive import columns
+from analysis.report.interactive import to_columns
 from analysis.report.provenance import check
 from nowt.cli.main import main
 from nowt.store.run_log import LogWriter, read
@@ -69,7 +69,7 @@ def test_html_in_markdown_is_escaped() -> None:
 
 
 def test_packed_columns_contain_the_rows() -> None:
-    packed = columns([{"cell": "a", "x": 1.23456789}, {"cell": "b", "x": None}, {"cell": "a", "y": 2.0}])
+    packed = to_columns([{"cell": "a", "x": 1.23456789}, {"cell": "b", "x": None}, {"cell": "a", "y": 2.0}])
     assert packed["length"] == 3
     assert packed["columns"]["cell"] == {"texts": ["a", "b"], "at": [0, 1, 0]}
     assert packed["columns"]["x"]["values"] == [1.2346, None, None]

@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return report(store, "tuned", store / "figures")
 
 
-DRAWN = ("tuning", "forgiving", "landscape", "importance", "chosen", "pareto")
+DRAWN = ("tuning", "sensitivity", "landscape", "importance", "best_settings", "pareto")
 
 
 def test_the_report_writes_figures_tables_trials_and_a_page(made: Report) -> None:
@@ -47,8 +47,11 @@ def test_the_figures_name_axes_units_and_every_cell(made: Report) -> None:
     for words in ("Best validation error (%", "Trials (log scale)", "band: 95 %", "wm (1 of 11 diverged)"):
         assert words in tuning
     assert "Validation error (%" in landscape and "Weight decay λ" in landscape
-    assert "Trials within this distance (%)" in drawn["forgiving"]
-    assert "optim.lr, log scale" in drawn["chosen"] and "rule.eta as a multiple of rule.decay" in drawn["chosen"]
+    assert "Trials within this distance (%)" in drawn["sensitivity"]
+    assert (
+        "optim.lr, log scale" in drawn["best_settings"]
+        and "rule.eta as a multiple of rule.decay" in drawn["best_settings"]
+    )
     assert "bp, 12 trials" in importance and "Explained variance of the error (%)" in importance
 
 

@@ -12,8 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-from analysis.stats.effect_size import effect_interval, hedges
-from analysis.stats.equivalence import margin_p, verdicts
+from analysis.stats.effect_size import effect_interval, hedges_g
+from analysis.stats.equivalence import margin_p_values, verdicts
 from analysis.stats.holm import holm
 from analysis.stats.interquartile import interquartile_interval, interquartile_mean
 from analysis.stats.paired import PAIRED, paired_gaps_of, paired_tests, t_tests
@@ -21,7 +21,7 @@ from analysis.stats.permutation import sign_flip_p, smallest_p
 from nowt.studies.planning.power import (
     equivalence_power,
     largest_deviation,
-    mean_over_seen,
+    mean_over_sample_deviations,
     power,
     seeds_for,
     smallest_ratio,
@@ -114,7 +114,9 @@ def test_the_interval_of_an_effect_size_has_95_percent_coverage(seeds: int) -> N
     # d's interval holds the true effect where the share of smaller d under that effect lies in the middle 95 %.
     true, root = 0.8, math.sqrt(seeds)
     d = many(seeds, true, 800)["d_z"]
-    below = np.array([mean_over_seen(seeds, lambda seen, one=one: ndtr(root * (one * seen - true))) for one in d])
+    below = np.array(
+        [mean_over_sample_deviations(seeds, lambda seen, one=one: ndtr(root * (one * seen - true))) for one in d]
+    )
     assert np.mean((below > 0.025) & (below < 0.975)) == pytest.approx(0.95, abs=0.015)
     low, high = effect_interval(float(d[0]), seeds)
     assert (low <= true <= high) == (0.025 < below[0] < 0.975)
@@ -131,8 +133,8 @@ def test_the_effects_interval_is_that_of_the_noncentral_t() -> None:
 
 def test_hedges_takes_out_what_few_seeds_add() -> None:
     # Hedges (1981), table 1: c(m) = 0.5642 at m = 2, 0.7979 at 4, 0.9139 at 9 degrees of freedom.
-    assert [hedges(1.0, pairs) for pairs in (3, 5, 10)] == pytest.approx([0.5642, 0.7979, 0.9139], abs=1e-4)
-    effect = many(5, true=1.0)["d_z"].map(lambda d: hedges(d, 5))
+    assert [hedges_g(1.0, pairs) for pairs in (3, 5, 10)] == pytest.approx([0.5642, 0.7979, 0.9139], abs=1e-4)
+    effect = many(5, true=1.0)["d_z"].map(lambda d: hedges_g(d, 5))
     assert effect.mean() == pytest.approx(1.0, abs=0.02)
 
 
@@ -149,21 +151,23 @@ def test_a_sign_flip_test_tries_every_pattern() -> None:
 def test_equivalence_is_the_two_one_sided_tests_of_statsmodels() -> None:
     gaps = list(np.random.default_rng(2).normal(0.2, 0.5, 6))
     summary = t_tests(gaps_of(gaps), ["cell"])
-    found = margin_p(summary, 1.0).iloc[0]
+    found = margin_p_values(summary, 1.0).iloc[0]
     assert found["p_within"] == pytest.approx(DescrStatsW(gaps).ttost_mean(-1.0, 1.0)[0])
     # Beyond: the 95 % interval lies outside the margin exactly where p is below 0.05.
     far = t_tests(gaps_of([gap + 1.4 for gap in gaps]), ["cell"])
     for margin in np.linspace(0.1, 2.0, 30):
-        assert (margin_p(far, margin)["p_beyond"].iloc[0] < 0.05) == (far["low"].iloc[0] > margin)
+        assert (margin_p_values(far, margin)["p_beyond"].iloc[0] < 0.05) == (far["low"].iloc[0] > margin)
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_a_gap_at_the_margin_is_called_equal_in_one_study_of_twenty_at_most(seeds: int) -> None:
-    false = {true: (margin_p(many(seeds, true), 1.0)["p_within"] <= 0.05).mean() for true in (1.0, -1.0, 1.5)}
+    false = {true: (margin_p_values(many(seeds, true), 1.0)["p_within"] <= 0.05).mean() for true in (1.0, -1.0, 1.5)}
     assert max(false.values()) <= 0.055
-    wide = margin_p(many(seeds, 9.0), 9.0)["p_within"]  # a margin that the scatter does not fill: the rate is met
+    wide = margin_p_values(many(seeds, 9.0), 9.0)[
+        "p_within"
+    ]  # a margin that the scatter does not fill: the rate is met
     assert (wide <= 0.05).mean() == pytest.approx(0.05, abs=0.006)
-    assert (margin_p(many(seeds, 1.0), 1.0)["p_beyond"] <= 0.05).mean() <= 0.055
+    assert (margin_p_values(many(seeds, 1.0), 1.0)["p_beyond"] <= 0.05).mean() <= 0.055
 
 
 def test_verdicts_over_four_rules_are_wrong_in_one_study_of_twenty_at_most() -> None:
@@ -171,7 +175,7 @@ def test_verdicts_over_four_rules_are_wrong_in_one_study_of_twenty_at_most() -> 
     margin, rules, seeds, studies = 9.0, 4, 5, 4_000
     gaps = np.random.default_rng(3).normal(margin + 1e-6, 1.0, (studies, rules, seeds)).reshape(-1, seeds)
     summary = pd.DataFrame({"mean": gaps.mean(1), "error": gaps.std(1, ddof=1) / seeds**0.5, "n": seeds})
-    p = margin_p(summary, margin)
+    p = margin_p_values(summary, margin)
     smallest = p.min(axis=1).to_numpy().reshape(studies, rules)
     place = smallest.argsort(axis=1).argsort(axis=1)
     corrected = np.maximum.accumulate(np.sort(smallest, axis=1) * np.arange(rules, 0, -1), axis=1)
@@ -221,7 +225,7 @@ def test_cohens_tables_of_sample_sizes() -> None:
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_the_power_of_the_equivalence_test_is_what_simulated_studies_find(seeds: int) -> None:
     margin = {3: 3.0, 5: 1.5, 10: 1.0}[seeds]
-    found = (margin_p(many(seeds, 0.0), margin)["p_within"] <= 0.05).mean()
+    found = (margin_p_values(many(seeds, 0.0), margin)["p_within"] <= 0.05).mean()
     assert equivalence_power(margin, seeds) == pytest.approx(found, abs=0.012)
 
 

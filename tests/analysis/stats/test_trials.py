@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.stats.trials import chosen_values, near_shares, pareto_front
+from analysis.stats.trials import pareto_front, range_values, shares_near_best
 from tests.support.synthetic_frames import trials_of
 from tests.support.synthetic_search import search_space
 
@@ -13,7 +13,9 @@ def test_the_percentage_of_trials_near_the_best_matches_a_count_by_hand(tmp_path
     errors = [0.10, 0.105, 0.12, 0.2]
     states = {("bp", 3): "diverged"}
     space = search_space(["bp"])
-    shares = near_shares(trials_of(tmp_path, space, 4, states=states, error=lambda cell, trial, values: errors[trial]))
+    shares = shares_near_best(
+        trials_of(tmp_path, space, 4, states=states, error=lambda cell, trial, values: errors[trial])
+    )
     assert list(shares["points"].round(6)) == [0, 0.5, 2, 80]
     assert list(shares["share"]) == [25, 50, 75, 100]
 
@@ -21,7 +23,7 @@ def test_the_percentage_of_trials_near_the_best_matches_a_count_by_hand(tmp_path
 def test_chosen_values_are_those_of_the_best_trials(tmp_path: Path) -> None:
     errors = [0.3, 0.1, 0.2]
     trials = trials_of(tmp_path, search_space(["wm"]), 3, error=lambda cell, trial, values: errors[trial])
-    values = chosen_values(trials)
+    values = range_values(trials)
     rates = values[values["setting"] == "optim.lr"].set_index("rank")
     assert list(rates.loc[[1, 2, 3], "trial"]) == [1, 2, 0]
     assert rates.loc[1, "value"] == trials.frame.set_index("trial").loc[1, "optim.lr"]

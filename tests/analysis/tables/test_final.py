@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures.curves import curves_chart
-from analysis.figures.style.theme import styled
+from analysis.figures.style.theme import apply_theme
 from analysis.tables.final import final_table, to_markdown
 from analysis.text.notes import notes
 from nowt.config.run_config import RunConfig
@@ -34,7 +34,7 @@ def words_of(store: Path) -> str:
 def curves_text(store: Path) -> str:
     """Every word that the comparison figure draws."""
     drawn = StringIO()
-    styled(curves_chart(frames_in(store))).save(drawn, format="svg")
+    apply_theme(curves_chart(frames_in(store))).save(drawn, format="svg")
     return " ".join(ElementTree.fromstring(drawn.getvalue()).itertext())
 
 

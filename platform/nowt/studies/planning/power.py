@@ -21,7 +21,9 @@ def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha / 2, max(seeds - 1, 1))
-    return mean_over_seen(seeds, lambda seen: norm.cdf(shift - limit * seen) + norm.cdf(-shift - limit * seen))
+    return mean_over_sample_deviations(
+        seeds, lambda seen: norm.cdf(shift - limit * seen) + norm.cdf(-shift - limit * seen)
+    )
 
 
 def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
@@ -30,10 +32,10 @@ def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha, max(seeds - 1, 1))
-    return mean_over_seen(seeds, lambda seen: 2 * norm.cdf(np.maximum(shift - limit * seen, 0)) - 1)
+    return mean_over_sample_deviations(seeds, lambda seen: 2 * norm.cdf(np.maximum(shift - limit * seen, 0)) - 1)
 
 
-def mean_over_seen(seeds: int, chance: Callable[[Any], Any]) -> float:
+def mean_over_sample_deviations(seeds: int, chance: Callable[[Any], Any]) -> float:
     """Return the expectation of ``chance(s/σ)`` over the sampling distribution of s, the standard deviation over seeds.
     It is 0 for fewer than two seeds.
 

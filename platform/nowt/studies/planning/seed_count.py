@@ -19,7 +19,7 @@ Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierDeviation:
     """The standard deviation of one cell's gap to the reference, from an earlier study."""
 
     deviation: float  # of the gap over seeds, percentage points
@@ -54,7 +54,7 @@ def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
         return [_detectable(len(study.seeds), alpha, len(others)), *_detectable_points(known, len(study.seeds), alpha)]
     head = f"Seeds for a gap of {target.gap:g} points to {study.reference} ({_test(len(others))}):"
     if target.deviation is not None:
-        given = Earlier(target.deviation, 0, "")
+        given = EarlierDeviation(target.deviation, 0, "")
         return [head, f"  {', '.join(others)}: {_required(target.gap, given, alpha)}"]
     return [head, *(f"  {name}: {_line(target.gap, known.get(name), alpha)}" for name in others)]
 
@@ -77,14 +77,14 @@ def _detectable(seeds: int, alpha: float, comparisons: int) -> str:
     )
 
 
-def _detectable_points(known: dict[str, Earlier], seeds: int, alpha: float) -> Sequence[str]:
+def _detectable_points(known: dict[str, EarlierDeviation], seeds: int, alpha: float) -> Sequence[str]:
     if seeds < 3:
         return []
     ratio = smallest_ratio(seeds, alpha)
     return [f"  {name}: {ratio * one.deviation:.2g} points ({_source(one)})" for name, one in known.items()]
 
 
-def _line(gap: float, known: Earlier | None, alpha: float) -> str:
+def _line(gap: float, known: EarlierDeviation | None, alpha: float) -> str:
     if known is None:
         return "unknown: there are no earlier runs with this rule, model, data and epochs; give --deviation POINTS"
     if known.deviation == 0:
@@ -94,7 +94,7 @@ def _line(gap: float, known: Earlier | None, alpha: float) -> str:
     return f"{_required(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
 
 
-def _required(gap: float, one: Earlier, alpha: float) -> str:
+def _required(gap: float, one: EarlierDeviation, alpha: float) -> str:
     """Return the number of seeds, at least three, since fewer give no interval."""
     find, show = seeds_for(gap / one.deviation, alpha), seeds_for(gap / one.deviation, alpha, chance=equivalence_power)
     return f"{_count(find)} to detect it, {_count(show)} to show equality within it ({_source(one)})"
@@ -104,12 +104,12 @@ def _count(seeds: int | None) -> str:
     return f"more than {MOST} seeds" if seeds is None else f"{max(seeds, 3)} seeds"
 
 
-def _source(one: Earlier) -> str:
+def _source(one: EarlierDeviation) -> str:
     source = f", from {one.pairs} pairs of {one.study}" if one.study else ""
     return f"deviation {one.deviation:.2g} points{source}"
 
 
-def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
+def earlier_deviations(store: Path, study: Study) -> dict[str, EarlierDeviation]:
     """Return the standard deviation of each cell's gap to the reference, from the newest comparable study in ``store``:
     one with the same rules, model, data and epochs, and two or more seeds of both. Cells without such a study are
     omitted."""
@@ -124,11 +124,11 @@ def earlier_deviations(store: Path, study: Study) -> dict[str, Earlier]:
     return found
 
 
-def _earlier(store: Path, study_file: StudyFile, cell: Cell, reference: Cell) -> Earlier | None:
+def _earlier(store: Path, study_file: StudyFile, cell: Cell, reference: Cell) -> EarlierDeviation | None:
     base = _matching_cell(study_file, config_to_json(reference.config))
     other = _matching_cell(study_file, config_to_json(cell.config), exclude=base)
     gaps = list(_gaps(_logs(store, study_file, other), _logs(store, study_file, base)))
-    return Earlier(statistics.stdev(gaps), len(gaps), study_file.key) if len(gaps) > 1 else None
+    return EarlierDeviation(statistics.stdev(gaps), len(gaps), study_file.key) if len(gaps) > 1 else None
 
 
 def _matching_cell(study_file: StudyFile, wanted: Config, exclude: str = "") -> str:

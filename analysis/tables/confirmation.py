@@ -20,7 +20,7 @@ STUDIES = {
 }
 
 
-def confirmed(store: Path, trials: Trials) -> str:
+def confirmation_tables(store: Path, trials: Trials) -> str:
     """Return a table for each study that ``nowt search --confirm`` created from these trials; empty if none."""
     named = [list(_plans(store, f"{trials.plan.name}_{kind}")) for kind in STUDIES]
     if not any(named):

@@ -10,13 +10,13 @@ from analysis.figures.script import search_figure
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.trials import Trials
-from analysis.stats.trials import near_shares
+from analysis.stats.trials import shares_near_best
 from analysis.tables.search import POINTS
 
 MOST = 10.0  # end of the axis, points above the best
 
 
-def forgiving_chart(trials: Trials) -> Any | None:
+def sensitivity_chart(trials: Trials) -> Any | None:
     """Draw the percentage of trials near the best one.
 
     Args:
@@ -26,9 +26,9 @@ def forgiving_chart(trials: Trials) -> Any | None:
         An Altair chart; None if no cell has a finished trial and at least two counted ones.
 
     Example:
-        >>> forgiving_chart(trials).save("forgiving.html")  # doctest: +SKIP
+        >>> sensitivity_chart(trials).save("sensitivity.html")  # doctest: +SKIP
     """
-    shares = near_shares(trials)
+    shares = shares_near_best(trials)
     if shares.empty or shares.groupby("cell").size().max() < 2:
         return None
     # Trials of equal error form one step, and each line extends to the right edge.
@@ -60,7 +60,7 @@ def _caption(trials: Trials) -> list[str]:
     return caption + (["trials stopped early are excluded, which is optimistic"] if stopped else proposed)
 
 
-SCRIPT = search_figure("forgiving", forgiving_chart, "a cell with at least two finished or diverged trials")
+SCRIPT = search_figure("sensitivity", sensitivity_chart, "a cell with at least two finished or diverged trials")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

@@ -13,7 +13,7 @@ from analysis.figures.style.legend import cell_color
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.searches import Setting, setting_text
 from analysis.frames.trials import Trials
-from analysis.stats.trials import choices, choices_made, chosen_values, ranges
+from analysis.stats.trials import choice_settings, choice_values, range_settings, range_values
 
 BEST = 3  # number of trials per cell that are marked
 
@@ -34,7 +34,7 @@ APART = 0.13  # distance between the marks of two ranks, as a fraction of a choi
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
 
 
-def chosen_chart(trials: Trials) -> Any | None:
+def best_settings_chart(trials: Trials) -> Any | None:
     """Draw the settings of the best trials.
 
     Args:
@@ -44,14 +44,16 @@ def chosen_chart(trials: Trials) -> Any | None:
         An Altair chart; None if no finished trial has a searched setting.
 
     Example:
-        >>> chosen_chart(trials).save("chosen.html")  # doctest: +SKIP
+        >>> best_settings_chart(trials).save("best_settings.html")  # doctest: +SKIP
     """
-    numbers, chosen = (_finished(values) for values in (chosen_values(trials), choices_made(trials)))
+    numbers, chosen = (_finished(values) for values in (range_values(trials), choice_values(trials)))
     if numbers.empty and chosen.empty:
         return None
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = cell_styles(rules)
-    settings = {s.name: s for cell in trials.plan.cells for s in (*ranges(trials, cell), *choices(trials, cell))}
+    settings = {
+        s.name: s for cell in trials.plan.cells for s in (*range_settings(trials, cell), *choice_settings(trials, cell))
+    }
     panels = [_panel(numbers, settings[name], trials, styles) for name in settings if name in set(numbers["setting"])]
     panels += [_chosen(chosen, settings[name], trials, styles) for name in settings if name in set(chosen["setting"])]
     caption = ["filled: best trial", f"rings: next {BEST - 1}", "pale: other finished and diverged trials"]
@@ -68,7 +70,7 @@ def _finished(values: pd.DataFrame) -> pd.DataFrame:
 def _panel(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict[str, Style]) -> Any:
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
-    ends = [s for cell in cells for s in ranges(trials, cell) if s.name == setting.name]
+    ends = [s for cell in cells for s in range_settings(trials, cell) if s.name == setting.name]
     low, high = min(s.low for s in ends), max(s.high for s in ends)
     return _rows(here, _axis(setting, low, high), cells, styles, _name(setting))
 
@@ -77,7 +79,7 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
     """Return the panel of a setting with choices; within a choice, trials are placed side by side."""
     here = values[values["setting"] == setting.name]
     cells = [cell for cell in trials.plan.cells if cell in set(here["cell"])]
-    had = [s.values for cell in cells for s in choices(trials, cell) if s.name == setting.name]
+    had = [s.values for cell in cells for s in choice_settings(trials, cell) if s.name == setting.name]
     names = list(dict.fromkeys(setting_text(value) for values in had for value in values))
     texts = here["value"].map(lambda value: value if isinstance(value, str) else setting_text(value))
     within = here["trial"] / max(int(here["trial"].max()), 1) - 0.5
@@ -124,7 +126,7 @@ def _axis(setting: Setting, low: float, high: float) -> Any:
     return alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
 
 
-SCRIPT = search_figure("chosen", chosen_chart, "a finished trial")
+SCRIPT = search_figure("best_settings", best_settings_chart, "a finished trial")
 
 if __name__ == "__main__":
     sys.exit(SCRIPT.main())

@@ -10,7 +10,7 @@ from analysis.stats.seeds import scored_split
 SHOWN = 5  # names in a sentence
 
 
-def oddities(frames: Frames) -> list[str]:
+def irregularities(frames: Frames) -> list[str]:
     """Return one sentence per irregularity."""
     return [*_without_angles(frames), *_without_numbers(frames), *_lengths(frames)]
 
