@@ -20,7 +20,7 @@ PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to b
 
 TICKS = (1, 5, 10, 30, 60)  # degrees between two ticks
 
-BETWEEN, LABELS = 24, 24  # pixels between two panels, and for tick labels, so that all panels align
+SPACING, LABELS = 24, 24  # pixels between two panels, and for tick labels, so that all panels align
 
 PUBLISHED_LAYERS = 50
 
@@ -92,7 +92,7 @@ def _pair(angles: pd.DataFrame, name: str, y: Any, x: Any, first: bool) -> Any:
     lines = alt.Chart(angles).mark_line(strokeWidth=1.3)
     lines = lines.encode(x=x, y=y, color=place_color(), detail="layer:N")
     column = alt.Column("panel:N", title=None, sort=list(PANELS.values()), header=alt.Header(labels=first))
-    panels = lines.properties(width=(WIDTH - BETWEEN) / 2, height=84).facet(column=column, spacing=BETWEEN)
+    panels = lines.properties(width=(WIDTH - SPACING) / 2, height=84).facet(column=column, spacing=SPACING)
     return panels.properties(title=alt.TitleParams(name, fontSize=11, offset=4))
 
 

@@ -17,7 +17,7 @@ from analysis.text.study import SPLITS
 
 PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
 
-BETWEEN = 18  # pixels
+SPACING = 18  # pixels
 
 
 def angle_error_chart(frames: Frames) -> Any | None:
@@ -42,7 +42,7 @@ def angle_error_chart(frames: Frames) -> Any | None:
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]
     caption = ["dot: one finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
-    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Alignment and error", caption))
+    figure = alt.hconcat(*panels, spacing=SPACING, title=title("Alignment and error", caption))
     return figure.resolve_scale(color="shared", shape="shared")
 
 
@@ -58,7 +58,7 @@ def _panel(runs: pd.DataFrame, measure: str, axis: ErrorAxis, styles: Any, name:
     seen = [alt.Tooltip("cell:N"), alt.Tooltip("seed:Q"), alt.Tooltip("angle:Q", title=PANELS[measure], format=".3g")]
     seen.append(alt.Tooltip("error:Q", title=f"{name} (%)", format=".3g"))
     dots = dots.encode(x=x, y=y, color=color, shape=shape, tooltip=seen)
-    return dots.properties(width=(WIDTH - BETWEEN) / 2, height=150)
+    return dots.properties(width=(WIDTH - SPACING) / 2, height=150)
 
 
 SCRIPT = study_figure("angle_error", angle_error_chart, "a finished run that measured an angle")

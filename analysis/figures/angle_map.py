@@ -18,7 +18,7 @@ PANELS = {"matrix_angle": "matrix angle", "delta_angle": "δ angle"}
 
 TICKS = [0, 2, 10, 30, 60, 90]  # degrees
 
-BETWEEN, HEIGHT = 14, 74  # pixels
+SPACING, HEIGHT = 14, 74  # pixels
 
 OVERLAP = 0.1  # fraction by which adjacent squares overlap, to avoid white hairlines between them
 
@@ -53,7 +53,7 @@ def angle_map_chart(frames: Frames) -> Any | None:
 
 def _row(means: pd.DataFrame, cell: str, last: bool) -> Any:
     """Return the two panels of one cell."""
-    return alt.hconcat(*[_panel(means, cell, measure, last) for measure in PANELS], spacing=BETWEEN)
+    return alt.hconcat(*[_panel(means, cell, measure, last) for measure in PANELS], spacing=SPACING)
 
 
 def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
@@ -74,7 +74,7 @@ def _panel(means: pd.DataFrame, cell: str, measure: str, last: bool) -> Any:
     squares = alt.Chart(shown).mark_rect(clip=True)
     squares = squares.encode(x=x, x2="right:Q", y=y, y2="high:Q", color=_color(), tooltip=seen)
     panel = alt.layer(squares, heading(f"{cell}: {PANELS[measure]}", 2))
-    return panel.properties(width=(WIDTH - BETWEEN) / 2, height=HEIGHT)
+    return panel.properties(width=(WIDTH - SPACING) / 2, height=HEIGHT)
 
 
 def _color() -> Any:

@@ -29,7 +29,7 @@ UNITS = {  # of settings that have one
     "rule.warmup": "mirror steps",
 }
 
-APART = 0.13  # distance between the marks of two ranks, as a fraction of a choice's width
+RANK_SPACING = 0.13  # distance between the marks of two ranks, as a fraction of a choice's width
 
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False, "minExtent": 30}
 
@@ -83,7 +83,7 @@ def _chosen(values: pd.DataFrame, setting: Setting, trials: Trials, styles: dict
     names = list(dict.fromkeys(setting_text(value) for values in had for value in values))
     texts = here["value"].map(lambda value: value if isinstance(value, str) else setting_text(value))
     within = here["trial"] / max(int(here["trial"].max()), 1) - 0.5
-    shifts = (here["rank"] - (BEST + 1) / 2).where(here["rank"] <= BEST) * APART
+    shifts = (here["rank"] - (BEST + 1) / 2).where(here["rank"] <= BEST) * RANK_SPACING
     here = here.assign(value=texts.map(names.index) + shifts.fillna(0.7 * within))
     axis = alt.Axis(
         values=list(range(len(names))),

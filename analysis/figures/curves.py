@@ -14,7 +14,7 @@ from analysis.figures.options import Options
 from analysis.figures.published import BAND, empty_lines, overlaid_lines, published_styles, separate_panels
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis, cost_axis, cost_size
-from analysis.figures.style.cells import MOST, Lines, lines_of, models_of
+from analysis.figures.style.cells import MAX_LINES, Lines, lines_of, models_of
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
@@ -33,7 +33,7 @@ from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend shows full names
 
-PER = {"epochs": "epoch", "presentations": "presentations", "flops": "FLOPs", "seconds": "time"}
+COST_NAMES = {"epochs": "epoch", "presentations": "presentations", "flops": "FLOPs", "seconds": "time"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class CurvePanel:
     @property
     def has_bands(self) -> bool:
         """Whether bands can be distinguished."""
-        return len(self.cells) <= MOST
+        return len(self.cells) <= MAX_LINES
 
     def select(self, means: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the study's curves in this panel."""
@@ -70,11 +70,11 @@ def curve_panels(frames: Frames, lines: Lines) -> list[CurvePanel]:
 
 def bands_in_words(panels: list[CurvePanel]) -> list[str]:
     """Return which panels have no bands; empty if all have."""
-    return [] if all(panel.has_bands for panel in panels) else [f"no bands in panels with more than {MOST} lines"]
+    return [] if all(panel.has_bands for panel in panels) else [f"no bands in panels with more than {MAX_LINES} lines"]
 
 
 def _panels(frames: Frames, model: str, cells: list[str], models: int) -> list[CurvePanel]:
-    if len(cells) <= MOST:
+    if len(cells) <= MAX_LINES:
         return [CurvePanel(model, model, "", cells)]
     rules: dict[str, list[str]] = {}
     for cell in cells:
@@ -110,7 +110,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     lower = _last_epoch(lines.add_to(seeds), lines.add_to(ends), axis, lines.styles, name)
     words = _subtitle(diverged_counts(frames.runs), panels, not axis.clipped_ends(ends).empty, options.published)
     words += ["a line ends where its shortest run ends"] if len(shared) < len(curves) else []
-    chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {PER[options.against]}", words))
+    chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {COST_NAMES[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 
 

@@ -15,7 +15,7 @@ from analysis.stats.costs import COSTS, mean_costs, run_costs
 from analysis.stats.seeds import scored_split
 from analysis.text.study import SPLITS
 
-BETWEEN = 18  # pixels
+SPACING = 18  # pixels
 
 
 def error_cost_chart(frames: Frames) -> Any | None:
@@ -45,7 +45,7 @@ def error_cost_chart(frames: Frames) -> Any | None:
         "dot and bar: mean and 95 % t interval (at least 3 seeds)",
         "ring: one seed",
     ]
-    figure = alt.hconcat(*panels, spacing=BETWEEN, title=title("Error against cost", caption))
+    figure = alt.hconcat(*panels, spacing=SPACING, title=title("Error against cost", caption))
     return figure.resolve_scale(color="shared", shape="shared")
 
 
@@ -72,7 +72,7 @@ def _panel(
     filled = alt.Chart(dots).mark_point(size=60, filled=True, opacity=1)
     shared = {"x": x, "color": color, "shape": shape}
     marks = bars + rings.encode(y=y, **shared) + filled.encode(y=mean, **shared)
-    return marks.properties(width=(WIDTH - 2 * BETWEEN) / 3, height=150)
+    return marks.properties(width=(WIDTH - 2 * SPACING) / 3, height=150)
 
 
 SCRIPT = study_figure("error_cost", error_cost_chart, "a finished run")

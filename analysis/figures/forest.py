@@ -20,7 +20,7 @@ from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point if the largest effect is this many times the median effect
 
-NEAR = 1.5  # an interval extends the axis to at most this many times the largest effect of a seed
+MAX_EXTENSION = 1.5  # an interval extends the axis to at most this many times the largest effect of a seed
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class EffectAxis:
         """Return the axis that shows every seed, the margin, and intervals that do not extend far beyond them."""
         gaps, means = found.seeds["gap"], found.table["mean"].abs()
         most = max(float(gaps.abs().max()), 0.1)
-        near = found.table[["low", "high"]].clip(-NEAR * most, NEAR * most)
+        near = found.table[["low", "high"]].clip(-MAX_EXTENSION * most, MAX_EXTENSION * most)
         shown = pd.concat([gaps, near["low"], near["high"], pd.Series([0.0, -(margin or 0), margin or 0])]).dropna()
         room = 0.04 * float(shown.max() - shown.min())
         log = bool(means.max() > LOG_FROM * max(means.median(), 1 / LOG_FROM))

@@ -21,13 +21,13 @@ from analysis.stats.seeds import mean_interval
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 from nowt.evaluation.probes.results import WHOLE_NETWORK
 
-NAMED = {  # title and axis title of the built-in metrics
+TITLES = {  # title and axis title of the built-in metrics
     "gradient_cosine": ("Agreement of the gradient with backprop", "Cosine to backprop's gradient of W"),
     "weight_change": ("Change of W since initialization", "Norm of the change relative to the initial W"),
     "cka": ("Similarity of layer outputs to {against}", "Linear CKA to {against}, same seed"),
 }
 
-FEW = 12  # largest number of epochs or layers that are marked with points
+MAX_MARKED = 12  # largest number of epochs or layers that are marked with points
 
 
 def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any | None]]:
@@ -36,7 +36,7 @@ def probe_figures(store: Path, frames: Frames) -> Iterator[tuple[str, str, Any |
     Raises ValueError if a results file cannot be read, naming the line.
     """
     found = {probe.metric: probe for probe in read_probes(store, frames)}
-    for metric in dict.fromkeys([*NAMED, *found]):
+    for metric in dict.fromkeys([*TITLES, *found]):
         probe = found.get(metric)
         caption = _named(metric, probe.settings.against)[0] if probe else metric
         yield f"probe_{metric}", caption, probe_chart(probe, frames) if probe else None
@@ -69,7 +69,7 @@ def probe_chart(probe: Probe, frames: Frames) -> Any:
 
 
 def _named(metric: str, against: str) -> tuple[str, str]:
-    heading, axis = NAMED.get(metric, (metric, metric))
+    heading, axis = TITLES.get(metric, (metric, metric))
     return heading.format(against=against), axis.format(against=against)
 
 
@@ -121,7 +121,7 @@ def _lines(means: pd.DataFrame, x: Any, axis: str, styles: dict[str, Style], leg
     band = band.encode(y=alt.Y("low:Q", title=axis, scale=scale), y2="high:Q", **shared)
     line = alt.Chart(means[means["mean"].notna()]).mark_line(strokeWidth=2)
     drawn = band + line.encode(y=y, strokeDash=cell_dash(styles, legend), **shared)
-    if means.groupby("cell").size().max() <= FEW:
+    if means.groupby("cell").size().max() <= MAX_MARKED:
         drawn += (
             alt.Chart(means[means["mean"].notna()]).mark_point(size=22, filled=True, opacity=1).encode(y=y, **shared)
         )

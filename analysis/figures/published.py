@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, cell_legend
 from analysis.figures.style.panels import grid, heading, is_leftmost, width
-from analysis.figures.style.theme import RULE_COLORS, Style, epoch_axis, mix_with_white
+from analysis.figures.style.theme import RULE_COLORS, Style, adjust_lightness, epoch_axis
 from analysis.frames.study import Frames
 from analysis.published import NETS, RULES, published_errors
 
@@ -21,7 +21,7 @@ BAND = 0.4  # opacity of the ±1 point band
 
 def published_styles() -> dict[str, Style]:
     """Return the style of each published line, by its name in the legend."""
-    return {published_label(rule): Style(mix_with_white(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
+    return {published_label(rule): Style(adjust_lightness(RULE_COLORS[rule], PALE), DASH) for rule in RULES}
 
 
 def published_label(rule: str) -> str:

@@ -13,7 +13,7 @@ from analysis.frames.trials import Trials
 from analysis.stats.trials import shares_near_best
 from analysis.tables.search import POINTS
 
-MOST = 10.0  # end of the axis, points above the best
+MAX_POINTS = 10.0  # end of the axis, points above the best
 
 
 def sensitivity_chart(trials: Trials) -> Any | None:
@@ -33,15 +33,15 @@ def sensitivity_chart(trials: Trials) -> Any | None:
         return None
     # Trials of equal error form one step, and each line extends to the right edge.
     shares = shares.groupby(["cell", "rule", "points"], sort=False)["share"].max().reset_index()
-    ends = shares[shares["points"] <= MOST].groupby("cell", sort=False).tail(1).assign(points=MOST)
-    shown = pd.concat([shares[shares["points"] <= MOST], ends])
+    ends = shares[shares["points"] <= MAX_POINTS].groupby("cell", sort=False).tail(1).assign(points=MAX_POINTS)
+    shown = pd.concat([shares[shares["points"] <= MAX_POINTS], ends])
     styles = cell_styles(dict(zip(shares["cell"], shares["rule"], strict=True)))
     legend = cell_legend({cell: cell for cell in styles})
     x = alt.X(
         "points:Q",
         title="Error above the rule's own best (points)",
-        scale=alt.Scale(domain=[0, MOST], nice=False),
-        axis=alt.Axis(values=[0, *POINTS, MOST], grid=True),
+        scale=alt.Scale(domain=[0, MAX_POINTS], nice=False),
+        axis=alt.Axis(values=[0, *POINTS, MAX_POINTS], grid=True),
     )
     y = alt.Y("share:Q", title="Trials within this distance (%)", scale=alt.Scale(domain=[0, 100]))
     line = alt.Chart(shown).mark_line(interpolate="step-after", strokeWidth=2)

@@ -15,7 +15,7 @@ from analysis.stats.variance import variance_split
 from analysis.text.study import SPLITS, seeds_in_words
 from analysis.text.variance import source_label
 
-NEAR = 2.0  # an interval extends the axis to at most this many times the largest deviation
+MAX_EXTENSION = 2.0  # an interval extends the axis to at most this many times the largest deviation
 
 
 def split_chart(frames: Frames) -> Any | None:
@@ -39,7 +39,7 @@ def variance_chart(components: pd.DataFrame, split: str) -> Any | None:
         return None
     names = list(map(source_label, components["source"]))
     sections = Sections.from_table(components, "family", lambda group: str(group["family"].iloc[0]), names)
-    table, most = sections.table, NEAR * float(components["deviation"].max()) or 1.0
+    table, most = sections.table, MAX_EXTENSION * float(components["deviation"].max()) or 1.0
     colors = rule_colors(set(table["rule"]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     shared = {"y": sections.y(), "color": alt.Color("rule:N", scale=scale, legend=None)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from nowt.store.study_file import StudyFile, without_repeated
+from nowt.store.study_file import StudyFile, drop_duplicate_runs
 
 INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on earlier trials
 
@@ -76,7 +76,7 @@ def search_plan(study_file: StudyFile) -> SearchPlan:
     if study_file.sampler is None or study_file.stopping is None or study_file.budget is None:
         raise KeyError(next(name for name in ("sampler", "stopping", "budget") if getattr(study_file, name) is None))
     settings = {cell["name"]: tuple(map(_setting, cell["params"])) for cell in study_file.cells}
-    listed = {(run.key, run.cell, run.trial or 0): run for run in without_repeated(study_file.runs)}
+    listed = {(run.key, run.cell, run.trial or 0): run for run in drop_duplicate_runs(study_file.runs)}
     return SearchPlan(
         name=study_file.name,
         key=study_file.key,

@@ -7,7 +7,7 @@ from analysis.figures.alignment import alignment_chart
 from analysis.figures.angle_depth import angle_depth_chart
 from analysis.figures.angle_error import angle_error_chart
 from analysis.figures.angle_map import angle_map_chart
-from analysis.figures.curves import PER, curves_chart
+from analysis.figures.curves import COST_NAMES, curves_chart
 from analysis.figures.depth_gap import depth_gap_chart
 from analysis.figures.error_cost import error_cost_chart
 from analysis.figures.norm_ratio import norm_ratio_chart
@@ -30,7 +30,7 @@ CHARTS: dict[str, tuple[str, Callable[[Frames], Any]]] = {
 
 def figures_of(frames: Frames, options: Options) -> Iterator[Figure]:
     """Yield each figure; its chart is None if it has nothing to show."""
-    yield Figure("curves", f"Error by {PER[options.against]}", curves_chart(frames, options))
+    yield Figure("curves", f"Error by {COST_NAMES[options.against]}", curves_chart(frames, options))
     yield Figure("alignment", "Alignment by layer and epoch", alignment_chart(frames, options))
     for name, (caption, chart) in CHARTS.items():
         yield Figure(name, caption, chart(frames))

@@ -10,9 +10,9 @@ from analysis.stats.interquartile import FEWEST_FOR_IQM
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_in_words, p_value, points
 
-ITS = "95 % interval"
+INTERVAL = "95 % interval"
 
-HEAD = ["cell", "against", "seeds", "gap, points", ITS, "p", "p, Holm", "p, sign-flip", "g_z", ITS]
+HEAD = ["cell", "against", "seeds", "gap, points", INTERVAL, "p", "p, Holm", "p, sign-flip", "g_z", INTERVAL]
 
 
 def comparison_table(tests: pd.DataFrame, margin: float | None) -> Tabular:

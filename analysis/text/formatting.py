@@ -2,7 +2,7 @@
 
 import math
 
-NOTHING = "–"
+MISSING = "–"
 
 FINEST_P = 0.001
 
@@ -11,12 +11,12 @@ FINEST_ANGLE = 0.02  # degrees; the resolution of the cosine in single precision
 
 def number(value: float, sign: str = "", digits: int = 2) -> str:
     """Format a number; ``sign="+"`` always shows the sign."""
-    return NOTHING if math.isnan(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
+    return MISSING if math.isnan(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
 
 
 def interval(low: float, high: float, sign: str = "", digits: int = 2) -> str:
     """Format an interval as ``low to high``."""
-    return NOTHING if math.isnan(low) else f"{number(low, sign, digits)} to {number(high, sign, digits)}"
+    return MISSING if math.isnan(low) else f"{number(low, sign, digits)} to {number(high, sign, digits)}"
 
 
 def points(value: float) -> str:
@@ -27,7 +27,7 @@ def points(value: float) -> str:
 def p_value(p: float) -> str:
     """Format p with two significant digits, or as ``< 0.001``."""
     if math.isnan(p):
-        return NOTHING
+        return MISSING
     return f"< {FINEST_P:g}" if p < FINEST_P else f"{p:.2g}"
 
 
@@ -39,5 +39,5 @@ def p_in_words(p: float) -> str:
 def angle(value: float) -> str:
     """Format degrees; below 1° with two significant digits, below the resolution of single precision as ``0.0``."""
     if math.isnan(value):
-        return NOTHING
+        return MISSING
     return f"{value:.1f}" if value >= 1 or value < FINEST_ANGLE else f"{value:.2g}"

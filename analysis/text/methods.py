@@ -39,7 +39,7 @@ INITIALIZATIONS = {
     "paper": "W initialized from truncated normal distributions, in the last layer from N(0, 0.01²)",
 }
 
-FEW = 4  # largest number of values of a setting that are listed
+MAX_LISTED = 4  # largest number of values of a setting that are listed
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,9 @@ def _varied(shared: Shared) -> str:
         values = list(dict.fromkeys(value_text(fields[name]) for fields in having))
         alone = len(rules) > 1 and name == "rule.name"
         if len(values) > 1 and not alone and not name.startswith(("seeds.", "model.name", "data.name")):
-            varied.append(f"{name} ({'; '.join(values)})" if len(values) <= FEW else f"{name} ({len(values)} values)")
+            varied.append(
+                f"{name} ({'; '.join(values)})" if len(values) <= MAX_LISTED else f"{name} ({len(values)} values)"
+            )
     table = "All settings are listed in the settings table."
     return f"Cells differ in {', '.join(varied)}. {table}" if varied else table
 

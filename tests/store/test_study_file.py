@@ -14,10 +14,10 @@ from nowt.store.study_file import (
     append_failure,
     append_run,
     append_stop,
+    drop_duplicate_runs,
     find_study_files,
     read_study_file,
     read_study_files,
-    without_repeated,
     write_study_file,
 )
 from nowt.studies.lookup import find_space, find_study
@@ -86,7 +86,7 @@ def test_appended_runs_are_read_with_the_last_that_was_said_of_them(tmp_path: Pa
 def test_a_failed_run_that_a_later_trial_repeats_counts_once() -> None:
     failed, repeated = ListedRun("aa", "bp", 0, trial=0, failed=True), ListedRun("aa", "bp", 0, trial=1)
     alone = ListedRun("bb", "bp", 0, trial=2, failed=True)
-    assert without_repeated([failed, repeated, alone]) == [repeated, alone]
+    assert drop_duplicate_runs([failed, repeated, alone]) == [repeated, alone]
 
 
 def test_another_study_of_the_same_name_is_reported(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nowt.rules.base import FeedbackLayer, Rule
-from nowt.rules.feedback import at_angle
+from nowt.rules.feedback import rotate_to_angle
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.sign_symmetry import SignSymmetry
@@ -59,7 +59,7 @@ class RankOne(FeedbackAlignment):
         super().prepare(layer, seed)
         if self.angle:
             column, row = layer.feedback[:, :1].clone(), layer.feedback[:1].clone()
-            layer.feedback.copy_(at_angle(layer.weight.detach(), column * row, self.angle))
+            layer.feedback.copy_(rotate_to_angle(layer.weight.detach(), column * row, self.angle))
 
 
 class SharedGradient(KolenPollack):

@@ -11,7 +11,7 @@ TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]  # ticks of a logarithmic axis
 
 LOG_FROM = 8.0  # an axis is logarithmic if its largest error is at least this many times the smallest
 
-NEAR = (
+MAX_EXTENSION = (
     1.5  # an interval extends its axis at most to this many times the largest, or this fraction of the smallest error
 )
 
@@ -50,7 +50,10 @@ class ErrorAxis:
 
         With ``zero``, a linear axis starts at 0.
         """
-        near = means["low"].clip(lower=errors.min() / NEAR), means["high"].clip(upper=errors.max() * NEAR)
+        near = (
+            means["low"].clip(lower=errors.min() / MAX_EXTENSION),
+            means["high"].clip(upper=errors.max() * MAX_EXTENSION),
+        )
         shown = pd.concat([errors, *near])
         low, high = float(shown.min()), min(float(shown.max()), 100.0)
         if low > 0 and high / low >= LOG_FROM:

@@ -9,7 +9,7 @@ from analysis.frames.study import Frames, rows
 from analysis.stats.seeds import diverged_counts
 from analysis.text.study import diverged_in_words, legend_labels
 
-MOST = 6  # largest number of panels, and of lines with bands in one panel
+MAX_LINES = 6  # largest number of panels, and of lines with bands in one panel
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Selection:
 
 
 def select_cells(frames: Frames, cells: list[str]) -> Selection:
-    """Select the first cells of each rule, in the study's order: at most MOST in all, and at least one per rule."""
+    """Select the first cells of each rule, in the study's order: at most MAX_LINES, and at least one per rule."""
     rules = {cell: str(frames.study.cells[cell]["rule"]["name"]) for cell in cells}
     of = {rule: [cell for cell in cells if rules[cell] == rule] for rule in rules.values()}
     most = max(map(len, of.values()), default=0)
-    each = max([n for n in range(1, most + 1) if sum(len(mine[:n]) for mine in of.values()) <= MOST], default=1)
+    each = max([n for n in range(1, most + 1) if sum(len(mine[:n]) for mine in of.values()) <= MAX_LINES], default=1)
     kept = [cell for cell in cells if cell in of[rules[cell]][:each]]
     return Selection(kept, _left_out(len(cells) - len(kept), each))
 

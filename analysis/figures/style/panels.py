@@ -8,17 +8,17 @@ import pandas as pd
 
 from analysis.figures.style.theme import INK, WIDTH
 
-COLUMNS, BETWEEN = 2, 18  # panels per row, and pixels between them
+COLUMNS, SPACING = 2, 18  # panels per row, and pixels between them
 
 
 def grid(panels: Sequence[Any]) -> Any:
     """Arrange the panels row by row."""
-    return alt.concat(*panels, columns=COLUMNS, spacing={"row": 8, "column": BETWEEN})
+    return alt.concat(*panels, columns=COLUMNS, spacing={"row": 8, "column": SPACING})
 
 
 def width(panels: int) -> float:
     """Return the width of a panel in pixels, for this number of panels."""
-    return WIDTH if panels == 1 else (WIDTH - BETWEEN) / COLUMNS
+    return WIDTH if panels == 1 else (WIDTH - SPACING) / COLUMNS
 
 
 def heading(text: str, panels: int) -> Any:

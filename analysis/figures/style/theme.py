@@ -63,7 +63,7 @@ def cell_styles(rules: Mapping[str, str]) -> dict[str, Style]:
         number = earlier.get(rule, 0)
         earlier[rule] = number + 1
         shades = DARK_SHADES if max(_parts(colors[rule])) <= DARK else SHADES
-        shade = mix_with_white(colors[rule], shades[number % len(shades)])
+        shade = adjust_lightness(colors[rule], shades[number % len(shades)])
         styles[cell] = Style(shade, DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])
     return styles
 
@@ -83,7 +83,7 @@ def rule_colors(rules: set[str]) -> dict[str, str]:
     return colors
 
 
-def mix_with_white(color: str, share: float) -> str:
+def adjust_lightness(color: str, share: float) -> str:
     """Mix ``color`` (#rrggbb) with a fraction of white or, if ``share`` is negative, of black."""
     target = 255 if share > 0 else 0
     return "#" + "".join(f"{round(part + (target - part) * abs(share)):02x}" for part in _parts(color))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nowt.studies.study import Study
 
 
-def add_machine(parser: Parser) -> None:
+def add_local_placement(parser: Parser) -> None:
     """Add the options that say where anything is computed, and where the images are."""
     parser.add_argument(
         "--data-dir",
@@ -36,7 +36,7 @@ def add_machine(parser: Parser) -> None:
     )
 
 
-def machine(args: Namespace) -> Placement:
+def local_placement(args: Namespace) -> Placement:
     """Return where anything is computed. Raises ConfigError for an impossible value."""
     require(args.threads >= 1, f"--threads is {args.threads}: it must be at least 1")
     require(args.loaders >= 0, f"--loaders is {args.loaders}: it must be at least 0")
@@ -48,7 +48,7 @@ def machine(args: Namespace) -> Placement:
 
 def add_placement(parser: Parser) -> None:
     """Add the options that say where runs are computed, and when they save checkpoints."""
-    add_machine(parser)
+    add_local_placement(parser)
     parser.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -112,7 +112,7 @@ def placement(args: Namespace) -> Placement:
     require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
     require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # NaN is refused, too
     return replace(
-        machine(args),
+        local_placement(args),
         slots=slots,
         checkpoint_seconds=seconds,
         keep=parse_keep(args.keep_checkpoints),

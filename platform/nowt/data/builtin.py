@@ -9,7 +9,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.seeding import generator
 from nowt.data.images import ImageArrays, RawDataset, digest_of
-from nowt.data.subsets import SPLIT_SEED, rest, stratified
+from nowt.data.subsets import SPLIT_SEED, complement, stratified
 
 SYNTHETIC_VERSION = 1  # raised whenever the images of synthetic change
 
@@ -49,7 +49,7 @@ def _raw_dataset(images: ImageArrays, config: DataConfig, content: str) -> RawDa
     images = _with_noise(images, config.noise)
     total = len(images.labels)
     test = stratified(images.labels, total // 5, "test")
-    return RawDataset(images.take(rest(total, test)), images.take(test), CLASSES, content)
+    return RawDataset(images.take(complement(total, test)), images.take(test), CLASSES, content)
 
 
 def _with_noise(images: ImageArrays, std: float) -> ImageArrays:

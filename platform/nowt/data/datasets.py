@@ -15,7 +15,7 @@ from nowt.data import builtin, cache, cifar10, image_folder, mnist
 from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
 from nowt.data.splits import ArraySplit, Split
 from nowt.data.stream_split import StreamSplit
-from nowt.data.subsets import balanced, rest, stratified
+from nowt.data.subsets import balanced, complement, stratified
 from nowt.data.transforms import Normalize
 
 EVAL_SCALE = 224 / 256  # side of the evaluation crop relative to the short side, if training uses resized crops
@@ -78,7 +78,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     val_indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
     if len(val_indices) == 0:
         raise DataError(f"{placement.data} has {total} training images: too few to use a tenth of them for validation")
-    train = _limit(raw.train.take(rest(total, val_indices)), config.train_limit, "train_limit", raw.classes)
+    train = _limit(raw.train.take(complement(total, val_indices)), config.train_limit, "train_limit", raw.classes)
     val = _limit(raw.train.take(val_indices), config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
     return DatasetSplits(

@@ -26,7 +26,7 @@ def balanced(labels: Ints, count: int, purpose: str) -> Ints:
     return _lowest(_rank_in_class(labels, purpose), count)
 
 
-def rest(total: int, chosen: Ints) -> Ints:
+def complement(total: int, chosen: Ints) -> Ints:
     """Return the indices below ``total`` that were not chosen; ascending."""
     return np.setdiff1d(np.arange(total), chosen)
 

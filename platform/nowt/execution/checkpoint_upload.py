@@ -19,7 +19,7 @@ from nowt.training import checkpoint
 
 POLL_SECONDS = 1.0  # between checks of the folder
 
-MOST_OFFERED = 8  # checkpoints that a worker offers to resume from
+MAX_OFFERED = 8  # checkpoints that a worker offers to resume from
 
 DOWNLOAD_SECONDS = 300.0  # for which a starting run waits for a bucket that is not accessible
 
@@ -30,7 +30,7 @@ RETRY_SECONDS = 5.0  # between its attempts
 class CheckpointUploader:
     """Uploads the checkpoints of one run; ``remarks`` are lines for its user."""
 
-    copies: CheckpointBucket
+    remote: CheckpointBucket
     folder: Path
     remarks: list[str]
     keep: int = DEFAULT_KEEP
@@ -50,7 +50,7 @@ class CheckpointUploader:
         if problem and not self.problem:
             self.remarks.append(f"{problem}; training continues, and the next checkpoint is a new attempt")
         if self.problem and not problem:
-            self.remarks.append(f"{self.copies.bucket.url} is accessible again")
+            self.remarks.append(f"{self.remote.bucket.url} is accessible again")
         self.problem = problem
 
     def finish(self) -> None:
@@ -61,14 +61,14 @@ class CheckpointUploader:
     def _send(self) -> str:
         """Upload the checkpoints that the bucket lacks. Return the reason if that failed, otherwise an empty string."""
         try:
-            self.copies.send(self.folder, self.keep)
+            self.remote.send(self.folder, self.keep)
         except OSError as error:
             return str(error)
         return ""
 
 
 @contextmanager
-def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str]) -> Iterator[CheckpointUploader | None]:
+def sync_checkpoints(url: str, folder: Path, group: Group, remarks: list[str]) -> Iterator[CheckpointUploader | None]:
     """Download the newest available checkpoint into ``folder``, and upload new ones from there until the block ends.
     Only worker 0 of a group uploads and adds remarks. Without a ``url``, nothing happens.
 
@@ -77,12 +77,12 @@ def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str])
     if not url:
         yield None
         return
-    copies, first = CheckpointBucket.from_url(url, folder.name), group.rank == 0
-    _download(copies, folder, group, remarks if first else [])
+    remote, first = CheckpointBucket.from_url(url, folder.name), group.rank == 0
+    _download(remote, folder, group, remarks if first else [])
     if not first:
         yield None
         return
-    uploader = CheckpointUploader(copies, folder, remarks)
+    uploader = CheckpointUploader(remote, folder, remarks)
     thread = Thread(target=uploader.run, daemon=True)  # a killed process does not wait for it
     thread.start()
     try:
@@ -93,23 +93,25 @@ def copied_checkpoints(url: str, folder: Path, group: Group, remarks: list[str])
         uploader.finish()
 
 
-def _download(copies: CheckpointBucket, folder: Path, group: Group, remarks: list[str]) -> None:
+def _download(remote: CheckpointBucket, folder: Path, group: Group, remarks: list[str]) -> None:
     """Download the newest checkpoint into ``folder`` unless the folder has a newer one. Several workers, whose folders
     may be on different disks, agree on the newest checkpoint that all of them have."""
-    have = _readable(folder, remarks)
-    least = max(have, default=0) if group.size == 1 else 0  # all workers can have the one in the bucket
-    _fetch(copies, folder, have, least, remarks)
+    local_steps = _readable(folder, remarks)
+    min_step = max(local_steps, default=0) if group.size == 1 else 0  # all workers can have the one in the bucket
+    _fetch(remote, folder, local_steps, min_step, remarks)
     if group.size > 1:
         _agree(folder, group)
 
 
-def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least: int, remarks: list[str]) -> None:
+def _fetch(
+    remote: CheckpointBucket, folder: Path, local_steps: Collection[int], min_step: int, remarks: list[str]
+) -> None:
     """Download a checkpoint as ``CheckpointBucket.fetch`` does, but retry if the bucket is not accessible: a run must
     not fail because S3 is unavailable for a minute."""
     end, waiting = time.monotonic() + DOWNLOAD_SECONDS, False
     while True:
         try:
-            copies.fetch(folder, have, least, remarks.append)
+            remote.fetch(folder, local_steps, min_step, remarks.append)
             break
         except OSError as error:
             if error.errno is not None or time.monotonic() > end:  # errors of the disk have a number
@@ -119,7 +121,7 @@ def _fetch(copies: CheckpointBucket, folder: Path, have: Collection[int], least:
             waiting = True
             time.sleep(RETRY_SECONDS)
     if waiting:
-        remarks.append(f"{copies.bucket.url} is accessible again")
+        remarks.append(f"{remote.bucket.url} is accessible again")
 
 
 def _readable(folder: Path, remarks: list[str]) -> list[int]:
@@ -138,8 +140,8 @@ def _readable(folder: Path, remarks: list[str]) -> list[int]:
 
 def _agree(folder: Path, group: Group) -> None:
     """Remove checkpoints that are newer than the newest one that all workers have."""
-    own = [-1, *[step_of(path.name) for path in sorted(folder.glob("step-*.pt"))][-MOST_OFFERED:]]
-    offers = group.gather(torch.tensor(own + [-1] * (MOST_OFFERED + 1 - len(own))))
+    own = [-1, *[step_of(path.name) for path in sorted(folder.glob("step-*.pt"))][-MAX_OFFERED:]]
+    offers = group.gather(torch.tensor(own + [-1] * (MAX_OFFERED + 1 - len(own))))
     common = max(set.intersection(*(set(offer.tolist()) for offer in offers)))
     for path in folder.glob("step-*.pt"):
         if step_of(path.name) > common:

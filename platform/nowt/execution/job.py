@@ -76,7 +76,7 @@ def _epochs(
 ) -> Iterator[Message]:
     from nowt.core.errors import DataError
     from nowt.data.datasets import open_data
-    from nowt.execution.checkpoint_upload import copied_checkpoints
+    from nowt.execution.checkpoint_upload import sync_checkpoints
     from nowt.training.device import reset_globals
     from nowt.training.loop import train
 
@@ -85,7 +85,7 @@ def _epochs(
     if run_key(job.config, data.fingerprint) != job.key:
         raise DataError("the data or the rule has changed since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)
-    with copied_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader:
+    with sync_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader:
         for epoch in train(
             job.config,
             job.placement,

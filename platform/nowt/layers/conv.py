@@ -118,7 +118,7 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """Return the number of samples times the number of output positions for ``x``."""
         return len(x) * math.prod(out for out, *_ in self._sides(x.shape))
 
-    def unreached(self, shape: tuple[int, ...]) -> bool:
+    def has_unreached_weights(self, shape: tuple[int, ...]) -> bool:
         """Return whether some taps of the kernel see only padding for an input of ``shape``."""
         return not self._reach(shape).all()
 

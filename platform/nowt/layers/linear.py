@@ -64,7 +64,7 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """Return the number of samples."""
         return len(x)
 
-    def unreached(self, shape: tuple[int, ...]) -> bool:
+    def has_unreached_weights(self, shape: tuple[int, ...]) -> bool:
         """Return False: every input reaches every weight."""
         return False
 

@@ -215,7 +215,7 @@ class FeedbackLayer(nn.Module, ABC):
         """Return the number of samples times the number of output positions for ``x``."""
 
     @abstractmethod
-    def unreached(self, shape: tuple[int, ...]) -> bool:
+    def has_unreached_weights(self, shape: tuple[int, ...]) -> bool:
         """Return whether some weights see only padding for an input of ``shape``."""
 
     @abstractmethod

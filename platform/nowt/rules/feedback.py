@@ -65,7 +65,7 @@ class DrawnFeedback(FeedbackRule):
         weight = layer.weight.detach()
         drawn = draw_feedback(weight, self.start, seed, layer.name) * self.scale
         if self.angle is not None:
-            drawn = at_angle(weight, drawn, self.angle) * self.scale
+            drawn = rotate_to_angle(weight, drawn, self.angle) * self.scale
         layer.register_state("feedback", drawn)
 
 
@@ -85,7 +85,7 @@ def draw_feedback(weight: Tensor, start: str, seed: int, name: str) -> Tensor:
     return torch.empty_like(weight).copy_(drawn.view(weight.shape))
 
 
-def at_angle(weight: Tensor, drawn: Tensor, degrees: float) -> Tensor:
+def rotate_to_angle(weight: Tensor, drawn: Tensor, degrees: float) -> Tensor:
     """Return the tensor with the norm of W, in the plane of W and ``drawn``, at an angle of ``degrees`` to W."""
     w, d = weight.double().flatten(), drawn.double().flatten()
     length = w.norm()

@@ -144,7 +144,7 @@ class WeightMirror(DrawnFeedback):
         if self.extent == 0 or self.noise == "idealised":
             return
         for layer in layers:
-            if layer.unreached(layer.probe_shape(1, self.extent)):
+            if layer.has_unreached_weights(layer.probe_shape(1, self.extent)):
                 raise ValueError(
                     f"rule.extent is {self.extent}: in layer {layer.name}, some weights see only padding and receive "
                     "no noise, so their B would never align; use a larger extent, or 0 for the layer's own map"

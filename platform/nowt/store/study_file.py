@@ -180,7 +180,7 @@ def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(runs.values())
 
 
-def without_repeated(runs: Sequence[ListedRun]) -> list[ListedRun]:
+def drop_duplicate_runs(runs: Sequence[ListedRun]) -> list[ListedRun]:
     """Return a search's runs without the failed ones that a later trial of the same cell repeated."""
     last = {(run.key, run.cell): run.trial for run in runs}
     return [run for run in runs if not run.failed or last[run.key, run.cell] == run.trial]

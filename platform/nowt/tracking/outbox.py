@@ -56,7 +56,7 @@ class Outbox:
         """Record that the server has received everything in ``run``."""
         write_atomically(self.folder / "runs" / run.key, f"{run.last_epoch} {run.state}", durable=False)
 
-    def has_note(self, key: str) -> bool:
+    def has_record(self, key: str) -> bool:
         """Return whether there is a record of the run."""
         return (self.folder / "runs" / key).exists()
 

@@ -114,7 +114,7 @@ class Recorder:
             stored = self.rows.get(path.stem)
             if stored and stored.ended and stored.tags.get(LOG_BYTES) == str(path.stat().st_size):
                 self.progress.update(path.stem, stored.tags["state"], stored.ended[1])
-                if self.outbox and not self.outbox.has_note(path.stem):
+                if self.outbox and not self.outbox.has_record(path.stem):
                     self.outbox.mark_delivered(read(path))
             else:
                 self._read(path, cell)

@@ -147,7 +147,7 @@ def test_workers_with_separate_disks_resume_from_a_checkpoint_that_all_of_them_h
     assert one.steps == ["step-000000005.pt"]
     bucket.remove([f"{stopped}/{name}" for name in pair(5)])  # now the other worker cannot have it
     for other, there in (([-1, 3], ["step-000000003.pt"]), ([-1], [])):
-        with checkpoint_upload.copied_checkpoints(PLACE, folder, Pair(other + [-1] * (9 - len(other))), []):
+        with checkpoint_upload.sync_checkpoints(PLACE, folder, Pair(other + [-1] * (9 - len(other))), []):
             assert one.steps == there
 
 

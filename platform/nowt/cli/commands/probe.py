@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import add_machine, machine
+from nowt.cli.options import add_local_placement, local_placement
 from nowt.cli.parser import Commands, add_command
 
 
@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
         "--images", type=int, default=128, metavar="N", help="number of images in the batch (default: %(default)s)"
     )
     parser.add_argument("--split", default="val", help="data split to use: train, val or test (default: %(default)s)")
-    add_machine(parser)
+    add_local_placement(parser)
 
 
 def run(args: Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     from nowt.evaluation.probes.registry import find_metric
     from nowt.evaluation.probes.run import probe
 
-    placement, metric = machine(args), find_metric(args.metric)
+    placement, metric = local_placement(args), find_metric(args.metric)
     torch.set_num_threads(placement.threads)
     print(probe(Path(args.store), args.study, metric, placement, args.images, args.split, print))
     print(f"Next: nowt report {args.study} --store {args.store}")

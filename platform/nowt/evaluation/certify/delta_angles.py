@@ -13,7 +13,7 @@ from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.models.mlp import Mlp
 from nowt.rules.base import FeedbackLayer, Rule
-from nowt.rules.feedback import at_angle
+from nowt.rules.feedback import rotate_to_angle
 from nowt.store.records import Layer
 from nowt.training.alignment import measure_alignment
 
@@ -66,4 +66,4 @@ def _measure_angles(rule: Rule, rotated: bool) -> tuple[Layer, ...]:
 def _rotate(layers: list[FeedbackLayer]) -> None:
     with torch.no_grad():
         for layer in layers:
-            layer.feedback.copy_(at_angle(layer.weight.detach(), layer.feedback, ANGLE))
+            layer.feedback.copy_(rotate_to_angle(layer.weight.detach(), layer.feedback, ANGLE))

@@ -36,10 +36,10 @@ class StoreBackup:
 
     store: Path
     bucket: Bucket
-    known: dict[Path, tuple[tuple[int, ...], str]] = field(
+    hashes: dict[Path, tuple[tuple[int, ...], str]] = field(
         default_factory=dict
     )  # by path: size and time of change, hash of the content
-    there: set[str] = field(default_factory=set)  # hashes of the contents that the bucket has
+    uploaded: set[str] = field(default_factory=set)  # hashes of the contents that the bucket has
 
     def run(self) -> tuple[int, int]:
         """Back up the store as it is now; return the number of files and of those that were sent.
@@ -52,21 +52,21 @@ class StoreBackup:
                 f"{self.bucket.url} holds the backup of another store, which was in {before.root}: give another "
                 f"prefix, or restore that one here first: nowt restore {self.bucket.url}"
             )
-        self.there |= set(before.files.values()) if before else set()
-        sent = len(self.there)
+        self.uploaded |= set(before.files.values()) if before else set()
+        sent = len(self.uploaded)
         files = dict(self._files())
         write_manifest(self.bucket, Manifest(mine.id, str(self.store.resolve()), time.time_ns() // 1_000_000, files))
-        sent = len(self.there) - sent
-        self._sweep({*files.values(), *(before.files.values() if before else ())})
+        sent = len(self.uploaded) - sent
+        self._remove_unreferenced({*files.values(), *(before.files.values() if before else ())})
         return len(files), sent
 
     def _files(self) -> Iterator[tuple[str, str]]:
         for path in self._present(DATABASES):
-            yield self._name(path), self._sent(path, path.with_name(f"{path.name}-wal"), copy=copy_database)
+            yield self._name(path), self._upload(path, path.with_name(f"{path.name}-wal"), copy=copy_database)
         for path in self._present(FILES):
-            yield self._name(path), self._sent(path, copy=_file)
+            yield self._name(path), self._upload(path, copy=_file)
         for path in self._present(LINES):
-            yield self._name(path), self._sent(path, copy=_lines)
+            yield self._name(path), self._upload(path, copy=_lines)
 
     def _present(self, patterns: tuple[str, ...]) -> list[Path]:
         found = {path for pattern in patterns for path in self.store.glob(pattern)}
@@ -75,25 +75,25 @@ class StoreBackup:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.store).as_posix()
 
-    def _sent(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
+    def _upload(self, path: Path, *beside: Path, copy: Callable[[Path, Path], None]) -> str:
         """Return the hash of the content of ``path``, uploading it first if the bucket lacks it."""
         stamp = tuple(n for p in (path, *beside) if p.exists() for n in (p.stat().st_size, p.stat().st_mtime_ns))
-        if path not in self.known or self.known[path][0] != stamp or self.known[path][1] not in self.there:
+        if path not in self.hashes or self.hashes[path][0] != stamp or self.hashes[path][1] not in self.uploaded:
             with TemporaryDirectory(prefix="nowt-") as folder:
                 copied = Path(folder) / "copy"
                 copy(path, copied)
                 with copied.open("rb") as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
-                if content not in self.there:
+                if content not in self.uploaded:
                     self.bucket.put(object_name(content), copied)
-            self.there.add(content)
-            self.known[path] = stamp, content
-        return self.known[path][1]
+            self.uploaded.add(content)
+            self.hashes[path] = stamp, content
+        return self.hashes[path][1]
 
-    def _sweep(self, needed: set[str]) -> None:
+    def _remove_unreferenced(self, needed: set[str]) -> None:
         """Remove objects that belong to neither this backup nor the previous one, which may still be in use by a
         restore."""
-        self.there &= needed  # first, because a removal that fails may have removed some
+        self.uploaded &= needed  # first, because a removal that fails may have removed some
         named = {object_name(content) for content in needed}
         self.bucket.remove(name for name in self.bucket.names("objects/") if name not in named)
 
@@ -131,7 +131,7 @@ def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end
         try:
             backup_.run()
         except FAILURES as error:
-            if isinstance(error, ConfigError) and not backup_.known:  # a mistake on the command line
+            if isinstance(error, ConfigError) and not backup_.hashes:  # a mistake on the command line
                 raise
             problem = str(error)
         if problem != printed:

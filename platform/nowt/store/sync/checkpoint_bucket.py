@@ -69,14 +69,15 @@ class CheckpointBucket:
         self.bucket.put(path.name, path)
         self.bucket.put(_label_of(path.name), json.dumps(asdict(label)).encode())
 
-    def fetch(self, folder: Path, have: Collection[int], least: int, echo: Callable[[str], None]) -> None:
-        """Download the newest complete checkpoint to ``folder``, unless its step is in ``have`` or below ``least``.
+    def fetch(self, folder: Path, local_steps: Collection[int], min_step: int, echo: Callable[[str], None]) -> None:
+        """Download the newest complete checkpoint to ``folder``, unless its step is in ``local_steps`` or below
+        ``min_step``.
 
         A checkpoint that does not match its label is reported, and the one before it is used.
         """
         names = self.bucket.names("step-")
         for name in sorted((name for name in names if name.endswith(".pt")), reverse=True):
-            if step_of(name) in have or step_of(name) < least:
+            if step_of(name) in local_steps or step_of(name) < min_step:
                 return
             if _label_of(name) not in names:  # incomplete
                 continue

@@ -26,8 +26,8 @@ PARTS = ("logs", "studies", "optuna.db")
 class Databases:
     """How a merge updates a store's databases, since ``nowt.store`` imports neither Optuna nor MLflow."""
 
-    check_trials: Callable[[Path, Path], int]  # (other, store): the number of trials to copy
-    take_trials: Callable[[Path, Path], None]  # (other, store): copy them
+    count_new_trials: Callable[[Path, Path], int]  # (other, store): the number of trials to copy
+    merge_trials: Callable[[Path, Path], None]  # (other, store): copy them
     refresh: Callable[[Path, bool], None]  # (store, afresh): update MLflow; afresh: a log was replaced
 
 
@@ -36,43 +36,43 @@ def is_store(folder: Path) -> bool:
     return any((folder / part).exists() for part in PARTS)
 
 
-def merge(other: Path, store: Path, echo: Echo, databases: Databases, called: str = "") -> None:
+def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str = "") -> None:
     """Copy the runs and studies of ``other`` to ``store``, then update its databases, while its studies are locked.
 
-    ``called`` is the name of ``other`` in messages (default: its path).
+    ``label`` is the name of ``other`` in messages (default: its path).
 
     Raises ConfigError, with nothing written, if the stores contradict each other or one of the studies is being run,
     ValueError for an unreadable file, OSError if the store is not writable.
     """
-    called = called or str(other)
-    require(is_store(other), f"there is no store at {called}: name the folder that nowt ablate wrote")
-    require(other.resolve() != store.resolve(), f"{called} is the store itself: name the other one")
+    label = label or str(other)
+    require(is_store(other), f"there is no store at {label}: name the folder that nowt ablate wrote")
+    require(other.resolve() != store.resolve(), f"{label} is the store itself: name the other one")
     logs, study_files, trials = (
         incoming_logs(other, store),
         incoming_study_files(other, store),
-        databases.check_trials(other, store),
+        databases.count_new_trials(other, store),
     )
     with ExitStack() as stack:
         for key in sorted({study_file.key for folder in (other, store) for study_file in read_study_files(folder)}):
             stack.enter_context(study_lock(store, key))
         afresh = any(not log.new and not log.grows for log in logs)
-        _print_logs(logs, called, echo)
+        _print_logs(logs, label, echo)
         certificates = _take_new(Store(other).certificates, Store(store).certificates)
         write_logs(logs)  # first, since they hold everything that was measured
         checkpoints = copy_checkpoints(other, store)
         if trials:
-            databases.take_trials(other, store)
+            databases.merge_trials(other, store)
         write_study_files(study_files)
         if others := _counted(study_files, checkpoints, trials, certificates):
             echo(f"also copied {others}")
         databases.refresh(store, afresh)
 
 
-def _print_logs(logs: Sequence[IncomingLog], called: str, echo: Echo) -> None:
+def _print_logs(logs: Sequence[IncomingLog], label: str, echo: Echo) -> None:
     new = [log.target.stem for log in logs if log.new]
     longer = [log.target.stem for log in logs if not log.new]
     runs = "run" if len(new) == 1 else "runs"
-    echo(f"{called}: {len(new)} new {runs}{_first(new)}, {len(longer)} with more epochs or a result{_first(longer)}")
+    echo(f"{label}: {len(new)} new {runs}{_first(new)}, {len(longer)} with more epochs or a result{_first(longer)}")
 
 
 def _first(keys: Sequence[str], limit: int = 3) -> str:

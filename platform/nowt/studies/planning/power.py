@@ -13,7 +13,7 @@ ALPHA = 0.05  # family-wise significance level of a study's comparisons
 
 POWER = 0.8  # the probability of detecting a true gap
 
-MOST = 10_000  # seeds
+MAX_SEEDS = 10_000  # seeds
 
 
 def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
@@ -52,17 +52,17 @@ def mean_over_sample_deviations(seeds: int, chance: Callable[[Any], Any]) -> flo
     return float(trapezoid(chance(seen) * chi.pdf(seen * root, seeds - 1) * root, seen))
 
 
-def seeds_for(
+def required_seeds(
     ratio: float,
     alpha: float = ALPHA,
     wanted: float = POWER,
     chance: Callable[[float, int, float], float] = power,
 ) -> int | None:
-    """Return the smallest number of seeds with the power ``wanted``, as ``chance`` computes it; None if above MOST."""
+    """Return the fewest seeds with the power ``wanted``, as ``chance`` computes it; None if above MAX_SEEDS."""
     few, many = 1, 2
     while chance(ratio, many, alpha) < wanted:
         few, many = many, 2 * many
-        if few >= MOST:
+        if few >= MAX_SEEDS:
             return None
     while many - few > 1:
         middle = (few + many) // 2

@@ -12,7 +12,14 @@ from nowt.store.layout import Store
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
-from nowt.studies.planning.power import ALPHA, MOST, equivalence_power, largest_deviation, seeds_for, smallest_ratio
+from nowt.studies.planning.power import (
+    ALPHA,
+    MAX_SEEDS,
+    equivalence_power,
+    largest_deviation,
+    required_seeds,
+    smallest_ratio,
+)
 from nowt.studies.study import Cell, Study
 
 Config = Mapping[str, Any]
@@ -90,18 +97,21 @@ def _line(gap: float, known: EarlierDeviation | None, alpha: float) -> str:
     if known.deviation == 0:
         return f"unknown: the gap was the same with every seed ({_source(known)}); give --deviation POINTS"
     most = largest_deviation(known.deviation, known.pairs)
-    worst = _count(seeds_for(gap / most, alpha))
+    worst = _count(required_seeds(gap / most, alpha))
     return f"{_required(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
 
 
 def _required(gap: float, one: EarlierDeviation, alpha: float) -> str:
     """Return the number of seeds, at least three, since fewer give no interval."""
-    find, show = seeds_for(gap / one.deviation, alpha), seeds_for(gap / one.deviation, alpha, chance=equivalence_power)
+    find, show = (
+        required_seeds(gap / one.deviation, alpha),
+        required_seeds(gap / one.deviation, alpha, chance=equivalence_power),
+    )
     return f"{_count(find)} to detect it, {_count(show)} to show equality within it ({_source(one)})"
 
 
 def _count(seeds: int | None) -> str:
-    return f"more than {MOST} seeds" if seeds is None else f"{max(seeds, 3)} seeds"
+    return f"more than {MAX_SEEDS} seeds" if seeds is None else f"{max(seeds, 3)} seeds"
 
 
 def _source(one: EarlierDeviation) -> str:

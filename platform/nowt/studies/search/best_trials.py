@@ -10,7 +10,7 @@ from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files, without_repeated
+from nowt.store.study_file import StudyFile, drop_duplicate_runs, find_study_files, read_study_file, read_study_files
 from nowt.studies import ablation
 from nowt.studies.study import Study
 
@@ -57,7 +57,7 @@ def best_trials(store: Path, study_file: StudyFile, limit: int) -> list[BestTria
     Raises ConfigError if the search has no finished trial.
     """
     found: dict[str, dict[str, BestTrial]] = {cell["name"]: {} for cell in study_file.cells}
-    for run in without_repeated(study_file.runs):
+    for run in drop_duplicate_runs(study_file.runs):
         path = Store(store).log(run.key)
         if run.stopped is not None or run.key in found[run.cell] or not path.exists():
             continue  # another search may have finished a run that this one stopped
