@@ -1,14 +1,11 @@
-"""Stores, images, rules and options that cannot be used: one line says so, and nothing is started."""
+"""Options and what they name (stores, images, rules): unusable ones are refused in one line, and nothing is started."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from nowt.cli.main import main, parse
 from nowt.cli.options import placement
-from nowt.core import provenance
-from nowt.core.provenance import checkout_of
 from nowt.store.run_log import read_all
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import BROKEN, OWN, write_study
@@ -201,25 +198,3 @@ def test_a_study_reports_the_images_it_leaves_out(here: Path, capsys: Captured) 
     write_study(here, '{"mine": small("./mine.py")}')
     assert main(f"ablate ./small.py --in-process {FOLDER}".split()) == 0
     assert capsys.readouterr().out.count("1 image left out: train/cat/001.jpg\n") == 1
-
-
-def git(folder: Path, *command: str) -> str:
-    who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    done = subprocess.run(["git", "-C", str(folder), *who, *command], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def test_the_commit_is_that_of_the_code_and_not_of_the_working_folder(here: Path) -> None:
-    git(here, "init", "-q")
-    (here / ".gitignore").write_text("installed\n")
-    (here / "code.py").touch()
-    git(here, "add", ".")
-    git(here, "commit", "-q", "-m", "one")
-    (here / "installed").mkdir()
-    (here / "installed" / "code.py").touch()
-    commit = git(here, "rev-parse", "HEAD")
-    assert checkout_of(here / "code.py") == {"commit": commit, "dirty": False}
-    (here / "code.py").write_text("x = 1\n")
-    assert checkout_of(here / "code.py") == {"commit": commit, "dirty": True}
-    assert checkout_of(here / "installed" / "code.py") == {"commit": "", "dirty": False}
-    assert provenance.nowt_checkout()["commit"] not in (commit, "")
