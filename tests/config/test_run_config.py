@@ -20,7 +20,7 @@ from nowt.config.run_config import (
 )
 from nowt.config.run_key import non_default_fields, run_key
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.fields import check
+from nowt.core.fields import check_type
 from nowt.core.seeding import Seeds
 from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
@@ -263,9 +263,9 @@ def test_a_name_is_suggested_only_if_it_is_similar() -> None:
 
 
 def test_values_are_checked_against_their_types() -> None:
-    assert check(float | None, "0.5", "optim.clip") == 0.5
-    assert check(tuple[int, ...], [1, 2], "model.hidden") == (1, 2)
-    assert config_error(lambda: check(int, "many", "epochs")).startswith(
+    assert check_type(float | None, "0.5", "optim.clip") == 0.5
+    assert check_type(tuple[int, ...], [1, 2], "model.hidden") == (1, 2)
+    assert config_error(lambda: check_type(int, "many", "epochs")).startswith(
         "epochs is 'many': input should be a valid integer"
     )
 

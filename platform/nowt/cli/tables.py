@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.execution.progress import ending
+from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
@@ -71,7 +71,7 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
 
 def _head(run: RunLog) -> str:
     git = run.start["git"]
-    lines = [f"run {run.key}: {ending(run)}", f"data {run.start['fingerprint']}"]
+    lines = [f"run {run.key}: {ending_text(run)}", f"data {run.start['fingerprint']}"]
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)

@@ -14,7 +14,7 @@ from nowt.cluster.aws import Account
 from nowt.cluster.cluster_file import ClusterFile
 from nowt.cluster.ray_internals import find_vpcs
 from nowt.cluster.steps import Step
-from nowt.cluster.validators import silenced
+from nowt.cluster.validators import silence_ray
 
 Network = IPv4Network | IPv6Network
 
@@ -71,7 +71,7 @@ def vpc_of(cluster: ClusterFile) -> str:
     import click
 
     try:
-        with silenced():
+        with silence_ray():
             vpcs = find_vpcs(copy.deepcopy(cluster.config))
     except (click.ClickException, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it names none"

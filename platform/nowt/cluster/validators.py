@@ -22,7 +22,7 @@ def ray_problems(cluster: ClusterFile) -> list[str]:
     from jsonschema import ValidationError
 
     try:
-        with silenced():
+        with silence_ray():
             validate_cluster_config(_with_resources(cluster))
     except ValidationError as error:
         place = ".".join(str(part) for part in error.absolute_path)
@@ -33,7 +33,7 @@ def ray_problems(cluster: ClusterFile) -> list[str]:
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
+def silence_ray() -> Iterator[None]:
     """Suppress what Ray's launcher prints, such as warnings about docker, which nowt does not use."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield

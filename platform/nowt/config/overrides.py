@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.fields import check, field_types
+from nowt.core.fields import check_type, field_types
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
 
@@ -51,7 +51,7 @@ def set_fields(config: RunConfig, new: Mapping[str, Any]) -> RunConfig:
         inner = values
         for group in groups:
             parent, inner = getattr(parent, group), inner.setdefault(group, {})
-        inner[name] = check(field_types(type(parent))[name], value, path)
+        inner[name] = check_type(field_types(type(parent))[name], value, path)
     changed: RunConfig = _replace_nested(config, values)
     return changed
 
@@ -89,7 +89,7 @@ def _set_value(values: dict[str, Any], config: Any, override: Override) -> None:
         example = fields(getattr(config, name))[0].name
         raise ConfigError(f"--{override.path} is a group of fields: give one, such as --{override.path}.{example}")
     kind = field_types(type(config))[name]
-    values[name] = check(kind, parse_value(kind, override.text), override.path)
+    values[name] = check_type(kind, parse_value(kind, override.text), override.path)
 
 
 def _check_field(config: Any, name: str, override: Override) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
-from nowt.core.fields import build
+from nowt.core.fields import build_dataclass
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
@@ -124,9 +124,9 @@ def config_from_json(data: dict[str, Any]) -> RunConfig:
     for name, value in data.items():
         if name == "rule":
             rule_fields = {k: v for k, v in value.items() if k != "name"}
-            parts[name] = build(find_rule(value["name"]), rule_fields, "rule.")
+            parts[name] = build_dataclass(find_rule(value["name"]), rule_fields, "rule.")
         elif name in SECTIONS:
-            parts[name] = build(SECTIONS[name], value, f"{name}.")
+            parts[name] = build_dataclass(SECTIONS[name], value, f"{name}.")
         else:
             parts[name] = value
-    return build(RunConfig, parts, "")
+    return build_dataclass(RunConfig, parts, "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.config.run_config import ModelConfig, RunConfig
-from nowt.core.fields import check, field_types
+from nowt.core.fields import check_type, field_types
 from nowt.rules.base import Rule
 
 LOOP_NUMERICS = 1  # increase it whenever the training loop gives other numbers for the same config
@@ -25,7 +25,7 @@ def non_default_fields(config: Any) -> dict[str, Any]:
         if is_dataclass(value):
             data |= {item.name: inner} if (inner := non_default_fields(value)) else {}
         elif value != _default(item):
-            data[item.name] = check(
+            data[item.name] = check_type(
                 field_types(type(config))[item.name], value, item.name
             )  # lr=1 and lr=1.0 are one setting
     return data

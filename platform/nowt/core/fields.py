@@ -12,7 +12,7 @@ from nowt.core.errors import ConfigError, did_you_mean
 T = TypeVar("T")
 
 
-def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
+def build_dataclass(kind: type[T], values: dict[str, Any], prefix: str) -> T:
     """Return ``kind(**values)`` with each value checked against its type. Raises ConfigError for the first invalid
     one."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
@@ -21,7 +21,7 @@ def build(kind: type[T], values: dict[str, Any], prefix: str) -> T:
             raise ConfigError(
                 f"there is no setting {prefix}{name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
             )
-    checked = {name: check(field_types(kind)[name], value, prefix + name) for name, value in values.items()}
+    checked = {name: check_type(field_types(kind)[name], value, prefix + name) for name, value in values.items()}
     return kind(**checked)
 
 
@@ -33,7 +33,7 @@ def field_types(config: Any) -> dict[str, Any]:
     return _hints(config)
 
 
-def check(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
+def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
     """Return ``value`` converted to type ``kind``; unless ``strict``, numbers may be given as text. Raises
     ConfigError."""
     if is_dataclass(value):

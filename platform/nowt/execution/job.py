@@ -10,7 +10,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
-from nowt.core.fields import build
+from nowt.core.fields import build_dataclass
 from nowt.execution.scheduler import Message
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
@@ -32,7 +32,7 @@ class Job:
     def from_text(cls, text: str) -> "Job":
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
-        return cls(data["key"], config_from_json(data["config"]), build(Placement, data["placement"], ""))
+        return cls(data["key"], config_from_json(data["config"]), build_dataclass(Placement, data["placement"], ""))
 
 
 def run_job(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nowt.execution.scheduler import PlannedRun  # which imports torch, that `nowt show` does without
 
 
-def ending(run: RunLog) -> str:
+def ending_text(run: RunLog) -> str:
     """Return the run's state and reason. The reason may begin with the state itself: ``diverged at epoch 3``."""
     return run.reason if run.reason.startswith(run.state) else f"{run.state} {run.reason}".rstrip()
 
@@ -74,7 +74,7 @@ class StudyProgress:
             outcome = f"val error {100 * last.val_error:.1f} % after {last.epoch} epochs"
         else:
             last_line = run.reason.strip().splitlines()[-1] if run.reason.strip() else ""
-            outcome = ending(replace(run, reason=last_line))
+            outcome = ending_text(replace(run, reason=last_line))
         return f"{count} {name}: {outcome} (run {planned.key}){self._time_left()}"
 
     def _time_left(self) -> str:

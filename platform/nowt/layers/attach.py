@@ -8,7 +8,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor, nn
 
-from nowt.core.fields import check, field_types
+from nowt.core.fields import check_type, field_types
 from nowt.layers.conv import Conv2d
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
@@ -134,7 +134,7 @@ def _check_rule(rule: object) -> None:
     if not isinstance(rule, Rule):
         raise ValueError(f"{rule!r} is not a Rule: pass one such as nowt.KolenPollack()")
     for field in fields(rule):
-        check(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
+        check_type(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
 
 
 def _check_unwrapped(model: nn.Module) -> None:

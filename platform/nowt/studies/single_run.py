@@ -12,7 +12,7 @@ from nowt.config.run_config import RunConfig
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import inspect_data, plan_run
-from nowt.execution.progress import ending
+from nowt.execution.progress import ending_text
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
@@ -72,7 +72,7 @@ def _line(run: RunLog) -> str:
     if run.state == "failed":
         return f"run {run.key} failed:\n{run.reason}"
     if run.state != "running":
-        return f"run {run.key} {ending(run)}"
+        return f"run {run.key} {ending_text(run)}"
     if not run.epochs:
         return f"run {run.key} starts"
     e = run.epochs[-1]

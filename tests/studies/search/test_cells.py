@@ -5,7 +5,7 @@ from optuna.storages import InMemoryStorage
 
 from nowt.config.recipes import resnet18_imagenet
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.options import on_recipe
+from nowt.studies.search.options import with_recipe
 from nowt.studies.search.params import Choice, Range, When
 from nowt.studies.search.space import EarlyStopping
 from nowt.studies.search.trial_storage import TrialStorage
@@ -43,7 +43,7 @@ def test_a_grid_tries_each_distinct_combination_once() -> None:
 
 
 def test_another_schedule_drops_the_milestones_of_the_recipe() -> None:
-    on_imagenet = on_recipe(small_space(SCHEDULE, milestones("step")), resnet18_imagenet)
+    on_imagenet = with_recipe(small_space(SCHEDULE, milestones("step")), resnet18_imagenet)
     [cell] = on_imagenet.cells
     assert cell.config.optim.milestones == (30.0, 60.0, 80.0)
     assert cell.config_of({"optim.schedule": "cosine"}).optim.milestones == ()

@@ -59,12 +59,12 @@ def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
     from nowt.studies.lookup import find_recipe, find_space
     from nowt.studies.search.best_trials import confirmation_runs, find_search
-    from nowt.studies.search.options import on_recipe, shrink_space, with_options
+    from nowt.studies.search.options import shrink_space, with_options, with_recipe
     from nowt.studies.search.run import search
 
     _check_confirm(args.confirm, args.confirm_seeds)
     space = find_space(args.space)
-    space = on_recipe(space, find_recipe(args.recipe)) if args.recipe else space
+    space = with_recipe(space, find_recipe(args.recipe)) if args.recipe else space
     space = shrink_space(space) if args.quick else space
     space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
     store = Path(args.store)

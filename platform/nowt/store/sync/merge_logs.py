@@ -13,7 +13,7 @@ from nowt.store.locks import LogInUse, LogLock
 from nowt.store.records import FINAL_STATES, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
-OF_THE_MACHINE = ("seconds", "probe_seconds")  # these differ between machines for the same run
+MACHINE_FIELDS = ("seconds", "probe_seconds")  # these differ between machines for the same run
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _check_agree(ours: RunLog, theirs: RunLog, store: Path, other: Path) -> None
 
 
 def _measured(epoch: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in epoch.items() if name not in OF_THE_MACHINE}
+    return {name: value for name, value in epoch.items() if name not in MACHINE_FIELDS}
 
 
 def write_logs(coming: Sequence[IncomingLog]) -> None:

@@ -111,7 +111,7 @@ def _with_setting(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     return set_fields(config, values)
 
 
-def with_base(cell: SearchCell, config: RunConfig) -> SearchCell:
+def with_config(cell: SearchCell, config: RunConfig) -> SearchCell:
     """Return the cell over another base config; parameters in epochs keep their share of the run."""
     ratio = config.epochs / cell.config.epochs
     return SearchCell(cell.name, config, tuple(scale_epochs(param, ratio) for param in cell.params))

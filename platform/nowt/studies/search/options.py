@@ -9,20 +9,20 @@ from nowt.config.recipes import shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.rules.base import Rule
-from nowt.studies.search.cells import with_base
+from nowt.studies.search.cells import with_config
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 
 
-def on_recipe(space: SearchSpace, recipe: Callable[[Rule], RunConfig]) -> SearchSpace:
+def with_recipe(space: SearchSpace, recipe: Callable[[Rule], RunConfig]) -> SearchSpace:
     """Return the space over another recipe, with each cell's own rule. Parameters in epochs keep their share of the
     run."""
-    cells = tuple(with_base(cell, replace(recipe(cell.config.rule), test=False)) for cell in space.cells)
+    cells = tuple(with_config(cell, replace(recipe(cell.config.rule), test=False)) for cell in space.cells)
     return replace(space, cells=cells)
 
 
 def shrink_space(space: SearchSpace) -> SearchSpace:
     """Return a version of the space that takes a few minutes: two epochs, few images, three trials per cell."""
-    cells = tuple(with_base(cell, shrink_config(cell.config)) for cell in space.cells)
+    cells = tuple(with_config(cell, shrink_config(cell.config)) for cell in space.cells)
     trials = min([3, *(cell.grid_size for cell in cells)]) if space.sampler == "grid" else 3
     return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials))
 
@@ -39,7 +39,7 @@ def with_options(
     stopping. Raises ConfigError for an option that the space does not allow."""
     require(trials is None or trials >= 1, f"--trials is {trials}: it must be at least 1")
     _check_overrides(space, overrides)
-    cells = tuple(with_base(cell, apply_overrides(cell.config, overrides)) for cell in space.cells)
+    cells = tuple(with_config(cell, apply_overrides(cell.config, overrides)) for cell in space.cells)
     changes: dict[str, Any] = {"cells": cells}
     changes |= {"budget": Budget(trials)} if trials is not None else {}
     changes |= {"sampler": sampler} if sampler else {}

@@ -8,7 +8,7 @@ from typing import Any
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
-from nowt.core.fields import check, field_types
+from nowt.core.fields import check_type, field_types
 
 IN_EPOCHS = ("optim.warmup", "optim.milestones")  # fields whose values are epochs
 
@@ -18,7 +18,7 @@ Value = float | int | str | bool | None | tuple[Any, ...]
 def check_fields(given: Any, prefix: str, names: Sequence[str]) -> None:
     """Raise ConfigError for the first of these fields whose value has the wrong type."""
     for name in names:
-        check(field_types(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
+        check_type(field_types(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
 
 
 @dataclass(frozen=True)
