@@ -14,6 +14,7 @@ from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_report
 from tests.support.mlflow_contents import study_file_of
 from tests.support.moto_cloud import KEYS, ROOT, Cloud, cloud, storage
+from tests.support.store_parts import created_once
 from tests.support.synthetic_store import odd_study, write_store
 
 
@@ -23,6 +24,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     connect(path)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fast_new_stores(empty: Path) -> Iterator[None]:
+    with created_once(empty):
+        yield
 
 
 @pytest.fixture

@@ -41,6 +41,13 @@ Kind = Literal["none", "halving", "median"]
 
 def random_space(sampler: Any, kind: Kind, budget: Budget, number: int, shared_runs: bool) -> SearchSpace:
     """A space with two cells. ``shared_runs``: half of their trials are the same runs, unless the sampler is TPE."""
+    stopping = EarlyStopping("halving", first_rung=1, factor=2) if kind == "halving" else EarlyStopping(kind)
+    cells = two_cells(shared_runs)
+    return SearchSpace(f"any{number}", "Which is best?", cells, budget, sampler=sampler, stopping=stopping)
+
+
+@cache
+def two_cells(shared_runs: bool) -> tuple[SearchCell, SearchCell]:
     base = RunConfig(ModelConfig(), DataConfig(), epochs=EPOCHS, test=False)
     params = (Range("optim.lr", 0.01, 1.0, log=True), Range("optim.momentum", 0.1, 0.9))
     other = (*params, Choice("optim.nesterov", (False, True)))
@@ -48,9 +55,7 @@ def random_space(sampler: Any, kind: Kind, budget: Budget, number: int, shared_r
         replace(base, rule=find_rule("bp")()),
         replace(base, rule=find_rule("bp" if shared_runs else "fa")()),
     )
-    cells = (SearchCell("one", first, params), SearchCell("other", second, other))
-    stopping = EarlyStopping("halving", first_rung=1, factor=2) if kind == "halving" else EarlyStopping(kind)
-    return SearchSpace(f"any{number}", "Which is best?", cells, budget, sampler=sampler, stopping=stopping)
+    return SearchCell("one", first, params), SearchCell("other", second, other)
 
 
 def error(key: str, epoch: int) -> float:
