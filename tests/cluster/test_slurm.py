@@ -120,7 +120,7 @@ def test_the_job_is_requeued_at_the_time_limit_and_finishes_the_study_later(
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     study = write_study(tmp_path, '{"slow": small(Path(__file__).with_name("slow.py"))}')
-    command = ["nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]
+    command = ["env", "PAUSE=0.25", "nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]
     size = ["--nodes=1", "--cpus-per-task=1", "--gpus-per-node=0", "--time=30", f"--output={tmp_path / 'log'}"]
     job = slurm("sbatch", "--parsable", *size, str(SCRIPT), *command)
 

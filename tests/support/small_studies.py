@@ -28,7 +28,9 @@ def small(rule, **optim):
 """
 
 SLOW = '''
-"""Slow Kolen-Pollack, so that a test can act between two epochs. It reports its process by a file."""
+"""Kolen-Pollack that pauses at each step, so that a test can act between two epochs. It reports its process by a file.
+
+The pause is in the environment, so that the same rule needs no time in a study that nobody disturbs."""
 
 import os
 import time
@@ -45,7 +47,7 @@ class Slow(KolenPollack):
 
     def after_step(self, layers, moment):
         Path(__file__).with_name(f"{os.getpid()}.slow").touch()
-        time.sleep(0.25)
+        time.sleep(float(os.environ.get("PAUSE", 0)))
         return 0
 '''
 
@@ -120,12 +122,12 @@ def numbers(run: RunLog) -> list[dict[str, Any]]:
     return [{k: v for k, v in epoch_to_json(e).items() if not k.endswith("seconds")} for e in run.epochs]
 
 
-def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    """Start ``python -m nowt`` in ``folder``, in a new process group."""
+def start(words: list[str], folder: Path, pause: float = 0.25) -> subprocess.Popen[str]:
+    """Start ``python -m nowt`` in ``folder``, in a new process group. Each step of SLOW takes ``pause`` seconds longer."""
     return subprocess.Popen(
         [sys.executable, "-m", "nowt", *words],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PAUSE": str(pause)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

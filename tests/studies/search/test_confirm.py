@@ -126,6 +126,15 @@ def test_a_transfer_keeps_settings_unchanged(tmp_path: Path, store: Path, capsys
     assert "the unchanged recipe" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def searched_batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a search over the batch size."""
+    folder = tmp_path_factory.mktemp("batch")
+    space = write_space(folder, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", RANDOM)
+    assert main(["search", str(space), "--store", str(folder / "runs"), "--in-process"]) == 0
+    return folder / "runs"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -145,12 +154,9 @@ def test_a_transfer_keeps_settings_unchanged(tmp_path: Path, store: Path, capsys
     ],
 )
 def test_an_invalid_option_of_a_transfer_is_an_error_of_one_line(
-    words: str, message: str, tmp_path: Path, store: Path, capsys: Captured
+    words: str, message: str, searched_batch: Path, capsys: Captured
 ) -> None:
-    space = write_space(tmp_path, "(part('kp', Choice('batch', (16, 32))),)", "Budget(1)", RANDOM)
-    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
-    capsys.readouterr()
-    assert main([*words.split(), "--store", str(store)]) == 2
+    assert main([*words.split(), "--store", str(searched_batch)]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
 
