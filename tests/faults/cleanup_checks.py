@@ -1,7 +1,9 @@
 """Checks that a study leaves nothing behind: no process, no temporary file, no scratch folder of Ray Tune."""
 
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.small_studies import wait_for
@@ -42,6 +44,13 @@ def wait_until_no_process(folder: Path, ignore: str = "", seconds: float = TIMEO
     began = time.monotonic()
     wait_for(lambda: not processes(folder, ignore), seconds, f"the end of {processes(folder, ignore)}")
     return time.monotonic() - began
+
+
+def kill_processes(folder: Path) -> None:
+    """Kill what still runs in the folder, except Ray's agents, which end by themselves."""
+    for pid in processes(folder, ignore="Agent"):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def temporary_files(store: Path) -> list[str]:

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.faults.cleanup_checks import wait_until_no_process
+from tests.faults.cleanup_checks import kill_processes, wait_until_no_process
 from tests.faults.repetitions import MakeStudy, Undisturbed
 from tests.faults.study_process import StudyProcess, Verb
 
@@ -56,15 +56,16 @@ def study_folders(short_folder: Path) -> Iterator[list[Path]]:
 
 
 @pytest.fixture
-def make_study(tmp_path: Path, empty: Path, short_folder: Path, study_folders: list[Path]) -> MakeStudy:
-    """Create the study to disturb."""
+def make_study(tmp_path: Path, empty: Path, short_folder: Path, study_folders: list[Path]) -> Iterator[MakeStudy]:
+    """Create the study to disturb. A test that fails leaves no process of it to slow down the next test."""
 
     def made(verb: Verb, slots: int, rule: str) -> StudyProcess:
         study = StudyProcess(tmp_path / "study", verb, slots, {"RAY_TMPDIR": str(short_folder)}, rule=rule)
         study_folders.append(study.folder)
         return study.reset(empty)
 
-    return made
+    yield made
+    kill_processes(tmp_path / "study")
 
 
 @pytest.fixture(scope="session")
