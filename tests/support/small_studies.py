@@ -123,7 +123,7 @@ def numbers(run: RunLog) -> list[dict[str, Any]]:
 
 
 def start(words: list[str], folder: Path, pause: float = 0.25) -> subprocess.Popen[str]:
-    """Start ``python -m nowt`` in ``folder``, in a new process group; SLOW pauses for ``pause`` seconds at each step."""
+    """Start ``python -m nowt`` in ``folder``, in a new process group. SLOW pauses ``pause`` seconds per step."""
     return subprocess.Popen(
         [sys.executable, "-m", "nowt", *words],
         cwd=folder,
