@@ -141,10 +141,11 @@ def require_counted_runs(frames: Frames) -> None:
         found = states_in_words(frames.runs)
         if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
             raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
-        again = f"resume it with `nowt ablate {frames.study.name}`"
+        again = "resume it with the command that started it"
         raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
 
 
 def states_in_words(rows: pd.DataFrame) -> str:
-    """Return the number of rows by state, as ``2 running, 1 failed``."""
-    return ", ".join(f"{count} {state}" for state, count in rows["state"].value_counts().items())
+    """Return the number of rows by state, as ``2 running or interrupted, 1 failed``: logs do not tell these apart."""
+    names = {"running": "running or interrupted"}
+    return ", ".join(f"{count} {names.get(str(state), state)}" for state, count in rows["state"].value_counts().items())

@@ -64,5 +64,5 @@ def require_counted_trials(trials: Trials) -> None:
     """Raise ValueError if no trial has finished or diverged; the message counts the trials by state."""
     if trials.counted.empty:
         found = states_in_words(trials.frame) or "no trial"
-        again = f"resume it with `nowt search {trials.plan.name}`"
+        again = "resume it with the command that started it"
         raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")

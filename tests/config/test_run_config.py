@@ -207,7 +207,7 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
         (lambda: DataConfig(noise=-0.1), "data.noise is -0.1: it must be 0 or above"),
         (
             lambda: DataConfig("mnist", noise=0.1),
-            "data.noise is for digits and synthetic only, not for mnist",
+            "data.noise is for digits and synthetic only, not for mnist: set data.noise to 0",
         ),
         (lambda: OptimConfig(lr=0.0), "optim.lr is 0.0: it must be above 0"),
         (lambda: OptimConfig(momentum=1.0), "optim.momentum is 1.0: it must lie in [0, 1)"),

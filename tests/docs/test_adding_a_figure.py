@@ -2,14 +2,18 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from analysis.__main__ import main
 from tests.support.synthetic_store import rules_study, write_store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-figure.md").read_text(encoding="utf-8")
-READING, FIGURE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+READING, FIGURE, ENTRY = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -33,6 +37,19 @@ def test_its_figure_can_be_drawn_by_itself(study: str, monkeypatch: pytest.Monke
         runpy.run_path("train_loss.py", run_name="__main__")
     assert not ended.value.code
     assert Path("figures/train_loss.png").exists() and Path("figures/train_loss.svg").exists()
+
+
+def test_its_entry_adds_the_figure_to_the_report(study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("analysis.figures.train_loss")
+    exec(FIGURE, module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    line, entry = ENTRY.strip().split("\n\n")
+    names: dict[str, Any] = {}
+    exec(line, names)
+    added = eval(f"{{{entry.strip()}}}", names)
+    monkeypatch.setattr("analysis.report.figures.CHARTS", added)
+    assert main([study, "--store", "runs", "--out", "figures"]) == 0
+    assert Path("figures/train_loss.png").exists()
 
 
 def test_the_files_that_it_names_exist() -> None:

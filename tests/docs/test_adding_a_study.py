@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from analysis.stats.interquartile import FEWEST_FOR_IQM
+from analysis.stats.seeds import FEWEST_SEEDS
+from analysis.text.study import FOR_A_CLAIM
 from nowt.cli.main import main, parse
 from nowt.studies.lookup import find_study
+from nowt.studies.planning.power import ALPHA, equivalence_power, required_seeds
+from nowt.training.schedule import remaining_difference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-study.md").read_text(encoding="utf-8")
 FILE = re.search(r"Create `(\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
@@ -29,8 +34,31 @@ def test_the_file_is_a_study_of_four_cells(study: str) -> None:
     assert [cell.name for cell in found.cells] == ["bp", "kp decay 0", "kp decay 0.001", "kp decay 0.01"]
 
 
+def test_the_page_shows_the_key_and_the_expected_alignment_of_the_study(study: str) -> None:
+    found = find_study(study)
+    assert found.key in PAGE
+    left = {cell.name: remaining_difference(cell.config, steps_per_epoch=161)[-1] for cell in found.cells[1:]}
+    assert f"{161 * found.epochs} " in PAGE and f"all but {100 * left['kp decay 0.01']:.1f} %" in PAGE
+    for name in ("kp decay 0", "kp decay 0.001"):
+        assert f"{name} will still have {100 * left[name]:.0f} %" in PAGE
+
+
+def test_the_page_states_the_number_of_seeds_that_plan_prints() -> None:
+    alpha = ALPHA / 3
+    detect, equal, strict = (
+        required_seeds(2.0, alpha),
+        required_seeds(2.0, alpha, chance=equivalence_power),
+        required_seeds(1.0, alpha, chance=equivalence_power),
+    )
+    text = " ".join(PAGE.split())
+    assert f"each of the three comparisons needs {detect} seeds" in text
+    assert f"takes {equal} seeds if the margin is twice" in text and f"and {strict} seeds if the margin equals" in text
+    limits = [FEWEST_SEEDS, FOR_A_CLAIM, FEWEST_FOR_IQM]
+    assert re.findall(r"^\| (\d) or ", PAGE, re.MULTILINE) == [str(seeds) for seeds in (1, *limits)]
+
+
 def test_every_command_is_one_of_nowts(study: str) -> None:
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
     for command in COMMANDS:
         parse(shlex.split(command))
 

@@ -107,7 +107,7 @@ class DataConfig:
         require(self.noise >= 0, f"data.noise is {self.noise}: it must be 0 or above")
         require(
             self.noise == 0 or self.name in ("digits", "synthetic"),
-            f"data.noise is for digits and synthetic only, not for {self.name}",
+            f"data.noise is for digits and synthetic only, not for {self.name}: set data.noise to 0",
         )
 
 

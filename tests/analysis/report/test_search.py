@@ -93,14 +93,14 @@ def test_a_search_of_diverged_trials_alone_has_no_best(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("trials", "states", "found"),
-    [(0, {}, "no trial"), (2, {("bp", 0): "running", ("bp", 1): "failed"}, "1 running, 1 failed")],
+    [(0, {}, "no trial"), (2, {("bp", 0): "running", ("bp", 1): "failed"}, "1 running or interrupted, 1 failed")],
 )
 def test_a_search_without_a_finished_trial_is_a_one_line_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], trials: int, states: dict[tuple[str, int], str], found: str
 ) -> None:
     space = write_search(tmp_path, search_space(["bp"]), trials, states=states)
     assert main(["tuned", "--store", str(tmp_path), "--out", str(tmp_path / "figures")]) == 2
-    sentence = f"search {space.key} has no finished trial yet ({found}): resume it with `nowt search tuned`\n"
+    sentence = f"search {space.key} has no finished trial yet ({found}): resume it with the command that started it\n"
     assert capsys.readouterr().err == sentence
     assert not (tmp_path / "figures").exists()
 

@@ -165,7 +165,7 @@ def nothing(store: Path) -> None:
         (
             no_finished_run,
             None,
-            "has no finished run yet (2 running, 1 not started): resume it with `nowt ablate rules`",
+            "yet (2 running or interrupted, 1 not started): resume it with the command that started it",
         ),
         (a_study_that_is_not_json, None, "rules-1.json is not JSON ("),
         (a_study_without_its_runs, None, "rules-1.json is not a study file, it has no created, question, reference"),
