@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from nowt.evaluation.certify import run
+from nowt.evaluation.certify.certificate import Certificate
+from nowt.rules.base import Rule
 from nowt.tracking import database
 from tests.support.certificates import certificate_of
 
@@ -20,7 +22,10 @@ def created_once(empty: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(empty, path)
 
+    def certify_into(store: Path, rule: Rule) -> Certificate:
+        return run._write(certificate_of(rule), run.certificate_path(store, rule))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_create", copy)
-        patch.setattr(run, "certify", certificate_of)
+        patch.setattr(run, "certify_into", certify_into)
         yield
