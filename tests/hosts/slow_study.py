@@ -57,8 +57,18 @@ def write_study(shared: Path, seeds: Sequence[int], epochs: int = EPOCHS) -> Pat
     folder.mkdir()
     (folder / "paced.py").write_text(RULE)
     (folder / "study.py").write_text(f"EPOCHS, SEEDS = {epochs}, {tuple(seeds)}\n{STUDY}")
-    (folder / "throttle").touch()
+    throttle(folder)
     return folder
+
+
+def throttle(folder: Path) -> None:
+    """Make the runs of the study slow."""
+    (folder / "throttle").touch()
+
+
+def unthrottle(folder: Path) -> None:
+    """Let the runs of the study go at full speed."""
+    (folder / "throttle").unlink()
 
 
 def active_hosts(folder: Path) -> set[str]:

@@ -147,7 +147,7 @@ def test_a_study_resumes_on_a_new_head_after_the_head_is_terminated(cluster: Clo
     with dashboard(cluster.testbed["laptop"], FILE):
         ray_job(cluster, "submit", f"--submission-id paced --no-wait -- {STUDY}")
     wait_for(lambda: total_epochs(store_of(cluster)) >= before, "as many epochs as there were")
-    (study / "slowly").unlink()
+    slow_study.unthrottle(study)
     with dashboard(cluster.testbed["laptop"], FILE):
         assert "2 of 2 runs finished" in ray_job(cluster, "logs", "--follow paced")
     assert first_start.items() <= first_starts(store_of(cluster)).items()  # resumed, not restarted

@@ -157,7 +157,7 @@ def test_a_host_that_ray_gave_up_rejoins_after_the_command_that_doctor_prints(
 
 
 def test_the_study_finishes_with_all_epochs_of_all_runs(cluster: HostTestbed, study: Path) -> None:
-    (study / "slowly").unlink()
+    slow_study.unthrottle(study)
     with dashboard(cluster["laptop"], FILE):
         output = command_output(cluster["laptop"], f"ray job logs --address {DASHBOARD} --follow paced 2>&1")
         assert "4 of 4 runs finished" in output
@@ -192,9 +192,9 @@ def worker_host(testbed: HostTestbed, folder: Path) -> Host:
 
 def finish_a_run(testbed: HostTestbed, folder: Path) -> None:
     """Let the current run finish: it has been resumed twice, and the next interruption must meet another run."""
-    (folder / "slowly").unlink()
+    slow_study.unthrottle(folder)
     wait_for(lambda: logs(store_of(testbed))["paced 0"].state == "finished", "the end of the first run")
-    (folder / "slowly").touch()
+    slow_study.throttle(folder)
 
 
 def failed_starts(testbed: HostTestbed) -> int:
