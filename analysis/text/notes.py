@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
-from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.seeds import diverged_counts, error_curves, final_errors, partial_gaps, scored_split
 from analysis.text.irregularities import irregularities
 from analysis.text.study import SPLITS, chance_in_words, interval_in_words, permutation_in_words, seeds_in_words
 
@@ -20,6 +20,7 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
     sentences = [
         f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
         f"Errors are {split} errors after the last epoch, not the best one.",
+        *_partial_in_words(frames),
         chance_in_words(frames.runs),
         _outside_in_words(table),
         _angles_in_words(table),
@@ -29,6 +30,20 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
         *irregularities(frames),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _partial_in_words(frames: Frames) -> list[str]:
+    """Return a sentence that lists the seeds of each gap over fewer seeds than the errors beside it."""
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    reference = frames.study.reference
+    partial = partial_gaps(final, dict.fromkeys(final["cell"], reference))
+    listed = [
+        f"{cell} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for cell, seeds in partial.items()
+        if seeds
+    ]
+    start = "These gaps are over the seeds that both cells have, which are fewer than those of an error beside them"
+    return [f"{start}: {', '.join(listed)}."] if listed else []
 
 
 def _outside_in_words(table: pd.DataFrame) -> str:
