@@ -16,9 +16,9 @@ from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_ove
 from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split
+from nowt.layers import alignment
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
-from nowt.training import alignment
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
 from nowt.training.feasibility import check_worker_count
 from nowt.training.loss import Totals, compute_loss

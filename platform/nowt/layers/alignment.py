@@ -1,12 +1,12 @@
 """Alignment of a rule with backprop, per layer: matrix angles, δ angles and norm ratios."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from nowt.layers.attach import using_backprop
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
@@ -26,6 +26,18 @@ def row_angles(a: Tensor, b: Tensor) -> Tensor:
     a, b = a.detach().double(), b.detach().double()
     u, v = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)))
+
+
+@contextmanager
+def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
+    """Context manager in which forward passes attach backprop's backward path, the reference for δ angles."""
+    for layer in layers:
+        layer.use_backprop = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.use_backprop = False
 
 
 def measure_alignment(

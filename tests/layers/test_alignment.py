@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.config.run_config import ModelConfig
+from nowt.layers.alignment import angle, measure_alignment, row_angles
 from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.registry import find_rule
 from nowt.store.records import Layer
-from nowt.training.alignment import angle, measure_alignment, row_angles
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id
 
 
