@@ -31,6 +31,7 @@ from nowt.training.sharding import (
     restore_worker_state,
     worker_state,
 )
+from nowt.training.step_timer import StepTimer, make_timer
 
 # the counters in a checkpoint, by their names there
 COUNTERS = (
@@ -78,6 +79,10 @@ class TrainingState:
     probe_seconds: float = 0.0
     epochs: list[Epoch] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
+    timer: StepTimer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.timer = make_timer(self.device)
 
     @classmethod
     def create(
@@ -134,7 +139,10 @@ class TrainingState:
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Do one optimizer step on this worker's images x, (n, channels, height, width), with labels y, (n,)."""
-        started = time.perf_counter()
+        with self.timer.step():
+            self._train_step(x, y)
+
+    def _train_step(self, x: Tensor, y: Tensor) -> None:
         config, shown = self.config, len(y) * self.group.size
         rank = (self.group.rank,) if self.group.rank else ()
         torch.manual_seed(seed_of(config.seed, "global", self.step, *rank))  # for dropout and other global draws
@@ -153,7 +161,6 @@ class TrainingState:
         self.presentations += shown
         self.flops += self.flops_per_image * shown
         self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
-        self.seconds += time.perf_counter() - started
 
     def _mirror(self, act: Callable[[Moment], int]) -> None:
         """Call the rule, and count the mirror samples that it showed to its layers.
@@ -188,6 +195,7 @@ class TrainingState:
             self.epoch += 1
         self.totals = self.totals.sum_over(self.group)
         average_running_statistics(self.model, self.group)
+        self.seconds += self.timer.read()
         self.seconds = max_over_workers(self.group, self.seconds)
         record = self._record()
         check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
@@ -260,6 +268,7 @@ class TrainingState:
         Random generators are not included, because each is derived from the seed and the position in the run.
         """
         self.saved_at = time.monotonic()
+        self.seconds += self.timer.read()
         per_worker = worker_state(self.model, self.totals, self.group)
         return {
             "model": aggregated_model_state(self.model, per_worker),
