@@ -24,11 +24,13 @@ from nowt.training.feasibility import check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.network import build_network, count_training_flops, load_probe
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
+from nowt.training.rule_state import RuleState
 from nowt.training.schedule import learning_rate
 from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
     restore_worker_state,
+    rule_statistics,
     worker_state,
 )
 from nowt.training.step_timer import StepTimer, make_timer
@@ -67,6 +69,7 @@ class TrainingState:
     probe: tuple[Tensor, Tensor]  # images and labels of the probe batch
     totals: Totals
     flops_per_image: float
+    rule_state: RuleState
     group: Group = SINGLE_WORKER
     flops_a_mirror_step: float = 0.0  # per mirror sample; 0 until it is measured
     step: int = 0  # optimizer steps done
@@ -95,10 +98,12 @@ class TrainingState:
         device = pick_device(placement.device)
         x, y = load_probe(config, data, device)
         model, layers = build_network(config, data, seeds, x, group.size)
+        rule_state = RuleState(config.rule, layers)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         flops = count_training_flops(model, x, y, config)
         parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
+        rule_state.forget()
         return cls(
             config=config,
             placement=placement,
@@ -112,6 +117,7 @@ class TrainingState:
             probe=(x, y),
             totals=Totals.zero(device),
             flops_per_image=flops,
+            rule_state=rule_state,
             group=group,
         )
 
@@ -193,7 +199,9 @@ class TrainingState:
         """
         if self.position:
             self.epoch += 1
+        self.rule_state.check()
         self.totals = self.totals.sum_over(self.group)
+        check_identical(self.group, rule_statistics(self.layers), f"after epoch {self.epoch}")
         average_running_statistics(self.model, self.group)
         self.seconds += self.timer.read()
         self.seconds = max_over_workers(self.group, self.seconds)
@@ -234,7 +242,7 @@ class TrainingState:
             return ()
         started = time.perf_counter()
         x, y = self.probe
-        with autocast(self.device, self.config.precision):
+        with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
             layers = alignment.measure_alignment(
                 self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
             )
@@ -268,6 +276,7 @@ class TrainingState:
         Random generators are not included, because each is derived from the seed and the position in the run.
         """
         self.saved_at = time.monotonic()
+        self.rule_state.check()
         self.seconds += self.timer.read()
         per_worker = worker_state(self.model, self.totals, self.group)
         return {
