@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
@@ -24,6 +23,7 @@ from nowt.training.feasibility import check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.network import build_network, count_training_flops, load_probe
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
+from nowt.training.rule_cost import RuleCost
 from nowt.training.rule_state import RuleState
 from nowt.training.schedule import learning_rate
 from nowt.training.sharding import (
@@ -71,7 +71,6 @@ class TrainingState:
     flops_per_image: float
     rule_state: RuleState
     group: Group = SINGLE_WORKER
-    flops_a_mirror_step: float = 0.0  # per mirror sample; 0 until it is measured
     step: int = 0  # optimizer steps done
     epoch: int = 0  # epochs finished
     position: int = 0  # batches done in the current epoch
@@ -83,9 +82,11 @@ class TrainingState:
     epochs: list[Epoch] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
     timer: StepTimer = field(init=False)
+    rule_cost: RuleCost = field(init=False)
 
     def __post_init__(self) -> None:
         self.timer = make_timer(self.device)
+        self.rule_cost = RuleCost(self.config.rule, self.group)
 
     @classmethod
     def create(
@@ -128,7 +129,7 @@ class TrainingState:
 
     def before_learning(self) -> None:
         """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
-        self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
+        self._run_rule("before_learning", self._moment)
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this worker's share of the batches of the current epoch that are not done yet."""
@@ -159,33 +160,34 @@ class TrainingState:
             loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.model, config.optim.clip)
-        config.rule.before_step(self.layers, self.optimizer)
+        self._run_rule("before_step", self.optimizer)
         self.optimizer.step()
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
         self.presentations += shown
         self.flops += self.flops_per_image * shown
-        self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
+        self._run_rule("after_step", self._moment)
 
-    def _mirror(self, act: Callable[[Moment], int]) -> None:
-        """Call the rule, and count the mirror samples that it showed to its layers.
-
-        The FLOPs per sample are measured at the first mirror step: those of all workers together if they divide the
-        streams of noise among themselves, those of one worker if all do the same.
-        """
-        assert self.seeds.noise is not None
-        moment = Moment(self.step, self.seeds.noise, self.group)
-        if self.flops_a_mirror_step or self.config.rule.learns_from != "mirror":
-            shown = act(moment)
-        else:
-            with FlopCounterMode(display=False) as counter:
-                shown = act(moment)
-            if shown:
-                workers = self.group.size if self.config.rule.noise_streams() > 1 else 1
-                self.flops_a_mirror_step = counter.get_total_flops() * workers / shown
+    def _run_rule(self, method: str, *arguments: Any) -> None:
+        """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
+        shown, flops = self.rule_cost.call(method, self.layers, *arguments)
         self.mirror_presentations += shown
-        self.flops += self.flops_a_mirror_step * shown
+        self.flops += flops
+
+    @property
+    def _moment(self) -> Moment:
+        assert self.seeds.noise is not None
+        return Moment(self.step, self.seeds.noise, self.group)
+
+    @property
+    def flops_a_mirror_step(self) -> float:
+        """FLOPs per mirror sample over all layers; 0 until they are measured."""
+        return self.rule_cost.per_sample
+
+    @flops_a_mirror_step.setter
+    def flops_a_mirror_step(self, value: float) -> None:
+        self.rule_cost.per_sample = value
 
     def is_finite(self) -> bool:
         """Return whether the last epoch's training and validation losses are finite."""
