@@ -11,12 +11,13 @@ from analysis.stats.paired import compare_cells
 from analysis.tables.final import final_table
 from analysis.text.methods import methods
 from analysis.text.notes import notes
+from analysis.text.search import search_notes
 from nowt.cli.main import main
 from nowt.store.outcome import Outcome, is_at_chance, run_warnings
 from nowt.store.records import NAN, Layer
 from nowt.store.run_log import read_all
 from nowt.tracking.projection import describe_run
-from tests.support.synthetic_frames import frames_of, text_of
+from tests.support.synthetic_frames import frames_of, text_of, trials_of
 from tests.support.synthetic_store import CHANCE, rules_study
 
 STUDY = rules_study(names=["bp", "fa", "kp"], epochs=3)
@@ -68,6 +69,18 @@ def test_a_run_at_chance_is_named_in_mlflow_and_in_nowt_show(
     assert describe_run(warned[0], None, "fa", 1).tags["warning"].startswith("ended at chance")
     assert main(["show", warned[0].key, "--store", str(tmp_path)]) == 0
     assert "warning: ended at chance" in capsys.readouterr().out
+
+
+def test_trials_at_chance_are_named_in_the_report_of_a_search(tmp_path: Path) -> None:
+    trials = trials_of(tmp_path, error=lambda cell, trial, values: 0.89 if (cell, trial) == ("wm", 3) else 0.2)
+    assert "Trials that finished at chance: 1 (wm, trial 3)." in search_notes(trials)
+
+
+def test_a_cell_with_a_run_without_an_angle_is_named_in_the_notes(frames: Frames) -> None:
+    table = final_table(frames)
+    assert "undefined for" not in notes(frames, table)
+    table.loc[table["cell"] == "kp", "matrix_angle_degrees"] = NAN
+    assert "mean over finished runs; undefined for kp, because" in notes(frames, table)
 
 
 def test_the_curves_have_a_line_at_chance(frames: Frames) -> None:
