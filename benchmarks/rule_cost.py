@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from nowt.config.run_config import ModelConfig, OptimConfig
 from nowt.core.seeding import generator
+from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.models.registry import MODELS, build_model
 from nowt.rules.backprop import Backprop
@@ -36,7 +37,6 @@ from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.sham import Sham
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.training.alignment import angle
 from nowt.training.optimizer import build_optimizer, set_learning_rate
 
 # rules, each with its limit relative to bp for the default model, size and batch
@@ -73,7 +73,7 @@ class Contender:
         """Build the model with the same W for every rule."""
         shape = (3, options.size, options.size)
         model = build_model(ModelConfig(options.model), shape, options.classes, seed=0).to(options.device)
-        layers = attach(model, rule, seed=0)
+        layers = attach(model, rule, seed=0, quiet=True)
         model = model.to(memory_format=layout(options))
         lr = options.lr or 0.1 * options.batch / 256
         config = OptimConfig(lr=lr, weight_decay=options.weight_decay, schedule="constant")

@@ -36,7 +36,7 @@ def bytes_sent(net: str, streams: int) -> dict[str, float]:
     found = {}
     for rule in RULES_OF[net]:
         model = build_model(ModelConfig(config.model.name), (3, 224, 224), 1000, seed=0)
-        layers = attach(model, rule, seed=0)
+        layers = attach(model, rule, seed=0, quiet=True)
         found[rule.name] = 4.0 * sum(p.numel() for p in model.parameters() if p.requires_grad)
         if rule.learns_from == "mirror" and streams > 1:
             interval = getattr(rule, "interval", 1)

@@ -13,7 +13,6 @@ The workers are real processes that communicate with gloo on this machine. The s
 
 import argparse
 import multiprocessing
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -32,7 +31,7 @@ from nowt.data.datasets import open_data
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.store.records import Epoch
+from nowt.store.records import Epoch, median_over_layers
 from nowt.training.loop import train
 from nowt.training.state import TrainingState
 
@@ -135,7 +134,7 @@ def streams() -> None:
         config = replace(base, model=replace(base.model, norm_group=8), epochs=1, test=False)
         for size in sorted({1, count}):
             epochs = on_workers(size, trained, config)
-            before, after = (statistics.median(layer.matrix_angle for layer in e.layers) for e in epochs)
+            before, after = (median_over_layers("matrix_angle", e.layers) for e in epochs)
             print(
                 f"| {count} | {size} | {before:.2f} | {after:.2f} | {epochs[-1].mirror_presentations:,} |", flush=True
             )

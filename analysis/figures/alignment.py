@@ -13,7 +13,7 @@ from analysis.figures.style.legend import place_color
 from analysis.figures.style.theme import WIDTH, epoch_axis, title
 from analysis.frames.study import Frames
 from analysis.published import SOURCE, published_angles
-from analysis.stats.layers import layer_means, measured_cells
+from analysis.stats.layers import drawn_rows, layer_means, measured_cells
 from analysis.text.study import OUTPUT_ANGLE, seeds_in_words
 
 PANELS = {"matrix_angle": "matrix angle, B to W", "delta_angle": "δ angle, to backprop's δ"}
@@ -46,7 +46,8 @@ def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:
     caption = [
         f"mean over finished runs ({seeds_in_words(finished)})",
         "90°: no alignment",
-        OUTPUT_ANGLE,
+        "a line breaks where a run has no angle",
+        f"{OUTPUT_ANGLE} and is not shown",
         *selection.note,
     ]
     caption += [
@@ -60,7 +61,7 @@ def _drawn(frames: Frames) -> pd.DataFrame:
     """Return one row per cell, layer, epoch and panel, with the layer's place between input (0) and output (1)."""
     names = ["cell", "epoch", "layer", "place"]
     long = layer_means(frames).melt(names, list(PANELS), var_name="panel", value_name="angle")
-    return long.assign(panel=long["panel"].map(PANELS)).dropna(subset="angle")
+    return drawn_rows(long.assign(panel=long["panel"].map(PANELS)), ["cell", "layer", "panel"], "angle")
 
 
 def _own(angles: pd.DataFrame, cells: list[str]) -> list[Any]:

@@ -11,7 +11,7 @@ from analysis.figures.style.cells import select_cells
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.layers import final_layers, measured_cells
+from analysis.stats.layers import drawn_rows, final_layers, measured_cells
 from analysis.text.study import OUTPUT_ANGLE
 
 PANELS = {"matrix_angle": "Matrix angle (°)", "delta_angle": "δ angle (°)"}
@@ -41,6 +41,7 @@ def angle_depth_chart(frames: Frames) -> Any | None:
     caption = [
         "at the last probe, mean over finished runs",
         "90°: no alignment",
+        "a line breaks where a run has no angle",
         f"{OUTPUT_ANGLE} and is not shown",
         *selection.note,
     ]
@@ -49,9 +50,9 @@ def angle_depth_chart(frames: Frames) -> Any | None:
 
 
 def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
-    shown = final.dropna(subset=measure).assign(angle=final[measure], layer_number=final["depth"] + 1)
+    shown = drawn_rows(final.assign(angle=final[measure], layer_number=final["depth"] + 1), ["cell"], "angle")
     if measure == "delta_angle":
-        shown = shown[(shown["place"] < 1) | (shown["angle"] > 0)]
+        shown = shown[shown["depth"] < shown.groupby("cell")["depth"].transform("max")]
     legend = cell_legend({cell: cell for cell in styles}) if last else None
     deepest = int(final["depth"].max()) + 1
     ticks = alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labels=last)

@@ -42,6 +42,8 @@ def angle_error_chart(frames: Frames) -> Any | None:
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
     panels = [_panel(runs, measure, axis, styles, name) for measure in PANELS]
     caption = ["dot: one finished run", "angle: median over layers at the last probe", "error: after the last epoch"]
+    undefined = int(runs[list(PANELS)].isna().any(axis=1).sum())
+    caption += [f"an angle of {undefined} run{'s' * (undefined > 1)} is undefined and not shown"] * bool(undefined)
     figure = alt.hconcat(*panels, spacing=SPACING, title=title("Alignment and error", caption))
     return figure.resolve_scale(color="shared", shape="shared")
 

@@ -44,8 +44,8 @@ def angle_map_chart(frames: Frames) -> Any | None:
     caption = [
         "mean over finished runs",
         "lowest row: next to the input",
-        "blank: undefined",
-        OUTPUT_ANGLE,
+        "blank: undefined in a run",
+        f"{OUTPUT_ANGLE} and is not shown",
         *selection.note,
     ]
     return alt.vconcat(*rows, spacing=8, title=title("Alignment over layers and epochs", caption))

@@ -21,6 +21,7 @@ from analysis.figures.style.theme import WIDTH, Style, epoch_axis, title
 from analysis.frames.study import Frames
 from analysis.stats.costs import with_cost
 from analysis.stats.seeds import (
+    chance_errors,
     diverged_counts,
     error_curves,
     final_errors,
@@ -32,6 +33,8 @@ from analysis.stats.seeds import (
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
 ROWS = {"labelLimit": 110, "labelPadding": 6, "ticks": False, "domain": False}  # the legend shows full names
+
+CHANCE_COLOR = "#999999"
 
 COST_NAMES = {"epochs": "epoch", "presentations": "presentations", "flops": "FLOPs", "seconds": "time"}
 
@@ -110,6 +113,7 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     lower = _last_epoch(lines.add_to(seeds), lines.add_to(ends), axis, lines.styles, name)
     words = _subtitle(diverged_counts(frames.runs), panels, not axis.clipped_ends(ends).empty, options.published)
     words += ["a line ends where its shortest run ends"] if len(shared) < len(curves) else []
+    words += ["dotted gray: chance (1 − 1/classes)"] * bool(chance_errors(frames.runs))
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {COST_NAMES[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")
 
@@ -133,13 +137,16 @@ def _upper(
     models = list(dict.fromkeys(panel.model for panel in panels))
     there = overlaid_lines(frames, models) if options.published else empty_lines()
     laid = published_styles() if len(there) else {}
-    axis = ErrorAxis.for_errors(pd.concat([means["mean"], there["mean"]]), means, zero=True)
+    chance = {cell: 100 * error for cell, error in chance_errors(frames.runs).items()}
+    drawn_errors = pd.concat([means["mean"], there["mean"], pd.Series(chance, dtype="float64")])
+    axis = ErrorAxis.for_errors(drawn_errors, means, zero=True)
     scaled, x = _abscissa(means, options.against)
     legend = cell_legend(lines.labels | {line: line for line in laid})
     plots = []
     for place, panel in enumerate(panels):
         drawn = panel.select_published(there), panel.select(scaled)
-        plots.append(_panel(drawn, axis, x, lines.styles | laid, legend, name, panel, place, len(panels)))
+        errors = {chance[cell] for cell in panel.cells if cell in chance}
+        plots.append(_panel(drawn, errors, axis, x, lines.styles | laid, legend, name, panel, place, len(panels)))
     own = grid(plots).resolve_scale(color="shared", strokeDash="shared") if len(plots) > 1 else plots[0]
     rest = separate_panels(frames, models, named=not laid) if options.published else None
     if rest is None:
@@ -159,6 +166,7 @@ def _abscissa(means: pd.DataFrame, against: str) -> tuple[pd.DataFrame, Any]:
 
 def _panel(
     drawn: tuple[pd.DataFrame, pd.DataFrame],
+    chance: set[float],
     axis: ErrorAxis,
     abscissa: Any,
     styles: dict[str, Style],
@@ -177,7 +185,7 @@ def _panel(
         low, mean = low.title(short), mean.title(short)
     color = cell_color(styles, legend, "line")
     dash = cell_dash(styles, legend, "line")
-    marks = []
+    marks = _chance_lines(chance, axis)
     for frame, stroke in zip(drawn, (1, 2), strict=True):
         opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
         band = alt.Chart(axis.clip(frame)).mark_area(opacity=opacity)
@@ -188,6 +196,12 @@ def _panel(
             marks.append(line.encode(x=x, y=mean, color=color, strokeDash=dash))
     tall = 200 if panels == 1 else 110
     return alt.layer(*marks, heading(panel.name, panels)).properties(width=width(panels), height=tall)
+
+
+def _chance_lines(errors: set[float], axis: ErrorAxis) -> list[Any]:
+    """Return a line at each error of guessing, to be drawn below the curves."""
+    lines = alt.Chart(pd.DataFrame({"chance": sorted(errors)})).mark_rule(color=CHANCE_COLOR, strokeDash=[2, 2])
+    return [lines.encode(y=axis.encode(alt.Y, "chance", None))] if errors else []
 
 
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:

@@ -14,7 +14,7 @@ from analysis.figures.style.legend import place_color
 from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import epoch_axis, title
 from analysis.frames.study import Frames
-from analysis.stats.layers import layer_means
+from analysis.stats.layers import drawn_rows, layer_means
 
 MOST_TICKS = 5
 
@@ -32,7 +32,8 @@ def norm_ratio_chart(frames: Frames) -> Any | None:
         >>> norm_ratio_chart(frames).save("norm_ratio.html")  # doctest: +SKIP
     """
     means = layer_means(frames)
-    means = means[means["norm_ratio"] > 0]
+    positive = means.assign(norm_ratio=means["norm_ratio"].where(means["norm_ratio"] > 0))
+    means = drawn_rows(positive, ["cell", "layer"], "norm_ratio")
     cells = [cell for cell in frames.study.cells if cell in set(means["cell"])]
     if not cells:
         return None

@@ -42,14 +42,15 @@ class Probe:
     def curves(self) -> dict[str, pd.DataFrame]:
         """Frames of the values that belong to no single layer, by name: one row per cell, run and epoch.
 
-        ``all`` is the metric's value for the whole network or, if it has none, the mean over layers.
+        ``all`` is the metric's value for the whole network or, if it has none, the mean over layers; NaN if the metric
+        is undefined in one of them.
         """
         names = self.values["layer"].where(self.values["depth"] < 0, WHOLE_NETWORK)
         own = (self.values["layer"] == WHOLE_NETWORK).any()
         drawn = self.values[(self.values["depth"] < 0) | (not own)]
         by = ["cell", "rule", "run", "seed", "epoch"]
         return {
-            str(name): rows.groupby(by, sort=False)["value"].mean().reset_index()
+            str(name): rows.groupby(by, sort=False)["value"].agg(_mean).reset_index()
             for name, rows in drawn.groupby(names[drawn.index], sort=False)
         }
 
@@ -64,6 +65,10 @@ class Probe:
         rows = self.values[self.values["depth"] >= 0]
         last = rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")]
         return last if last["depth"].nunique() > 1 else last[:0]
+
+
+def _mean(values: "pd.Series[float]") -> float:
+    return float(values.mean(skipna=False))
 
 
 def read_probes(store: Path, frames: Frames) -> list[Probe]:

@@ -13,7 +13,8 @@ import pandas as pd
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
-from analysis.frames.study import counted_runs, states_in_words
+from analysis.frames.study import counted_runs, rows, states_in_words
+from nowt.store.outcome import is_at_chance
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Trials:
         plan: The search's cells, settings, sampler and budget.
         frame: One row per trial, columns ``trial_columns(plan)``: those of ``TRIALS``, and one for each setting
             searched.
+        at_chance: Names of the finished trials whose final error is about that of guessing.
     """
 
     plan: SearchPlan
     frame: pd.DataFrame
+    at_chance: tuple[str, ...] = ()
 
     @property
     def counted(self) -> pd.DataFrame:
@@ -57,7 +60,15 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
         >>> trials = read_trials(Path("runs"), find_study(Path("runs"), "fair_rules"))  # doctest: +SKIP
         >>> trials.counted.nsmallest(3, "error")  # doctest: +SKIP
     """
-    return Trials(plan, trial_frame(read_logs(store, [run for run, _, _ in plan.runs]), plan))
+    logs = read_logs(store, [run for run, _, _ in plan.runs])
+    frame = trial_frame(logs, plan)
+    finished = frame.loc[frame["state"] == "finished", ["cell", "trial", "run", "error"]]
+    at_chance = [
+        f"{trial.cell}, trial {trial.trial}"
+        for trial in rows(finished)
+        if is_at_chance(trial.error, logs.get(trial.run).facts["classes"])
+    ]
+    return Trials(plan, frame, tuple(at_chance))
 
 
 def require_counted_trials(trials: Trials) -> None:

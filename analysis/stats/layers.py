@@ -1,4 +1,9 @@
-"""Alignment by layer and by run: means over finished runs, and a layer's place between input and output."""
+"""Alignment by layer and by run: means over finished runs, and a layer's place between input and output.
+
+An aggregate is undefined (NaN) if one of its members is: in a dead or exploded network, the layers that still have an
+angle would look aligned. The δ angle of the output layer is 0 under every rule, since its δ is the gradient of the
+loss; it is left out of every aggregate over layers and of the figures.
+"""
 
 import pandas as pd
 
@@ -13,10 +18,11 @@ MEASURES = [*ANGLES, "norm_ratio"]
 def layer_means(frames: Frames) -> pd.DataFrame:
     """Return each layer's measures by epoch, averaged over finished runs.
 
-    Columns: cell, epoch, layer, depth, MEASURES (angles in degrees), and ``place`` from 0 (input) to 1 (output).
+    Columns: cell, epoch, layer, depth, MEASURES (angles in degrees), and ``place`` from 0 (input) to 1 (output). A mean
+    is NaN if the measure is undefined in one of the runs; so is the δ angle of the output layer.
     """
-    groups = _finished(frames).groupby(["cell", "epoch", "layer", "depth"], sort=False)
-    means = groups[MEASURES].mean().reset_index()
+    by = ["cell", "epoch", "layer", "depth"]
+    means = _mean(_without_output(_finished(frames)), by, MEASURES)
     deepest = means.groupby("cell")["depth"].transform("max").clip(lower=1)
     return means.assign(place=means["depth"] / deepest)
 
@@ -35,19 +41,31 @@ def final_layers(frames: Frames) -> pd.DataFrame:
 
 
 def final_angles(frames: Frames) -> pd.DataFrame:
-    """Return each cell's matrix angle at the last probe, degrees: median over layers, mean over finished runs."""
-    medians = _median_angles(frames)
-    return medians.groupby("cell", sort=False)["matrix_angle"].mean().reset_index()
+    """Return each cell's matrix angle at the last probe, degrees: median over layers, mean over finished runs.
+
+    It is NaN if the angle is undefined in a layer of one of the runs.
+    """
+    return _mean(_median_angles(frames), ["cell"], ["matrix_angle"])
 
 
 def angles_and_errors(frames: Frames, split: str) -> pd.DataFrame:
     """Return one row per finished run with an angle: cell, run, seed, final error (percent), and ANGLES.
 
-    An angle is the median over layers at the run's last probe, in degrees.
+    An angle is the median over layers at the run's last probe, in degrees; NaN if it is undefined in a layer.
     """
     final = percent(final_errors(error_curves(frames, split)))
     joined = final[["cell", "run", "seed", "error"]].merge(_median_angles(frames), on=["cell", "run"])
     return joined.dropna(subset="error").dropna(subset=ANGLES, how="all")
+
+
+def drawn_rows(means: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Return the rows of the lines (groups of ``by``) that have a value; NaN within a line breaks it."""
+    return means[means.groupby(by)[value].transform("count") > 0]
+
+
+def last_probe(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each run's last alignment probe."""
+    return layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
 
 
 def _finished(frames: Frames) -> pd.DataFrame:
@@ -56,8 +74,27 @@ def _finished(frames: Frames) -> pd.DataFrame:
     return frames.layers.merge(finished, on=["run", "cell"])
 
 
+def _without_output(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the layers without the δ angle of each run's output layer."""
+    output = layers["depth"] == layers.groupby(["cell", "run"])["depth"].transform("max")
+    return layers.assign(delta_angle=layers["delta_angle"].mask(output))
+
+
 def _median_angles(frames: Frames) -> pd.DataFrame:
     """Return the median angles over layers at the last probe of each finished run: cell, run, ANGLES."""
-    layers = _finished(frames)
-    last = layers[layers["epoch"] == layers.groupby(["cell", "run"])["epoch"].transform("max")]
-    return last.groupby(["cell", "run"], sort=False)[ANGLES].median().reset_index()
+    layers = last_probe(_finished(frames))
+    by = ["cell", "run"]
+    inner = layers[layers["depth"] < layers.groupby(by)["depth"].transform("max")]
+    medians = _aggregate(layers, by, ["matrix_angle"], "median")
+    return medians.merge(_aggregate(inner, by, ["delta_angle"], "median"), on=by, how="left")
+
+
+def _mean(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
+    return _aggregate(frame, by, values, "mean")
+
+
+def _aggregate(frame: pd.DataFrame, by: list[str], values: list[str], how: str) -> pd.DataFrame:
+    """Return the aggregate of the columns ``values`` in each group of ``by``; NaN where a member is undefined."""
+    groups = frame.groupby(by, sort=False)[values]
+    complete = groups.count().eq(groups.size(), axis=0)
+    return groups.agg(how).where(complete).reset_index()

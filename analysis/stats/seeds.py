@@ -5,6 +5,8 @@ diverged to its last configured epoch. Fewer than three seeds have a mean but no
 to 1.
 """
 
+from collections.abc import Mapping
+
 import pandas as pd
 from scipy.special import stdtrit
 
@@ -110,10 +112,31 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
     return mean_interval(pairs, ["cell"], "gap")
 
 
+def partial_gaps(final: pd.DataFrame, against: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the shared seeds of each cell whose gap is over fewer seeds than its error or that of the other cell.
+
+    Args:
+        final: One row per run, columns cell and seed.
+        against: For each cell, the cell that it is compared with.
+
+    Returns:
+        The sorted seeds that both cells have, by cell; only where one of the cells has more.
+    """
+    seeds = {cell: set(group) for cell, group in final.groupby("cell", sort=False)["seed"]}
+    pairs = {cell: (seeds[cell], seeds.get(other, set())) for cell, other in against.items() if cell in seeds}
+    return {cell: sorted(mine & its) for cell, (mine, its) in pairs.items() if mine != its and against[cell] != cell}
+
+
 def diverged_counts(runs: pd.DataFrame) -> pd.DataFrame:
     """Return, for each cell, the number of counted runs ``n`` and how many of them diverged."""
     counted = counted_runs(runs).assign(diverged=lambda frame: frame["state"] == "diverged")
     return counted.groupby("cell", sort=False)["diverged"].agg(n="count", diverged="sum").reset_index()
+
+
+def chance_errors(runs: pd.DataFrame) -> dict[str, float]:
+    """Return the error of guessing, 1 - 1/classes, of each cell whose number of classes is known."""
+    known = counted_runs(runs).dropna(subset="classes").drop_duplicates("cell")
+    return {row.cell: chance_error(int(row.classes)) for row in rows(known)}
 
 
 def percent(frame: pd.DataFrame) -> pd.DataFrame:

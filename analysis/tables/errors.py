@@ -13,10 +13,11 @@ from analysis.tables.comparison import verdict_cell, within
 from analysis.tables.published import DATA, SOURCE_NOTE, published_finals, published_text
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_value
+from analysis.text.study import some_seeds
 
 ERRORS = ["cell", "rule", "n", "diverged", "error_percent", "error_low_percent", "error_high_percent"]
 
-TESTS = ["cell", "against", "mean", "low", "high", "p_holm", "verdict", "p_verdict"]
+TESTS = ["cell", "against", "gap_n", "mean", "low", "high", "p_holm", "verdict", "p_verdict"]
 
 
 def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margin: float | None, split: str) -> Tabular:
@@ -27,7 +28,8 @@ def errors_table(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame, margi
         name: published_text(models[name], config["rule"]["name"]) if config["data"]["name"] == DATA else ""
         for name, config in cells.items()
     }
-    joined = table[ERRORS].merge(tests[TESTS], on="cell", how="left")
+    joined = table[ERRORS].merge(tests.rename(columns={"n": "gap_n"})[TESTS], on="cell", how="left")
+    joined = joined.assign(base_n=joined["against"].map(table.set_index("cell")["n"]))
     joined = joined.assign(model=joined["cell"].map(models), published=joined["cell"].map(known))
     beside = joined["published"].ne("").any()
     gap = ["against", "gap, points", "95 % interval", "p, Holm"]
@@ -56,7 +58,8 @@ def published_table(frames: Frames) -> Tabular | None:
 
 
 def _line(row: Any, margin: float | None, beside: bool) -> list[str]:
-    gap = [str(row.against), number(row.mean, "+"), interval(row.low, row.high, "+"), p_value(row.p_holm)]
+    seeds = "" if pd.isna(row.against) else some_seeds(int(row.gap_n), row.n, int(row.base_n))
+    gap = [str(row.against), number(row.mean, "+") + seeds, interval(row.low, row.high, "+"), p_value(row.p_holm)]
     gap = ["–", "reference", "–", "–"] if pd.isna(row.against) else gap
     verdict = "–" if pd.isna(row.against) else verdict_cell(row)
     error = [number(row.error_percent), interval(row.error_low_percent, row.error_high_percent)]
@@ -68,4 +71,5 @@ def _numbers(joined: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of the CSV, named with their units."""
     names = {"mean": "gap_points", "low": "gap_low_points", "high": "gap_high_points", "published": "published_percent"}
     first = ["model", *ERRORS]
+    joined = joined.drop(columns="base_n")
     return joined[[*first, *(name for name in joined if name not in first)]].rename(columns=names)

@@ -17,7 +17,7 @@ from analysis.stats.seeds import (
     scored_split,
 )
 from analysis.text.formatting import angle, interval, number
-from analysis.text.study import diverged_in_words
+from analysis.text.study import diverged_in_words, some_seeds
 
 TABLE = {
     "cell": "str",
@@ -71,7 +71,8 @@ def to_markdown(table: pd.DataFrame, reference: str, split: str) -> str:
     ]
     head = ["cell", "rule", *measured, "diverged"]
     rules = ["---", "---", *["---:"] * len(measured), "---"]
-    lines = [head, rules, *[_line(row, reference) for row in rows(table)]]
+    base = int(table.loc[table["cell"] == reference, "n"].max()) if reference in set(table["cell"]) else 0
+    lines = [head, rules, *[_line(row, reference, base) for row in rows(table)]]
     return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
 
 
@@ -90,14 +91,16 @@ def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
     return hundredths.rename(columns={**names, "n": f"{name}_n"})
 
 
-def _line(row: Any, reference: str) -> list[str]:
+def _line(row: Any, reference: str, base: int) -> list[str]:
+    """Return the cells of a row; ``base`` is the number of the reference's runs."""
+    gap = number(row.gap_points, "+") + some_seeds(row.gap_n, row.n, base)
     return [
         row.cell,
         row.rule,
         str(row.n),
         number(row.error_percent),
         interval(row.error_low_percent, row.error_high_percent),
-        "reference" if row.cell == reference else number(row.gap_points, "+"),
+        "reference" if row.cell == reference else gap,
         interval(row.gap_low_points, row.gap_high_points, "+"),
         angle(row.matrix_angle_degrees),
         diverged_in_words(row.diverged, row.n) or "–",

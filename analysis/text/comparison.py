@@ -26,7 +26,7 @@ def _sentence(row: Any, margin: float | None) -> str:
         return (
             f"{row.cell}: only {row.n} seed{'s' * (row.n > 1)} shared with {row.against}; a test requires at least 3."
         )
-    gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against}"
+    gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against} over {row.n} shared seeds"
     if pd.isna(row.p):
         return f"{gap} for every seed; equal gaps cannot be tested."
     significance = f"{'a' if row.p_holm <= ALPHA else 'no'} significant difference {_shown(row.n)}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
+from analysis.stats.run_warnings import run_warnings
 from analysis.stats.seeds import scored_split
 
 SHOWN = 5  # names in a sentence
@@ -12,7 +13,18 @@ SHOWN = 5  # names in a sentence
 
 def irregularities(frames: Frames) -> list[str]:
     """Return one sentence per irregularity."""
-    return [*_without_angles(frames), *_without_numbers(frames), *_lengths(frames)]
+    return [*warnings_in_words(frames), *_without_angles(frames), *_without_numbers(frames), *_lengths(frames)]
+
+
+def warnings_in_words(frames: Frames) -> list[str]:
+    """Return a sentence that names every finished run whose result may mislead, and why; empty without one."""
+    warnings = run_warnings(frames)
+    named = [
+        f"{cell} with seed {seed} ({', '.join(group['warning'])})"
+        for (cell, seed), group in warnings.groupby(["cell", "seed"], sort=False)
+    ]
+    runs = "A run" if len(named) == 1 else f"{len(named)} runs"
+    return [f"{runs} finished with a warning: {'; '.join(named)}."] if named else []
 
 
 def _without_angles(frames: Frames) -> Iterator[str]:

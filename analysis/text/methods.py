@@ -14,6 +14,7 @@ from analysis.frames.study import Frames, counted_runs
 from analysis.stats.contrasts import Fields, flat_config, pinned_seeds, value_text
 from analysis.stats.seeds import diverged_counts, scored_split
 from analysis.text.comparison import comparison_notes
+from analysis.text.irregularities import warnings_in_words
 from analysis.text.study import SPLITS, interval_in_words
 
 RULES = {
@@ -200,7 +201,7 @@ def _runs(frames: Frames) -> str:
     counts = diverged_counts(frames.runs)
     n, planned, diverged = int(counts["n"].sum()), len(frames.runs), int(counts["diverged"].sum())
     counted = f" ({diverged} diverged, counted with chance error)" if diverged else ""
-    return f"{n} of {planned} runs finished{counted}."
+    return " ".join([f"{n} of {planned} runs finished{counted}.", *warnings_in_words(frames)])
 
 
 def _scoring(frames: Frames) -> str:

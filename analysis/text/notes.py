@@ -3,7 +3,8 @@
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
-from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.layers import measured_cells
+from analysis.stats.seeds import diverged_counts, error_curves, final_errors, partial_gaps, scored_split
 from analysis.text.irregularities import irregularities
 from analysis.text.study import SPLITS, chance_in_words, interval_in_words, permutation_in_words, seeds_in_words
 
@@ -20,15 +21,30 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
     sentences = [
         f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
         f"Errors are {split} errors after the last epoch, not the best one.",
+        *_partial_in_words(frames),
         chance_in_words(frames.runs),
         _outside_in_words(table),
-        _angles_in_words(table),
+        _angles_in_words(frames, table),
         permutation_in_words(pairs) if pairs else "",
         _missing_in_words(frames),
         _replaced_in_words(frames.study.replaced),
         *irregularities(frames),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _partial_in_words(frames: Frames) -> list[str]:
+    """Return a sentence that lists the seeds of each gap over fewer seeds than the errors beside it."""
+    final = final_errors(error_curves(frames, scored_split(frames)))
+    reference = frames.study.reference
+    partial = partial_gaps(final, dict.fromkeys(final["cell"], reference))
+    listed = [
+        f"{cell} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for cell, seeds in partial.items()
+        if seeds
+    ]
+    start = "These gaps are over the seeds that both cells have, which are fewer than those of an error beside them"
+    return [f"{start}: {', '.join(listed)}."] if listed else []
 
 
 def _outside_in_words(table: pd.DataFrame) -> str:
@@ -39,10 +55,13 @@ def _outside_in_words(table: pd.DataFrame) -> str:
     )
 
 
-def _angles_in_words(table: pd.DataFrame) -> str:
-    if table["matrix_angle_degrees"].isna().all():
+def _angles_in_words(frames: Frames, table: pd.DataFrame) -> str:
+    if not measured_cells(frames):
         return "No finished run measured the angle between feedback and forward weights."
-    return "Matrix angles are from the last alignment probe: median over layers, mean over finished runs."
+    known = table.loc[table["matrix_angle_degrees"].notna(), "cell"]
+    undefined = [cell for cell in measured_cells(frames) if cell not in set(known)]
+    some = f"; undefined for {', '.join(undefined)}, because it is undefined in a layer of a run" if undefined else ""
+    return f"Matrix angles are from the last alignment probe: median over layers, mean over finished runs{some}."
 
 
 def _missing_in_words(frames: Frames) -> str:

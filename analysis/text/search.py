@@ -9,6 +9,8 @@ from analysis.stats.importance import FEWEST_TRIALS, cells_with_importance
 from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 from analysis.text.methods import Shared, setup
 
+SHOWN = 5  # names in a sentence
+
 SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "grid": "Grid"}
 
 
@@ -22,6 +24,7 @@ def search_notes(trials: Trials) -> str:
         _chance_in_words(trials),
         "The columns “within” give the percentage of finished and diverged trials, the best one included, whose error"
         " is at most this many points above the best.",
+        _at_chance_in_words(trials),
         _stopped_in_words(trials),
         _band_in_words(trials),
         _map_in_words(trials),
@@ -64,6 +67,12 @@ def search_methods(trials: Trials) -> str:
 def _chance_in_words(trials: Trials) -> str:
     diverged = int((trials.frame["state"] == "diverged").sum())
     return f"Diverged trials, counted with chance error (1 − 1/classes): {diverged}." if diverged else ""
+
+
+def _at_chance_in_words(trials: Trials) -> str:
+    found = trials.at_chance
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"Trials that finished at chance: {len(found)} ({'; '.join(found[:SHOWN])}{more})." if found else ""
 
 
 def _stopped_in_words(trials: Trials) -> str:

@@ -33,6 +33,12 @@ def seeds_in_words(n: "pd.Series[int]") -> str:
     return f"{span} seed{'s' if most > 1 else ''}"
 
 
+def some_seeds(shared: int, *counts: int) -> str:
+    """Return `` (1 of 3 seeds)`` for a gap over fewer seeds than the errors beside it; otherwise an empty string."""
+    most = max(counts)
+    return f" ({shared} of {most} seeds)" if 0 < shared < most else ""
+
+
 def interval_in_words(n: "pd.Series[int]", marks: str) -> str:
     """Return a phrase stating what ``marks`` (bands or bars of a figure, intervals of a table) are, or why there are
     none."""

@@ -2,8 +2,9 @@
 
 The public names are
 
-- training: `train`, `attach`, `RunConfig` with its parts `ModelConfig`, `DataConfig`, `OptimConfig`, `ProbeConfig` and
-  `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`, `TrainingDiverged`;
+- training: `train`, `attach`, which returns `Feedback`, `RunConfig` with its parts `ModelConfig`, `DataConfig`,
+  `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
+  `TrainingDiverged`;
 - rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `find_rule` and `certify`; to
   write your own, `Rule`, `FeedbackLayer` and `Moment`;
 - ablation studies: `Study` and `Cell`;
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nowt.core.version import VERSION as __version__
     from nowt.evaluation.certify.run import certify
     from nowt.layers.attach import attach
+    from nowt.layers.feedback import Feedback
     from nowt.rules.backprop import Backprop
     from nowt.rules.base import FeedbackLayer, Moment, Rule
     from nowt.rules.feedback_alignment import FeedbackAlignment
@@ -46,6 +48,7 @@ _MODULES = {
     "nowt.core.seeding": ("Seeds",),
     "nowt.evaluation.certify.run": ("certify",),
     "nowt.layers.attach": ("attach",),
+    "nowt.layers.feedback": ("Feedback",),
     "nowt.rules.backprop": ("Backprop",),
     "nowt.rules.base": ("FeedbackLayer", "Moment", "Rule"),
     "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
@@ -72,6 +75,7 @@ __all__ = [
     "DataError",
     "EarlyStopping",
     "Epoch",
+    "Feedback",
     "FeedbackAlignment",
     "FeedbackLayer",
     "KolenPollack",

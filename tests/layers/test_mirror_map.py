@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from nowt.layers.alignment import angle
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.registry import find_rule
-from nowt.training.alignment import angle
 from tests.support.nets import attached, normal
 
 CONVS = [

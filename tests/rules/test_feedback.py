@@ -10,10 +10,10 @@ from scipy import stats
 from torch import nn
 
 from nowt.config.run_config import ModelConfig
+from nowt.layers.alignment import angle
 from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.registry import find_rule
-from nowt.training.alignment import angle
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, rule_id, train_step
 
 DRAWN = ("fa", "wm", "kp")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt import FeedbackLayer, Moment, Rule, attach
-from nowt.training.alignment import angle, measure_alignment
+from nowt.layers.alignment import angle, measure_alignment
 from tests.support.nets import attached, batch, conv_net, dense_net, gradients, normal, train_step
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.registry import builtin_rules, find_rule
-from nowt.training.alignment import angle
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, rule_id, train_step
 
 
@@ -127,7 +127,7 @@ def test_mirror_noise_depends_only_on_seed_layer_and_step_and_not_on_the_layers_
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=rule_id)
 def test_every_rule_lowers_the_loss(rule: Rule) -> None:
     model, layers = attached(conv_net(), rule)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     rule.before_learning(layers, Moment(0, seed=0))
     losses = [train_step(model, layers, optimizer, *batch(), step) for step in range(1, 31)]
     assert losses[-1] < 0.5 * losses[0]

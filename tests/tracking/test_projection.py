@@ -32,14 +32,17 @@ def test_every_setting_becomes_text_under_its_dotted_name() -> None:
     }
 
 
-def test_angles_are_summarized_over_the_layers_where_they_are_defined() -> None:
-    layers = (Layer("a", 0, 80.0, NAN, 1.0), Layer("c", 2, 20.0, NAN, 3.0), Layer("b", 1, NAN, NAN, 2.0))
+def test_angles_are_summarized_over_the_layers_and_the_output_layers_delta_is_left_out() -> None:
+    layers = (Layer("a", 0, 80.0, 70.0, 1.0), Layer("c", 2, 20.0, 0.0, 3.0), Layer("b", 1, 50.0, 30.0, 2.0))
     found = metrics_of(epoch(1, *layers))
     assert {name: value for name, value in found.items() if "/" in name} == {
         "matrix_angle/min": 20.0,
         "matrix_angle/median": 50.0,
         "matrix_angle/max": 80.0,
         "matrix_angle/last_layer": 20.0,
+        "delta_angle/min": 30.0,
+        "delta_angle/median": 50.0,
+        "delta_angle/max": 70.0,
         "norm_ratio/min": 1.0,
         "norm_ratio/median": 2.0,
         "norm_ratio/max": 3.0,
@@ -47,11 +50,14 @@ def test_angles_are_summarized_over_the_layers_where_they_are_defined() -> None:
     }
 
 
-def test_the_angle_of_the_last_layer_is_omitted_if_it_is_undefined() -> None:
-    layers = (Layer("a", 0, 80.0, 10.0, 1.0), Layer("b", 1, NAN, 0.0, 1.0))
-    found = metrics_of(epoch(1, *layers))
-    assert "matrix_angle/last_layer" not in found
-    assert found["matrix_angle/max"] == 80.0
+def test_an_angle_that_is_undefined_in_a_layer_is_not_summarized() -> None:
+    dead = (Layer("a", 0, 80.0, NAN, 1.0), Layer("b", 1, 70.0, NAN, 1.0), Layer("c", 2, 60.0, 0.0, 1.0))
+    found = metrics_of(epoch(1, *dead))
+    assert not any(name.startswith("delta_angle") for name in found)
+    assert found["matrix_angle/median"] == 70.0
+    unknown = metrics_of(epoch(1, Layer("a", 0, 80.0, 10.0, 1.0), Layer("b", 1, NAN, 0.0, 1.0)))
+    assert not any(name.startswith("matrix_angle") for name in unknown)
+    assert unknown["delta_angle/median"] == 10.0
 
 
 def test_undefined_metrics_are_omitted() -> None:
@@ -96,6 +102,7 @@ def test_a_run_is_tagged_with_its_settings_and_its_provenance(tmp_path: Path) ->
         "attempts": "1",
         "state": "running",
         "reason": "",
+        "warning": "",
     }
 
 

@@ -1,19 +1,23 @@
 """The recorded costs of a run, and runs whose loss is not finite."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig
 from nowt.execution import local
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
+from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read
 from nowt.training.loop import TrainingDiverged, train
 from tests.support.short_runs import CASES, CPU, short_run
+from tests.support.stateful_rules import FollowsActivity
 
 DENSE = ModelConfig("mlp", hidden=(20,))
 
@@ -43,6 +47,39 @@ def test_presentations_and_flops_of_mirror_mode(warmup: int, interval: int, mirr
     per_mirror_step = 4 * 2**2 * 2 * (2 * MULTIPLICATIONS)
     expected = [a + n * per_mirror_step for a, n in zip(training, mirror_steps, strict=True)]
     assert [epoch.flops for epoch in epochs] == pytest.approx(expected)
+
+
+def test_a_custom_rules_own_matrix_products_are_counted_at_every_step() -> None:
+    config = replace(short_run("fa", model=DENSE), rule=FollowsActivity())
+    epochs = list(train(config, CPU))
+    per_image = 2 * (2 * MULTIPLICATIONS + 20 * 10) + 2 * MULTIPLICATIONS  # after_step computes yᵀx of both layers
+    assert [epoch.flops for epoch in epochs] == [0, 48 * per_image, 96 * per_image]
+    assert [epoch.mirror_presentations for epoch in epochs] == [0, 0, 0]
+
+
+def test_elementwise_work_of_a_rule_costs_nothing() -> None:
+    redrawn = train(short_run("ss", fields={"magnitudes": "redrawn"}, model=DENSE), CPU)
+    fixed = train(short_run("fa", model=DENSE), CPU)
+    assert [epoch.flops for epoch in redrawn] == [epoch.flops for epoch in fixed]
+
+
+def test_a_subclass_of_weight_mirror_is_counted_at_every_step() -> None:
+    @dataclass(frozen=True)
+    class Twice(WeightMirror):
+        """Computes its last response a second time."""
+
+        name: ClassVar[str] = "twice"
+
+        def after_step(self, layers: Any, moment: Any) -> int:
+            shown = super().after_step(layers, moment)
+            layers[-1].apply_weight(torch.ones(5, 20))
+            return shown
+
+    config = short_run("wm", fields={"warmup": 1, "interval": 2, "samples": 4, "extent": 2}, model=DENSE)
+    built_in = list(train(config, CPU))
+    more = list(train(replace(config, rule=Twice(warmup=1, interval=2, samples=4, extent=2)), CPU))
+    for epoch, other in zip(more, built_in, strict=True):
+        assert epoch.flops == pytest.approx(other.flops + epoch.step * 2 * 5 * 20 * 10)
 
 
 def test_incomplete_batches_are_dropped_and_repeated_images_are_counted() -> None:

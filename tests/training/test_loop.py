@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, OptimConfig, ProbeConfig
 from nowt.data.datasets import open_data
+from nowt.layers.alignment import angle
 from nowt.models.registry import build_model
-from nowt.training.alignment import angle
 from nowt.training.loop import train
 from nowt.training.state import TrainingState
 from tests.support.short_runs import CASES, CPU, RULES, STEPS, assert_equal, fields_of, numbers, short_run, tensors

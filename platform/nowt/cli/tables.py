@@ -15,7 +15,8 @@ from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
-from nowt.store.records import RunLog, State
+from nowt.store.outcome import run_warnings
+from nowt.store.records import MEASURES, RunLog, State, median_over_layers
 from nowt.store.run_log import read_all
 from nowt.store.study_file import find_study_files
 from nowt.tracking.outbox import undelivered
@@ -71,7 +72,8 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
 
 def _head(run: RunLog) -> str:
     git = run.start["git"]
-    lines = [f"run {run.key}: {ending_text(run)}", f"data {run.start['fingerprint']}"]
+    lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
+    lines.append(f"data {run.start['fingerprint']}")
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
@@ -106,10 +108,18 @@ def _number(value: float, form: str, unit: str = "") -> str:
 
 
 def _alignment(run: RunLog) -> Table:
+    """Return one row per layer and their medians; ``-`` where a value is undefined."""
+    layers = run.epochs[-1].layers
     table = Table("layer", "matrix angle", "δ angle", "|B|/|W|", box=None, pad_edge=False)
-    for layer in run.epochs[-1].layers:
-        table.add_row(layer.name, f"{layer.matrix_angle:.2f}°", f"{layer.delta_angle:.2f}°", f"{layer.norm_ratio:.3f}")
+    for layer in layers:
+        table.add_row(layer.name, *_measures(layer.matrix_angle, layer.delta_angle, layer.norm_ratio))
+    table.add_row("median", *_measures(*(median_over_layers(measure, layers) for measure in MEASURES)))
+    table.caption = "The δ angle of the last layer is 0 under every rule and is not part of the median."
     return table
+
+
+def _measures(matrix: float, delta: float, ratio: float) -> tuple[str, str, str]:
+    return _number(matrix, ".2f", "°"), _number(delta, ".2f", "°"), _number(ratio, ".3f")
 
 
 def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:

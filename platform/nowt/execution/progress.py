@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nowt.store.outcome import run_warnings
 from nowt.store.records import RunLog
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class StudyProgress:
         if run.state == "finished":
             last = run.epochs[-1]
             outcome = f"val error {100 * last.val_error:.1f} % after {last.epoch} epochs"
+            outcome += "".join(f"; warning: {text}" for text in run_warnings(run))
         else:
             last_line = run.reason.strip().splitlines()[-1] if run.reason.strip() else ""
             outcome = ending_text(replace(run, reason=last_line))

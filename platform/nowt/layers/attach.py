@@ -1,17 +1,20 @@
 """``attach`` gives a model's layers a rule's backward path, in place."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
 
 from nowt.core.fields import check_type, field_types
+from nowt.layers.alignment import using_backprop
 from nowt.layers.conv import Conv2d
+from nowt.layers.feedback import Feedback, remind_of_steps
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
+
+__all__ = ["attach", "feedback_layers", "uncovered_weights", "using_backprop"]
 
 REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
 
@@ -23,7 +26,7 @@ def attach(
     activation: str = "relu",
     example: Tensor | None = None,
     quiet: bool = False,
-) -> list[FeedbackLayer]:
+) -> Feedback:
     """Attach a learning rule to a model: the error passes back through each covered layer by the rule.
 
     Every torch.nn.Conv2d and torch.nn.Linear that ``rule`` covers becomes a ``FeedbackLayer`` in place: names,
@@ -41,10 +44,11 @@ def attach(
         example: A batch of inputs. One forward pass in eval mode shows which layer is the last one and how large each
             convolution's map is (needed by mirror mode with ``extent=0``). Default None: the last layer is the last one
             that the model defines.
-        quiet: Do not warn of uncovered weights. Default False.
+        quiet: Do not warn of uncovered weights, nor of training without the rule's steps. Default False.
 
     Returns:
-        The feedback layers, in the order in which the model defines them.
+        The feedback layers, in the order in which the model defines them: a list that also has ``step``, to be called
+        in place of ``optimizer.step()``, and ``angles`` (see ``Feedback``).
 
     Raises:
         ValueError: If the model is wrapped, compiled, has a rule attached or has no layer to replace; if ``example``
@@ -77,7 +81,10 @@ def attach(
         # not as a submodule, which would give its weights a second name
         layer.__dict__["output_layer"] = found[last]
         rule.prepare(layer, seed)
-    return layers
+    feedback = Feedback(layers, model, rule, seed)
+    if not quiet:
+        remind_of_steps(feedback)
+    return feedback
 
 
 def feedback_layers(model: nn.Module) -> list[FeedbackLayer]:
@@ -100,18 +107,6 @@ def describe_uncovered(names: Sequence[str], limit: int = 3) -> str:
     """Return a sentence that lists the weights found by ``uncovered_weights``, at most ``limit`` by name."""
     listed = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
     return f"these weights use backprop, since rules apply to Conv2d and Linear layers only: {listed}"
-
-
-@contextmanager
-def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
-    """Context manager in which forward passes attach backprop's backward path, the reference for δ angles."""
-    for layer in layers:
-        layer.use_backprop = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.use_backprop = False
 
 
 def _replaceable(model: nn.Module, rule: Rule, activation: str) -> dict[str, nn.Module]:

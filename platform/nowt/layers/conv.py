@@ -125,13 +125,16 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
     def tap_counts(self, x: Tensor) -> Tensor:
         """Return how many samples and positions reach each tap of the kernel, at least 1: (kh, kw)."""
         # a tap that no position reaches has a sum of 0, which division by 1 preserves
-        return (len(x) * self._reach(x.shape)).clamp(min=1).to(x.device, x.dtype)
+        return (len(x) * self._reach(x.shape, x.device)).clamp(min=1).to(x.dtype)
 
-    def _reach(self, shape: Sequence[int]) -> Tensor:
-        """Return how many positions of one image reach each tap: (kh, kw)."""
+    def _reach(self, shape: Sequence[int], device: torch.device | None = None) -> Tensor:
+        """Return how many positions of one image reach each tap: (kh, kw).
+
+        It is computed on ``device``, since a step would wait for a copy from the CPU.
+        """
         counts = []
         for out, size, k, s, d, p in self._sides(shape):
-            places = torch.arange(out).view(-1, 1) * s - p + torch.arange(k) * d
+            places = torch.arange(out, device=device).view(-1, 1) * s - p + torch.arange(k, device=device) * d
             counts.append(((places >= 0) & (places < size)).sum(0))
         return counts[0].view(-1, 1) * counts[1]
 

@@ -50,6 +50,11 @@ class Rule:
     Every method has a default, so a rule overrides only what it changes. Rules that draw B at random derive from
     ``nowt.rules.feedback.DrawnFeedback``.
 
+    A rule keeps state only in tensors that ``prepare`` registers on a layer (``layer.register_state``), and changes it
+    in ``before_learning`` and ``after_step``. ``propagate`` may leave a layer's activity in an attribute for the same
+    step's ``after_step``, but must not change state, since alignment probes call it, too. Statistics of a batch are
+    summed over the workers with ``moment.group``. ``train`` raises an error where it finds that a rule does otherwise.
+
     Attributes:
         name: Name of the rule in configs, logs and tables.
         numerics: Version of the rule's numbers, part of every run key. Increase it whenever the same fields give

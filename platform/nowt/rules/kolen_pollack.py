@@ -44,16 +44,13 @@ class KolenPollack(DrawnFeedback):
         With η = 0.1 and a weight decay of 1, λ is 0.1, so one step leaves 90 % of W − B:
 
         >>> import torch
-        >>> from nowt import KolenPollack, Moment, attach
-        >>> model, rule = torch.nn.Sequential(torch.nn.Linear(4, 3)), KolenPollack()
-        >>> (layer,) = layers = attach(model, rule)
-        >>> optimizer = torch.optim.SGD([layer.weight, layer.feedback], lr=0.1, weight_decay=1.0)
+        >>> from nowt import KolenPollack, attach
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+        >>> (layer,) = feedback = attach(model, KolenPollack())
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1.0)
         >>> before = (layer.weight - layer.feedback).norm()
         >>> model(torch.ones(2, 4)).square().sum().backward()
-        >>> rule.before_step(layers, optimizer)
-        >>> optimizer.step()
-        >>> rule.after_step(layers, Moment(step=1, seed=0))
-        0
+        >>> feedback.step(optimizer)
         >>> round(((layer.weight - layer.feedback).norm() / before).item(), 4)
         0.9
     """

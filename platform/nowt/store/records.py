@@ -1,7 +1,8 @@
 """The records of an epoch log as frozen dataclasses: runs, attempts, epochs, layers."""
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ SCHEMA = 1
 
 NAN = float("nan")
 
+MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")  # of a layer
 
 Machines = Mapping[str, int]  # number of machines per node type; empty if they have no types
 
@@ -103,6 +105,23 @@ class RunLog:
 def chance_error(classes: int) -> float:
     """Return the error of guessing among equally frequent classes, with which a diverged run counts."""
     return 1 - 1 / classes
+
+
+def values_over_layers(measure: str, layers: Sequence[Layer]) -> list[float]:
+    """Return the values that an aggregate of ``measure`` over layers covers; empty if the aggregate is undefined.
+
+    It is undefined if it is undefined in one of the layers: in a dead or exploded network, the remaining layers would
+    look aligned. The δ of the output layer is the gradient of the loss under every rule, so its angle (0°) is left out.
+    """
+    covered = sorted(layers, key=lambda layer: layer.depth)[: -1 if measure == "delta_angle" else None]
+    values = [float(getattr(layer, measure)) for layer in covered]
+    return values if all(map(math.isfinite, values)) else []
+
+
+def median_over_layers(measure: str, layers: Sequence[Layer]) -> float:
+    """Return the median of ``values_over_layers``; NaN if it is undefined."""
+    values = values_over_layers(measure, layers)
+    return statistics.median(values) if values else NAN
 
 
 def epoch_to_json(epoch: Epoch) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
-from nowt.store.records import RunLog
+from nowt.store.outcome import run_warnings
+from nowt.store.records import RunLog, median_over_layers
 from nowt.store.run_log import read
 from nowt.training.retention import check_keep
 
@@ -72,11 +73,11 @@ def _line(run: RunLog) -> str:
     if run.state == "failed":
         return f"run {run.key} failed:\n{run.reason}"
     if run.state != "running":
-        return f"run {run.key} {ending_text(run)}"
+        return "\n".join([f"run {run.key} {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))])
     if not run.epochs:
         return f"run {run.key} starts"
     e = run.epochs[-1]
-    angles = sorted(layer.matrix_angle for layer in e.layers)
-    aligned = f"  median matrix angle {angles[len(angles) // 2]:.1f}°" if angles else ""
+    angle = median_over_layers("matrix_angle", e.layers)
+    aligned = f"  median matrix angle {'undefined' if math.isnan(angle) else f'{angle:.1f}°'}" if e.layers else ""
     loss = "-" if math.isnan(e.train_loss) else f"{e.train_loss:.4f}"
     return f"epoch {e.epoch:3}  train loss {loss:6}  val error {100 * e.val_error:5.2f} %{aligned}"

@@ -2,18 +2,16 @@
 
 import json
 import math
-import statistics
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nowt.core.fields import flatten
-from nowt.store.records import Epoch, Layer, RunLog
+from nowt.store.outcome import run_warnings
+from nowt.store.records import MEASURES, Epoch, Layer, RunLog, median_over_layers, values_over_layers
 from nowt.store.study_file import StudyFile
 
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-
-MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")
 
 SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers"))
 
@@ -69,6 +67,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "attempts": str(run.attempts),
         "state": run.state,
         "reason": run.reason,
+        "warning": "; ".join(run_warnings(run)),
         **{f"version.{name}": version for name, version in run.start.get("versions", {}).items()},
     }
 
@@ -132,18 +131,17 @@ def metrics_of(epoch: Epoch) -> dict[str, float]:
 
 
 def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
-    """Return the minimum, median and maximum over the layers where ``measure`` is defined, and the value of the last
-    layer."""
-    defined = [value for layer in layers if math.isfinite(value := getattr(layer, measure))]
-    if not defined:
-        return {}
-    last = max(layers, key=lambda layer: layer.depth)
-    return {
-        f"{measure}/min": min(defined),
-        f"{measure}/median": statistics.median(defined),
-        f"{measure}/max": max(defined),
-        f"{measure}/last_layer": getattr(last, measure),
-    }
+    """Return the minimum, median and maximum of ``measure`` over the layers, and the value of the last layer.
+
+    The last layer's δ angle is 0 under every rule and is left out.
+    """
+    found: dict[str, float] = {}
+    if layers and measure != "delta_angle":
+        found[f"{measure}/last_layer"] = getattr(max(layers, key=lambda layer: layer.depth), measure)
+    if values := values_over_layers(measure, layers):
+        found[f"{measure}/min"], found[f"{measure}/max"] = min(values), max(values)
+        found[f"{measure}/median"] = median_over_layers(measure, layers)
+    return found
 
 
 def text_of(value: Any) -> str:

@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
@@ -16,21 +15,25 @@ from nowt.core.distributed import SINGLE_WORKER, Group, check_identical, max_ove
 from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split
+from nowt.layers import alignment
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
-from nowt.training import alignment
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
 from nowt.training.feasibility import check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.network import build_network, count_training_flops, load_probe
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
+from nowt.training.rule_cost import RuleCost
+from nowt.training.rule_state import RuleState
 from nowt.training.schedule import learning_rate
 from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
     restore_worker_state,
+    rule_statistics,
     worker_state,
 )
+from nowt.training.step_timer import StepTimer, make_timer
 
 # the counters in a checkpoint, by their names there
 COUNTERS = (
@@ -66,8 +69,8 @@ class TrainingState:
     probe: tuple[Tensor, Tensor]  # images and labels of the probe batch
     totals: Totals
     flops_per_image: float
+    rule_state: RuleState
     group: Group = SINGLE_WORKER
-    flops_a_mirror_step: float = 0.0  # per mirror sample; 0 until it is measured
     step: int = 0  # optimizer steps done
     epoch: int = 0  # epochs finished
     position: int = 0  # batches done in the current epoch
@@ -78,6 +81,12 @@ class TrainingState:
     probe_seconds: float = 0.0
     epochs: list[Epoch] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
+    timer: StepTimer = field(init=False)
+    rule_cost: RuleCost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.timer = make_timer(self.device)
+        self.rule_cost = RuleCost(self.config.rule, self.group)
 
     @classmethod
     def create(
@@ -90,10 +99,12 @@ class TrainingState:
         device = pick_device(placement.device)
         x, y = load_probe(config, data, device)
         model, layers = build_network(config, data, seeds, x, group.size)
+        rule_state = RuleState(config.rule, layers)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         flops = count_training_flops(model, x, y, config)
         parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
+        rule_state.forget()
         return cls(
             config=config,
             placement=placement,
@@ -107,6 +118,7 @@ class TrainingState:
             probe=(x, y),
             totals=Totals.zero(device),
             flops_per_image=flops,
+            rule_state=rule_state,
             group=group,
         )
 
@@ -117,7 +129,7 @@ class TrainingState:
 
     def before_learning(self) -> None:
         """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
-        self._mirror(lambda moment: self.config.rule.before_learning(self.layers, moment))
+        self._run_rule("before_learning", self._moment)
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this worker's share of the batches of the current epoch that are not done yet."""
@@ -134,7 +146,10 @@ class TrainingState:
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Do one optimizer step on this worker's images x, (n, channels, height, width), with labels y, (n,)."""
-        started = time.perf_counter()
+        with self.timer.step():
+            self._train_step(x, y)
+
+    def _train_step(self, x: Tensor, y: Tensor) -> None:
         config, shown = self.config, len(y) * self.group.size
         rank = (self.group.rank,) if self.group.rank else ()
         torch.manual_seed(seed_of(config.seed, "global", self.step, *rank))  # for dropout and other global draws
@@ -145,34 +160,34 @@ class TrainingState:
             loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.model, config.optim.clip)
-        config.rule.before_step(self.layers, self.optimizer)
+        self._run_rule("before_step", self.optimizer)
         self.optimizer.step()
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
         self.presentations += shown
         self.flops += self.flops_per_image * shown
-        self._mirror(lambda moment: config.rule.after_step(self.layers, moment))
-        self.seconds += time.perf_counter() - started
+        self._run_rule("after_step", self._moment)
 
-    def _mirror(self, act: Callable[[Moment], int]) -> None:
-        """Call the rule, and count the mirror samples that it showed to its layers.
-
-        The FLOPs per sample are measured at the first mirror step: those of all workers together if they divide the
-        streams of noise among themselves, those of one worker if all do the same.
-        """
-        assert self.seeds.noise is not None
-        moment = Moment(self.step, self.seeds.noise, self.group)
-        if self.flops_a_mirror_step or self.config.rule.learns_from != "mirror":
-            shown = act(moment)
-        else:
-            with FlopCounterMode(display=False) as counter:
-                shown = act(moment)
-            if shown:
-                workers = self.group.size if self.config.rule.noise_streams() > 1 else 1
-                self.flops_a_mirror_step = counter.get_total_flops() * workers / shown
+    def _run_rule(self, method: str, *arguments: Any) -> None:
+        """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
+        shown, flops = self.rule_cost.call(method, self.layers, *arguments)
         self.mirror_presentations += shown
-        self.flops += self.flops_a_mirror_step * shown
+        self.flops += flops
+
+    @property
+    def _moment(self) -> Moment:
+        assert self.seeds.noise is not None
+        return Moment(self.step, self.seeds.noise, self.group)
+
+    @property
+    def flops_a_mirror_step(self) -> float:
+        """FLOPs per mirror sample over all layers; 0 until they are measured."""
+        return self.rule_cost.per_sample
+
+    @flops_a_mirror_step.setter
+    def flops_a_mirror_step(self, value: float) -> None:
+        self.rule_cost.per_sample = value
 
     def is_finite(self) -> bool:
         """Return whether the last epoch's training and validation losses are finite."""
@@ -186,8 +201,11 @@ class TrainingState:
         """
         if self.position:
             self.epoch += 1
+        self.rule_state.check()
         self.totals = self.totals.sum_over(self.group)
+        check_identical(self.group, rule_statistics(self.layers), f"after epoch {self.epoch}")
         average_running_statistics(self.model, self.group)
+        self.seconds += self.timer.read()
         self.seconds = max_over_workers(self.group, self.seconds)
         record = self._record()
         check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
@@ -226,7 +244,7 @@ class TrainingState:
             return ()
         started = time.perf_counter()
         x, y = self.probe
-        with autocast(self.device, self.config.precision):
+        with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
             layers = alignment.measure_alignment(
                 self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
             )
@@ -260,6 +278,8 @@ class TrainingState:
         Random generators are not included, because each is derived from the seed and the position in the run.
         """
         self.saved_at = time.monotonic()
+        self.rule_state.check()
+        self.seconds += self.timer.read()
         per_worker = worker_state(self.model, self.totals, self.group)
         return {
             "model": aggregated_model_state(self.model, per_worker),

@@ -35,6 +35,14 @@ def test_a_gap_at_the_margin_is_called_equal_in_one_study_of_twenty_at_most(seed
     assert (margin_p_values(simulated_tests(seeds, 1.0), 1.0)["p_beyond"] <= 0.05).mean() <= 0.055
 
 
+def test_at_exactly_the_margin_one_of_both_claims_is_made_more_often_than_in_one_study_of_twenty() -> None:
+    """The docstring and docs/adding-a-study.md state these rates."""
+    p = margin_p_values(simulated_tests(5, 9.0), 9.0)
+    assert (p["p_within"] <= 0.05).mean() == pytest.approx(0.05, abs=0.006)
+    assert (p["p_beyond"] <= 0.05).mean() == pytest.approx(0.025, abs=0.005)
+    assert (p.min(axis=1) <= 0.05).mean() == pytest.approx(0.075, abs=0.008)
+
+
 def test_verdicts_over_four_rules_are_wrong_in_one_study_of_twenty_at_most() -> None:
     # The worst case: every true gap lies a hair beyond the margin, so that "within" is false of each.
     margin, rules, seeds, studies = 9.0, 4, 5, 4_000

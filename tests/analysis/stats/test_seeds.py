@@ -1,6 +1,5 @@
 """Statistics over seeds, compared with scipy."""
 
-import math
 from math import isnan, nan
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from scipy import stats
 
 from analysis.frames.study import Frames
-from analysis.stats.layers import final_angles, layer_means
 from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import (
     diverged_counts,
@@ -116,25 +114,6 @@ def test_the_smallest_p_is_that_of_equal_signs() -> None:
     test = stats.permutation_test((differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples")
     assert smallest_p(4) == pytest.approx(test.pvalue)
     assert [smallest_p(n) for n in (1, 3, 5)] == [1, 0.25, 0.0625]
-
-
-def test_angles_are_the_median_over_layers_and_the_mean_over_finished_runs(frames: Frames) -> None:
-    found = final_angles(frames).set_index("cell")["matrix_angle"]
-    assert "bp" not in found
-    last = frames.layers.query("epoch == 10 and cell == 'fa' and seed in (0, 1)")  # seed 2 diverged
-    assert found["fa"] == pytest.approx(last.groupby("seed")["matrix_angle"].median().mean())
-    means = layer_means(frames).query("cell == 'kp' and epoch == 4 and layer == 'layer2'")
-    runs = frames.layers.query("cell == 'kp' and epoch == 4 and layer == 'layer2'")
-    assert means["delta_angle"].item() == pytest.approx(runs["delta_angle"].mean())
-
-
-def test_an_undefined_angle_is_left_out_of_the_mean(frames: Frames) -> None:
-    layers = frames.layers.copy()
-    undefined = (layers["cell"] == "kp") & (layers["epoch"] == 10) & (layers["depth"] > 0)
-    layers.loc[undefined, "matrix_angle"] = math.nan
-    holed = Frames(frames.study, frames.runs, frames.epochs, layers)
-    first = layers.query("cell == 'kp' and epoch == 10 and depth == 0")["matrix_angle"].mean()
-    assert final_angles(holed).set_index("cell")["matrix_angle"]["kp"] == pytest.approx(first)
 
 
 def test_validation_errors_are_used_if_test_images_were_not(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ import pytest
 
 from analysis.figures.curves import curves_chart
 from analysis.figures.style.theme import apply_theme
+from analysis.stats.paired import compare_cells
+from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table, to_markdown
+from analysis.tables.writers import markdown
 from analysis.text.notes import notes
 from nowt.config.run_config import RunConfig
 from nowt.rules.registry import find_rule
@@ -54,6 +57,20 @@ def test_two_seeds_have_no_interval_and_the_text_says_why(tmp_path: Path) -> Non
     table = table_of(tmp_path)
     assert table["error_low_percent"].isna().all()
     assert table["error_percent"].notna().all()
+
+
+def test_a_gap_over_fewer_seeds_than_the_errors_beside_it_says_over_which(tmp_path: Path) -> None:
+    study = rules_study(names=["bp", "fa", "kp"], epochs=1)
+    errors = {("bp", 0): 0.75, ("kp", 0): 0.417, ("bp", 1): 0.2, ("bp", 2): 0.2}
+    missing = [("kp", 1), ("kp", 2)]
+    write_store(tmp_path, study, missing=missing, error=lambda cell, seed, epoch: errors.get((cell, seed), 0.3))
+    lines = to_markdown(final_table(frames_in(tmp_path)), "bp", "test").splitlines()
+    fa, kp = (next(line for line in lines if line.startswith(f"| {cell} ")) for cell in ("fa", "kp"))
+    assert "| 41.70 | – | −33.30 (1 of 3 seeds) |" in kp and "of 3 seeds" not in fa
+    assert "fewer than those of an error beside them: kp (seed 0)." in words_of(tmp_path)
+    frames = frames_in(tmp_path)
+    errors_md = markdown(errors_table(frames, final_table(frames), compare_cells(frames, None), None, "test"))
+    assert "−33.30 (1 of 3 seeds)" in errors_md and errors_md.count("seeds)") == 1
 
 
 def test_a_cell_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:

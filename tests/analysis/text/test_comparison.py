@@ -26,7 +26,7 @@ def test_sentences_make_claims_only_with_at_least_five_seeds(tmp_path: Path) -> 
 
     frames = frames_with(tmp_path / "five", rules_study(names=["bp", "kp", "fa"], seeds=5, epochs=1), error)
     kp, fa = sentences(compare_cells(frames, 1.5), 1.5)
-    assert kp.startswith("kp: +0.12 points relative to bp (")
+    assert kp.startswith("kp: +0.12 points relative to bp over 5 shared seeds (")
     assert "equivalence to bp within 1.5 points is shown (p < 0.001)" in kp
     assert "more than 1.5 points from bp is shown (p < 0.001)" in fa
     few = frames_with(tmp_path / "three", rules_study(names=["bp", "kp"], seeds=3, epochs=1), error)

@@ -1,6 +1,7 @@
 """The built-in metrics equal their formulas, and leave network and random state unchanged."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +58,14 @@ def test_gradient_cosine_under_fa_equals_the_equations_of_the_paper() -> None:
     assert [found[name] for name in ("0", "2", "4")] == pytest.approx(by_layer, abs=1e-9)
     whole = cosine(torch.cat([g.flatten() for g in ours]), torch.cat([g.flatten() for g in theirs]))
     assert found["all"] == pytest.approx(whole, abs=1e-9) and whole < 0.95
+
+
+def test_gradient_cosine_of_a_dead_network_is_undefined() -> None:
+    model, layers = attached(nn.Sequential(nn.Linear(12, 7), nn.Tanh(), nn.Linear(7, 5)), find_rule("fa")())
+    with torch.no_grad():
+        layers[0].bias.fill_(1e6)  # type: ignore[union-attr]  # saturated: no error passes
+    found = gradient_cosine(model, normal(8, 12), torch.arange(8) % 5, F.cross_entropy)
+    assert found["2"] == pytest.approx(1.0) and math.isnan(found["0"]) and math.isnan(found["all"])
 
 
 def test_weight_change_is_0_initially_and_a_half_after_scaling_weights_by_1_5() -> None:

@@ -1,5 +1,6 @@
 """The private parts of Optuna that nowt uses still exist in the installed version, and do what nowt expects."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -9,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage, RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
 from nowt.studies.search import optuna_internals
@@ -80,6 +81,22 @@ def test_an_unfinished_trial_keeps_its_values_when_it_is_reopened(study: optuna.
     assert study.get_trials()[0].state == TrialState.COMPLETE
 
 
+@names_version("Study._get_trials")
+def test_a_sampler_sees_changed_trials_and_the_study_keeps_its_own(study: optuna.Study) -> None:
+    def without_errors(trial: FrozenTrial) -> FrozenTrial:
+        changed = copy.copy(trial)
+        changed.intermediate_values = {}
+        return changed
+
+    asked = study.ask()
+    asked.report(0.5, 1)
+    study.tell(asked, state=TrialState.PRUNED)
+    changed = optuna_internals.with_trials(study, without_errors)
+    seen = changed._get_trials(deepcopy=False, states=(TrialState.PRUNED,), use_cache=True)
+    assert [trial.intermediate_values for trial in seen] == [{}]
+    assert study.get_trials()[0].intermediate_values == {1: 0.5}
+
+
 @names_version("BaseStorage.create_new_trial")
 @pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
 def test_a_trial_is_copied_in_any_state(study: optuna.Study, state: TrialState) -> None:
@@ -88,23 +105,23 @@ def test_a_trial_is_copied_in_any_state(study: optuna.Study, state: TrialState) 
     if state != TrialState.RUNNING:
         study.tell(asked, 0.5 if state == TrialState.COMPLETE else None, state=state)
     other = InMemoryStorage()
-    copy = optuna.create_study(storage=other, study_name="space/bp")
-    optuna_internals.copy_trial(other, copy, study.get_trials()[0])
-    assert [(t.state, t.params) for t in copy.get_trials()] == [(t.state, t.params) for t in study.get_trials()]
+    copied = optuna.create_study(storage=other, study_name="space/bp")
+    optuna_internals.copy_trial(other, copied, study.get_trials()[0])
+    assert [(t.state, t.params) for t in copied.get_trials()] == [(t.state, t.params) for t in study.get_trials()]
 
 
 @names_version("the writing methods of BaseStorage, or BaseDistribution.to_internal_repr")
 def test_a_trial_is_extended_by_what_another_storage_knows_beyond_it(study: optuna.Study) -> None:
     asked = study.ask()
     other = InMemoryStorage()
-    copy = optuna.create_study(storage=other, study_name="space/bp")
-    optuna_internals.copy_trial(other, copy, study.get_trials()[0])
+    copied = optuna.create_study(storage=other, study_name="space/bp")
+    optuna_internals.copy_trial(other, copied, study.get_trials()[0])
     asked.suggest_categorical("optim.schedule", ("cosine", "step"))
     asked.set_user_attr("draw", 0)
     asked.report(0.5, 1)
     study.tell(asked, 0.4)
-    optuna_internals.extend_trial(other, copy.get_trials()[0], study.get_trials()[0])
-    mine, theirs = copy.get_trials()[0], study.get_trials()[0]
+    optuna_internals.extend_trial(other, copied.get_trials()[0], study.get_trials()[0])
+    mine, theirs = copied.get_trials()[0], study.get_trials()[0]
     assert (mine.state, mine.params, mine.user_attrs) == (theirs.state, theirs.params, theirs.user_attrs)
     assert (mine.values, mine.intermediate_values) == (theirs.values, theirs.intermediate_values)
 

@@ -9,13 +9,13 @@ import torch
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
+from nowt.layers.alignment import measure_alignment
 from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.models.mlp import Mlp
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.feedback import rotate_to_angle
 from nowt.store.records import Layer
-from nowt.training.alignment import measure_alignment
 
 WIDTH, DEPTH, SAMPLES = 1000, 4, 128
 

@@ -20,9 +20,9 @@ from nowt.evaluation.certify.testbed import (
     no_feedback_matrix_reason,
     sample_steps,
 )
+from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.rules.base import FeedbackLayer, Rule
-from nowt.training.alignment import angle
 
 SIZE = (250, 400)  # (outputs, inputs) of the layer whose angle is measured: n = 100,000 weights
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import OPTIM, Testbed, no_feedback_matrix_reason
+from nowt.layers.alignment import angle
 from nowt.rules.base import FeedbackLayer, Rule
-from nowt.training.alignment import angle
 from nowt.training.optimizer import parameter_groups
 
 STEPS = 20

@@ -10,9 +10,9 @@ from nowt.evaluation.certify.small_network import small_net, weights_by_layer
 from nowt.evaluation.certify.testbed import OPTIM, Testbed, traced_steps
 from nowt.evaluation.certify.weight_read_tracer import WeightReadTracer
 from nowt.evaluation.certify.weight_reads import ReadCount
+from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.rules.base import Rule
-from nowt.training.alignment import angle
 
 ALWAYS_ALLOWED = {"forward map", "optimiser", "backprop", "copy"}
 
@@ -88,7 +88,7 @@ def _trace_initialization(rule: Rule) -> tuple[ReadCount, ...]:
     tracer = WeightReadTracer(weights_by_layer(model))
     tracer.enter_phase(phases.INITIALIZATION)
     with tracer:
-        attach(model, rule)
+        attach(model, rule, quiet=True)
     return tracer.counts()
 
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
+from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.layers.conv import Conv2d
 from nowt.rules.base import FeedbackLayer, Moment, Rule
-from nowt.training.alignment import angle
 
 FIELDS = ("eta", "decay", "noise", "sigma", "receiver_noise", "through", "normalize", "samples", "extent", "interval")
 
@@ -60,7 +60,7 @@ def _layers(rule: Rule) -> list[FeedbackLayer]:
     for name in net:
         weight = net.get_parameter(f"{name}.weight")
         nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator(0, "weights", name))
-    layers = attach(net, rule)[:2]
+    layers = attach(net, rule, quiet=True)[:2]
     for layer in layers:
         layer.map_size = (8, 8)
     return layers

@@ -51,7 +51,7 @@ class Testbed:
     ) -> "Testbed":
         """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call."""
         model = small_net(dtype)
-        layers = attach(model, rule, seed, example=batch(0, dtype)[0])
+        layers = attach(model, rule, seed, example=batch(0, dtype)[0], quiet=True)
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, built, optim.clip, dtype)
 

@@ -4,7 +4,10 @@
 if an upgrade has moved the part.
 """
 
+from collections.abc import Callable
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -27,6 +30,17 @@ def trial_id(trial: FrozenTrial) -> int:
 def reopen_trial(study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
     """Return a handle to an unfinished ``trial``, so that its parameters can be suggested and its values reported."""
     return optuna.Trial(study, trial_id(trial))
+
+
+def with_trials(study: optuna.Study, change: Callable[[FrozenTrial], FrozenTrial]) -> optuna.Study:
+    """Return a copy of ``study`` whose samplers see each of its trials as ``change`` returns it; nothing is written."""
+    found = copy(study)
+
+    def changed_trials(*args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return [change(trial) for trial in study._get_trials(*args, **kwargs)]
+
+    found._get_trials = changed_trials
+    return found
 
 
 def copy_trial(storage: BaseStorage, study: optuna.Study, trial: FrozenTrial) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -9,12 +10,15 @@ import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from nowt.core.seeding import generator, seed_of
 from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.optuna_internals import with_trials
 from nowt.studies.search.params import Choice
 from nowt.studies.search.space import SearchSpace
+
+DIVERGED = "diverged"  # reason that the storage has of a diverged trial
 
 
 def make_sampler(space: SearchSpace, cell: SearchCell, draw: int) -> BaseSampler:
@@ -49,7 +53,21 @@ class ReseededTPESampler(IndependentSampler):
     ) -> Any:
         """Return the parameter's value in this draw."""
         seed = seed_of(self.space.seed, "tpe", self.space.name, self.cell.name, param_name, self.draw)
-        return TPESampler(seed=seed % 2**32).sample_independent(study, trial, param_name, param_distribution)
+        ranked = with_trials(study, _diverged_last)
+        return TPESampler(seed=seed % 2**32).sample_independent(ranked, trial, param_name, param_distribution)
+
+
+def _diverged_last(trial: FrozenTrial) -> FrozenTrial:
+    """Return the trial, without its errors if it diverged.
+
+    TPE ranks pruned trials by their last epoch, then by their error there, and those without an error last. A trial
+    that diverged late would otherwise rank before every healthy trial that was stopped early.
+    """
+    if trial.state != TrialState.PRUNED or trial.user_attrs.get("reason") != DIVERGED:
+        return trial
+    found = copy(trial)
+    found.intermediate_values = {}
+    return found
 
 
 class SharedDrawSampler(IndependentSampler):

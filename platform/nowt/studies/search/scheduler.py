@@ -15,6 +15,7 @@ from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_r
 from nowt.studies.search.budget import BudgetTracker
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.early_stopping import RungErrors, should_stop
+from nowt.studies.search.samplers import DIVERGED
 from nowt.studies.search.space import SearchSpace
 from nowt.studies.search.trial_storage import Trial, TrialStorage
 
@@ -242,5 +243,5 @@ class SearchScheduler:
 def _reason(run: RunLog) -> str:
     """Return why a trial is not complete, in one line."""
     if run.state == "diverged":
-        return "diverged"
+        return DIVERGED
     return run.reason.strip().splitlines()[-1] if run.reason.strip() else ""

@@ -8,6 +8,7 @@ Both gradients are computed as in training: in train mode, before clipping, mome
 γ and β of batch norm are left out.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -21,12 +22,17 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, float]:
-    """Return the cosine over all W of the network, and for each layer; NaN if one of the gradients is 0."""
+    """Return the cosine over all W of the network, and for each layer; NaN if one of the gradients is 0.
+
+    The cosine of the network is NaN if that of a layer is: in a dead network, it would be that of the output layer,
+    which is 1 under every rule.
+    """
     rule = gradients(model, x, y, loss)
     with using_backprop(feedback_layers(model)):
         backprop = gradients(model, x, y, loss)
+    layers = {name: cosine(rule[name], backprop[name]) for name in rule}
     network = cosine(torch.cat(list(rule.values())), torch.cat(list(backprop.values())))
-    return {WHOLE_NETWORK: network, **{name: cosine(rule[name], backprop[name]) for name in rule}}
+    return {WHOLE_NETWORK: network if all(map(math.isfinite, layers.values())) else math.nan, **layers}
 
 
 def gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, Tensor]:

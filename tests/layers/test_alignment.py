@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.config.run_config import ModelConfig
+from nowt.layers.alignment import angle, measure_alignment, row_angles
+from nowt.layers.attach import attach
 from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.rules.registry import find_rule
-from nowt.store.records import Layer
-from nowt.training.alignment import angle, measure_alignment, row_angles
+from nowt.store.records import Layer, median_over_layers
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id
 
 
@@ -165,6 +166,16 @@ def test_samples_without_an_error_signal_are_excluded_from_the_delta_angle() -> 
         assert a.delta_angle == pytest.approx(b.delta_angle, abs=1e-5)
 
 
+def test_an_exploded_network_has_no_delta_angle_even_if_some_samples_have_one() -> None:
+    model, layers = attached(dense_net(), find_rule("fa")())
+    x, y = normal(4, 12), torch.arange(4)
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(output, y) + (output[0] * float("inf")).sum()
+
+    assert all(math.isnan(layer.delta_angle) for layer in measure_alignment(model, layers, x, y, loss))
+
+
 def test_a_layer_that_does_not_affect_the_output_has_no_delta_angle() -> None:
     class Forked(nn.Module):
         def __init__(self) -> None:
@@ -178,6 +189,23 @@ def test_a_layer_that_does_not_affect_the_output_has_no_delta_angle() -> None:
     model, layers = attached(Forked(), find_rule("fa")())
     used, idle = measure_alignment(model, layers, normal(3, 6), torch.arange(3), F.cross_entropy)
     assert used.delta_angle == 0.0 and math.isnan(idle.delta_angle)
+
+
+def test_the_output_layer_is_the_deepest_even_if_the_model_defines_it_first() -> None:
+    class HeadFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.body = nn.Linear(7, 5), nn.Linear(6, 7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.body(x).tanh())  # type: ignore[no-any-return]
+
+    model, x = HeadFirst(), normal(3, 6)
+    layers = attach(model, find_rule("fa")(), example=x)
+    found = {layer.name: layer for layer in measure_alignment(model, layers, x, torch.arange(3), F.cross_entropy)}
+    assert (found["body"].depth, found["head"].depth) == (0, 1)
+    assert found["head"].delta_angle == 0.0 < found["body"].delta_angle
+    assert median_over_layers("delta_angle", list(found.values())) == found["body"].delta_angle
 
 
 def test_under_bp_no_alignment_is_measured() -> None:

@@ -1,12 +1,12 @@
 """Alignment of a rule with backprop, per layer: matrix angles, δ angles and norm ratios."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from nowt.layers.attach import using_backprop
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
@@ -28,6 +28,18 @@ def row_angles(a: Tensor, b: Tensor) -> Tensor:
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)))
 
 
+@contextmanager
+def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
+    """Context manager in which forward passes attach backprop's backward path, the reference for δ angles."""
+    for layer in layers:
+        layer.use_backprop = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.use_backprop = False
+
+
 def measure_alignment(
     model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
 ) -> tuple[Layer, ...]:
@@ -42,8 +54,9 @@ def measure_alignment(
     by_rule = error_signals(model, layers, x, y, loss)
     with using_backprop(layers):
         by_backprop = error_signals(model, layers, x, y, loss)
+    depths = _depths(layers)
     return tuple(
-        _layer(layer, i, by_rule.get(layer.name), by_backprop.get(layer.name)) for i, layer in enumerate(layers)
+        _layer(layer, depths[layer.name], by_rule.get(layer.name), by_backprop.get(layer.name)) for layer in layers
     )
 
 
@@ -80,6 +93,12 @@ def _send_back(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
     torch.autograd.grad(loss(output, y), x, allow_unused=True)
 
 
+def _depths(layers: Sequence[FeedbackLayer]) -> dict[str, int]:
+    """Return each layer's position in the model's definition; the output layer is the last, wherever it is defined."""
+    ordered = sorted(layers, key=lambda layer: layer is layer.output_layer)
+    return {layer.name: depth for depth, layer in enumerate(ordered)}
+
+
 def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop: Tensor | None) -> Layer:
     weight, feedback = layer.weight.detach(), layer.rule.feedback(layer).detach()
     norm = float(weight.double().norm())
@@ -90,7 +109,9 @@ def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop
 
 
 def _delta_angle(by_rule: Tensor | None, by_backprop: Tensor | None) -> float:
-    """Return the mean angle over the samples whose δ is not 0; NaN if there are none."""
+    """Return the mean angle over the samples whose δ is not 0; NaN if there are none, or if a δ is not finite."""
     if by_rule is None or by_backprop is None:
+        return math.nan
+    if not (by_rule.isfinite().all() and by_backprop.isfinite().all()):
         return math.nan
     return float(row_angles(by_rule.flatten(1), by_backprop.flatten(1)).nanmean())

@@ -1,0 +1,251 @@
+"""``Feedback``: the layers that a rule acts on, and the rule's part of a training step in a custom loop."""
+
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
+from nowt.core.errors import ConfigError
+from nowt.layers.alignment import Loss, angle, measure_alignment
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+
+LEARNING = ("before_learning", "before_step", "after_step")  # methods by which a rule learns B
+
+
+@dataclass(frozen=True)
+class Angles:
+    """The alignment of one layer, in degrees; NaN if undefined.
+
+    Args:
+        matrix: Angle between B and W.
+        delta: Angle between the error signal δ at the layer's output and backprop's δ; NaN without a batch. That of the
+            output layer is 0 under every rule.
+    """
+
+    matrix: float
+    delta: float = float("nan")
+
+
+class Feedback(list[FeedbackLayer]):
+    """The layers to which ``attach`` attached a rule, in the order in which the model defines them, and their training.
+
+    Call ``step`` in place of ``optimizer.step()`` in your own training loop, once per optimizer step.
+
+    Attributes:
+        rule: The attached rule.
+        steps: Number of calls of ``step`` so far.
+
+    Example:
+        >>> import torch
+        >>> from nowt import KolenPollack, attach
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+        >>> feedback = attach(model, KolenPollack())
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+        >>> before = feedback.angles()["2"].matrix
+        >>> for _ in range(50):
+        ...     optimizer.zero_grad()
+        ...     torch.nn.functional.cross_entropy(model(torch.eye(8)), torch.arange(8) % 3).backward()
+        ...     feedback.step(optimizer)
+        >>> feedback.angles()["2"].matrix < before
+        True
+    """
+
+    def __init__(self, layers: Iterable[FeedbackLayer], model: nn.Module, rule: Rule, seed: int) -> None:
+        super().__init__(layers)
+        self.model, self.rule, self.seed = model, rule, seed
+        self.steps = 0
+        self.begun = False
+        self.reminder: StepReminder | None = None
+
+    def before_learning(self) -> None:
+        """Do the rule's work before learning, such as mirror mode before the first step; once.
+
+        Call it before the first forward pass, when the model is on its device. Otherwise the first ``step`` calls it,
+        and the first gradient passed through B as it was drawn.
+        """
+        if not self.begun:
+            self.rule.before_learning(self, Moment(0, self.seed, _group()))
+            self.begun = True
+            self._remember()
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None, clip: float | None = None
+    ) -> None:
+        """Unscale and clip the gradients, then update W and B. Call it in place of ``optimizer.step()``.
+
+        Under ``kp``, B receives W's gradient as it is when the optimizer uses it; gradients must not be rescaled
+        afterwards. A step that ``scaler`` skips, because a gradient is not finite, leaves W unchanged but counts.
+
+        Args:
+            optimizer: The optimizer of W. If B learns from the gradient (``kp``), B must be in W's parameter group:
+                create the optimizer after ``attach``, from ``model.parameters()``.
+            scaler: GradScaler of mixed-precision training. Call ``scaler.update()`` afterwards, as usual. Default None.
+            clip: Largest norm of the gradient of all parameters. Default None: gradients are not clipped.
+
+        Raises:
+            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or treats it differently from its W.
+        """
+        self._check_optimizer(optimizer)
+        self.before_learning()
+        if scaler is not None:
+            _unscale(scaler, optimizer)
+        if clip is not None:
+            nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], clip)
+        self.rule.before_step(self, optimizer)
+        with self._in_step():
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
+        self.steps += 1
+        self.rule.after_step(self, Moment(self.steps, self.seed, _group()))
+
+    def angles(
+        self, x: Tensor | None = None, y: Tensor | None = None, loss: Loss = F.cross_entropy
+    ) -> dict[str, Angles]:
+        """Measure how the feedback aligns with backprop. The model does not change.
+
+        Args:
+            x: A batch of inputs. Default None: only the angles between B and W are measured.
+            y: Its targets.
+            loss: A function of the model's output and ``y``. Default: cross-entropy.
+
+        Returns:
+            The angles of each layer, by its name.
+        """
+        if x is None or y is None:
+            return {layer.name: Angles(_matrix_angle(layer)) for layer in self}
+        found = measure_alignment(self.model, self, x, y, loss)
+        return {layer.name: Angles(layer.matrix_angle, layer.delta_angle) for layer in found}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of steps, for a checkpoint. B is part of the model's own state."""
+        return {"steps": self.steps, "begun": self.begun}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, so that mirror noise and intervals continue."""
+        self.steps, self.begun = state["steps"], state["begun"]
+        self._remember()
+
+    def _remember(self) -> None:
+        """Note that B has changed for another reason than a step."""
+        if self.reminder is not None:
+            self.reminder.known = _version(self[0])
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        if self.reminder is None:
+            yield
+            return
+        self.reminder.in_step = True
+        try:
+            yield
+        finally:
+            self.reminder.in_step = False
+
+    def _check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise ConfigError unless each B that learns from the gradient is updated exactly as its W is."""
+        if self.rule.learns_from != "gradient":
+            return
+        groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+        for layer in self:
+            mine, its = groups.get(id(layer.weight)), groups.get(id(layer.feedback))
+            if mine is not None and its is None:
+                raise ConfigError(
+                    f"the optimizer lacks the feedback weights of layer {layer.name}, which rule {self.rule.name} "
+                    "learns: create the optimizer after nowt.attach, from model.parameters(), and do not leave out "
+                    "parameters with requires_grad=False"
+                )
+            if mine is not its and mine and its and _settings(mine) != _settings(its):
+                raise ConfigError(
+                    f"the optimizer treats W and B of layer {layer.name} differently ({_difference(mine, its)}), but "
+                    f"rule {self.rule.name} requires the same updates: put layer.weight and layer.feedback into one "
+                    "parameter group"
+                )
+
+
+class StepReminder:
+    """Warns once if an optimizer updates W without the rule's part of the step.
+
+    It is called after every step of any optimizer. A caller who calls the rule's methods is not warned: then B has
+    changed since ``Feedback`` last saw it, or has its gradient.
+    """
+
+    def __init__(self, layer: FeedbackLayer) -> None:
+        self.in_step = False  # whether ``Feedback.step`` is calling the optimizer
+        self.layer, self.known = weakref.ref(layer), _version(layer)
+        self.handle = register_optimizer_step_post_hook(self._check)
+        weakref.finalize(layer, self.handle.remove)
+
+    def _check(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        layer = self.layer()
+        if self.in_step or layer is None or not any(layer.weight is p for p in _parameters(optimizer)):
+            return
+        by_hand = _version(layer) != self.known or any(p.grad is not None for p in _states(layer))
+        self.handle.remove()
+        if not by_hand:
+            warnings.warn(
+                f"an optimizer trained the model without its rule {layer.rule.name}, so the feedback weights have not "
+                "learned: call feedback.step(optimizer) in place of optimizer.step(), where feedback = "
+                "nowt.attach(model, rule)",
+                stacklevel=2,
+            )
+
+
+def remind_of_steps(feedback: Feedback) -> None:
+    """Warn once if the model is trained without ``feedback.step``, provided that the rule learns B in its steps."""
+    rule = type(feedback.rule)
+    if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
+        feedback.reminder = StepReminder(feedback[0])
+
+
+def _states(layer: FeedbackLayer) -> list[nn.Parameter]:
+    """Return what the rule registered on the layer."""
+    return [state for state in layer.parameters(recurse=False) if not state.requires_grad]
+
+
+def _version(layer: FeedbackLayer) -> int:
+    """Return a number that increases when a tensor of the rule changes in place."""
+    return sum(state._version for state in _states(layer))
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _group() -> Group:
+    """Return the workers of torch.distributed's default group, or a single worker."""
+    shared = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return ProcessGroup() if shared else SINGLE_WORKER
+
+
+def _unscale(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
+    """Divide the gradients by the loss scale, unless the caller has done so."""
+    try:
+        scaler.unscale_(optimizer)
+    except RuntimeError as error:
+        if "already been called" not in str(error):
+            raise
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in ("params", "param_names")}
+
+
+def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    name = next(name for name, value in _settings(one).items() if other.get(name) != value)
+    return f"{name} is {one[name]} and {other.get(name)}"
+
+
+def _matrix_angle(layer: FeedbackLayer) -> float:
+    weight, feedback = layer.weight.detach(), layer.rule.feedback(layer).detach()
+    return angle(feedback, weight) if feedback.shape == weight.shape else float("nan")

@@ -1,0 +1,180 @@
+"""Finds state of a rule that a checkpoint does not contain, or that an alignment probe changes.
+
+A checkpoint contains what ``register_state`` registered. An attribute that a rule sets on itself or on a layer is lost
+when a run resumes, and an alignment probe, which calls ``propagate``, changes it. A rule may set an attribute in
+``propagate`` and use it in ``after_step`` of the same step. Therefore every new attribute is replaced by a
+``LostState`` when an epoch ends and when a checkpoint is written: if the rule reads it before setting it again, it
+depends on state that a resumed run would not have, and an error says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nowt.core.errors import ConfigError
+from nowt.rules.base import FeedbackLayer, Rule
+
+State = dict[str, Any]  # fingerprints by name
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+# attributes that nowt and torch set; registered tensors are compared by name
+IGNORED = {
+    *vars(nn.Module()),
+    "_compiled_call_impl",
+    "use_backprop",
+    "map_size",
+    "output_layer",
+    "rule",
+    "training",
+    "tied",
+}
+
+DEPTH = 4  # levels of containers that are compared
+
+ADVICE = "register it with layer.register_state in prepare(), and update it in after_step()"
+
+
+class LostState:
+    """Takes the place of an attribute that a checkpoint does not contain. Every use of it raises ConfigError."""
+
+    def __init__(self, owner: str, name: str) -> None:
+        self.__dict__["_lost"] = (owner, name)
+
+    def _raise(self, *args: object, **kwargs: object) -> Any:
+        owner, name = self.__dict__["_lost"]
+        raise ConfigError(
+            f"{owner} reads its attribute {name!r} from an earlier step, which no checkpoint contains: a resumed run "
+            f"would differ. {ADVICE[0].upper()}{ADVICE[1:]}"
+        )
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Raise ConfigError."""
+        found = next((one for one in [*args, *(kwargs or {}).values()] if isinstance(one, cls)), None)
+        return found._raise() if found is not None else NotImplemented
+
+    __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # as copying and inspecting do
+            raise AttributeError(name)
+        return self._raise()
+
+
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+
+CONVERSIONS = ("bool", "len", "iter", "next", "contains", "call", "float", "int", "index", "neg", "abs")
+
+ACCESS = ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")
+
+for _name in (*CONVERSIONS, *ACCESS, *(prefix + name for name in OPERATORS for prefix in ("", "r", "i"))):
+    setattr(LostState, f"__{_name}__", LostState._raise)  # Python looks these up on the class
+
+
+class RuleState:
+    """The state of a rule outside of what a checkpoint contains, as it was when the run began in this process."""
+
+    def __init__(self, rule: Rule, layers: Sequence[FeedbackLayer]) -> None:
+        self.rule, self.layers = rule, layers
+        self.names = {id(layer): set(vars(layer)) for layer in layers}
+        self.known = self._plain()
+        for layer in layers:
+            _check_buffers(rule, layer)
+
+    def check(self) -> None:
+        """Raise ConfigError if plain state has changed. Replace attributes that the layers have got meanwhile."""
+        now = self._plain()
+        for name, value in self.known.items():
+            if now.get(name) != value:
+                raise ConfigError(f"{name} changes during training, and no checkpoint contains it: {ADVICE}")
+        if extra := next((name for name in now if name not in self.known), None):
+            raise ConfigError(f"{extra} was set during training, and no checkpoint contains it: {ADVICE}")
+        self.forget()
+
+    def forget(self) -> None:
+        """Replace attributes that the layers have got since the start by ``LostState``."""
+        for layer in self.layers:
+            for name in vars(layer).keys() - self.names[id(layer)] - IGNORED:
+                layer.__dict__[name] = LostState(f"rule {self.rule.name}, in layer {layer.name},", name)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Context manager of an alignment probe. Raises ConfigError if the probe changed state of the rule."""
+        before = self._plain() | self._registered()
+        yield
+        after = self._plain() | self._registered()
+        for name in after:
+            if before.get(name) != after[name]:
+                raise ConfigError(
+                    f"an alignment probe changed {name}, so that results would depend on probe.interval: propagate() "
+                    "and feedback() of a rule must not change state; do so in after_step()"
+                )
+        self.forget()
+
+    def _plain(self) -> State:
+        """Return fingerprints of the rule's attributes, and of those that the layers had at the start."""
+        found = _rule_state(self.rule)
+        for layer in self.layers:
+            kept = self.names[id(layer)] - IGNORED
+            where = f"of layer {layer.name} (rule {self.rule.name})"
+            found |= {f"attribute {n!r} {where}": fingerprint(v) for n, v in vars(layer).items() if n in kept}
+            found[f"the set of registered tensors {where}"] = (tuple(layer._parameters), tuple(layer._buffers))
+        return found
+
+    def _registered(self) -> State:
+        """Return fingerprints of what the rule registered on the layers."""
+        return {
+            f"{name!r} of layer {layer.name} (rule {self.rule.name})": fingerprint(value)
+            for layer in self.layers
+            for name, value in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
+        }
+
+
+def fingerprint(value: Any, depth: int = DEPTH) -> Any:
+    """Return a value that differs if ``value`` was replaced or changed in place."""
+    if isinstance(value, PLAIN):
+        return repr(value)  # NaN equals itself
+    if isinstance(value, Tensor):
+        return id(value), value._version
+    if isinstance(value, torch.Generator):
+        return hash(value.get_state().numpy().tobytes())
+    if depth == 0:
+        return id(value)
+    if isinstance(value, Mapping):
+        return [(repr(key), fingerprint(item, depth - 1)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [fingerprint(item, depth - 1) for item in value]
+    if isinstance(value, set | frozenset):
+        return id(value), len(value)
+    return id(value), len(value) if hasattr(value, "__len__") else 0
+
+
+def _rule_state(rule: Rule) -> State:
+    """Return fingerprints of a rule's attributes and, for a custom rule, of containers and tensors in its classes."""
+    cached = {n for kind in type(rule).__mro__ for n, v in vars(kind).items() if isinstance(v, cached_property)}
+    own = {name: value for name, value in vars(rule).items() if name not in cached}
+    found = {f"attribute {name!r} of rule {rule.name}": fingerprint(value) for name, value in own.items()}
+    for kind in type(rule).__mro__:
+        if not kind.__module__.startswith("nowt.") and kind is not object:
+            data = {n: v for n, v in vars(kind).items() if not n.startswith("__") and _holds_data(v)}
+            found |= {f"class attribute {n!r} of rule {rule.name}": fingerprint(v) for n, v in data.items()}
+    return found
+
+
+def _holds_data(value: Any) -> bool:
+    return isinstance(value, list | dict | set | Tensor | torch.Generator)
+
+
+def _check_buffers(rule: Rule, layer: FeedbackLayer) -> None:
+    """Raise ConfigError if the rule registered a buffer that checkpoints leave out."""
+    if layer._non_persistent_buffers_set:
+        name = sorted(layer._non_persistent_buffers_set)[0]
+        raise ConfigError(
+            f"rule {rule.name} registered {name!r} on layer {layer.name} with persistent=False, so no checkpoint "
+            f"contains it: {ADVICE}"
+        )

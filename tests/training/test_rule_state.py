@@ -1,0 +1,93 @@
+"""A rule's state is refused if no checkpoint contains it, if a probe changes it, or if workers do not share it."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nowt.config.run_config import ModelConfig, ProbeConfig, RunConfig
+from nowt.core.distributed import WorkersDiverged
+from nowt.core.errors import ConfigError
+from nowt.rules.base import Rule
+from nowt.training.loop import TrainingInterrupted, train
+from nowt.training.rule_state import LostState, fingerprint
+from tests.support.short_runs import CPU, after, numbers, short_run
+from tests.support.stateful_rules import (
+    CountsForwardPasses,
+    FollowsActivity,
+    LocalStatistics,
+    OwnMemory,
+    PlainTrace,
+    PreparedTrace,
+)
+from tests.support.worker_processes import on_workers, shared_run, trained
+
+DENSE = ModelConfig("mlp", hidden=(20,))
+
+
+def run(rule: Rule, **changes: object) -> RunConfig:
+    return replace(short_run("fa", model=DENSE), rule=rule, **changes)  # type: ignore[arg-type]
+
+
+def test_a_rule_may_pass_activity_from_propagate_to_after_step(tmp_path: Path) -> None:
+    config = run(FollowsActivity())
+    expected = numbers(train(config, CPU))
+    rarely = numbers(train(replace(config, probe=ProbeConfig(interval=2)), CPU))
+    assert rarely[-1] == expected[-1]
+    with pytest.raises(TrainingInterrupted):
+        list(train(config, CPU, checkpoints=tmp_path, should_stop=after(2)))
+    assert numbers(train(config, CPU, checkpoints=tmp_path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (PlainTrace(), r"in layer fc1, reads its attribute 'trace' from an earlier step.*layer\.register_state"),
+        (PreparedTrace(), r"attribute 'count' of layer .* changes during training, and no checkpoint contains it"),
+        (OwnMemory(), r"attribute 'memory' of rule own memory changes during training"),
+        (CountsForwardPasses(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Rule) else "",
+)
+def test_state_that_a_resumed_run_would_not_have_is_refused(rule: Rule, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list(train(run(rule), CPU))
+
+
+def test_state_is_refused_at_a_checkpoint_within_an_epoch(tmp_path: Path) -> None:
+    config, saves = run(PlainTrace(), epochs=1), iter([True, False, False])
+    with pytest.raises(ConfigError, match="reads its attribute 'trace'"):
+        list(train(config, CPU, checkpoints=tmp_path, should_save=lambda: next(saves)))
+
+
+def test_statistics_that_a_rule_forgets_to_sum_over_workers_are_reported() -> None:
+    config = replace(shared_run("fa", epochs=1), rule=LocalStatistics())
+    list(train(config, CPU))
+    with pytest.raises(WorkersDiverged, match=r"mean of worker 1 is not .*synchronize it with moment\.group"):
+        on_workers(2, trained, config)
+
+
+def test_every_use_of_lost_state_is_an_error() -> None:
+    lost = LostState("rule x, in layer y,", "trace")
+    x = torch.ones(2)
+    for use in (lambda: lost + x, lambda: x * lost, lambda: lost[0], lambda: lost.mean(), lambda: torch.add(x, lost)):
+        with pytest.raises(ConfigError, match="rule x, in layer y, reads its attribute 'trace'"):
+            use()
+    assert isinstance(copy.deepcopy(lost), LostState)
+
+
+def test_changes_in_place_change_the_fingerprint() -> None:
+    tensor, nested, noise = torch.zeros(2), {"a": [1, 2]}, torch.Generator()
+    before = fingerprint((tensor, nested, noise))
+    assert fingerprint((tensor, nested, noise)) == before
+    nested["a"].append(3)
+    changed = fingerprint((tensor, nested, noise))
+    assert changed != before
+    tensor.add_(1)
+    assert fingerprint((tensor, nested, noise)) != changed
+    nested["a"].pop()
+    tensor, again = torch.zeros(2), fingerprint(noise)
+    torch.rand(1, generator=noise)
+    assert fingerprint(noise) != again
