@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group
+from nowt.core.fields import check_fields
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,13 @@ class Rule:
     transports: ClassVar[str] = ""
     source: ClassVar[str] = ""
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = ""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless each field has its declared type and each number is finite.
+
+        A subclass that has its own checks calls ``super().__post_init__()`` first.
+        """
+        check_fields(self, "rule.")
 
     def covers(self, name: str, last: bool) -> bool:
         """Return whether the rule applies to the layer ``name``; ``last``: it is the last layer of the network.

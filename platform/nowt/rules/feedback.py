@@ -55,6 +55,7 @@ class DrawnFeedback(FeedbackRule):
     angle: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scale <= 0:
             raise ValueError(f"rule.scale is {self.scale}: it must be above 0")
         if self.angle is not None and not 0 <= self.angle <= 180:

@@ -58,6 +58,7 @@ class SignSymmetry(FeedbackRule):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scale <= 0:
             raise ValueError(f"rule.scale is {self.scale}: it must be above 0")
 
