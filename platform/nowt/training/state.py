@@ -92,7 +92,7 @@ class TrainingState:
         model, layers = build_network(config, data, seeds, x, group.size)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        flops = count_training_flops(model, x, y, config)
+        flops = count_training_flops(model, x, y, config, data.classes)
         parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
         return cls(
             config=config,
