@@ -5,8 +5,8 @@ epoch. Errors are fractions from 0 to 1, angles are in degrees, and costs are cu
 value that was not measured or is undefined is NaN.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,15 @@ class Frames:
         runs: One row per cell and seed, columns ``RUNS``.
         epochs: One row per epoch of a run, columns ``EPOCHS``; epoch 0 is the network before training.
         layers: One row per layer and epoch of a run, columns ``LAYERS``.
+        uncovered: For each model, the names of its weights that use backprop under every rule, since rules apply only
+            to Conv2d and Linear layers that the forward pass calls. Models without such weights are left out.
     """
 
     study: StudyPlan
     runs: pd.DataFrame
     epochs: pd.DataFrame
     layers: pd.DataFrame
+    uncovered: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
@@ -101,7 +104,14 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     logs = read_logs(store, keys)
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
-    return Frames(study, runs, frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS))
+    epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
+    return Frames(study, runs, epochs, layers, _uncovered(logs.get(key).facts for key in keys))
+
+
+def _uncovered(starts: Iterable[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the weights without a rule by model, from the start lines of logs; runs under bp do not count."""
+    ruled = [start for start in starts if start.get("not_replaced") and start["config"]["rule"]["name"] != "bp"]
+    return {start["config"]["model"]["name"]: tuple(start["not_replaced"]) for start in ruled}
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:

@@ -65,6 +65,7 @@ def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
     shared = Shared({name: flat_config(config) for name, config in frames.study.cells.items()})
     parts = [
         setup(shared),
+        uncovered_in_words(frames.uncovered),
         *(_varied(shared), _seeds(frames, shared), _runs(frames), _scoring(frames), comparison_notes(tests, margin)),
     ]
     return " ".join(part for part in parts if part)
@@ -115,6 +116,16 @@ def _rules(shared: Shared) -> str:
     names = dict.fromkeys(fields["rule.name"] for fields in shared.cells.values())
     described = [f"{name} ({RULES[name]})" if name in RULES else name for name in names]
     return f"Rules: {'; '.join(described)}." if described else ""
+
+
+def uncovered_in_words(uncovered: dict[str, tuple[str, ...]]) -> str:
+    """Return sentences on the weights that use backprop under every rule; empty if there are none."""
+    sentences = []
+    for model, names in uncovered.items():
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        listed = ", ".join(names[:MAX_LISTED])
+        sentences.append(f"In {model}, these weights use backprop under every rule: {listed}{more}.")
+    return " ".join(sentences)
 
 
 def _training(shared: Shared) -> str:

@@ -3,7 +3,7 @@
 import copy
 import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,17 +145,17 @@ def test_a_last_layer_left_to_backprop_sends_the_error_back_through_w() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("fa", "'fa' is not a Rule: pass one such as"),
-        (find_rule("fa"), "is not a Rule: pass one such as"),
-        (find_rule("fa")(start="gauss"), "rule.start is 'gauss'"),
-        (find_rule("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
-        (find_rule("fa")(scale=True), "rule.scale is True"),
+        (lambda: "fa", "'fa' is not a Rule: pass one such as"),
+        (lambda: find_rule("fa"), "is not a Rule: pass one such as"),
+        (lambda: find_rule("fa")(start="gauss"), "rule.start is 'gauss'"),
+        (lambda: find_rule("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),
+        (lambda: find_rule("fa")(scale=True), "rule.scale is True"),
     ],
 )
-def test_an_invalid_rule_is_rejected_and_the_model_is_unchanged(rule: Rule, message: str) -> None:
+def test_an_invalid_rule_is_rejected_and_the_model_is_unchanged(rule: Callable[[], Rule], message: str) -> None:
     net = conv_net()
     with pytest.raises(ValueError, match=message):
-        attach(net, rule)
+        attach(net, rule())
     assert not feedback_layers(net)
 
 

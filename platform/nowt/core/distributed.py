@@ -110,12 +110,12 @@ class ProcessGroup(Group):
         """
         parameters = [p for p in model.parameters() if p.requires_grad]
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        reached = torch.autograd.grad(rehearse(model), parameters, allow_unused=True)
+        rehearse(model).backward()  # type: ignore[no-untyped-call]
+        unused = any(parameter.grad is None for parameter in parameters)
+        for parameter in parameters:
+            parameter.grad = None
         divided = DistributedDataParallel(
-            model,
-            forward_sync_buffers=False,
-            init_sync=False,
-            find_unused_parameters=any(gradient is None for gradient in reached),
+            model, forward_sync_buffers=False, init_sync=False, find_unused_parameters=unused
         )
         rehearse(divided).backward()  # type: ignore[no-untyped-call]
         for parameter in parameters:

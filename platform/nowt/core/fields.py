@@ -1,5 +1,6 @@
 """Builds frozen dataclasses from plain data, checking each field, and flattens nested settings."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -43,6 +44,27 @@ def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"{name} is {value!r}: {problem[0].lower()}{problem[1:]}") from None
+
+
+def check_fields(config: Any, prefix: str) -> None:
+    """Raise ConfigError unless each field of a dataclass has its declared type, and each number is finite.
+
+    Unlike on the command line, a number must not be given as text. Lists may take the place of tuples, and NumPy's
+    numbers that of Python's. ``prefix`` is put before the field's name, such as ``optim.``.
+    """
+    for item in fields(config):
+        value = _plain(getattr(config, item.name))
+        check_type(field_types(type(config))[item.name], value, prefix + item.name, strict=True)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ConfigError(f"{prefix}{item.name} is {value}: it must be finite")
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's form of a NumPy scalar, and a tuple for a list; other values as they are."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(each) for each in value)
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
 @cache

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from nowt.core.fields import check_fields
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -28,6 +30,9 @@ class Seeds:
     order: int | None = None  # order of the training images, by epoch
     crops: int | None = None  # augmentation, by (epoch, image)
     noise: int | None = None  # mirror mode, by (layer, step)
+
+    def __post_init__(self) -> None:
+        check_fields(self, "seeds.")
 
     def resolve(self, seed: int) -> "Seeds":
         """Return the seeds, with every ``None`` replaced by ``seed``."""

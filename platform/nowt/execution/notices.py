@@ -15,7 +15,7 @@ from nowt.training.retention import kept_epochs
 def plan_notices(plan: Sequence[PlannedRun]) -> list[str]:
     """Return a line for each data set from which ``on_bad="skip"`` leaves out images, and one for each model with
     weights to which no rule applies."""
-    from nowt.layers.attach import describe_uncovered
+    from nowt.layers.coverage import describe_uncovered
 
     skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
     ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]

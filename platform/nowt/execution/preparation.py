@@ -1,5 +1,6 @@
 """Prepares a run: checks that it can train, computes its key, and collects the first line of its log."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from nowt.config.run_key import certificate_name, run_key
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.data.datasets import DatasetSplits
 from nowt.execution.scheduler import PlannedRun
+from nowt.rules.base import Rule
 
 PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -42,22 +44,29 @@ def plan_run(cell: str, config: RunConfig, facts: dict[str, Any]) -> PlannedRun:
     return PlannedRun(key, cell, config.seed, config, start_facts(config, facts))
 
 
-def inspect_data(config: RunConfig, placement: Placement) -> dict[str, Any]:
+def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] = ()) -> dict[str, Any]:
     """Open the data of a run, check that the run can train on it, and return the facts that its log records.
 
-    Raises ConfigError if the device does not exist or the config does not fit the data, the model or the number of
-    workers; DataError if the data cannot be read.
+    ``rules`` are those of other runs that differ from this one in nothing that decides whether it can train. Raises
+    ConfigError if the device does not exist, or if the config does not fit the data, the model or the number of
+    workers, or if one of the rules does not work on the model; DataError if the data cannot be read.
     """
     from nowt.data.datasets import open_data
-    from nowt.layers.attach import uncovered_weights
     from nowt.models.registry import build_model
     from nowt.training.device import pick_device
-    from nowt.training.feasibility import check_feasible, worker_counts
+    from nowt.training.feasibility import check_feasible, check_network, worker_counts
 
+    needs_gpu = placement.device != "cpu"
     if not placement.is_distributed:  # several workers use the devices of their own nodes
-        pick_device(placement.device)
+        needs_gpu = pick_device(placement.device).type != "cpu"
     worker_counts(config, placement.workers)  # before the data is opened, which may take minutes
     data = open_data(config.data, placement, config.test)
     model = build_model(config.model, data.shape, data.classes, seed=0)
     check_feasible(config, placement, data, model)
-    return {**data_facts(data), "not_replaced": uncovered_weights(model)}
+    uncovered = check_network(config, data, [config.rule, *rules], needs_gpu)
+    return {**data_facts(data), "not_replaced": uncovered}
+
+
+def distinct_rules(configs: Sequence[RunConfig]) -> list[Rule]:
+    """Return the rules of these runs, each with its settings once."""
+    return list({repr(config.rule): config.rule for config in configs}.values())

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers, preserved_random_state
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
@@ -31,12 +32,13 @@ def row_angles(a: Tensor, b: Tensor) -> Tensor:
 @contextmanager
 def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
     """Context manager in which forward passes attach backprop's backward path, the reference for δ angles."""
-    for layer in layers:
+    every = [one for layer in layers for one in (layer, *layer.tied)]
+    for layer in every:
         layer.use_backprop = True
     try:
         yield
     finally:
-        for layer in layers:
+        for layer in every:
             layer.use_backprop = False
 
 
@@ -63,34 +65,30 @@ def measure_alignment(
 def error_signals(
     model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
 ) -> dict[str, Tensor]:
-    """Return δ at the output of each layer that the error reaches, by layer name; in train mode."""
+    """Return δ at the output of each layer that the error reaches, by layer name; in train mode.
+
+    If a forward pass calls a layer several times, it is the δ of the first call.
+    """
     found: dict[str, Tensor] = {}
 
     def watch(layer: nn.Module, _: object, output: Tensor) -> None:
         assert isinstance(layer, FeedbackLayer)
         name = layer.name
-        output.register_hook(  # type: ignore[no-untyped-call]
-            lambda error: found.__setitem__(name, error.detach())
-        )
+        if output.requires_grad:  # the first pass through a checkpointed part records no graph
+            output.register_hook(  # type: ignore[no-untyped-call]
+                lambda error: found.__setitem__(name, error.detach())
+            )
 
     hooks = [layer.register_forward_hook(watch) for layer in layers]
-    training = model.training
+    start = x.detach().requires_grad_()
     try:
         # dropout drops the same units each time, and the random numbers of training do not change
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-            _send_back(model.train(), x.detach().requires_grad_(), y, loss)
+        with in_mode(model, training=True), preserved_random_state(x.device), preserved_buffers(model):
+            gradients_of(lambda: loss(model(start), y), [start], model)
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     return found
-
-
-def _send_back(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
-    # running statistics are updated in copies, so that the model's own do not change
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    output = torch.func.functional_call(model, buffers, (x,))
-    torch.autograd.grad(loss(output, y), x, allow_unused=True)
 
 
 def _depths(layers: Sequence[FeedbackLayer]) -> dict[str, int]:

@@ -42,6 +42,9 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return W x + bias; the error passes back through ``feedback``."""
+        if x.dim() > 2:  # F.linear returns a view, which torch lets no model change in place (ReLU(inplace=True))
+            flat = self.apply_with_feedback(x.flatten(0, -2), feedback)
+            return flat.view(*x.shape[:-1], self.out_features)
         return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
 
     def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:

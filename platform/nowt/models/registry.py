@@ -11,6 +11,7 @@ from nowt.config.run_config import ModelConfig
 from nowt.core.errors import ConfigError, did_you_mean, require
 from nowt.core.plugins import load_object
 from nowt.core.seeding import seed_of
+from nowt.layers.forward_pass import materialize
 from nowt.models.batch_norm import group_batch_norms, zero_last_gammas
 from nowt.models.initialization import (
     initialize_as_dense_paper,
@@ -31,7 +32,8 @@ def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> n
 
     The initialization of a layer depends on ``seed``, the layer's name and its shape alone. torch's global generator is
     not changed. A custom model (``FILE.py:FUNCTION`` or ``module:FUNCTION``) is built by
-    ``function(shape=shape, classes=classes)`` with the global generator seeded, and keeps its own initialization.
+    ``function(shape=shape, classes=classes)`` with the global generator seeded, and keeps its own initialization. Lazy
+    layers receive their weights from a forward pass on two images of zeros.
 
     Raises ConfigError if there is no such model, or if a setting does not apply to it.
     """
@@ -70,9 +72,13 @@ def _build_custom(config: ModelConfig, shape: Shape, classes: int, seed: int) ->
         raise ConfigError(f"{config.name} cannot build a model: {error}; {call}") from error
     with _global_generator(seed_of(seed, "weights")):
         model = function(shape=shape, classes=classes)
-    returned = type(model).__name__
-    require(isinstance(model, nn.Module), f"{config.name} returned {returned}: it must return a torch.nn.Module")
-    assert isinstance(model, nn.Module)
+        returned = type(model).__name__
+        require(isinstance(model, nn.Module), f"{config.name} returned {returned}: it must return a torch.nn.Module")
+        assert isinstance(model, nn.Module)
+        try:
+            materialize(model, torch.zeros(2, *shape))
+        except ValueError as error:
+            raise ConfigError(f"model {config.name}: {error}") from error
     return model
 
 

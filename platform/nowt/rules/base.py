@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group
+from nowt.core.fields import check_fields
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Rule:
     A rule decides which weights B carry the error back through each layer, and how B changes. A subclass is a frozen
     dataclass with a class attribute ``name``. Its methods are called in this order:
 
-    1. ``covers`` and ``prepare``: once per layer, by ``attach``.
+    1. ``covers``, ``check_layer`` and ``prepare``: once per layer, by ``attach``.
     2. ``before_learning``: once, before the first step.
     3. ``propagate``: at every forward pass with gradients enabled, once per layer. By default it uses ``feedback``.
     4. ``before_step``: at every step, when the gradients of W are reduced over workers and clipped.
@@ -93,12 +94,41 @@ class Rule:
     source: ClassVar[str] = ""
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = ""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless each field has its declared type and each number is finite.
+
+        A subclass that has its own checks calls ``super().__post_init__()`` first.
+        """
+        check_fields(self, "rule.")
+
     def covers(self, name: str, last: bool) -> bool:
         """Return whether the rule applies to the layer ``name``; ``last``: it is the last layer of the network.
 
         Layers that are not covered use backprop. Default: every layer is covered.
         """
         return True
+
+    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
+        """Raise ValueError unless the rule works on a layer that it covers. ``attach`` has not changed the layer yet.
+
+        Default: if B learns, W must be a parameter of the layer, and W must be trained if B learns from its gradient.
+        """
+        if self.learns_from and not has_own_weight(layer):
+            sources = ", ".join(n for n, _ in layer.named_parameters(recurse=False) if n.startswith("weight"))
+            raise ValueError(
+                f"layer {name} computes its weight from other parameters ({sources}), so its B cannot learn by rule "
+                f"{self.name}: {OWN_WEIGHT_ADVICE}, use a rule with a fixed B such as fa, or "
+                f"{self.exclusion(name, last)}"
+            )
+        if self.learns_from == "gradient" and not cast(Tensor, layer.weight).requires_grad:
+            raise ValueError(
+                f"layer {name} is not trained (its weight has requires_grad=False), so its B never learns by rule "
+                f"{self.name}: train the layer, or {self.exclusion(name, last)}"
+            )
+
+    def exclusion(self, name: str, last: bool) -> str:
+        """Return how to leave the layer ``name`` to backprop, for error messages."""
+        return "leave it to backprop by a custom rule whose covers() returns False for it"
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
         """Register on ``layer`` what the rule stores there, with ``layer.register_state``.
@@ -138,6 +168,28 @@ class Rule:
         return self
 
 
+OWN_WEIGHT_ADVICE = (
+    "make the weight a parameter again (torch.nn.utils.prune.remove, torch.nn.utils.remove_weight_norm, "
+    "torch.nn.utils.parametrize.remove_parametrizations)"
+)
+
+
+def has_own_weight(layer: nn.Module) -> bool:
+    """Return whether W is a parameter of the layer. Pruning and weight norm compute it before each forward pass, so
+    that it has no gradient and is outdated after a step."""
+    return "weight" in layer._parameters
+
+
+def check_own_weights(layers: Sequence["FeedbackLayer"]) -> None:
+    """Raise ValueError if a layer whose B learns from W has been pruned or parametrized since ``attach``."""
+    for layer in layers:
+        if not has_own_weight(layer):
+            raise ValueError(
+                f"layer {layer.name} now computes its weight from other parameters, so its B cannot learn by rule "
+                f"{layer.rule.name}: {OWN_WEIGHT_ADVICE}"
+            )
+
+
 NONLINEARITIES = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": torch.clone}
 
 
@@ -160,6 +212,7 @@ class FeedbackLayer(nn.Module, ABC):
         use_backprop: Whether forward passes attach backprop's backward path instead of the rule's. Set by
             ``nowt.layers.using_backprop`` to measure the reference. Default: False.
         map_size: Height and width of the layer's input; None for linear layers and without an example input.
+        tied: Other layers with the same W, which share this layer's B. Rules receive only the first layer of each W.
 
     Example:
         >>> import torch
@@ -181,6 +234,7 @@ class FeedbackLayer(nn.Module, ABC):
     output_layer: nn.Module
     use_backprop: bool = False
     map_size: tuple[int, int] | None = None
+    tied: tuple["FeedbackLayer", ...] = ()
 
     def register_state(self, name: str, value: Tensor) -> None:
         """Register a tensor that is saved and moved with the layer but never receives a gradient from autograd."""

@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nowt.core.seeding import generator
 from nowt.rules.base import Rule
@@ -32,6 +32,14 @@ class FeedbackRule(Rule):
             return False
         return self.shortcuts == "rule" or not is_shortcut(name)
 
+    def exclusion(self, name: str, last: bool) -> str:
+        """Name the field that leaves the layer to backprop, if there is one."""
+        if last:
+            return "leave the last layer to backprop with rule.last_layer backprop"
+        if is_shortcut(name):
+            return "leave shortcuts to backprop with rule.shortcuts backprop"
+        return super().exclusion(name, last)
+
 
 def is_shortcut(name: str) -> bool:
     """Return whether the layer ``name`` is in a module called ``downsample`` (torchvision's name) or ``shortcut``."""
@@ -55,10 +63,24 @@ class DrawnFeedback(FeedbackRule):
     angle: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scale <= 0:
             raise ValueError(f"rule.scale is {self.scale}: it must be above 0")
         if self.angle is not None and not 0 <= self.angle <= 180:
             raise ValueError(f"rule.angle is {self.angle}: it must lie in [0, 180] degrees, or be none")
+
+    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
+        """Also raise ValueError if all weights are equal, so that no B can be drawn that differs from W.
+
+        Without ``angle``, mirror mode learns B whatever its initial value is.
+        """
+        super().check_layer(name, last, layer)
+        lowest, highest = cast(Tensor, layer.weight).detach().aminmax()
+        if lowest == highest and not (self.learns_from == "mirror" and self.angle is None):
+            raise ValueError(
+                f"all weights of layer {name} start at {float(lowest):g}, so a B drawn from their distribution would "
+                f"be W itself: give the layer another initialization, or {self.exclusion(name, last)}"
+            )
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
         """Register a B drawn from (seed, layer name)."""

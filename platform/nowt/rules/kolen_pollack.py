@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from nowt.rules.base import Moment
+from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ class KolenPollack(DrawnFeedback):
     learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "gradient"
 
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
-        """Set B's gradient to the final gradient of W; a copy of it if the optimizer changes gradients in place."""
+        """Set B's gradient to the final gradient of W; a copy of it if the optimizer changes gradients in place.
+
+        Raises ValueError if a layer has been pruned or parametrized since ``attach``.
+        """
+        check_own_weights(layers)
         copy = any(_writes_gradients(group) for group in optimizer.param_groups)
         for layer in layers:
             gradient = layer.weight.grad

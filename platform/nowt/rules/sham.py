@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nowt.rules.base import Moment
+from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import FeedbackRule
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Sham(FeedbackRule):
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Copy W into B: weight transport, on purpose."""
+        check_own_weights(layers)
         for layer in layers:
             layer.feedback.copy_(layer.weight.detach())
         return 0

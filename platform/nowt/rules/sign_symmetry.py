@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nowt.core.seeding import generator
-from nowt.rules.base import Moment
+from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import FeedbackRule, draw_feedback
 
 if TYPE_CHECKING:
@@ -58,8 +58,19 @@ class SignSymmetry(FeedbackRule):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scale <= 0:
             raise ValueError(f"rule.scale is {self.scale}: it must be above 0")
+
+    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
+        """Also raise ValueError if the magnitudes, which follow W's initial distribution, would stay 0."""
+        super().check_layer(name, last, layer)
+        lowest, highest = cast(Tensor, layer.weight).detach().aminmax()
+        if lowest == highest and (lowest == 0 or self.magnitudes == "redrawn"):
+            raise ValueError(
+                f"all weights of layer {name} start at {float(lowest):g}, so the magnitudes of B would stay 0: give "
+                f"the layer another initialization, or {self.exclusion(name, last)}"
+            )
 
     def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
         """Register magnitudes with the signs of W."""
@@ -74,7 +85,8 @@ class SignSymmetry(FeedbackRule):
             layer.register_state("largest", weight.std() * (math.sqrt(3) * self.scale))
 
     def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Update the signs from W, in place."""
+        """Update the signs from W, in place. Raises ValueError if a layer has been pruned since ``attach``."""
+        check_own_weights(layers)
         for layer in layers:
             if self.magnitudes == "redrawn":
                 _redraw(layer.feedback, layer.largest, moment, layer.name)

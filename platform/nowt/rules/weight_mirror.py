@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nowt.core.seeding import seed_of
-from nowt.rules.base import Moment
+from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class WeightMirror(DrawnFeedback):
 
     @torch.no_grad()
     def _mirror(self, layers: Sequence["FeedbackLayer"], moment: Moment, step: int, speed: float = 1.0) -> None:
+        check_own_weights(layers)
         mine = range(moment.group.rank, self.streams, moment.group.size) if self.streams > 1 else range(1)
         for layer in layers:
             update = self._update(layer, moment.seed, step, mine[0], speed)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import shrink_config
-from nowt.config.run_config import DataConfig, ModelConfig
+from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
-from nowt.execution.preparation import inspect_data, plan_run
+from nowt.execution.preparation import distinct_rules, inspect_data, plan_run
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
@@ -45,6 +44,9 @@ class Outcome:
         return text
 
 
+Inputs = tuple[DataConfig, ModelConfig, bool, int, int, str]
+
+
 def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None]) -> Outcome:
     """Run every cell with every seed. Called again, it runs only what is missing.
 
@@ -71,15 +73,17 @@ def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
 
     Raises ConfigError and DataError for a cell that could not start.
     """
-    inspected: dict[tuple[DataConfig, ModelConfig, bool, int, int], dict[str, Any]] = {}
-    plan = []
-    for cell, _, config in study.runs():
+    configs: dict[Inputs, list[RunConfig]] = {}
+    for _, _, config in study.runs():
         worker_counts(config, placement.workers)
-        inputs = (config.data, config.model, config.test, config.batch, config.probe.samples)
-        if inputs not in inspected:
-            inspected[inputs] = inspect_data(config, placement)
-        plan.append(plan_run(cell.name, config, inspected[inputs]))
-    return tuple(plan)
+        configs.setdefault(_inputs(config), []).append(config)
+    facts = {inputs: inspect_data(alike[0], placement, distinct_rules(alike)) for inputs, alike in configs.items()}
+    return tuple(plan_run(cell.name, config, facts[_inputs(config)]) for cell, _, config in study.runs())
+
+
+def _inputs(config: RunConfig) -> Inputs:
+    """Return what decides, besides the rule, whether a run can train."""
+    return config.data, config.model, config.test, config.batch, config.probe.samples, config.precision
 
 
 def shrink_study(study: Study) -> Study:

@@ -1,16 +1,24 @@
 """Checks that a config can be trained: on this data, with this model, by this number of workers."""
 
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nowt.config.placement import Placement, workers_to_text
 from nowt.config.run_config import RunConfig
-from nowt.core.errors import require
+from nowt.core.errors import ConfigError, require
 from nowt.data.datasets import DatasetSplits
+from nowt.layers.coverage import Candidates, covered_layers, find_candidates, uncovered_weights
+from nowt.layers.forward_pass import run
+from nowt.models.registry import build_model
 from nowt.rules.base import Rule
 from nowt.rules.feedback import FeedbackRule, is_shortcut
+from nowt.training.device import PARAMETER_DTYPES
 
 
 def check_feasible(config: RunConfig, placement: Placement, data: DatasetSplits, model: nn.Module) -> None:
@@ -18,6 +26,70 @@ def check_feasible(config: RunConfig, placement: Placement, data: DatasetSplits,
     most_workers = worker_counts(config, placement.workers)[-1]
     check_enough_images(config, len(data.train))
     check_batch_norm(config, model, most_workers)
+
+
+def check_network(config: RunConfig, data: DatasetSplits, rules: Iterable[Rule], needs_gpu: bool = False) -> list[str]:
+    """Check on two images that the model returns a score per class and that the rules work on its layers.
+
+    The check runs on the CPU. If the model fails there and ``needs_gpu`` is true, the check is left to the run.
+
+    Returns the names of the weights that use backprop under each of the rules (see ``uncovered_weights``). Raises
+    ConfigError if the model does not fit the images or a rule does not work on it.
+    """
+    # two images are no complete group of norm_group, which changes no shape
+    model = build_model(replace(config.model, norm_group=None), data.shape, data.classes, seed=0)
+    model = model.to(dtype=PARAMETER_DTYPES[config.precision])
+    example = torch.zeros(2, *data.shape, dtype=PARAMETER_DTYPES[config.precision])
+    try:
+        check_outputs(config, model, example, data.classes)
+        candidates = find_candidates(model, config.rule, example)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        if needs_gpu:
+            return uncovered_weights(model)
+        raise ConfigError(f"model {config.model.name}: {error}") from error
+    for rule in rules:
+        _check_rule(rule, model, candidates, config.model.name)
+    return uncovered_weights(model, candidates.observed)
+
+
+def _check_rule(rule: Rule, model: nn.Module, candidates: Candidates, name: str) -> None:
+    try:
+        check_shortcuts(rule, model)
+        covered_layers(model, rule, candidates)
+    except ValueError as error:
+        raise ConfigError(f"model {name}: {error}") from error
+
+
+def check_outputs(config: RunConfig, model: nn.Module, example: Tensor, classes: int) -> None:
+    """Raise ConfigError unless ``model`` returns one tensor (n, classes), in eval and in train mode; ValueError if
+    ``example`` does not fit."""
+    for training in (False, True):
+        check_output(config.model.name, run(model, example, training), len(example), classes)
+
+
+def check_output(model: str, output: object, images: int, classes: int) -> None:
+    """Raise ConfigError, naming the model, unless ``output`` is one tensor of shape (images, classes)."""
+    if isinstance(output, Tensor) and output.shape == (images, classes):
+        return
+    raise ConfigError(
+        f"model {model} returns {_describe(output)} for {images} images of {classes} classes: it must return one "
+        f"tensor of shape ({images}, {classes}), with a score for each class, in train mode and in eval mode"
+    )
+
+
+def _describe(output: object) -> str:
+    """Return the kind of a model's output and the shapes of its tensors, as text."""
+    if isinstance(output, Tensor):
+        return f"a tensor of shape {tuple(output.shape)}"
+    parts: dict[Any, Any] = {}
+    if isinstance(output, Mapping):
+        parts = dict(output)
+    elif isinstance(output, tuple | list):
+        parts = dict(zip(getattr(output, "_fields", range(len(output))), output, strict=True))
+    listed = [f"{k} {tuple(v.shape) if isinstance(v, Tensor) else type(v).__name__}" for k, v in parts.items()]
+    return f"a {type(output).__name__}" + (f" ({', '.join(listed)})" if listed else "")
 
 
 def check_enough_images(config: RunConfig, images: int) -> None:

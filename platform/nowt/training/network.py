@@ -9,10 +9,12 @@ from nowt.core.seeding import Seeds
 from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import probe_batch
 from nowt.layers.attach import attach
+from nowt.layers.forward_pass import run
+from nowt.layers.model_state import preserved_buffers, preserved_gradients
 from nowt.models.registry import build_model
 from nowt.rules.base import FeedbackLayer
 from nowt.training.device import PARAMETER_DTYPES
-from nowt.training.feasibility import check_batch_norm, check_shortcuts
+from nowt.training.feasibility import check_batch_norm, check_output, check_shortcuts
 from nowt.training.loss import compute_loss
 
 
@@ -27,24 +29,28 @@ def build_network(
 ) -> tuple[nn.Module, list[FeedbackLayer]]:
     """Build the model and attach the rule; return the model (device and dtype as ``example``) and its layers.
 
-    Raises ValueError if the rule or the number of workers does not fit the model.
+    Raises ValueError if the rule, the images, the classes or the number of workers do not fit the model.
     """
     assert seeds.weights is not None and seeds.feedback is not None
     model = build_model(config.model, data.shape, data.classes, seeds.weights).to(example.device, example.dtype)
     check_shortcuts(config.rule, model)
     check_batch_norm(config, model, workers)
+    check_output(config.model.name, run(model, example[:2], training=False), len(example[:2]), data.classes)
     layers = attach(model, config.rule, seeds.feedback, config.model.activation, example, quiet=True)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
     return model, layers
 
 
-def count_training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig) -> float:
-    """Count the floating point operations per image of a forward and backward pass, on the probe batch."""
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def count_training_flops(model: nn.Module, x: Tensor, y: Tensor, config: RunConfig, classes: int) -> float:
+    """Count the floating point operations per image of a forward and backward pass, on the probe batch.
+
+    The model does not change. ``torch.autograd.grad`` would fail for models that pass a parameter to a module, because
+    of the counter's hooks. Raises ConfigError if the model returns something else than a score for each class.
+    """
     model.train()
-    with FlopCounterMode(display=False) as counter:
-        output = torch.func.functional_call(model, buffers, (x,))
-        torch.autograd.grad(compute_loss(config, output, y), parameters, allow_unused=True)
+    with preserved_buffers(model), preserved_gradients(model), FlopCounterMode(display=False) as counter:
+        output = model(x)
+        check_output(config.model.name, output, len(x), classes)
+        compute_loss(config, output, y).backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops()) / len(x)

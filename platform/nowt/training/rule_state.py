@@ -80,10 +80,11 @@ class RuleState:
     """The state of a rule outside of what a checkpoint contains, as it was when the run began in this process."""
 
     def __init__(self, rule: Rule, layers: Sequence[FeedbackLayer]) -> None:
-        self.rule, self.layers = rule, layers
-        self.names = {id(layer): set(vars(layer)) for layer in layers}
+        self.rule = rule
+        self.layers = [one for layer in layers for one in (layer, *layer.tied)]  # propagate receives tied layers, too
+        self.names = {id(layer): set(vars(layer)) for layer in self.layers}
         self.known = self._plain()
-        for layer in layers:
+        for layer in self.layers:
             _check_buffers(rule, layer)
 
     def check(self) -> None:

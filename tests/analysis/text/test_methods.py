@@ -38,3 +38,13 @@ def test_the_methods_paragraph_lists_settings_in_which_cells_differ(tmp_path: Pa
     text = methods(frames, compare_cells(frames, None), None)
     assert "Cells differ in optim.lr (0.05; 0.5), optim.warmup (0; 0.5)." in text
     assert "learning rate 0.05" not in text
+
+
+def test_the_methods_paragraph_names_the_weights_that_use_backprop_under_every_rule(five_rules: Frames) -> None:
+    names = tuple(f"block{number}.attn.qkv.weight" for number in range(6))
+    text = methods(replace(five_rules, uncovered={"swin": names}), compare_cells(five_rules, 1.5), 1.5)
+    assert (
+        "In swin, these weights use backprop under every rule: block0.attn.qkv.weight, block1.attn.qkv.weight, "
+        "block2.attn.qkv.weight, block3.attn.qkv.weight and 2 more."
+    ) in text
+    assert "these weights use backprop" not in methods(five_rules, compare_cells(five_rules, 1.5), 1.5)

@@ -16,7 +16,7 @@ from nowt.core.errors import DataError, require
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
-from nowt.evaluation.probes.model_state import preserved_random_state
+from nowt.layers.model_state import preserved_random_state
 from nowt.training import checkpoint
 from nowt.training.device import PARAMETER_DTYPES
 from nowt.training.loss import compute_loss

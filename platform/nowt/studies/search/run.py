@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nowt.config.placement import Placement
 from nowt.core.errors import require
 from nowt.execution.lifecycle import StudyExecution
-from nowt.execution.preparation import inspect_data
+from nowt.execution.preparation import distinct_rules, inspect_data
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.store.layout import Store
@@ -97,9 +97,10 @@ def _inspect_cell(cell: SearchCell, placement: Placement) -> dict[str, Any]:
     for one of its trials: for its batch, its model, its probe."""
     for config in cell.candidate_configs():
         worker_counts(config, placement.workers)
-    facts = inspect_data(cell.config, placement)
+    extremes = list(cell.extreme_configs())
+    facts = inspect_data(cell.config, placement, distinct_rules(extremes))
     inspected = {(cell.config.data, cell.config.model, cell.config.batch, cell.config.probe.samples)}
-    for config in cell.extreme_configs():
+    for config in extremes:
         inputs = (config.data, config.model, config.batch, config.probe.samples)
         if inputs not in inspected:
             inspected.add(inputs)

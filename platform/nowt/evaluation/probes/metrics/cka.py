@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nowt.evaluation.probes.model_state import in_mode
+from nowt.layers.model_state import in_mode
 
 MIN_IMAGES = 4  # HSIC₁ divides by n (n − 3)
 

@@ -14,9 +14,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nowt.evaluation.probes.model_state import forward_in_train_mode, preserved_random_state, trained_weights
+from nowt.evaluation.probes.model_state import trained_weights
 from nowt.evaluation.probes.results import WHOLE_NETWORK
 from nowt.layers.attach import feedback_layers, using_backprop
+from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers, preserved_random_state
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,9 +39,9 @@ def measure(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, flo
 def gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> dict[str, Tensor]:
     """Return the gradient of each W as a float64 vector, by layer name; 0 if no error reaches it."""
     weights = trained_weights(model)
-    with torch.enable_grad(), preserved_random_state(x.device):  # so that dropout is the same under both
-        output = forward_in_train_mode(model, x)
-        found = torch.autograd.grad(loss(output, y), list(weights.values()), allow_unused=True)
+    random_state = preserved_random_state(x.device)  # so that dropout is the same under both
+    with torch.enable_grad(), in_mode(model, training=True), preserved_buffers(model), random_state:
+        found = gradients_of(lambda: loss(model(x), y), list(weights.values()), model)
     dense = (torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), found, strict=True))
     return {name: g.detach().double().flatten() for name, g in zip(weights, dense, strict=True)}
 

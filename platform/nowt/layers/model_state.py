@@ -1,0 +1,71 @@
+"""Runs a model without changing it: its modes, its running statistics and torch's random state are restored."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Set every module to train or eval mode within the block, and restore each module's mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, before in modes.items():
+            module.training = before
+
+
+@contextmanager
+def preserved_buffers(model: nn.Module) -> Iterator[None]:
+    """Restore the model's buffers, such as batch norm's running statistics, after the block.
+
+    The model itself is used in the block. With copies in its place (``functional_call``), a checkpointed part that runs
+    again in the backward pass would update the model's own buffers.
+    """
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.data.copy_(value)  # .data: a buffer that is restored does not count as changed by a rule
+
+
+@contextmanager
+def preserved_gradients(model: nn.Module) -> Iterator[None]:
+    """Set the gradients of all parameters to None within the block, and restore them afterwards."""
+    before = [(parameter, parameter.grad) for parameter in model.parameters()]
+    try:
+        for parameter, _ in before:
+            parameter.grad = None
+        yield
+    finally:
+        for parameter, gradient in before:
+            parameter.grad = gradient
+
+
+@contextmanager
+def preserved_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
+    """Restore torch's random state after the block. If ``seed`` is given, the block starts from it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if seed is not None:
+            torch.manual_seed(seed)
+        yield
+
+
+def gradients_of(compute: Callable[[], Tensor], inputs: Sequence[Tensor], model: nn.Module) -> list[Tensor | None]:
+    """Return the gradients of the scalar ``compute()``, which runs ``model``, with respect to leaf tensors.
+
+    Gradients that the parameters already have do not change.
+    """
+    try:
+        return list(torch.autograd.grad(compute(), inputs, allow_unused=True))
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+    with preserved_gradients(model):  # reentrant checkpointing supports only backward()
+        compute().backward()  # type: ignore[no-untyped-call]
+        return [tensor.grad for tensor in inputs]
