@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from nowt.core.fields import make_plain, plain
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -29,6 +31,9 @@ class Seeds:
     crops: int | None = None  # augmentation, by (epoch, image)
     noise: int | None = None  # mirror mode, by (layer, step)
 
+    def __post_init__(self) -> None:
+        make_plain(self)
+
     def resolve(self, seed: int) -> "Seeds":
         """Return the seeds, with every ``None`` replaced by ``seed``."""
         return Seeds(**{k: seed if v is None else v for k, v in vars(self).items()})
@@ -36,7 +41,7 @@ class Seeds:
 
 def seed_of(seed: int | None, purpose: str, *name: object) -> int:
     """Return a 63-bit seed, a pure function of (seed, purpose, name)."""
-    text = repr((seed, purpose, *name)).encode()
+    text = repr(plain((seed, purpose, *name))).encode()  # NumPy's 3 is the same seed as 3
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
-from nowt.core.fields import check_type, field_types
+from nowt.core.fields import check_type, field_types, make_plain
 
 IN_EPOCHS = ("optim.warmup", "optim.milestones")  # fields whose values are epochs
 
@@ -38,6 +38,9 @@ class When:
 
     path: str
     value: Value
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Range:
     when: When | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, f"Range({self.path!r}): ", ("path", "low", "high", "log", "integer", "times", "when"))
         given = f"{self.path} ranges from {self.low} to {self.high}"
         require(math.isfinite(self.low) and math.isfinite(self.high), f"{given}: both ends must be finite numbers")
@@ -124,6 +128,7 @@ class Choice:
     when: When | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, f"Choice({self.path!r}): ", ("path", "values", "when"))
         require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
         for i, (value, label) in enumerate(zip(self.values, self.labels, strict=True)):
