@@ -9,7 +9,7 @@ from nowt.core.fields import build_dataclass, make_plain
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
-from nowt.rules.registry import find_rule
+from nowt.rules.registry import find_rule, identify
 
 __all__ = ["DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig", "config_from_json", "config_to_json"]
 
@@ -76,6 +76,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(isinstance(self.rule, Rule), f"rule is {self.rule!r}: it must be a Rule, such as KolenPollack()")
+        identify(type(self.rule))
         make_plain(self.rule)
         make_plain(self)
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")

@@ -5,6 +5,7 @@ from typing import Literal
 
 from nowt.core.errors import require
 from nowt.core.fields import make_plain
+from nowt.core.plugins import absolute_spec
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        object.__setattr__(self, "name", absolute_spec(self.name))  # a frozen dataclass has no other way
         if self.name != "mlp":
             require(self.hidden == (), f"model.hidden is for mlp only; {self.name} has no such setting")
             require(self.activation == "relu", f"model.activation is for mlp only; {self.name} uses relu")

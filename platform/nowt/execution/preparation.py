@@ -5,8 +5,9 @@ from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import certificate_name, run_key
+from nowt.config.run_key import certificate_name, code_identity, imported_packages, run_key
 from nowt.core.provenance import nowt_checkout, versions_of
+from nowt.core.source_hash import package_versions
 from nowt.data.datasets import DatasetSplits
 from nowt.execution.scheduler import PlannedRun
 
@@ -25,7 +26,8 @@ def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "config": config_to_json(config),
         **facts,
         "certificate": certificate_name(config.rule),
-        "versions": versions(),
+        "code": code_identity(config),
+        "versions": {**versions(), **package_versions(imported_packages(config))},
         "git": nowt_checkout(),
     }
 

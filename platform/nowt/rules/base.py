@@ -53,10 +53,10 @@ class Rule:
     Attributes:
         name: Name of the rule in configs, logs and tables.
         numerics: Version of the rule's numbers, part of every run key. Increase it whenever the same fields give
-            other numbers. For a rule loaded from a file it is a hash of that file.
+            other numbers. For a custom rule it is a hash of its code and of the local modules that this imports.
         transports: What the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).
-        source: Path of the file that a custom rule was loaded from; empty for built-in rules and for those of installed
-            packages.
+        source: Absolute path of the file that defines a custom rule; empty for built-in rules and for those of
+            installed packages.
         learns_from: What B learns from. ``""`` (default): B is fixed. ``"gradient"``: B is in the optimizer's parameter
             group of W. ``"mirror"``: mirror samples, whose FLOPs are recorded. ``"weight"``: W itself.
 

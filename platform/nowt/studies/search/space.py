@@ -11,7 +11,7 @@ from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
 from nowt.core.fields import make_plain
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.params import Choice, check_fields, param_to_json
+from nowt.studies.search.params import Choice, check_fields, identify_param, param_to_json
 from nowt.studies.study import check_name
 
 
@@ -178,7 +178,7 @@ class SearchSpace:
         """Name and a hash of what is searched and how. The budget is not part of it, so that a larger budget continues
         the same search."""
         cells = [
-            [c.name, non_default_fields(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]]
+            [c.name, non_default_fields(replace(c.config, seed=0)), [identify_param(p) for p in c.params]]
             for c in self.cells
         ]
         method = [self.sampler, asdict(self.stopping), self.seed, self.run_seed]
