@@ -85,7 +85,7 @@ def search_plan(study_file: StudyFile) -> SearchPlan:
         sampler=study_file.sampler,
         stopping=study_file.stopping["kind"],
         budget=f"{study_file.budget['amount']:,g} {study_file.budget['unit']}",
-        cells={cell["name"]: cell["config"] for cell in study_file.cells},
+        cells=study_file.labelled_configs,
         settings=settings,
         runs=tuple(listed),
         stopped={trial: (run.stopped, run.reason or "") for trial, run in listed.items() if run.stopped is not None},

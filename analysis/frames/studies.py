@@ -69,7 +69,7 @@ def _study_plan(study_file: StudyFile) -> StudyPlan:
         question=study_file.question,
         reference=study_file.reference,
         created=study_file.created,
-        cells={cell["name"]: cell["config"] for cell in study_file.cells},
+        cells=study_file.labelled_configs,
         runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
         replaced=len(study_file.runs) - len(latest),
     )

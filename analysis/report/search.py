@@ -17,6 +17,7 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import switches_of
+from analysis.report.versions import version_notes
 from analysis.report.writer import write_report
 from analysis.tables.confirmation import confirmation_tables
 from analysis.tables.search import results_table, search_markdown, search_table
@@ -42,7 +43,7 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     make_folder(out)
     table = search_table(trials)
     markdown = search_markdown(table, plan)
-    text = f"{markdown}\n{confirmation_tables(store, trials)}{search_notes(trials)}\n"
+    text = f"{markdown}\n{confirmation_tables(store, trials)}{_notes(store, trials)}\n"
     figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
     rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
     content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))
@@ -63,6 +64,10 @@ def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, 
     methods.write_text(search_methods(trials) + "\n", encoding="utf-8")
     found = results_table(table, trials.plan)
     return *save_tabular(found, out), every, methods, *save_tabular(space_table(trials.plan), out)
+
+
+def _notes(store: Path, trials: Trials) -> str:
+    return " ".join([search_notes(trials), *version_notes(store, [key for key, _, _ in trials.plan.runs])])
 
 
 def _missing(trials: Trials) -> str:

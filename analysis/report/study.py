@@ -13,6 +13,7 @@ from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import figures_of, study_switches
 from analysis.report.findings import study_findings
 from analysis.report.search import search_report
+from analysis.report.versions import version_notes
 from analysis.report.writer import write_report
 from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, save_table, to_markdown
@@ -73,13 +74,17 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
             *(Figure(*one) for one in probe_figures(store, frames)),
         ),
         table=table,
-        text=f"{markdown}\n{notes(frames, table)}\n",
+        text=f"{markdown}\n{_notes(store, frames, table)}\n",
         findings=findings.text,
         sections=findings.page,
         missing=_unfinished(frames),
         switches=study_switches(frames, options),
     )
     return write_report(store, out, content, (*save_table(table, markdown, out), *findings.paths))
+
+
+def _notes(store: Path, frames: Frames, table: pd.DataFrame) -> str:
+    return " ".join([notes(frames, table), *version_notes(store, [key for key, _, _ in frames.study.runs])])
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:

@@ -1,14 +1,16 @@
 """The queue of a study's runs: what it logs, reports and resumes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from nowt.cli.tables import run_page, runs_table
 from nowt.config.run_config import DataConfig, RunConfig
+from nowt.execution.notices import ChangesReporter
 from nowt.execution.preparation import start_facts
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, PlannedRun, RunStatus
-from nowt.store.records import Epoch, epoch_to_json
+from nowt.store.records import Epoch, RunLog, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
 
@@ -143,3 +145,45 @@ def test_a_run_that_two_studies_share_is_trained_once(tmp_path: Path) -> None:
         first.receive("a", message)
     assert second.decide() == Decision("done") and states == ["finished"]
     assert read(tmp_path / "logs" / "a.jsonl").attempts == 1
+
+
+def resumed_with(store: Path, **changed: object) -> RunLog:
+    """A run that was begun, and resumed by a queue whose plan has these other facts."""
+    [first] = planned(["a"])
+    queue = RunQueue(store, (first,))
+    queue.begin("a")
+    queue.receive("a", epoch_message(0))
+    queue.release()
+    again = replace(first, start={**first.start, **changed})
+    RunQueue(store, (again,)).begin("a")
+    return read(store / "logs" / "a.jsonl")
+
+
+def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path: Path) -> None:
+    [first] = planned(["a"])
+    versions = {**first.start["versions"], "torch": "9.9", "timm": "1.0"}
+    run = resumed_with(tmp_path, versions=versions, git={"commit": "a" * 40, "dirty": False})
+    commit = first.start["git"]["commit"][:12] or "none"
+    assert run.attempts == 2
+    assert run.spans[1].changed["versions"] == {"torch": "9.9", "timm": "1.0"}
+    [line] = run.changes
+    assert line.startswith(f"attempt 2 (after epoch 0): commit aaaaaaaaaaaa instead of {commit}")
+    assert f"torch 9.9 instead of {first.start['versions']['torch']}, timm 1.0 instead of none" in line
+    assert line in run_page(tmp_path, "a")
+
+
+def test_a_resumed_run_records_nothing_if_nothing_differs(tmp_path: Path) -> None:
+    run = resumed_with(tmp_path, config={"rule": {"name": "the same file in another folder"}})
+    assert (run.attempts, run.changes) == (2, [])
+    assert "changed" not in (tmp_path / "logs" / "a.jsonl").read_text()
+
+
+def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> None:
+    run = resumed_with(tmp_path, versions={"torch": "9.9"})
+    lines: list[str] = []
+    reporter = ChangesReporter(lines.append)
+    reporter.update(replace(run, attempts=1))  # replayed
+    reporter.begun = True
+    reporter.update(run)
+    reporter.update(run)
+    assert [line.partition("):")[0] for line in lines] == ["run a, attempt 2 (after epoch 0"]

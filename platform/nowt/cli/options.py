@@ -136,6 +136,11 @@ def add_execution(parser: Parser) -> None:
     parser.add_argument(
         "--in-process", action="store_true", help="run one after another in this process, without Ray (default: on Ray)"
     )
+    parser.add_argument(
+        "--redo",
+        action="store_true",
+        help="train again what no longer counts because images, a file or settings have changed",
+    )
     add_slots(parser)
     total = "earlier commands included (default: no limit)"
     parser.add_argument("--hours", type=float, metavar="H", help=f"stop when the study has taken H hours, {total}")
@@ -171,7 +176,14 @@ def execution_options(args: Namespace) -> "ExecutionOptions":
         not (args.in_process and price and price.by_type),
         "--price has node types, but --in-process uses no cluster: give one hourly price, such as --price 0.53",
     )
-    return ExecutionOptions(placement(args), args.in_process, SpendingCap(args.hours, args.money, price))
+    cap = SpendingCap(args.hours, args.money, price)
+    return ExecutionOptions(placement(args), args.in_process, cap, redo=args.redo, chosen=_chosen(args))
+
+
+def _chosen(args: Namespace) -> tuple[str, ...]:
+    """Return the paths of the settings that the command line names; ``*`` if an option changes many."""
+    many = any(getattr(args, name, None) is not None for name in ("recipe", "sampler", "stopping", "first_rung"))
+    return (*(override.path for override in getattr(args, "overrides", ())), *(["*"] if many else []))
 
 
 def add_study(parser: Parser) -> None:

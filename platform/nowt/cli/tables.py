@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.plugins import file_label
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.layout import Store
@@ -41,7 +42,8 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
     for run in found:
         config = run.start["config"]
         error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
-        names = (config["rule"]["name"], config["model"]["name"], config["data"]["name"], str(config["seed"]))
+        rule_name, model = (file_label(config[part]["name"]) for part in ("rule", "model"))
+        names = (rule_name, model, config["data"]["name"], str(config["seed"]))
         table.add_row(run.key, *names, f"{max(0, run.last_epoch)}/{config['epochs']}", error, run.state)
     return "\n".join([_text(table), *waiting])
 
@@ -75,6 +77,7 @@ def _head(run: RunLog) -> str:
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
     lines.append(f"data {run.start['fingerprint']}")
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
+    lines += run.changes
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nowt.core.errors import require
+from nowt.core.fields import make_plain
 
 Keep = Literal["last", "all"] | Sequence[int]  # checkpoints of the last epoch, of all, or of these and the last
 
@@ -54,6 +55,7 @@ class Placement:
     gpus_per_worker: float | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         given = workers_to_text(self.workers)
         require(self.min_workers >= 1, f"--workers is {given}: it must be at least 1")
         require(

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
-from nowt.core.fields import build_dataclass, check_fields
+from nowt.core.fields import build_dataclass, check_fields, make_plain
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
-from nowt.rules.registry import find_rule
+from nowt.rules.registry import find_rule, identify
 
 __all__ = ["DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig", "config_from_json", "config_to_json"]
 
@@ -76,6 +76,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(isinstance(self.rule, Rule), f"rule is {self.rule!r}: it must be a Rule, such as KolenPollack()")
+        identify(type(self.rule))
+        make_plain(self.rule)
+        make_plain(self)
         check_fields(self, "")
         check_fields(self.rule, "rule.")  # again, since a custom rule may replace Rule.__post_init__
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from nowt.config.run_config import ModelConfig, RunConfig
+from nowt.core.errors import require
 from nowt.core.fields import check_type, field_types
+from nowt.core.plugins import is_file_spec, module_source, source_of
 from nowt.rules.base import Rule
 
 LOOP_NUMERICS = 1  # increase it whenever the training loop gives other numbers for the same config
@@ -17,11 +20,11 @@ def non_default_fields(config: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults, nested as in ``config``, and a rule's name and numerics."""
     data: dict[str, Any] = {}
     if isinstance(config, Rule):
-        data = {"name": config.name, "numerics": config.numerics}
+        data = {"name": config.name, "numerics": _numerics(config)}
     for item in fields(config):
         value = getattr(config, item.name)
         if isinstance(config, ModelConfig) and item.name == "name":
-            value = _by_content(value)
+            value = model_identity(value)
         if is_dataclass(value):
             data |= {item.name: inner} if (inner := non_default_fields(value)) else {}
         elif value != _default(item):
@@ -31,12 +34,47 @@ def non_default_fields(config: Any) -> dict[str, Any]:
     return data
 
 
-def _by_content(model: str) -> str:
-    """Identify a custom model by the text of its file and the function's name, since its path may change."""
-    path, _, function = model.partition(":")
-    if not path.endswith(".py") or not Path(path).is_file():
-        return model
-    return f"{function} in {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
+def _numerics(rule: Rule) -> int | str:
+    """Return the rule's numerics. Raises ConfigError for a rule whose code is in no file."""
+    file = getattr(sys.modules.get(type(rule).__module__), "__file__", None)
+    line = f"rule {rule.name} is defined in no file, so nothing identifies its code: move it to a FILE.py"
+    require(file is not None, line)
+    return rule.numerics
+
+
+def model_identity(name: str) -> str:
+    """Return the name of a built-in model or of one in an installed package. A custom model is identified by its code
+    and the function's name, since its path may change."""
+    place, _, function = name.rpartition(":")
+    source = source_of(name) if place else None
+    return name if source is None else f"{function} in {source.digest}"
+
+
+def code_identity(config: RunConfig) -> dict[str, Any]:
+    """Return what identifies the code of a run in its key: of the loop, the rule and the model."""
+    return {
+        "loop": LOOP_NUMERICS,
+        "rule": _numerics(config.rule),
+        "model": model_identity(config.model.name),
+    }
+
+
+def changed_files(config: RunConfig, recorded: Mapping[str, Any]) -> list[str]:
+    """Return the custom files of a logged config whose code is not that of ``recorded``, the log's ``code``."""
+    names = {"rule": config.rule.source, "model": config.model.name}
+    files = {part: name for part, name in names.items() if is_file_spec(name) and part in recorded}
+    now = code_identity(config) if files else {}
+    return [name for part, name in files.items() if now[part] != recorded[part]]
+
+
+def imported_packages(config: RunConfig) -> tuple[str, ...]:
+    """Return the modules of installed packages that the code of a custom rule or model imports, or is in."""
+    module = type(config.rule).__module__
+    rule, place = module_source(sys.modules[module]), config.model.name.rpartition(":")[0]
+    model = source_of(config.model.name) if place else None
+    named = {name.partition(".")[0] for name, source in ((module, rule), (place, model)) if source is None}
+    found = {*named, *(name for source in (rule, model) if source is not None for name in source.packages)}
+    return tuple(sorted(found - {"", "nowt"}))
 
 
 def run_key(config: RunConfig, fingerprint: str) -> str:

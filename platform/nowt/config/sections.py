@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nowt.core.errors import require
-from nowt.core.fields import check_fields
+from nowt.core.fields import check_fields, make_plain
+from nowt.core.plugins import absolute_spec
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class ModelConfig:
     activation: Literal["relu", "sigmoid", "tanh"] = "relu"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "model.")
+        object.__setattr__(self, "name", absolute_spec(self.name))  # a frozen dataclass has no other way
         if self.name != "mlp":
             require(self.hidden == (), f"model.hidden is for mlp only; {self.name} has no such setting")
             require(self.activation == "relu", f"model.activation is for mlp only; {self.name} uses relu")
@@ -97,6 +100,7 @@ class DataConfig:
     on_bad: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "data.")
         require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
         require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
@@ -160,6 +164,7 @@ class OptimConfig:
     clip: float | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "optim.")
         require(self.lr > 0, f"optim.lr is {self.lr}: it must be above 0")
         require(0 <= self.momentum < 1, f"optim.momentum is {self.momentum}: it must lie in [0, 1)")
@@ -199,6 +204,7 @@ class ProbeConfig:
     samples: int = 16
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "probe.")
         require(self.interval >= 0, f"probe.interval is {self.interval}: it must be 0 (never) or above")
         require(self.samples >= 2, f"probe.samples is {self.samples}: it must be at least 2")

@@ -39,6 +39,7 @@ def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
     ConfigError."""
     if is_dataclass(value):
         return value
+    value = plain(value)
     try:
         return _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
@@ -53,24 +54,53 @@ def check_fields(config: Any, prefix: str) -> None:
     numbers that of Python's. ``prefix`` is put before the field's name, such as ``optim.``.
     """
     for item in fields(config):
-        value = _plain(getattr(config, item.name))
+        value = _tuples(plain(getattr(config, item.name)))
         check_type(field_types(type(config))[item.name], value, prefix + item.name, strict=True)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ConfigError(f"{prefix}{item.name} is {value}: it must be finite")
 
 
-def _plain(value: Any) -> Any:
-    """Return Python's form of a NumPy scalar, and a tuple for a list; other values as they are."""
-    if isinstance(value, list | tuple):
-        return tuple(_plain(each) for each in value)
-    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+def _tuples(value: Any) -> Any:
+    """Return tuples for lists, and any other value as it is."""
+    return tuple(_tuples(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Return the validator of ``kind``. A field may have any custom class as its type; its instances are valid."""
     return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(arbitrary_types_allowed=True))
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers, texts and arrays as Python's, and any other value as it is.
+
+    A number becomes the one that it prints as: ``float32(0.05)`` becomes 0.05, not 0.05000000074505806. An array
+    becomes a tuple. Tuples and lists are searched.
+    """
+    if isinstance(value, tuple | list):
+        inner = [plain(each) for each in value]
+        same = all(a is b for a, b in zip(inner, value, strict=True))
+        return value if same else type(value)(inner) if type(value) in (tuple, list) else value
+    if not _is_numpy(value):
+        return value
+    if getattr(value, "ndim", 0):
+        return tuple(plain(each) for each in value)
+    number = value.item()
+    return float(str(value)) if isinstance(number, float) or value.dtype.kind == "f" else number
+
+
+def _is_numpy(value: Any) -> bool:
+    # by name: NumPy is not imported here, and its scalars and arrays have no other common attribute
+    return type(value).__module__ == "numpy" and getattr(getattr(value, "dtype", None), "kind", "") in tuple("biufU")
+
+
+def make_plain(config: Any) -> None:
+    """Replace NumPy's values among the fields of a frozen dataclass that is being constructed."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if (new := plain(value)) is not value:
+            object.__setattr__(config, item.name, new)
 
 
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """Loads custom rules, models and studies from files or modules."""
 
-import hashlib
 import importlib
-import importlib.util
+import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.imports import OWN, PREFIX, load, root_of
+from nowt.core.source_hash import Source, is_local_file, read_source, text_digest
 
 # what importing a custom file may raise; other exceptions keep their traceback
 IMPORT_FAILURES = (
@@ -33,7 +33,8 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module that cannot
     be imported.
     """
-    place, _, name = (spec, "", attribute) if spec.endswith(".py") else spec.rpartition(":")
+    place, _, name = _parts(existing_spec(spec))
+    name = name or (attribute or "" if place.endswith(".py") else "")
     if not place or not name:
         raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
     module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
@@ -59,34 +60,85 @@ def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
 def load_module(path: Path) -> ModuleType:
     """Import the file ``path``, relative to the working folder or absolute, and return the module.
 
-    Its name in ``sys.modules`` depends on the file's path and text. So objects of its classes can be pickled, the same
-    file gives the same classes, and an edited file is loaded again.
+    It can import the modules in its folder. Objects of its classes can be pickled, the same code gives the same
+    classes, and a file is loaded again when it, or a local module that it imports, has been edited.
 
     Raises ConfigError for a missing file, and for one that cannot be imported, with its exception.
     """
     if not path.is_file():
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
-    name = "nowt_own_" + hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]
-    if name not in sys.modules:
-        _run(path, name)
-    return sys.modules[name]
+    try:
+        file = path.resolve()  # as a script, it imports from the folder of the file, not of a link to it
+        return load(file, file.parent, text_digest)
+    except ConfigError as error:  # already a message of one line
+        raise ConfigError(f"{path}: {error}") from None
+    except IMPORT_FAILURES as error:
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def _run(path: Path, name: str) -> None:
-    """Import the file as ``name``. If that fails, ``sys.modules`` is left unchanged."""
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None and spec.loader is not None  # a file ending in .py always has a loader
-    module = importlib.util.module_from_spec(spec)
-    with ExitStack() as undo:
-        sys.modules[name] = module  # before it runs, since dataclasses look up their module
-        undo.callback(sys.modules.pop, name)
-        try:
-            spec.loader.exec_module(module)
-        except ConfigError as error:  # already a message of one line
-            raise ConfigError(f"{path}: {error}") from None
-        except IMPORT_FAILURES as error:
-            raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-        undo.pop_all()
+def is_file_spec(spec: str) -> bool:
+    """Return whether ``spec`` is ``FILE.py`` or ``FILE.py:NAME``."""
+    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
+
+
+def absolute_spec(spec: str) -> str:
+    """Return ``FILE.py`` or ``FILE.py:NAME`` with the file's absolute path; any other ``spec`` as it is.
+
+    A relative path that a custom file names is relative to the folder of that file, any other to the working folder.
+    """
+    if not is_file_spec(spec):
+        return spec
+    place, colon, name = _parts(spec)
+    return os.path.normpath((_naming_folder() or Path.cwd()) / Path(place).expanduser()) + colon + name
+
+
+def existing_spec(spec: str) -> str:
+    """Return ``absolute_spec``. Raises ConfigError if it names a file that does not exist."""
+    whole = absolute_spec(spec)
+    if is_file_spec(whole) and not (path := Path(_parts(whole)[0])).is_file():
+        beside = "" if _naming_folder() is None else ", since the path is relative to the file that names it"
+        raise ConfigError(f"there is no file {_parts(spec)[0]} (looked in {path.parent}{beside})")
+    return whole
+
+
+def file_label(spec: str) -> str:
+    """Return ``FILE.py`` or ``FILE.py:NAME`` without the file's folder; any other ``spec`` as it is."""
+    place, colon, name = _parts(spec)
+    return f"{Path(place).name}{colon}{name}" if is_file_spec(spec) else spec
+
+
+def _parts(spec: str) -> tuple[str, str, str]:
+    return (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
+
+
+def _naming_folder() -> Path | None:
+    """Return the folder of the custom file whose code is running; None if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith(PREFIX):
+        frame = frame.f_back  # type: ignore[assignment]  # None at the end
+    return None if frame is None else Path(frame.f_globals["__file__"]).parent
+
+
+def source_of(spec: str) -> Source | None:
+    """Return the identity of the code that ``FILE.py:NAME`` or ``module:NAME`` names; None for an installed module.
+
+    The code is imported first, since it may extend ``sys.path``. Raises ConfigError if that fails.
+    """
+    place = _parts(existing_spec(spec))[0]
+    return module_source(load_module(Path(place)) if place.endswith(".py") else _installed(place))
+
+
+def module_source(module: ModuleType) -> Source | None:
+    """Return the identity of a module's code; None for an installed one, and for one that has no file."""
+    file, name = getattr(module, "__file__", None), module.__name__
+    root, package = root_of(name), module.__package__ or ""
+    if file is None or (root is None and (name.partition(".")[0] in OWN or not is_local_file(Path(file)))):
+        return None
+    if root is not None:  # the package's name in its folder, in place of the one in ``sys.modules``
+        top, _, inner = package.partition(".")
+        folders = getattr(sys.modules.get(top), "__path__", None)
+        package = ".".join(filter(None, (Path(folders[0]).name, inner))) if folders else ""
+    return read_source(Path(file), root, package)
 
 
 def _installed(name: str) -> ModuleType:

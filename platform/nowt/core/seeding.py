@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nowt.core.fields import check_fields
+from nowt.core.fields import check_fields, make_plain, plain
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Seeds:
     noise: int | None = None  # mirror mode, by (layer, step)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "seeds.")
 
     def resolve(self, seed: int) -> "Seeds":
@@ -41,7 +42,7 @@ class Seeds:
 
 def seed_of(seed: int | None, purpose: str, *name: object) -> int:
     """Return a 63-bit seed, a pure function of (seed, purpose, name)."""
-    text = repr((seed, purpose, *name)).encode()
+    text = repr(plain((seed, purpose, *name))).encode()  # NumPy's 3 is the same seed as 3
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 

@@ -1,10 +1,12 @@
 """Job, the description of a run sent to a worker, and the messages it returns."""
 
 import json
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
@@ -26,13 +28,27 @@ class Job:
 
     def to_text(self) -> str:
         """Return the job as JSON, so that nothing is pickled on the way to a worker."""
-        return json.dumps({"key": self.key, "config": config_to_json(self.config), "placement": asdict(self.placement)})
+        parts = {"config": config_to_json(self.config), "placement": asdict(self.placement)}
+        return json.dumps({"key": self.key, "folder": os.getcwd(), **parts})
 
     @classmethod
     def from_text(cls, text: str) -> "Job":
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
-        return cls(data["key"], config_from_json(data["config"]), build_dataclass(Placement, data["placement"], ""))
+        config = config_from_json(_found_here(data["config"], Path(data["folder"])))
+        return cls(data["key"], config, build_dataclass(Placement, data["placement"], ""))
+
+
+def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the config with the custom files that this machine has in its own copy of the driver's working folder, as
+    under ``ray job submit --working-dir``. The run's key shows whether they are the same files."""
+    found = dict(config)
+    for part in ("rule", "model"):
+        path, ending, rest = config[part]["name"].partition(".py")
+        file = Path(f"{path}{ending}")
+        if ending and not file.is_file() and file.is_relative_to(folder):
+            found[part] = {**config[part], "name": f"{Path.cwd() / file.relative_to(folder)}{rest}"}
+    return found
 
 
 def run_job(

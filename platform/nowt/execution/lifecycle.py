@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nowt.execution.notices import missing_checkpoints_notice
+from nowt.execution.notices import ChangesReporter, missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
 from nowt.execution.spending_cap import CappedScheduler, apply_cap
@@ -94,15 +94,18 @@ class StudyExecution:
         from nowt.tracking.background import record_in_background
 
         with record_in_background(self.store, study_file) as recorder:
+            changes = ChangesReporter(self.echo)
 
             def on_update(planned: PlannedRun, run: RunLog) -> None:
                 recorder.update(run, planned.cell, planned.seed)
                 progress.update(planned, run)
+                changes.update(run)
 
             scheduler.subscribe(on_update)
             with progress.display:
                 scheduler.load_results()
                 progress.begin()
+                changes.begun = True
                 capped = self._capped(scheduler, study_file)
                 complete = capped.done or execute(capped, self.options, self.key, slots)
                 stopped = capped.exhausted and not scheduler.done

@@ -1,11 +1,13 @@
 """Warnings printed before a study starts: skipped images, uncovered weights, missing checkpoints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nowt.config.placement import Keep
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
+from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.store.sync.checkpoint_bucket import CheckpointBucket
 from nowt.training import checkpoint
@@ -26,6 +28,23 @@ def plan_notices(plan: Sequence[PlannedRun]) -> list[str]:
 
 def _first(lines: tuple[str, ...], limit: int = 3) -> str:
     return ", ".join(line.partition(": ")[0] for line in lines[:limit]) + (", ..." if len(lines) > limit else "")
+
+
+@dataclass
+class ChangesReporter:
+    """Prints a line when a run resumes with other versions, another commit or other facts than it started with."""
+
+    echo: Callable[[str], None]
+    begun: bool = False  # False while earlier results are replayed
+    reported: set[tuple[str, int]] = field(default_factory=set)  # run key and attempt
+
+    def update(self, run: RunLog) -> None:
+        """Print the changes of the run's latest attempt, unless they were reported or are replayed."""
+        attempt = (run.key, run.attempts)
+        if run.spans and run.spans[-1].changed and attempt not in self.reported:
+            self.reported.add(attempt)
+            if self.begun:
+                self.echo(f"run {run.key}, {run.changes[-1]}")
 
 
 def missing_checkpoints_notice(store: Path, keys: Iterable[str], keep: Keep | None, bucket: str = "") -> str:

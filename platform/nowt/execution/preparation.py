@@ -6,8 +6,9 @@ from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import certificate_name, run_key
+from nowt.config.run_key import certificate_name, code_identity, imported_packages, run_key
 from nowt.core.provenance import nowt_checkout, versions_of
+from nowt.core.source_hash import package_versions
 from nowt.data.datasets import DatasetSplits
 from nowt.execution.scheduler import PlannedRun
 from nowt.rules.base import Rule
@@ -27,7 +28,8 @@ def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
         "config": config_to_json(config),
         **facts,
         "certificate": certificate_name(config.rule),
-        "versions": versions(),
+        "code": code_identity(config),
+        "versions": {**versions(), **package_versions(imported_packages(config))},
         "git": nowt_checkout(),
     }
 
@@ -69,4 +71,4 @@ def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] 
 
 def distinct_rules(configs: Sequence[RunConfig]) -> list[Rule]:
     """Return the rules of these runs, each with its settings once."""
-    return list({repr(config.rule): config.rule for config in configs}.values())
+    return list({(type(config.rule), repr(config.rule)): config.rule for config in configs}.values())

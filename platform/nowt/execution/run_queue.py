@@ -109,7 +109,7 @@ class RunQueue:
         self.attempted.add(key)
         writer, planned = self.writers[key], self.by_key[key]
         if writer.run.start:
-            writer.resume(writer.run.last_epoch, count_machines())
+            writer.resume(writer.run.last_epoch, count_machines(), **planned.start)
         else:
             writer.start(key, count_machines(), **planned.start)
         self._update(planned, writer.run)
@@ -139,7 +139,7 @@ class RunQueue:
         again = key in self.picked_up  # Ray Tune gave the run of a lost worker to another one
         self.picked_up.add(key)
         if again:
-            writer.resume(writer.run.last_epoch, count_machines())
+            writer.resume(writer.run.last_epoch, count_machines(), **self.by_key[key].start)
         return again
 
     def _update(self, planned: PlannedRun, run: RunLog) -> None:

@@ -18,6 +18,8 @@ class ExecutionOptions:
         counted_runs: Keys of runs of other studies that count towards the cap.
         counted_since: Spending counts from this time on, in milliseconds since 1970. By default it counts from the
             first start of the study.
+        redo: Whether to repeat finished runs that no longer count, even if that takes more than a minute.
+        chosen: Paths of the settings that the command line names; ``*`` stands for all.
     """
 
     placement: Placement
@@ -25,6 +27,8 @@ class ExecutionOptions:
     cap: SpendingCap = field(default_factory=SpendingCap)
     counted_runs: tuple[str, ...] = ()
     counted_since: int | None = None
+    redo: bool = False
+    chosen: tuple[str, ...] = ()
 
 
 def execute(scheduler: Scheduler, options: ExecutionOptions, study: str, slots: int) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group
-from nowt.core.fields import check_fields
+from nowt.core.fields import check_fields, make_plain
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Rule:
     Attributes:
         name: Name of the rule in configs, logs and tables.
         numerics: Version of the rule's numbers, part of every run key. Increase it whenever the same fields give
-            other numbers. For a rule loaded from a file it is a hash of that file.
+            other numbers. For a custom rule it is a hash of its code and of the local modules that this imports.
         transports: What the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).
-        source: Path of the file that a custom rule was loaded from; empty for built-in rules and for those of installed
-            packages.
+        source: Absolute path of the file that defines a custom rule; empty for built-in rules and for those of
+            installed packages.
         learns_from: What B learns from. ``""`` (default): B is fixed. ``"gradient"``: B is in the optimizer's parameter
             group of W. ``"mirror"``: mirror samples, whose FLOPs are recorded. ``"weight"``: W itself.
 
@@ -97,8 +97,9 @@ class Rule:
     def __post_init__(self) -> None:
         """Raise ConfigError unless each field has its declared type and each number is finite.
 
-        A subclass that has its own checks calls ``super().__post_init__()`` first.
+        NumPy's numbers become Python's. A subclass that has its own checks calls ``super().__post_init__()`` first.
         """
+        make_plain(self)
         check_fields(self, "rule.")
 
     def covers(self, name: str, last: bool) -> bool:

@@ -4,13 +4,14 @@ A rule's module is imported when the rule is first looked up, so that listing th
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import load_module
+from nowt.core.plugins import existing_spec, load_module, module_source
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -49,7 +50,9 @@ def find_rule(name: str) -> type["Rule"]:
 
     Args:
         name: The short or long name of a built-in rule (``"kp"``, ``"kolen_pollack"``), the name of a rule of an
-            installed package, or a file that defines a rule (``"./mylab/pal.py"``, ``"./mylab/pal.py:Pal"``).
+            installed package, or a file that defines a rule (``"./mylab/pal.py"``, ``"./mylab/pal.py:Pal"``). In the
+            file of a study, space, recipe or rule, a relative path is relative to that file; elsewhere, to the working
+            folder.
 
     Returns:
         The subclass of `Rule`. Call it with the rule's hyperparameters to get the rule itself.
@@ -69,7 +72,10 @@ def find_rule(name: str) -> type["Rule"]:
         return _from_file(name)
     for point in _installed():
         if point.name == name:
-            return _checked(point.load(), name)
+            rule = _checked(point.load(), name)
+            identify(rule)
+            rule.source = ""  # its name finds it
+            return rule
     known = [*rule_names(), *_SHORT_NAMES]
     raise ConfigError(
         f"there is no rule {name!r}{did_you_mean(name, known)}; "
@@ -90,13 +96,11 @@ def _installed() -> Iterable["EntryPoint"]:
 
 
 def _from_file(spec: str) -> type["Rule"]:
-    """Return the one rule that a file defines.
-
-    Its name is the spec and its numerics a hash of the file's text, so that an edited rule makes new runs.
-    """
+    """Return the one rule that a file defines. Its source is the file's absolute path."""
     from nowt.rules.base import Rule
 
-    path, _, wanted = spec.partition(":")
+    whole = existing_spec(spec)
+    path, _, wanted = whole.partition(":")
     module = load_module(Path(path))
     own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Rule)]
     own = [v for v in own if v.__module__ == module.__name__ and (not wanted or v.__name__ == wanted)]
@@ -106,9 +110,32 @@ def _from_file(spec: str) -> type["Rule"]:
             f"{spec} must define one rule, a subclass of nowt.Rule; found: {found} (FILE.py:CLASS names one)"
         )
     rule = _checked(own[0], spec)
-    rule.source = spec
-    rule.numerics = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    identify(rule)
+    rule.source = whole
     return rule
+
+
+def identify(rule: type["Rule"]) -> None:
+    """Set ``source`` and ``numerics`` of a custom rule, also of one that a file has imported or defined itself.
+
+    ``numerics`` becomes a hash of the rule's code, the name of its class, and the numerics of the rules of nowt that it
+    derives from. Rules of nowt and of installed packages keep theirs.
+    """
+    if "identified" in vars(rule) or rule.__module__.partition(".")[0] == "nowt":
+        return
+    rule.identified = True  # type: ignore[attr-defined]  # of this class alone: a subclass has code of its own
+    module = sys.modules.get(rule.__module__)
+    source = None if module is None else module_source(module)
+    if source is None:
+        return
+    inherited = [(base.__name__, getattr(base, "numerics", "")) for base in rule.__mro__ if _is_builtin(base)]
+    facts = f"{source.digest} {rule.__qualname__} {inherited}"
+    rule.numerics = hashlib.sha256(facts.encode()).hexdigest()[:12]
+    rule.source = f"{source.files[0]}:{rule.__qualname__}"
+
+
+def _is_builtin(kind: type) -> bool:
+    return kind.__module__.startswith("nowt.rules.")
 
 
 def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:

@@ -64,6 +64,8 @@ class Span:
     begin: int
     end: int
     machines: Machines = field(default_factory=dict)  # of the cluster when the attempt began, by node type
+    epoch: int = -1  # the last epoch before the attempt; -1 for the first attempt
+    changed: Mapping[str, Any] = field(default_factory=dict)  # facts that differ from those of the start line
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ class RunLog:
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # one per attempt
     spent: dict[str, float] = field(default_factory=dict)  # cost of a diverged run, including its last epoch
+
+    @property
+    def changes(self) -> list[str]:
+        """A sentence for each attempt whose versions, commit or other facts differ from those of the start."""
+        spans = enumerate(self.spans, 1)
+        return [
+            f"attempt {n} (after epoch {max(s.epoch, 0)}): {_changes(self.start, s)}" for n, s in spans if s.changed
+        ]
 
     def extended_to(self, time_ms: int) -> "RunLog":
         """Return the run, with its current attempt lasting until ``time_ms``."""
@@ -100,6 +110,44 @@ class RunLog:
     def last_epoch(self) -> int:
         """The last logged epoch; -1 if there is none."""
         return self.epochs[-1].epoch if self.epochs else -1
+
+
+def changed_facts(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts about code, packages and data that differ from those in a log's start line.
+
+    The config is left out: the run key covers it, except for the paths of custom files. Of the facts that consist of
+    several, such as the versions, only those that differ are returned.
+    """
+    changed: dict[str, Any] = {}
+    for name in now.keys() - {"config"}:
+        before, after = start.get(name), now[name]
+        if isinstance(after, Mapping) and isinstance(before, Mapping):
+            after = {key: value for key, value in after.items() if before.get(key) != value}
+            changed |= {name: after} if after else {}
+        elif after != before and name in start:
+            changed[name] = after
+    return dict(sorted(changed.items()))
+
+
+def _changes(start: Mapping[str, Any], span: Span) -> str:
+    """Return what an attempt changed, as text such as ``torch 2.9 instead of 2.8``."""
+    parts = []
+    for name, after in span.changed.items():
+        before = start.get(name)
+        if not isinstance(after, Mapping) or not isinstance(before, Mapping):
+            parts.append(f"{name} {_short(after)} instead of {_short(before)}")
+            continue
+        prefix = "" if name in ("versions", "git") else f"{name} "
+        parts += [f"{prefix}{key} {_short(value)} instead of {_short(before.get(key))}" for key, value in after.items()]
+    return ", ".join(parts)
+
+
+def _short(value: Any) -> str:
+    """Return a value as text of at most 40 characters; a commit by its first 12."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = "none" if value in (None, "") else str(value)
+    return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text[:40]
 
 
 def chance_error(classes: int) -> float:

@@ -1,8 +1,8 @@
 """The epoch log: an append-only file of JSON lines per run. It is the source of truth for everything that was measured.
 
 A line is of kind ``start`` (config, fingerprint, versions; written before a worker gets the run), ``epoch``, ``resume``
-(another attempt) or ``end``. Every line is on disk before anything else is notified of it. An incomplete last line,
-left by a crash, is dropped the next time the log is read or written.
+(another attempt, with those facts that differ from the start's) or ``end``. Every line is on disk before anything else
+is notified of it. An incomplete last line, left by a crash, is dropped the next time the log is read or written.
 Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in Python.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from nowt.store.jsonl import complete_lines, drop_incomplete_line, sync_folder
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
-from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, epoch_from_json, epoch_to_json
+from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, changed_facts, epoch_from_json, epoch_to_json
 
 
 @dataclass
@@ -43,9 +43,12 @@ class LogWriter:
         time_ms = self._append({"kind": "start", **line})
         self.run = _started(self.run, {**line, "time": time_ms})
 
-    def resume(self, epoch: int, machines: Machines | None = None) -> None:
-        """Record that another attempt resumes after ``epoch``."""
+    def resume(self, epoch: int, machines: Machines | None = None, **facts: Any) -> None:
+        """Record that another attempt resumes after ``epoch``, and those of its ``facts`` that differ from the
+        start's."""
+        changed = changed_facts(self.run.start, facts)
         line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines)}
+        line |= {"changed": changed} if changed else {}
         self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
 
     def epoch(self, epoch: Epoch, workers: int = 1) -> bool:
@@ -121,7 +124,7 @@ def _ended(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
 
 
 def _resumed(run: RunLog, line: dict[str, Any], time_ms: int) -> RunLog:
-    span = Span(time_ms, time_ms, line.get("machines", {}))
+    span = Span(time_ms, time_ms, line.get("machines", {}), line.get("epoch", -1), line.get("changed", {}))
     return replace(run, state="running", reason="", attempts=line["attempt"], spans=(*run.spans, span))
 
 

@@ -6,12 +6,14 @@ more trial does not depend on the number of trials before it.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.plugins import file_label
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines, drop_incomplete_line
 from nowt.store.layout import Store
@@ -73,6 +75,22 @@ class StudyFile:
     def is_search(self) -> bool:
         """Whether the file is that of a search."""
         return self.sampler is not None
+
+    @property
+    def labelled_configs(self) -> dict[str, dict[str, Any]]:
+        """The config of each cell by name, for display: custom rules and models without the folders of their files,
+        unless files in two folders have one name."""
+        configs = {cell["name"]: cell["config"] for cell in self.cells}
+        names = {config[part]["name"] for config in configs.values() for part in ("rule", "model")}
+        counts = Counter(map(file_label, names))
+        labels = {name: label if counts[label := file_label(name)] == 1 else name for name in names}
+        return {
+            cell: {
+                **config,
+                **{part: {**config[part], "name": labels[config[part]["name"]]} for part in ("rule", "model")},
+            }
+            for cell, config in configs.items()
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StudyFile":

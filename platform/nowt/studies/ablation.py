@@ -15,6 +15,7 @@ from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.study_file import ListedRun
 from nowt.studies.study import Cell, Study, study_to_json
+from nowt.studies.superseded import check_superseded, superseded_runs
 from nowt.training.feasibility import worker_counts
 from nowt.training.retention import limit_keep, with_retention
 
@@ -50,11 +51,13 @@ Inputs = tuple[DataConfig, ModelConfig, bool, int, int, str]
 def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None]) -> Outcome:
     """Run every cell with every seed. Called again, it runs only what is missing.
 
-    Raises ConfigError if another process runs this study, DataError if its data cannot be read.
+    Raises ConfigError if another process runs this study, or if finished runs no longer count and ``redo`` is not set;
+    DataError if its data cannot be read.
     """
     options = replace(options, placement=with_retention(options.placement, study.keep, study.epochs))
     plan = planned_runs(study, options.placement)
     execution = StudyExecution(study.key, options, echo)
+    check_superseded(study.name, superseded_runs(execution.store, study.name, plan), options, echo)
     with execution.lock():
         study_file = execution.record(
             study_to_json(study),

@@ -10,6 +10,7 @@ from nowt.config.placement import Keep
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
+from nowt.core.fields import make_plain
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Cell:
 
     name: str
     config: RunConfig
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Study:
     keep: Keep = "last"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_name("study", self.name)
         names = [cell.name for cell in self.cells]
         require(bool(names), f"study {self.name} has no cells")

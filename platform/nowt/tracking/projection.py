@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nowt.core.fields import flatten
+from nowt.core.plugins import file_label
 from nowt.store.outcome import run_warnings
 from nowt.store.records import MEASURES, Epoch, Layer, RunLog, median_over_layers, values_over_layers
 from nowt.store.study_file import StudyFile
@@ -40,7 +41,7 @@ def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> 
     if study:
         place["mlflow.note.content"] = f"{study.question} This run: cell {cell}, seed {seed}."
     tags = place | _run_tags(run, seed)
-    rule, model = config["rule"]["name"], config["model"]["name"]
+    rule, model = (file_label(config[part]["name"]) for part in ("rule", "model"))
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])
     return MlflowRun(
         key=run.key,
@@ -65,6 +66,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "git.commit": git.get("commit", ""),
         "git.dirty": text_of(git.get("dirty", "")) if git.get("commit") else "",
         "attempts": str(run.attempts),
+        "attempts.changed": "; ".join(run.changes),
         "state": run.state,
         "reason": run.reason,
         "warning": "; ".join(run_warnings(run)),

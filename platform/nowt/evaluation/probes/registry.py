@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from nowt.core.errors import ConfigError, did_you_mean, require
-from nowt.core.plugins import load_object
+from nowt.core.plugins import load_object, source_of
 
 BUILT_IN = ("gradient_cosine", "weight_change", "cka")  # each a module of nowt.evaluation.probes.metrics
 
@@ -45,7 +45,7 @@ class Metric:
 
     name: str
     function: Callable[..., Mapping[str, float]]
-    digest: str  # hash of its file: after an edit, everything is measured again
+    digest: str  # hash of its code: after an edit, everything is measured again
     required_inputs: frozenset[str]  # names of INPUTS
 
     def compute(self, inputs: Mapping[str, Any], where: str) -> dict[str, float | None]:
@@ -74,13 +74,16 @@ def find_metric(spec: str) -> Metric:
         ConfigError: If there is none; the message suggests the nearest name.
     """
     if spec in BUILT_IN:
-        return _metric(spec, import_module(f"nowt.evaluation.probes.metrics.{spec}").measure)
+        module = import_module(f"nowt.evaluation.probes.metrics.{spec}")
+        return _metric(spec, module.measure, _file_digest(module.measure))
     if ":" in spec or spec.endswith(".py"):
         place, _, name = (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
-        return _metric(name or Path(place).stem, load_object(spec, "measure"))
+        function, source = load_object(spec, "measure"), source_of(spec)
+        return _metric(name or Path(place).stem, function, source.digest if source else _file_digest(function))
     for point in entry_points(group="nowt.probes"):
         if point.name == spec:
-            return _metric(spec, point.load())
+            function = point.load()
+            return _metric(spec, function, _file_digest(function))
     names = metric_names()
     available = ", ".join(names)
     raise ConfigError(
@@ -88,10 +91,14 @@ def find_metric(spec: str) -> Metric:
     )
 
 
-def _metric(name: str, function: Any) -> Metric:
+def _file_digest(function: Any) -> str:
+    """Return a hash of the file of a function of nowt or of an installed package."""
+    file = inspect.getsourcefile(function) if inspect.isfunction(function) else None
+    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()[:12]
+
+
+def _metric(name: str, function: Any, digest: str) -> Metric:
     require(inspect.isfunction(function), f"metric {name} is a {type(function).__name__}: it must be a function")
-    file = inspect.getsourcefile(function)
-    digest = hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()[:12]
     return Metric(name, function, digest, frozenset(_required_inputs(name, function)))
 
 

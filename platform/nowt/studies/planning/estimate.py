@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,9 +11,12 @@ from rich.table import Table
 
 from nowt.config.placement import Placement
 from nowt.data.datasets import DatasetSplits, open_data
+from nowt.execution.preparation import data_facts, plan_run
+from nowt.execution.scheduler import PlannedRun
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
+from nowt.studies.superseded import describe, superseded_runs
 from nowt.training.feasibility import check_feasible
 from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
 from nowt.training.schedule import remaining_difference
@@ -33,11 +37,13 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     table = Table(
         "cell", "epochs", "steps", "min per run", "GB per run", "expected alignment", box=None, pad_edge=False
     )
-    minutes, notes = 0.0, []
+    minutes, notes, planned = 0.0, [], list[PlannedRun]()
     for cell in study.cells:
         data = open_data(cell.config.data, placement, cell.config.test)
         training = TrainingState.create(cell.config, placement, data)
         check_feasible(cell.config, placement, data, training.model)
+        facts = {**data_facts(data), "not_replaced": []}
+        planned += [plan_run(cell.name, replace(cell.config, seed=seed), facts) for seed in study.seeds]
         steps = training.steps_per_epoch * cell.config.epochs
         each = _minutes(training, data)
         minutes += each * len(study.seeds)
@@ -50,6 +56,9 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     hours = minutes / min(slots, runs) / 60
     head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
     seeds = seed_count_lines(study, Path(placement.store), target)
+    store = Path(placement.store)
+    again = describe(study.name, superseded_runs(store, study.name, planned))
+    notes += [f"{again}; nowt ablate trains them again with --redo"] if again else []
     return "\n".join([head, "", _text(table), *notes, *seeds])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nowt.config.run_config import RunConfig, config_from_json
+from nowt.config.run_key import changed_files
 from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.records import RunLog, chance_error
@@ -64,6 +65,9 @@ def best_trials(store: Path, study_file: StudyFile, limit: int) -> list[BestTria
         if (log := read(path)).state != "finished":
             continue
         config = replace(config_from_json(log.start["config"]), seed=0)
+        changed = changed_files(config, log.start.get("code", {}))
+        line = f"search {study_file.name}: {', '.join(changed)} has changed since trial {run.trial} was trained"
+        require(not changed, f"{line}: search again, or restore the file")
         found[run.cell][run.key] = BestTrial(run.cell, run.trial or 0, log.epochs[-1].val_error, config)
     name = study_file.name
     require(any(found.values()), f"search {name} has no finished trial yet: run nowt search {name}")

@@ -7,12 +7,22 @@ from typing import Any
 
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
+from nowt.config.run_key import model_identity
 from nowt.core.errors import require
-from nowt.core.fields import check_type, field_types
+from nowt.core.fields import check_type, field_types, make_plain
+from nowt.core.plugins import absolute_spec
 
 IN_EPOCHS = ("optim.warmup", "optim.milestones")  # fields whose values are epochs
 
 Value = float | int | str | bool | None | tuple[Any, ...]
+
+
+MODEL = "model.name"
+
+
+def _from_here(path: str, value: Any) -> Any:
+    """Return the value; a custom model with an absolute path, since trials are drawn when no file is being run."""
+    return absolute_spec(value) if path == MODEL and isinstance(value, str) else value
 
 
 def check_fields(given: Any, prefix: str, names: Sequence[str]) -> None:
@@ -38,6 +48,10 @@ class When:
 
     path: str
     value: Value
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        object.__setattr__(self, "value", _from_here(self.path, self.value))
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,7 @@ class Range:
     when: When | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, f"Range({self.path!r}): ", ("path", "low", "high", "log", "integer", "times", "when"))
         given = f"{self.path} ranges from {self.low} to {self.high}"
         require(math.isfinite(self.low) and math.isfinite(self.high), f"{given}: both ends must be finite numbers")
@@ -124,7 +139,9 @@ class Choice:
     when: When | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, f"Choice({self.path!r}): ", ("path", "values", "when"))
+        object.__setattr__(self, "values", tuple(_from_here(self.path, value) for value in self.values))
         require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
         for i, (value, label) in enumerate(zip(self.values, self.labels, strict=True)):
             repeated = value in self.values[:i] or label in self.labels[:i]
@@ -179,3 +196,13 @@ def _scaled(epochs: Any, ratio: float) -> Value:
 def param_to_json(param: Param) -> dict[str, Any]:
     """Return the parameter as plain JSON data."""
     return {"kind": type(param).__name__.lower(), **asdict(param)}
+
+
+def identify_param(param: Param) -> dict[str, Any]:
+    """Return what the parameter contributes to a search's key: its JSON data, with custom models by their code."""
+    data = param_to_json(param)
+    if param.path == MODEL:
+        data["values"] = [model_identity(value) for value in data["values"]]
+    if param.when is not None and param.when.path == MODEL:
+        data["when"]["value"] = model_identity(data["when"]["value"])
+    return data

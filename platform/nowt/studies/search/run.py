@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nowt.config.placement import Placement
 from nowt.core.errors import require
 from nowt.execution.lifecycle import StudyExecution
-from nowt.execution.preparation import distinct_rules, inspect_data
+from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.store.layout import Store
@@ -18,6 +18,7 @@ from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.progress import SearchProgress
 from nowt.studies.search.result import SearchResult, search_result
 from nowt.studies.search.space import EarlyStopping, SearchSpace, space_to_json
+from nowt.studies.superseded import Superseded, check_superseded, search_settings, superseded_trials
 from nowt.training.feasibility import worker_counts
 from nowt.training.retention import check_keep
 
@@ -44,6 +45,7 @@ def search(
     other = "" if url == own else url
     facts, rungs = _prepare(space, options.placement, echo)
     _check_storage(store, space, other)
+    check_superseded(space.name, _superseded(store, space, facts), options, echo)
     with execution.lock(), _storage_lock(url, store, space.key), TrialStorage.connect(space, url) as trials:
         trials.check(facts, store)
         rules = [cell.config.rule for cell in space.cells]
@@ -53,6 +55,15 @@ def search(
         ending = execution.run(scheduler, progress, options.placement.slot_count, study_file)
     capped = _describe_cap(scheduler, options) if ending.capped else ""
     return search_result(space, trials.trials, ending.interrupted, capped)
+
+
+def _superseded(store: Path, space: SearchSpace, facts: dict[str, dict[str, Any]]) -> list[Superseded]:
+    data = space_to_json(space)
+    cells = {}
+    for cell, listed in zip(space.cells, data["cells"], strict=True):
+        start = start_facts(cell.config, facts[cell.name])
+        cells[cell.name] = {**start, "config": search_settings(data, listed)}
+    return superseded_trials(store, space.name, space.key, cells)
 
 
 def _absolute(url: str) -> str:

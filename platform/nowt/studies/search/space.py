@@ -9,8 +9,9 @@ from typing import Any, Literal
 from nowt.config.run_config import config_to_json
 from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
+from nowt.core.fields import make_plain
 from nowt.studies.search.cells import SearchCell
-from nowt.studies.search.params import Choice, check_fields, param_to_json
+from nowt.studies.search.params import Choice, check_fields, identify_param, param_to_json
 from nowt.studies.study import check_name
 
 
@@ -42,6 +43,7 @@ class Budget:
     unit: Literal["trials", "presentations", "flops", "seconds"] = "trials"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "budget.", ("amount", "unit"))
         given = f"a budget of {self.amount} {self.unit}"
         require(0 < self.amount < float("inf"), f"{given}: it must be above 0 and finite")
@@ -81,6 +83,7 @@ class EarlyStopping:
     factor: int = 3
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, "stopping.", ("kind", "first_rung", "factor"))
         require(self.factor >= 2, f"stopping.factor is {self.factor}: it must be 2 or more")
         rung = f"stopping.first_rung is {self.first_rung}: it must be 1 or more"
@@ -136,6 +139,7 @@ class SearchSpace:
     reference: str = ""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_fields(self, f"search {self.name}: ", ("name", "question", "sampler", "seed", "run_seed", "reference"))
         check_name("search", self.name)
         self._check_types()
@@ -174,7 +178,7 @@ class SearchSpace:
         """Name and a hash of what is searched and how. The budget is not part of it, so that a larger budget continues
         the same search."""
         cells = [
-            [c.name, non_default_fields(replace(c.config, seed=0)), [param_to_json(p) for p in c.params]]
+            [c.name, non_default_fields(replace(c.config, seed=0)), [identify_param(p) for p in c.params]]
             for c in self.cells
         ]
         method = [self.sampler, asdict(self.stopping), self.seed, self.run_seed]
