@@ -1,19 +1,21 @@
-"""Decodes an image file: reads it, crops a box, resizes it, and converts it to RGB."""
+"""Decodes an image file: crops a box, resizes it, and converts it to RGB."""
 
 import io
 import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from nowt.core.errors import DataError
-from nowt.data.transforms import Box, center_crop
+from nowt.data.transforms import Box
+
+Bytes = NDArray[np.uint8]
+
+VERSION = 1  # raised whenever the same files would give other pixels; it is part of the fingerprint
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -31,29 +33,17 @@ class BadImage(DataError):
     """A readable file that does not contain a complete image."""
 
 
-def decode(path: Path, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
-    """Decode the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
+def decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
+    """Return the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
 
     Orientation tags and color profiles are ignored, as in the loaders behind the field's published numbers.
-    Raises BadImage if the file is not a complete image, DataError if it cannot be read at all.
+    Raises BadImage if ``data`` is not a complete image.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with _pillow_errors_as_bad_image():
         return _decode(data, size, choose_box)
 
 
-def decode_center(path: Path, size: int, scale: float) -> NDArray[np.uint8]:
-    """Decode the center square, whose side is ``scale`` times the short side. Raises DataError naming the file."""
-    try:
-        return decode(path, size, partial(center_crop, scale=scale))
-    except BadImage as error:
-        raise broken_image_error(path, error) from error
-
-
-def broken_image_error(path: Path, error: BadImage) -> DataError:
+def broken_image_error(path: object, error: BadImage) -> DataError:
     """Return the error that names a broken image and the two ways to continue."""
     return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
 
@@ -80,7 +70,7 @@ def _pillow_errors_as_bad_image() -> Iterator[None]:
         raise BadImage(" ".join(str(error).split())) from error
 
 
-def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
+def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         box = choose_box(width, height)

@@ -53,7 +53,7 @@ def test_an_incomplete_copy_is_refused_with_every_difference_listed(source: Path
     ):
         assert problem in message
     assert len((target / "problems.txt").read_text().splitlines()) == 7
-    assert not (target / "pictures.tsv").exists()
+    assert not (target / "images.tsv").exists()
 
 
 def test_an_incomplete_copy_accepted_with_partial_can_be_trained_on(source: Path, capsys: Captured) -> None:

@@ -17,6 +17,11 @@ class SourceImage:
     path: Path
     offset: int | None = None
 
+    @property
+    def in_archive(self) -> bool:
+        """Whether the image is part of an archive, so that no hard link to it can be made."""
+        return self.offset is not None
+
     def read(self) -> bytes:
         """Return the image's bytes. Raises DataError if they cannot be read."""
         try:

@@ -44,7 +44,7 @@ def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
     sources = class_sources(options.source)
     expected = labels.training_counts(options.source)
     with _locked(options.target):
-        (options.target / manifest.NAME).unlink(missing_ok=True)
+        manifest.remove(options.target)
         records = _prepare_classes(sources, options)
         kept = sum(record.kept for record in records)
         if kept:
@@ -142,4 +142,6 @@ def _write_problems(target: Path, problems: list[str]) -> None:
 
 
 def _entries(records: Sequence[ClassRecord], part: str) -> manifest.Entries:
-    return [(f"{part}/{r.wnid}/{name}", size) for r in records if r.part == part for name, size in r.images]
+    return [
+        (f"{part}/{r.wnid}/{name}", size, digest) for r in records if r.part == part for name, size, digest in r.images
+    ]
