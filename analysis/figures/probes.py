@@ -76,7 +76,7 @@ def _named(metric: str, against: str) -> tuple[str, str]:
 def _subtitle(probe: Probe) -> list[str]:
     n = probe.values.groupby("cell")["seed"].nunique()
     own = probe.layers.empty or (probe.values["layer"] == WHOLE_NETWORK).any()
-    images = f"{probe.settings.pictures} {SPLITS.get(probe.settings.split, 'training')} images"
+    images = f"{probe.settings.images} {SPLITS.get(probe.settings.split, 'training')} images"
     measured_on = [] if probe.metric == "weight_change" else [images]
     marks = "band" if probe.epochs > 1 else "bar" if probe.layers.empty else "bar and band"
     parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), *measured_on]

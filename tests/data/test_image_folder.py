@@ -31,11 +31,45 @@ def test_the_unlabeled_test_folder_of_imagenet_is_ignored(root: Path) -> None:
 
 
 def test_images_in_subfolders_are_read_and_other_files_ignored(root: Path) -> None:
-    draw(root / "train/cat/subfolder/one.PNG")
+    for path in sorted((root / "train").glob("*/*.jpg")):
+        folder = path.parent / f"camera {path.stem[-1]}/{path.stem[1]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / path.name.replace(".jpg", ".JPG"))
     (root / "train/cat/notes.txt").write_text("not an image")
     (root / "train/cat/._000.jpg").write_text("metadata of another system")
     data = opened(root)
-    assert len(data.train) + len(data.val) == 41
+    assert len(data.train) + len(data.val) == 40
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["@eaDir", "#recycle", "#snapshot", "@__thumb", "__MACOSX", "lost+found", "$RECYCLE.BIN", ".ipynb_checkpoints"],
+)
+def test_what_file_systems_and_archives_add_is_left_out(folder: str, root: Path) -> None:
+    before = opened(root).fingerprint
+    draw(root / "train/cat" / folder / "000.jpg/SYNOPHOTO_THUMB_M.jpg")
+    draw(root / "val/dog" / folder / "000.jpg")
+    for part in ("train", "val"):  # else a third class
+        draw(root / part / folder / "cat/000.jpg")
+    (root / "train/cat/._000.jpg").write_text("metadata of another system")
+    (root / "train/cat/Thumbs.db").write_bytes(b"thumbnails")
+    data = opened(root)
+    assert data.fingerprint == before and data.classes == 2 and len(data.train) == 36
+
+
+def test_images_nested_deeper_than_the_others_are_refused_with_their_folders(root: Path) -> None:
+    for i in range(3):
+        draw(root / f"train/cat/thumbs/{i}.jpg", seed=i)
+    draw(root / "train/dog/backup/0.jpg")
+    message = refused(root)
+    assert f"{root} has 4 images that are nested deeper below their class folders than the other 40 images" in message
+    assert message.endswith("of train to the same depth: train/cat/thumbs, train/dog/backup")
+
+
+def test_a_class_of_thumbnails_in_both_parts_is_refused(root: Path) -> None:
+    for part in ("train", "val"):
+        draw(root / part / "thumbs/cat/000.jpg")
+    assert "nested deeper" in refused(root) and "train/thumbs/cat" in refused(root)
 
 
 def test_the_fingerprint_depends_on_content_not_on_location(root: Path, tmp_path: Path) -> None:

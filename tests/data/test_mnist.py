@@ -120,3 +120,56 @@ def test_on_a_node_without_its_images_the_message_gives_the_copy_command(
     message = refused(MNIST, tmp_path / "data")
     assert f"to copy it to this node, {socket.gethostname()}, run: rm -f ~/data/.complete; bash ~/nowt/" in message
     assert message.endswith("node.sh s3://lab-images")
+
+
+def _rename_all(raw: Path, layout: str) -> None:
+    """Lay the four files out as archive programs and Kaggle do."""
+    for path in list(raw.iterdir()):
+        name = path.name.removesuffix(".gz")
+        dotted = name.replace("-idx", ".idx") + ".gz" * (path.suffix == ".gz")
+        if layout == "dots":
+            path.rename(raw / dotted)
+        else:
+            path.rename(raw / "held")
+            (raw / name).mkdir()
+            (raw / "held").rename(raw / name / (dotted if layout == "folders with dots" else path.name))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("layout", ["dots", "folders", "folders with dots"])
+def test_mnist_is_read_as_archive_programs_and_kaggle_lay_it_out(layout: str, packed: bool, tmp_path: Path) -> None:
+    mnist(tmp_path / "plain")
+    _rename_all(mnist(tmp_path / "other", packed=packed), layout)
+    assert opened(MNIST, tmp_path / "other").fingerprint == opened(MNIST, tmp_path / "plain").fingerprint
+
+
+def test_files_beside_folders_of_the_same_content_are_read_as_on_kaggle(tmp_path: Path) -> None:
+    before = opened(MNIST, mnist(tmp_path)).fingerprint
+    _rename_all(tmp_path, "dots")
+    _rename_all(mnist(tmp_path / "more"), "folders")
+    for path in list((tmp_path / "more").iterdir()):
+        path.rename(tmp_path / path.name)
+    assert opened(MNIST, tmp_path).fingerprint == before
+
+
+def test_two_files_that_differ_are_named(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    write_idx(tmp_path / "train-labels.idx1-ubyte", np.zeros(60, np.uint8), packed=False)
+    assert "train-labels-idx1-ubyte and " in refused(MNIST, tmp_path) and "differ" in refused(MNIST, tmp_path)
+
+
+def test_a_file_of_another_name_is_named_for_renaming(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").rename(tmp_path / "t10k-images (1).bin")
+    assert refused(MNIST, tmp_path).endswith("put the file there; is it t10k-images (1).bin? Rename it")
+
+
+def test_the_images_of_the_other_data_set_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nowt.data import mnist as reader
+
+    mnist(tmp_path)
+    digest = reader._images(tmp_path, "train").digest()
+    monkeypatch.setitem(reader.TRAINING_DIGESTS, digest, "mnist")
+    assert opened(MNIST, tmp_path).classes == 10
+    message = refused(DataConfig("fashion_mnist"), tmp_path)
+    assert "contains the images of mnist, not of fashion_mnist: use --data.name mnist" in message

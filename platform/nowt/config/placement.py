@@ -21,7 +21,8 @@ class Placement:
         device: ``auto`` (default: the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: PyTorch threads per run. Default 1.
         slots: Number of runs at the same time. Default None: the number of cores divided by ``threads`` and workers.
-        loaders: Processes that decode images, for data that is not kept in memory. Default 2.
+        loaders: Processes that decode images, for data that is not kept in memory; and threads that read and prepare
+            images at the start. Default 2.
         checkpoint_seconds: Longest time between checkpoints within an epoch, in seconds; every epoch also ends with
             one. Default 600.
         keep: Checkpoints to keep when a run is finished: ``"last"``, ``"all"``, or a sequence of epochs, to which the

@@ -15,7 +15,7 @@ from nowt.data import builtin, cache, cifar10, image_folder, mnist
 from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
 from nowt.data.splits import ArraySplit, Split
 from nowt.data.stream_split import StreamSplit
-from nowt.data.subsets import balanced, complement, stratified
+from nowt.data.subsets import Ints, balanced, complement, stratified
 from nowt.data.transforms import Normalize
 
 EVAL_SCALE = 224 / 256  # side of the evaluation crop relative to the short side, if training uses resized crops
@@ -75,9 +75,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: omit the option")
     raw = spec.read(config, placement, size)
     total = len(raw.train.labels)
-    val_indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
-    if len(val_indices) == 0:
-        raise DataError(f"{placement.data} has {total} training images: too few to use a tenth of them for validation")
+    val_indices = _validation(raw, spec, placement)
     train = _limit(raw.train.take(complement(total, val_indices)), config.train_limit, "train_limit", raw.classes)
     val = _limit(raw.train.take(val_indices), config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
@@ -88,8 +86,31 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         classes=raw.classes,
         shape=(len(spec.normalize.mean), size, size),
         fingerprint=digest_of(raw.content, val_indices.tolist()),
-        skipped=raw.skipped,
+        skipped=tuple(f"{name}: {reason}" for name, reason in raw.skipped.items()),
     )
+
+
+def earlier_fingerprint(config: DataConfig, placement: Placement) -> str:
+    """Return the fingerprint that earlier versions of nowt gave to these images: that of their names and sizes.
+
+    It differs from today's for image folders only. Raises DataError if the images are not as expected.
+    """
+    spec = DATASETS[config.name]
+    raw = spec.read(config, placement, config.size or spec.size)
+    content = raw.content
+    if isinstance(raw.train, ImageFiles) and isinstance(raw.test, ImageFiles):
+        digests = [part.digest_of_names_and_sizes() for part in (raw.train, raw.test)]
+        content = digest_of(*digests, sorted(raw.skipped))
+    return digest_of(content, _validation(raw, spec, placement).tolist())
+
+
+def _validation(raw: RawDataset, spec: DatasetSpec, placement: Placement) -> Ints:
+    """Return the indices of the training images that are held out for validation."""
+    total = len(raw.train.labels)
+    indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
+    if len(indices) == 0:
+        raise DataError(f"{placement.data} has {total} training images: too few to use a tenth of them for validation")
+    return indices
 
 
 def _check(config: DataConfig, size: int) -> None:

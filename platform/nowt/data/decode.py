@@ -1,21 +1,38 @@
-"""Decodes an image file: reads it, crops a box, resizes it, and converts it to RGB."""
+"""Decodes image files to RGB, 8 bits per channel.
+
+- Alpha is ignored: a transparent pixel has the color that is stored for it.
+- 16 bits are divided by 256 (12 bits by 16), and floating-point values from 0 to 1 are multiplied by 255.
+- Values without a stated range are refused: 32-bit integers, signed integers, other floating-point values.
+- Orientation tags and color profiles are ignored, as in the loaders behind the field's published numbers.
+- Of a file with several images, such as a TIFF with pages, the first is read.
+"""
 
 import io
 import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from nowt.core.errors import DataError
-from nowt.data.transforms import Box, center_crop
+from nowt.data.transforms import Box
+
+Bytes = NDArray[np.uint8]
+
+VERSION = 2  # raised whenever the same files would give other pixels; it is part of the fingerprint
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+MODES_OF_8_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
+
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+
+WHITE_IS_ZERO, SIGNED = 0, 2  # values of the latter two
+
+SAVE = "save it with 8 or 16 bits, unsigned"
 
 PILLOW_ERRORS = (
     OSError,
@@ -31,30 +48,23 @@ class BadImage(DataError):
     """A readable file that does not contain a complete image."""
 
 
-def decode(path: Path, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
-    """Decode the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
+class UnsupportedImage(BadImage):
+    """A complete image that has no stated conversion to RGB."""
 
-    Orientation tags and color profiles are ignored, as in the loaders behind the field's published numbers.
-    Raises BadImage if the file is not a complete image, DataError if it cannot be read at all.
+
+def decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
+    """Return the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
+
+    Raises BadImage if ``data`` is not a complete image that can be converted to RGB.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with _pillow_errors_as_bad_image():
         return _decode(data, size, choose_box)
 
 
-def decode_center(path: Path, size: int, scale: float) -> NDArray[np.uint8]:
-    """Decode the center square, whose side is ``scale`` times the short side. Raises DataError naming the file."""
-    try:
-        return decode(path, size, partial(center_crop, scale=scale))
-    except BadImage as error:
-        raise broken_image_error(path, error) from error
-
-
-def broken_image_error(path: Path, error: BadImage) -> DataError:
-    """Return the error that names a broken image and the two ways to continue."""
+def broken_image_error(path: object, error: BadImage) -> DataError:
+    """Return the error that names a broken or unsupported image and the two ways to continue."""
+    if isinstance(error, UnsupportedImage):
+        return DataError(f"{path} cannot be used: {error}; or skip such images with --data.on_bad skip")
     return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
 
 
@@ -66,7 +76,7 @@ def verify(data: bytes) -> str:
     with _pillow_errors_as_bad_image(), Image.open(io.BytesIO(data)) as image:
         kind = f"{image.mode} {image.format}"
         image.draft(None, (1, 1))
-        image.load()
+        _rgb(image)
         return kind
 
 
@@ -74,13 +84,15 @@ def verify(data: bytes) -> str:
 def _pillow_errors_as_bad_image() -> Iterator[None]:
     try:
         yield
+    except BadImage:
+        raise
     except UnidentifiedImageError as error:  # its message contains a memory address
         raise BadImage("not an image of a known format") from error
     except PILLOW_ERRORS as error:
         raise BadImage(" ".join(str(error).split())) from error
 
 
-def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> NDArray[np.uint8]:
+def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         box = choose_box(width, height)
@@ -94,8 +106,39 @@ def _decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> ND
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits at 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    """Load the image and convert it to RGB. Pillow's own conversion clips the modes of more than 8 bits at 255."""
+    image.load()
+    sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")  # a PGM: 0 to 65535
+    if _tag(image, SAMPLE_FORMAT, 1) == SIGNED or (image.mode == "I" and not sixteen_bits):
+        raise UnsupportedImage(f"it has signed or 32-bit integers, whose range is not stated; {SAVE}")
+    if sixteen_bits:
+        return _gray(image, np.asarray(image).astype(np.int64) >> (_tag(image, BITS, 16) - 8))
+    if image.mode == "F":
+        return _gray(image, _levels(np.asarray(image)))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
+    if image.mode not in MODES_OF_8_BITS:
+        raise UnsupportedImage(f"nowt does not convert Pillow's mode {image.mode}; {SAVE}")
     return image.convert("RGB")
+
+
+def _levels(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the levels 0 to 255 of floating-point values from 0 to 1."""
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):  # also false for NaN
+        raise UnsupportedImage(
+            f"its floating-point values range from {low:g} to {high:g}; rescale them to 0 to 1, or {SAVE}"
+        )
+    return (values * 255).round().astype(np.int64)
+
+
+def _gray(image: Image.Image, levels: NDArray[np.int64]) -> Image.Image:
+    if _tag(image, PHOTOMETRIC, 1) == WHITE_IS_ZERO:  # Pillow inverts 8 bits only
+        levels = 255 - levels
+    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+
+
+def _tag(image: Image.Image, number: int, default: int) -> int:
+    """Return the first value of a TIFF's tag; ``default`` if it has none, or is not a TIFF."""
+    value = getattr(image, "tag_v2", {}).get(number, default)
+    return int(value[0] if isinstance(value, tuple) else value)

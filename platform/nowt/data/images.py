@@ -1,7 +1,8 @@
 """Images before they are split into train, val and test: pixels in memory, or files on disk."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,16 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from nowt.core.errors import DataError
+from nowt.data.decode import BadImage, Bytes, broken_image_error, decode
 from nowt.data.subsets import Ints
+from nowt.data.transforms import Box
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 RESIZE_BATCH = 2048  # images resized at a time
+
+DIGEST_BYTES = 16  # of the SHA-256 of an image file: enough to tell any two apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +50,56 @@ class ImageArrays:
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files: names relative to ``root``, and sizes in bytes."""
+    """Image files: names relative to ``root`` (PART/CLASS/...), sizes in bytes, and digests of their content."""
 
     root: Path
     names: list[str]
     sizes: Ints
+    digests: Bytes  # (N, DIGEST_BYTES)
     labels: Ints
 
     def take(self, indices: Ints) -> "ImageFiles":
         """Return these images, in this order."""
-        return ImageFiles(self.root, [self.names[i] for i in indices], self.sizes[indices], self.labels[indices])
+        names = [self.names[i] for i in indices]
+        return ImageFiles(self.root, names, self.sizes[indices], self.digests[indices], self.labels[indices])
 
     def digest(self) -> str:
-        """Return a hash of names and sizes. ``root`` is not included, so a copy elsewhere has the same digest."""
+        """Return a hash of the name and the content of every image.
+
+        Neither ``root`` nor the name of the part is included, so a copy elsewhere has the same digest.
+        """
+        names = "\0".join(name.partition("/")[2] for name in self.names)
+        text = hashlib.sha256(f"{len(self.names)}\0{names}\0".encode("utf-8", "surrogateescape"))
+        text.update(np.ascontiguousarray(self.digests).data)
+        return text.hexdigest()
+
+    def digest_of_names_and_sizes(self) -> str:
+        """Return the digest by which earlier versions of nowt, which did not read the images, identified them."""
         text = hashlib.sha256()
         for name, size in zip(self.names, self.sizes.tolist(), strict=True):
             text.update(f"{name}\n{size}\n".encode("utf-8", "surrogateescape"))
         return text.hexdigest()
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of an image. Raises DataError if it cannot be read, or is not the image that was listed."""
+        data = read_file(self.root / self.names[index])
+        if content_digest(data) != self.digests[index].tobytes():
+            raise DataError(
+                f"{self.root / self.names[index]} has changed since its content was listed: run the same command again"
+                " (after nowt data prepare, if that wrote the list of images)"
+            )
+        return data
+
+    def decode(self, index: int, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
+        """Return the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
+
+        Raises DataError naming the file if it is broken, has changed or cannot be read.
+        """
+        data = self.read(index)
+        try:
+            return decode(data, size, choose_box)
+        except BadImage as error:
+            raise broken_image_error(self.root / self.names[index], error) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +110,20 @@ class RawDataset:
     test: ImageArrays | ImageFiles
     classes: int
     content: str  # digest of the content, independent of its location
-    skipped: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)  # reason for each image that was left out
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file. Raises DataError naming it if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def content_digest(data: bytes) -> bytes:
+    """Return the digest of an image file's bytes: the first half of their SHA-256."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
 
 
 def digest_of(*parts: object) -> str:

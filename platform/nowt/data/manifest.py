@@ -1,40 +1,55 @@
-"""Manifest of an image folder: names, sizes and classes, so that 1.3 million files need not be listed again.
+"""Manifest of a prepared image folder: names, sizes, content digests and classes, so that 1.3 million files need not be
+listed and read again.
 
-It gives the same result as listing the folder, so a run has the same fingerprint and key with and without it.
+It gives the same result as listing and reading the folder, so a run has the same fingerprint and key with and without
+it. Every image is compared with its digest when it is decoded.
 """
 
 import hashlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from nowt.core.errors import DataError
-from nowt.data.images import ImageFiles
+from nowt.data.class_folders import class_names
+from nowt.data.images import DIGEST_BYTES, ImageFiles
 from nowt.data.subsets import Ints
 from nowt.store.files import write_atomically
 
-NAME = "pictures.tsv"  # a header line of JSON, then one line per image: name, tab, bytes
+NAME = "images.tsv"  # a header line of JSON, then one line per image: name, tab, bytes, tab, digest
 
-VERSION = 1
+EARLIER_NAME = "pictures.tsv"  # written by earlier versions; it has no digests and is not read
 
-Entries = list[tuple[str, int]]  # image name relative to the folder, and size in bytes
+VERSION = 2
+
+Entries = list[tuple[str, int, str]]  # image name relative to the folder, size in bytes, hexadecimal digest
 
 
 def write(root: Path, train: Entries, val: Entries, **facts: object) -> Path:
     """Write the manifest atomically; ``facts`` go into its header. Raises DataError if the classes differ."""
-    counts = [Counter(name.split("/", 2)[1] for name, _ in part) for part in (train, val)]
+    counts = [Counter(name.split("/", 2)[1] for name, _, _ in part) for part in (train, val)]
     classes = sorted(counts[0])
     if classes != sorted(counts[1]):
         other = sorted(set(classes) ^ set(counts[1]))[0]
         raise DataError(f"{root}/train and {root}/val have different classes: {other} is in only one of them")
-    body = "".join(f"{name}\t{size}\n" for name, size in sorted(train) + sorted(val)).encode()
+    body = "".join(f"{name}\t{size}\t{digest}\n" for name, size, digest in sorted(train) + sorted(val)).encode()
     per_class = {name: [counts[0][name], counts[1][name]] for name in classes}
-    header = {"nowt_pictures": VERSION, "sha256": _digest(body), **facts, "classes": per_class}
+    header = {"nowt_images": VERSION, "sha256": _digest(body), **facts, "classes": per_class}
     write_atomically(root / NAME, json.dumps(header).encode() + b"\n" + body, durable=True)
     return root / NAME
+
+
+def remove(root: Path) -> None:
+    """Remove the manifest, and that of an earlier version."""
+    for name in (NAME, EARLIER_NAME):
+        (root / name).unlink(missing_ok=True)
+
+
+def is_outdated(root: Path) -> bool:
+    """Return whether the folder has only the manifest of an earlier version, which is not read."""
+    return (root / EARLIER_NAME).exists() and not (root / NAME).exists()
 
 
 def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
@@ -48,7 +63,7 @@ def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
     first, _, body = path.read_bytes().partition(b"\n")
     try:
         header = json.loads(first)
-        intact = header["nowt_pictures"] == VERSION and header["sha256"] == _digest(body)
+        intact = header["nowt_images"] == VERSION and header["sha256"] == _digest(body)
     except (ValueError, KeyError, TypeError):
         intact = False
     if not intact:
@@ -61,11 +76,12 @@ def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
 def _parts(root: Path, body: bytes, counts: Ints) -> tuple[ImageFiles, ImageFiles]:
     """Return the training and test files; ``counts``: images per class in each, (classes, 2)."""
     fields = body.decode().replace("\t", "\n").split("\n")  # a loop over lines takes ten times as long
-    names, sizes = fields[:-1:2], np.array(list(map(int, fields[1::2])), np.int64)
+    names, sizes = fields[:-1:3], np.array(list(map(int, fields[1::3])), np.int64)
+    digests = np.frombuffer(bytes.fromhex("".join(fields[2::3])), np.uint8).reshape(-1, DIGEST_BYTES)
     train = int(counts[:, 0].sum())
     labels = [np.repeat(np.arange(len(counts)), counts[:, part]) for part in (0, 1)]
-    training = ImageFiles(root, names[:train], sizes[:train], labels[0])
-    return training, ImageFiles(root, names[train:], sizes[train:], labels[1])
+    training = ImageFiles(root, names[:train], sizes[:train], digests[:train], labels[0])
+    return training, ImageFiles(root, names[train:], sizes[train:], digests[train:], labels[1])
 
 
 def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str]) -> None:
@@ -80,11 +96,9 @@ def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str])
                     f"{path.name} to list the folder instead"
                 )
         folder = part.root / part.names[0].partition("/")[0]
-        existing = {entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")}
-        if existing != set(classes):
-            other = sorted(existing ^ set(classes))[0]
+        if other := sorted(set(class_names(folder)) ^ set(classes)):
             raise DataError(
-                f"{folder / other} does not match {path}: run nowt data prepare again, or delete {path.name}"
+                f"{folder / other[0]} does not match {path}: run nowt data prepare again, or delete {path.name}"
             )
 
 

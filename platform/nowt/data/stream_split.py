@@ -1,6 +1,7 @@
 """A split whose image files are decoded while training, each epoch with another random resized crop."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,11 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nowt.core.errors import DataError
-from nowt.data.decode import BadImage, broken_image_error, decode, decode_center
 from nowt.data.images import ImageFiles
 from nowt.data.sampler import BatchIndices
 from nowt.data.splits import Split
-from nowt.data.transforms import RESIZED_CROP_DRAWS, Box, Normalize, random_resized_crop
+from nowt.data.transforms import RESIZED_CROP_DRAWS, Box, Normalize, center_crop, random_resized_crop
 
 
 class StreamSplit(Split):
@@ -37,16 +37,16 @@ class StreamSplit(Split):
         return self.normalize(self.decode_batch(indices))
 
     def decode_batch(self, indices: BatchIndices) -> Tensor:
-        """Return the pixels of the batch, uint8. Raises DataError naming the first broken file."""
-        names = [self.files.names[i] for i in indices.images]
+        """Return the pixels of the batch, uint8. Raises DataError naming the first broken or changed file."""
         if indices.crop_key is None:
-            images = [decode_center(self.files.root / name, self.size, self.scale) for name in names]
+            center = partial(center_crop, scale=self.scale)
+            images = [self.files.decode(i, self.size, center) for i in indices.images]
         else:
             draws = indices.draws(RESIZED_CROP_DRAWS)
-            images = [self._crop(name, drawn) for name, drawn in zip(names, draws, strict=True)]
+            images = [self._crop(i, drawn) for i, drawn in zip(indices.images, draws, strict=True)]
         return torch.from_numpy(np.stack(images))
 
-    def _crop(self, name: str, draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+    def _crop(self, index: int, draws: NDArray[np.float64]) -> NDArray[np.uint8]:
         flipped = False
 
         def choose_box(width: int, height: int) -> Box:
@@ -54,10 +54,7 @@ class StreamSplit(Split):
             box, flipped = random_resized_crop(width, height, draws)
             return box
 
-        try:
-            image = decode(self.files.root / name, self.size, choose_box)
-        except BadImage as error:
-            raise broken_image_error(self.files.root / name, error) from error
+        image = self.files.decode(index, self.size, choose_box)
         return image[:, :, ::-1] if flipped else image
 
     def _load_all(self, selected: Sequence[BatchIndices]) -> Iterator[tuple[Tensor, Tensor]]:

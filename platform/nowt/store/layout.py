@@ -105,6 +105,10 @@ class Store:
         """The cache of decoded images."""
         return self.path / "cache"
 
+    def digests(self, key: str) -> Path:
+        """Return the table of content digests of the image folder ``key``."""
+        return self.cache / f"{key}.digests.npz"
+
     @property
     def pulled(self) -> Path:
         """The folder with one copy per store that ``nowt pull`` read over ssh."""

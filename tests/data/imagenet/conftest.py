@@ -1,19 +1,21 @@
 """A miniature ILSVRC2012 copy for each test, whose counts are taken to be the published ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nowt.data.imagenet import published
+from nowt.data.imagenet.prepare import EDITIONS
+from nowt.data.imagenet.published import Counts
 from tests.support.synthetic_ilsvrc import tree
 
 
 @pytest.fixture(autouse=True)
 def published_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The published data set has three classes, each with four training and two validation images."""
-    small = {"CLASSES": 3, "TRAIN": 12, "VAL": 6, "VAL_PER_CLASS": 2, "MIN_PER_CLASS": 4, "MAX_PER_CLASS": 4}
-    for name, value in small.items():
-        monkeypatch.setattr(published, name, value)
+    small = Counts(classes=3, train=12, val=6, train_per_class=(4, 4), val_per_class=2)
+    for name, edition in EDITIONS.items():
+        monkeypatch.setitem(EDITIONS, name, replace(edition, counts=small))
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Comparison of a copy with the published data set."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nowt.config.run_config import DataConfig
 from nowt.data.datasets import open_data
-from nowt.data.imagenet import published
+from nowt.data.imagenet.prepare import EDITIONS
 from tests.support.prepare_command import error_line, placement, run_prepare
 from tests.support.synthetic_ilsvrc import content, devkit, flatten_val, wnids
 from tests.support.synthetic_images import draw, truncate
@@ -46,14 +47,14 @@ def test_an_incomplete_copy_is_refused_with_every_difference_listed(source: Path
         f"train/{first}/{first}_1.JPEG is broken: Truncated File Read",
         f"val/{second}/ILSVRC2012_val_00000002.JPEG is broken: not an image of a known format",
         f"{third} is only in train",
-        f"train/{first}: 3 intact images; published: 4 to 4 per class",
+        f"train/{first}: 3 intact images; published: 4 per class",
         f"val/{second}: 1 intact images; published: 2",
         "train: 11 intact images; published: 12",
         "repair it and run the same command again, or accept it with --partial",
     ):
         assert problem in message
     assert len((target / "problems.txt").read_text().splitlines()) == 7
-    assert not (target / "pictures.tsv").exists()
+    assert not (target / "images.tsv").exists()
 
 
 def test_an_incomplete_copy_accepted_with_partial_can_be_trained_on(source: Path, capsys: Captured) -> None:
@@ -75,7 +76,8 @@ def test_a_copy_that_lacks_a_class_in_val_is_refused_even_with_partial(source: P
 def test_the_counts_of_the_development_kit_name_the_class_that_lacks_an_image(
     source: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "MIN_PER_CLASS", 1)
+    counts = replace(EDITIONS["imagenet"].counts, train_per_class=(1, 4))
+    monkeypatch.setitem(EDITIONS, "imagenet", replace(EDITIONS["imagenet"], counts=counts))
     devkit(source, flatten_val(source), {**dict.fromkeys(wnids(3), 4), "n09999999": 4})
     (source / "train" / wnids(3)[1] / f"{wnids(3)[1]}_2.JPEG").unlink()
     run_prepare(source, code=1)

@@ -91,10 +91,10 @@ def test_a_mistyped_command_gives_a_one_line_error(args: str, message: str, caps
 
 def test_a_finished_copy_is_not_verified_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = run_prepare(source)
-    manifest = (target / "pictures.tsv").read_bytes()
+    manifest = (target / "images.tsv").read_bytes()
     verified = count_verified(monkeypatch)
     assert run_prepare(source) == target
-    assert verified == [] and (target / "pictures.tsv").read_bytes() == manifest
+    assert verified == [] and (target / "images.tsv").read_bytes() == manifest
 
 
 def test_after_an_interrupt_the_message_gives_the_command_and_finished_classes_are_kept(
@@ -136,7 +136,7 @@ def test_after_a_kill_the_command_continues_with_the_remaining_classes(
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = len(list(target.glob(".prepare/train/*.json")))
-    assert done >= 1 and not (target / "pictures.tsv").exists()
+    assert done >= 1 and not (target / "images.tsv").exists()
     verified = count_verified(monkeypatch)
     run_prepare(source)
     assert len(verified) <= 18 - 4 * done

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +191,11 @@ def test_a_search_with_other_images_or_another_store_is_an_error(
     assert "search small was started on other images" in capsys.readouterr().err
     assert search(space, tmp_path / "another", *words, str(first)) == 2
     assert "is not in store" in capsys.readouterr().err
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database, database:  # as an earlier version stored it
+        database.execute("UPDATE study_user_attributes SET key = 'pictures' WHERE key = 'images'")
     assert search(space, store, *words, str(first)) == 0
+    assert search(space, store, *words, str(second)) == 2
+    assert "An earlier version of nowt started it, which did not" in capsys.readouterr().err
 
 
 def test_a_stopped_trial_stays_stopped_if_another_search_resumes_its_run(tmp_path: Path, store: Path) -> None:

@@ -1,6 +1,8 @@
-"""Images inside tar files, located by their offsets so that any thread can read any of them."""
+"""Images inside tar and zip files, which any thread can read in any order."""
 
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,11 @@ class SourceImage:
     path: Path
     offset: int | None = None
 
+    @property
+    def in_archive(self) -> bool:
+        """Whether the image is part of an archive, so that no hard link to it can be made."""
+        return self.offset is not None
+
     def read(self) -> bytes:
         """Return the image's bytes. Raises DataError if they cannot be read."""
         try:
@@ -27,6 +34,40 @@ class SourceImage:
                 return file.read(self.size)
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class ZippedImage(SourceImage):
+    """An image in a zip file, which is open."""
+
+    archive: zipfile.ZipFile | None = None
+    member: str = ""
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether the image is part of an archive, so that no hard link to it can be made."""
+        return True
+
+    def read(self) -> bytes:
+        """Return the image's bytes. Raises DataError if they cannot be read, or are not those that were packed."""
+        assert self.archive is not None
+        try:
+            return self.archive.read(self.member)
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{self.path} is damaged at {self.member} ({error}): download it again") from error
+
+
+def zip_members(path: Path) -> dict[str, SourceImage]:
+    """Return the files in a zip by their paths. Raises DataError if it is not a zip file or is truncated."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is truncated or not a zip file ({error}): download it again") from error
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    return {
+        member.filename: ZippedImage(Path(member.filename).name, member.file_size, path, None, archive, member.filename)
+        for member in members
+    }
 
 
 def tar_members(path: Path, begin: int = 0, length: int | None = None) -> list[SourceImage]:

@@ -1,46 +1,49 @@
 """Compares a prepared copy with the published data set: missing, broken and unusual images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nowt.data.imagenet import published
 from nowt.data.imagenet.class_folder import ClassRecord
+from nowt.data.imagenet.published import Counts
 
 
-def problems(records: Sequence[ClassRecord], expected: dict[str, int]) -> list[str]:
+def problems(records: Sequence[ClassRecord], expected: Mapping[str, int | None], counts: Counts) -> list[str]:
     """Return the differences from the published data set, one line each.
 
-    ``expected``: training images per class, where the copy's own lists state them.
+    ``expected``: the classes in the copy's own lists, and their training images if these are stated.
     """
     parts = {part: {r.wnid: r for r in records if r.part == part} for part in ("train", "val")}
     found = [f"{r.part}/{r.wnid}/{name} is broken: {why}" for r in records for name, why in r.broken.items()]
-    found += _wrong_classes(parts, set(expected))
+    found += _wrong_classes(parts, set(expected), counts)
     for wnid, record in parts["train"].items():
-        wrong = _wrong_count(len(record.images), expected.get(wnid))
+        wrong = _wrong_count(len(record.images), expected.get(wnid), counts)
         found += [f"train/{wnid}: {len(record.images)} intact images; published: {wrong}"] if wrong else []
     for wnid, record in parts["val"].items():
-        if len(record.images) != published.VAL_PER_CLASS:
-            found.append(f"val/{wnid}: {len(record.images)} intact images; published: {published.VAL_PER_CLASS}")
-    for part, wanted in (("train", published.TRAIN), ("val", published.VAL)):
+        if len(record.images) != counts.val_per_class:
+            found.append(f"val/{wnid}: {len(record.images)} intact images; published: {counts.val_per_class}")
+    for part, wanted in (("train", counts.train), ("val", counts.val)):
         total = sum(len(record.images) for record in parts[part].values())
         found += [f"{part}: {total:,} intact images; published: {wanted:,}"] if total != wanted else []
     return found
 
 
-def _wrong_classes(parts: dict[str, dict[str, ClassRecord]], listed: set[str]) -> list[str]:
+def _wrong_classes(parts: dict[str, dict[str, ClassRecord]], listed: set[str], counts: Counts) -> list[str]:
     train, val = set(parts["train"]), set(parts["val"])
     found = [f"{wnid} is only in {'train' if wnid in train else 'val'}" for wnid in sorted(train ^ val)]
     found += [f"{wnid} is in the list of classes but not in train" for wnid in sorted(listed - train)]
-    if len(train) != published.CLASSES:
-        found.append(f"train: {len(train):,} classes; published: {published.CLASSES:,}")
+    if len(train) != counts.classes:
+        found.append(f"train: {len(train):,} classes; published: {counts.classes:,}")
     return found
 
 
-def _wrong_count(count: int, expected: int | None) -> str:
+def _wrong_count(count: int, expected: int | None, counts: Counts) -> str:
     """Return the published count if ``count`` differs from it, otherwise an empty text."""
     if expected is not None:
         return "" if count == expected else str(expected)
-    fewest, most = published.MIN_PER_CLASS, published.MAX_PER_CLASS
-    return "" if fewest <= count <= most else f"{fewest} to {most} per class"
+    fewest, most = counts.train_per_class
+    return (
+        "" if fewest <= count <= most else f"{fewest} per class" if fewest == most else f"{fewest} to {most} per class"
+    )
 
 
 def unusual_images(records: Sequence[ClassRecord]) -> list[str]:

@@ -3,15 +3,19 @@
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import DataError
+from nowt.data.class_folders import facts_of
 from nowt.data.decode import BadImage, verify
 from nowt.data.imagenet.archives import SourceImage
 from nowt.data.imagenet.published import PNG
-from nowt.data.imagenet.source import ClassSource, images_in_folder
+from nowt.data.imagenet.source import ClassSource, images_in_folder, is_image
+from nowt.data.images import content_digest
+
+FileFacts = tuple[str, int, int, int]  # name, size in bytes, time of modification and of status change in ns
 
 WORK = ".prepare"  # in DST: the records of finished classes, and incomplete files
 
@@ -27,22 +31,24 @@ class ClassRecord:
     part: str
     wnid: str
     copied: bool  # files are copies, not hard links to the source
-    images: list[tuple[str, int]]  # name and size in bytes of each complete image, sorted
+    images: list[tuple[str, int, str]]  # name, size in bytes and content digest of each complete image, sorted
     odd: dict[str, str] = field(default_factory=dict)  # kind of each image that is not a gray or RGB JPEG
     broken: dict[str, str] = field(default_factory=dict)  # reason for each image that was left out
+    in_place: list[FileFacts] = field(default_factory=list)  # the files of the class when it was complete
     kept: bool = False  # completed by an earlier command
 
     def to_json(self) -> str:
         """Return the record as it is stored."""
-        values = asdict(self)
-        return json.dumps({**values, "pictures": values.pop("images")})  # the key that stored records have
+        return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "ClassRecord":
-        """Return a stored record, which an earlier command completed."""
+    def from_json(cls, text: str) -> "ClassRecord | None":
+        """Return a stored record, which an earlier command completed; None for a record without digests."""
         values: dict[str, Any] = json.loads(text)
-        images = [(name, size) for name, size in values.pop("pictures")]
-        return cls(**{**values, "images": images, "kept": True})
+        if "images" not in values:  # written by an earlier version
+            return None
+        images, in_place = ([tuple(entry) for entry in values.pop(name)] for name in ("images", "in_place"))
+        return cls(**{**values, "images": images, "in_place": in_place, "kept": True})
 
 
 @dataclass(frozen=True)
@@ -72,24 +78,25 @@ class ClassPreparer:
         if not self._record_path(source).exists():
             return None
         record = ClassRecord.from_json(self._record_path(source).read_text())
-        wanted = [(image.name, image.size) for image in images]
-        in_place = sorted((p.name, p.size) for p in images_in_folder(self.target / source.part / source.wnid))
-        valid = not record.broken and record.copied == (self.copy or _from_tar(images))
-        return record if valid and record.images == wanted == in_place else None
+        if record is None or record.broken or record.copied != (self.copy or _from_archive(images)):
+            return None
+        same_source = [(name, size) for name, size, _ in record.images] == [(i.name, i.size) for i in images]
+        same_files = record.in_place == _files_in_place(self.target / source.part / source.wnid)
+        return record if same_source and same_files else None
 
     def _prepare(self, source: ClassSource, images: list[SourceImage]) -> ClassRecord:
         folder = self.target / source.part / source.wnid
         folder.mkdir(parents=True, exist_ok=True)
-        record = ClassRecord(source.part, source.wnid, self.copy or _from_tar(images), [])
+        record = ClassRecord(source.part, source.wnid, self.copy or _from_archive(images), [])
         for image in images:
             if self.stop.is_set():
                 raise Cancelled
             self._prepare_image(image, folder, record)
-        wanted = {name for name, _ in record.images}
+        wanted = {name for name, _, _ in record.images}
         for leftover in images_in_folder(folder):  # from an earlier command, when the source had other images
             if leftover.name not in wanted:
                 leftover.path.unlink()
-        return record
+        return replace(record, in_place=_files_in_place(folder))
 
     def _prepare_image(self, image: SourceImage, folder: Path, record: ClassRecord) -> None:
         data = image.read()
@@ -101,10 +108,10 @@ class ClassPreparer:
         if kind not in ("RGB JPEG", "L JPEG"):
             record.odd[image.name] = "PNG" if image.name in PNG and kind.endswith(" PNG") else kind
         self._copy_or_link(image, data, folder / image.name)
-        record.images.append((image.name, len(data)))
+        record.images.append((image.name, len(data), content_digest(data).hex()))
 
     def _copy_or_link(self, image: SourceImage, data: bytes, path: Path) -> None:
-        if self.copy or image.offset is not None:
+        if self.copy or image.in_archive:
             _write(path, data, self.target / WORK)
             return
         try:
@@ -116,9 +123,15 @@ class ClassPreparer:
             ) from error
 
 
-def _from_tar(images: list[SourceImage]) -> bool:
-    """Return whether the images are inside a tar, from which no hard link can be made."""
-    return any(image.offset is not None for image in images)
+def _from_archive(images: list[SourceImage]) -> bool:
+    """Return whether the images are inside an archive, from which no hard link can be made."""
+    return any(image.in_archive for image in images)
+
+
+def _files_in_place(folder: Path) -> list[FileFacts]:
+    """Return the facts of the image files in a folder, which show whether one of them has changed; sorted."""
+    with os.scandir(folder) as entries:
+        return sorted((entry.name, *facts_of(entry)) for entry in entries if is_image(entry.name))
 
 
 def _write(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Prepares all classes of an ILSVRC2012 copy in threads.
+"""Prepares all classes of a copy of ImageNet or Tiny ImageNet in threads.
 
 Pillow releases the GIL while it decodes, and each thread holds one image at a time.
 """
@@ -7,7 +7,7 @@ import fcntl
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from nowt.core.errors import DataError
 from nowt.data import manifest
-from nowt.data.imagenet import checks, labels
+from nowt.data.imagenet import checks, labels, published, tiny_imagenet
 from nowt.data.imagenet.class_folder import WORK, ClassPreparer, ClassRecord
+from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
 
 PRINTED = 20  # problems that are printed; the file lists all of them
@@ -25,14 +26,50 @@ PROBLEMS = "problems.txt"
 
 
 @dataclass(frozen=True)
+class Edition:
+    """A data set that can be prepared: how to read a copy of it, and what is published about it."""
+
+    expected_source: str  # what SRC must be
+    class_sources: Callable[[Path], list[ClassSource]]
+    listed_classes: Callable[[Path], Mapping[str, int | None]]  # in the copy's own lists, with their training images
+    counts: Counts
+    notes: tuple[str, ...] = ()  # printed at the end
+    suffix: str = ""  # of a file that SRC may be
+
+
+EDITIONS = {
+    "imagenet": Edition(
+        expected_source="a folder with the ILSVRC2012 images or their tar files",
+        class_sources=class_sources,
+        listed_classes=labels.training_counts,
+        counts=published.ILSVRC2012,
+    ),
+    "tiny-imagenet": Edition(
+        expected_source="tiny-imagenet-200.zip, or a folder that contains it or its content",
+        class_sources=tiny_imagenet.class_sources,
+        listed_classes=tiny_imagenet.listed_classes,
+        counts=published.TINY_IMAGENET,
+        notes=("the published test images have no labels: they are left out, and val is the test split",),
+        suffix=".zip",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class PrepareOptions:
-    """The arguments of ``nowt data prepare imagenet``."""
+    """The arguments of ``nowt data prepare``."""
 
     source: Path
     target: Path
     copy: bool = False  # copy the images instead of making hard links to the source's
     partial: bool = False  # accept an incomplete copy
     jobs: int = 1  # threads
+    name: str = "imagenet"  # of the data set
+
+    @property
+    def edition(self) -> Edition:
+        """The data set."""
+        return EDITIONS[self.name]
 
 
 def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
@@ -41,22 +78,24 @@ def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
     Raises DataError if source or target cannot be used, KeyboardInterrupt if the user stops it.
     """
     _check(options)
-    sources = class_sources(options.source)
-    expected = labels.training_counts(options.source)
+    edition = options.edition
+    sources = edition.class_sources(options.source)
+    expected = edition.listed_classes(options.source)
     with _locked(options.target):
-        (options.target / manifest.NAME).unlink(missing_ok=True)
+        manifest.remove(options.target)
         records = _prepare_classes(sources, options)
         kept = sum(record.kept for record in records)
         if kept:
             echo(f"{kept} of {len(sources)} class folders were already complete")
-        return _finish(options, records, checks.problems(records, expected), echo)
+        return _finish(options, records, checks.problems(records, expected, edition.counts), echo)
 
 
 def _check(options: PrepareOptions) -> None:
     """Raise DataError if source or target cannot be used."""
     source, target = options.source, options.target
-    if not source.is_dir():
-        raise DataError(f"{source} is not a folder: SRC must contain the ILSVRC2012 images or their tar files")
+    packed = source.is_file() and options.edition.suffix and source.name.lower().endswith(options.edition.suffix)
+    if not source.is_dir() and not packed:
+        raise DataError(f"{source} is not {options.edition.expected_source}")
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file: DST must be a new folder, or one that this command created")
     inner, outer = target.resolve(), source.resolve()
@@ -115,7 +154,7 @@ def _finish(
 ) -> bool:
     """Print the findings and write the manifest; return whether the copy can be used."""
     _write_problems(options.target, problems)
-    for line in [*checks.unusual_images(records), *problems[:PRINTED]]:
+    for line in [*checks.unusual_images(records), *options.edition.notes, *problems[:PRINTED]]:
         echo(line)
     if len(problems) > PRINTED:
         echo(f"and {len(problems) - PRINTED} more; {options.target / PROBLEMS} lists all of them")
@@ -142,4 +181,6 @@ def _write_problems(target: Path, problems: list[str]) -> None:
 
 
 def _entries(records: Sequence[ClassRecord], part: str) -> manifest.Entries:
-    return [(f"{part}/{r.wnid}/{name}", size) for r in records if r.part == part for name, size in r.images]
+    return [
+        (f"{part}/{r.wnid}/{name}", size, digest) for r in records if r.part == part for name, size, digest in r.images
+    ]

@@ -1,16 +1,27 @@
-"""Constants of the published ILSVRC2012 data set: image counts, and the images that are not gray or RGB JPEGs.
+"""Constants of the published data sets: image counts, and ILSVRC2012's images that are not gray or RGB JPEGs.
 
-Counts: Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge", table 2. CMYK images: the list
-that every conversion of the data set has used since 2014 (cytsai/ilsvrc-cmyk-image-list).
+Counts: Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge", table 2; Le and Yang 2015, "Tiny
+ImageNet visual recognition challenge". CMYK images: the list that every conversion of the data set has used since 2014
+(cytsai/ilsvrc-cmyk-image-list).
 """
 
-CLASSES = 1000
+from dataclasses import dataclass
 
-TRAIN, VAL = 1_281_167, 50_000
 
-MIN_PER_CLASS, MAX_PER_CLASS = 732, 1300  # training images
+@dataclass(frozen=True)
+class Counts:
+    """The number of classes and images of a data set."""
 
-VAL_PER_CLASS = 50
+    classes: int
+    train: int
+    val: int
+    train_per_class: tuple[int, int]  # fewest and most
+    val_per_class: int
+
+
+ILSVRC2012 = Counts(1000, 1_281_167, 50_000, (732, 1300), 50)
+
+TINY_IMAGENET = Counts(200, 100_000, 10_000, (500, 500), 50)
 
 PNG = frozenset({"n02105855_2933.JPEG"})
 

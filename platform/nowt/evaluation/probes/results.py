@@ -2,7 +2,7 @@
 
 A line has ``run``, ``cell``, ``rule``, ``seed``, ``epoch``, ``metric``, ``values`` (numbers by name, null where
 undefined), ``others`` (the names that are no layer's), and the settings that the numbers depend on: ``measure`` (a hash
-of the metric's file), ``pictures`` (the number of images), ``split`` and ``against`` (the cell that it compares with).
+of the metric's file), ``images`` (their number), ``split`` and ``against`` (the cell that it compares with).
 """
 
 import json
@@ -28,7 +28,7 @@ class ProbeSettings:
     """The settings that determine a metric's numbers, apart from run and epoch. The fields are the keys of a line."""
 
     measure: str
-    pictures: int
+    images: int
     split: str
     against: str
 
@@ -80,9 +80,14 @@ def read_results(path: Path) -> list[ResultLine]:
     lines = []
     for number, text in enumerate(complete_lines(path), 1):
         try:
-            line = json.loads(text)
+            line = _renamed(json.loads(text))
             ProbeSettings.from_line(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
             raise ValueError(f"{path}, line {number} is not a result of nowt probe: move the file away") from None
         lines.append(line)
     return lines
+
+
+def _renamed(line: ResultLine) -> ResultLine:
+    """Return the line with today's keys: earlier versions wrote ``pictures`` for ``images``."""
+    return {{"pictures": "images"}.get(name, name): value for name, value in line.items()}

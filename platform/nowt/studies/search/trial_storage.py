@@ -29,6 +29,8 @@ COSTS = ("presentations", "flops", "seconds")
 
 UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
+FINGERPRINT_ATTRS = ("images", "pictures")  # of a study: today's, and that of earlier versions
+
 
 @dataclass
 class Trial:
@@ -102,7 +104,7 @@ class TrialStorage:
             if (then := self._fingerprint(cell, now)) != now:
                 raise ConfigError(
                     f"search {self.space.name} was started on other images (fingerprint {then[:12]}, not {now[:12]}). "
-                    "Give the --data-dir that it was started with, or another --store"
+                    "Give the --data-dir that it was started with, or another --store" + self._upgrade_hint(cell)
                 )
         for trial in self.trials:
             ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
@@ -116,9 +118,17 @@ class TrialStorage:
         """Return the fingerprint of the images that score the cell's trials; the first start stores it."""
         study = self.studies[cell.name]
         with storage_errors(self.label):
-            if "pictures" not in study.user_attrs:
-                study.set_user_attr("pictures", fingerprint)
-            return str(study.user_attrs["pictures"])
+            stored = next((study.user_attrs[name] for name in FINGERPRINT_ATTRS if name in study.user_attrs), None)
+            if stored is None:
+                study.set_user_attr(FINGERPRINT_ATTRS[0], fingerprint)
+            return str(stored or fingerprint)
+
+    def _upgrade_hint(self, cell: SearchCell) -> str:
+        """Return a sentence if the stored fingerprint may be that of an earlier version."""
+        with storage_errors(self.label):
+            if FINGERPRINT_ATTRS[0] in self.studies[cell.name].user_attrs:
+                return ""
+        return ". An earlier version of nowt started it, which did not fingerprint the content of image folders"
 
     def ask(self, cell: SearchCell) -> Trial:
         """Create a trial of ``cell`` from the lowest draw that has no trial.

@@ -1,0 +1,129 @@
+"""Lists the images of PART/CLASS/... below a data folder, leaving out what file systems and archives add."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nowt.core.errors import DataError
+from nowt.data.decode import EXTENSIONS
+from nowt.data.subsets import Ints
+
+# Thumbnails, waste baskets and snapshots of Synology, QNAP, NetApp and Windows, and what archives and fsck leave
+# behind, in lower case. Names that begin with a dot are left out, too (.ipynb_checkpoints, ._IMG_1.jpg, .snapshot).
+IGNORED = frozenset(
+    {
+        "@eadir",
+        "@tmp",
+        "@recycle",
+        "@recently-snapshot",
+        "@__thumb",
+        "#recycle",
+        "#snapshot",
+        "~snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "__macosx",
+        "lost+found",
+    }
+)
+
+Facts = tuple[int, int, int]  # size in bytes, time of modification and of status change in ns
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Image files of one part, class by class, sorted by name."""
+
+    names: list[str]  # relative to the data folder
+    facts: Ints  # (N, 3): size in bytes, time of modification and of status change in ns
+    labels: Ints
+
+
+def class_names(folder: Path) -> list[str]:
+    """Return the names of the class folders in ``folder``, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden, or is known to contain no images of a data set."""
+    return name.startswith(".") or name.lower() in IGNORED
+
+
+def list_images(root: Path, part: str, classes: list[str], layout: str) -> Listing:
+    """List the images of one part.
+
+    Raises DataError if a class has none, or if some images are nested deeper below their class folders than others.
+    """
+    names: list[str] = []
+    facts: list[Facts] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(_images(root, f"{part}/{name}"))
+        if not found:
+            raise DataError(f"{root}/{part}/{name} contains no images ({', '.join(EXTENSIONS)}); expected {layout}")
+        names += [path for path, _ in found]
+        facts += [image for _, image in found]
+        labels += [label] * len(found)
+    _check_depths(root, part, names)
+    return Listing(names, np.array(facts, np.int64), np.array(labels, np.int64))
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Return the first ``limit`` of the sorted names, and the number of the others, as text."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:limit]) + (f" and {len(ordered) - limit} more" if len(ordered) > limit else "")
+
+
+def _images(root: Path, folder: str) -> Iterator[tuple[str, Facts]]:
+    """Yield the name relative to the root and the facts of each image in the folder and its subfolders."""
+    for entry in _entries(root, folder):
+        if is_ignored(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _images(root, f"{folder}/{entry.name}")
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield f"{folder}/{entry.name}", facts_of(entry)
+
+
+def _entries(root: Path, folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(root / folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(f"{root / folder} cannot be read: {error.strerror}") from error
+
+
+def facts_of(entry: os.DirEntry[str]) -> Facts:
+    """Return the facts that show whether a file has changed. Raises DataError if it cannot be read."""
+    try:
+        return file_facts(entry.stat())
+    except OSError as error:
+        raise DataError(f"{entry.path} cannot be read: {error.strerror}") from error
+
+
+def file_facts(status: os.stat_result) -> Facts:
+    """Return the facts that show whether a file has changed."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _check_depths(root: Path, part: str, names: list[str]) -> None:
+    """Raise DataError if images are at different depths: the deeper ones are mostly thumbnails or backups."""
+    depths = Counter(map(_depth, names))
+    shallowest = min(depths)
+    if len(depths) == 1:
+        return
+    folders = {name.rpartition("/")[0] for name in names if _depth(name) > shallowest}
+    raise DataError(
+        f"{root} has {len(names) - depths[shallowest]} images that are nested deeper below their class folders than the"
+        f" other {depths[shallowest]} images of {part}: are these copies or thumbnails? Move them away, or bring all"
+        f" images of {part} to the same depth: {some(folders)}"
+    )
+
+
+def _depth(name: str) -> int:
+    return name.count("/")

@@ -1,0 +1,23 @@
+"""Work on many image files in threads, with a progress bar."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+CHUNK = 256  # files that are handed to the threads at a time
+
+
+def map_in_threads(work: Callable[[S], T], items: Sequence[S], threads: int, title: str) -> Iterator[T]:
+    """Apply ``work`` to every item, in order. Reading, hashing and decoding an image release the GIL."""
+    from rich.console import Console
+    from rich.progress import track
+
+    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+    quiet = not sys.stderr.isatty()
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for chunk in track(chunks, title, console=Console(stderr=True), transient=True, disable=quiet):
+            yield from pool.map(work, chunk)

@@ -1,0 +1,169 @@
+"""The table of digests in the store: a later start reads only new and changed images."""
+
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nowt.data import content, image_folder
+from nowt.data.digest_table import DigestTable
+from tests.support.image_folders import FOLDER, opened, placement, refused
+from tests.support.synthetic_images import draw, truncate
+
+Reads = list[str]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """The names of the images that are read for their digests. All files count as older than the clock's step."""
+    names: Reads = []
+    real = content._read
+
+    def counted(root: Path, all_names: list[str], index: int) -> object:
+        names.append(all_names[index])
+        return real(root, all_names, index)
+
+    monkeypatch.setattr(content, "_read", counted)
+    monkeypatch.setattr(content, "CLOCK_STEP_NS", -1_000_000_000)
+    return names
+
+
+def read(root: Path) -> str:
+    """Read the folder without decoding an image; return the digest of its content."""
+    return image_folder.read(FOLDER, placement(root), 16).content
+
+
+def table(root: Path) -> Path:
+    (found,) = (root.parent / "store/cache").glob("*.npz")
+    return found
+
+
+def test_a_second_start_reads_no_image(root: Path, reads: Reads) -> None:
+    before = opened(root).fingerprint
+    assert len(reads) == 48
+    reads.clear()
+    assert opened(root).fingerprint == before and reads == []
+
+
+def test_a_changed_an_added_and_a_touched_image_are_read_again(root: Path, reads: Reads) -> None:
+    opened(root)
+    reads.clear()
+    facts = (root / "train/cat/005.jpg").stat()
+    (root / "train/cat/005.jpg").write_bytes((root / "train/dog/005.jpg").read_bytes()[: facts.st_size])
+    os.utime(root / "train/cat/005.jpg", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    draw(root / "train/cat/new.jpg")
+    os.utime(root / "val/dog/001.jpg", (0, 0))
+    (root / "val/dog/002.jpg").unlink()
+    read(root)
+    assert sorted(reads) == ["train/cat/005.jpg", "train/cat/new.jpg", "val/dog/001.jpg"]
+
+
+@pytest.mark.parametrize("step", [3600, 10**9])  # seconds; the second is as if the clock were set back
+def test_an_image_as_young_as_the_clocks_step_is_read_again(
+    step: int, root: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "CLOCK_STEP_NS", step * 10**9)
+    read(root)
+    read(root)
+    assert len(reads) == 2 * 48
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no table"),
+        truncate,
+        lambda path: path.write_bytes(bytes(b ^ (i == 700) for i, b in enumerate(path.read_bytes()))),
+        lambda path: DigestTable(["a"], np.zeros((1, 2), np.int64), np.zeros((1, 16), np.uint8)).save(path),
+    ],
+)
+def test_a_damaged_table_is_replaced(damage: Callable[[Path], object], root: Path, reads: Reads) -> None:
+    before = opened(root).fingerprint
+    damage(table(root))
+    reads.clear()
+    assert opened(root).fingerprint == before and len(reads) == 48
+    reads.clear()
+    assert opened(root).fingerprint == before and reads == []
+
+
+def test_simultaneous_starts_read_every_image_once(root: Path, reads: Reads) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        several = list(pool.map(lambda _: opened(root).fingerprint, range(4)))
+    assert len(set(several)) == 1 and len(reads) == 48
+
+
+def test_after_an_interrupt_the_images_that_were_read_are_not_read_again(
+    root: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nowt.data.threads.CHUNK", 8)
+    counted = content._read
+
+    def interrupted(root: Path, names: list[str], index: int) -> object:
+        if index == 20:
+            raise KeyboardInterrupt
+        return counted(root, names, index)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(content, "_read", interrupted)
+        opened(root)
+    reads.clear()
+    opened(root)
+    assert 24 <= len(reads) <= 28
+
+
+def test_after_a_kill_the_images_that_were_saved_are_not_read_again(root: Path, reads: Reads) -> None:
+    slow = (
+        "import sys, time; from pathlib import Path; from nowt.data import content, threads\n"
+        "from tests.support.image_folders import opened\n"
+        "threads.CHUNK, content.SAVE_SECONDS, content.CLOCK_STEP_NS = 4, 0.0, -10**9\n"
+        "real = content._read\n"
+        "content._read = lambda *args: (time.sleep(0.05), real(*args))[1]\n"
+        "opened(Path(sys.argv[1]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow, str(root)])
+    deadline = time.monotonic() + 60
+    while not list((root.parent / "store").glob("cache/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    opened(root)
+    assert 0 < len(reads) < 48
+
+
+def test_an_image_that_is_being_written_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count()
+    monkeypatch.setattr(content, "file_facts", lambda status: (status.st_size, next(times), 0))
+    assert "changes while it is read: wait until the images are complete" in refused(root)
+
+
+def test_an_image_that_is_replaced_between_listing_and_reading_counts_as_it_is(
+    root: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, counted = root / "train/cat/003.jpg", content._read
+
+    def replaced(root: Path, names: list[str], index: int) -> object:
+        if names[index] == "train/cat/003.jpg":
+            path.write_bytes((root / "train/cat/004.jpg").read_bytes())
+        return counted(root, names, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(content, "_read", replaced)
+        first = opened(root).fingerprint
+    assert opened(root).fingerprint == first
+
+
+def test_the_digest_is_the_first_half_of_sha256(root: Path, reads: Reads) -> None:
+    read(root)
+    stored = DigestTable.load(table(root))
+    path = root / stored.names[7]
+    assert stored.digests[7].tobytes().hex() == hashlib.sha256(path.read_bytes()).hexdigest()[:32]
