@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
-from nowt.core.fields import build_dataclass
+from nowt.core.fields import build_dataclass, check_numbers
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
@@ -76,6 +76,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(isinstance(self.rule, Rule), f"rule is {self.rule!r}: it must be a Rule, such as KolenPollack()")
+        check_numbers(self, "")
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")
         require(self.batch >= 2, f"batch is {self.batch}: it must be at least 2")
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)")

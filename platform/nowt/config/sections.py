@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nowt.core.errors import require
+from nowt.core.fields import check_numbers, check_type, field_types
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class ModelConfig:
     activation: Literal["relu", "sigmoid", "tanh"] = "relu"
 
     def __post_init__(self) -> None:
+        check_numbers(self, "model.")
         if self.name != "mlp":
             require(self.hidden == (), f"model.hidden is for mlp only; {self.name} has no such setting")
             require(self.activation == "relu", f"model.activation is for mlp only; {self.name} uses relu")
@@ -95,6 +97,8 @@ class DataConfig:
     on_bad: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
+        check_type(field_types(DataConfig)["name"], self.name, "data.name")
+        check_numbers(self, "data.")
         require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
         require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
         require(
@@ -157,6 +161,7 @@ class OptimConfig:
     clip: float | None = None
 
     def __post_init__(self) -> None:
+        check_numbers(self, "optim.")
         require(self.lr > 0, f"optim.lr is {self.lr}: it must be above 0")
         require(0 <= self.momentum < 1, f"optim.momentum is {self.momentum}: it must lie in [0, 1)")
         require(self.weight_decay >= 0, f"optim.weight_decay is {self.weight_decay}: it must be 0 or above")
@@ -195,5 +200,6 @@ class ProbeConfig:
     samples: int = 16
 
     def __post_init__(self) -> None:
+        check_numbers(self, "probe.")
         require(self.interval >= 0, f"probe.interval is {self.interval}: it must be 0 (never) or above")
         require(self.samples >= 2, f"probe.samples is {self.samples}: it must be at least 2")

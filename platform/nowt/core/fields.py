@@ -11,6 +11,8 @@ from nowt.core.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
+NUMBERS = (int, float, int | None, float | None)  # types of fields
+
 
 def build_dataclass(kind: type[T], values: dict[str, Any], prefix: str) -> T:
     """Return ``kind(**values)`` with each value checked against its type. Raises ConfigError for the first invalid
@@ -31,6 +33,17 @@ _hints = cache(get_type_hints)
 def field_types(config: Any) -> dict[str, Any]:
     """Return the types of a dataclass's fields, also if its file postpones the evaluation of annotations."""
     return _hints(config)
+
+
+def check_numbers(config: Any, prefix: str) -> None:
+    """Raise ConfigError for the first numeric field of the dataclass ``config`` that is given as text.
+
+    Comparing text with a number would raise a TypeError that does not name the field.
+    """
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if isinstance(value, str) and field_types(type(config))[item.name] in NUMBERS:
+            raise ConfigError(f"{prefix}{item.name} is {value!r}: it must be a number, without quotes")
 
 
 def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:

@@ -11,6 +11,7 @@ from rich.table import Table
 from nowt.config.placement import Placement
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.study_file import change_remark
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
 from nowt.training.feasibility import check_feasible
@@ -49,8 +50,10 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
     head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
-    seeds = seed_count_lines(study, Path(placement.store), target)
-    return "\n".join([head, "", _text(table), *notes, *seeds])
+    store = Path(placement.store)
+    changed = change_remark(store, study.name, study.key)
+    seeds = seed_count_lines(study, store, target)
+    return "\n".join([head, *filter(None, [changed]), "", _text(table), *notes, *seeds])
 
 
 def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
