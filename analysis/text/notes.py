@@ -17,7 +17,8 @@ def notes(frames: Frames, table: pd.DataFrame) -> str:
     pairs = int(table["gap_n"].max())
     reference = frames.study.reference
     gaps = f"gaps to {reference} are paired by seed"
-    gaps = gaps if pairs else f"no gaps, because {reference} has no finished run"
+    missing = "has no finished run" if reference in frames.study.cells else "is not a cell of this study"
+    gaps = gaps if pairs else f"no gaps, because {reference} {missing}"
     sentences = [
         f"Means over {seeds_in_words(n)}; {interval_in_words(n, 'intervals')}; {gaps}.",
         f"Errors are {split} errors after the last epoch, not the best one.",

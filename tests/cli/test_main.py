@@ -240,7 +240,8 @@ def test_a_custom_rule_is_added_to_a_study_with_the_given_fields(
     write_study(trained, '{"fa": small("fa")}')
     options = ["--rule", "./mine.py", "--rule.scale", "3", "--epochs", "1", "--in-process"]
     assert main(["ablate", "./small.py", *options]) == 0
-    assert "2 of 2 runs finished" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.match(r"study small-[0-9a-f]{8}: 2 runs\n", out) and "2 of 2 runs finished" in out
     found = {(run.start["config"]["rule"]["name"], run.start["config"]["rule"]["scale"]) for run in _runs(trained)}
     assert {("fa", 3.0), ("./mine.py", 3.0)} <= found
 

@@ -6,6 +6,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.store.run_log import read_all
+from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import _duration
 from tests.support.small_studies import OWN, write_study
 
@@ -65,6 +66,11 @@ def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes
 def test_an_unknown_study_is_answered_with_the_existing_ones(here: Path, capsys: Captured) -> None:
     printed(f"train digits {SMALL}", 0, capsys)
     assert "has no study 'small': start one with" in printed("runs --study small", 2, capsys)
+
+
+def test_show_says_that_a_name_is_that_of_a_study(here: Path, capsys: Captured) -> None:
+    write_study_file(here / "runs", "s-00000001", {"name": "s", "question": "?", "reference": "bp", "seeds": []})
+    assert printed("show s", 2, capsys) == "s is a study, not a run: nowt runs --study s lists its runs\n"
 
 
 def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:

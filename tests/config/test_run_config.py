@@ -209,6 +209,8 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
             lambda: DataConfig("mnist", noise=0.1),
             "data.noise is for digits and synthetic only, not for mnist: set data.noise to 0",
         ),
+        (lambda: OptimConfig(weight_decay="0"), "optim.weight_decay is '0': it must be a number, without quotes"),
+        (lambda: RunConfig(epochs="3"), "epochs is '3': it must be a number, without quotes"),
         (lambda: OptimConfig(lr=0.0), "optim.lr is 0.0: it must be above 0"),
         (lambda: OptimConfig(momentum=1.0), "optim.momentum is 1.0: it must lie in [0, 1)"),
         (lambda: OptimConfig(weight_decay=-1.0), "optim.weight_decay is -1.0: it must be 0 or above"),
@@ -243,6 +245,11 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
 )
 def test_an_invalid_config_is_rejected_when_it_is_created(make: Callable[[], object], message: str) -> None:
     assert config_error(make) == message
+
+
+def test_an_unknown_data_set_is_reported_before_fields_that_do_not_apply_to_it() -> None:
+    message = config_error(lambda: DataConfig("cifar", noise=0.3))  # type: ignore[arg-type]
+    assert message.startswith("data.name is 'cifar': input should be 'digits', 'mnist',")
 
 
 @pytest.mark.parametrize(

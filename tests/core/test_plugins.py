@@ -9,9 +9,9 @@ from nowt.core.errors import ConfigError
 from nowt.core.plugins import load_module, load_object
 
 
-def refusal(spec: str) -> str:
+def refusal(spec: str, attribute: str | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_object(spec)
+        load_object(spec, attribute)
     line = str(caught.value)
     assert "\n" not in line
     return line
@@ -72,6 +72,8 @@ def test_missing_files_modules_and_names_are_reported(tmp_path: Path) -> None:
     path.write_text("answer = 42\n")
     assert f"there is no file {tmp_path}/yours.py" in refusal(f"{tmp_path}/yours.py:answer")
     assert "mine.py defines no 'anwser' (did you mean answer?)" in refusal(f"{path}:anwser")
+    message = refusal(str(path), "study")
+    assert f"{path} defines no 'study'; define 'study' in it, or name another object: {path}:NAME" in message
     assert f"cannot load {str(path)!r}: expected FILE.py:NAME or module:NAME" in refusal(str(path))
     assert "cannot load 'answer'" in refusal("answer")
     assert "module no_such_lab cannot be imported: ModuleNotFoundError" in refusal("no_such_lab:rule")

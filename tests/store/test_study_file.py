@@ -11,6 +11,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.study_file import (
     ListedRun,
     StudyFile,
+    ambiguity_remark,
     append_failure,
     append_run,
     append_stop,
@@ -95,6 +96,15 @@ def test_another_study_of_the_same_name_is_reported(tmp_path: Path) -> None:
     assert remark == "s has changed since s-00000001: this is a new study, s-00000002"
     assert write_study_file(tmp_path, "s-00000002", CONTENT)[1] == ""
     assert [study.key for study in read_study_files(tmp_path)] == ["s-00000001", "s-00000002"]
+
+
+def test_a_name_of_several_studies_is_reported_with_their_keys(tmp_path: Path) -> None:
+    write_study_file(tmp_path, "s-00000001", CONTENT)
+    assert ambiguity_remark(tmp_path, "s") == ""
+    write_study_file(tmp_path, "s-00000002", CONTENT)
+    remark = "s is the name of 2 studies; the newest, s-00000002, is used (older: s-00000001)"
+    assert ambiguity_remark(tmp_path, "s") == remark
+    assert ambiguity_remark(tmp_path, "s-00000001") == ""
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from zlib import crc32
 
 import altair as alt
 
+from analysis.figures.style.columns import check_columns
+
 # vl-convert ships Liberation Sans, which has the widths of Arial. It draws no text in an unavailable font family.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
@@ -133,9 +135,13 @@ def apply_theme(chart: Any) -> Any:
 
 
 def vega_lite_spec(chart: Any) -> dict[str, Any]:
-    """Return the styled chart as a Vega-Lite specification, including its data."""
+    """Return the styled chart as a Vega-Lite specification, including its data.
+
+    Raises ValueError for a channel that encodes a column that its data does not have.
+    """
     with alt.data_transformers.enable("default", max_rows=None):
         spec: dict[str, Any] = apply_theme(chart).to_dict()
+    check_columns(spec)
     return spec
 
 

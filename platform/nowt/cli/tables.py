@@ -19,7 +19,7 @@ from nowt.store.locks import is_locked
 from nowt.store.outcome import run_warnings
 from nowt.store.records import MEASURES, RunLog, State, median_over_layers
 from nowt.store.run_log import read_all
-from nowt.store.study_file import find_study_files
+from nowt.store.study_file import find_study_files, read_study_files
 from nowt.tracking.outbox import undelivered
 
 # the states of a log, and that of a run whose process no longer exists
@@ -56,6 +56,8 @@ def run_page(store: Path, prefix: str) -> str:
     found = [_with_interruption(store, run) for run in read_all(store) if run.key.startswith(prefix)]
     if len(found) != 1:
         if not found:
+            if any(prefix in (file.name, file.key) for file in read_study_files(store)):
+                raise ConfigError(f"{prefix} is a study, not a run: nowt runs --study {prefix} lists its runs")
             raise ConfigError(f"no run in {store} has a key that begins with {prefix!r} (nowt runs lists all runs)")
         raise ConfigError(f"{prefix!r} is ambiguous in {store}: {', '.join(run.key for run in found)} begin with it")
     run = found[0]

@@ -12,6 +12,8 @@ from nowt.core.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
+NUMBERS = (int, float, int | None, float | None)  # types of fields
+
 
 def build_dataclass(kind: type[T], values: dict[str, Any], prefix: str) -> T:
     """Return ``kind(**values)`` with each value checked against its type. Raises ConfigError for the first invalid
@@ -54,8 +56,10 @@ def check_fields(config: Any, prefix: str) -> None:
     numbers that of Python's. ``prefix`` is put before the field's name, such as ``optim.``.
     """
     for item in fields(config):
-        value = _tuples(plain(getattr(config, item.name)))
-        check_type(field_types(type(config))[item.name], value, prefix + item.name, strict=True)
+        value, kind = _tuples(plain(getattr(config, item.name))), field_types(type(config))[item.name]
+        if isinstance(value, str) and kind in NUMBERS:
+            raise ConfigError(f"{prefix}{item.name} is {value!r}: it must be a number, without quotes")
+        check_type(kind, value, prefix + item.name, strict=True)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ConfigError(f"{prefix}{item.name} is {value}: it must be finite")

@@ -39,9 +39,21 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
         raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
     module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
     if not hasattr(module, name):
-        known = [word for word in vars(module) if not word.startswith("_")]
-        raise ConfigError(f"{place} defines no {name!r}{did_you_mean(name, known)}")
+        raise ConfigError(f"{place} defines no {name!r}{did_you_mean(name, _names_in(module))}{_advice(spec, name)}")
     return getattr(module, name)
+
+
+def _names_in(module: ModuleType) -> list[str]:
+    """Return the public names of a module; of a file, only those that it defines itself."""
+    names = [name for name in vars(module) if not name.startswith("_")]
+    if not module.__name__.startswith(PREFIX):
+        return names
+    return [name for name in names if getattr(getattr(module, name), "__module__", None) in (None, module.__name__)]
+
+
+def _advice(spec: str, name: str) -> str:
+    """Return what to do if ``FILE.py`` lacks the attribute that is looked up in it."""
+    return f"; define {name!r} in it, or name another object: {spec}:NAME" if spec.endswith(".py") else ""
 
 
 def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:

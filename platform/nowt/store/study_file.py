@@ -130,7 +130,7 @@ def write_study_file(
     path = Store(store).study_file(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     known = _object(path) if path.exists() else {}
-    others = sorted(p.stem for p in path.parent.glob(f"{content['name']}-????????.json") if p != path)
+    remark = change_remark(store, content["name"], key)
     new = [run.to_json() for run in runs]
     listed = [run for run in known.get("runs", []) if run not in new] + new
     seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
@@ -139,8 +139,27 @@ def write_study_file(
     write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=False)
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
-    remark = f"{content['name']} has changed since {', '.join(others)}: this is a new study, {key}"
-    return read_study_file(path), remark if others and not known else ""
+    return read_study_file(path), remark
+
+
+def change_remark(store: Path, name: str, key: str) -> str:
+    """Return a remark if ``key`` has not run yet, but other studies of this name have; otherwise an empty string."""
+    path = Store(store).study_file(key)
+    others = sorted(p.stem for p in path.parent.glob(f"{name}-????????.json") if p != path)
+    if not others or path.exists():
+        return ""
+    return f"{name} has changed since {', '.join(others)}: this is a new study, {key}"
+
+
+def ambiguity_remark(store: Path, wanted: str) -> str:
+    """Return a remark if several studies have the name ``wanted``, of which the newest is used; otherwise an empty
+    string."""
+    keys = [file.key for file in read_study_files(store) if file.name == wanted]
+    if len(keys) < 2:
+        return ""
+    return (
+        f"{wanted} is the name of {len(keys)} studies; the newest, {keys[-1]}, is used (older: {', '.join(keys[:-1])})"
+    )
 
 
 def append_run(store: Path, study: StudyFile, run: ListedRun) -> None:

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nowt.config.placement import Keep
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import non_default_fields
-from nowt.core.errors import require
+from nowt.core.errors import did_you_mean, require
 from nowt.core.fields import make_plain
+from nowt.rules.registry import short_name
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Study:
         cells: the cells, with unique names. At least one.
         seeds: the seeds, each once. At least one. Use five or more for a claim; fewer than three give neither an
             interval nor a test.
-        reference: name of the cell that the gaps of the other cells are computed against. Default ``"bp"``.
+        reference: name of the cell that the gaps of the other cells are computed against. Default ``"bp"``; a study
+            that leaves the default and has no cell ``bp`` has no reference, and its reports give no gaps.
         keep: checkpoints that remain when a run has ended. ``"last"`` (default): the last one. ``"all"``: one per
             epoch. A tuple of epochs such as ``(0, 10, 50)``: these and the last one. ``nowt probe`` measures them.
 
     Raises:
-        ConfigError: if a name is not allowed or not unique, cells or seeds are empty, a seed occurs twice, a cell sets
-            a seed, or ``keep`` is malformed.
+        ConfigError: if a name is not allowed or not unique, cells or seeds are empty or no tuples, a seed occurs
+            twice, a cell sets a seed, ``reference`` is not a cell, or ``keep`` is malformed.
 
     Example:
         Two rules with three seeds are six runs:
@@ -78,6 +81,10 @@ class Study:
     def __post_init__(self) -> None:
         make_plain(self)
         check_name("study", self.name)
+        cells = "cells must be a tuple such as (Cell(...), Cell(...))"
+        require(isinstance(self.cells, Iterable), f"study {self.name}: {cells}")
+        seeds = f"seeds is {self.seeds!r}: it must be a tuple such as (0, 1, 2)"
+        require(isinstance(self.seeds, Iterable), f"study {self.name}: {seeds}")
         names = [cell.name for cell in self.cells]
         require(bool(names), f"study {self.name} has no cells")
         require(bool(self.seeds), f"study {self.name} has no seeds")
@@ -87,6 +94,7 @@ class Study:
         for cell in self.cells:
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out, the study gives seeds"
             require(cell.config.seed == 0, f"study {self.name}: {seed}")
+        _check_reference(self.name, self.reference, names)
 
     @property
     def key(self) -> str:
@@ -110,6 +118,12 @@ def check_name(what: str, name: str) -> None:
     """Raise ConfigError for a name that cannot be part of a file name and of the name of an Optuna study."""
     allowed = "letters, digits, _ and -, and after the first also spaces and . + ="
     require(bool(re.fullmatch(r"[\w-][\w .+=-]*", name)), f"a {what} is called {name!r}: it may have {allowed}")
+
+
+def _check_reference(name: str, reference: str, cells: list[str]) -> None:
+    """Raise ConfigError for a reference that is not a cell, except for the default."""
+    problem = f"reference {reference!r} is not one of its cells{did_you_mean(short_name(reference), cells)}"
+    require(reference in ("bp", *cells), f"study {name}: {problem}: {', '.join(cells)}")
 
 
 def _check_keep(name: str, keep: Keep) -> None:

@@ -84,7 +84,7 @@ def test_a_cell_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
 
 def test_without_the_reference_there_are_no_gaps_and_the_text_says_so(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["fa", "kp"], epochs=3))
-    assert "no gaps, because bp has no finished run" in words_of(tmp_path)
+    assert "no gaps, because bp is not a cell of this study" in words_of(tmp_path)
     assert table_of(tmp_path)["gap_points"].isna().all()
 
 

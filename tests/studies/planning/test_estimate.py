@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import _angles, plan, sampling_angle
-from nowt.studies.study import Cell, Study
+from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.schedule import learning_rate, remaining_difference
 
 SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
@@ -67,3 +69,11 @@ def test_a_warning_is_printed_if_kp_has_no_time_to_align() -> None:
     assert "2 runs" in page
     assert "warning: weak will still have" in page
     assert "warning: strong" not in page
+
+
+def test_the_plan_of_a_changed_study_says_that_it_is_a_new_one(tmp_path: Path) -> None:
+    study = Study("s", "?", (Cell("kp", SMALL),), seeds=(0,))
+    assert "has changed" not in plan(study, Placement(store=str(tmp_path)))
+    write_study_file(tmp_path, "s-00000001", study_to_json(study))
+    page = plan(study, Placement(store=str(tmp_path)))
+    assert f"s has changed since s-00000001: this is a new study, {study.key}" in page

@@ -24,6 +24,8 @@ def run(args: Namespace) -> int:
     from nowt.studies.ablation import ablate
 
     chosen = study(args)
+    # flushed, because the first result may take minutes
+    print(f"study {chosen.key}: {len(chosen.runs())} runs", flush=True)
     outcome = ablate(chosen, execution_options(args), print)
     print(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):

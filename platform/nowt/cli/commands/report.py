@@ -57,10 +57,12 @@ def run(args: Namespace) -> int:
 
 def write(store: Path, study: str | None, out: Path, options: dict[str, Any]) -> str:
     """Write figures and tables to ``out``, attach them to the study in MLflow, and return what was written."""
+    from nowt.store.study_file import ambiguity_remark
     from nowt.studies.lookup import find_report
 
     made = find_report()(store, study, out, **options)
-    return "\n".join([str(made), *_attached(store, made.study, made.paths)])
+    remark = ambiguity_remark(store, study) if study else ""
+    return "\n".join(filter(None, [str(made), remark, *_attached(store, made.study, made.paths)]))
 
 
 def check(store: Path, folder: Path) -> tuple[str, bool]:

@@ -14,6 +14,7 @@ from nowt.data.datasets import DatasetSplits, open_data
 from nowt.execution.preparation import data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
 from nowt.rules.weight_mirror import WeightMirror
+from nowt.store.study_file import change_remark
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
 from nowt.studies.superseded import describe, superseded_runs
@@ -55,11 +56,12 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
     head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
-    seeds = seed_count_lines(study, Path(placement.store), target)
     store = Path(placement.store)
+    changed = change_remark(store, study.name, study.key)
     again = describe(study.name, superseded_runs(store, study.name, planned))
     notes += [f"{again}; nowt ablate trains them again with --redo"] if again else []
-    return "\n".join([head, "", _text(table), *notes, *seeds])
+    seeds = seed_count_lines(study, store, target)
+    return "\n".join([head, *filter(None, [changed]), "", _text(table), *notes, *seeds])
 
 
 def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
