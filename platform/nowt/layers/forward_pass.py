@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from nowt.layers.model_state import in_mode, preserved_buffers, preserved_random_state
 from nowt.layers.weight_use import WeightUse
@@ -81,7 +80,7 @@ def lazy_layers(model: nn.Module) -> list[tuple[str, str]]:
     return [
         (name, type(module).__name__)
         for name, module in model.named_modules()
-        if isinstance(module, LazyModuleMixin) and any(map(nn.parameter.is_lazy, module.parameters(recurse=False)))
+        if any(map(nn.parameter.is_lazy, module.parameters(recurse=False)))
     ]
 
 

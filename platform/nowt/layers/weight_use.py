@@ -49,9 +49,10 @@ class WeightUse(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if self._inside or name == "embedding":  # an embedding passes no error on
             return result
-        found = [self._known[id(leaf)][1] for leaf in tree_leaves((args, kwargs)) if id(leaf) in self._known]
+        found = [self._known[id(leaf)] for leaf in tree_leaves((args, kwargs)) if id(leaf) in self._known]
         if found and name in PRODUCTS:
-            self.used.update(*found)
-        elif found and isinstance(result, Tensor):
-            self._known[id(result)] = (result, frozenset().union(*found))
+            self.used.update(*(names for _, names in found))
+        elif found and isinstance(result, Tensor) and result.numel() == found[0][0].numel():
+            # of the same size: a form of the weight, such as its transpose, and not activity that it is added to
+            self._known[id(result)] = (result, found[0][1])
         return result
