@@ -138,7 +138,7 @@ def test_a_module_that_was_edited_before_its_first_import_is_refused(tmp_path: P
     assert module.one() == 1
     written(tmp_path, {"first.py": "X = 2\n", "second.py": "X = 2\n"})
     assert module.one() == 1
-    with pytest.raises(ImportError, match="mine.py or a module that it imports has changed since it was loaded"):
+    with pytest.raises(ImportError, match=r"mine\.py or a module that it imports has changed since it was loaded"):
         module.two()
     assert load_module(tmp_path / "mine.py").two() == 2
 
@@ -149,6 +149,6 @@ def test_a_module_that_only_a_packages_module_imports_is_watched_too(tmp_path: P
     files = {"mine.py": text, "package/__init__.py": "", "package/inner.py": inner, "helpers.py": "X = 1\n"}
     module = load_module(written(tmp_path, files))
     written(tmp_path, {"helpers.py": "X = 2\n"})
-    with pytest.raises(ImportError, match="__init__.py or a module that it imports has changed since it was loaded"):
+    with pytest.raises(ImportError, match=r"__init__\.py or a module that it imports has changed since it was loaded"):
         module.inner.late()
     assert load_module(tmp_path / "mine.py").inner.late() == 2
