@@ -26,7 +26,7 @@ def version_notes(store: Path, keys: Sequence[str]) -> list[str]:
 def _differences(versions: dict[str, Counter[str]]) -> Iterator[str]:
     for name, counts in versions.items():
         if len(counts) > 1:
-            each = ", ".join(f"{version} ({n} runs)" for version, n in counts.most_common())
+            each = ", ".join(f"{version} ({n} run{'s' * (n > 1)})" for version, n in counts.most_common())
             yield f"Runs were started with different versions of {name}: {each}."
 
 

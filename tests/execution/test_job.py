@@ -11,6 +11,8 @@ from nowt.config.run_key import run_key
 from nowt.execution.job import Job, run_job
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.rules.registry import builtin_rules, find_rule
+from tests.core.test_source_hash import written
+from tests.support.small_studies import OWN
 from tests.support.synthetic_images import draw, image_folder
 
 
@@ -37,3 +39,20 @@ def test_a_run_fails_if_its_images_have_changed_since_it_was_planned(tmp_path: P
         .strip()
         .endswith("the data or the rule has changed since this run was planned; run the same command again")
     )
+
+
+def test_a_worker_with_its_own_copy_of_the_working_folder_finds_the_files_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under ``ray job submit --working-dir``, where the copies of two machines may lie in different places."""
+    driver, worker = tmp_path / "driver", tmp_path / "worker"
+    written(driver, {"lab/mine.py": OWN, "net.py": "def build(shape, classes): ...\n"})
+    monkeypatch.chdir(driver)
+    config = RunConfig(ModelConfig("net.py:build"), rule=find_rule("lab/mine.py")())
+    text = Job(run_key(config, "images"), config, Placement()).to_text()
+    driver.rename(worker)
+    monkeypatch.chdir(worker)
+    arrived = Job.from_text(text)
+    assert arrived.config.rule.source == f"{worker}/lab/mine.py"
+    assert arrived.config.model.name == f"{worker}/net.py:build"
+    assert run_key(arrived.config, "images") == arrived.key

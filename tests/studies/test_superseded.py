@@ -177,7 +177,12 @@ def test_search_reports_an_edited_rule_and_other_parameters_and_needs_redo(
     from nowt.cli.main import main
 
     written(tmp_path, {"mine.py": OWN})
-    space = write_space(tmp_path, "(part('mine.py'),)", "Budget(2)", "sampler='random', reference='mine'")
+    space = write_space(
+        tmp_path,
+        "(part('mine.py'),)",
+        "Budget(2)",
+        "sampler='random', stopping=EarlyStopping('none'), reference='mine'",
+    )
     words = ["search", str(space), "--store", f"{tmp_path}/runs", "--in-process"]
     assert main(words) == 0
     monkeypatch.setattr("nowt.studies.superseded.FREE_SECONDS", 0.0)

@@ -33,7 +33,7 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     Raises ConfigError for a spec without a name, a missing file, module or name, and for a file or module that cannot
     be imported.
     """
-    place, _, name = _parts(existing_spec(spec))
+    place, _, name = split_spec(existing_spec(spec))
     name = name or (attribute or "" if place.endswith(".py") else "")
     if not place or not name:
         raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
@@ -100,26 +100,27 @@ def absolute_spec(spec: str) -> str:
     """
     if not is_file_spec(spec):
         return spec
-    place, colon, name = _parts(spec)
+    place, colon, name = split_spec(spec)
     return os.path.normpath((_naming_folder() or Path.cwd()) / Path(place).expanduser()) + colon + name
 
 
 def existing_spec(spec: str) -> str:
     """Return ``absolute_spec``. Raises ConfigError if it names a file that does not exist."""
     whole = absolute_spec(spec)
-    if is_file_spec(whole) and not (path := Path(_parts(whole)[0])).is_file():
+    if is_file_spec(whole) and not (path := Path(split_spec(whole)[0])).is_file():
         beside = "" if _naming_folder() is None else ", since the path is relative to the file that names it"
-        raise ConfigError(f"there is no file {_parts(spec)[0]} (looked in {path.parent}{beside})")
+        raise ConfigError(f"there is no file {split_spec(spec)[0]} (looked in {path.parent}{beside})")
     return whole
 
 
 def file_label(spec: str) -> str:
     """Return ``FILE.py`` or ``FILE.py:NAME`` without the file's folder; any other ``spec`` as it is."""
-    place, colon, name = _parts(spec)
+    place, colon, name = split_spec(spec)
     return f"{Path(place).name}{colon}{name}" if is_file_spec(spec) else spec
 
 
-def _parts(spec: str) -> tuple[str, str, str]:
+def split_spec(spec: str) -> tuple[str, str, str]:
+    """Return file or module, colon and name; without a name, the last two are empty."""
     return (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
 
 
@@ -136,7 +137,7 @@ def source_of(spec: str) -> Source | None:
 
     The code is imported first, since it may extend ``sys.path``. Raises ConfigError if that fails.
     """
-    place = _parts(existing_spec(spec))[0]
+    place = split_spec(existing_spec(spec))[0]
     return module_source(load_module(Path(place)) if place.endswith(".py") else _installed(place))
 
 

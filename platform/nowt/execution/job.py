@@ -13,6 +13,7 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.fields import build_dataclass
+from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
@@ -44,10 +45,10 @@ def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     under ``ray job submit --working-dir``. The run's key shows whether they are the same files."""
     found = dict(config)
     for part in ("rule", "model"):
-        path, ending, rest = config[part]["name"].partition(".py")
-        file = Path(f"{path}{ending}")
-        if ending and not file.is_file() and file.is_relative_to(folder):
-            found[part] = {**config[part], "name": f"{Path.cwd() / file.relative_to(folder)}{rest}"}
+        place, colon, name = split_spec(config[part]["name"])
+        file = Path(place)
+        if place.endswith(".py") and not file.is_file() and file.is_relative_to(folder):
+            found[part] = {**config[part], "name": f"{Path.cwd() / file.relative_to(folder)}{colon}{name}"}
     return found
 
 

@@ -4,6 +4,7 @@ The runs stay in the store. Before they are repeated, the commands say how many 
 repeats more than a minute of work, they require ``--redo``.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.core.fields import flatten
-from nowt.core.plugins import is_file_spec
+from nowt.core.plugins import file_label, is_file_spec, split_spec
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
@@ -104,7 +105,9 @@ def superseded_trials(store: Path, name: str, key: str, cells: Mapping[str, Mapp
 def search_settings(space: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a search's cell: its base config, its parameters and the method, as plain JSON data."""
     method = {name: space[name] for name in ("sampler", "stopping", "seed", "seeds")}
-    return {**cell["config"], "params": cell["params"], "search": method}
+    settings = {**cell["config"], "params": cell["params"], "search": method}
+    plain: dict[str, Any] = json.loads(json.dumps(settings))  # tuples as lists, as in a study file
+    return plain
 
 
 def _compared(log: RunLog, now: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Superseded:
@@ -132,7 +135,7 @@ def _code(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
             changed.discard(part)  # a trial's model is not that of the base config
         elif part in changed and is_file_spec(name) and is_file_spec(was):
             changed.remove(part)
-            yield f"{Path(name.partition('.py')[0]).name}.py or a module that it imports has changed"
+            yield f"{split_spec(file_label(name))[0]} or a module that it imports has changed"
         elif name != was:
             changed.discard(part)  # another setting
     if changed - {"model"}:

@@ -32,7 +32,7 @@ def test_other_versions_and_resumed_runs_are_named_in_the_report(tmp_path: Path)
     plan = find_study(tmp_path, study.key)
     assert isinstance(plan, StudyPlan)
     different, resumed = version_notes(tmp_path, [key for key, _, _ in plan.runs])
-    assert different == "Runs were started with different versions of nowt: 0 (14 runs), 1 (1 runs)."
+    assert different == "Runs were started with different versions of nowt: 0 (14 runs), 1 (1 run)."
     assert resumed == (
         f"Resumed with other code or packages than at their start: run {key}, attempt 2 (after epoch 3): "
         "nowt 2 instead of 1."
