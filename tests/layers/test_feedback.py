@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt import ConfigError, FeedbackAlignment, KolenPollack, Rule, WeightMirror, attach
+from nowt import ConfigError, FeedbackAlignment, KolenPollack, Rule, SignSymmetry, WeightMirror, attach
 from nowt.layers.feedback import Feedback
 from nowt.rules.base import Moment
 from tests.support.nets import batch, conv_net, dense_net, normal
@@ -160,11 +160,24 @@ def test_training_without_the_rules_step_warns_once(form: str) -> None:
 
 
 def test_training_without_steps_after_the_work_before_learning_warns() -> None:
-    model, feedback = attached(WeightMirror(warmup=2, samples=4))
+    model, feedback = attached(WeightMirror(warmup=2, samples=4, interval=2))
     feedback.before_learning()
     backward(model)
+    optimizer = sgd(model)
+    for _ in range(2):
+        optimizer.step()  # the caller may call rule.after_step next
     with pytest.warns(UserWarning, match="without its rule wm"):
-        sgd(model).step()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("rule", [SignSymmetry(), WeightMirror(warmup=0, samples=4, interval=2)], ids=lambda r: r.name)
+def test_callers_of_a_rule_that_learns_after_the_step_are_not_warned(rule: Rule) -> None:
+    model, feedback = attached(rule)
+    optimizer = sgd(model)
+    for step in range(1, 6):
+        backward(model)
+        optimizer.step()
+        rule.after_step(feedback, Moment(step, 0))
 
 
 def test_other_optimizers_and_callers_of_the_rules_methods_are_not_warned() -> None:

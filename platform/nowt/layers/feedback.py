@@ -177,12 +177,14 @@ class StepReminder:
     """Warns once if an optimizer updates W without the rule's part of the step.
 
     It is called after every step of any optimizer. A caller who calls the rule's methods is not warned: then B has
-    changed since ``Feedback`` last saw it, or has its gradient.
+    changed since ``Feedback`` last saw it, or has its gradient. Where B learns in ``after_step``, which follows the
+    optimizer's step, this shows one step later, or after as many steps as the rule lets pass between two changes of B.
     """
 
     def __init__(self, layer: FeedbackLayer) -> None:
         self.in_step = False  # whether ``Feedback.step`` is calling the optimizer
         self.layer, self.known = weakref.ref(layer), _version(layer)
+        self.patience = 0 if layer.rule.learns_from == "gradient" else max(1, getattr(layer.rule, "interval", 1))
         self.handle = register_optimizer_step_post_hook(self._check)
         weakref.finalize(layer, self.handle.remove)
 
@@ -191,6 +193,9 @@ class StepReminder:
         if self.in_step or layer is None or not any(layer.weight is p for p in _parameters(optimizer)):
             return
         by_hand = _version(layer) != self.known or any(p.grad is not None for p in _states(layer))
+        self.patience -= 1
+        if not by_hand and self.patience >= 0:
+            return
         self.handle.remove()
         if not by_hand:
             warnings.warn(
