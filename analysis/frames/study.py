@@ -105,13 +105,18 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
-    return Frames(study, runs, epochs, layers, _uncovered(logs.get(key).facts for key in keys))
+    starts = ((cell, logs.get(key).facts) for key, cell, _ in planned)
+    return Frames(study, runs, epochs, layers, _uncovered(study, starts))
 
 
-def _uncovered(starts: Iterable[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Return the weights without a rule by model, from the start lines of logs; runs under bp do not count."""
-    ruled = [start for start in starts if start.get("not_replaced") and start["config"]["rule"]["name"] != "bp"]
-    return {start["config"]["model"]["name"]: tuple(start["not_replaced"]) for start in ruled}
+def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, ...]]:
+    """Return the weights without a rule by model, from cells and the start lines of their logs; bp does not count."""
+    found = {}
+    for cell, start in starts:
+        config = study.cells[cell]
+        if start.get("not_replaced") and config["rule"]["name"] != "bp":
+            found[config["model"]["name"]] = tuple(start["not_replaced"])
+    return found
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:
