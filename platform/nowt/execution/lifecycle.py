@@ -121,7 +121,8 @@ class StudyExecution:
 def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Callable[[str], None]) -> None:
     """Certify each built-in rule once per store, so that MLflow can show the certificate with each run.
 
-    A custom rule may take any time to certify, or fail: ``nowt certify FILE.py`` certifies it.
+    Custom rules are not certified automatically, because this can be slow or fail. ``nowt certify FILE.py`` certifies
+    one.
     """
     from nowt.evaluation.certify.run import certificate_path, certify_into
     from nowt.rules.registry import builtin_rules

@@ -70,9 +70,7 @@ class BackgroundRecorder:
             if self.behind:
                 self._open()
         if self.behind and self.url:
-            LOG.warning(
-                "%s was not reached: nowt runs shows what is not delivered yet, nowt deliver sends it", self.url
-            )
+            LOG.warning("%s could not be reached. nowt runs lists the waiting runs; nowt deliver sends them", self.url)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ def _same_seed(rule: Rule) -> Check | SkippedCheck:
         return SkippedCheck("same seed", no_feedback_matrix_reason(rule))
     wrong = changed(*runs)
     measured = f"differs: {', '.join(wrong)}" if wrong else f"{len(runs[0])} tensors equal"
-    promise = "The same seed gives the same B, initially and in training, whatever else draws random numbers"
+    promise = "The same seed gives the same B, initially and in training, regardless of other random draws"
     return Check("same seed", promise, "bit for bit", measured, not wrong)
 
 

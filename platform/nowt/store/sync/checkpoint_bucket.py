@@ -94,7 +94,7 @@ class CheckpointBucket:
         except (ValueError, TypeError):
             return b"", "has an invalid label"
         if label.schema > SCHEMA:
-            return b"", f"has label schema {label.schema}, this nowt reads up to {SCHEMA} (update nowt)"
+            return b"", f"has label schema {label.schema}, this version of nowt reads up to {SCHEMA} (update nowt)"
         if data is None:
             return b"", "is missing"
         if (label.name, label.size) != (name, len(data)) or label.sha256 != hashlib.sha256(data).hexdigest():

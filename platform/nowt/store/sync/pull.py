@@ -71,7 +71,7 @@ def _parts(source: str) -> tuple[str, str]:
     path = path.removeprefix("~/").rstrip("/")
     if not colon or not host or not path or host.startswith("-") or "/" in host:
         raise ConfigError(
-            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX: such as nowt pull ubuntu@203.0.113.7:runs"
+            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX; example: nowt pull ubuntu@203.0.113.7:runs"
         )
     return host, path
 
