@@ -21,7 +21,7 @@ from nowt.store.study_file import ListedRun, StudyFile, write_study_file
 
 
 @dataclass(frozen=True)
-class Ending:
+class StudyOutcome:
     """How a study ended."""
 
     interrupted: bool  # by the user
@@ -88,7 +88,7 @@ class StudyExecution:
 
     def run(
         self, scheduler: StudyScheduler, progress: Progress, slots: int, study_file: StudyFile | None = None
-    ) -> Ending:
+    ) -> StudyOutcome:
         """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
         goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
         from nowt.tracking.background import record_in_background
@@ -107,7 +107,7 @@ class StudyExecution:
                 complete = capped.done or execute(capped, self.options, self.key, slots)
                 stopped = capped.exhausted and not scheduler.done
         scheduler.release()
-        return Ending(interrupted=not complete and not stopped, capped=stopped)
+        return StudyOutcome(interrupted=not complete and not stopped, capped=stopped)
 
     def _capped(self, scheduler: StudyScheduler, study_file: StudyFile | None) -> CappedScheduler:
         since = self.options.counted_since

@@ -48,7 +48,7 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
 
         return restore(source, store, echo, databases, continues=False)
     host, path = _parts(source)
-    folder = Store(store).pulled / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    folder = Store(store).pull_folder / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
     folder.mkdir(parents=True, exist_ok=True)
     decisions = _run([*_ssh(), host, shlex.join(["python3", "-", path])], host, COPY.encode())
     only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
