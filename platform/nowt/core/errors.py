@@ -1,7 +1,12 @@
-"""Errors in a user's input, each in one line. Imports nothing heavy, since every module needs it."""
+"""One-line messages for the user: errors in the input, and the type of functions that print a line of progress.
+
+Imports nothing heavy, since every module needs it.
+"""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+Echo = Callable[[str], None]  # prints one line
 
 
 class ConfigError(ValueError):

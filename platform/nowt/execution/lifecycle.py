@@ -4,12 +4,13 @@
 run (a RunQueue or a SearchScheduler) and in how progress is displayed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nowt.core.errors import Echo
 from nowt.execution.notices import missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
@@ -48,7 +49,7 @@ class StudyExecution:
 
     key: str
     options: ExecutionOptions
-    echo: Callable[[str], None]
+    echo: Echo
 
     @property
     def store(self) -> Path:
@@ -118,7 +119,7 @@ class StudyExecution:
         )
 
 
-def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Callable[[str], None]) -> None:
+def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Echo) -> None:
     """Certify each built-in rule once per store, so that MLflow can show the certificate with each run.
 
     Custom rules are not certified automatically, because this can be slow or fail. ``nowt certify FILE.py`` certifies

@@ -9,17 +9,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
-
-Echo = Callable[[str], None]
 
 FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
 
