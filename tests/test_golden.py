@@ -128,18 +128,18 @@ def test_every_frame_has_the_golden_columns_in_their_order(golden: dict[str, Any
 @pytest.mark.parametrize("rule", [rule.name for rule in builtin_rules()])
 def test_two_epochs_on_digits_give_the_golden_numbers(golden: dict[str, Any], rule: str) -> None:
     """To 1e-5 relative: processors round differently."""
-    _assert_alike(epochs_of(rule), golden["epochs"][rule], rule)
+    _assert_close(epochs_of(rule), golden["epochs"][rule], rule)
 
 
-def _assert_alike(found: Any, expected: Any, where: str) -> None:
+def _assert_close(found: Any, expected: Any, where: str) -> None:
     if isinstance(expected, dict):
         assert list(found) == list(expected), where
         for key in expected:
-            _assert_alike(found[key], expected[key], f"{where} {key}")
+            _assert_close(found[key], expected[key], f"{where} {key}")
     elif isinstance(expected, list):
         assert len(found) == len(expected), where
         for place, inner in enumerate(expected):
-            _assert_alike(found[place], inner, f"{where} {place}")
+            _assert_close(found[place], inner, f"{where} {place}")
     elif isinstance(expected, float):
         assert math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-7), where
     else:

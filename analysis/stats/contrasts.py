@@ -107,7 +107,7 @@ def _of_rules(groups: Groups, cells: Mapping[str, Fields], reference: str) -> It
 def _of_settings(groups: Groups, cells: Mapping[str, Fields], reference: str) -> Iterator[Contrast]:
     _, home = _place(cells[reference])
     for (name, _), members in groups.items():
-        base = _at_home(groups, name, home)
+        base = _base_cell(groups, name, home)
         if members[0] != base:
             yield _contrast(cells, members[0], base)
         for other in members[1:]:
@@ -129,7 +129,7 @@ def _base_first(cells: Mapping[str, Fields], members: list[str], reference: str)
     return [base, *(name for name in members if name != base)]
 
 
-def _at_home(groups: Groups, rule: str, home: str) -> str:
+def _base_cell(groups: Groups, rule: str, home: str) -> str:
     """Return the base cell of ``rule`` in the reference's context, or the rule's first base cell."""
     first = next(members[0] for (name, _), members in groups.items() if name == rule)
     return groups.get((rule, home), [first])[0]

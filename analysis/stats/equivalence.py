@@ -47,8 +47,7 @@ def margin_p_values(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
 def verdicts(p: pd.DataFrame) -> pd.DataFrame:
     """Decide between both claims for each comparison, with Holm's correction over comparisons.
 
-    One of a row's two claims is false whatever the truth, so each row counts as one test, of the claim with the smaller
-    p.
+    The two claims exclude each other, so each row counts as one test, of the claim with the smaller p.
 
     Args:
         p: One row per comparison, columns p_within and p_beyond.

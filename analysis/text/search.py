@@ -77,11 +77,7 @@ def _at_chance_in_words(trials: Trials) -> str:
 
 def _stopped_in_words(trials: Trials) -> str:
     stopped = int((trials.frame["state"] == "stopped").sum())
-    return (
-        f"Trials stopped early, which these percentages exclude and are therefore optimistic: {stopped}."
-        if stopped
-        else ""
-    )
+    return f"These percentages are optimistic, because they exclude trials stopped early: {stopped}." if stopped else ""
 
 
 def _band_in_words(trials: Trials) -> str:
@@ -94,8 +90,8 @@ def _band_in_words(trials: Trials) -> str:
     )
     even = " Quasi-random draws are more even than independent ones, so the bands are conservative."
     mean = (
-        " Its axis counts each draw at the mean cost of its cell's trials. The number of trials follows from their"
-        " cost, and the bands take it as given."
+        " Its axis counts each draw at the mean cost of its cell's trials. The bands treat the number of trials as"
+        " fixed, although it depends on their cost."
     )
     notes = (even if trials.plan.sampler == "quasi_random" else "", mean if trials.plan.unit != "trials" else "")
     return band + "".join(notes)

@@ -4,9 +4,9 @@ The public names are
 
 - training: `train`, `attach`, which returns `Feedback`, `RunConfig` with its parts `ModelConfig`, `DataConfig`,
   `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
-  `TrainingDiverged`;
-- rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `find_rule` and `certify`; to
-  write your own, `Rule`, `FeedbackLayer` and `Moment`;
+  `TrainingDiverged`, `TrainingInterrupted`;
+- rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `Sham` and `find_rule`;
+  `certify`, which returns a `Certificate`; to write your own, `Rule`, `FeedbackLayer` and `Moment`;
 - ablation studies: `Study` and `Cell`;
 - searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget` and `EarlyStopping`;
 - errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nowt.core.errors import ConfigError, DataError
     from nowt.core.seeding import Seeds
     from nowt.core.version import VERSION as __version__
+    from nowt.evaluation.certify.certificate import Certificate
     from nowt.evaluation.certify.run import certify
     from nowt.layers.attach import attach
     from nowt.layers.feedback import Feedback
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nowt.rules.feedback_alignment import FeedbackAlignment
     from nowt.rules.kolen_pollack import KolenPollack
     from nowt.rules.registry import find_rule
+    from nowt.rules.sham import Sham
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
     from nowt.store.records import Epoch
@@ -39,13 +41,14 @@ if TYPE_CHECKING:
     from nowt.studies.search.params import Choice, Range, When
     from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
     from nowt.studies.study import Cell, Study
-    from nowt.training.loop import TrainingDiverged, train
+    from nowt.training.loop import TrainingDiverged, TrainingInterrupted, train
 
 _MODULES = {
     "nowt.config.placement": ("Placement",),
     "nowt.config.run_config": ("DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig"),
     "nowt.core.errors": ("ConfigError", "DataError"),
     "nowt.core.seeding": ("Seeds",),
+    "nowt.evaluation.certify.certificate": ("Certificate",),
     "nowt.evaluation.certify.run": ("certify",),
     "nowt.layers.attach": ("attach",),
     "nowt.layers.feedback": ("Feedback",),
@@ -54,6 +57,7 @@ _MODULES = {
     "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
     "nowt.rules.kolen_pollack": ("KolenPollack",),
     "nowt.rules.registry": ("find_rule",),
+    "nowt.rules.sham": ("Sham",),
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
     "nowt.store.records": ("Epoch",),
@@ -61,7 +65,7 @@ _MODULES = {
     "nowt.studies.search.params": ("Choice", "Range", "When"),
     "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchSpace"),
     "nowt.studies.study": ("Cell", "Study"),
-    "nowt.training.loop": ("TrainingDiverged", "train"),
+    "nowt.training.loop": ("TrainingDiverged", "TrainingInterrupted", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -69,6 +73,7 @@ __all__ = [
     "Backprop",
     "Budget",
     "Cell",
+    "Certificate",
     "Choice",
     "ConfigError",
     "DataConfig",
@@ -90,9 +95,11 @@ __all__ = [
     "SearchCell",
     "SearchSpace",
     "Seeds",
+    "Sham",
     "SignSymmetry",
     "Study",
     "TrainingDiverged",
+    "TrainingInterrupted",
     "WeightMirror",
     "When",
     "__version__",

@@ -13,7 +13,7 @@ from analysis.__main__ import main
 from tests.support.synthetic_store import rules_study, write_store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-figure.md").read_text(encoding="utf-8")
-READING, FIGURE, ENTRY = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+READING, FIGURE, IMPORT, ENTRY = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -43,10 +43,9 @@ def test_its_entry_adds_the_figure_to_the_report(study: str, tmp_path: Path, mon
     module = ModuleType("analysis.figures.train_loss")
     exec(FIGURE, module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    line, entry = ENTRY.strip().split("\n\n")
     names: dict[str, Any] = {}
-    exec(line, names)
-    added = eval(f"{{{entry.strip()}}}", names)
+    exec(IMPORT, names)
+    added = eval(f"{{{ENTRY.strip()}}}", names)
     monkeypatch.setattr("analysis.report.figures.CHARTS", added)
     assert main([study, "--store", "runs", "--out", "figures"]) == 0
     assert Path("figures/train_loss.png").exists()

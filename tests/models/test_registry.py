@@ -98,7 +98,7 @@ def test_a_custom_model_is_built_from_its_file(custom: str) -> None:
 
 
 def test_a_custom_model_with_paper_weights_is_rejected(custom: str) -> None:
-    assert "draws its own weights" in config_error(f"{custom}:net", weights="paper")
+    assert "initializes its own weights" in config_error(f"{custom}:net", weights="paper")
 
 
 def test_invalid_custom_models_are_rejected_in_one_line(custom: str) -> None:

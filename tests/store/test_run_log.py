@@ -213,7 +213,7 @@ def test_a_binary_file_is_reported(tmp_path: Path) -> None:
 def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "k.jsonl"
     message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "k"}))
-    assert message == f"{path} has log schema {SCHEMA + 1}, this nowt reads up to {SCHEMA}: update nowt"
+    assert message == f"{path} has log schema {SCHEMA + 1}, this version of nowt reads up to {SCHEMA}: update nowt"
 
 
 def test_unknown_fields_of_an_epoch_are_ignored() -> None:

@@ -110,13 +110,17 @@ def test_a_name_of_several_studies_is_reported_with_their_keys(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[]", r"x\.json holds list, expected an object: move it away"),
-        ("{", r"x\.json is not JSON \(.*\): move it away"),
-        ("{}", r"x\.json is not a study file, it has no created, key, .*: move it away"),
-        ('{"schema": 2}', r"x\.json is a study file of schema 2, this nowt reads 1: update nowt, or move it away"),
+        ("[]", r"x\.json holds list, expected an object: move it out of the store"),
+        ("{", r"x\.json is not JSON \(.*\): move it out of the store"),
+        ("{}", r"x\.json is not a study file, it has no created, key, .*: move it out of the store"),
+        (
+            '{"schema": 2}',
+            r"x\.json is a study file of schema 2, this version of nowt reads 1: update nowt, or move it out of the "
+            "store",
+        ),
         (
             json.dumps({**CONTENT, "key": "x", "created": 1, "runs": [{"key": "aa"}]}),
-            r"x\.json lists something that is not a run \('cell'\): move it away",
+            r"x\.json lists something that is not a run \('cell'\): move it out of the store",
         ),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from nowt.core.fields import flatten
 from nowt.store.records import Layer
 from nowt.store.study_file import ListedRun, StudyFile
-from nowt.tracking.projection import StudyProgress, describe_run, describe_study, metrics_of, text_of, truncate
+from nowt.tracking.projection import StudyCounts, describe_run, describe_study, metrics_of, text_of, truncate
 from tests.support.mlflow_contents import NAN, epoch, start
 
 
@@ -123,7 +123,7 @@ def test_a_cell_with_the_name_of_its_rule_is_named_once(tmp_path: Path) -> None:
 )
 def test_the_state_of_a_study_follows_from_its_runs(states: dict[str, str], state: str, tmp_path: Path) -> None:
     study_file = replace(of_study("s-1"), runs=[ListedRun(key, key, 0) for key in "ab"])
-    progress = StudyProgress()
+    progress = StudyCounts()
     for key, name in states.items():
         progress.update(key, "running", None)
         assert progress.update(key, name, None) == (name != "running")

@@ -47,7 +47,7 @@ def test_an_unreadable_log_stops_a_rebuild_and_keeps_the_old_database(store: Pat
 def test_an_invalid_study_file_is_reported(text: str, fault: str, store: Path) -> None:
     (store / "studies").mkdir()
     (store / "studies" / "odd.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"odd\.json.* {fault}.*: move it away"):
+    with pytest.raises(ValueError, match=rf"odd\.json.* {fault}.*: move it out of the store"):
         rebuild(store)
 
 

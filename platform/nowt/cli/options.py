@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_local_placement(parser: Parser) -> None:
-    """Add the options that say where anything is computed, and where the images are."""
+    """Add the options for device, threads and data folder."""
     parser.add_argument(
         "--data-dir",
         default="",

@@ -108,7 +108,7 @@ def _curve(run: RunLog) -> Table:
 
 
 def _number(value: float, form: str, unit: str = "") -> str:
-    """Return the number as text; ``-`` if it is undefined, as the training loss before learning is."""
+    """Return the number as text; ``-`` if it is undefined, for example the training loss at epoch 0."""
     return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 

@@ -17,7 +17,7 @@ MISSING = "NoSuchEntity"
 
 
 def role_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """Return the steps until every instance profile in the file exists, with its role and exactly its policy.
+    """Return the steps that create the file's missing instance profiles and give each its role and exactly its policy.
 
     Raises ValueError for a role or profile of such a name that was not created for this cluster.
     """
@@ -104,7 +104,7 @@ def _check_owner(cluster: ClusterFile, what: str, name: str, thing: dict[str, An
 
 
 def removal_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """Return the steps until no profile and role that ``prepare`` created for this cluster is left."""
+    """Return the steps that delete the profiles and roles that ``prepare`` created for this cluster."""
     return [step for name in profiles_of(cluster) for step in _removal(cluster, account, name)]
 
 

@@ -15,7 +15,7 @@ def private_key_path(cluster: ClusterFile) -> Path:
 
 
 def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """Return the steps until both keys exist. Raises ValueError if only one of them does."""
+    """Return the steps that create the missing keys. Raises ValueError if only one of them does."""
     path, at_aws = private_key_path(cluster), _at_aws(cluster, account)
     if at_aws and path.exists():
         return restrict_steps(path)
@@ -35,7 +35,7 @@ def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
 
 
 def removal_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """Return the steps until both keys are gone; none for a key pair that ``prepare`` did not create."""
+    """Return the steps that delete both keys; none for a key pair that ``prepare`` did not create."""
     if _owner(cluster, account) != cluster.name:
         return []
     path = private_key_path(cluster)

@@ -45,7 +45,7 @@ def check_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Fi
         nodes, silent = _collect(alive, data)
         groups = _check_placement_groups()
     except (ConnectionError, ray.exceptions.RayError) as error:
-        token = "is RAY_AUTH_MODE token, and ~/.ray/auth_token the cluster's?"
+        token = "check that RAY_AUTH_MODE=token and that ~/.ray/auth_token is the cluster's token"
         raise ValueError(f"Ray does not answer at {address}: {token} ({str(error).splitlines()[0]})") from None
     finally:
         if started:

@@ -3,8 +3,6 @@
 Run ``prepare`` before ``ray up``, and again to change who may reach port 22.
 """
 
-from collections.abc import Callable
-
 from nowt.cluster import iam_roles, key_pair, security_group
 from nowt.cluster.aws import Account, account_of, call_aws, get_or_none
 from nowt.cluster.checks import cluster_problems
@@ -14,11 +12,12 @@ from nowt.cluster.key_pair import key_steps
 from nowt.cluster.ray_token import token_steps
 from nowt.cluster.security_group import Network, group_steps, networks
 from nowt.cluster.steps import Step, apply_steps
+from nowt.core.errors import Echo
 
 SSM = "resolve:ssm:"
 
 
-def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, echo: Callable[[str], None]) -> int:
+def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, echo: Echo) -> int:
     """Create missing resources (security group, key pair, roles, token); return the exit code.
 
     Raises ValueError for a file or account that cannot work, before anything is created.
@@ -66,7 +65,7 @@ def _image(account: Account, image: str) -> str:
 NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
 
 
-def teardown(cluster: ClusterFile, yes: bool, echo: Callable[[str], None]) -> int:
+def teardown(cluster: ClusterFile, yes: bool, echo: Echo) -> int:
     """Remove security group, key pair, instance profiles and roles of this cluster; return the exit code.
 
     Raises ValueError while machines of the cluster exist.

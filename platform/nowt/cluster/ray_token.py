@@ -15,7 +15,7 @@ def token_path() -> Path:
 
 
 def token_steps() -> list[Step]:
-    """Return the steps until the token exists and only its owner can read it."""
+    """Return the steps that create the missing token and let only its owner read it."""
     path = token_path()
     if not path.exists():
         return [Step(f"create Ray's token, {path} (0600)", lambda: write_secret(path, secrets.token_hex(BYTES)))]
@@ -23,13 +23,16 @@ def token_steps() -> list[Step]:
 
 
 def restrict_steps(path: Path) -> list[Step]:
-    """Return the steps until only its owner can read ``path``."""
+    """Return the steps that let only its owner read ``path``."""
     private = path.stat().st_mode & 0o077 == 0
     return [] if private else [Step(f"make {path} private (chmod 600)", lambda: path.chmod(0o600))]
 
 
 def readable_by_others(path: Path) -> bool:
-    """Return whether other users can read ``path``. Ray creates its token readable, usually in a home that is not."""
+    """Return whether other users can read ``path``.
+
+    Ray creates the file with default permissions; only a private home folder protects it.
+    """
     reachable = all(folder.stat().st_mode & 0o011 for folder in path.parents)
     return reachable and bool(path.stat().st_mode & 0o044)
 

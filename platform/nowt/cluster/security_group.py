@@ -103,7 +103,7 @@ def rules_of(group: dict[str, Any]) -> set[FirewallRule]:
 
 
 def group_steps(cluster: ClusterFile, account: Account, allowed: Sequence[Network]) -> list[Step]:
-    """Return the steps until the group has exactly its rules; empty if it does."""
+    """Return the steps that create the missing group and give it exactly its rules; empty if it has them."""
     vpc = vpc_of(cluster)
     group = next((g for g in groups_of(cluster, account) if g["VpcId"] == vpc), None)
     if group is None:
@@ -124,7 +124,7 @@ def group_steps(cluster: ClusterFile, account: Account, allowed: Sequence[Networ
 
 
 def removal_steps(cluster: ClusterFile, account: Account) -> list[Step]:
-    """Return the steps until no group of this cluster is left."""
+    """Return the steps that delete the groups of this cluster."""
     return [
         Step(f"delete the security group {cluster.security_group} ({group['GroupId']})", _delete(account, group))
         for group in groups_of(cluster, account)

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nowt.core.errors import Echo
+
 
 @dataclass(frozen=True)
 class Step:
@@ -13,7 +15,7 @@ class Step:
     apply: Callable[[], object]
 
 
-def apply_steps(steps: Sequence[Step], yes: bool, echo: Callable[[str], None]) -> bool:
+def apply_steps(steps: Sequence[Step], yes: bool, echo: Echo) -> bool:
     """Show the steps, ask for confirmation unless ``yes``, and apply them; return whether they were applied."""
     for step in steps:
         echo(f"  will {step.description}")

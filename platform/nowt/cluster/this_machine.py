@@ -74,7 +74,7 @@ def _torch_and_torchvision() -> Iterator[str]:
 def _platform_module() -> Iterator[str]:
     spec = importlib.util.find_spec("platform")
     if spec is None or spec.origin is None or "site-packages" in spec.origin or not spec.origin.endswith("platform.py"):
-        yield "it does not import Python's own module: remove platform/__init__.py"
+        yield "the folder platform/ shadows Python's module platform: remove platform/__init__.py"
 
 
 def _free(store: Path) -> int:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.key_pair import private_key_path
-from nowt.core.errors import ConfigError, require
+from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 
 HOST = "127.0.0.1"
@@ -38,7 +38,7 @@ class SshTarget:
     key: Path
 
 
-def open_tunnel(cluster: ClusterFile, ports: tuple[int, int], store: str, echo: Callable[[str], None]) -> int:
+def open_tunnel(cluster: ClusterFile, ports: tuple[int, int], store: str, echo: Echo) -> int:
     """Forward the first of ``ports`` on localhost to the second on the head until Ctrl-C; return the exit code.
 
     ``store`` is the path of the store on the head.

@@ -1,11 +1,25 @@
-"""Errors in a user's input, each in one line. Imports nothing heavy, since every module needs it."""
+"""One-line messages for the user: errors in the input, and the type of functions that print a line of progress.
+
+Imports nothing heavy, since every module needs it.
+"""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+Echo = Callable[[str], None]  # prints one line
 
 
 class ConfigError(ValueError):
-    """An invalid config. The message is one line with the field, the given value and what is allowed."""
+    """An invalid config. The message is one line with the field, the given value and what is allowed.
+
+    Example:
+        >>> from nowt import ConfigError, OptimConfig
+        >>> try:
+        ...     OptimConfig(lr=-1.0)
+        ... except ConfigError as error:
+        ...     print(error)
+        optim.lr is -1.0: it must be above 0
+    """
 
 
 def require(ok: bool, message: str) -> None:
@@ -22,4 +36,13 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
 
 class DataError(ValueError):
-    """Unusable image data. The message is one line with the file or folder and what is expected."""
+    """Unusable image data. The message is one line with the file or folder and what is expected.
+
+    Example:
+        >>> from nowt import DataError, Placement, recipes, train
+        >>> try:
+        ...     epochs = list(train(recipes.folder_resnet18(), Placement(device="cpu", data="missing")))
+        ... except DataError as error:
+        ...     print(error)
+        missing is not a folder: --data-dir must be the folder that contains train/CLASS/*.jpg and val/CLASS/*.jpg
+    """

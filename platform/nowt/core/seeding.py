@@ -14,6 +14,13 @@ class Seeds:
 
     Fixing one purpose while the run's seed varies splits the variance over seeds by source.
 
+    Args:
+        weights: Seed of the initialization of W, by layer name. Default None.
+        feedback: Seed of the initialization of B, by layer name. Default None.
+        order: Seed of the order of the training images, by epoch. Default None.
+        crops: Seed of the augmentation, by epoch and image. Default None.
+        noise: Seed of the mirror mode, by layer and step. Default None.
+
     Example:
         Three runs that differ in their images' order, crops and noise, but start from the same weights:
 
@@ -25,11 +32,11 @@ class Seeds:
         Seeds(weights=0, feedback=0, order=2, crops=2, noise=2)
     """
 
-    weights: int | None = None  # initialization of W, by layer name
-    feedback: int | None = None  # initialization of B, by layer name
-    order: int | None = None  # order of the training images, by epoch
-    crops: int | None = None  # augmentation, by (epoch, image)
-    noise: int | None = None  # mirror mode, by (layer, step)
+    weights: int | None = None
+    feedback: int | None = None
+    order: int | None = None
+    crops: int | None = None
+    noise: int | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)

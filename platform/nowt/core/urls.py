@@ -1,4 +1,4 @@
-"""URLs of databases and tracking servers from the command line, where others could read a password."""
+"""Parses URLs given on the command line, and rejects passwords in them."""
 
 import os
 from urllib.parse import urlsplit

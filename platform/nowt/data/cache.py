@@ -63,7 +63,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left
         try:
             with temporary.open("wb") as file:
                 write(file)

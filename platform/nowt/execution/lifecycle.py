@@ -4,12 +4,13 @@
 run (a RunQueue or a SearchScheduler) and in how progress is displayed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nowt.core.errors import Echo
 from nowt.execution.notices import ChangesReporter, missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
@@ -21,7 +22,7 @@ from nowt.store.study_file import ListedRun, StudyFile, write_study_file
 
 
 @dataclass(frozen=True)
-class Ending:
+class StudyOutcome:
     """How a study ended."""
 
     interrupted: bool  # by the user
@@ -48,7 +49,7 @@ class StudyExecution:
 
     key: str
     options: ExecutionOptions
-    echo: Callable[[str], None]
+    echo: Echo
 
     @property
     def store(self) -> Path:
@@ -88,7 +89,7 @@ class StudyExecution:
 
     def run(
         self, scheduler: StudyScheduler, progress: Progress, slots: int, study_file: StudyFile | None = None
-    ) -> Ending:
+    ) -> StudyOutcome:
         """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
         goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
         from nowt.tracking.background import record_in_background
@@ -110,7 +111,7 @@ class StudyExecution:
                 complete = capped.done or execute(capped, self.options, self.key, slots)
                 stopped = capped.exhausted and not scheduler.done
         scheduler.release()
-        return Ending(interrupted=not complete and not stopped, capped=stopped)
+        return StudyOutcome(interrupted=not complete and not stopped, capped=stopped)
 
     def _capped(self, scheduler: StudyScheduler, study_file: StudyFile | None) -> CappedScheduler:
         since = self.options.counted_since
@@ -121,10 +122,11 @@ class StudyExecution:
         )
 
 
-def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Callable[[str], None]) -> None:
+def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Echo) -> None:
     """Certify each built-in rule once per store, so that MLflow can show the certificate with each run.
 
-    A custom rule may take any time to certify, or fail: ``nowt certify FILE.py`` certifies it.
+    Custom rules are not certified automatically, because this can be slow or fail. ``nowt certify FILE.py`` certifies
+    one.
     """
     from nowt.evaluation.certify.run import certificate_path, certify_into
     from nowt.rules.registry import builtin_rules

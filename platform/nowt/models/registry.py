@@ -62,7 +62,7 @@ def _build_builtin(config: ModelConfig, shape: Shape, classes: int, seed: int) -
 def _build_custom(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
     require(
         config.weights == "torchvision",
-        f"model.weights is {config.weights}: {config.name} draws its own weights; leave it at torchvision",
+        f"model.weights is {config.weights}: {config.name} initializes its own weights; leave out model.weights",
     )
     function = load_object(config.name)
     try:

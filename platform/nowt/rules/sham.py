@@ -13,7 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sham(FeedbackRule):
-    """B := W after each step: every gradient equals backprop's bit for bit, although the error passes through B."""
+    """Sham: B := W after each step, so every gradient equals backprop's bit for bit.
+
+    The error passes through B, but the rule transports weights on purpose: it is the positive control of checks and
+    studies, not a local rule.
+
+    Args:
+        last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
+        shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
+
+    Example:
+        >>> import torch
+        >>> from nowt import Sham, attach
+        >>> (layer,) = attach(torch.nn.Sequential(torch.nn.Linear(4, 3)), Sham())
+        >>> torch.equal(layer.feedback, layer.weight)
+        True
+    """
 
     name: ClassVar[str] = "sham"
     transports: ClassVar[str] = "weight"

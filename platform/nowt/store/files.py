@@ -47,10 +47,10 @@ def copy_database(source: Path, target: Path) -> None:
             copy.execute("PRAGMA journal_mode=DELETE")  # a single file, also where the source has a write-ahead log
     except sqlite3.OperationalError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"{source} cannot be copied ({error}): free it and try again") from None
+        raise OSError(f"{source} cannot be copied ({error}): close the program that locks it, then try again") from None
     except sqlite3.DatabaseError as error:
         temporary.unlink(missing_ok=True)
-        raise ValueError(f"{source} is not a database ({error}): move it away") from None
+        raise ValueError(f"{source} is not a database ({error}): move it out of the store") from None
     temporary.replace(target)
 
 

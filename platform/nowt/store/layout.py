@@ -110,7 +110,7 @@ class Store:
         return self.cache / f"{key}.digests.npz"
 
     @property
-    def pulled(self) -> Path:
+    def pull_folder(self) -> Path:
         """The folder with one copy per store that ``nowt pull`` read over ssh."""
         return self.path / "pulled"
 

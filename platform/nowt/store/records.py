@@ -21,33 +21,71 @@ Machines = Mapping[str, int]  # number of machines per node type; empty if they 
 
 @dataclass(frozen=True)
 class Layer:
-    """How one layer's feedback weights align with its weights after an epoch. Undefined values are NaN."""
+    """How one layer's feedback weights align with its weights after an epoch. Undefined values are NaN.
+
+    Attributes:
+        name: The layer's name in the model.
+        depth: Position of the layer; 0 is the layer next to the input.
+        matrix_angle: Angle between B and W, in degrees.
+        delta_angle: Angle between δ at the layer's output and the δ of backprop, in degrees; mean over the probe's
+            samples.
+        norm_ratio: Norm of B divided by that of W.
+    """
 
     name: str
-    depth: int  # 0 is the layer next to the input
-    matrix_angle: float  # degrees between B and W
-    delta_angle: float  # degrees between δ at the layer's output and the δ of backprop, mean over the probe's samples
-    norm_ratio: float  # |B| / |W|
+    depth: int
+    matrix_angle: float
+    delta_angle: float
+    norm_ratio: float
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The measurements after one epoch; epoch 0 is the untrained network. Costs are totals over the run so far."""
+    """The measurements after one epoch; epoch 0 is the untrained network.
+
+    Losses are means over images. Costs are totals over the run so far.
+
+    Attributes:
+        epoch: Number of the epoch.
+        step: Optimizer steps so far.
+        lr: Learning rate of the last step; 0 at epoch 0.
+        train_loss: Loss on the epoch's training images, as they were presented; NaN at epoch 0.
+        train_error: Fraction of them that was misclassified, 0 to 1; NaN at epoch 0.
+        val_loss: Loss on the validation images.
+        val_error: Fraction of the validation images that was misclassified, 0 to 1.
+        test_loss: Loss on the test images; NaN if they were not used.
+        test_error: Fraction of the test images that was misclassified, 0 to 1; NaN if they were not used.
+        presentations: Training images shown to the network.
+        mirror_presentations: Mirror samples shown to its layers: batch entries per layer, averaged over the layers.
+        flops: Floating-point operations of training, including mirror mode.
+        seconds: Time in training steps, including mirror mode.
+        probe_seconds: Time in the alignment probe.
+        layers: The alignment of each layer that has a B, from the input to the output; empty at epochs without a probe.
+
+    Example:
+        >>> from nowt import KolenPollack, Placement, recipes, train
+        >>> config = recipes.shrink_config(recipes.digits(KolenPollack()), epochs=1, images=64)
+        >>> epoch = list(train(config, Placement(device="cpu")))[-1]
+        >>> epoch.epoch, epoch.presentations, epoch.mirror_presentations
+        (1, 256, 0)
+        >>> sorted(epoch.cost)
+        ['flops', 'presentations', 'seconds']
+    """
 
     epoch: int
-    step: int  # optimizer steps so far
-    lr: float  # learning rate of the last step
-    train_loss: float  # mean over the epoch's training images, as they were presented
-    train_error: float  # fraction of them that was misclassified, 0 to 1
+    step: int
+    lr: float
+    train_loss: float
+    train_error: float
     val_loss: float
     val_error: float
-    test_loss: float  # NaN if the test images were not used
+    test_loss: float
     test_error: float
-    presentations: int  # training images shown to the network
-    mirror_presentations: int  # mirror samples shown to its layers: batch entries per layer, averaged over the layers
-    flops: float  # floating-point operations of training, including mirror mode
-    seconds: float  # time in training steps, including mirror mode
-    probe_seconds: float  # time in the alignment probe
+    presentations: int
+    mirror_presentations: int
+    flops: float
+    seconds: float
+    probe_seconds: float
     layers: tuple[Layer, ...] = ()
 
     @property

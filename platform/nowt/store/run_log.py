@@ -97,7 +97,9 @@ def _with_line(run: RunLog, path: Path, line: Any) -> RunLog:
     if not isinstance(line, dict):
         raise TypeError("not an object")
     if line.get("schema", SCHEMA) > SCHEMA:
-        raise ValueError(f"{path} has log schema {line['schema']}, this nowt reads up to {SCHEMA}: update nowt")
+        raise ValueError(
+            f"{path} has log schema {line['schema']}, this version of nowt reads up to {SCHEMA}: update nowt"
+        )
     kind = line.pop("kind")
     if kind == "start":
         return _started(run, line)
@@ -146,7 +148,7 @@ def schema_problems(store: Path) -> Iterator[str]:
     folder = Store(store).logs
     newest = max((_schema(path) for path in Store(store).log_files()), default=SCHEMA)
     if newest > SCHEMA:
-        yield f"{folder} has logs of schema {newest}, this nowt reads up to {SCHEMA}: update nowt"
+        yield f"{folder} has logs of schema {newest}, this version of nowt reads up to {SCHEMA}: update nowt"
 
 
 def _schema(log: Path) -> int:

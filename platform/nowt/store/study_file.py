@@ -188,15 +188,16 @@ def read_study_file(path: Path) -> StudyFile:
     data = _object(path)
     if (schema := data.get("schema", SCHEMA)) != SCHEMA:
         raise ValueError(
-            f"{path} is a study file of schema {schema}, this nowt reads {SCHEMA}: update nowt, or move it away"
+            f"{path} is a study file of schema {schema}, this version of nowt reads {SCHEMA}: update nowt, or move it "
+            "out of the store"
         )
     missing = sorted(REQUIRED - data.keys())
     if missing:
-        raise ValueError(f"{path} is not a study file, it has no {', '.join(missing)}: move it away")
+        raise ValueError(f"{path} is not a study file, it has no {', '.join(missing)}: move it out of the store")
     try:
         study = StudyFile.from_json(data)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} lists something that is not a run ({error}): move it away") from None
+        raise ValueError(f"{path} lists something that is not a run ({error}): move it out of the store") from None
     study.runs.extend(_appended_runs(path.with_suffix(".runs.jsonl")))
     return study
 
@@ -249,7 +250,7 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}): move it away") from None
+        raise ValueError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} holds {type(found).__name__}, expected an object: move it away")
+        raise ValueError(f"{path} holds {type(found).__name__}, expected an object: move it out of the store")
     return found

@@ -1,11 +1,11 @@
 """Runs every cell of a study with every seed, skipping finished runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
+from nowt.core.errors import Echo
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import distinct_rules, inspect_data, plan_run
@@ -48,7 +48,7 @@ class Outcome:
 Inputs = tuple[DataConfig, ModelConfig, bool, int, int, str]
 
 
-def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None]) -> Outcome:
+def ablate(study: Study, options: ExecutionOptions, echo: Echo) -> Outcome:
     """Run every cell with every seed. Called again, it runs only what is missing.
 
     Raises ConfigError if another process runs this study, or if finished runs no longer count and ``redo`` is not set;
@@ -67,8 +67,8 @@ def ablate(study: Study, options: ExecutionOptions, echo: Callable[[str], None])
         )
         queue = RunQueue(execution.store, plan)
         slots = min(options.placement.slot_count, len(plan))
-        ending = execution.run(queue, StudyProgress(plan), slots, study_file)
-    return _outcome(study, queue, ending.interrupted, options.cap.to_text() if ending.capped else "")
+        outcome = execution.run(queue, StudyProgress(plan), slots, study_file)
+    return _outcome(study, queue, outcome.interrupted, options.cap.to_text() if outcome.capped else "")
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:

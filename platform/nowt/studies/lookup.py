@@ -68,8 +68,8 @@ def _find(spec: str, group: str, attribute: str) -> Any:
         return points[spec].load()
     kind = group.partition(".")[2]
     raise ConfigError(
-        f"there is no {spec!r} among {kind}{_other_command(spec) or did_you_mean(spec, points)}; there are: "
-        f"{', '.join(sorted(points))}, or a FILE.py of yours"
+        f"there is no {spec!r} among {kind}{_other_command(spec) or did_you_mean(spec, points)}; available: "
+        f"{', '.join(sorted(points))}, or FILE.py"
     )
 
 

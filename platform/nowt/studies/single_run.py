@@ -1,7 +1,6 @@
 """``nowt train``: one run, in this process or on several workers, with the same log and MLflow run as in a study."""
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
+from nowt.core.errors import Echo
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import inspect_data, plan_run
@@ -23,7 +23,7 @@ from nowt.store.run_log import read
 from nowt.training.retention import check_keep
 
 
-def train_one(config: RunConfig, placement: Placement, echo: Callable[[str], None]) -> int:
+def train_one(config: RunConfig, placement: Placement, echo: Echo) -> int:
     """Train, print a line per epoch, and return the exit code."""
     check_keep(placement.keep, config.epochs)
     planned = plan_run(config.rule.name, config, inspect_data(config, placement))
@@ -52,7 +52,7 @@ def _result(store: Path, key: str) -> str:
 class RunProgress:
     """Prints a line per epoch of a single run."""
 
-    echo: Callable[[str], None]
+    echo: Echo
     begun: bool = False
     attempts: int = 1
     display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)

@@ -37,7 +37,7 @@ class BackgroundRecorder:
     study: StudyFile | None
     url: str = ""  # of a server; empty: the store's own database
     recorder: Recorder | None = None
-    behind: bool = False
+    is_behind: bool = False
     waiting: dict[str, tuple[RunLog, str, int]] = field(default_factory=dict)  # by run key
     closed: bool = False
     changed: Condition = field(default_factory=Condition)
@@ -67,12 +67,10 @@ class BackgroundRecorder:
                     with self._warning():
                         self.recorder.update(*update)
                 self._retry()
-            if self.behind:
+            if self.is_behind:
                 self._open()
-        if self.behind and self.url:
-            LOG.warning(
-                "%s was not reached: nowt runs shows what is not delivered yet, nowt deliver sends it", self.url
-            )
+        if self.is_behind and self.url:
+            LOG.warning("%s could not be reached. nowt runs lists the waiting runs; nowt deliver sends them", self.url)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -96,7 +94,7 @@ class BackgroundRecorder:
     def _retry(self) -> None:
         """Retry until the server is reached or ``close`` is called, if the server was not reached."""
         pause = FIRST_PAUSE
-        while self.behind and self.url:
+        while self.is_behind and self.url:
             with self.changed:
                 if self.changed.wait_for(lambda: self.closed, timeout=pause):
                     return
@@ -104,7 +102,7 @@ class BackgroundRecorder:
             self._open()
             pause = min(2 * pause, LONGEST_PAUSE)
             if self.recorder is not None:
-                self.behind = False
+                self.is_behind = False
                 LOG.warning("%s is available again and up to date", self.url)
 
     @contextmanager
@@ -112,9 +110,9 @@ class BackgroundRecorder:
         try:
             yield
         except FAILURES as error:
-            if not self.behind:
+            if not self.is_behind:
                 LOG.warning(self._message(), reason_of(error))
-            self.behind = True
+            self.is_behind = True
             if self.url:
                 self.recorder = None  # opening it again asks the server what it has
 

@@ -1,9 +1,9 @@
 """``nowt deliver``: uploads the runs of a store to a tracking server, from their logs."""
 
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+from nowt.core.errors import Echo
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.tracking.background import FAILURES, reason_of
@@ -11,7 +11,7 @@ from nowt.tracking.outbox import SINGLE, Outbox
 from nowt.tracking.recorder import Recorder
 
 
-def deliver(store: Path, url: str, echo: Callable[[str], None], *, only_waiting: bool = False) -> int:
+def deliver(store: Path, url: str, echo: Echo, *, only_waiting: bool = False) -> int:
     """Upload what the server at ``url`` lacks; return the number of runs uploaded.
 
     With ``only_waiting``, only studies with undelivered runs, according to the outbox, are sent. Raises ValueError for
@@ -32,7 +32,7 @@ def deliver(store: Path, url: str, echo: Callable[[str], None], *, only_waiting:
     return sum(outbox.undelivered_epochs(runs[key]) is None for key in waiting)
 
 
-def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, echo: Callable[[str], None]) -> None:
+def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, echo: Echo) -> None:
     name = study_file.key if study_file else SINGLE
     with outbox.lock(name, wait=False) as mine:
         if not mine:
@@ -44,7 +44,7 @@ def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, e
             raise OSError(f"{name} was not delivered to {url}: {reason_of(error)}") from error
 
 
-def follow(store: Path, url: str, echo: Callable[[str], None], seconds: float, end: Event) -> None:
+def follow(store: Path, url: str, echo: Echo, seconds: float, end: Event) -> None:
     """Upload everything, then every ``seconds`` what is new, until ``end`` is set. Each problem is printed once."""
     problem, only_waiting = "", False
     while not end.is_set():

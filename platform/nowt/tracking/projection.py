@@ -86,7 +86,7 @@ def end_of(run: RunLog) -> int | None:
 
 
 @dataclass
-class StudyProgress:
+class StudyCounts:
     """The states of those of a study's runs that have a log."""
 
     states: dict[str, str] = field(default_factory=dict)  # by run key
@@ -105,7 +105,7 @@ class StudyProgress:
         return True
 
 
-def describe_study(study_file: StudyFile, runs: StudyProgress) -> MlflowRun:
+def describe_study(study_file: StudyFile, runs: StudyCounts) -> MlflowRun:
     """Return the MLflow run of a study, the parent of its runs."""
     missing = len({run.key for run in study_file.runs}) - len(runs.states)
     counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}

@@ -15,7 +15,7 @@ from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile
 from nowt.tracking.database import connect, connect_to
 from nowt.tracking.outbox import SINGLE, Outbox
-from nowt.tracking.projection import STATUS, MlflowRun, StudyProgress, describe_run, describe_study, end_of, metrics_of
+from nowt.tracking.projection import STATUS, MlflowRun, StudyCounts, describe_run, describe_study, end_of, metrics_of
 from nowt.tracking.sources import certificate_of, listed_runs, single_runs, study_runs
 
 SINGLE_NOTE = "Runs of `nowt train` that no study lists."
@@ -51,7 +51,7 @@ class Recorder:
     experiment: str  # MLflow's id
     elsewhere: set[str]  # keys of runs that are shown in another experiment
     rows: dict[str, StoredRun] = field(default_factory=dict)  # by run or study key
-    progress: StudyProgress = field(default_factory=StudyProgress)
+    progress: StudyCounts = field(default_factory=StudyCounts)
     outbox: Outbox | None = None  # if the experiment is on a server
 
     @classmethod

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from time import monotonic
 from types import FrameType
 from urllib.request import urlopen
 
-from nowt.core.errors import ConfigError, require
+from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
@@ -103,7 +103,7 @@ class TrackingServer:
         return path
 
 
-def serve(store: Path, port: int, backend: str, echo: Callable[[str], None]) -> int:
+def serve(store: Path, port: int, backend: str, echo: Echo) -> int:
     """Serve until Ctrl-C or SIGTERM; return the exit code.
 
     Raises ConfigError for a port in use and for a database URL that is invalid or contains a password, OSError if the
@@ -204,7 +204,7 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
-def _print_instructions(server: TrackingServer, first: bool, echo: Callable[[str], None]) -> None:
+def _print_instructions(server: TrackingServer, first: bool, echo: Echo) -> None:
     echo(f"MLflow is running at {server.url} (localhost only). Press Ctrl-C to stop.")
     if first and sys.stdout.isatty():  # a password must not end up in a log file
         echo(f"user {ADMIN}, password {server.password()} (shown only once)")
@@ -213,7 +213,7 @@ def _print_instructions(server: TrackingServer, first: bool, echo: Callable[[str
 
 
 @contextmanager
-def _delivering(store: Path, server: TrackingServer, echo: Callable[[str], None]) -> Iterator[None]:
+def _delivering(store: Path, server: TrackingServer, echo: Echo) -> Iterator[None]:
     """Deliver the runs of this store in the background."""
     from nowt.tracking.delivery import follow
 

@@ -30,6 +30,7 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
         file.flush()
         os.fsync(file.fileno())
     if state.get("position") == 0 and is_kept(keep_epochs, state["epoch"]):
+        # before the rename: a run that resumes from this checkpoint must not miss its second name
         _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
     temporary.replace(path)
     prune(folder, max_to_keep)

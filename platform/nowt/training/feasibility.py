@@ -129,8 +129,8 @@ def worker_counts(config: RunConfig, workers: int | tuple[int, int]) -> tuple[in
     can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _problem(config, n))
     require(
         bool(found),
-        f"--workers is {workers_to_text(workers)}: none of these can share a batch of {config.batch}, its groups of "
-        f"model.norm_group and rule.streams equally; these numbers can: {can}",
+        f"--workers is {workers_to_text(workers)}: no such number of workers divides batch ({config.batch}), norm "
+        f"groups and streams equally; use one of: {can}",
     )
     return found
 

@@ -25,7 +25,20 @@ from nowt.training.state import TrainingState
 class TrainingDiverged(Exception):
     """Training or validation loss is not finite.
 
-    ``epoch`` is the epoch in which that happened; ``cost`` is that of the complete run, as in ``Epoch.cost``.
+    Attributes:
+        epoch: The epoch in which that happened.
+        cost: Cost of the run up to the end of that epoch, as in ``Epoch.cost``.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from nowt import OptimConfig, Placement, TrainingDiverged, recipes, train
+        >>> config = recipes.shrink_config(recipes.digits(), epochs=1, images=64)
+        >>> config = replace(config, optim=OptimConfig(lr=1e30, schedule="constant"))
+        >>> try:
+        ...     epochs = list(train(config, Placement(device="cpu")))
+        ... except TrainingDiverged as error:
+        ...     print(error)
+        diverged at epoch 1
     """
 
     def __init__(self, epoch: Epoch) -> None:
@@ -37,7 +50,19 @@ class TrainingDiverged(Exception):
 
 
 class TrainingInterrupted(Exception):
-    """``should_stop`` returned True; the checkpoint is written."""
+    """``should_stop`` returned True. If ``train`` was given a checkpoint folder, the checkpoint is written.
+
+    Example:
+        >>> from nowt import Placement, TrainingInterrupted, recipes, train
+        >>> config = recipes.shrink_config(recipes.digits(), epochs=1, images=64)
+        >>> try:
+        ...     for epoch in train(config, Placement(device="cpu"), should_stop=lambda: True):
+        ...         print(epoch.epoch)
+        ... except TrainingInterrupted:
+        ...     print("interrupted")
+        0
+        interrupted
+    """
 
 
 def train(

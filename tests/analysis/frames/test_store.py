@@ -219,7 +219,7 @@ def test_a_log_of_a_later_version_is_left_out_and_reported(small: Path) -> None:
     log = small / "logs" / f"{study.runs[0][0]}.jsonl"
     log.write_text(log.read_text().replace('"schema": 1', '"schema": 2'))
     frames = read_store(small)
-    assert frames.problems == (f"{log} has log schema 2, this nowt reads up to 1: update nowt",)
+    assert frames.problems == (f"{log} has log schema 2, this version of nowt reads up to 1: update nowt",)
     assert len(frames.runs) == 3
     assert "1 unreadable files" in str(frames)
     run = read_frames(small, study).runs.iloc[0]
@@ -241,7 +241,7 @@ def test_a_finished_run_without_an_error_at_its_end_has_diverged(small: Path) ->
 def test_a_store_of_a_later_version_is_a_one_line_error(small: Path) -> None:
     for log in (small / "logs").iterdir():
         log.write_text(log.read_text().replace('"schema": 1', '"schema": 7'))
-    with pytest.raises(ValueError, match=r"^\S+ has log schema 7, this nowt reads up to 1: update nowt$"):
+    with pytest.raises(ValueError, match=r"^\S+ has log schema 7, this version of nowt reads up to 1: update nowt$"):
         read_store(small)
 
 

@@ -225,7 +225,7 @@ def test_a_group_has_sizes_that_share_a_batch_equally(allowed: Any, found: tuple
 
 def test_a_range_without_a_valid_size_is_refused_with_the_valid_ones() -> None:
     expected_error = (
-        r"^--workers is 5:7: none of these can share a batch of 16, .* equally; these numbers can: 1, 2, 4$"
+        r"^--workers is 5:7: no such number of workers divides batch \(16\), .* equally; use one of: 1, 2, 4$"
     )
     with pytest.raises(ConfigError, match=expected_error):
         worker_counts(shared_run("bp"), (5, 7))

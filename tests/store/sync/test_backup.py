@@ -241,7 +241,7 @@ def test_a_broken_file_is_reported_and_does_not_end_the_backups(living: Path, bu
         broken.unlink() if len(said) == 1 else end.set()
 
     backup(living, COPY, 0.05, say, end)
-    trouble = f"{broken} is not a database (file is not a database): move it away"
+    trouble = f"{broken} is not a database (file is not a database): move it out of the store"
     assert said[:-1] == [f"{trouble}; retrying in 0.05 s", f"{COPY} is complete again"]
     assert said[-1].endswith(" files, 0 of them new")
 

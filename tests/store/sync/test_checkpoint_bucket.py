@@ -73,7 +73,11 @@ def test_a_checkpoint_without_a_label_is_not_used(machine: Any, bucket: Bucket, 
     [
         (LABEL, b"{", "has an invalid label"),
         (LABEL, b'{"name": "step-000000005.pt"}', "has an invalid label"),
-        (LABEL, b'{"name": "a", "size": 1, "sha256": "", "schema": 2}', "has label schema 2, this nowt reads up to 1"),
+        (
+            LABEL,
+            b'{"name": "a", "size": 1, "sha256": "", "schema": 2}',
+            "has label schema 2, this version of nowt reads up to 1",
+        ),
         (STATE, b"half a check", "does not match its label"),
     ],
 )

@@ -81,9 +81,10 @@ def test_a_cell_without_a_finished_trial_is_reported(tmp_path: Path, store: Path
 def test_earlier_picks_on_the_same_test_images_are_reported(tmp_path: Path, store: Path, capsys: Captured) -> None:
     words = ["--confirm", "1", "--confirm-seeds", "1"]
     assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
-    assert "scored other picks before" not in capsys.readouterr().out
+    assert "other picks were already scored" not in capsys.readouterr().out
     assert searched(tmp_path, store, *words, "--trials", "8") == 0
-    assert "the same test images scored other picks before; report these, too: small_picks-" in capsys.readouterr().out
+    notice = "other picks were already scored on these test images; report them, too: small_picks-"
+    assert notice in capsys.readouterr().out
 
 
 def test_a_spending_cap_does_not_count_time_of_other_searches(tmp_path: Path, store: Path, capsys: Captured) -> None:

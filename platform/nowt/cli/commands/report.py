@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
         "--margin",
         type=float,
         metavar="POINTS",
-        help="equivalence margin in percentage points of error: lists the cells shown to be this close to the "
-        "reference (default: no test)",
+        help="equivalence margin in percentage points of error: tests which cells are equivalent to the reference "
+        "within this margin (default: no test)",
     )
     parser.add_argument(
         "--against",

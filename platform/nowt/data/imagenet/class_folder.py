@@ -135,7 +135,7 @@ def _files_in_place(folder: Path) -> list[FileFacts]:
 
 
 def _write(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:
-    """Write a file atomically."""
+    """Write a file atomically. If this process is killed, the next command deletes its temporary file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = (temporary_folder or path.parent) / f"{threading.get_ident()}.tmp"
     temporary.write_bytes(data)

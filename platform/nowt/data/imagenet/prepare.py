@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nowt.core.errors import DataError
+from nowt.core.errors import DataError, Echo
 from nowt.data import manifest
 from nowt.data.imagenet import checks, labels, published, tiny_imagenet
 from nowt.data.imagenet.class_folder import WORK, ClassPreparer, ClassRecord
@@ -72,7 +72,7 @@ class PrepareOptions:
         return EDITIONS[self.name]
 
 
-def prepare(options: PrepareOptions, echo: Callable[[str], None]) -> bool:
+def prepare(options: PrepareOptions, echo: Echo) -> bool:
     """Arrange the copy in ``options.target`` and write its manifest; return whether it can be used.
 
     Raises DataError if source or target cannot be used, KeyboardInterrupt if the user stops it.
@@ -149,9 +149,7 @@ def _show_progress(futures: Sequence["Future[ClassRecord]"]) -> None:
             bar.update(task, completed=len(futures) - len(waiting), description=f"{images:,} images, class folders:")
 
 
-def _finish(
-    options: PrepareOptions, records: Sequence[ClassRecord], problems: list[str], echo: Callable[[str], None]
-) -> bool:
+def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: list[str], echo: Echo) -> bool:
     """Print the findings and write the manifest; return whether the copy can be used."""
     _write_problems(options.target, problems)
     for line in [*checks.unusual_images(records), *options.edition.notes, *problems[:PRINTED]]:

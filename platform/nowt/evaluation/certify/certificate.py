@@ -57,6 +57,12 @@ class Certificate:
         reads: Every read of W in the traced steps, counted by reader, phase and operation.
         besides: What the network transports besides W, as sentences.
         versions: Versions of nowt, torch and Python.
+
+    Example:
+        >>> from nowt import Sham, certify
+        >>> certificate = certify(Sham())
+        >>> certificate.passed, certificate.transports
+        (True, 'weight')
     """
 
     rule: str

@@ -108,7 +108,7 @@ def _same_seed(rule: Rule) -> Check | SkippedCheck:
         return SkippedCheck("same seed", no_feedback_matrix_reason(rule))
     wrong = changed(*runs)
     measured = f"differs: {', '.join(wrong)}" if wrong else f"{len(runs[0])} tensors equal"
-    promise = "The same seed gives the same B, initially and in training, whatever else draws random numbers"
+    promise = "The same seed gives the same B, initially and in training, regardless of other random draws"
     return Check("same seed", promise, "bit for bit", measured, not wrong)
 
 
@@ -125,14 +125,14 @@ def _other_seed(rule: Rule) -> Check | SkippedCheck:
     reason = no_feedback_matrix_reason(rule)
     if reason or not _is_random(rule):
         return SkippedCheck("other seed", reason or "its initial B is not a random draw")
-    draws = {f"{layer.name}, seed {seed}": layer.feedback for seed in (0, 1) for layer in _twins(rule, seed)}
+    draws = {f"{layer.name}, seed {seed}": layer.feedback for seed in (0, 1) for layer in _two_equal_layers(rule, seed)}
     names = list(draws)
     same = [f"{a} = {b}" for i, a in enumerate(names) for b in names[:i] if torch.equal(draws[a], draws[b])]
     promise = "Another seed gives another B, and so does another layer"
     return Check("other seed", promise, "no two equal", "; ".join(same) or "4 of 4 draws differ", not same)
 
 
-def _twins(rule: Rule, seed: int) -> list[FeedbackLayer]:
+def _two_equal_layers(rule: Rule, seed: int) -> list[FeedbackLayer]:
     """Attach the rule to two layers with equal shape and W."""
     net = nn.ModuleDict({name: nn.Linear(30, 20) for name in ("one", "two")} | {"last": nn.Linear(4, 3)})
     for name in ("one", "two"):
@@ -142,7 +142,7 @@ def _twins(rule: Rule, seed: int) -> list[FeedbackLayer]:
 
 def _is_random(rule: Rule) -> bool:
     """Return whether the initial B is drawn at random, at least in part."""
-    layer = _twins(rule, 0)[0]
+    layer = _two_equal_layers(rule, 0)[0]
     sizes = layer.feedback.detach().abs()
     determined = has_fields(rule, "angle") and getattr(rule, "angle", None) in (0, 180)
     return rule.transports != "weight" and not determined and bool(sizes.max() > sizes.min())

@@ -1,4 +1,4 @@
-"""Every field of a rule has an effect: changing it changes the training, alone or beside one other changed field."""
+"""Every field of a rule has an effect: changing it changes the training, alone or together with one other field."""
 
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields, replace

@@ -1,12 +1,12 @@
 """Computes a metric on every kept checkpoint of a study that has no result yet."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.config.placement import Placement
-from nowt.core.errors import ConfigError, require
+from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.seeding import seed_of
 from nowt.evaluation.probes.checkpoints import RunCheckpoints, StudyCheckpoints, find_checkpoints
 from nowt.evaluation.probes.network import SPLITS, NetworkBuilder, RunNetwork, autocast
@@ -14,8 +14,6 @@ from nowt.evaluation.probes.registry import Metric
 from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, ResultsFile, open_results
 from nowt.layers.model_state import preserved_random_state
 from nowt.training import checkpoint
-
-Echo = Callable[[str], None]
 
 
 class UnreadableCheckpoint(ConfigError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
 from nowt.store.sync.bucket import Bucket
@@ -106,7 +106,7 @@ def _lines(source: Path, target: Path) -> None:
     target.write_bytes(complete_part(source))
 
 
-def backup(store: Path, url: str, every: float | None, echo: Callable[[str], None], end: Event) -> None:
+def backup(store: Path, url: str, every: float | None, echo: Echo, end: Event) -> None:
     """Back up once or, with ``every``, at intervals of that many seconds until ``end``, and then once more.
 
     Raises ConfigError as ``StoreBackup.run`` does and for a missing store, OSError if the bucket or the disk is not
@@ -122,7 +122,7 @@ def backup(store: Path, url: str, every: float | None, echo: Callable[[str], Non
     echo(f"{url} has {files} files, {sent} of them new")
 
 
-def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end: Event) -> None:
+def _repeat(backup_: StoreBackup, every: float, echo: Echo, end: Event) -> None:
     """Back up every ``every`` seconds. An error is printed once and does not stop the loop, since nobody might restart
     it."""
     printed = ""
@@ -141,7 +141,7 @@ def _repeat(backup_: StoreBackup, every: float, echo: Callable[[str], None], end
         end.wait(max(0.0, every - (time.monotonic() - begun)))
 
 
-def _last(backup_: StoreBackup, echo: Callable[[str], None]) -> tuple[int, int]:
+def _last(backup_: StoreBackup, echo: Echo) -> tuple[int, int]:
     """Back up one last time. Retries are limited, because a machine that shuts down does not wait."""
     until = time.monotonic() + LAST_SECONDS
     while True:

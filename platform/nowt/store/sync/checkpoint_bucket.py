@@ -6,11 +6,12 @@ with ``.json`` in place of ``.pt``, is written last: a checkpoint without a labe
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from nowt.core.errors import Echo
 from nowt.store.files import write_atomically
 from nowt.store.sync.bucket import Bucket
 
@@ -69,7 +70,7 @@ class CheckpointBucket:
         self.bucket.put(path.name, path)
         self.bucket.put(_label_of(path.name), json.dumps(asdict(label)).encode())
 
-    def fetch(self, folder: Path, local_steps: Collection[int], min_step: int, echo: Callable[[str], None]) -> None:
+    def fetch(self, folder: Path, local_steps: Collection[int], min_step: int, echo: Echo) -> None:
         """Download the newest complete checkpoint to ``folder``, unless its step is in ``local_steps`` or below
         ``min_step``.
 
@@ -94,7 +95,7 @@ class CheckpointBucket:
         except (ValueError, TypeError):
             return b"", "has an invalid label"
         if label.schema > SCHEMA:
-            return b"", f"has label schema {label.schema}, this nowt reads up to {SCHEMA} (update nowt)"
+            return b"", f"has label schema {label.schema}, this version of nowt reads up to {SCHEMA} (update nowt)"
         if data is None:
             return b"", "is missing"
         if (label.name, label.size) != (name, len(data)) or label.sha256 != hashlib.sha256(data).hexdigest():

@@ -46,7 +46,9 @@ def read_manifest(bucket: Bucket) -> Manifest | None:
             f"{bucket.url}/{NAME} is not the manifest of a backup ({error}): give another prefix"
         ) from None
     if found.schema > SCHEMA:
-        raise ValueError(f"{bucket.url} has backup schema {found.schema}, this nowt reads up to {SCHEMA}: update nowt")
+        raise ValueError(
+            f"{bucket.url} has backup schema {found.schema}, this version of nowt reads up to {SCHEMA}: update nowt"
+        )
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in found.files):
         raise ValueError(f"{bucket.url}/{NAME} lists files outside a store: do not trust it")
     return found

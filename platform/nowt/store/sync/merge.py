@@ -9,15 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from nowt.core.errors import require
+from nowt.core.errors import Echo, require
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.study_file import read_study_files
 from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
 from nowt.store.sync.merge_studies import incoming_study_files, write_study_files
-
-Echo = Callable[[str], None]
 
 PARTS = ("logs", "studies", "optuna.db")
 

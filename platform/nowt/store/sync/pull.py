@@ -9,17 +9,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
-
-Echo = Callable[[str], None]
 
 FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
 
@@ -48,7 +46,7 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
 
         return restore(source, store, echo, databases, continues=False)
     host, path = _parts(source)
-    folder = Store(store).pulled / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    folder = Store(store).pull_folder / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
     folder.mkdir(parents=True, exist_ok=True)
     decisions = _run([*_ssh(), host, shlex.join(["python3", "-", path])], host, COPY.encode())
     only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
@@ -71,7 +69,7 @@ def _parts(source: str) -> tuple[str, str]:
     path = path.removeprefix("~/").rstrip("/")
     if not colon or not host or not path or host.startswith("-") or "/" in host:
         raise ConfigError(
-            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX: such as nowt pull ubuntu@203.0.113.7:runs"
+            f"{source!r} is neither HOST:FOLDER nor s3://BUCKET/PREFIX; example: nowt pull ubuntu@203.0.113.7:runs"
         )
     return host, path
 

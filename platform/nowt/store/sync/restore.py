@@ -2,18 +2,15 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import private_folder, write_atomically
 from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Manifest, StoreIdentity, identity_of, object_name, read_manifest, write_identity
 from nowt.store.sync.merge import PARTS, Databases, is_store, merge
-
-Echo = Callable[[str], None]
 
 PARTIAL = ".restoring"  # the folder of what is fetched, until all of it is in place
 

@@ -89,4 +89,5 @@ def _earlier_picks(store: Path, picked: Study) -> list[str]:
         and file.cells[0]["config"]["data"] == data
         and any(Store(store).log(run.key).exists() for run in file.runs)
     ]
-    return [f"the same test images scored other picks before; report these, too: {', '.join(others)}"] if others else []
+    notice = f"other picks were already scored on these test images; report them, too: {', '.join(others)}"
+    return [notice] if others else []

@@ -63,7 +63,8 @@ def schema_problem(path: Path) -> Iterator[str]:
     try:
         found, installed = schema_versions(path)
     except (OptunaError, SQLAlchemyError, AssertionError) as error:
-        yield f"{path} is not an Optuna database ({str(error).splitlines()[0]}): restore a copy or move it away"
+        reason = str(error).splitlines()[0]
+        yield f"{path} is not an Optuna database ({reason}): restore a copy or move it out of the store"
         return
     if found != installed:
         upgrade = f"optuna storage upgrade --storage {sqlite_url(path)}"
@@ -89,5 +90,7 @@ def _engine_options(url: str) -> dict[str, Any]:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.Error as error:
-        raise OSError(f"{path} cannot be used as a database ({error}): unlock it or move it away") from None
+        raise OSError(
+            f"{path} cannot be used as a database ({error}): unlock it or move it out of the folder"
+        ) from None
     return {"connect_args": {"timeout": 20.0}}

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from nowt.core.errors import Echo
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.records import RunLog
 from nowt.studies.search.space import SearchSpace
@@ -16,7 +17,7 @@ class SearchProgress:
     """Prints one line for each trial that ends."""
 
     space: SearchSpace
-    echo: Callable[[str], None]
+    echo: Echo
     spent_share: Callable[[], float]  # of the total budget that is spent
     earlier: Callable[[], int]  # trials that ended at earlier starts
     ended: int = 0

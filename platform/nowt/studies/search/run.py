@@ -1,12 +1,11 @@
 """``nowt search``: runs the trials that Optuna proposes in a search space until the budget is spent."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowt.config.placement import Placement
-from nowt.core.errors import require
+from nowt.core.errors import Echo, require
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
 from nowt.execution.run_queue import RunQueue
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from nowt.studies.search.scheduler import SearchScheduler
 
 
-def search(
-    space: SearchSpace, options: ExecutionOptions, echo: Callable[[str], None], storage: str | None = None
-) -> SearchResult:
+def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: str | None = None) -> SearchResult:
     """Run trials until the space's budget is spent. Called again, it resumes. ``storage`` is the URL of Optuna's
     storage.
 
@@ -52,9 +49,9 @@ def search(
         study_file = execution.record({**space_to_json(space), "storage": other}, rules)
         scheduler = SearchScheduler(space, RunQueue(store, ()), trials, facts, rungs, study_file)
         progress = SearchProgress(space, echo, lambda: scheduler.spent_share, lambda: trials.ended)
-        ending = execution.run(scheduler, progress, options.placement.slot_count, study_file)
-    capped = _describe_cap(scheduler, options) if ending.capped else ""
-    return search_result(space, trials.trials, ending.interrupted, capped)
+        outcome = execution.run(scheduler, progress, options.placement.slot_count, study_file)
+    capped = _describe_cap(scheduler, options) if outcome.capped else ""
+    return search_result(space, trials.trials, outcome.interrupted, capped)
 
 
 def _superseded(store: Path, space: SearchSpace, facts: dict[str, dict[str, Any]]) -> list[Superseded]:
@@ -120,7 +117,7 @@ def _inspect_cell(cell: SearchCell, placement: Placement) -> dict[str, Any]:
 
 
 def _prepare(
-    space: SearchSpace, placement: Placement, echo: Callable[[str], None]
+    space: SearchSpace, placement: Placement, echo: Echo
 ) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[int, ...]]]:
     """Return the facts of each cell's data, and its rungs. The first rung is the same for all cells."""
     from nowt.studies.search.early_stopping import first_rung, rungs
