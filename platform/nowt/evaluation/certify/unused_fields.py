@@ -113,10 +113,14 @@ def _kind(rule: Rule, item: Field[Any]) -> Any:
 
 
 def _base_settings(rule: Rule) -> list[Rule]:
-    """Return the rule as it is, and with its defaults if these differ."""
+    """Return the rule with few mirror steps before learning, as it is, and with its defaults, each if it differs.
+
+    The first makes most comparisons fast: an effect beside another number of mirror steps is an effect.
+    """
     defaults = {item.name: item.default for item in fields(rule) if item.default is not MISSING}
-    plain = _with(rule, defaults)
-    return [rule] if plain is None or plain == rule else [rule, plain]
+    short = _with(rule, {"warmup": 2}) if isinstance(defaults.get("warmup"), int) else None
+    bases = [short, rule, _with(rule, defaults)]
+    return [base for i, base in enumerate(bases) if base is not None and base not in bases[:i]]
 
 
 def _with_one_field_changed(rule: Rule, name: str) -> Iterator[Rule]:
