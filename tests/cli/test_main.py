@@ -80,6 +80,11 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("train --storr here digits", "did you mean --store?"),
         ("train --optm.lr 1 digits", "did you mean --optim.lr?"),
         ("train digits --verb 1", "did you mean --debug?"),
+        ("train digits --epochz 3", "there is no option --epochz (did you mean --epochs?)"),
+        ("ablate --hlp", "there is no option --hlp (did you mean --help?)"),
+        ("ablate -hlp", "there is no option -hlp (did you mean --help?)"),
+        ("--hlp", "there is no option --hlp (did you mean --help?)"),
+        ("runs --stor here", "there is no option --stor (did you mean --store?)"),
     ],
 )
 def test_the_nearest_name_is_suggested_for_a_misspelt_one(
@@ -118,6 +123,7 @@ def test_the_nearest_name_is_suggested_for_a_misspelt_one(
         ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
         ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
         ("runs --optim.lr 3", "there is no option --optim.lr; --help lists all"),
+        ("runs now", "'now' is not expected here"),
         ("show abc --store none", "no run in none has a key that begins with 'abc'"),
     ],
 )

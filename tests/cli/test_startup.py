@@ -32,9 +32,24 @@ def imported_by(command: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "trian digits", "trian digits --optim.lr 0.1", "", "train", "train --help", "search --help"],
+    [
+        "--help",
+        "--hlp",
+        "trian digits",
+        "trian digits --optim.lr 0.1",
+        "",
+        "train",
+        "train --help",
+        "search --help",
+        "ablate --hlp",
+        "ablate rules_on_digits --in-proces",
+        "train digits --epochz 3",
+        "train digits --optim.lr 0.1 --epochz 3",
+        "train digits --rule.scale 2 --optim.lrr 1",
+        "runs --hlp",
+    ],
 )
-def test_help_and_a_misspelt_command_import_no_heavy_library(command: str, tmp_path: Path) -> None:
+def test_help_and_a_misspelt_command_or_option_import_no_heavy_library(command: str, tmp_path: Path) -> None:
     assert imported_by(command, tmp_path) == []
 
 
