@@ -15,6 +15,7 @@ from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.version import VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     name = next((token for token in argv if not token.startswith("-")), None)
     if name is None:
         refuse_unknown(argv, top.options, takes_fields=False)
-        top.parse_options(argv)  # prints the help if it is asked for
+        top.parse_options(argv)  # prints the help or the version if it is asked for
         top.error("no command is given")
     if name not in commands.choices:
         known = ", ".join(commands.choices)
@@ -80,6 +81,7 @@ def build_parser() -> tuple[Parser, Commands]:
         usage="nowt COMMAND [options]",
     )
     top.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    top.add_argument("--version", action="version", version=f"nowt {VERSION}", help="show the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", prog="nowt", parser_class=Parser)
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]
