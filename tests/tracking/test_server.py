@@ -113,7 +113,7 @@ def test_a_port_in_use_is_reported(served: Served, tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize(
     ("url", "fault"),
-    [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
+    [("server", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
 )
 def test_an_invalid_url_is_reported_before_a_study_starts(
     url: str, fault: str, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
