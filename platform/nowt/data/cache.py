@@ -4,7 +4,6 @@ One process writes a cache file under a temporary name and renames it when it is
 it wait for a lock. Pixels are memory-mapped, so all processes of a machine share one copy.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from nowt.data.decode import BadImage, decode, decode_center
 from nowt.data.images import ImageFiles, digest_of
 from nowt.data.transforms import center_crop
 from nowt.store.layout import Store
+from nowt.store.locks import lock_file
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
     if path.exists():
         return
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock, wait=True)
         if path.exists():
             return
         temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left
