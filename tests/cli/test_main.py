@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from nowt.config.run_key import run_key
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import RunLog
 from nowt.store.run_log import read_all
-from nowt.studies.lookup import find_recipe, find_study, study_names
+from nowt.studies.lookup import find_recipe, find_study
 from tests.support.small_studies import BROKEN, OWN, log_bytes, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+
+STUDIES = sorted(entry_points(group="nowt.studies").names)
 
 SMALL = ["--data.train_limit", "64", "--data.repeat", "1", "--data.size", "8", "--epochs", "1"]
 
@@ -271,10 +274,10 @@ def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
 
 def test_every_study_file_is_installed() -> None:
     files = {p.stem for p in Path(searchspaces.__path__[0]).glob("*.py") if "def study()" in p.read_text()}
-    assert files == set(study_names())
+    assert files == {*STUDIES}
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", STUDIES)
 def test_an_installed_study_is_a_page_of_a_lab_book(name: str) -> None:
     study = find_study(name)
     assert study.name == name and study.reference in [cell.name for cell in study.cells]
@@ -287,5 +290,5 @@ def test_an_installed_study_is_a_page_of_a_lab_book(name: str) -> None:
 
 
 def test_installed_studies_have_distinct_keys() -> None:
-    keys = [find_study(name).key for name in study_names()]
+    keys = [find_study(name).key for name in STUDIES]
     assert len(set(keys)) == len(keys)
