@@ -65,19 +65,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
     if getpass.getuser() != "root":
         pytest.skip("Slurm's daemons need root")
     folder = tmp_path_factory.mktemp("slurm")
-    for name in ("state", "spool", "munge", "home"):
-        (folder / name).mkdir(mode=0o700)
-    (folder / "munge" / "key").write_bytes(secrets.token_bytes(1024))
-    (folder / "munge" / "key").chmod(0o400)
-    text = CONFIG.format(folder=folder, host=socket.gethostname().partition(".")[0], ctld=free_port(), d=free_port())
-    (folder / "slurm.conf").write_text(text)
-    environment = {
-        **os.environ,
-        "SLURM_CONF": str(folder / "slurm.conf"),
-        "HOME": str(folder / "home"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
-    }
+    configure(folder)
+    environment = slurm_environment(folder)
 
     def command(*argv: str) -> str:
         completed = subprocess.run(
@@ -93,6 +82,27 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             yield command
         finally:
             daemons.send_signal(signal.SIGKILL)  # unshare blocks other signals
+
+
+def configure(folder: Path) -> None:
+    """Write the cluster's configuration, its munge key and its empty folders."""
+    for name in ("state", "spool", "munge", "home"):
+        (folder / name).mkdir(mode=0o700)
+    (folder / "munge" / "key").write_bytes(secrets.token_bytes(1024))
+    (folder / "munge" / "key").chmod(0o400)
+    text = CONFIG.format(folder=folder, host=socket.gethostname().partition(".")[0], ctld=free_port(), d=free_port())
+    (folder / "slurm.conf").write_text(text)
+
+
+def slurm_environment(folder: Path) -> dict[str, str]:
+    """The environment in which Slurm finds its configuration, and its jobs find nowt."""
+    return {
+        **os.environ,
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "HOME": str(folder / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
+    }
 
 
 def free_port() -> int:
