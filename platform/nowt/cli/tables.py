@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -70,21 +70,16 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
 
 
 def _head(run: RunLog) -> str:
+    from nowt.core.fields import flatten  # imports pydantic, which other tables do not need
+
     git = run.start["git"]
     lines = [f"run {run.key}: {ending_text(run)}", f"data {run.start['fingerprint']}"]
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
-    lines += [f"  {name} = {json.dumps(value)}" for name, value in _flat(run.start["config"])]
+    lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]
     return "\n".join(lines)
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in data.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return found
 
 
 def _curve(run: RunLog) -> Table:

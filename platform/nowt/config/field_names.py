@@ -18,6 +18,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "lr",
         "momentum",
         "nesterov",
+        "beta2",
         "weight_decay",
         "decay_norms_and_biases",
         "schedule",

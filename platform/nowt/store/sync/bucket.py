@@ -37,7 +37,7 @@ class Bucket:
             import boto3
             from botocore.config import Config
         except ImportError:
-            raise ConfigError(f"{url} needs boto3, which is not installed: pip install 'nowt[aws]'") from None
+            raise ConfigError(f"{url} needs boto3, which is not installed: pip install boto3") from None
         config = Config(connect_timeout=CONNECT_SECONDS, tcp_keepalive=True)
         return cls(url, name, prefix, _request(url, lambda: boto3.client("s3", config=config)))
 
