@@ -58,8 +58,8 @@ def best_settings_chart(trials: Trials) -> Any | None:
     panels += [_chosen(chosen, settings[name], trials, styles) for name in settings if name in set(chosen["setting"])]
     caption = ["filled: best trial", f"rings: next {BEST - 1}", "pale: other finished and diverged trials"]
     caption += ["the position within a choice has no meaning"] if len(chosen) else []
-    heads = title("Settings of the best trials", caption)
-    return alt.vconcat(*panels, spacing=10, title=heads)
+    heading = title("Settings of the best trials", caption)
+    return alt.vconcat(*panels, spacing=10, title=heading)
 
 
 def _finished(values: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """Forest plot: the effect of each factor on the final error, paired by seed, with its interval."""
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -9,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.script import study_figure
-from analysis.figures.style.axes import TICKS
+from analysis.figures.style.axes import TICKS, IntervalAxis
 from analysis.figures.style.sections import Sections
 from analysis.figures.style.theme import FAINT, INK, WIDTH, rule_colors, title
 from analysis.frames.study import Frames, rows
@@ -23,13 +22,8 @@ LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point if the largest effect i
 MAX_EXTENSION = 1.5  # an interval extends the axis to at most this many times the largest effect of a seed
 
 
-@dataclass(frozen=True)
-class EffectAxis:
-    """An axis of effects in percentage points, including 0; intervals are clipped at its ends."""
-
-    low: float
-    high: float
-    log: bool
+class EffectAxis(IntervalAxis):
+    """An axis of effects in percentage points, including 0."""
 
     @classmethod
     def for_effects(cls, found: Effects, margin: float | None) -> "EffectAxis":
@@ -54,17 +48,6 @@ class EffectAxis:
             scale=scale,
             axis=alt.Axis(**values, grid=True),
         )
-
-    def clip(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with an interval, clipped at the ends of the axis."""
-        found = frame[frame["low"].notna()]
-        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
-
-    def clipped_ends(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
-        left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
-        right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
-        return pd.concat([left, right], ignore_index=True)
 
 
 def effects_chart(frames: Frames, options: Options) -> Any | None:

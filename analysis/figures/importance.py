@@ -40,9 +40,9 @@ def importance_chart(trials: Trials) -> Any | None:
     panels = [_panel(shares, cell, styles[cell].color, last=cell == cells[-1]) for cell in cells]
     some = ["without trials stopped early"] if (trials.frame["state"] == "stopped").any() else []
     parts = ["fANOVA: variance that a setting explains by itself", *some, "rough for few trials"]
-    heads = title("Importance of settings", parts)
-    heads.frame = "bounds"  # aligned with the names
-    return alt.vconcat(*panels, spacing=8, title=heads)
+    heading = title("Importance of settings", parts)
+    heading.frame = "bounds"  # aligned with the names
+    return alt.vconcat(*panels, spacing=8, title=heading)
 
 
 def _panel(shares: pd.DataFrame, cell: str, color: str, last: bool) -> Any:

@@ -57,8 +57,8 @@ def landscape_chart(trials: Trials) -> Any | None:
     # Vega interprets a dot in a field name as attribute access.
     shown = shown[["cell", "trial", "state", "error"]].assign(rate=shown[LEARNING_RATE], decay=shown[WEIGHT_DECAY])
     panels = [_panel(shown, cell, place, len(cells)) for place, cell in enumerate(cells)]
-    heads = title("Error over learning rate and weight decay", _subtitle(shown))
-    return grid(panels).resolve_scale(color="shared").properties(title=heads)
+    heading = title("Error over learning rate and weight decay", _subtitle(shown))
+    return grid(panels).resolve_scale(color="shared").properties(title=heading)
 
 
 def _subtitle(shown: pd.DataFrame) -> list[str]:

@@ -48,11 +48,11 @@ def tuning_chart(trials: Trials) -> Any:
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
     axis = _spent_axis(curves, trials.plan.unit)
-    parts = [] if trials.independent and len(styles) == 1 else [_together(curves, axis, styles)]
+    parts = [] if trials.independent and len(styles) == 1 else [_shared_panel(curves, axis, styles)]
     if trials.independent:
-        parts.append(_apart(curves, axis, styles, labels))
-    heads = title("Tuning curves", _subtitle(trials, counts))
-    figure = alt.vconcat(*parts, spacing=24, title=heads)
+        parts.append(_panel_per_cell(curves, axis, styles, labels))
+    heading = title("Tuning curves", _subtitle(trials, counts))
+    figure = alt.vconcat(*parts, spacing=24, title=heading)
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
 
@@ -74,7 +74,7 @@ def _subtitle(trials: Trials, counts: pd.DataFrame) -> list[str]:
     ]
 
 
-def _together(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
+def _shared_panel(curves: pd.DataFrame, spent: Any, styles: dict[str, Style]) -> Any:
     """Return all curves in one plot, later ones thinner and on top; a dot marks the last trial."""
     axis = ErrorAxis.for_errors(curves["error"], curves.iloc[:0], zero=True)  # without bands
     legend = cell_legend({cell: cell for cell in styles})
@@ -97,7 +97,7 @@ def _widths(cells: list[str]) -> dict[str, float]:
     return {cell: THINNEST + step * (len(cells) - 1 - place) for place, cell in enumerate(cells)}
 
 
-def _apart(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
+def _panel_per_cell(curves: pd.DataFrame, spent: Any, styles: dict[str, Style], labels: dict[str, str]) -> Any:
     axis = ErrorAxis.for_errors(curves["error"], curves, zero=True)
     spents = [spent if is_lowest(place, len(styles)) else spent.title(None) for place in range(len(styles))]
     panels = [_panel(curves, x, axis, place, styles, labels) for place, x in enumerate(spents)]

@@ -49,11 +49,6 @@ def published_angles() -> pd.DataFrame:
     return found.loc[found["angle"] < ends - 0.01, list(ANGLES)].astype(ANGLES)
 
 
-def provenance() -> str:
-    """Return the documentation of the tables and their source."""
-    return (files(__name__) / "PROVENANCE.txt").read_text(encoding="utf-8")
-
-
 def _table(name: str) -> pd.DataFrame:
     with (files(__name__) / name).open(encoding="utf-8") as file:
         return pd.read_csv(file)

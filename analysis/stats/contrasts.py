@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.frames.searches import setting_text
 from analysis.frames.studies import StudyPlan
 from nowt.core.fields import flatten
 
@@ -80,12 +81,12 @@ def pinned_seeds(fields: Fields) -> list[str]:
 
 
 def value_text(value: Any) -> str:
-    """Return a setting's value as text."""
+    """Return a setting's value as text for readers: as ``setting_text``, with yes, no and none."""
     if isinstance(value, list):
         return ", ".join(map(value_text, value)) or "none"
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return setting_text(value)
 
 
 def differing_fields(one: Fields, other: Fields) -> list[str]:

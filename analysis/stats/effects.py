@@ -11,8 +11,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames
 from analysis.stats.contrasts import Contrast, contrasts
-from analysis.stats.paired import paired_gaps_of
-from analysis.stats.seeds import error_curves, final_errors, mean_interval, scored_split
+from analysis.stats.seeds import error_curves, final_errors, mean_interval, paired_gaps_of, scored_split
 
 MEAN = "mean"
 

@@ -7,7 +7,6 @@ equal for all seeds are not tested. Errors, gaps and margins are fractions from 
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,15 @@ from analysis.stats.effect_size import effect_interval, hedges_g
 from analysis.stats.equivalence import margin_p_values, verdicts
 from analysis.stats.holm import holm
 from analysis.stats.permutation import sign_flip_p, smallest_p
-from analysis.stats.seeds import FEWEST_SEEDS, ROUNDING, error_curves, final_errors, mean_interval, scored_split
+from analysis.stats.seeds import (
+    FEWEST_SEEDS,
+    ROUNDING,
+    error_curves,
+    final_errors,
+    mean_interval,
+    paired_gaps_of,
+    scored_split,
+)
 
 PAIRED = {
     "cell": "str",
@@ -52,22 +59,6 @@ def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
     final = final_errors(error_curves(frames, scored_split(frames)))
     tests = paired_tests(paired_gaps_of(final, references(frames.study)), None if margin is None else margin / 100)
     return tests.assign(**{name: 100 * tests[name] for name in ("mean", "low", "high")})
-
-
-def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
-    """Pair the final errors of cells by seed.
-
-    Args:
-        final: One row per run, columns cell, seed and error.
-        against: For each cell, the cell that it is compared with.
-
-    Returns:
-        One row per pair: cell, against, seed, gap (in the unit of the error).
-    """
-    others = final[["cell", "seed", "error"]].assign(against=final["cell"].map(against)).dropna(subset="against")
-    base = final[["cell", "seed", "error"]].rename(columns={"cell": "against", "error": "base"})
-    pairs = others[others["cell"] != others["against"]].merge(base, on=["against", "seed"])
-    return pairs.assign(gap=pairs["error"] - pairs["base"])[["cell", "against", "seed", "gap"]]
 
 
 def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:

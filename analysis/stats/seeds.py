@@ -95,6 +95,22 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     return groups.drop(columns="deviation").assign(low=groups["mean"] - half, high=groups["mean"] + half)
 
 
+def paired_gaps_of(final: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
+    """Pair the final errors of cells by seed.
+
+    Args:
+        final: One row per run, columns cell, seed and error.
+        against: For each cell, the cell that it is compared with.
+
+    Returns:
+        One row per pair: cell, against, seed, gap (in the unit of the error).
+    """
+    others = final[["cell", "seed", "error"]].assign(against=final["cell"].map(against)).dropna(subset="against")
+    base = final[["cell", "seed", "error"]].rename(columns={"cell": "against", "error": "base"})
+    pairs = others[others["cell"] != others["against"]].merge(base, on=["against", "seed"])
+    return pairs.assign(gap=pairs["error"] - pairs["base"])[["cell", "against", "seed", "gap"]]
+
+
 def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Return the error of each cell minus that of the reference, paired by seed.
 
@@ -105,10 +121,7 @@ def paired_gaps(final: pd.DataFrame, reference: str) -> pd.DataFrame:
     Returns:
         One row per other cell: cell, n (pairs), mean, low, high (95 % t interval), in the unit of the error.
     """
-    base = final.loc[final["cell"] == reference, ["seed", "error"]]
-    others = final[final["cell"] != reference]
-    pairs = others.merge(base, on="seed", suffixes=("", "_reference"))
-    pairs = pairs.assign(gap=pairs["error"] - pairs["error_reference"])
+    pairs = paired_gaps_of(final, dict.fromkeys([*final["cell"], reference], reference))
     return mean_interval(pairs, ["cell"], "gap")
 
 

@@ -8,8 +8,7 @@ import pandas as pd
 from analysis.frames.study import Frames
 from analysis.stats.contrasts import Fields, flat_config, references
 from analysis.stats.interquartile import interquartile_interval, interquartile_mean
-from analysis.stats.paired import paired_gaps_of
-from analysis.stats.seeds import error_curves, final_errors, scored_split
+from analysis.stats.seeds import error_curves, final_errors, paired_gaps_of, scored_split
 
 TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_points"]
 

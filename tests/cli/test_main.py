@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from nowt.config.run_key import run_key
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import RunLog
 from nowt.store.run_log import read_all
-from nowt.studies.lookup import find_recipe, find_study, study_names
+from nowt.studies.lookup import find_recipe, find_study
 from tests.support.small_studies import BROKEN, OWN, log_bytes, write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+
+STUDIES = sorted(entry_points(group="nowt.studies").names)
 
 SMALL = ["--data.train_limit", "64", "--data.repeat", "1", "--data.size", "8", "--epochs", "1"]
 
@@ -80,6 +83,11 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("train --storr here digits", "did you mean --store?"),
         ("train --optm.lr 1 digits", "did you mean --optim.lr?"),
         ("train digits --verb 1", "did you mean --debug?"),
+        ("train digits --epochz 3", "there is no option --epochz (did you mean --epochs?)"),
+        ("ablate --hlp", "there is no option --hlp (did you mean --help?)"),
+        ("ablate -hlp", "there is no option -hlp (did you mean --help?)"),
+        ("--hlp", "there is no option --hlp (did you mean --help?)"),
+        ("runs --stor here", "there is no option --stor (did you mean --store?)"),
     ],
 )
 def test_the_nearest_name_is_suggested_for_a_misspelt_one(
@@ -118,6 +126,7 @@ def test_the_nearest_name_is_suggested_for_a_misspelt_one(
         ("certify fa --rule kp", "--rule does not change the certificate of fa: --rule.FIELD does"),
         ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
         ("runs --optim.lr 3", "there is no option --optim.lr; --help lists all"),
+        ("runs now", "'now' is not expected here"),
         ("show abc --store none", "no run in none has a key that begins with 'abc'"),
     ],
 )
@@ -266,10 +275,10 @@ def test_python_dash_m_nowt_is_nowt(tmp_path: Path) -> None:
 
 def test_every_study_file_is_installed() -> None:
     files = {p.stem for p in Path(searchspaces.__path__[0]).glob("*.py") if "def study()" in p.read_text()}
-    assert files == set(study_names())
+    assert files == {*STUDIES}
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", STUDIES)
 def test_an_installed_study_is_a_page_of_a_lab_book(name: str) -> None:
     study = find_study(name)
     assert study.name == name and study.reference in [cell.name for cell in study.cells]
@@ -282,5 +291,5 @@ def test_an_installed_study_is_a_page_of_a_lab_book(name: str) -> None:
 
 
 def test_installed_studies_have_distinct_keys() -> None:
-    keys = [find_study(name).key for name in study_names()]
+    keys = [find_study(name).key for name in STUDIES]
     assert len(set(keys)) == len(keys)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nowt.cli.main import main
+from nowt.core.version import VERSION
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 HEAVY = ["torch", "ray", "mlflow", "pandas", "optuna"]
@@ -32,9 +34,25 @@ def imported_by(command: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "trian digits", "trian digits --optim.lr 0.1", "", "train", "train --help", "search --help"],
+    [
+        "--help",
+        "--version",
+        "--hlp",
+        "trian digits",
+        "trian digits --optim.lr 0.1",
+        "",
+        "train",
+        "train --help",
+        "search --help",
+        "ablate --hlp",
+        "ablate rules_on_digits --in-proces",
+        "train digits --epochz 3",
+        "train digits --optim.lr 0.1 --epochz 3",
+        "train digits --rule.scale 2 --optim.lrr 1",
+        "runs --hlp",
+    ],
 )
-def test_help_and_a_misspelt_command_import_no_heavy_library(command: str, tmp_path: Path) -> None:
+def test_help_version_and_a_misspelt_command_or_option_import_no_heavy_library(command: str, tmp_path: Path) -> None:
     assert imported_by(command, tmp_path) == []
 
 
@@ -49,3 +67,9 @@ def test_listing_the_rules_does_not_import_torch() -> None:
     code = "import sys; from nowt.rules.registry import rule_names; rule_names(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0 and capsys.readouterr().out == f"nowt {VERSION}\n"

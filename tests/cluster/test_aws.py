@@ -157,14 +157,14 @@ def test_ray_up_copies_token_and_project_and_runs_the_start_commands(account: Cl
         assert any(shlex.quote(command)[1:-1] in line for line in executed), command
     (start,) = [line for line in executed if "ray start --head" in line]
     assert "RAY_AUTH_MODE=token" in start and "--dashboard-host=127.0.0.1" in start
-    ready, keeper = (
-        next(line for line in executed if f"clusters/aws/{script}" in line) for script in ("node", "keeper")
+    ready, services = (
+        next(line for line in executed if f"clusters/aws/{script}" in line) for script in ("node", "head")
     )
-    assert f"node.sh s3://{BUCKET}" in ready and "keeper.sh store" in keeper
+    assert f"node.sh s3://{BUCKET}" in ready and "head.sh store" in services
     assert (
-        executed.index(ready) < executed.index(keeper) < executed.index(start)
+        executed.index(ready) < executed.index(services) < executed.index(start)
     )  # the store is restored before Ray runs
-    assert not any("keeper.sh" in line for line in given["worker_start_ray_commands"])
+    assert not any("head.sh" in line for line in given["worker_start_ray_commands"])
 
 
 def test_ui_connects_to_the_head_with_the_clusters_key(at_home: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,13 +107,13 @@ class Head:
 
     def running(self, name: str) -> str:
         """The background command with this name; empty if it does not run."""
-        path = self.home / "nowt-keeper" / f"{name}.pid"
+        path = self.home / "nowt-head" / f"{name}.pid"
         command = Path(f"/proc/{path.read_text().strip()}/cmdline") if path.exists() else path
         return command.read_bytes().replace(b"\0", b" ").decode() if command.exists() else ""
 
     def end(self, name: str, number: signal.Signals) -> None:
         """Send a signal to the background command with this name; SIGTERM only once it has a handler."""
-        pid = int((self.home / "nowt-keeper" / f"{name}.pid").read_text())
+        pid = int((self.home / "nowt-head" / f"{name}.pid").read_text())
         if number == signal.SIGTERM:
             wait_until(lambda: handles(pid, number), 60, f"{name} to handle {number.name}")
         with suppress(ProcessLookupError):

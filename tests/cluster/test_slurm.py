@@ -48,6 +48,8 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES State=UP
 """
 
+PRIVATE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")  # runs a command in a new PID namespace
+
 # in a new PID namespace, so that no daemon and no job survives the test
 DAEMONS = """
 cd munge; munged --force --key-file=$PWD/key --socket=$PWD/socket --pid-file=$PWD/pid --log-file=$PWD/log \\
@@ -60,24 +62,10 @@ exec slurmd -D -f slurm.conf
 @pytest.fixture
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """A function that runs Slurm commands on a temporary Slurm cluster with one node."""
-    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
-        pytest.skip(f"{', '.join(missing)} not installed: apt-get install slurmd slurmctld munge")
-    if getpass.getuser() != "root":
-        pytest.skip("Slurm's daemons need root")
+    skip_unless_slurm_can_run()
     folder = tmp_path_factory.mktemp("slurm")
-    for name in ("state", "spool", "munge", "home"):
-        (folder / name).mkdir(mode=0o700)
-    (folder / "munge" / "key").write_bytes(secrets.token_bytes(1024))
-    (folder / "munge" / "key").chmod(0o400)
-    text = CONFIG.format(folder=folder, host=socket.gethostname().partition(".")[0], ctld=free_port(), d=free_port())
-    (folder / "slurm.conf").write_text(text)
-    environment = {
-        **os.environ,
-        "SLURM_CONF": str(folder / "slurm.conf"),
-        "HOME": str(folder / "home"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
-    }
+    configure(folder)
+    environment = slurm_environment(folder)
 
     def command(*argv: str) -> str:
         completed = subprocess.run(
@@ -85,7 +73,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
         )
         return completed.stdout.strip()
 
-    private = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", DAEMONS]
+    private = [*PRIVATE, "sh", "-c", DAEMONS]
     output = (folder / "daemons").open("wb")
     with output, subprocess.Popen(private, cwd=folder, env=environment, stdout=output, stderr=output) as daemons:
         try:
@@ -93,6 +81,36 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             yield command
         finally:
             daemons.send_signal(signal.SIGKILL)  # unshare blocks other signals
+
+
+def skip_unless_slurm_can_run() -> None:
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"{', '.join(missing)} not installed: apt-get install slurmd slurmctld munge")
+    if getpass.getuser() != "root":
+        pytest.skip("Slurm's daemons need root")
+    if subprocess.run([*PRIVATE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not allow new PID namespaces")
+
+
+def configure(folder: Path) -> None:
+    """Write the cluster's configuration, its munge key and its empty folders."""
+    for name in ("state", "spool", "munge", "home"):
+        (folder / name).mkdir(mode=0o700)
+    (folder / "munge" / "key").write_bytes(secrets.token_bytes(1024))
+    (folder / "munge" / "key").chmod(0o400)
+    text = CONFIG.format(folder=folder, host=socket.gethostname().partition(".")[0], ctld=free_port(), d=free_port())
+    (folder / "slurm.conf").write_text(text)
+
+
+def slurm_environment(folder: Path) -> dict[str, str]:
+    """The environment in which Slurm finds its configuration, and its jobs find nowt."""
+    return {
+        **os.environ,
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "HOME": str(folder / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
+    }
 
 
 def free_port() -> int:

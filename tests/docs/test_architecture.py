@@ -30,6 +30,31 @@ def test_the_files_that_it_mentions_exist_and_define_the_names() -> None:
             assert any(all(re.search(rf"\b{word}\b", text) for word in words) for text in texts), f"{file}: {name}"
 
 
+def test_the_attributes_of_classes_that_it_mentions_exist() -> None:
+    mentioned = re.findall(r"`([A-Z][A-Za-z]+)\.(\w+)`", PAGE)
+    assert len(mentioned) > 4
+    for name, attribute in mentioned:
+        bodies = [node for node in all_classes() if node.name == name]
+        assert any(attribute in names_in(body) for body in bodies), f"{name}.{attribute}"
+
+
+def all_classes() -> Iterator[ast.ClassDef]:
+    """Every class of nowt."""
+    for path in NOWT.rglob("*.py"):
+        yield from (n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ClassDef))
+
+
+def names_in(body: ast.ClassDef) -> set[str]:
+    """The methods and fields of a class."""
+    methods = {node.name for node in body.body if isinstance(node, ast.FunctionDef)}
+    return methods | {
+        node.target.id
+        for node in ast.walk(body)
+        if isinstance(node, ast.AnnAssign)
+        if isinstance(node.target, ast.Name)
+    }
+
+
 def test_its_table_lists_the_folders_of_nowt_from_the_top_layer_down() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"

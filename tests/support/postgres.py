@@ -33,7 +33,7 @@ class Server:
     @property
     def url(self) -> str:
         """The URL of the database for ``--storage``."""
-        return f"postgresql://keeper@/nowt?host={self.folder}"
+        return f"postgresql://nowt@/nowt?host={self.folder}"
 
     @property
     def password_file(self) -> Path:
@@ -50,7 +50,7 @@ class Server:
             "-E",
             "SQL_ASCII",
             "-U",
-            "keeper",
+            "nowt",
             "-A",
             "scram-sha-256",
             f"--pwfile={secret}",
@@ -58,7 +58,7 @@ class Server:
             "-D",
             self.data,
         )
-        self.password_file.write_text(f"*:*:*:keeper:{PASSWORD}\n")
+        self.password_file.write_text(f"*:*:*:nowt:{PASSWORD}\n")
         self.password_file.chmod(0o600)
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ def server(programs: Path) -> Iterator[Server]:
         made.start()
         try:
             subprocess.run(
-                [str(programs / "createdb"), "-h", str(folder), "-U", "keeper", "nowt"],
+                [str(programs / "createdb"), "-h", str(folder), "-U", "nowt", "nowt"],
                 check=True,
                 env={"PGPASSFILE": str(made.password_file)},
             )

@@ -111,43 +111,64 @@ def listening(port: int) -> set[str]:
     return {place.partition(":")[0] for place in places if int(place.partition(":")[2], 16) == port}
 
 
+class LosingProxy(BaseHTTPRequestHandler):
+    """Forwards every request to ``port`` and loses the answer to each ``every``-th write; subclasses set both."""
+
+    port: int
+    every: int
+    writes = 0
+
+    def do_GET(self) -> None:
+        self.pass_on()
+
+    def do_POST(self) -> None:
+        self.pass_on()
+
+    def do_PUT(self) -> None:
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        answer, data = self.forwarded()
+        if self.loses_answer():
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def forwarded(self) -> tuple[http.client.HTTPResponse, bytes]:
+        """The server's answer to this request, and its body."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        there = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        there.request(self.command, self.path, body, dict(self.headers))
+        answer = there.getresponse()
+        data = answer.read()
+        there.close()
+        return answer, data
+
+    def loses_answer(self) -> bool:
+        """Count a write; whether its answer is lost."""
+        if self.command == "GET" or "search" in self.path:
+            return False
+        kind = type(self)  # each request has a handler of its own
+        kind.writes += 1
+        return kind.writes % self.every == 0
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @contextmanager
 def losing_answers(port: int, every: int) -> Iterator[str]:
     """The URL of a proxy for ``port`` that forwards every request and loses the answer to each ``every``-th write."""
 
-    class Handler(BaseHTTPRequestHandler):
-        writes = 0
+    class Proxy(LosingProxy):
+        pass
 
-        def do_GET(self) -> None:
-            self.pass_on()
-
-        def do_POST(self) -> None:
-            self.pass_on()
-
-        def do_PUT(self) -> None:
-            self.pass_on()
-
-        def pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            there = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            there.request(self.command, self.path, body, dict(self.headers))
-            answer = there.getresponse()
-            data = answer.read()
-            there.close()
-            Handler.writes += self.command != "GET" and "search" not in self.path
-            if self.command != "GET" and "search" not in self.path and Handler.writes % every == 0:
-                self.close_connection = True
-                return
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    network = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Proxy.port, Proxy.every = port, every
+    network = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     thread = Thread(target=network.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -4,10 +4,9 @@ On PostgreSQL if it is installed, otherwise on SQLite.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,15 +14,15 @@ from sqlalchemy import create_engine, text
 
 from nowt.cli.main import main
 from nowt.store.records import RunLog
-from nowt.store.run_log import LogWriter, read, read_all
-from nowt.store.study_file import StudyFile
+from nowt.store.run_log import read, read_all
 from nowt.tracking import background
-from nowt.tracking.background import BackgroundRecorder, record_in_background
+from nowt.tracking.background import record_in_background
 from nowt.tracking.outbox import undelivered
 from nowt.tracking.projection import metrics_of
-from tests.support.mlflow_contents import epoch, start, study_file_of
+from tests.support.mlflow_contents import epoch, start
 from tests.support.postgres import programs, server
-from tests.support.synthetic_store import key_of, rules_study, write_store
+from tests.support.recorded_runs import eight_runs, recording, write_epochs
+from tests.support.synthetic_store import rules_study, write_store
 from tests.support.tracking_server import (
     Served,
     children,
@@ -113,7 +112,7 @@ def test_a_port_in_use_is_reported(served: Served, tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize(
     ("url", "fault"),
-    [("keeper", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
+    [("server", "must be the URL of an MLflow server"), ("http://admin:pw@127.0.0.1:1", "contains a user or password")],
 )
 def test_an_invalid_url_is_reported_before_a_study_starts(
     url: str, fault: str, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -151,72 +150,36 @@ def logged(run: RunLog) -> Points:
     return sorted((name, e.epoch, ms, value) for e, ms in pairs for name, value in metrics_of(e).items())
 
 
-@contextmanager
-def recording(store: Path, study: StudyFile | None, url: str) -> Iterator[BackgroundRecorder]:
-    """As record_in_background, for any URL."""
-    record = BackgroundRecorder(store, study, url)
-    writer = Thread(target=record.write)
-    writer.start()
-    try:
-        yield record
-    finally:
-        record.close()
-        writer.join()
-
-
 def test_the_server_has_every_epoch_once_after_it_was_killed_during_eight_runs(
-    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = tmp_path / "runs"
-    names = ["bp", "fa", "ss", "kp"]
-    study = write_store(store, rules_study("eight", names, 1, 60), missing=[(name, 0) for name in names])
-    studied = {key_of(study, name, 0): name for name in names}
-    single = [f"00000000000{digit}" for digit in range(4)]
-    writers = {key: start(store, key) for key in [*studied, *single]}
-
-    def write(record_of: Callable[[str], BackgroundRecorder], first: int, last: int) -> None:
-        """Write all eight runs at the same time."""
-        threads = [Thread(target=_run, args=(writer, record_of(key), first, last)) for key, writer in writers.items()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
     def have(epochs: int) -> bool:
-        return all(len({step for _, step, _, _ in points(served, key)}) >= epochs for key in writers)
+        return all(len({step for _, step, _, _ in points(served, key)}) >= epochs for key in runs.writers)
 
-    with ExitStack() as stack:
-        singles = {key: stack.enter_context(recording(store, None, served.url)) for key in single}
-        with recording(store, study_file_of(store, study.key), served.url) as record:
-            write(lambda key: singles.get(key, record), 0, 15)
-            wait_until(lambda: have(5), 120, "five epochs of each run")
-            assert "MLflow's server exited with code" in served.kill()
-            write(lambda key: singles.get(key, record), 15, 45)
-            waiting = undelivered(store, read_all(store))
-            assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
-            assert main(["runs", "--store", str(store)]) == 0
-            assert (
-                f"8 runs are not yet delivered to {served.url} ({waiting[0].epochs} epochs): "
-                in capsys.readouterr().out
-            )
-            served.start()
-            wait_until(lambda: have(45), 120, "what it missed")
-            write(lambda key: singles.get(key, record), 45, 60)
-            for key, writer in writers.items():
-                writer.end("finished")
-                singles.get(key, record).update(writer.run, "bp", 0)
+    store = tmp_path / "runs"
+    with eight_runs(store, served.url) as runs:
+        runs.write(0, 15)
+        wait_until(lambda: have(5), 120, "five epochs of each run")
+        assert "MLflow's server exited with code" in served.kill()
+        runs.write(15, 45)
+        assert_eight_runs_wait(store, served.url, capsys)
+        served.start()
+        wait_until(lambda: have(45), 120, "what it missed")
+        runs.write(45, 60)
+        runs.finish()
     assert main(["deliver", "--store", str(store), "--to", served.url]) == 0  # which finds nothing to add
     assert f"uploaded 0 runs to {served.url}" in capsys.readouterr().out
-    for key in writers:
+    for key in runs.writers:
         assert points(served, key) == logged(read(store / "logs" / f"{key}.jsonl"))
     assert undelivered(store, read_all(store)) == []
 
 
-def _run(writer: LogWriter, record: BackgroundRecorder, first: int, last: int) -> None:
-    for number in range(first, last):
-        writer.epoch(epoch(number))
-        record.update(writer.run, "bp", 0)
-        time.sleep(0.01)
+def assert_eight_runs_wait(store: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The epochs since the server was killed are counted, and `nowt runs` reports them."""
+    waiting = undelivered(store, read_all(store))
+    assert waiting[0].runs == 8 and waiting[0].epochs >= 8 * 29
+    assert main(["runs", "--store", str(store)]) == 0
+    assert f"8 runs are not yet delivered to {url} ({waiting[0].epochs} epochs): " in capsys.readouterr().out
 
 
 def test_a_finished_run_does_not_wait_for_an_unavailable_server_and_can_be_delivered_to_another(
@@ -224,7 +187,7 @@ def test_a_finished_run_does_not_wait_for_an_unavailable_server_and_can_be_deliv
 ) -> None:
     away, writer = f"http://127.0.0.1:{free_port()}", start(tmp_path, "bbbbbbbbbbbb")
     with recording(tmp_path, None, away) as record:
-        _run(writer, record, 0, 3)
+        write_epochs(writer, record, 0, 3)
         writer.end("finished")
         begun = time.monotonic()
     assert time.monotonic() - begun < 30

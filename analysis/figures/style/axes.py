@@ -37,12 +37,27 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class ErrorAxis:
-    """An axis of errors in percent; intervals are clipped at its ends."""
+class IntervalAxis:
+    """An axis at whose ends intervals are clipped."""
 
     low: float
     high: float
     log: bool
+
+    def clip(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of ``frame`` that have an interval, clipped at the ends of the axis."""
+        found = frame[frame["low"].notna()]
+        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
+
+    def clipped_ends(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
+        left = frame[frame["low"] < self.low].assign(at=self.low, shape="triangle-left")
+        right = frame[frame["high"] > self.high].assign(at=self.high, shape="triangle-right")
+        return pd.concat([left, right], ignore_index=True)
+
+
+class ErrorAxis(IntervalAxis):
+    """An axis of errors in percent."""
 
     @classmethod
     def for_errors(cls, errors: "pd.Series[float]", means: pd.DataFrame, zero: bool) -> "ErrorAxis":
@@ -68,18 +83,6 @@ class ErrorAxis:
         unit = "%, log scale" if self.log else "%"
         text = f"{title} ({unit})" if title else None
         return channel(f"{name}:Q", title=text, scale=scale, axis=alt.Axis(**ticks, **axis))
-
-    def clip(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows of ``frame`` that have an interval, clipped at the ends of the axis."""
-        found = frame[frame["low"].notna()]
-        return found.assign(low=found["low"].clip(self.low, self.high), high=found["high"].clip(self.low, self.high))
-
-    def clipped_ends(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return one row per end at which an interval extends beyond the axis, with columns ``at`` and ``shape``."""
-        found = frame[frame["low"].notna()]
-        left = found[found["low"] < self.low].assign(at=self.low, shape="triangle-left")
-        right = found[found["high"] > self.high].assign(at=self.high, shape="triangle-right")
-        return pd.concat([left, right], ignore_index=True)
 
 
 def decades(low: float, high: float) -> list[float]:

@@ -22,7 +22,7 @@ class Sections:
     """The rows of ``table`` with their ``place`` from the top, and the headings (place, text)."""
 
     table: pd.DataFrame
-    heads: pd.DataFrame
+    headings: pd.DataFrame
     names: tuple[str, ...]  # row label by place; empty for a heading
 
     @classmethod
@@ -34,14 +34,14 @@ class Sections:
         ``head`` gives the heading of a section, ``names`` the label of each row of ``table``.
         """
         order: list[int] = []
-        heads: list[dict[str, object]] = []
+        headings: list[dict[str, object]] = []
         labels: list[str] = []
         for _, group in table.groupby(by, sort=False):
-            heads.append({"place": len(labels), "text": head(group)})
+            headings.append({"place": len(labels), "text": head(group)})
             labels += ["", *(names[i] for i in group.index)]
             order += list(group.index)
-        spots = [i for i, name in enumerate(labels) if i not in {one["place"] for one in heads}]
-        return cls(table.loc[order].assign(place=spots), pd.DataFrame(heads), tuple(labels))
+        spots = [i for i, name in enumerate(labels) if i not in {one["place"] for one in headings}]
+        return cls(table.loc[order].assign(place=spots), pd.DataFrame(headings), tuple(labels))
 
     @property
     def height(self) -> int:
@@ -64,8 +64,8 @@ class Sections:
 
     def heading_marks(self) -> list[Any]:
         """Return the headings, each on a white background that hides the grid."""
-        places = self.heads.assign(top=self.heads["place"] - 0.5, bottom=self.heads["place"] + 0.5)
+        places = self.headings.assign(top=self.headings["place"] - 0.5, bottom=self.headings["place"] + 0.5)
         white = alt.Chart(places).mark_rect(color="white", opacity=1)
         white = white.encode(y=self.y("top"), y2="bottom:Q", x=alt.value(0), x2=alt.value(WIDTH))
-        text = alt.Chart(self.heads).mark_text(align="left", baseline="middle", fontSize=10, color=GRAY, limit=WIDTH)
+        text = alt.Chart(self.headings).mark_text(align="left", baseline="middle", fontSize=10, color=GRAY, limit=WIDTH)
         return [white, text.encode(y=self.y(), x=alt.value(0), text="text:N")]

@@ -70,16 +70,16 @@ def rows_of(tables: Sequence[Any], schema: Any, runs: Sequence[str]) -> tuple[An
     A run that is listed twice has its rows twice. Within a run, rows are in the order of the log.
     """
     table = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries()
-    stretches: dict[str, list[tuple[int, int]]] = {}  # by run: start and end of each block of its rows
-    for run, begin, end in _stretches(table["run"]):
-        stretches.setdefault(run, []).append((begin, end))
-    wanted = [stretches.get(run, []) for run in runs]
+    blocks: dict[str, list[tuple[int, int]]] = {}  # by run: start and end of each block of its rows
+    for run, begin, end in _blocks(table["run"]):
+        blocks.setdefault(run, []).append((begin, end))
+    wanted = [blocks.get(run, []) for run in runs]
     count = [sum(end - begin for begin, end in theirs) for theirs in wanted]
     slices = [table.slice(begin, end - begin) for begin, end in _linked([s for theirs in wanted for s in theirs])]
     return pa.concat_tables([schema.empty_table(), *slices]), np.repeat(np.arange(len(runs)), count)
 
 
-def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
+def _blocks(runs: Any) -> Iterator[tuple[str, int, int]]:
     """Yield each block of consecutive rows of one run: the run, its first row, and the row after its last."""
     codes = np.concatenate([np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in runs.chunks)])
     borders = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
@@ -89,10 +89,10 @@ def _stretches(runs: Any) -> Iterator[tuple[str, int, int]]:
             yield names[codes[begin]], begin, end
 
 
-def _linked(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _linked(blocks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Merge blocks that are adjacent in the table."""
     linked: list[tuple[int, int]] = []
-    for begin, end in stretches:
+    for begin, end in blocks:
         if linked and linked[-1][1] == begin:
             linked[-1] = (linked[-1][0], end)
         else:

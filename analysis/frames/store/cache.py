@@ -5,7 +5,6 @@ foreign or outdated file is never read. A cache that fails any check is ignored.
 name and then renamed, the index last.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS
 from analysis.frames.store.log_reader import Log
 from nowt.store.files import write_atomically
+from nowt.store.locks import lock_file
 from nowt.store.records import SCHEMA
 
 FORMAT = f"3, logs {SCHEMA}"  # raise the first number when the meaning of the files changes
@@ -97,14 +97,13 @@ def folder_lock(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
 def _locked(lock: int, until: float) -> bool:
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.05)
+            if lock_file(lock):
+                return True
         except OSError:  # a file system without locks
             return False
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
 
 
 def _read(folder: Path, name: str, schema: Any) -> Part:

@@ -36,8 +36,8 @@ class Log:
     last_epoch: int = -1
     broken_epoch: int = -1  # first epoch logged without a finite loss; -1 if none
     last_blank: int = -1  # last epoch logged without an error; -1 if none
-    begun: int = 0  # time of the start line, milliseconds since 1970
-    heard: int = 0  # time of the last line
+    start_time: int = 0  # time of the start line, milliseconds since 1970
+    last_time: int = 0  # time of the last line
     spent: str = ""  # as JSON: total cost of a diverged run, including the epoch in which it diverged
 
     @property
@@ -94,15 +94,15 @@ def _after(log: Log, line: Line) -> Log:
     if kind == "epoch":
         first = line["epoch"] if _is_broken(line) and log.broken_epoch < 0 else log.broken_epoch
         blank = line["epoch"] if line["val_error"] is None else log.last_blank
-        return replace(log, last_epoch=line["epoch"], heard=time, broken_epoch=first, last_blank=blank)
+        return replace(log, last_epoch=line["epoch"], last_time=time, broken_epoch=first, last_blank=blank)
     if kind == "start":
         start = orjson.dumps({name: value for name, value in line.items() if name != "kind"}).decode()
-        return replace(log, start=start, state="running", reason="", begun=time, heard=time)
+        return replace(log, start=start, state="running", reason="", start_time=time, last_time=time)
     if kind == "resume":
-        return replace(log, state="running", reason="", attempts=line["attempt"], heard=time, spent="")
+        return replace(log, state="running", reason="", attempts=line["attempt"], last_time=time, spent="")
     if kind == "end":
         spent = orjson.dumps(line["spent"]).decode() if "spent" in line else ""
-        return replace(log, state=line["state"], reason=line["reason"], heard=time, spent=spent)
+        return replace(log, state=line["state"], reason=line["reason"], last_time=time, spent=spent)
     return log
 
 

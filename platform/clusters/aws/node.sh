@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up a node of cluster.yaml: node.sh s3://BUCKET. Safe to run again: finished steps are skipped.
 #   ~/nowt-venv     the environment (../environment.sh)
-#   ~/nowt-bucket   s3://BUCKET, for keeper.sh
+#   ~/nowt-bucket   s3://BUCKET, for head.sh
 #   ~/data          s3://BUCKET/data, on local NVMe if the node has one; NAME.tar is unpacked
 set -euo pipefail
 bucket=${1:?usage: node.sh s3://BUCKET}

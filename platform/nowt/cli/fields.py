@@ -1,12 +1,14 @@
 """Config fields on the command line: ``--optim.lr 0.2`` beside a command's own options.
 
-The config is imported when a token may be a field, because it imports torch.
+The config, which imports torch, is imported only when all tokens are known.
 """
 
+import re
 from collections.abc import Sequence
-from functools import cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from nowt.config.field_names import FIELDS, check_path, default_paths
 from nowt.core.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,37 +35,44 @@ def split_field_args(tokens: Sequence[str], options: Sequence[str]) -> tuple[lis
     return fields, others
 
 
-def parse_overrides(tokens: Sequence[str], options: Sequence[str]) -> "list[Override]":
-    """Parse ``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for any other token.
+def refuse_unknown(tokens: Sequence[str], options: Sequence[str], takes_fields: bool) -> None:
+    """Raise ConfigError for the first token that looks like an option and is none of the command's ``options``.
 
-    The command's own ``options`` are suggested for a misspelt one.
+    The tokens must not contain fields; with ``takes_fields``, the message also suggests a field.
     """
-    from nowt.config.overrides import Override
+    known = [*options, *(f"--{path}" for path in default_paths() if takes_fields)]
+    for token in takewhile(lambda token: token != "--", tokens):
+        option = token.partition("=")[0]
+        if re.match("--?[A-Za-z]", option) and option not in options:
+            raise ConfigError(f"there is no option {option}{did_you_mean(option, known)}; --help lists all")
 
-    overrides = []
+
+def parse_overrides(tokens: Sequence[str]) -> "list[Override]":
+    """Parse ``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a misspelt field and any other token.
+
+    The fields of a rule are checked when they are applied, since they depend on the rule.
+    """
+    pairs = []
     rest = list(tokens)
     while rest:
         token = rest.pop(0)
-        if not token.startswith("--"):
+        if not _is_field(token.partition("=")[0]):
             raise ConfigError(f"{token!r} is not expected here: fields are given as --optim.lr 0.2")
         path, equals, text = token[2:].partition("=")
-        if not _is_field(f"--{path}"):
-            known = [*options, *(f"--{name}" for name in _default_paths())]
-            raise ConfigError(f"there is no option --{path}{did_you_mean('--' + path, known)}; --help lists all")
+        check_path(path)
         if not equals and (not rest or rest[0].startswith("--")):
             raise ConfigError(f"--{path} needs a value")
-        overrides.append(Override(path, text if equals else rest.pop(0)))
-    check_given_once([f"--{override.path.replace('-', '_')}" for override in overrides])
-    return overrides
+        pairs.append((path, text if equals else rest.pop(0)))
+    check_given_once([f"--{path.replace('-', '_')}" for path, _ in pairs])
+    from nowt.config.overrides import Override
+
+    return [Override(path, text) for path, text in pairs]
 
 
-def refuse_rest(tokens: Sequence[str], options: Sequence[str]) -> None:
-    """Raise ConfigError for the first token that a command without fields does not expect."""
-    for token in tokens:
-        if not token.startswith("-"):
-            raise ConfigError(f"{token!r} is not expected here; --help lists all arguments")
-        option = token.partition("=")[0]
-        raise ConfigError(f"there is no option {option}{did_you_mean(option, options)}; --help lists all")
+def refuse_rest(tokens: Sequence[str]) -> None:
+    """Raise ConfigError if there are tokens, which a command without fields does not expect."""
+    if tokens:
+        raise ConfigError(f"{tokens[0]!r} is not expected here; --help lists all arguments")
 
 
 def check_given_once(names: Sequence[str]) -> None:
@@ -73,17 +82,9 @@ def check_given_once(names: Sequence[str]) -> None:
             raise ConfigError(f"{name} is given {names.count(name)} times; give it once")
 
 
-@cache
-def _default_paths() -> list[str]:
-    from nowt.config.overrides import field_paths
-    from nowt.config.run_config import RunConfig
-
-    return field_paths(RunConfig())
-
-
 def _is_field(option: str) -> bool:
     """Return whether ``option`` is a field or lies in a group of fields; ``rule`` itself is one."""
     if not option.startswith("--"):
         return False
     group = option.removeprefix("--").partition(".")[0].replace("-", "_")
-    return group in {"rule", *(path.partition(".")[0] for path in _default_paths())}
+    return group in FIELDS

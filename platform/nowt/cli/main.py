@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
-from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, split_field_args
+from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.version import VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +46,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     top, commands = build_parser()
     name = next((token for token in argv if not token.startswith("-")), None)
     if name is None:
-        top.parse_options(argv)  # prints the help if it is asked for
+        refuse_unknown(argv, top.options, takes_fields=False)
+        top.parse_options(argv)  # prints the help or the version if it is asked for
         top.error("no command is given")
     if name not in commands.choices:
         known = ", ".join(commands.choices)
@@ -56,16 +58,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parse_command(parser: Parser, tokens: list[str]) -> argparse.Namespace:
-    if {"-h", "--help"} & {*tokens}:  # before the fields, which import torch
+    if {"-h", "--help"} & {*tokens}:
         parser.print_help()
         raise SystemExit(0)
     fields, others = split_field_args(tokens, parser.options) if parser.takes_fields else ([], tokens)
+    refuse_unknown(others, parser.options, parser.takes_fields)  # first, since it explains what else seems wrong
     check_given_once([option for token in others if (option := token.partition("=")[0]) in parser.options])
     args, rest = parser.parse_options(others)
     if parser.takes_fields:
-        args.overrides = parse_overrides([*rest, *fields], parser.options)
+        args.overrides = parse_overrides([*rest, *fields])
     else:
-        refuse_rest(rest, parser.options)
+        refuse_rest(rest)
     return args
 
 
@@ -78,6 +81,7 @@ def build_parser() -> tuple[Parser, Commands]:
         usage="nowt COMMAND [options]",
     )
     top.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    top.add_argument("--version", action="version", version=f"nowt {VERSION}", help="show the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", prog="nowt", parser_class=Parser)
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]

@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -75,6 +75,8 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
 
 
 def _head(run: RunLog) -> str:
+    from nowt.core.fields import flatten  # imports pydantic, which other tables do not need
+
     git = run.start["git"]
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
     lines.append(f"data {run.start['fingerprint']}")
@@ -83,15 +85,8 @@ def _head(run: RunLog) -> str:
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
-    lines += [f"  {name} = {json.dumps(value)}" for name, value in _flat(run.start["config"])]
+    lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]
     return "\n".join(lines)
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in data.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return found
 
 
 def _curve(run: RunLog) -> Table:

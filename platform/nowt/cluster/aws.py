@@ -9,7 +9,7 @@ from nowt.cluster.cluster_file import ClusterFile
 
 T = TypeVar("T")
 
-BOTO3_MISSING = "boto3 is not installed: pip install 'nowt[aws]', or pip install boto3"
+BOTO3_MISSING = "boto3 is not installed: pip install boto3"
 
 
 def botocore() -> Any:

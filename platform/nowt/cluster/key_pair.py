@@ -16,7 +16,7 @@ def private_key_path(cluster: ClusterFile) -> Path:
 
 def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
     """Return the steps that create the missing keys. Raises ValueError if only one of them does."""
-    path, at_aws = private_key_path(cluster), _at_aws(cluster, account)
+    path, at_aws = private_key_path(cluster), _exists_at_aws(cluster, account)
     if at_aws and path.exists():
         return restrict_steps(path)
     if at_aws:
@@ -48,7 +48,7 @@ def removal_steps(cluster: ClusterFile, account: Account) -> list[Step]:
     ]
 
 
-def _at_aws(cluster: ClusterFile, account: Account) -> bool:
+def _exists_at_aws(cluster: ClusterFile, account: Account) -> bool:
     return _owner(cluster, account) is not None
 
 

@@ -55,7 +55,7 @@ def open_tunnel(cluster: ClusterFile, ports: tuple[int, int], store: str, echo: 
             if not _is_healthy(url):
                 raise OSError(
                     f"MLflow does not answer at port {head_port} of {head.address} (starting may take a minute). The "
-                    "start commands of cluster.yaml run nowt serve on the head; see nowt-keeper/serve.log there"
+                    "start commands of cluster.yaml run nowt serve on the head; see nowt-head/serve.log there"
                 )
             echo(f"MLflow is available at {url} while this command runs. Press Ctrl-C to stop.")
             echo(f"user and password: ray exec {cluster.path} 'cat {store}/keeper/credentials'")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args
 
+from nowt.config.field_names import check_name
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.fields import check_type, field_types
@@ -93,17 +94,7 @@ def _set_value(values: dict[str, Any], config: Any, override: Override) -> None:
 
 
 def _check_field(config: Any, name: str, override: Override) -> None:
-    names = [item.name for item in fields(config)] if is_dataclass(config) else []
-    if name in names:
-        return
-    prefix = override.path.rpartition(".")[0]
-    given = f"--{override.path}"
-    siblings = [f"--{prefix}.{n}" if prefix else f"--{n}" for n in names]
-    near = did_you_mean(given, siblings)
-    if not near and siblings:
-        near = did_you_mean(given, [f"--{path}" for path in field_paths(RunConfig())])
-    allowed = ", ".join(names) or "no fields"
-    raise ConfigError(f"there is no field {given}{near}; {prefix or 'a run'} has: {allowed}")
+    check_name(name, [item.name for item in fields(config)] if is_dataclass(config) else [], override.path)
 
 
 def parse_value(kind: Any, text: str) -> Any:

@@ -5,7 +5,6 @@ it wait for a lock. A file is named after the content of its images. Pixels are 
 machine share one copy.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from nowt.data.images import ImageFiles, digest_of
 from nowt.data.threads import map_in_threads
 from nowt.data.transforms import center_crop
 from nowt.store.layout import Store
+from nowt.store.locks import lock_file
 
 
 def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placement) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
     if path.exists():
         return
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock, wait=True)
         if path.exists():
             return
         temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left

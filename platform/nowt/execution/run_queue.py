@@ -26,7 +26,7 @@ class RunQueue:
     on_update: OnUpdate = ignore_update
     writers: dict[str, LogWriter] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
-    picked_up: set[str] = field(default_factory=set)  # running runs that a worker has started on
+    assigned: set[str] = field(default_factory=set)  # running runs that a worker has started on
     attempted: set[str] = field(default_factory=set)  # runs begun since this start of the study
     locked: set[str] = field(default_factory=set)  # runs whose log another study holds
     statuses: dict[str, RunStatus] = field(default_factory=dict)
@@ -134,10 +134,10 @@ class RunQueue:
         if message["kind"] == "end":
             writer.end(message["state"], message["reason"], message.get("spent"))
             self.running.discard(key)
-            self.picked_up.discard(key)
+            self.assigned.discard(key)
             return True
-        again = key in self.picked_up  # Ray Tune gave the run of a lost worker to another one
-        self.picked_up.add(key)
+        again = key in self.assigned  # Ray Tune gave the run of a lost worker to another one
+        self.assigned.add(key)
         if again:
             writer.resume(writer.run.last_epoch, count_machines(), **self.by_key[key].start)
         return again

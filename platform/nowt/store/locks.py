@@ -1,4 +1,4 @@
-"""Locks: one process runs a study at a time, and one writer appends to an epoch log."""
+"""File locks: one process runs a study at a time, and one writer appends to an epoch log."""
 
 import fcntl
 import os
@@ -6,9 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from nowt.core.errors import ConfigError
 from nowt.store.layout import Store
+
+
+def lock_file(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) -> bool:
+    """Lock an open file or file descriptor until it is closed. Return whether it is locked.
+
+    It is not if another process has it; with ``wait``, it is locked once that process releases it. Several processes
+    can have a ``shared`` lock.
+    """
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -17,14 +31,10 @@ def study_lock(store: Path, study: str) -> Iterator[None]:
     path = Store(store).lock(study)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_file(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            raise ConfigError(
-                f"study {study} is already being run by process {owner}: wait for it, or stop it"
-            ) from None
+            raise ConfigError(f"study {study} is already being run by process {owner}: wait for it, or stop it")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -38,11 +48,7 @@ class LogInUse(Exception):
 def is_locked(path: Path) -> bool:
     """Return whether a writer has locked the log at ``path``."""
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not lock_file(file, shared=True)
 
 
 class LogLock:
@@ -53,10 +59,9 @@ class LogLock:
     def __init__(self, path: Path) -> None:
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         for wait in (0.02, 0.02, 0.0):  # ``is_locked`` itself locks the log for a moment
-            try:
-                return fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(wait)
+            if lock_file(self.file):
+                return
+            time.sleep(wait)
         raise LogInUse(path.stem)
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""The study file ``studies/KEY.json``: a study as it was when it first ran, and the runs that it lists.
+"""The study file ``studies/KEY.json``: a study as it was last started, and all its runs.
 
 A search appends the runs of its trials to ``studies/KEY.runs.jsonl``, one line of JSON each, so that the cost of one
 more trial does not depend on the number of trials before it.

@@ -29,11 +29,6 @@ def find_space(spec: str) -> "SearchSpace":
     return space
 
 
-def study_names() -> list[str]:
-    """Return the names of the installed studies."""
-    return sorted(point.name for point in entry_points(group="nowt.studies"))
-
-
 def find_recipe(spec: str) -> Callable[..., RunConfig]:
     """Return the recipe named ``spec``: a built-in one, or the function ``FILE.py:NAME``, which takes a rule."""
     from nowt.config.recipes import RECIPES

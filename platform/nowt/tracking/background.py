@@ -59,7 +59,7 @@ class BackgroundRecorder:
 
         If a write failed, open the experiment once more at the end.
         """
-        with self._alone():
+        with self._study_lock():
             self._open()
             self._retry()
             while (update := self._next()) is not None:
@@ -73,7 +73,7 @@ class BackgroundRecorder:
             LOG.warning("%s could not be reached. nowt runs lists the waiting runs; nowt deliver sends them", self.url)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _study_lock(self) -> Iterator[None]:
         """Lock the study on a server. Single runs need no lock, since each process has its own."""
         if not self.url or self.study is None:
             yield

@@ -4,7 +4,6 @@
 so a missing or outdated record does no harm.
 """
 
-import fcntl
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
+from nowt.store.locks import lock_file
 from nowt.store.records import RunLog
 from nowt.store.study_file import read_study_files
 
@@ -71,12 +71,7 @@ class Outbox:
     def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
         """Lock ``name`` against other processes that deliver to this server. Yield whether it is locked."""
         with (self.folder / f"{name}.lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+            yield lock_file(file, wait=wait)
 
     def studies(self) -> set[str]:
         """Return the studies whose runs are to be delivered to the server."""

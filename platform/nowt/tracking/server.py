@@ -184,13 +184,13 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
         )
     with terminate_at_exit(process):
         deadline = monotonic() + START_SECONDS
-        while not _answers(server.url):
+        while not _is_ready(server.url):
             if process.poll() is not None or monotonic() > deadline:
                 raise OSError(f"MLflow's server did not start: {_last_line(log)} (see {log})")
         yield process
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     try:
         with urlopen(f"{url}/health", timeout=5) as reply:
             return bool(reply.status == 200)

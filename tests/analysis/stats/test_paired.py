@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.stats.paired import PAIRED, paired_gaps_of, paired_tests
+from analysis.stats.paired import PAIRED, paired_tests
+from analysis.stats.seeds import paired_gaps_of
 from tests.support.simulated_gaps import SEEDS, gaps_of, simulated_tests
 
 

@@ -97,9 +97,10 @@ def test_orthonormal_probes_are_declared_in_the_certificate() -> None:
 
 
 def test_the_certificate_lists_what_is_transported_besides_weights() -> None:
-    besides = "\n".join(certificate_of(rule_of("fa", last_layer="backprop", shortcuts="backprop")).besides)
+    certificate = certificate_of(rule_of("fa", last_layer="backprop", shortcuts="backprop"))
+    transported = "\n".join(certificate.also_transported)
     for words in ("batch norm", "clipping", "shared kernels", "Wᵀ in block2.downsample.0, fc,", "initialization: "):
-        assert words in besides
+        assert words in transported
 
 
 @pytest.mark.parametrize(

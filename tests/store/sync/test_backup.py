@@ -218,16 +218,16 @@ def test_a_backup_is_merged_into_a_store_with_runs(living: Path, bucket: Bucket,
 
 def test_backups_repeat_and_end_with_a_last_one(living: Path, bucket: Bucket) -> None:
     words = ["backup", COPY, "--store", str(living), "--every", "0.5"]
-    with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, text=True) as keeper:
+    with subprocess.Popen([sys.executable, "-m", "nowt", *words], stdout=subprocess.PIPE, text=True) as running:
         wait_until(lambda: read_manifest(bucket), 60, "a copy")
         first: Any = read_manifest(bucket)
         wait_until(lambda: read_manifest(bucket) != first, 60, "another")
-        os.kill(keeper.pid, signal.SIGSTOP)
+        os.kill(running.pid, signal.SIGSTOP)
         LogWriter.open(living, KEY).epoch(epoch(1))
-        os.kill(keeper.pid, signal.SIGTERM)
-        os.kill(keeper.pid, signal.SIGCONT)
-        said, _ = keeper.communicate(timeout=60)
-    assert keeper.returncode == 0 and "1 of them new" in said
+        os.kill(running.pid, signal.SIGTERM)
+        os.kill(running.pid, signal.SIGCONT)
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0 and "1 of them new" in said
     found = read_manifest(bucket)
     assert found is not None and found.files[f"logs/{KEY}.jsonl"] != first.files[f"logs/{KEY}.jsonl"]
 

@@ -64,7 +64,7 @@ def test_a_second_store_cannot_run_the_same_search(
     driver = start(words(space, tmp_path / "one", "--storage", database.url), tmp_path)
     wait_for(lambda: epochs_logged(tmp_path / "one") >= 1, 60, "an epoch")
     assert main(words(space, tmp_path / "two", "--storage", database.url)) == 2
-    assert "is already being run from another store on postgresql://keeper@/nowt" in capsys.readouterr().err
+    assert "is already being run from another store on postgresql://nowt@/nowt" in capsys.readouterr().err
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0  # the lock went with its driver

@@ -3,7 +3,6 @@
 Pillow releases the GIL while it decodes, and each thread holds one image at a time.
 """
 
-import fcntl
 import os
 import sys
 import threading
@@ -19,6 +18,7 @@ from nowt.data.imagenet import checks, labels, published, tiny_imagenet
 from nowt.data.imagenet.class_folder import WORK, ClassPreparer, ClassRecord
 from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
+from nowt.store.locks import lock_file
 
 PRINTED = 20  # problems that are printed; the file lists all of them
 
@@ -110,10 +110,8 @@ def _locked(target: Path) -> Iterator[None]:
     """Hold the lock of a target. Raises DataError if another command holds it."""
     (target / WORK).mkdir(parents=True, exist_ok=True)
     with (target / WORK / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"another command is preparing {target}: wait for it, or stop it") from None
+        if not lock_file(lock):
+            raise DataError(f"another command is preparing {target}: wait for it, or stop it")
         for leftover in (target / WORK).rglob("*.tmp"):
             leftover.unlink()
         yield

@@ -55,7 +55,7 @@ class Certificate:
         checks: The checks that apply to the rule.
         left_out: The checks that do not apply, each with the reason.
         reads: Every read of W in the traced steps, counted by reader, phase and operation.
-        besides: What the network transports besides W, as sentences.
+        also_transported: What the network transports besides W, as sentences; ``besides`` in the JSON.
         versions: Versions of nowt, torch and Python.
 
     Example:
@@ -73,7 +73,7 @@ class Certificate:
     checks: tuple[Check, ...]
     left_out: tuple[SkippedCheck, ...]
     reads: tuple[ReadCount, ...]
-    besides: tuple[str, ...]
+    also_transported: tuple[str, ...]
     versions: dict[str, str]
 
     @property
@@ -92,7 +92,9 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, including ``passed`` and ``verdict``."""
-        return {"schema": 1, **asdict(self), "passed": self.passed, "verdict": self.verdict}
+        stored = {"also_transported": "besides"}  # the key that stored certificates have
+        data = {stored.get(name, name): value for name, value in asdict(self).items()}
+        return {"schema": 1, **data, "passed": self.passed, "verdict": self.verdict}
 
     def table(self, width: int = 140) -> str:
         """Return the certificate as text for a terminal ``width`` characters wide."""
@@ -102,7 +104,7 @@ class Certificate:
         parts = [f"{self.source or self.rule}: {held} of {len(self.checks)} promises hold.{failed} {verdict}"]
         parts.append(_render(self._check_table(), width))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
-        parts += _section("also transported", list(self.besides))
+        parts += _section("also transported", list(self.also_transported))
         parts += _section("not promised by this rule", self._skipped_lines())
         return "\n\n".join(parts)
 

@@ -50,7 +50,7 @@ def certify(rule: Rule) -> Certificate:
 
     It does not claim anything about other networks, GPUs or lower precision, about code paths that these steps do not
     reach, or about numbers that leave torch (``tolist``, NumPy copies), except that B became W. It says nothing about
-    accuracy. What is transported besides W, such as batch norm's γ/σ, is listed in ``Certificate.besides``.
+    accuracy. What is transported besides W, such as batch norm's γ/σ, is listed in ``Certificate.also_transported``.
 
     Args:
         rule: The rule with its settings, built-in or custom. Promises that do not apply are listed with the reason in
@@ -89,7 +89,7 @@ def certify(rule: Rule) -> Certificate:
         checks=tuple(result for result in results if isinstance(result, Check)),
         left_out=tuple(result for result in results if isinstance(result, SkippedCheck)),
         reads=trace.reads,
-        besides=other_transport(rule, trace),
+        also_transported=other_transport(rule, trace),
         versions={"nowt": VERSION, "torch": torch.__version__, "python": platform.python_version()},
     )
 

@@ -71,7 +71,7 @@ class ElasticSize:
     size: int = 0  # of the current group; 0 if there is none
     started_at: float = 0.0
     min_seconds: float = MIN_SECONDS
-    requested: bool = False  # the group has been asked to make way
+    requested: bool = False  # the group has been asked to stop for a larger one
     reservation: Reservation | None = None
     lock: Lock = field(default_factory=Lock)
 

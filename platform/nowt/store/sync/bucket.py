@@ -37,7 +37,7 @@ class Bucket:
             import boto3
             from botocore.config import Config
         except ImportError:
-            raise ConfigError(f"{url} needs boto3, which is not installed: pip install 'nowt[aws]'") from None
+            raise ConfigError(f"{url} needs boto3, which is not installed: pip install boto3") from None
         config = Config(connect_timeout=CONNECT_SECONDS, tcp_keepalive=True)
         return cls(url, name, prefix, _request(url, lambda: boto3.client("s3", config=config)))
 
@@ -45,7 +45,7 @@ class Bucket:
         """Return one object; None if it does not exist."""
         from botocore.exceptions import ClientError
 
-        def act() -> bytes | None:
+        def call() -> bytes | None:
             try:
                 found: bytes = self.client.get_object(**self._place(name))["Body"].read()
                 return found
@@ -55,7 +55,7 @@ class Bucket:
                     return None  # S3 denies access to missing objects if only some prefixes may be listed
                 raise
 
-        return _request(self.url, act)
+        return _request(self.url, call)
 
     def put(self, name: str, body: bytes | Path) -> None:
         """Write one object in one request, so that it exists completely or not at all."""
@@ -68,14 +68,14 @@ class Bucket:
     def names(self, under: str) -> list[str]:
         """Return the names of all objects that begin with ``under``."""
 
-        def act() -> list[str]:
+        def call() -> list[str]:
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.name, Prefix=f"{self.prefix}/{under}"
             )
             keys = (found["Key"] for page in pages for found in page.get("Contents", ()))
             return [key.removeprefix(f"{self.prefix}/") for key in keys]
 
-        return _request(self.url, act)
+        return _request(self.url, call)
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete these objects."""
@@ -92,10 +92,10 @@ class Bucket:
         return {"Bucket": self.name, "Key": f"{self.prefix}/{name}"}
 
 
-def _request(url: str, act: Callable[[], T]) -> T:
+def _request(url: str, call: Callable[[], T]) -> T:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return act()
+        return call()
     except (BotoCoreError, ClientError) as error:
         raise OSError(f"{url} cannot be used: {str(error).partition(chr(10))[0]}") from None

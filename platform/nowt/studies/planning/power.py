@@ -55,27 +55,29 @@ def mean_over_sample_deviations(seeds: int, chance: Callable[[Any], Any]) -> flo
 def required_seeds(
     ratio: float,
     alpha: float = ALPHA,
-    wanted: float = POWER,
+    target_power: float = POWER,
     chance: Callable[[float, int, float], float] = power,
 ) -> int | None:
-    """Return the fewest seeds with the power ``wanted``, as ``chance`` computes it; None if above MAX_SEEDS."""
+    """Return the fewest seeds with the power ``target_power``, as ``chance`` computes it; None if above MAX_SEEDS."""
     few, many = 1, 2
-    while chance(ratio, many, alpha) < wanted:
+    while chance(ratio, many, alpha) < target_power:
         few, many = many, 2 * many
         if few >= MAX_SEEDS:
             return None
     while many - few > 1:
         middle = (few + many) // 2
-        few, many = (few, middle) if chance(ratio, middle, alpha) >= wanted else (middle, many)
+        few, many = (few, middle) if chance(ratio, middle, alpha) >= target_power else (middle, many)
     return many
 
 
-def smallest_ratio(seeds: int, alpha: float = ALPHA, wanted: float = POWER) -> float:
-    """Return the smallest gap, in standard deviations, that is detected with power ``wanted``. ``seeds`` must be at
-    least 2."""
+def smallest_ratio(seeds: int, alpha: float = ALPHA, target_power: float = POWER) -> float:
+    """Return the smallest gap, in standard deviations, that is detected with power ``target_power``.
+
+    ``seeds`` must be at least 2.
+    """
     from scipy.optimize import brentq
 
-    return float(brentq(lambda ratio: power(ratio, seeds, alpha) - wanted, 0, 1e4))
+    return float(brentq(lambda ratio: power(ratio, seeds, alpha) - target_power, 0, 1e4))
 
 
 def largest_deviation(deviation: float, pairs: int, confidence: float = 0.9) -> float:
