@@ -81,7 +81,7 @@ def test_the_curve_is_drawn_over_the_unit_of_the_budget(tmp_path: Path) -> None:
     halved = replace(by_cost, plan=replace(by_cost.plan, stopping="halving"))
     assert list(tuning_curves(halved).query("cell == 'wm'")["spent"]) == [20, 60, 80, 120]
     assert list(tuning_curves(dear)["spent"]) == list(tuning_curves(dear)["trials"])
-    assert "The number of trials follows from their cost" in search_notes(by_cost)
+    assert "The bands treat the number of trials as fixed" in search_notes(by_cost)
     write_search(tmp_path, replace(search_space(), budget=Budget(2000, "presentations")))
     report(tmp_path, "tuned", tmp_path / "figures")
     assert "Presentations (log scale)" in svg_text(tmp_path / "figures" / "tuning.svg")

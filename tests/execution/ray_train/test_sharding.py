@@ -243,7 +243,7 @@ def test_a_range_of_workers_is_sent_with_a_job_but_is_not_part_of_its_key() -> N
         ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
         ("0:2", "--workers is 0:2: it must be at least 1"),
         ("2:many", "'2:many': give a number such as 4, or a range such as 2:4"),
-        ("5:7", "--workers is 5:7: none of these can share a batch of 32"),
+        ("5:7", "--workers is 5:7: no such number of workers divides batch (32)"),
     ],
 )
 def test_a_malformed_number_of_workers_is_refused_in_one_line(
