@@ -109,8 +109,8 @@ def test_the_nearest_name_is_suggested_for_a_misspelt_one(
         ("train digits more", "'more' is not expected here"),
         ("train digits --rule.scale 2", "rule has: no fields"),
         ("train digits --threads 0", "--threads is 0"),
-        ("train digits --rule ./none.py", "there is no file none.py"),
-        ("ablate ./none.py", "there is no file none.py"),
+        ("train digits --rule ./none.py", "there is no file ./none.py"),
+        ("ablate ./none.py", "there is no file ./none.py"),
         ("ablate fair_rules", "there is no 'fair_rules' among studies (use: nowt search fair_rules)"),
         ("search decay", "there is no 'decay' among spaces (use: nowt ablate decay)"),
         ("ablate rules_on_digits --seeds 0", "--seeds is 0"),
@@ -251,8 +251,8 @@ def test_a_custom_rule_is_added_to_a_study_with_the_given_fields(
     assert main(["ablate", "./small.py", *options]) == 0
     out = capsys.readouterr().out
     assert re.match(r"study small-[0-9a-f]{8}: 2 runs\n", out) and "2 of 2 runs finished" in out
-    found = {(run.start["config"]["rule"]["name"], run.start["config"]["rule"]["scale"]) for run in _runs(trained)}
-    assert {("fa", 3.0), ("./mine.py", 3.0)} <= found
+    found = {(rule["name"], rule["scale"]) for run in _runs(trained) for rule in [run.start["config"]["rule"]]}
+    assert {("fa", 3.0), (str(trained / "mine.py"), 3.0)} <= found
 
 
 def _runs(folder: Path) -> list[RunLog]:

@@ -59,6 +59,7 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo) -> Outcome:
     execution = StudyExecution(study.key, options, echo)
     check_superseded(study.name, superseded_runs(execution.store, study.name, plan), options, echo)
     with execution.lock():
+        echo(f"study {study.key}: {len(plan)} runs")  # since the first result may take minutes
         study_file = execution.record(
             study_to_json(study),
             rules=[cell.config.rule for cell in study.cells],

@@ -1,6 +1,7 @@
 """``nowt ablate``."""
 
 from argparse import Namespace
+from functools import partial
 
 from nowt.cli.options import add_execution, add_study, execution_options, exit_code, study
 from nowt.cli.parser import FIELDS, Commands, add_command
@@ -24,9 +25,7 @@ def run(args: Namespace) -> int:
     from nowt.studies.ablation import ablate
 
     chosen = study(args)
-    # flushed, because the first result may take minutes
-    print(f"study {chosen.key}: {len(chosen.runs())} runs", flush=True)
-    outcome = ablate(chosen, execution_options(args), print)
+    outcome = ablate(chosen, execution_options(args), partial(print, flush=True))
     print(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
         return code
