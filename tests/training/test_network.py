@@ -1,6 +1,7 @@
 """The network of a run: models that compute weights, checkpoint parts, or return something else than scores."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Queries(nn.Module):
         self.norm, self.last = nn.LayerNorm(8), nn.Linear(8, classes)
     def forward(self, x):
         queries = self.norm(self.queries)
-        return self.last(self.first(x.flatten(1)) @ queries.t() @ queries)
+        return self.last(self.first(x.flatten(1)) @ queries.t() @ queries / 8)
 
 def queries(shape, classes):
     return Queries(classes)
@@ -111,7 +112,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(models: Path, name: str, rule: Rule | None = None) -> RunConfig:
     short = shrink_config(digits(rule or find_rule("bp")()), epochs=1, images=128)
-    return short.__class__(**{**vars(short), "model": ModelConfig(f"{models}:{name}")})
+    return replace(short, model=ModelConfig(f"{models}:{name}"), data=replace(short.data, size=8))
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,7 @@ def built(how: str, rule: str) -> tuple[nn.Module, Any]:
     return model, attach(model, find_rule(rule)(), example=normal(8, 6))
 
 
+@pytest.mark.filterwarnings("ignore:.*requires_grad=True:UserWarning")
 @pytest.mark.parametrize("how", ["reentrant", "not reentrant"])
 def test_a_checkpointed_model_has_the_alignment_and_flops_of_the_plain_one_and_does_not_change(how: str) -> None:
     x, y = normal(8, 6), torch.arange(8) % 3
@@ -205,6 +207,7 @@ def test_a_checkpointed_model_has_the_alignment_and_flops_of_the_plain_one_and_d
     assert flops[how] > flops["plain"]  # the checkpointed part runs twice
 
 
+@pytest.mark.filterwarnings("ignore:.*requires_grad=True:UserWarning")
 def test_counting_flops_and_measuring_alignment_keep_gradients_that_are_there() -> None:
     model, layers = built("reentrant", "kp")
     x, y = normal(8, 6), torch.arange(8) % 3
