@@ -179,13 +179,13 @@ def _panel(
     """Return one panel; axis titles appear only at the left and at the bottom."""
     x = abscissa(is_lowest(place, panels), panels > 1)
     side = is_leftmost(place)
-    low, mean = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean"))
+    low, mean, guessed = (axis.encode(alt.Y, y, name, labels=side) for y in ("low", "mean", "chance"))
     if panels > 1:  # the full title is longer than the axis
         short = f"Error (%{', log' if axis.log else ''})" if side else None
-        low, mean = low.title(short), mean.title(short)
+        low, mean, guessed = low.title(short), mean.title(short), guessed.title(short)
     color = cell_color(styles, legend, "line")
     dash = cell_dash(styles, legend, "line")
-    marks = _chance_lines(chance, axis)
+    marks = _chance_lines(chance, guessed)
     for frame, stroke in zip(drawn, (1, 2), strict=True):
         opacity = BAND if stroke == 1 else min(0.15, 0.9 / max(len(panel.cells), 1))
         band = alt.Chart(axis.clip(frame)).mark_area(opacity=opacity)
@@ -198,10 +198,10 @@ def _panel(
     return alt.layer(*marks, heading(panel.name, panels)).properties(width=width(panels), height=tall)
 
 
-def _chance_lines(errors: set[float], axis: ErrorAxis) -> list[Any]:
-    """Return a line at each error of guessing, to be drawn below the curves."""
+def _chance_lines(errors: set[float], y: Any) -> list[Any]:
+    """Return a line at each error of guessing, to be drawn below the curves. Its title is theirs, or they lose it."""
     lines = alt.Chart(pd.DataFrame({"chance": sorted(errors)})).mark_rule(color=CHANCE_COLOR, strokeDash=[2, 2])
-    return [lines.encode(y=axis.encode(alt.Y, "chance", None))] if errors else []
+    return [lines.encode(y=y)] if errors else []
 
 
 def _last_epoch(seeds: pd.DataFrame, means: pd.DataFrame, axis: ErrorAxis, styles: dict[str, Style], name: str) -> Any:

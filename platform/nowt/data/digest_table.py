@@ -26,7 +26,7 @@ class DigestTable:
     def load(cls, path: Path) -> "DigestTable":
         """Return the stored table; an empty one if it is missing or damaged, since every digest can be computed."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 names, facts, digests = (stored[name] for name in ("names", "facts", "digests"))
             table = cls(names.tobytes().decode("utf-8", "surrogateescape").split("\0"), facts, digests)
             if table.facts.shape == (len(table.names), 3) and table.digests.shape == (len(table.names), DIGEST_BYTES):
