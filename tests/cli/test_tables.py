@@ -70,7 +70,7 @@ def test_an_unknown_study_is_answered_with_the_existing_ones(here: Path, capsys:
 
 def test_show_says_that_a_name_is_that_of_a_study(here: Path, capsys: Captured) -> None:
     write_study_file(here / "runs", "s-00000001", {"name": "s", "question": "?", "reference": "bp", "seeds": []})
-    assert printed("show s", 2, capsys) == "s is a study, not a run: nowt runs --study s lists its runs\n"
+    assert printed("show s", 2, capsys) == "nowt: s is a study, not a run: nowt runs --study s lists its runs\n"
 
 
 def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import file_label
+from nowt.core.plugins import absolute_spec, file_label
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.layout import Store
@@ -124,10 +124,14 @@ def _measures(matrix: float, delta: float, ratio: float) -> tuple[str, str, str]
 
 def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
     return (
-        (rule is None or short_name(rule) in _names(run.start["config"]["rule"]["name"]))
+        (rule is None or _has_rule(run, rule))
         and (state is None or run.state == state)
         and (only is None or run.key in only)
     )
+
+
+def _has_rule(run: RunLog, rule: str) -> bool:
+    return not {short_name(rule), absolute_spec(rule)}.isdisjoint(_names(run.start["config"]["rule"]["name"]))
 
 
 def _names(rule: str) -> set[str]:

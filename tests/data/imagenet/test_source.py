@@ -53,7 +53,7 @@ def test_a_copy_in_any_layout_becomes_class_folders(layout: object, source: Path
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: shutil.rmtree(root), "is not a folder: SRC must contain"),
+        (lambda root: shutil.rmtree(root), "is not a folder with the ILSVRC2012 images or their tar"),
         (lambda root: shutil.rmtree(root / "val"), "has no val: expected val/ (class folders or tars)"),
         (flatten_val, "labels are missing: put LOC_val_solution.csv"),
         (lambda root: [p.rename(p.with_name(p.name[1:])) for p in (root / "train").iterdir()], "has no classes"),
