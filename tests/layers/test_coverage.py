@@ -166,6 +166,11 @@ def test_a_layer_that_starts_at_zero_works_where_b_does_not_need_its_weights() -
     assert angle(layers[1].feedback, layers[1].weight) < 15
 
 
+def test_a_layer_that_starts_at_zero_is_rejected_if_mirror_mode_ends_before_learning() -> None:
+    line = attach_error(zero_head(), find_rule("wm")(interval=0))
+    assert line.startswith("all weights of layer 2 start at 0 and rule.interval is 0, so its B would stay 0: set ")
+
+
 @pytest.mark.parametrize("name", ["fa", "kp", "ss"])
 def test_a_hidden_layer_of_equal_weights_is_rejected_with_a_way_to_leave_it_out(name: str) -> None:
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))

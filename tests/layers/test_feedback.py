@@ -56,6 +56,18 @@ def test_kp_forgets_the_difference_of_w_and_b_with_clipping_and_scaled_gradients
     assert_shrunk(before, feedback, 0.9)
 
 
+def test_clipping_leaves_out_gradients_that_another_optimizer_trains() -> None:
+    model, feedback = attached(KolenPollack())
+    other = torch.optim.SGD(list(feedback[2].parameters()), lr=0.1)
+    mine = torch.optim.SGD([p for n, p in model.named_parameters() if not n.startswith("4.")], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    scaler.scale(F.cross_entropy(model(X), Y)).backward()
+    for optimizer in (mine, other):
+        feedback.step(optimizer, scaler, clip=1e-3)
+        norm = torch.stack([p.grad.norm() for g in optimizer.param_groups for p in g["params"] if p.grad is not None])
+        assert float(norm.norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_gradients_that_the_caller_has_unscaled_are_not_unscaled_again() -> None:
     model, feedback = attached(KolenPollack())
     optimizer, scaler = sgd(model), torch.amp.GradScaler("cpu", init_scale=8.0)
@@ -111,6 +123,13 @@ def test_an_optimizer_that_treats_b_differently_from_w_is_refused() -> None:
     optimizer = torch.optim.SGD(groups, lr=0.1, weight_decay=0.1)
     with pytest.raises(ConfigError, match=r"layer 0 differently \(weight_decay is 0.1 and 0.0\)"):
         feedback.step(optimizer)
+
+
+def test_an_optimizer_with_b_but_without_its_w_is_refused() -> None:
+    model, feedback = attached(KolenPollack())
+    backward(model)
+    with pytest.raises(ConfigError, match="has the feedback weights of layer 0, but not its weights"):
+        feedback.step(torch.optim.SGD([feedback[0].feedback], lr=0.1))
 
 
 def test_mirror_mode_runs_before_learning_and_at_its_interval() -> None:

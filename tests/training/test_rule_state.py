@@ -91,3 +91,11 @@ def test_changes_in_place_change_the_fingerprint() -> None:
     tensor, again = torch.zeros(2), fingerprint(noise)
     torch.rand(1, generator=noise)
     assert fingerprint(noise) != again
+
+
+def test_a_tensor_that_is_replaced_again_and_again_never_has_its_first_fingerprint() -> None:
+    state = {"trace": torch.zeros(2), "noise": object()}
+    before = fingerprint(state)
+    for _ in range(8):  # Python gives a new object the address of one that was freed
+        state["trace"] = state["trace"] + 1  # type: ignore[operator]
+        assert fingerprint(state) != before

@@ -1,7 +1,6 @@
 """Seconds of training steps: measured on the device, and without a wait within an epoch."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,11 @@ class FakeGpu:
 
     finished: float = 0.0  # when the last operation of the queue is finished, seconds
     waits: int = 0
-    events: list[Any] = field(default_factory=list)
+    others: dict[str, "FakeGpu"] = field(default_factory=dict)  # idle ones
+
+    def current_stream(self, device: torch.device | None = None) -> "FakeGpu":
+        """Return the queue of a device; by default, that of the first one."""
+        return self if str(device) == "cuda:1" else self.others.setdefault("cuda:0", FakeGpu())
 
     def work(self, seconds: float) -> None:
         self.finished += seconds
@@ -30,8 +33,8 @@ class FakeEvent:
     gpu: FakeGpu
     at: float = -1.0
 
-    def record(self) -> None:
-        self.at = self.gpu.finished
+    def record(self, stream: FakeGpu | None = None) -> None:
+        self.at = (stream or self.gpu.current_stream()).finished
 
     def synchronize(self) -> None:
         assert self.at >= 0
@@ -44,7 +47,7 @@ class FakeEvent:
 
 def test_steps_on_a_gpu_are_measured_by_its_own_clock_and_wait_once_per_reading() -> None:
     gpu = FakeGpu()
-    timer = EventTimer(gpu)
+    timer = EventTimer(torch.device("cuda", 1), gpu)
     for _ in range(5):
         with timer.step():
             gpu.work(0.25)
@@ -59,7 +62,7 @@ def test_steps_on_a_gpu_are_measured_by_its_own_clock_and_wait_once_per_reading(
 
 def test_a_step_that_fails_is_not_counted() -> None:
     gpu = FakeGpu()
-    timer = EventTimer(gpu)
+    timer = EventTimer(torch.device("cuda", 1), gpu)
     with pytest.raises(RuntimeError), timer.step():
         raise RuntimeError
     assert timer.read() == 0.0

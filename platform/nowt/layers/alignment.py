@@ -6,12 +6,15 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers, preserved_random_state
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+Watch = Callable[[str, Tensor], Tensor]  # is called with the name of a layer and its output, and returns the output
 
 
 def angle(a: Tensor, b: Tensor) -> float:
@@ -70,30 +73,51 @@ def error_signals(
     If a forward pass calls a layer several times, it is the δ of the first call.
     """
     found: dict[str, Tensor] = {}
+    start = x.detach().requires_grad_(x.is_floating_point())
+    ends: list[Tensor | GradientEdge] = [start] if start.requires_grad else []
 
-    def watch(layer: nn.Module, _: object, output: Tensor) -> None:
-        assert isinstance(layer, FeedbackLayer)
-        name = layer.name
+    def watch(name: str, output: Tensor) -> Tensor:
         if output.requires_grad:  # the first pass through a checkpointed part records no graph
             output.register_hook(  # type: ignore[no-untyped-call]
                 lambda error: found.__setitem__(name, error.detach())
             )
+            ends.append(get_gradient_edge(output))  # a layer's input may not depend on x, as a learned query
+        return output.clone()  # a function that changes a view in place, such as a ReLU, would remove it from the graph
 
-    hooks = [layer.register_forward_hook(watch) for layer in layers]
-    start = x.detach().requires_grad_()
-    try:
-        # dropout drops the same units each time, and the random numbers of training do not change
-        with in_mode(model, training=True), preserved_random_state(x.device), preserved_buffers(model):
-            gradients_of(lambda: loss(model(start), y), [start], model)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with (
+        torch.enable_grad(),
+        _watching(layers, watch),
+        in_mode(model, training=True),
+        preserved_random_state(x.device),  # dropout drops the same units each time, and training draws as without this
+        preserved_buffers(model),
+    ):
+        gradients_of(lambda: loss(model(start), y), ends, model)
     return found
 
 
+@contextmanager
+def _watching(layers: Sequence[FeedbackLayer], watch: Watch) -> Iterator[None]:
+    """Pass each output of each layer through ``watch``, also where a model calls ``layer.forward``, which runs no
+    hooks."""
+    before = [(layer, layer.__dict__.get("forward"), layer.forward) for layer in layers]
+    try:
+        for layer, _, forward in before:
+            layer.__dict__["forward"] = _watched(layer.name, forward, watch)
+        yield
+    finally:
+        for layer, own, _ in before:
+            del layer.__dict__["forward"]
+            layer.__dict__.update({} if own is None else {"forward": own})
+
+
+def _watched(name: str, forward: Callable[..., Tensor], watch: Watch) -> Callable[..., Tensor]:
+    return lambda *args, **kwargs: watch(name, forward(*args, **kwargs))
+
+
 def _depths(layers: Sequence[FeedbackLayer]) -> dict[str, int]:
-    """Return each layer's position in the model's definition; the output layer is the last, wherever it is defined."""
-    ordered = sorted(layers, key=lambda layer: layer is layer.output_layer)
+    """Return each layer's position in the model's definition; the output layer is the last, wherever it is defined, and
+    so is a layer that shares its W."""
+    ordered = sorted(layers, key=lambda layer: layer.output_layer in (layer, *layer.tied))
     return {layer.name: depth for depth, layer in enumerate(ordered)}
 
 

@@ -44,11 +44,11 @@ class _ConvFeedback(torch.autograd.Function):
 class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
     """nn.Conv2d with a rule's backward path, for every stride, padding, padding mode, dilation and groups."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # the name of torch's argument
         """Map (N, C, H, W) or (C, H, W), the same as nn.Conv2d."""
         if self.use_backprop or not torch.is_grad_enabled():
-            return super().forward(x)
-        return self.rule.propagate(self, x)
+            return super().forward(input)
+        return self.rule.propagate(self, input)
 
     def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return the convolution of ``x`` with W plus bias; the error passes back through ``feedback``."""

@@ -103,8 +103,8 @@ def uncovered_weights(model: nn.Module, observed: ForwardPass | None = None) -> 
     """Return the names of weights through which an error passes back by backprop, whatever the rule.
 
     These are the weights of layers other than Conv2d and Linear, for example of attention, Conv1d and subclasses of the
-    two. If the model's forward pass was ``observed``, these are also the weights that a function uses in place of or in
-    addition to their layer. Other weights of embeddings are not listed, since they pass no error on.
+    two, trained or not. If the model's forward pass was ``observed``, these are also the weights that a function uses
+    in place of or in addition to their layer. Other weights of embeddings are not listed, since they pass no error on.
     """
     ruled = (*REPLACED, *REPLACED.values())
     uncalled = observed.uncalled if observed else frozenset()
@@ -113,7 +113,7 @@ def uncovered_weights(model: nn.Module, observed: ForwardPass | None = None) -> 
     for owner, module in model.named_modules():
         for name, weight in module.named_parameters(owner, recurse=False):
             own = type(module) in ruled or isinstance(module, nn.Embedding)
-            if (not own or owner in uncalled or name in elsewhere) and weight.dim() > 1 and weight.requires_grad:
+            if (not own or owner in uncalled or name in elsewhere) and weight.dim() > 1:
                 found.append(name)
     return found
 

@@ -2,7 +2,7 @@
 
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +75,8 @@ class Feedback(list[FeedbackLayer]):
         if not self.begun:
             self.rule.before_learning(self, Moment(0, self.seed, _group()))
             self.begun = True
-            self._remember()
+            if self.reminder is not None:
+                self.reminder.note_begin()
 
     def step(
         self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None, clip: float | None = None
@@ -89,7 +90,7 @@ class Feedback(list[FeedbackLayer]):
             optimizer: The optimizer of W. If B learns from the gradient (``kp``), B must be in W's parameter group:
                 create the optimizer after ``attach``, from ``model.parameters()``.
             scaler: GradScaler of mixed-precision training. Call ``scaler.update()`` afterwards, as usual. Default None.
-            clip: Largest norm of the gradient of all parameters. Default None: gradients are not clipped.
+            clip: Largest norm of the gradient of the optimizer's parameters. Default None: gradients are not clipped.
 
         Raises:
             ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or treats it differently from its W.
@@ -99,7 +100,8 @@ class Feedback(list[FeedbackLayer]):
         if scaler is not None:
             _unscale(scaler, optimizer)
         if clip is not None:
-            nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], clip)
+            # only what this optimizer trains: other gradients may be scaled still, or add up without end
+            nn.utils.clip_grad_norm_([p for p in _parameters(optimizer) if p.requires_grad], clip)
         self.rule.before_step(self, optimizer)
         with self._in_step():
             if scaler is None:
@@ -134,12 +136,8 @@ class Feedback(list[FeedbackLayer]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned, so that mirror noise and intervals continue."""
         self.steps, self.begun = state["steps"], state["begun"]
-        self._remember()
-
-    def _remember(self) -> None:
-        """Note that B has changed for another reason than a step."""
-        if self.reminder is not None:
-            self.reminder.known = _version(self[0])
+        if self.begun and self.reminder is not None:
+            self.reminder.note_begin()
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
@@ -165,6 +163,11 @@ class Feedback(list[FeedbackLayer]):
                     "learns: create the optimizer after nowt.attach, from model.parameters(), and do not leave out "
                     "parameters with requires_grad=False"
                 )
+            if mine is None and its is not None:
+                raise ConfigError(
+                    f"the optimizer has the feedback weights of layer {layer.name}, but not its weights, so B would "
+                    "change while W does not: put layer.weight and layer.feedback into one parameter group"
+                )
             if mine is not its and mine and its and _settings(mine) != _settings(its):
                 raise ConfigError(
                     f"the optimizer treats W and B of layer {layer.name} differently ({_difference(mine, its)}), but "
@@ -176,41 +179,55 @@ class Feedback(list[FeedbackLayer]):
 class StepReminder:
     """Warns once if an optimizer updates W without the rule's part of the step.
 
-    It is called after every step of any optimizer. A caller who calls the rule's methods is not warned: then B has
-    changed since ``Feedback`` last saw it, or has its gradient. Where B learns in ``after_step``, which follows the
-    optimizer's step, this shows one step later, or after as many steps as the rule lets pass between two changes of B.
+    It is called after every step of any optimizer. A caller who calls the rule's methods is not warned: then B has its
+    gradient, or has changed since the step before. What changes B before the first step, such as loading a checkpoint,
+    does not count. Where B learns in ``after_step``, which follows the optimizer's step, this shows one step later, or
+    after as many steps as the rule lets pass between two changes of B.
     """
 
-    def __init__(self, layer: FeedbackLayer) -> None:
+    def __init__(self, layers: Sequence[FeedbackLayer]) -> None:
         self.in_step = False  # whether ``Feedback.step`` is calling the optimizer
-        self.layer, self.known = weakref.ref(layer), _version(layer)
-        self.patience = 0 if layer.rule.learns_from == "gradient" else max(1, getattr(layer.rule, "interval", 1))
+        self.layers = [weakref.ref(layer) for layer in layers]
+        self.versions: dict[str, int] = {}  # of the layers that were trained, by name, after the last step
+        self.rule = layers[0].rule
+        self.patience = 0 if self.rule.learns_from == "gradient" else max(1, getattr(self.rule, "interval", 1))
         self.handle = register_optimizer_step_post_hook(self._check)
-        weakref.finalize(layer, self.handle.remove)
+        weakref.finalize(layers[0], self.handle.remove)
+
+    def note_begin(self) -> None:
+        """Note that the work before learning is done, which is all that a rule with an ``interval`` of 0 does."""
+        self.versions = {}
+        if getattr(self.rule, "interval", 1) == 0:
+            self.handle.remove()
 
     def _check(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        layer = self.layer()
-        if self.in_step or layer is None or not any(layer.weight is p for p in _parameters(optimizer)):
+        if self.in_step or not (layers := self._trained_by(optimizer)):
             return
-        by_hand = _version(layer) != self.known or any(p.grad is not None for p in _states(layer))
+        changed = any(self.versions.get(layer.name, _version(layer)) != _version(layer) for layer in layers)
+        by_hand = changed or any(p.grad is not None for layer in layers for p in _states(layer))
+        self.versions = {layer.name: _version(layer) for layer in layers}
         self.patience -= 1
         if not by_hand and self.patience >= 0:
             return
         self.handle.remove()
         if not by_hand:
             warnings.warn(
-                f"an optimizer trained the model without its rule {layer.rule.name}, so the feedback weights have not "
+                f"an optimizer trained the model without its rule {self.rule.name}, so the feedback weights have not "
                 "learned: call feedback.step(optimizer) in place of optimizer.step(), where feedback = "
                 "nowt.attach(model, rule)",
                 stacklevel=2,
             )
+
+    def _trained_by(self, optimizer: torch.optim.Optimizer) -> list[FeedbackLayer]:
+        trained = {id(parameter) for parameter in _parameters(optimizer)}
+        return [layer for ref in self.layers if (layer := ref()) is not None and id(layer.weight) in trained]
 
 
 def remind_of_steps(feedback: Feedback) -> None:
     """Warn once if the model is trained without ``feedback.step``, provided that the rule learns B in its steps."""
     rule = type(feedback.rule)
     if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
-        feedback.reminder = StepReminder(feedback[0])
+        feedback.reminder = StepReminder(feedback)
 
 
 def _states(layer: FeedbackLayer) -> list[nn.Parameter]:

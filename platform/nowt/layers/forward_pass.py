@@ -1,7 +1,7 @@
 """Runs a model once on an example, to see which layers its forward pass calls, in which order, and what it returns."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ class ForwardPass:
     Attributes:
         map_sizes: The layers in the order of the forward pass in eval mode, each with the height and width of its input
             (None for linear layers).
-        uncalled: The layers whose own forward is called neither in eval nor in train mode. Their weights are not used,
-            or are used by a function, as those of attention often are.
+        uncalled: The layers whose own forward is called neither in eval nor in train mode, or in whose place a function
+            uses the weight in train mode. The weights of attention, for example, are often used by a function.
         used_elsewhere: The names of weights of other layers and of embeddings that a function multiplies with, outside
             of their layer's forward, as in an output layer that shares the weight of an embedding.
     """
@@ -32,16 +32,15 @@ class ForwardPass:
 
 def observe(model: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) -> ForwardPass:
     """Run ``model`` on ``example`` and return how it uses ``layers``. Raises ValueError if the example does not fit."""
-    order: dict[str, tuple[int, int] | None] = {}
-    called: set[str] = set()
-    use = WeightUse(_watched_weights(model, layers))
-    with _recording_order(layers, order), _recording_calls(layers, called, use), use:
-        run(model, example, training=False)
-    if len(called) < len(layers):  # auxiliary classifiers, for example, are called in train mode only
-        with _recording_calls(layers, called, use), use:
-            run(model, example, training=True)
-    uncalled = frozenset(layers) - called
-    return ForwardPass(order, uncalled, frozenset(use.used) - {f"{name}.weight" for name in uncalled})
+    weights = _watched_weights(model, layers)
+    evaluated = _calls(model, layers, weights, example, training=False)
+    trained = _train_mode_calls(model, layers, weights, example)
+    # in train mode, a function may replace a layer that eval mode calls, as weight dropout does; a layer that is not
+    # called at all in this pass may be skipped at random
+    replaced = {name for name in layers if name not in trained.sizes and f"{name}.weight" in trained.use.used}
+    uncalled = frozenset(layers) - ((evaluated.sizes.keys() | trained.sizes.keys()) - replaced)
+    used = evaluated.use.used | trained.use.used
+    return ForwardPass(evaluated.sizes, uncalled, frozenset(used) - {f"{name}.weight" for name in uncalled})
 
 
 def _watched_weights(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -95,23 +94,53 @@ def _one_line_errors(example: Tensor) -> Iterator[None]:
         raise ValueError(f"an example of shape {tuple(example.shape)} does not fit the model: {reason}") from error
 
 
+class _Calls:
+    """The layers that a forward pass calls, and the weights that it uses outside of their layers.
+
+    Attributes:
+        sizes: The called layers, in order, each with the height and width of its input (None for linear layers).
+        use: The use of weights outside of their layers.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self.sizes: dict[str, tuple[int, int] | None] = {}
+        self.use = WeightUse(weights)
+
+    def add(self, name: str, layer: nn.Module, x: Tensor) -> AbstractContextManager[None]:
+        """Record a call; the layer computes its output within the block that is returned."""
+        self.sizes.pop(name, None)  # a layer that is called twice counts where it is called last
+        self.sizes[name] = (int(x.shape[-2]), int(x.shape[-1])) if isinstance(layer, nn.Conv2d) else None
+        return self.use.inside_layer()
+
+
+def _calls(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    weights: Mapping[str, Tensor],
+    example: Tensor,
+    training: bool,
+) -> _Calls:
+    calls = _Calls(weights)
+    with _recording(layers, calls), calls.use:
+        run(model, example, training)
+    return calls
+
+
+def _train_mode_calls(
+    model: nn.Module, layers: Mapping[str, nn.Module], weights: Mapping[str, Tensor], example: Tensor
+) -> _Calls:
+    try:
+        return _calls(model, layers, weights, example, training=True)
+    except ValueError:
+        if example.dim() == 0 or len(example) != 1:
+            raise
+    # batch norm may need more than one sample
+    return _calls(model, layers, weights, torch.cat([example, example]), training=True)
+
+
 @contextmanager
-def _recording_order(layers: Mapping[str, nn.Module], order: dict[str, tuple[int, int] | None]) -> Iterator[None]:
-    def record(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        order.pop(name, None)  # a layer that is used twice counts where it is used last
-        height, width = inputs[0].shape[-2:] if isinstance(module, nn.Conv2d) and inputs else (0, 0)
-        order[name] = (int(height), int(width)) if height else None
-
-    with ExitStack() as stack:
-        for name, module in layers.items():
-            hook = module.register_forward_pre_hook(lambda m, inputs, n=name: record(n, m, inputs))
-            stack.callback(hook.remove)
-        yield
-
-
-@contextmanager
-def _recording_calls(layers: Mapping[str, nn.Module], called: set[str], use: WeightUse) -> Iterator[None]:
-    """Add the name of each layer to ``called`` when the forward of its class is called.
+def _recording(layers: Mapping[str, nn.Module], calls: _Calls) -> Iterator[None]:
+    """Record each call of a layer's own forward.
 
     A hook would not do: it misses ``layer.forward(x)``, and fires even if another function replaces a layer's forward.
     """
@@ -119,7 +148,7 @@ def _recording_calls(layers: Mapping[str, nn.Module], called: set[str], use: Wei
     try:
         for name, module in layers.items():
             module.__class__ = _WATCHED[kinds[name]]
-            module.__dict__["watch"] = (name, called, use)
+            module.__dict__["watch"] = (name, calls)
         yield
     finally:
         for name, module in layers.items():
@@ -128,22 +157,20 @@ def _recording_calls(layers: Mapping[str, nn.Module], called: set[str], use: Wei
 
 
 class _WatchedConv2d(nn.Conv2d):
-    watch: tuple[str, set[str], WeightUse]
+    watch: tuple[str, _Calls]
 
     def forward(self, input: Tensor) -> Tensor:
-        name, called, use = self.watch
-        called.add(name)
-        with use.inside_layer():
+        name, calls = self.watch
+        with calls.add(name, self, input):
             return super().forward(input)
 
 
 class _WatchedLinear(nn.Linear):
-    watch: tuple[str, set[str], WeightUse]
+    watch: tuple[str, _Calls]
 
     def forward(self, input: Tensor) -> Tensor:
-        name, called, use = self.watch
-        called.add(name)
-        with use.inside_layer():
+        name, calls = self.watch
+        with calls.add(name, self, input):
             return super().forward(input)
 
 

@@ -34,11 +34,11 @@ class _LinearFeedback(torch.autograd.Function):
 class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
     """nn.Linear with a rule's backward path."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # the name of torch's argument
         """Map (..., in) to (..., out)."""
         if self.use_backprop or not torch.is_grad_enabled():
-            return super().forward(x)
-        return self.rule.propagate(self, x)
+            return super().forward(input)
+        return self.rule.propagate(self, input)
 
     def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return W x + bias; the error passes back through ``feedback``."""

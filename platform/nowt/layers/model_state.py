@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
 
 @contextmanager
@@ -26,12 +27,15 @@ def preserved_buffers(model: nn.Module) -> Iterator[None]:
     The model itself is used in the block. With copies in its place (``functional_call``), a checkpointed part that runs
     again in the backward pass would update the model's own buffers.
     """
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    before = [(module, name, buffer) for module in model.modules() for name, buffer in module._buffers.items()]
+    values = [None if buffer is None else buffer.clone() for *_, buffer in before]
     try:
         yield
     finally:
-        for buffer, value in before:
-            buffer.data.copy_(value)  # .data: a buffer that is restored does not count as changed by a rule
+        for (module, name, buffer), value in zip(before, values, strict=True):
+            module._buffers[name] = buffer  # a forward pass may have replaced it
+            if buffer is not None:
+                buffer.data.copy_(value)  # .data: a buffer that is restored does not count as changed by a rule
 
 
 @contextmanager
@@ -56,16 +60,20 @@ def preserved_random_state(device: torch.device, seed: int | None = None) -> Ite
         yield
 
 
-def gradients_of(compute: Callable[[], Tensor], inputs: Sequence[Tensor], model: nn.Module) -> list[Tensor | None]:
+def gradients_of(
+    compute: Callable[[], Tensor], ends: Sequence[Tensor | GradientEdge], model: nn.Module
+) -> list[Tensor | None]:
     """Return the gradients of the scalar ``compute()``, which runs ``model``, with respect to leaf tensors.
 
+    ``ends`` may also contain edges of the graph, to which ``compute`` adds: the gradient is passed back to them, too.
     Gradients that the parameters already have do not change.
     """
+    output = compute()
     try:
-        return list(torch.autograd.grad(compute(), inputs, allow_unused=True))
+        return list(torch.autograd.grad(output, ends, allow_unused=True))
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise
     with preserved_gradients(model):  # reentrant checkpointing supports only backward()
         compute().backward()  # type: ignore[no-untyped-call]
-        return [tensor.grad for tensor in inputs]
+        return [end.grad if isinstance(end, Tensor) else None for end in ends]

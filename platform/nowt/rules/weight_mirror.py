@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nowt.core.seeding import seed_of
 from nowt.rules.base import Moment, check_own_weights
@@ -121,6 +121,15 @@ class WeightMirror(DrawnFeedback):
     def noise_streams(self) -> int:
         """Return ``streams``."""
         return self.streams
+
+    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
+        """Also raise ValueError if W starts at 0 and mirror mode ends before W changes, so that B would stay 0."""
+        super().check_layer(name, last, layer)
+        if self.interval == 0 and not cast(Tensor, layer.weight).detach().any():
+            raise ValueError(
+                f"all weights of layer {name} start at 0 and rule.interval is 0, so its B would stay 0: set "
+                f"rule.interval above 0, give the layer another initialization, or {self.exclusion(name, last)}"
+            )
 
     def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
         """Do ``warmup`` mirror steps.

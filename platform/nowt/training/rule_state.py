@@ -136,23 +136,33 @@ class RuleState:
         }
 
 
+class _Identity:
+    """Equals the identity of the same object alone. It keeps the object, so that no new one gets its id."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.value is other.value
+
+    __hash__ = object.__hash__
+
+
 def fingerprint(value: Any, depth: int = DEPTH) -> Any:
     """Return a value that differs if ``value`` was replaced or changed in place."""
     if isinstance(value, PLAIN):
         return repr(value)  # NaN equals itself
     if isinstance(value, Tensor):
-        return id(value), value._version
+        return _Identity(value), value._version
     if isinstance(value, torch.Generator):
         return hash(value.get_state().numpy().tobytes())
     if depth == 0:
-        return id(value)
+        return _Identity(value)
     if isinstance(value, Mapping):
         return [(repr(key), fingerprint(item, depth - 1)) for key, item in value.items()]
     if isinstance(value, list | tuple):
         return [fingerprint(item, depth - 1) for item in value]
-    if isinstance(value, set | frozenset):
-        return id(value), len(value)
-    return id(value), len(value) if hasattr(value, "__len__") else 0
+    return _Identity(value), len(value) if hasattr(value, "__len__") else 0
 
 
 def _rule_state(rule: Rule) -> State:

@@ -58,11 +58,12 @@ class EventTimer(StepTimer):
     the operations, except in rules that wait for a result.
 
     Args:
-        accelerator: The device's module, ``torch.cuda``, which has ``Event``.
+        device: The device that trains.
+        accelerator: The device's module, ``torch.cuda``, which has ``Event`` and ``current_stream``.
     """
 
-    def __init__(self, accelerator: ModuleType | Any = torch.cuda) -> None:
-        self.accelerator = accelerator
+    def __init__(self, device: torch.device, accelerator: ModuleType | Any = torch.cuda) -> None:
+        self.device, self.accelerator = device, accelerator
         self.pairs: list[tuple[Any, Any]] = []
 
     def read(self) -> float:
@@ -76,7 +77,7 @@ class EventTimer(StepTimer):
 
     def _mark(self) -> Any:
         event = self.accelerator.Event(enable_timing=True)
-        event.record()
+        event.record(self.accelerator.current_stream(self.device))  # by default, that of the first GPU
         return event
 
     def _add(self, start: Any, end: Any) -> None:
@@ -85,4 +86,4 @@ class EventTimer(StepTimer):
 
 def make_timer(device: torch.device) -> StepTimer:
     """Return the timer for steps on ``device``."""
-    return EventTimer() if device.type == "cuda" else ClockTimer()
+    return EventTimer(device) if device.type == "cuda" else ClockTimer()
