@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nowt.core.plugins import source_of
-from nowt.core.source_hash import read_source, tree_digest
+from nowt.core.source_hash import read_source
+from nowt.core.syntax_tree import tree_digest
 
 
 def digest(path: Path) -> str:

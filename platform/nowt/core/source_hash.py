@@ -9,24 +9,18 @@
 - *Not seen*: modules whose names are computed, and files that are opened.
 """
 
-import ast
 import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import Any
 
 from nowt.core.imports import INSTALLED, OWN, installed_spec, is_local, local_module
+from nowt.core.syntax_tree import imported_names, tree_digest
 
 LIBRARIES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")  # every log has their versions
-
-NO_EFFECT = ("ctx", "kind", "type_comment", "type_ignores")  # fields of syntax trees
-
-READS_ITSELF = {"__doc__", "getdoc", "getsource", "getsourcelines", "getcomments", "docopt"}
 
 
 @dataclass(frozen=True)
@@ -185,109 +179,3 @@ def _prefixes(name: str) -> Iterator[str]:
     """Yield ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``."""
     parts = name.split(".")
     yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
-
-
-@lru_cache(maxsize=1024)
-def imported_names(text: bytes, package: str) -> tuple[str, ...]:
-    """Return the dotted names of the modules that a file may import; none for a text that is no Python.
-
-    ``from a import b`` gives ``a.b``, whether or not that is a module, and ``from a import *`` gives ``a.*``. A
-    relative import gives the absolute name, with a leading dot.
-    """
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ()
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= dict.fromkeys(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _base(node, package)
-            names |= {} if base is None else dict.fromkeys(f"{base}{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call):
-            names |= dict.fromkeys(_literal_import(node))
-    return tuple(names)
-
-
-def _base(node: ast.ImportFrom, package: str) -> str | None:
-    """Return the module of ``from MODULE import x``, with a dot at its end; None if it is above the topmost package."""
-    if not node.level:
-        return f"{node.module}."
-    parts = package.split(".") if package else [""]
-    if node.level > len(parts):
-        return None
-    parts = [*parts[: len(parts) - node.level + 1], node.module or ""]
-    return "." + "".join(f"{part}." for part in parts if part)
-
-
-def _literal_import(node: ast.Call) -> Iterator[str]:
-    """Yield the name in ``import_module("name")`` and ``__import__("name")``."""
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if function in ("import_module", "__import__") and node.args:
-        first = node.args[0]
-        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.isidentifier():
-            yield first.value
-
-
-@lru_cache(maxsize=1024)
-def tree_digest(text: bytes) -> str:
-    """Return a hash of the syntax tree of a file, the same in every version of Python that parses it; of its text with
-    ``\\n`` at line ends if it reads itself or is no Python."""
-    try:
-        tree = ast.parse(text)
-        content = "\n".join(_tokens(tree))
-    except (SyntaxError, ValueError):
-        tree = None
-    if tree is None or READS_ITSELF & set(_words(tree)):
-        content = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").hex()
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _words(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            yield from [node.value] if isinstance(node.value, str) else []
-        elif isinstance(node, ast.Name | ast.Attribute | ast.alias):
-            yield node.id if isinstance(node, ast.Name) else getattr(node, "attr", "") or getattr(node, "name", "")
-
-
-class _Text(str):
-    """A token that is ready."""
-
-
-def _tokens(tree: ast.AST) -> Iterator[str]:
-    """Yield the tree as text, without what has no effect and without empty fields, which vary between versions of
-    Python. It is not recursive, since a tree may be deeper than Python's stack."""
-    stack: list[Any] = [tree]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, _Text):
-            yield item
-        elif isinstance(item, ast.AST):
-            yield f"({type(item).__name__}"
-            stack.append(_Text(")"))
-            for name, value in reversed(_fields(item)):
-                stack += [value, _Text(name)]
-        elif isinstance(item, list):
-            yield "["
-            stack += [_Text("]"), *reversed(item)]
-        else:  # integers in hexadecimal, since long ones have no decimal text
-            yield f"{type(item).__name__} {item:x}" if type(item) is int else f"{type(item).__name__} {item!r}"
-
-
-def _fields(node: ast.AST) -> list[tuple[str, Any]]:
-    """Return the fields of a node that decide what it does."""
-    if isinstance(node, ast.Constant):
-        return [("value", node.value)]
-    found = [(name, _statements(value)) for name, value in ast.iter_fields(node) if name not in NO_EFFECT]
-    return [(name, value) for name, value in found if value is not None and value != []]
-
-
-def _statements(value: Any) -> Any:
-    """Return a list of statements without those that are only a string: docstrings, and strings used as comments."""
-    return [each for each in value if not _is_string(each)] if isinstance(value, list) else value
-
-
-def _is_string(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
