@@ -3,22 +3,22 @@
 - *Counted*: every import statement, also inside functions, and ``import_module("name")``. A module is local if its file
   is neither in the standard library, nor in ``site-packages``, nor part of nowt. Local modules are followed through
   their own imports.
-- *Not counted*: comments, formatting, line ends, a byte-order mark, docstrings. Code that reads itself
-  (``__doc__``, ``inspect.getsource`` and the like) is hashed as text, with everything that it contains.
+- *Not counted*: comments, formatting, line ends, a byte-order mark, docstrings. A file that reads code (``__doc__``,
+  ``inspect.getsource`` and the like) is hashed as text, and the docstrings of all modules count.
 - *Installed packages* are not hashed. Their versions are in ``packages``.
 - *Not seen*: modules whose names are computed, and files that are opened.
 """
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from nowt.core.imports import INSTALLED, OWN, installed_spec, is_local, local_module
-from nowt.core.syntax_tree import imported_names, tree_digest
+from nowt.core.syntax_tree import imported_names, reads_strings, tree_digest
 
 LIBRARIES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")  # every log has their versions
 
@@ -46,10 +46,14 @@ def read_source(path: Path, root: Path | None, package: str = "") -> Source:
         root: Folder in which its imports are looked up first; None: in ``sys.path`` only.
         package: Dotted name of the package that the file belongs to, for its relative imports.
     """
-    modules, packages = _closure([_Module("", path, root, package, path.stem)])
-    parts = [f"{name} {tree_digest(file.read_bytes())}" for name, file in sorted(modules.items())]
+    start = _Module("", path, root, package, path.stem)
+    around = _resolve(f"{'~' if root is None else '.'}{package}", start, set()) if package else ()
+    modules, packages = _closure([start, *around])
+    texts = {file: file.read_bytes() for _, file in modules}
+    strings = any(map(reads_strings, texts.values()))
+    parts = sorted(f"{name} {tree_digest(texts[file], strings)}" for name, file in modules)
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    return Source(digest, tuple(modules.values()), tuple(sorted(packages)))
+    return Source(digest, tuple(texts), tuple(sorted(packages)))
 
 
 def text_digest(path: Path, root: Path) -> str:
@@ -60,7 +64,7 @@ def text_digest(path: Path, root: Path) -> str:
         starts = [_Module("", path, root, "", path.stem)]
     else:
         starts = [_inside(file, root) for file in sorted(folder.rglob("*.py")) if _is_below(file, root)]
-    files = sorted({path, *_closure(starts)[0].values()} - {folder})
+    files = sorted({path, *(file for _, file in _closure(starts)[0])} - {folder})
     texts = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
@@ -103,24 +107,25 @@ def _inside(file: Path, root: Path) -> _Module:
     return _Module(name, file, root, _package(name, file), "")
 
 
-def _closure(starts: list[_Module]) -> tuple[dict[str, Path], set[str]]:
-    """Return these modules and the local modules that they import, by name; and the installed packages."""
-    found, packages, queue = {start.name: start.file for start in starts}, set[str](), [*starts]
+def _closure(starts: list[_Module]) -> tuple[list[tuple[str, Path]], set[str]]:
+    """Return these modules and the local modules that they import, by name and file; and the installed packages. One
+    name may have two files: of modules beside the file and on ``sys.path``, each imports its own."""
+    found, packages, queue = {(start.name, start.file): None for start in starts}, set[str](), [*starts]
     while queue:
         module = queue.pop()
         for name in imported_names(module.file.read_bytes(), module.package):
             for new in _resolve(name, module, packages):
-                if new.name not in found:
-                    found[new.name] = new.file
+                if (new.name, new.file) not in found:
+                    found[new.name, new.file] = None
                     queue.append(new)
-    return found, packages
+    return list(found), packages
 
 
 def _resolve(name: str, importer: _Module, packages: set[str]) -> Iterator[_Module]:
     """Yield the local modules that an import of ``name`` runs: the packages that contain it, and itself."""
-    relative, name = name.startswith("."), name.removeprefix(".")
+    relative, by_path, name = name.startswith("."), name.startswith("~"), name.lstrip(".~")
     top = name.partition(".")[0]
-    if importer.root is not None and (relative or is_local(importer.root, name, importer.stem)):
+    if importer.root is not None and not by_path and (relative or is_local(importer.root, name, importer.stem)):
         for part, file in _below(importer.root, name):
             stem = file.stem if file.parent == importer.root else ""
             yield _Module(part, file, importer.root, _package(part, file), stem)
@@ -138,9 +143,8 @@ def _below(root: Path, name: str) -> Iterator[tuple[str, Path]]:
     for part in _prefixes(name):
         file = local_module(root, part.removesuffix(".*"))
         if part.endswith(".*") and file is not None:
-            folder = file if file.is_dir() else file.parent
-            names = sorted(folder.glob("*.py")) if file.name == "__init__.py" or file.is_dir() else []
-            yield from ((f"{part[:-1]}{each.stem}", each) for each in names if each.name != "__init__.py")
+            is_package = file.is_dir() or file.name == "__init__.py"
+            yield from _siblings(part, [file if file.is_dir() else file.parent] if is_package else [])
         elif file is not None and file.is_file():
             yield part, file
 
@@ -148,11 +152,21 @@ def _below(root: Path, name: str) -> Iterator[tuple[str, Path]]:
 def _on_path(spec: ModuleSpec | None, name: str) -> Iterator[tuple[str, Path]]:
     """Yield the modules on ``sys.path`` that an import of ``name`` runs, with their files. ``spec`` is the first's."""
     for part in _prefixes(name):
+        if part.endswith(".*"):
+            yield from _siblings(part, [] if spec is None else spec.submodule_search_locations or [])
+            return
         spec = spec if "." not in part else _child(part, spec)
         if spec is None:
             return
         if spec.origin is not None:
             yield part, Path(spec.origin)
+
+
+def _siblings(name: str, folders: Iterable[str | Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the modules in the folders of package ``a``, all of which ``a.*`` may import."""
+    for file in (each for folder in folders for each in sorted(Path(folder).glob("*.py"))):
+        if file.name != "__init__.py":
+            yield f"{name[:-1]}{file.stem}", file
 
 
 def is_local_spec(spec: ModuleSpec) -> bool:
