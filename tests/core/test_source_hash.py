@@ -229,6 +229,7 @@ def test_a_folder_that_the_file_itself_adds_to_the_path_is_searched(
     written(tmp_path / "shared", {"added_of_a_test.py": "X = 1\n"})
     before = source_of(f"{path}:f")
     written(tmp_path / "shared", {"added_of_a_test.py": "X = 2\n"})
+    sys.modules.pop("added_of_a_test")  # as in a new process
     after = source_of(f"{path}:f")
     assert before is not None and after is not None and before.digest != after.digest
 

@@ -3,13 +3,15 @@
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.imports import OWN, PREFIX, load, root_of
-from nowt.core.source_hash import Source, is_local_file, read_source, text_digest
+from nowt.core.source_hash import Source, is_local_file, read_source, read_texts
+from nowt.core.syntax_tree import tree_digest
 
 # what importing a custom file may raise; other exceptions keep their traceback
 IMPORT_FAILURES = (
@@ -81,7 +83,7 @@ def load_module(path: Path) -> ModuleType:
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
     try:
         file = path.resolve()  # as a script, it imports from the folder of the file, not of a link to it
-        return load(file, file.parent, text_digest)
+        return load(file, file.parent, read_texts)
     except ConfigError as error:  # already a message of one line
         raise ConfigError(f"{path}: {error}") from None
     except IMPORT_FAILURES as error:
@@ -142,7 +144,11 @@ def source_of(spec: str) -> Source | None:
 
 
 def module_source(module: ModuleType) -> Source | None:
-    """Return the identity of a module's code; None for an installed one, and for one that has no file."""
+    """Return the identity of a module's code; None for an installed one, and for one that has no file.
+
+    Raises ConfigError if a module that its code imports from ``sys.path`` was edited after its import: Python does not
+    import it again, so that the code that runs is not that in the files.
+    """
     file, name = getattr(module, "__file__", None), module.__name__
     root, package = root_of(name), module.__package__ or ""
     if file is None or (root is None and (name.partition(".")[0] in OWN or not is_local_file(Path(file)))):
@@ -151,7 +157,22 @@ def module_source(module: ModuleType) -> Source | None:
         top, _, inner = package.partition(".")
         folders = getattr(sys.modules.get(top), "__path__", None)
         package = ".".join(filter(None, (Path(folders[0]).name, inner))) if folders else ""
-    return read_source(Path(file), root, package)
+    source = read_source(Path(file), root, package)
+    _check_imported(source.files)
+    return source
+
+
+def _check_imported(files: Iterable[Path]) -> None:
+    """Raise ConfigError if Python has imported one of these files, and its code has changed since its first check."""
+    modules = {vars(each).get("__file__"): each for each in [*sys.modules.values()] if isinstance(each, ModuleType)}
+    for file in files:
+        module = modules.get(str(file))
+        if module is None or module.__spec__ is None or module.__name__.startswith(PREFIX):
+            continue
+        code = tree_digest(file.read_bytes())
+        # in the spec, which importlib.reload replaces
+        if module.__spec__.__dict__.setdefault("nowt_code", code) != code:
+            raise ConfigError(f"{file} has changed since {module.__name__} was imported: start Python again")
 
 
 def _installed(name: str) -> ModuleType:

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-from nowt.core.imports import INSTALLED, OWN, installed_spec, is_local, local_module
+from nowt.core.imports import INSTALLED, OWN, Texts, installed_spec, is_local, local_module, text_digest
 from nowt.core.syntax_tree import imported_names, reads_strings, tree_digest
 
 LIBRARIES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")  # every log has their versions
@@ -56,8 +56,8 @@ def read_source(path: Path, root: Path | None, package: str = "") -> Source:
     return Source(digest, tuple(texts), tuple(sorted(packages)))
 
 
-def text_digest(path: Path, root: Path) -> str:
-    """Return a hash of the text of ``path`` and of the local modules that it imports. Of a package (``path`` is its
+def read_texts(path: Path, root: Path) -> Texts:
+    """Return the texts of ``path`` and of the local modules that it imports. Of a package (``path`` is its
     ``__init__.py`` or its folder), all modules count, since any file may import them."""
     folder = path if path.is_dir() else path.parent
     if path.is_file() and (path.name != "__init__.py" or folder == root):
@@ -65,8 +65,7 @@ def text_digest(path: Path, root: Path) -> str:
     else:
         starts = [_inside(file, root) for file in sorted(folder.rglob("*.py")) if _is_below(file, root)]
     files = sorted({path, *(file for _, file in _closure(starts)[0])} - {folder})
-    texts = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return {file: text_digest(file) for file in files}
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
