@@ -199,17 +199,6 @@ def test_all_modules_of_a_package_on_pythonpath_count_if_everything_is_imported(
     assert digest(path) != before
 
 
-def test_the_package_that_contains_a_module_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs when the module is imported, and may change defaults."""
-    written(tmp_path, {"around_of_a_test/__init__.py": "X = 1\n", "around_of_a_test/net.py": "def f(): pass\n"})
-    monkeypatch.syspath_prepend(tmp_path)
-    file = tmp_path / "around_of_a_test/net.py"
-    before = [read_source(file, root, "around_of_a_test").digest for root in (None, tmp_path)]
-    written(tmp_path, {"around_of_a_test/__init__.py": "X = 2\n"})
-    after = [read_source(file, root, "around_of_a_test").digest for root in (None, tmp_path)]
-    assert before[0] != after[0] and before[1] != after[1]
-
-
 def test_docstrings_count_if_a_module_reads_those_of_others(tmp_path: Path) -> None:
     rule = "from helpers import settings\n\nclass Mine:\n    'rate 1'\n\nX = settings(Mine)\n"
     path = written(tmp_path, {"rule.py": rule, "helpers.py": "def settings(kind):\n    return kind.__doc__\n"})

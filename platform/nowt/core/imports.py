@@ -6,6 +6,7 @@ loaded under a name of its own, so that two folders can have modules of the same
 
 import builtins
 import hashlib
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,16 @@ def load(path: Path, root: Path, read: Read) -> ModuleType:
     if lookup.is_current():  # it may have extended ``sys.path``, so that more modules are found the next time
         sys.modules.setdefault(_name(path, root, read(path, root)), module)
     return module
+
+
+def load_inner(root: Path, inner: Path, read: Read) -> ModuleType:
+    """Import a file of a package, given by its path relative to ``root``, as a file in ``root`` would import it."""
+    top, *names = inner.with_suffix("").parts
+    path = local_module(root, top)
+    if path is None:
+        raise ModuleNotFoundError(f"No module named {top!r} in {root}", name=top)
+    module = load(path, root, read)
+    return importlib.import_module(".".join([module.__name__, *(name for name in names if name != "__init__")]))
 
 
 def _name(path: Path, root: Path, texts: Texts) -> str:

@@ -46,9 +46,7 @@ def read_source(path: Path, root: Path | None, package: str = "") -> Source:
         root: Folder in which its imports are looked up first; None: in ``sys.path`` only.
         package: Dotted name of the package that the file belongs to, for its relative imports.
     """
-    start = _Module("", path, root, package, path.stem)
-    around = _resolve(f"{'~' if root is None else '.'}{package}", start, set()) if package else ()
-    modules, packages = _closure([start, *around])
+    modules, packages = _closure([_Module("", path, root, package, path.stem)])
     texts = {file: file.read_bytes() for _, file in modules}
     strings = any(map(reads_strings, texts.values()))
     parts = sorted(f"{name} {tree_digest(texts[file], strings)}" for name, file in modules)

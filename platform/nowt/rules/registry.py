@@ -7,11 +7,10 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import existing_spec, load_module, module_source
+from nowt.core.plugins import existing_spec, load_module, module_source, place_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -101,7 +100,7 @@ def _from_file(spec: str) -> type["Rule"]:
 
     whole = existing_spec(spec)
     path, _, wanted = whole.partition(":")
-    module = load_module(Path(path))
+    module = load_module(path)
     own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Rule)]
     own = [v for v in own if v.__module__ == module.__name__ and (not wanted or v.__name__ == wanted)]
     if len(own) != 1:
@@ -126,12 +125,12 @@ def identify(rule: type["Rule"]) -> None:
     rule.identified = True  # type: ignore[attr-defined]  # of this class alone: a subclass has code of its own
     module = sys.modules.get(rule.__module__)
     source = None if module is None else module_source(module)
-    if source is None:
+    if module is None or source is None:
         return
     inherited = [(base.__name__, getattr(base, "numerics", "")) for base in rule.__mro__ if _is_builtin(base)]
     facts = f"{source.digest} {rule.__qualname__} {inherited}"
     rule.numerics = hashlib.sha256(facts.encode()).hexdigest()[:12]
-    rule.source = f"{source.files[0]}:{rule.__qualname__}"
+    rule.source = f"{place_of(module)}:{rule.__qualname__}"
 
 
 def _is_builtin(kind: type) -> bool:
