@@ -14,6 +14,7 @@ import pytest
 
 from nowt.cli.databases import database_problems
 from nowt.cli.main import main
+from nowt.cluster import node_report
 from nowt.cluster.cluster_file import read_cluster
 from nowt.cluster.nodes import NodeReport, compare, lost_nodes, stale_placement_groups
 from nowt.cluster.this_machine import check_machine
@@ -75,7 +76,7 @@ def test_a_store_with_another_schema_is_reported(store: Path) -> None:
 
 
 def node(address: str, drift: float = 0.0, **changes: Any) -> NodeReport:
-    packages = ("python", "nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
+    packages = ("python", *node_report.PACKAGES)
     facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": "3 names (abc)", "gpus": [], "free": 10e9}
     return NodeReport(address, {**facts, **changes}, drift)
 

@@ -228,3 +228,52 @@ def test_a_file_that_has_changed_since_a_run_was_logged_is_named(tmp_path: Path)
     assert changed_files(config, recorded) == []
     written(tmp_path, {"net.py": MODEL + "\nX = 1\n"})
     assert changed_files(config, recorded) == [f"{tmp_path}/net.py:build"]
+
+
+FACTORY = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nowt import Cell, FeedbackAlignment, RunConfig, Study
+
+def scaled(factor):
+    @dataclass(frozen=True)
+    class Mine(FeedbackAlignment):
+        name: ClassVar[str] = "mine"
+
+        def feedback(self, layer):
+            return factor * layer.feedback
+
+    return Mine
+
+def study():
+    cells = tuple(Cell(f"{factor}", RunConfig(rule=scaled(factor)())) for factor in (1, 2))
+    return Study("s", "Which?", cells, seeds=(0,), reference="1")
+"""
+
+
+def test_rules_that_a_function_makes_have_no_key(tmp_path: Path) -> None:
+    """They have one name and one code, and differ in the function's arguments."""
+    study = find_study(str(written(tmp_path, {"study.py": FACTORY})))
+    with pytest.raises(
+        ConfigError, match=r"rule mine .scaled.<locals>.Mine. is not defined at the top level of .*study"
+    ):
+        run_key(study.cells[0].config, "pixels")
+
+
+BASED = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nowt import find_rule
+
+@dataclass(frozen=True)
+class Based(find_rule("./mine.py")):
+    name: ClassVar[str] = "based"
+"""
+
+
+def test_a_rule_that_find_rule_loaded_as_a_base_counts(tmp_path: Path) -> None:
+    based = written(tmp_path / "run:1", {"based.py": BASED, **FILES})
+    first = run_key(RunConfig(rule=find_rule(str(based))()), "pixels")
+    written(tmp_path / "run:1", {"helpers.py": "SCALE = 2\n"})
+    written(tmp_path / "run:1", {"based.py": f"{BASED}#"})  # loaded again
+    assert run_key(RunConfig(rule=find_rule(str(based))()), "pixels") != first

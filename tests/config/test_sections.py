@@ -87,7 +87,7 @@ def test_a_misspelled_choice_is_rejected_instead_of_replaced_by_another(make: An
 
 
 def test_lists_integers_and_numpy_numbers_are_accepted_where_python_numbers_are() -> None:
-    assert ModelConfig("mlp", hidden=[500]).hidden == [500]  # type: ignore[arg-type]
+    assert ModelConfig("mlp", hidden=[500]).hidden == (500,)  # type: ignore[arg-type]
     assert OptimConfig(lr=1).lr == 1
     assert OptimConfig(lr=np.float32(0.5)).lr == 0.5  # type: ignore[arg-type]
     assert RunConfig(epochs=np.int64(7)).epochs == 7  # type: ignore[arg-type]

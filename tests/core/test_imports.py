@@ -1,5 +1,6 @@
 """A custom file imports the modules in its folder, whatever the working folder is and other folders contain."""
 
+import importlib
 import pickle
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nowt.core.errors import ConfigError
-from nowt.core.plugins import absolute_spec, load_module, load_object
+from nowt.core.plugins import absolute_spec, load_module, load_object, source_of
 from tests.core.test_source_hash import written
 
 WAYS = {
@@ -152,3 +153,61 @@ def test_a_module_that_only_a_packages_module_imports_is_watched_too(tmp_path: P
     with pytest.raises(ImportError, match=r"__init__\.py or a module that it imports has changed since it was loaded"):
         module.inner.late()
     assert load_module(tmp_path / "mine.py").inner.late() == 2
+
+
+def test_a_module_of_a_package_that_was_edited_before_its_first_import_is_refused(tmp_path: Path) -> None:
+    text = "import package\ndef late():\n    from package.inner import X\n    return X\n"
+    files = {"mine.py": text, "package/__init__.py": "", "package/inner.py": "X = 1\n"}
+    module = load_module(written(tmp_path, files))
+    written(tmp_path, {"package/inner.py": "X = 2\n"})
+    with pytest.raises(ImportError, match=r"__init__\.py or a module that it imports has changed since it was loaded"):
+        module.late()
+    assert load_module(tmp_path / "mine.py").late() == 2
+
+
+def test_a_module_on_pythonpath_that_was_edited_before_its_first_import_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def late():\n    from late_of_a_test import X\n    return X\n\ndef other():\n    import wave\n"
+    path = written(tmp_path / "rules", {"mine.py": text})
+    written(tmp_path / "shared", {"late_of_a_test.py": "X = 1\n"})
+    monkeypatch.syspath_prepend(tmp_path / "shared")
+    module = load_module(path)
+    written(tmp_path / "shared", {"late_of_a_test.py": "X = 2\n"})
+    module.other()  # what was not hashed may be imported at any time
+    with pytest.raises(ImportError, match=r"mine\.py or a module that it imports has changed since it was loaded"):
+        module.late()
+
+
+def test_a_file_that_extends_the_path_imports_from_its_folder_and_from_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    head = "import os, sys\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))\n"
+    text = f"{head}from helpers import X\nfrom common_of_a_test import Y\nclass Thing:\n    pass\n"
+    path = written(tmp_path / "rules", {"mine.py": text, "helpers.py": "X = 1\n"})
+    written(tmp_path, {"common_of_a_test.py": "Y = 2\n"})
+    module = load_module(path)
+    assert (module.X, module.Y) == (1, 2)
+    assert load_module(path) is module
+
+
+def test_an_edited_module_on_pythonpath_is_refused_until_python_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module that is in use would have the key of the edited one."""
+    path = written(tmp_path / "rules", {"mine.py": "from used_of_a_test import X\ndef f(): pass\n"})
+    used = written(tmp_path / "shared", {"used_of_a_test.py": "X = 1\ndef f(): pass\n"})
+    monkeypatch.syspath_prepend(tmp_path / "shared")
+    for spec in (f"{path}:f", "used_of_a_test:f"):
+        written(tmp_path / "shared", {"used_of_a_test.py": "X = 1\ndef f(): pass\n"})
+        assert source_of(spec) is not None
+        used.write_text(f"# a comment\n{used.read_text()}")
+        assert source_of(spec) is not None
+        used.write_text("X = 2\ndef f(): pass\n")
+        with pytest.raises(
+            ConfigError, match=r"used_of_a_test\.py has changed since used_of_a_test was imported: start"
+        ):
+            source_of(spec)
+    importlib.reload(sys.modules["used_of_a_test"])
+    assert source_of("used_of_a_test:f") is not None

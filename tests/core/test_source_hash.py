@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nowt.core.plugins import source_of
-from nowt.core.source_hash import read_source, tree_digest
+from nowt.core.source_hash import read_source
+from nowt.core.syntax_tree import tree_digest
 
 
 def digest(path: Path) -> str:
@@ -96,6 +97,9 @@ IMPORTS = {
     "a folder without __init__": "from folder import module\n",
     "everything": "from folder import *\n",
     "a literal name": "import importlib\nx = importlib.import_module('helpers')\n",
+    "a literal name of a package's module": "import importlib\nx = importlib.import_module('package.inner')\n",
+    "a literal keyword": "from importlib import import_module\nx = import_module(name='helpers')\n",
+    "a literal relative name": "import by_name\n",
 }
 
 
@@ -111,6 +115,8 @@ def test_editing_a_local_module_changes_it(tmp_path: Path, text: str) -> None:
             "package/inner.py": "from .deep.deeper import X\n",
             "package/deep/deeper.py": "import helpers\n",
             "folder/module.py": "import helpers\n",
+            "by_name/__init__.py": "from importlib import import_module\nx = import_module('.inner', __package__)\n",
+            "by_name/inner.py": "import helpers\n",
         },
     )
     before = digest(path)
@@ -155,6 +161,54 @@ def test_a_module_on_pythonpath_is_local_too(tmp_path: Path, monkeypatch: pytest
     assert digest(path) != before
 
 
+def test_a_module_beside_the_file_does_not_hide_one_of_its_name_on_pythonpath(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file and the module on ``PYTHONPATH`` each import a ``utils_of_a_test`` of their own."""
+    path = written(
+        tmp_path / "rules", {"rule.py": "import utils_of_a_test, lab2_of_a_test\n", "utils_of_a_test.py": ""}
+    )
+    written(tmp_path / "shared", {"lab2_of_a_test.py": "import utils_of_a_test\n", "utils_of_a_test.py": "X = 1\n"})
+    monkeypatch.syspath_prepend(tmp_path / "shared")
+    before = digest(path)
+    written(tmp_path / "shared", {"utils_of_a_test.py": "X = 2\n"})
+    assert digest(path) != before
+
+
+def test_import_module_looks_on_pythonpath_even_if_the_module_is_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from importlib import import_module\nX = import_module('named_of_a_test').X\n"
+    path = written(tmp_path / "rules", {"rule.py": text, "named_of_a_test.py": "X = 0\n"})
+    written(tmp_path / "shared", {"named_of_a_test.py": "X = 1\n"})
+    monkeypatch.syspath_prepend(tmp_path / "shared")
+    before = digest(path)
+    written(tmp_path / "shared", {"named_of_a_test.py": "X = 2\n"})
+    assert digest(path) != before
+
+
+def test_all_modules_of_a_package_on_pythonpath_count_if_everything_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "rules", {"rule.py": "from star_of_a_test import *\n"})
+    files = {"star_of_a_test/__init__.py": "__all__ = ['inner']\n", "star_of_a_test/inner.py": "X = 1\n"}
+    written(tmp_path / "shared", files)
+    monkeypatch.syspath_prepend(tmp_path / "shared")
+    before = digest(path)
+    written(tmp_path / "shared", {"star_of_a_test/inner.py": "X = 2\n"})
+    assert digest(path) != before
+
+
+def test_docstrings_count_if_a_module_reads_those_of_others(tmp_path: Path) -> None:
+    rule = "from helpers import settings\n\nclass Mine:\n    'rate 1'\n\nX = settings(Mine)\n"
+    path = written(tmp_path, {"rule.py": rule, "helpers.py": "def settings(kind):\n    return kind.__doc__\n"})
+    before = digest(path)
+    written(tmp_path, {"rule.py": f"# a comment\n{rule}"})
+    assert digest(path) == before
+    written(tmp_path, {"rule.py": rule.replace("rate 1", "rate 2")})
+    assert digest(path) != before
+
+
 def test_a_folder_that_the_file_itself_adds_to_the_path_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +218,7 @@ def test_a_folder_that_the_file_itself_adds_to_the_path_is_searched(
     written(tmp_path / "shared", {"added_of_a_test.py": "X = 1\n"})
     before = source_of(f"{path}:f")
     written(tmp_path / "shared", {"added_of_a_test.py": "X = 2\n"})
+    sys.modules.pop("added_of_a_test")  # as in a new process
     after = source_of(f"{path}:f")
     assert before is not None and after is not None and before.digest != after.digest
 

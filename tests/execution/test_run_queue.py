@@ -7,7 +7,7 @@ from pathlib import Path
 from nowt.cli.tables import run_page, runs_table
 from nowt.config.run_config import DataConfig, RunConfig
 from nowt.execution.notices import ChangesReporter
-from nowt.execution.preparation import start_facts
+from nowt.execution.preparation import start_facts, versions
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, PlannedRun, RunStatus
 from nowt.store.records import Epoch, RunLog, epoch_to_json
@@ -170,6 +170,11 @@ def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path:
     assert line.startswith(f"attempt 2 (after epoch 0): commit aaaaaaaaaaaa instead of {commit}")
     assert f"torch 9.9 instead of {first.start['versions']['torch']}, timm 1.0 instead of none" in line
     assert line in run_page(tmp_path, "a")
+
+
+def test_every_package_that_decides_the_numbers_is_recorded() -> None:
+    """Pillow decodes the images."""
+    assert {"torch", "numpy", "pillow"} <= versions().keys()
 
 
 def test_a_resumed_run_records_nothing_if_nothing_differs(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """An interrupted run that is resumed gives the same results as an uninterrupted one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
-from nowt.config.run_config import ModelConfig, RunConfig
+from nowt import KolenPollack, recipes
+from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from nowt.config.run_key import run_key
+from nowt.core.errors import ConfigError
 from nowt.store.records import Epoch
 from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CASES, CPU, STEPS, after, assert_equal, numbers, short_run, tensors
@@ -102,3 +106,29 @@ def test_a_custom_model_is_identified_by_the_content_of_its_file_not_by_its_path
     paths[0].write_text(DROPOUT_MODEL.replace("32", "8"))
     edited = run_key(short_run("fa", model=ModelConfig(f"{paths[0]}:net")), "images")
     assert first == moved != edited
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"rule": KolenPollack()}, "rule.name bp, now kp"),
+        ({"optim": OptimConfig(lr=0.01)}, "optim.lr 0.05, now 0.01"),
+        ({"data": DataConfig(noise=0.1)}, "data.noise 0.0, now 0.1"),
+    ],
+)
+def test_the_checkpoints_of_another_run_are_refused(change: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    """Its results would pass for those of this run."""
+    config = recipes.shrink_config(RunConfig(), epochs=1, images=64)
+    list(train(config, CPU, checkpoints=tmp_path))
+    with pytest.raises(ConfigError, match=f"in {tmp_path} are of another run .{problem}.*: give another folder"):
+        list(train(replace(config, **change), CPU, checkpoints=tmp_path))
+
+
+def test_a_checkpoint_that_does_not_name_its_run_is_used(tmp_path: Path) -> None:
+    """Earlier versions wrote such checkpoints."""
+    config = recipes.shrink_config(RunConfig(), epochs=1, images=64)
+    expected = numbers(train(config, CPU, checkpoints=tmp_path))
+    for path in tmp_path.glob("*.pt"):
+        state = torch.load(path, weights_only=True)
+        torch.save({name: value for name, value in state.items() if name != "run"}, path)
+    assert numbers(train(config, CPU, checkpoints=tmp_path)) == expected

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow")
+PACKAGES = ("nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow", "pillow")
 
 
 def describe(data: str) -> dict[str, Any]:

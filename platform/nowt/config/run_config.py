@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
-from nowt.core.fields import build_dataclass, check_fields, make_plain
+from nowt.core.fields import build_dataclass, check_fields, check_groups, make_plain
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
@@ -81,6 +81,7 @@ class RunConfig:
         make_plain(self)
         check_fields(self, "")
         check_fields(self.rule, "rule.")  # again, since a custom rule may replace Rule.__post_init__
+        check_groups(self.rule, "rule.")
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")
         require(self.batch >= 2, f"batch is {self.batch}: it must be at least 2")
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)")

@@ -26,7 +26,8 @@ def non_default_fields(config: Any) -> dict[str, Any]:
         if isinstance(config, ModelConfig) and item.name == "name":
             value = model_identity(value)
         if is_dataclass(value):
-            data |= {item.name: inner} if (inner := non_default_fields(value)) else {}
+            inner = non_default_fields(value)
+            data |= {item.name: inner} if inner or value != _default(item) else {}
         elif value != _default(item):
             data[item.name] = check_type(
                 field_types(type(config))[item.name], value, item.name
@@ -35,10 +36,16 @@ def non_default_fields(config: Any) -> dict[str, Any]:
 
 
 def _numerics(rule: Rule) -> int | str:
-    """Return the rule's numerics. Raises ConfigError for a rule whose code is in no file."""
-    file = getattr(sys.modules.get(type(rule).__module__), "__file__", None)
+    """Return the rule's numerics. Raises ConfigError for a rule whose code is in no file, and for a custom rule that is
+    not at the top level of its file: a function could make several of one name, which differ in its arguments."""
+    kind = type(rule)
+    module = sys.modules.get(kind.__module__)
     line = f"rule {rule.name} is defined in no file, so nothing identifies its code: move it to a FILE.py"
-    require(file is not None, line)
+    require(getattr(module, "__file__", None) is not None, line)
+    if isinstance(rule.numerics, str):  # a hash of its file and name
+        line = f"rule {rule.name} ({kind.__qualname__}) is not defined at the top level of {module.__file__}"
+        advice = "so nothing identifies its code: define its class there, and give what varies as fields"
+        require(getattr(module, kind.__qualname__, None) is kind, f"{line}, {advice}")
     return rule.numerics
 
 
@@ -84,7 +91,9 @@ def run_key(config: RunConfig, fingerprint: str) -> str:
 
 
 def _default(item: Any) -> Any:
-    return item.default_factory() if item.default is MISSING else item.default
+    """Return the default of a dataclass's field; ``MISSING`` if it has none."""
+    made = item.default is MISSING and item.default_factory is not MISSING
+    return item.default_factory() if made else item.default
 
 
 def certificate_name(rule: Rule) -> str:

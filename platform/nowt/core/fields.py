@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -65,6 +65,25 @@ def check_fields(config: Any, prefix: str) -> None:
                 raise ConfigError(f"{prefix}{item.name} is {value}: it must be finite")
 
 
+def check_groups(config: Any, prefix: str) -> None:
+    """Raise ConfigError for a field that holds a dataclass of another class than its type says.
+
+    Keys and logs contain a dataclass's fields, not its class: two classes could have one key, and a worker would build
+    the wrong one.
+    """
+    for item in fields(config):
+        value, kind = getattr(config, item.name), field_types(type(config))[item.name]
+        if is_dataclass(value):
+            allowed = [each for each in (get_args(kind) or (kind,)) if each is not type(None)]
+            text = " or ".join(getattr(each, "__name__", str(each)) for each in allowed)
+            if allowed != [type(value)]:
+                raise ConfigError(
+                    f"{prefix}{item.name} is a {type(value).__name__}, and its type is {text}: a field that holds a "
+                    "dataclass must have that class as its type, since logs contain only the values of its fields"
+                )
+            check_groups(value, f"{prefix}{item.name}.")
+
+
 def _tuples(value: Any) -> Any:
     """Return tuples for lists, and any other value as it is."""
     return tuple(_tuples(each) for each in value) if isinstance(value, list | tuple) else value
@@ -100,10 +119,14 @@ def _is_numpy(value: Any) -> bool:
 
 
 def make_plain(config: Any) -> None:
-    """Replace NumPy's values among the fields of a frozen dataclass that is being constructed."""
+    """Replace NumPy's values, and lists that take the place of tuples, among the fields of a frozen dataclass that is
+    being constructed."""
     for item in fields(config):
-        value = getattr(config, item.name)
-        if (new := plain(value)) is not value:
+        value, kind = getattr(config, item.name), field_types(type(config))[item.name]
+        new = plain(value)
+        if isinstance(new, list) and tuple in map(get_origin, (kind, *get_args(kind))):
+            new = _tuples(new)
+        if new is not value:
             object.__setattr__(config, item.name, new)
 
 

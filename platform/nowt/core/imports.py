@@ -6,6 +6,7 @@ loaded under a name of its own, so that two folders can have modules of the same
 
 import builtins
 import hashlib
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -61,24 +62,26 @@ def installed_spec(top: str) -> ModuleSpec | None:
         return None
 
 
-Digest = Callable[[Path, Path], str]
+Texts = dict[Path, str]  # hash of the text of each file
+
+Read = Callable[[Path, Path], Texts]
 
 
-def load(path: Path, root: Path, digest: Digest) -> ModuleType:
+def load(path: Path, root: Path, read: Read) -> ModuleType:
     """Import ``path``, a file or a package without ``__init__.py``, whose imports are looked up in ``root`` first. Both
     are absolute.
 
-    ``digest`` returns a hash of the text of the file and of the local modules that it imports, which becomes part of
-    its name. So the same code gives the same classes, and edited code is loaded again. Raises what the file raises;
-    then ``sys.modules`` is left unchanged.
+    ``read`` returns the texts of the file and of the local modules that it imports, a hash of which becomes part of its
+    name. So the same code gives the same classes, and edited code is loaded again. Raises what the file raises; then
+    ``sys.modules`` is left unchanged.
     """
-    text = digest(path, root)
-    name = PREFIX + hashlib.sha256(f"{path}\n{root}\n{text}".encode()).hexdigest()[:12]
+    lookup = Lookup(path, root, read, read(path, root))
+    name = _name(path, root, lookup.texts)
     if name in sys.modules:
         return sys.modules[name]
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
-    spec = _spec(name, Lookup(path, root, digest, text))
+    spec = _spec(name, lookup)
     module = importlib.util.module_from_spec(spec)
     with ExitStack() as undo:
         sys.modules[name] = module  # before it runs, since dataclasses look up their module
@@ -86,7 +89,33 @@ def load(path: Path, root: Path, digest: Digest) -> ModuleType:
         if spec.loader is not None:
             spec.loader.exec_module(module)
         undo.pop_all()
+    if lookup.is_current():  # it may have extended ``sys.path``, so that more modules are found the next time
+        sys.modules.setdefault(_name(path, root, read(path, root)), module)
     return module
+
+
+def load_inner(root: Path, inner: Path, read: Read) -> ModuleType:
+    """Import a file of a package, given by its path relative to ``root``, as a file in ``root`` would import it."""
+    top, *names = inner.with_suffix("").parts
+    path = local_module(root, top)
+    if path is None:
+        raise ModuleNotFoundError(f"No module named {top!r} in {root}", name=top)
+    module = load(path, root, read)
+    return importlib.import_module(".".join([module.__name__, *(name for name in names if name != "__init__")]))
+
+
+def _name(path: Path, root: Path, texts: Texts) -> str:
+    """Return the name in ``sys.modules`` of a file with these texts."""
+    text = "\n".join(text for _, text in sorted(texts.items()))
+    return PREFIX + hashlib.sha256(f"{path}\n{root}\n{text}".encode()).hexdigest()[:12]
+
+
+def text_digest(file: Path) -> str:
+    """Return a hash of the text of a file; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _spec(name: str, lookup: "Lookup") -> ModuleSpec:
@@ -114,8 +143,8 @@ class Lookup:
 
     place: Path  # the file, or the folder of a package without ``__init__.py``
     root: Path  # the folder that comes before ``sys.path``
-    digest: Digest
-    text: str  # digest when it was loaded
+    read: Read
+    texts: Texts  # when it was loaded
     modules: dict[str, ModuleType] = field(default_factory=dict)  # of ``root``, that it has imported
 
     @property
@@ -140,6 +169,8 @@ class Lookup:
         if level and not self.is_package:
             return self._relative(name, fromlist or (), level)
         if level or not is_local(self.root, name, self.stem):
+            if not level and name not in sys.modules and self._was_read(name):
+                self.check()
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         return self._local(name, fromlist or ())
 
@@ -169,10 +200,24 @@ class Lookup:
         path = local_module(self.root, top)
         if path is None:
             raise ModuleNotFoundError(f"No module named {top!r} in {self.root}", name=top)
-        if self.digest(self.place, self.root) != self.text:
-            raise ImportError(f"{self.place.name} or a module that it imports has changed since it was loaded")
-        self.modules[top] = load(path, self.root, self.digest)
+        self.check()
+        self.modules[top] = load(path, self.root, self.read)
         return self.modules[top]
+
+    def _was_read(self, name: str) -> bool:
+        """Return whether ``texts`` contains files of the module or package ``name`` on ``sys.path``."""
+        spec = installed_spec(name.partition(".")[0])
+        places = () if spec is None else (spec.origin, *(spec.submodule_search_locations or ()))
+        return any(file.is_relative_to(place) for place in filter(None, places) for file in self.texts)
+
+    def check(self) -> None:
+        """Raise ImportError if the file, or a module that it imports, has been edited since it was loaded."""
+        if not self.is_current():
+            raise ImportError(f"{self.place.name} or a module that it imports has changed since it was loaded")
+
+    def is_current(self) -> bool:
+        """Return whether no text has changed."""
+        return all(text_digest(file) == text for file, text in self.texts.items())
 
 
 class _Loader(SourceFileLoader):
@@ -204,7 +249,9 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(fullname, spec.loader.path, _lookup_of(fullname))
+            lookup = _lookup_of(fullname)
+            lookup.check()
+            spec.loader = _Loader(fullname, spec.loader.path, lookup)
         return spec
 
 

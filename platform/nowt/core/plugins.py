@@ -3,13 +3,17 @@
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.imports import OWN, PREFIX, load, root_of
-from nowt.core.source_hash import Source, is_local_file, read_source, text_digest
+from nowt.core.imports import OWN, PREFIX, load, load_inner, root_of
+from nowt.core.source_hash import Source, is_local_file, read_source, read_texts
+from nowt.core.syntax_tree import tree_digest
+
+ROOT = "/./"  # in the path of a module of a package: it follows the folder that contains the package
 
 # what importing a custom file may raise; other exceptions keep their traceback
 IMPORT_FAILURES = (
@@ -37,7 +41,7 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     name = name or (attribute or "" if place.endswith(".py") else "")
     if not place or not name:
         raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
-    module = load_module(Path(place)) if place.endswith(".py") else _installed(place)
+    module = load_module(place) if place.endswith(".py") else _installed(place)
     if not hasattr(module, name):
         raise ConfigError(f"{place} defines no {name!r}{did_you_mean(name, _names_in(module))}{_advice(spec, name)}")
     return getattr(module, name)
@@ -69,19 +73,24 @@ def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
     return found
 
 
-def load_module(path: Path) -> ModuleType:
-    """Import the file ``path``, relative to the working folder or absolute, and return the module.
+def load_module(place: Path | str) -> ModuleType:
+    """Import a file, whose path is relative to the working folder or absolute, and return the module.
 
-    It can import the modules in its folder. Objects of its classes can be pickled, the same code gives the same
-    classes, and a file is loaded again when it, or a local module that it imports, has been edited.
+    It can import the modules in its folder; a module of a package (``FOLDER/./package/FILE.py``) those in ``FOLDER``
+    and in its package. Objects of its classes can be pickled, the same code gives the same classes, and a file is
+    loaded again when it, or a local module that it imports, has been edited.
 
     Raises ConfigError for a missing file, and for one that cannot be imported, with its exception.
     """
+    path = Path(place)
     if not path.is_file():
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
+    folder, is_inner, inner = str(place).partition(ROOT)
     try:
+        if is_inner:
+            return load_inner(Path(folder).resolve(), Path(inner), read_texts)
         file = path.resolve()  # as a script, it imports from the folder of the file, not of a link to it
-        return load(file, file.parent, text_digest)
+        return load(file, file.parent, read_texts)
     except ConfigError as error:  # already a message of one line
         raise ConfigError(f"{path}: {error}") from None
     except IMPORT_FAILURES as error:
@@ -101,6 +110,8 @@ def absolute_spec(spec: str) -> str:
     if not is_file_spec(spec):
         return spec
     place, colon, name = split_spec(spec)
+    if ROOT in place and Path(place).is_absolute():
+        return spec
     return os.path.normpath((_naming_folder() or Path.cwd()) / Path(place).expanduser()) + colon + name
 
 
@@ -138,20 +149,52 @@ def source_of(spec: str) -> Source | None:
     The code is imported first, since it may extend ``sys.path``. Raises ConfigError if that fails.
     """
     place = split_spec(existing_spec(spec))[0]
-    return module_source(load_module(Path(place)) if place.endswith(".py") else _installed(place))
+    return module_source(load_module(place) if place.endswith(".py") else _installed(place))
 
 
 def module_source(module: ModuleType) -> Source | None:
-    """Return the identity of a module's code; None for an installed one, and for one that has no file."""
+    """Return the identity of a module's code; None for an installed one, and for one that has no file.
+
+    Raises ConfigError if a module that its code imports from ``sys.path`` was edited after its import: Python does not
+    import it again, so that the code that runs is not that in the files.
+    """
     file, name = getattr(module, "__file__", None), module.__name__
-    root, package = root_of(name), module.__package__ or ""
+    root = root_of(name)
     if file is None or (root is None and (name.partition(".")[0] in OWN or not is_local_file(Path(file)))):
         return None
-    if root is not None:  # the package's name in its folder, in place of the one in ``sys.modules``
-        top, _, inner = package.partition(".")
-        folders = getattr(sys.modules.get(top), "__path__", None)
-        package = ".".join(filter(None, (Path(folders[0]).name, inner))) if folders else ""
-    return read_source(Path(file), root, package)
+    source = read_source(Path(file), root, _package_of(module))
+    _check_imported(source.files)
+    return source
+
+
+def place_of(module: ModuleType) -> str:
+    """Return the path by which ``load_module`` finds a module again, which a file may have imported from a package."""
+    file, package = Path(str(module.__file__)), _package_of(module)
+    root = file.parents[package.count(".") + 1] if package else file.parent
+    return f"{root}{ROOT}{file.relative_to(root)}" if package else str(file)
+
+
+def _package_of(module: ModuleType) -> str:
+    """Return the name of the package that contains a module, as seen from the folder that contains the package."""
+    package = module.__package__ or ""
+    if root_of(module.__name__) is None:
+        return package
+    top, _, inner = package.partition(".")  # the first is that in ``sys.modules``
+    folders = getattr(sys.modules.get(top), "__path__", None)
+    return ".".join(filter(None, (Path(folders[0]).name, inner))) if folders else ""
+
+
+def _check_imported(files: Iterable[Path]) -> None:
+    """Raise ConfigError if Python has imported one of these files, and its code has changed since its first check."""
+    modules = {vars(each).get("__file__"): each for each in [*sys.modules.values()] if isinstance(each, ModuleType)}
+    for file in files:
+        module = modules.get(str(file))
+        if module is None or module.__spec__ is None or module.__name__.startswith(PREFIX):
+            continue
+        code = tree_digest(file.read_bytes())
+        # in the spec, which importlib.reload replaces
+        if module.__spec__.__dict__.setdefault("nowt_code", code) != code:
+            raise ConfigError(f"{file} has changed since {module.__name__} was imported: start Python again")
 
 
 def _installed(name: str) -> ModuleType:

@@ -48,7 +48,8 @@ def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         place, colon, name = split_spec(config[part]["name"])
         file = Path(place)
         if place.endswith(".py") and not file.is_file() and file.is_relative_to(folder):
-            found[part] = {**config[part], "name": f"{Path.cwd() / file.relative_to(folder)}{colon}{name}"}
+            inner = place.removeprefix(f"{folder}/") if place.startswith(f"{folder}/") else file.relative_to(folder)
+            found[part] = {**config[part], "name": f"{Path.cwd()}/{inner}{colon}{name}"}
     return found
 
 

@@ -13,7 +13,7 @@ from nowt.data.datasets import DatasetSplits
 from nowt.execution.scheduler import PlannedRun
 from nowt.rules.base import Rule
 
-PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+PACKAGES = ("nowt", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pillow")  # Pillow decodes the images
 
 
 def data_facts(data: DatasetSplits) -> dict[str, Any]:

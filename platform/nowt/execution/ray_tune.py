@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from nowt.cluster.ray_internals import TUNE_SETTINGS
 from nowt.config.placement import Placement
+from nowt.core.errors import ConfigError
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
@@ -64,14 +65,15 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
 
 @dataclass
 class _GuardedScheduler:
-    """A scheduler whose first OSError (a full disk, a locked database) ends the study.
+    """A scheduler whose first OSError (a full disk, a locked database) or ConfigError (a file that has changed) ends the
+    study.
 
     Inside Tune's loop the error would become a traceback. So it is stored, every run is stopped at its next message,
     and it is raised once Tune has returned.
     """
 
     scheduler: Scheduler
-    error: OSError | None = None
+    error: OSError | ConfigError | None = None
 
     def begin_next(self) -> PlannedRun | None:
         """Start the next run. Return None if no run can start now."""
@@ -97,7 +99,7 @@ class _GuardedScheduler:
     def _guard(self, call: Callable[[], T]) -> T | None:
         try:
             return call() if self.error is None else None
-        except OSError as error:
+        except (OSError, ConfigError) as error:
             self.error = error
             return None
 

@@ -8,14 +8,15 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import existing_spec, load_module, module_source
+from nowt.core.plugins import existing_spec, load_module, module_source, place_of, split_spec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from nowt.core.source_hash import Source
     from nowt.rules.base import Rule
 
 # name -> (long name, which is the module's, and class); the names are recorded in run keys and logs
@@ -100,8 +101,8 @@ def _from_file(spec: str) -> type["Rule"]:
     from nowt.rules.base import Rule
 
     whole = existing_spec(spec)
-    path, _, wanted = whole.partition(":")
-    module = load_module(Path(path))
+    path, _, wanted = split_spec(whole)
+    module = load_module(path)
     own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Rule)]
     own = [v for v in own if v.__module__ == module.__name__ and (not wanted or v.__name__ == wanted)]
     if len(own) != 1:
@@ -118,24 +119,30 @@ def _from_file(spec: str) -> type["Rule"]:
 def identify(rule: type["Rule"]) -> None:
     """Set ``source`` and ``numerics`` of a custom rule, also of one that a file has imported or defined itself.
 
-    ``numerics`` becomes a hash of the rule's code, the name of its class, and the numerics of the rules of nowt that it
-    derives from. Rules of nowt and of installed packages keep theirs.
+    ``numerics`` becomes a hash of the rule's code, the name of its class, and the numerics of the rules that it derives
+    from and that its code does not contain: those of nowt, of installed packages, and of files that ``find_rule``
+    loaded. Rules of nowt and of installed packages keep theirs.
     """
     if "identified" in vars(rule) or rule.__module__.partition(".")[0] == "nowt":
         return
-    rule.identified = True  # type: ignore[attr-defined]  # of this class alone: a subclass has code of its own
     module = sys.modules.get(rule.__module__)
     source = None if module is None else module_source(module)
-    if source is None:
+    rule.identified = True  # type: ignore[attr-defined]  # of this class alone: a subclass has code of its own
+    if module is None or source is None:
         return
-    inherited = [(base.__name__, getattr(base, "numerics", "")) for base in rule.__mro__ if _is_builtin(base)]
+    inherited = [(base.__name__, base.numerics) for base in rule.__mro__[1:] if _is_outside(base, source)]
     facts = f"{source.digest} {rule.__qualname__} {inherited}"
     rule.numerics = hashlib.sha256(facts.encode()).hexdigest()[:12]
-    rule.source = f"{source.files[0]}:{rule.__qualname__}"
+    rule.source = f"{place_of(module)}:{rule.__qualname__}"
 
 
-def _is_builtin(kind: type) -> bool:
-    return kind.__module__.startswith("nowt.rules.")
+def _is_outside(kind: type, source: "Source") -> "TypeGuard[type[Rule]]":
+    """Return whether a class is a rule whose code is not part of ``source``."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if not hasattr(kind, "numerics") or (file is not None and Path(file) in source.files):
+        return False
+    identify(kind)
+    return True
 
 
 def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:

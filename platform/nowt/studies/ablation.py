@@ -48,8 +48,11 @@ class Outcome:
 Inputs = tuple[DataConfig, ModelConfig, bool, int, int, str]
 
 
-def ablate(study: Study, options: ExecutionOptions, echo: Echo) -> Outcome:
+def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = True) -> Outcome:
     """Run every cell with every seed. Called again, it runs only what is missing.
+
+    ``repeats``: cells of an earlier study of this name are the same ones, so that their runs with other settings no
+    longer count. It is False if the cells are what a search has found so far.
 
     Raises ConfigError if another process runs this study, or if finished runs no longer count and ``redo`` is not set;
     DataError if its data cannot be read.
@@ -57,7 +60,8 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo) -> Outcome:
     options = replace(options, placement=with_retention(options.placement, study.keep, study.epochs))
     plan = planned_runs(study, options.placement)
     execution = StudyExecution(study.key, options, echo)
-    check_superseded(study.name, superseded_runs(execution.store, study.name, plan), options, echo)
+    earlier = superseded_runs(execution.store, study.name, plan) if repeats else []
+    check_superseded(study.name, earlier, options, echo)
     with execution.lock():
         echo(f"study {study.key}: {len(plan)} runs")  # since the first result may take minutes
         study_file = execution.record(

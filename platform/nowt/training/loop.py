@@ -19,6 +19,7 @@ from nowt.data.datasets import DatasetSplits, open_data
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.device import reset_globals
+from nowt.training.resumption import check_same_run, identity
 from nowt.training.state import TrainingState
 
 
@@ -100,7 +101,8 @@ def train(
     Raises:
         TrainingDiverged: If the training or validation loss is not finite.
         TrainingInterrupted: After ``should_stop`` returned True.
-        ConfigError: If the configuration does not fit the data, the model, the device or the number of workers.
+        ConfigError: If the configuration does not fit the data, the model, the device or the number of workers, or if
+            the checkpoints are of a run with other settings or images.
         DataError: If the data set's files are not as expected.
         WorkersDiverged: If the workers' weights differ.
 
@@ -121,6 +123,7 @@ def train(
     data = data or open_data(config.data, placement, config.test)
     training = TrainingState.create(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
+        check_same_run(state, config, data.fingerprint, checkpoints)
         training.load_state_dict(state)
     check_same_step(group, training.step)
     yield from training.epochs
@@ -159,6 +162,6 @@ def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
 def _save(training: TrainingState, checkpoints: Path | None) -> None:
     if checkpoints is None:
         return
-    state = training.state_dict()
+    state = {**training.state_dict(), "run": identity(training.config, training.data.fingerprint)}
     if training.group.rank == 0:
         checkpoint.save(checkpoints, training.step, state, keep_epochs=training.placement.keep)

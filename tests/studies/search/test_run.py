@@ -15,9 +15,11 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import find_study
 from analysis.frames.trials import read_trials
 from nowt.cli.main import main
-from nowt.store.run_log import read
+from nowt.store.run_log import read, read_all
 from nowt.store.study_file import read_study_files
 from nowt.studies.search.best_trials import best_trials, find_search
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.trial_storage import Trial, TrialStorage
 from tests.support import optuna_storage
 from tests.support.optuna_storage import epochs_logged
 from tests.support.small_spaces import write_space
@@ -236,3 +238,31 @@ def test_a_search_on_ray_keeps_its_budget_and_states(tmp_path: Path, store: Path
         assert len(found) == 4 and all(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in found)
         assert all((4 in t.intermediate_values) == (t.state == TrialState.COMPLETE) for t in found)
     assert not list((store / ".tune").glob("*/*"))
+
+
+NET = """
+import torch
+
+def build(shape, classes):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, classes))
+"""
+
+
+def test_a_model_that_is_edited_during_a_search_ends_it(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the search would compare trials of two models."""
+    (tmp_path / "net.py").write_text(NET)
+    space = write_space(tmp_path, "(part('bp', Choice('optim.lr', (0.1, 0.2))),)", "Budget(2)", "sampler='grid'")
+    ask = TrialStorage.ask
+
+    def edited(trials: TrialStorage, cell: SearchCell) -> Trial:
+        if trials.trials:
+            (tmp_path / "net.py").write_text(NET.replace("Flatten(),", "Flatten(), torch.nn.Identity(),"))
+        return ask(trials, cell)
+
+    monkeypatch.setattr(TrialStorage, "ask", edited)
+    assert search(space, store, "--model.name", f"{tmp_path}/net.py:build") == 2
+    error = capsys.readouterr().err
+    assert "bp, trial 1: search small: a file of its models has changed since this command began; run the" in error
+    assert len(list(read_all(store))) == 1

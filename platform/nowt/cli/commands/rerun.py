@@ -20,11 +20,12 @@ def rerun(
     run_studies: "Callable[[Callable[[Study], Outcome]], str]",
     counted_runs: Iterable[str] = (),
     counted_since: int | None = None,
+    repeats: bool = True,
 ) -> int:
     """Call ``run_studies`` with a function that runs one study, print the text it returns, and return the exit code.
 
     All studies share one spending cap. The cap also counts the runs with the keys ``counted_runs``, from the time
-    ``counted_since`` on.
+    ``counted_since`` on. ``repeats`` is that of ``ablate``.
     """
     from nowt.studies.ablation import ablate
     from nowt.studies.search.best_trials import StudyIncomplete
@@ -33,7 +34,8 @@ def rerun(
 
     def run_study(study: "Study") -> "Outcome":
         print(f"{study.name}: {study.question}")
-        outcome = ablate(study, replace(options, counted_runs=tuple(counted), counted_since=counted_since), print)
+        capped = replace(options, counted_runs=tuple(counted), counted_since=counted_since)
+        outcome = ablate(study, capped, print, repeats)
         counted.extend(run.key for run in read_study_file(Store(Path(args.store)).study_file(study.key)).runs)
         return outcome
 

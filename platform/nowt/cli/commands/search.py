@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nowt.cli.commands.rerun import rerun
@@ -82,7 +83,8 @@ def run(args: Namespace) -> int:
     seeds = args.confirm_seeds or 3
     study_file = find_search(store, space.key)
     runs = [run.key for run in study_file.runs]
-    return rerun(args, lambda run: confirm(store, space.key, args.confirm, seeds, run), runs, study_file.created)
+    run_studies = partial(confirm, store, space.key, args.confirm, seeds)
+    return rerun(args, run_studies, runs, study_file.created, repeats=False)  # a longer search has other picks
 
 
 def _check_confirm(count: int | None, seeds: int | None) -> None:

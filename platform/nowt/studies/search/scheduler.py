@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, require
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun
@@ -155,6 +155,8 @@ class SearchScheduler:
 
     def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
         """Add the trial's run to the queue, and to the study file unless it is ``listed`` there."""
+        changed = f"search {self.space.name}: a file of its models has changed since this command began"
+        require(replace(self.space).key == self.space.key, f"{changed}; run the same command again, or undo the change")
         config = replace(trial.cell.config_of(trial.values), seed=self.space.run_seed)
         planned = plan_run(trial.cell.name, config, self.image_facts[trial.cell.name])
         trial.key = planned.key
