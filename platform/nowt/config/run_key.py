@@ -85,12 +85,3 @@ def run_key(config: RunConfig, fingerprint: str) -> str:
 
 def _default(item: Any) -> Any:
     return item.default_factory() if item.default is MISSING else item.default
-
-
-def certificate_name(rule: Rule) -> str:
-    """Return ``certificate-NAME.json``, with a hash if the rule comes from a file or has non-default fields."""
-    facts = non_default_fields(rule)
-    if set(facts) == {"name", "numerics"} and not rule.source:
-        return f"certificate-{rule.name}.json"
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-    return f"certificate-{rule.name}-{digest}.json"
