@@ -13,7 +13,7 @@ from nowt.core.fields import check_type, field_types
 from nowt.core.plugins import is_file_spec, module_source, source_of
 from nowt.rules.base import Rule
 
-LOOP_NUMERICS = 1  # increase it whenever the training loop gives other numbers for the same config
+LOOP_NUMERICS = 2  # increase it whenever the training loop gives other numbers for the same config
 
 
 def non_default_fields(config: Any) -> dict[str, Any]:
