@@ -55,7 +55,7 @@ def run_page(store: Path, prefix: str) -> str:
 
     Raises ConfigError unless exactly one run's key begins with ``prefix``.
     """
-    found = [_with_interruption(store, run) for run in read_all(store) if run.key.startswith(prefix)]
+    found = [_with_interruption(store, run) for run in read_all(store) if _has_key(run, prefix)]
     if len(found) != 1:
         if not found:
             if any(prefix in (file.name, file.key) for file in read_study_files(store)):
@@ -67,6 +67,11 @@ def run_page(store: Path, prefix: str) -> str:
     if run.epochs and run.epochs[-1].layers:
         parts.append(_text(_alignment(run)))
     return "\n\n".join(parts)
+
+
+def _has_key(run: RunLog, prefix: str) -> bool:
+    """Return whether the run's key begins with ``prefix``, or one that it had before ``nowt upgrade``."""
+    return any(key.startswith(prefix) for key in (run.key, *run.earlier_keys))
 
 
 def _with_interruption(store: Path, run: RunLog) -> RunLog:
@@ -81,6 +86,7 @@ def _head(run: RunLog, store: Path) -> str:
 
     git = run.start["git"]
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
+    lines += [f"until nowt upgrade, its key was {key}" for key in run.earlier_keys]
     lines.append(f"data {run.start['fingerprint']}")
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
     lines += [*run.changes, *_certificate_line(store, run.start.get("certificate", ""))]

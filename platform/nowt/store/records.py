@@ -129,6 +129,11 @@ class RunLog:
             f"attempt {n} (after epoch {max(s.epoch, 0)}): {_changes(self.start, s)}" for n, s in spans if s.changed
         ]
 
+    @property
+    def earlier_keys(self) -> tuple[str, ...]:
+        """The keys that the run had before ``nowt upgrade``, the first one first."""
+        return tuple(each["key"] for each in self.start.get("earlier", ()))
+
     def extended_to(self, time_ms: int) -> "RunLog":
         """Return the run, with its current attempt lasting until ``time_ms``."""
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
