@@ -1,10 +1,13 @@
 """What nowt prints about runs and studies: states, undefined numbers, earlier results, and the remaining time."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nowt.cli.main import main
+from nowt.store.certificates import certifying_versions
 from nowt.store.run_log import read_all
 from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import _duration
@@ -61,6 +64,21 @@ def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes
     assert f"run {run.key}: interrupted; run its command again to resume" in printed(f"show {run.key}", 0, capsys)
     assert f"run {run.key} resumes after epoch 1" in printed(f"train digits {long}", 0, capsys)
     assert "finished" in printed("runs --state finished", 0, capsys)
+
+
+def test_show_says_what_the_certificate_says_and_whether_it_is_outdated(here: Path, capsys: Captured) -> None:
+    printed(f"train digits {SMALL}", 0, capsys)
+    [run] = read_all(here / "runs")
+    assert "certificate" not in printed(f"show {run.key}", 0, capsys)
+    path = here / "runs" / "certificates" / run.start["certificate"]
+    path.parent.mkdir()
+    certificate: dict[str, Any] = {"verdict": "no weight transport", "code": {}, "versions": certifying_versions()}
+    path.write_text(json.dumps(certificate))
+    assert f"\n{path.name}: no weight transport\n" in printed(f"show {run.key}", 0, capsys)
+    del certificate["code"]
+    path.write_text(json.dumps(certificate))
+    outdated = f"{path.name}: no weight transport (outdated: an earlier version of nowt wrote it)"
+    assert outdated in printed(f"show {run.key}", 0, capsys)
 
 
 def test_an_unknown_study_is_answered_with_the_existing_ones(here: Path, capsys: Captured) -> None:

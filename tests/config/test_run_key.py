@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from nowt import FeedbackAlignment, find_rule
+from nowt.config.certificate_key import certificate_name
 from nowt.config.run_config import ModelConfig, RunConfig, config_from_json, config_to_json
-from nowt.config.run_key import certificate_name, changed_files, code_identity, imported_packages, run_key
+from nowt.config.run_key import changed_files, code_identity, imported_packages, run_key
 from nowt.core.errors import ConfigError
 from nowt.evaluation.probes.registry import find_metric
 from nowt.studies.lookup import find_recipe, find_space, find_study

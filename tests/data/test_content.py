@@ -9,12 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError
 from nowt.core.seeding import Seeds
-from nowt.data.datasets import earlier_fingerprint, open_data
-from tests.support.image_folders import FOLDER, in_order, opened, placement, refused
+from tests.support.image_folders import FOLDER, in_order, opened, refused
 from tests.support.synthetic_images import draw, image_folder
 
 
@@ -90,17 +87,3 @@ def test_an_image_that_cannot_be_read_is_named(bitmaps: Path) -> None:
     (bitmaps / "train/cat/000.bmp").unlink()
     (bitmaps / "train/cat/000.bmp").symlink_to("nowhere.bmp")
     assert "train/cat/000.bmp cannot be read: No such file" in refused(bitmaps)
-
-
-def test_the_fingerprint_of_earlier_versions_is_that_of_names_and_sizes(bitmaps: Path) -> None:
-    before = earlier_fingerprint(FOLDER, placement(bitmaps))
-    draw(bitmaps / "train/cat/000.bmp", seed=12345)
-    assert earlier_fingerprint(FOLDER, placement(bitmaps)) == before
-    (bitmaps / "train/cat/000.bmp").rename(bitmaps / "train/cat/0000.bmp")
-    assert earlier_fingerprint(FOLDER, placement(bitmaps)) != before
-
-
-def test_the_fingerprint_of_data_in_memory_is_that_of_earlier_versions() -> None:
-    for name in ("digits", "synthetic"):
-        config = DataConfig(name)
-        assert earlier_fingerprint(config, Placement()) == open_data(config, Placement()).fingerprint

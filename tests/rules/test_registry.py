@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.main import main
+from nowt.config.certificate_key import certificate_name
 from nowt.config.recipes import resnet18_imagenet
 from nowt.config.run_key import run_key
 from nowt.rules.registry import builtin_rules, find_rule, rule_names, short_name
@@ -52,4 +53,5 @@ def test_a_run_started_with_a_long_name_is_recorded_under_the_short_name(
 def test_certify_accepts_the_long_name_of_a_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     main(["certify", "feedback_alignment"])
-    assert [path.name for path in (tmp_path / "runs" / "certificates").iterdir()] == ["certificate-fa.json"]
+    [path] = (tmp_path / "runs" / "certificates").iterdir()
+    assert path.name == certificate_name(find_rule("fa")())

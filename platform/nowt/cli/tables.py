@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import absolute_spec, file_label
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
+from nowt.store.certificates import outdated_parts, read_certificate
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
 from nowt.store.outcome import run_warnings
@@ -53,7 +55,7 @@ def run_page(store: Path, prefix: str) -> str:
 
     Raises ConfigError unless exactly one run's key begins with ``prefix``.
     """
-    found = [_with_interruption(store, run) for run in read_all(store) if run.key.startswith(prefix)]
+    found = [_with_interruption(store, run) for run in read_all(store) if _has_key(run, prefix)]
     if len(found) != 1:
         if not found:
             if any(prefix in (file.name, file.key) for file in read_study_files(store)):
@@ -61,10 +63,15 @@ def run_page(store: Path, prefix: str) -> str:
             raise ConfigError(f"no run in {store} has a key that begins with {prefix!r} (nowt runs lists all runs)")
         raise ConfigError(f"{prefix!r} is ambiguous in {store}: {', '.join(run.key for run in found)} begin with it")
     run = found[0]
-    parts = [_head(run), _text(_curve(run))]
+    parts = [_head(run, store), _text(_curve(run))]
     if run.epochs and run.epochs[-1].layers:
         parts.append(_text(_alignment(run)))
     return "\n\n".join(parts)
+
+
+def _has_key(run: RunLog, prefix: str) -> bool:
+    """Return whether the run's key begins with ``prefix``, or one that it had before ``nowt upgrade``."""
+    return any(key.startswith(prefix) for key in (run.key, *run.earlier_keys))
 
 
 def _with_interruption(store: Path, run: RunLog) -> RunLog:
@@ -74,19 +81,27 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
     return replace(run, state="interrupted", reason="interrupted; run its command again to resume")
 
 
-def _head(run: RunLog) -> str:
+def _head(run: RunLog, store: Path) -> str:
     from nowt.core.fields import flatten  # imports pydantic, which other tables do not need
 
     git = run.start["git"]
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
+    lines += [f"until nowt upgrade, its key was {key}" for key in run.earlier_keys]
     lines.append(f"data {run.start['fingerprint']}")
     lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
-    lines += run.changes
+    lines += [*run.changes, *_certificate_line(store, run.start.get("certificate", ""))]
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]
     return "\n".join(lines)
+
+
+def _certificate_line(store: Path, name: str) -> Iterator[str]:
+    """Yield what the run's certificate says, and whether it is outdated; nothing if the store does not have it."""
+    if certificate := read_certificate(store, name):
+        outdated = ", ".join(outdated_parts(certificate))
+        yield f"{name}: {certificate.get('verdict')}{f' (outdated: {outdated})' if outdated else ''}"
 
 
 def _curve(run: RunLog) -> Table:

@@ -13,7 +13,7 @@ from nowt.core.fields import check_type, field_types
 from nowt.core.plugins import is_file_spec, module_source, source_of
 from nowt.rules.base import Rule
 
-LOOP_NUMERICS = 1  # increase it whenever the training loop gives other numbers for the same config
+LOOP_NUMERICS = 2  # increase it whenever the training loop gives other numbers for the same config
 
 
 def non_default_fields(config: Any) -> dict[str, Any]:
@@ -94,12 +94,3 @@ def _default(item: Any) -> Any:
     """Return the default of a dataclass's field; ``MISSING`` if it has none."""
     made = item.default is MISSING and item.default_factory is not MISSING
     return item.default_factory() if made else item.default
-
-
-def certificate_name(rule: Rule) -> str:
-    """Return ``certificate-NAME.json``, with a hash if the rule comes from a file or has non-default fields."""
-    facts = non_default_fields(rule)
-    if set(facts) == {"name", "numerics"} and not rule.source:
-        return f"certificate-{rule.name}.json"
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-    return f"certificate-{rule.name}-{digest}.json"

@@ -75,7 +75,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: omit the option")
     raw = spec.read(config, placement, size)
     total = len(raw.train.labels)
-    val_indices = _validation(raw, spec, placement)
+    val_indices = validation_indices(raw, spec, placement)
     train = _limit(raw.train.take(complement(total, val_indices)), config.train_limit, "train_limit", raw.classes)
     val = _limit(raw.train.take(val_indices), config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
@@ -90,21 +90,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     )
 
 
-def earlier_fingerprint(config: DataConfig, placement: Placement) -> str:
-    """Return the fingerprint that earlier versions of nowt gave to these images: that of their names and sizes.
-
-    It differs from today's for image folders only. Raises DataError if the images are not as expected.
-    """
-    spec = DATASETS[config.name]
-    raw = spec.read(config, placement, config.size or spec.size)
-    content = raw.content
-    if isinstance(raw.train, ImageFiles) and isinstance(raw.test, ImageFiles):
-        digests = [part.digest_of_names_and_sizes() for part in (raw.train, raw.test)]
-        content = digest_of(*digests, sorted(raw.skipped))
-    return digest_of(content, _validation(raw, spec, placement).tolist())
-
-
-def _validation(raw: RawDataset, spec: DatasetSpec, placement: Placement) -> Ints:
+def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement) -> Ints:
     """Return the indices of the training images that are held out for validation."""
     total = len(raw.train.labels)
     indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")

@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,19 @@ def verify(data: bytes) -> str:
         image.draft(None, (1, 1))
         _rgb(image)
         return kind
+
+
+def has_earlier_pixels(path: Path) -> bool:
+    """Return whether the first version of these conversions gave the same pixels. Only the header is read.
+
+    Raises BadImage if the file is not an image.
+    """
+    with _pillow_errors_as_bad_image(), Image.open(path) as image:
+        if _tag(image, SAMPLE_FORMAT, 1) == SIGNED:
+            return False
+        if image.mode.startswith("I;16"):
+            return _tag(image, BITS, 16) == 16 and _tag(image, PHOTOMETRIC, 1) != WHITE_IS_ZERO
+        return image.mode in MODES_OF_8_BITS
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
 from nowt.execution.spending_cap import CappedScheduler, apply_cap
 from nowt.rules.base import Rule
+from nowt.store.certificates import outdated_certificates
 from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
 from nowt.store.study_file import ListedRun, StudyFile, write_study_file
@@ -123,15 +124,20 @@ class StudyExecution:
 
 
 def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Echo) -> None:
-    """Certify each built-in rule once per store, so that MLflow can show the certificate with each run.
+    """Certify each built-in rule once per store and version, so that MLflow can show the certificate with each run.
 
+    A certificate of earlier code, or of another version of nowt or torch, stays in the store, and a new one is written.
     Custom rules are not certified automatically, because this can be slow or fail. ``nowt certify FILE.py`` certifies
     one.
     """
-    from nowt.evaluation.certify.run import certificate_path, certify_into
+    from nowt.evaluation.certify.run import certificate_path, certify_into, settings_of
     from nowt.rules.registry import builtin_rules
 
     for rule in dict.fromkeys(rule for rule in rules if type(rule) in builtin_rules()):
         path = certificate_path(store, rule)
-        if not path.exists() and not certify_into(store, rule).passed:
+        if path.exists():
+            continue
+        for name, changes in outdated_certificates(store, rule.name, settings_of(rule), path.name)[-1:]:
+            echo(f"{name} is outdated ({changes}): {rule.name} is certified again")
+        if not certify_into(store, rule).passed:
             echo(f"{rule.name} does not keep all its promises: {path}")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from nowt.config.certificate_key import certificate_name
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import certificate_name, code_identity, imported_packages, run_key
+from nowt.config.run_key import code_identity, imported_packages, run_key
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.core.source_hash import package_versions
 from nowt.data.datasets import DatasetSplits

@@ -115,6 +115,11 @@ class Store:
         return self.path / "pulled"
 
     @property
+    def earlier(self) -> Path:
+        """The folder of the logs and study files as they were before ``nowt upgrade``."""
+        return self.path / "earlier"
+
+    @property
     def identity(self) -> Path:
         """The identity that tells this store's backups from those of other stores."""
         return self.path / "copy.json"

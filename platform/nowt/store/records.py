@@ -129,6 +129,11 @@ class RunLog:
             f"attempt {n} (after epoch {max(s.epoch, 0)}): {_changes(self.start, s)}" for n, s in spans if s.changed
         ]
 
+    @property
+    def earlier_keys(self) -> tuple[str, ...]:
+        """The keys that the run had before ``nowt upgrade``, the first one first."""
+        return tuple(each["key"] for each in self.start.get("earlier", ()))
+
     def extended_to(self, time_ms: int) -> "RunLog":
         """Return the run, with its current attempt lasting until ``time_ms``."""
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
@@ -153,11 +158,12 @@ class RunLog:
 def changed_facts(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts about code, packages and data that differ from those in a log's start line.
 
-    The config is left out: the run key covers it, except for the paths of custom files. Of the facts that consist of
-    several, such as the versions, only those that differ are returned.
+    The config is left out: the run key covers it, except for the paths of custom files. So is the name of the
+    certificate, which depends on code and versions. Of the facts that consist of several, such as the versions, only
+    those that differ are returned.
     """
     changed: dict[str, Any] = {}
-    for name in now.keys() - {"config"}:
+    for name in now.keys() - {"config", "certificate"}:
         before, after = start.get(name), now[name]
         if isinstance(after, Mapping) and isinstance(before, Mapping):
             after = {key: value for key, value in after.items() if before.get(key) != value}

@@ -21,6 +21,10 @@ from nowt.store.records import FINAL_STATES, RunLog
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
 
+NOWT = ("nowt has changed", "the version of nowt has changed, or images or a file")  # causes
+
+UPGRADE = "`nowt upgrade STORE` gives today's keys to those whose content is shown to be equal"
+
 FREE_SECONDS = 60.0  # of earlier work that may be repeated without --redo
 
 FILES = ("rule.name", "model.name")  # settings that may be paths; the code in the files identifies them
@@ -126,7 +130,7 @@ def _images(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 def _code(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     if "code" not in before:  # a log from before it was recorded
-        yield "the version of nowt has changed, or images or a file"
+        yield NOWT[1]
         return
     changed = {part for part, identity in now["code"].items() if before["code"].get(part) != identity}
     for part in ("rule", "model"):
@@ -139,7 +143,7 @@ def _code(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         elif name != was:
             changed.discard(part)  # another setting
     if changed - {"model"}:
-        yield "nowt has changed"
+        yield NOWT[0]
 
 
 def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -165,7 +169,8 @@ def describe(name: str, found: Sequence[Superseded]) -> str:
     causes = [f"{cause}{f' ({n} runs)' if n < len(found) else ''}" for cause, n in counts.items()]
     runs = f"{len(found)} finished run{'s' * (len(found) > 1)} of {name}"
     verb = "count" if len(found) > 1 else "counts"
-    return f"{runs} ({_duration(sum(one.seconds for one in found))} of work) no longer {verb}: {', '.join(causes)}"
+    line = f"{runs} ({_duration(sum(one.seconds for one in found))} of work) no longer {verb}: {', '.join(causes)}"
+    return f"{line}. {UPGRADE}" if set(NOWT) & counts.keys() else line
 
 
 def _duration(seconds: float) -> str:

@@ -65,6 +65,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "data.skipped": str(len(run.start.get("skipped", ()))),  # images; the log names them
         "git.commit": git.get("commit", ""),
         "git.dirty": text_of(git.get("dirty", "")) if git.get("commit") else "",
+        "earlier.keys": ", ".join(run.earlier_keys),  # before nowt upgrade
         "attempts": str(run.attempts),
         "attempts.changed": "; ".join(run.changes),
         "state": run.state,

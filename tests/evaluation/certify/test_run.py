@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from nowt.config.run_key import certificate_name
+from nowt.config.certificate_key import certificate_name
 from nowt.evaluation.certify.run import certificate_path, certify, certify_command, certify_into
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
@@ -139,7 +139,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pyte
     assert certify_command([find_rule("bp")()], tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("bp: 1 of 1 promises hold. Transports weights on purpose: a reference, not a local rule.")
-    data = json.loads((tmp_path / "out" / "certificate-bp.json").read_text())
+    data = json.loads((tmp_path / "out" / certificate_name(find_rule("bp")())).read_text())
     assert (data["rule"], data["passed"], data["checks"][0]["name"]) == ("bp", True, "locality")
     assert data["versions"]["torch"] == torch.__version__
 
@@ -147,7 +147,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pyte
 def test_the_keys_of_the_json_stay(tmp_path: Path) -> None:
     data = certificate_of(find_rule("kp")()).to_json()
     keys = {"schema", "rule", "source", "numerics", "fields", "transports", "checks", "left_out", "reads", "besides"}
-    assert set(data) == keys | {"versions", "passed", "verdict"}
+    assert set(data) == keys | {"code", "versions", "passed", "verdict"}
     assert set(data["checks"][0]) == {"name", "promise", "bound", "measured", "passed", "note"}
     assert set(data["left_out"][0]) == {"name", "why"}
     assert set(data["reads"][0]) == {"reader", "phase", "op", "count", "layers"}
@@ -222,11 +222,10 @@ def test_checks_of_the_feedback_matrix_are_skipped_for_a_rule_without_one(tmp_pa
 
 
 def test_a_store_keeps_one_certificate_per_setting_of_a_rule(tmp_path: Path) -> None:
-    assert certificate_name(find_rule("kp")()) == "certificate-kp.json"
-    assert certificate_name(rule_of("kp", scale=2.0)) != certificate_name(rule_of("kp", scale=3.0))
     certify_into(tmp_path, find_rule("bp")())
-    assert certificate_path(tmp_path, find_rule("bp")()) == tmp_path / "certificates" / "certificate-bp.json"
+    certify_into(tmp_path, find_rule("bp")())
     assert list((tmp_path / "certificates").iterdir()) == [certificate_path(tmp_path, find_rule("bp")())]
+    assert certificate_path(tmp_path, rule_of("kp", scale=2.0)) != certificate_path(tmp_path, rule_of("kp", scale=3.0))
 
 
 def test_certifying_changes_neither_random_state_nor_threads() -> None:

@@ -126,6 +126,20 @@ def test_a_trial_is_extended_by_what_another_storage_knows_beyond_it(study: optu
     assert (mine.values, mine.intermediate_values) == (theirs.values, theirs.intermediate_values)
 
 
+@names_version("optuna.storages._rdb.models.TrialUserAttributeModel")
+def test_an_attribute_of_an_ended_trial_is_replaced(tmp_path: Path) -> None:
+    storage = RDBStorage(optuna_internals.sqlite_url(tmp_path / "optuna.db"))
+    study = optuna.create_study(storage=storage, study_name="space/bp")
+    for key in ("first", "second"):
+        asked = study.ask()
+        asked.set_user_attr("key", key)
+        study.tell(asked, 0.5)
+    optuna_internals.replace_attribute(storage, study.get_trials()[0], "key", "new")
+    again = optuna.load_study(storage=storage, study_name="space/bp")
+    assert [(t.user_attrs["key"], t.value) for t in again.get_trials()] == [("new", 0.5), ("second", 0.5)]
+    optuna_internals.engine(storage).dispose()
+
+
 @names_version("RDBStorage.engine")
 def test_the_engine_of_a_storage_runs_sql(tmp_path: Path) -> None:
     storage = RDBStorage(optuna_internals.sqlite_url(tmp_path / "optuna.db"))

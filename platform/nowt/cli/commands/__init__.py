@@ -28,6 +28,7 @@ from nowt.cli.commands import (
     train,
     transfer,
     ui,
+    upgrade,
 )
 
 # in the order of `nowt --help`
@@ -44,6 +45,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     certify,
     ui,
     rebuild,
+    upgrade,
     serve,
     deliver,
     merge,

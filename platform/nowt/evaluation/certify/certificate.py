@@ -56,6 +56,7 @@ class Certificate:
         left_out: The checks that do not apply, each with the reason.
         reads: Every read of W in the traced steps, counted by reader, phase and operation.
         also_transported: What the network transports besides W, as sentences; ``besides`` in the JSON.
+        code: Hashes of the rule's code, by module.
         versions: Versions of nowt, torch and Python.
 
     Example:
@@ -74,6 +75,7 @@ class Certificate:
     left_out: tuple[SkippedCheck, ...]
     reads: tuple[ReadCount, ...]
     also_transported: tuple[str, ...]
+    code: dict[str, str]
     versions: dict[str, str]
 
     @property

@@ -5,12 +5,13 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from nowt.config.certificate_key import certificate_name, rule_code
 from nowt.config.run_config import config_to_json
-from nowt.config.run_key import certificate_name
 from nowt.core.version import VERSION
 from nowt.evaluation.certify.affected_gradients import check_affected_gradients
 from nowt.evaluation.certify.certificate import Certificate, Check, CheckResults, SkippedCheck
@@ -79,19 +80,24 @@ def certify(rule: Rule) -> Certificate:
     with torch.random.fork_rng(devices=[]), _one_thread():
         trace = trace_reads(rule)
         results = [*check_locality(rule, trace), *(result for check in CHECKS for result in check(rule))]
-    settings = {name: value for name, value in config_to_json(rule).items() if name != "name"}
     return Certificate(
         rule=rule.name,
         source=rule.source,
         numerics=rule.numerics,
-        fields=settings,
+        fields=settings_of(rule),
         transports=rule.transports,
         checks=tuple(result for result in results if isinstance(result, Check)),
         left_out=tuple(result for result in results if isinstance(result, SkippedCheck)),
         reads=trace.reads,
         also_transported=other_transport(rule, trace),
+        code=rule_code(type(rule)),
         versions={"nowt": VERSION, "torch": torch.__version__, "python": platform.python_version()},
     )
+
+
+def settings_of(rule: Rule) -> dict[str, Any]:
+    """Return the rule's settings as a certificate lists them."""
+    return {name: value for name, value in config_to_json(rule).items() if name != "name"}
 
 
 @contextmanager

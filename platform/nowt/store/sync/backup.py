@@ -21,7 +21,7 @@ from nowt.store.sync.manifest import Manifest, identity_of, object_name, read_ma
 # runs lacks nothing that a crash could not also have lost.
 DATABASES = ("optuna.db", "mlflow.db", "keeper/mlflow.db")
 
-FILES = ("studies/*.json", "certificates/*.json", "artifacts/**/*", "keeper/artifacts/**/*")
+FILES = ("studies/*.json", "certificates/*.json", "earlier/**/*", "artifacts/**/*", "keeper/artifacts/**/*")
 
 LINES = ("studies/*.runs.jsonl", "logs/*.jsonl")
 

@@ -4,6 +4,7 @@
 if an upgrade has moved the part.
 """
 
+import json
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb.models import TrialUserAttributeModel
 from optuna.trial import FrozenTrial
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 
 def study_id(study: optuna.Study) -> int:
@@ -65,6 +68,14 @@ def extend_trial(storage: BaseStorage, ours: FrozenTrial, theirs: FrozenTrial) -
             storage.set_trial_intermediate_value(number, epoch, value)
     if theirs.state.is_finished():
         storage.set_trial_state_values(number, theirs.state, theirs.values)
+
+
+def replace_attribute(storage: RDBStorage, trial: FrozenTrial, name: str, value: object) -> None:
+    """Replace a user attribute of ``trial``, which may have ended; Optuna itself refuses to change ended trials."""
+    with Session(engine(storage)) as session:
+        found = session.query(TrialUserAttributeModel).filter_by(trial_id=trial_id(trial), key=name).one()
+        found.value_json = json.dumps(value)
+        session.commit()
 
 
 def engine(storage: RDBStorage) -> Engine:

@@ -128,7 +128,10 @@ class TrialStorage:
         with storage_errors(self.label):
             if FINGERPRINT_ATTRS[0] in self.studies[cell.name].user_attrs:
                 return ""
-        return ". An earlier version of nowt started it, which did not fingerprint the content of image folders"
+        return (
+            ". An earlier version of nowt started it, which did not fingerprint the content of image folders: if these "
+            "are its images, run nowt upgrade STORE --data-dir DIR"
+        )
 
     def ask(self, cell: SearchCell) -> Trial:
         """Create a trial of ``cell`` from the lowest draw that has no trial.

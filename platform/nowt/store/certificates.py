@@ -1,0 +1,72 @@
+"""The certificates in a store: reading one, and what has changed since it was written. Imports neither torch nor rules.
+
+A certificate is never overwritten by one of other code or versions: each has a file name of its own
+(``config/certificate_key.py``), which the logs of its runs contain.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nowt.core.source_hash import tree_digest
+from nowt.core.version import VERSION
+from nowt.store.layout import Store
+
+OWN_RULES = "nowt.rules."  # package of the rules whose code is compared
+
+
+@cache
+def certifying_versions() -> dict[str, str]:
+    """Return the versions of the packages that a certificate depends on."""
+    return {"nowt": VERSION, "torch": version("torch")}
+
+
+@cache
+def module_digest(name: str) -> str:
+    """Return a hash of the syntax tree of a module of nowt, which is not imported; empty if there is none."""
+    spec = find_spec(name)
+    return tree_digest(Path(spec.origin).read_bytes())[:12] if spec is not None and spec.origin else ""
+
+
+def read_certificate(store: Path, name: str) -> dict[str, Any]:
+    """Return the certificate in file ``name`` as JSON data; empty if the store does not have it."""
+    path = Store(store).certificates / name
+    found = json.loads(path.read_text(encoding="utf-8")) if name and path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def outdated_parts(certificate: Mapping[str, Any]) -> list[str]:
+    """Return what has changed since the certificate was written, as phrases.
+
+    Of the rule's code, that of nowt is compared. Custom code has another certificate after an edit.
+    """
+    if "code" not in certificate:
+        return ["an earlier version of nowt wrote it"]
+    return [*_changed_code(certificate["code"]), *_changed_versions(certificate["versions"])]
+
+
+def _changed_code(code: Mapping[str, str]) -> Iterator[str]:
+    changed = [name for name, then in code.items() if name.startswith(OWN_RULES) and module_digest(name) != then]
+    if changed:
+        yield f"the code of {', '.join(changed)} has changed"
+
+
+def _changed_versions(versions: Mapping[str, str]) -> Iterator[str]:
+    for package, now in certifying_versions().items():
+        then = versions.get(package, "unknown")
+        if then.partition("+")[0] != now.partition("+")[0]:  # without the build, such as +cu130
+            yield f"{package} was {then}, now {now}"
+
+
+def outdated_certificates(store: Path, rule: str, settings: Mapping[str, Any], current: str) -> list[tuple[str, str]]:
+    """Return the other certificates of a rule with these settings: the name of each and what has changed since."""
+    found = []
+    for path in sorted(Store(store).certificates.glob(f"certificate-{rule}*.json")):
+        data = read_certificate(store, path.name)
+        if path.name != current and (data.get("rule"), data.get("fields")) == (rule, settings):
+            found.append((path.name, ", ".join(outdated_parts(data))))
+    return found

@@ -1,0 +1,158 @@
+"""Decides which runs of a store get today's keys: those whose content is shown to be equal."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import DataConfig, RunConfig, config_from_json, config_to_json
+from nowt.config.run_key import LOOP_NUMERICS, code_identity, run_key
+from nowt.core.plugins import file_label, is_file_spec, split_spec
+from nowt.data.datasets import BUILTIN
+from nowt.data.earlier import DataIdentity, identify
+from nowt.store.layout import Store
+from nowt.store.records import RunLog
+from nowt.store.run_log import read
+from nowt.studies.upgrade.custom_code import model_reasons, rule_reasons
+from nowt.studies.upgrade.earlier_key import EARLIER_LOOP, earlier_run_keys
+
+LARGEST = 1e6  # loss or ratio of norms above which a network may have had gradients that are not finite
+
+ERRORS = (ValueError, RuntimeError, OSError)  # of reading a config and images, and of building a custom model
+
+
+@dataclass(frozen=True)
+class UpgradedRun:
+    """A run that gets today's key."""
+
+    earlier: str  # its key so far
+    key: str
+    start: dict[str, Any]  # what its first line says from now on, in addition to what it says already
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run that keeps its earlier key, and the reason."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an upgrade does with the runs of a store."""
+
+    upgraded: tuple[UpgradedRun, ...]
+    kept: tuple[KeptRun, ...]
+    current: int  # runs that have today's keys already
+
+
+class CannotUpgrade(Exception):
+    """The reason why a run is not upgraded, in one sentence."""
+
+
+def plan_upgrade(store: Path, placement: Placement) -> Plan:
+    """Examine every log of a store. Nothing is written, except to the table of image digests.
+
+    Raises ValueError for a file that is not a log.
+    """
+    data = _Data(placement)
+    upgraded: dict[str, UpgradedRun] = {}
+    kept, current = [], 0
+    for path in Store(store).log_files():
+        run = read(path)
+        if run.start.get("code", {}).get("loop") == LOOP_NUMERICS:
+            current += 1
+            continue
+        try:
+            found = _examined(store, run, data)
+            if found.key in upgraded:
+                raise CannotUpgrade(f"it has the same content as run {upgraded[found.key].earlier}")
+            upgraded[found.key] = found
+        except CannotUpgrade as reason:
+            kept.append(KeptRun(run.key, str(reason)))
+    return Plan(tuple(upgraded.values()), tuple(kept), current)
+
+
+@dataclass
+class _Data:
+    """The identities of the data sets in the given folder, each determined once."""
+
+    placement: Placement
+    known: dict[DataConfig, DataIdentity] = field(default_factory=dict)
+
+    def identity(self, config: DataConfig) -> DataIdentity:
+        if config.name not in BUILTIN and not self.placement.data:
+            raise CannotUpgrade(f"its images are not available: give --data-dir, the folder of {config.name}")
+        if config not in self.known:
+            self.known[config] = identify(config, self.placement)
+        return self.known[config]
+
+
+def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
+    """Return the run with today's key. Raises CannotUpgrade with the reason if its content may not be equal."""
+    if "config" not in run.start:
+        raise CannotUpgrade("its log has no complete first line")
+    try:
+        config = config_from_json(run.start["config"])
+        identity = data.identity(config.data)
+        _check_images(run, identity, "" if config.data.name in BUILTIN else data.placement.data)
+        _check_key(config, run)
+        reasons = [*rule_reasons(config.rule), *model_reasons(config, run, identity), *_explosions(run)]
+    except ERRORS as error:
+        raise CannotUpgrade(str(error).partition("\n")[0]) from error
+    if reasons:
+        raise CannotUpgrade("; ".join(reasons))
+    key = run_key(config, identity.fingerprint)
+    if (log := Store(store).log(key)).exists():
+        upgraded = run.key in read(log).earlier_keys  # and merged again from another store
+        raise CannotUpgrade(f"run {key} has its content already" if upgraded else f"it was trained again as run {key}")
+    return UpgradedRun(run.key, key, _start(config, run, identity.fingerprint))
+
+
+def _start(config: RunConfig, run: RunLog, fingerprint: str) -> dict[str, Any]:
+    before = {"key": run.key, "fingerprint": run.start["fingerprint"], "loop": EARLIER_LOOP}
+    facts = {"config": config_to_json(config), "fingerprint": fingerprint, "code": code_identity(config)}
+    return {**facts, "earlier": [*run.start.get("earlier", []), before]}
+
+
+def _check_images(run: RunLog, identity: DataIdentity, folder: str) -> None:
+    """Raise CannotUpgrade unless the images in the folder are those of the run."""
+    if run.start["fingerprint"] != identity.earlier:
+        raise CannotUpgrade(f"the images in {folder or 'this version of nowt'} are not those of the run")
+    if identity.newest >= run.start["time"]:
+        raise CannotUpgrade(
+            f"{identity.newest_name} was written after the run began (if {folder} is a copy, copy it again with the "
+            "times of its files: cp -a, rsync -a)"
+        )
+    if identity.other_pixels:
+        others = len(identity.other_pixels)
+        raise CannotUpgrade(
+            f"{others} image{'s' * (others > 1)} with more than 8 bits, such as {identity.other_pixels[0]}, had other "
+            "pixels in the earlier version"
+        )
+
+
+def _check_key(config: RunConfig, run: RunLog) -> None:
+    """Raise CannotUpgrade unless the settings and custom files of the run give the key that it has."""
+    if run.key in earlier_run_keys(config, run.start["fingerprint"]):
+        return
+    files = [file_label(name) for name in (config.rule.source, config.model.name) if is_file_spec(name)]
+    if files:
+        raise CannotUpgrade(f"{' or '.join(split_spec(name)[0] for name in files)} has changed since the run")
+    raise CannotUpgrade("its key does not follow from its settings: another version of nowt wrote it")
+
+
+def _explosions(run: RunLog) -> Iterator[str]:
+    """Yield why δ angles may have left out images whose δ was not finite, which now makes an angle undefined."""
+    if not any(epoch.layers for epoch in run.epochs):
+        return
+    if run.state == "diverged":
+        yield "it diverged, and earlier versions left images without a finite δ out of its δ angles"
+    elif not all(_is_moderate(epoch.val_loss, [layer.norm_ratio for layer in epoch.layers]) for epoch in run.epochs):
+        yield "its network exploded, and earlier versions left images without a finite δ out of its δ angles"
+
+
+def _is_moderate(loss: float, ratios: Sequence[float]) -> bool:
+    return all(abs(value) <= LARGEST for value in (loss, *ratios))  # false for NaN

@@ -1,0 +1,72 @@
+"""The file name of a certificate depends on the rule, its settings, its code, and the versions of nowt and torch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nowt.config import certificate_key
+from nowt.config.certificate_key import certificate_name, rule_code
+from nowt.rules.registry import find_rule
+from tests.core.test_source_hash import written
+from tests.support.certificates import rule_of
+
+RULE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nowt import KolenPollack
+
+
+@dataclass(frozen=True)
+class Mine(KolenPollack):
+    name: ClassVar[str] = "mine"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    rule_code.cache_clear()
+    yield
+    rule_code.cache_clear()
+
+
+def kp() -> str:
+    return certificate_name(find_rule("kp")())
+
+
+def test_rules_and_settings_have_certificates_of_their_own() -> None:
+    names = {kp(), certificate_name(rule_of("kp", scale=2.0)), certificate_name(find_rule("fa")())}
+    assert len(names) == 3
+    assert all(name.startswith("certificate-") and name.endswith(".json") for name in names)
+    assert kp() == kp()
+
+
+@pytest.mark.parametrize("package", ["nowt", "torch"])
+def test_another_version_of_nowt_or_torch_gives_another_certificate(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = kp()
+    versions = {**certificate_key.certifying_versions(), package: "99.0"}
+    monkeypatch.setattr(certificate_key, "certifying_versions", lambda: versions)
+    assert kp() != before
+
+
+def test_an_edit_of_a_built_in_rule_or_of_one_it_derives_from_gives_another_certificate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, digest = kp(), certificate_key.module_digest
+    assert {"nowt.rules.kolen_pollack", "nowt.rules.feedback", "nowt.rules.base"} <= set(rule_code(find_rule("kp")))
+    for edited in ("nowt.rules.kolen_pollack", "nowt.rules.feedback"):
+        rule_code.cache_clear()
+        monkeypatch.setattr(certificate_key, "module_digest", lambda name, e=edited: digest(name) + "*" * (name == e))
+        assert kp() != before
+
+
+def test_an_edit_of_a_custom_rule_gives_another_certificate_but_a_comment_does_not(tmp_path: Path) -> None:
+    def name(text: str) -> str:
+        return certificate_name(find_rule(str(written(tmp_path, {"mine.py": text})))())
+
+    before = name(RULE)
+    assert name(f"# a comment\n{RULE}") == before
+    assert name(f"{RULE}    size: int = 3\n") != before

@@ -1,0 +1,55 @@
+"""A store's certificates follow the code and the versions: outdated ones are named, kept, and replaced by new ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nowt.config import certificate_key
+from nowt.evaluation.certify.run import certificate_path
+from nowt.execution.lifecycle import certify_builtin_rules
+from nowt.rules.registry import find_rule
+from nowt.store import certificates
+
+
+def certified(store: Path) -> list[str]:
+    """Certify backprop as a study does at its start, and return what is printed."""
+    lines: list[str] = []
+    certify_builtin_rules(store, [find_rule("bp")()], lines.append)
+    return lines
+
+
+def names(store: Path) -> set[str]:
+    return {path.name for path in (store / "certificates").iterdir()}
+
+
+def test_a_rule_is_certified_once_per_version(tmp_path: Path) -> None:
+    assert certified(tmp_path) == []
+    [name] = names(tmp_path)
+    before = (tmp_path / "certificates" / name).stat().st_mtime_ns
+    assert certified(tmp_path) == []
+    assert (tmp_path / "certificates" / name).stat().st_mtime_ns == before
+
+
+def test_an_upgrade_of_torch_certifies_again_and_keeps_the_former_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certified(tmp_path)
+    [former] = names(tmp_path)
+    versions = {**certificates.certifying_versions(), "torch": "99.0"}
+    for module in (certificates, certificate_key):
+        monkeypatch.setattr(module, "certifying_versions", lambda: versions)
+    [line] = certified(tmp_path)
+    assert line.startswith(f"{former} is outdated (torch was ") and line.endswith("now 99.0): bp is certified again")
+    assert names(tmp_path) == {former, certificate_path(tmp_path, find_rule("bp")()).name}
+    assert len(names(tmp_path)) == 2
+
+
+def test_the_certificate_of_an_earlier_version_of_nowt_is_certified_again(tmp_path: Path) -> None:
+    earlier = {"rule": "bp", "fields": {}, "versions": {"nowt": "0.1.0", "torch": "2.8.0"}}
+    (tmp_path / "certificates").mkdir()
+    (tmp_path / "certificates" / "certificate-bp.json").write_text(json.dumps(earlier))
+    assert certified(tmp_path) == [
+        "certificate-bp.json is outdated (an earlier version of nowt wrote it): bp is certified again"
+    ]
+    assert "certificate-bp.json" in names(tmp_path) and len(names(tmp_path)) == 2

@@ -1,0 +1,292 @@
+"""A store that commit cd3d9be wrote is upgraded: finished runs count again, nothing is lost, and the rest is listed."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import config_from_json
+from nowt.config.run_key import run_key
+from nowt.core.errors import ConfigError
+from nowt.store.layout import Store
+from nowt.store.locks import LogLock, study_lock
+from nowt.store.records import RunLog
+from nowt.store.run_log import read_all
+from nowt.store.study_file import read_study_files
+from nowt.studies.upgrade import run as upgrade_module
+from nowt.studies.upgrade.run import upgrade
+from tests.support.command_line import nowt
+from tests.support.earlier_store import unpack
+from tests.support.mlflow_contents import contents
+from tests.support.small_spaces import write_space
+from tests.support.small_studies import write_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+
+CELLS = "{name: replace(small(name), epochs=2) for name in ('bp', 'kp')}"
+
+SPACE = "(SearchCell('kp', replace(small('kp'), epochs=2, test=False), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+
+METHOD = "sampler='random', stopping=EarlyStopping('none')"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the store of commit cd3d9be, its images and its custom files."""
+    folder = tmp_path_factory.mktemp("earlier")
+    unpack(folder)
+    return folder
+
+
+@pytest.fixture
+def earlier(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that store, in the working folder, without MLflow's database, which takes seconds to rebuild."""
+    folder = Path(shutil.copytree(written, tmp_path / "lab", ignore=shutil.ignore_patterns("mlflow.db", "artifacts")))
+    monkeypatch.chdir(folder)
+    return Path("runs")
+
+
+def upgraded(store: Path, data: str = "images", dry_run: bool = False) -> list[str]:
+    """Upgrade the store, and return what is printed."""
+    lines: list[str] = []
+    upgrade(Placement(store=str(store), data=data, loaders=1), lines.append, dry_run)
+    return lines
+
+
+def by_model_rule_seed(store: Path) -> dict[str, RunLog]:
+    found = {}
+    for run in read_all(store):
+        config = run.start["config"]
+        parts = (Path(config["model"]["name"]).name, Path(config["rule"]["name"]).name, config["data"]["name"])
+        found[f"{' '.join(parts)} {config['seed']} {config['optim']['lr']}"] = run
+    return found
+
+
+def files(store: Path) -> dict[str, bytes]:
+    """The content of every file except databases, caches and locks."""
+    kinds = (".jsonl", ".json", ".pt")
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.suffix in kinds}
+
+
+def test_runs_whose_content_is_equal_get_todays_keys_and_keep_their_numbers(earlier: Path) -> None:
+    before = by_model_rule_seed(earlier)
+    upgraded(earlier)
+    after = by_model_rule_seed(earlier)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if after[name].earlier_keys}
+    assert changed == {name for name in before if "quarter" not in name and before[name].state != "diverged"}
+    for name in changed:
+        run, was = after[name], before[name]
+        assert run.earlier_keys == (was.key,)
+        assert run.key == run_key(config_from_json(run.start["config"]), run.start["fingerprint"])
+        assert (run.epochs, run.state, run.times, run.spans) == (was.epochs, was.state, was.times, was.spans)
+    for name in before.keys() - changed:
+        assert after[name] == before[name]
+
+
+def test_the_rest_is_listed_with_its_reason(earlier: Path) -> None:
+    runs = by_model_rule_seed(earlier)
+    lines = upgraded(earlier)
+    assert lines[0] == "runs: 9 runs get today's keys, 2 keep theirs, 0 are of this version"
+    rule = next(run.key for name, run in runs.items() if "quarter" in name)
+    diverged = next(run.key for run in runs.values() if run.state == "diverged")
+    start = lines.index("not upgraded; these runs stay readable, but the same study trains them again:") + 1
+    reasons = dict(line.strip().split(": ", 1) for line in lines[start:])
+    assert reasons.keys() == {rule, diverged}
+    assert "No module named 'nowt.rules.fa'" in reasons[rule]
+    assert "it diverged" in reasons[diverged]
+    kp = next(run.key for name, run in runs.items() if name.startswith("tiny_resnet kp digits 1 "))
+    assert any(line.startswith(f"  {kp} is now ") and line.endswith(" (small, kp, seed 1)") for line in lines)
+
+
+def test_the_study_trains_nothing_afterwards(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(Path(), CELLS, seeds="(0, 1)")
+    upgraded(earlier)
+    before = {path.name: path.read_bytes() for path in (earlier / "logs").iterdir()}
+    printed = nowt("ablate small.py --in-process --store runs --device cpu", capsys)
+    assert "4 of 4 runs finished" in printed and "no longer count" not in printed
+    assert {path.name: path.read_bytes() for path in (earlier / "logs").iterdir()} == before
+    [study_file] = [file for file in read_study_files(earlier) if file.name == "small"]
+    assert len(study_file.runs) == 4
+
+
+def test_a_search_continues_with_its_trials(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = write_space(Path(), SPACE, "Budget(3)", METHOD, name="lr")
+    text = space.read_text().replace("'Which is best?'", "'Which learning rate?'")
+    space.write_text(text)
+    upgraded(earlier)
+    before = {path.name: path.read_bytes() for path in (earlier / "logs").iterdir()}
+    printed = nowt("search lr.py --in-process --store runs --device cpu", capsys)
+    assert "3" in printed and "no longer count" not in printed
+    assert {path.name: path.read_bytes() for path in (earlier / "logs").iterdir()} == before
+    [study_file] = [file for file in read_study_files(earlier) if file.name == "lr"]
+    assert {run.key for run in study_file.runs} <= {Path(name).stem for name in before}
+
+
+def test_an_upgraded_store_is_not_upgraded_again(earlier: Path) -> None:
+    upgraded(earlier)
+    before = files(earlier)
+    lines = upgraded(earlier)
+    assert lines[0] == "runs: 0 runs get today's keys, 2 keep theirs, 9 are of this version"
+    assert files(earlier) == before
+
+
+def test_a_dry_run_lists_and_changes_nothing(earlier: Path) -> None:
+    before = files(earlier)
+    dry = upgraded(earlier, dry_run=True)
+    assert files(earlier) == before
+    assert dry[0] == "runs: 9 runs would get today's keys, 2 keep theirs, 0 are of this version"
+    assert dry[1:] == upgraded(earlier)[1:]
+
+
+def test_the_logs_and_study_files_of_before_are_kept(earlier: Path) -> None:
+    before = files(earlier)
+    upgraded(earlier)
+    now = files(earlier)
+    kept = {name.removeprefix("earlier/"): data for name, data in now.items() if name.startswith("earlier/")}
+    for name, data in before.items():
+        assert now.get(name) == data or kept[name] == data, name
+
+
+def test_checkpoints_and_probe_results_follow_their_runs(earlier: Path) -> None:
+    runs = by_model_rule_seed(earlier)
+    key = next(run.key for name, run in runs.items() if name.startswith("tiny_resnet kp digits 1 "))
+    folder = Store(earlier).checkpoints(key)
+    folder.mkdir(parents=True)
+    (folder / "step-000000001.pt").write_bytes(b"weights")
+    results = Store(earlier).probe("small-12345678", "cka")
+    results.parent.mkdir(parents=True)
+    results.write_text(json.dumps({"run": key, "epoch": 2}) + "\n" + json.dumps({"run": "another", "epoch": 2}) + "\n")
+    upgraded(earlier)
+    [now] = [run.key for run in read_all(earlier) if run.earlier_keys == (key,)]
+    assert (Store(earlier).checkpoints(now) / "step-000000001.pt").read_bytes() == b"weights"
+    assert not folder.exists()
+    assert [json.loads(line)["run"] for line in results.read_text().splitlines()] == [now, "another"]
+
+
+def test_mlflow_shows_each_run_once_with_its_former_key(written: Path, earlier: Path) -> None:
+    shutil.copy(written / "runs" / "mlflow.db", earlier)
+    upgraded(earlier)
+    pages = [page for experiment in contents(earlier).values() for page in experiment["runs"]]
+    keys = [page["tags"]["nowt.key"] for page in pages]
+    runs = {run.key: run for run in read_all(earlier)}
+    assert sorted(key for key in keys if key in runs) == sorted(runs)
+    assert {page["tags"].get("earlier.keys", "") for page in pages} >= {
+        ", ".join(run.earlier_keys) for run in runs.values()
+    }
+
+
+def test_show_finds_a_run_by_its_former_key(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = next(run.key for name, run in by_model_rule_seed(earlier).items() if name.startswith("tiny_resnet bp"))
+    upgraded(earlier)
+    [now] = [run.key for run in read_all(earlier) if run.earlier_keys == (key,)]
+    printed = nowt(f"show {key} --store runs", capsys)
+    assert f"run {now}: finished" in printed and f"until nowt upgrade, its key was {key}" in printed
+
+
+def test_a_rule_that_imports_from_nowts_modules_by_their_new_names_is_upgraded(earlier: Path) -> None:
+    path = Path("quarter.py")
+    path.write_text(path.read_text().replace("from nowt.rules.fa import", "from nowt import"))
+    assert upgraded(earlier)[0] == "runs: 10 runs get today's keys, 1 keep theirs, 0 are of this version"
+    [run] = [run for name, run in by_model_rule_seed(earlier).items() if "quarter" in name]
+    assert run.start["config"]["rule"]["name"].startswith(str(path.resolve())) and run.earlier_keys
+
+
+def test_images_that_changed_since_keep_the_earlier_key(earlier: Path) -> None:
+    path = Path("images/train/cat/000.png")
+    os.utime(path, (4e9, 4e9))
+    lines = upgraded(earlier)
+    assert lines[0].startswith("runs: 8 runs get today's keys, 3 keep theirs")
+    assert any("train/cat/000.png was written after the run began" in line for line in lines)
+
+
+def test_runs_on_images_can_be_upgraded_later(earlier: Path) -> None:
+    assert any("give --data-dir" in line for line in upgraded(earlier, data=""))
+    assert upgraded(earlier)[0] == "runs: 1 run get today's keys, 2 keep theirs, 8 are of this version"
+
+
+STEPS = (
+    "write_logs",
+    "move_checkpoints",
+    "rewrite_study_files",
+    "rewrite_probe_results",
+    "set_logs_aside",
+    "remove_journal",
+)
+
+
+@contextmanager
+def killed(step: str, before: bool) -> Iterator[None]:
+    """Within the block, the upgrade ends before or after this step, as if the process were killed."""
+    act: Callable[..., object] = getattr(upgrade_module, step)
+
+    def stop(*arguments: object) -> None:
+        if not before:
+            act(*arguments)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upgrade_module, step, stop)
+        yield
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_interrupted_upgrade_is_completed_by_the_next(earlier: Path, step: str) -> None:
+    whole = Path(shutil.copytree(earlier, earlier.parent / "whole"))
+    upgraded(whole)
+    with killed(step, before=step == "remove_journal"), pytest.raises(KeyboardInterrupt):
+        upgraded(earlier)
+    assert len(list(read_all(earlier))) >= 11
+    lines = upgraded(earlier)
+    assert lines[0] == "an upgrade of 9 runs was interrupted and is completed"
+    assert lines[1] == "runs: 0 runs get today's keys, 2 keep theirs, 9 are of this version"
+    assert files(earlier) == files(whole)
+
+
+def test_a_run_that_was_trained_again_after_an_interruption_keeps_both_logs(earlier: Path) -> None:
+    with killed("write_logs", before=True), pytest.raises(KeyboardInterrupt):
+        upgraded(earlier)
+    [bp, *_] = [run for name, run in by_model_rule_seed(earlier).items() if name.startswith("tiny_resnet bp")]
+    key = run_key(config_from_json(bp.start["config"]), bp.start["fingerprint"])
+    text = Store(earlier).log(bp.key).read_text().replace('"val_loss": ', '"val_loss": 9')
+    Store(earlier).log(key).write_text(text.replace(f'"key": "{bp.key}"', f'"key": "{key}"'))
+    lines = upgraded(earlier)
+    assert any(line.endswith(f"it was trained again as run {key}") for line in lines)
+    assert Store(earlier).log(bp.key).exists() and "9" in Store(earlier).log(key).read_text()
+
+
+def test_a_study_or_run_in_progress_is_named(earlier: Path) -> None:
+    before = files(earlier)
+    [key, *_] = [file.key for file in read_study_files(earlier)]
+    with study_lock(earlier, key), pytest.raises(ConfigError, match=f"study {key} is already being run"):
+        upgraded(earlier)
+    [log, *_] = Store(earlier).log_files()
+    lock = LogLock(log)
+    with pytest.raises(ConfigError, match=f"run {log.stem} is in progress"):
+        upgraded(earlier)
+    del lock
+    assert files(earlier) == before
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nowt(f"upgrade {tmp_path}/none", capsys, 2) == (
+        f"nowt: there is no store at {tmp_path}/none: name the folder that nowt ablate wrote\n"
+    )
+    assert "STORE" in nowt("upgrade", capsys, 2)
+
+
+def test_the_command_prints_the_list(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = nowt("upgrade runs --data-dir images --dry-run", capsys)
+    assert printed.startswith("runs: 9 runs would get today's keys, 2 keep theirs")
+    assert nowt("upgrade runs --data-dir images", capsys).startswith("runs: 9 runs get today's keys")
+
+
+def test_a_superseded_run_is_explained_with_the_command(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(Path(), CELLS, seeds="(0, 1)")
+    printed = nowt("plan small.py --store runs --device cpu", capsys)
+    assert "no longer count" in printed and "nowt upgrade" in printed

@@ -1,0 +1,64 @@
+"""Stores as earlier versions of nowt wrote them: one of commit cd3d9be, and logs with the keys of that version.
+
+``earlier_store.tar.xz`` was written by the code of commit cd3d9be: the studies ``small`` (bp and kp, seeds 0 and 1) and
+``lr`` (a search of three trials), and runs of a custom rule (``quarter.py``), a custom model (``net.py``), an image
+folder (``images``) and a run that diverged. Checkpoints were left out.
+"""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from nowt.config.placement import Placement
+from nowt.config.run_config import RunConfig, config_to_json
+from nowt.data.earlier import DataIdentity, identify
+from nowt.store.layout import Store
+from nowt.store.records import Epoch, Layer
+from nowt.store.run_log import LogWriter
+from nowt.studies.upgrade.earlier_key import earlier_run_key
+
+ARCHIVE = Path(__file__).with_name("earlier_store.tar.xz")
+
+LAYERS = (Layer("first", 0, 80.0, 70.0, 1.0), Layer("last", 1, 60.0, 0.0, 1.0))
+
+
+def unpack(folder: Path) -> Path:
+    """Unpack the store of commit cd3d9be to ``folder``, beside its images and custom files, and return its path."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "runs"
+
+
+def epoch(number: int, loss: float = 1.0, layers: tuple[Layer, ...] = ()) -> Epoch:
+    """An epoch with these numbers."""
+    return Epoch(number, number, 0.1, 1.0, 0.5, loss, 0.5, 1.0, 0.5, 64 * number, 0, 100.0, 1.0, 0.1, layers)
+
+
+def write_earlier_run(
+    store: Path,
+    config: RunConfig,
+    data: DataIdentity | None = None,
+    epochs: tuple[Epoch, ...] = (epoch(0), epoch(1)),
+    state: str = "finished",
+    key: str = "",
+    **facts: Any,
+) -> str:
+    """Write the log of a run as commit cd3d9be did, and return its key."""
+    found = data or identify(config.data, Placement())
+    key = key or earlier_run_key(config, found.earlier)
+    start = {"config": config_to_json(config), "fingerprint": found.earlier, "classes": found.classes, "training": 100}
+    start |= {"skipped": [], "not_replaced": [], "certificate": "", "git": {"commit": "", "dirty": False}, **facts}
+    writer = LogWriter.open(store, key)
+    writer.start(key, **start, versions={"nowt": "0.1.0"})
+    for each in epochs:
+        writer.epoch(each)
+    if state != "running":
+        writer.end(state)
+    return key
+
+
+def first_line(store: Path, key: str) -> dict[str, Any]:
+    """The first line of a run's log."""
+    found: dict[str, Any] = json.loads(Store(store).log(key).read_text().partition("\n")[0])
+    return found
