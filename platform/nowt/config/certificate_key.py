@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import cache
 
 from nowt.config.run_key import non_default_fields
 from nowt.core.source_hash import package_versions
@@ -18,7 +17,6 @@ def certificate_name(rule: Rule) -> str:
     return f"certificate-{rule.name}-{digest}.json"
 
 
-@cache
 def rule_code(kind: type[Rule]) -> dict[str, str]:
     """Return what identifies the code of a rule, by module or package.
 

@@ -42,6 +42,7 @@ def _numerics(rule: Rule) -> int | str:
     module = sys.modules.get(kind.__module__)
     line = f"rule {rule.name} is defined in no file, so nothing identifies its code: move it to a FILE.py"
     require(getattr(module, "__file__", None) is not None, line)
+    assert module is not None
     if isinstance(rule.numerics, str):  # a hash of its file and name
         line = f"rule {rule.name} ({kind.__qualname__}) is not defined at the top level of {module.__file__}"
         advice = "so nothing identifies its code: define its class there, and give what varies as fields"

@@ -124,7 +124,7 @@ def make_plain(config: Any) -> None:
     for item in fields(config):
         value, kind = getattr(config, item.name), field_types(type(config))[item.name]
         new = plain(value)
-        if isinstance(new, list) and tuple in map(get_origin, (kind, *get_args(kind))):
+        if isinstance(new, list) and tuple in [get_origin(part) for part in (kind, *get_args(kind))]:
             new = _tuples(new)
         if new is not value:
             object.__setattr__(config, item.name, new)

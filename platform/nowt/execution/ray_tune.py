@@ -65,8 +65,7 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
 
 @dataclass
 class _GuardedScheduler:
-    """A scheduler whose first OSError (a full disk, a locked database) or ConfigError (a file that has changed) ends the
-    study.
+    """A scheduler whose first OSError or ConfigError ends the study: a full disk, a locked database, a changed file.
 
     Inside Tune's loop the error would become a traceback. So it is stored, every run is stopped at its next message,
     and it is raised once Tune has returned.

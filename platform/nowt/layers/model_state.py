@@ -28,14 +28,14 @@ def preserved_buffers(model: nn.Module) -> Iterator[None]:
     again in the backward pass would update the model's own buffers.
     """
     before = [(module, name, buffer) for module in model.modules() for name, buffer in module._buffers.items()]
-    values = [None if buffer is None else buffer.clone() for *_, buffer in before]
+    values = [(buffer, buffer.clone()) for *_, buffer in before if buffer is not None]
     try:
         yield
     finally:
-        for (module, name, buffer), value in zip(before, values, strict=True):
+        for module, name, buffer in before:
             module._buffers[name] = buffer  # a forward pass may have replaced it
-            if buffer is not None:
-                buffer.data.copy_(value)  # .data: a buffer that is restored does not count as changed by a rule
+        for buffer, value in values:
+            buffer.data.copy_(value)  # .data: a buffer that is restored does not count as changed by a rule
 
 
 @contextmanager
@@ -68,9 +68,11 @@ def gradients_of(
     ``ends`` may also contain edges of the graph, to which ``compute`` adds: the gradient is passed back to them, too.
     Gradients that the parameters already have do not change.
     """
-    output = compute()
+    device = next(model.parameters()).device
     try:
-        return list(torch.autograd.grad(output, ends, allow_unused=True))
+        with preserved_random_state(device):  # for a second attempt
+            output = compute()
+            return list(torch.autograd.grad(output, ends, allow_unused=True))  # type: ignore[arg-type]
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise

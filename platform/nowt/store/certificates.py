@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nowt.core.source_hash import tree_digest
+from nowt.core.syntax_tree import tree_digest
 from nowt.core.version import VERSION
 from nowt.store.layout import Store
 
