@@ -17,7 +17,7 @@ ZERO_HEAD = """
 from torch import nn
 
 def head_at_zero(shape, classes):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, classes))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 16), nn.ReLU(), nn.Linear(16, classes))
     nn.init.zeros_(model[3].weight)
     return model
 """
