@@ -18,7 +18,7 @@ def incoming_study_files(other: Path, store: Path) -> dict[Path, bytes]:
     """
     for folder in (other, store):
         read_study_files(folder)  # raises for an invalid file
-    return {path: text.encode() for path, text in _joined(other, store) if not _has_content(path, text)}
+    return {path: data for path, data in _joined(other, store) if not _has_content(path, data)}
 
 
 def write_study_files(study_files: dict[Path, bytes]) -> None:
@@ -27,17 +27,17 @@ def write_study_files(study_files: dict[Path, bytes]) -> None:
         write_atomically(path, data, durable=True)
 
 
-def _joined(other: Path, store: Path) -> Iterator[tuple[Path, str]]:
+def _joined(other: Path, store: Path) -> Iterator[tuple[Path, bytes]]:
     for path in Store(other).study_files():
         target = Store(store).studies / path.name
         theirs = _content(path)
         ours = _content(target) if target.exists() else theirs
-        yield target, json.dumps(_both(ours, theirs).to_json(), indent=1) + "\n"
+        yield target, (json.dumps(_both(ours, theirs).to_json(), indent=1) + "\n").encode()
     for path in Store(other).all_study_runs():
         target = Store(store).studies / path.name
         known = complete_lines(target) if target.exists() else []
         new = [line for line in complete_lines(path) if line not in known]
-        yield target, "".join(f"{line}\n" for line in [*known, *new])
+        yield target, b"".join(line + b"\n" for line in [*known, *new])
 
 
 def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
@@ -54,8 +54,8 @@ def _content(path: Path) -> StudyFile:
     return StudyFile.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _has_content(path: Path, text: str) -> bool:
+def _has_content(path: Path, data: bytes) -> bool:
     if not path.exists():
         return False
-    present = path.read_text(encoding="utf-8")
-    return bool(json.loads(present) == json.loads(text)) if path.suffix == ".json" else present == text
+    present = path.read_bytes()
+    return bool(json.loads(present) == json.loads(data)) if path.suffix == ".json" else present == data
