@@ -35,7 +35,8 @@ from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
 from nowt.store.layout import Store
-from nowt.store.study_file import ListedRun, write_study_file
+from nowt.store.listed_runs import ListedRun
+from nowt.store.study_file import write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.tracking.database import connect, database_uri
 

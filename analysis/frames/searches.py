@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from nowt.store.study_file import StudyFile, drop_duplicate_runs
+from nowt.store.listed_runs import drop_duplicate_runs
+from nowt.store.study_file import StudyFile
 
 INDEPENDENT = ("random", "quasi_random")  # samplers whose draws do not depend on earlier trials
 

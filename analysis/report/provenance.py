@@ -19,6 +19,7 @@ from analysis.frames.studies import StudyPlan, find_study
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
+from nowt.store.run_log import read_start
 
 SCHEMA = 1
 
@@ -222,17 +223,10 @@ def _origins(store: Path, keys: Sequence[str]) -> dict[str, Any]:
     commits: Counter[str] = Counter()
     versions: Counter[str] = Counter()
     for path in (Store(store).log(key) for key in keys):
-        start = _start(path) if path.is_file() else {}
+        start = read_start(path) if path.is_file() else {}
         if start:
             data[f"{start['config']['data']['name']} {start.get('fingerprint', '')}"] += 1
             commit = start.get("git", {})
             commits[f"{commit.get('commit') or 'unknown'}{' with changes' if commit.get('dirty') else ''}"] += 1
             versions[", ".join(f"{name} {text}" for name, text in start.get("versions", {}).items())] += 1
     return {"data": dict(data), "trained_by": dict(commits), "trained_with": dict(versions)}
-
-
-def _start(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8") as file:
-        line = file.readline()
-    found = json.loads(line) if line.endswith("\n") else {}
-    return found if found.get("kind") == "start" else {}

@@ -117,7 +117,7 @@ def test_a_study_files_line_that_lists_no_run_is_named_with_its_file(here: Path,
     (lines,) = (here / "runs" / "studies").glob("*.runs.jsonl")
     for line in ("{}", "not JSON", "[]"):
         lines.write_text(f"{line}\n")
-        assert ".runs.jsonl has a line that lists no run" in refusal("runs --study small", 2, capsys)
+        assert ".runs.jsonl, line 1 lists no run (" in refusal("runs --study small", 2, capsys)
 
 
 def test_doctor_reports_a_store_that_cannot_be_written(capsys: Captured) -> None:

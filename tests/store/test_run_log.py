@@ -16,7 +16,9 @@ from nowt.store.run_log import LogWriter, read, read_all
 
 NAN = float("nan")
 
-FACTS = {"config": {"seed": 0}, "fingerprint": "f", "classes": 10}
+CONFIG = {"rule": {"name": "bp"}, "model": {"name": "mlp"}, "data": {"name": "digits"}, "seed": 0, "epochs": 3}
+
+FACTS = {"config": CONFIG, "fingerprint": "f", "classes": 10}
 
 
 def epoch(number: int, **changes: Any) -> Epoch:

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from nowt.core.errors import ConfigError
+from nowt.store.listed_runs import ListedRun, drop_duplicate_runs
 from nowt.store.study_file import (
-    ListedRun,
     StudyFile,
     ambiguity_remark,
     append_failure,
     append_run,
     append_stop,
-    drop_duplicate_runs,
     find_study_files,
     read_study_file,
     read_study_files,
@@ -120,7 +119,7 @@ def test_a_name_of_several_studies_is_reported_with_their_keys(tmp_path: Path) -
         ),
         (
             json.dumps({**CONTENT, "key": "x", "created": 1, "runs": [{"key": "aa"}]}),
-            r"x\.json lists something that is not a run \('cell'\): move it out of the store",
+            r"x\.json is not a study file \(runs\[0\] has no cell, seed\): move it out of the store",
         ),
     ],
 )
@@ -129,6 +128,95 @@ def test_a_file_that_is_not_a_study_file_is_named(text: str, fault: str, tmp_pat
     path.write_text(text)
     with pytest.raises(ValueError, match=fault):
         read_study_file(path)
+
+
+WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"created": None}, "created is null: it must be a whole number"),
+    ({"created": float("nan")}, "created is NaN: it must be a whole number"),
+    ({"schema": "1"}, 'schema is "1": it must be a whole number'),
+    ({"runs": {}}, "runs is {}: it must be a list, each an object"),
+    ({"seeds": "01"}, 'seeds is "01": it must be a list, each a whole number'),
+    ({"seeds": None}, "seeds is null: it must be a list, each a whole number"),
+    ({"name": ["a"]}, 'name is ["a"]: it must be a name'),
+    ({"name": "../s"}, 'name is "../s": it must be a name'),
+    ({"question": None}, "question is null: it must be text"),
+    ({"reference": 5}, "reference is 5: it must be text"),
+    ({"key": [1]}, "key is [1]: it must be a name"),
+    ({"key": "../../poetry"}, 'key is "../../poetry": it must be a name'),
+    ({"keep": {}}, "keep is {}: it must be text or a list of whole numbers"),
+    ({"sampler": 5}, "sampler is 5: it must be text"),
+    ({"budget": "x"}, 'budget is "x": it must be an object'),
+    ({"stopping": {"kind": None}}, "stopping.kind is null: it must be text"),
+    ({"storage": [1]}, "storage is [1]: it must be text"),
+    ({"cells": [1]}, "cells[0] is 1: it must be an object"),
+    ({"cells": [{"name": "bp"}]}, "cells[0] has no config"),
+    ({"runs": [{"key": "aa", "cell": "bp", "seed": "x"}]}, 'runs[0].seed is "x": it must be a whole number'),
+    ({"runs": [{"key": "../aa", "cell": "bp", "seed": 0}]}, 'runs[0].key is "../aa": it must be a name'),
+]
+
+
+@pytest.mark.parametrize(("changes", "fault"), WRONG_FIELDS, ids=[fault for _, fault in WRONG_FIELDS])
+def test_a_field_of_a_wrong_type_is_named_and_stays_in_the_file(
+    changes: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
+    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)])
+    path = tmp_path / "studies" / "s-1.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    before = path.read_text()
+    for read in (
+        lambda: read_study_files(tmp_path),
+        lambda: write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)]),
+    ):
+        with pytest.raises(ValueError) as caught:
+            read()
+        message = str(caught.value)
+        assert message.startswith(f"{path} is not a study file ({fault}") and message.count("\n") == 0
+    assert path.read_text() == before
+
+
+def test_a_start_does_not_overwrite_the_file_of_a_newer_version(tmp_path: Path) -> None:
+    write_study_file(tmp_path, "s-1", CONTENT)
+    path = tmp_path / "studies" / "s-1.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    before = path.read_text()
+    with pytest.raises(ValueError, match="is a study file of schema 2, this version of nowt reads 1: update nowt"):
+        write_study_file(tmp_path, "s-1", CONTENT)
+    assert path.read_text() == before
+
+
+def test_a_start_keeps_the_fields_that_it_does_not_know(tmp_path: Path) -> None:
+    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)])
+    path = tmp_path / "studies" / "s-1.json"
+    data = json.loads(path.read_text())
+    data["mood"] = "good"
+    data["runs"][0]["watts"] = 7
+    path.write_text(json.dumps(data))
+    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0), ListedRun("bb", "bp", 1)])
+    assert json.loads(path.read_text()) == {
+        **data,
+        "seeds": [0, 1],
+        "runs": [*data["runs"], {"key": "bb", "cell": "bp", "seed": 1}],
+    }
+
+
+def test_a_run_of_a_cell_that_the_study_file_does_not_describe_is_named(tmp_path: Path) -> None:
+    write_study_file(tmp_path, "s-1", CONTENT)
+    path = tmp_path / "studies" / "s-1.json"
+    data = {**json.loads(path.read_text()), "runs": [{"key": "aa", "cell": "bp", "seed": 0}]}
+    for cells in ([], [{"name": "fa", "config": {}}]):
+        path.write_text(json.dumps({**data, "cells": cells}))
+        with pytest.raises(
+            ValueError, match=r"s-1\.json lists a run of cell 'bp', which it does not describe: restore"
+        ):
+            read_study_files(tmp_path)
+
+
+def test_a_copy_of_a_study_file_under_another_name_is_not_a_second_study(tmp_path: Path) -> None:
+    write_study_file(tmp_path, "s-1", CONTENT)
+    copy = tmp_path / "studies" / "s-1 (copy).json"
+    copy.write_bytes((tmp_path / "studies" / "s-1.json").read_bytes())
+    with pytest.raises(ValueError, match=r"copy\)\.json is the file of study s-1: name it s-1\.json, or move it out"):
+        read_study_files(tmp_path)
 
 
 def test_a_name_finds_every_version_of_a_study_and_a_key_finds_one(tmp_path: Path) -> None:

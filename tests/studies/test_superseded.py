@@ -14,9 +14,10 @@ from nowt.execution.preparation import plan_run
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
+from nowt.store.listed_runs import ListedRun
 from nowt.store.records import Epoch
 from nowt.store.run_log import LogWriter
-from nowt.store.study_file import ListedRun, write_study_file
+from nowt.store.study_file import write_study_file
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.studies.superseded import check_superseded, describe, superseded_runs
 from tests.core.test_source_hash import written

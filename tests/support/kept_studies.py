@@ -7,7 +7,8 @@ from nowt.config.placement import Placement
 from nowt.execution import local
 from nowt.execution.run_queue import RunQueue
 from nowt.rules.registry import find_rule
-from nowt.store.study_file import ListedRun, write_study_file
+from nowt.store.listed_runs import ListedRun
+from nowt.store.study_file import write_study_file
 from nowt.studies.ablation import planned_runs
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.retention import with_retention

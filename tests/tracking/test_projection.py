@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from nowt.core.fields import flatten
+from nowt.store.listed_runs import ListedRun
 from nowt.store.records import Layer
-from nowt.store.study_file import ListedRun, StudyFile
+from nowt.store.study_file import StudyFile
 from nowt.tracking.projection import StudyCounts, describe_run, describe_study, metrics_of, text_of, truncate
 from tests.support.mlflow_contents import NAN, epoch, start
 

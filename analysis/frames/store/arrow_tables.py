@@ -17,6 +17,8 @@ NAME = pa.dictionary(pa.int32(), pa.string())  # text repeated in many rows
 
 COUNTS = ("epoch", "step", "presentations", "depth")  # integers; all other numbers are floats
 
+COUNT_TYPES, MEASURE_TYPES = {int}, {int, float, type(None)}
+
 SCALARS = tuple(field.name for field in fields(Epoch) if field.name != "layers")
 
 MEASURES = tuple(field.name for field in fields(Layer) if field.name != "name")
@@ -101,6 +103,10 @@ def _linked(blocks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _column(name: str, values: list[Any]) -> npt.NDArray[Any]:
+    """Return the values as an array. Raises TypeError for other types, some of which NumPy would convert."""
+    kinds, types = set(map(type, values)), COUNT_TYPES if name in COUNTS else MEASURE_TYPES
+    if not kinds <= types:
+        raise TypeError(f"{name} is a {next(iter(kinds - types)).__name__}")
     return np.array(values, np.int64 if name in COUNTS else np.float64)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from nowt.store import run_log as nowt_log
+from nowt.store.log_lines import check_line
 from nowt.store.records import SCHEMA
 
 Line = dict[str, Any]
@@ -61,7 +62,7 @@ class Log:
 
 
 def parse(log: Log, data: bytes) -> tuple[Log, list[Line]]:
-    """Return the log after these further lines, and the new epochs among them.
+    """Return the log after these further lines, and the new epochs among them, whose numbers are not checked yet.
 
     Raises KeyError, TypeError, AttributeError or ValueError for a malformed line.
     """
@@ -73,6 +74,8 @@ def parse(log: Log, data: bytes) -> tuple[Log, list[Line]]:
             if line["epoch"] <= log.last_epoch:
                 continue  # written twice, by two writers of an older version
             epochs.append(line)
+        else:
+            check_line(line, log.run)
         log = _after(log, line)
     return log, epochs
 
@@ -112,4 +115,4 @@ def _is_broken(epoch: Line) -> bool:
 
 
 def _lines(data: bytes) -> Iterator[Line]:
-    return map(orjson.loads, data.splitlines())
+    return map(orjson.loads, data.split(b"\n")[:-1])

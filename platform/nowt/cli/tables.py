@@ -84,17 +84,24 @@ def _with_interruption(store: Path, run: RunLog) -> RunLog:
 def _head(run: RunLog, store: Path) -> str:
     from nowt.core.fields import flatten  # imports pydantic, which other tables do not need
 
-    git = run.start["git"]
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
     lines += [f"until nowt upgrade, its key was {key}" for key in run.earlier_keys]
-    lines.append(f"data {run.start['fingerprint']}")
-    lines.append(f"commit {git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}")
+    lines.append(f"data {run.start.get('fingerprint', 'not recorded')}")
+    lines.append(f"commit {_commit(run)}")
     lines += [*run.changes, *_certificate_line(store, run.start.get("certificate", ""))]
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]
     return "\n".join(lines)
+
+
+def _commit(run: RunLog) -> str:
+    """Return the commit that the run started with, and whether it had changes."""
+    git = run.start.get("git")
+    if git is None:
+        return "not recorded"
+    return f"{git['commit'][:12] or 'none'}{' (with changes)' if git['dirty'] else ''}"
 
 
 def _certificate_line(store: Path, name: str) -> Iterator[str]:

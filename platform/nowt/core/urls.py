@@ -1,6 +1,8 @@
 """Parses URLs given on the command line, and rejects passwords in them."""
 
 import os
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import URL, make_url
@@ -26,6 +28,16 @@ def database_url(text: str, option: str, example: str) -> URL:
         "where the database's client looks for it (PostgreSQL: ~/.pgpass)",
     )
     return parts
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the sqlite database at the absolute ``path``.
+
+    Raises ConfigError if the path contains what has a meaning in a URL: the database would be another file.
+    """
+    if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(path)):
+        raise ConfigError(f"{path} cannot hold a database, because its path contains {found[0]!r}: rename the folder")
+    return f"sqlite:///{path}"
 
 
 TRACKING_VARIABLE = "NOWT_RECORD"

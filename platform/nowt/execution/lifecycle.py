@@ -17,9 +17,10 @@ from nowt.execution.scheduler import PlannedRun, StudyScheduler
 from nowt.execution.spending_cap import CappedScheduler, apply_cap
 from nowt.rules.base import Rule
 from nowt.store.certificates import outdated_certificates
+from nowt.store.listed_runs import ListedRun
 from nowt.store.locks import study_lock
 from nowt.store.records import RunLog
-from nowt.store.study_file import ListedRun, StudyFile, write_study_file
+from nowt.store.study_file import StudyFile, write_study_file
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ class StudyExecution:
     ) -> StudyOutcome:
         """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
         goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
+        try:
+            complete, stopped = self._run(scheduler, progress, slots, study_file)
+        finally:  # also after an error, whose traceback may keep the scheduler, and so the locks, in memory
+            scheduler.release()
+        return StudyOutcome(interrupted=not complete and not stopped, capped=stopped)
+
+    def _run(
+        self, scheduler: StudyScheduler, progress: Progress, slots: int, study_file: StudyFile | None
+    ) -> tuple[bool, bool]:
+        """Execute as ``run`` does. Return whether everything was executed, and whether the cap stopped it."""
         from nowt.tracking.background import record_in_background
 
         with record_in_background(self.store, study_file) as recorder:
@@ -111,8 +122,7 @@ class StudyExecution:
                 capped = self._capped(scheduler, study_file)
                 complete = capped.done or execute(capped, self.options, self.key, slots)
                 stopped = capped.exhausted and not scheduler.done
-        scheduler.release()
-        return StudyOutcome(interrupted=not complete and not stopped, capped=stopped)
+        return complete, stopped
 
     def _capped(self, scheduler: StudyScheduler, study_file: StudyFile | None) -> CappedScheduler:
         since = self.options.counted_since

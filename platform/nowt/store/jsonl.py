@@ -1,13 +1,23 @@
 """Files of JSON lines, whose last line a crash may leave incomplete."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
-def complete_lines(path: Path) -> list[str]:
-    """Return the lines of the file, without an incomplete last line."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return text[: text.rfind("\n") + 1].splitlines()
+def complete_lines(path: Path) -> list[bytes]:
+    """Return the lines of the file, without an incomplete last line. Only a line feed ends a line: text may contain
+    other separators, such as U+2028."""
+    return complete_part(path).split(b"\n")[:-1]
+
+
+def parse_line(line: bytes) -> Any:
+    """Return the JSON value of a line. Raises ValueError if it is not JSON, or not UTF-8."""
+    try:
+        return json.loads(line.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def complete_part(path: Path) -> bytes:

@@ -1,7 +1,23 @@
 """The layout of a store: the path of each of its files."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from nowt.core.errors import require
+
+PLAIN = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+
+
+def is_plain(name: str) -> bool:
+    """Return whether ``name`` can be part of a file name: it has no slashes or control characters, and does not begin
+    with a dot. Keys and names that come from a file, such as that of another store, may be anything."""
+    return bool(PLAIN.fullmatch(name))
+
+
+def _plain(key: str) -> str:
+    require(is_plain(key), f"{key!r} is not a key: it must have no slashes and not begin with a dot")
+    return key
 
 
 @dataclass(frozen=True)
@@ -17,7 +33,7 @@ class Store:
 
     def log(self, key: str) -> Path:
         """Return the path of the epoch log of run ``key``."""
-        return self.logs / f"{key}.jsonl"
+        return self.logs / f"{_plain(key)}.jsonl"
 
     def log_files(self) -> list[Path]:
         """Return the paths of all epoch logs in the store, by run key."""
@@ -30,7 +46,7 @@ class Store:
 
     def checkpoints(self, key: str) -> Path:
         """Return the folder of the checkpoints of run ``key``."""
-        return self.all_checkpoints / key
+        return self.all_checkpoints / _plain(key)
 
     @property
     def studies(self) -> Path:
@@ -39,7 +55,7 @@ class Store:
 
     def study_file(self, key: str) -> Path:
         """Return the file of study ``key``."""
-        return self.studies / f"{key}.json"
+        return self.studies / f"{_plain(key)}.json"
 
     def study_files(self) -> list[Path]:
         """Return the paths of all study files in the store, by study key."""
@@ -47,7 +63,7 @@ class Store:
 
     def study_runs(self, key: str) -> Path:
         """Return the file of the runs that a search has appended since its study file was written."""
-        return self.studies / f"{key}.runs.jsonl"
+        return self.studies / f"{_plain(key)}.runs.jsonl"
 
     def all_study_runs(self) -> list[Path]:
         """Return the paths of all files of appended runs, by study key."""
@@ -55,7 +71,7 @@ class Store:
 
     def lock(self, study: str) -> Path:
         """Return the lock file of the process that runs ``study``."""
-        return self.studies / f"{study}.lock"
+        return self.studies / f"{_plain(study)}.lock"
 
     @property
     def optuna_db(self) -> Path:
@@ -89,7 +105,7 @@ class Store:
 
     def probes(self, study: str) -> Path:
         """Return the folder of the probe results of study ``study``."""
-        return self.path / "probes" / study
+        return self.path / "probes" / _plain(study)
 
     def probe(self, study: str, metric: str) -> Path:
         """Return the results file of one probe metric for study ``study``."""
@@ -107,7 +123,7 @@ class Store:
 
     def digests(self, key: str) -> Path:
         """Return the table of content digests of the image folder ``key``."""
-        return self.cache / f"{key}.digests.npz"
+        return self.cache / f"{_plain(key)}.digests.npz"
 
     @property
     def pull_folder(self) -> Path:

@@ -28,13 +28,22 @@ def lock_file(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) 
 @contextmanager
 def study_lock(store: Path, study: str) -> Iterator[None]:
     """Lock ``study`` in its store until the block or the process ends. Raises ConfigError if another process has it."""
-    path = Store(store).lock(study)
+    with process_lock(Store(store).lock(study), f"study {study} is already being run"):
+        yield
+
+
+@contextmanager
+def process_lock(path: Path, taken: str) -> Iterator[None]:
+    """Lock the file at ``path``, which is created, until the block or the process ends.
+
+    Raises ConfigError if another process has it; the message begins with ``taken``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         if not lock_file(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            raise ConfigError(f"study {study} is already being run by process {owner}: wait for it, or stop it")
+            raise ConfigError(f"{taken} by process {owner}: wait for it, or stop it")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -57,13 +66,31 @@ class LogLock:
     file = -1  # until it is open
 
     def __init__(self, path: Path) -> None:
-        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        while True:
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock(path)
+            if self._is_at(path):
+                return
+            self._close()  # ``nowt merge`` has replaced the log meanwhile: the lock is that of the old file
+
+    def _lock(self, path: Path) -> None:
         for wait in (0.02, 0.02, 0.0):  # ``is_locked`` itself locks the log for a moment
             if lock_file(self.file):
                 return
             time.sleep(wait)
         raise LogInUse(path.stem)
 
+    def _is_at(self, path: Path) -> bool:
+        """Return whether the locked file is the one that is now at ``path``."""
+        try:
+            return os.path.samestat(os.fstat(self.file), os.stat(path))
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        os.close(self.file)
+        self.file = -1
+
     def __del__(self) -> None:
         if self.file >= 0:
-            os.close(self.file)
+            self._close()

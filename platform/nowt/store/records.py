@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, Literal
 
 State = Literal["missing", "running", "finished", "diverged", "failed", "stopped"]
@@ -234,5 +235,10 @@ def _finite(data: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
 
 
-def _build(kind: type[Any], data: dict[str, Any]) -> Any:
-    return kind(**{f.name: NAN if data[f.name] is None else data[f.name] for f in fields(kind)})
+def _build(kind: Any, data: dict[str, Any]) -> Any:
+    return kind(**{name: NAN if data[name] is None else data[name] for name in _field_names(kind)})
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import complete_lines, drop_incomplete_line, sync_folder
+from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line, sync_folder
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
+from nowt.store.log_lines import check_line, schema_of
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, changed_facts, epoch_from_json, epoch_to_json
 
 
@@ -81,25 +82,25 @@ class LogWriter:
 def read(path: Path) -> RunLog:
     """Read one log. Raises ValueError for a file that is not a log, naming the line."""
     run = RunLog(path.stem, {})
-    for number, line in enumerate(complete_lines(path), 1):
-        try:
-            run = _with_line(run, path, json.loads(line))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(
-                f"{path}, line {number} is not a line of an epoch log ({reason}): move the file away"
-            ) from None
+    for number, text in enumerate(complete_lines(path), 1):
+        run = _with_line(run, _parsed(path, number, text))
     return run
 
 
-def _with_line(run: RunLog, path: Path, line: Any) -> RunLog:
-    """Return the run after one more line of its log."""
-    if not isinstance(line, dict):
-        raise TypeError("not an object")
-    if line.get("schema", SCHEMA) > SCHEMA:
-        raise ValueError(
-            f"{path} has log schema {line['schema']}, this version of nowt reads up to {SCHEMA}: update nowt"
-        )
+def _parsed(path: Path, number: int, text: bytes) -> dict[str, Any]:
+    """Return one line of the log at ``path``. Raises ValueError for an invalid one, and for one of a newer schema."""
+    try:
+        line = parse_line(text)
+        schema = schema_of(line)
+        if schema <= SCHEMA:
+            return check_line(line, path.stem)
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number} is not a line of an epoch log ({error}): move the file away") from None
+    raise ValueError(f"{path} has log schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt")
+
+
+def _with_line(run: RunLog, line: dict[str, Any]) -> RunLog:
+    """Return the run after one more line of its log, which ``check_line`` has checked."""
     kind = line.pop("kind")
     if kind == "start":
         return _started(run, line)
@@ -135,6 +136,18 @@ def _named(machines: Machines | None) -> dict[str, Machines]:
     return {"machines": machines} if machines else {}
 
 
+def read_start(path: Path) -> dict[str, Any]:
+    """Return the start line of a log without reading the rest; empty if it is missing or invalid, which ``read``
+    reports."""
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        start = _parsed(path, 1, line) if line.endswith(b"\n") else {}
+    except ValueError:
+        return {}
+    return start if start.get("kind") == "start" else {}
+
+
 def read_all(store: Path) -> Iterator[RunLog]:
     """Yield every run in the store, by key, except those without a complete start line."""
     for path in Store(store).log_files():
@@ -154,8 +167,8 @@ def schema_problems(store: Path) -> Iterator[str]:
 def _schema(log: Path) -> int:
     """Return the schema in a log's first line; the current one if the line is invalid, which reading the log
     reports."""
-    with log.open() as file:
+    with log.open("rb") as file:
         try:
-            return int(json.loads(file.readline())["schema"])
-        except (ValueError, KeyError, TypeError):
+            return schema_of(parse_line(file.readline()))
+        except ValueError:
             return SCHEMA

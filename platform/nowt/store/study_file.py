@@ -7,44 +7,61 @@ more trial does not depend on the number of trials before it.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import file_label
 from nowt.store.files import write_atomically
-from nowt.store.jsonl import complete_lines, drop_incomplete_line
+from nowt.store.json_types import (
+    COUNT,
+    INTEGER,
+    NAME,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Kind,
+    Table,
+    check_object,
+    check_objects,
+    each,
+)
+from nowt.store.jsonl import drop_incomplete_line, parse_line
 from nowt.store.layout import Store
+from nowt.store.listed_runs import (
+    ListedRun,
+    appended_runs,
+    merged_runs,
+    optional_fields,
+    with_planned_runs,
+)
 
 SCHEMA = 1  # of a study file; files without a schema are of the first
 
 REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
+EPOCHS = Kind("text or a list of whole numbers", lambda value: TEXT.accepts(value) or each(COUNT).accepts(value))
 
-@dataclass(frozen=True)
-class ListedRun:
-    """One run of a study: an ablation's, or the run of a search's trial."""
+TYPES: Table = {
+    "schema": INTEGER,
+    "key": NAME,
+    "name": NAME,
+    "question": TEXT,
+    "reference": TEXT,
+    "seeds": each(INTEGER),
+    "created": INTEGER,
+    "keep": EPOCHS,
+    "seed": INTEGER,
+    "sampler": TEXT,
+    "stopping": {"kind": TEXT},
+    "budget": {"amount": NUMBER, "unit": TEXT},
+    "storage": TEXT,
+    "runs": each(OBJECT),
+}
 
-    key: str
-    cell: str
-    seed: int
-    trial: int | None = None  # the trial's number; None in an ablation
-    stopped: int | None = None  # the epoch after which the search stopped the run
-    reason: str | None = None  # why the search stopped it
-    failed: bool | None = None  # True: the run failed here, and a later trial of its cell repeats it
-    other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ListedRun":
-        """Return the entry that ``to_json`` wrote. Raises KeyError, TypeError or AttributeError for other data."""
-        return cls(data["key"], data["cell"], data["seed"], **_optional(cls, data, {"key", "cell", "seed"}))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as plain JSON data; fields that are None are omitted."""
-        known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "other"}
-        return {name: value for name, value in known.items() if value is not None} | self.other
+CELL_TYPES: Table = {"name": TEXT, "config": OBJECT, "params": each(OBJECT)}
 
 
 @dataclass(frozen=True)
@@ -94,10 +111,12 @@ class StudyFile:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StudyFile":
-        """Return the study file that ``to_json`` wrote. Raises KeyError, TypeError or AttributeError for other data."""
-        runs = [ListedRun.from_json(run) for run in data["runs"]]
+        """Return the study file that ``to_json`` wrote. Raises ValueError for other data, naming the field."""
+        check_object(data, TYPES, REQUIRED)
+        check_objects(data.get("cells", []), CELL_TYPES, ("name", "config"), "cells")
+        runs = [ListedRun.from_json(run, f"runs[{number}].") for number, run in enumerate(data["runs"])]
         needed = {name: data[name] for name in ("name", "question", "reference", "seeds", "key", "created")}
-        return cls(data.get("schema"), **needed, runs=runs, **_optional(cls, data, {*needed, "schema", "runs"}))
+        return cls(data.get("schema"), **needed, runs=runs, **optional_fields(cls, data, {*needed, "schema", "runs"}))
 
     def to_json(self) -> dict[str, Any]:
         """Return the file's content as plain JSON data; fields that are None are omitted."""
@@ -112,14 +131,6 @@ class StudyFile:
         return found
 
 
-def _optional(kind: type[Any], data: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """Return the arguments of ``kind`` for the fields of ``data`` that are not ``given``."""
-    known = {f.name for f in fields(kind)} - {"other"}
-    rest = {name: value for name, value in data.items() if name not in given}
-    other = {name: value for name, value in rest.items() if name not in known}
-    return {name: value for name, value in rest.items() if name in known} | {"other": other}
-
-
 def write_study_file(
     store: Path, key: str, content: dict[str, Any], runs: Sequence[ListedRun] = ()
 ) -> tuple[StudyFile, str]:
@@ -129,14 +140,19 @@ def write_study_file(
     """
     path = Store(store).study_file(key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = _object(path) if path.exists() else {}
+    known = read_definition(path) if path.exists() else None
     remark = change_remark(store, content["name"], key)
-    new = [run.to_json() for run in runs]
-    listed = [run for run in known.get("runs", []) if run not in new] + new
-    seeds = sorted({*content["seeds"], *(run["seed"] for run in listed)})
-    created = known.get("created", time.time_ns() // 1_000_000)
-    data = {"schema": SCHEMA, **content, "seeds": seeds, "key": key, "created": created, "runs": listed}
-    write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=False)
+    listed = with_planned_runs(known.runs if known else [], runs)
+    data = {
+        **(known.other if known else {}),
+        "schema": SCHEMA,
+        **content,
+        "seeds": sorted({*content["seeds"], *(run.seed for run in listed)}),
+        "key": key,
+        "created": known.created if known else time.time_ns() // 1_000_000,
+        "runs": [run.to_json() for run in listed],
+    }
+    write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
     return read_study_file(path), remark
@@ -185,8 +201,25 @@ def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
 
 def read_study_file(path: Path) -> StudyFile:
     """Return the study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
+    study = read_definition(path)
+    runs = merged_runs(study.runs, appended_runs(path.with_suffix(".runs.jsonl")))
+    cells = {cell["name"] for cell in study.cells}
+    if unknown := [run.cell for run in runs if run.cell not in cells]:
+        raise ValueError(
+            f"{path} lists a run of cell {unknown[0]!r}, which it does not describe: restore a copy of it, or move it "
+            "out of the store"
+        )
+    return replace(study, runs=runs)
+
+
+def read_definition(path: Path) -> StudyFile:
+    """Return the study file at ``path`` without the runs that a search has appended beside it.
+
+    Raises ValueError for a file that is not one, for one of another schema, and for one under another name.
+    """
     data = _object(path)
-    if (schema := data.get("schema", SCHEMA)) != SCHEMA:
+    schema = data.get("schema", SCHEMA)
+    if INTEGER.accepts(schema) and schema != SCHEMA:
         raise ValueError(
             f"{path} is a study file of schema {schema}, this version of nowt reads {SCHEMA}: update nowt, or move it "
             "out of the store"
@@ -196,37 +229,18 @@ def read_study_file(path: Path) -> StudyFile:
         raise ValueError(f"{path} is not a study file, it has no {', '.join(missing)}: move it out of the store")
     try:
         study = StudyFile.from_json(data)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} lists something that is not a run ({error}): move it out of the store") from None
-    study.runs.extend(_appended_runs(path.with_suffix(".runs.jsonl")))
-    return study
-
-
-def _appended_runs(path: Path) -> list[ListedRun]:
-    lines = complete_lines(path) if path.exists() else []
-    try:
-        return [ListedRun.from_json(run) for run in _merged(map(json.loads, lines))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} has a line that lists no run ({error}): restore it from a copy") from None
-
-
-def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the runs that the lines list, each once, with the last value of every field."""
-    runs: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for line in lines:
-        runs.setdefault((line["key"], line["cell"], line.get("trial", 0)), {}).update(line)
-    return list(runs.values())
-
-
-def drop_duplicate_runs(runs: Sequence[ListedRun]) -> list[ListedRun]:
-    """Return a search's runs without the failed ones that a later trial of the same cell repeated."""
-    last = {(run.key, run.cell): run.trial for run in runs}
-    return [run for run in runs if not run.failed or last[run.key, run.cell] == run.trial]
+    except ValueError as error:
+        raise ValueError(f"{path} is not a study file ({error}): move it out of the store") from None
+    if study.key != path.stem:
+        raise ValueError(
+            f"{path} is the file of study {study.key}: name it {study.key}.json, or move it out of the store"
+        )
+    return replace(study, runs=merged_runs(study.runs))
 
 
 def read_study_files(store: Path) -> list[StudyFile]:
     """Return every study file, the oldest first. Raises ValueError for a file that is not one."""
-    return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: int(study.created))
+    return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: study.created)
 
 
 def find_study_files(store: Path, wanted: str, searches: bool | None = None) -> list[StudyFile]:
@@ -248,8 +262,8 @@ def find_study_files(store: Path, wanted: str, searches: bool | None = None) -> 
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = parse_line(path.read_bytes())
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds {type(found).__name__}, expected an object: move it out of the store")

@@ -13,7 +13,7 @@ from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.study_file import ListedRun
+from nowt.store.listed_runs import ListedRun
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.studies.superseded import check_superseded, superseded_runs
 from nowt.training.feasibility import worker_counts

@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 
+from nowt.core.urls import sqlite_url
+
 MAGIC = b"SQLite format 3\0"
 
 
 def database_uri(path: Path) -> str:
-    """Return the URI of the SQLite file at ``path``."""
-    return f"sqlite:///{path.resolve()}"
+    """Return the URI of the SQLite file at ``path``. Raises ConfigError as ``sqlite_url`` does."""
+    return sqlite_url(path.resolve())
 
 
 def connect(path: Path) -> MlflowClient:
@@ -65,7 +67,7 @@ def schema_problem(path: Path) -> Iterator[str]:
 
     again = "delete it and run nowt rebuild, which writes it again from the logs"
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             row = database.execute("select version_num from alembic_version").fetchone()
     except sqlite3.Error as error:
         yield f"{path} is not an MLflow database ({error}): {again}"

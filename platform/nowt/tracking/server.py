@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
+from nowt.core.urls import sqlite_url
 from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
 
@@ -57,7 +58,7 @@ class TrackingServer:
         """Return the command of MLflow's server, without secrets."""
         options = {
             "--app-name": "basic-auth",
-            "--backend-store-uri": self.backend or f"sqlite:///{self.home.resolve()}/mlflow.db",
+            "--backend-store-uri": self.backend or sqlite_url(self.home.resolve() / "mlflow.db"),
             "--artifacts-destination": str(self.home.resolve() / "artifacts"),
             "--host": HOST,
             "--port": str(self.port),
@@ -89,10 +90,10 @@ class TrackingServer:
     def _auth_config(self) -> Path:
         """MLflow's configuration of authentication: no access without a password, no permissions by default."""
         path = self.home / "auth.ini"
-        database = str(self.home.resolve() / "auth.db").replace("%", "%%")
+        database = sqlite_url(self.home.resolve() / "auth.db").replace("%", "%%")
         settings = {
             "default_permission": "NO_PERMISSIONS",
-            "database_uri": f"sqlite:///{database}",
+            "database_uri": database,
             "admin_username": ADMIN,
             "admin_password": self.password(),
             "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",

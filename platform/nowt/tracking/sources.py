@@ -30,5 +30,6 @@ def single_runs(store: Path) -> Iterator[tuple[Path, str]]:
 
 def certificate_of(store: Path, run: RunLog) -> str:
     """Return the certificate that the run's log names, as JSON text; empty if the store does not have it."""
-    path = Store(store).certificates / run.start.get("certificate", "")
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    name = run.start.get("certificate", "")
+    path = Store(store).certificates / name
+    return path.read_text(encoding="utf-8") if name and path.is_file() else ""

@@ -39,3 +39,11 @@ def test_other_versions_and_resumed_runs_are_named_in_the_report(tmp_path: Path)
     )
     study_report(tmp_path, plan, tmp_path / "figures", Options())
     assert different in (text := (tmp_path / "figures" / "report.md").read_text()) and resumed in text
+
+
+def test_an_invalid_log_is_left_out(tmp_path: Path) -> None:
+    study = write_store(tmp_path)
+    keys = [key for key, _, _ in find_study(tmp_path, study.key).runs]
+    for key, text in zip(keys, ("null", '["changed": {', '{"kind": "start", "changed": {}}'), strict=False):
+        (tmp_path / "logs" / f"{key}.jsonl").write_text(f"{text}\n")
+    assert version_notes(tmp_path, keys) == []

@@ -1,5 +1,7 @@
 """Checkpoints in a bucket: a run whose disk is lost resumes from the newest complete one. On moto's S3."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +75,9 @@ def test_a_checkpoint_without_a_label_is_not_used(machine: Any, bucket: Bucket, 
     [
         (LABEL, b"{", "has an invalid label"),
         (LABEL, b'{"name": "step-000000005.pt"}', "has an invalid label"),
+        (LABEL, b"5", "has an invalid label"),
+        (LABEL, b'{"name": "a", "size": "1", "sha256": "", "schema": 1}', "has an invalid label"),
+        (LABEL, b'{"name": "a", "size": 1, "sha256": "", "schema": "2"}', "has an invalid label"),
         (
             LABEL,
             b'{"name": "a", "size": 1, "sha256": "", "schema": 2}',
@@ -160,3 +165,23 @@ def test_the_bucket_is_not_part_of_the_run_key_and_is_sent_to_workers(s3: str) -
     job = Job(plan_run("kp", CONFIG, facts).key, CONFIG, replace(CPU, checkpoints=PLACE))
     assert Job.from_text(job.to_text()).placement.checkpoints == PLACE
     assert job.key == run_key(CONFIG, facts["fingerprint"])
+
+
+def test_an_object_whose_name_leads_out_of_the_folder_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, body = "step-9.x/../../evil.pt", b"a state"
+    label = {"name": name, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    objects = {
+        name: body,
+        name.replace(".pt", ".json"): json.dumps(label).encode(),
+        "step-.pt": b"",
+        "step-x.json": b"",
+    }
+    monkeypatch.setattr(Bucket, "names", lambda self, under: list(objects))
+    monkeypatch.setattr(Bucket, "get", lambda self, name: objects[name])
+    checkpoints = CheckpointBucket(Bucket(PLACE, "lab", "nowt", None))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    checkpoints.fetch(tmp_path / "a" / "b", (), 0, print)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert checkpoints.epochs() == set()

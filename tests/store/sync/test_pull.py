@@ -10,6 +10,7 @@ import pytest
 from nowt.cli.main import main
 from nowt.store.run_log import LogWriter
 from nowt.store.sync.merge import PARTS
+from nowt.store.sync.pull import _folder_name
 from tests.store.sync.test_merge import KEY, search, url
 from tests.support.mlflow_contents import contents, epoch, start
 from tests.support.optuna_storage import trial_contents
@@ -80,3 +81,9 @@ def test_a_failed_pull_is_reported_in_one_line(
     said = capsys.readouterr().err
     assert fault in said and len(said.splitlines()) == 1
     assert not any((store / part).exists() for part in PARTS)
+
+
+def test_folders_whose_names_look_the_same_on_disk_have_copies_of_their_own() -> None:
+    paths = ["runs", "a/b", "a_b", "a b", "größe", "gräße", "实验", "数据"]
+    names = [_folder_name("head", path) for path in paths]
+    assert len(set(names)) == len(paths) and names[:2] == ["head-runs", "head-a_b"]

@@ -13,6 +13,7 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
+from nowt.core.urls import sqlite_url
 from nowt.studies.search import optuna_internals
 
 
@@ -142,7 +143,7 @@ def test_an_attribute_of_an_ended_trial_is_replaced(tmp_path: Path) -> None:
 
 @names_version("RDBStorage.engine")
 def test_the_engine_of_a_storage_runs_sql(tmp_path: Path) -> None:
-    storage = RDBStorage(optuna_internals.sqlite_url(tmp_path / "optuna.db"))
+    storage = RDBStorage(sqlite_url(tmp_path / "optuna.db"))
     with optuna_internals.engine(storage).connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM studies")) == 0
     optuna_internals.engine(storage).dispose()
@@ -150,6 +151,6 @@ def test_the_engine_of_a_storage_runs_sql(tmp_path: Path) -> None:
 
 @names_version("RDBStorage.get_current_version or get_head_version")
 def test_a_new_database_has_the_schema_of_the_installed_optuna(tmp_path: Path) -> None:
-    RDBStorage(optuna_internals.sqlite_url(tmp_path / "optuna.db")).engine.dispose()
+    RDBStorage(sqlite_url(tmp_path / "optuna.db")).engine.dispose()
     found, installed = optuna_internals.schema_versions(tmp_path / "optuna.db")
     assert found == installed

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from optuna.trial import FrozenTrial, TrialState
 
+from nowt.store.listed_runs import ListedRun
 from nowt.store.run_log import read
-from nowt.store.study_file import ListedRun, read_study_file
+from nowt.store.study_file import read_study_file
 from nowt.studies.search.space import Budget
 from tests.support.simulated_search import EPOCHS, Kind, SimulatedSearch, error, killed_after, random_space
 

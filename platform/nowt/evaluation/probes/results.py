@@ -14,11 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.jsonl import complete_lines, drop_incomplete_line
+from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
+from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock
 
 ResultLine = dict[str, Any]
+
+TYPES: Table = {
+    "run": TEXT,
+    "cell": TEXT,
+    "rule": TEXT,
+    "seed": INTEGER,
+    "epoch": COUNT,
+    "metric": TEXT,
+    "values": values(NUMBER.or_null()),
+    "others": each(TEXT),
+    "measure": TEXT,
+    "images": COUNT,
+    "split": TEXT,
+    "against": TEXT,
+}
+
+REQUIRED = TYPES.keys() - {"cell", "rule", "seed"}
 
 WHOLE_NETWORK = "all"  # the name of a number that describes the whole network
 
@@ -80,14 +98,13 @@ def read_results(path: Path) -> list[ResultLine]:
     lines = []
     for number, text in enumerate(complete_lines(path), 1):
         try:
-            line = _renamed(json.loads(text))
-            ProbeSettings.from_line(line), line["run"], line["epoch"], line["metric"], line["values"], line["others"]
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-            raise ValueError(f"{path}, line {number} is not a result of nowt probe: move the file away") from None
-        lines.append(line)
+            lines.append(check_object(_renamed(parse_line(text)), TYPES, REQUIRED))
+        except ValueError as error:
+            message = f"{path}, line {number} is not a result of nowt probe ({error}): move the file away"
+            raise ValueError(message) from None
     return lines
 
 
-def _renamed(line: ResultLine) -> ResultLine:
+def _renamed(line: Any) -> Any:
     """Return the line with today's keys: earlier versions wrote ``pictures`` for ``images``."""
-    return {{"pictures": "images"}.get(name, name): value for name, value in line.items()}
+    return {"images" if name == "pictures" else name: line[name] for name in line} if isinstance(line, dict) else line

@@ -6,6 +6,7 @@ with ``.json`` in place of ``.pt``, is written last: a checkpoint without a labe
 
 import hashlib
 import json
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,9 +14,13 @@ from pathlib import Path
 
 from nowt.core.errors import Echo
 from nowt.store.files import write_atomically
+from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields
+from nowt.store.jsonl import parse_line
 from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
+
+NAMES = re.compile(r"(step|epoch)-\d+\.pt")  # of checkpoints; other objects are ignored
 
 DEFAULT_KEEP = 2  # checkpoints that a run can resume from, as in its store
 
@@ -28,6 +33,9 @@ class Label:
     size: int  # bytes
     sha256: str
     schema: int = SCHEMA
+
+
+TYPES: Table = {"name": TEXT, "size": INTEGER, "sha256": TEXT, "schema": INTEGER}
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class CheckpointBucket:
         ``folder``.
         """
         listed = self.bucket.names("")
-        there = {name for name in listed if name.endswith(".pt") and _label_of(name) in listed}
+        there = {name for name in listed if NAMES.fullmatch(name) and _label_of(name) in listed}
         newest = sorted(folder.glob("step-*.pt"))[-1:]
         for path in (*newest, *sorted(folder.glob("epoch-*.pt"))):
             if path.name not in there:
@@ -77,7 +85,7 @@ class CheckpointBucket:
         A checkpoint that does not match its label is reported, and the one before it is used.
         """
         names = self.bucket.names("step-")
-        for name in sorted((name for name in names if name.endswith(".pt")), reverse=True):
+        for name in sorted(filter(NAMES.fullmatch, names), reverse=True):
             if step_of(name) in local_steps or step_of(name) < min_step:
                 return
             if _label_of(name) not in names:  # incomplete
@@ -91,11 +99,13 @@ class CheckpointBucket:
         """Return a checkpoint's content and its problem, which is empty if there is none."""
         data = self.bucket.get(name)
         try:
-            label = Label(**json.loads(self.bucket.get(_label_of(name)) or b"nothing"))
-        except (ValueError, TypeError):
+            content = parse_line(self.bucket.get(_label_of(name)) or b"nothing")
+            check_object(content, {"schema": INTEGER})
+            if (schema := content.get("schema", SCHEMA)) > SCHEMA:
+                return b"", f"has label schema {schema}, this version of nowt reads up to {SCHEMA} (update nowt)"
+            label = Label(**known_fields(content, TYPES, TYPES.keys() - {"schema"}))
+        except ValueError:
             return b"", "has an invalid label"
-        if label.schema > SCHEMA:
-            return b"", f"has label schema {label.schema}, this version of nowt reads up to {SCHEMA} (update nowt)"
         if data is None:
             return b"", "is missing"
         if (label.name, label.size) != (name, len(data)) or label.sha256 != hashlib.sha256(data).hexdigest():
@@ -105,7 +115,7 @@ class CheckpointBucket:
     def epochs(self) -> set[int]:
         """Return the epochs whose checkpoints are retained in the bucket."""
         names = self.bucket.names("epoch-")
-        return {step_of(name) for name in names if name.endswith(".pt") and _label_of(name) in names}
+        return {step_of(name) for name in names if NAMES.fullmatch(name) and _label_of(name) in names}
 
 
 def check_bucket(url: str) -> None:

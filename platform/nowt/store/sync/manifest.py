@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from nowt.store.files import write_atomically
+from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields, values
+from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
 
@@ -29,6 +31,11 @@ class Manifest:
     schema: int = SCHEMA
 
 
+TYPES: Table = {"store": TEXT, "root": TEXT, "time": INTEGER, "files": values(TEXT), "schema": INTEGER}
+
+IDENTITY_TYPES: Table = {"id": TEXT, "restored": TEXT}
+
+
 def object_name(content: str) -> str:
     """Return the name of the object that holds this content."""
     return f"objects/{content}"
@@ -40,14 +47,17 @@ def read_manifest(bucket: Bucket) -> Manifest | None:
     if data is None:
         return None
     try:
-        found = Manifest(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        content = parse_line(data)
+        check_object(content, {"schema": INTEGER})
+        if (schema := content.get("schema", SCHEMA)) <= SCHEMA:
+            found = Manifest(**known_fields(content, TYPES, TYPES.keys() - {"schema"}))
+    except ValueError as error:
         raise ValueError(
             f"{bucket.url}/{NAME} is not the manifest of a backup ({error}): give another prefix"
         ) from None
-    if found.schema > SCHEMA:
+    if schema > SCHEMA:
         raise ValueError(
-            f"{bucket.url} has backup schema {found.schema}, this version of nowt reads up to {SCHEMA}: update nowt"
+            f"{bucket.url} has backup schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt"
         )
     if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in found.files):
         raise ValueError(f"{bucket.url}/{NAME} lists files outside a store: do not trust it")
@@ -72,9 +82,15 @@ def identity_of(store: Path) -> StoreIdentity:
     path = Store(store).identity
     if not path.exists():
         write_identity(store, StoreIdentity(uuid4().hex))
-    return StoreIdentity(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return StoreIdentity(**known_fields(parse_line(path.read_bytes()), IDENTITY_TYPES, ("id",)))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not the identity of a store ({error}): restore it from a copy, or delete it and give nowt "
+            "backup a new prefix"
+        ) from None
 
 
 def write_identity(store: Path, identity: StoreIdentity) -> None:
     """Write ``STORE/copy.json``."""
-    write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=False)
+    write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=True)

@@ -13,9 +13,8 @@ from nowt.core.errors import Echo, require
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
-from nowt.store.study_file import read_study_files
 from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
-from nowt.store.sync.merge_studies import incoming_study_files, write_study_files
+from nowt.store.sync.merge_studies import incoming_study_files, study_keys, write_study_files
 
 PARTS = ("logs", "studies", "optuna.db")
 
@@ -39,24 +38,26 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
 
     ``label`` is the name of ``other`` in messages (default: its path).
 
-    Raises ConfigError, with nothing written, if the stores contradict each other or one of the studies is being run,
-    ValueError for an unreadable file, OSError if the store is not writable.
+    Both stores are compared while the studies are locked: what a study writes before is part of the comparison, and
+    afterwards it writes nothing. Raises ConfigError, with nothing written, if the stores contradict each other or one
+    of the studies is being run, ValueError for an unreadable file, OSError if the store is not writable.
     """
     label = label or str(other)
     require(is_store(other), f"there is no store at {label}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{label} is the store itself: name the other one")
-    logs, study_files, trials = (
-        incoming_logs(other, store),
-        incoming_study_files(other, store),
-        databases.count_new_trials(other, store),
-    )
+    keys = study_keys(other, store)
     with ExitStack() as stack:
-        for key in sorted({study_file.key for folder in (other, store) for study_file in read_study_files(folder)}):
+        for key in keys:
             stack.enter_context(study_lock(store, key))
-        afresh = any(not log.new and not log.grows for log in logs)
-        _print_logs(logs, label, echo)
+        logs, study_files, trials = (
+            incoming_logs(other, store),
+            incoming_study_files(other, store, keys),
+            databases.count_new_trials(other, store),
+        )
         certificates = _take_new(Store(other).certificates, Store(store).certificates)
-        write_logs(logs)  # first, since they hold everything that was measured
+        logs = write_logs(logs)  # first, since they hold everything that was measured
+        _print_logs(logs, label, echo)
+        afresh = any(not log.new and not log.grows for log in logs)
         checkpoints = copy_checkpoints(other, store)
         if trials:
             databases.merge_trials(other, store)

@@ -8,8 +8,8 @@ from typing import Any
 from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_part
-from nowt.store.layout import Store
-from nowt.store.locks import LogInUse, LogLock
+from nowt.store.layout import Store, is_plain
+from nowt.store.locks import LogInUse, LogLock, is_locked
 from nowt.store.records import FINAL_STATES, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
@@ -22,50 +22,57 @@ class IncomingLog:
 
     source: Path
     target: Path
-
-    @property
-    def new(self) -> bool:
-        """Whether the target store has no log of the run yet."""
-        return not self.target.exists()
-
-    @property
-    def grows(self) -> bool:
-        """Whether it extends the log in the target store."""
-        return not self.new and complete_part(self.source).startswith(complete_part(self.target))
+    new: bool  # whether the target store has no log of the run yet
+    grows: bool  # whether it extends the log in the target store
 
 
 def incoming_logs(other: Path, store: Path) -> list[IncomingLog]:
     """Return the logs in ``other`` that ``store`` lacks, or that have a result or more epochs there.
 
-    Raises ConfigError if an epoch of a run differs between the stores, ValueError for a file that is not a log.
+    Raises ConfigError if an epoch of a run differs between the stores or one of these runs is in progress, ValueError
+    for a file that is not a log.
     """
     found = []
     for source in Store(other).log_files():
-        theirs, target = read(source), Store(store).logs / source.name
-        if not theirs.start:
-            continue  # a crash left not even the first line complete
-        if target.exists():
-            ours = read(target)
-            _check_agree(ours, theirs, store, other)
-            if _reach(theirs) <= _reach(ours):
-                continue
-        found.append(IncomingLog(source, target))
+        if (log := _incoming(source, Store(store).logs / source.name)) is not None:
+            if log.target.exists() and is_locked(log.target):
+                raise _in_progress(log)
+            found.append(log)
     return found
+
+
+def _incoming(source: Path, target: Path) -> IncomingLog | None:
+    """Return the log to copy; None if the target store has as much of it. Raises as ``incoming_logs`` does."""
+    theirs = read(source)
+    if not theirs.start:
+        return None  # a crash left not even the first line complete
+    ours = read(target) if target.exists() else None
+    if ours is None or not ours.start:
+        return IncomingLog(source, target, new=True, grows=False)
+    _check_agree(ours, theirs, target, source)
+    if _reach(theirs) <= _reach(ours):
+        return None
+    return IncomingLog(source, target, new=False, grows=complete_part(source).startswith(complete_part(target)))
+
+
+def _in_progress(log: IncomingLog) -> ConfigError:
+    return ConfigError(f"run {log.target.stem} is in progress: wait for it, or stop it, and merge again")
 
 
 def _reach(run: RunLog) -> tuple[bool, int, bool]:
     return run.state in FINAL_STATES, run.last_epoch, run.state != "running"
 
 
-def _check_agree(ours: RunLog, theirs: RunLog, store: Path, other: Path) -> None:
+def _check_agree(ours: RunLog, theirs: RunLog, target: Path, source: Path) -> None:
     known = {epoch.epoch: _measured(epoch_to_json(epoch)) for epoch in ours.epochs}
     for epoch in theirs.epochs:
         measured = _measured(epoch_to_json(epoch))
         if known.get(epoch.epoch, measured) != measured:
             where = next(name for name in measured if measured[name] != known[epoch.epoch][name])
             raise ConfigError(
-                f"run {ours.key}: epoch {epoch.epoch} differs between {other} and {store} (field {where}). Nothing was "
-                f"merged. Remove the wrong log file, logs/{ours.key}.jsonl, and merge again."
+                f"run {ours.key}: epoch {epoch.epoch} differs between {_store(source)} and {_store(target)} "
+                f"(field {where}). Nothing was merged. Remove the wrong log file, logs/{ours.key}.jsonl, and merge "
+                "again."
             )
 
 
@@ -73,29 +80,53 @@ def _measured(epoch: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in epoch.items() if name not in MACHINE_FIELDS}
 
 
-def write_logs(coming: Sequence[IncomingLog]) -> None:
-    """Write the logs, each atomically. Raises ConfigError for the log of a run in progress."""
-    for log in coming:
-        try:
-            lock = LogLock(log.target) if log.target.exists() else None
-        except LogInUse:
-            raise ConfigError(
-                f"run {log.target.stem} is in progress: wait for it, or stop it, and merge again"
-            ) from None
+def _store(log: Path) -> Path:
+    return log.parents[1]
+
+
+def write_logs(coming: Sequence[IncomingLog]) -> list[IncomingLog]:
+    """Write the logs, each atomically, and return those that were written.
+
+    Each is compared again under its lock, since a run that no study of the stores lists may have written its log
+    meanwhile. Raises ConfigError for the log of a run in progress, or one that now contradicts the other store's.
+    """
+    return [log for log in coming if _write(log)]
+
+
+def _write(log: IncomingLog) -> bool:
+    log.target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = LogLock(log.target)
+    except LogInUse:
+        raise _in_progress(log) from None
+    wanted = _incoming(log.source, log.target) is not None
+    if wanted:
         write_atomically(log.target, complete_part(log.source), durable=True)
-        del lock
+    del lock
+    return wanted
 
 
 def copy_checkpoints(other: Path, store: Path) -> list[str]:
-    """Copy later checkpoints of runs without a result from ``other`` to ``store``. Return the keys of the runs."""
-    copied = []
-    for folder in sorted(Store(other).all_checkpoints.glob("*")):
-        log, target = Store(store).log(folder.name), Store(store).checkpoints(folder.name)
-        if not log.exists() or read(log).state in FINAL_STATES:
-            continue
-        newest = max((path.name for path in target.glob("step-*.pt")), default="")
-        later = [path for path in sorted(folder.glob("step-*.pt")) if path.name > newest]
-        for path in later:
-            write_atomically(target / path.name, path.read_bytes(), durable=True)
-        copied += [folder.name] if later else []
-    return copied
+    """Copy later checkpoints of runs without a result from ``other`` to ``store``. Return the keys of the runs.
+
+    Runs in progress are left alone.
+    """
+    keys = sorted(path.name for path in Store(other).all_checkpoints.glob("*") if is_plain(path.name))
+    return [key for key in keys if Store(store).log(key).exists() and _copy_checkpoints(other, store, key)]
+
+
+def _copy_checkpoints(other: Path, store: Path, key: str) -> bool:
+    """Copy the later checkpoints of one run. Return whether there were any."""
+    try:
+        lock = LogLock(Store(store).log(key))
+    except LogInUse:
+        return False
+    if read(Store(store).log(key)).state in FINAL_STATES:
+        return False
+    folder, target = Store(other).checkpoints(key), Store(store).checkpoints(key)
+    newest = max((path.name for path in target.glob("step-*.pt")), default="")
+    later = [path for path in sorted(folder.glob("step-*.pt")) if path.name > newest]
+    for path in later:
+        write_atomically(target / path.name, path.read_bytes(), durable=True)
+    del lock
+    return bool(later)

@@ -1,24 +1,34 @@
 """Merges the study files of two stores by study key. The key identifies the study, so only its runs are merged."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines
 from nowt.store.layout import Store
-from nowt.store.study_file import StudyFile, read_study_files
+from nowt.store.listed_runs import ListedRun, appended_runs
+from nowt.store.study_file import StudyFile, read_definition
 
 
-def incoming_study_files(other: Path, store: Path) -> dict[Path, bytes]:
+def study_keys(*stores: Path) -> list[str]:
+    """Return the keys of the studies in these stores. Raises ValueError for a file that is not valid."""
+    keys = {read_definition(path).key for store in stores for path in Store(store).study_files()}
+    for path in (path for store in stores for path in Store(store).all_study_runs()):
+        list(appended_runs(path))  # raises for an invalid line
+        keys.add(path.name.removesuffix(".runs.jsonl"))
+    return sorted(keys)
+
+
+def incoming_study_files(other: Path, store: Path, keys: Collection[str]) -> dict[Path, bytes]:
     """Return the study files and files of appended runs to write to ``store``, with their content.
 
-    Raises ValueError for one that is not valid.
+    ``keys`` are the studies that are locked in ``store``. One that has begun in ``other`` since is left out: its file
+    here could change before it is written. Raises ValueError for a file that is not valid.
     """
-    for folder in (other, store):
-        read_study_files(folder)  # raises for an invalid file
-    return {path: text.encode() for path, text in _joined(other, store) if not _has_content(path, text)}
+    written = ((path, data) for key in sorted(keys) for path, data in _joined(other, store, key))
+    return {path: data for path, data in written if not _has_content(path, data)}
 
 
 def write_study_files(study_files: dict[Path, bytes]) -> None:
@@ -27,17 +37,19 @@ def write_study_files(study_files: dict[Path, bytes]) -> None:
         write_atomically(path, data, durable=True)
 
 
-def _joined(other: Path, store: Path) -> Iterator[tuple[Path, str]]:
-    for path in Store(other).study_files():
-        target = Store(store).studies / path.name
-        theirs = _content(path)
-        ours = _content(target) if target.exists() else theirs
-        yield target, json.dumps(_both(ours, theirs).to_json(), indent=1) + "\n"
-    for path in Store(other).all_study_runs():
-        target = Store(store).studies / path.name
+def _joined(other: Path, store: Path, key: str) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files of one study with the runs of both stores."""
+    source, target = Store(other).study_file(key), Store(store).study_file(key)
+    if source.exists():
+        theirs = read_definition(source)
+        ours = read_definition(target) if target.exists() else theirs
+        yield target, (json.dumps(_both(ours, theirs).to_json(), indent=1) + "\n").encode()
+    source, target = Store(other).study_runs(key), Store(store).study_runs(key)
+    if source.exists():
         known = complete_lines(target) if target.exists() else []
-        new = [line for line in complete_lines(path) if line not in known]
-        yield target, "".join(f"{line}\n" for line in [*known, *new])
+        present = set(known)
+        new = [line for line in complete_lines(source) if line not in present]
+        yield target, b"".join(line + b"\n" for line in [*known, *new])
 
 
 def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
@@ -45,17 +57,21 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
         ours,
         seeds=sorted({*ours.seeds, *theirs.seeds}),
         created=min(ours.created, theirs.created),
-        runs=[*ours.runs, *(run for run in theirs.runs if run not in ours.runs)],
+        runs=_runs_of_both(ours.runs, theirs.runs),
+        other={**theirs.other, **ours.other},
     )
 
 
-def _content(path: Path) -> StudyFile:
-    """Return the study file without the runs appended beside it."""
-    return StudyFile.from_json(json.loads(path.read_text(encoding="utf-8")))
+def _runs_of_both(ours: list[ListedRun], theirs: list[ListedRun]) -> list[ListedRun]:
+    """Return our runs and then those that only ``theirs`` has. Fields that differ are ours."""
+    known = {run.identity: run.to_json() for run in theirs}
+    listed = {run.identity for run in ours}
+    both = [ListedRun.from_json({**known.get(run.identity, {}), **run.to_json()}) for run in ours]
+    return [*both, *(run for run in theirs if run.identity not in listed)]
 
 
-def _has_content(path: Path, text: str) -> bool:
+def _has_content(path: Path, data: bytes) -> bool:
     if not path.exists():
         return False
-    present = path.read_text(encoding="utf-8")
-    return bool(json.loads(present) == json.loads(text)) if path.suffix == ".json" else present == text
+    present = path.read_bytes()
+    return bool(json.loads(present) == json.loads(data)) if path.suffix == ".json" else present == data

@@ -4,6 +4,7 @@ Files that only grow are fetched with rsync, so that the next pull fetches only 
 may be in use, is copied by Python on its machine. Passwords, images and everything that can be rebuilt are not fetched.
 """
 
+import hashlib
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import write_atomically
-from nowt.store.layout import Store
+from nowt.store.layout import Store, is_plain
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
 from nowt.store.sync.merge import Databases, is_store, merge
@@ -46,7 +47,7 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
 
         return restore(source, store, echo, databases, continues=False)
     host, path = _parts(source)
-    folder = Store(store).pull_folder / re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    folder = Store(store).pull_folder / _folder_name(host, path)
     folder.mkdir(parents=True, exist_ok=True)
     decisions = _run([*_ssh(), host, shlex.join(["python3", "-", path])], host, COPY.encode())
     only = [f"--include=/{part}/{name}" for part, names in FOLDERS.items() for name in ("", *names)]
@@ -57,11 +58,19 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
         raise ConfigError(
             f"there is no store at {source}: give HOST:FOLDER, with the folder relative to the home folder there"
         )
-    unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in FINAL_STATES]
+    logs = [log for log in Store(folder).log_files() if is_plain(log.stem)]
+    unfinished = [log.stem for log in logs if read(log).state not in FINAL_STATES]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
     merge(folder, store, echo, databases, source)
     shutil.rmtree(Store(folder).all_checkpoints, ignore_errors=True)  # large, and now in the store
+
+
+def _folder_name(host: str, path: str) -> str:
+    """Return the name of the copy's folder. Names with other characters have a hash, since they may look the same."""
+    name = re.sub(r"[^A-Za-z0-9.@-]+", "_", f"{host}-{path}")
+    unambiguous = re.fullmatch(r"[A-Za-z0-9.@/-]+", path)
+    return name if unambiguous else f"{name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
 
 def _parts(source: str) -> tuple[str, str]:

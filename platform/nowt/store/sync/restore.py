@@ -8,6 +8,7 @@ from uuid import uuid4
 from nowt.core.errors import ConfigError, Echo
 from nowt.store.files import private_folder, write_atomically
 from nowt.store.layout import Store
+from nowt.store.locks import process_lock
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Manifest, StoreIdentity, identity_of, object_name, read_manifest, write_identity
 from nowt.store.sync.merge import PARTS, Databases, is_store, merge
@@ -22,10 +23,16 @@ def restore(
 
     With ``continues``, the store replaces the one that was backed up: its backups go to ``url`` from now on, and those
     of the old store are refused. With ``if_empty``, a store with runs is left unchanged, unless they are those of an
-    interrupted restore, and a missing backup is not an error. Raises ConfigError if there is no complete backup or if
-    it contradicts the store, OSError if it cannot be fetched.
+    interrupted restore, and a missing backup is not an error. Raises ConfigError if there is no complete backup, if it
+    contradicts the store or if another process is restoring the store, OSError if it cannot be fetched.
     """
-    bucket, folder = Bucket.from_url(url), store / PARTIAL
+    bucket = Bucket.from_url(url)
+    with process_lock(store / f"{PARTIAL}.lock", f"{store} is already being restored"):
+        _restore(bucket, store, echo, databases, continues, if_empty)
+
+
+def _restore(bucket: Bucket, store: Path, echo: Echo, databases: Databases, continues: bool, if_empty: bool) -> None:
+    url, folder = bucket.url, store / PARTIAL
     manifest = read_manifest(bucket)
     if if_empty and is_store(store) and not folder.exists():
         return echo(f"{store} already has runs and is left unchanged")

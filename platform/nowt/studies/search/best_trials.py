@@ -9,9 +9,10 @@ from nowt.config.run_config import RunConfig, config_from_json
 from nowt.config.run_key import changed_files
 from nowt.core.errors import require
 from nowt.store.layout import Store
+from nowt.store.listed_runs import drop_duplicate_runs
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile, drop_duplicate_runs, find_study_files, read_study_file, read_study_files
+from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files
 from nowt.studies import ablation
 from nowt.studies.study import Study
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.errors import ConfigError
-from nowt.core.urls import database_url
-from nowt.studies.search.optuna_internals import engine, schema_versions, sqlite_url
+from nowt.core.urls import database_url, sqlite_url
+from nowt.studies.search.optuna_internals import engine, schema_versions
 from nowt.studies.search.storage_lock import engine_arguments
 
 SQLITE = "sqlite:///"
@@ -22,10 +22,11 @@ SQLITE = "sqlite:///"
 def open_database(url: str) -> RDBStorage:
     """Open Optuna's storage at ``url``, and create it if it does not exist.
 
-    Raises ConfigError if the database's Python driver is not installed, OSError for an sqlite file that is not usable.
+    Raises ConfigError if the database's Python driver is not installed or another version of Optuna wrote the database,
+    OSError for an sqlite file that is not usable.
     """
     try:
-        storage = RDBStorage(url, engine_kwargs=_engine_options(url))
+        storage = open_storage(url, _engine_options(url), url)
     except ImportError as error:  # Optuna's own message has several lines
         missing = getattr(error.__cause__, "name", None) or str(error).partition("\n")[0]
         raise ConfigError(
@@ -35,6 +36,25 @@ def open_database(url: str) -> RDBStorage:
         event.listen(engine(storage), "connect", _sync_at_checkpoints)
         engine(storage).dispose()  # connections opened before do not have the setting
     return storage
+
+
+def open_storage(url: str, options: dict[str, Any], named: str) -> RDBStorage:
+    """Open Optuna's storage at ``url`` with ``options`` for its engine.
+
+    Raises ConfigError if another version of Optuna wrote it. ``named`` is the URL in the message: ``url``, or that of
+    the storage of which it is a copy.
+    """
+    storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=True)
+    found, installed = storage.get_current_version(), storage.get_head_version()
+    if found != installed:
+        engine(storage).dispose()
+        raise ConfigError(_version_problem(named, found, installed))
+    return storage
+
+
+def _version_problem(url: str, found: str, installed: str) -> str:
+    upgrade = f"run optuna storage upgrade --storage {make_url(url).render_as_string()}, or install that version"
+    return f"{storage_label(url)} was written by another version of Optuna ({found}, not {installed}): {upgrade}"
 
 
 def storage_label(url: str) -> str:
@@ -49,13 +69,17 @@ def storage_errors(label: str) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
         raise OSError(
-            f"{label} cannot be used ({reason}). Nothing is lost; run the same command again to resume"
+            f"{label} cannot be used ({database_reason(error)}). Nothing is lost; run the same command again to resume"
         ) from error
+
+
+def database_reason(error: Exception) -> str:
+    """Return the first line of what the database's driver says about an error of Optuna or SQLAlchemy."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return str(getattr(cause, "orig", None) or cause).partition("\n")[0]
 
 
 def schema_problem(path: Path) -> Iterator[str]:
@@ -67,8 +91,7 @@ def schema_problem(path: Path) -> Iterator[str]:
         yield f"{path} is not an Optuna database ({reason}): restore a copy or move it out of the store"
         return
     if found != installed:
-        upgrade = f"optuna storage upgrade --storage {sqlite_url(path)}"
-        yield f"{path} was written by another version of Optuna ({found}, not {installed}): run {upgrade}"
+        yield _version_problem(sqlite_url(path.resolve()), found, installed)
 
 
 def _sync_at_checkpoints(connection: Any, _: object) -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import copy_database
+from nowt.core.urls import sqlite_url
+from nowt.store.files import copy_database, copy_new_database
 from nowt.store.layout import Store
-from nowt.studies.search.optuna_internals import copy_trial, engine, extend_trial, sqlite_url
+from nowt.studies.search.database import database_reason, open_storage
+from nowt.studies.search.optuna_internals import copy_trial, engine, extend_trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -33,35 +37,56 @@ def count_new_trials(other: Path, store: Path) -> int:
         ours = Path(folder) / "optuna.db"
         if Store(store).optuna_db.exists():
             copy_database(Store(store).optuna_db, ours)
-        with _open_both(Store(other).optuna_db, ours) as (theirs, here):
+        with (
+            _open_both(Store(other).optuna_db, ours, Store(store).optuna_db) as (theirs, here),
+            _database_errors(Store(other).optuna_db),
+        ):
             return len(_writes(theirs, here))
 
 
 def merge_trials(other: Path, store: Path) -> None:
     """Copy these trials from ``other`` to ``store``. Raises ConfigError as ``count_new_trials`` does."""
-    if not Store(store).optuna_db.exists():
-        return copy_database(Store(other).optuna_db, Store(store).optuna_db)
-    with _open_both(Store(other).optuna_db, Store(store).optuna_db) as (theirs, here):
+    source, target = Store(other).optuna_db, Store(store).optuna_db
+    if not target.exists() and copy_new_database(source, target):
+        return
+    with _open_both(source, target) as (theirs, here), _database_errors(target):
         for write in _writes(theirs, here):
             write()
 
 
 @contextmanager
-def _open_both(other: Path, ours: Path) -> Iterator[tuple[RDBStorage, RDBStorage]]:
-    """Open both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens."""
+def _open_both(other: Path, ours: Path, original: Path | None = None) -> Iterator[tuple[RDBStorage, RDBStorage]]:
+    """Open both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens.
+
+    ``original`` is the database of which ``ours`` is a copy.
+    """
     with TemporaryDirectory(prefix="nowt-") as folder:
         copy = Path(folder) / "optuna.db"
         copy_database(other, copy)
-        theirs, here = _open(copy), _open(ours)
-        try:
+        with _opened(copy, other) as theirs, _opened(ours, original or ours) as here:
             yield theirs, here
-        finally:
-            engine(theirs).dispose()
-            engine(here).dispose()
 
 
-def _open(path: Path) -> RDBStorage:
-    return RDBStorage(sqlite_url(path), engine_kwargs={"connect_args": {"timeout": 20.0}})
+@contextmanager
+def _opened(path: Path, named: Path) -> Iterator[RDBStorage]:
+    """Open the storage at ``path``, which messages call ``named``."""
+    options = {"connect_args": {"timeout": 20.0}}
+    with _database_errors(named):
+        storage = open_storage(sqlite_url(path.resolve()), options, sqlite_url(named.resolve()))
+    try:
+        yield storage
+    finally:
+        engine(storage).dispose()
+
+
+@contextmanager
+def _database_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of a database that lacks tables or is damaged into a ValueError of one line."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = database_reason(error)
+        raise ValueError(f"{path} cannot be merged ({reason}): restore a copy or move it out of the store") from error
 
 
 def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:

@@ -17,6 +17,8 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from nowt.core.urls import sqlite_url
+
 
 def study_id(study: optuna.Study) -> int:
     """Return the storage's id of ``study``."""
@@ -89,10 +91,5 @@ def schema_versions(path: Path) -> tuple[str, str]:
 
     Nothing is written. Raises OptunaError, SQLAlchemyError or AssertionError if it is not an Optuna database.
     """
-    storage = RDBStorage(sqlite_url(path), skip_compatibility_check=True, skip_table_creation=True)
+    storage = RDBStorage(sqlite_url(path.resolve()), skip_compatibility_check=True, skip_table_creation=True)
     return storage.get_current_version(), storage.get_head_version()
-
-
-def sqlite_url(path: Path) -> str:
-    """Return the URL of the sqlite database at ``path``."""
-    return f"sqlite:///{path.resolve()}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowt.config.placement import Placement
 from nowt.core.errors import Echo, require
+from nowt.core.urls import sqlite_url
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
 from nowt.execution.run_queue import RunQueue
@@ -37,13 +38,18 @@ def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: s
 
     execution = StudyExecution(space.key, options, echo)
     store = execution.store
-    own = f"sqlite:///{Store(store.resolve()).optuna_db}"
+    own = sqlite_url(Store(store.resolve()).optuna_db)
     url = _absolute(storage or own)
     other = "" if url == own else url
     facts, rungs = _prepare(space, options.placement, echo)
     _check_storage(store, space, other)
     check_superseded(space.name, _superseded(store, space, facts), options, echo)
-    with execution.lock(), _storage_lock(url, store, space.key), TrialStorage.connect(space, url) as trials:
+    with (
+        execution.lock(),
+        _unchanged_storage(store, space, other),
+        _storage_lock(url, store, space.key),
+        TrialStorage.connect(space, url) as trials,
+    ):
         trials.check(facts, store)
         rules = [cell.config.rule for cell in space.cells]
         study_file = execution.record({**space_to_json(space), "storage": other}, rules)
@@ -82,6 +88,12 @@ def _storage_lock(url: str, store: Path, key: str) -> AbstractContextManager[Non
     folder = Path(url.removeprefix("sqlite:///")).parent
     elsewhere = url.startswith("sqlite:///") and folder.is_dir() and folder.resolve() != store.resolve()
     return study_lock(folder, key) if elsewhere else nullcontext()
+
+
+def _unchanged_storage(store: Path, space: SearchSpace, storage: str) -> AbstractContextManager[None]:
+    """Check the storage again, now that the search is locked: another process may have begun it since."""
+    _check_storage(store, space, storage)
+    return nullcontext()
 
 
 def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:

@@ -10,8 +10,9 @@ from nowt.core.errors import ConfigError, require
 from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun
+from nowt.store.listed_runs import Identity, ListedRun
 from nowt.store.records import FINAL_STATES, Epoch, RunLog, chance_error, epoch_from_json
-from nowt.store.study_file import ListedRun, StudyFile, append_failure, append_run, append_stop
+from nowt.store.study_file import StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import BudgetTracker
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.early_stopping import RungErrors, should_stop
@@ -38,6 +39,7 @@ class SearchScheduler:
     rungs: Mapping[str, tuple[int, ...]]  # by cell
     study_file: StudyFile
     open_trials: dict[str, list[Trial]] = field(default_factory=dict)  # trials that have not ended, by run key
+    listed: dict[Identity, ListedRun] = field(default_factory=dict)  # the runs in the study file
     budget: BudgetTracker = field(init=False)
     rung_errors: RungErrors = field(init=False)
 
@@ -54,22 +56,22 @@ class SearchScheduler:
 
     def load_results(self) -> None:
         """Read the trials of earlier starts."""
-        failed = {(run.key, run.cell, run.trial or 0): bool(run.failed) for run in self.study_file.runs}
-        listed = set(failed)
+        self.listed = {run.identity: run for run in self.study_file.runs}
         for trial in self.storage.trials:
             if trial.state == TrialState.FAIL:  # its draw is tried again
-                if not failed.get((trial.key, trial.cell.name, trial.number), True):  # a crash came before this line
-                    append_failure(self.queue.store, self.study_file, self._run_entry(trial))
+                if trial.key:
+                    self._list(trial)
                 continue
             for epoch, error in trial.errors.items():
                 self.rung_errors.record(trial.cell.name, trial.number, epoch, error)
             self.budget.count(trial, trial.cost)
             if trial.state.is_finished():
                 self.budget.close(trial)
-                self._list(trial, listed)
+                self._list(trial)
             else:
-                self._plan(trial, listed)
+                self._plan(trial)
         self.queue.load_results()
+        self._close_stopped_trials()
         self._close_ended_trials()
 
     def decide(self) -> Decision:
@@ -144,7 +146,7 @@ class SearchScheduler:
     def _ask(self, cell: SearchCell) -> None:
         trial = self.storage.ask(cell)
         try:
-            self._plan(trial, set())
+            self._plan(trial)
         except ConfigError as error:
             self.storage.tell(trial, TrialState.FAIL, str(error))
             raise ConfigError(f"search {self.space.name}, {cell.name}, trial {trial.number}: {error}") from None
@@ -153,8 +155,8 @@ class SearchScheduler:
         if run and run.state in FINAL_STATES:  # another cell or search has finished it, so it never begins here
             self.queue.on_update(self.queue.by_key[trial.key], run)
 
-    def _plan(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
-        """Add the trial's run to the queue, and to the study file unless it is ``listed`` there."""
+    def _plan(self, trial: Trial) -> None:
+        """Add the trial's run to the queue, and to the study file unless it is listed there."""
         changed = f"search {self.space.name}: a file of its models has changed since this command began"
         require(replace(self.space).key == self.space.key, f"{changed}; run the same command again, or undo the change")
         config = replace(trial.cell.config_of(trial.values), seed=self.space.run_seed)
@@ -162,15 +164,24 @@ class SearchScheduler:
         trial.key = planned.key
         self.open_trials.setdefault(planned.key, []).append(trial)
         self.queue.add(planned)
-        if run := self.queue.logs.get(planned.key):
+        stopped = self._list(trial).stopped is not None
+        if (run := self.queue.logs.get(planned.key)) and not stopped:
             self.budget.count(trial, run.cost)
-        self._list(trial, listed)
         self.storage.set_attributes(trial, {"key": trial.key})
 
-    def _list(self, trial: Trial, listed: set[tuple[str, str, int]]) -> None:
-        """Add the trial's run to the study file unless it is ``listed``: a power cut may have lost its line."""
-        if (trial.key, trial.cell.name, trial.number) not in listed:
-            append_run(self.queue.store, self.study_file, self._run_entry(trial))
+    def _list(self, trial: Trial) -> ListedRun:
+        """Add the trial's run, and how it ended, to the study file unless they are listed there: a crash may have come
+        before the line, and a power cut may have lost it. Return the entry."""
+        entry = self._run_entry(trial)
+        if entry.identity not in self.listed:
+            self.listed[entry.identity] = entry
+            append_run(self.queue.store, self.study_file, entry)
+        known = self.listed[entry.identity]
+        if trial.state == TrialState.FAIL and not known.failed:
+            append_failure(self.queue.store, self.study_file, entry)
+        elif trial.state == TrialState.PRUNED and known.stopped is None and trial.reason.startswith(self._label(trial)):
+            append_stop(self.queue.store, self.study_file, entry, trial.last_epoch, trial.reason)
+        return known
 
     def _run_entry(self, trial: Trial) -> ListedRun:
         """Return the trial's entry among the runs of the study file."""
@@ -205,21 +216,45 @@ class SearchScheduler:
         """Return the beginning of the reason for which this search stops a run of this cell early."""
         return f"{self.space.key}/{trial.cell.name} trial "
 
+    def _close_stopped_trials(self) -> None:
+        """End every open trial that the study file lists as stopped: a crash came before Optuna had it. Another search
+        may have continued its run since, which does not count here."""
+        for key, trials in list(self.open_trials.items()):
+            for trial in trials:
+                entry = self.listed[self._run_entry(trial).identity]
+                if entry.stopped is not None:
+                    self._close_stopped(trial, entry.stopped, entry.reason or "")
+            self._forget_closed(key)
+
+    def _close_stopped(self, trial: Trial, epoch: int, reason: str) -> None:
+        run = self.queue.logs.get(trial.key)
+        until = [e for e in run.epochs if e.epoch <= epoch] if run else []
+        self._catch_up(trial, until)
+        self.budget.count(trial, until[-1].cost if until else {})
+        self.budget.close(trial)
+        self.storage.tell(trial, TrialState.PRUNED, reason)
+
+    def _forget_closed(self, key: str) -> None:
+        """Remove the ended trials of a run, and the run if all have ended."""
+        still_open = [trial for trial in self.open_trials[key] if not trial.state.is_finished()]
+        if still_open:
+            self.open_trials[key] = still_open
+        else:
+            del self.open_trials[key]
+            self.queue.forget(key)
+
     def _close_ended_trials(self) -> None:
         """Report to Optuna every open trial whose run has ended in its log."""
         for key in [key for key in self.open_trials if key not in self.queue.running]:
-            run = self.queue.logs.get(key)
-            still_open = [trial for trial in self.open_trials[key] if not self._close(trial, run)]
-            if still_open:
-                self.open_trials[key] = still_open
-            else:
-                del self.open_trials[key]
-                self.queue.forget(key)
+            if (run := self.queue.logs.get(key)) is not None:
+                for trial in self.open_trials[key]:
+                    self._close(trial, run)
+            self._forget_closed(key)
 
-    def _close(self, trial: Trial, run: RunLog | None) -> bool:
-        """End the trial if its run has ended. Return whether it did."""
-        if run is None or not self._has_ended(trial, run):
-            return False
+    def _close(self, trial: Trial, run: RunLog) -> None:
+        """End the trial if its run has ended."""
+        if not self._has_ended(trial, run):
+            return
         self._catch_up(trial, run.epochs)
         if run.state == "diverged":  # counts as an error at chance
             self._report(trial, run.last_epoch + 1, chance_error(run.start["classes"]))
@@ -231,7 +266,6 @@ class SearchScheduler:
         if run.state == "failed":  # a later trial gets its draw
             append_failure(self.queue.store, self.study_file, self._run_entry(trial))
             self.rung_errors.forget(trial.cell.name, trial.number)
-        return True
 
     def _has_ended(self, trial: Trial, run: RunLog) -> bool:
         """Return whether the run has ended for this trial."""

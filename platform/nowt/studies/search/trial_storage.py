@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nowt.core.errors import ConfigError
-from nowt.store.layout import Store
+from nowt.store.layout import Store, is_plain
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.database import open_database, storage_errors, storage_label
 from nowt.studies.search.optuna_internals import engine, reopen_trial
@@ -44,6 +44,7 @@ class Trial:
     handle: optuna.Trial | None = None  # None once the trial has ended
     errors: dict[int, float] = field(default_factory=dict)  # validation error by epoch
     key: str = ""  # of its run
+    reason: str = ""  # why it ended, if it did not complete
     cost: dict[str, float] = field(default_factory=dict)  # presentations, FLOPs and seconds of training
     counted: bool = False  # whether its cell's budget includes it
 
@@ -108,6 +109,11 @@ class TrialStorage:
                 )
         for trial in self.trials:
             ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            if ended and not is_plain(trial.key):
+                raise ConfigError(
+                    f"trial {trial.number} of {trial.cell.name} has {trial.key!r} as the key of its run in "
+                    f"{self.label}, which is not one: restore a copy of the database, or give another --storage"
+                )
             if ended and not Store(store).log(trial.key).exists():
                 raise ConfigError(
                     f"the run of trial {trial.number} of {trial.cell.name}, {trial.key}, is not in store {store}. "
@@ -200,11 +206,12 @@ class TrialStorage:
         """Return a stored trial. If a crash interrupted it, its missing values are completed as without the crash."""
         attributes = frozen.user_attrs
         draw = attributes["draw"] if "draw" in attributes else self._free_draw(cell)
-        errors, key = dict(frozen.intermediate_values), attributes.get("key", "")
+        errors, key = dict(frozen.intermediate_values), str(attributes.get("key", ""))
         if frozen.state not in UNFINISHED:
             cost = {unit: attributes[unit] for unit in COSTS if unit in attributes}
             values = _stored_values(cell, frozen.params)
-            return Trial(cell, frozen.number, draw, frozen.state, values, None, errors, key, cost)
+            reason = str(attributes.get("reason", ""))
+            return Trial(cell, frozen.number, draw, frozen.state, values, None, errors, key, reason, cost)
         study = self.studies[cell.name]
         study.sampler = make_sampler(self.space, cell, draw)
         handle = reopen_trial(study, frozen)

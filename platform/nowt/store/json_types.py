@@ -1,0 +1,115 @@
+"""Checks the JSON data of a store's files against tables of fields and types."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nowt.store.layout import is_plain
+
+SHOWN = 40  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of JSON values, as a message names it."""
+
+    name: str
+    accepts: Callable[[Any], bool]
+
+    def or_null(self) -> "Kind":
+        """Return the kind that also accepts null."""
+        return Kind(f"{self.name} or null", lambda value: value is None or self.accepts(value))
+
+
+Table = Mapping[str, "Kind | Table"]  # by field; a table for an object
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_list(value: Any) -> bool:
+    return type(value) in (list, tuple)
+
+
+def _is_object(value: Any) -> bool:
+    return type(value) is dict
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and type(value) is not bool
+
+
+def each(kind: Kind) -> Kind:
+    """Return the kind of a list of such values."""
+    return Kind(f"a list, each {kind.name}", lambda found: _is_list(found) and all(map(kind.accepts, found)))
+
+
+def values(kind: Kind) -> Kind:
+    """Return the kind of an object with such values."""
+    accepts = kind.accepts
+    name = f"an object, each value {kind.name}"
+    return Kind(name, lambda found: _is_object(found) and all(map(accepts, found.values())))
+
+
+TEXT = Kind("text", _is_text)
+
+INTEGER = Kind("a whole number", _is_integer)
+
+COUNT = Kind("a whole number from 0", lambda value: _is_integer(value) and value >= 0)
+
+NUMBER = Kind("a number", _is_number)
+
+BOOLEAN = Kind("true or false", lambda value: type(value) is bool)
+
+OBJECT = Kind("an object", _is_object)
+
+LIST = Kind("a list", _is_list)
+
+NAME = Kind(
+    "a name without slashes that does not begin with a dot", lambda value: type(value) is str and is_plain(value)
+)
+
+
+def check_object(data: Any, table: Table, required: Collection[str] = (), place: str = "") -> dict[str, Any]:
+    """Return ``data`` if it is an object that has the ``required`` fields, and whose fields have the types in
+    ``table``. Fields that are not in the table are not checked.
+
+    Raises ValueError that names the field, after ``place``: ``runs[3].seed is "x": it must be a whole number``.
+    """
+    if not _is_object(data):
+        raise ValueError(f"{place.rstrip('.') or 'it'} is {shown(data)}: it must be an object")
+    if missing := sorted(set(required) - data.keys()):
+        raise ValueError(f"{place.rstrip('.') or 'it'} has no {', '.join(missing)}")
+    for name, kind in table.items():
+        if name not in data:
+            continue
+        if not isinstance(kind, Kind):
+            check_object(data[name], kind, kind, f"{place}{name}.")
+        elif not kind.accepts(data[name]):
+            raise ValueError(f"{place}{name} is {shown(data[name])}: it must be {kind.name}")
+    return dict(data)
+
+
+def known_fields(data: Any, table: Table, required: Collection[str]) -> dict[str, Any]:
+    """Return the fields of ``data`` that are in ``table``, checked as by ``check_object``. Raises ValueError."""
+    return {name: value for name, value in check_object(data, table, required).items() if name in table}
+
+
+def check_objects(data: Any, table: Table, required: Collection[str], place: str) -> None:
+    """Check each object of a list as ``check_object`` does. Raises ValueError."""
+    if not _is_list(data):
+        raise ValueError(f"{place} is {shown(data)}: it must be a list")
+    for number, item in enumerate(data):
+        check_object(item, table, required, f"{place}[{number}].")
+
+
+def shown(value: Any) -> str:
+    """Return the value as JSON text of at most 40 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

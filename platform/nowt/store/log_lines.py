@@ -1,0 +1,128 @@
+"""The lines of an epoch log: their fields and types.
+
+``nowt.store.run_log`` and ``analysis.frames.store.log_reader`` read them. A line that is JSON but has other fields or
+types is refused: its numbers would otherwise be wrong, or raise an error far from the file.
+"""
+
+from itertools import product, repeat
+from operator import itemgetter
+from typing import Any
+
+from nowt.store.json_types import (
+    BOOLEAN,
+    COUNT,
+    INTEGER,
+    LIST,
+    NAME,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Kind,
+    Table,
+    check_object,
+    each,
+    shown,
+    values,
+)
+from nowt.store.records import SCHEMA
+
+FILE_NAME = Kind("a file name, or empty", lambda value: value == "" or NAME.accepts(value))
+
+MEASURE = NUMBER.or_null()  # undefined numbers are null
+
+CONFIG: Table = {
+    "rule": {"name": TEXT},
+    "model": {"name": TEXT},
+    "data": {"name": TEXT},
+    "seed": INTEGER,
+    "epochs": COUNT,
+}
+
+LAYER: Table = {
+    "name": TEXT,
+    "depth": INTEGER,
+    "matrix_angle": MEASURE,
+    "delta_angle": MEASURE,
+    "norm_ratio": MEASURE,
+}
+
+EPOCH: Table = {
+    "epoch": COUNT,
+    "step": COUNT,
+    "lr": MEASURE,
+    "train_loss": MEASURE,
+    "train_error": MEASURE,
+    "val_loss": MEASURE,
+    "val_error": MEASURE,
+    "test_loss": MEASURE,
+    "test_error": MEASURE,
+    "presentations": COUNT,
+    "mirror_presentations": MEASURE,
+    "flops": MEASURE,
+    "seconds": MEASURE,
+    "probe_seconds": MEASURE,
+    "layers": LIST,
+}
+
+# of a line of any kind
+ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": INTEGER, "machines": values(COUNT), "workers": COUNT}
+
+START: Table = {
+    "key": TEXT,
+    "config": CONFIG,
+    "fingerprint": TEXT,
+    "classes": INTEGER.or_null(),
+    "certificate": FILE_NAME,
+    "code": OBJECT,
+    "versions": values(TEXT),
+    "git": {"commit": TEXT, "dirty": BOOLEAN},
+    "skipped": each(TEXT),
+    "not_replaced": each(TEXT),
+}
+
+RESUME: Table = {"attempt": COUNT, "epoch": INTEGER, "changed": OBJECT}
+
+END: Table = {"state": TEXT, "reason": TEXT, "spent": {"presentations": NUMBER, "flops": NUMBER, "seconds": NUMBER}}
+
+
+# A log has thousands of layers. These types are valid; the slower check finds the field that has another.
+LAYER_VALUES = itemgetter(*LAYER)
+
+LAYER_TYPES = set(product((str,), (int,), *repeat((int, float, type(None)), 3)))
+
+
+def schema_of(line: Any) -> int:
+    """Return the schema that the line names; the current one if it names none, or something else than a number."""
+    schema = line.get("schema", SCHEMA) if isinstance(line, dict) else SCHEMA
+    return schema if INTEGER.accepts(schema) else SCHEMA
+
+
+def check_line(line: Any, key: str) -> dict[str, Any]:
+    """Return one line of the log of run ``key`` if it is valid. A line of an unknown kind may have any fields.
+
+    Raises ValueError that names the field.
+    """
+    check_object(line, ANY, ("kind", "time"))
+    kind = line["kind"]
+    if kind == "epoch":
+        check_object(line, EPOCH, EPOCH)
+        _check_layers(line["layers"])
+    elif kind == "start":
+        check_object(line, START)
+        if line.get("key", key) != key:
+            raise ValueError(f"it is the log of run {shown(line['key'])}")
+    elif kind == "resume":
+        check_object(line, RESUME, ("attempt",))
+    elif kind == "end":
+        check_object(line, END, ("state", "reason"))
+    return dict(line)
+
+
+def _check_layers(layers: list[Any]) -> None:
+    for number, layer in enumerate(layers):
+        try:
+            valid = tuple(map(type, LAYER_VALUES(layer))) in LAYER_TYPES
+        except (KeyError, TypeError):
+            valid = False
+        if not valid:
+            check_object(layer, LAYER, LAYER, f"layers[{number}].")
