@@ -101,6 +101,8 @@ def test_a_run_is_tagged_with_its_settings_and_its_provenance(tmp_path: Path) ->
         "git.dirty": "true",
         "version.torch": "2.14.1",
         "attempts": "1",
+        "attempts.changed": "",
+        "earlier.keys": "",
         "state": "running",
         "reason": "",
         "warning": "",
