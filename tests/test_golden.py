@@ -1,7 +1,7 @@
 """Run keys, study keys, epoch logs and frame columns are those of ``golden.json``: no refactoring changes a number.
 
 A commit that changes numbers on purpose raises the numerics version, writes the file anew with
-``python tests/test_golden.py``, and says why.
+``python -m tests.test_golden``, and says why.
 """
 
 import json

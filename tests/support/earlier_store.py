@@ -14,9 +14,10 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.data.earlier import DataIdentity, identify
 from nowt.store.layout import Store
-from nowt.store.records import Epoch, Layer
-from nowt.store.run_log import LogWriter
+from nowt.store.records import Epoch, Layer, RunLog
+from nowt.store.run_log import LogWriter, read_all
 from nowt.studies.upgrade.earlier_key import earlier_run_key
+from nowt.studies.upgrade.run import upgrade
 
 ARCHIVE = Path(__file__).with_name("earlier_store.tar.xz")
 
@@ -62,3 +63,26 @@ def first_line(store: Path, key: str) -> dict[str, Any]:
     """The first line of a run's log."""
     found: dict[str, Any] = json.loads(Store(store).log(key).read_text().partition("\n")[0])
     return found
+
+
+def upgraded(store: Path, data: str = "images", dry_run: bool = False) -> list[str]:
+    """Upgrade the store, and return what is printed."""
+    lines: list[str] = []
+    upgrade(Placement(store=str(store), data=data, loaders=1), lines.append, dry_run)
+    return lines
+
+
+def by_model_rule_seed(store: Path) -> dict[str, RunLog]:
+    """The runs of the store by model, rule, data set, seed and learning rate."""
+    found = {}
+    for run in read_all(store):
+        config = run.start["config"]
+        parts = (Path(config["model"]["name"]).name, Path(config["rule"]["name"]).name, config["data"]["name"])
+        found[f"{' '.join(parts)} {config['seed']} {config['optim']['lr']}"] = run
+    return found
+
+
+def files(store: Path) -> dict[str, bytes]:
+    """The content of every file except databases, caches and locks."""
+    kinds = (".jsonl", ".json", ".pt")
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.suffix in kinds}

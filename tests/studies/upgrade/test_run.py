@@ -3,25 +3,20 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from nowt.config.placement import Placement
 from nowt.config.run_config import config_from_json
 from nowt.config.run_key import run_key
 from nowt.core.errors import ConfigError
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock, study_lock
-from nowt.store.records import RunLog
 from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
-from nowt.studies.upgrade import run as upgrade_module
-from nowt.studies.upgrade.run import upgrade
+from nowt.tracking.outbox import Outbox
 from tests.support.command_line import nowt
-from tests.support.earlier_store import unpack
+from tests.support.earlier_store import by_model_rule_seed, files, upgraded
 from tests.support.mlflow_contents import contents
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import write_study
@@ -33,44 +28,6 @@ CELLS = "{name: replace(small(name), epochs=2) for name in ('bp', 'kp')}"
 SPACE = "(SearchCell('kp', replace(small('kp'), epochs=2, test=False), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
 
 METHOD = "sampler='random', stopping=EarlyStopping('none')"
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the store of commit cd3d9be, its images and its custom files."""
-    folder = tmp_path_factory.mktemp("earlier")
-    unpack(folder)
-    return folder
-
-
-@pytest.fixture
-def earlier(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that store, in the working folder, without MLflow's database, which takes seconds to rebuild."""
-    folder = Path(shutil.copytree(written, tmp_path / "lab", ignore=shutil.ignore_patterns("mlflow.db", "artifacts")))
-    monkeypatch.chdir(folder)
-    return Path("runs")
-
-
-def upgraded(store: Path, data: str = "images", dry_run: bool = False) -> list[str]:
-    """Upgrade the store, and return what is printed."""
-    lines: list[str] = []
-    upgrade(Placement(store=str(store), data=data, loaders=1), lines.append, dry_run)
-    return lines
-
-
-def by_model_rule_seed(store: Path) -> dict[str, RunLog]:
-    found = {}
-    for run in read_all(store):
-        config = run.start["config"]
-        parts = (Path(config["model"]["name"]).name, Path(config["rule"]["name"]).name, config["data"]["name"])
-        found[f"{' '.join(parts)} {config['seed']} {config['optim']['lr']}"] = run
-    return found
-
-
-def files(store: Path) -> dict[str, bytes]:
-    """The content of every file except databases, caches and locks."""
-    kinds = (".jsonl", ".json", ".pt")
-    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.suffix in kinds}
 
 
 def test_runs_whose_content_is_equal_get_todays_keys_and_keep_their_numbers(earlier: Path) -> None:
@@ -92,7 +49,7 @@ def test_runs_whose_content_is_equal_get_todays_keys_and_keep_their_numbers(earl
 def test_the_rest_is_listed_with_its_reason(earlier: Path) -> None:
     runs = by_model_rule_seed(earlier)
     lines = upgraded(earlier)
-    assert lines[0] == "runs: 9 runs get today's keys, 2 keep theirs, 0 are of this version"
+    assert lines[0] == "runs: 9 runs upgraded, 2 not upgraded, 0 of this version already"
     rule = next(run.key for name, run in runs.items() if "quarter" in name)
     diverged = next(run.key for run in runs.values() if run.state == "diverged")
     start = lines.index("not upgraded; these runs stay readable, but the same study trains them again:") + 1
@@ -101,7 +58,7 @@ def test_the_rest_is_listed_with_its_reason(earlier: Path) -> None:
     assert "No module named 'nowt.rules.fa'" in reasons[rule]
     assert "it diverged" in reasons[diverged]
     kp = next(run.key for name, run in runs.items() if name.startswith("tiny_resnet kp digits 1 "))
-    assert any(line.startswith(f"  {kp} is now ") and line.endswith(" (small, kp, seed 1)") for line in lines)
+    assert any(line.startswith(f"  {kp} becomes ") and line.endswith(" (small, kp, seed 1)") for line in lines)
 
 
 def test_the_study_trains_nothing_afterwards(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +89,7 @@ def test_an_upgraded_store_is_not_upgraded_again(earlier: Path) -> None:
     upgraded(earlier)
     before = files(earlier)
     lines = upgraded(earlier)
-    assert lines[0] == "runs: 0 runs get today's keys, 2 keep theirs, 9 are of this version"
+    assert lines[0] == "runs: 0 runs upgraded, 2 not upgraded, 9 of this version already"
     assert files(earlier) == before
 
 
@@ -140,7 +97,7 @@ def test_a_dry_run_lists_and_changes_nothing(earlier: Path) -> None:
     before = files(earlier)
     dry = upgraded(earlier, dry_run=True)
     assert files(earlier) == before
-    assert dry[0] == "runs: 9 runs would get today's keys, 2 keep theirs, 0 are of this version"
+    assert dry[0] == "runs: 9 runs would be upgraded, 2 not upgraded, 0 of this version already"
     assert dry[1:] == upgraded(earlier)[1:]
 
 
@@ -181,6 +138,13 @@ def test_mlflow_shows_each_run_once_with_its_former_key(written: Path, earlier: 
     }
 
 
+def test_a_tracking_server_is_named(earlier: Path) -> None:
+    Outbox.for_server(earlier, "http://lab:5000")
+    assert upgraded(earlier)[-1] == (
+        "http://lab:5000 keeps its entries of the former keys; nowt deliver --to http://lab:5000 adds those of today"
+    )
+
+
 def test_show_finds_a_run_by_its_former_key(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = next(run.key for name, run in by_model_rule_seed(earlier).items() if name.startswith("tiny_resnet bp"))
     upgraded(earlier)
@@ -192,7 +156,7 @@ def test_show_finds_a_run_by_its_former_key(earlier: Path, capsys: pytest.Captur
 def test_a_rule_that_imports_from_nowts_modules_by_their_new_names_is_upgraded(earlier: Path) -> None:
     path = Path("quarter.py")
     path.write_text(path.read_text().replace("from nowt.rules.fa import", "from nowt import"))
-    assert upgraded(earlier)[0] == "runs: 10 runs get today's keys, 1 keep theirs, 0 are of this version"
+    assert upgraded(earlier)[0] == "runs: 10 runs upgraded, 1 not upgraded, 0 of this version already"
     [run] = [run for name, run in by_model_rule_seed(earlier).items() if "quarter" in name]
     assert run.start["config"]["rule"]["name"].startswith(str(path.resolve())) and run.earlier_keys
 
@@ -201,63 +165,13 @@ def test_images_that_changed_since_keep_the_earlier_key(earlier: Path) -> None:
     path = Path("images/train/cat/000.png")
     os.utime(path, (4e9, 4e9))
     lines = upgraded(earlier)
-    assert lines[0].startswith("runs: 8 runs get today's keys, 3 keep theirs")
+    assert lines[0].startswith("runs: 8 runs upgraded, 3 not upgraded")
     assert any("train/cat/000.png was written after the run began" in line for line in lines)
 
 
 def test_runs_on_images_can_be_upgraded_later(earlier: Path) -> None:
     assert any("give --data-dir" in line for line in upgraded(earlier, data=""))
-    assert upgraded(earlier)[0] == "runs: 1 run get today's keys, 2 keep theirs, 8 are of this version"
-
-
-STEPS = (
-    "write_logs",
-    "move_checkpoints",
-    "rewrite_study_files",
-    "rewrite_probe_results",
-    "set_logs_aside",
-    "remove_journal",
-)
-
-
-@contextmanager
-def killed(step: str, before: bool) -> Iterator[None]:
-    """Within the block, the upgrade ends before or after this step, as if the process were killed."""
-    act: Callable[..., object] = getattr(upgrade_module, step)
-
-    def stop(*arguments: object) -> None:
-        if not before:
-            act(*arguments)
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upgrade_module, step, stop)
-        yield
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_an_interrupted_upgrade_is_completed_by_the_next(earlier: Path, step: str) -> None:
-    whole = Path(shutil.copytree(earlier, earlier.parent / "whole"))
-    upgraded(whole)
-    with killed(step, before=step == "remove_journal"), pytest.raises(KeyboardInterrupt):
-        upgraded(earlier)
-    assert len(list(read_all(earlier))) >= 11
-    lines = upgraded(earlier)
-    assert lines[0] == "an upgrade of 9 runs was interrupted and is completed"
-    assert lines[1] == "runs: 0 runs get today's keys, 2 keep theirs, 9 are of this version"
-    assert files(earlier) == files(whole)
-
-
-def test_a_run_that_was_trained_again_after_an_interruption_keeps_both_logs(earlier: Path) -> None:
-    with killed("write_logs", before=True), pytest.raises(KeyboardInterrupt):
-        upgraded(earlier)
-    [bp, *_] = [run for name, run in by_model_rule_seed(earlier).items() if name.startswith("tiny_resnet bp")]
-    key = run_key(config_from_json(bp.start["config"]), bp.start["fingerprint"])
-    text = Store(earlier).log(bp.key).read_text().replace('"val_loss": ', '"val_loss": 9')
-    Store(earlier).log(key).write_text(text.replace(f'"key": "{bp.key}"', f'"key": "{key}"'))
-    lines = upgraded(earlier)
-    assert any(line.endswith(f"it was trained again as run {key}") for line in lines)
-    assert Store(earlier).log(bp.key).exists() and "9" in Store(earlier).log(key).read_text()
+    assert upgraded(earlier)[0] == "runs: 1 run upgraded, 2 not upgraded, 8 of this version already"
 
 
 def test_a_study_or_run_in_progress_is_named(earlier: Path) -> None:
@@ -282,8 +196,8 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 def test_the_command_prints_the_list(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = nowt("upgrade runs --data-dir images --dry-run", capsys)
-    assert printed.startswith("runs: 9 runs would get today's keys, 2 keep theirs")
-    assert nowt("upgrade runs --data-dir images", capsys).startswith("runs: 9 runs get today's keys")
+    assert printed.startswith("runs: 9 runs would be upgraded, 2 not upgraded")
+    assert nowt("upgrade runs --data-dir images", capsys).startswith("runs: 9 runs upgraded")
 
 
 def test_a_superseded_run_is_explained_with_the_command(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:

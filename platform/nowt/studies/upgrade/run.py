@@ -41,11 +41,12 @@ def upgrade(placement: Placement, echo: Echo, dry_run: bool = False) -> Plan:
             if not dry_run:
                 _apply(store, unfinished)
         plan = plan_upgrade(store, placement)
-        for line in _report(store, plan, dry_run):
-            echo(line)
+        report = list(_report(store, plan, dry_run))  # with the former keys, by which the study files still list runs
         if plan.upgraded and not dry_run:
             write_journal(store, plan.upgraded)
             _apply(store, plan.upgraded)
+        for line in report:
+            echo(line)
     return plan
 
 
@@ -75,16 +76,18 @@ def _apply(store: Path, runs: Sequence[UpgradedRun]) -> None:
 
 def _report(store: Path, plan: Plan, dry_run: bool) -> Iterator[str]:
     cells = _cells(read_study_files(store))
-    verb = "would get" if dry_run else "get"
-    counts = f"{len(plan.kept)} keep theirs, {plan.current} are of this version"
-    yield f"{store}: {_runs(len(plan.upgraded))} {verb} today's keys, {counts}"
+    upgraded = f"{_runs(len(plan.upgraded))} {'would be ' if dry_run else ''}upgraded"
+    yield f"{store}: {upgraded}, {len(plan.kept)} not upgraded, {plan.current} of this version already"
     for run in plan.upgraded:
-        yield f"  {run.earlier} is now {run.key}{cells.get(run.earlier, '')}"
+        yield f"  {run.earlier} becomes {run.key}{cells.get(run.earlier, '')}"
     if plan.kept:
         yield "not upgraded; these runs stay readable, but the same study trains them again:"
     for kept in plan.kept:
         yield f"  {kept.key}{cells.get(kept.key, '')}: {kept.reason}"
     yield from _search_notes(store)
+    for note in sorted(Store(store).outboxes.glob("*/url")) if plan.upgraded else []:
+        server = note.read_text(encoding="utf-8").strip()
+        yield f"{server} keeps its entries of the former keys; nowt deliver --to {server} adds those of today"
 
 
 def _cells(study_files: Sequence[StudyFile]) -> Mapping[str, str]:
