@@ -79,15 +79,15 @@ def test_settings_that_no_longer_exist_are_named(tmp_path: Path) -> None:
 def test_a_run_that_was_trained_again_keeps_its_former_log(tmp_path: Path) -> None:
     write_earlier_run(tmp_path, KP)
     [found] = planned(tmp_path).upgraded
-    again = f'{{"kind": "start", "config": {{}}, "code": {{"loop": {LOOP_NUMERICS}}}, "time": 1}}\n'
-    (tmp_path / "logs" / f"{found.key}.jsonl").write_text(again)
+    again = {**first_line(tmp_path, found.earlier), "key": found.key, "code": found.start["code"]}
+    (tmp_path / "logs" / f"{found.key}.jsonl").write_text(json.dumps(again) + "\n")
     assert reason(tmp_path) == f"it was trained again as run {found.key}"
 
 
 def test_a_former_log_that_a_merge_brings_back_is_not_upgraded_again(tmp_path: Path) -> None:
     key = write_earlier_run(tmp_path, KP)
     [found] = planned(tmp_path).upgraded
-    first = {**first_line(tmp_path, key), **found.start}
+    first = {**first_line(tmp_path, key), **found.start, "key": found.key}
     (tmp_path / "logs" / f"{found.key}.jsonl").write_text(json.dumps(first) + "\n")
     assert reason(tmp_path) == f"run {found.key} has its content already"
 
