@@ -1,6 +1,5 @@
 """The file name of a certificate depends on the rule, its settings, its code, and the versions of nowt and torch."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ from nowt import KolenPollack
 class Mine(KolenPollack):
     name: ClassVar[str] = "mine"
 """
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    rule_code.cache_clear()
-    yield
-    rule_code.cache_clear()
 
 
 def kp() -> str:
@@ -58,7 +50,6 @@ def test_an_edit_of_a_built_in_rule_or_of_one_it_derives_from_gives_another_cert
     before, digest = kp(), certificate_key.module_digest
     assert {"nowt.rules.kolen_pollack", "nowt.rules.feedback", "nowt.rules.base"} <= set(rule_code(find_rule("kp")))
     for edited in ("nowt.rules.kolen_pollack", "nowt.rules.feedback"):
-        rule_code.cache_clear()
         monkeypatch.setattr(certificate_key, "module_digest", lambda name, e=edited: digest(name) + "*" * (name == e))
         assert kp() != before
 

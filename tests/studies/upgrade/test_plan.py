@@ -77,9 +77,9 @@ def test_settings_that_no_longer_exist_are_named(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_trained_again_keeps_its_former_log(tmp_path: Path) -> None:
-    key = write_earlier_run(tmp_path, KP)
+    write_earlier_run(tmp_path, KP)
     [found] = planned(tmp_path).upgraded
-    again = {**first_line(tmp_path, key), "key": found.key, "code": {"loop": LOOP_NUMERICS}}
+    again = {**first_line(tmp_path, found.earlier), "key": found.key, "code": found.start["code"]}
     (tmp_path / "logs" / f"{found.key}.jsonl").write_text(json.dumps(again) + "\n")
     assert reason(tmp_path) == f"it was trained again as run {found.key}"
 
