@@ -213,6 +213,8 @@ class FeedbackLayer(nn.Module, ABC):
         use_backprop: Whether forward passes attach backprop's backward path instead of the rule's. Set by
             ``nowt.layers.using_backprop`` to measure the reference. Default: False.
         map_size: Height and width of the layer's input; None for linear layers and without an example input.
+        through_feedback: Whether the error passes through a covered layer on its way to this one; None until an
+            alignment probe has found out.
         tied: Other layers with the same W, which share this layer's B. Rules receive only the first layer of each W.
 
     Example:
@@ -235,6 +237,7 @@ class FeedbackLayer(nn.Module, ABC):
     output_layer: nn.Module
     use_backprop: bool = False
     map_size: tuple[int, int] | None = None
+    through_feedback: bool | None = None
     tied: tuple["FeedbackLayer", ...] = ()
 
     def register_state(self, name: str, value: Tensor) -> None:
