@@ -121,7 +121,10 @@ class Rule:
                 f"{self.name}: {OWN_WEIGHT_ADVICE}, use a rule with a fixed B such as fa, or "
                 f"{self.exclusion(name, last)}"
             )
-        if self.learns_from == "gradient" and not cast(Tensor, layer.weight).requires_grad:
+        weight = cast(Tensor, layer.weight)
+        if self.learns_from == "gradient" and weight.dtype in HALF:
+            raise ValueError(HALF_WEIGHT.format(layer=name, rule=self.name, dtype=weight.dtype))
+        if self.learns_from == "gradient" and not weight.requires_grad:
             raise ValueError(
                 f"layer {name} is not trained (its weight has requires_grad=False), so its B never learns by rule "
                 f"{self.name}: train the layer, or {self.exclusion(name, last)}"
@@ -168,6 +171,13 @@ class Rule:
         """Return the rule for a run with ``pace`` times as many steps: work before learning is scaled by ``pace``."""
         return self
 
+
+HALF = (torch.float16, torch.bfloat16)
+
+HALF_WEIGHT = (
+    "layer {layer} has weights in {dtype}, in which the small updates by which rule {rule} aligns B are rounded away: "
+    "keep W in float32 and use torch.autocast"
+)
 
 OWN_WEIGHT_ADVICE = (
     "make the weight a parameter again (torch.nn.utils.prune.remove, torch.nn.utils.remove_weight_norm, "
