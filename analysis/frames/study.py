@@ -56,10 +56,11 @@ LAYERS = {
     "seed": "int64",
     "epoch": "int64",
     "layer": "str",
-    "depth": "int64",  # 0 is the layer next to the input
+    "depth": "int64",  # position in the model's definition, from 0; the output layer is the last
     "matrix_angle": "float64",
     "delta_angle": "float64",
     "norm_ratio": "float64",
+    "through_feedback": "boolean",  # whether δ depends on the rule; missing in logs of earlier versions
 }
 
 

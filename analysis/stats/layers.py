@@ -1,8 +1,8 @@
 """Alignment by layer and by run: means over finished runs, and a layer's place between input and output.
 
 An aggregate is undefined (NaN) if one of its members is: in a dead or exploded network, the layers that still have an
-angle would look aligned. The δ angle of the output layer is 0 under every rule, since its δ is the gradient of the
-loss; it is left out of every aggregate over layers and of the figures.
+angle would look aligned. Where the error passes through no layer with a B, as at the output layer, the δ angle is 0
+under every rule; it is left out of every aggregate over layers and of the figures.
 """
 
 import pandas as pd
@@ -19,10 +19,10 @@ def layer_means(frames: Frames) -> pd.DataFrame:
     """Return each layer's measures by epoch, averaged over finished runs.
 
     Columns: cell, epoch, layer, depth, MEASURES (angles in degrees), and ``place`` from 0 (input) to 1 (output). A mean
-    is NaN if the measure is undefined in one of the runs; so is the δ angle of the output layer.
+    is NaN if the measure is undefined in one of the runs; so is a δ angle that is 0 under every rule.
     """
     by = ["cell", "epoch", "layer", "depth"]
-    means = _mean(_without_output(_finished(frames)), by, MEASURES)
+    means = _mean(_without_free(_finished(frames)), by, MEASURES)
     deepest = means.groupby("cell")["depth"].transform("max").clip(lower=1)
     return means.assign(place=means["depth"] / deepest)
 
@@ -74,17 +74,22 @@ def _finished(frames: Frames) -> pd.DataFrame:
     return frames.layers.merge(finished, on=["run", "cell"])
 
 
-def _without_output(layers: pd.DataFrame) -> pd.DataFrame:
-    """Return the layers without the δ angle of each run's output layer."""
-    output = layers["depth"] == layers.groupby(["cell", "run"])["depth"].transform("max")
-    return layers.assign(delta_angle=layers["delta_angle"].mask(output))
+def _without_free(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the layers without the δ angles that are 0 under every rule."""
+    return layers.assign(delta_angle=layers["delta_angle"].where(_through_feedback(layers)))
+
+
+def _through_feedback(layers: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whether each row's δ depends on the rule, as ``nowt.store.records.layers_through_feedback`` does."""
+    inner = layers["depth"] < layers.groupby(["cell", "run"])["depth"].transform("max")
+    return layers["through_feedback"].fillna(inner.astype("boolean")).astype(bool)
 
 
 def _median_angles(frames: Frames) -> pd.DataFrame:
     """Return the median angles over layers at the last probe of each finished run: cell, run, ANGLES."""
     layers = last_probe(_finished(frames))
     by = ["cell", "run"]
-    inner = layers[layers["depth"] < layers.groupby(by)["depth"].transform("max")]
+    inner = layers[_through_feedback(layers)]
     medians = _aggregate(layers, by, ["matrix_angle"], "median")
     return medians.merge(_aggregate(inner, by, ["delta_angle"], "median"), on=by, how="left")
 

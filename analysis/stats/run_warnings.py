@@ -38,4 +38,6 @@ def _outcome(classes: int, epochs: pd.DataFrame, layers: pd.DataFrame | None) ->
 
 
 def _layer(row: Any) -> Layer:
-    return Layer(str(row.layer), int(row.depth), float(row.matrix_angle), float(row.delta_angle), float(row.norm_ratio))
+    through = None if pd.isna(row.through_feedback) else bool(row.through_feedback)
+    numbers = (float(row.matrix_angle), float(row.delta_angle), float(row.norm_ratio))
+    return Layer(str(row.layer), int(row.depth), *numbers, through)

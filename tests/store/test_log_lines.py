@@ -64,6 +64,7 @@ WRONG: list[tuple[int, str, Any, str]] = [
     (1, "layers", 3, "layers is 3: it must be a list"),
     (1, "layers", [{**CONV, "norm_ratio": "1"}], 'layers[0].norm_ratio is "1": it must be a number or null'),
     (1, "layers", [{**CONV, "depth": True}], "layers[0].depth is true: it must be a whole number"),
+    (1, "layers", [{**CONV, "through_feedback": 1}], "layers[0].through_feedback is 1: it must be true or false"),
     (1, "layers", [{"name": "conv1"}], "layers[0] has no delta_angle, depth, matrix_angle, norm_ratio"),
     (2, "attempt", "2", 'attempt is "2": it must be a whole number from 0'),
     (2, "machines", {"gpu": "4"}, 'machines is {"gpu": "4"}: it must be an object, each value a whole'),

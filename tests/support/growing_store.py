@@ -109,7 +109,8 @@ class GrowingStore:
 
     def epoch(self, key: str, number: int) -> Epoch:
         loss = NAN if self.luck.random() < 0.1 else self.luck.random()
-        named = [Layer(f"layer{i}", i, *(self.maybe() for _ in range(3))) for i in range(self.layers[key])]
+        through = self.luck.choice((None, True, False))
+        named = [Layer(f"layer{i}", i, *(self.maybe() for _ in range(3)), through) for i in range(self.layers[key])]
         return Epoch(
             epoch=number,
             step=10 * number,

@@ -21,7 +21,9 @@ COUNT_TYPES, MEASURE_TYPES = {int}, {int, float, type(None)}
 
 SCALARS = tuple(field.name for field in fields(Epoch) if field.name != "layers")
 
-MEASURES = tuple(field.name for field in fields(Layer) if field.name != "name")
+THROUGH = "through_feedback"  # true, false, or missing in logs of earlier versions
+
+MEASURES = tuple(field.name for field in fields(Layer) if field.name not in ("name", THROUGH))
 
 
 def _number(name: str) -> Any:
@@ -33,7 +35,13 @@ TIME = pa.timestamp("ms", "UTC")
 EPOCHS = pa.schema([("run", NAME), *((name, _number(name)) for name in SCALARS), ("logged", TIME)])
 
 LAYERS = pa.schema(
-    [("run", NAME), ("epoch", pa.int64()), ("layer", NAME), *((name, _number(name)) for name in MEASURES)]
+    [
+        ("run", NAME),
+        ("epoch", pa.int64()),
+        ("layer", NAME),
+        *((name, _number(name)) for name in MEASURES),
+        (THROUGH, pa.bool_()),
+    ]
 )
 
 
@@ -52,7 +60,9 @@ def layer_table(run: str, lines: Sequence[Line]) -> Any:
     )
     names = pa.array([layer["name"] for layer in layers], pa.string()).dictionary_encode()
     numbers = {name: _column(name, [layer[name] for layer in layers]) for name in MEASURES}
-    return pa.table({"run": _repeated(run, len(layers)), "epoch": epochs, "layer": names, **numbers}, LAYERS)
+    places = {"run": _repeated(run, len(layers)), "epoch": epochs, "layer": names}
+    through = pa.array([layer.get(THROUGH) for layer in layers], pa.bool_())
+    return pa.table({**places, **numbers, THROUGH: through}, LAYERS)
 
 
 def concatenate(tables: Sequence[Any], schema: Any) -> Any:

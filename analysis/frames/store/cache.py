@@ -24,7 +24,7 @@ from nowt.store.files import write_atomically
 from nowt.store.locks import lock_file
 from nowt.store.records import SCHEMA
 
-FORMAT = f"4, logs {SCHEMA}"  # raise the first number when the meaning of the files changes
+FORMAT = f"5, logs {SCHEMA}"  # raise the first number when the meaning of the files changes
 
 INDEX = "index.json"
 

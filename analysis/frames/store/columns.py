@@ -56,10 +56,11 @@ LAYERS = {  # one row per layer and epoch; none for a run without alignment prob
     "seed": "int64",
     "epoch": "int64",
     "layer": "str",
-    "depth": "int64",  # 0 is the layer next to the input
+    "depth": "int64",  # position in the model's definition, from 0; the output layer is the last
     "matrix_angle": "float64",  # degrees between B and W
     "delta_angle": "float64",  # degrees between δ at the layer's output and backprop's δ
     "norm_ratio": "float64",  # |B| / |W|
+    "through_feedback": "boolean",  # whether δ depends on the rule; missing in logs of earlier versions
 }
 
 CELLS = {  # one row per run of a study's cell; a run that two cells share has one row per cell

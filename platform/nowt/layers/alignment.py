@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from nowt.store.records import Layer
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 Watch = Callable[[str, Tensor], Tensor]  # is called with the name of a layer and its output, and returns the output
+
+Forward = Callable[..., Tensor]
 
 
 def angle(a: Tensor, b: Tensor) -> float:
@@ -59,6 +62,7 @@ def measure_alignment(
     by_rule = error_signals(model, layers, x, y, loss)
     with using_backprop(layers):
         by_backprop = error_signals(model, layers, x, y, loss)
+    _mark_through_feedback(model, layers, x, y, loss)
     depths = _depths(layers)
     return tuple(
         _layer(layer, depths[layer.name], by_rule.get(layer.name), by_backprop.get(layer.name)) for layer in layers
@@ -86,7 +90,7 @@ def error_signals(
 
     with (
         torch.enable_grad(),
-        _watching(layers, watch),
+        _changed_forwards(layers, lambda layer, forward: _watched(layer.name, forward, watch)),
         in_mode(model, training=True),
         preserved_random_state(x.device),  # dropout drops the same units each time, and training draws as without this
         preserved_buffers(model),
@@ -95,14 +99,49 @@ def error_signals(
     return found
 
 
+def _mark_through_feedback(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss) -> None:
+    """Find out once, for each layer, whether the error passes through a covered layer on its way to it.
+
+    An error that passes through a covered layer is made NaN, so the layers whose δ is finite are the others. A δ of 0
+    does not count as finite: a dead unit ends the error's way, and hides where it came from.
+    """
+    if all(layer.through_feedback is not None for layer in layers):
+        return
+    every = [one for layer in layers for one in (layer, *layer.tied)]
+    with (
+        using_backprop(layers),
+        torch.autograd.set_detect_anomaly(False),
+        _changed_forwards(every, lambda _, forward: _hiding_errors(forward)),
+    ):
+        found = error_signals(model, layers, x, y, loss)
+    for layer in layers:
+        signal = found.get(layer.name)
+        layer.through_feedback = signal is None or not bool(signal.isfinite().all() and signal.any())
+
+
+def _hiding_errors(forward: Forward) -> Forward:
+    """Return ``forward`` with errors that are NaN at its inputs."""
+
+    def hidden(value: Any) -> Any:
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            return value
+        copy = value.clone()
+        copy.register_hook(lambda error: torch.full_like(error, math.nan))  # type: ignore[no-untyped-call]
+        return copy
+
+    return lambda *args, **kwargs: forward(*map(hidden, args), **{name: hidden(v) for name, v in kwargs.items()})
+
+
 @contextmanager
-def _watching(layers: Sequence[FeedbackLayer], watch: Watch) -> Iterator[None]:
-    """Pass each output of each layer through ``watch``, also where a model calls ``layer.forward``, which runs no
+def _changed_forwards(
+    layers: Sequence[FeedbackLayer], change: Callable[[FeedbackLayer, Forward], Forward]
+) -> Iterator[None]:
+    """Replace ``forward`` of each layer by what ``change`` returns. A model may call it directly, which runs no
     hooks."""
     before = [(layer, layer.__dict__.get("forward"), layer.forward) for layer in layers]
     try:
         for layer, _, forward in before:
-            layer.__dict__["forward"] = _watched(layer.name, forward, watch)
+            layer.__dict__["forward"] = change(layer, forward)
         yield
     finally:
         for layer, own, _ in before:
@@ -110,7 +149,7 @@ def _watching(layers: Sequence[FeedbackLayer], watch: Watch) -> Iterator[None]:
             layer.__dict__.update({} if own is None else {"forward": own})
 
 
-def _watched(name: str, forward: Callable[..., Tensor], watch: Watch) -> Callable[..., Tensor]:
+def _watched(name: str, forward: Forward, watch: Watch) -> Forward:
     return lambda *args, **kwargs: watch(name, forward(*args, **kwargs))
 
 
@@ -127,7 +166,7 @@ def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop
     ratio = float(feedback.double().norm()) / norm if norm > 0 else math.nan
     # the B of direct feedback has another shape than W, so there is no angle between them
     matrix = angle(feedback, weight) if feedback.shape == weight.shape else math.nan
-    return Layer(layer.name, depth, matrix, _delta_angle(by_rule, by_backprop), ratio)
+    return Layer(layer.name, depth, matrix, _delta_angle(by_rule, by_backprop), ratio, layer.through_feedback)
 
 
 def _delta_angle(by_rule: Tensor | None, by_backprop: Tensor | None) -> float:

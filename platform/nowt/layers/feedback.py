@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
 from nowt.layers.alignment import Loss, angle, measure_alignment
+from nowt.layers.same_updates import GradientUse, check_optimizers, warn_of_other_updates
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
 LEARNING = ("before_learning", "before_step", "after_step")  # methods by which a rule learns B
@@ -64,6 +65,8 @@ class Feedback(list[FeedbackLayer]):
         self.model, self.rule, self.seed = model, rule, seed
         self.steps = 0
         self.begun = False
+        self.warned = False  # of an optimizer that may update B otherwise than W
+        self.last_use = GradientUse()
         self.reminder: StepReminder | None = None
 
     def before_learning(self) -> None:
@@ -79,7 +82,10 @@ class Feedback(list[FeedbackLayer]):
                 self.reminder.note_begin()
 
     def step(
-        self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None, clip: float | None = None
+        self,
+        optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+        scaler: torch.amp.GradScaler | None = None,
+        clip: float | None = None,
     ) -> None:
         """Unscale and clip the gradients, then update W and B. Call it in place of ``optimizer.step()``.
 
@@ -87,16 +93,38 @@ class Feedback(list[FeedbackLayer]):
         afterwards. A step that ``scaler`` skips, because a gradient is not finite, leaves W unchanged but counts.
 
         Args:
-            optimizer: The optimizer of W. If B learns from the gradient (``kp``), B must be in W's parameter group:
-                create the optimizer after ``attach``, from ``model.parameters()``.
+            optimizer: The optimizer of W, or a list of all optimizers that update the model in this iteration: every
+                call counts as one step, on which the intervals of mirror mode depend. If B learns from the gradient
+                (``kp``), B must be in W's parameter group: create the optimizer after ``attach``, from
+                ``model.parameters()``. A warning names an optimizer that may update B otherwise than W.
             scaler: GradScaler of mixed-precision training. Call ``scaler.update()`` afterwards, as usual. Default None.
-            clip: Largest norm of the gradient of the optimizer's parameters. Default None: gradients are not clipped.
+            clip: Largest norm of the gradient of the parameters of each optimizer. Default None: gradients are not
+                clipped.
 
         Raises:
-            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or treats it differently from its W.
+            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if a
+                layer is no longer part of the model; or if an earlier call has used these gradients with another
+                optimizer.
         """
-        self._check_optimizer(optimizer)
+        optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
+        self._check_layers()
+        check_optimizers(self, self.rule, optimizers)
+        self.last_use.check(optimizers)
+        self._warn_once(optimizers)
         self.before_learning()
+        try:
+            for one in optimizers:
+                self._optimize(one, scaler, clip)
+        except BaseException:
+            _clear_gradients(self)  # of B, which has W's during a step
+            raise
+        self.steps += 1
+        self.rule.after_step(self, Moment(self.steps, self.seed, _group()))
+        self.last_use = GradientUse(optimizers, self)
+
+    def _optimize(
+        self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, clip: float | None
+    ) -> None:
         if scaler is not None:
             _unscale(scaler, optimizer)
         if clip is not None:
@@ -108,8 +136,6 @@ class Feedback(list[FeedbackLayer]):
                 optimizer.step()
             else:
                 scaler.step(optimizer)
-        self.steps += 1
-        self.rule.after_step(self, Moment(self.steps, self.seed, _group()))
 
     def angles(
         self, x: Tensor | None = None, y: Tensor | None = None, loss: Loss = F.cross_entropy
@@ -118,12 +144,21 @@ class Feedback(list[FeedbackLayer]):
 
         Args:
             x: A batch of inputs. Default None: only the angles between B and W are measured.
-            y: Its targets.
+            y: Its targets; required with ``x``.
             loss: A function of the model's output and ``y``. Default: cross-entropy.
 
         Returns:
             The angles of each layer, by its name.
+
+        Raises:
+            ConfigError: If only one of ``x`` and ``y`` is given, or a layer is no longer part of the model.
         """
+        self._check_layers()
+        if (x is None) != (y is None):
+            raise ConfigError(
+                f"angles() needs {'inputs x' if x is None else 'targets y'} as well: call angles(x, y), or angles() "
+                "for the angles between B and W alone"
+            )
         if x is None or y is None:
             return {layer.name: Angles(_matrix_angle(layer)) for layer in self}
         found = measure_alignment(self.model, self, x, y, loss)
@@ -150,30 +185,18 @@ class Feedback(list[FeedbackLayer]):
         finally:
             self.reminder.in_step = False
 
-    def _check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Raise ConfigError unless each B that learns from the gradient is updated exactly as its W is."""
-        if self.rule.learns_from != "gradient":
-            return
-        groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        for layer in self:
-            mine, its = groups.get(id(layer.weight)), groups.get(id(layer.feedback))
-            if mine is not None and its is None:
+    def _check_layers(self) -> None:
+        """Raise ConfigError if a layer has been taken out of the model, as when a head is replaced."""
+        present = set(self.model.modules())
+        for layer in (one for first in self for one in (first, *first.tied)):
+            if layer not in present:
                 raise ConfigError(
-                    f"the optimizer lacks the feedback weights of layer {layer.name}, which rule {self.rule.name} "
-                    "learns: create the optimizer after nowt.attach, from model.parameters(), and do not leave out "
-                    "parameters with requires_grad=False"
+                    f"layer {layer.name} is no longer part of the model, so what replaced it uses backprop: replace "
+                    "layers before nowt.attach"
                 )
-            if mine is None and its is not None:
-                raise ConfigError(
-                    f"the optimizer has the feedback weights of layer {layer.name}, but not its weights, so B would "
-                    "change while W does not: put layer.weight and layer.feedback into one parameter group"
-                )
-            if mine is not its and mine and its and _settings(mine) != _settings(its):
-                raise ConfigError(
-                    f"the optimizer treats W and B of layer {layer.name} differently ({_difference(mine, its)}), but "
-                    f"rule {self.rule.name} requires the same updates: put layer.weight and layer.feedback into one "
-                    "parameter group"
-                )
+
+    def _warn_once(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        self.warned = self.warned or warn_of_other_updates(self, self.rule, optimizers)
 
 
 class StepReminder:
@@ -235,6 +258,11 @@ def _states(layer: FeedbackLayer) -> list[nn.Parameter]:
     return [state for state in layer.parameters(recurse=False) if not state.requires_grad]
 
 
+def _clear_gradients(layers: Sequence[FeedbackLayer]) -> None:
+    for state in (state for layer in layers for state in _states(layer)):
+        state.grad = None
+
+
 def _version(layer: FeedbackLayer) -> int:
     """Return a number that increases when a tensor of the rule changes in place."""
     return sum(state._version for state in _states(layer))
@@ -257,15 +285,6 @@ def _unscale(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> 
     except RuntimeError as error:
         if "already been called" not in str(error):
             raise
-
-
-def _settings(group: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in group.items() if name not in ("params", "param_names")}
-
-
-def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    name = next(name for name, value in _settings(one).items() if other.get(name) != value)
-    return f"{name} is {one[name]} and {other.get(name)}"
 
 
 def _matrix_angle(layer: FeedbackLayer) -> float:

@@ -121,7 +121,10 @@ class Rule:
                 f"{self.name}: {OWN_WEIGHT_ADVICE}, use a rule with a fixed B such as fa, or "
                 f"{self.exclusion(name, last)}"
             )
-        if self.learns_from == "gradient" and not cast(Tensor, layer.weight).requires_grad:
+        weight = cast(Tensor, layer.weight)
+        if self.learns_from == "gradient" and weight.dtype in HALF:
+            raise ValueError(HALF_WEIGHT.format(layer=name, rule=self.name, dtype=weight.dtype))
+        if self.learns_from == "gradient" and not weight.requires_grad:
             raise ValueError(
                 f"layer {name} is not trained (its weight has requires_grad=False), so its B never learns by rule "
                 f"{self.name}: train the layer, or {self.exclusion(name, last)}"
@@ -169,6 +172,13 @@ class Rule:
         return self
 
 
+HALF = (torch.float16, torch.bfloat16)
+
+HALF_WEIGHT = (
+    "layer {layer} has weights in {dtype}, in which the small updates by which rule {rule} aligns B are rounded away: "
+    "keep W in float32 and use torch.autocast"
+)
+
 OWN_WEIGHT_ADVICE = (
     "make the weight a parameter again (torch.nn.utils.prune.remove, torch.nn.utils.remove_weight_norm, "
     "torch.nn.utils.parametrize.remove_parametrizations)"
@@ -213,6 +223,8 @@ class FeedbackLayer(nn.Module, ABC):
         use_backprop: Whether forward passes attach backprop's backward path instead of the rule's. Set by
             ``nowt.layers.using_backprop`` to measure the reference. Default: False.
         map_size: Height and width of the layer's input; None for linear layers and without an example input.
+        through_feedback: Whether the error passes through a covered layer on its way to this one; None until an
+            alignment probe has found out.
         tied: Other layers with the same W, which share this layer's B. Rules receive only the first layer of each W.
 
     Example:
@@ -235,6 +247,7 @@ class FeedbackLayer(nn.Module, ABC):
     output_layer: nn.Module
     use_backprop: bool = False
     map_size: tuple[int, int] | None = None
+    through_feedback: bool | None = None
     tied: tuple["FeedbackLayer", ...] = ()
 
     def register_state(self, name: str, value: Tensor) -> None:

@@ -44,7 +44,10 @@ LAYER: Table = {
     "matrix_angle": MEASURE,
     "delta_angle": MEASURE,
     "norm_ratio": MEASURE,
+    "through_feedback": BOOLEAN.or_null(),
 }
+
+LAYER_FIELDS = tuple(name for name in LAYER if name != "through_feedback")  # earlier versions did not log that one
 
 EPOCH: Table = {
     "epoch": COUNT,
@@ -86,7 +89,7 @@ END: Table = {"state": TEXT, "reason": TEXT, "spent": {"presentations": NUMBER, 
 
 
 # A log has thousands of layers. These types are valid; the slower check finds the field that has another.
-LAYER_VALUES = itemgetter(*LAYER)
+LAYER_VALUES = itemgetter(*LAYER_FIELDS)
 
 LAYER_TYPES = set(product((str,), (int,), *repeat((int, float, type(None)), 3)))
 
@@ -122,7 +125,8 @@ def _check_layers(layers: list[Any]) -> None:
     for number, layer in enumerate(layers):
         try:
             valid = tuple(map(type, LAYER_VALUES(layer))) in LAYER_TYPES
+            valid = valid and type(layer.get("through_feedback")) in (bool, type(None))
         except (KeyError, TypeError):
             valid = False
         if not valid:
-            check_object(layer, LAYER, LAYER, f"layers[{number}].")
+            check_object(layer, LAYER, LAYER_FIELDS, f"layers[{number}].")

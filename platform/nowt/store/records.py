@@ -26,11 +26,15 @@ class Layer:
 
     Attributes:
         name: The layer's name in the model.
-        depth: Position of the layer; 0 is the layer next to the input.
+        depth: Position of the layer in the model's definition, from 0; the output layer is the last, wherever it is
+            defined.
         matrix_angle: Angle between B and W, in degrees.
         delta_angle: Angle between δ at the layer's output and the δ of backprop, in degrees; mean over the probe's
             samples.
         norm_ratio: Norm of B divided by that of W.
+        through_feedback: Whether the error passes through a layer with a B on its way to this one. If it does not, as
+            at the output layer, its δ is the same under every rule, and aggregates leave out ``delta_angle``. None in
+            logs of earlier versions.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Layer:
     matrix_angle: float
     delta_angle: float
     norm_ratio: float
+    through_feedback: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -204,11 +209,17 @@ def values_over_layers(measure: str, layers: Sequence[Layer]) -> list[float]:
     """Return the values that an aggregate of ``measure`` over layers covers; empty if the aggregate is undefined.
 
     It is undefined if it is undefined in one of the layers: in a dead or exploded network, the remaining layers would
-    look aligned. The δ of the output layer is the gradient of the loss under every rule, so its angle (0°) is left out.
+    look aligned. δ angles that are 0° under every rule, such as that of the output layer, are left out.
     """
-    covered = sorted(layers, key=lambda layer: layer.depth)[: -1 if measure == "delta_angle" else None]
+    covered = layers_through_feedback(layers) if measure == "delta_angle" else layers
     values = [float(getattr(layer, measure)) for layer in covered]
     return values if all(map(math.isfinite, values)) else []
+
+
+def layers_through_feedback(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers whose δ depends on the rule. In logs that do not say so, these are all but the deepest."""
+    deepest = max((layer.depth for layer in layers), default=0)
+    return [one for one in layers if (one.depth < deepest if one.through_feedback is None else one.through_feedback)]
 
 
 def median_over_layers(measure: str, layers: Sequence[Layer]) -> float:
@@ -226,9 +237,15 @@ def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
 
 def epoch_from_json(data: dict[str, Any]) -> Epoch:
     """Return the epoch that ``epoch_to_json`` wrote."""
-    layers = tuple(_build(Layer, layer) for layer in data["layers"])
+    layers = tuple(_layer(layer) for layer in data["layers"])
     epoch: Epoch = _build(Epoch, {**data, "layers": layers})
     return epoch
+
+
+def _layer(data: dict[str, Any]) -> Layer:
+    through = data.get("through_feedback")
+    layer: Layer = _build(Layer, {**data, "through_feedback": through})
+    return replace(layer, through_feedback=through)
 
 
 def _finite(data: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def metrics_of(epoch: Epoch) -> dict[str, float]:
 def _over_layers(measure: str, layers: tuple[Layer, ...]) -> dict[str, float]:
     """Return the minimum, median and maximum of ``measure`` over the layers, and the value of the last layer.
 
-    The last layer's δ angle is 0 under every rule and is left out.
+    δ angles that are 0 under every rule, such as that of the last layer, are left out.
     """
     found: dict[str, float] = {}
     if layers and measure != "delta_angle":

@@ -30,6 +30,7 @@ IGNORED = {
     "map_size",
     "output_layer",
     "rule",
+    "through_feedback",
     "training",
     "tied",
 }

@@ -129,7 +129,8 @@ class TrainingState:
 
     def before_learning(self) -> None:
         """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
-        self._run_rule("before_learning", self._moment)
+        with self.timer.step():
+            self._run_rule("before_learning", self._moment)
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this worker's share of the batches of the current epoch that are not done yet."""
@@ -150,8 +151,7 @@ class TrainingState:
             self._train_step(x, y)
 
     def _train_step(self, x: Tensor, y: Tensor) -> None:
-        config, shown = self.config, len(y) * self.group.size
-        rank = (self.group.rank,) if self.group.rank else ()
+        config, shown, rank = self.config, len(y) * self.group.size, [self.group.rank] if self.group.rank else []
         torch.manual_seed(seed_of(config.seed, "global", self.step, *rank))  # for dropout and other global draws
         set_learning_rate(self.optimizer, learning_rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)

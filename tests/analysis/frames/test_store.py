@@ -25,7 +25,7 @@ from tests.support.synthetic_store import key_of, rules_study, write_store
 
 SCALARS = [field.name for field in fields(Epoch) if field.name != "layers"]
 
-MEASURES = ["depth", "matrix_angle", "delta_angle", "norm_ratio"]
+MEASURES = ["depth", "matrix_angle", "delta_angle", "norm_ratio", "through_feedback"]
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -129,9 +129,9 @@ def test_a_damaged_or_foreign_cache_file_is_rebuilt(small: Path, tmp_path: Path,
 def test_a_cache_of_another_format_is_rebuilt(small: Path) -> None:
     read_store(small)
     index = small / "frames" / "index.json"
-    index.write_text(index.read_text().replace('"format": "4,', '"format": "99,'))
+    index.write_text(index.read_text().replace('"format": "5,', '"format": "99,'))
     assert_true(read_store(small), small)
-    assert '"format": "4,' in index.read_text()
+    assert '"format": "5,' in index.read_text()
 
 
 def test_a_read_only_store_can_be_read(small: Path) -> None:

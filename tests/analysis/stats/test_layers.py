@@ -71,6 +71,17 @@ def test_the_output_layers_delta_angle_enters_no_aggregate(frames: Frames) -> No
     assert runs["kp", 0] == pytest.approx(inner["delta_angle"].median())
 
 
+def test_a_layer_that_the_error_reaches_without_feedback_enters_no_aggregate(frames: Frames) -> None:
+    layers = frames.layers.copy()
+    layers["through_feedback"] = layers["depth"] < 6  # as where the last layers use backprop
+    layers.loc[layers["depth"] == 6, "delta_angle"] = 0.0
+    found = replace(frames, layers=layers)
+    assert layer_means(found).query("depth >= 6")["delta_angle"].isna().all()
+    runs = angles_and_errors(found, "test").set_index(["cell", "seed"])["delta_angle"]
+    inner = layers.query("cell == 'kp' and seed == 0 and epoch == 10 and depth < 6")
+    assert runs["kp", 0] == pytest.approx(inner["delta_angle"].median())
+
+
 def test_figures_of_a_dead_network_show_no_angle_of_0(frames: Frames) -> None:
     for chart in (alignment_chart(dead(frames)), angle_map_chart(dead(frames))):
         late = [row for row in drawn(chart) if row.get("cell") == "kp" and row.get("epoch", 0) > 3]
