@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -189,10 +190,12 @@ def test_a_process_that_waits_for_another_one_says_for_which(root: Path) -> None
         "import sys; from pathlib import Path; from tests.support.image_folders import opened\n"
         "opened(Path(sys.argv[1]))"
     )
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        process = subprocess.Popen([sys.executable, "-c", code, str(root)], stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        line = process.stderr.readline()
+    words = [sys.executable, "-c", code, str(root)]
+    with ExitStack() as held:
+        fcntl.flock(held.enter_context(lock.open()), fcntl.LOCK_EX)
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            held.close()
+            assert process.wait(timeout=60) == 0
     assert line == f"nowt: waiting for process 4711, which reads the images in {root}\n"
-    assert process.wait(timeout=60) == 0
