@@ -44,6 +44,22 @@ class Needy(FeedbackAlignment):
 """
 
 
+INIT_VAR = """
+from dataclasses import InitVar, dataclass
+from typing import ClassVar
+from nowt import FeedbackAlignment
+
+@dataclass(frozen=True)
+class Hidden(FeedbackAlignment):
+    name: ClassVar[str] = "hidden"
+    gain: InitVar[float] = 1.0
+
+    def __post_init__(self, gain: float) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "factor", gain)
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return written(tmp_path, {"mine.py": RULE})
@@ -79,3 +95,12 @@ def test_a_list_is_the_tuple_of_its_values(path: Path) -> None:
 
 def test_a_field_without_a_default_is_in_the_key(path: Path) -> None:
     assert key(path, "Needy", scale=1) == key(path, "Needy", scale=1.0) != key(path, "Needy", scale=2.0)
+
+
+def test_an_init_var_which_no_key_would_contain_is_refused(tmp_path: Path) -> None:
+    rule = find_rule(str(written(tmp_path, {"hidden.py": INIT_VAR})))
+    with pytest.raises(
+        ConfigError, match=r"^rule.gain is an InitVar, which is in neither .*: make it a field"
+    ) as caught:
+        RunConfig(rule=rule(gain=2.0))
+    assert "\n" not in str(caught.value)

@@ -103,12 +103,7 @@ def test_a_12_bit_image_keeps_its_levels(root: Path) -> None:
             gray(40_000, np.int32),
             "it has signed or 32-bit integers, whose range is not stated; save it with 8 or 16 bits",
         ),
-        (
-            gray(255.0, np.float32),
-            "its floating-point values range from 255 to 255; rescale them to 0 to 1, or save it",
-        ),
-        (gray(-0.5, np.float32), "its floating-point values range from -0.5 to -0.5; rescale them to 0 to 1"),
-        (gray(np.nan, np.float32), "its floating-point values range from nan to nan; rescale them to 0 to 1"),
+        (gray(np.nan, np.float32), "some of its floating-point values are not numbers; scale all images"),
     ],
 )
 def test_values_without_a_stated_range_are_refused_by_name_or_skipped(
@@ -118,8 +113,20 @@ def test_values_without_a_stated_range_are_refused_by_name_or_skipped(
     assert f"{root}/val/cat/x-ray.tif cannot be used: {reason}" in refused(root)
     data = opened(root, replace(FOLDER, on_bad="skip"))
     assert len(data.skipped) == 1 and data.skipped[0].startswith(f"val/cat/x-ray.tif: {reason}")
-    with pytest.raises(BadImage, match="range"):
+    with pytest.raises(BadImage, match=r"range|not numbers"):
         verify((root / "val/cat/x-ray.tif").read_bytes())
+
+
+@pytest.mark.parametrize("value", [255.0, -0.5])
+def test_floating_point_images_outside_0_to_1_are_not_skipped(value: float, root: Path) -> None:
+    """In a data set of 0 to 255, only its dark images would remain, scaled by another rule than they need."""
+    gray(value, np.float32).save(root / "val/cat/bright.tif")
+    gray(0.9, np.float32).save(root / "val/cat/dark.tif")
+    for config in (FOLDER, replace(FOLDER, on_bad="skip")):
+        message = refused(root, config)
+        assert f"bright.tif cannot be used: its floating-point values range from {value:g} to {value:g}; " in message
+        assert "scale all images of the data set to 0 to 1 by one rule, or save it" in message
+        assert "on_bad" not in message
 
 
 @pytest.mark.parametrize("sample_format", [16, 8])

@@ -1,5 +1,6 @@
 """The table of digests in the store: a later start reads only new and changed images."""
 
+import fcntl
 import hashlib
 import itertools
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,33 @@ def test_the_digest_is_the_first_half_of_sha256(root: Path, reads: Reads) -> Non
     stored = DigestTable.load(table(root))
     path = root / stored.names[7]
     assert stored.digests[7].tobytes().hex() == hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+def test_without_a_terminal_one_line_says_that_images_are_read(
+    root: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nowt.data.threads.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("nowt.data.threads.CHUNK", 8)
+    read(root)
+    assert capsys.readouterr().err == "nowt: reading images to identify them: 48 files ...\n"
+    read(root)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_process_that_waits_for_another_one_says_for_which(root: Path) -> None:
+    lock = content.table_path(root, placement(root)).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    lock.write_text("4711")
+    code = (
+        "import sys; from pathlib import Path; from tests.support.image_folders import opened\n"
+        "opened(Path(sys.argv[1]))"
+    )
+    words = [sys.executable, "-c", code, str(root)]
+    with ExitStack() as held:
+        fcntl.flock(held.enter_context(lock.open()), fcntl.LOCK_EX)
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            held.close()
+            assert process.wait(timeout=60) == 0
+    assert line == f"nowt: waiting for process 4711, which reads the images in {root}\n"

@@ -18,6 +18,14 @@ from tests.support.synthetic_images import draw
 
 IMAGENET = DataConfig("imagenet", size=16, augment="resized_crop")
 
+FIRST = f"train/{wnids(1)[0]}/{wnids(1)[0]}_0.JPEG"
+
+
+def replaced(path: Path) -> None:
+    """Put another image in the place of one that may be a hard link."""
+    path.unlink()
+    draw(path, seed=1, width=60)
+
 
 def test_a_prepared_copy_is_opened_from_its_manifest_with_the_same_fingerprint(
     source: Path, monkeypatch: pytest.MonkeyPatch
@@ -42,8 +50,19 @@ def test_a_prepared_copy_is_opened_from_its_manifest_with_the_same_fingerprint(
     [
         (lambda root: (root / "images.tsv").write_bytes(b"{}\n"), "is damaged: run nowt data prepare again"),
         (lambda root: os.truncate(root / "images.tsv", 300), "is damaged: run nowt data prepare again"),
-        (lambda root: shutil.rmtree(root / "train" / wnids(1)[0]), "is missing or does not match"),
-        (lambda root: draw(root / "train/n09999999/a.JPEG", seed=1), "n09999999 does not match"),
+        (
+            lambda root: shutil.rmtree(root / "train" / wnids(1)[0]),
+            "n01440764 is missing, so the folder does not match",
+        ),
+        (lambda root: shutil.rmtree(root / "val"), "imagenet/val is missing or empty"),
+        (
+            lambda root: draw(root / "train/n09999999/a.JPEG", seed=1),
+            "n09999999 is not in the list, so .*: move it away, or",
+        ),
+        (lambda root: (root / FIRST).unlink(), "_0.JPEG is missing, so .*: run nowt data prepare again, or"),
+        (lambda root: draw(root / "val" / wnids(1)[0] / "new.JPEG", seed=1), "new.JPEG is not in the list"),
+        (lambda root: replaced(root / FIRST), r"_0.JPEG has \d+ bytes, in the list \d+, so"),
+        (lambda root: [p.unlink() for p in (root / FIRST).parent.glob("*_[12]*")], r"_1.JPEG is missing \(and 1 more"),
     ],
 )
 def test_a_manifest_that_no_longer_matches_the_folder_is_named(damage: object, message: str, source: Path) -> None:

@@ -15,6 +15,12 @@ from tests.core.test_source_hash import written
 from tests.support.small_studies import OWN
 from tests.support.synthetic_images import draw, image_folder
 
+NET = """
+from torch import nn
+def build(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes, bias=True))
+"""
+
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("rule", [kind.name for kind in builtin_rules()])
@@ -32,13 +38,23 @@ def test_a_run_fails_if_its_images_have_changed_since_it_was_planned(tmp_path: P
     here = Placement(store=str(tmp_path / "store"), data=str(root), device="cpu", loaders=1)
     planned = plan_run("bp", config, inspect_data(config, here))
     draw(root / "train/cat/one_more.jpg")
-    start, end = run_job(Job(planned.key, config, here))
+    start, end = run_job(Job.from_text(Job.of(planned, here).to_text()))
     assert (start["kind"], end["state"]) == ("start", "failed")
     assert (
         end["reason"]
         .strip()
-        .endswith("the data or the rule has changed since this run was planned; run the same command again")
+        .endswith("DataError: the images have changed since this run was planned; run the same command again")
     )
+
+
+def test_a_run_names_the_file_that_has_changed_since_it_was_planned(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"net.py": NET}).parent
+    config = RunConfig(model=ModelConfig(f"{folder}/net.py:build"), data=DataConfig("digits"), batch=8, epochs=1)
+    here = Placement(store=str(tmp_path / "store"), device="cpu", loaders=1)
+    text = Job.of(plan_run("bp", config, inspect_data(config, here)), here).to_text()
+    written(tmp_path, {"net.py": NET.replace("bias=True", "bias=False")})
+    _, end = run_job(Job.from_text(text))
+    assert f"DataError: model {folder}/net.py:build has changed since this run was planned" in end["reason"]
 
 
 def test_a_worker_with_its_own_copy_of_the_working_folder_finds_the_files_there(

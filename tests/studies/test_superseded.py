@@ -51,6 +51,13 @@ def finish(store: Path, of: Study, minutes: float = 10, **facts: Any) -> None:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def interrupt(store: Path, of: Study, **facts: Any) -> None:
+    """Cut the end of the logs of runs that ``finish`` wrote: the process was killed after their last epoch."""
+    for each in planned(of, **facts):
+        path = Store(store).log(each.key)
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
 def sentence(store: Path, of: Study, **facts: Any) -> str:
     return describe(of.name, superseded_runs(store, of.name, planned(of, **facts)))
 
@@ -110,6 +117,17 @@ def test_runs_that_have_begun_again_are_not_reported(tmp_path: Path) -> None:
     finish(tmp_path, study(RunConfig()), fingerprint="old")
     finish(tmp_path, study(RunConfig()))
     assert sentence(tmp_path, study(RunConfig())) == ""
+
+
+def test_unfinished_runs_that_would_start_from_the_beginning_are_reported(tmp_path: Path) -> None:
+    finish(tmp_path, study(RunConfig()))
+    interrupt(tmp_path, study(RunConfig(), seeds=(1,)))
+    assert sentence(tmp_path, study(RunConfig())) == ""
+    said = sentence(tmp_path, study(RunConfig()), fingerprint="others")
+    assert said.startswith("1 finished and 1 unfinished runs of s (") and "no longer count: the images have" in said
+    interrupt(tmp_path, study(RunConfig(), seeds=(0,)))
+    said = sentence(tmp_path, study(RunConfig()), fingerprint="others")
+    assert said.startswith("2 unfinished runs of s (")
 
 
 def check(store: Path, of: Study, lines: list[str], **options: Any) -> None:

@@ -78,8 +78,9 @@ class DataConfig:
         score_limit: Maximum number of validation images, and of test images, chosen the same way. Default None: all.
         noise: Standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
             ``digits`` and ``synthetic`` only. Default 0.0.
-        on_bad: What to do with an image file that cannot be read. ``"stop"`` (default): raise DataError. ``"skip"``:
-            leave it out and report it; for data read from image files.
+        on_bad: What to do with an image file that is broken, or whose pixels have no stated conversion. ``"stop"``
+            (default): raise DataError. ``"skip"``: leave it out and report it; for data read from image files. A file
+            that cannot be read at all raises DataError.
 
     Raises:
         ConfigError: If a value is out of range, or a field does not apply to the data set.

@@ -66,11 +66,17 @@ def check_fields(config: Any, prefix: str) -> None:
 
 
 def check_groups(config: Any, prefix: str) -> None:
-    """Raise ConfigError for a field that holds a dataclass of another class than its type says.
+    """Raise ConfigError for a field that holds a dataclass of another class than its type says, and for an ``InitVar``.
 
     Keys and logs contain a dataclass's fields, not its class: two classes could have one key, and a worker would build
-    the wrong one.
+    the wrong one. An ``InitVar`` is no field, so that two values of it would have one key.
     """
+    for name, item in type(config).__dataclass_fields__.items():
+        if item._field_type.name == "_FIELD_INITVAR":
+            raise ConfigError(
+                f"{prefix}{name} is an InitVar, which is in neither the run key nor the log: make it a field (without "
+                "InitVar)"
+            )
     for item in fields(config):
         value, kind = getattr(config, item.name), field_types(type(config))[item.name]
         if is_dataclass(value):

@@ -1,6 +1,7 @@
 """Identifies the code of a custom file: a hash of its syntax tree and of those of the local modules that it imports.
 
-- *Counted*: every import statement, also inside functions, and ``import_module("name")``. A module is local if its file
+- *Counted*: every import statement, also inside functions, and ``import_module("name")``, and a
+  file in ``find_rule("./file.py")``. A module is local if its file
   is neither in the standard library, nor in ``site-packages``, nor part of nowt. Local modules are followed through
   their own imports.
 - *Not counted*: comments, formatting, line ends, a byte-order mark, docstrings. A file that reads code (``__doc__``,
@@ -120,6 +121,9 @@ def _closure(starts: list[_Module]) -> tuple[list[tuple[str, Path]], set[str]]:
 
 def _resolve(name: str, importer: _Module, packages: set[str]) -> Iterator[_Module]:
     """Yield the local modules that an import of ``name`` runs: the packages that contain it, and itself."""
+    if name.startswith("@"):
+        yield from _loaded(name, importer)
+        return
     relative, by_path, name = name.startswith("."), name.startswith("~"), name.lstrip(".~")
     top = name.partition(".")[0]
     if importer.root is not None and not by_path and (relative or is_local(importer.root, name, importer.stem)):
@@ -133,6 +137,13 @@ def _resolve(name: str, importer: _Module, packages: set[str]) -> Iterator[_Modu
         elif spec is not None:
             for part, file in _on_path(spec, name):
                 yield _Module(part, file, None, _package(part, file), "")
+
+
+def _loaded(name: str, importer: _Module) -> Iterator[_Module]:
+    """Yield the file that a custom file loads by its path, relative to its own folder; it imports as a custom file."""
+    file = (importer.file.parent / Path(name[1:]).expanduser()).resolve()
+    if importer.root is not None and file.is_file():
+        yield _Module(name, file, file.parent, "", file.stem)
 
 
 def _below(root: Path, name: str) -> Iterator[tuple[str, Path]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 NO_EFFECT = ("ctx", "kind", "type_comment", "type_ignores")  # fields of syntax trees
 
+LOADS_FILES = ("find_rule", "load_object", "load_module")  # of nowt; the first argument may be a file
+
 READS_CODE = {"__doc__", "getdoc", "getsource", "getsourcelines", "getcomments", "docopt"}
 
 
@@ -18,6 +20,7 @@ def imported_names(text: bytes, package: str) -> tuple[str, ...]:
     ``from a import b`` gives ``a.b``, whether or not that is a module, and ``from a import *`` gives ``a.*``. A
     relative import gives the absolute name, with a leading dot. ``import_module`` gives the name with a leading ``~``,
     too, since it looks in ``sys.path`` even if a module of that name is beside the file.
+    ``find_rule("./a.py:B")`` gives ``@./a.py``.
     """
     try:
         tree = ast.parse(text)
@@ -31,7 +34,7 @@ def imported_names(text: bytes, package: str) -> tuple[str, ...]:
             base = _base(node, package)
             names |= {} if base is None else dict.fromkeys(f"{base}{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call):
-            names |= dict.fromkeys(_literal_import(node, package))
+            names |= dict.fromkeys([*_literal_import(node, package), *_literal_file(node)])
     return tuple(names)
 
 
@@ -48,12 +51,7 @@ def _base(node: ast.ImportFrom, package: str) -> str | None:
 
 def _literal_import(node: ast.Call, package: str) -> Iterator[str]:
     """Yield the name in ``import_module("name")`` and ``__import__("name")``."""
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if function not in ("import_module", "__import__"):
-        return
-    given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
-    texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-    for text in texts:
+    for text in _literals(node, "import_module", "__import__"):
         name = text.lstrip(".")
         if not all(part.isidentifier() for part in name.split(".")):
             continue
@@ -61,6 +59,23 @@ def _literal_import(node: ast.Call, package: str) -> Iterator[str]:
             yield from (name, f"~{name}")
         elif (base := _base(ast.ImportFrom(name, [], level), package)) is not None:
             yield base.removesuffix(".")
+
+
+def _literal_file(node: ast.Call) -> Iterator[str]:
+    """Yield the file in ``find_rule("./file.py")``."""
+    for text in _literals(node, *LOADS_FILES):
+        place = text if text.endswith(".py") else text.rpartition(":")[0]
+        if place.endswith(".py"):
+            yield f"@{place}"
+
+
+def _literals(node: ast.Call, *functions: str) -> list[str]:
+    """Return the text that is the first argument, or the argument ``name`` or ``spec``, in a call of ``functions``."""
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if function not in functions:
+        return []
+    given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg in ("name", "spec", "place"))]
+    return [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
 
 @lru_cache(maxsize=1024)

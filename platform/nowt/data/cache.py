@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from nowt.config.placement import Placement
 from nowt.core.errors import DataError
-from nowt.data.decode import VERSION, BadImage, decode
+from nowt.data.decode import VERSION, BadImage, OutOfRange, broken_image_error, decode
 from nowt.data.images import ImageFiles, digest_of
 from nowt.data.threads import map_in_threads
 from nowt.data.transforms import center_crop
 from nowt.store.layout import Store
-from nowt.store.locks import lock_file
+from nowt.store.locks import turn
+
+BROKEN = 2  # raised when other images are left out; not part of a key, which has the names of the images left out
 
 
 def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placement) -> NDArray[np.uint8]:
@@ -42,8 +44,8 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
 
 
 def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
-    """Return the images that cannot be decoded: name to reason."""
-    path = _folder(placement) / f"{digest_of(VERSION, files.digest())}.broken.json"
+    """Return the images that cannot be decoded: name to reason. Raises DataError naming one that is never left out."""
+    path = _folder(placement) / f"{digest_of(VERSION, BROKEN, files.digest())}.broken.json"
     _write_once(path, partial(_write_broken, files, placement))
     found: dict[str, str] = json.loads(path.read_text())
     return found
@@ -59,8 +61,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Make sure that ``path`` exists and is complete, written by this process or by the one that holds the lock."""
     if path.exists():
         return
-    with path.with_suffix(".lock").open("w") as lock:
-        lock_file(lock, wait=True)
+    with turn(path.with_suffix(".lock"), f"writes {path}"):
         if path.exists():
             return
         temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left
@@ -96,6 +97,8 @@ def _reason(files: ImageFiles, index: int) -> str | None:
     data = files.read(index)
     try:
         decode(data, 1, center_crop)
+    except OutOfRange as error:
+        raise broken_image_error(files.root / files.names[index], error) from error
     except BadImage as error:
         return str(error)
     return None

@@ -4,7 +4,6 @@ A file is read again when its size, its time of modification or its time of stat
 cannot be set by a program, so that a file which replaces another is noticed even if its size and time are the same.
 """
 
-import fcntl
 import os
 import time
 from functools import partial
@@ -22,6 +21,7 @@ from nowt.data.images import content_digest, digest_of
 from nowt.data.subsets import Ints
 from nowt.data.threads import map_in_threads
 from nowt.store.layout import Store
+from nowt.store.locks import turn
 
 CLOCK_STEP_NS = 2_000_000_000  # the coarsest step of a file system's times
 
@@ -47,9 +47,7 @@ def content_digests(root: Path, names: list[str], facts: Ints, placement: Placem
     digests, known = DigestTable.load(path).look_up(names, facts)
     if known.all():
         return digests
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(path.with_suffix(".lock"), f"reads the images in {root}"):
         digests, known = DigestTable.load(path).look_up(names, facts)  # another process may have read them
         _Reading(root, path, names, facts.copy(), digests, known).run(placement.loaders)
     return digests
@@ -74,7 +72,9 @@ class _Reading:
     def run(self, threads: int) -> None:
         """Complete the digests."""
         missing = np.flatnonzero(~self.known).tolist()
-        read = map_in_threads(partial(_read, self.root, self.names), missing, threads, "reading images once")
+        read = map_in_threads(
+            partial(_read, self.root, self.names), missing, threads, "reading images to identify them"
+        )
         saved, unsaved = time.monotonic(), False
         try:
             for i, (digest, facts) in zip(missing, read, strict=True):

@@ -35,6 +35,8 @@ WHITE_IS_ZERO, SIGNED = 0, 2  # values of the latter two
 
 SAVE = "save it with 8 or 16 bits, unsigned"
 
+SCALE = "scale all images of the data set to 0 to 1 by one rule"
+
 PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -53,6 +55,11 @@ class UnsupportedImage(BadImage):
     """A complete image that has no stated conversion to RGB."""
 
 
+class OutOfRange(UnsupportedImage):
+    """Floating-point values outside 0 to 1. Such an image is never left out: the darker images of the same data set may
+    lie within 0 to 1, and would be scaled by another rule than it."""
+
+
 def decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
     """Return the part of an image in ``choose_box(width, height)``, resized: (3, size, size).
 
@@ -63,7 +70,9 @@ def decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Byt
 
 
 def broken_image_error(path: object, error: BadImage) -> DataError:
-    """Return the error that names a broken or unsupported image and the two ways to continue."""
+    """Return the error that names a broken or unsupported image and the ways to continue."""
+    if isinstance(error, OutOfRange):
+        return DataError(f"{path} cannot be used: {error}")
     if isinstance(error, UnsupportedImage):
         return DataError(f"{path} cannot be used: {error}; or skip such images with --data.on_bad skip")
     return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
@@ -139,10 +148,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _levels(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return the levels 0 to 255 of floating-point values from 0 to 1."""
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 1):  # also false for NaN
-        raise UnsupportedImage(
-            f"its floating-point values range from {low:g} to {high:g}; rescale them to 0 to 1, or {SAVE}"
-        )
+    if low < 0 or high > 1:
+        raise OutOfRange(f"its floating-point values range from {low:g} to {high:g}; {SCALE}, or {SAVE}")
+    if not high >= low:
+        raise UnsupportedImage(f"some of its floating-point values are not numbers; {SCALE}, or {SAVE}")
     return (values * 255).round().astype(np.int64)
 
 

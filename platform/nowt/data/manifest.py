@@ -1,8 +1,8 @@
 """Manifest of a prepared image folder: names, sizes, content digests and classes, so that 1.3 million files need not be
-listed and read again.
+read again.
 
 It gives the same result as listing and reading the folder, so a run has the same fingerprint and key with and without
-it. Every image is compared with its digest when it is decoded.
+it. When it is opened, the names and sizes of all images are compared with it; when an image is decoded, its digest.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nowt.core.errors import DataError
-from nowt.data.class_folders import class_names
+from nowt.data.class_folders import Listing, class_names, list_images
 from nowt.data.images import DIGEST_BYTES, ImageFiles
 from nowt.data.subsets import Ints
 from nowt.store.files import write_atomically
@@ -55,7 +55,7 @@ def is_outdated(root: Path) -> bool:
 def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
     """Return the training images, test images and classes of the manifest; None if the folder has no manifest.
 
-    Raises DataError if the manifest is damaged, or if a class or the size of one of its images differs from it.
+    Raises DataError if the manifest is damaged, or if the names or sizes of the images in the folder differ from it.
     """
     path = root / NAME
     if not path.exists():
@@ -85,26 +85,43 @@ def _parts(root: Path, body: bytes, counts: Ints) -> tuple[ImageFiles, ImageFile
 
 
 def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str]) -> None:
-    """Check one image of each class: enough to notice that this is not the folder that was listed."""
+    """Raise DataError naming the first difference between the folder and the manifest, if there is one."""
     for part in files:
-        classwise = np.split(np.arange(len(part.names)), _class_starts(part))
-        for i in [indices[len(indices) // 2] for indices in classwise]:
-            image = part.root / part.names[i]
-            if not image.is_file() or image.stat().st_size != part.sizes[i]:
-                raise DataError(
-                    f"{image} is missing or does not match {path}: run nowt data prepare again, or delete "
-                    f"{path.name} to list the folder instead"
-                )
         folder = part.root / part.names[0].partition("/")[0]
-        if other := sorted(set(class_names(folder)) ^ set(classes)):
+        found = class_names(folder) if folder.is_dir() else []
+        other = sorted(set(found) ^ set(classes))
+        advice = "run nowt data prepare again"
+        if not found:
+            difference = f"{folder} is missing or empty"
+        elif other and other[0] in found:  # nowt data prepare leaves other classes alone
+            difference, advice = f"{folder / other[0]} is not in the list", "move it away"
+        elif other:
+            difference = f"{folder / other[0]} is missing"
+        else:
+            difference = _difference(part, list_images(part.root, folder.name, classes, f"the images in {path}"))
+        if difference:
             raise DataError(
-                f"{folder / other[0]} does not match {path}: run nowt data prepare again, or delete {path.name}"
+                f"{difference}, so the folder does not match {path}: {advice}, or delete {path.name} to use the folder "
+                "as it is"
             )
 
 
-def _class_starts(part: ImageFiles) -> Ints:
-    """Return the index of the first image of every class but the first."""
-    return np.flatnonzero(np.diff(part.labels)) + 1
+def _difference(part: ImageFiles, listing: Listing) -> str:
+    """Describe the first image, by name, that is not in both, or has another size; empty if there is none."""
+    sizes = listing.facts[:, 0]
+    if listing.names == part.names and np.array_equal(sizes, part.sizes):
+        return ""
+    before = dict(zip(part.names, part.sizes.tolist(), strict=True))
+    now = dict(zip(listing.names, sizes.tolist(), strict=True))
+    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+    if not changed:
+        return ""
+    name, others = changed[0], f" (and {len(changed) - 1} more differ)" if len(changed) > 1 else ""
+    if name not in now:
+        return f"{part.root / name} is missing{others}"
+    if name not in before:
+        return f"{part.root / name} is not in the list{others}"
+    return f"{part.root / name} has {now[name]} bytes, in the list {before[name]}{others}"
 
 
 def _digest(body: bytes) -> str:

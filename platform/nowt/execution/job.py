@@ -4,40 +4,60 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
-from nowt.config.run_key import run_key
+from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.fields import build_dataclass
 from nowt.core.plugins import split_spec
-from nowt.execution.scheduler import Message
+from nowt.execution.scheduler import Message, PlannedRun
 from nowt.store.layout import Store
 from nowt.store.records import epoch_to_json
 
 
 @dataclass(frozen=True)
 class Job:
-    """The key, config and placement of a run."""
+    """The key, config and placement of a run, and what identified its images and code when it was planned."""
 
     key: str
     config: RunConfig
     placement: Placement
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, planned: PlannedRun, placement: Placement) -> "Job":
+        """Return the job of a planned run."""
+        identity = {"images": planned.start.get("fingerprint"), **planned.start.get("code", {})}
+        return cls(planned.key, planned.config, placement, identity)
+
+    def changes(self, fingerprint: str) -> str:
+        """Return what has changed since the run was planned, as the beginning of a sentence."""
+        now = {"images": fingerprint, **code_identity(self.config)}
+        names = {
+            "images": "the images",
+            "rule": f"rule {self.config.rule.source or self.config.rule.name}",
+            "model": f"model {self.config.model.name}",
+            "loop": "nowt",
+        }
+        found = [name for part, name in names.items() if part in self.identity and self.identity[part] != now[part]]
+        text = " and ".join(found) or "the images, the rule, the model or nowt"
+        return f"{text} {'have' if len(found) > 1 or text.startswith('the images') else 'has'} changed"
 
     def to_text(self) -> str:
         """Return the job as JSON, so that nothing is pickled on the way to a worker."""
         parts = {"config": config_to_json(self.config), "placement": asdict(self.placement)}
-        return json.dumps({"key": self.key, "folder": os.getcwd(), **parts})
+        return json.dumps({"key": self.key, "identity": self.identity, "folder": os.getcwd(), **parts})
 
     @classmethod
     def from_text(cls, text: str) -> "Job":
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
         config = config_from_json(_found_here(data["config"], Path(data["folder"])))
-        return cls(data["key"], config, build_dataclass(Placement, data["placement"], ""))
+        return cls(data["key"], config, build_dataclass(Placement, data["placement"], ""), data["identity"])
 
 
 def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -101,7 +121,7 @@ def _epochs(
     reset_globals(job.config, job.placement)
     data = open_data(job.config.data, job.placement, job.config.test)
     if run_key(job.config, data.fingerprint) != job.key:
-        raise DataError("the data or the rule has changed since this run was planned; run the same command again")
+        raise DataError(f"{job.changes(data.fingerprint)} since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)
     with sync_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader:
         for epoch in train(

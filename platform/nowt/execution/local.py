@@ -33,7 +33,7 @@ def _run(scheduler: Scheduler, placement: Placement, interrupts: list[int], noti
             continue
         planned = scheduler.begin(decision.key)
         try:
-            job = Job(planned.key, planned.config, placement)
+            job = Job.of(planned, placement)
             for message in run_job(job, lambda: bool(interrupts), notice.checkpoint_due):
                 if not forward_message(scheduler, planned.key, message):
                     break

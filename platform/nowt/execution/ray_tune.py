@@ -133,7 +133,7 @@ class _RunSearcher(Searcher):  # type: ignore[misc]  # ray is untyped here
         if planned is None:
             return str(Searcher.FINISHED) if self.scheduler.done else None
         self.keys[trial_id] = planned.key
-        return {"key": planned.key, "job": Job(planned.key, planned.config, self.placement).to_text()}
+        return {"key": planned.key, "job": Job.of(planned, self.placement).to_text()}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Mark a run as failed if its worker died too often."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,25 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise ConfigError(f"{taken} by process {owner}: wait for it, or stop it")
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def turn(path: Path, work: str) -> Iterator[None]:
+    """Lock the file at ``path``, which is created, until the block or the process ends.
+
+    If another process has it, print one line, which says that this process ``work``, and wait for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        if not lock_file(file):
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            print(f"nowt: waiting for process {owner}, which {work}", file=sys.stderr, flush=True)
+            lock_file(file, wait=True)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -1,4 +1,4 @@
-"""Finished runs that no longer count: a study of the same name repeats them, because something has changed since.
+"""Runs that no longer count, finished or begun: a study of the same name repeats them, because something has changed.
 
 The runs stay in the store. Before they are repeated, the commands say how many they are and what has changed. If this
 repeats more than a minute of work, they require ``--redo``.
@@ -34,11 +34,12 @@ SHOWN = 3  # settings that are named
 
 @dataclass(frozen=True)
 class Superseded:
-    """A finished run that no longer counts."""
+    """A run that no longer counts."""
 
     seconds: float  # that it took
     causes: tuple[str, ...]
     settings: tuple[str, ...] = ()  # paths of the settings that differ
+    finished: bool = True  # otherwise it was interrupted after an epoch or more, and would have been resumed
 
     def is_chosen(self, chosen: Sequence[str]) -> bool:
         """Return whether only settings differ, and only those that this command names."""
@@ -51,23 +52,24 @@ def _is_named(path: str, named: Sequence[str]) -> bool:
 
 
 def superseded_runs(store: Path, name: str, plan: Sequence[PlannedRun]) -> list[Superseded]:
-    """Return the finished runs of studies called ``name`` that runs of ``plan`` repeat: those of the same cell and
-    seed. A planned run that has begun repeats nothing any more."""
-    earlier = _finished_runs(store, name, {planned.key for planned in plan})
+    """Return the runs of studies called ``name`` that runs of ``plan`` repeat: those of the same cell and seed.
+    A planned run that has begun repeats nothing any more."""
+    earlier = _earlier_runs(store, name, {planned.key for planned in plan})
     found = []
     for planned in plan:
         logs = earlier.get((planned.cell, planned.seed), ())
         if logs and not _has_begun(store, planned.key):
-            found.append(min((_compared(log, planned.start) for log in logs), key=lambda one: len(one.causes)))
+            compared = [_compared(log, planned.start) for log in logs]
+            found.append(min(compared, key=lambda one: (len(one.causes), not one.finished)))
     return found
 
 
-def _finished_runs(store: Path, name: str, planned: set[str]) -> dict[tuple[str, int], list[RunLog]]:
-    """Return the finished runs of a study, the newest first, by cell and seed."""
+def _earlier_runs(store: Path, name: str, planned: set[str]) -> dict[tuple[str, int], list[RunLog]]:
+    """Return the earlier runs of a study, the newest first, by cell and seed."""
     found: dict[tuple[str, int], list[RunLog]] = {}
     for study_file in reversed(_study_files(store, name, searches=False)):
         for run in reversed(study_file.runs):
-            if run.key not in planned and (log := _finished(store, run.key)) is not None:
+            if run.key not in planned and (log := _trained(store, run.key)) is not None:
                 found.setdefault((run.cell, run.seed), []).append(log)
     return found
 
@@ -77,10 +79,13 @@ def _study_files(store: Path, name: str, searches: bool) -> list[StudyFile]:
     return [file for file in files if file.name == name and file.is_search == searches]
 
 
-def _finished(store: Path, key: str) -> RunLog | None:
+def _trained(store: Path, key: str) -> RunLog | None:
+    """Return the log of a run that has finished, or has completed an epoch and would be resumed; None otherwise."""
     path = Store(store).log(key)
     log = read(path) if path.exists() else None
-    return log if log is not None and log.state in FINAL_STATES and "config" in log.start else None
+    if log is None or "config" not in log.start or not (log.state in FINAL_STATES or log.last_epoch >= 1):
+        return None
+    return log
 
 
 def _has_begun(store: Path, key: str) -> bool:
@@ -89,7 +94,7 @@ def _has_begun(store: Path, key: str) -> bool:
 
 
 def superseded_trials(store: Path, name: str, key: str, cells: Mapping[str, Mapping[str, Any]]) -> list[Superseded]:
-    """Return the finished runs of the newest other search called ``name``, if search ``key`` has not begun.
+    """Return the runs of the newest other search called ``name``, if search ``key`` has not begun.
 
     ``cells`` are the start facts of each cell's base config, with its search method among the settings.
     """
@@ -99,8 +104,8 @@ def superseded_trials(store: Path, name: str, key: str, cells: Mapping[str, Mapp
     settings = {cell["name"]: cell for cell in files[-1].cells}
     found = []
     for run in files[-1].runs:
-        log = _finished(store, run.key)
-        if log is not None and run.cell in cells:
+        log = _trained(store, run.key)
+        if log is not None and log.state != "stopped" and run.cell in cells:  # early stopping ended that trial
             base = {"config": search_settings(files[-1].to_json(), settings[run.cell])}
             found.append(_compared(log, cells[run.cell], base))
     return found
@@ -115,12 +120,14 @@ def search_settings(space: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[s
 
 
 def _compared(log: RunLog, now: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Superseded:
-    """Compare a finished run with the facts of the one that repeats it. ``base`` replaces the run's own settings."""
+    """Compare a run with the facts of the one that repeats it. ``base`` replaces the run's own settings."""
     settings = dict(_settings((base or log.start)["config"], now["config"]))
     causes = [*_images(log.start, now), *_code(log.start, now)]
     causes += [f"settings have changed ({_listed(settings)})"] if settings else []
     seconds = sum(span.end - span.begin for span in log.spans) / 1000
-    return Superseded(seconds, tuple(causes) or ("nowt or a file has changed",), tuple(settings))
+    return Superseded(
+        seconds, tuple(causes) or ("nowt or a file has changed",), tuple(settings), log.state in FINAL_STATES
+    )
 
 
 def _images(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -162,12 +169,14 @@ def _listed(settings: Mapping[str, str]) -> str:
 
 
 def describe(name: str, found: Sequence[Superseded]) -> str:
-    """Return a sentence about finished runs that no longer count; empty if there are none."""
+    """Return a sentence about runs that no longer count; empty if there are none."""
     if not found:
         return ""
     counts = Counter(cause for one in found for cause in one.causes)
     causes = [f"{cause}{f' ({n} runs)' if n < len(found) else ''}" for cause, n in counts.items()]
-    runs = f"{len(found)} finished run{'s' * (len(found) > 1)} of {name}"
+    finished = sum(one.finished for one in found)
+    kinds = [f"{n} {kind}" for n, kind in ((finished, "finished"), (len(found) - finished, "unfinished")) if n]
+    runs = f"{' and '.join(kinds)} run{'s' * (len(found) > 1)} of {name}"
     verb = "count" if len(found) > 1 else "counts"
     line = f"{runs} ({_duration(sum(one.seconds for one in found))} of work) no longer {verb}: {', '.join(causes)}"
     return f"{line}. {UPGRADE}" if set(NOWT) & counts.keys() else line
@@ -182,7 +191,7 @@ def _duration(seconds: float) -> str:
 def check_superseded(
     name: str, found: Sequence[Superseded], options: ExecutionOptions, echo: Callable[[str], None]
 ) -> None:
-    """Print which finished runs no longer count. Raises ConfigError if more than a minute of work would be repeated
+    """Print which runs no longer count. Raises ConfigError if more than a minute of work would be repeated
     without ``--redo``; runs whose settings this command names do not need it."""
     line = describe(name, found)
     unwanted = [one for one in found if not one.is_chosen(options.chosen)]

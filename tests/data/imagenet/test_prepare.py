@@ -14,7 +14,7 @@ from nowt.data.imagenet import class_folder
 from nowt.data.imagenet.prepare import PrepareOptions, prepare
 from tests.support.prepare_command import count_verified, error_line, run_prepare
 from tests.support.synthetic_ilsvrc import content, pack_classes, wnids
-from tests.support.synthetic_images import truncate
+from tests.support.synthetic_images import draw, truncate
 
 Captured = pytest.CaptureFixture[str]
 
@@ -54,6 +54,43 @@ def test_after_repairing_an_image_only_its_class_is_verified_again(
     assert run_prepare(source) == target
     assert len(verified) == 4 and content(target) == content(source)
     assert not (target / "problems.txt").exists()
+
+
+def test_images_that_the_user_put_into_the_copy_are_kept_and_reported(source: Path, capsys: Captured) -> None:
+    target, first = run_prepare(source), wnids(1)[0]
+    folder = target / "train" / first
+    mine = draw(folder / "mine.JPEG", seed=1).read_bytes()
+    (folder / f"{first}_0.JPEG").unlink()
+    other = draw(folder / f"{first}_0.JPEG", seed=2).read_bytes()
+    capsys.readouterr()
+    run_prepare(source)
+    assert content(target) == content(source)
+    removed = target / ".prepare/removed"
+    assert f"{target}: 2 images that are not in SRC were moved to {removed}: train/" in capsys.readouterr().out
+    assert (removed / "train" / first / "mine.JPEG").read_bytes() == mine
+    assert (removed / "train" / first / f"{first}_0.JPEG").read_bytes() == other
+    draw(folder / "mine.JPEG", seed=3)
+    run_prepare(source)
+    assert (removed / "train" / first / "mine.JPEG").read_bytes() == mine
+    assert (removed / "train" / first / "mine.2.JPEG").is_file()
+    capsys.readouterr()
+    run_prepare(source)
+    assert "moved" not in capsys.readouterr().out
+
+
+def test_an_image_of_the_source_that_was_replaced_by_one_of_the_same_size_is_prepared_again(
+    source: Path, tmp_path: Path
+) -> None:
+    first = wnids(1)[0]
+    target = run_prepare(source)
+    name = f"train/{first}/{first}_0.JPEG"
+    size = (source / name).stat().st_size
+    (source / name).unlink()  # the copy's hard link keeps the former image
+    new = draw(tmp_path / "new.jpg", seed=77, width=20).read_bytes().ljust(size, b"\0")
+    (source / name).write_bytes(new)
+    assert (target / name).read_bytes() != new and len(new) == size
+    run_prepare(source)
+    assert (target / name).read_bytes() == new
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ class SourceImage:
 
     name: str
     size: int  # bytes
-    path: Path
+    path: Path  # of the file, or of the archive
+    modified_ns: int  # time of modification of ``path``
     offset: int | None = None
 
     @property
@@ -63,10 +64,11 @@ def zip_members(path: Path) -> dict[str, SourceImage]:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is truncated or not a zip file ({error}): download it again") from error
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    modified = path.stat().st_mtime_ns
     return {
-        member.filename: ZippedImage(Path(member.filename).name, member.file_size, path, None, archive, member.filename)
-        for member in members
+        (name := member.filename): ZippedImage(Path(name).name, member.file_size, path, modified, None, archive, name)
+        for member in archive.infolist()
+        if not member.is_dir()
     }
 
 
@@ -75,13 +77,14 @@ def tar_members(path: Path, begin: int = 0, length: int | None = None) -> list[S
 
     Raises DataError if it is not a tar file or is truncated.
     """
-    end = path.stat().st_size if length is None else begin + length
+    status = path.stat()
+    end = status.st_size if length is None else begin + length
     found = []
     for member in _members(path, begin):
         if member.offset_data + member.size > end:
             raise DataError(f"{path} ends in the middle of {member.name}: download it again")
         if member.isfile():
-            found.append(SourceImage(Path(member.name).name, member.size, path, member.offset_data))
+            found.append(SourceImage(Path(member.name).name, member.size, path, status.st_mtime_ns, member.offset_data))
     return found
 
 

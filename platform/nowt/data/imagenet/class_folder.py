@@ -19,6 +19,8 @@ FileFacts = tuple[str, int, int, int]  # name, size in bytes, time of modificati
 
 WORK = ".prepare"  # in DST: the records of finished classes, and incomplete files
 
+REMOVED = f"{WORK}/removed"  # images that were in DST and that SRC does not have: somebody may have put them there
+
 
 class Cancelled(Exception):
     """Raised when the work is stopped in the middle of a class."""
@@ -35,6 +37,8 @@ class ClassRecord:
     odd: dict[str, str] = field(default_factory=dict)  # kind of each image that is not a gray or RGB JPEG
     broken: dict[str, str] = field(default_factory=dict)  # reason for each image that was left out
     in_place: list[FileFacts] = field(default_factory=list)  # the files of the class when it was complete
+    source: list[tuple[str, int, int]] = field(default_factory=list)  # name, size, time of modification of each image
+    moved: list[str] = field(default_factory=list)  # images that were in DST and are not those of SRC
     kept: bool = False  # completed by an earlier command
 
     def to_json(self) -> str:
@@ -43,12 +47,12 @@ class ClassRecord:
 
     @classmethod
     def from_json(cls, text: str) -> "ClassRecord | None":
-        """Return a stored record, which an earlier command completed; None for a record without digests."""
+        """Return a stored record, which an earlier command completed; None for one of an earlier version."""
         values: dict[str, Any] = json.loads(text)
-        if "images" not in values:  # written by an earlier version
+        if not {"images", "source"} <= values.keys():  # it has no digests, or no times of the source
             return None
-        images, in_place = ([tuple(entry) for entry in values.pop(name)] for name in ("images", "in_place"))
-        return cls(**{**values, "images": images, "in_place": in_place, "kept": True})
+        lists = {name: [tuple(entry) for entry in values[name]] for name in ("images", "in_place", "source")}
+        return cls(**{**values, **lists, "kept": True})
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class ClassPreparer:
         record = ClassRecord.from_json(self._record_path(source).read_text())
         if record is None or record.broken or record.copied != (self.copy or _from_archive(images)):
             return None
-        same_source = [(name, size) for name, size, _ in record.images] == [(i.name, i.size) for i in images]
+        same_source = record.source == _facts(images)
         same_files = record.in_place == _files_in_place(self.target / source.part / source.wnid)
         return record if same_source and same_files else None
 
@@ -93,10 +97,10 @@ class ClassPreparer:
                 raise Cancelled
             self._prepare_image(image, folder, record)
         wanted = {name for name, _, _ in record.images}
-        for leftover in images_in_folder(folder):  # from an earlier command, when the source had other images
+        for leftover in images_in_folder(folder):
             if leftover.name not in wanted:
-                leftover.path.unlink()
-        return replace(record, in_place=_files_in_place(folder))
+                self._move_away(leftover.path, record)
+        return replace(record, in_place=_files_in_place(folder), source=_facts(images))
 
     def _prepare_image(self, image: SourceImage, folder: Path, record: ClassRecord) -> None:
         data = image.read()
@@ -107,8 +111,22 @@ class ClassPreparer:
             return
         if kind not in ("RGB JPEG", "L JPEG"):
             record.odd[image.name] = "PNG" if image.name in PNG and kind.endswith(" PNG") else kind
-        self._copy_or_link(image, data, folder / image.name)
+        path = folder / image.name
+        if path.is_file() and not _contains(path, data):
+            self._move_away(path, record)
+        self._copy_or_link(image, data, path)
         record.images.append((image.name, len(data), content_digest(data).hex()))
+
+    def _move_away(self, path: Path, record: ClassRecord) -> None:
+        """Keep an image that is not one of SRC, under a name that no earlier one has."""
+        name = path.relative_to(self.target)
+        place, number = self.target / REMOVED / name, 1
+        while place.exists():
+            number += 1
+            place = place.with_name(f"{name.stem}.{number}{name.suffix}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+        record.moved.append(str(name))
 
     def _copy_or_link(self, image: SourceImage, data: bytes, path: Path) -> None:
         if self.copy or image.in_archive:
@@ -121,6 +139,15 @@ class ClassPreparer:
             raise DataError(
                 f"cannot create a hard link from {image.path} in {self.target} ({error.strerror}): use --copy"
             ) from error
+
+
+def _facts(images: list[SourceImage]) -> list[tuple[str, int, int]]:
+    """Return the facts that show whether an image of the source has changed."""
+    return [(image.name, image.size, image.modified_ns) for image in images]
+
+
+def _contains(path: Path, data: bytes) -> bool:
+    return path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def _from_archive(images: list[SourceImage]) -> bool:

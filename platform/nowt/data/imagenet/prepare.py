@@ -14,8 +14,9 @@ from pathlib import Path
 
 from nowt.core.errors import DataError, Echo
 from nowt.data import manifest
+from nowt.data.class_folders import some
 from nowt.data.imagenet import checks, labels, published, tiny_imagenet
-from nowt.data.imagenet.class_folder import WORK, ClassPreparer, ClassRecord
+from nowt.data.imagenet.class_folder import REMOVED, WORK, ClassPreparer, ClassRecord
 from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
 from nowt.store.locks import lock_file
@@ -87,6 +88,7 @@ def prepare(options: PrepareOptions, echo: Echo) -> bool:
         kept = sum(record.kept for record in records)
         if kept:
             echo(f"{kept} of {len(sources)} class folders were already complete")
+        _report_moved(options.target, [name for record in records if not record.kept for name in record.moved], echo)
         return _finish(options, records, checks.problems(records, expected, edition.counts), echo)
 
 
@@ -145,6 +147,14 @@ def _show_progress(futures: Sequence["Future[ClassRecord]"]) -> None:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
             images += sum(len(future.result().images) for future in done)
             bar.update(task, completed=len(futures) - len(waiting), description=f"{images:,} images, class folders:")
+
+
+def _report_moved(target: Path, moved: Sequence[str], echo: Echo) -> None:
+    if moved:
+        images = (
+            "1 image that is not in SRC was" if len(moved) == 1 else f"{len(moved)} images that are not in SRC were"
+        )
+        echo(f"{target}: {images} moved to {target / REMOVED}: {some(moved)}")
 
 
 def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: list[str], echo: Echo) -> bool:

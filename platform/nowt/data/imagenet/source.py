@@ -94,7 +94,13 @@ def _images_in_tar(path: Path, begin: int = 0, length: int | None = None) -> lis
 def images_in_folder(folder: Path) -> list[SourceImage]:
     """Return the image files in a folder."""
     entries = [entry for entry in os.scandir(folder) if is_image(entry.name) and entry.is_file()]
-    return [SourceImage(entry.name, entry.stat().st_size, Path(entry.path)) for entry in entries]
+    return [source_image(entry) for entry in entries]
+
+
+def source_image(entry: os.DirEntry[str]) -> SourceImage:
+    """Return the image in a file."""
+    status = entry.stat()
+    return SourceImage(entry.name, status.st_size, Path(entry.path), status.st_mtime_ns)
 
 
 def is_image(name: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from nowt.core.errors import DataError
 from nowt.data.class_folders import is_ignored
 from nowt.data.imagenet.archives import SourceImage, zip_members
-from nowt.data.imagenet.source import WNID, ClassSource, is_image
+from nowt.data.imagenet.source import WNID, ClassSource, is_image, source_image
 
 NAME = "tiny-imagenet-200"
 
@@ -96,4 +96,4 @@ def _walk(root: Path, folder: str = "") -> Iterator[tuple[str, SourceImage]]:
         if entry.is_dir():
             yield from _walk(root, f"{folder}{entry.name}/")
         elif entry.is_file():
-            yield f"{folder}{entry.name}", SourceImage(entry.name, entry.stat().st_size, Path(entry.path))
+            yield f"{folder}{entry.name}", source_image(entry)

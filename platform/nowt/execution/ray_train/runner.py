@@ -65,7 +65,7 @@ def _start_runs(
     """Start runs while there are free slots and runs to start."""
     while len(groups) < slots and (decision := scheduler.decide()).do == "start":
         planned = scheduler.begin(decision.key)
-        groups.append(WorkerGroup(Job(planned.key, planned.config, placement), folder))
+        groups.append(WorkerGroup(Job.of(planned, placement), folder))
 
 
 def _forward_messages(groups: list[WorkerGroup], scheduler: Scheduler, interrupted: bool) -> None:
