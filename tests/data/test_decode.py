@@ -104,6 +104,8 @@ def test_a_12_bit_image_keeps_its_levels(root: Path) -> None:
             "it has signed or 32-bit integers, whose range is not stated; save it with 8 or 16 bits",
         ),
         (gray(np.nan, np.float32), "some of its floating-point values are not numbers; scale all images"),
+        (gray(255, np.uint16), "its values, at most 255, would all be level 0 of 255; save it with 8 or 16 bits"),
+        (gray(0.001, np.float32), "its values, at most 0.001, would all be level 0 of 255; save it"),
     ],
 )
 def test_values_without_a_stated_range_are_refused_by_name_or_skipped(
@@ -113,7 +115,7 @@ def test_values_without_a_stated_range_are_refused_by_name_or_skipped(
     assert f"{root}/val/cat/x-ray.tif cannot be used: {reason}" in refused(root)
     data = opened(root, replace(FOLDER, on_bad="skip"))
     assert len(data.skipped) == 1 and data.skipped[0].startswith(f"val/cat/x-ray.tif: {reason}")
-    with pytest.raises(BadImage, match=r"range|not numbers"):
+    with pytest.raises(BadImage, match=r"range|not numbers|level 0"):
         verify((root / "val/cat/x-ray.tif").read_bytes())
 
 

@@ -158,17 +158,26 @@ def test_two_files_that_differ_are_named(tmp_path: Path) -> None:
     assert "train-labels-idx1-ubyte and " in refused(MNIST, tmp_path) and "differ" in refused(MNIST, tmp_path)
 
 
-def test_a_file_of_another_name_is_named_for_renaming(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["t10k-images (1).bin", "T10K-IMAGES.IDX3-UBYTE", "more/t10k-images-idx3-ubyte.txt"])
+def test_a_file_of_another_name_or_place_is_named_for_renaming(name: str, tmp_path: Path) -> None:
     mnist(tmp_path)
-    (tmp_path / "t10k-images-idx3-ubyte").rename(tmp_path / "t10k-images (1).bin")
-    assert refused(MNIST, tmp_path).endswith("put the file there; is it t10k-images (1).bin? Rename it")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "t10k-images-idx3-ubyte").rename(tmp_path / name)
+    assert refused(MNIST, tmp_path).endswith(f"put the file there; is it {tmp_path / name}? Move or rename it")
+
+
+def test_a_file_that_a_browser_unpacked_under_its_packed_name_is_named_for_renaming(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").rename(tmp_path / "t10k-images-idx3-ubyte.gz")
+    message = refused(MNIST, tmp_path)
+    assert "t10k-images-idx3-ubyte.gz is not compressed; rename it to t10k-images-idx3-ubyte, or" in message
 
 
 def test_the_images_of_the_other_data_set_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nowt.data import mnist as reader
 
     mnist(tmp_path)
-    digest = reader._images(tmp_path, "train").digest()
+    digest = reader._images(tmp_path, tmp_path, "train").digest()
     monkeypatch.setitem(reader.TRAINING_DIGESTS, digest, "mnist")
     assert opened(MNIST, tmp_path).classes == 10
     message = refused(DataConfig("fashion_mnist"), tmp_path)

@@ -180,9 +180,11 @@ def test_ablate_and_plan_report_an_edited_rule_and_need_redo(
     assert main(["ablate", *words, "--in-process"]) == 0
     written(tmp_path, {"mine.py": OWN.replace("return 0", "return 0 * 1")})
     capsys.readouterr()
+    said = "no longer counts: mine.py or a module that it imports has changed"
+    assert main(["plan", *words]) == 0
+    assert f"{said}; nowt ablate trains them again\n" in capsys.readouterr().out
     monkeypatch.setattr("nowt.studies.superseded.FREE_SECONDS", 0.0)
     assert main(["ablate", *words, "--in-process"]) == 2
-    said = "no longer counts: mine.py or a module that it imports has changed"
     assert said in (error := capsys.readouterr().err) and "Give --redo" in error and error.count("\n") == 1
     assert main(["plan", *words]) == 0
     assert f"{said}; nowt ablate trains them again with --redo" in capsys.readouterr().out

@@ -135,9 +135,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     if _tag(image, SAMPLE_FORMAT, 1) == SIGNED or (image.mode == "I" and not sixteen_bits):
         raise UnsupportedImage(f"it has signed or 32-bit integers, whose range is not stated; {SAVE}")
     if sixteen_bits:
-        return _gray(image, np.asarray(image).astype(np.int64) >> (_tag(image, BITS, 16) - 8))
+        values = np.asarray(image).astype(np.int64)
+        return _gray(image, values >> (_tag(image, BITS, 16) - 8), int(values.max()))
     if image.mode == "F":
-        return _gray(image, _levels(np.asarray(image)))
+        return _gray(image, _levels(np.asarray(image)), float(np.asarray(image).max()))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode not in MODES_OF_8_BITS:
@@ -155,7 +156,10 @@ def _levels(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return (values * 255).round().astype(np.int64)
 
 
-def _gray(image: Image.Image, levels: NDArray[np.int64]) -> Image.Image:
+def _gray(image: Image.Image, levels: NDArray[np.int64], highest: float) -> Image.Image:
+    """Return the image with these levels. Raises UnsupportedImage if the values, up to ``highest``, are all level 0."""
+    if highest > 0 and not levels.any():
+        raise UnsupportedImage(f"its values, at most {highest:g}, would all be level 0 of 255; {SAVE}")
     if _tag(image, PHOTOMETRIC, 1) == WHITE_IS_ZERO:  # Pillow inverts 8 bits only
         levels = 255 - levels
     return Image.fromarray(levels.astype(np.uint8)).convert("RGB")

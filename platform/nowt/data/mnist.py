@@ -38,7 +38,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     """Read 60,000 training and 10,000 test images, 28x28, gray. Raises DataError naming the file."""
     root = root_of(config, placement, f"{FOLDERS[config.name]}/*-ubyte or *-ubyte.gz")
     raw = next((folder for folder in (root, root / "raw") if _has_files(folder)), root / FOLDERS[config.name])
-    train, test = _images(raw, "train"), _images(raw, "t10k")
+    train, test = _images(root, raw, "train"), _images(root, raw, "t10k")
     found = TRAINING_DIGESTS.get(train.digest(), config.name)
     if found != config.name:
         raise DataError(f"{raw} contains the images of {found}, not of {config.name}: use --data.name {found}")
@@ -46,9 +46,9 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     return RawDataset(train.resize(size), test.resize(size), CLASSES, content)
 
 
-def _images(raw: Path, part: str) -> ImageArrays:
-    pixels = _idx(raw, f"{part}-images")
-    labels = _idx(raw, f"{part}-labels")
+def _images(root: Path, raw: Path, part: str) -> ImageArrays:
+    pixels = _idx(root, raw, f"{part}-images")
+    labels = _idx(root, raw, f"{part}-labels")
     if len(pixels) != len(labels):
         raise DataError(f"{raw}: {part} has {len(pixels)} images but {len(labels)} labels; download both files again")
     if labels.max(initial=0) >= CLASSES:
@@ -58,9 +58,9 @@ def _images(raw: Path, part: str) -> ImageArrays:
     return ImageArrays(pixels[:, None], labels.astype(np.int64))
 
 
-def _idx(raw: Path, name: str) -> NDArray[np.uint8]:
+def _idx(root: Path, raw: Path, name: str) -> NDArray[np.uint8]:
     """Read an idx file: zero, zero, type, number of dimensions, 32-bit big-endian sizes, then the bytes."""
-    path, data = _read_file(raw, name)
+    path, data = _read_file(root, raw, name)
     dimensions = FILES[name]
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
@@ -71,13 +71,13 @@ def _idx(raw: Path, name: str) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-def _read_file(raw: Path, name: str) -> tuple[Path, bytes]:
+def _read_file(root: Path, raw: Path, name: str) -> tuple[Path, bytes]:
     """Return the path and the content of a file. Raises DataError if it is missing, or if several differ."""
     paths = list(_existing(raw, name))
     if not paths:
         raise DataError(
             f"{raw / _names(name)[0]} (or {_names(name)[0]}.gz) is missing; nowt does not download data sets: put the"
-            f" file there{_similar(raw, name)}"
+            f" file there{_similar(root, name)}"
         )
     found = [(path, _read_bytes(path)) for path in paths]
     for path, data in found[1:]:
@@ -102,15 +102,18 @@ def _existing(folder: Path, name: str) -> Iterator[Path]:
         yield from (place / file for file in files if (place / file).is_file())
 
 
-def _similar(raw: Path, name: str) -> str:
-    """Return a hint that names the files which may be the missing one under another name."""
-    part, kind = name.split("-")
-    found = sorted(path.name for path in raw.glob(f"*{part}*{kind}*")) if raw.is_dir() else []
-    return f"; is it {' or '.join(found)}? Rename it" if found else ""
+def _similar(root: Path, name: str) -> str:
+    """Return a hint that names the files below ``root`` which may be the missing one under another name or place."""
+    parts = name.split("-")
+    files = (path for path in root.rglob("*") if path.is_file())
+    found = sorted(str(path) for path in files if all(part in path.name.lower() for part in parts))
+    return f"; is it {' or '.join(found[:3])}? Move or rename it" if found else ""
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{path} is not compressed; rename it to {path.stem}, or download it again") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}; download it again") from error

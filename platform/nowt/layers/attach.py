@@ -75,7 +75,8 @@ def attach(
     candidates = find_candidates(model, rule, example)
     groups = covered_layers(model, rule, candidates)
     if not quiet and rule.name != "bp" and (names := uncovered_weights(model, candidates.observed)):
-        warnings.warn(describe_uncovered(names), stacklevel=2)
+        advice = "" if example is not None else "; pass example to find also the layers that the model never calls"
+        warnings.warn(describe_uncovered(names, limit=None) + advice, stacklevel=2)
     layers = []
     for names in groups:
         layer, *tied = (_replace(candidates, name, rule, activation) for name in names)

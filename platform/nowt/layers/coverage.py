@@ -118,9 +118,10 @@ def uncovered_weights(model: nn.Module, observed: ForwardPass | None = None) -> 
     return found
 
 
-def describe_uncovered(names: Sequence[str], limit: int = 3) -> str:
+def describe_uncovered(names: Sequence[str], limit: int | None = 3) -> str:
     """Return a sentence that lists the weights found by ``uncovered_weights``, at most ``limit`` by name."""
-    listed = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    shown = names[:limit]
+    listed = ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
     return f"these weights use backprop, since rules apply only where a Conv2d or Linear layer is called: {listed}"
 
 

@@ -188,14 +188,18 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
 
 
+def needs_redo(found: Sequence[Superseded], chosen: Sequence[str] = ()) -> bool:
+    """Return whether more than a minute of work would be repeated. Runs of ``chosen`` settings do not count."""
+    return sum(one.seconds for one in found if not one.is_chosen(chosen)) > FREE_SECONDS
+
+
 def check_superseded(
     name: str, found: Sequence[Superseded], options: ExecutionOptions, echo: Callable[[str], None]
 ) -> None:
     """Print which runs no longer count. Raises ConfigError if more than a minute of work would be repeated
     without ``--redo``; runs whose settings this command names do not need it."""
     line = describe(name, found)
-    unwanted = [one for one in found if not one.is_chosen(options.chosen)]
-    if not options.redo and sum(one.seconds for one in unwanted) > FREE_SECONDS:
+    if not options.redo and needs_redo(found, options.chosen):
         raise ConfigError(f"{line}. Give --redo to train again, or undo the change")
     if line:
         echo(line)

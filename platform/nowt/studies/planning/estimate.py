@@ -17,7 +17,7 @@ from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.study_file import change_remark
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
-from nowt.studies.superseded import describe, superseded_runs
+from nowt.studies.superseded import describe, needs_redo, superseded_runs
 from nowt.training.feasibility import check_feasible
 from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
 from nowt.training.schedule import remaining_difference
@@ -58,8 +58,9 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
-    again = describe(study.name, superseded_runs(store, study.name, planned))
-    notes += [f"{again}; nowt ablate trains them again with --redo"] if again else []
+    repeated = superseded_runs(store, study.name, planned)
+    option = " with --redo" if needs_redo(repeated) else ""
+    notes += [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
     seeds = seed_count_lines(study, store, target)
     return "\n".join([head, *filter(None, [changed]), "", _text(table), *notes, *seeds])
 
