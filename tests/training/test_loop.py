@@ -66,7 +66,8 @@ def test_epoch_0_measures_the_network_before_learning(rule: str) -> None:
     training = TrainingState.create(config, CPU, data)
     model = build_model(config.model, data.shape, data.classes, config.seed)
     first = next(train(config, CPU, data=data))
-    assert (first.epoch, first.step, first.lr, first.presentations, first.seconds) == (0, 0, 0.0, 0, 0.0)
+    assert (first.epoch, first.step, first.lr, first.presentations) == (0, 0, 0.0, 0)
+    assert first.seconds >= 0  # of the rule's work before learning
     assert math.isnan(first.train_loss) and math.isnan(first.train_error)
     assert data.test is not None
     assert (first.val_loss, first.val_error) == pytest.approx(score(model, data.val.batches(512)), rel=1e-5)

@@ -123,10 +123,11 @@ def _hiding_errors(forward: Forward) -> Forward:
     """Return ``forward`` with errors that are NaN at its inputs."""
 
     def hidden(value: Any) -> Any:
-        if not isinstance(value, Tensor) or not value.requires_grad:
+        if not isinstance(value, Tensor):
             return value
         copy = value.clone()
-        copy.register_hook(lambda error: torch.full_like(error, math.nan))  # type: ignore[no-untyped-call]
+        if copy.requires_grad:  # the first pass through a checkpointed part records no graph
+            copy.register_hook(lambda error: torch.full_like(error, math.nan))  # type: ignore[no-untyped-call]
         return copy
 
     return lambda *args, **kwargs: forward(*map(hidden, args), **{name: hidden(v) for name, v in kwargs.items()})
