@@ -1,7 +1,5 @@
 """``Feedback``: the layers that a rule acts on, and the rule's part of a training step in a custom loop."""
 
-import warnings
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +9,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.same_updates import GradientUse, check_optimizers, warn_of_other_updates
+from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
 LEARNING = ("before_learning", "before_step", "after_step")  # methods by which a rule learns B
@@ -129,7 +127,7 @@ class Feedback(list[FeedbackLayer]):
             _unscale(scaler, optimizer)
         if clip is not None:
             # only what this optimizer trains: other gradients may be scaled still, or add up without end
-            nn.utils.clip_grad_norm_([p for p in _parameters(optimizer) if p.requires_grad], clip)
+            nn.utils.clip_grad_norm_([p for p in parameters_of(optimizer) if p.requires_grad], clip)
         self.rule.before_step(self, optimizer)
         with self._in_step():
             if scaler is None:
@@ -199,53 +197,6 @@ class Feedback(list[FeedbackLayer]):
         self.warned = self.warned or warn_of_other_updates(self, self.rule, optimizers)
 
 
-class StepReminder:
-    """Warns once if an optimizer updates W without the rule's part of the step.
-
-    It is called after every step of any optimizer. A caller who calls the rule's methods is not warned: then B has its
-    gradient, or has changed since the step before. What changes B before the first step, such as loading a checkpoint,
-    does not count. Where B learns in ``after_step``, which follows the optimizer's step, this shows one step later, or
-    after as many steps as the rule lets pass between two changes of B.
-    """
-
-    def __init__(self, layers: Sequence[FeedbackLayer]) -> None:
-        self.in_step = False  # whether ``Feedback.step`` is calling the optimizer
-        self.layers = [weakref.ref(layer) for layer in layers]
-        self.versions: dict[str, int] = {}  # of the layers that were trained, by name, after the last step
-        self.rule = layers[0].rule
-        self.patience = 0 if self.rule.learns_from == "gradient" else max(1, getattr(self.rule, "interval", 1))
-        self.handle = register_optimizer_step_post_hook(self._check)
-        weakref.finalize(layers[0], self.handle.remove)
-
-    def note_begin(self) -> None:
-        """Note that the work before learning is done, which is all that a rule with an ``interval`` of 0 does."""
-        self.versions = {}
-        if getattr(self.rule, "interval", 1) == 0:
-            self.handle.remove()
-
-    def _check(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if self.in_step or not (layers := self._trained_by(optimizer)):
-            return
-        changed = any(self.versions.get(layer.name, _version(layer)) != _version(layer) for layer in layers)
-        by_hand = changed or any(p.grad is not None for layer in layers for p in _states(layer))
-        self.versions = {layer.name: _version(layer) for layer in layers}
-        self.patience -= 1
-        if not by_hand and self.patience >= 0:
-            return
-        self.handle.remove()
-        if not by_hand:
-            warnings.warn(
-                f"an optimizer trained the model without its rule {self.rule.name}, so the feedback weights have not "
-                "learned: call feedback.step(optimizer) in place of optimizer.step(), where feedback = "
-                "nowt.attach(model, rule)",
-                stacklevel=2,
-            )
-
-    def _trained_by(self, optimizer: torch.optim.Optimizer) -> list[FeedbackLayer]:
-        trained = {id(parameter) for parameter in _parameters(optimizer)}
-        return [layer for ref in self.layers if (layer := ref()) is not None and id(layer.weight) in trained]
-
-
 def remind_of_steps(feedback: Feedback) -> None:
     """Warn once if the model is trained without ``feedback.step``, provided that the rule learns B in its steps."""
     rule = type(feedback.rule)
@@ -253,23 +204,9 @@ def remind_of_steps(feedback: Feedback) -> None:
         feedback.reminder = StepReminder(feedback)
 
 
-def _states(layer: FeedbackLayer) -> list[nn.Parameter]:
-    """Return what the rule registered on the layer."""
-    return [state for state in layer.parameters(recurse=False) if not state.requires_grad]
-
-
 def _clear_gradients(layers: Sequence[FeedbackLayer]) -> None:
-    for state in (state for layer in layers for state in _states(layer)):
+    for state in (state for layer in layers for state in rule_states(layer)):
         state.grad = None
-
-
-def _version(layer: FeedbackLayer) -> int:
-    """Return a number that increases when a tensor of the rule changes in place."""
-    return sum(state._version for state in _states(layer))
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
-    return (parameter for group in optimizer.param_groups for parameter in group["params"])
 
 
 def _group() -> Group:
