@@ -4,10 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Modules are compiled when they are first imported: most of the 24,000 never are.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Three tests at a time with one thread each, for machines with two cores: many tests wait for processes.
+# Two tests at a time with one thread each, for machines with two cores: three overload the start of Ray.
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
-JOBS ?= 3
-faults cluster-test: JOBS = 2  # these start clusters of their own
+JOBS ?= 2
 
 .PHONY: demo check test faults cluster-test format install clean
 
