@@ -1,4 +1,7 @@
-"""Training in a custom loop: ``step`` in place of ``optimizer.step()``, and errors where feedback would not learn."""
+"""Training in a custom loop: ``step`` in place of ``optimizer.step()``, and errors where feedback would not learn.
+
+Warnings are errors in these tests, so a loop that must not warn fails if it does.
+"""
 
 import copy
 import math

@@ -23,8 +23,11 @@ def test_a_model_may_be_deleted_while_another_optimizer_makes_its_step() -> None
 
     handle = register_optimizer_step_post_hook(delete)
     last = register_optimizer_step_post_hook(lambda *_: None)
+    before = other.weight.detach().clone()
+    other(torch.ones(1, 2)).sum().backward()
     try:
         optimizer.step()
+        assert not models and not torch.equal(other.weight, before)
     finally:
         handle.remove()
         last.remove()
