@@ -26,6 +26,7 @@ from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.registry import find_rule
 from nowt.rules.weight_mirror import WeightMirror
+from tests.support.config_errors import config_error
 from tests.support.nets import EVERY_RULE, rule_id
 
 FULL_CONFIG = RunConfig(
@@ -45,15 +46,6 @@ FULL_CONFIG = RunConfig(
 def through_json(config: RunConfig) -> RunConfig:
     """Convert the config to JSON text and back."""
     return config_from_json(json.loads(json.dumps(config_to_json(config))))
-
-
-def config_error(make: Callable[[], object]) -> str:
-    """Return the message of the ConfigError that ``make`` raises, which must be one line."""
-    with pytest.raises(ConfigError) as caught:
-        make()
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 def test_equal_configs_have_the_same_run_key() -> None:

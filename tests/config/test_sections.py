@@ -1,28 +1,18 @@
 """Values of a config that have the wrong type or are not finite are rejected when the config is created."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
-from nowt.core.errors import ConfigError
 from nowt.core.seeding import Seeds
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
-
-
-def config_error(make: Callable[[], object]) -> str:
-    """Return the error message of ``make``, which must be one line."""
-    with pytest.raises(ConfigError) as caught:
-        make()
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
+from tests.support.config_errors import config_error
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan, -math.inf])
