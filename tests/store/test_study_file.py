@@ -23,14 +23,7 @@ from nowt.store.study_file import (
 from nowt.studies.lookup import find_space, find_study
 from nowt.studies.search.space import space_to_json
 from nowt.studies.study import study_to_json
-
-CONTENT: dict[str, Any] = {
-    "name": "s",
-    "question": "?",
-    "reference": "bp",
-    "seeds": [0],
-    "cells": [{"name": "bp", "config": {}}],
-}
+from tests.support.study_content import CONTENT
 
 
 def shipped(group: str) -> list[str]:

@@ -12,14 +12,7 @@ from nowt.store.locks import study_lock
 from nowt.store.study_file import append_failure, append_run, read_study_file, write_study_file
 from nowt.store.sync.merge import Databases, merge
 from nowt.store.sync.merge_studies import incoming_study_files, study_keys, write_study_files
-
-CONTENT: dict[str, Any] = {
-    "name": "s",
-    "question": "?",
-    "reference": "bp",
-    "seeds": [0],
-    "cells": [{"name": "bp", "config": {}}],
-}
+from tests.support.study_content import CONTENT
 
 KEY = "s-00000001"
 
