@@ -82,8 +82,12 @@ def study_keys() -> dict[str, str]:
 
 
 def epochs_of(rule: str) -> list[dict[str, Any]]:
-    """The epoch-log lines of a two-epoch run on digits, without seconds."""
-    config = replace(shrink_config(RECIPES["digits"](rule_for("digits", rule)), epochs=2), test=True)
+    """The epoch-log lines of a two-epoch run on digits, without seconds.
+
+    In float64: in float32, AVX2 and AVX-512 round differently, and 64 steps amplify this to 1e-3.
+    """
+    config = shrink_config(RECIPES["digits"](rule_for("digits", rule)), epochs=2)
+    config = replace(config, test=True, precision="float64")
     lines = [epoch_to_json(epoch) for epoch in train(config, Placement(device="cpu", threads=1))]
     return [json.loads(json.dumps(_without_seconds(line))) for line in lines]
 
@@ -127,7 +131,7 @@ def test_every_frame_has_the_golden_columns_in_their_order(golden: dict[str, Any
 
 @pytest.mark.parametrize("rule", [rule.name for rule in builtin_rules()])
 def test_two_epochs_on_digits_give_the_golden_numbers(golden: dict[str, Any], rule: str) -> None:
-    """To 1e-5 relative: processors round differently."""
+    """To 1e-7 relative: processors round differently."""
     _assert_close(epochs_of(rule), golden["epochs"][rule], rule)
 
 
@@ -141,7 +145,7 @@ def _assert_close(found: Any, expected: Any, where: str) -> None:
         for place, inner in enumerate(expected):
             _assert_close(found[place], inner, f"{where} {place}")
     elif isinstance(expected, float):
-        assert math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-7), where
+        assert math.isclose(found, expected, rel_tol=1e-7, abs_tol=1e-9), where
     else:
         assert found == expected, where
 
