@@ -75,6 +75,16 @@ def test_a_store_with_another_schema_is_reported(store: Path) -> None:
         assert problem in output
 
 
+def test_files_of_the_cache_that_are_no_longer_read_are_named_and_are_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nowt.cluster.this_machine.check_machine", lambda store, problems: [])
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "0123456789abcdef.pixels").write_bytes(b"0")
+    assert main(["doctor", "--store", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("ok       cache: 1 file (0.00 GB) of images that another version")
+
+
 def node(address: str, drift: float = 0.0, **changes: Any) -> NodeReport:
     packages = ("python", *node_report.PACKAGES)
     facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": "3 names (abc)", "gpus": [], "free": 10e9}

@@ -1,6 +1,7 @@
 """The pixel cache and the list of broken images in the store."""
 
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from nowt.data import cache
 from nowt.data.images import ImageFiles
 from tests.support.image_folders import FOLDER, in_order, opened, refused
 from tests.support.synthetic_images import truncate
@@ -73,3 +75,33 @@ def test_the_list_of_broken_images_is_cached(root: Path) -> None:
     opened(root, replace(FOLDER, on_bad="skip"))
     lists = [json.loads(path.read_text()) for path in (root.parent / "store/cache").glob("*.json")]
     assert [list(found) for found in lists if found] == [["train/cat/001.jpg"]]
+
+
+def test_an_upgrade_of_pillow_prepares_the_images_again_and_names_the_earlier_files(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(root)
+    earlier = sorted((root.parent / "store/cache").glob("*.pixels"))
+    assert "another version" not in capsys.readouterr().err
+    monkeypatch.setattr("PIL.__version__", "0.1")
+    monkeypatch.setattr(ImageFiles, "decode", lambda files, index, size, choose_box: np.full((3, size, size), 7, "u1"))
+    assert {int(value) for value in np.unique(opened(root).test.pixels)} == {7}  # type: ignore[union-attr]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "3 files (0.00 GB) of images that another version of nowt, of Pillow" in line
+    subprocess.run(["bash", "-c", "rm" + line.rpartition(": rm")[2]], check=True)
+    assert not any(path.exists() for path in earlier) and len([*(root.parent / "store/cache").glob("*.pixels")]) == 3
+
+
+def test_another_library_of_the_same_pillow_is_another_decoder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(root)
+    monkeypatch.setattr("PIL.features.version", lambda name: "0.1")
+    opened(root)
+    assert len([*(root.parent / "store/cache").glob("*.pixels")]) == 6
+
+
+def test_an_upgrade_of_pillow_checks_for_broken_images_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(FOLDER, on_bad="skip")
+    assert not opened(root, config).skipped
+    monkeypatch.setattr("PIL.__version__", "0.1")
+    monkeypatch.setattr(cache, "_reason", lambda files, index: "too new" if "cat/001" in files.names[index] else None)
+    assert opened(root, config).skipped == ("train/cat/001.jpg: too new", "val/cat/001.jpg: too new")

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from nowt.data import content, image_folder
 from nowt.data.digest_table import DigestTable
+from nowt.data.unused_files import unused_files
 from tests.support.image_folders import FOLDER, opened, placement, refused
 from tests.support.synthetic_images import draw, truncate
 
@@ -44,8 +46,12 @@ def read(root: Path) -> str:
     return image_folder.read(FOLDER, placement(root), 16).content
 
 
+def tables(root: Path) -> list[Path]:
+    return [*(root.parent / "store/cache").glob("*.npz")]
+
+
 def table(root: Path) -> Path:
-    (found,) = (root.parent / "store/cache").glob("*.npz")
+    (found,) = tables(root)
     return found
 
 
@@ -86,7 +92,7 @@ def test_an_image_as_young_as_the_clocks_step_is_read_again(
         lambda path: path.write_bytes(b"no table"),
         truncate,
         lambda path: path.write_bytes(bytes(b ^ (i == 700) for i, b in enumerate(path.read_bytes()))),
-        lambda path: DigestTable(["a"], np.zeros((1, 2), np.int64), np.zeros((1, 16), np.uint8)).save(path),
+        lambda path: DigestTable(["a"], np.zeros((1, 2), np.int64), np.zeros((1, 16), np.uint8)).save(path, path),
     ],
 )
 def test_a_damaged_table_is_replaced(damage: Callable[[Path], object], root: Path, reads: Reads) -> None:
@@ -199,3 +205,38 @@ def test_a_process_that_waits_for_another_one_says_for_which(root: Path) -> None
             held.close()
             assert process.wait(timeout=60) == 0
     assert line == f"nowt: waiting for process 4711, which reads the images in {root}\n"
+
+
+def test_images_that_are_gone_leave_the_table_when_it_is_written_next(root: Path, reads: Reads) -> None:
+    read(root)
+    (root / "train/cat/005.jpg").unlink()
+    draw(root / "train/cat/new.jpg")
+    read(root)
+    names = DigestTable.load(table(root)).names
+    assert "train/cat/new.jpg" in names and "train/cat/005.jpg" not in names and len(names) == 48
+
+
+def test_doctor_names_the_tables_of_folders_that_are_gone_and_no_others(
+    root: Path, reads: Reads, tmp_path: Path
+) -> None:
+    other = shutil.copytree(root, tmp_path / "gone")
+    read(other)
+    (of_other,) = tables(root)
+    read(root)
+    store = root.parent / "store"
+    assert unused_files(store) == []
+    shutil.rmtree(other)
+    (line,) = unused_files(store)
+    assert f"that this machine does not have ({other})" in line
+    subprocess.run(["bash", "-c", "rm" + line.rpartition(": rm")[2]], check=True)
+    assert not of_other.exists() and len(tables(root)) == 1 and unused_files(store) == []
+
+
+def test_a_table_of_an_earlier_version_which_names_no_folder_is_read(root: Path, reads: Reads) -> None:
+    read(root)
+    with np.load(table(root)) as stored:
+        earlier = {name: stored[name] for name in ("names", "facts", "digests")}
+    np.savez(table(root), **earlier)
+    reads.clear()
+    read(root)
+    assert reads == [] and unused_files(root.parent / "store") == []

@@ -1,16 +1,17 @@
 """Cache of image files in the store: their prepared pixels, and the list of broken images.
 
 One process writes a cache file under a temporary name and renames it when it is complete; other processes that need
-it wait for a lock. A file is named after the content of its images. Pixels are memory-mapped, so all processes of a
-machine share one copy.
+it wait for a lock. A file is named after the content of its images and after what decoded them, so that an upgrade of
+Pillow prepares the images again. Pixels are memory-mapped, so all processes of a machine share one copy.
 """
 
 import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 
 from nowt.config.placement import Placement
 from nowt.core.errors import DataError
-from nowt.data.decode import VERSION, BadImage, OutOfRange, broken_image_error, decode
+from nowt.data.decode import BadImage, OutOfRange, broken_image_error, decode, decoder
 from nowt.data.images import ImageFiles, digest_of
 from nowt.data.threads import map_in_threads
 from nowt.data.transforms import center_crop
+from nowt.data.unused_files import outdated_pixels
 from nowt.store.layout import Store
 from nowt.store.locks import turn
 
@@ -36,7 +38,7 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
     Raises DataError naming the first broken or changed image, or if the disk is too small.
     """
     shape = (len(files.names), 3, size, size)
-    path = _folder(placement) / f"{digest_of(VERSION, files.digest(), size, scale)}.pixels"
+    path = _folder(placement) / f"{digest_of(files.digest(), size, scale)}.{decoder()}.pixels"
     _write_once(path, partial(_write_pixels, files, size, scale, placement))
     if path.stat().st_size != math.prod(shape):
         raise DataError(f"{path} has {path.stat().st_size} bytes; expected {math.prod(shape)}: delete it")
@@ -45,7 +47,7 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
 
 def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
     """Return the images that cannot be decoded: name to reason. Raises DataError naming one that is never left out."""
-    path = _folder(placement) / f"{digest_of(VERSION, BROKEN, files.digest())}.broken.json"
+    path = _folder(placement) / f"{digest_of(BROKEN, files.digest())}.{decoder()}.broken.json"
     _write_once(path, partial(_write_broken, files, placement))
     found: dict[str, str] = json.loads(path.read_text())
     return found
@@ -79,11 +81,18 @@ def _write_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
     needed, free = len(files.names) * 3 * size**2, shutil.disk_usage(placement.store).free
     if needed > free:
         raise DataError(f"{placement.store} has {free / 1e9:.1f} GB free; the prepared images need {needed / 1e9:.1f}")
+    for line in outdated_pixels(Path(placement.store)):
+        _print_once(line)
     crop = partial(center_crop, scale=scale)
     load = partial(files.decode, size=size, choose_box=crop)
     title = f"preparing images at {size} pixels"
     for image in map_in_threads(load, range(len(files.names)), placement.loaders, title):
         file.write(image.tobytes())
+
+
+@cache  # once in a process, although each split has a file
+def _print_once(line: str) -> None:
+    print(f"nowt: {line}", file=sys.stderr, flush=True)
 
 
 def _write_broken(files: ImageFiles, placement: Placement, file: BinaryIO) -> None:

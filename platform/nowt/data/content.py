@@ -90,7 +90,7 @@ class _Reading:
     def _save(self) -> None:
         rows = np.flatnonzero(self.known & (self.facts[:, 2] < self.settled_before))
         names = [self.names[i] for i in rows]
-        DigestTable(names, self.facts[rows], self.digests[rows]).save(self.table)
+        DigestTable(names, self.facts[rows], self.digests[rows]).save(self.table, self.root)
 
 
 def _read(root: Path, names: list[str], index: int) -> tuple[bytes, Facts]:

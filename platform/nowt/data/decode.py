@@ -7,6 +7,7 @@
 - Of a file with several images, such as a TIFF with pages, the first is read.
 """
 
+import hashlib
 import io
 import math
 import struct
@@ -15,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from nowt.core.errors import DataError
 from nowt.data.transforms import Box
@@ -24,6 +26,8 @@ from nowt.data.transforms import Box
 Bytes = NDArray[np.uint8]
 
 VERSION = 2  # raised whenever the same files would give other pixels; it is part of the fingerprint
+
+LIBRARIES = ("jpg", "libjpeg_turbo", "libtiff", "webp")  # of Pillow; other formats are lossless
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -67,6 +71,13 @@ def decode(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -> Byt
     """
     with _pillow_errors_as_bad_image():
         return _decode(data, size, choose_box)
+
+
+def decoder() -> str:
+    """Return a name of what decodes images here: nowt's version of the conversions, that of Pillow, and a hash of those
+    of its libraries. With another decoder, the same files may give other pixels."""
+    libraries = repr([features.version(name) for name in LIBRARIES])
+    return f"{VERSION}-pillow-{PIL.__version__}-{hashlib.sha256(libraries.encode()).hexdigest()[:8]}"
 
 
 def broken_image_error(path: object, error: BadImage) -> DataError:

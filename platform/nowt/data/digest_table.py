@@ -13,6 +13,8 @@ from nowt.data.images import DIGEST_BYTES
 from nowt.data.subsets import Ints
 from nowt.store.files import write_atomically
 
+DAMAGE = (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile)  # what reading may raise
+
 
 @dataclass(frozen=True, eq=False)
 class DigestTable:
@@ -28,18 +30,18 @@ class DigestTable:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 names, facts, digests = (stored[name] for name in ("names", "facts", "digests"))
-            table = cls(names.tobytes().decode("utf-8", "surrogateescape").split("\0"), facts, digests)
+            table = cls(_decoded(names).split("\0"), facts, digests)
             if table.facts.shape == (len(table.names), 3) and table.digests.shape == (len(table.names), DIGEST_BYTES):
                 return table
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile):
+        except DAMAGE:
             pass
         return cls([], np.empty((0, 3), np.int64), np.empty((0, DIGEST_BYTES), np.uint8))
 
-    def save(self, path: Path) -> None:
-        """Write the table atomically."""
-        names = np.frombuffer("\0".join(self.names).encode("utf-8", "surrogateescape"), np.uint8)
+    def save(self, path: Path, root: Path) -> None:
+        """Write the table of the images in ``root`` atomically."""
+        names = _encoded("\0".join(self.names))
         file = io.BytesIO()
-        np.savez(file, names=names, facts=self.facts, digests=self.digests)
+        np.savez(file, names=names, facts=self.facts, digests=self.digests, root=_encoded(str(root.resolve())))
         write_atomically(path, file.getvalue(), durable=False)
 
     def look_up(self, names: list[str], facts: Ints) -> tuple[Bytes, NDArray[np.bool_]]:
@@ -57,3 +59,21 @@ class DigestTable:
             return np.arange(len(names))
         row = {name: i for i, name in enumerate(self.names)}
         return np.array([row.get(name, -1) for name in names], np.int64)
+
+
+def root_of_table(path: Path) -> str:
+    """Return the folder whose images a stored table describes; empty if it is damaged or of an earlier version, which
+    did not store it."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return _decoded(stored["root"])
+    except DAMAGE:
+        return ""
+
+
+def _encoded(text: str) -> Bytes:
+    return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+
+
+def _decoded(text: Bytes) -> str:
+    return text.tobytes().decode("utf-8", "surrogateescape")

@@ -25,9 +25,12 @@ def add(commands: Commands) -> None:
 def run(args: Namespace) -> int:
     """Print one line per check; 1 if a check failed."""
     from nowt.cli.databases import database_problems
+    from nowt.cluster.findings import Finding
     from nowt.cluster.this_machine import check_machine
+    from nowt.data.unused_files import unused_files
 
     findings = check_machine(Path(args.store), database_problems(Path(args.store)))
+    findings += [Finding("cache", line) for line in unused_files(Path(args.store))]
     if args.cluster:
         from nowt.cluster.doctor import check_cluster
 
