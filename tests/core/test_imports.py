@@ -4,6 +4,7 @@ import importlib
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,38 @@ def test_an_edited_module_on_pythonpath_is_refused_until_python_starts_again(
             source_of(spec)
     importlib.reload(sys.modules["used_of_a_test"])
     assert source_of("used_of_a_test:f") is not None
+
+
+def loaded_by_threads(*specs: str) -> list[object]:
+    """The objects that threads load at the same time, one thread for each spec."""
+    with ThreadPoolExecutor(len(specs)) as pool:
+        return [*pool.map(load_object, specs)]
+
+
+def test_a_file_that_another_thread_is_loading_is_waited_for(tmp_path: Path) -> None:
+    slow = {"mine.py": "from helpers import X\n", "helpers.py": "import time\ntime.sleep(0.1)\nX = object()\n"}
+    path = written(tmp_path, slow)
+    assert len({id(each) for each in loaded_by_threads(*[f"{path}:X"] * 4)}) == 1
+
+
+def test_threads_that_load_from_two_folders_get_the_modules_of_their_own(tmp_path: Path) -> None:
+    for folder in "ab":
+        text = f"import time\ntime.sleep(0.1)\nX = {folder!r}\n"
+        written(tmp_path / folder, {"mine.py": "from package.helpers import X\n", "package/helpers.py": text})
+    found = loaded_by_threads(*[f"{tmp_path / folder}/mine.py:X" for folder in "abab"])
+    assert found == ["a", "b", "a", "b"]
+
+
+def test_threads_that_load_modules_which_import_each_other_do_not_wait_for_ever(tmp_path: Path) -> None:
+    text = "import time\ntime.sleep(0.1)\nimport {}\nX = 1\n"
+    written(tmp_path, {"a.py": text.format("b"), "b.py": text.format("a")})
+    assert loaded_by_threads(f"{tmp_path}/a.py:X", f"{tmp_path}/b.py:X") == [1, 1]
+
+
+def test_a_file_that_failed_in_another_thread_fails_in_each(tmp_path: Path) -> None:
+    path = written(tmp_path, {"mine.py": "import time\ntime.sleep(0.1)\n1 / 0\n"})
+    before = [*sys.modules]
+    with ThreadPoolExecutor(4) as pool:
+        failures = [future.exception() for future in [pool.submit(load_module, path) for _ in range(4)]]
+    assert [str(each) for each in failures] == [f"{path} cannot be imported: ZeroDivisionError: division by zero"] * 4
+    assert not [name for name in sys.modules if name not in before and name.startswith("nowt_own_")]

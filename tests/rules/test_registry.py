@@ -1,6 +1,9 @@
 """Rules are found by short name, which is recorded, and by long name."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -8,6 +11,10 @@ from nowt.cli.main import main
 from nowt.config.certificate_key import certificate_name
 from nowt.config.recipes import resnet18_imagenet
 from nowt.config.run_key import run_key
+from nowt.core.source_hash import Source
+from nowt.rules import registry
+from nowt.rules.base import Rule
+from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.registry import builtin_rules, find_rule, rule_names, short_name
 from nowt.store.run_log import read_all
 
@@ -55,3 +62,23 @@ def test_certify_accepts_the_long_name_of_a_rule(tmp_path: Path, monkeypatch: py
     main(["certify", "feedback_alignment"])
     [path] = (tmp_path / "runs" / "certificates").iterdir()
     assert path.name == certificate_name(find_rule("fa")())
+
+
+def test_threads_that_find_a_rule_at_the_same_time_identify_it_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom nowt import KolenPollack\n\n\n"
+        "@dataclass(frozen=True)\nclass Mine(KolenPollack):\n    name: ClassVar[str] = 'mine'\n"
+    )
+    real = registry._is_outside
+
+    def slow(kind: type, source: Source) -> TypeGuard[type[Rule]]:
+        time.sleep(0.05)
+        return real(kind, source)
+
+    monkeypatch.setattr(registry, "_is_outside", slow)
+    with ThreadPoolExecutor(4) as pool:
+        numerics = {*pool.map(lambda _: find_rule(f"{path}").numerics, range(4))}
+    assert len(numerics) == 1 and numerics != {KolenPollack.numerics}

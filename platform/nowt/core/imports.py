@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -78,20 +77,23 @@ def load(path: Path, root: Path, read: Read) -> ModuleType:
     lookup = Lookup(path, root, read, read(path, root))
     name = _name(path, root, lookup.texts)
     if name in sys.modules:
-        return sys.modules[name]
+        return _imported(name)
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
-    spec = _spec(name, lookup)
-    module = importlib.util.module_from_spec(spec)
-    with ExitStack() as undo:
-        sys.modules[name] = module  # before it runs, since dataclasses look up their module
-        undo.callback(sys.modules.pop, name)
-        if spec.loader is not None:
-            spec.loader.exec_module(module)
-        undo.pop_all()
+    _FINDER.lookups[name] = lookup
+    module = _imported(name)
     if lookup.is_current():  # it may have extended ``sys.path``, so that more modules are found the next time
         sys.modules.setdefault(_name(path, root, read(path, root)), module)
     return module
+
+
+def _imported(name: str) -> ModuleType:
+    """Return the module of this name. Python's own import locks it: one thread runs the file, and others wait for the
+    end, so that none gets a module that is only half run. Of files that import each other, none waits for ever."""
+    while True:
+        module: ModuleType = builtins.__import__(name)
+        if sys.modules.get(name) is module:  # else it failed in another thread, and fails here, too
+            return module
 
 
 def load_inner(root: Path, inner: Path, read: Read) -> ModuleType:
@@ -239,13 +241,18 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules inside local packages, and nothing else."""
+    """Finds the files that ``load`` imports and the modules inside local packages, and nothing else."""
+
+    def __init__(self) -> None:
+        self.lookups: dict[str, Lookup] = {}  # by the name of the module; ``load`` adds them
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module in a package that ``load`` has imported."""
-        if not fullname.startswith(PREFIX) or path is None:
+        """Return the spec of a file that ``load`` imports, or of a module in a package that it has imported."""
+        if path is None:
+            return _spec(fullname, self.lookups[fullname]) if fullname in self.lookups else None
+        if not fullname.startswith(PREFIX):
             return None
         spec = PathFinder.find_spec(fullname, path)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):

@@ -67,16 +67,25 @@ def find_rule(name: str) -> type["Rule"]:
         >>> find_rule("kolen_pollack")().name
         'kp'
     """
+    check_rule(name)
     if short_name(name) in _BUILT_IN:
         return _load(short_name(name))
     if ".py" in name:
         return _from_file(name)
-    for point in _installed():
-        if point.name == name:
-            rule = _checked(point.load(), name)
-            identify(rule)
-            rule.source = ""  # its name finds it
-            return rule
+    point = next(point for point in _installed() if point.name == name)
+    rule = _checked(point.load(), name)
+    identify(rule)
+    rule.source = ""  # its name finds it
+    return rule
+
+
+def check_rule(name: str) -> None:
+    """Raise ConfigError, as ``find_rule`` does, for an unknown name or a missing file. The rule is not imported."""
+    if ".py" in name:
+        existing_spec(name)
+        return
+    if short_name(name) in _BUILT_IN or name in rule_names():
+        return
     known = [*rule_names(), *_SHORT_NAMES]
     raise ConfigError(
         f"there is no rule {name!r}{did_you_mean(name, known)}; "
@@ -127,13 +136,14 @@ def identify(rule: type["Rule"]) -> None:
         return
     module = sys.modules.get(rule.__module__)
     source = None if module is None else module_source(module)
-    rule.identified = True  # type: ignore[attr-defined]  # of this class alone: a subclass has code of its own
-    if module is None or source is None:
-        return
-    inherited = [(base.__name__, base.numerics) for base in rule.__mro__[1:] if _is_outside(base, source)]
-    facts = f"{source.digest} {rule.__qualname__} {inherited}"
-    rule.numerics = hashlib.sha256(facts.encode()).hexdigest()[:12]
-    rule.source = f"{place_of(module)}:{rule.__qualname__}"
+    if module is not None and source is not None:
+        inherited = [(base.__name__, base.numerics) for base in rule.__mro__[1:] if _is_outside(base, source)]
+        facts = f"{source.digest} {rule.__qualname__} {inherited}"
+        rule.numerics = hashlib.sha256(facts.encode()).hexdigest()[:12]
+        rule.source = f"{place_of(module)}:{rule.__qualname__}"
+    # at the end, so that no other thread takes the rule for identified before it is; of this class alone, since a
+    # subclass has code of its own
+    rule.identified = True  # type: ignore[attr-defined]
 
 
 def _is_outside(kind: type, source: "Source") -> "TypeGuard[type[Rule]]":
