@@ -67,7 +67,7 @@ _MODULES = {
     "nowt.studies.study": ("Cell", "Study"),
     "nowt.training.loop": ("TrainingDiverged", "TrainingInterrupted", "train"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Backprop",
@@ -116,9 +116,9 @@ def __getattr__(name: str) -> Any:
         return import_module("nowt.config.recipes")
     if name == "__version__":
         return import_module("nowt.core.version").VERSION
-    if name not in _MODULE_OF:
+    if name not in MODULE_OF:
         raise AttributeError(f"module 'nowt' has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+    return getattr(import_module(MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

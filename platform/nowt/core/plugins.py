@@ -41,7 +41,7 @@ def load_object(spec: str, attribute: str | None = None) -> Any:
     name = name or (attribute or "" if place.endswith(".py") else "")
     if not place or not name:
         raise ConfigError(f"cannot load {spec!r}: expected FILE.py:NAME or module:NAME")
-    module = load_module(place) if place.endswith(".py") else _installed(place)
+    module = module_of(spec)
     if not hasattr(module, name):
         raise ConfigError(f"{place} defines no {name!r}{did_you_mean(name, _names_in(module))}{_advice(spec, name)}")
     return getattr(module, name)
@@ -148,8 +148,13 @@ def source_of(spec: str) -> Source | None:
 
     The code is imported first, since it may extend ``sys.path``. Raises ConfigError if that fails.
     """
+    return module_source(module_of(spec))
+
+
+def module_of(spec: str) -> ModuleType:
+    """Return the module that ``FILE.py:NAME`` or ``module:NAME`` names. Raises ConfigError if it cannot be imported."""
     place = split_spec(existing_spec(spec))[0]
-    return module_source(load_module(place) if place.endswith(".py") else _installed(place))
+    return load_module(place) if place.endswith(".py") else _installed(place)
 
 
 def module_source(module: ModuleType) -> Source | None:

@@ -1,6 +1,5 @@
 """Finds a metric by name, file or entry point, and calls it with the inputs that it names."""
 
-import hashlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -8,12 +7,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from nowt.core.errors import ConfigError, did_you_mean, require
-from nowt.core.plugins import load_object, source_of
+from nowt.core.plugins import existing_spec, load_object, module_of
+from nowt.evaluation.probes.metric_code import metric_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BUILT_IN = ("gradient_cosine", "weight_change", "cka")  # each a module of nowt.evaluation.probes.metrics
 
@@ -73,28 +74,29 @@ def find_metric(spec: str) -> Metric:
     Raises:
         ConfigError: If there is none; the message suggests the nearest name.
     """
+    check_metric(spec)
     if spec in BUILT_IN:
         module = import_module(f"nowt.evaluation.probes.metrics.{spec}")
-        return _metric(spec, module.measure, _file_digest(module.measure))
+        return _metric(spec, module.measure, metric_digest(module))
     if ":" in spec or spec.endswith(".py"):
         place, _, name = (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
-        function, source = load_object(spec, "measure"), source_of(spec)
-        return _metric(name or Path(place).stem, function, source.digest if source else _file_digest(function))
-    for point in entry_points(group="nowt.probes"):
-        if point.name == spec:
-            function = point.load()
-            return _metric(spec, function, _file_digest(function))
+        return _metric(name or Path(place).stem, load_object(spec, "measure"), metric_digest(module_of(spec)))
+    point = entry_points(group="nowt.probes")[spec]
+    return _metric(spec, point.load(), metric_digest(import_module(point.module)))
+
+
+def check_metric(spec: str) -> None:
+    """Raise ConfigError, as ``find_metric`` does, for an unknown name or a missing file. The metric is not imported."""
+    if ":" in spec or spec.endswith(".py"):
+        existing_spec(spec)
+        return
     names = metric_names()
+    if spec in names:
+        return
     available = ", ".join(names)
     raise ConfigError(
         f"unknown metric {spec!r}{did_you_mean(spec, names)}; available: {available}, or your own FILE.py"
     )
-
-
-def _file_digest(function: Any) -> str:
-    """Return a hash of the file of a function of nowt or of an installed package."""
-    file = inspect.getsourcefile(function) if inspect.isfunction(function) else None
-    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()[:12]
 
 
 def _metric(name: str, function: Any, digest: str) -> Metric:
@@ -120,6 +122,6 @@ def _checked(found: Any) -> Mapping[str, float]:
     return found
 
 
-def _finite(value: float | Tensor) -> float | None:
-    number = float(value.detach() if isinstance(value, Tensor) else value)
+def _finite(value: "float | Tensor") -> float | None:
+    number = float(value.detach() if hasattr(value, "detach") else value)
     return number if math.isfinite(number) else None

@@ -2,7 +2,7 @@
 
 A line has ``run``, ``cell``, ``rule``, ``seed``, ``epoch``, ``metric``, ``values`` (numbers by name, null where
 undefined), ``others`` (the names that are no layer's), and the settings that the numbers depend on: ``measure`` (a hash
-of the metric's file), ``images`` (their number), ``split`` and ``against`` (the cell that it compares with).
+of the metric's code), ``images`` (their number), ``split`` and ``against`` (the cell that it compares with).
 """
 
 import json
