@@ -20,7 +20,8 @@ from analysis.frames.store import columns, trial_rows
 from analysis.stats import paired, tuning, variance
 from analysis.stats.importance import IMPORTANCE
 from analysis.tables import final, published, search
-from nowt.config.overrides import Override, apply_overrides
+from nowt.config.field_names import Override
+from nowt.config.overrides import apply_overrides
 from nowt.config.placement import Placement
 from nowt.config.recipes import RECIPES, rule_for, shrink_config
 from nowt.config.run_key import run_key

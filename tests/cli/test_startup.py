@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.main import main
+from nowt.config.recipe_names import RECIPE_NAMES
+from nowt.config.recipes import RECIPES
 from nowt.core.version import VERSION
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
@@ -54,6 +56,47 @@ def imported_by(command: str, folder: Path) -> list[str]:
 )
 def test_help_version_and_a_misspelt_command_or_option_import_no_heavy_library(command: str, tmp_path: Path) -> None:
     assert imported_by(command, tmp_path) == []
+
+
+MISSPELT = {
+    "train digts": "no recipe 'digts' (did you mean digits?)",
+    "train digits --rule kpp": "no rule 'kpp' (did you mean kp?)",
+    "train digits --optim.lr 0.1 --rule ./none.py": "there is no file ./none.py",
+    "train none.py:mine": "there is no file none.py",
+    "ablate rules_on_digts": "no 'rules_on_digts' among studies (did you mean rules_on_digits?)",
+    "ablate fair_rules": "no 'fair_rules' among studies (use: nowt search fair_rules)",
+    "ablate rules_on_digits --rule kpp": "no rule 'kpp' (did you mean kp?)",
+    "plan rules_on_digts": "no 'rules_on_digts' among studies (did you mean rules_on_digits?)",
+    "plan rules_on_digits --rule kpp": "no rule 'kpp' (did you mean kp?)",
+    "search fair_rule": "no 'fair_rule' among spaces (did you mean fair_rules?)",
+    "search fair_rules --recipe digts": "no recipe 'digts' (did you mean digits?)",
+    "certify kpp": "no rule 'kpp' (did you mean kp?)",
+    "certify kpp --rule.scale 2": "no rule 'kpp' (did you mean kp?)",
+    "transfer fair_rules --to digts": "no recipe 'digts' (did you mean digits?)",
+    "transfer fair_rules --to digits": "store runs has no search 'fair_rules'",
+    "probe rules_on_digits --metric ckka": "unknown metric 'ckka' (did you mean cka?)",
+    "probe rules_on_digits --metric cka": "store runs has no study 'rules_on_digits'",
+}
+
+REPORT_MISSPELT = f"""
+import json, sys
+from nowt.cli.main import main
+for command in json.loads(sys.argv[1]):
+    code = main(command.split())
+    print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_a_misspelt_name_is_reported_before_a_heavy_library_is_imported(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", REPORT_MISSPELT, json.dumps([*MISSPELT])]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    for (command, message), line, outcome in zip(MISSPELT.items(), lines[::2], lines[1::2], strict=True):
+        assert message in line and outcome == "2 []", (command, line, outcome)
+
+
+def test_the_names_of_recipes_that_the_command_line_knows_are_those_of_the_recipes() -> None:
+    assert tuple(RECIPES) == RECIPE_NAMES
 
 
 def test_runs_and_show_do_not_import_torch_ray_or_mlflow(tmp_path: Path) -> None:

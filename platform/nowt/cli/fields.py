@@ -6,13 +6,10 @@ The config, which imports torch, is imported only when all tokens are known.
 import re
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
-from nowt.config.field_names import FIELDS, check_path, default_paths
+from nowt.config.field_names import FIELDS, Override, check_path, default_paths
 from nowt.core.errors import ConfigError, did_you_mean
-
-if TYPE_CHECKING:
-    from nowt.config.overrides import Override
+from nowt.rules.registry import check_rule
 
 
 def split_field_args(tokens: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -47,7 +44,7 @@ def refuse_unknown(tokens: Sequence[str], options: Sequence[str], takes_fields: 
             raise ConfigError(f"there is no option {option}{did_you_mean(option, known)}; --help lists all")
 
 
-def parse_overrides(tokens: Sequence[str]) -> "list[Override]":
+def parse_overrides(tokens: Sequence[str]) -> list[Override]:
     """Parse ``--a.b value`` and ``--a.b=value`` pairs. Raises ConfigError for a misspelt field and any other token.
 
     The fields of a rule are checked when they are applied, since they depend on the rule.
@@ -64,9 +61,14 @@ def parse_overrides(tokens: Sequence[str]) -> "list[Override]":
             raise ConfigError(f"--{path} needs a value")
         pairs.append((path, text if equals else rest.pop(0)))
     check_given_once([f"--{path.replace('-', '_')}" for path, _ in pairs])
-    from nowt.config.overrides import Override
-
     return [Override(path, text) for path, text in pairs]
+
+
+def check_rule_names(overrides: Sequence[Override]) -> None:
+    """Raise ConfigError for a ``--rule`` that does not exist. torch is not imported, which takes seconds."""
+    for override in overrides:
+        if override.path == "rule":
+            check_rule(override.text)
 
 
 def refuse_rest(tokens: Sequence[str]) -> None:

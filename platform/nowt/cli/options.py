@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nowt.cli.fields import check_rule_names
 from nowt.cli.parser import Parser
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, require
@@ -200,16 +201,19 @@ def study(args: Namespace) -> "Study":
 
     A field is set in every cell; each ``--rule`` adds a cell. Raises ConfigError if two cells become the same.
     """
+    from nowt.studies.lookup import check_study, find_study
+
+    check_study(args.study)  # before torch is imported
+    check_rule_names(args.overrides)
+    if any(override.path == "seed" for override in args.overrides):
+        raise ConfigError("--seed cannot be used with a study; --seeds N runs seeds 0 to N-1")
     from nowt.config.overrides import apply_overrides
     from nowt.config.run_key import run_key
     from nowt.rules.registry import find_rule
     from nowt.studies.ablation import shrink_study
-    from nowt.studies.lookup import find_study
     from nowt.studies.study import Cell
 
     found = find_study(args.study)
-    if any(override.path == "seed" for override in args.overrides):
-        raise ConfigError("--seed cannot be used with a study; --seeds N runs seeds 0 to N-1")
     added = [override.text for override in args.overrides if override.path == "rule"]
     rest = [override for override in args.overrides if override.path != "rule"]
     cells = [Cell(cell.name, apply_overrides(cell.config, rest)) for cell in found.cells]

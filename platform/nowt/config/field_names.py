@@ -5,8 +5,18 @@ takes seconds. The fields of a rule are not listed: each rule has its own.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nowt.core.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Override:
+    """A field's new value on the command line, as text."""
+
+    path: str
+    text: str
+
 
 # the fields of a run, each with its own fields: none if it is no section, and none that all rules have
 FIELDS: dict[str, tuple[str, ...]] = {

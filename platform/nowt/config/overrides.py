@@ -1,23 +1,15 @@
 """Overrides: ``--optim.lr 0.2`` sets any field of a config by its dotted path, read as the field's type."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
-from nowt.config.field_names import check_name
+from nowt.config.field_names import Override, check_name
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.fields import check_type, field_types
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
-
-
-@dataclass(frozen=True)
-class Override:
-    """One field's new value, as text."""
-
-    path: str
-    text: str
 
 
 def _with_defaults(name: str) -> Rule:

@@ -1,4 +1,8 @@
-"""Finds the studies, search spaces and recipes that the command line names, by entry point, file or module."""
+"""Finds the studies, search spaces and recipes that the command line names, by entry point, file or module.
+
+Each ``find_*`` has a ``check_*``, which raises the same ConfigError for an unknown name or a missing file. It imports
+neither torch nor what the name stands for, so that a misspelt name is reported at once.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,40 +10,62 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nowt.config.run_config import RunConfig
+from nowt.config.recipe_names import RECIPE_NAMES
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import call_factory, load_object
-from nowt.studies.study import Study
+from nowt.core.plugins import call_factory, existing_spec, load_object
 
 if TYPE_CHECKING:
+    from nowt.config.run_config import RunConfig
     from nowt.studies.search.space import SearchSpace
+    from nowt.studies.study import Study
 
 
-def find_study(spec: str) -> Study:
+def check_study(spec: str) -> None:
+    """Raise ConfigError if there is no such study."""
+    _check(spec, "nowt.studies")
+
+
+def find_study(spec: str) -> "Study":
     """Return the study named ``spec``, or the one that ``FILE.py``, ``FILE.py:NAME`` or ``module:NAME`` returns."""
+    check_study(spec)
+    from nowt.studies.study import Study
+
     study: Study = call_factory(spec, _find(spec, "nowt.studies", "study"), Study)
     return study
 
 
+def check_space(spec: str) -> None:
+    """Raise ConfigError if there is no such search space."""
+    _check(spec, "nowt.spaces")
+
+
 def find_space(spec: str) -> "SearchSpace":
     """Return the search space named ``spec``, or the one that function ``space`` of ``FILE.py`` returns."""
+    check_space(spec)
     from nowt.studies.search.space import SearchSpace
 
     space: SearchSpace = call_factory(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
     return space
 
 
-def find_recipe(spec: str) -> Callable[..., RunConfig]:
+def check_recipe(spec: str) -> None:
+    """Raise ConfigError if there is no such recipe."""
+    if _is_place(spec):
+        existing_spec(spec)
+    elif spec not in RECIPE_NAMES:
+        near, names = did_you_mean(spec, RECIPE_NAMES), ", ".join(RECIPE_NAMES)
+        raise ConfigError(f"there is no recipe {spec!r}{near}; there are: {names}, or FILE.py:NAME")
+
+
+def find_recipe(spec: str) -> "Callable[..., RunConfig]":
     """Return the recipe named ``spec``: a built-in one, or the function ``FILE.py:NAME``, which takes a rule."""
+    check_recipe(spec)
     from nowt.config.recipes import RECIPES
+    from nowt.config.run_config import RunConfig
 
     if spec in RECIPES:
         return RECIPES[spec]
-    if ":" in spec or spec.endswith(".py"):
-        return partial(call_factory, spec, load_object(spec, "recipe"), RunConfig)
-    raise ConfigError(
-        f"there is no recipe {spec!r}{did_you_mean(spec, RECIPES)}; there are: {', '.join(RECIPES)}, or FILE.py:NAME"
-    )
+    return partial(call_factory, spec, load_object(spec, "recipe"), RunConfig)
 
 
 def find_report(name: str = "report") -> Callable[..., Any]:
@@ -55,12 +81,26 @@ def find_frames() -> Callable[[Path], str] | None:
     return rebuild
 
 
+def _is_place(spec: str) -> bool:
+    """Return whether ``spec`` names a file or module."""
+    return ":" in spec or spec.endswith(".py")
+
+
 def _find(spec: str, group: str, attribute: str) -> Any:
-    if ":" in spec or spec.endswith(".py"):
+    _check(spec, group)
+    if _is_place(spec):
         return load_object(spec, attribute)
-    points = {point.name: point for point in entry_points(group=group)}
+    return {point.name: point for point in entry_points(group=group)}[spec].load()
+
+
+def _check(spec: str, group: str) -> None:
+    """Raise ConfigError if ``spec`` is neither an entry point of the group nor a file that exists, nor a module."""
+    if _is_place(spec):
+        existing_spec(spec)
+        return
+    points = entry_points(group=group).names
     if spec in points:
-        return points[spec].load()
+        return
     kind = group.partition(".")[2]
     raise ConfigError(
         f"there is no {spec!r} among {kind}{_other_command(spec) or did_you_mean(spec, points)}; available: "

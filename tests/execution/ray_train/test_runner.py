@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.tables import run_page
-from nowt.config.overrides import Override, apply_overrides
+from nowt.config.field_names import Override
+from nowt.config.overrides import apply_overrides
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.studies.lookup import find_study
 from tests.support.short_runs import numbers as without_times

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nowt.config.overrides import Override
+from nowt.config.field_names import Override
 from nowt.core.errors import ConfigError
 from nowt.studies.search.options import shrink_space, with_options
 from nowt.studies.search.params import Choice, Range, When

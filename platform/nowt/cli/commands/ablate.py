@@ -22,9 +22,9 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Run a study, on Ray or in this process."""
+    chosen = study(args)
     from nowt.studies.ablation import ablate
 
-    chosen = study(args)
     outcome = ablate(chosen, execution_options(args), partial(print, flush=True))
     print(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):

@@ -35,10 +35,10 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Write the certificate of one rule, with the given fields, or of all built-in rules."""
-    from nowt.evaluation.certify.run import certify_command
-
     out = Path(args.out or f"{args.store}/certificates")
     chosen = _rules(args)
+    from nowt.evaluation.certify.run import certify_command
+
     check_writable(out, "--out" if args.out else "--store")
     try:
         code: int = certify_command(chosen, out)
@@ -51,9 +51,7 @@ def run(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> "list[Rule]":
-    from nowt.config.overrides import apply_overrides
-    from nowt.config.run_config import RunConfig
-    from nowt.rules.registry import builtin_rules, find_rule
+    from nowt.rules.registry import builtin_rules, check_rule, find_rule
 
     if args.all == bool(args.rule):
         raise ConfigError("give one rule or --all: nowt certify kp")
@@ -64,4 +62,8 @@ def _rules(args: Namespace) -> "list[Rule]":
             raise ConfigError(f"--{override.path} does not change the certificate of {args.rule}: --rule.FIELD does")
     if args.all:
         return [rule() for rule in builtin_rules()]
+    check_rule(args.rule)  # before torch is imported
+    from nowt.config.overrides import apply_overrides
+    from nowt.config.run_config import RunConfig
+
     return [apply_overrides(RunConfig(rule=find_rule(args.rule)()), args.overrides).rule]

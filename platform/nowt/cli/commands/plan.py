@@ -34,9 +34,9 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Print what a study costs, how far its feedback can align, and what its seeds can detect."""
+    chosen = study(args)
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    gap = TargetGap(args.gap, args.deviation)
-    print(plan(study(args), placement(args), gap))
+    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation)))
     return 0

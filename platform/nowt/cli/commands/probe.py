@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nowt.cli.options import add_local_placement, local_placement
 from nowt.cli.parser import Commands, add_command
+from nowt.store.study_file import find_study_files
 
 
 def add(commands: Commands) -> None:
@@ -31,12 +32,16 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Measure a metric on the checkpoints that a study has kept."""
+    from nowt.evaluation.probes.registry import check_metric, find_metric
+
+    placement = local_placement(args)
+    check_metric(args.metric)  # before torch is imported
+    find_study_files(Path(args.store), args.study)
     import torch
 
-    from nowt.evaluation.probes.registry import find_metric
     from nowt.evaluation.probes.run import probe
 
-    placement, metric = local_placement(args), find_metric(args.metric)
+    metric = find_metric(args.metric)
     torch.set_num_threads(placement.threads)
     print(probe(Path(args.store), args.study, metric, placement, args.images, args.split, print))
     print(f"Next: nowt report {args.study} --store {args.store}")

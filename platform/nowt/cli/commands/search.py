@@ -58,12 +58,16 @@ def _add_space(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
-    from nowt.studies.lookup import find_recipe, find_space
+    from nowt.studies.lookup import check_recipe, check_space, find_recipe, find_space
+
+    _check_confirm(args.confirm, args.confirm_seeds)
+    check_space(args.space)  # before torch is imported
+    if args.recipe:
+        check_recipe(args.recipe)
     from nowt.studies.search.best_trials import confirmation_runs, find_search
     from nowt.studies.search.options import shrink_space, with_options, with_recipe
     from nowt.studies.search.run import search
 
-    _check_confirm(args.confirm, args.confirm_seeds)
     space = find_space(args.space)
     space = with_recipe(space, find_recipe(args.recipe)) if args.recipe else space
     space = shrink_space(space) if args.quick else space

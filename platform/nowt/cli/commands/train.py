@@ -3,6 +3,7 @@
 from argparse import Namespace
 from functools import partial
 
+from nowt.cli.fields import check_rule_names
 from nowt.cli.options import add_bucket, add_placement, add_workers, placement
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
@@ -26,9 +27,12 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Train one run, with its epoch log and its entry in MLflow."""
+    from nowt.studies.lookup import check_recipe, find_recipe
+
+    check_recipe(args.recipe)  # before torch is imported
+    check_rule_names(args.overrides)
     from nowt.config.overrides import apply_overrides, describe_fields
     from nowt.config.recipes import rule_for
-    from nowt.studies.lookup import find_recipe
 
     config = apply_overrides(find_recipe(args.recipe)(), args.overrides, partial(rule_for, args.recipe))
     if args.fields:

@@ -6,6 +6,7 @@ from pathlib import Path
 from nowt.cli.commands.rerun import rerun
 from nowt.cli.options import add_execution
 from nowt.cli.parser import FIELDS, Commands, add_command
+from nowt.store.study_file import find_study_files
 
 
 def add(commands: Commands) -> None:
@@ -32,7 +33,10 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Run a search's best settings on another recipe."""
-    from nowt.studies.lookup import find_recipe
+    from nowt.studies.lookup import check_recipe, find_recipe
+
+    check_recipe(args.to)  # before torch is imported
+    find_study_files(Path(args.store), args.space, searches=True)
     from nowt.studies.search.transfer import Target, transfer
 
     target = Target(Path(args.to.partition(":")[0]).stem, find_recipe(args.to), args.overrides)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nowt.config.overrides import Override, apply_overrides
+from nowt.config.field_names import Override
+from nowt.config.overrides import apply_overrides
 from nowt.config.recipes import shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require

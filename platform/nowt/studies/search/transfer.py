@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nowt.config.overrides import Override, apply_overrides, set_fields, value_at
+from nowt.config.field_names import Override
+from nowt.config.overrides import apply_overrides, set_fields, value_at
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import require
 from nowt.rules.base import Rule
