@@ -109,9 +109,8 @@ def test_a_copy_of_an_earlier_version_is_read_once_with_one_line(
     outdated(target)
     capsys.readouterr()
     assert open_data(IMAGENET, placement(target)).fingerprint == before
-    err = capsys.readouterr().err
-    assert f"nowt: {target}/pictures.tsv is from an earlier version and has no digests: all images are read" in err
-    assert err.count("\n") == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "copies of others" not in line)
+    assert f"nowt: {target}/pictures.tsv is from an earlier version and has no digests: all images are read" in line
 
 
 def test_preparing_a_copy_of_an_earlier_version_again_writes_the_new_list(

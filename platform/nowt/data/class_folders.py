@@ -41,6 +41,7 @@ class Listing:
     names: list[str]  # relative to the data folder
     facts: Ints  # (N, 3): size in bytes, time of modification and of status change in ns
     labels: Ints
+    left_out: Counter[str]  # how many files and folders of each kind are no images of the part
 
 
 def class_names(folder: Path) -> list[str]:
@@ -62,15 +63,16 @@ def list_images(root: Path, part: str, classes: list[str], layout: str) -> Listi
     names: list[str] = []
     facts: list[Facts] = []
     labels: list[int] = []
+    left_out = Counter(kind for entry in _entries(root, part) if (kind := _kind_beside_classes(entry)))
     for label, name in enumerate(classes):
-        found = sorted(_images(root, f"{part}/{name}"))
+        found = sorted(_images(root, f"{part}/{name}", left_out))
         if not found:
             raise DataError(f"{root}/{part}/{name} contains no images ({', '.join(EXTENSIONS)}); expected {layout}")
         names += [path for path, _ in found]
         facts += [image for _, image in found]
         labels += [label] * len(found)
     _check_depths(root, part, names)
-    return Listing(names, np.array(facts, np.int64), np.array(labels, np.int64))
+    return Listing(names, np.array(facts, np.int64), np.array(labels, np.int64), left_out)
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:
@@ -79,15 +81,33 @@ def some(names: Iterable[str], limit: int = 5) -> str:
     return ", ".join(ordered[:limit]) + (f" and {len(ordered) - limit} more" if len(ordered) > limit else "")
 
 
-def _images(root: Path, folder: str) -> Iterator[tuple[str, Facts]]:
-    """Yield the name relative to the root and the facts of each image in the folder and its subfolders."""
+def _images(root: Path, folder: str, left_out: Counter[str]) -> Iterator[tuple[str, Facts]]:
+    """Yield the name relative to the root and the facts of each image in the folder and its subfolders; count all that
+    is no image in ``left_out``, but not what is inside a folder that is left out."""
     for entry in _entries(root, folder):
         if is_ignored(entry.name):
-            continue
-        if entry.is_dir():
-            yield from _images(root, f"{folder}/{entry.name}")
+            left_out[_kind(entry.name)] += 1
+        elif entry.is_dir():
+            yield from _images(root, f"{folder}/{entry.name}", left_out)
         elif entry.name.lower().endswith(EXTENSIONS):
             yield f"{folder}/{entry.name}", facts_of(entry)
+        else:
+            left_out[_kind(entry.name)] += 1
+
+
+def _kind(name: str) -> str:
+    """Return what is counted together: a name that is ignored, or an extension."""
+    stem, dot, extension = name.rpartition(".")
+    if name.startswith("._"):
+        return "._*"  # a Mac writes one for each file
+    return f"*.{extension.lower()}" if stem and dot and not is_ignored(name) else name
+
+
+def _kind_beside_classes(entry: os.DirEntry[str]) -> str:
+    """Return the kind of what is left out beside the class folders; empty for a class folder."""
+    if is_ignored(entry.name):
+        return _kind(entry.name)
+    return "" if entry.is_dir() else f"{_kind(entry.name)} in no class folder"
 
 
 def _entries(root: Path, folder: str) -> list[os.DirEntry[str]]:

@@ -5,13 +5,15 @@ the same ones. Images of fixed size, and files that are always prepared the same
 (``ArraySplit``). With ``resized_crop``, training files are decoded as they are needed (``StreamSplit``).
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError, require
 from nowt.data import builtin, cache, cifar10, image_folder, mnist
+from nowt.data.duplicates import Part, describe_duplicates
 from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
 from nowt.data.splits import ArraySplit, Split
 from nowt.data.stream_split import StreamSplit
@@ -61,6 +63,8 @@ class DatasetSplits:
     shape: tuple[int, int, int]  # (channels, height, width) of the network's input
     fingerprint: str  # hash of the content and the splits, independent of where the images are stored
     skipped: tuple[str, ...]  # images left out with on_bad="skip", as "name: reason"
+    left_out: Mapping[str, int]  # files and folders that are no images of the data set: number by kind
+    duplicates: str  # a line that counts images of equal content, of files only; empty if there are none
 
 
 def open_data(config: DataConfig, placement: Placement, test: bool = True) -> DatasetSplits:
@@ -74,10 +78,12 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     if placement.data and config.name in BUILTIN:
         raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: omit the option")
     raw = spec.read(config, placement, size)
-    total = len(raw.train.labels)
     val_indices = validation_indices(raw, spec, placement)
-    train = _limit(raw.train.take(complement(total, val_indices)), config.train_limit, "train_limit", raw.classes)
-    val = _limit(raw.train.take(val_indices), config.score_limit, "score_limit", raw.classes)
+    train = raw.train.take(complement(len(raw.train.labels), val_indices))
+    val = raw.train.take(val_indices)
+    duplicates = _duplicates(raw, train, val, placement)
+    train = _limit(train, config.train_limit, "train_limit", raw.classes)
+    val = _limit(val, config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
     return DatasetSplits(
         train=_split(train, config, placement, spec.normalize, size, training=True),
@@ -87,7 +93,21 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         shape=(len(spec.normalize.mean), size, size),
         fingerprint=digest_of(raw.content, val_indices.tolist()),
         skipped=tuple(f"{name}: {reason}" for name, reason in raw.skipped.items()),
+        left_out=raw.left_out,
+        duplicates=duplicates,
     )
+
+
+def _duplicates(
+    raw: RawDataset, train: ImageArrays | ImageFiles, val: ImageArrays | ImageFiles, placement: Placement
+) -> str:
+    """Return the line about images of equal content in all splits. It is printed when the images are new."""
+    splits = {"train": train, "val": val, "test": raw.test}
+    parts = [Part.of(name, files) for name, files in splits.items() if isinstance(files, ImageFiles)]
+    line = describe_duplicates(parts) if parts else ""
+    if line and raw.is_new:
+        print(f"nowt: {placement.data}: {line}", file=sys.stderr, flush=True)
+    return line
 
 
 def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement) -> Ints:

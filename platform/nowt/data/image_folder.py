@@ -13,7 +13,7 @@ from nowt.core.errors import DataError
 from nowt.data import cache, content, manifest
 from nowt.data.class_folders import class_names, list_images, some
 from nowt.data.decode import VERSION
-from nowt.data.images import ImageFiles, RawDataset, digest_of
+from nowt.data.images import FolderImages, ImageFiles, RawDataset, digest_of
 
 LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg"
 
@@ -47,29 +47,30 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     root = root_of(config, placement, LAYOUT)
     tests = ["val"] if config.name == "imagenet" else ["val", "test"]
     prepared = manifest.read(root)
-    train, test, classes = prepared or _list_folder(root, tests, placement)
+    found = prepared or _list_folder(root, tests, placement)
+    train, test, classes = found.train, found.test, found.classes
     skipped: dict[str, str] = {}
     if config.on_bad == "skip" and not prepared:  # a manifest lists only complete images
         skipped = {**cache.broken_images(train, placement), **cache.broken_images(test, placement)}
         train, test = (_without(files, skipped, classes) for files in (train, test))
     digest = digest_of(VERSION, train.digest(), test.digest(), sorted(skipped))
-    return RawDataset(train, test, len(classes), digest, dict(sorted(skipped.items())))
+    return RawDataset(train, test, len(classes), digest, dict(sorted(skipped.items())), found.left_out, found.is_new)
 
 
-def _list_folder(root: Path, tests: list[str], placement: Placement) -> tuple[ImageFiles, ImageFiles, list[str]]:
-    """Return the training images, test images and classes found in the folder."""
+def _list_folder(root: Path, tests: list[str], placement: Placement) -> FolderImages:
+    """Return the images found in the folder."""
     classes = _classes(root, "train")
     test_folder = _test_folder(root, tests)
     _check_same_classes(root, test_folder, classes, _classes(root, test_folder))
     listed = [list_images(root, part, classes, LAYOUT) for part in ("train", test_folder)]
     names, facts = listed[0].names + listed[1].names, np.concatenate([part.facts for part in listed])
     _notice_outdated_manifest(root, placement)
-    digests = content.content_digests(root, names, facts, placement)
+    digests, is_new = content.content_digests(root, names, facts, placement)
     train, test = (
         ImageFiles(root, part.names, part.facts[:, 0], part_digests, part.labels)
         for part, part_digests in zip(listed, np.split(digests, [len(listed[0].names)]), strict=True)
     )
-    return train, test, classes
+    return FolderImages(train, test, classes, listed[0].left_out + listed[1].left_out, is_new)
 
 
 def _notice_outdated_manifest(root: Path, placement: Placement) -> None:

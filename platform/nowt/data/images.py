@@ -1,6 +1,7 @@
 """Images before they are split into train, val and test: pixels in memory, or files on disk."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,17 @@ class ImageFiles:
 
 
 @dataclass(frozen=True, eq=False)
+class FolderImages:
+    """The images of a data folder."""
+
+    train: ImageFiles
+    test: ImageFiles
+    classes: list[str]
+    left_out: Counter[str]  # how many files and folders of each kind are no images
+    is_new: bool = False  # some were read for the first time
+
+
+@dataclass(frozen=True, eq=False)
 class RawDataset:
     """A data set as read, before its training images are split into train and val."""
 
@@ -111,6 +123,8 @@ class RawDataset:
     classes: int
     content: str  # digest of the content, independent of its location
     skipped: Mapping[str, str] = field(default_factory=dict)  # reason for each image that was left out
+    left_out: Mapping[str, int] = field(default_factory=dict)  # number of other files and folders, by kind
+    is_new: bool = False  # some files were read for the first time
 
 
 def read_file(path: Path) -> bytes:

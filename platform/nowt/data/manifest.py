@@ -14,7 +14,7 @@ import numpy as np
 
 from nowt.core.errors import DataError
 from nowt.data.class_folders import Listing, class_names, list_images
-from nowt.data.images import DIGEST_BYTES, ImageFiles
+from nowt.data.images import DIGEST_BYTES, FolderImages, ImageFiles
 from nowt.data.subsets import Ints
 from nowt.store.files import write_atomically
 
@@ -52,8 +52,8 @@ def is_outdated(root: Path) -> bool:
     return (root / EARLIER_NAME).exists() and not (root / NAME).exists()
 
 
-def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
-    """Return the training images, test images and classes of the manifest; None if the folder has no manifest.
+def read(root: Path) -> FolderImages | None:
+    """Return the images of the manifest; None if the folder has no manifest.
 
     Raises DataError if the manifest is damaged, or if the names or sizes of the images in the folder differ from it.
     """
@@ -69,8 +69,8 @@ def read(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]] | None:
     if not intact:
         raise DataError(f"{path} is damaged: run nowt data prepare again, or delete it to list the folder instead")
     files = _parts(root, body, np.array(list(header["classes"].values())))
-    _check(path, files, list(header["classes"]))
-    return *files, list(header["classes"])
+    left_out = _check(path, files, list(header["classes"]))
+    return FolderImages(*files, list(header["classes"]), left_out)
 
 
 def _parts(root: Path, body: bytes, counts: Ints) -> tuple[ImageFiles, ImageFiles]:
@@ -84,8 +84,10 @@ def _parts(root: Path, body: bytes, counts: Ints) -> tuple[ImageFiles, ImageFile
     return training, ImageFiles(root, names[train:], sizes[train:], digests[train:], labels[1])
 
 
-def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str]) -> None:
-    """Raise DataError naming the first difference between the folder and the manifest, if there is one."""
+def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str]) -> Counter[str]:
+    """Return how many files and folders of each kind are no images. Raises DataError naming the first difference
+    between the folder and the manifest, if there is one."""
+    left_out = Counter[str]()
     for part in files:
         folder = part.root / part.names[0].partition("/")[0]
         found = class_names(folder) if folder.is_dir() else []
@@ -98,12 +100,15 @@ def _check(path: Path, files: tuple[ImageFiles, ImageFiles], classes: list[str])
         elif other:
             difference = f"{folder / other[0]} is missing"
         else:
-            difference = _difference(part, list_images(part.root, folder.name, classes, f"the images in {path}"))
+            listing = list_images(part.root, folder.name, classes, f"the images in {path}")
+            difference = _difference(part, listing)
+            left_out += listing.left_out
         if difference:
             raise DataError(
                 f"{difference}, so the folder does not match {path}: {advice}, or delete {path.name} to use the folder "
                 "as it is"
             )
+    return left_out
 
 
 def _difference(part: ImageFiles, listing: Listing) -> str:

@@ -1,6 +1,7 @@
 """The estimates of ``nowt plan``, compared with what happens in training."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import _angles, plan, sampling_angle
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.schedule import learning_rate, remaining_difference
+from tests.support.synthetic_images import image_folder
 
 SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
 
@@ -69,6 +71,18 @@ def test_a_warning_is_printed_if_kp_has_no_time_to_align() -> None:
     assert "2 runs" in page
     assert "warning: weak will still have" in page
     assert "warning: strong" not in page
+
+
+def test_the_plan_describes_each_data_set_once_and_names_copies_of_images(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images")
+    shutil.copy(root / "train/cat/003.jpg", root / "val/cat/copy.jpg")
+    folder = replace(SMALL, data=DataConfig("folder", size=16), batch=8, epochs=1)
+    cells = Cell("bp", folder), Cell("kp", replace(folder, rule=KolenPollack()))
+    placement = Placement(store=str(tmp_path / "store"), data=str(root))
+    lines = plan(Study("two", "?", cells, seeds=(0,)), placement).splitlines()
+    assert lines[1] == f"data folder in {root}: 36 training, 4 validation and 9 test images of 2 classes"
+    assert lines[2].startswith("1 of 49 images are copies of others, and are kept: 1 of test also in ")
+    assert lines[3] == ""
 
 
 def test_the_plan_of_a_changed_study_says_that_it_is_a_new_one(tmp_path: Path) -> None:

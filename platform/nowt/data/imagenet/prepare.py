@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nowt.core.errors import DataError, Echo
 from nowt.data import manifest
 from nowt.data.class_folders import some
+from nowt.data.duplicates import Part, describe_duplicates
 from nowt.data.imagenet import checks, labels, published, tiny_imagenet
 from nowt.data.imagenet.class_folder import REMOVED, WORK, ClassPreparer, ClassRecord
 from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
+from nowt.data.images import DIGEST_BYTES
 from nowt.store.locks import lock_file
 
 PRINTED = 20  # problems that are printed; the file lists all of them
@@ -174,8 +178,16 @@ def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: l
     train, val = (_entries(records, part) for part in ("train", "val"))
     path = manifest.write(options.target, train, val, partial=bool(problems))
     classes = len({record.wnid for record in records})
+    if duplicates := describe_duplicates([_part("train", train), _part("val", val)]):
+        echo(duplicates)
     echo(f"{path}: {len(train):,} training and {len(val):,} test images of {classes:,} classes")
     return True
+
+
+def _part(name: str, entries: manifest.Entries) -> Part:
+    digests = np.frombuffer(bytes.fromhex("".join(digest for _, _, digest in entries)), np.uint8)
+    names = [name for name, _, _ in entries]
+    return Part(name, names, digests.reshape(-1, DIGEST_BYTES), [name.split("/")[1] for name in names])
 
 
 def _write_problems(target: Path, problems: list[str]) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from nowt.config.placement import Placement
 from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.description import describe_data
 from nowt.execution.preparation import data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
 from nowt.rules.weight_mirror import WeightMirror
@@ -38,9 +39,10 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     table = Table(
         "cell", "epochs", "steps", "min per run", "GB per run", "expected alignment", box=None, pad_edge=False
     )
-    minutes, notes, planned = 0.0, [], list[PlannedRun]()
+    minutes, notes, planned, datasets = 0.0, [], list[PlannedRun](), dict[str, None]()
     for cell in study.cells:
         data = open_data(cell.config.data, placement, cell.config.test)
+        datasets |= dict.fromkeys(filter(None, [describe_data(cell.config.data, placement, data), data.duplicates]))
         training = TrainingState.create(cell.config, placement, data)
         check_feasible(cell.config, placement, data, training.model)
         facts = {**data_facts(data), "not_replaced": []}
@@ -58,11 +60,16 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
     head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
+    notes += _repeated(store, study, planned)
+    seeds = seed_count_lines(study, store, target)
+    return "\n".join([head, *filter(None, [changed]), *datasets, "", _text(table), *notes, *seeds])
+
+
+def _repeated(store: Path, study: Study, planned: Sequence[PlannedRun]) -> list[str]:
+    """Return a line if runs of the study that are finished no longer count."""
     repeated = superseded_runs(store, study.name, planned)
     option = " with --redo" if needs_redo(repeated) else ""
-    notes += [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
-    seeds = seed_count_lines(study, store, target)
-    return "\n".join([head, *filter(None, [changed]), "", _text(table), *notes, *seeds])
+    return [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
 
 
 def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
