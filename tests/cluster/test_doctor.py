@@ -87,8 +87,9 @@ def test_files_of_the_cache_that_are_no_longer_read_are_named_and_are_no_failure
 
 def node(address: str, drift: float = 0.0, **changes: Any) -> NodeReport:
     packages = ("python", *node_report.PACKAGES)
-    facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "data": "3 names (abc)", "gpus": [], "free": 10e9}
-    return NodeReport(address, {**facts, **changes}, drift)
+    facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "gpus": [], "free": 10e9}
+    images = changes.pop("images", {"files": 1, "folders": {"": "1 files, abc"}, "contents": {"a.jpg": "def"}})
+    return NodeReport(address, {**facts, **changes}, drift, images)
 
 
 PREMISES = ROOT / "platform" / "clusters" / "on_premise" / "cluster.yaml"
@@ -110,8 +111,6 @@ def test_identical_nodes_pass_and_each_difference_is_reported() -> None:
     assert "10.0.0.2 is at least 7.2 s off: run timedatectl" in message
     (message,) = wrong(node("10.0.0.1", token="there is no /root/.ray/auth_token"))
     assert "tokens: 10.0.0.1: there is no" in message
-    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"))
-    assert "2 names (def) on 10.0.0.2; 3 names (abc) on 10.0.0.1" in message
     (message,) = wrong(node("10.0.0.1", free=1e9))
     assert "1.0 GB free" in message
     (message,) = wrong(node("10.0.0.1", gpus=["L4, 580.1"]), node("10.0.0.2", gpus=["L4, 570.2"]))
@@ -134,9 +133,11 @@ def test_identical_nodes_pass_and_each_difference_is_reported() -> None:
     ],
 )
 def test_for_a_node_without_images_the_copy_command_is_given(file: Path | None, what: str) -> None:
-    (message,) = wrong(node("10.0.0.1", data=""), file=file)
+    none = {"files": 0, "folders": {}, "contents": {}}
+    (message,) = wrong(node("10.0.0.1", images=none), file=file)
     assert f"10.0.0.1 has no ~/data: {what}" in message
-    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", data="2 names (def)"), file=file)
+    other = {"files": 1, "folders": {"": "2 files, abc"}, "contents": {}}
+    (message,) = wrong(node("10.0.0.1"), node("10.0.0.2", images=other), file=file)
     assert f"where it is wrong, {what}" in message
 
 

@@ -1,7 +1,7 @@
 """``nowt doctor --cluster``: checks the cluster file, the AWS account and, with RAY_ADDRESS, the running nodes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from nowt.cluster.aws import Account, account_of, call_aws
@@ -15,8 +15,9 @@ from nowt.cluster.security_group import group_problems
 DEFAULT_FILE = "cluster.yaml"
 
 
-def check_cluster(path: Path, data: str) -> list[Finding]:
-    """Check everything that a cluster needs; ``data`` is the data folder on each node, or empty.
+def check_cluster(path: Path, data: str, ignored: Collection[str] = ()) -> list[Finding]:
+    """Check everything that a cluster needs; ``data`` is the data folder on each node, or empty. Its files and folders
+    with the names ``ignored``, in lower case, are not compared.
 
     Raises ValueError if the file is missing or not a cluster file, or if no cluster answers at RAY_ADDRESS.
     """
@@ -33,7 +34,7 @@ def check_cluster(path: Path, data: str) -> list[Finding]:
         ]
     from nowt.cluster.nodes import check_nodes
 
-    return [*lines, *check_nodes(os.environ["RAY_ADDRESS"], cluster, data)]
+    return [*lines, *check_nodes(os.environ["RAY_ADDRESS"], cluster, data, ignored)]
 
 
 def _check_file(cluster: ClusterFile) -> list[Finding]:

@@ -1,6 +1,5 @@
 """The report of one node. Ray sends this file to the nodes by value, so it imports nothing from nowt."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,12 +12,11 @@ from typing import Any
 PACKAGES = ("nowt", "ray", "torch", "torchvision", "numpy", "optuna", "mlflow", "pillow")
 
 
-def describe(data: str) -> dict[str, Any]:
-    """Return versions, token problems, data listing, GPUs, free disk space and clock of this machine."""
+def describe() -> dict[str, Any]:
+    """Return versions, token problems, GPUs, free disk space and clock of this machine."""
     return {
         "versions": {"python": sys.version.split()[0], **{package: _version(package) for package in PACKAGES}},
         "token": _token(),
-        "data": _listing(Path(data).expanduser()) if data else "",
         "gpus": _gpus(),
         "free": shutil.disk_usage(Path.home()).free,
         "clock": time.time(),
@@ -40,13 +38,6 @@ def _token() -> str:
     if not path.exists():
         return f"{path} does not exist"
     return f"others can read {path}" if path.stat().st_mode & 0o077 else ""
-
-
-def _listing(folder: Path) -> str:
-    """Return the number of names in a folder and its subfolders (train/CLASS), and their digest; empty if there are
-    none."""
-    names = sorted(str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
-    return f"{len(names)} names ({hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:8]})" if names else ""
 
 
 def _gpus() -> list[str]:

@@ -1,19 +1,25 @@
 """Checks the nodes of a running cluster: a Ray task on each reports its state, and the reports are compared."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from nowt.cluster import node_report
+from nowt.cluster import node_images, node_report
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.findings import Finding, findings
+from nowt.cluster.image_comparison import compare_images
 
 NODE_TIMEOUT = 120.0  # seconds; the first worker of a node may take long to import
 
 CLOCK_SAMPLES = 3  # per node; the smallest bound counts
 
 SAMPLE_TIMEOUT = 30.0  # seconds for one sample
+
+IMAGE_SECONDS = 20.0  # for which each node reads contents of images; all nodes at the same time
+
+IMAGE_TIMEOUT = 300.0  # seconds in which a node must have listed its images and read some
 
 MAX_DRIFT = 1.0  # seconds; enough for MLflow's time axis and S3's signatures
 
@@ -27,10 +33,12 @@ class NodeReport:
     address: str
     facts: dict[str, Any]
     drift: float
+    images: dict[str, Any] | None = None  # result of ``describe_images``
 
 
-def check_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Finding]:
-    """Check everything that the nodes of the cluster at ``address`` must have or agree on."""
+def check_nodes(address: str, cluster: ClusterFile | None, data: str, ignored: Collection[str] = ()) -> list[Finding]:
+    """Check everything that the nodes of the cluster at ``address`` must have or agree on; ``data`` and ``ignored`` are
+    those of ``check_cluster``."""
     import ray
 
     if "://" in address:
@@ -42,7 +50,7 @@ def check_nodes(address: str, cluster: ClusterFile | None, data: str) -> list[Fi
         table = ray.nodes()
         alive = {entry["NodeID"]: entry["NodeManagerAddress"] for entry in table if entry["Alive"]}
         dead = {entry["NodeManagerAddress"] for entry in table if not entry["Alive"]} - set(alive.values())
-        nodes, silent = _collect(alive, data)
+        nodes, silent = _collect(alive, data, ignored)
         groups = _check_placement_groups()
     except (ConnectionError, ray.exceptions.RayError) as error:
         token = "check that RAY_AUTH_MODE=token and that ~/.ray/auth_token is the cluster's token"
@@ -71,11 +79,7 @@ def compare(
         *findings(
             "free disk", _disks(nodes), f"{min((n.facts['free'] for n in nodes), default=0) / 1e9:.0f} GB or more"
         ),
-        *findings(
-            "images",
-            _data(nodes, data, _how_to_copy(cluster)) if data else (),
-            f"{data} is the same on every node" if data else "not checked: add --data-dir",
-        ),
+        *_images(nodes, data, _how_to_copy(cluster)),
         *findings("GPUs of the nodes", _gpus(gpus), ", ".join(gpus) or "none"),
     ]
 
@@ -116,15 +120,10 @@ def _how_to_copy(cluster: ClusterFile | None) -> str:
     return f"run rm -f ~/data/.complete on it, then the command in setup_commands ({command})"
 
 
-def _data(nodes: Sequence[NodeReport], data: str, how_to_copy: str) -> Iterator[str]:
-    found: dict[str, list[str]] = {}
-    for node in nodes:
-        found.setdefault(node.facts["data"], []).append(node.address)
-    for address in found.pop("", ()):
-        yield f"{address} has no {data}: {how_to_copy}"
-    if len(found) > 1:
-        each = "; ".join(f"{names} on {', '.join(where)}" for names, where in sorted(found.items()))
-        yield f"{data} is not the same on all nodes ({each}): where it is wrong, {how_to_copy}"
+def _images(nodes: Sequence[NodeReport], data: str, how_to_copy: str) -> list[Finding]:
+    if not data:
+        return [Finding("images", "not compared: add --data-dir", "skipped")]
+    return compare_images({node.address: node.images for node in nodes}, data, how_to_copy, IMAGE_TIMEOUT)
 
 
 def _gpus(names: Sequence[str]) -> Iterator[str]:
@@ -178,23 +177,49 @@ def _check_placement_groups() -> list[Finding]:
     return findings("placement groups", stale, "none is stale")
 
 
-def _collect(alive: dict[str, str], data: str) -> tuple[list[NodeReport], list[str]]:
+def _collect(alive: dict[str, str], data: str, ignored: Collection[str]) -> tuple[list[NodeReport], list[str]]:
     """Return the reports of all nodes, and the addresses of those that sent none."""
     import ray
 
-    ray.cloudpickle.register_pickle_by_value(node_report)  # so that a node without nowt can report that
-    task = ray.remote(num_cpus=0, max_retries=0)(node_report.describe)
+    for module in (node_report, node_images):  # so that a node without nowt can report that
+        ray.cloudpickle.register_pickle_by_value(module)
     try:
-        tasks = {address: task.options(scheduling_strategy=_pin_to(number)) for number, address in alive.items()}
-        first = {
-            tasks[address].remote(data): address for address in tasks
-        }  # all nodes start their first worker at the same time
+        describe = _on_each(node_report.describe, alive)
+        first = {task.remote(): address for address, task in describe.items()}  # all nodes start a worker at once
         ready, _ = ray.wait(list(first), num_returns=len(first), timeout=NODE_TIMEOUT)
-        nodes = [node for each in ready if (node := _query(tasks[first[each]], first[each], data))]
+        nodes = [node for each in ready if (node := _query(describe[first[each]], first[each]))]
+        answered = {node.address for node in nodes}
+        there = {number: address for number, address in alive.items() if address in answered}
+        images = _list_images(there, data, ignored) if data else {}
     finally:
-        ray.cloudpickle.unregister_pickle_by_value(node_report)
-    nodes.sort(key=lambda node: node.address)
+        for module in (node_report, node_images):
+            ray.cloudpickle.unregister_pickle_by_value(module)
+    nodes = sorted((replace(node, images=images.get(node.address)) for node in nodes), key=lambda node: node.address)
     return nodes, sorted(set(alive.values()) - {node.address for node in nodes})
+
+
+def _on_each(function: Callable[..., Any], alive: dict[str, str]) -> dict[str, Any]:
+    """Return a task that calls the function on each node, by the node's address."""
+    import ray
+
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    return {address: task.options(scheduling_strategy=_pin_to(number)) for number, address in alive.items()}
+
+
+def _list_images(alive: dict[str, str], data: str, ignored: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return what each node reports of its images, by its address, unless it takes too long or is lost."""
+    import ray
+
+    tasks = _on_each(node_images.describe_images, alive)
+    running = {task.remote(data, ignored, IMAGE_SECONDS): address for address, task in tasks.items()}
+    ready, late = ray.wait(list(running), num_returns=len(running), timeout=IMAGE_TIMEOUT)
+    found = {}
+    for each in ready:
+        with suppress(ray.exceptions.RayError):
+            found[running[each]] = ray.get(each)
+    for each in late:
+        ray.cancel(each, force=True)
+    return found
 
 
 def _pin_to(number: str) -> Any:
@@ -203,7 +228,7 @@ def _pin_to(number: str) -> Any:
     return NodeAffinitySchedulingStrategy(number, soft=False)
 
 
-def _query(task: Any, address: str, data: str) -> NodeReport | None:
+def _query(task: Any, address: str) -> NodeReport | None:
     """Return the report of a node whose worker is ready; None if the node was lost in the meantime."""
     import ray
 
@@ -211,7 +236,7 @@ def _query(task: Any, address: str, data: str) -> NodeReport | None:
     try:
         for _ in range(CLOCK_SAMPLES):
             sent = time.time()
-            facts = ray.get(task.remote(data), timeout=SAMPLE_TIMEOUT)
+            facts = ray.get(task.remote(), timeout=SAMPLE_TIMEOUT)
             drifts.append(_drift(sent, facts["clock"], time.time()))
     except (ray.exceptions.RayError, TimeoutError):
         return None

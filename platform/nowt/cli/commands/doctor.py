@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from nowt.cli.parser import Commands, add_command
+from nowt.core.errors import require
 
 
 def add(commands: Commands) -> None:
@@ -19,11 +20,17 @@ def add(commands: Commands) -> None:
         help="also check this file (cluster.yaml if no FILE is given), its AWS account, and the nodes if RAY_ADDRESS "
         "names a running cluster",
     )
-    parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of the images on every node")
+    parser.add_argument(
+        "--data-dir",
+        default="",
+        metavar="DIR",
+        help="folder of the images on every node: compare names, sizes and, for 20 seconds, contents",
+    )
 
 
 def run(args: Namespace) -> int:
     """Print one line per check; 1 if a check failed."""
+    require(args.cluster or not args.data_dir, "--data-dir compares the nodes of a cluster: add --cluster")
     from nowt.cli.databases import database_problems
     from nowt.cluster.findings import Finding
     from nowt.cluster.this_machine import check_machine
@@ -33,8 +40,9 @@ def run(args: Namespace) -> int:
     findings += [Finding("cache", line) for line in unused_files(Path(args.store))]
     if args.cluster:
         from nowt.cluster.doctor import check_cluster
+        from nowt.data.class_folders import IGNORED
 
-        findings += check_cluster(Path(args.cluster), args.data_dir)
+        findings += check_cluster(Path(args.cluster), args.data_dir, IGNORED)
     for finding in findings:
         print(finding)
     return 1 if any(finding.state == "failed" for finding in findings) else 0
