@@ -199,3 +199,8 @@ def test_a_missing_cluster_gives_a_one_line_error(
     monkeypatch.delenv("RAY_ADDRESS")
     assert main(["doctor", "--cluster"]) == 2
     assert "file cluster.yaml does not exist" in capsys.readouterr().err
+
+
+def test_a_data_folder_without_a_cluster_to_compare_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--data-dir", "images"]) == 2
+    assert "--data-dir compares the nodes of a cluster: add --cluster" in capsys.readouterr().err
