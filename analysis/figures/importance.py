@@ -10,6 +10,7 @@ from analysis.figures.script import search_figure
 from analysis.figures.style.theme import cell_styles, title
 from analysis.frames.trials import Trials
 from analysis.stats.importance import FEWEST_TRIALS, importances
+from nowt.core.formatting import counted
 
 REQUIREMENT = f"a cell with at least {FEWEST_TRIALS} finished or diverged trials, not all with the same error"
 
@@ -53,7 +54,9 @@ def _panel(shares: pd.DataFrame, cell: str, color: str, last: bool) -> Any:
     x = alt.X("percent:Q", title="Explained variance of the error (%)" if last else None, scale=scale, axis=axis)
     y = alt.Y("setting:N", title=None, sort=None, axis=alt.Axis(**NAMES))
     bars = alt.Chart(here).mark_bar(color=color).encode(x=x, y=y)
-    over = alt.TitleParams(f"{cell}, {here['n'].iloc[0]} trials", fontSize=11, fontWeight="normal", offset=4)
+    over = alt.TitleParams(
+        f"{cell}, {counted(int(here['n'].iloc[0]), 'trial')}", fontSize=11, fontWeight="normal", offset=4
+    )
     return bars.properties(width=BARS_WIDTH, height=alt.Step(13), title=over)
 
 

@@ -19,6 +19,7 @@ from analysis.frames.studies import StudyPlan
 from analysis.frames.study import Frames
 from analysis.stats.seeds import mean_interval
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+from nowt.core.formatting import counted
 from nowt.evaluation.probes.results import WHOLE_NETWORK
 
 TITLES = {  # title and axis title of the built-in metrics
@@ -76,7 +77,7 @@ def _named(metric: str, against: str) -> tuple[str, str]:
 def _subtitle(probe: Probe) -> list[str]:
     n = probe.values.groupby("cell")["seed"].nunique()
     own = probe.layers.empty or (probe.values["layer"] == WHOLE_NETWORK).any()
-    images = f"{probe.settings.images} {SPLITS.get(probe.settings.split, 'training')} images"
+    images = counted(probe.settings.images, f"{SPLITS.get(probe.settings.split, 'training')} image")
     measured_on = [] if probe.metric == "weight_change" else [images]
     marks = "band" if probe.epochs > 1 else "bar" if probe.layers.empty else "bar and band"
     parts = [f"mean over {seeds_in_words(n)}", interval_in_words(n, marks), *measured_on]

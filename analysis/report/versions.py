@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from nowt.core.formatting import counted
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read, read_start
@@ -26,7 +27,7 @@ def version_notes(store: Path, keys: Sequence[str]) -> list[str]:
 def _differences(versions: dict[str, Counter[str]]) -> Iterator[str]:
     for name, counts in versions.items():
         if len(counts) > 1:
-            each = ", ".join(f"{version} ({n} run{'s' * (n > 1)})" for version, n in counts.most_common())
+            each = ", ".join(f"{version} ({counted(n, 'run')})" for version, n in counts.most_common())
             yield f"Runs were started with different versions of {name}: {each}."
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from nowt.core.formatting import counted
+
 MISSING = "–"
 
 FINEST_P = 0.001
@@ -21,7 +23,7 @@ def interval(low: float, high: float, sign: str = "", digits: int = 2) -> str:
 
 def points(value: float) -> str:
     """Format percentage points as ``1 point`` or ``1.5 points``."""
-    return f"{value:g} point{'s' * (value != 1)}"
+    return counted(f"{value:g}", "point")
 
 
 def p_value(p: float) -> str:

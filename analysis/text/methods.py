@@ -16,6 +16,7 @@ from analysis.stats.seeds import diverged_counts, scored_split
 from analysis.text.comparison import comparison_notes
 from analysis.text.irregularities import warnings_in_words
 from analysis.text.study import SPLITS, interval_in_words
+from nowt.core.formatting import counted
 
 RULES = {
     "bp": "backpropagation through the transpose of the forward weights W",
@@ -192,7 +193,7 @@ def _seeds(frames: Frames, shared: Shared) -> str:
     seeds = sorted(set(counted_runs(frames.runs)["seed"]))
     listed = ", ".join(map(str, seeds))
     held = {cell: pinned_seeds(fields) for cell, fields in shared.cells.items() if pinned_seeds(fields)}
-    which = f"{len(held)} of {len(shared.cells)} cells"
+    which = f"{len(held)} of {counted(len(shared.cells), 'cell')}"
     apart = f" In {which}, some of these seeds were pinned (see the settings table)." if held else ""
     if len(held) == len(shared.cells):
         return f"Seeds {listed}.{apart}"
@@ -211,8 +212,8 @@ def _seeded(shared: Shared) -> str:
 def _runs(frames: Frames) -> str:
     counts = diverged_counts(frames.runs)
     n, planned, diverged = int(counts["n"].sum()), len(frames.runs), int(counts["diverged"].sum())
-    counted = f" ({diverged} diverged, counted with chance error)" if diverged else ""
-    return " ".join([f"{n} of {planned} runs finished{counted}.", *warnings_in_words(frames)])
+    at_chance = f" ({diverged} diverged, counted with chance error)" if diverged else ""
+    return " ".join([f"{n} of {counted(planned, 'run')} finished{at_chance}.", *warnings_in_words(frames)])
 
 
 def _scoring(frames: Frames) -> str:

@@ -7,6 +7,7 @@ from analysis.stats.layers import measured_cells
 from analysis.stats.seeds import diverged_counts, error_curves, final_errors, partial_gaps, scored_split
 from analysis.text.irregularities import irregularities
 from analysis.text.study import SPLITS, chance_in_words, interval_in_words, permutation_in_words, seeds_in_words
+from nowt.core.formatting import counted
 
 
 def notes(frames: Frames, table: pd.DataFrame) -> str:
@@ -67,8 +68,10 @@ def _angles_in_words(frames: Frames, table: pd.DataFrame) -> str:
 
 def _missing_in_words(frames: Frames) -> str:
     planned, missing = len(frames.runs), len(frames.runs) - len(counted_runs(frames.runs))
-    return f"{missing} of {planned} runs have not finished and are not included." if missing else ""
+    verbs = "has not finished and is" if missing == 1 else "have not finished and are"
+    return f"{missing} of {counted(planned, 'run')} {verbs} not included." if missing else ""
 
 
 def _replaced_in_words(replaced: int) -> str:
-    return f"{replaced} earlier runs with other data or code are not included." if replaced else ""
+    verb = "is" if replaced == 1 else "are"
+    return f"{counted(replaced, 'earlier run')} with other data or code {verb} not included." if replaced else ""

@@ -8,6 +8,7 @@ from analysis.stats.contrasts import flat_config
 from analysis.stats.importance import FEWEST_TRIALS, cells_with_importance
 from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 from analysis.text.methods import Shared, setup
+from nowt.core.formatting import counted
 
 SHOWN = 5  # names in a sentence
 
@@ -59,9 +60,9 @@ def search_methods(trials: Trials) -> str:
     }
     names = ", ".join(dict.fromkeys(setting.path for settings in plan.settings.values() for setting in settings))
     shared = "; settings that cells share were drawn once and used in all of them" if plan.independent else ""
-    counted = f"{len(trials.counted)} of {len(trials.frame)} trials finished or diverged."
+    ended = f"{len(trials.counted)} of {counted(len(trials.frame), 'trial')} finished or diverged."
     drawn = f"Searched settings, with ranges as listed in the table of the search space: {names}{shared}."
-    return " ".join([setup(Shared(held)), drawn, search_in_words(trials), counted])
+    return " ".join([setup(Shared(held)), drawn, search_in_words(trials), ended])
 
 
 def _chance_in_words(trials: Trials) -> str:

@@ -159,5 +159,5 @@ def test_the_job_is_requeued_at_the_time_limit_and_finishes_the_study_later(
     run = read(log)
     assert (run.state, run.attempts, [e.epoch for e in run.epochs]) == ("finished", 2, [0, 1, 2, 3, 4])
     output = (tmp_path / "log").read_text()
-    assert "time limit reached: requeuing the job" in output and "1 of 1 runs finished" in output
+    assert "time limit reached: requeuing the job" in output and "1 of 1 run finished" in output
     assert not Path(f"/tmp/ray-{job}").exists()

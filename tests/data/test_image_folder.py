@@ -62,7 +62,7 @@ def test_images_nested_deeper_than_the_others_are_refused_with_their_folders(roo
         draw(root / f"train/cat/thumbs/{i}.jpg", seed=i)
     draw(root / "train/dog/backup/0.jpg")
     message = refused(root)
-    assert f"{root} has 4 images that are nested deeper below their class folders than the other 40 images" in message
+    assert f"{root} has 4 images nested deeper below their class folders than the other 40 images" in message
     assert message.endswith("of train to the same depth: train/cat/thumbs, train/dog/backup")
 
 

@@ -25,7 +25,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     printed = "".join(output.get("text", "") for output in shown)
-    assert "15 runs (14 finished, 1 diverged), 1 studies" in printed
+    assert "15 runs (14 finished, 1 diverged), 1 study" in printed
     for rule in ("fa", "ss", "wm", "kp"):
         assert f"{rule} - bp: " in printed
     (figure,) = [output["data"]["image/svg+xml"] for output in shown if "image/svg+xml" in output.get("data", {})]

@@ -193,7 +193,7 @@ def test_a_finished_run_does_not_wait_for_an_unavailable_server_and_can_be_deliv
     assert time.monotonic() - begun < 30
     assert [(waits.url, waits.epochs) for waits in undelivered(tmp_path, read_all(tmp_path))] == [(away, 3)]
     assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
-    assert f"uploaded 1 runs to {served.url}" in capsys.readouterr().out
+    assert f"uploaded 1 run to {served.url}" in capsys.readouterr().out
     assert points(served, writer.run.key) == logged(writer.run)
 
 

@@ -18,6 +18,7 @@ from analysis.frames.store.trial_rows import TRIALS, trial_frame
 from analysis.frames.studies import StudyPlan, read_plan
 from nowt.core.errors import did_you_mean
 from nowt.core.fields import flatten
+from nowt.core.formatting import counted
 from nowt.store.layout import Store
 
 
@@ -92,9 +93,9 @@ class StoreFrames:
 
     def __str__(self) -> str:
         states = self.runs["state"].value_counts().items()
-        counted = f"{len(self.runs)} runs ({', '.join(f'{n} {state}' for state, n in states) or 'none yet'})"
-        unread = f", {len(self.problems)} unreadable files (see problems)" if self.problems else ""
-        return f"{self.logs.store}: {counted}, {len(self.plans)} studies{unread}"
+        runs = f"{counted(len(self.runs), 'run')} ({', '.join(f'{n} {state}' for state, n in states) or 'none yet'})"
+        unread = f", {counted(len(self.problems), 'unreadable file')} (see problems)" if self.problems else ""
+        return f"{self.logs.store}: {runs}, {counted(len(self.plans), 'study', 'studies')}{unread}"
 
     @property
     def _logs(self) -> list[Log]:
@@ -126,9 +127,10 @@ def read_store(store: str | Path) -> StoreFrames:
 def rebuild_frames(store: Path) -> str:
     """Rebuild ``STORE/frames/`` from all logs, and return a summary."""
     frames = _frames(_existing(store), rebuild_logs(store))
-    counts = (len(frames.runs), frames.logs.epoch_rows, frames.logs.layer_rows)
+    runs = counted(len(frames.runs), "run")
+    measured = f"{counted(frames.logs.epoch_rows, 'epoch')} and {counted(frames.logs.layer_rows, 'layer')} of them"
     left_out = "".join(f"\nleft out: {problem}" for problem in frames.problems)
-    return "{:,} runs, {:,} epochs and {:,} layers of them written to {}/frames{}".format(*counts, store, left_out)
+    return f"{runs}, {measured} written to {store}/frames{left_out}"
 
 
 def _existing(store: str | Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
 from nowt.core.fields import build_dataclass, check_fields, check_groups, make_plain
+from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
@@ -95,11 +96,11 @@ class RunConfig:
     def _check_schedule(self) -> None:
         """Raise ConfigError for a warm-up or milestone after the end of the run, which would have no effect."""
         warmup, milestones = self.optim.warmup, self.optim.milestones
-        require(warmup <= self.epochs, f"optim.warmup is {warmup:g} epochs: the run has {self.epochs}")
+        require(warmup <= self.epochs, f"optim.warmup is {counted(f'{warmup:g}', 'epoch')}: the run has {self.epochs}")
         require(
             not milestones or 0 < min(milestones) < self.epochs,
-            f"optim.milestones begin at {min(milestones, default=0):g}: the run has {self.epochs} epochs, so the first "
-            f"must lie above 0 and below {self.epochs}",
+            f"optim.milestones begin at {min(milestones, default=0):g}: the run has {counted(self.epochs, 'epoch')}, "
+            f"so the first must lie above 0 and below {self.epochs}",
         )
 
     def _check_norm_group(self) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nowt.config.placement import Placement
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.data.decode import BadImage, OutOfRange, broken_image_error, decode, decoder
 from nowt.data.images import ImageFiles, digest_of
 from nowt.data.threads import map_in_threads
@@ -41,7 +42,7 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
     path = _folder(placement) / f"{digest_of(files.digest(), size, scale)}.{decoder()}.pixels"
     _write_once(path, partial(_write_pixels, files, size, scale, placement))
     if path.stat().st_size != math.prod(shape):
-        raise DataError(f"{path} has {path.stat().st_size} bytes; expected {math.prod(shape)}: delete it")
+        raise DataError(f"{path} has {counted(path.stat().st_size, 'byte')}; expected {math.prod(shape)}: delete it")
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 

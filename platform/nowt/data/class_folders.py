@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.data.decode import EXTENSIONS
 from nowt.data.subsets import Ints
 
@@ -139,9 +140,9 @@ def _check_depths(root: Path, part: str, names: list[str]) -> None:
         return
     folders = {name.rpartition("/")[0] for name in names if _depth(name) > shallowest}
     raise DataError(
-        f"{root} has {len(names) - depths[shallowest]} images that are nested deeper below their class folders than the"
-        f" other {depths[shallowest]} images of {part}: are these copies or thumbnails? Move them away, or bring all"
-        f" images of {part} to the same depth: {some(folders)}"
+        f"{root} has {counted(len(names) - depths[shallowest], 'image')} nested deeper below their class folders than "
+        f"the other {counted(depths[shallowest], 'image')} of {part}: are these copies or thumbnails? Move them "
+        f"away, or bring all images of {part} to the same depth: {some(folders)}"
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError, require
+from nowt.core.formatting import counted
 from nowt.data import builtin, cache, cifar10, image_folder, mnist
 from nowt.data.duplicates import Part, describe_duplicates
 from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
@@ -115,7 +116,9 @@ def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement)
     total = len(raw.train.labels)
     indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
     if len(indices) == 0:
-        raise DataError(f"{placement.data} has {total} training images: too few to use a tenth of them for validation")
+        raise DataError(
+            f"{placement.data} has {counted(total, 'training image')}: too few to use a tenth of them for validation"
+        )
     return indices
 
 

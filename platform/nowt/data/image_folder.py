@@ -10,6 +10,7 @@ import numpy as np
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.data import cache, content, manifest
 from nowt.data.class_folders import class_names, list_images, some
 from nowt.data.decode import VERSION
@@ -103,7 +104,7 @@ def _classes(root: Path, part: str) -> list[str]:
         raise DataError(f"{root} has no folder {part}; expected {LAYOUT}{_how_to_copy()}")
     classes = class_names(root / part)
     if len(classes) < 2:
-        raise DataError(f"{root / part} has {len(classes)} class folders; expected two or more: {LAYOUT}")
+        raise DataError(f"{root / part} has {counted(len(classes), 'class folder')}; expected two or more: {LAYOUT}")
     return classes
 
 

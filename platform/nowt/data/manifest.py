@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.data.class_folders import Listing, class_names, list_images
 from nowt.data.images import DIGEST_BYTES, FolderImages, ImageFiles
 from nowt.data.subsets import Ints
@@ -126,7 +127,7 @@ def _difference(part: ImageFiles, listing: Listing) -> str:
         return f"{part.root / name} is missing{others}"
     if name not in before:
         return f"{part.root / name} is not in the list{others}"
-    return f"{part.root / name} has {now[name]} bytes, in the list {before[name]}{others}"
+    return f"{part.root / name} has {counted(now[name], 'byte')}, in the list {before[name]}{others}"
 
 
 def _digest(body: bytes) -> str:

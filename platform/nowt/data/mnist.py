@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.data.image_folder import root_of
 from nowt.data.images import ImageArrays, RawDataset, digest_of
 
@@ -50,7 +51,10 @@ def _images(root: Path, raw: Path, part: str) -> ImageArrays:
     pixels = _idx(root, raw, f"{part}-images")
     labels = _idx(root, raw, f"{part}-labels")
     if len(pixels) != len(labels):
-        raise DataError(f"{raw}: {part} has {len(pixels)} images but {len(labels)} labels; download both files again")
+        raise DataError(
+            f"{raw}: {part} has {counted(len(pixels), 'image')} but {counted(len(labels), 'label')}; "
+            "download both files again"
+        )
     if labels.max(initial=0) >= CLASSES:
         raise DataError(
             f"{raw}/{part}-labels-idx1-ubyte contains the label {labels.max()}; expected 0 to {CLASSES - 1}"
@@ -67,7 +71,9 @@ def _idx(root: Path, raw: Path, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{path} is not an idx file of bytes in {dimensions} dimensions; download it again")
     shape = tuple(np.frombuffer(data, ">u4", dimensions, 4).tolist())
     if len(data) != header + math.prod(shape):
-        raise DataError(f"{path} has {len(data)} bytes; its header says {header + math.prod(shape)}; download it again")
+        raise DataError(
+            f"{path} has {counted(len(data), 'byte')}; its header says {header + math.prod(shape)}; download it again"
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nowt.core.errors import DataError
+from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.data.images import Pixels
 from nowt.data.sampler import BatchIndices, sequential_batches, shuffled_batches, without_augmentation
@@ -102,6 +103,6 @@ def probe_batch(split: Split, samples: int) -> tuple[Tensor, Tensor]:
     Raises DataError if the split has fewer than ``samples`` images.
     """
     if samples > len(split):
-        raise DataError(f"probe.samples is {samples}: there are only {len(split)} training images")
+        raise DataError(f"probe.samples is {samples}: there are only {counted(len(split), 'training image')}")
     indices = without_augmentation(balanced(split.labels, samples, "probe"))
     return split.load(indices), split.labels_of(indices)

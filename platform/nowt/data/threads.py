@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from nowt.core.formatting import counted
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -26,5 +28,5 @@ def map_in_threads(work: Callable[[S], T], items: Sequence[S], threads: int, tit
         for chunk in track(chunks, title, console=Console(stderr=True), transient=True, disable=quiet):
             yield from pool.map(work, chunk)
             if silent and time.monotonic() - begin >= SILENT_SECONDS:
-                print(f"nowt: {title}: {len(items):,} files ...", file=sys.stderr, flush=True)
+                print(f"nowt: {title}: {counted(len(items), 'file')} ...", file=sys.stderr, flush=True)
                 silent = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nowt.config.placement import Keep
+from nowt.core.formatting import counted
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
@@ -22,7 +23,7 @@ def plan_notices(plan: Sequence[PlannedRun]) -> list[str]:
     skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
     ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
     others = dict.fromkeys((p.config.model.name, tuple(p.start["not_replaced"])) for p in ruled)
-    lines = [f"{len(files)} image{'s' * (len(files) > 1)} left out: {_first(files)}" for files in skipped]
+    lines = [f"{counted(len(files), 'image')} left out: {_first(files)}" for files in skipped]
     return lines + [f"{model}: {describe_uncovered(names)}" for model, names in others]
 
 
@@ -56,7 +57,7 @@ def missing_checkpoints_notice(store: Path, keys: Iterable[str], keep: Keep | No
     missing = [epochs for key in keys if (epochs := _missing_epochs(store, key, keep, bucket))]
     if not missing:
         return ""
-    runs = f"{len(missing)} run{'s have' if len(missing) > 1 else ' has'}"
+    runs = f"{counted(len(missing), 'run')} {'has' if len(missing) == 1 else 'have'}"
     epochs = sorted({epoch for each in missing for epoch in each})
     named = ", ".join(map(str, epochs[:5])) + (", ..." if len(epochs) > 5 else "")
     return (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nowt.core.formatting import counted
 from nowt.store.outcome import run_warnings
 from nowt.store.records import RunLog
 
@@ -47,7 +48,7 @@ class StudyProgress:
         """Mark the end of the replay of earlier results; later updates are new."""
         self.started, self.earlier_epochs = time.monotonic(), sum(self.epochs.values())
         if self.ended:
-            self._print(f"{len(self.ended)} of {len(self.plan)} runs were finished before")
+            self._print(f"{len(self.ended)} of {counted(len(self.plan), 'run')} had finished before")
 
     def update(self, planned: "PlannedRun", run: RunLog) -> None:
         """Display the state of a run."""
@@ -65,14 +66,14 @@ class StudyProgress:
         self.display.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _summary(self) -> str:
-        return f"{len(self.ended)} of {len(self.plan)} runs"
+        return f"{len(self.ended)} of {counted(len(self.plan), 'run')}"
 
     def _line(self, planned: "PlannedRun", run: RunLog) -> str:
         count = f"[{len(self.ended)}/{len(self.plan)}]"
         name = f"{planned.cell} seed {planned.seed}"
         if run.state == "finished":
             last = run.epochs[-1]
-            outcome = f"val error {100 * last.val_error:.1f} % after {last.epoch} epochs"
+            outcome = f"val error {100 * last.val_error:.1f} % after {counted(last.epoch, 'epoch')}"
             outcome += "".join(f"; warning: {text}" for text in run_warnings(run))
         else:
             last_line = run.reason.strip().splitlines()[-1] if run.reason.strip() else ""

@@ -10,6 +10,7 @@ import ray
 
 from nowt.cluster.ray_internals import drain_node, draining_nodes, extend_server_timeout
 from nowt.core.errors import require
+from nowt.core.formatting import counted
 from nowt.execution.preemption import instance_metadata
 
 extend_server_timeout()
@@ -38,7 +39,7 @@ def check_gpus(needed: float, subject: str, advice: str) -> None:
     found = ray.cluster_resources().get("GPU", 0)
     require(
         needed <= found or "RAY_ADDRESS" in os.environ,
-        f"{subject} {needed:g} GPUs, and this machine has {found:g}: use {advice}, or --device cpu",
+        f"{subject} {counted(f'{needed:g}', 'GPU')}, and this machine has {found:g}: use {advice}, or --device cpu",
     )
 
 

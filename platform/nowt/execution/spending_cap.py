@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from nowt.core.errors import require
+from nowt.core.formatting import counted
 from nowt.execution.pricing import Price, count_machines
 from nowt.execution.scheduler import Decision, Message, PlannedRun, Scheduler
 from nowt.store.layout import Store
@@ -44,10 +45,10 @@ class SpendingCap:
     def to_text(self) -> str:
         """Return the cap as text."""
         if self.money is None:
-            return f"{self.hours:.3g} hours"
+            return counted(f"{self.hours:.3g}", "hour")
         bought = f"{self.money:g} buys at {self.price}"
         per_hour = self.price.total if self.price else None
-        return f"{self.money / per_hour:.3g} hours, which {bought}" if per_hour else f"what {bought}"
+        return f"{counted(f'{self.money / per_hour:.3g}', 'hour')}, which {bought}" if per_hour else f"what {bought}"
 
 
 @dataclass

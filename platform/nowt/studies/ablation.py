@@ -6,6 +6,7 @@ from nowt.config.placement import Placement
 from nowt.config.recipes import shrink_config
 from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.core.errors import Echo
+from nowt.core.formatting import counted
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import distinct_rules, inspect_data, plan_run
@@ -34,14 +35,14 @@ class Outcome:
 
     def summary(self) -> str:
         """Return one line; if runs failed, it says what to do."""
-        text = f"study {self.study.key}: {self.finished} of {self.planned} runs finished"
+        text = f"study {self.study.key}: {self.finished} of {counted(self.planned, 'run')} finished"
         text += f", {self.diverged} diverged" if self.diverged else ""
         if self.failed:
             text += f", {len(self.failed)} failed: {', '.join(self.failed)}; "
             text += "nowt show RUN prints the reason; run the same command again to retry"
         if self.capped:
             left = self.planned - self.finished - self.diverged - len(self.failed)
-            text += f"; stopped at its cap of {self.capped}, {left} runs left; a larger cap resumes it"
+            text += f"; stopped at its cap of {self.capped}, {counted(left, 'run')} left; a larger cap resumes it"
         return text
 
 
@@ -63,7 +64,7 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = 
     earlier = superseded_runs(execution.store, study.name, plan) if repeats else []
     check_superseded(study.name, earlier, options, echo)
     with execution.lock():
-        echo(f"study {study.key}: {len(plan)} runs")  # since the first result may take minutes
+        echo(f"study {study.key}: {counted(len(plan), 'run')}")  # since the first result may take minutes
         study_file = execution.record(
             study_to_json(study),
             rules=[cell.config.rule for cell in study.cells],

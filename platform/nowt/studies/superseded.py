@@ -13,6 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.core.fields import flatten
+from nowt.core.formatting import counted
 from nowt.core.plugins import file_label, is_file_spec, split_spec
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
@@ -173,7 +174,7 @@ def describe(name: str, found: Sequence[Superseded]) -> str:
     if not found:
         return ""
     counts = Counter(cause for one in found for cause in one.causes)
-    causes = [f"{cause}{f' ({n} runs)' if n < len(found) else ''}" for cause, n in counts.items()]
+    causes = [f"{cause} ({counted(n, 'run')})" if n < len(found) else cause for cause, n in counts.items()]
     finished = sum(one.finished for one in found)
     kinds = [f"{n} {kind}" for n, kind in ((finished, "finished"), (len(found) - finished, "unfinished")) if n]
     runs = f"{' and '.join(kinds)} run{'s' * (len(found) > 1)} of {name}"

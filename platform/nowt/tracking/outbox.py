@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nowt.core.formatting import counted
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import lock_file
@@ -28,8 +29,8 @@ class Undelivered:
     epochs: int
 
     def __str__(self) -> str:
-        runs = f"{self.runs} run{'s are' if self.runs > 1 else ' is'}"
-        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        runs = f"{counted(self.runs, 'run')} {'is' if self.runs == 1 else 'are'}"
+        epochs = counted(self.epochs, "epoch")
         return f"{runs} not yet delivered to {self.url} ({epochs}): nowt deliver --to {self.url}"
 
 

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nowt.config.placement import Placement, workers_to_text
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, require
+from nowt.core.formatting import counted
 from nowt.data.datasets import DatasetSplits
 from nowt.layers.coverage import Candidates, covered_layers, find_candidates, uncovered_weights
 from nowt.layers.forward_pass import run
@@ -74,8 +75,9 @@ def check_output(model: str, output: object, images: int, classes: int) -> None:
     if isinstance(output, Tensor) and output.shape == (images, classes):
         return
     raise ConfigError(
-        f"model {model} returns {_describe(output)} for {images} images of {classes} classes: it must return one "
-        f"tensor of shape ({images}, {classes}), with a score for each class, in train mode and in eval mode"
+        f"model {model} returns {_describe(output)} for {counted(images, 'image')} of "
+        f"{counted(classes, 'class', 'classes')}: it must return one tensor of shape ({images}, {classes}), with a "
+        "score for each class, in train mode and in eval mode"
     )
 
 
@@ -95,7 +97,7 @@ def _describe(output: object) -> str:
 def check_enough_images(config: RunConfig, images: int) -> None:
     """Raise ConfigError if a batch or the probe needs more images than there are training images."""
     shown = images * config.data.repeat
-    times = f"{images} training images" + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
+    times = counted(images, "training image") + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
     message = f"batch is {config.batch}: it must be at most {shown}, the number of images per epoch ({times})"
     require(config.batch <= shown, message)
     samples = config.probe.samples

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nowt.config.placement import Keep, Placement
 from nowt.core.errors import ConfigError, require
+from nowt.core.formatting import counted
 from nowt.training import checkpoint
 
 
@@ -42,8 +43,8 @@ def check_keep(keep: Keep | None, epochs: int) -> None:
     last = 0 if keep is None or isinstance(keep, str) else max(keep)
     require(
         last <= epochs,
-        f"cannot keep the checkpoint of epoch {last}: no run has more than {epochs} epochs; choose other epochs with "
-        "--keep-checkpoints or in the study",
+        f"cannot keep the checkpoint of epoch {last}: no run has more than {counted(epochs, 'epoch')}; choose other "
+        "epochs with --keep-checkpoints or in the study",
     )
 
 

@@ -223,7 +223,7 @@ def test_a_log_of_a_later_version_is_left_out_and_reported(small: Path) -> None:
     frames = read_store(small)
     assert frames.problems == (f"{log} has log schema 2, this version of nowt reads up to 1: update nowt",)
     assert len(frames.runs) == 3
-    assert "1 unreadable files" in str(frames)
+    assert "1 unreadable file" in str(frames)
     run = read_frames(small, study).runs.iloc[0]
     assert (run["state"], run["reason"]) == ("unreadable", frames.problems[0])
 

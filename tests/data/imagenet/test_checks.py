@@ -48,7 +48,7 @@ def test_an_incomplete_copy_is_refused_with_every_difference_listed(source: Path
         f"val/{second}/ILSVRC2012_val_00000002.JPEG is broken: not an image of a known format",
         f"{third} is only in train",
         f"train/{first}: 3 intact images; published: 4 per class",
-        f"val/{second}: 1 intact images; published: 2",
+        f"val/{second}: 1 intact image; published: 2",
         "train: 11 intact images; published: 12",
         "repair it and run the same command again, or accept it with --partial",
     ):

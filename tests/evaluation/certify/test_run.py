@@ -138,7 +138,7 @@ def test_a_rule_that_copies_weights_in_few_steps_is_detected() -> None:
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert certify_command([find_rule("bp")()], tmp_path / "out") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("bp: 1 of 1 promises hold. Transports weights on purpose: a reference, not a local rule.")
+    assert printed.startswith("bp: 1 of 1 promise holds. Transports weights on purpose: a reference, not a local rule.")
     data = json.loads((tmp_path / "out" / certificate_name(find_rule("bp")())).read_text())
     assert (data["rule"], data["passed"], data["checks"][0]["name"]) == ("bp", True, "locality")
     assert data["versions"]["torch"] == torch.__version__

@@ -49,7 +49,7 @@ def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path
     assert (run.state, run.attempts, run.last_epoch) == ("finished", 2, 4)
     assert run.workers == (2,) * 5  # there was room for two again
     assert [line.split()[-1] for line in _curve(store, run.key)] == ["workers", *"22222"]
-    assert "1 of 1 runs finished" in out
+    assert "1 of 1 run finished" in out
     assert sorted(path.name for path in (store / "checkpoints" / run.key).iterdir()) == ["step-000000016.pt"]
     assert not list(store.glob(".train/*"))
     config = apply_overrides(find_study(str(tmp_path / "small.py")).cells[0].config, [GROUPS])

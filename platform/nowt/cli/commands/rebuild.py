@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from nowt.cli.parser import Commands, add_command
+from nowt.core.formatting import counted
 
 
 def add(commands: Commands) -> None:
@@ -24,7 +25,7 @@ def rebuild_all(store: Path) -> str:
     """
     from nowt.tracking.refresh import rebuild
 
-    recorded = f"{rebuild(store)} runs written to {store}/mlflow.db"
+    recorded = f"{counted(rebuild(store), 'run')} written to {store}/mlflow.db"
     return f"{recorded}\n{rebuild_frames(store)}"
 
 

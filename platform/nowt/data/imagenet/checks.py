@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from nowt.core.formatting import counted
 from nowt.data.imagenet import published
 from nowt.data.imagenet.class_folder import ClassRecord
 from nowt.data.imagenet.published import Counts
@@ -17,13 +18,15 @@ def problems(records: Sequence[ClassRecord], expected: Mapping[str, int | None],
     found += _wrong_classes(parts, set(expected), counts)
     for wnid, record in parts["train"].items():
         wrong = _wrong_count(len(record.images), expected.get(wnid), counts)
-        found += [f"train/{wnid}: {len(record.images)} intact images; published: {wrong}"] if wrong else []
+        found += [f"train/{wnid}: {counted(len(record.images), 'intact image')}; published: {wrong}"] if wrong else []
     for wnid, record in parts["val"].items():
         if len(record.images) != counts.val_per_class:
-            found.append(f"val/{wnid}: {len(record.images)} intact images; published: {counts.val_per_class}")
+            found.append(
+                f"val/{wnid}: {counted(len(record.images), 'intact image')}; published: {counts.val_per_class}"
+            )
     for part, wanted in (("train", counts.train), ("val", counts.val)):
         total = sum(len(record.images) for record in parts[part].values())
-        found += [f"{part}: {total:,} intact images; published: {wanted:,}"] if total != wanted else []
+        found += [f"{part}: {counted(total, 'intact image')}; published: {wanted:,}"] if total != wanted else []
     return found
 
 
@@ -32,7 +35,7 @@ def _wrong_classes(parts: dict[str, dict[str, ClassRecord]], listed: set[str], c
     found = [f"{wnid} is only in {'train' if wnid in train else 'val'}" for wnid in sorted(train ^ val)]
     found += [f"{wnid} is in the list of classes but not in train" for wnid in sorted(listed - train)]
     if len(train) != counts.classes:
-        found.append(f"train: {len(train):,} classes; published: {counts.classes:,}")
+        found.append(f"train: {counted(len(train), 'class', 'classes')}; published: {counts.classes:,}")
     return found
 
 

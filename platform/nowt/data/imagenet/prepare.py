@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nowt.core.errors import DataError, Echo
+from nowt.core.formatting import counted
 from nowt.data import manifest
 from nowt.data.class_folders import some
 from nowt.data.duplicates import Part, describe_duplicates
@@ -150,15 +151,14 @@ def _show_progress(futures: Sequence["Future[ClassRecord]"]) -> None:
         while waiting:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
             images += sum(len(future.result().images) for future in done)
-            bar.update(task, completed=len(futures) - len(waiting), description=f"{images:,} images, class folders:")
+            description = f"{counted(images, 'image')}, class folders:"
+            bar.update(task, completed=len(futures) - len(waiting), description=description)
 
 
 def _report_moved(target: Path, moved: Sequence[str], echo: Echo) -> None:
     if moved:
-        images = (
-            "1 image that is not in SRC was" if len(moved) == 1 else f"{len(moved)} images that are not in SRC were"
-        )
-        echo(f"{target}: {images} moved to {target / REMOVED}: {some(moved)}")
+        verb = "is not in SRC was" if len(moved) == 1 else "are not in SRC were"
+        echo(f"{target}: {counted(len(moved), 'image')} that {verb} moved to {target / REMOVED}: {some(moved)}")
 
 
 def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: list[str], echo: Echo) -> bool:
@@ -180,7 +180,10 @@ def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: l
     classes = len({record.wnid for record in records})
     if duplicates := describe_duplicates([_part("train", train), _part("val", val)]):
         echo(duplicates)
-    echo(f"{path}: {len(train):,} training and {len(val):,} test images of {classes:,} classes")
+    echo(
+        f"{path}: {len(train):,} training and {counted(len(val), 'test image')} "
+        f"of {counted(classes, 'class', 'classes')}"
+    )
     return True
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nowt.core.formatting import counted
 from nowt.evaluation.certify.weight_reads import ReadCount
 
 VERDICTS = {
@@ -103,7 +104,8 @@ class Certificate:
         held = sum(check.passed for check in self.checks)
         failed = "" if self.passed else " FAILED."
         verdict = f"{self.verdict[0].upper()}{self.verdict[1:]}."
-        parts = [f"{self.source or self.rule}: {held} of {len(self.checks)} promises hold.{failed} {verdict}"]
+        promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
+        parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]
         parts.append(_render(self._check_table(), width))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))

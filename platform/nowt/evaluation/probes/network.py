@@ -13,6 +13,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.core.errors import DataError, require
+from nowt.core.formatting import counted
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
@@ -88,7 +89,10 @@ class NetworkBuilder:
         require(config.test or self.split != "test", "--split is test, but this study does not use its test images")
         split: Split = getattr(self._data(config), self.split)
         size, group = len(split), config.model.norm_group
-        require(self.images <= size, f"--images is {self.images}, but the {self.split} split has only {size} images")
+        require(
+            self.images <= size,
+            f"--images is {self.images}, but the {self.split} split has only {counted(size, 'image')}",
+        )
         require(
             group is None or self.images % group == 0,
             f"--images is {self.images}: must be a multiple of model.norm_group, which is {group}",

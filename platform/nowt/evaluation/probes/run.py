@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
+from nowt.core.formatting import counted
 from nowt.core.seeding import seed_of
 from nowt.evaluation.probes.checkpoints import RunCheckpoints, StudyCheckpoints, find_checkpoints
 from nowt.evaluation.probes.network import SPLITS, NetworkBuilder, RunNetwork, autocast
@@ -136,7 +137,7 @@ def _load(network: RunNetwork, run: RunCheckpoints, epoch: int) -> None:
 
 def _summary(checkpoints: StudyCheckpoints, metric: Metric, results: ResultsFile, new: int, defined: int) -> str:
     before = f", {len(results.done)} measured before" if results.done else ""
-    lines = [f"{metric.name}: {new} checkpoint{'s' * (new != 1)} measured{before} ({results.path})"]
+    lines = [f"{metric.name}: {counted(new, 'checkpoint')} measured{before} ({results.path})"]
     if defined < new:
         lines.append(f"{new - defined} of them have no defined number, and appear in no figure")
     if all(len(run.checkpoints) == 1 for run in checkpoints.runs):

@@ -13,6 +13,7 @@ import ray
 
 from nowt.cluster.ray_internals import TRAIN_SETTINGS
 from nowt.config.placement import Placement
+from nowt.core.formatting import counted
 from nowt.execution.job import Job
 from nowt.execution.local import WAIT, interruptible
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, scratch_folder
@@ -43,7 +44,7 @@ def _run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> 
         fewest = placement.min_workers
         check_gpus(
             fewest * gpus_per_worker(placement),
-            f"{fewest} workers need",
+            f"{counted(fewest, 'worker')} need{'s' * (fewest == 1)}",
             "fewer --workers, a smaller --gpus-per-worker",
         )
         groups: list[WorkerGroup] = []

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 
 from nowt.core.errors import ConfigError, Echo
+from nowt.core.formatting import counted
 from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
 from nowt.store.sync.bucket import Bucket
@@ -119,7 +120,7 @@ def backup(store: Path, url: str, every: float | None, echo: Echo, end: Event) -
     if every is not None:
         _repeat(backup_, every, echo, end)
     files, sent = backup_.run() if every is None else _last(backup_, echo)
-    echo(f"{url} has {files} files, {sent} of them new")
+    echo(f"{url} has {counted(files, 'file')}, {sent} of them new")
 
 
 def _repeat(backup_: StoreBackup, every: float, echo: Echo, end: Event) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.errors import Echo, require
+from nowt.core.formatting import counted
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
@@ -70,8 +71,8 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
 def _print_logs(logs: Sequence[IncomingLog], label: str, echo: Echo) -> None:
     new = [log.target.stem for log in logs if log.new]
     longer = [log.target.stem for log in logs if not log.new]
-    runs = "run" if len(new) == 1 else "runs"
-    echo(f"{label}: {len(new)} new {runs}{_first(new)}, {len(longer)} with more epochs or a result{_first(longer)}")
+    grown = f"{len(longer)} with more epochs or a result{_first(longer)}"
+    echo(f"{label}: {counted(len(new), 'new run')}{_first(new)}, {grown}")
 
 
 def _first(keys: Sequence[str], limit: int = 3) -> str:
@@ -80,13 +81,13 @@ def _first(keys: Sequence[str], limit: int = 3) -> str:
 
 def _counted(study_files: Iterable[Path], checkpoints: Sequence[str], trials: int, certificates: int) -> str:
     studies = len({path.name.partition(".")[0] for path in study_files})
-    counts = {
-        "study file" if studies == 1 else "study files": studies,
-        "trial" if trials == 1 else "trials": trials,
-        "unfinished run's checkpoint" if len(checkpoints) == 1 else "unfinished runs' checkpoints": len(checkpoints),
-        "certificate" if certificates == 1 else "certificates": certificates,
-    }
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    copied = (
+        (studies, "study file", ""),
+        (trials, "trial", ""),
+        (len(checkpoints), "unfinished run's checkpoint", "unfinished runs' checkpoints"),
+        (certificates, "certificate", ""),
+    )
+    return ", ".join(counted(*each) for each in copied if each[0])
 
 
 def _take_new(source: Path, target: Path) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from nowt.core.errors import ConfigError, Echo
+from nowt.core.formatting import counted
 from nowt.store.files import private_folder, write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import process_lock
@@ -48,7 +49,7 @@ def _restore(bucket: Bucket, store: Path, echo: Echo, databases: Databases, cont
     else:
         _move(folder, store, manifest)
         databases.refresh(store, False)
-        echo(f"restored {len(manifest.files)} files from {url}")
+        echo(f"restored {counted(len(manifest.files), 'file')} from {url}")
     if continues:
         mine = identity_of(store).id if Store(store).identity.exists() else uuid4().hex
         write_identity(store, StoreIdentity(mine, manifest.store if manifest.store != mine else ""))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.config.placement import Placement
+from nowt.core.formatting import counted
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.description import describe_data
 from nowt.execution.preparation import data_facts, plan_run
@@ -57,7 +58,8 @@ def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) ->
         table.add_row(cell.name, str(cell.config.epochs), str(steps), _rounded(each, 1), _rounded(disk, 2), expected)
     runs = len(study.cells) * len(study.seeds)
     hours = minutes / min(slots, runs) / 60
-    head = f"study {study.key}: {runs} runs, {_duration(hours)} on {min(slots, runs)} slots of this machine"
+    used = counted(min(slots, runs), "slot")
+    head = f"study {study.key}: {counted(runs, 'run')}, {_duration(hours)} on {used} of this machine"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
     notes += _repeated(store, study, planned)
@@ -160,7 +162,7 @@ def _duration(hours: float) -> str:
         return "less than a minute"
     minutes = round(60 * hours)
     if minutes < 60:
-        return f"about {minutes} minute{'s' * (minutes > 1)}"
+        return f"about {counted(minutes, 'minute')}"
     return f"about {hours:.1f} hours"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.config.run_key import changed_files
 from nowt.core.errors import require
+from nowt.core.formatting import counted
 from nowt.store.layout import Store
 from nowt.store.listed_runs import drop_duplicate_runs
 from nowt.store.records import RunLog, chance_error
@@ -115,4 +116,4 @@ def format_percent(error: float) -> str:
 
 def format_seeds(count: int) -> str:
     """Return the number of fresh seeds in words."""
-    return f"{count} fresh seed{'s' * (count > 1)}"
+    return counted(count, "fresh seed")

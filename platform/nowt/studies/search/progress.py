@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nowt.core.errors import Echo
+from nowt.core.formatting import counted
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.records import RunLog
 from nowt.studies.search.space import SearchSpace
@@ -30,7 +31,7 @@ class SearchProgress:
         """Mark the end of the replay; later updates are new and are printed."""
         self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.spent_share()
         if self.ended:
-            self.echo(f"{self.ended} trial{'s' * (self.ended > 1)} from earlier starts")
+            self.echo(f"{counted(self.ended, 'trial')} from earlier starts")
 
     def update(self, planned: PlannedRun, run: RunLog) -> None:
         """Print a line if the run has ended."""
@@ -40,7 +41,7 @@ class SearchProgress:
         self.ended += 1
         error = f"val error {100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "no epoch"
         why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
-        head = f"{self._count()} {planned.cell} {run.state} after {max(run.last_epoch, 0)} epochs"
+        head = f"{self._count()} {planned.cell} {run.state} after {counted(max(run.last_epoch, 0), 'epoch')}"
         self.echo(f"{head}: {error}{why} (run {run.key}){self._left()}")
 
     def _count(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowt.config.placement import Placement
 from nowt.core.errors import Echo, require
+from nowt.core.formatting import counted
 from nowt.core.urls import sqlite_url
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
@@ -78,7 +79,7 @@ def _absolute(url: str) -> str:
 def _describe_cap(scheduler: "SearchScheduler", options: ExecutionOptions) -> str:
     """Return a description of the cap that stopped the search, and of the remaining work."""
     begun = sum(map(len, scheduler.open_trials.values()))
-    rest = f" and the rest of {begun} trial{'s' * (begun > 1)}" if begun else ""
+    rest = f" and the rest of {counted(begun, 'trial')}" if begun else ""
     return f"{options.cap.to_text()}, {100 * (1 - scheduler.spent_share):.0f} % of the budget{rest} left"
 
 
@@ -151,6 +152,6 @@ def _check_grid(space: SearchSpace) -> None:
     for cell in space.cells:
         require(
             space.budget.unit == "trials" and space.budget.amount <= cell.grid_size,
-            f"search {space.name}: the grid of {cell.name} has {cell.grid_size} points; use a budget of at most as "
-            "many trials",
+            f"search {space.name}: the grid of {cell.name} has {counted(cell.grid_size, 'point')}; use a budget "
+            "of at most as many trials",
         )

@@ -1,0 +1,41 @@
+"""Numbers in messages and tables: with their nouns, and without digits that mislead."""
+
+DIGITS = 3  # significant digits that a number has at least
+
+LARGEST = 1e5  # from here on, a number is written with an exponent
+
+
+def counted(number: int | str, noun: str, plural: str = "") -> str:
+    """Return a number with its noun in the singular or plural.
+
+    Args:
+        number: An integer, or a number that is formatted already, such as ``2.5``.
+        noun: The noun in the singular.
+        plural: Its plural; empty (default) adds an s.
+
+    Example:
+        >>> from nowt.core.formatting import counted
+        >>> counted(1, "run"), counted(1200, "image"), counted(2, "study", "studies"), counted("0.5", "point")
+        ('1 run', '1,200 images', '2 studies', '0.5 points')
+    """
+    text = number if isinstance(number, str) else f"{number:,}"
+    return f"{text} {noun if text == '1' else plural or f'{noun}s'}"
+
+
+def decimal(value: float, decimals: int) -> str:
+    """Return a number with this many decimals; with three significant digits if decimals would show fewer of a small
+    number, or all digits of a very large one.
+
+    Example:
+        >>> from nowt.core.formatting import decimal
+        >>> decimal(0.98512, 3), decimal(0.0123, 3), decimal(4.56e-9, 3), decimal(2.5e20, 3), decimal(0.0, 3)
+        ('0.985', '0.0123', '4.56e-09', '2.50e+20', '0.000')
+    """
+    if value == 0 or 10.0 ** (DIGITS - 1 - decimals) <= abs(value) < LARGEST:
+        return f"{value:.{decimals}f}"
+    return f"{value:#.{DIGITS}g}".rstrip(".")
+
+
+def degrees(value: float) -> str:
+    """Return an angle in degrees with two decimals; one that is not 0 never as 0.00°."""
+    return "< 0.01°" if 0 < value < 0.01 else f"{value:.2f}°"
