@@ -93,6 +93,21 @@ def test_an_upgraded_store_is_not_upgraded_again(earlier: Path) -> None:
     assert files(earlier) == before
 
 
+def test_a_store_without_runs_of_an_earlier_version_has_nothing_to_upgrade(earlier: Path, tmp_path: Path) -> None:
+    store = tmp_path / "empty"
+    store.mkdir()
+    for dry_run in (True, False):
+        assert upgraded(store, dry_run=dry_run) == [f"{store}: nothing to upgrade, since it has no runs"]
+    upgraded(earlier)
+    for study in Store(earlier).study_files():
+        study.unlink()
+    for number, run in enumerate(run for run in read_all(earlier) if run.earlier_keys):
+        Store(store).logs.mkdir(exist_ok=True)
+        shutil.copy(Store(earlier).log(run.key), Store(store).logs)
+        which = "its only run is" if number == 0 else f"all {number + 1} runs are"
+        assert upgraded(store) == [f"{store}: nothing to upgrade, since {which} of this version"]
+
+
 def test_a_dry_run_lists_and_changes_nothing(earlier: Path) -> None:
     before = files(earlier)
     dry = upgraded(earlier, dry_run=True)

@@ -3,12 +3,13 @@
 The journal is written first and removed last. An interrupted upgrade is completed by the next one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
+from nowt.core.formatting import counted
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked, study_lock
 from nowt.store.run_log import read
@@ -31,13 +32,15 @@ def upgrade(placement: Placement, echo: Echo, dry_run: bool = False) -> Plan:
     studies or runs is in progress, ValueError for a file that cannot be read, OSError if the store is not writable.
     """
     store = Path(placement.store)
-    require(Store(store).logs.is_dir(), f"there is no store at {store}: name the folder that nowt ablate wrote")
+    is_store = Store(store).logs.is_dir() or (store.is_dir() and not any(store.iterdir()))
+    require(is_store, f"there is no store at {store}: name the folder that nowt ablate wrote")
     with ExitStack() as stack:
         for study_file in read_study_files(store) if not dry_run else []:
             stack.enter_context(study_lock(store, study_file.key))
         _check_idle(store)
         if unfinished := read_journal(store):
-            echo(f"an upgrade of {_runs(len(unfinished))} was interrupted{'' if dry_run else ' and is completed'}")
+            completed = "" if dry_run else " and is completed"
+            echo(f"an upgrade of {counted(len(unfinished), 'run')} was interrupted{completed}")
             if not dry_run:
                 _apply(store, unfinished)
         plan = plan_upgrade(store, placement)
@@ -75,8 +78,11 @@ def _apply(store: Path, runs: Sequence[UpgradedRun]) -> None:
 
 
 def _report(store: Path, plan: Plan, dry_run: bool) -> Iterator[str]:
+    if not plan.upgraded and not plan.kept:
+        yield f"{store}: nothing to upgrade, {_why_nothing(plan.current)}"
+        return
     cells = _cells(read_study_files(store))
-    upgraded = f"{_runs(len(plan.upgraded))} {'would be ' if dry_run else ''}upgraded"
+    upgraded = f"{counted(len(plan.upgraded), 'run')} {'would be ' if dry_run else ''}upgraded"
     yield f"{store}: {upgraded}, {len(plan.kept)} not upgraded, {plan.current} of this version already"
     for run in plan.upgraded:
         yield f"  {run.earlier} becomes {run.key}{cells.get(run.earlier, '')}"
@@ -84,10 +90,18 @@ def _report(store: Path, plan: Plan, dry_run: bool) -> Iterator[str]:
         yield "not upgraded; these runs stay readable, but the same study trains them again:"
     for kept in plan.kept:
         yield f"  {kept.key}{cells.get(kept.key, '')}: {kept.reason}"
-    yield from _search_notes(store)
+    yield from _search_notes(store, {*(run.earlier for run in plan.upgraded), *(run.key for run in plan.kept)})
     for note in sorted(Store(store).outboxes.glob("*/url")) if plan.upgraded else []:
         server = note.read_text(encoding="utf-8").strip()
         yield f"{server} keeps its entries of the former keys; nowt deliver --to {server} adds those of today"
+
+
+def _why_nothing(current: int) -> str:
+    """Return why a store without runs of an earlier version has nothing to upgrade."""
+    if not current:
+        return "since it has no runs"
+    which = "its only run is" if current == 1 else f"all {current:,} runs are"
+    return f"since {which} of this version"
 
 
 def _cells(study_files: Sequence[StudyFile]) -> Mapping[str, str]:
@@ -100,12 +114,14 @@ def _cells(study_files: Sequence[StudyFile]) -> Mapping[str, str]:
     }
 
 
-def _search_notes(store: Path) -> Iterator[str]:
-    """Yield a line for each search whose later proposals would be others today."""
+def _search_notes(store: Path, earlier: Collection[str]) -> Iterator[str]:
+    """Yield a line for each search whose later proposals would be others today, given the runs of earlier versions."""
     for search in read_study_files(store):
         if search.sampler != "tpe":
             continue
-        diverged = {(run.cell, run.trial or 0) for run in search.runs if _has_diverged(store, run.key)}
+        diverged = {
+            (run.cell, run.trial or 0) for run in search.runs if run.key in earlier and _has_diverged(store, run.key)
+        }
         if any(run.cell == cell and (run.trial or 0) > trial for run in search.runs for cell, trial in diverged):
             yield (
                 f"search {search.key}: TPE now ranks diverged trials last, so that later trials would be others today; "
@@ -116,7 +132,3 @@ def _search_notes(store: Path) -> Iterator[str]:
 def _has_diverged(store: Path, key: str) -> bool:
     path = Store(store).log(key)
     return path.exists() and read(path).state == "diverged"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'' if count == 1 else 's'}"
