@@ -166,6 +166,29 @@ def test_samples_without_an_error_signal_are_excluded_from_the_delta_angle() -> 
         assert a.delta_angle == pytest.approx(b.delta_angle, abs=1e-5)
 
 
+@pytest.mark.parametrize(("errors", "defined"), [(1, False), (2, True)])
+def test_a_delta_angle_needs_an_error_in_at_least_half_of_the_samples(errors: int, defined: bool) -> None:
+    model, layers = attached(dense_net(), find_rule("fa")())
+    found = measure_alignment(
+        model, layers, normal(4, 12), torch.arange(4), lambda output, y: F.cross_entropy(output[:errors], y[:errors])
+    )
+    assert [math.isfinite(layer.delta_angle) for layer in found] == [defined] * 3
+
+
+def test_a_dying_network_has_no_delta_angle_of_its_last_living_units() -> None:
+    model, layers = attached(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)), find_rule("fa")())
+    x = normal(8, 6)
+    with torch.no_grad():
+        layers[0].bias -= 100.0
+        layers[0].bias[0] = 0.0
+        layers[0].weight[0] = x[0]  # one unit that is active for few images
+        layers[0].bias[0] = -0.5 * float(x[0] @ x[0])
+    active = int((layers[0](x) > 0).any(1).sum())
+    assert 0 < active < 4
+    first, last = measure_alignment(model, layers, x, torch.arange(8) % 4, F.cross_entropy)
+    assert math.isnan(first.delta_angle) and last.delta_angle == 0.0
+
+
 def test_an_exploded_network_has_no_delta_angle_even_if_some_samples_have_one() -> None:
     model, layers = attached(dense_net(), find_rule("fa")())
     x, y = normal(4, 12), torch.arange(4)

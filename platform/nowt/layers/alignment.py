@@ -19,6 +19,8 @@ Watch = Callable[[str, Tensor], Tensor]  # is called with the name of a layer an
 
 Forward = Callable[..., Tensor]
 
+LEAST_SAMPLES = 0.5  # fraction of the samples that must have a δ angle for their mean to be one
+
 
 def angle(a: Tensor, b: Tensor) -> float:
     """Return the angle between two tensors of one shape, in degrees; NaN if one of them is 0 or not finite.
@@ -54,8 +56,8 @@ def measure_alignment(
     """Return every layer's alignment on the probe batch: x, (n, channels, height, width); labels y, (n,).
 
     δ is the error signal at the layer's output. It is computed in train mode with the same W, once through the rule's
-    backward path and once through backprop's; the δ angle is the mean over samples. The model does not change,
-    running statistics included.
+    backward path and once through backprop's; the δ angle is the mean over samples, NaN if fewer than half of them
+    receive an error. The model does not change, running statistics included.
     """
     if not layers:
         return ()
@@ -171,9 +173,15 @@ def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop
 
 
 def _delta_angle(by_rule: Tensor | None, by_backprop: Tensor | None) -> float:
-    """Return the mean angle over the samples whose δ is not 0; NaN if there are none, or if a δ is not finite."""
+    """Return the mean angle over the samples whose δ is not 0.
+
+    It is NaN if these are fewer than half of the samples, since the few that still receive an error in a dying network
+    would stand for all of them, and if a δ is not finite.
+    """
     if by_rule is None or by_backprop is None:
         return math.nan
     if not (by_rule.isfinite().all() and by_backprop.isfinite().all()):
         return math.nan
-    return float(row_angles(by_rule.flatten(1), by_backprop.flatten(1)).nanmean())
+    angles = row_angles(by_rule.flatten(1), by_backprop.flatten(1))
+    known = float(angles.isfinite().double().mean())
+    return float(angles.nanmean()) if known >= LEAST_SAMPLES else math.nan

@@ -1,6 +1,7 @@
 """A run gets today's key exactly if its settings, images and code are shown to be equal; otherwise nowt says why."""
 
 import json
+import math
 import os
 import shutil
 from dataclasses import replace
@@ -108,6 +109,15 @@ def test_a_run_whose_network_exploded_is_not_upgraded(tmp_path: Path) -> None:
     other = tmp_path / "other"
     write_earlier_run(other, KP, epochs=(epoch(0, layers=(replace(LAYERS[0], norm_ratio=1e9),)),))
     assert "its network exploded" in reason(other)
+
+
+def test_a_run_in_which_a_layer_lost_its_error_signal_is_not_upgraded(tmp_path: Path) -> None:
+    lost = (replace(LAYERS[0], delta_angle=math.nan), LAYERS[1])
+    write_earlier_run(tmp_path, KP, epochs=(epoch(0, layers=LAYERS), epoch(1, layers=LAYERS), epoch(2, layers=lost)))
+    assert "lost their error signal" in reason(tmp_path)
+    other = tmp_path / "other"  # as with batch norm's γ of 0
+    write_earlier_run(other, KP, epochs=(epoch(0, layers=lost), epoch(1, layers=LAYERS), epoch(2, layers=LAYERS)))
+    assert len(planned(other).upgraded) == 1
 
 
 @pytest.fixture

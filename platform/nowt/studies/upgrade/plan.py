@@ -1,5 +1,6 @@
 """Decides which runs of a store get today's keys: those whose content is shown to be equal."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import LOOP_NUMERICS, code_identity, run_key
+from nowt.core.formatting import counted
 from nowt.core.plugins import file_label, is_file_spec, split_spec
 from nowt.data.datasets import BUILTIN
 from nowt.data.earlier import DataIdentity, identify
@@ -99,7 +101,7 @@ def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
         identity = data.identity(config.data)
         _check_images(run, identity, "" if config.data.name in BUILTIN else data.placement.data)
         _check_key(config, run)
-        reasons = [*rule_reasons(config.rule), *model_reasons(config, run, identity), *_explosions(run)]
+        reasons = [*rule_reasons(config.rule), *model_reasons(config, run, identity), *_other_angles(run)]
     except ERRORS as error:
         raise CannotUpgrade(str(error).partition("\n")[0]) from error
     if reasons:
@@ -129,7 +131,7 @@ def _check_images(run: RunLog, identity: DataIdentity, folder: str) -> None:
     if identity.other_pixels:
         others = len(identity.other_pixels)
         raise CannotUpgrade(
-            f"{others} image{'s' * (others > 1)} with more than 8 bits, such as {identity.other_pixels[0]}, had other "
+            f"{counted(others, 'image')} with more than 8 bits, such as {identity.other_pixels[0]}, had other "
             "pixels in the earlier version"
         )
 
@@ -144,14 +146,26 @@ def _check_key(config: RunConfig, run: RunLog) -> None:
     raise CannotUpgrade("its key does not follow from its settings: another version of nowt wrote it")
 
 
-def _explosions(run: RunLog) -> Iterator[str]:
-    """Yield why δ angles may have left out images whose δ was not finite, which now makes an angle undefined."""
+def _other_angles(run: RunLog) -> Iterator[str]:
+    """Yield why δ angles that are undefined now may have been measured: without the images whose δ was not finite, or
+    on fewer than half of the images, in a network that lost its error signals."""
     if not any(epoch.layers for epoch in run.epochs):
         return
     if run.state == "diverged":
         yield "it diverged, and earlier versions left images without a finite δ out of its δ angles"
     elif not all(_is_moderate(epoch.val_loss, [layer.norm_ratio for layer in epoch.layers]) for epoch in run.epochs):
         yield "its network exploded, and earlier versions left images without a finite δ out of its δ angles"
+    elif _lost_signals(run):
+        yield "layers of its network lost their error signal, and earlier versions measured δ angles on few images, too"
+
+
+def _lost_signals(run: RunLog) -> bool:
+    """Return whether a layer has a δ angle after some epochs of learning and none after others."""
+    defined: dict[str, set[bool]] = {}
+    for epoch in run.epochs:
+        for layer in epoch.layers if epoch.epoch else ():
+            defined.setdefault(layer.name, set()).add(math.isfinite(layer.delta_angle))
+    return any(len(states) > 1 for states in defined.values())
 
 
 def _is_moderate(loss: float, ratios: Sequence[float]) -> bool:
