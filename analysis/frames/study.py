@@ -6,12 +6,13 @@ value that was not measured or is undefined is NaN.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.frames.rule_names import with_rule_names
 from analysis.frames.schema import enforce_schema
 from analysis.frames.store.columns import SCORES
 from analysis.frames.store.log_reader import Log
@@ -103,10 +104,11 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     keys = [key for key, _, _ in planned]
     logs = read_logs(store, keys)
+    starts = [(cell, logs.get(key).facts) for key, cell, _ in planned]
+    study = replace(study, cells=with_rule_names(study.cells, starts))
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
-    starts = ((cell, logs.get(key).facts) for key, cell, _ in planned)
     return Frames(study, runs, epochs, layers, _uncovered(study, starts))
 
 

@@ -5,11 +5,12 @@ costs are cumulative since the start of the run. A setting is missing in trials 
 another rule, or a conditional one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.frames.rule_names import with_rule_names
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
@@ -61,6 +62,7 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
         >>> trials.counted.nsmallest(3, "error")  # doctest: +SKIP
     """
     logs = read_logs(store, [run for run, _, _ in plan.runs])
+    plan = replace(plan, cells=with_rule_names(plan.cells, ((cell, logs.get(run).facts) for run, cell, _ in plan.runs)))
     frame = trial_frame(logs, plan)
     finished = frame.loc[frame["state"] == "finished", ["cell", "trial", "run", "error"]]
     at_chance = [

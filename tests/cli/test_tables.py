@@ -1,17 +1,25 @@
 """What nowt prints about runs and studies: states, undefined numbers, earlier results, and the remaining time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nowt.cli.main import main
+from nowt.config.recipes import digits
+from nowt.config.run_config import config_to_json
+from nowt.config.run_key import run_key
+from nowt.rules.registry import find_rule
 from nowt.store.certificates import certifying_versions
-from nowt.store.run_log import read_all
+from nowt.store.records import Epoch, Layer
+from nowt.store.run_log import LogWriter, read_all
 from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import _duration
+from tests.support.earlier_store import epoch
 from tests.support.small_studies import OWN, write_study
+from tests.support.synthetic_store import CHANCE, NAN, key_of, rules_study, write_store
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
@@ -25,6 +33,27 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def write_run(
+    store: Path,
+    epochs: list[Epoch],
+    state: str = "finished",
+    reason: str = "",
+    custom: str = "",
+    source: str = "fa",
+) -> str:
+    """Write the log of a run on digits, of fa or of the ``custom`` rule of a file, and return its key."""
+    config = replace(digits(find_rule("fa")()), epochs=max(len(epochs) - 1, 1))
+    key, data = run_key(config, f"made-up {custom}"), config_to_json(config)
+    data["rule"]["name"] = source
+    named = {"rule_name": custom} if custom else {}
+    writer = LogWriter.open(store, key)
+    writer.start(key, config=data, **named, fingerprint="made-up", classes=10)
+    for each in epochs:
+        writer.epoch(each)
+    writer.end(state, reason)
+    return key
 
 
 def printed(words: str, code: int, capsys: Captured) -> str:
@@ -51,6 +80,61 @@ def test_a_diverged_run_is_reported_once(here: Path, capsys: Captured) -> None:
     [run] = read_all(here / "runs")
     assert f"run {run.key} diverged at epoch 1" in out
     assert f"run {run.key}: diverged at epoch 1" in printed(f"show {run.key}", 0, capsys)
+
+
+def rows_of(table: str) -> dict[str, str]:
+    """The lines of a table by their first word."""
+    return {line.split()[0]: line for line in table.splitlines() if line.strip()}
+
+
+def test_runs_at_chance_and_diverged_ones_are_marked_in_the_list(here: Path, capsys: Captured) -> None:
+    study = rules_study(names=["bp", "fa", "kp"], seeds=1, epochs=3)
+
+    def error(cell: str, seed: int, epoch: int) -> float:
+        return 0.95 if epoch == 0 else CHANCE if cell == "fa" else 0.2
+
+    write_store(here / "healthy", study, layers=2, error=lambda cell, seed, epoch: error("", seed, epoch))
+    assert "warning" not in printed("runs --store healthy", 0, capsys)
+    write_store(here / "runs", study, layers=2, diverged={("kp", 0): 1}, error=error)
+    lines = rows_of(printed("runs", 0, capsys))
+    bp, fa, kp = (lines[key_of(study, cell, 0)] for cell in ("bp", "fa", "kp"))
+    assert lines["run"].split()[-2:] == ["state", "warning"] and bp.rstrip().endswith("finished")
+    assert "at chance" in fa and "diverged  error of epoch 1, before it diverged" in kp
+
+
+def test_lost_layers_are_marked_in_the_list_and_named_in_quotation_marks(here: Path, capsys: Captured) -> None:
+    lost = (Layer("0", 0, 80.0, 70.0, 1.0), Layer("1", 1, 80.0, NAN, 1.0), Layer("2", 2, 85.0, 0.0, 1.0))
+    key = write_run(here / "runs", [epoch(0), epoch(1, 0.5, lost)])
+    assert printed("runs", 0, capsys).rstrip().endswith("finished  1 of 3 layers without a signal")
+    warning = "warning: 1 of 3 layers without a finite error signal or without feedback: layer '1'\n"
+    assert warning in printed(f"show {key}", 0, capsys)
+
+
+def test_show_says_after_which_epoch_the_alignment_was_measured(here: Path, capsys: Captured) -> None:
+    angles = (Layer("first", 0, 80.0, 70.0, 1.0), Layer("last", 1, 85.0, 0.0, 1.0))
+    key = write_run(here / "runs", [epoch(0, layers=angles)], "diverged", "diverged at epoch 1")
+    when = "alignment at epoch 0, before learning (the last that was measured):\nlayer   matrix angle"
+    assert when in printed(f"show {key}", 0, capsys)
+    key = write_run(here / "every", [epoch(0, layers=angles), epoch(1, layers=angles)])
+    assert "\nalignment after epoch 1:\nlayer" in printed(f"show {key} --store every", 0, capsys)
+    key = write_run(here / "two", [epoch(0), epoch(1, layers=angles), epoch(2)])
+    assert "alignment after epoch 1 (the last that was measured):" in printed(f"show {key} --store two", 0, capsys)
+
+
+def test_the_numbers_of_an_exploded_run_keep_three_digits(here: Path, capsys: Captured) -> None:
+    layers = (
+        Layer("tiny", 0, 0.0031, 70.0, 4.56e-9),
+        Layer("huge", 1, 80.0, 70.0, 2.5e20),
+        Layer("none", 2, 80.0, 70.0, 0.0),
+        Layer("last", 3, 85.0, 0.0, 0.98512),
+    )
+    key = write_run(here / "runs", [epoch(0), replace(epoch(1, layers=layers), train_loss=8.61e20)])
+    page = printed(f"show {key}", 0, capsys)
+    lines = rows_of(page)
+    ratios = {name: lines[name].split()[-1] for name in ("tiny", "huge", "none", "last")}
+    assert ratios == {"tiny": "4.56e-09", "huge": "2.50e+20", "none": "0.000", "last": "0.985"}
+    assert "< 0.01°" in lines["tiny"] and " 0.00° " in lines["last"]
+    assert " 8.61e+20 " in page and "861000000" not in page
 
 
 def test_a_run_whose_process_has_ended_is_interrupted_and_shows_where_it_resumes(here: Path, capsys: Captured) -> None:
@@ -98,9 +182,25 @@ def test_runs_are_found_by_rule_and_state(here: Path, capsys: Captured) -> None:
     [run] = read_all(here / "runs")
     for name in ("mine", "mine.py", "./mine.py"):
         assert run.key in printed(f"runs --rule {name} --state finished", 0, capsys)
+    assert "  mine (mine.py)  " in printed("runs", 0, capsys)
     assert "no matching runs" in printed("runs --rule min", 0, capsys)
     error = printed("runs --state done", 2, capsys)
     assert "--state is 'done'" in error and "running, finished, diverged, failed" in error and error.count("\n") == 1
+
+
+def test_custom_rules_are_listed_by_their_names_and_files(here: Path, capsys: Captured) -> None:
+    files = {"one": "/lab/two.py:One", "two": "/lab/two.py:Two", "three": "/old/three.py", "four": "/new/three.py"}
+    keys = {
+        name: write_run(here / "runs", [epoch(0), epoch(1)], custom=name, source=source)
+        for name, source in files.items()
+    }
+    lines = rows_of(printed("runs", 0, capsys))
+    shown = {name: lines[key] for name, key in keys.items()}
+    assert "  one (two.py:One)  " in shown["one"] and "  two (two.py:Two)  " in shown["two"]
+    assert "  three (/old/three.py)  " in shown["three"] and "  four (/new/three.py)  " in shown["four"]
+    for name in ("one", "One", "two.py:One"):
+        assert list(rows_of(printed(f"runs --rule {name}", 0, capsys))) == ["run", keys["one"]]
+    assert "\nrule one (two.py:One)\n" in printed(f"show {keys['one']}", 0, capsys)
 
 
 def test_a_resumed_study_counts_its_finished_runs(here: Path, capsys: Captured) -> None:
@@ -109,9 +209,9 @@ def test_a_resumed_study_counts_its_finished_runs(here: Path, capsys: Captured) 
     first = printed("ablate ./small.py --in-process --epochs 1", 0, capsys)
     assert "[2/2]" in first and "before" not in first
     again = printed("ablate ./small.py --in-process --epochs 1", 0, capsys)
-    assert "2 of 2 runs were finished before" in again and "[" not in again and " left" not in again
+    assert "2 of 2 runs had finished before" in again and "[" not in again and " left" not in again
     more = printed("ablate ./small.py --in-process --epochs 1 --seeds 2", 0, capsys)
-    assert "2 of 4 runs were finished before" in more and "[3/4]" in more and "[2/4]" not in more
+    assert "2 of 4 runs had finished before" in more and "[3/4]" in more and "[2/4]" not in more
 
 
 @pytest.mark.parametrize(

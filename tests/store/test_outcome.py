@@ -46,7 +46,7 @@ def test_a_layer_without_a_finite_signal_is_named_and_a_healthy_run_is_not() -> 
     healthy = Outcome(10, 2.3, 0.5, 0.2, layers[2:])
     assert healthy.warnings() == []
     [warning] = replace(healthy, layers=layers).warnings()
-    assert warning == "2 of 3 layers without a finite error signal or without feedback: a, b"
+    assert warning == "2 of 3 layers without a finite error signal or without feedback: layers 'a', 'b'"
 
 
 def test_a_loss_above_its_start_is_named() -> None:

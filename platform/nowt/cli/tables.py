@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import absolute_spec, file_label
+from nowt.core.formatting import counted, decimal, degrees
+from nowt.core.plugins import absolute_spec, file_label, file_labels, is_file_spec, split_spec
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.certificates import outdated_parts, read_certificate
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
-from nowt.store.outcome import run_warnings
-from nowt.store.records import MEASURES, RunLog, State, median_over_layers
+from nowt.store.outcome import run_marks, run_warnings
+from nowt.store.records import MEASURES, Layer, RunLog, State, median_over_layers, rule_label
 from nowt.store.run_log import read_all
 from nowt.store.study_file import find_study_files, read_study_files
 from nowt.tracking.outbox import undelivered
@@ -34,24 +35,34 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
         raise ConfigError(f"--state is {state!r}{did_you_mean(state, STATES)}: it must be one of {', '.join(STATES)}")
     if not store.exists():
         return f"there is no store {store}: use --store DIR for another folder, or create one with nowt ablate STUDY"
-    table = Table("run", "rule", "model", "data", "seed", "epochs", "val error", "state", box=None, pad_edge=False)
     only = _keys_of(store, study) if study else None
     runs = list(read_all(store))
     found = [run for run in map(partial(_with_interruption, store), runs) if _matches(run, rule, state, only)]
     waiting = [str(line) for line in undelivered(store, runs)]
     if not found:
         return "\n".join([f"no matching runs in {store} (nowt runs --store {store} lists all runs)", *waiting])
+    return "\n".join([_text(_runs(found)), *waiting])
+
+
+def _runs(found: Sequence[RunLog]) -> Table:
+    """Return one row per run, with a column of warnings if there are any."""
+    marks = {run.key: ", ".join(run_marks(run)) for run in found}
+    warned = any(marks.values())
+    head = ["run", "rule", "model", "data", "seed", "epochs", "val error", "state", *["warning"] * warned]
+    table = Table(*head, box=None, pad_edge=False)
+    labels = file_labels(run.start["config"][part]["name"] for run in found for part in ("rule", "model"))
     for run in found:
         config = run.start["config"]
-        error = f"{100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "-"
-        rule_name, model = (file_label(config[part]["name"]) for part in ("rule", "model"))
-        names = (rule_name, model, config["data"]["name"], str(config["seed"]))
-        table.add_row(run.key, *names, f"{max(0, run.last_epoch)}/{config['epochs']}", error, run.state)
-    return "\n".join([_text(table), *waiting])
+        error = _number(100 * run.epochs[-1].val_error, ".2f", " %") if run.epochs else "-"
+        rule, model = (labels[config[part]["name"]] for part in ("rule", "model"))
+        names = (rule_label(run.rule_name, rule), model, config["data"]["name"], str(config["seed"]))
+        epochs = f"{max(0, run.last_epoch)}/{config['epochs']}"
+        table.add_row(run.key, *names, epochs, error, run.state, *[marks[run.key]] * warned)
+    return table
 
 
 def run_page(store: Path, prefix: str) -> str:
-    """Return one run: config, learning curve, and the alignment at the last epoch.
+    """Return one run: config, learning curve, and the last alignment that was measured.
 
     Raises ConfigError unless exactly one run's key begins with ``prefix``.
     """
@@ -64,8 +75,8 @@ def run_page(store: Path, prefix: str) -> str:
         raise ConfigError(f"{prefix!r} is ambiguous in {store}: {', '.join(run.key for run in found)} begin with it")
     run = found[0]
     parts = [_head(run, store), _text(_curve(run))]
-    if run.epochs and run.epochs[-1].layers:
-        parts.append(_text(_alignment(run)))
+    if measured := [epoch for epoch in run.epochs if epoch.layers]:
+        parts.append(f"{_when_measured(run, measured[-1].epoch)}:\n{_text(_alignment(measured[-1].layers))}")
     return "\n\n".join(parts)
 
 
@@ -91,7 +102,9 @@ def _head(run: RunLog, store: Path) -> str:
     lines += [*run.changes, *_certificate_line(store, run.start.get("certificate", ""))]
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
-        lines.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} left out: {names}")
+        lines.append(f"{counted(len(skipped), 'image')} left out: {names}")
+    if run.rule_name:
+        lines.append(f"rule {rule_label(run.rule_name, file_label(run.start['config']['rule']['name']))}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]
     return "\n".join(lines)
 
@@ -118,20 +131,27 @@ def _curve(run: RunLog) -> Table:
     )
     for e, workers in zip(run.epochs, run.workers, strict=True):
         errors = (_number(100 * v, ".2f", " %") for v in (e.train_error, e.val_error, e.test_error))
-        table.add_row(
-            str(e.epoch), f"{e.lr:.4g}", _number(e.train_loss, ".4f"), *errors, *(str(workers) for _ in shared)
-        )
+        table.add_row(str(e.epoch), f"{e.lr:.4g}", _loss(e.train_loss), *errors, *(str(workers) for _ in shared))
     return table
 
 
 def _number(value: float, form: str, unit: str = "") -> str:
-    """Return the number as text; ``-`` if it is undefined, for example the training loss at epoch 0."""
+    """Return the number as text; ``-`` if it is undefined, for example the training error at epoch 0."""
     return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
-def _alignment(run: RunLog) -> Table:
+def _loss(value: float) -> str:
+    return "-" if math.isnan(value) else decimal(value, 4)
+
+
+def _when_measured(run: RunLog, epoch: int) -> str:
+    """Return after which epoch the alignment was measured; that of a diverged run is an earlier one."""
+    when = f"alignment after epoch {epoch}" if epoch else "alignment at epoch 0, before learning"
+    return f"{when} (the last that was measured)" if run.state == "diverged" or epoch < run.last_epoch else when
+
+
+def _alignment(layers: Sequence[Layer]) -> Table:
     """Return one row per layer and their medians; ``-`` where a value is undefined."""
-    layers = run.epochs[-1].layers
     table = Table("layer", "matrix angle", "δ angle", "|B|/|W|", box=None, pad_edge=False)
     for layer in layers:
         table.add_row(layer.name, *_measures(layer.matrix_angle, layer.delta_angle, layer.norm_ratio))
@@ -140,8 +160,9 @@ def _alignment(run: RunLog) -> Table:
     return table
 
 
-def _measures(matrix: float, delta: float, ratio: float) -> tuple[str, str, str]:
-    return _number(matrix, ".2f", "°"), _number(delta, ".2f", "°"), _number(ratio, ".3f")
+def _measures(matrix: float, delta: float, ratio: float) -> tuple[str, ...]:
+    angles = ("-" if math.isnan(angle) else degrees(angle) for angle in (matrix, delta))
+    return (*angles, "-" if math.isnan(ratio) else decimal(ratio, 3))
 
 
 def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | None) -> bool:
@@ -153,13 +174,17 @@ def _matches(run: RunLog, rule: str | None, state: str | None, only: set[str] | 
 
 
 def _has_rule(run: RunLog, rule: str) -> bool:
-    return not {short_name(rule), absolute_spec(rule)}.isdisjoint(_names(run.start["config"]["rule"]["name"]))
+    names = {*_names(run.start["config"]["rule"]["name"]), run.rule_name}
+    return not {short_name(rule), absolute_spec(rule)}.isdisjoint(names)
 
 
 def _names(rule: str) -> set[str]:
-    """Return the names of a rule: one from a file (``./mine.py:Mine``) also has those of the file and its stem."""
-    file, _, _ = rule.partition(":")
-    return {rule, file, Path(file).name, Path(file).stem} if file.endswith(".py") else {rule}
+    """Return the names of a rule: one from a file (``./mine.py:Mine``) also has those of the file, its stem and its
+    class."""
+    if not is_file_spec(rule):
+        return {rule}
+    file, _, kind = split_spec(rule)
+    return {rule, file_label(rule), file, Path(file).name, Path(file).stem, kind} - {""}
 
 
 def _keys_of(store: Path, study: str) -> set[str]:
@@ -167,7 +192,7 @@ def _keys_of(store: Path, study: str) -> set[str]:
 
 
 def _text(table: Table) -> str:
-    console = Console(width=120)
+    console = Console(width=160, markup=False)
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip()

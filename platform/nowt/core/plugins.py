@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -128,6 +129,13 @@ def file_label(spec: str) -> str:
     """Return ``FILE.py`` or ``FILE.py:NAME`` without the file's folder; any other ``spec`` as it is."""
     place, colon, name = split_spec(spec)
     return f"{Path(place).name}{colon}{name}" if is_file_spec(spec) else spec
+
+
+def file_labels(specs: Iterable[str]) -> dict[str, str]:
+    """Return a label for each spec: its ``file_label``, or the spec itself where two files have the same name."""
+    distinct = set(specs)
+    counts = Counter(map(file_label, distinct))
+    return {spec: label if counts[label := file_label(spec)] == 1 else spec for spec in distinct}
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:

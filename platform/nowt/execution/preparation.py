@@ -27,6 +27,7 @@ def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the content of the first line of a run's log; ``facts`` describe its data."""
     return {
         "config": config_to_json(config),
+        **({"rule_name": config.rule.name} if config.rule.source else {}),  # the config names its file
         **facts,
         "certificate": certificate_name(config.rule),
         "code": code_identity(config),

@@ -57,7 +57,7 @@ class Rule:
     summed over the workers with ``moment.group``. ``train`` raises an error where it finds that a rule does otherwise.
 
     Attributes:
-        name: Name of the rule in configs, logs and tables.
+        name: Name of the rule. Configs and logs name a custom rule by its file, and tables and figures by both.
         numerics: Version of the rule's numbers, part of every run key. Increase it whenever the same fields give
             other numbers. For a custom rule it is a hash of its code and of the local modules that this imports.
         transports: What the rule reads of W on purpose: ``"sign"``, ``"weight"`` or, by default, nothing (``""``).

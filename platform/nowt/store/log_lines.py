@@ -73,6 +73,7 @@ ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": INTEGER, "machines": valu
 START: Table = {
     "key": TEXT,
     "config": CONFIG,
+    "rule_name": TEXT,
     "fingerprint": TEXT,
     "classes": INTEGER.or_null(),
     "certificate": FILE_NAME,

@@ -30,7 +30,7 @@ class Layer:
             defined.
         matrix_angle: Angle between B and W, in degrees.
         delta_angle: Angle between δ at the layer's output and the δ of backprop, in degrees; mean over the probe's
-            samples.
+            samples whose δ is not 0. NaN if these are fewer than half of the samples.
         norm_ratio: Norm of B divided by that of W.
         through_feedback: Whether the error passes through a layer with a B on its way to this one. If it does not, as
             at the output layer, its δ is the same under every rule, and aggregates leave out ``delta_angle``. None in
@@ -136,6 +136,11 @@ class RunLog:
         ]
 
     @property
+    def rule_name(self) -> str:
+        """The name that a custom rule gives itself; empty for other rules, and in logs of earlier versions."""
+        return str(self.start.get("rule_name", ""))
+
+    @property
     def earlier_keys(self) -> tuple[str, ...]:
         """The keys that the run had before ``nowt upgrade``, the first one first."""
         return tuple(each["key"] for each in self.start.get("earlier", ()))
@@ -198,6 +203,11 @@ def _short(value: Any) -> str:
         return "yes" if value else "no"
     text = "none" if value in (None, "") else str(value)
     return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text[:40]
+
+
+def rule_label(name: str, label: str) -> str:
+    """Return a rule for display: a custom one by its ``name`` and the ``label`` of its file, any other by its label."""
+    return f"{name} ({label})" if name else label
 
 
 def chance_error(classes: int) -> float:

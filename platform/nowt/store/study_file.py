@@ -6,14 +6,13 @@ more trial does not depend on the number of trials before it.
 
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import file_label
+from nowt.core.plugins import file_labels
 from nowt.store.files import write_atomically
 from nowt.store.json_types import (
     COUNT,
@@ -98,9 +97,7 @@ class StudyFile:
         """The config of each cell by name, for display: custom rules and models without the folders of their files,
         unless files in two folders have one name."""
         configs = {cell["name"]: cell["config"] for cell in self.cells}
-        names = {config[part]["name"] for config in configs.values() for part in ("rule", "model")}
-        counts = Counter(map(file_label, names))
-        labels = {name: label if counts[label := file_label(name)] == 1 else name for name in names}
+        labels = file_labels(config[part]["name"] for config in configs.values() for part in ("rule", "model"))
         return {
             cell: {
                 **config,

@@ -9,6 +9,7 @@ from typing import Any
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import Echo
+from nowt.core.formatting import decimal
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
 from nowt.execution.preparation import inspect_data, plan_run
@@ -79,5 +80,5 @@ def _line(run: RunLog) -> str:
     e = run.epochs[-1]
     angle = median_over_layers("matrix_angle", e.layers)
     aligned = f"  median matrix angle {'undefined' if math.isnan(angle) else f'{angle:.1f}°'}" if e.layers else ""
-    loss = "-" if math.isnan(e.train_loss) else f"{e.train_loss:.4f}"
+    loss = "-" if math.isnan(e.train_loss) else decimal(e.train_loss, 4)
     return f"epoch {e.epoch:3}  train loss {loss:6}  val error {100 * e.val_error:5.2f} %{aligned}"

@@ -9,7 +9,7 @@ from typing import Any
 from nowt.core.fields import flatten
 from nowt.core.plugins import file_label
 from nowt.store.outcome import run_warnings
-from nowt.store.records import MEASURES, Epoch, Layer, RunLog, median_over_layers, values_over_layers
+from nowt.store.records import MEASURES, Epoch, Layer, RunLog, median_over_layers, rule_label, values_over_layers
 from nowt.store.study_file import StudyFile
 
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
@@ -42,6 +42,7 @@ def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> 
         place["mlflow.note.content"] = f"{study.question} This run: cell {cell}, seed {seed}."
     tags = place | _run_tags(run, seed)
     rule, model = (file_label(config[part]["name"]) for part in ("rule", "model"))
+    rule = rule_label(run.rule_name, rule)
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])
     return MlflowRun(
         key=run.key,
