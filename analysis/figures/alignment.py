@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.options import Options
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import select_cells
+from analysis.figures.style.cells import cell_labels, select_cells
 from analysis.figures.style.legend import place_color
 from analysis.figures.style.theme import WIDTH, epoch_axis, title
 from analysis.frames.study import Frames
@@ -53,7 +53,7 @@ def alignment_chart(frames: Frames, options: Options = Options()) -> Any | None:
     caption += [
         f"published: {SOURCE}, one run; values above its axis limits of 15° and 25° are missing"
     ] * options.published
-    pairs = _own(angles, selection.cells) + (_published(frames) if options.published else [])
+    pairs = _own(angles, selection.cells, cell_labels(frames)) + (_published(frames) if options.published else [])
     return alt.vconcat(*pairs, spacing=6, title=title("Alignment by layer and epoch", caption))
 
 
@@ -64,13 +64,11 @@ def _drawn(frames: Frames) -> pd.DataFrame:
     return drawn_rows(long.assign(panel=long["panel"].map(PANELS)), ["cell", "layer", "panel"], "angle")
 
 
-def _own(angles: pd.DataFrame, cells: list[str]) -> list[Any]:
+def _own(angles: pd.DataFrame, cells: list[str], labels: dict[str, str]) -> list[Any]:
     """Return two panels per cell, all with the same axes so that they can be compared."""
     y, last = _angle_axis(float(angles["angle"].max())), int(angles["epoch"].max())
-    return [
-        _pair(angles[angles["cell"] == cell], cell, y, epoch_axis(last, 5, named=cell == cells[-1]), cell == cells[0])
-        for cell in cells
-    ]
+    x = {cell: epoch_axis(last, 5, named=cell == cells[-1]) for cell in cells}
+    return [_pair(angles[angles["cell"] == cell], labels[cell], y, x[cell], cell == cells[0]) for cell in cells]
 
 
 def _published(frames: Frames) -> list[Any]:

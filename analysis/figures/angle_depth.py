@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import select_cells
+from analysis.figures.style.cells import cell_labels, select_cells
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
@@ -37,7 +37,8 @@ def angle_depth_chart(frames: Frames) -> Any | None:
     final = final[final["cell"].isin(selection.cells)]
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in selection.cells}
-    panels = [_panel(final, measure, styles, measure == "delta_angle") for measure in PANELS]
+    labels = {cell: label for cell, label in cell_labels(frames).items() if cell in styles}
+    panels = [_panel(final, measure, styles, labels if measure == "delta_angle" else None) for measure in PANELS]
     caption = [
         "at the last probe, mean over finished runs",
         "90°: no alignment",
@@ -49,11 +50,13 @@ def angle_depth_chart(frames: Frames) -> Any | None:
     return figure.resolve_scale(color="independent", strokeDash="independent")
 
 
-def _panel(final: pd.DataFrame, measure: str, styles: Any, last: bool) -> Any:
+def _panel(final: pd.DataFrame, measure: str, styles: Any, labels: dict[str, str] | None) -> Any:
+    """Return the panel of one angle; the last one has the legend with these labels."""
+    last = labels is not None
     shown = drawn_rows(final.assign(angle=final[measure], layer_number=final["depth"] + 1), ["cell"], "angle")
     if measure == "delta_angle":
         shown = shown[shown["depth"] < shown.groupby("cell")["depth"].transform("max")]
-    legend = cell_legend({cell: cell for cell in styles}) if last else None
+    legend = cell_legend(labels) if labels else None
     deepest = int(final["depth"].max()) + 1
     ticks = alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labels=last)
     scale = alt.Scale(domain=[1, max(deepest, 2)], nice=False)

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
-from analysis.figures.style.cells import select_cells
+from analysis.figures.style.cells import failed_notes, select_cells
 from analysis.figures.style.panels import heading
 from analysis.figures.style.theme import WIDTH, title
 from analysis.frames.study import Frames
@@ -46,6 +46,7 @@ def angle_map_chart(frames: Frames) -> Any | None:
         "lowest row: next to the input",
         "blank: undefined in a run",
         f"{OUTPUT_ANGLE} and is not shown",
+        *failed_notes(frames, cells),
         *selection.note,
     ]
     return alt.vconcat(*rows, spacing=8, title=title("Alignment over layers and epochs", caption))

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.script import study_figure
+from analysis.figures.style.cells import failed_notes
 from analysis.figures.style.legend import cell_color, cell_dash, cell_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
@@ -51,6 +52,7 @@ def depth_gap_chart(frames: Frames) -> Any | None:
     )
     dots = alt.Chart(gaps).mark_point(filled=True, size=40, opacity=1).encode(x=x, y="mean:Q", color=color)
     caption = [f"final {split} error minus that of bp, paired by seed", interval_in_words(gaps["n"], "bar")]
+    caption += failed_notes(frames, frames.study.cells)
     figure = (zero + bars + line + dots).properties(width=WIDTH, height=190)
     return figure.properties(title=title("Gap to backprop by depth", caption))
 

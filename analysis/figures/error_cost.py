@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import ErrorAxis, cost_size, cost_title
+from analysis.figures.style.cells import cell_labels
 from analysis.figures.style.legend import cell_color, cell_shape, dot_legend
 from analysis.figures.style.theme import WIDTH, Style, cell_styles, title
 from analysis.frames.study import Frames
@@ -39,7 +40,8 @@ def error_cost_chart(frames: Frames) -> Any | None:
     axis = ErrorAxis.for_errors(runs["error"], means, zero=False)
     rules = dict(zip(frames.runs["cell"], frames.runs["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in set(runs["cell"])}
-    panels = [_panel(runs, means, against, axis, styles, name) for against in COSTS]
+    legend = dot_legend({cell: label for cell, label in cell_labels(frames).items() if cell in styles})
+    panels = [_panel(runs, means, against, axis, styles, name, legend) for against in COSTS]
     caption = [
         "error after the last epoch; total cost, mirror samples and mirror mode included",
         "dot and bar: mean and 95 % t interval (at least 3 seeds)",
@@ -50,7 +52,13 @@ def error_cost_chart(frames: Frames) -> Any | None:
 
 
 def _panel(
-    runs: pd.DataFrame, means: pd.DataFrame, against: str, axis: ErrorAxis, styles: dict[str, Style], name: str
+    runs: pd.DataFrame,
+    means: pd.DataFrame,
+    against: str,
+    axis: ErrorAxis,
+    styles: dict[str, Style],
+    name: str,
+    legend: Any,
 ) -> Any:
     left = against == COSTS[0]
     size, divisor = cost_size(float(runs[against].max()), against)
@@ -65,7 +73,6 @@ def _panel(
     )  # two lines, because the panel is narrow
     x = alt.X("cost:Q", title=text, scale=scale, axis=ticks)
     y, low, mean = (axis.encode(alt.Y, of, name if left else None, labels=left) for of in ("error", "low", "mean"))
-    legend = dot_legend({cell: cell for cell in styles})
     color, shape = cell_color(styles, legend), cell_shape(styles, legend)
     bars = alt.Chart(axis.clip(dots)).mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=color)
     rings = alt.Chart(seeds).mark_point(size=22, strokeWidth=1.1, opacity=0.9, filled=False)

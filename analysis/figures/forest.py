@@ -15,7 +15,7 @@ from analysis.frames.study import Frames, rows
 from analysis.stats.effects import KEYS, Effects, effects
 from analysis.stats.seeds import scored_split
 from analysis.text.formatting import points
-from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
+from analysis.text.study import BOTH_AT_CHANCE, SPLITS, interval_in_words, seeds_in_words
 
 LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point if the largest effect is this many times the median effect
 
@@ -88,9 +88,8 @@ def _head(group: pd.DataFrame) -> str:
 
 def _name(row: Any, table: pd.DataFrame) -> str:
     """Return the cell of a row; for a mean, also its change if the factor has several."""
-    if row.rule or table.loc[table["factor"] == row.factor, "change"].nunique() == 1:
-        return str(row.cell)
-    return f"{row.cell}: {row.change}"
+    change = "" if row.rule or table.loc[table["factor"] == row.factor, "change"].nunique() == 1 else f": {row.change}"
+    return f"{row.cell}{change}{BOTH_AT_CHANCE * row.at_chance}"
 
 
 def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.figures.script import study_figure
 from analysis.figures.style.axes import decades
-from analysis.figures.style.cells import select_cells
+from analysis.figures.style.cells import failed_notes, select_cells
 from analysis.figures.style.legend import place_color
 from analysis.figures.style.panels import grid, heading, is_leftmost, is_lowest, width
 from analysis.figures.style.theme import epoch_axis, title
@@ -40,7 +40,14 @@ def norm_ratio_chart(frames: Frames) -> Any | None:
     selection = select_cells(frames, cells)
     cells, means = selection.cells, means[means["cell"].isin(selection.cells)]
     panels = [_panel(means, cell, place, len(cells)) for place, cell in enumerate(cells)]
-    caption = ["one line per layer, mean over finished runs", "log scale", "backprop: 1", *selection.note]
+    caption = [
+        "one line per layer, mean over finished runs",
+        "log scale",
+        "backprop: 1",
+        "a line breaks where it is 0 or undefined",
+        *failed_notes(frames, cells),
+    ]
+    caption += selection.note
     return (
         grid(panels)
         .resolve_scale(color="shared")

@@ -15,7 +15,8 @@ from analysis.figures.style.axes import ErrorAxis
 from analysis.figures.style.legend import cell_color, dot_legend
 from analysis.figures.style.theme import WIDTH, cell_styles, title
 from analysis.frames.study import Frames
-from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.chance import outcome_counts
+from analysis.stats.seeds import scored_split
 from analysis.stats.transfer import transferred_errors
 from analysis.text.study import SPLITS, interval_in_words, seeds_in_words
 
@@ -68,13 +69,14 @@ def transfer_chart(frames: Frames) -> Any | None:
 
 
 def _caption(frames: Frames, found: pd.DataFrame) -> list[str]:
-    chance = diverged_counts(frames.runs)["diverged"].any()
+    counts = outcome_counts(frames)
     return [
         f"one mark per setting, mean over {seeds_in_words(found['n'])}",
         "circle, square, triangle: rank 1, 2, 3 in the search",
         interval_in_words(found["n"], "bars"),
         "above the dashed line: worse than the target's recipe",
-        *(["diverged runs count with chance error"] if chance else []),
+        *["diverged runs count with chance error"] * bool(counts["diverged"].any()),
+        *["some runs ended at chance"] * bool(counts["at_chance"].any()),
     ]
 
 

@@ -39,6 +39,7 @@ class Content:
     text: str  # Markdown: the table and its notes
     missing: str  # Markdown: runs or trials that are not included
     switches: dict[str, list[str]]  # what the HTML page can hide: a name, and its cells
+    rules: dict[str, str]  # the rule of each cell, as figures name it
     findings: str = ""  # Markdown: the findings, for the terminal
     sections: str = ""  # Markdown: the findings for the page, with embedded figures
 

@@ -9,6 +9,7 @@ from analysis.figures.forest import forest_chart
 from analysis.figures.variance import variance_chart
 from analysis.frames.study import Frames
 from analysis.report.content import Figure
+from analysis.stats.chance import Chance
 from analysis.stats.effects import effects
 from analysis.stats.paired import compare_cells
 from analysis.stats.seeds import scored_split
@@ -42,6 +43,7 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     """
     split = SPLITS[scored_split(frames)]
     tests, components, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
+    chance = Chance.of(frames)
     paragraph = methods(frames, tests, margin)
     figures = (
         Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),
@@ -59,7 +61,7 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
     hint = "Use --margin POINTS to test equivalence." if margin is None and not tests.empty else ""
     notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
-    findings = [*sentences(tests, margin), *variance_in_words(components)]
+    findings = [*sentences(tests, margin, chance), *variance_in_words(components, chance)]
     text = "\n".join([*(f"- {sentence}" for sentence in findings), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
     return Findings(text, page, figures, (*saved, out / "methods.md"))

@@ -31,7 +31,7 @@ def web_page(content: "Content", drawn: Sequence["RenderedFigure"]) -> str:
         "script": _resource("page.js"),
         "question": html.escape(content.plan.question),
         "key": html.escape(content.plan.key),
-        "switches": _switches(content.switches, content.plan.cells),
+        "switches": _switches(content.switches, content.rules),
         "text": markdown(content.text),
         "missing": markdown(content.missing),
         "first": first,
@@ -58,19 +58,15 @@ def _figure(number: int, caption: str) -> str:
     return f'<figure><div class="chart" id="chart{number}" role="img" aria-label="{label}"></div></figure>'
 
 
-def _switches(switches: dict[str, list[str]], cells: dict[str, dict[str, Any]]) -> str:
-    """Return one button per switch."""
-    rules = {name: _rule(name, members, cells) for name, members in switches.items()}
-    colors = rule_colors(set(rules.values()))
+def _switches(switches: dict[str, list[str]], rules: dict[str, str]) -> str:
+    """Return one button per switch, given the rule of each cell."""
+    shown = {name: rules.get(members[0], name.partition(",")[0]) for name, members in switches.items()}
+    colors = rule_colors(set(shown.values()))
     return "\n".join(
         f'<button type="button" class="switch" aria-pressed="true" data-name="{html.escape(name, quote=True)}">'
-        f'<i style="background:{colors[rules[name]]}"></i>{html.escape(name)}</button>'
+        f'<i style="background:{colors[shown[name]]}"></i>{html.escape(name)}</button>'
         for name in switches
     )
-
-
-def _rule(name: str, members: list[str], cells: dict[str, dict[str, Any]]) -> str:
-    return str(cells[members[0]]["rule"]["name"]) if members[0] in cells else name.partition(",")[0]
 
 
 def _data(value: Any) -> str:

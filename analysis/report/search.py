@@ -42,11 +42,11 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
     require_counted_trials(trials)
     make_folder(out)
     table = search_table(trials)
-    markdown = search_markdown(table, plan)
+    markdown = search_markdown(table, trials)
     text = f"{markdown}\n{confirmation_tables(store, trials)}{_notes(store, trials)}\n"
     figures = tuple(Figure(name, caption, chart(trials)) for name, (caption, chart) in CHARTS.items())
-    rules = {cell: str(config["rule"]["name"]) for cell, config in plan.cells.items()}
-    content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules))
+    rules = {cell: str(config["rule"]["name"]) for cell, config in trials.plan.cells.items()}
+    content = Content(plan, options, figures, table, text, _missing(trials), switches_of(rules), rules)
     return write_report(store, out, content, _for_a_paper(trials, table, out))
 
 

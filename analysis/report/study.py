@@ -15,6 +15,7 @@ from analysis.report.findings import study_findings
 from analysis.report.search import search_report
 from analysis.report.versions import version_notes
 from analysis.report.writer import write_report
+from analysis.stats.chance import Chance
 from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, save_table, to_markdown
 from analysis.tables.writers import make_folder
@@ -79,6 +80,7 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
         sections=findings.page,
         missing=_unfinished(frames),
         switches=study_switches(frames, options),
+        rules={cell: str(config["rule"]["name"]) for cell, config in frames.study.cells.items()},
     )
     return write_report(store, out, content, (*save_table(table, markdown, out), *findings.paths))
 
@@ -88,7 +90,7 @@ def _notes(store: Path, frames: Frames, table: pd.DataFrame) -> str:
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:
-    return to_markdown(table, frames.study.reference, SPLITS[scored_split(frames)])
+    return to_markdown(table, frames.study.reference, SPLITS[scored_split(frames)], Chance.of(frames))
 
 
 def _unfinished(frames: Frames) -> str:

@@ -2,7 +2,7 @@
 
 There is one row per contrast (``analysis.stats.contrasts``). If several rules or networks were changed in the same way,
 one more row holds their mean effect, computed per seed over the seeds that all of them share. Effects are in percentage
-points.
+points. Between cells that both ended at chance with every seed, there is no interval (``analysis.stats.chance``).
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.frames.study import Frames
+from analysis.stats.chance import Chance
 from analysis.stats.contrasts import Contrast, contrasts
 from analysis.stats.seeds import error_curves, final_errors, mean_interval, paired_gaps_of, scored_split
 
 MEAN = "mean"
 
-EFFECTS = ["factor", "change", "cell", "against", "rule", "n", "mean", "low", "high"]
+EFFECTS = ["factor", "change", "cell", "against", "rule", "n", "mean", "low", "high", "at_chance"]
 
 KEYS = ["factor", "change", "cell", "against", "rule"]
 
@@ -25,8 +26,8 @@ class Effects:
     """The effects of an ablation.
 
     Attributes:
-        table: One row per contrast, columns ``EFFECTS``: mean effect and 95 % t interval, percentage points. In a row
-            that averages several contrasts, ``rule`` is empty.
+        table: One row per contrast, columns ``EFFECTS``: mean effect and 95 % t interval, percentage points, and
+            whether both cells ended at chance. In a row that averages several contrasts, ``rule`` is empty.
         seeds: One row per contrast and seed, columns ``KEYS``, seed, gap (percentage points).
     """
 
@@ -53,7 +54,20 @@ def effects(frames: Frames) -> Effects:
         return Effects(pd.DataFrame(columns=EFFECTS), pd.DataFrame(columns=[*KEYS, "seed", "gap"]))
     each = pd.concat(parts, ignore_index=True)
     seeds = pd.concat([each, _means(each)], ignore_index=True)
-    return Effects(mean_interval(seeds, KEYS, "gap")[EFFECTS], seeds)
+    return Effects(_with_chance(mean_interval(seeds, KEYS, "gap"), Chance.of(frames))[EFFECTS], seeds)
+
+
+def _with_chance(table: pd.DataFrame, chance: Chance) -> pd.DataFrame:
+    """Return the table with a column ``at_chance``, and without the intervals of the rows in which it is true."""
+    change = list(zip(table["factor"], table["change"], strict=True))
+    pairs = list(zip(table["cell"], table["against"], strict=True))
+    averaged: dict[tuple[str, str], bool] = {}  # by change: whether all pairs that its mean averages ended at chance
+    for key, pair in zip(change, pairs, strict=True):
+        if pair[1]:
+            averaged[key] = averaged.get(key, True) and chance.both(*pair)
+    void = [chance.both(*pair) if pair[1] else averaged[key] for key, pair in zip(change, pairs, strict=True)]
+    at_chance = pd.Series(void, index=table.index, dtype="bool")
+    return table.assign(at_chance=at_chance, **{end: table[end].mask(at_chance) for end in ("low", "high")})
 
 
 def _seeds(final: pd.DataFrame, one: Contrast, rules: dict[str, str]) -> pd.DataFrame:

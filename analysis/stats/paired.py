@@ -3,10 +3,13 @@
 A comparison has the t interval and t test of its gaps, with Holm's correction over all comparisons; the sign-flip
 permutation test and the smallest p value that it can reach; the effect size; and, given a margin, the equivalence
 verdict. Diverged runs count with chance error. With fewer than three pairs only the mean is given, and gaps that are
-equal for all seeds are not tested. Errors, gaps and margins are fractions from 0 to 1.
+equal for all seeds are not tested. Neither is a comparison of two cells that both ended at chance with every seed
+(``analysis.stats.chance``): its verdict is AT_CHANCE, and it has no interval. Errors, gaps and margins are fractions
+from 0 to 1.
 """
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from scipy.special import stdtr
 
 from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames
+from analysis.stats.chance import Chance
 from analysis.stats.contrasts import references
 from analysis.stats.effect_size import effect_interval, hedges_g
 from analysis.stats.equivalence import margin_p_values, verdicts
@@ -28,6 +32,8 @@ from analysis.stats.seeds import (
     paired_gaps_of,
     scored_split,
 )
+
+AT_CHANCE = "at chance"  # the verdict of a comparison that is void, because neither cell has learned
 
 PAIRED = {
     "cell": "str",
@@ -45,9 +51,11 @@ PAIRED = {
     "g_z": "float64",  # with Hedges' correction
     "g_low": "float64",  # 95 % interval of the true effect size
     "g_high": "float64",
-    "verdict": "str",  # within, beyond or open; empty without margin or test
+    "verdict": "str",  # within, beyond, open or at chance; empty without margin or test
     "p_verdict": "float64",  # Holm-corrected
 }
+
+TESTED = ["low", "high", "d_z", "t", "p", "error"]  # columns of ``t_tests`` that a void comparison lacks
 
 
 def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
@@ -56,17 +64,21 @@ def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
     Each cell is compared with its counterpart (``analysis.stats.contrasts.references``). ``margin`` is in percentage
     points; None tests no equivalence.
     """
-    final = final_errors(error_curves(frames, scored_split(frames)))
-    tests = paired_tests(paired_gaps_of(final, references(frames.study)), None if margin is None else margin / 100)
+    final, against = final_errors(error_curves(frames, scored_split(frames))), references(frames.study)
+    void = Chance.of(frames).void(against.items())
+    tests = paired_tests(paired_gaps_of(final, against), None if margin is None else margin / 100, void)
     return tests.assign(**{name: 100 * tests[name] for name in ("mean", "low", "high")})
 
 
-def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
+def paired_tests(
+    gaps: pd.DataFrame, margin: float | None = None, void: Collection[tuple[str, str]] = ()
+) -> pd.DataFrame:
     """Test paired gaps.
 
     Args:
         gaps: One row per pair, from ``paired_gaps_of``.
         margin: Equivalence margin, in the unit of the gaps; None tests no equivalence.
+        void: Comparisons (cell, against) that are not tested, because both cells ended at chance.
 
     Returns:
         One row per comparison in the order of ``gaps``, columns ``PAIRED``.
@@ -79,6 +91,8 @@ def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFram
         >>> paired_tests(paired_gaps_of(final, references(frames.study)), margin=0.01)  # doctest: +SKIP
     """
     found = t_tests(gaps, ["cell", "against"])
+    is_void = pd.Series([pair in void for pair in zip(found["cell"], found["against"], strict=True)], dtype="bool")
+    found[TESTED] = found[TESTED].mask(is_void)
     flips = gaps.groupby(["cell", "against"], sort=False)["gap"].agg(sign_flip_p).to_numpy()
     tested = found["p"].notna()
     found = found.assign(
@@ -87,6 +101,7 @@ def paired_tests(gaps: pd.DataFrame, margin: float | None = None) -> pd.DataFram
         p_flip_least=found["n"].map(smallest_p).where(tested),
     )
     judged = verdicts(margin_p_values(found, margin)) if margin is not None else _without_verdict(found)
+    judged["verdict"] = judged["verdict"].mask(is_void, AT_CHANCE)
     return enforce_schema(found.join(_effects(found)).join(judged), PAIRED)
 
 

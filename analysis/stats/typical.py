@@ -1,16 +1,18 @@
 """The typical gap of each rule: the interquartile mean of its gaps over seeds and models."""
 
 import json
+import math
 from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.frames.study import Frames
+from analysis.stats.chance import Chance
 from analysis.stats.contrasts import Fields, flat_config, references
 from analysis.stats.interquartile import interquartile_interval, interquartile_mean
 from analysis.stats.seeds import error_curves, final_errors, paired_gaps_of, scored_split
 
-TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_points"]
+TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_points", "at_chance"]
 
 
 def typical_gaps(frames: Frames) -> pd.DataFrame:
@@ -23,7 +25,8 @@ def typical_gaps(frames: Frames) -> pd.DataFrame:
         frames: The study's frames.
 
     Returns:
-        One row per group, columns ``TYPICAL``; the interval is NaN with fewer than 8 seeds.
+        One row per group, columns ``TYPICAL``; the interval is NaN with fewer than 8 seeds. ``at_chance``: all cells of
+            the group and those they are compared with ended at chance, so that there is no interval either.
 
     Reference:
         Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice".
@@ -32,14 +35,16 @@ def typical_gaps(frames: Frames) -> pd.DataFrame:
         >>> typical_gaps(frames)[["cells", "gap_points"]]  # doctest: +SKIP
     """
     final = final_errors(error_curves(frames, scored_split(frames)))
-    gaps = paired_gaps_of(final, references(frames.study))
+    compared, chance = references(frames.study), Chance.of(frames)
+    gaps = paired_gaps_of(final, compared)
     found = []
     for cells in _grouped(frames, gaps):
         strata = [list(100 * gaps.loc[gaps["cell"] == cell, "gap"]) for cell in cells]
         against = ", ".join(dict.fromkeys(gaps.loc[gaps["cell"].isin(cells), "against"]))
         values = [value for stratum in strata for value in stratum]
-        low, high = interquartile_interval(strata)
-        found.append((", ".join(cells), against, min(map(len, strata)), interquartile_mean(values), low, high))
+        void = all(chance.both(cell, compared[cell]) for cell in cells)
+        low, high = (math.nan, math.nan) if void else interquartile_interval(strata)
+        found.append((", ".join(cells), against, min(map(len, strata)), interquartile_mean(values), low, high, void))
     return pd.DataFrame(found, columns=TYPICAL)
 
 

@@ -7,8 +7,10 @@ import pandas as pd
 from analysis.frames.study import rows
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
+from analysis.stats.paired import AT_CHANCE
 from analysis.tables.writers import Tabular
-from analysis.text.formatting import interval, number, p_in_words, p_value, points
+from analysis.text.formatting import MISSING, interval, number, p_in_words, p_value, points
+from analysis.text.study import BOTH_AT_CHANCE
 
 INTERVAL = "95 % interval"
 
@@ -32,13 +34,20 @@ def within(margin: float | None) -> list[str]:
 def _line(row: Any, margin: float | None) -> list[str]:
     flips = "–" if pd.isna(row.p_flip) else f"{p_value(row.p_flip)} (minimum {p_value(row.p_flip_least)})"
     verdict = [] if margin is None else [verdict_cell(row)]
-    gap = [number(row.mean, "+"), interval(row.low, row.high, "+")]
+    gap = [gap_text(row), interval(row.low, row.high, "+")]
     effect = [number(row.g_z, "+"), interval(row.g_low, row.g_high, "+")]
     return [row.cell, row.against, str(row.n), *gap, p_value(row.p), p_value(row.p_holm), flips, *effect, *verdict]
 
 
+def gap_text(row: Any) -> str:
+    """Return a comparison's gap for a table."""
+    return f"{number(row.mean, '+')}{BOTH_AT_CHANCE * (row.verdict == AT_CHANCE)}"
+
+
 def verdict_cell(row: Any) -> str:
     """Return a comparison's verdict for a table."""
+    if row.verdict == AT_CHANCE:
+        return MISSING
     verdict = {WITHIN: "yes", BEYOND: "no", "": "–"}.get(row.verdict, "not shown")
     return f"{verdict} ({p_in_words(row.p_verdict)})" if row.verdict else verdict
 
@@ -54,7 +63,7 @@ def typical_table(gaps: pd.DataFrame) -> Tabular | None:
             row.cells,
             row.against,
             str(row.n),
-            number(row.gap_points, "+"),
+            f"{number(row.gap_points, '+')}{BOTH_AT_CHANCE * row.at_chance}",
             interval(row.gap_low_points, row.gap_high_points, "+"),
         ]
         for row in rows(enough)

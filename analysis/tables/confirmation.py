@@ -9,6 +9,7 @@ from analysis.frames.store.logs import read_logs
 from analysis.frames.studies import StudyPlan, read_plan
 from analysis.frames.study import counted_runs, read_frames
 from analysis.frames.trials import Trials
+from analysis.stats.chance import Chance
 from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, to_markdown
 from analysis.text.study import SPLITS
@@ -62,4 +63,4 @@ def _table(store: Path, plan: StudyPlan) -> str:
     frames = read_frames(store, plan)
     if counted_runs(frames.runs).empty:
         return ""
-    return to_markdown(final_table(frames), plan.reference, SPLITS[scored_split(frames)])
+    return to_markdown(final_table(frames), plan.reference, SPLITS[scored_split(frames)], Chance.of(frames))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames, rows
 from analysis.published import NETS
-from analysis.tables.comparison import verdict_cell, within
+from analysis.tables.comparison import gap_text, verdict_cell, within
 from analysis.tables.published import DATA, SOURCE_NOTE, published_finals, published_text
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import interval, number, p_value
@@ -59,7 +59,7 @@ def published_table(frames: Frames) -> Tabular | None:
 
 def _line(row: Any, margin: float | None, beside: bool) -> list[str]:
     seeds = "" if pd.isna(row.against) else some_seeds(int(row.gap_n), row.n, int(row.base_n))
-    gap = [str(row.against), number(row.mean, "+") + seeds, interval(row.low, row.high, "+"), p_value(row.p_holm)]
+    gap = [str(row.against), gap_text(row) + seeds, interval(row.low, row.high, "+"), p_value(row.p_holm)]
     gap = ["–", "reference", "–", "–"] if pd.isna(row.against) else gap
     verdict = "–" if pd.isna(row.against) else verdict_cell(row)
     error = [number(row.error_percent), interval(row.error_low_percent, row.error_high_percent)]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames, rows
+from analysis.stats.chance import Chance
 from analysis.stats.layers import final_angles
 from analysis.stats.seeds import (
     diverged_counts,
@@ -16,8 +17,8 @@ from analysis.stats.seeds import (
     paired_gaps,
     scored_split,
 )
-from analysis.text.formatting import angle, interval, number
-from analysis.text.study import diverged_in_words, some_seeds
+from analysis.text.formatting import MISSING, angle, interval, number
+from analysis.text.study import BOTH_AT_CHANCE, failed_in_words, some_seeds
 
 TABLE = {
     "cell": "str",
@@ -58,8 +59,11 @@ def final_table(frames: Frames) -> pd.DataFrame:
     return enforce_schema(table.fillna(dict.fromkeys(counts, 0)), TABLE).reset_index(drop=True)
 
 
-def to_markdown(table: pd.DataFrame, reference: str, split: str) -> str:
-    """Return the table as Markdown, in percent, percentage points and degrees, with a dash for missing values."""
+def to_markdown(table: pd.DataFrame, reference: str, split: str, chance: Chance) -> str:
+    """Return the table as Markdown, in percent, percentage points and degrees, with a dash for missing values.
+
+    ``chance`` tells which runs ended at chance, which the table then says.
+    """
     its = "95 % interval"
     measured = [
         "seeds",
@@ -69,10 +73,10 @@ def to_markdown(table: pd.DataFrame, reference: str, split: str) -> str:
         its,
         "matrix angle, °",
     ]
-    head = ["cell", "rule", *measured, "diverged"]
+    head = ["cell", "rule", *measured, "diverged or at chance"]
     rules = ["---", "---", *["---:"] * len(measured), "---"]
     base = int(table.loc[table["cell"] == reference, "n"].max()) if reference in set(table["cell"]) else 0
-    lines = [head, rules, *[_line(row, reference, base) for row in rows(table)]]
+    lines = [head, rules, *[_line(row, reference, base, chance) for row in rows(table)]]
     return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
 
 
@@ -91,9 +95,10 @@ def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
     return hundredths.rename(columns={**names, "n": f"{name}_n"})
 
 
-def _line(row: Any, reference: str, base: int) -> list[str]:
+def _line(row: Any, reference: str, base: int, chance: Chance) -> list[str]:
     """Return the cells of a row; ``base`` is the number of the reference's runs."""
-    gap = number(row.gap_points, "+") + some_seeds(row.gap_n, row.n, base)
+    void = chance.both(row.cell, reference)
+    gap = f"{number(row.gap_points, '+')}{some_seeds(row.gap_n, row.n, base)}{BOTH_AT_CHANCE * void}"
     return [
         row.cell,
         row.rule,
@@ -101,7 +106,7 @@ def _line(row: Any, reference: str, base: int) -> list[str]:
         number(row.error_percent),
         interval(row.error_low_percent, row.error_high_percent),
         "reference" if row.cell == reference else gap,
-        interval(row.gap_low_points, row.gap_high_points, "+"),
+        MISSING if void else interval(row.gap_low_points, row.gap_high_points, "+"),
         angle(row.matrix_angle_degrees),
-        diverged_in_words(row.diverged, row.n) or "–",
+        failed_in_words(row.diverged, chance.finished.get(row.cell, 0), row.n) or MISSING,
     ]

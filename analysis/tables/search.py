@@ -10,6 +10,7 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.study import counted_runs, rows
 from analysis.frames.trials import Trials
 from analysis.tables.writers import Tabular, markdown
+from nowt.core.formatting import counted
 
 POINTS = (1, 2, 5)  # percentage points above the best error within which trials are counted
 
@@ -33,6 +34,8 @@ SEARCH_TABLE = {
     "flops": "float64",  # of all trials, mirror mode included
     "seconds": "float64",  # of all trials, spent in training steps
 }
+
+NOT_LEARNED = " (at chance: no trial of this cell learned)"
 
 STATES = {"complete": "finished", "stopped": "stopped", "diverged": "diverged", "failed": "failed"}
 
@@ -93,19 +96,21 @@ def _values(trials: Trials, trial: "pd.Series[Any]") -> str:
 
 def results_table(table: pd.DataFrame, plan: SearchPlan) -> Tabular:
     """Return the table, and its numbers (columns SEARCH_TABLE)."""
-    near = [f"within {points} point{'s' * (points > 1)}, %" for points in POINTS]
+    near = [f"within {counted(points, 'point')}, %" for points in POINTS]
     head = ["cell", "rule", "trials", *STATES, "best validation error, %", *near, "presentations", "TFLOP", "time, min"]
     return Tabular("table", f"Results of search {plan.name}", head, [*map(_line, rows(table))], table, texts=2)
 
 
-def search_markdown(table: pd.DataFrame, plan: SearchPlan) -> str:
+def search_markdown(table: pd.DataFrame, trials: Trials) -> str:
     """Return the table as Markdown, followed by the settings of each cell's best trial."""
-    drawn = markdown(results_table(table, plan))
-    best = [
-        f"- {row.cell}, trial {row.best_trial} (run {row.best_run}): {row.best_values}\n"
-        for row in rows(table[table["best_run"].notna()])
-    ]
+    drawn = markdown(results_table(table, trials.plan))
+    best = [_best_line(row, trials) for row in rows(table[table["best_run"].notna()])]
     return f"{drawn}\nSettings of the best trials:\n\n{''.join(best)}" if best else drawn
+
+
+def _best_line(row: Any, trials: Trials) -> str:
+    name = f"{row.cell}, trial {row.best_trial}"
+    return f"- {name} (run {row.best_run}): {row.best_values}{NOT_LEARNED * (name in trials.at_chance)}\n"
 
 
 def _line(row: Any) -> list[str]:

@@ -5,34 +5,40 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import rows
+from analysis.stats.chance import Chance
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
+from analysis.stats.paired import AT_CHANCE
 from analysis.stats.seeds import FEWEST_SEEDS
 from analysis.text.formatting import interval, number, p_in_words, points
 from analysis.text.study import FOR_A_CLAIM, seeds_in_words
+from nowt.core.formatting import counted
 from nowt.studies.planning.power import ALPHA, smallest_ratio
 
 
-def sentences(tests: pd.DataFrame, margin: float | None) -> list[str]:
+def sentences(tests: pd.DataFrame, margin: float | None, chance: Chance) -> list[str]:
     """Return one sentence per comparison: the gap, its significance, and the equivalence verdict.
 
-    ``tests`` are those of ``compare_cells``; ``margin`` is in percentage points.
+    ``tests`` are those of ``compare_cells``; ``margin`` is in percentage points. ``chance`` tells with which seeds both
+    cells ended at chance.
     """
-    return [_sentence(row, margin) for row in rows(tests)]
+    return [_sentence(row, margin, chance.pairs(row.cell, row.against)) for row in rows(tests)]
 
 
-def _sentence(row: Any, margin: float | None) -> str:
+def _sentence(row: Any, margin: float | None, at_chance: int) -> str:
+    if row.verdict == AT_CHANCE:
+        seeds = counted(row.n, "shared seed")
+        return f"{row.cell}: both {row.cell} and {row.against} ended at chance ({seeds}); no comparison is meaningful."
     if row.n < FEWEST_SEEDS:
-        return (
-            f"{row.cell}: only {row.n} seed{'s' * (row.n > 1)} shared with {row.against}; a test requires at least 3."
-        )
+        return f"{row.cell}: only {counted(row.n, 'seed')} shared with {row.against}; a test requires at least 3."
     gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against} over {row.n} shared seeds"
     if pd.isna(row.p):
         return f"{gap} for every seed; equal gaps cannot be tested."
     significance = f"{'a' if row.p_holm <= ALPHA else 'no'} significant difference {_shown(row.n)}"
     verdict = "" if margin is None else f"; {_verdict(row, margin)}"
     gap += f" (95 % interval {interval(row.low, row.high, '+')})"
-    return f"{gap}: {significance} ({p_in_words(row.p_holm)}){verdict}."
+    some = f"; both ended at chance with {at_chance} of these seeds" if at_chance else ""
+    return f"{gap}: {significance} ({p_in_words(row.p_holm)}){verdict}{some}."
 
 
 def _verdict(row: Any, margin: float) -> str:

@@ -7,23 +7,30 @@ import pandas as pd
 from analysis.frames.study import rows, unfinished_runs
 from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import FEWEST_SEEDS
+from nowt.core.formatting import counted
 
 SPLITS = {"test": "test", "val": "validation"}
 
 OUTPUT_ANGLE = "the output layer's δ angle is 0 by construction"  # its δ is the gradient of the loss under every rule
 
+BOTH_AT_CHANCE = " (both at chance)"  # follows a gap between two cells of which neither has learned
+
 FOR_A_CLAIM = 5  # seeds; fewer are illustrative
 
 
 def legend_labels(counts: pd.DataFrame, cells: list[str]) -> dict[str, str]:
-    """Return a label for each counted cell: its name, followed by ``(k of n diverged)`` if any diverged."""
-    diverged = {row.cell: diverged_in_words(row.diverged, row.n) for row in rows(counts)}
-    return {cell: f"{cell} ({diverged[cell]})" if diverged[cell] else cell for cell in cells if cell in diverged}
+    """Return a label for each counted cell: its name, followed by ``(k of n diverged, l of n at chance)`` if any did.
+
+    ``counts`` are those of ``analysis.stats.chance.outcome_counts``.
+    """
+    failed = {row.cell: failed_in_words(row.diverged, row.at_chance, row.n) for row in rows(counts)}
+    return {cell: f"{cell} ({failed[cell]})" if failed[cell] else cell for cell in cells if cell in failed}
 
 
-def diverged_in_words(diverged: int, n: int) -> str:
-    """Return ``k of n diverged``; empty if none did."""
-    return f"{diverged} of {n} diverged" if diverged else ""
+def failed_in_words(diverged: int, at_chance: int, n: int) -> str:
+    """Return ``k of n diverged, l of n at chance``; empty if all runs learned."""
+    counts = {"diverged": diverged, "at chance": at_chance}
+    return ", ".join(f"{count} of {n} {what}" for what, count in counts.items() if count)
 
 
 def seeds_in_words(n: "pd.Series[int]") -> str:
@@ -60,7 +67,7 @@ def chance_in_words(runs: pd.DataFrame) -> str:
 def permutation_in_words(pairs: int) -> str:
     """Return a sentence stating the smallest p value that a sign-flip permutation test can reach, and what follows from
     it."""
-    seeds = f"{pairs} paired seed{'s' if pairs > 1 else ''}"
+    seeds = counted(pairs, "paired seed")
     p = f"With {seeds}, the smallest p value of a sign-flip permutation test is {smallest_p(pairs):.3g}"
     few = f"; the gaps describe these runs, and a claim requires at least {FOR_A_CLAIM} seeds"
     return f"{p}{few if pairs < FOR_A_CLAIM else ''}."

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
+from analysis.stats.chance import Chance
 from analysis.stats.variance import REST, TOTAL
+from nowt.core.formatting import counted
 
 LABELS = {  # of the sources in frames, as figures, tables and sentences name them
     "start of W": "initialization of W",
@@ -18,12 +20,13 @@ def source_label(source: str) -> str:
     return LABELS.get(source, source)
 
 
-def variance_in_words(split: pd.DataFrame) -> list[str]:
-    """Return one sentence per family: its largest source of variance, and what follows from it."""
-    return [_family_in_words(group) for _, group in split.groupby("family", sort=False)]
+def variance_in_words(split: pd.DataFrame, chance: Chance) -> list[str]:
+    """Return one sentence per family: its largest source of variance, what follows from it, and how many of its runs
+    ended at chance."""
+    return [_family_in_words(group, chance) for _, group in split.groupby("family", sort=False)]
 
 
-def _family_in_words(group: pd.DataFrame) -> str:
+def _family_in_words(group: pd.DataFrame, chance: Chance) -> str:
     family = group["family"].iloc[0]
     parts = group[~group["source"].isin([TOTAL, REST])].sort_values("deviation", ascending=False)
     if parts.empty:
@@ -36,4 +39,6 @@ def _family_in_words(group: pd.DataFrame) -> str:
     doubt = "" if clear else ", although its interval overlaps with others"
     exceeding = parts["cell"].ne("").any() and len(total) and REST not in set(group["source"])
     sums = "; the components exceed the total, so they are not additive" if exceeding else ""
-    return f"{family}: the largest source of variance is the {source} ({interval}){doubt}{sums}."
+    ended = [at_chance for cell in {family, *group["cell"]} for at_chance in chance.ended.get(cell, {}).values()]
+    guessed = f"; {sum(ended)} of {counted(len(ended), 'run')} ended at chance" if any(ended) else ""
+    return f"{family}: the largest source of variance is the {source} ({interval}){doubt}{sums}{guessed}."

@@ -1,13 +1,15 @@
 """The cells that a figure shows, and the line that represents each of them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.figures.style.theme import Style, cell_styles
 from analysis.frames.study import Frames, rows
-from analysis.stats.seeds import diverged_counts
-from analysis.text.study import diverged_in_words, legend_labels
+from analysis.stats.chance import outcome_counts
+from analysis.text.study import failed_in_words, legend_labels
+from nowt.core.formatting import counted
 
 MAX_LINES = 6  # largest number of panels, and of lines with bands in one panel
 
@@ -32,17 +34,29 @@ def models_of(frames: Frames) -> dict[str, str]:
 
 def lines_of(frames: Frames) -> Lines:
     """Return the lines of the counted cells: one per rule, or one per cell if a model has two cells of a rule."""
-    counts = diverged_counts(frames.runs)
+    counts = outcome_counts(frames)
     counted = [cell for cell in frames.study.cells if cell in set(counts["cell"])]
     rules = {cell: str(frames.study.cells[cell]["rule"]["name"]) for cell in frames.study.cells}
     if not _by_rule(frames, rules):
         styles = {cell: style for cell, style in cell_styles(rules).items() if cell in counted}
         return Lines({cell: cell for cell in counted}, styles, legend_labels(counts, list(frames.study.cells)))
     of = {cell: rules[cell] for cell in counted}
-    summed = counts.assign(line=counts["cell"].map(of)).groupby("line")[["diverged", "n"]].sum().reset_index()
-    diverged = {row.line: diverged_in_words(int(row.diverged), int(row.n)) for row in rows(summed)}
-    labels = {rule: f"{rule} ({diverged[rule]})" if diverged[rule] else rule for rule in dict.fromkeys(of.values())}
+    summed = counts.assign(cell=counts["cell"].map(of)).groupby("cell", sort=False).sum().reset_index()
+    labels = legend_labels(summed, list(dict.fromkeys(of.values())))
     return Lines(of, cell_styles({rule: rule for rule in labels}), labels)
+
+
+def cell_labels(frames: Frames) -> dict[str, str]:
+    """Return the label of each cell in legends and titles; it says how many of its runs diverged or ended at chance."""
+    labels = legend_labels(outcome_counts(frames), list(frames.study.cells))
+    return {cell: labels.get(cell, cell) for cell in frames.study.cells}
+
+
+def failed_notes(frames: Frames, cells: Collection[str]) -> list[str]:
+    """Return what the caption of a figure without such labels says about these cells; empty if all runs learned."""
+    counts = outcome_counts(frames)
+    failed = [(row.cell, failed_in_words(row.diverged, row.at_chance, row.n)) for row in rows(counts)]
+    return [f"{cell}: {words}" for cell, words in failed if words and cell in cells]
 
 
 def _by_rule(frames: Frames, rules: dict[str, str]) -> bool:
@@ -71,4 +85,4 @@ def select_cells(frames: Frames, cells: list[str]) -> Selection:
 
 def _left_out(others: int, each: int) -> list[str]:
     first = "the first cell of each rule" if each == 1 else f"the first {each} cells of each rule"
-    return [f"{first}; {others} other{'s' * (others > 1)} not shown"] if others else []
+    return [f"{first}; {counted(others, 'other')} not shown"] if others else []

@@ -97,3 +97,4 @@ def test_a_line_breaks_where_a_run_has_no_value(frames: Frames) -> None:
         matrix = [row for row in rows if "matrix" in row.get("panel", "matrix")]
         missing = {row["epoch"] for row in matrix if row[name] is None}
         assert len(matrix) == 11 and missing == {5}
+        assert "a line breaks where" in text_of(chart)

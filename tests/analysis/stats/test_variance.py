@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.stats.chance import Chance
 from analysis.stats.seeds import error_curves, final_errors
 from analysis.stats.variance import DRAWS, REST, TOTAL, _Measured, variance_split
 from analysis.text.variance import variance_in_words
@@ -52,7 +53,7 @@ def test_variance_is_split_by_its_source_with_the_chi_square_interval(split: pd.
     assert (start["low"], start["high"]) == pytest.approx(tuple(expected), rel=0.02)
     assert by_source.loc["start of B", "deviation"] == pytest.approx(0, abs=1e-9)
     assert start["share"] > 0.5
-    assert "kp: the largest source of variance is the initialization of W" in variance_in_words(split)[0]
+    assert "kp: the largest source of variance is the initialization of W" in variance_in_words(split, Chance())[0]
 
 
 def test_a_source_that_is_only_pinned_is_measured_as_a_difference(tmp_path: Path) -> None:
@@ -91,4 +92,4 @@ def test_components_that_exceed_the_total_are_reported_as_not_additive(tmp_path:
     split = variance_split(frames_with(tmp_path, study, error))
     assert REST not in set(split["source"])
     assert split["share"].isna().all()
-    assert "not additive" in variance_in_words(split)[0]
+    assert "not additive" in variance_in_words(split, Chance())[0]

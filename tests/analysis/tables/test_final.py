@@ -13,6 +13,7 @@ import pytest
 
 from analysis.figures.curves import curves_chart
 from analysis.figures.style.theme import apply_theme
+from analysis.stats.chance import Chance
 from analysis.stats.paired import compare_cells
 from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table, to_markdown
@@ -64,7 +65,7 @@ def test_a_gap_over_fewer_seeds_than_the_errors_beside_it_says_over_which(tmp_pa
     errors = {("bp", 0): 0.75, ("kp", 0): 0.417, ("bp", 1): 0.2, ("bp", 2): 0.2}
     missing = [("kp", 1), ("kp", 2)]
     write_store(tmp_path, study, missing=missing, error=lambda cell, seed, epoch: errors.get((cell, seed), 0.3))
-    lines = to_markdown(final_table(frames_in(tmp_path)), "bp", "test").splitlines()
+    lines = to_markdown(final_table(frames_in(tmp_path)), "bp", "test", Chance()).splitlines()
     fa, kp = (next(line for line in lines if line.startswith(f"| {cell} ")) for cell in ("fa", "kp"))
     assert "| 41.70 | – | −33.30 (1 of 3 seeds) |" in kp and "of 3 seeds" not in fa
     assert "fewer than those of an error beside them: kp (seed 0)." in words_of(tmp_path)
@@ -78,7 +79,7 @@ def test_a_cell_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
     frames = frames_in(tmp_path)
     table = final_table(frames)
     assert table.set_index("cell").loc["fa", "n"] == 0
-    assert "| fa | fa | 0 | – | – | – | – | – | – |\n" in to_markdown(table, "bp", "test")
+    assert "| fa | fa | 0 | – | – | – | – | – | – |\n" in to_markdown(table, "bp", "test", Chance())
     assert "fa" not in re.findall(r"\w+", curves_text(tmp_path))
 
 
@@ -107,5 +108,5 @@ def test_cells_with_special_characters_in_their_names_are_drawn(tmp_path: Path) 
     write_store(tmp_path, Study("noise", "Which noise?", cells, (0, 1, 2), reference=names[0]))
     drawn = curves_text(tmp_path)
     assert all(name in drawn for name in names)
-    table = to_markdown(final_table(frames_in(tmp_path)), names[0], "test")
+    table = to_markdown(final_table(frames_in(tmp_path)), names[0], "test", Chance())
     assert len({line.count("|") for line in table.splitlines()}) == 1

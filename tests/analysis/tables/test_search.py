@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables.search import SEARCH_TABLE, search_table
+from analysis.tables.search import SEARCH_TABLE, search_markdown, search_table
 from tests.support.synthetic_frames import trials_in
 from tests.support.synthetic_search import search_space, write_search
 
@@ -24,3 +24,12 @@ def test_counts_percentages_and_costs_match_a_calculation_by_hand(tmp_path: Path
     assert row["seconds"] == 5 * 18 + 3 * 6
     lr = trials_in(tmp_path).frame["optim.lr"][0]
     assert row["best_values"].startswith(f"optim.lr {lr:.3g}; ")
+
+
+def test_the_best_trial_of_a_cell_that_never_learned_is_at_chance(tmp_path: Path) -> None:
+    errors = {"bp": 0.2, "wm": 0.89}
+    write_search(tmp_path, search_space(), 3, error=lambda cell, trial, values: errors[cell] + 0.001 * trial)
+    trials = trials_in(tmp_path)
+    bp, wm = search_markdown(search_table(trials), trials).splitlines()[-2:]
+    assert wm.startswith("- wm, trial 0 (") and wm.endswith(" (at chance: no trial of this cell learned)")
+    assert bp.startswith("- bp, trial 0 (") and "chance" not in bp

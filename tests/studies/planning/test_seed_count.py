@@ -27,7 +27,7 @@ def test_the_deviation_comes_from_gaps_of_earlier_runs_paired_by_seed(tmp_path: 
     assert "Seeds for a gap of 2 points to bp" in first
     assert "over 2 comparisons" in first
     assert kp.startswith("  kp: 6 seeds to detect it, ")
-    assert f"(deviation 1 points, from 3 pairs of {earlier.key}). It may be as large as 3.1: then" in kp
+    assert f"(deviation 1 point, from 3 pairs of {earlier.key}). It may be as large as 3.1: then" in kp
     assert "give --deviation POINTS" in fa
 
 
@@ -46,6 +46,20 @@ def test_a_diverged_run_counts_at_chance(tmp_path: Path) -> None:
     expected = (sum((gap - mean) ** 2 for gap in gaps) / 2) ** 0.5
     found = earlier_deviations(tmp_path, rules_study("next", names=["bp", "kp"], epochs=2))
     assert found["kp"].deviation == pytest.approx(expected)
+
+
+def test_pairs_of_runs_at_chance_give_no_deviation(tmp_path: Path) -> None:
+    def guesses(cell: str, seed: int, epoch: int) -> float:
+        return error(cell, seed, epoch) if seed else 0.895 + 0.001 * (cell == "kp")
+
+    planned = rules_study("next", names=["bp", "kp"], epochs=2)
+    write_store(tmp_path / "one", rules_study("first", names=["bp", "kp"], epochs=2), error=guesses)
+    assert earlier_deviations(tmp_path / "one", planned)["kp"].pairs == 2
+    write_store(
+        tmp_path / "all", rules_study("first", names=["bp", "kp"], epochs=2), error=lambda *_: guesses("", 0, 0)
+    )
+    assert earlier_deviations(tmp_path / "all", planned) == {}
+    assert "epochs learned; give --deviation" in seed_count_lines(planned, tmp_path / "all", TargetGap(gap=2.0))[1]
 
 
 def test_a_given_deviation_needs_no_runs(tmp_path: Path) -> None:

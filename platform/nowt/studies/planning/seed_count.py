@@ -8,7 +8,9 @@ from typing import Any
 
 from nowt.config.run_config import config_to_json
 from nowt.core.errors import require
+from nowt.core.formatting import counted
 from nowt.store.layout import Store
+from nowt.store.outcome import ended_at_chance
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
@@ -59,7 +61,7 @@ def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
     known = {} if target.deviation is not None else earlier_deviations(store, study)
     if target.gap is None:
         return [_detectable(len(study.seeds), alpha, len(others)), *_detectable_points(known, len(study.seeds), alpha)]
-    head = f"Seeds for a gap of {target.gap:g} points to {study.reference} ({_test(len(others))}):"
+    head = f"Seeds for a gap of {counted(f'{target.gap:g}', 'point')} to {study.reference} ({_test(len(others))}):"
     if target.deviation is not None:
         given = EarlierDeviation(target.deviation, 0, "")
         return [head, f"  {', '.join(others)}: {_required(target.gap, given, alpha)}"]
@@ -73,7 +75,7 @@ def _test(comparisons: int) -> str:
 
 def _detectable(seeds: int, alpha: float, comparisons: int) -> str:
     if seeds < 3:
-        few = f"{seeds} seed{'s' * (seeds > 1)}"
+        few = counted(seeds, "seed")
         return (
             f"Seeds: {few} give no interval and no test; use at least three. --gap POINTS prints the number for a gap."
         )
@@ -88,12 +90,14 @@ def _detectable_points(known: dict[str, EarlierDeviation], seeds: int, alpha: fl
     if seeds < 3:
         return []
     ratio = smallest_ratio(seeds, alpha)
-    return [f"  {name}: {ratio * one.deviation:.2g} points ({_source(one)})" for name, one in known.items()]
+    return [
+        f"  {name}: {counted(f'{ratio * one.deviation:.2g}', 'point')} ({_source(one)})" for name, one in known.items()
+    ]
 
 
 def _line(gap: float, known: EarlierDeviation | None, alpha: float) -> str:
     if known is None:
-        return "unknown: there are no earlier runs with this rule, model, data and epochs; give --deviation POINTS"
+        return "unknown: no earlier runs with this rule, model, data and epochs learned; give --deviation POINTS"
     if known.deviation == 0:
         return f"unknown: the gap was the same with every seed ({_source(known)}); give --deviation POINTS"
     most = largest_deviation(known.deviation, known.pairs)
@@ -116,13 +120,13 @@ def _count(seeds: int | None) -> str:
 
 def _source(one: EarlierDeviation) -> str:
     source = f", from {one.pairs} pairs of {one.study}" if one.study else ""
-    return f"deviation {one.deviation:.2g} points{source}"
+    return f"deviation {counted(f'{one.deviation:.2g}', 'point')}{source}"
 
 
 def earlier_deviations(store: Path, study: Study) -> dict[str, EarlierDeviation]:
     """Return the standard deviation of each cell's gap to the reference, from the newest comparable study in ``store``:
-    one with the same rules, model, data and epochs, and two or more seeds of both. Cells without such a study are
-    omitted."""
+    one with the same rules, model, data and epochs, and two or more seeds of both with which not both ended at chance.
+    Cells without such a study are omitted."""
     study_files = [study_file for study_file in reversed(read_study_files(store)) if not study_file.is_search]
     reference = next((cell for cell in study.cells if cell.name == study.reference), None)
     found = {}
@@ -162,7 +166,10 @@ def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
 
 
 def _gaps(logs: Mapping[int, RunLog], base: Mapping[int, RunLog]) -> Iterator[float]:
+    """Yield the gaps of the seeds that both cells have, except where both ended at chance."""
     for seed in sorted(logs.keys() & base.keys()):
+        if ended_at_chance(logs[seed]) and ended_at_chance(base[seed]):
+            continue  # the deviation of guesses
         split = "test" if all(_has_test_error(log) for log in (logs[seed], base[seed])) else "val"
         yield 100 * (_final(logs[seed], split) - _final(base[seed], split))
 
