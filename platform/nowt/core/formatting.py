@@ -9,7 +9,8 @@ def counted(number: int | str, noun: str, plural: str = "") -> str:
     """Return a number with its noun in the singular or plural.
 
     Args:
-        number: An integer, or a number that is formatted already, such as ``2.5``.
+        number: An integer, or a number that is formatted already: ``2.5``, or an integer without thousands separators
+            where a message compares it with another one.
         noun: The noun in the singular.
         plural: Its plural; empty (default) adds an s.
 

@@ -42,7 +42,9 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
     path = _folder(placement) / f"{digest_of(files.digest(), size, scale)}.{decoder()}.pixels"
     _write_once(path, partial(_write_pixels, files, size, scale, placement))
     if path.stat().st_size != math.prod(shape):
-        raise DataError(f"{path} has {counted(path.stat().st_size, 'byte')}; expected {math.prod(shape)}: delete it")
+        raise DataError(
+            f"{path} has {counted(str(path.stat().st_size), 'byte')}; expected {math.prod(shape)}: delete it"
+        )
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 

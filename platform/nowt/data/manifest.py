@@ -127,7 +127,7 @@ def _difference(part: ImageFiles, listing: Listing) -> str:
         return f"{part.root / name} is missing{others}"
     if name not in before:
         return f"{part.root / name} is not in the list{others}"
-    return f"{part.root / name} has {counted(now[name], 'byte')}, in the list {before[name]}{others}"
+    return f"{part.root / name} has {counted(str(now[name]), 'byte')}, in the list {before[name]}{others}"
 
 
 def _digest(body: bytes) -> str:

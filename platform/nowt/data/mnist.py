@@ -70,10 +70,8 @@ def _idx(root: Path, raw: Path, name: str) -> NDArray[np.uint8]:
     if len(data) < header or data[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
         raise DataError(f"{path} is not an idx file of bytes in {dimensions} dimensions; download it again")
     shape = tuple(np.frombuffer(data, ">u4", dimensions, 4).tolist())
-    if len(data) != header + math.prod(shape):
-        raise DataError(
-            f"{path} has {counted(len(data), 'byte')}; its header says {header + math.prod(shape)}; download it again"
-        )
+    if len(data) != (expected := header + math.prod(shape)):
+        raise DataError(f"{path} has {counted(str(len(data)), 'byte')}; its header says {expected}; download it again")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 

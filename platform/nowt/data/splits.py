@@ -103,6 +103,6 @@ def probe_batch(split: Split, samples: int) -> tuple[Tensor, Tensor]:
     Raises DataError if the split has fewer than ``samples`` images.
     """
     if samples > len(split):
-        raise DataError(f"probe.samples is {samples}: there are only {counted(len(split), 'training image')}")
+        raise DataError(f"probe.samples is {samples}: there are only {counted(str(len(split)), 'training image')}")
     indices = without_augmentation(balanced(split.labels, samples, "probe"))
     return split.load(indices), split.labels_of(indices)

@@ -97,7 +97,9 @@ def _describe(output: object) -> str:
 def check_enough_images(config: RunConfig, images: int) -> None:
     """Raise ConfigError if a batch or the probe needs more images than there are training images."""
     shown = images * config.data.repeat
-    times = counted(images, "training image") + (f", {config.data.repeat} times each" if config.data.repeat > 1 else "")
+    times = counted(str(images), "training image") + (
+        f", {config.data.repeat} times each" if config.data.repeat > 1 else ""
+    )
     message = f"batch is {config.batch}: it must be at most {shown}, the number of images per epoch ({times})"
     require(config.batch <= shown, message)
     samples = config.probe.samples

@@ -18,11 +18,13 @@ def problems(records: Sequence[ClassRecord], expected: Mapping[str, int | None],
     found += _wrong_classes(parts, set(expected), counts)
     for wnid, record in parts["train"].items():
         wrong = _wrong_count(len(record.images), expected.get(wnid), counts)
-        found += [f"train/{wnid}: {counted(len(record.images), 'intact image')}; published: {wrong}"] if wrong else []
+        found += (
+            [f"train/{wnid}: {counted(str(len(record.images)), 'intact image')}; published: {wrong}"] if wrong else []
+        )
     for wnid, record in parts["val"].items():
         if len(record.images) != counts.val_per_class:
             found.append(
-                f"val/{wnid}: {counted(len(record.images), 'intact image')}; published: {counts.val_per_class}"
+                f"val/{wnid}: {counted(str(len(record.images)), 'intact image')}; published: {counts.val_per_class}"
             )
     for part, wanted in (("train", counts.train), ("val", counts.val)):
         total = sum(len(record.images) for record in parts[part].values())

@@ -91,7 +91,7 @@ class NetworkBuilder:
         size, group = len(split), config.model.norm_group
         require(
             self.images <= size,
-            f"--images is {self.images}, but the {self.split} split has only {counted(size, 'image')}",
+            f"--images is {self.images}, but the {self.split} split has only {counted(str(size), 'image')}",
         )
         require(
             group is None or self.images % group == 0,
