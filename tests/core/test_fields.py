@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,14 @@ import torch
 from nowt import Budget, Cell, Choice, EarlyStopping, KolenPollack, Range, SearchCell, SearchSpace, Study, When, recipes
 from nowt.config.overrides import set_fields
 from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, RunConfig, config_to_json
+from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.fields import check_type, plain
 from nowt.core.seeding import Seeds, generator
 from nowt.execution.job import Job
 from nowt.studies.search.space import space_to_json
 from nowt.studies.study import study_to_json
+from tests.support.config_errors import config_error
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,32 @@ def test_a_numpy_value_becomes_the_plain_value_that_it_prints_as(given: Any, exp
     assert found == expected
     assert type(found) is type(expected)
     json.dumps(found)
+
+
+COMPLEX = (0.1 + 0j, np.complex64(0.1), np.complex128(0.1 + 1j), np.clongdouble(0.1), np.array(0.1 + 0j))
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")  # an error would look like a refusal
+@pytest.mark.parametrize(
+    "number", [*COMPLEX, torch.tensor(0.1), torch.ones(2, 2), Decimal("0.1"), Fraction(1, 10)], ids=repr
+)
+def test_an_object_that_is_no_real_number_is_refused_in_one_line(number: Any) -> None:
+    for name, make in (
+        ("optim.lr", lambda: OptimConfig(lr=number)),
+        ("optim.milestones", lambda: OptimConfig(schedule="step", milestones=(number,))),
+        ("rule.angle", lambda: KolenPollack(angle=number)),
+        ("optim.lr", lambda: set_fields(recipes.digits(KolenPollack()), {"optim.lr": number})),
+        ("label_smoothing", lambda: config_from_json({"label_smoothing": number})),
+    ):
+        assert config_error(make).startswith(f"{name} is ")
+
+
+def test_a_field_whose_type_is_a_class_with_a_number_accepts_its_instances() -> None:
+    @dataclass(frozen=True)
+    class Exact(KolenPollack):
+        share: Fraction = Fraction(1, 3)
+
+    assert Exact(share=Fraction(1, 7)).share == Fraction(1, 7)
 
 
 def test_other_values_stay_what_they_are() -> None:

@@ -43,10 +43,34 @@ def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
         return value
     value = plain(value)
     try:
-        return _adapter(kind).validate_python(value, strict=strict)
+        found = _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise ConfigError(f"{name} is {value!r}: {problem[0].lower()}{problem[1:]}") from None
+        raise ConfigError(f"{name} is {_on_one_line(value)}: {problem[0].lower()}{problem[1:]}") from None
+    if (wrong := _converted(value, found)) is not None:
+        raise ConfigError(
+            f"{name} is {_on_one_line(value)}: it must be a number of Python or NumPy, not a {type(wrong).__name__}"
+        )
+    return found
+
+
+def _converted(given: Any, found: Any) -> Any:
+    """Return an object that pydantic has turned into a float, though it is neither a number nor text; None if there is
+    none.
+
+    Pydantic accepts whatever has a ``__float__``, such as a tensor, of which the config would keep the object itself.
+    """
+    if isinstance(found, float):
+        return None if isinstance(given, int | float | str | bytes) else given
+    if isinstance(given, Mapping) and isinstance(found, Mapping):
+        given, found = list(given.values()), list(found.values())
+    if not (isinstance(given, list | tuple) and isinstance(found, list | tuple)):
+        return None
+    return next((one for one in map(_converted, given, found) if one is not None), None)
+
+
+def _on_one_line(value: Any) -> str:
+    return " ".join(repr(value).split())  # a tensor is printed on several
 
 
 def check_fields(config: Any, prefix: str) -> None:
@@ -115,13 +139,15 @@ def plain(value: Any) -> Any:
         return value
     if getattr(value, "ndim", 0):
         return tuple(plain(each) for each in value)
+    if value.dtype.kind == "c":
+        return complex(value)  # which no field accepts; NumPy's would pass for a float, without its imaginary part
     number = value.item()
     return float(str(value)) if isinstance(number, float) or value.dtype.kind == "f" else number
 
 
 def _is_numpy(value: Any) -> bool:
     # by name: NumPy is not imported here, and its scalars and arrays have no other common attribute
-    return type(value).__module__ == "numpy" and getattr(getattr(value, "dtype", None), "kind", "") in tuple("biufU")
+    return type(value).__module__ == "numpy" and getattr(getattr(value, "dtype", None), "kind", "") in tuple("biufcU")
 
 
 def make_plain(config: Any) -> None:
