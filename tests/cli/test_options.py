@@ -98,7 +98,9 @@ def test_a_mistake_in_a_custom_function_is_reported_in_one_line(
 
 def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp', Range('batch', 16, 64, log=True, integer=True)),)")
-    assert "it must be a multiple of --workers, which is 2" in refusal("search ./small.py --workers 2", 2, capsys)
+    assert "it must be a multiple of the number of workers, which is 2" in refusal(
+        "search ./small.py --workers 2", 2, capsys
+    )
     assert not (here / "runs" / "studies").exists()
 
 
@@ -146,7 +148,7 @@ def test_a_rule_that_raises_while_it_is_certified_is_reported(here: Path, capsys
         ("--loaders many", "--loaders: invalid int value: 'many'"),
         ("--checkpoint-seconds -1", "--checkpoint-seconds is -1.0: it must be at least 0"),
         ("--checkpoint-seconds nan", "--checkpoint-seconds is nan: it must be at least 0"),
-        ("--data-dir images", "--data-dir is 'images', but digits needs no folder: omit the option"),
+        ("--data-dir images", "a data folder is given ('images'), but digits needs none: omit it"),
         ("--data.on_bad skip", "digits has none: it is for folder, imagenet, cifar10"),
     ],
 )

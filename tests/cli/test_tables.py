@@ -64,8 +64,8 @@ def printed(words: str, code: int, capsys: Captured) -> str:
 
 def test_a_missing_image_folder_is_asked_for_by_its_option(capsys: Captured) -> None:
     words = "train digits --data.name folder --data.noise 0"
-    assert "folder needs --data-dir" in printed(words, 2, capsys)
-    assert "none is not a folder: --data-dir must" in printed(f"{words} --data-dir none", 2, capsys)
+    assert "no data folder is given (--data-dir, Placement.data): folder needs" in printed(words, 2, capsys)
+    assert "none is not a folder: the data folder must" in printed(f"{words} --data-dir none", 2, capsys)
 
 
 def test_epoch_zero_has_no_training_loss(here: Path, capsys: Captured) -> None:

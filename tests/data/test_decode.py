@@ -161,7 +161,7 @@ def test_every_mode_of_pillow_is_converted_or_refused() -> None:
 def test_a_truncated_image_is_named(root: Path, part: str) -> None:
     path = truncate(root / part / "cat/001.jpg")
     message = refused(root)
-    assert str(path) in message and "truncated" in message and "--data.on_bad skip" in message
+    assert str(path) in message and "truncated" in message and "set data.on_bad to skip" in message
     assert not list((root.parent / "store/cache").glob("*.tmp"))
 
 

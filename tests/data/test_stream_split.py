@@ -102,5 +102,5 @@ def test_a_truncated_image_in_the_stream_is_named_in_one_line(root: Path, loader
     data = opened(root, loaders=loaders)
     with pytest.raises(DataError) as caught:
         shown(data, batch=12)
-    assert str(path) in str(caught.value) and "--data.on_bad skip" in str(caught.value)
+    assert str(path) in str(caught.value) and "set data.on_bad to skip" in str(caught.value)
     assert "\n" not in str(caught.value)

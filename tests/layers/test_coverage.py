@@ -150,7 +150,8 @@ def test_a_layer_that_starts_at_zero_is_rejected_where_b_depends_on_its_weights(
     line = attach_error(zero_head(), rule)
     assert line.startswith("all weights of layer 2 start at 0, so ")
     assert line.endswith(
-        ": give the layer another initialization, or leave the last layer to backprop with rule.last_layer backprop"
+        ": give the layer another initialization, or set rule.last_layer to backprop, "
+        "which leaves the last layer to backprop"
     )
     without = find_rule(name)(last_layer="backprop", **({"angle": 45.0} if name == "wm" else {}))
     assert [layer.name for layer in attach(zero_head(), without)] == ["0"]

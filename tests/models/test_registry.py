@@ -116,6 +116,6 @@ def test_the_message_for_an_unknown_model_suggests_the_nearest() -> None:
 
 
 def test_settings_that_do_not_apply_to_a_model_are_rejected() -> None:
-    assert "e.g. --model.hidden 500" in config_error("mlp")
+    assert "such as 500" in config_error("mlp")
     assert "mlp has no batch norm" in config_error("mlp", hidden=(5,), norm_group=2)
     assert "mlp has no residual block" in config_error("mlp", hidden=(5,), zero_init_gamma=True)

@@ -58,14 +58,14 @@ class Placement:
     def __post_init__(self) -> None:
         make_plain(self)
         given = workers_to_text(self.workers)
-        require(self.min_workers >= 1, f"--workers is {given}: it must be at least 1")
+        require(self.min_workers >= 1, f"workers is {given}: it must be at least 1")
         require(
             self.min_workers <= self.max_workers,
-            f"--workers is {given}: the smaller number comes first, as in {self.max_workers}:{self.min_workers}",
+            f"workers is {given}: the smaller number comes first",
         )
         require(
             not self.is_distributed or self.device in ("auto", "cpu", "cuda"),
-            f"--device is {self.device!r}: with --workers {given} it must be auto, cpu or cuda; each worker then "
+            f"device is {self.device!r}: with {given} workers it must be auto, cpu or cuda; each worker then "
             "uses its own GPU",
         )
         gpus = self.gpus_per_worker
@@ -73,9 +73,9 @@ class Placement:
             return
         require(
             0 < gpus < 1 or (gpus >= 1 and gpus % 1 == 0),
-            f"--gpus-per-worker is {gpus:g}: it must be a whole number, or a share of one GPU, above 0",
+            f"gpus_per_worker is {gpus:g}: it must be a whole number, or a share of one GPU, above 0",
         )
-        require(self.device != "cpu", f"--gpus-per-worker is {gpus:g}, and --device cpu: leave one of them out")
+        require(self.device != "cpu", f"gpus_per_worker is {gpus:g}, and device is cpu: leave one of them out")
 
     @property
     def min_workers(self) -> int:

@@ -10,7 +10,7 @@ from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
-from nowt.rules.registry import find_rule, identify
+from nowt.rules.registry import find_rule, identify, require_rule
 
 __all__ = ["DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig", "config_from_json", "config_to_json"]
 
@@ -76,7 +76,7 @@ class RunConfig:
     seeds: Seeds = field(default_factory=Seeds)
 
     def __post_init__(self) -> None:
-        require(isinstance(self.rule, Rule), f"rule is {self.rule!r}: it must be a Rule, such as KolenPollack()")
+        require_rule(self.rule)
         identify(type(self.rule))
         make_plain(self.rule)
         make_plain(self)

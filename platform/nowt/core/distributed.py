@@ -75,7 +75,7 @@ def check_same_step(group: Group, step: int) -> None:
         if other != first:
             raise WorkersDiverged(
                 f"worker {rank} begins at step {other} and worker 0 at step {first}: the store must be a folder that "
-                "all workers share, or use --checkpoints with a bucket"
+                "all workers share, or copy checkpoints to a bucket (--checkpoints, Placement.checkpoints)"
             )
 
 

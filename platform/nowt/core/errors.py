@@ -44,5 +44,5 @@ class DataError(ValueError):
         ...     epochs = list(train(recipes.folder_resnet18(), Placement(device="cpu", data="missing")))
         ... except DataError as error:
         ...     print(error)
-        missing is not a folder: --data-dir must be the folder that contains train/CLASS/*.jpg and val/CLASS/*.jpg
+        missing is not a folder: the data folder must be the one that contains train/CLASS/*.jpg and val/CLASS/*.jpg
     """

@@ -32,7 +32,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
         if raw.classes != CLASSES:
             raise DataError(
                 f"{root}/train has {raw.classes} classes, CIFAR-10 has {CLASSES}: for other images, "
-                "use --data.name folder"
+                "set data.name to folder"
             )
         return raw
     if list(root.glob("**/data_batch_1")):

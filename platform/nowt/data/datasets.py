@@ -77,7 +77,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
     size = config.size or spec.size
     _check(config, size)
     if placement.data and config.name in BUILTIN:
-        raise DataError(f"--data-dir is {placement.data!r}, but {config.name} needs no folder: omit the option")
+        raise DataError(f"a data folder is given ({placement.data!r}), but {config.name} needs none: omit it")
     raw = spec.read(config, placement, size)
     val_indices = validation_indices(raw, spec, placement)
     train = raw.train.take(complement(len(raw.train.labels), val_indices))

@@ -85,8 +85,8 @@ def broken_image_error(path: object, error: BadImage) -> DataError:
     if isinstance(error, OutOfRange):
         return DataError(f"{path} cannot be used: {error}")
     if isinstance(error, UnsupportedImage):
-        return DataError(f"{path} cannot be used: {error}; or skip such images with --data.on_bad skip")
-    return DataError(f"{path} is broken ({error}): replace it, or skip broken images with --data.on_bad skip")
+        return DataError(f"{path} cannot be used: {error}; or set data.on_bad to skip, which skips such images")
+    return DataError(f"{path} is broken ({error}): replace it, or set data.on_bad to skip, which skips broken images")
 
 
 def verify(data: bytes) -> str:

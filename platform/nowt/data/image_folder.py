@@ -24,10 +24,14 @@ BUCKET_FILE = "nowt-bucket"  # written by node.sh in the home of a cluster node:
 def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
     """Return the data folder. Raises DataError if none is given or it does not exist."""
     if not placement.data:
-        raise DataError(f"no data folder is given: {config.name} needs --data-dir, the folder that contains {layout}")
+        raise DataError(
+            f"no data folder is given (--data-dir, Placement.data): {config.name} needs the one that contains {layout}"
+        )
     root = Path(placement.data)
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder: --data-dir must be the folder that contains {layout}{_how_to_copy()}")
+        raise DataError(
+            f"{root} is not a folder: the data folder must be the one that contains {layout}{_how_to_copy()}"
+        )
     return root
 
 

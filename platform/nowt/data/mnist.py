@@ -42,7 +42,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     train, test = _images(root, raw, "train"), _images(root, raw, "t10k")
     found = TRAINING_DIGESTS.get(train.digest(), config.name)
     if found != config.name:
-        raise DataError(f"{raw} contains the images of {found}, not of {config.name}: use --data.name {found}")
+        raise DataError(f"{raw} contains the images of {found}, not of {config.name}: set data.name to {found}")
     content = digest_of(train.digest(), test.digest())
     return RawDataset(train.resize(size), test.resize(size), CLASSES, content)
 

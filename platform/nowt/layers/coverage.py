@@ -11,6 +11,7 @@ from nowt.layers.conv import Conv2d
 from nowt.layers.forward_pass import ForwardPass, materialize, observe
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
+from nowt.rules.registry import require_rule
 
 REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
 
@@ -60,10 +61,9 @@ def find_candidates(model: nn.Module, rule: Rule, example: Tensor | None) -> Can
     return Candidates(found, None if example is None else observe(model, found, example))
 
 
-def check_rule(rule: object, activation: str) -> None:
+def check_rule(rule: Rule, activation: str) -> None:
     """Raise ValueError unless ``rule`` is a Rule whose fields have the types it declares, and ``activation`` exists."""
-    if not isinstance(rule, Rule):
-        raise ValueError(f"{rule!r} is not a Rule: pass one such as nowt.KolenPollack()")
+    require_rule(rule)
     for field in fields(rule):
         check_type(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
     if activation not in NONLINEARITIES:

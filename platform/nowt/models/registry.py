@@ -107,7 +107,7 @@ def _small_resnet(blocks: int) -> Builder:
 def _mlp(config: ModelConfig, shape: Shape, classes: int) -> nn.Module:
     require(
         config.hidden != (),
-        "model.hidden is empty: mlp needs the sizes of its hidden layers, e.g. --model.hidden 500",
+        "model.hidden is empty: mlp needs the sizes of its hidden layers, such as 500",
     )
     channels, height, width = shape
     return Mlp((channels * height * width, *config.hidden, classes), config.activation)

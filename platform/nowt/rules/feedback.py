@@ -35,9 +35,9 @@ class FeedbackRule(Rule):
     def exclusion(self, name: str, last: bool) -> str:
         """Name the field that leaves the layer to backprop, if there is one."""
         if last:
-            return "leave the last layer to backprop with rule.last_layer backprop"
+            return "set rule.last_layer to backprop, which leaves the last layer to backprop"
         if is_shortcut(name):
-            return "leave shortcuts to backprop with rule.shortcuts backprop"
+            return "set rule.shortcuts to backprop, which leaves shortcuts to backprop"
         return super().exclusion(name, last)
 
 

@@ -93,6 +93,22 @@ def check_rule(name: str) -> None:
     )
 
 
+def require_rule(value: object) -> None:
+    """Raise ConfigError unless ``value`` is a rule. If it is the name or the class of one, say how to make it."""
+    from nowt.rules.base import Rule
+
+    if isinstance(value, Rule):
+        return
+    advice = "such as nowt.KolenPollack()"
+    if isinstance(value, str):
+        known = short_name(value) in _BUILT_IN
+        advice = f"not a name: pass {f'nowt.{_BUILT_IN[short_name(value)][1]}() or ' if known else ''}"
+        advice += f"nowt.find_rule({value!r})()"
+    elif isinstance(value, type) and issubclass(value, Rule):
+        advice = f"not its class: pass {value.__name__}(), with its settings in the parentheses"
+    raise ConfigError(f"rule is {value!r}: it must be a Rule, {advice}")
+
+
 def _load(name: str) -> type["Rule"]:
     module, kind = _BUILT_IN[name]
     rule: type[Rule] = getattr(import_module(f"nowt.rules.{module}"), kind)

@@ -17,7 +17,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} is not available; use --device auto or cpu") from error
+        raise ConfigError(f"device is {name!r}, which is not available: use auto or cpu") from error
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

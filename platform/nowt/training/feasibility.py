@@ -133,7 +133,7 @@ def worker_counts(config: RunConfig, workers: int | tuple[int, int]) -> tuple[in
     can = ", ".join(str(n) for n in range(1, config.batch + 1) if not _problem(config, n))
     require(
         bool(found),
-        f"--workers is {workers_to_text(workers)}: no such number of workers divides batch ({config.batch}), norm "
+        f"workers is {workers_to_text(workers)}: no such number of workers divides batch ({config.batch}), norm "
         f"groups and streams equally; use one of: {can}",
     )
     return found
@@ -144,7 +144,7 @@ def _problem(config: RunConfig, workers: int) -> str:
     share, rest = divmod(config.batch, workers)
     if workers > 1 and (rest or not share):
         return (
-            f"batch is {config.batch}: it must be a multiple of --workers, which is {workers}, such as "
+            f"batch is {config.batch}: it must be a multiple of the number of workers, which is {workers}, such as "
             f"{workers * max(1, share)} or {workers * (share + 1)}"
         )
     group, streams = config.model.norm_group, config.rule.noise_streams()
@@ -153,7 +153,7 @@ def _problem(config: RunConfig, workers: int) -> str:
             f"model.norm_group is {group}: it must divide each worker's share of the batch, {share} of {config.batch}"
         )
     if streams > 1 and streams % workers:
-        return f"rule.streams is {streams}: it must be 1 or a multiple of --workers, which is {workers}"
+        return f"rule.streams is {streams}: it must be 1 or a multiple of the number of workers, which is {workers}"
     return ""
 
 
@@ -164,9 +164,9 @@ def check_batch_norm(config: RunConfig, model: nn.Module, workers: int) -> None:
         return
     share = config.batch // workers
     fits = math.gcd(share, config.probe.samples)
-    advice = f"--model.norm_group {fits}" if fits > 1 else "--model.norm_group, which also divides probe.samples,"
+    advice = f"{fits}" if fits > 1 else "a number that also divides probe.samples"
     require(
         not any(isinstance(module, _BatchNorm) for module in model.modules()),
         f"model.norm_group is none, so batch norm uses all {config.batch} images of a batch, of which each of "
-        f"{workers} workers has {share}: give {advice} (for one worker, too, to compare with)",
+        f"{workers} workers has {share}: set model.norm_group to {advice} (for one worker, too, to compare with)",
     )

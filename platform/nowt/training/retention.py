@@ -44,7 +44,7 @@ def check_keep(keep: Keep | None, epochs: int) -> None:
     require(
         last <= epochs,
         f"cannot keep the checkpoint of epoch {last}: no run has more than {counted(epochs, 'epoch')}; choose other "
-        "epochs with --keep-checkpoints or in the study",
+        "epochs (--keep-checkpoints, Placement.keep) or change the study",
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nowt.config.certificate_key import certificate_name
+from nowt.core.errors import ConfigError
 from nowt.evaluation.certify.run import certificate_path, certify, certify_command, certify_into
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
@@ -226,6 +227,11 @@ def test_a_store_keeps_one_certificate_per_setting_of_a_rule(tmp_path: Path) -> 
     certify_into(tmp_path, find_rule("bp")())
     assert list((tmp_path / "certificates").iterdir()) == [certificate_path(tmp_path, find_rule("bp")())]
     assert certificate_path(tmp_path, rule_of("kp", scale=2.0)) != certificate_path(tmp_path, rule_of("kp", scale=3.0))
+
+
+def test_the_name_of_a_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^rule is 'kp': it must be a Rule, not a name: pass nowt\.KolenPollack"):
+        certify("kp")  # type: ignore[arg-type]
 
 
 def test_certifying_changes_neither_random_state_nor_threads() -> None:

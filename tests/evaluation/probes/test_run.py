@@ -198,7 +198,7 @@ def test_a_wrong_option_is_reported_in_one_line(trained: Path, tmp_path: Path, c
     )
     assert_one_line_error("does not use its test images", capsys, probe(store, "cka", *FEW, "--split", "test"))
     assert_one_line_error("there is no option --optim.lr", capsys, probe(store, "cka", "--optim.lr", "1"))
-    assert_one_line_error("digits needs no folder", capsys, probe(store, "cka", "--data-dir", "pictures"))
+    assert_one_line_error("digits needs none", capsys, probe(store, "cka", "--data-dir", "pictures"))
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,12 @@ def test_sharding_does_not_change_run_keys() -> None:
 @pytest.mark.parametrize(
     ("change", "expected_error"),
     [
-        ({"batch": 18}, "batch is 18: it must be a multiple of --workers, which is 4, such as 16 or 20"),
+        ({"batch": 18}, "batch is 18: it must be a multiple of the number of workers, which is 4, such as 16 or 20"),
         ({"batch": 24}, "model.norm_group is 4: it must divide each worker's share of the batch, 6 of 24"),
-        ({"rule": WeightMirror(streams=6)}, "rule.streams is 6: it must be 1 or a multiple of --workers, which is 4"),
+        (
+            {"rule": WeightMirror(streams=6)},
+            "rule.streams is 6: it must be 1 or a multiple of the number of workers, which is 4",
+        ),
     ],
 )
 def test_settings_that_workers_cannot_share_equally_are_refused(change: dict[str, object], expected_error: str) -> None:
@@ -225,7 +228,7 @@ def test_a_group_has_sizes_that_share_a_batch_equally(allowed: Any, found: tuple
 
 def test_a_range_without_a_valid_size_is_refused_with_the_valid_ones() -> None:
     expected_error = (
-        r"^--workers is 5:7: no such number of workers divides batch \(16\), .* equally; use one of: 1, 2, 4$"
+        r"^workers is 5:7: no such number of workers divides batch \(16\), .* equally; use one of: 1, 2, 4$"
     )
     with pytest.raises(ConfigError, match=expected_error):
         worker_counts(shared_run("bp"), (5, 7))
@@ -240,10 +243,10 @@ def test_a_range_of_workers_is_sent_with_a_job_but_is_not_part_of_its_key() -> N
 @pytest.mark.parametrize(
     ("workers", "expected_error"),
     [
-        ("4:2", "--workers is 4:2: the smaller number comes first, as in 2:4"),
-        ("0:2", "--workers is 0:2: it must be at least 1"),
+        ("4:2", "workers is 4:2: the smaller number comes first"),
+        ("0:2", "workers is 0:2: it must be at least 1"),
         ("2:many", "'2:many': give a number such as 4, or a range such as 2:4"),
-        ("5:7", "--workers is 5:7: no such number of workers divides batch (32)"),
+        ("5:7", "workers is 5:7: no such number of workers divides batch (32)"),
     ],
 )
 def test_a_malformed_number_of_workers_is_refused_in_one_line(
@@ -258,11 +261,11 @@ def test_a_malformed_number_of_workers_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("fields", "expected_error"),
     [
-        ({"workers": 0}, "--workers is 0"),
-        ({"gpus_per_worker": 0.0}, "--gpus-per-worker is 0"),
-        ({"gpus_per_worker": 1.5}, "--gpus-per-worker is 1.5: it must be a whole number, or a share of one GPU"),
-        ({"gpus_per_worker": 1.0, "device": "cpu"}, "--gpus-per-worker is 1, and --device cpu"),
-        ({"workers": 2, "device": "cuda:1"}, "--device is 'cuda:1': with --workers 2"),
+        ({"workers": 0}, "workers is 0"),
+        ({"gpus_per_worker": 0.0}, "gpus_per_worker is 0"),
+        ({"gpus_per_worker": 1.5}, "gpus_per_worker is 1.5: it must be a whole number, or a share of one GPU"),
+        ({"gpus_per_worker": 1.0, "device": "cpu"}, "gpus_per_worker is 1, and device is cpu"),
+        ({"workers": 2, "device": "cuda:1"}, "device is 'cuda:1': with 2 workers"),
     ],
 )
 def test_an_invalid_placement_is_refused(fields: dict[str, object], expected_error: str) -> None:

@@ -24,6 +24,7 @@ from nowt.evaluation.certify.locality import check_locality, other_transport, tr
 from nowt.evaluation.certify.mirror import check_mirror
 from nowt.evaluation.certify.unused_fields import check_fields
 from nowt.rules.base import Rule
+from nowt.rules.registry import require_rule
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 
@@ -63,7 +64,7 @@ def certify(rule: Rule) -> Certificate:
         global random state are the same afterwards.
 
     Raises:
-        ValueError: If a field of the rule has a value that the certified network cannot use.
+        ValueError: If ``rule`` is not a Rule, or a field of it has a value that the certified network cannot use.
         Exception: Whatever the code of a custom rule raises.
 
     Reference:
@@ -77,6 +78,7 @@ def certify(rule: Rule) -> Certificate:
         >>> certificate.verdict
         'transports weights on purpose: a reference, not a local rule'
     """
+    require_rule(rule)
     with torch.random.fork_rng(devices=[]), _one_thread():
         trace = trace_reads(rule)
         results = [*check_locality(rule, trace), *(result for check in CHECKS for result in check(rule))]
