@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch.utils.flop_counter import flop_registry
 
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig
 from nowt.execution import local
@@ -55,6 +56,23 @@ def test_a_custom_rules_own_matrix_products_are_counted_at_every_step() -> None:
     per_image = 2 * (2 * MULTIPLICATIONS + 20 * 10) + 2 * MULTIPLICATIONS  # after_step computes yᵀx of both layers
     assert [epoch.flops for epoch in epochs] == [0, 48 * per_image, 96 * per_image]
     assert [epoch.mirror_presentations for epoch in epochs] == [0, 0, 0]
+
+
+def test_seconds_contain_no_counting_of_flops(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, formula = [0.0], flop_registry[torch.ops.aten.mm]
+
+    def slow(*args: Any, **kwargs: Any) -> int:
+        now[0] += 100.0
+        return int(formula(*args, **kwargs))
+
+    monkeypatch.setitem(flop_registry, torch.ops.aten.mm, slow)
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    for config in (
+        replace(short_run("fa", model=DENSE), rule=FollowsActivity()),
+        short_run("wm", fields={"warmup": 2, "interval": 2, "samples": 4, "extent": 2}, model=DENSE),
+    ):
+        assert [epoch.seconds for epoch in train(config, CPU)] == [0.0, 0.0, 0.0]
+    assert now[0] > 0
 
 
 def test_elementwise_work_of_a_rule_costs_nothing() -> None:

@@ -78,3 +78,22 @@ def test_the_cpu_is_measured_by_the_clock_and_a_gpu_by_events(monkeypatch: pytes
         with timer.step():
             pass
     assert timer.read() == 0.75 and timer.read() == 0.0
+
+
+def test_excluded_seconds_are_those_of_one_step_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1.0, 4.0, 5.0, 6.0, 7.0, 9.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(times))
+    timer = ClockTimer()
+    for excluded in (2.0, 0.0, 3.0):
+        with timer.step():
+            timer.exclude(excluded)
+    assert timer.read() == 1.0 + 1.0 + 0.0
+
+
+def test_a_gpu_that_works_through_its_queue_excludes_nothing() -> None:
+    gpu = FakeGpu()
+    timer = EventTimer(torch.device("cuda", 1), gpu)
+    with timer.step():
+        gpu.work(1.0)
+        timer.exclude(0.5)
+    assert timer.read() == pytest.approx(1.0)

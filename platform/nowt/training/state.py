@@ -86,7 +86,7 @@ class TrainingState:
 
     def __post_init__(self) -> None:
         self.timer = make_timer(self.device)
-        self.rule_cost = RuleCost(self.config.rule, self.group)
+        self.rule_cost = RuleCost(self.config.rule, self.group, self.timer)
 
     @classmethod
     def create(
@@ -171,9 +171,7 @@ class TrainingState:
 
     def _run_rule(self, method: str, *arguments: Any) -> None:
         """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
-        shown, flops = self.rule_cost.call(method, self.layers, *arguments)
-        self.mirror_presentations += shown
-        self.flops += flops
+        self.mirror_presentations += self.rule_cost.call(method, self.layers, *arguments)
 
     @property
     def _moment(self) -> Moment:
@@ -205,6 +203,7 @@ class TrainingState:
         self.totals = self.totals.sum_over(self.group)
         check_identical(self.group, rule_statistics(self.layers), f"after epoch {self.epoch}")
         average_running_statistics(self.model, self.group)
+        self.flops += self.rule_cost.settle()
         self.seconds += self.timer.read()
         self.seconds = max_over_workers(self.group, self.seconds)
         record = self._record()
@@ -279,6 +278,7 @@ class TrainingState:
         """
         self.saved_at = time.monotonic()
         self.rule_state.check()
+        self.flops += self.rule_cost.settle()
         self.seconds += self.timer.read()
         per_worker = worker_state(self.model, self.totals, self.group)
         return {

@@ -13,12 +13,22 @@ import torch
 class StepTimer(ABC):
     """Adds up the time of training steps. ``read`` returns the seconds since its last call, and may wait."""
 
+    excluded = 0.0  # seconds of the current step that are not counted
+
     @contextmanager
     def step(self) -> Iterator[None]:
         """Context manager that measures one step. A step that raises is not counted."""
+        self.excluded = 0.0
         start = self._mark()
         yield
         self._add(start, self._mark())
+
+    def exclude(self, seconds: float) -> None:
+        """Leave out seconds of the current step that the program needed for a measurement.
+
+        A GPU works through its queue meanwhile, so its timer leaves out nothing.
+        """
+        self.excluded += seconds
 
     @abstractmethod
     def read(self) -> float:
@@ -48,7 +58,7 @@ class ClockTimer(StepTimer):
         return time.perf_counter()
 
     def _add(self, start: float, end: float) -> None:
-        self.seconds += end - start
+        self.seconds += max(0.0, end - start - self.excluded)
 
 
 class EventTimer(StepTimer):
