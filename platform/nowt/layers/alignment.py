@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers, preserved_random_state
+from nowt.layers.inputs import Inputs, call, device_of, map_tensors
+from nowt.layers.model_state import Modes, gradients_of, in_mode, preserved_buffers, preserved_random_state
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Any], Tensor]  # of the model's output and the targets
 
 Watch = Callable[[str, Tensor], Tensor]  # is called with the name of a layer and its output, and returns the output
 
@@ -51,20 +52,21 @@ def using_backprop(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
 
 
 def measure_alignment(
-    model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
+    model: nn.Module, layers: Sequence[FeedbackLayer], x: Inputs, y: Any, loss: Loss, modes: Modes | None = None
 ) -> tuple[Layer, ...]:
-    """Return every layer's alignment on the probe batch: x, (n, channels, height, width); labels y, (n,).
+    """Return every layer's alignment on the probe batch: inputs x and targets y, which the loss uses.
 
-    δ is the error signal at the layer's output. It is computed in train mode with the same W, once through the rule's
-    backward path and once through backprop's; the δ angle is the mean over samples, NaN if fewer than half of them
-    receive an error. The model does not change, running statistics included.
+    δ is the error signal at the layer's output. It is computed with the same W, once through the rule's backward path
+    and once through backprop's; the δ angle is the mean over samples, NaN if fewer than half of them receive an error.
+    The modules are in the given ``modes``, and in train mode by default. The model does not change, running statistics
+    included.
     """
     if not layers:
         return ()
-    by_rule = error_signals(model, layers, x, y, loss)
+    by_rule = error_signals(model, layers, x, y, loss, modes)
     with using_backprop(layers):
-        by_backprop = error_signals(model, layers, x, y, loss)
-    _mark_through_feedback(model, layers, x, y, loss)
+        by_backprop = error_signals(model, layers, x, y, loss, modes)
+    _mark_through_feedback(model, layers, x, y, loss, modes)
     depths = _depths(layers)
     return tuple(
         _layer(layer, depths[layer.name], by_rule.get(layer.name), by_backprop.get(layer.name)) for layer in layers
@@ -72,15 +74,19 @@ def measure_alignment(
 
 
 def error_signals(
-    model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss
+    model: nn.Module, layers: Sequence[FeedbackLayer], x: Inputs, y: Any, loss: Loss, modes: Modes | None = None
 ) -> dict[str, Tensor]:
-    """Return δ at the output of each layer that the error reaches, by layer name; in train mode.
+    """Return δ at the output of each layer that the error reaches, by layer name; by default in train mode.
 
     If a forward pass calls a layer several times, it is the δ of the first call.
     """
     found: dict[str, Tensor] = {}
-    start = x.detach().requires_grad_(x.is_floating_point())
-    ends: list[Tensor | GradientEdge] = [start] if start.requires_grad else []
+    ends: list[Tensor | GradientEdge] = []
+
+    def start(value: Tensor) -> Tensor:
+        begin = value.detach().requires_grad_(value.is_floating_point())
+        ends.extend([begin] if begin.requires_grad else [])
+        return begin.clone()  # the model may change its input in place
 
     def watch(name: str, output: Tensor) -> Tensor:
         if output.requires_grad:  # the first pass through a checkpointed part records no graph
@@ -93,15 +99,18 @@ def error_signals(
     with (
         torch.enable_grad(),
         _changed_forwards(layers, lambda layer, forward: _watched(layer.name, forward, watch)),
-        in_mode(model, training=True),
-        preserved_random_state(x.device),  # dropout drops the same units each time, and training draws as without this
+        in_mode(model, training=True if modes is None else modes),
+        # dropout drops the same units each time, and training draws as without this
+        preserved_random_state(device_of(model, x)),
         preserved_buffers(model),
     ):
-        gradients_of(lambda: loss(model(start), y), ends, model)
+        gradients_of(lambda: loss(call(model, map_tensors(start, x)), y), ends, model)
     return found
 
 
-def _mark_through_feedback(model: nn.Module, layers: Sequence[FeedbackLayer], x: Tensor, y: Tensor, loss: Loss) -> None:
+def _mark_through_feedback(
+    model: nn.Module, layers: Sequence[FeedbackLayer], x: Inputs, y: Any, loss: Loss, modes: Modes | None
+) -> None:
     """Find out once, for each layer, whether the error passes through a covered layer on its way to it.
 
     An error that passes through a covered layer is made NaN, so the layers whose δ is finite are the others. A δ of 0
@@ -115,7 +124,7 @@ def _mark_through_feedback(model: nn.Module, layers: Sequence[FeedbackLayer], x:
         torch.autograd.set_detect_anomaly(False),
         _changed_forwards(every, lambda _, forward: _hiding_errors(forward)),
     ):
-        found = error_signals(model, layers, x, y, loss)
+        found = error_signals(model, layers, x, y, loss, modes)
     for layer in layers:
         signal = found.get(layer.name)
         layer.through_feedback = signal is None or not bool(signal.isfinite().all() and signal.any())

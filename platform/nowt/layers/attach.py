@@ -2,9 +2,12 @@
 
 import warnings
 
-from torch import Tensor, nn
-
 from nowt.layers.alignment import using_backprop
+from nowt.layers.feedback import Feedback, remind_of_steps
+from nowt.layers.inputs import Inputs
+from nowt.rules.base import FeedbackLayer, Rule
+from torch import nn
+
 from nowt.layers.coverage import (
     REPLACED,
     Candidates,
@@ -15,8 +18,6 @@ from nowt.layers.coverage import (
     find_candidates,
     uncovered_weights,
 )
-from nowt.layers.feedback import Feedback, remind_of_steps
-from nowt.rules.base import FeedbackLayer, Rule
 
 __all__ = ["attach", "feedback_layers", "using_backprop"]
 
@@ -26,7 +27,7 @@ def attach(
     rule: Rule,
     seed: int = 0,
     activation: str = "relu",
-    example: Tensor | None = None,
+    example: Inputs | None = None,
     quiet: bool = False,
 ) -> Feedback:
     """Attach a learning rule to a model: the error passes back through each covered layer by the rule.
@@ -45,10 +46,11 @@ def attach(
         seed: Seed of B, which is drawn by layer name. Default 0.
         activation: The nonlinearity above all layers except the last: ``"relu"`` (default), ``"tanh"``, ``"sigmoid"``
             or ``"linear"``. Used by mirror mode with ``through="nonlinearity"``.
-        example: A batch of inputs. A forward pass shows which layers are called, which layer is the last one and how
-            large each convolution's map is (needed by mirror mode with ``extent=0``). Recommended, and needed if the
-            model has lazy layers. Default None: every layer counts as called, and the last layer is the last one that
-            the model defines.
+        example: A batch of inputs: a tensor, a tuple of positional inputs (``model(*example)``) or a dictionary of
+            keyword inputs (``model(**example)``). A forward pass shows which layers are called, which layer is the last
+            one and how large each convolution's map is (needed by mirror mode with ``extent=0``). Recommended, and
+            needed if the model has lazy layers. Default None: every layer counts as called, and the last layer is the
+            last one that the model defines.
         quiet: Do not warn of uncovered weights, nor of training without the rule's steps. Default False.
 
     Returns:

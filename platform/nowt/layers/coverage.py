@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor, nn
-
 from nowt.core.fields import check_type, field_types
 from nowt.layers.conv import Conv2d
-from nowt.layers.forward_pass import ForwardPass, materialize, observe
+from nowt.layers.inputs import Inputs, check_inputs
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
 from nowt.rules.registry import require_rule
+from torch import nn
 
-REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
+from nowt.layers.forward_pass import ForwardPass, materialize, observe
+
+REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {
+    nn.Conv2d: Conv2d,
+    nn.Linear: Linear,
+}
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,15 @@ class Candidates:
         return self.observed.map_sizes.get(name) if self.observed else None
 
 
-def find_candidates(model: nn.Module, rule: Rule, example: Tensor | None) -> Candidates:
+def find_candidates(model: nn.Module, rule: Rule, example: Inputs | None) -> Candidates:
     """Return the layers that rules can apply to. Lazy layers receive their weights; nothing else changes.
 
     Raises ValueError if the model is wrapped, compiled, has a rule attached or has no such layer, or if ``example``
     does not fit.
     """
     _check_unwrapped(model)
+    if example is not None:
+        check_inputs(model, example, "example")
     materialize(model, example)
     found = {name: module for name, module in model.named_modules() if type(module) in REPLACED}
     if not found:
@@ -65,7 +71,12 @@ def check_rule(rule: Rule, activation: str) -> None:
     """Raise ValueError unless ``rule`` is a Rule whose fields have the types it declares, and ``activation`` exists."""
     require_rule(rule)
     for field in fields(rule):
-        check_type(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
+        check_type(
+            field_types(type(rule))[field.name],
+            getattr(rule, field.name),
+            f"rule.{field.name}",
+            strict=True,
+        )
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
 

@@ -8,13 +8,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
 from nowt.layers.alignment import Loss, angle, measure_alignment
+from nowt.layers.inputs import Inputs, check_inputs
+from nowt.layers.model_state import Modes, modes_of, preserved_attributes
 from nowt.layers.same_updates import GradientUse, check_optimizers, warn_of_other_updates
-from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states
+from nowt.layers.saved_state import attachment, check_saved
+from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
 LEARNING = ("before_learning", "before_step", "after_step")  # methods by which a rule learns B
@@ -63,6 +66,8 @@ class Feedback(list[FeedbackLayer]):
         self.model, self.rule, self.seed = model, rule, seed
         self.steps = 0
         self.begun = False
+        self.modes: Modes | None = None  # of the modules, at the last step
+        self.first_modes = modes_of(model) if model.training else None
         self.warned = False  # of an optimizer that may update B otherwise than W
         self.last_use = GradientUse()
         self.reminder: StepReminder | None = None
@@ -106,6 +111,7 @@ class Feedback(list[FeedbackLayer]):
         """
         optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
         self._check_layers()
+        self.modes = modes_of(self.model)
         check_optimizers(self, self.rule, optimizers)
         self.last_use.check(optimizers)
         self._warn_once(optimizers)
@@ -135,21 +141,25 @@ class Feedback(list[FeedbackLayer]):
             else:
                 scaler.step(optimizer)
 
-    def angles(
-        self, x: Tensor | None = None, y: Tensor | None = None, loss: Loss = F.cross_entropy
-    ) -> dict[str, Angles]:
-        """Measure how the feedback aligns with backprop. The model does not change.
+    def angles(self, x: Inputs | None = None, y: Any = None, loss: Loss = F.cross_entropy) -> dict[str, Angles]:
+        """Measure how the feedback aligns with backprop. Neither the model nor a random state changes.
+
+        Each module is measured in the mode in which it trains, so a frozen batch norm stays frozen. These are the
+        present modes or, if the model is in eval mode, those at the last ``step``. Before the first step, they are
+        those at ``attach``, or train mode if the model was in eval mode then.
 
         Args:
-            x: A batch of inputs. Default None: only the angles between B and W are measured.
-            y: Its targets; required with ``x``.
+            x: A batch of inputs: a tensor, a tuple of positional inputs (``model(*x)``) or a dictionary of keyword
+                inputs (``model(**x)``). Default None: only the angles between B and W are measured.
+            y: Its targets, in any form that ``loss`` takes; required with ``x``.
             loss: A function of the model's output and ``y``. Default: cross-entropy.
 
         Returns:
             The angles of each layer, by its name.
 
         Raises:
-            ConfigError: If only one of ``x`` and ``y`` is given, or a layer is no longer part of the model.
+            ConfigError: If only one of ``x`` and ``y`` is given, if ``x`` does not fit the model, if a layer is no
+                longer part of it, or if measuring changes the state of a custom rule.
         """
         self._check_layers()
         if (x is None) != (y is None):
@@ -159,15 +169,24 @@ class Feedback(list[FeedbackLayer]):
             )
         if x is None or y is None:
             return {layer.name: Angles(_matrix_angle(layer)) for layer in self}
-        found = measure_alignment(self.model, self, x, y, loss)
+        check_inputs(self.model, x, "x")
+        with _unchanged_state(self), preserved_attributes(self._every_layer(), except_for="through_feedback"):
+            found = measure_alignment(self.model, self, x, y, loss, self._modes_of_training())
         return {layer.name: Angles(layer.matrix_angle, layer.delta_angle) for layer in found}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of steps, for a checkpoint. B is part of the model's own state."""
-        return {"steps": self.steps, "begun": self.begun}
+        """Return the number of steps, and what they were made with: rule, seed and layers. For a checkpoint.
+
+        B is part of the model's own state.
+        """
+        return {"steps": self.steps, "begun": self.begun, "attached": attachment(self.rule, self.seed, self)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned, so that mirror noise and intervals continue."""
+        """Restore what ``state_dict`` returned, so that mirror noise and intervals continue.
+
+        Raises ConfigError if it was saved with another rule, other settings, another seed or other layers.
+        """
+        check_saved(state, attachment(self.rule, self.seed, self))
         self.steps, self.begun = state["steps"], state["begun"]
         if self.begun and self.reminder is not None:
             self.reminder.note_begin()
@@ -186,12 +205,24 @@ class Feedback(list[FeedbackLayer]):
     def _check_layers(self) -> None:
         """Raise ConfigError if a layer has been taken out of the model, as when a head is replaced."""
         present = set(self.model.modules())
-        for layer in (one for first in self for one in (first, *first.tied)):
+        for layer in self._every_layer():
             if layer not in present:
                 raise ConfigError(
                     f"layer {layer.name} is no longer part of the model, so what replaced it uses backprop: replace "
                     "layers before nowt.attach"
                 )
+
+    def _modes_of_training(self) -> Modes | None:
+        """Return the modes of the modules in training; None: train mode, if they are not known."""
+        now = modes_of(self.model)
+        if self.model.training:
+            return now
+        partly = now if any(now.values()) else None  # a head that trains on a frozen body
+        return self.modes or partly or self.first_modes
+
+    def _every_layer(self) -> list[FeedbackLayer]:
+        """Return all layers, also those that share a W with an earlier one."""
+        return [one for layer in self for one in (layer, *layer.tied)]
 
     def _warn_once(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         self.warned = self.warned or warn_of_other_updates(self, self.rule, optimizers)
@@ -202,6 +233,19 @@ def remind_of_steps(feedback: Feedback) -> None:
     rule = type(feedback.rule)
     if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
         feedback.reminder = StepReminder(feedback)
+
+
+@contextmanager
+def _unchanged_state(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
+    """Raise ConfigError if the block changes what the rule registered on a layer."""
+    before = [state_version(layer) for layer in layers]
+    yield
+    for layer, version in zip(layers, before, strict=True):
+        if state_version(layer) != version:
+            raise ConfigError(
+                f"measuring angles changed the state of rule {layer.rule.name} in layer {layer.name}: propagate() and "
+                "feedback() must not change it; do so in after_step()"
+            )
 
 
 def _clear_gradients(layers: Sequence[FeedbackLayer]) -> None:

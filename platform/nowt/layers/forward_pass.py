@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-
+from nowt.layers.inputs import Inputs, call, describe, device_of, map_tensors
 from nowt.layers.model_state import in_mode, preserved_buffers, preserved_random_state
 from nowt.layers.weight_use import WeightUse
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ForwardPass:
     used_elsewhere: frozenset[str] = frozenset()
 
 
-def observe(model: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) -> ForwardPass:
+def observe(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> ForwardPass:
     """Run ``model`` on ``example`` and return how it uses ``layers``. Raises ValueError if the example does not fit."""
     weights = _watched_weights(model, layers)
     evaluated = _calls(model, layers, weights, example, training=False)
@@ -40,7 +40,11 @@ def observe(model: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) 
     replaced = {name for name in layers if name not in trained.sizes and f"{name}.weight" in trained.use.used}
     uncalled = frozenset(layers) - ((evaluated.sizes.keys() | trained.sizes.keys()) - replaced)
     used = evaluated.use.used | trained.use.used
-    return ForwardPass(evaluated.sizes, uncalled, frozenset(used) - {f"{name}.weight" for name in uncalled})
+    return ForwardPass(
+        evaluated.sizes,
+        uncalled,
+        frozenset(used) - {f"{name}.weight" for name in uncalled},
+    )
 
 
 def _watched_weights(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -49,17 +53,25 @@ def _watched_weights(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[
     return {f"{name}.weight".lstrip("."): cast(Tensor, module.weight) for name, module in owners.items()}
 
 
-def run(model: nn.Module, example: Tensor, training: bool) -> Any:
-    """Return the model's output for ``example`` without gradients. The model and torch's random state do not change.
+def run(model: nn.Module, example: Inputs, training: bool) -> Any:
+    """Return the model's output for ``example`` without gradients. The model, the example and the random state do not
+    change.
 
     Raises ValueError if the example does not fit.
     """
-    state = preserved_random_state(example.device)
-    with _one_line_errors(example), in_mode(model, training), preserved_buffers(model), state, torch.no_grad():
-        return model(example)
+    state = preserved_random_state(device_of(model, example))
+    inputs = map_tensors(Tensor.clone, example)  # the model may change its input in place
+    with (
+        _one_line_errors(example),
+        in_mode(model, training),
+        preserved_buffers(model),
+        state,
+        torch.no_grad(),
+    ):
+        return call(model, inputs)
 
 
-def materialize(model: nn.Module, example: Tensor | None) -> None:
+def materialize(model: nn.Module, example: Inputs | None) -> None:
     """Give lazy layers their weights by a forward pass on ``example``. Models without lazy layers are not run.
 
     The weights are drawn from torch's global generator. Raises ValueError if there is no example, or if it does not
@@ -67,7 +79,7 @@ def materialize(model: nn.Module, example: Tensor | None) -> None:
     """
     if example is not None and lazy_layers(model):
         with _one_line_errors(example), in_mode(model, training=False), torch.no_grad():
-            model(example)
+            call(model, map_tensors(Tensor.clone, example))
     if remaining := lazy_layers(model):
         name, kind = remaining[0]
         needed = "pass an example to attach" if example is None else "the forward pass must call it"
@@ -84,14 +96,14 @@ def lazy_layers(model: nn.Module) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _one_line_errors(example: Tensor) -> Iterator[None]:
+def _one_line_errors(example: Inputs) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a custom model may raise anything
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"an example of shape {tuple(example.shape)} does not fit the model: {reason}") from error
+        raise ValueError(f"an example of {describe(example)} does not fit the model: {reason}") from error
 
 
 class _Calls:
@@ -117,7 +129,7 @@ def _calls(
     model: nn.Module,
     layers: Mapping[str, nn.Module],
     weights: Mapping[str, Tensor],
-    example: Tensor,
+    example: Inputs,
     training: bool,
 ) -> _Calls:
     calls = _Calls(weights)
@@ -127,15 +139,24 @@ def _calls(
 
 
 def _train_mode_calls(
-    model: nn.Module, layers: Mapping[str, nn.Module], weights: Mapping[str, Tensor], example: Tensor
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    weights: Mapping[str, Tensor],
+    example: Inputs,
 ) -> _Calls:
     try:
         return _calls(model, layers, weights, example, training=True)
     except ValueError:
-        if example.dim() == 0 or len(example) != 1:
+        pair = map_tensors(_doubled, example)
+        if describe(pair) == describe(example):
             raise
     # batch norm may need more than one sample
-    return _calls(model, layers, weights, torch.cat([example, example]), training=True)
+    return _calls(model, layers, weights, pair, training=True)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    """Return a batch of one sample as a batch of two; any other tensor as it is."""
+    return torch.cat([x, x]) if x.dim() > 0 and len(x) == 1 else x
 
 
 @contextmanager
@@ -174,4 +195,7 @@ class _WatchedLinear(nn.Linear):
             return super().forward(input)
 
 
-_WATCHED: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: _WatchedConv2d, nn.Linear: _WatchedLinear}
+_WATCHED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: _WatchedConv2d,
+    nn.Linear: _WatchedLinear,
+}

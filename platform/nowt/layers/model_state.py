@@ -1,23 +1,40 @@
-"""Runs a model without changing it: its modes, its running statistics and torch's random state are restored."""
+"""Runs a model without changing it: its modes, its running statistics and the random state are restored."""
 
-from collections.abc import Callable, Iterator, Sequence
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
+Modes = Mapping[nn.Module, bool]  # whether a module is in train mode
+
+
+def modes_of(model: nn.Module) -> Modes:
+    """Return the mode of each module."""
+    return {module: module.training for module in model.modules()}
+
 
 @contextmanager
-def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Set every module to train or eval mode within the block, and restore each module's mode afterwards."""
-    modes = {module: module.training for module in model.modules()}
+def in_mode(model: nn.Module, training: bool | Modes) -> Iterator[None]:
+    """Set every module to train or eval mode, or to its own one, and restore each module's mode after the block."""
+    before = modes_of(model)
     try:
-        model.train(training)
+        if isinstance(training, bool):
+            model.train(training)
+        else:
+            _set_modes(training)
         yield
     finally:
-        for module, before in modes.items():
-            module.training = before
+        _set_modes(before)
+
+
+def _set_modes(modes: Modes) -> None:
+    for module, training in modes.items():
+        module.training = training  # train() would set the modules within it, too
 
 
 @contextmanager
@@ -53,11 +70,38 @@ def preserved_gradients(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def preserved_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Restore torch's random state after the block. If ``seed`` is given, the block starts from it."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        if seed is not None:
-            torch.manual_seed(seed)
+    """Restore the random states of torch, Python and NumPy after the block. A ``seed`` sets all three before it."""
+    numpy = sys.modules["numpy"].random if "numpy" in sys.modules else None
+    python_state, numpy_state = random.getstate(), numpy.get_state() if numpy else None
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            if seed is not None:
+                _seed_all(seed, numpy)
+            yield
+    finally:
+        random.setstate(python_state)
+        if numpy:
+            numpy.set_state(numpy_state)
+
+
+def _seed_all(seed: int, numpy: Any) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if numpy:
+        numpy.seed(seed % 2**32)
+
+
+@contextmanager
+def preserved_attributes(modules: Iterable[nn.Module], except_for: str = "") -> Iterator[None]:
+    """Restore the modules' attributes after the block, except for one."""
+    before = [(module, dict(vars(module))) for module in modules]
+    try:
         yield
+    finally:
+        for module, attributes in before:
+            kept = {name: value for name, value in vars(module).items() if name == except_for}
+            module.__dict__.clear()
+            module.__dict__.update(attributes | kept)
 
 
 def gradients_of(

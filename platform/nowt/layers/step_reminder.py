@@ -47,9 +47,9 @@ class StepReminder:
         """Warn if ``optimizer``, which has made a step, trained the layers without the rule's part of it."""
         if self.in_step or not (layers := self._trained_by(optimizer)):
             return
-        changed = any(self.versions.get(layer.name, _version(layer)) != _version(layer) for layer in layers)
+        changed = any(self.versions.get(layer.name, state_version(layer)) != state_version(layer) for layer in layers)
         by_hand = changed or any(p.grad is not None for layer in layers for p in rule_states(layer))
-        self.versions = {layer.name: _version(layer) for layer in layers}
+        self.versions = {layer.name: state_version(layer) for layer in layers}
         self.patience -= 1
         if not by_hand and self.patience >= 0:
             return
@@ -91,7 +91,7 @@ def rule_states(layer: FeedbackLayer) -> list[nn.Parameter]:
     return [state for state in layer.parameters(recurse=False) if not state.requires_grad]
 
 
-def _version(layer: FeedbackLayer) -> int:
+def state_version(layer: FeedbackLayer) -> int:
     """Return a number that increases when a tensor of the rule changes in place."""
     return sum(state._version for state in rule_states(layer))
 
