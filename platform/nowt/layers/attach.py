@@ -2,12 +2,9 @@
 
 import warnings
 
-from nowt.layers.alignment import using_backprop
-from nowt.layers.feedback import Feedback, remind_of_steps
-from nowt.layers.inputs import Inputs
-from nowt.rules.base import FeedbackLayer, Rule
 from torch import nn
 
+from nowt.layers.alignment import using_backprop
 from nowt.layers.coverage import (
     REPLACED,
     Candidates,
@@ -18,6 +15,9 @@ from nowt.layers.coverage import (
     find_candidates,
     uncovered_weights,
 )
+from nowt.layers.feedback import Feedback, remind_of_steps
+from nowt.layers.inputs import Inputs
+from nowt.rules.base import FeedbackLayer, Rule
 
 __all__ = ["attach", "feedback_layers", "using_backprop"]
 
@@ -35,7 +35,8 @@ def attach(
     Every torch.nn.Conv2d and torch.nn.Linear that ``rule`` covers becomes a ``FeedbackLayer`` in place: names,
     parameters, hooks and references stay. A warning names the weights that no rule can cover, such as those of
     attention and Conv1d (see ``uncovered_weights``); they use backprop. With ``example``, so do layers whose own
-    forward is never called, because a function uses their weights. Layers that share one W share one B; the
+    forward is never called, because a function uses their weights; and parameters that are only added to activity, such
+    as position embeddings, are not named. Layers that share one W share one B; the
     first of them is in the returned list.
 
     The rule's backward path cannot be differentiated again (``create_graph``), nor by ``torch.func``.
@@ -77,7 +78,8 @@ def attach(
     candidates = find_candidates(model, rule, example)
     groups = covered_layers(model, rule, candidates)
     if not quiet and rule.name != "bp" and (names := uncovered_weights(model, candidates.observed)):
-        advice = "" if example is not None else "; pass example to find also the layers that the model never calls"
+        advice = "; pass example to leave out parameters that are only added, and to find layers that are never called"
+        advice = advice if example is None else ""
         warnings.warn(describe_uncovered(names, limit=None) + advice, stacklevel=2)
     layers = []
     for names in groups:

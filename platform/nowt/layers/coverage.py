@@ -4,20 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
+from torch import nn
+
 from nowt.core.fields import check_type, field_types
 from nowt.layers.conv import Conv2d
+from nowt.layers.forward_pass import ForwardPass, materialize, matrices_of_other_modules, observe
 from nowt.layers.inputs import Inputs, check_inputs
 from nowt.layers.linear import Linear
 from nowt.rules.base import NONLINEARITIES, FeedbackLayer, Rule
 from nowt.rules.registry import require_rule
-from torch import nn
 
-from nowt.layers.forward_pass import ForwardPass, materialize, observe
-
-REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {
-    nn.Conv2d: Conv2d,
-    nn.Linear: Linear,
-}
+REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
 
 
 @dataclass(frozen=True)
@@ -71,12 +68,7 @@ def check_rule(rule: Rule, activation: str) -> None:
     """Raise ValueError unless ``rule`` is a Rule whose fields have the types it declares, and ``activation`` exists."""
     require_rule(rule)
     for field in fields(rule):
-        check_type(
-            field_types(type(rule))[field.name],
-            getattr(rule, field.name),
-            f"rule.{field.name}",
-            strict=True,
-        )
+        check_type(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
     if activation not in NONLINEARITIES:
         raise ValueError(f"activation is {activation!r}: it must be one of {', '.join(NONLINEARITIES)}")
 
@@ -115,18 +107,16 @@ def uncovered_weights(model: nn.Module, observed: ForwardPass | None = None) -> 
 
     These are the weights of layers other than Conv2d and Linear, for example of attention, Conv1d and subclasses of the
     two, trained or not. If the model's forward pass was ``observed``, these are also the weights that a function uses
-    in place of or in addition to their layer. Other weights of embeddings are not listed, since they pass no error on.
+    in place of or in addition to their layer, and not the parameters that are only added to activity. Other weights of
+    embeddings are not listed, since they pass no error on.
     """
-    ruled = (*REPLACED, *REPLACED.values())
-    uncalled = observed.uncalled if observed else frozenset()
-    elsewhere = observed.used_elsewhere if observed else frozenset()
-    found = []
-    for owner, module in model.named_modules():
-        for name, weight in module.named_parameters(owner, recurse=False):
-            own = type(module) in ruled or isinstance(module, nn.Embedding)
-            if (not own or owner in uncalled or name in elsewhere) and weight.dim() > 1:
-                found.append(name)
-    return found
+    others = matrices_of_other_modules(model, (*REPLACED, *REPLACED.values()))
+    if observed is None:
+        return list(others)
+    wanted = (others.keys() - observed.added) | observed.used_elsewhere
+    named = model.named_parameters(remove_duplicate=False)
+    matrices = [name for name, parameter in named if parameter.dim() > 1]
+    return [name for name in matrices if name in wanted or name.rpartition(".")[0] in observed.uncalled]
 
 
 def describe_uncovered(names: Sequence[str], limit: int | None = 3) -> str:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
+
 from nowt.layers.inputs import Inputs, call, describe, device_of, map_tensors
 from nowt.layers.model_state import in_mode, preserved_buffers, preserved_random_state
 from nowt.layers.weight_use import WeightUse
-from torch import Tensor, nn
+
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)  # which pass no error on
 
 
 @dataclass(frozen=True)
@@ -21,36 +24,52 @@ class ForwardPass:
             (None for linear layers).
         uncalled: The layers whose own forward is called neither in eval nor in train mode, or in whose place a function
             uses the weight in train mode. The weights of attention, for example, are often used by a function.
-        used_elsewhere: The names of weights of other layers and of embeddings that a function multiplies with, outside
+        used_elsewhere: The names of weights of called layers and of embeddings that a function multiplies with, outside
             of their layer's forward, as in an output layer that shares the weight of an embedding.
+        added: The names of parameters of other modules through which no error passes, since they are only added to
+            activity, scale it unit by unit, or are looked up: position embeddings, class tokens, layer scales.
     """
 
     map_sizes: dict[str, tuple[int, int] | None]
     uncalled: frozenset[str]
     used_elsewhere: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
 
 
 def observe(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> ForwardPass:
     """Run ``model`` on ``example`` and return how it uses ``layers``. Raises ValueError if the example does not fit."""
-    weights = _watched_weights(model, layers)
-    evaluated = _calls(model, layers, weights, example, training=False)
-    trained = _train_mode_calls(model, layers, weights, example)
+    evaluated = _calls(model, layers, example, training=False)
+    trained = _train_mode_calls(model, layers, example)
     # in train mode, a function may replace a layer that eval mode calls, as weight dropout does; a layer that is not
     # called at all in this pass may be skipped at random
     replaced = {name for name in layers if name not in trained.sizes and f"{name}.weight" in trained.use.used}
     uncalled = frozenset(layers) - ((evaluated.sizes.keys() | trained.sizes.keys()) - replaced)
     used = evaluated.use.used | trained.use.used
-    return ForwardPass(
-        evaluated.sizes,
-        uncalled,
-        frozenset(used) - {f"{name}.weight" for name in uncalled},
-    )
+    elsewhere = frozenset(used) - {f"{name}.weight" for name in uncalled}
+    added = (evaluated.use.added | trained.use.added) - (evaluated.use.maps | trained.use.maps)
+    return ForwardPass(evaluated.sizes, uncalled, elsewhere, frozenset(added))
 
 
-def _watched_weights(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    embeddings = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+def matrices_of_other_modules(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> dict[str, Tensor]:
+    """Return the parameters with two or more dimensions, by name, of modules that are neither embeddings nor of the
+    classes ``kinds``."""
+    return {
+        name: parameter
+        for owner, module in model.named_modules()
+        if type(module) not in kinds and not isinstance(module, EMBEDDINGS)
+        for name, parameter in module.named_parameters(owner, recurse=False)
+        if parameter.dim() > 1
+    }
+
+
+def _weight_use(model: nn.Module, layers: Mapping[str, nn.Module]) -> WeightUse:
+    embeddings = {name: module for name, module in model.named_modules() if isinstance(module, EMBEDDINGS)}
     owners = {**layers, **embeddings}
-    return {f"{name}.weight".lstrip("."): cast(Tensor, module.weight) for name, module in owners.items()}
+    weights = {f"{name}.weight".lstrip("."): cast(Tensor, module.weight) for name, module in owners.items()}
+    others = matrices_of_other_modules(model, tuple(_WATCHED))
+    watched = {id(tensor) for tensor in [*weights.values(), *others.values()]}
+    rest = [tensor for tensor in [*model.parameters(), *model.buffers()] if id(tensor) not in watched]
+    return WeightUse(weights, others, rest)
 
 
 def run(model: nn.Module, example: Inputs, training: bool) -> Any:
@@ -61,13 +80,7 @@ def run(model: nn.Module, example: Inputs, training: bool) -> Any:
     """
     state = preserved_random_state(device_of(model, example))
     inputs = map_tensors(Tensor.clone, example)  # the model may change its input in place
-    with (
-        _one_line_errors(example),
-        in_mode(model, training),
-        preserved_buffers(model),
-        state,
-        torch.no_grad(),
-    ):
+    with _one_line_errors(example), in_mode(model, training), preserved_buffers(model), state, torch.no_grad():
         return call(model, inputs)
 
 
@@ -114,44 +127,38 @@ class _Calls:
         use: The use of weights outside of their layers.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, use: WeightUse) -> None:
         self.sizes: dict[str, tuple[int, int] | None] = {}
-        self.use = WeightUse(weights)
+        self.use = use
 
     def add(self, name: str, layer: nn.Module, x: Tensor) -> AbstractContextManager[None]:
         """Record a call; the layer computes its output within the block that is returned."""
         self.sizes.pop(name, None)  # a layer that is called twice counts where it is called last
         self.sizes[name] = (int(x.shape[-2]), int(x.shape[-1])) if isinstance(layer, nn.Conv2d) else None
-        return self.use.inside_layer()
+        return self.use.inside_layer(x)
 
 
 def _calls(
     model: nn.Module,
     layers: Mapping[str, nn.Module],
-    weights: Mapping[str, Tensor],
     example: Inputs,
     training: bool,
 ) -> _Calls:
-    calls = _Calls(weights)
+    calls = _Calls(_weight_use(model, layers))
     with _recording(layers, calls), calls.use:
         run(model, example, training)
     return calls
 
 
-def _train_mode_calls(
-    model: nn.Module,
-    layers: Mapping[str, nn.Module],
-    weights: Mapping[str, Tensor],
-    example: Inputs,
-) -> _Calls:
+def _train_mode_calls(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> _Calls:
     try:
-        return _calls(model, layers, weights, example, training=True)
+        return _calls(model, layers, example, training=True)
     except ValueError:
         pair = map_tensors(_doubled, example)
         if describe(pair) == describe(example):
             raise
     # batch norm may need more than one sample
-    return _calls(model, layers, weights, pair, training=True)
+    return _calls(model, layers, pair, training=True)
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -195,7 +202,4 @@ class _WatchedLinear(nn.Linear):
             return super().forward(input)
 
 
-_WATCHED: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: _WatchedConv2d,
-    nn.Linear: _WatchedLinear,
-}
+_WATCHED: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: _WatchedConv2d, nn.Linear: _WatchedLinear}
