@@ -37,7 +37,8 @@ def check_gradients(rule: Rule) -> CheckResults:
         yield SkippedCheck("gradients", reason)
         return
     with _ignore_warnings():
-        results = [(case.plain, _differing(case, rule)) for case in cases()]
+        layers = _attached(rule)
+        results = [(case.plain, _differing(case, layer)) for case, layer in zip(cases(), layers, strict=True)]
     wrong = [f"{plain}: {', '.join(names)}" for plain, names in results if names]
     measured = f"{len(wrong)} of {len(results)} shapes differ" + (f"; {wrong[0]}" if wrong else "")
     promise = "With B := W, every gradient equals autograd's (convolutions and linear layers of every shape)"
@@ -73,13 +74,18 @@ def _layers() -> Iterator[tuple[nn.Module, Tensor]]:
         yield nn.Linear(7, 6, bias=bias), _normal(*shape)
 
 
-def _differing(case: LayerCase, rule: Rule) -> list[str]:
-    """Return which of output and gradients differ from those of the plain layer."""
-    layer = copy.deepcopy(case.plain)
-    # not the network's last layer, which a rule may leave to backprop
-    for attached in attach(nn.ModuleDict({"layer": layer, "last": nn.Linear(4, 3)}), rule)[:1]:
+def _attached(rule: Rule) -> list[nn.Module]:
+    """Return a copy of every plain layer, with the rule attached and B := W."""
+    layers = [copy.deepcopy(case.plain) for case in cases()]
+    # none of them is the network's last layer, which a rule may leave to backprop
+    for attached in attach(nn.ModuleList([*layers, nn.Linear(4, 3)]), rule):
         with torch.no_grad():
             attached.feedback.copy_(attached.weight)
+    return layers
+
+
+def _differing(case: LayerCase, layer: nn.Module) -> list[str]:
+    """Return which of output and gradients differ from those of the plain layer."""
     found = _gradients(layer, case.x)
     return [name for name in case.expected if not torch.equal(case.expected[name], found[name])]
 
