@@ -84,9 +84,9 @@ class StudyProcess:
         (self.folder / "slow.py").write_text(RULE.replace("{rule}", self.rule))
         self.set_pause(self.pause)
         if self.verb == "ablate":
-            write_study(self.folder, f'{{"slow": small({SLOW})}}', "(0, 1, 2)")
+            write_study(self.folder, f'{{"slow": small({SLOW}, RESIDUAL)}}', "(0, 1, 2)")
         else:
-            write_space(self.folder, f"(part({SLOW}),)", f"Budget({TRIALS})", HALVING)
+            write_space(self.folder, f"(part({SLOW}, model=RESIDUAL),)", f"Budget({TRIALS})", HALVING)
         for place in self.store.iterdir() if self.store.exists() else ():  # the store may be a mounted disk
             shutil.rmtree(place) if place.is_dir() else place.unlink()
         self.store.mkdir(exist_ok=True)

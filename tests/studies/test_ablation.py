@@ -27,7 +27,7 @@ from tests.support.small_studies import (
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
 CELLS = """{
-        "slow": small(Path(__file__).with_name("slow.py")),
+        "slow": small(Path(__file__).with_name("slow.py"), RESIDUAL),
         "bp": small("bp"),
         "broken": small(Path(__file__).with_name("broken.py")),
         "diverging": small("sham", lr=1e38, warmup=0.0),

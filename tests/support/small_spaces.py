@@ -42,8 +42,8 @@ SPACE_HEAD = (
 from nowt import Budget, SearchCell, Choice, Range, SearchSpace, EarlyStopping
 
 
-def part(rule, *params):
-    config = replace(small(rule), test=False)
+def part(rule, *params, model=DENSE):
+    config = replace(small(rule, model), test=False)
     return SearchCell(Path(str(rule)).stem, config, params or (Range("optim.lr", 0.001, 1.0, log=True),))
 
 """
@@ -51,8 +51,8 @@ def part(rule, *params):
 
 
 def write_space(folder: Path, cells: str, budget: str = "Budget(6)", how: str = "", name: str = "small") -> Path:
-    """Write a space file to ``folder``. ``cells`` is the Python code of a tuple of cells (``part(rule, *params)``), and
-    ``how`` that of further fields of the space."""
+    """Write a space file to ``folder``. ``cells`` is the Python code of a tuple of cells (``part(rule, *params)``, or
+    with ``model=RESIDUAL``), and ``how`` that of further fields of the space."""
     path = folder / f"{name}.py"
     body = f"def space():\n    return SearchSpace({name!r}, 'Which is best?', {cells}, {budget}, {how})\n"
     path.write_text(f"{SPACE_HEAD}\n{body}")

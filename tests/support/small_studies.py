@@ -17,13 +17,15 @@ from pathlib import Path
 
 from nowt import find_rule
 from nowt.config.recipes import digits
-from nowt import Cell, Study
+from nowt import Cell, ModelConfig, Study
+
+DENSE, RESIDUAL = ModelConfig("mlp", hidden=(12,)), ModelConfig("tiny_resnet")  # a run takes 0.1 s and 0.5 s
 
 
-def small(rule, **optim):
+def small(rule, model=DENSE, **optim):
     base = digits(find_rule(str(rule))())
     data = replace(base.data, train_limit=128, repeat=1, size=8)
-    return replace(base, data=data, optim=replace(base.optim, **optim), epochs=4)
+    return replace(base, model=model, data=data, optim=replace(base.optim, **optim), epochs=4)
 
 """
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow'
 
 PATIENCE = 300  # seconds for what takes some twenty on an idle machine
 
-CELLS = '{"slow": small(Path(__file__).with_name("slow.py"))}'
+CELLS = '{"slow": small(Path(__file__).with_name("slow.py"), RESIDUAL)}'
 
 GROUPS = Override("model.norm_group", "16")
 

@@ -253,7 +253,8 @@ def test_a_model_that_is_edited_during_a_search_ends_it(
 ) -> None:
     """Otherwise the search would compare trials of two models."""
     (tmp_path / "net.py").write_text(NET)
-    space = write_space(tmp_path, "(part('bp', Choice('optim.lr', (0.1, 0.2))),)", "Budget(2)", "sampler='grid'")
+    cells = "(part('bp', Choice('optim.lr', (0.1, 0.2)), model=RESIDUAL),)"
+    space = write_space(tmp_path, cells, "Budget(2)", "sampler='grid'")
     ask = TrialStorage.ask
 
     def edited(trials: TrialStorage, cell: SearchCell) -> Trial:

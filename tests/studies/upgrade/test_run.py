@@ -23,9 +23,9 @@ from tests.support.small_studies import write_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 
-CELLS = "{name: replace(small(name), epochs=2) for name in ('bp', 'kp')}"
+CELLS = "{name: replace(small(name, RESIDUAL), epochs=2) for name in ('bp', 'kp')}"
 
-SPACE = "(SearchCell('kp', replace(small('kp'), epochs=2, test=False), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+SPACE = "(SearchCell('kp', replace(small('kp', RESIDUAL), epochs=2, test=False), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
 
 METHOD = "sampler='random', stopping=EarlyStopping('none')"
 
