@@ -7,7 +7,8 @@ READY := .venv/.ready
 export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Two tests at a time with one thread each, for machines with two cores: three overload the start of Ray.
-TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+# Each of them gets a module at a time, in the order of tests/support/long_modules.py.
+TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 JOBS ?= 2
 
 .PHONY: demo check test faults cluster-test format install clean

@@ -12,10 +12,16 @@ from analysis.report.study import report
 from nowt.tracking.database import connect
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_report
+from tests.support.long_modules import start_order
 from tests.support.mlflow_contents import study_file_of
 from tests.support.moto_cloud import KEYS, ROOT, Cloud, cloud, storage
 from tests.support.store_parts import created_once
 from tests.support.synthetic_store import odd_study, write_store
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long modules first."""
+    items.sort(key=lambda item: start_order(item.path))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nowt.core.version import VERSION
+from tests.support.long_modules import LONG_MODULES
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +53,10 @@ def test_no_file_has_300_lines(folder: str) -> None:
         str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")
     }
     assert {path: n for path, n in lengths.items() if n >= 300} == {}
+
+
+def test_the_modules_that_start_first_exist() -> None:
+    assert [name for name in LONG_MODULES if not (ROOT / "tests" / name).exists()] == []
 
 
 def test_no_module_of_the_package_imports_its_root() -> None:
