@@ -38,6 +38,14 @@ def _fast_new_stores(empty: Path) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """What was written need not survive a power failure, and each wait for a disk takes 15 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture
 def store(tmp_path: Path, empty: Path) -> Path:
     """A store with a space in its path and an empty MLflow database."""
