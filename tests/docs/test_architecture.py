@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -38,10 +39,16 @@ def test_the_attributes_of_classes_that_it_mentions_exist() -> None:
         assert any(attribute in names_in(body) for body in bodies), f"{name}.{attribute}"
 
 
-def all_classes() -> Iterator[ast.ClassDef]:
+@cache
+def syntax_tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def all_classes() -> list[ast.ClassDef]:
     """Every class of nowt."""
-    for path in NOWT.rglob("*.py"):
-        yield from (n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ClassDef))
+    nodes = (node for path in NOWT.rglob("*.py") for node in ast.walk(syntax_tree(path)))
+    return [node for node in nodes if isinstance(node, ast.ClassDef)]
 
 
 def names_in(body: ast.ClassDef) -> set[str]:
@@ -70,7 +77,7 @@ def test_its_table_lists_the_folders_of_nowt_from_the_top_layer_down() -> None:
 
 def imports_of(path: Path) -> Iterator[str]:
     """The modules, and the names in them, that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:

@@ -1,14 +1,16 @@
 """Layers whose forward is never called, lazy layers, and layers on which a rule does not work."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
+from torchvision.models import SwinTransformer, VisionTransformer
+from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformerBlockV2
 
 from nowt.layers.alignment import angle, measure_alignment
 from nowt.layers.attach import attach
@@ -56,17 +58,29 @@ def test_a_layer_whose_weight_is_used_by_a_function_is_named_and_uses_backprop()
     ]
 
 
+def small_swin(**version: Any) -> nn.Module:
+    """A Swin transformer with two stages of two blocks, one of which shifts its windows."""
+    return SwinTransformer([4, 4], 16, [2, 2], [2, 4], [4, 4], num_classes=3, **version)
+
+
+TRANSFORMERS: dict[str, Callable[[], nn.Module]] = {
+    "swin": small_swin,
+    "vit": lambda: VisionTransformer(32, 16, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=3),
+    "swin v2": lambda: small_swin(block=SwinTransformerBlockV2, downsample_layer=PatchMergingV2),
+}
+
+
 @pytest.mark.filterwarnings("ignore:these weights use backprop")
-@pytest.mark.parametrize("name", ["swin_t", "vit_b_32", "swin_v2_t"])
+@pytest.mark.parametrize("name", TRANSFORMERS)
 def test_the_attention_layers_of_torchvision_that_a_function_computes_have_no_b(name: str) -> None:
-    make = getattr(torchvision.models, name)
-    model = make(num_classes=3) if name != "vit_b_32" else make(num_classes=3, image_size=32)
+    model = TRANSFORMERS[name]()
     for head in (m for n, m in model.named_modules() if n == "heads.head"):
         nn.init.normal_(head.weight)
     layers = attach(model, find_rule("fa")(), example=torch.zeros(1, 3, 32, 32))
     error = torch.autograd.grad(model(normal(2, 3, 32, 32)).square().sum(), [layer.weight for layer in layers])
     assert all(gradient is not None for gradient in error)
     named = [layer.name for layer in layers] + [n for n in model.state_dict() if n.endswith(".feedback")]
+    assert len(layers) > 4 and any("mlp" in n for n in named)
     # cpb_mlp computes the position biases of Swin v2; its layers are called
     assert not any("attn" in n or "self_attention" in n for n in named if ".cpb_mlp." not in n)
 
