@@ -105,13 +105,6 @@ def test_a_batch_that_workers_cannot_share_is_refused_before_the_search(here: Pa
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_more_gpus_than_the_machine_has_are_refused_instead_of_waited_for(here: Path, capsys: Captured) -> None:
-    write_space(here, "(part('bp'),)", "Budget(1)")
-    assert main(["search", "./small.py", "--slots", "1", "--gpus-per-worker", "64"]) == 2
-    err = capsys.readouterr().err
-    assert "a run needs 64 GPUs, and this machine has" in err and err.count("\n") == 1
-
-
 def test_a_study_files_line_that_lists_no_run_is_named_with_its_file(here: Path, capsys: Captured) -> None:
     write_space(here, "(part('bp'),)", "Budget(1)")
     assert main(["search", "./small.py", "--in-process"]) == 0

@@ -13,6 +13,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from nowt.cli.main import main
 from tests.faults.cleanup_checks import kill_processes, wait_until_no_process
 from tests.faults.repetitions import MakeStudy, Undisturbed
 from tests.faults.study_process import StudyProcess, Verb
@@ -70,13 +71,15 @@ def make_study(tmp_path: Path, empty: Path, short_folder: Path, study_folders: l
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undisturbed:
-    """Return the store of a study without a fault, run in one process without Ray."""
+    """Return the store of a study without a fault, run in this process without Ray."""
 
     @cache
     def store(verb: Verb, rule: str) -> Path:
         folder = tmp_path_factory.mktemp("undisturbed")
         study = StudyProcess(folder, verb, 1, rule=rule, pause=0.0).reset(empty)
-        assert study.run("--in-process") == 0, study.output()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main([*study.argv, "--in-process"]) == 0
         return study.store
 
     return lambda study: store(study.verb, study.rule)

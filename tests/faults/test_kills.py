@@ -28,7 +28,6 @@ def test_a_killed_driver_is_resumed_by_the_same_command(
     wait_until_no_process(study.folder, ignore="Agent")
 
 
-@pytest.mark.selection
 def test_another_actor_resumes_the_run_of_a_killed_actor(
     nth_kill: int, make_study: MakeStudy, empty: Path, undisturbed: Undisturbed
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nowt.cli.main import main
 from nowt.store.records import RunLog
 from nowt.store.run_log import read
+from tests.faults.cleanup_checks import temporary_files
 from tests.support.small_studies import (
     BROKEN,
     INTERRUPTED,
@@ -220,7 +221,7 @@ def test_on_ray_tune_a_killed_study_has_the_same_numbers(
     assert_equal_numbers(found, logs(uninterrupted[0]))
     assert [epoch.epoch for epoch in found["slow 0"].epochs] == [0, 1, 2, 3, 4]
     assert found["slow 0"].attempts == 3  # at first, after the kill, and on another worker
-    assert list((store / ".tune").iterdir()) == []
+    assert list((store / ".tune").iterdir()) == [] and temporary_files(store) == []
     wait_for(lambda: not workers_of(folder), 30, "the finished driver's workers to die")
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import find_study
 from analysis.frames.trials import read_trials
 from nowt.cli.main import main
+from nowt.cluster.ray_internals import TUNE_SETTINGS
+from nowt.execution.ray_lifecycle import connected_ray
 from nowt.store.run_log import read, read_all
 from nowt.store.study_file import read_study_files
 from nowt.studies.search.best_trials import best_trials, find_search
@@ -221,16 +224,34 @@ def test_a_killed_search_resumes_with_exactly_the_same_trials(tmp_path: Path) ->
     space = write_space(tmp_path, cells, "Budget(5)", "sampler='tpe', stopping=EarlyStopping(first_rung=1)")
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert search(space, undisturbed) == 0
-    for epochs in (2, 6):
-        driver = start(["search", str(space), "--in-process", "--store", str(killed)], tmp_path)
-        wait_for(lambda n=epochs: epochs_logged(killed) >= n, 60, f"{epochs} epochs")  # type: ignore[misc]
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.communicate()
+    driver = start(["search", str(space), "--in-process", "--store", str(killed)], tmp_path)
+    wait_for(lambda: epochs_logged(killed) >= 6, 120, "6 epochs")  # in the second trial
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
     assert any(t.state == TrialState.RUNNING for found in trials(killed).values() for t in found)
     assert search(space, killed) == 0
     assert contents(killed) == contents(undisturbed)
 
 
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """A local Ray that several searches use. One that a search starts itself is in ``tests/faults``."""
+    with connected_ray(2, TUNE_SETTINGS):
+        yield
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_more_gpus_than_the_machine_has_are_refused_instead_of_waited_for(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = write_space(tmp_path, "(part('bp'),)", "Budget(1)")
+    words = ["search", str(space), "--store", str(store), "--slots", "1", "--gpus-per-worker", "64"]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert "a run needs 64 GPUs, and this machine has" in err and err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("local_ray")
 def test_a_search_on_ray_keeps_its_budget_and_states(tmp_path: Path, store: Path) -> None:
     space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(4)", HALVING)
     assert main(["search", str(space), "--store", str(store), "--slots", "2"]) == 0
