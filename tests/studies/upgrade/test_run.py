@@ -25,7 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow'
 
 CELLS = "{name: replace(small(name, RESIDUAL), epochs=2) for name in ('bp', 'kp')}"
 
-SPACE = "(SearchCell('kp', replace(small('kp', RESIDUAL), epochs=2, test=False), (Range('optim.lr', 0.001, 1.0, log=True),)),)"
+BASE = "replace(small('kp', RESIDUAL), epochs=2, test=False)"
+
+SPACE = f"(SearchCell('kp', {BASE}, (Range('optim.lr', 0.001, 1.0, log=True),)),)"
 
 METHOD = "sampler='random', stopping=EarlyStopping('none')"
 
