@@ -6,7 +6,8 @@ The public names are
   `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
   `TrainingDiverged`, `TrainingInterrupted`;
 - rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `Sham` and `find_rule`;
-  `certify`, which returns a `Certificate`; to write your own, `Rule`, `FeedbackLayer` and `Moment`;
+  `certify`, which returns a `Certificate`; to write your own, `Rule`, `FeedbackLayer`, `Moment`,
+  `Schedule` and `MirrorWork`;
 - ablation studies: `Study` and `Cell`;
 - searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget` and `EarlyStopping`;
 - errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from nowt.rules.base import FeedbackLayer, Moment, Rule
     from nowt.rules.feedback_alignment import FeedbackAlignment
     from nowt.rules.kolen_pollack import KolenPollack
+    from nowt.rules.mirror_work import MirrorWork
     from nowt.rules.registry import find_rule
+    from nowt.rules.schedule import Schedule
     from nowt.rules.sham import Sham
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
@@ -56,7 +59,9 @@ _MODULES = {
     "nowt.rules.base": ("FeedbackLayer", "Moment", "Rule"),
     "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
     "nowt.rules.kolen_pollack": ("KolenPollack",),
+    "nowt.rules.mirror_work": ("MirrorWork",),
     "nowt.rules.registry": ("find_rule",),
+    "nowt.rules.schedule": ("Schedule",),
     "nowt.rules.sham": ("Sham",),
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
@@ -84,6 +89,7 @@ __all__ = [
     "FeedbackAlignment",
     "FeedbackLayer",
     "KolenPollack",
+    "MirrorWork",
     "ModelConfig",
     "Moment",
     "OptimConfig",
@@ -92,6 +98,7 @@ __all__ = [
     "Range",
     "Rule",
     "RunConfig",
+    "Schedule",
     "SearchCell",
     "SearchSpace",
     "Seeds",

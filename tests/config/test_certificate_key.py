@@ -1,12 +1,16 @@
 """The file name of a certificate depends on the rule, its settings, its code, and the versions of nowt and torch."""
 
+import ast
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 
 from nowt.config import certificate_key
 from nowt.config.certificate_key import certificate_name, rule_code
-from nowt.rules.registry import find_rule
+from nowt.rules.base import Rule
+from nowt.rules.registry import builtin_rules, find_rule
 from tests.core.test_source_hash import written
 from tests.support.certificates import rule_of
 
@@ -52,6 +56,25 @@ def test_an_edit_of_a_built_in_rule_or_of_one_it_derives_from_gives_another_cert
     for edited in ("nowt.rules.kolen_pollack", "nowt.rules.feedback"):
         monkeypatch.setattr(certificate_key, "module_digest", lambda name, e=edited: digest(name) + "*" * (name == e))
         assert kp() != before
+
+
+@pytest.mark.parametrize("rule", builtin_rules(), ids=lambda rule: rule.name)
+def test_the_code_of_a_rule_covers_all_modules_of_rules_that_it_imports(rule: type[Rule]) -> None:
+    def imported(module: str) -> set[str]:
+        tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+        return {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    code = set(rule_code(rule))
+    for module in code:
+        assert {name for name in imported(module) if name.startswith("nowt.rules.")} <= code
+
+
+def test_an_edit_of_a_module_that_a_rule_imports_gives_another_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    wm, before, digest = find_rule("wm"), kp(), certificate_key.module_digest
+    first = certificate_name(wm())
+    edited = "nowt.rules.mirror_control"
+    monkeypatch.setattr(certificate_key, "module_digest", lambda name: digest(name) + "*" * (name == edited))
+    assert certificate_name(wm()) != first and kp() == before
 
 
 def test_an_edit_of_a_custom_rule_gives_another_certificate_but_a_comment_does_not(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from nowt.config.run_key import run_key
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.imagenet.prepare import PrepareOptions, prepare
 from nowt.models.registry import build_model
+from nowt.rules.mirror_angle import angle_of, tracking_error
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.lookup import find_recipe, find_space, find_study
-from nowt.studies.planning.estimate import sampling_angle
 from nowt.training import checkpoint
 from nowt.training.device import reset_globals
 from nowt.training.state import TrainingState
@@ -119,7 +119,9 @@ def test_a_rule_given_by_name_has_the_settings_of_the_recipe_and_a_rule_object_k
 def test_the_weight_mirror_settings_reach_the_alignment_of_the_paper() -> None:
     rule = resnet50_imagenet("wm").rule
     assert isinstance(rule, WeightMirror)
-    assert sampling_angle(rule, fan_in=4608) == pytest.approx(2.41, abs=0.02)  # the largest published angle
+    positions = rule.samples * max(rule.extent, 1) ** 2
+    sampling = angle_of(tracking_error(0.0, rule.decay, positions, fan_in=4608))
+    assert sampling == pytest.approx(2.41, abs=0.02)  # the largest published angle
     # the longest warm-up that still helps: until then, B is the mean of all mirror updates
     assert rule.warmup == 2 / rule.decay
 

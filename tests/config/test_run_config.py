@@ -271,3 +271,19 @@ def test_values_are_checked_against_their_types() -> None:
 
 def test_placement_and_config_share_no_field_except_data() -> None:
     assert not {f.name for f in fields(Placement)} & {f.name for f in fields(RunConfig)}.difference({"data"})
+
+
+def test_a_target_angle_needs_weight_decay_that_a_mirror_can_follow() -> None:
+    def config(target: float, optim: OptimConfig) -> Callable[[], RunConfig]:
+        return lambda: RunConfig(rule=WeightMirror(target_angle=target), optim=optim)
+
+    assert config_error(config(8.0, OptimConfig(weight_decay=0.0))) == (
+        "rule.target_angle is 8, but optim.weight_decay is 0, by which nowt knows how fast W turns: set "
+        "optim.weight_decay above 0, or leave out rule.target_angle and set samples, interval and decay"
+    )
+    line = config_error(config(4.0, OptimConfig(lr=0.1, weight_decay=0.01)))
+    assert line.startswith(
+        "rule.target_angle is 4: at the largest learning rate, W loses 1 % of its memory per training"
+    )
+    assert "leaves 8.0° or more" in line
+    assert config(4.0, OptimConfig(lr=0.1, momentum=0.0, weight_decay=0.01))().rule.target_angle == 4.0  # type: ignore[attr-defined]

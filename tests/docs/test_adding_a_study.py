@@ -10,9 +10,10 @@ from analysis.stats.interquartile import FEWEST_FOR_IQM
 from analysis.stats.seeds import FEWEST_SEEDS
 from analysis.text.study import FOR_A_CLAIM
 from nowt.cli.main import main, parse
+from nowt.config.placement import Placement
 from nowt.studies.lookup import find_study
+from nowt.studies.planning.estimate import plan
 from nowt.studies.planning.power import ALPHA, equivalence_power, required_seeds
-from nowt.training.schedule import remaining_difference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-study.md").read_text(encoding="utf-8")
 FILE = re.search(r"Create `(\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
@@ -36,11 +37,15 @@ def test_the_file_is_a_study_of_four_cells(study: str) -> None:
 
 def test_the_page_shows_the_key_and_the_expected_alignment_of_the_study(study: str) -> None:
     found = find_study(study)
-    assert found.key in PAGE
-    left = {cell.name: remaining_difference(cell.config, steps_per_epoch=161)[-1] for cell in found.cells[1:]}
-    assert f"{161 * found.epochs} " in PAGE and f"all but {100 * left['kp decay 0.01']:.1f} %" in PAGE
-    for name in ("kp decay 0", "kp decay 0.001"):
-        assert f"{name} will still have {100 * left[name]:.0f} %" in PAGE
+    page = plan(found, Placement(device="cpu"))
+    assert found.key in PAGE and f"{161 * found.epochs} " in PAGE
+    for cell, angle in re.findall(r"^warning: (kp decay [\d.]+): .* about (\d+)°", PAGE, re.MULTILINE):
+        (line,) = (line for line in page.splitlines() if line.startswith(f"warning: {cell}:"))
+        now = re.search(r"about (\d+)°", line)
+        assert now is not None and int(now.group(1)) == pytest.approx(int(angle), abs=1)
+    (row,) = re.findall(r"^kp decay 0.01 .*$", PAGE, re.MULTILINE)
+    assert row.partition("90° before")[2] in page
+    assert "warning: kp decay 0.01" not in page
 
 
 def test_the_page_states_the_number_of_seeds_that_plan_prints() -> None:

@@ -38,7 +38,7 @@ def saved(rule: Rule, seed: int = 1) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "rule", [WeightMirror(eta=0.5), Typed(inner=KolenPollack(angle=5.0), other=object())], ids=repr
+    "rule", [WeightMirror(eta=0.5), Typed(inner=KolenPollack(angle=5.0), other=object())], ids=lambda rule: rule.name
 )
 def test_a_state_is_loaded_where_it_was_saved(rule: Rule) -> None:
     feedback = feedback_of(rule)

@@ -53,6 +53,10 @@ CASES: dict[str, RunConfig] = {
     "kp with adamw": short_run("kp", optim=OptimConfig("adamw", lr=0.01, clip=1.0, weight_decay=0.1)),
     "kp in float64": short_run("kp", precision="float64"),
     "fa in bfloat16": short_run("fa", precision="bfloat16"),
+    "wm at a target angle": short_run(
+        "wm", fields={"target_angle": 30.0}, optim=OptimConfig(lr=0.1, weight_decay=0.01, schedule="constant")
+    ),
+    "wm with bursts": short_run("wm", fields={**MIRROR, "burst": 2}),
     "wm in bfloat16": short_run("wm", fields=MIRROR, precision="bfloat16"),
     "with augmentation": short_run("fa", data=DataConfig("digits", train_limit=26, repeat=2, augment="shift_flip")),
 }

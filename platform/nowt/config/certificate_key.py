@@ -6,7 +6,7 @@ import json
 from nowt.config.run_key import non_default_fields
 from nowt.core.source_hash import package_versions
 from nowt.rules.base import Rule
-from nowt.store.certificates import OWN_RULES, certifying_versions, module_digest
+from nowt.store.certificates import OWN_RULES, certifying_versions, module_digest, rule_modules
 
 
 def certificate_name(rule: Rule) -> str:
@@ -20,11 +20,12 @@ def certificate_name(rule: Rule) -> str:
 def rule_code(kind: type[Rule]) -> dict[str, str]:
     """Return what identifies the code of a rule, by module or package.
 
-    For its class and those that it derives from: of nowt's own, the syntax tree of their modules; of a custom class,
-    ``numerics``, which is a hash of its code; of a class in an installed package, the version of the package.
+    For its class and those that it derives from: of nowt's own, the syntax trees of their modules and of the modules of
+    ``nowt.rules`` that these import; of a custom class, ``numerics``, which is a hash of its code; of a class in an
+    installed package, the version of the package.
     """
-    modules = dict.fromkeys(base.__module__ for base in kind.__mro__)
-    code = {name: module_digest(name) for name in modules if name.startswith(OWN_RULES)}
+    own = [base.__module__ for base in kind.__mro__ if base.__module__.startswith(OWN_RULES)]
+    code = {name: module_digest(name) for module in own for name in rule_modules(module)}
     package = kind.__module__.partition(".")[0]
     if package == "nowt":
         return code

@@ -10,7 +10,9 @@ from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
+from nowt.rules.mirror_control import check_reachable
 from nowt.rules.registry import find_rule, identify, require_rule
+from nowt.rules.weight_mirror import WeightMirror
 
 __all__ = ["DataConfig", "ModelConfig", "OptimConfig", "ProbeConfig", "RunConfig", "config_from_json", "config_to_json"]
 
@@ -92,6 +94,7 @@ class RunConfig:
         )
         self._check_schedule()
         self._check_norm_group()
+        self._check_target_angle()
 
     def _check_schedule(self) -> None:
         """Raise ConfigError for a warm-up or milestone after the end of the run, which would have no effect."""
@@ -113,6 +116,16 @@ class RunConfig:
             group is None or samples % group == 0,
             f"probe.samples is {samples}: model.norm_group, which is {group}, must divide it",
         )
+
+    def _check_target_angle(self) -> None:
+        if not isinstance(self.rule, WeightMirror) or (target := self.rule.target_angle) is None:
+            return
+        require(
+            self.optim.weight_decay > 0,
+            f"rule.target_angle is {target:g}, but optim.weight_decay is 0, by which nowt knows how fast W turns: set "
+            "optim.weight_decay above 0, or leave out rule.target_angle and set samples, interval and decay",
+        )
+        check_reachable(target, self.optim.turnover(self.optim.lr))
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

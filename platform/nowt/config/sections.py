@@ -183,6 +183,11 @@ class OptimConfig:
             require(self.milestones == (), f"optim.milestones is for schedule step, not {self.schedule}")
             require(self.gamma == 0.1, f"optim.gamma is for schedule step, not {self.schedule}")
 
+    def turnover(self, lr: float) -> float:
+        """Return κ, the share of W's memory that weight decay removes per step at learning rate ``lr``: η λ/(1 − μ)
+        under SGD, η λ under AdamW."""
+        return lr * self.weight_decay / (1 - self.momentum if self.name == "sgd" else 1)
+
 
 @dataclass(frozen=True)
 class ProbeConfig:

@@ -1,7 +1,7 @@
 """A convolution whose error passes back through its rule's B."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -132,11 +132,30 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
         It is computed on ``device``, since a step would wait for a copy from the CPU.
         """
-        counts = []
+        rows, columns = (side.sum(0) for side in self._reached(shape, device))
+        return rows.view(-1, 1) * columns
+
+    def _reached(self, shape: Sequence[int], device: torch.device | None = None) -> Iterator[Tensor]:
+        """Yield, for height and width, whether each position reaches each tap: (positions, taps)."""
         for out, size, k, s, d, p in self._sides(shape):
             places = torch.arange(out, device=device).view(-1, 1) * s - p + torch.arange(k, device=device) * d
-            counts.append(((places >= 0) & (places < size)).sum(0))
-        return counts[0].view(-1, 1) * counts[1]
+            yield (places >= 0) & (places < size)
+
+    def sampling_error(self, shape: tuple[int, ...]) -> float:
+        """Return tan² of the angle between W and the mean of y xᵀ over normal noise x of ``shape``, in expectation for
+        W with independent entries.
+
+        Without padding it is (fan-in + 1) / positions. Padding reduces both the positions that reach a tap, and the
+        inputs that add to a position's response: a tap's variance is proportional to these inputs, summed over the
+        positions that reach it, and divided by the square of their number.
+        """
+        summed, single = 1.0, 1.0
+        for reached in self._reached(shape):
+            one = reached.double()
+            count, seen = one.sum(0), one.mean(1, keepdim=True)
+            summed *= float(((one * seen).sum(0) / count.square()).mean())
+            single *= float((1 / count).mean())
+        return (self.fan_in * summed + single) / shape[0]
 
     def _sides(self, shape: Sequence[int]) -> list[tuple[int, int, int, int, int, int]]:
         """Return, for height and width: positions, input size, kernel, stride, dilation, padding."""

@@ -74,3 +74,7 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
     def tap_counts(self, x: Tensor) -> Tensor | int:
         """Return the number of samples, which reach every weight."""
         return len(x)
+
+    def sampling_error(self, shape: tuple[int, ...]) -> float:
+        """Return (fan-in + 1) / samples."""
+        return (self.fan_in + 1) / shape[0]

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group
 from nowt.core.fields import check_fields, make_plain
+from nowt.rules.mirror_work import MirrorWork
+from nowt.rules.own_weight import OWN_WEIGHT_ADVICE, has_own_weight
+from nowt.rules.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,18 @@ class Moment:
             resumed run draws the same noise.
         group: The workers that train this run together. B must be the same on all of them after the call. Default: one
             worker.
+        schedule: The length of an epoch and the turnover of W. Default None: unknown, as in your own loop.
 
     Example:
         >>> from nowt import Moment
-        >>> moment = Moment(step=0, seed=1)
-        >>> moment.group.size
+        >>> Moment(step=0, seed=1).group.size
         1
     """
 
     step: int
     seed: int
     group: Group = SINGLE_WORKER
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Rule:
         """
         return layer.apply_with_feedback(x, self.feedback(layer))
 
-    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
         """Called once, before the first training step. Return the number of mirror samples shown to each layer."""
         return 0
 
@@ -163,7 +167,7 @@ class Rule:
     def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
         """Called after gradients are reduced and clipped, before ``optimizer.step()``."""
 
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
         """Called after ``optimizer.step()``. Return the number of mirror samples shown to each layer."""
         return 0
 
@@ -178,17 +182,6 @@ HALF_WEIGHT = (
     "layer {layer} has weights in {dtype}, in which the small updates by which rule {rule} aligns B are rounded away: "
     "keep W in float32 and use torch.autocast"
 )
-
-OWN_WEIGHT_ADVICE = (
-    "make the weight a parameter again (torch.nn.utils.prune.remove, torch.nn.utils.remove_weight_norm, "
-    "torch.nn.utils.parametrize.remove_parametrizations)"
-)
-
-
-def has_own_weight(layer: nn.Module) -> bool:
-    """Return whether W is a parameter of the layer. Pruning and weight norm compute it before each forward pass, so
-    that it has no gradient and is outdated after a step."""
-    return "weight" in layer._parameters
 
 
 def check_own_weights(layers: Sequence["FeedbackLayer"]) -> None:
@@ -294,3 +287,8 @@ class FeedbackLayer(nn.Module, ABC):
     @abstractmethod
     def tap_counts(self, x: Tensor) -> Tensor | int:
         """Return how many samples and positions reach each tap of the kernel (fewer at a padded border)."""
+
+    @abstractmethod
+    def sampling_error(self, shape: tuple[int, ...]) -> float:
+        """Return tan² of the angle between W and the mean of y xᵀ over normal noise x of ``shape``, in expectation for
+        W with independent entries."""

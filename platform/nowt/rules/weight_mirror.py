@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from nowt.core.seeding import seed_of
 from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
+from nowt.rules.mirror_control import MirrorSettings, layer_settings, replaced_by_target
+from nowt.rules.mirror_work import MirrorWork
+from nowt.rules.schedule import Schedule
 
 if TYPE_CHECKING:
     from nowt.rules.base import FeedbackLayer
@@ -64,13 +68,20 @@ class WeightMirror(DrawnFeedback):
             shipped search spaces try 1 to 32.
         warmup: Mirror steps before learning. Default 100; 0: none. The shipped search spaces try 0 to 200 on digits and
             30 to 600 on ImageNet.
+        burst: Mirror steps in a phase in which learning pauses. Default 0: there are no such phases.
+        burst_epochs: Epochs from one phase to the next; at least 1. Default 1; for ``burst`` above 0 only.
+        target_angle: Angle in degrees, above 0 and below 90, that nowt is to hold between B and W; the root mean square
+            of the layers' tangents. nowt then chooses ``samples``, ``extent``, ``interval``, ``warmup``, ``eta`` and
+            ``decay`` for each layer (see ``nowt.rules.mirror_control``), which must be left out. It needs weight decay,
+            by which it knows how fast W turns. This is a controller outside the rule: no brain is claimed to have it.
+            Default None: the fields above are used.
         streams: Streams of noise per mirror step. Default 1: with several workers, all draw the same noise and
             communicate nothing. With more (1 or a multiple of the workers), they divide the streams among themselves
             and average B's updates once per mirror step. A single worker draws all streams, so the number of workers
             changes only rounding.
 
     Raises:
-        ValueError: If a field is out of range.
+        ValueError: If a field is out of range, or if ``target_angle`` is given beside a field that it replaces.
 
     Reference:
         Akrout et al. (2019), "Deep learning without weight transport", equation 7 and section "mirror mode".
@@ -102,6 +113,9 @@ class WeightMirror(DrawnFeedback):
     extent: int = 8
     interval: int = 8
     warmup: int = 100
+    burst: int = 0
+    burst_epochs: int = 1
+    target_angle: float | None = None
     streams: int = 1
 
     def __post_init__(self) -> None:
@@ -111,12 +125,26 @@ class WeightMirror(DrawnFeedback):
                 raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be above 0")
         if not 0 <= self.decay < 2:
             raise ValueError(f"rule.decay is {self.decay}: it must lie in [0, 2), or B grows without bound")
-        for field in ("receiver_noise", "extent", "interval", "warmup"):
+        for field in ("receiver_noise", "extent", "interval", "warmup", "burst"):
             if getattr(self, field) < 0:
                 raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be 0 or above")
-        for field in ("samples", "streams"):
+        for field in ("samples", "streams", "burst_epochs"):
             if getattr(self, field) < 1:
                 raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be at least 1")
+        if self.burst_epochs != 1 and self.burst == 0:
+            raise ValueError(f"rule.burst_epochs is {self.burst_epochs}: it is for rule.burst above 0")
+        self._check_target()
+
+    def _check_target(self) -> None:
+        if self.target_angle is None:
+            return
+        if not 0 < self.target_angle < 90:
+            raise ValueError(f"rule.target_angle is {self.target_angle}: it must lie above 0 and below 90 degrees")
+        for name in replaced_by_target(self)[:1]:
+            value = getattr(self, name)
+            raise ValueError(
+                f"rule.{name} is {value}: with rule.target_angle, nowt chooses it; leave out one of the two"
+            )
 
     def noise_streams(self) -> int:
         """Return ``streams``."""
@@ -125,29 +153,74 @@ class WeightMirror(DrawnFeedback):
     def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
         """Also raise ValueError if W starts at 0 and mirror mode ends before W changes, so that B would stay 0."""
         super().check_layer(name, last, layer)
-        if self.interval == 0 and not cast(Tensor, layer.weight).detach().any():
+        only_before = self.interval == 0 and self.burst == 0
+        if only_before and not cast(Tensor, layer.weight).detach().any():
             raise ValueError(
                 f"all weights of layer {name} start at 0 and rule.interval is 0, so its B would stay 0: set "
                 f"rule.interval above 0, give the layer another initialization, or {self.exclusion(name, last)}"
             )
 
-    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
         """Do ``warmup`` mirror steps.
 
-        Raises ValueError if, at ``extent``, no noise reaches some weights of a padded layer.
+        Raises ValueError if, at ``extent``, no noise reaches some weights of a padded layer, or if a field needs the
+        run's schedule, which only ``train`` knows.
         """
+        if self.target_angle is not None:
+            return self._target_before_learning(layers, moment)
         self._check_reach(layers)
+        if self.burst:
+            self._schedule(moment)
         for step in range(self.warmup):
             speed = max(1.0, 1 / ((step + 2) * self.decay)) if self.decay > 0 else 1.0
-            self._mirror(layers, moment, step - self.warmup, speed)
+            self._mirror(layers, moment, (step - self.warmup,), speed)
         return self.warmup * self.samples * self.streams
 
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Do one mirror step every ``interval`` training steps."""
-        if self.interval == 0 or moment.step % self.interval != 0:
-            return 0
-        self._mirror(layers, moment, moment.step)
-        return self.samples * self.streams
+    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
+        """Do a mirror step every ``interval`` training steps, and ``burst`` of them after every ``burst_epochs``
+        epochs."""
+        if self.target_angle is not None:
+            return self._target_after_step(layers, moment)
+        steps = 0
+        if self.interval and moment.step % self.interval == 0:
+            self._mirror(layers, moment, (moment.step,))
+            steps += 1
+        if self.burst and moment.step % (self.burst_epochs * self._schedule(moment).steps_per_epoch) == 0:
+            for number in range(self.burst):
+                self._mirror(layers, moment, (moment.step, "burst", number))
+            steps += self.burst
+        return steps * self.samples * self.streams
+
+    def _target_before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> MirrorWork:
+        """Do the mirror steps of each layer before learning; step k has η = λ = max(λ, 1/k)."""
+        work = MirrorWork()
+        for layer, chosen in zip(
+            layers, layer_settings(self.target_angle, layers, self._schedule(moment)), strict=True
+        ):
+            rule = with_settings(self, chosen)
+            for step in range(chosen.warmup):
+                speed = max(1.0, 1 / ((step + 1) * chosen.decay))
+                rule._mirror([layer], moment, (step - chosen.warmup,), speed)
+            work += chosen.work(layer, len(layers)) * chosen.warmup
+        return work
+
+    def _target_after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> MirrorWork:
+        """Do a mirror step in each layer whose W has turned by its share since its last one."""
+        work, schedule = MirrorWork(), self._schedule(moment)
+        for layer, chosen in zip(layers, layer_settings(self.target_angle, layers, schedule), strict=True):
+            if schedule.reaches(moment.step, chosen.turnover):
+                with_settings(self, chosen)._mirror([layer], moment, (moment.step,))
+                work += chosen.work(layer, len(layers))
+        return work
+
+    def _schedule(self, moment: Moment) -> Schedule:
+        if moment.schedule is None:
+            field = "burst" if self.target_angle is None else "target_angle"
+            raise ValueError(
+                f"rule.{field} needs the length of an epoch and the learning-rate schedule, which nowt knows only in "
+                "nowt.train: in your own loop, set samples, interval and decay"
+            )
+        return moment.schedule
 
     def _check_reach(self, layers: Sequence["FeedbackLayer"]) -> None:
         if self.extent == 0 or self.noise == "idealised":
@@ -160,21 +233,26 @@ class WeightMirror(DrawnFeedback):
                 )
 
     @torch.no_grad()
-    def _mirror(self, layers: Sequence["FeedbackLayer"], moment: Moment, step: int, speed: float = 1.0) -> None:
+    def _mirror(
+        self, layers: Sequence["FeedbackLayer"], moment: Moment, label: tuple[int | str, ...], speed: float = 1.0
+    ) -> None:
+        """Do one mirror step. ``label`` names it, so that its noise differs from that of all others."""
         check_own_weights(layers)
         mine = range(moment.group.rank, self.streams, moment.group.size) if self.streams > 1 else range(1)
         for layer in layers:
-            update = self._update(layer, moment.seed, step, mine[0], speed)
+            update = self._update(layer, moment.seed, label, mine[0], speed)
             for number in mine[1:]:
-                update += self._update(layer, moment.seed, step, number, speed)
+                update += self._update(layer, moment.seed, label, number, speed)
             if self.streams > 1:
                 moment.group.sum([update])
                 update /= self.streams
             layer.feedback.mul_(1 - speed * self.decay).add_(update)
 
-    def _update(self, layer: "FeedbackLayer", seed: int, step: int, number: int, speed: float) -> Tensor:
+    def _update(
+        self, layer: "FeedbackLayer", seed: int, label: tuple[int | str, ...], number: int, speed: float
+    ) -> Tensor:
         """Return η x yᵀ for one stream of noise."""
-        name = (layer.name, step, number) if number else (layer.name, step)
+        name = (layer.name, *label, number) if number else (layer.name, *label)
         stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
         x = self._draw(layer, stream)
         padded = self.noise != "idealised"
@@ -210,3 +288,11 @@ class WeightMirror(DrawnFeedback):
     def shortened(self, pace: float) -> "WeightMirror":
         """Return the rule with fewer mirror steps before learning; at least one, if there were any."""
         return replace(self, warmup=math.ceil(self.warmup * pace))
+
+
+@lru_cache(maxsize=1024)
+def with_settings(rule: WeightMirror, chosen: MirrorSettings) -> WeightMirror:
+    """Return the weight mirror that has these settings, for one layer."""
+    return replace(
+        rule, target_angle=None, samples=chosen.samples, extent=chosen.extent, eta=chosen.decay, decay=chosen.decay
+    )

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nowt.core.syntax_tree import tree_digest
+from nowt.core.syntax_tree import imported_names, tree_digest
 from nowt.core.version import VERSION
 from nowt.store.layout import Store
 
@@ -30,6 +30,28 @@ def module_digest(name: str) -> str:
     """Return a hash of the syntax tree of a module of nowt, which is not imported; empty if there is none."""
     spec = find_spec(name)
     return tree_digest(Path(spec.origin).read_bytes())[:12] if spec is not None and spec.origin else ""
+
+
+@cache
+def rule_modules(name: str) -> tuple[str, ...]:
+    """Return the modules of nowt's rules that the module ``name`` imports, directly or through each other, and itself.
+    None is imported."""
+    found, queue = dict.fromkeys([name]), [name]
+    while queue:
+        for module in _imported_rules(queue.pop()):
+            if module not in found:
+                found[module] = None
+                queue.append(module)
+    return tuple(found)
+
+
+def _imported_rules(name: str) -> Iterator[str]:
+    spec = find_spec(name)
+    text = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+    for imported in imported_names(text, name.rpartition(".")[0]):
+        rest = imported.lstrip(".~").removeprefix(OWN_RULES)
+        if rest != imported.lstrip(".~") and module_digest(module := OWN_RULES + rest.partition(".")[0]):
+            yield module
 
 
 def read_certificate(store: Path, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nowt.core.distributed import Group
 from nowt.rules.base import Rule
+from nowt.rules.mirror_work import MirrorWork
 from nowt.training.product_counter import Product, ProductCounter, flops_of, seconds_per_operation
 from nowt.training.step_timer import ClockTimer, StepTimer
 
@@ -38,8 +39,9 @@ class RuleCost:
     group: Group
     timer: StepTimer
     per_sample: float = 0.0  # FLOPs of a mirror sample over all layers; 0 until it is measured
-    _samples: int = 0  # mirror samples of a built-in rule that are not settled yet
-    _first: tuple[list[Product], int] | None = None  # the first products of a built-in rule, and their mirror samples
+    _samples: float = 0  # mirror samples of a built-in rule that are not settled yet
+    _flops: float = 0.0  # FLOPs that a rule has reported and that are not settled yet
+    _first: tuple[list[Product], float] | None = None  # the first products of a built-in rule, and their mirror samples
     _products: Counter[Product] = field(default_factory=Counter)  # not settled yet
     _shared: list[tuple[list[Product], Tensor]] = field(default_factory=list)  # of each call, with fingerprints
     _equal: dict[Product, Product] = field(default_factory=dict)  # each product once, so that lists of them are small
@@ -48,20 +50,27 @@ class RuleCost:
         on_cpu = isinstance(self.timer, ClockTimer)
         self._delay = seconds_per_operation() if on_cpu and self._needs_counting else 0.0
 
-    def call(self, method: str, *arguments: Any) -> int:
+    def call(self, method: str, *arguments: Any) -> float:
         """Call a method of the rule; return the mirror samples that it showed to each layer."""
         act = getattr(self.rule, method)
         if self._is_known(act):
-            shown: int = act(*arguments) or 0
-            self._samples += shown
-            return shown
+            return self._settle_later(act(*arguments) or 0)
         with ProductCounter(fingerprints=self._is_compared) as counter:
-            shown = act(*arguments) or 0
+            work = act(*arguments) or 0
+        shown = work.samples if isinstance(work, MirrorWork) else work
         start = time.perf_counter()
         self._add(counter, shown)
         delay = counter.operations * self._delay + counter.seconds
         self.timer.exclude(delay + time.perf_counter() - start)
         return shown
+
+    def _settle_later(self, work: int | MirrorWork) -> float:
+        """Add work whose cost is known; return its mirror samples."""
+        if isinstance(work, MirrorWork):
+            self._flops += work.flops
+            return work.samples
+        self._samples += work
+        return work
 
     def settle(self) -> float:
         """Return the FLOPs of all calls since the last ``settle``. All workers must call it."""
@@ -71,11 +80,11 @@ class RuleCost:
         if self._first is not None:
             products, shown = self._first
             self.per_sample = sum(map(flops_of, products)) * self._workers / shown
-        flops += self.per_sample * self._samples
-        self._samples, self._first, self._products, self._shared = 0, None, Counter(), []
+        flops += self.per_sample * self._samples + self._flops
+        self._samples, self._flops, self._first, self._products, self._shared = 0, 0.0, None, Counter(), []
         return flops
 
-    def _add(self, counter: ProductCounter, shown: int) -> None:
+    def _add(self, counter: ProductCounter, shown: float) -> None:
         if self._is_built_in:
             self._samples += shown
             self._first = (counter.products, shown) if shown else None
@@ -95,6 +104,8 @@ class RuleCost:
 
     def _is_known(self, act: Any) -> bool:
         """Return whether a call need not be counted: the cost of a mirror sample is measured, or there are none."""
+        if getattr(self.rule, "target_angle", None) is not None and _is_built_in(type(self.rule)):
+            return True  # it returns its FLOPs
         if self.rule.learns_from == "mirror":
             return self._is_built_in and (self.per_sample > 0 or self._first is not None)
         return _is_built_in(act)

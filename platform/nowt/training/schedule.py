@@ -1,8 +1,10 @@
 """The learning-rate schedule, and the share of the initial difference W − B that remains under it."""
 
 import math
+from array import array
 
 from nowt.config.run_config import OptimConfig, RunConfig
+from nowt.rules.schedule import Schedule
 
 
 def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -23,6 +25,15 @@ def _decay_factor(config: OptimConfig, epoch: float, epochs: int) -> float:
         done = max(0.0, epoch - config.warmup) / max(epochs - config.warmup, 1e-9)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return 1.0
+
+
+def turnover_schedule(config: RunConfig, steps_per_epoch: int) -> Schedule:
+    """Return the sum of κ (see ``OptimConfig.turnover``) after each step of the run."""
+    total, sums = 0.0, array("d", [0.0])
+    for step in range(steps_per_epoch * config.epochs):
+        total += config.optim.turnover(learning_rate(config.optim, step, steps_per_epoch, config.epochs))
+        sums.append(total)
+    return Schedule(steps_per_epoch, sums)
 
 
 def remaining_difference(config: RunConfig, steps_per_epoch: int) -> list[float]:

@@ -17,6 +17,7 @@ from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split
 from nowt.layers import alignment
 from nowt.rules.base import FeedbackLayer, Moment
+from nowt.rules.schedule import Schedule
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
 from nowt.training.feasibility import check_worker_count
@@ -25,7 +26,7 @@ from nowt.training.network import build_network, count_training_flops, load_prob
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
 from nowt.training.rule_cost import RuleCost
 from nowt.training.rule_state import RuleState
-from nowt.training.schedule import learning_rate
+from nowt.training.schedule import learning_rate, turnover_schedule
 from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
@@ -75,17 +76,19 @@ class TrainingState:
     epoch: int = 0  # epochs finished
     position: int = 0  # batches done in the current epoch
     presentations: int = 0  # training images shown, over all workers
-    mirror_presentations: int = 0  # mirror samples shown to each layer
+    mirror_presentations: float = 0  # mirror samples, averaged over the layers
     flops: float = 0.0
     seconds: float = 0.0
     probe_seconds: float = 0.0
     epochs: list[Epoch] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
     timer: StepTimer = field(init=False)
+    schedule: Schedule = field(init=False)
     rule_cost: RuleCost = field(init=False)
 
     def __post_init__(self) -> None:
         self.timer = make_timer(self.device)
+        self.schedule = turnover_schedule(self.config, self.steps_per_epoch)
         self.rule_cost = RuleCost(self.config.rule, self.group, self.timer)
 
     @classmethod
@@ -95,8 +98,7 @@ class TrainingState:
         """Return the state before the first step. W and B are drawn by layer name, so runs with one seed share them
         under all rules."""
         check_worker_count(config, group.size)
-        seeds = config.seeds.resolve(config.seed)
-        device = pick_device(placement.device)
+        seeds, device = config.seeds.resolve(config.seed), pick_device(placement.device)
         x, y = load_probe(config, data, device)
         model, layers = build_network(config, data, seeds, x, group.size)
         rule_state = RuleState(config.rule, layers)
@@ -176,7 +178,7 @@ class TrainingState:
     @property
     def _moment(self) -> Moment:
         assert self.seeds.noise is not None
-        return Moment(self.step, self.seeds.noise, self.group)
+        return Moment(self.step, self.seeds.noise, self.group, self.schedule)
 
     @property
     def flops_a_mirror_step(self) -> float:
@@ -204,8 +206,7 @@ class TrainingState:
         check_identical(self.group, rule_statistics(self.layers), f"after epoch {self.epoch}")
         average_running_statistics(self.model, self.group)
         self.flops += self.rule_cost.settle()
-        self.seconds += self.timer.read()
-        self.seconds = max_over_workers(self.group, self.seconds)
+        self.seconds = max_over_workers(self.group, self.seconds + self.timer.read())
         record = self._record()
         check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
@@ -230,7 +231,7 @@ class TrainingState:
             test_loss=test_loss,
             test_error=test_error,
             presentations=self.presentations,
-            mirror_presentations=self.mirror_presentations,
+            mirror_presentations=round(self.mirror_presentations),
             flops=self.flops,
             seconds=self.seconds,
             probe_seconds=self.probe_seconds,
@@ -241,8 +242,7 @@ class TrainingState:
         interval = self.config.probe.interval
         if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
             return ()
-        started = time.perf_counter()
-        x, y = self.probe
+        started, (x, y) = time.perf_counter(), self.probe
         with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
             layers = alignment.measure_alignment(
                 self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)

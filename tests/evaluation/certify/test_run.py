@@ -3,7 +3,7 @@
 import gc
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,6 +53,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("wm", IDEALIZED),
     ("wm", {"through": "nonlinearity", "normalize": "none", "eta": 1e-5, "interval": 0, "warmup": 3}),
     ("wm", {"decay": 0.0, "warmup": 2, "interval": 1, "last_layer": "backprop"}),
+    ("wm", {"target_angle": 8.0}),
+    ("wm", {"burst": 2, "interval": 0, "warmup": 3}),
     ("kp", {"start": "normal", "angle": 0.0}),
     ("kp", {"shortcuts": "backprop", "scale": 0.1}),
 ]
@@ -93,6 +95,13 @@ def test_a_rule_that_breaks_one_promise_fails_that_check_only(rule: type[Rule]) 
 def test_every_check_is_failed_alone_by_some_broken_rule() -> None:
     checks = set().union(*CHECKS.values())
     assert {next(iter(names)) for names in BROKEN.values() if len(names) == 1} == checks
+
+
+@pytest.mark.parametrize("settings", [{}, {"target_angle": 8.0}], ids=str)
+def test_a_field_that_needs_another_one_is_tested_beside_it(settings: dict[str, Any]) -> None:
+    rule = rule_of("wm", **settings)
+    (check,) = (check for check in certificate_of(rule).checks if check.name == "fields")
+    assert check.note == "" and check.measured == f"{len(fields(rule))} have one"
 
 
 def test_declared_weight_transport_is_stated_in_the_verdict() -> None:

@@ -1,6 +1,6 @@
 """The estimates of ``nowt plan``, compared with what happens in training."""
 
-import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,11 @@ import torch
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
+from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.study_file import write_study_file
-from nowt.studies.planning.estimate import _angles, plan, sampling_angle
+from nowt.studies.planning.estimate import plan
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.schedule import learning_rate, remaining_difference
 from tests.support.synthetic_images import image_folder
@@ -52,15 +53,31 @@ def test_a_slow_schedule_agrees_with_the_closed_form() -> None:
     assert remaining_difference(config, 5005)[-1] == pytest.approx(0.6059, abs=1e-3)
 
 
-def test_the_remaining_difference_is_related_to_the_norm_of_w() -> None:
-    # |W−B| = √2 · 0.18 |W₀| = 0.25 |W₀|
-    assert _angles(0.18) == "45° if |W| is 25 % of its initial value, 10° if |W| is 144 % of its initial value"
+def test_the_plan_shows_the_angle_per_layer_and_epoch_and_the_share_of_mirror_mode() -> None:
+    rules = {
+        "kp": KolenPollack(),
+        "wm": WeightMirror(),
+        "held": WeightMirror(target_angle=30.0),
+        "fa": FeedbackAlignment(),
+    }
+    optim = OptimConfig(weight_decay=0.01, schedule="constant")
+    cells = tuple(Cell(name, replace(SMALL, rule=rule, optim=optim)) for name, rule in rules.items())
+    page = plan(Study("four", "?", cells, seeds=(0,)), Placement())
+    assert "4 runs" in page and "median angle of B to W" in page
+    rows = {line.split()[0]: line for line in page.splitlines() if line}
+    assert "90° before learning" in rows["kp"] and "mirror mode" not in rows["kp"]
+    assert re.search(r"\d+° at the end; mirror mode \d+ % of operations", rows["wm"])
+    assert "none: B is fixed" in rows["fa"]
+    for name in ("kp", "wm", "held"):
+        assert f"{name}: angle of B to W after epoch  0" in page
+    assert "fa: angle" not in page
+    assert page.count("\nlayer1.0.conv1 ") == 3 and len(re.findall(r"^conv1 .*°.*°.*°", page, re.MULTILINE)) == 3
 
 
-def test_the_sampling_angle_of_the_weight_mirror_follows_its_formula() -> None:
-    rule = WeightMirror(decay=0.01, eta=0.01, samples=16, extent=4)
-    expected = math.degrees(math.atan(math.sqrt(577 * 0.01 / (256 * 1.99))))
-    assert sampling_angle(rule, 576) == pytest.approx(expected)
+def test_the_plan_says_nothing_of_angles_for_which_there_is_no_theory() -> None:
+    for fields in ({"through": "nonlinearity"}, {"receiver_noise": 1.0}, {"decay": 0.0}, {"normalize": "positions"}):
+        cell = Cell("wm", replace(SMALL, rule=WeightMirror(**fields)))  # type: ignore[arg-type]
+        assert "angle of B to W after epoch" not in plan(Study("one", "?", (cell,), seeds=(0,)), Placement())
 
 
 def test_a_warning_is_printed_if_kp_has_no_time_to_align() -> None:
@@ -69,7 +86,8 @@ def test_a_warning_is_printed_if_kp_has_no_time_to_align() -> None:
     study = Study("two", "Is there time?", (Cell("weak", weak), Cell("strong", strong)), seeds=(0,))
     page = plan(study, Placement())
     assert "2 runs" in page
-    assert "warning: weak will still have" in page
+    assert "warning: weak: at the end the median angle of kp will be about" in page
+    assert "this study varies optim.weight_decay, so this may be what it compares" in page
     assert "warning: strong" not in page
 
 

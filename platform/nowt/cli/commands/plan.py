@@ -28,6 +28,13 @@ def add(commands: Commands) -> None:
         metavar="POINTS",
         help="standard deviation of that difference over seeds (default: estimated from earlier runs)",
     )
+    parser.add_argument(
+        "--mirror-share",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="share of all operations that mirror mode may take (default: 0.25); prints the angle that it reaches",
+    )
     add_slots(parser)
     add_placement(parser)
 
@@ -38,5 +45,5 @@ def run(args: Namespace) -> int:
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation)))
+    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation), args.mirror_share))
     return 0

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
+from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason, steady_schedule
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.layers.conv import Conv2d
 from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.mirror_control import layer_settings
+from nowt.rules.weight_mirror import with_settings
 
 FIELDS = ("eta", "decay", "noise", "sigma", "receiver_noise", "through", "normalize", "samples", "extent", "interval")
 
@@ -44,10 +46,9 @@ def check_mirror(rule: Rule) -> CheckResults:
     if reason:
         yield from (SkippedCheck(name, reason) for name in ("mirror gain", "mirror angle"))
     elif has_fields(rule, *FIELDS):
-        every_step = replace(rule, interval=1)  # type: ignore[call-arg]
-        dense, conv = (_mirror(rule, layer) for layer in _layers(every_step))
+        dense, conv = (_mirror(layer.rule, layer) for layer in _mirrored_layers(rule))
         yield _gain(dense, conv)
-        yield _angle(rule, dense)
+        yield _angle(dense.layer.rule, dense)
     else:
         reason = f"the law of the gain needs the fields of weight mirror ({', '.join(FIELDS)})"
         yield SkippedCheck("mirror gain", reason)
@@ -64,6 +65,24 @@ def _layers(rule: Rule) -> list[FeedbackLayer]:
     for layer in layers:
         layer.map_size = (8, 8)
     return layers
+
+
+def _mirrored_layers(rule: Any) -> list[FeedbackLayer]:
+    """Return the layers, each with a rule that does a mirror step after every training step and at no other time, with
+    the settings by which ``rule`` meets its target angle, if it has one."""
+    layers = _layers(rule)
+    if getattr(rule, "target_angle", None) is not None:
+        chosen = layer_settings(rule.target_angle, layers, steady_schedule(rule))
+        rules = [with_settings(rule, each) for each in chosen]
+    else:
+        rules = [_without_bursts(rule)] * len(layers)
+    for layer, each in zip(layers, rules, strict=True):
+        layer.rule = replace(each, interval=1)
+    return layers
+
+
+def _without_bursts(rule: Any) -> Any:
+    return replace(rule, burst=0, burst_epochs=1) if has_fields(rule, "burst", "burst_epochs") else rule
 
 
 def _mirror(rule: Any, layer: FeedbackLayer) -> MirrorResult:
@@ -164,6 +183,7 @@ def _angle(rule: Any, dense: MirrorResult) -> Check | SkippedCheck:
 
 
 def _angle_decreases(rule: Rule) -> Check:
+    rule = _without_bursts(rule)
     every_step = replace(rule, interval=1) if has_fields(rule, "interval") else rule  # type: ignore[call-arg]
     layer = _layers(every_step)[0]
     before = angle(layer.feedback, layer.weight)

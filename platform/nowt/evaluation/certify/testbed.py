@@ -1,8 +1,10 @@
 """A rule attached to the small network, with an optimizer and a training step that is divided into phases."""
 
 import math
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +15,17 @@ from nowt.evaluation.certify import phases
 from nowt.evaluation.certify.small_network import batch, small_net
 from nowt.layers.attach import attach
 from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.mirror_angle import tangent_square
+from nowt.rules.schedule import Schedule
 from nowt.training.optimizer import build_optimizer, clip_gradients
 
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=1.0)
 
 NOISE_SEED = 11  # of mirror mode
+
+STEPS_PER_EPOCH = 2
+
+TURNOVER = 1e-3  # of W per training step, as the rule is told
 
 OnPhase = Callable[[str], None]  # called with the name of each phase when it begins
 
@@ -58,7 +66,7 @@ class Testbed:
     def begin(self, on_phase: OnPhase = ignore_phase) -> None:
         """Run what the rule does before learning."""
         on_phase(phases.BEFORE_LEARNING)
-        self.rule.before_learning(self.layers, Moment(0, NOISE_SEED))
+        self.rule.before_learning(self.layers, self._moment(0))
         on_phase(phases.BETWEEN)
 
     def step(self, number: int, on_phase: OnPhase = ignore_phase) -> None:
@@ -76,9 +84,12 @@ class Testbed:
         on_phase(phases.OPTIMIZER)
         self.optimizer.step()
         on_phase(phases.AFTER_STEP)
-        self.rule.after_step(self.layers, Moment(number, NOISE_SEED))
+        self.rule.after_step(self.layers, self._moment(number))
         del loss  # its graph holds views of W
         on_phase(phases.BETWEEN)
+
+    def _moment(self, step: int) -> Moment:
+        return Moment(step, NOISE_SEED, schedule=steady_schedule(self.rule))
 
     def rule_state(self) -> dict[str, Tensor]:
         """Return the tensors that the rule registered on its layers (B among them), by name."""
@@ -139,3 +150,17 @@ def sample_steps(rule: Rule) -> tuple[int, ...]:
     interval = getattr(rule, "interval", 1)
     landmark = math.lcm(2520, interval) if isinstance(interval, int) and interval > 0 else 2520
     return 1, 2, landmark, landmark + 1
+
+
+def steady_schedule(rule: Rule) -> Schedule:
+    """Return the schedule of a run with a constant turnover of W, slow enough for the rule's field ``target_angle``, if
+    it has one, that reaches beyond the last of ``sample_steps``."""
+    target = getattr(rule, "target_angle", None)
+    # at which the mirror acts every few steps, on some hundred positions (see ``nowt.rules.mirror_angle``)
+    turnover = 4 * tangent_square(target) ** 2 if isinstance(target, float) else TURNOVER
+    return _steady_schedule(min(TURNOVER, turnover), sample_steps(rule)[-1])
+
+
+@lru_cache(maxsize=4)
+def _steady_schedule(turnover: float, steps: int) -> Schedule:
+    return Schedule(STEPS_PER_EPOCH, array("d", (turnover * step for step in range(steps + 1))))

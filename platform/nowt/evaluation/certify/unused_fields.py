@@ -24,7 +24,7 @@ def check_fields(rule: Rule) -> CheckResults:
     outcomes, bases = TrainingOutcomes(), _base_settings(rule)
     unused, untested = [], []
     for item in fields(rule):
-        choices = _valid_choices(rule, item)
+        choices = _choices(bases, item)
         if choices:
             unused += _without_effect(outcomes, bases, item, choices)
         else:
@@ -65,7 +65,7 @@ class TrainingOutcomes:
     def any_effect(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
         """Return whether one of ``choices`` for field ``name`` changes the training, in any base or beside another
         field."""
-        settings = chain(bases, _with_one_field_changed(bases[0], name))
+        settings = chain(bases, *(_with_one_field_changed(base, name) for base in bases))
         tries = ((base, {name: choice}) for base in settings for choice in choices)
         return any(self._differ(base, _with(base, values)) for base, values in tries)
 
@@ -108,6 +108,16 @@ def _valid_choices(rule: Rule, item: Field[Any]) -> list[Any]:
     return [choice for choice in choices if _with(rule, {item.name: choice}) is not None]
 
 
+def _choices(bases: list[Rule], item: Field[Any]) -> list[Any]:
+    """Return other values of a field that the first of ``bases`` accepts; if there are none, those that one of them
+    accepts beside another value of one other field."""
+    if valid := _valid_choices(bases[0], item):
+        return valid
+    found = other_values(_kind(bases[0], item), getattr(bases[0], item.name))
+    others = [other for base in bases for other in _with_one_field_changed(base, item.name)]
+    return [value for value in found if any(_with(other, {item.name: value}) is not None for other in others)]
+
+
 def _kind(rule: Rule, item: Field[Any]) -> Any:
     return get_type_hints(type(rule))[item.name]
 
@@ -117,9 +127,11 @@ def _base_settings(rule: Rule) -> list[Rule]:
 
     The first makes most comparisons fast: an effect beside another number of mirror steps is an effect.
     """
-    defaults = {item.name: item.default for item in fields(rule) if item.default is not MISSING}
-    short = _with(rule, {"warmup": 2}) if isinstance(defaults.get("warmup"), int) else None
-    bases = [short, rule, _with(rule, defaults)]
+    defaults = _with(rule, {item.name: item.default for item in fields(rule) if item.default is not MISSING})
+    full = [rule, defaults]
+    warmed_up = isinstance(getattr(defaults, "warmup", None), int)
+    short = [_with(base, {"warmup": 2}) for base in full if base is not None and warmed_up]
+    bases = [*short[:1], rule, *short[1:], defaults]
     return [base for i, base in enumerate(bases) if base is not None and base not in bases[:i]]
 
 

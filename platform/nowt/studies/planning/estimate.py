@@ -1,9 +1,7 @@
 """``nowt plan``: estimates what a study costs and how far its feedback weights can align."""
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,127 +9,110 @@ from rich.table import Table
 
 from nowt.config.placement import Placement
 from nowt.core.formatting import counted
-from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.datasets import open_data
 from nowt.data.description import describe_data
 from nowt.execution.preparation import data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
-from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.study_file import change_remark
+from nowt.studies.planning.advice import alignment_notes
+from nowt.studies.planning.alignment import alignment_text, angle_table, forecast
+from nowt.studies.planning.probe import minutes_per_run, probe_training
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
 from nowt.studies.superseded import describe, needs_redo, superseded_runs
 from nowt.training.feasibility import check_feasible
 from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
-from nowt.training.schedule import remaining_difference
 from nowt.training.state import TrainingState
 
-PROBE_STEPS = 6  # timed after as many to warm up
 
-MOST_LEFT = 0.2  # share of kp's initial |W − B| above which it does not align
-
-
-def plan(study: Study, placement: Placement, target: TargetGap = TargetGap()) -> str:  # noqa: B008 (it is frozen)
+def plan(
+    study: Study,
+    placement: Placement,
+    target: TargetGap = TargetGap(),  # noqa: B008 (it is frozen)
+    mirror_share: float = 0.25,
+) -> str:
     """Return the number of runs, the hours on this machine (each cell trains for a few steps), the disk space, the
     expected alignment, and the number of seeds.
 
-    Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
+    ``mirror_share`` is the share of all operations above which a line says what angle that share reaches. Raises
+    ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
     placement, slots = with_retention(placement, study.keep, study.epochs), placement.slot_count
-    table = Table(
-        "cell", "epochs", "steps", "min per run", "GB per run", "expected alignment", box=None, pad_edge=False
-    )
-    minutes, notes, planned, datasets = 0.0, [], list[PlannedRun](), dict[str, None]()
-    for cell in study.cells:
-        data = open_data(cell.config.data, placement, cell.config.test)
-        datasets |= dict.fromkeys(filter(None, [describe_data(cell.config.data, placement, data), data.duplicates]))
-        training = TrainingState.create(cell.config, placement, data)
-        check_feasible(cell.config, placement, data, training.model)
-        facts = {**data_facts(data), "not_replaced": []}
-        planned += [plan_run(cell.name, replace(cell.config, seed=seed), facts) for seed in study.seeds]
-        steps = training.steps_per_epoch * cell.config.epochs
-        each = _minutes(training, data)
-        minutes += each * len(study.seeds)
-        expected, note = expected_alignment(cell, training)
-        notes += [note] if note else []
-        disk = max_checkpoints(placement.keep, cell.config.epochs) * _bytes(training) / 1e9
-        notes += _kept(cell, training, len(study.seeds))
-        table.add_row(cell.name, str(cell.config.epochs), str(steps), _rounded(each, 1), _rounded(disk, 2), expected)
+    cells = [_plan_cell(study, cell, placement, mirror_share) for cell in study.cells]
     runs = len(study.cells) * len(study.seeds)
-    hours = minutes / min(slots, runs) / 60
+    hours = sum(cell.minutes for cell in cells) / min(slots, runs) / 60
     used = counted(min(slots, runs), "slot")
     head = f"study {study.key}: {counted(runs, 'run')}, {_duration(hours)} on {used} of this machine"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
-    notes += _repeated(store, study, planned)
+    angles = [line for cell in cells if cell.angles for line in ("", _text(cell.angles))]
+    notes = [note for cell in cells for note in cell.notes] + _repeated(study, store, cells)
+    gap = [""] if angles else []  # between the last table and the notes
     seeds = seed_count_lines(study, store, target)
-    return "\n".join([head, *filter(None, [changed]), *datasets, "", _text(table), *notes, *seeds])
+    top = [head, *filter(None, [changed]), *dict.fromkeys(line for cell in cells for line in cell.data)]
+    return "\n".join([*top, "", _text(_cell_table(cells)), *angles, *gap, *notes, *seeds])
 
 
-def _repeated(store: Path, study: Study, planned: Sequence[PlannedRun]) -> list[str]:
-    """Return a line if runs of the study that are finished no longer count."""
-    repeated = superseded_runs(store, study.name, planned)
+@dataclass(frozen=True)
+class _CellPlan:
+    """What ``plan`` says of a cell.
+
+    Attributes:
+        row: Its row in the table of cells.
+        minutes: Of all its runs.
+        runs: Its planned runs.
+        angles: The angles to expect, by layer and epoch; None without a theory.
+        notes: Warnings, and checkpoints that are kept.
+        data: What is said of its data set.
+    """
+
+    row: tuple[str, ...]
+    minutes: float
+    runs: list[PlannedRun]
+    angles: Table | None
+    notes: list[str]
+    data: list[str]
+
+
+def _plan_cell(study: Study, cell: Cell, placement: Placement, mirror_share: float) -> _CellPlan:
+    data = open_data(cell.config.data, placement, cell.config.test)
+    training = TrainingState.create(cell.config, placement, data)
+    check_feasible(cell.config, placement, data, training.model)
+    facts = {**data_facts(data), "not_replaced": []}
+    probe = probe_training(training)
+    minutes = minutes_per_run(training, data, probe.seconds)
+    angles = forecast(training, probe.motions)
+    notes = alignment_notes(study, cell.name, training, probe.motions, mirror_share)
+    return _CellPlan(
+        row=_row(cell, training, minutes, alignment_text(training, angles)),
+        minutes=minutes * len(study.seeds),
+        runs=[plan_run(cell.name, replace(cell.config, seed=seed), facts) for seed in study.seeds],
+        angles=None if angles is None else angle_table(cell.name, probe.motions, angles),
+        notes=notes + _kept(cell, training, len(study.seeds)),
+        data=[line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line],
+    )
+
+
+def _row(cell: Cell, training: TrainingState, minutes: float, alignment: str) -> tuple[str, ...]:
+    epochs = cell.config.epochs
+    disk = max_checkpoints(training.placement.keep, epochs) * _bytes(training) / 1e9
+    steps = training.steps_per_epoch * epochs
+    return cell.name, str(epochs), str(steps), _rounded(minutes, 1), _rounded(disk, 2), alignment
+
+
+def _cell_table(cells: Sequence[_CellPlan]) -> Table:
+    heads = ("cell", "epochs", "steps", "min per run", "GB per run", "median angle of B to W")
+    table = Table(*heads, box=None, pad_edge=False)
+    for cell in cells:
+        table.add_row(*cell.row)
+    return table
+
+
+def _repeated(study: Study, store: Path, cells: Sequence[_CellPlan]) -> list[str]:
+    """Return a line if finished runs will be trained again."""
+    repeated = superseded_runs(store, study.name, [run for cell in cells for run in cell.runs])
     option = " with --redo" if needs_redo(repeated) else ""
     return [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
-
-
-def expected_alignment(cell: Cell, training: TrainingState) -> tuple[str, str]:
-    """Return the alignment that the cell's schedule allows, and a warning if kp has too little time."""
-    rule = cell.config.rule
-    if rule.learns_from == "gradient":
-        left = remaining_difference(cell.config, training.steps_per_epoch)[-1]
-        text = f"|W−B| falls to {100 * left:.1f} % of its initial value; {_angles(left)}"
-        if left <= MOST_LEFT:
-            return text, ""
-        return text, (
-            f"warning: {cell.name} will still have {100 * left:.0f} % of its |W−B| at the end, so kp cannot "
-            "align: raise optim.weight_decay, optim.lr or epochs, for all rules the same way"
-        )
-    if isinstance(rule, WeightMirror):
-        angles = sorted(sampling_angle(rule, layer.fan_in) for layer in training.layers)
-        return f"B to W {angles[0]:.1f}° to {angles[-1]:.1f}°, plus its lag behind the changing W", ""
-    fixed = {"fa": "none: B is fixed, about 90° at initialization", "ss": "signs only: 30° to 51° at initialization"}
-    return fixed.get(rule.name, "-"), ""
-
-
-def _angles(left: float) -> str:
-    """Return, as text, the norms of W at which B is 45° and 10° from it.
-
-    At initialization W and B are independent with the same norm, so |W−B| = √2 |W₀|. Later W−B is about orthogonal to
-    W, and the angle is arctan(|W−B|/|W|).
-    """
-    norms = [(angle, math.sqrt(2) * left / math.tan(math.radians(angle))) for angle in (45, 10)]
-    return ", ".join(f"{angle}° if |W| is {100 * share:.0f} % of its initial value" for angle, share in norms)
-
-
-def sampling_angle(rule: WeightMirror, fan_in: int) -> float:
-    """Return the angle in degrees that sampling leaves between B and W: arctan √((fan-in + 1)/N_eff), where N_eff is
-    N (2 − λ)/λ."""
-    if rule.noise == "idealised":
-        return 0.0
-    positions = rule.samples * max(rule.extent, 1) ** 2
-    if rule.decay == 0:
-        return math.degrees(math.atan(math.sqrt((fan_in + 1) / (positions * max(rule.warmup, 1)))))
-    return math.degrees(math.atan(math.sqrt((fan_in + 1) * rule.decay / (positions * (2 - rule.decay)))))
-
-
-def _minutes(training: TrainingState, data: DatasetSplits) -> float:
-    """Return the minutes per run, from a few timed steps. Evaluating an image costs a third of training on it."""
-    import torch
-
-    torch.set_num_threads(training.placement.threads)
-    batches = training.remaining_batches()
-    begun, timed = time.perf_counter(), 0
-    for i, (x, y) in enumerate(batches):
-        if i == PROBE_STEPS:
-            begun = time.perf_counter()
-        training.train_step(x, y)
-        timed = i + 1 - PROBE_STEPS
-        if timed == PROBE_STEPS:
-            break
-    a_step = (time.perf_counter() - begun) / max(timed, 1)
-    scored = len(data.val) + (len(data.test) if data.test is not None else 0)
-    steps = training.steps_per_epoch + scored / training.config.batch / 3
-    return a_step * steps * training.config.epochs / 60
 
 
 def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:

@@ -1,0 +1,133 @@
+"""What ``nowt plan`` says of the alignment that a cell's settings allow, and of the cost of mirror mode."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from nowt.core.errors import ConfigError
+from nowt.rules.base import FeedbackLayer
+from nowt.rules.mirror_angle import warmed_up_noise
+from nowt.rules.mirror_control import MirrorSettings, layer_settings, mirror_step_flops
+from nowt.rules.schedule import Schedule
+from nowt.rules.weight_mirror import WeightMirror
+from nowt.studies.planning.forecast import (
+    Array,
+    LayerMotion,
+    MirrorClock,
+    initial_feedback,
+    kolen_pollack_angles,
+    mirror_angles,
+)
+from nowt.training.state import TrainingState
+
+
+def forecast(training: TrainingState, motions: Sequence[LayerMotion]) -> Array | None:
+    """Return the angle between B and W in degrees to expect after each epoch, (epochs + 1, layers); None for a rule or
+    settings for which there is no theory."""
+    rule = training.config.rule
+    if rule.name == "kp":
+        return kolen_pollack_angles(training.config, training.schedule, motions)
+    if isinstance(rule, WeightMirror) and (clocks := mirror_clocks(rule, training.layers, training.schedule)):
+        return mirror_angles(training.config, training.schedule, motions, clocks)
+    return None
+
+
+def mirror_clocks(rule: WeightMirror, layers: Sequence[FeedbackLayer], schedule: Schedule) -> list[MirrorClock]:
+    """Return what decides the angle of each layer; empty without a theory, because the noise passes a nonlinearity or
+    meets other noise, padding bends B, or B never decays."""
+    if rule.target_angle is not None:
+        chosen = layer_settings(rule.target_angle, layers, schedule)
+        return [_target_clock(layer.fan_in, each) for layer, each in zip(layers, chosen, strict=True)]
+    if rule.through != "linear" or rule.receiver_noise > 0 or rule.decay == 0 or rule.normalize != "taps":
+        return []
+    return [_clock(rule, layer) for layer in layers]
+
+
+def _target_clock(fan_in: int, chosen: MirrorSettings) -> MirrorClock:
+    noise = (fan_in + 1) / chosen.positions * warmed_up_noise(chosen.warmup, chosen.decay)
+    return MirrorClock(chosen.decay, chosen.positions, 1.0, 1.0 + noise, turnover=chosen.turnover)
+
+
+def _clock(rule: WeightMirror, layer: FeedbackLayer) -> MirrorClock:
+    exact = rule.noise == "idealised"
+    noise = 0.0 if exact else layer.sampling_error(layer.probe_shape(rule.samples, rule.extent)) / rule.streams
+    positions = math.inf if exact else (layer.fan_in + 1) / noise
+    along, square = _warmed_up(rule, noise)
+    return MirrorClock(
+        rule.decay, positions, along, square, rule.interval, burst=rule.burst, burst_epochs=rule.burst_epochs
+    )
+
+
+def _warmed_up(rule: WeightMirror, noise: float) -> tuple[float, float]:
+    """Return <B, W> and |B|² before learning, in units of |W|² and of the gain ησ²/λ. ``noise``: tan² of the angle that
+    a single mirror step leaves."""
+    scale, cosine = initial_feedback(rule)
+    scale *= rule.decay / (rule.eta * rule.sigma**2)
+    initial, mirrored, spread = 1.0, 0.0, 0.0  # B's parts: the initial B, W, and the variance of the noise
+    for step in range(rule.warmup):
+        rate = max(rule.decay, 1 / (step + 2))
+        initial, mirrored = (1 - rate) * initial, (1 - rate) * mirrored + rate
+        spread = (1 - rate) ** 2 * spread + rate**2
+    first = initial * scale
+    return mirrored + first * cosine, mirrored**2 + 2 * mirrored * first * cosine + first**2 + noise * spread
+
+
+def mirror_share(training: TrainingState, rule: WeightMirror) -> float:
+    """Return mirror mode's share of all operations of a run with ``rule``."""
+    mirror = _mirror_flops(rule, training.layers, training.schedule)
+    steps = training.steps_per_epoch * training.config.epochs
+    return mirror / (mirror + training.flops_per_image * training.config.batch * steps)
+
+
+def _mirror_flops(rule: WeightMirror, layers: Sequence[FeedbackLayer], schedule: Schedule) -> float:
+    steps = len(schedule.turnover) - 1
+    if rule.target_angle is None:
+        clock = MirrorClock(1, 1, 1, 1, rule.interval, burst=rule.burst, burst_epochs=rule.burst_epochs)
+        shown = rule.streams * (rule.warmup + clock.steps(schedule, steps))
+        return shown * sum(mirror_step_flops(layer, rule.samples, rule.extent) for layer in layers)
+    work = [
+        chosen.work(layer, 1).flops * (chosen.warmup + schedule.turnover[steps] // chosen.turnover)
+        for layer, chosen in zip(layers, layer_settings(rule.target_angle, layers, schedule), strict=True)
+    ]
+    return sum(work)
+
+
+def affordable_angle(training: TrainingState, share: float) -> float | None:
+    """Return the smallest target angle, in whole degrees, at which mirror mode takes at most this share of all
+    operations; None if there is none."""
+    for angle in range(1, 90):
+        rule = WeightMirror(target_angle=float(angle))
+        try:
+            found = mirror_share(training, rule)
+        except ConfigError:  # W turns too fast for this angle
+            continue
+        if found <= share:
+            return float(angle)
+    return None
+
+
+def alignment_text(training: TrainingState, angles: Array | None) -> str:
+    """Return the alignment to expect from a cell, as one line."""
+    rule = training.config.rule
+    if angles is None:
+        fixed = {
+            "fa": "none: B is fixed, about 90° at initialization",
+            "ss": "signs only: 30° to 51° at initialization",
+        }
+        return fixed.get(rule.name, "-")
+    first, half, last = (float(np.median(angles[i])) for i in (0, (len(angles) - 1) // 2, -1))
+    text = f"{first:.0f}° before learning, {half:.0f}° halfway, {last:.0f}° at the end"
+    if isinstance(rule, WeightMirror):
+        text += f"; mirror mode {100 * mirror_share(training, rule):.0f} % of operations"
+    return text
+
+
+def angle_table(cell: str, motions: Sequence[LayerMotion], angles: Array) -> Table:
+    """Return a table of the angle to expect, a row per layer and up to seven epochs as columns."""
+    epochs = sorted({round(i * (len(angles) - 1) / 6) for i in range(7)})
+    table = Table(f"{cell}: angle of B to W after epoch", *map(str, epochs), box=None, pad_edge=False)
+    for number, motion in enumerate(motions):
+        table.add_row(motion.name, *(f"{angles[epoch][number]:.1f}°" for epoch in epochs))
+    return table
