@@ -22,6 +22,7 @@ from analysis.tables.variance import variance_table
 from analysis.tables.writers import Tabular, markdown, save_tabular
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
 from analysis.text.methods import methods
+from analysis.text.not_compared import not_compared_in_words
 from analysis.text.study import SPLITS
 from analysis.text.variance import variance_in_words
 
@@ -60,7 +61,9 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
     hint = "Use --margin POINTS to test equivalence." if margin is None and not tests.empty else ""
-    notes = " ".join(part for part in (comparison_notes(tests, margin), hint, typical_in_words(typical)) if part)
+    left_out = not_compared_in_words(frames.study, tests)
+    parts = (left_out, comparison_notes(tests, margin), hint, typical_in_words(typical))
+    notes = " ".join(part for part in parts if part)
     findings = [*sentences(tests, margin, chance), *variance_in_words(components, chance)]
     text = "\n".join([*(f"- {sentence}" for sentence in findings), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)

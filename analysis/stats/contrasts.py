@@ -58,16 +58,21 @@ def contrasts(study: StudyPlan) -> list[Contrast]:
 def references(study: StudyPlan) -> dict[str, str]:
     """Return, for each cell that pins no seed, the cell that it is compared with.
 
-    This is the reference's rule in the cell's own context if the study has such a cell, and otherwise the reference.
+    This is the reference's rule in the cell's own context if the study has such a cell, and otherwise the reference. A
+    cell that others are compared with is its own counterpart: the reference, or its rule in another context that has
+    cells of further rules.
     """
     cells = {name: flat_config(config) for name, config in study.cells.items()}
     base = _of_rule(cells.get(study.reference, {}))
-    by_fields = {json.dumps(fields, sort_keys=True): name for name, fields in reversed(cells.items())}
+    first = sorted(cells, key=lambda name: name != study.reference)  # of cells with the same config
+    by_fields = {json.dumps(cells[name], sort_keys=True): name for name in reversed(first)}
     found = {}
     for name, fields in cells.items():
         counterpart = json.dumps({**_context(fields), **base}, sort_keys=True)
         found[name] = by_fields.get(counterpart, study.reference)
-    return {name: against for name, against in found.items() if not pinned_seeds(cells[name])}
+    found = {name: against for name, against in found.items() if not pinned_seeds(cells[name])}
+    used = {against for name, against in found.items() if name != against}
+    return {name: against if name != against or name in used else study.reference for name, against in found.items()}
 
 
 def flat_config(config: Mapping[str, Any]) -> Fields:

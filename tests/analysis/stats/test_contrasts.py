@@ -53,3 +53,18 @@ def test_rules_with_different_settings_are_compared_including_their_settings() -
     tuned = replace(base, rule=KP, optim=replace(base.optim, lr=0.2))
     study = Study("tuned", "Which is best?", (Cell("bp", base), Cell("kp", tuned)), (0, 1, 2))
     assert factors(study) == {"kp": ("bp", "rule and its settings")}
+
+
+def test_cells_with_the_rule_of_the_reference_are_compared_with_it_unless_others_are_compared_with_them() -> None:
+    base = digits(BP)
+    large = replace(base, batch=2 * base.batch)
+    configs = {
+        "same": base,
+        "bp": base,
+        "alone": replace(base, batch=3 * base.batch),
+        "large bp": large,
+        "large kp": replace(large, rule=KP),
+    }
+    study = Study("batches", "Which is best?", tuple(Cell(*cell) for cell in configs.items()), (0, 1, 2))
+    against = {"same": "bp", "bp": "bp", "alone": "bp", "large bp": "large bp", "large kp": "large bp"}
+    assert references(plan_of(study)) == against
