@@ -1,5 +1,6 @@
 """``Feedback``: the layers that a rule acts on, and the rule's part of a training step in a custom loop."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
+from nowt.core.fields import check_type
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.inputs import Inputs, check_inputs
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
@@ -101,18 +103,19 @@ class Feedback(list[FeedbackLayer]):
                 (``kp``), B must be in W's parameter group: create the optimizer after ``attach``, from
                 ``model.parameters()``. A warning names an optimizer that may update B otherwise than W.
             scaler: GradScaler of mixed-precision training. Call ``scaler.update()`` afterwards, as usual. Default None.
-            clip: Largest norm of the gradient of the parameters of each optimizer. Default None: gradients are not
-                clipped.
+            clip: Largest norm of the gradient of the parameters of each optimizer; finite and above 0. Default None:
+                gradients are not clipped.
 
         Raises:
-            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if a
-                layer is no longer part of the model; or if an earlier call has used these gradients with another
-                optimizer.
+            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if
+                ``clip`` is not a finite number above 0; if a layer is no longer part of the model; or if an earlier
+                call has used these gradients with another optimizer.
         """
         optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
+        clip = _checked_clip(clip)
         self._check_layers()
-        self.modes = modes_of(self.model)
         check_optimizers(self, self.rule, optimizers)
+        self.modes = modes_of(self.model)
         self.last_use.check(optimizers)
         self._warn_once(optimizers)
         self.before_learning()
@@ -233,6 +236,13 @@ def remind_of_steps(feedback: Feedback) -> None:
     rule = type(feedback.rule)
     if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
         feedback.reminder = StepReminder(feedback)
+
+
+def _checked_clip(clip: Any) -> float | None:
+    norm: float | None = check_type(float | None, clip, "clip", strict=True)
+    if norm is None or (norm > 0 and math.isfinite(norm)):
+        return norm
+    raise ConfigError(f"clip is {clip}: it must be a finite number above 0, or None for no clipping")
 
 
 @contextmanager
