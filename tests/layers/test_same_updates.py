@@ -1,6 +1,9 @@
 """In a custom loop: W and B receive the same updates or the user hears of it, and an iteration counts once."""
 
+import copy
+import io
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nowt import ConfigError, FeedbackAlignment, KolenPollack, Rule, WeightMirror, attach
+from nowt import Backprop, ConfigError, FeedbackAlignment, KolenPollack, Rule, WeightMirror, attach
 from nowt.layers.feedback import Feedback
 from tests.support.nets import dense_net, normal
 
@@ -164,3 +167,70 @@ def test_angles_of_inputs_without_targets_are_refused() -> None:
         feedback.angles(X)
     with pytest.raises(ConfigError, match="needs inputs x as well"):
         feedback.angles(y=Y)
+
+
+def reloaded(model: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    found: nn.Module = torch.load(file, weights_only=False)
+    return found
+
+
+def unrelated(model: nn.Module) -> nn.Module:
+    return dense_net()
+
+
+@pytest.mark.parametrize("other", [copy.deepcopy, reloaded, unrelated])
+@pytest.mark.parametrize(
+    "rule", [KolenPollack(), FeedbackAlignment(), WeightMirror(), Backprop()], ids=lambda r: r.name
+)
+def test_the_optimizer_of_another_model_is_refused_and_trains_nothing(
+    rule: Rule, other: Callable[[nn.Module], nn.Module]
+) -> None:
+    model, feedback = attached(rule)
+    backward(model)
+    feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+    model.zero_grad()
+    trained = other(model)
+    before = copy.deepcopy(trained.state_dict())
+    backward(trained)
+    with pytest.raises(
+        ConfigError, match=rf"^the optimizer SGD holds no weights of the model .*rule {rule.name} [^\n]*$"
+    ):
+        feedback.step(torch.optim.SGD(trained.parameters(), lr=0.1))
+    torch.testing.assert_close(trained.state_dict(), before, rtol=0, atol=0)
+    assert feedback.steps == 1
+
+
+@pytest.mark.parametrize("rule", [KolenPollack(), FeedbackAlignment(), WeightMirror()], ids=lambda r: r.name)
+def test_a_model_that_is_copied_together_with_its_feedback_trains(rule: Rule) -> None:
+    model, feedback = copy.deepcopy(attached(rule))
+    before = model[0].weight.detach().clone()  # type: ignore[index]
+    backward(model)
+    feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+    assert not torch.equal(feedback[0].weight, before)
+
+
+@pytest.mark.parametrize("rule", [KolenPollack(), FeedbackAlignment()], ids=lambda r: r.name)
+def test_an_optimizer_of_another_part_of_the_model_needs_that_of_the_weights(rule: Rule) -> None:
+    model = nn.Sequential(nn.Linear(12, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 5))
+    feedback = attach(model, rule)
+    norm = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    rest = torch.optim.SGD([p for n, p in model.named_parameters() if not n.startswith("1.")], lr=0.1)
+    backward(model)
+    with pytest.raises(ConfigError, match=r"holds no weights of the layers .*as feedback\.step\(\[a, b\]\)$"):
+        feedback.step(norm)
+    with pytest.raises(ConfigError, match=r"^the given optimizers \(none\) hold no weights"):
+        feedback.step([])
+    feedback.step([norm, rest])
+    assert feedback.steps == 1
+
+
+def test_a_weight_that_a_parametrization_computes_counts_as_held() -> None:
+    model = nn.Sequential(nn.Linear(12, 6), nn.ReLU())
+    feedback = attach(model, FeedbackAlignment())
+    nn.utils.parametrizations.weight_norm(model[0])
+    backward(model)
+    feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+    assert feedback.steps == 1

@@ -17,7 +17,7 @@ from nowt.core.fields import check_type
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.inputs import Inputs, check_inputs
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
-from nowt.layers.same_updates import GradientUse, check_optimizers, warn_of_other_updates
+from nowt.layers.same_updates import GradientUse, check_optimizers, check_weights, warn_of_other_updates
 from nowt.layers.saved_state import attachment, check_saved
 from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
 from nowt.rules.base import FeedbackLayer, Moment, Rule
@@ -99,22 +99,25 @@ class Feedback(list[FeedbackLayer]):
 
         Args:
             optimizer: The optimizer of W, or a list of all optimizers that update the model in this iteration: every
-                call counts as one step, on which the intervals of mirror mode depend. If B learns from the gradient
-                (``kp``), B must be in W's parameter group: create the optimizer after ``attach``, from
-                ``model.parameters()``. A warning names an optimizer that may update B otherwise than W.
+                call counts as one step, on which the intervals of mirror mode depend. At least one of them must hold
+                weights of the layers. If B learns from the gradient (``kp``), B must be in W's parameter group: create
+                the optimizer after ``attach``, from ``model.parameters()``. A warning names an optimizer that may
+                update B otherwise than W.
             scaler: GradScaler of mixed-precision training. Call ``scaler.update()`` afterwards, as usual. Default None.
             clip: Largest norm of the gradient of the parameters of each optimizer; finite and above 0. Default None:
                 gradients are not clipped.
 
         Raises:
-            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if
-                ``clip`` is not a finite number above 0; if a layer is no longer part of the model; or if an earlier
-                call has used these gradients with another optimizer.
+            ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if no
+                optimizer holds weights of the layers, as that of a copy of the model; if ``clip`` is not a finite
+                number above 0; if a layer is no longer part of the model; or if an earlier call has used these
+                gradients with another optimizer.
         """
         optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
         clip = _checked_clip(clip)
         self._check_layers()
         check_optimizers(self, self.rule, optimizers)
+        check_weights(self, self.model, self.rule, optimizers)
         self.modes = modes_of(self.model)
         self.last_use.check(optimizers)
         self._warn_once(optimizers)

@@ -1,14 +1,16 @@
-"""Checks that an optimizer gives B the updates of W, as a rule requires whose B learns from W's gradient."""
+"""Checks that an optimizer trains W, and gives B the updates of W if the rule's B learns from W's gradient."""
 
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import LBFGS, Adafactor, Optimizer
 from torch.utils.weak import TensorWeakRef
 
 from nowt.core.errors import ConfigError
+from nowt.layers.step_reminder import parameters_of
 from nowt.rules.base import HALF, HALF_WEIGHT, FeedbackLayer, Rule
 
 REFUSED = {
@@ -42,6 +44,18 @@ def check_optimizers(layers: Sequence[FeedbackLayer], rule: Rule, optimizers: Se
             _check_kind(rule, optimizer)
 
 
+def check_weights(
+    layers: Sequence[FeedbackLayer], model: nn.Module, rule: Rule, optimizers: Sequence[Optimizer]
+) -> None:
+    """Raise ConfigError unless an optimizer holds a weight of ``layers``; of ``model``, if no layer has one to train.
+
+    The optimizer of a copy of the model would train the copy, whose B the rule's steps do not reach.
+    """
+    held = {id(parameter) for optimizer in optimizers for parameter in parameters_of(optimizer)}
+    if not held & (_trained_weights(layers) or {id(p) for p in model.parameters() if p.requires_grad} or held):
+        raise ConfigError(_missing_weights(held, model, rule, optimizers))
+
+
 def warn_of_other_updates(layers: Sequence[FeedbackLayer], rule: Rule, optimizers: Sequence[Optimizer]) -> bool:
     """Warn if an optimizer may update B otherwise than W. Return whether it did."""
     if rule.learns_from != "gradient":
@@ -69,7 +83,8 @@ class GradientUse:
 
     def __init__(self, optimizers: Sequence[Optimizer] = (), layers: Sequence[FeedbackLayer] = ()) -> None:
         self.optimizers = {id(optimizer) for optimizer in optimizers}
-        used = [(layer.weight, layer.weight.grad) for layer in layers]
+        # a weight that a parametrization computes has no gradient of its own: torch warns of whoever asks for it
+        used = [(weight, weight.grad) for layer in layers if (weight := layer.weight).is_leaf]
         self.gradients = [(weight, TensorWeakRef(g), g._version) for weight, g in used if g is not None]
 
     def check(self, optimizers: Sequence[Optimizer]) -> None:
@@ -82,6 +97,27 @@ class GradientUse:
                 "feedback.step has been called for this iteration with another optimizer, and would count it twice: "
                 "call it once, with all optimizers, as feedback.step([a, b])"
             )
+
+
+def _trained_weights(layers: Sequence[FeedbackLayer]) -> set[int]:
+    """Return the ids of each W that is trained, or of the parameters from which a parametrization computes it."""
+    named = (item for layer in layers for item in layer.named_parameters())
+    return {id(parameter) for name, parameter in named if parameter.requires_grad and name != "bias"}
+
+
+def _missing_weights(held: set[int], model: nn.Module, rule: Rule, optimizers: Sequence[Optimizer]) -> str:
+    kinds = ", ".join(type(optimizer).__name__ for optimizer in optimizers)
+    given = f"the given optimizers ({kinds or 'none'}) hold" if len(optimizers) != 1 else f"the optimizer {kinds} holds"
+    if any(id(parameter) in held for parameter in model.parameters()):
+        return (
+            f"{given} no weights of the layers that use rule {rule.name}, only other parameters of the model: call "
+            "feedback.step once per iteration with all optimizers, as feedback.step([a, b])"
+        )
+    return (
+        f"{given} no weights of the model to which rule {rule.name} is attached, but perhaps those of a copy: create "
+        "the optimizer from the attached model's parameters, copy the model together with its feedback, as "
+        "copy.deepcopy((model, feedback)), and reload a model by loading its state_dict after nowt.attach"
+    )
 
 
 def _groups(optimizer: Optimizer) -> Groups:
