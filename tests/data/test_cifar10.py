@@ -49,7 +49,7 @@ def test_cifar10_is_read_from_folders(tmp_path: Path) -> None:
 def test_folders_with_other_classes_are_not_cifar10(tmp_path: Path) -> None:
     for part, name in itertools.product(("train", "test"), ("cat", "dog")):
         draw(tmp_path / part / name / "0.png", 0, 32, 32)
-    with pytest.raises(DataError, match="train has 2 classes, CIFAR-10 has 10: for other images, use --data"):
+    with pytest.raises(DataError, match="train has 2 classes, CIFAR-10 has 10: for other images, set data"):
         opened(CIFAR10, tmp_path)
 
 
