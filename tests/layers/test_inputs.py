@@ -70,7 +70,11 @@ def test_the_rule_sees_the_gradients_of_a_step_with_several_inputs() -> None:
     ("inputs", "reason"),
     [
         ([A, B], "{} is a list: it must be a tensor, a tuple of positional inputs or a dictionary of keyword inputs"),
-        (A.numpy(), "{} is a ndarray: it must be a tensor"),
+        (
+            A.numpy(),
+            "{0} is a ndarray: it must be a tensor, a tuple of positional inputs or a dictionary of keyword inputs; "
+            "convert it, as torch.as_tensor({0}, dtype=torch.float32)",
+        ),
         ((), "{} (no inputs) does not fit TwoInputs.forward: missing a required argument: 'a'"),
         ((A, B, A), "{} (shapes (4, 6), (4, 3), (4, 6)) does not fit TwoInputs.forward: too many positional arguments"),
         ({"a": A, "c": B}, "{} (shapes a (4, 6), c (4, 3)) does not fit TwoInputs.forward: got an unexpected keyword"),
@@ -88,3 +92,31 @@ def test_inputs_of_another_form_are_refused_in_one_line(inputs: Any, reason: str
 def test_an_example_of_several_inputs_that_do_not_fit_is_named_by_its_shapes() -> None:
     with pytest.raises(ValueError, match=r"^an example of shapes a \(4, 6\), b \(4, 6\) does not fit the model: mat1"):
         attach(TwoInputs(), FeedbackAlignment(), example={"a": A, "b": A})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "line"),
+    [
+        ((A.double(), B), "(4, 6), (4, 3)) does not fit the model: it is torch.float64 and the model torch.float32: "),
+        ((A.byte(), B), "(4, 6), (4, 3)) does not fit the model: it is torch.uint8 and the model torch.float32: "),
+        (
+            (A.to("meta"), B),
+            "(4, 6), (4, 3)) does not fit the model: it is on meta and the model on cpu: move both to ",
+        ),
+        ((A, B.numpy()), "(4, 6), ndarray) does not fit the model: it contains a ndarray: convert it by torch.as_tens"),
+    ],
+    ids=["double", "byte", "device", "array"],
+)
+def test_inputs_of_another_dtype_or_device_are_named_with_what_to_do(inputs: Any, line: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        attach(TwoInputs(), FeedbackAlignment(), example=inputs)
+    assert str(caught.value).replace(" does", ") does", 1).startswith(f"an example of shapes {line}")
+    feedback = attach(TwoInputs(), FeedbackAlignment())
+    assert config_error(lambda: feedback.angles(inputs, Y)).startswith(f"x (shapes {line}")
+
+
+def test_an_error_that_has_another_cause_is_not_explained_by_the_inputs() -> None:
+    model = nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 2))
+    feedback = attach(model, FeedbackAlignment(), example=torch.zeros(2, dtype=torch.long))
+    with pytest.raises(RuntimeError, match="target"):
+        feedback.angles(torch.zeros(4, dtype=torch.long), Y.float())

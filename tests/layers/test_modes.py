@@ -4,8 +4,6 @@ import copy
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from nowt import ConfigError, FeedbackAlignment, attach
 from nowt.layers.feedback import Angles, Feedback
 from tests.support.nets import batch, conv_net, dense_net, normal
+from tests.support.stateful_rules import CountsForwardPasses, FollowsActivity
 
 X, Y = batch(6)
 
@@ -98,20 +97,9 @@ def test_a_part_that_trains_in_a_model_in_eval_mode_is_measured_so() -> None:
     assert with_dropout["0.0"].delta != without["0.0"].delta
 
 
-@dataclass(frozen=True)
-class LeavesActivity(FeedbackAlignment):
-    """Leaves the activity of a layer for ``after_step``."""
-
-    name: ClassVar[str] = "leaves activity"
-
-    def propagate(self, layer: Any, x: Tensor) -> Tensor:
-        layer.activity = x.detach()
-        return super().propagate(layer, x)
-
-
 def test_measuring_restores_activity_that_the_rule_left_for_its_step() -> None:
     model, x, y = dense_net(), normal(6, 12), torch.arange(6) % 5
-    feedback = attach(model, LeavesActivity(), seed=1)
+    feedback = attach(model, FollowsActivity(), seed=1)
     model(x)
     before = [layer.activity for layer in feedback]
     feedback.angles(x[:2], y[:2])
@@ -119,24 +107,11 @@ def test_measuring_restores_activity_that_the_rule_left_for_its_step() -> None:
     assert feedback[0].through_feedback is not None
 
 
-@dataclass(frozen=True)
-class Counts(FeedbackAlignment):
-    """Changes registered state in ``propagate``."""
-
-    name: ClassVar[str] = "counts"
-
-    def prepare(self, layer: Any, seed: int) -> None:
-        super().prepare(layer, seed)
-        layer.register_state("passes", torch.zeros(()))
-
-    def propagate(self, layer: Any, x: Tensor) -> Tensor:
-        layer.passes.add_(1)
-        return super().propagate(layer, x)
-
-
 def test_a_rule_whose_state_changes_in_a_forward_pass_is_refused() -> None:
-    feedback = attach(dense_net(), Counts())
-    with pytest.raises(ConfigError, match="measuring angles changed the state of rule counts in layer 0: propagate"):
+    feedback = attach(dense_net(), CountsForwardPasses())
+    with pytest.raises(
+        ConfigError, match="measuring angles changed the state of rule counts passes in layer 0: propagate"
+    ):
         feedback.angles(normal(6, 12), torch.arange(6) % 5)
 
 

@@ -97,6 +97,7 @@ def test_an_unknown_optimizer_warns() -> None:
             pass
 
     model, feedback = attached(KolenPollack())
+    backward(model)
     with pytest.warns(UserWarning, match="nowt does not know how Own computes an update"):
         feedback.step(Own(model.parameters()))
 

@@ -188,6 +188,22 @@ def test_a_file_without_exactly_one_valid_rule_is_rejected_in_one_line(tmp_path:
     assert config_error(str(path)).startswith(message.format(path=path))
 
 
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("Rigth", "no rule 'Rigth' (did you mean Right?); subclasses of nowt.Rule in it: Right, Other"),
+        ("x", "no rule 'x'; subclasses of nowt.Rule in it: Right, Other"),
+        ("Rule", "no rule 'Rule'; subclasses of nowt.Rule in it: Right, Other"),
+    ],
+)
+def test_a_name_that_is_no_rule_of_the_file_is_rejected_with_the_nearest_one(
+    tmp_path: Path, name: str, rest: str
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(HEAD + "x = 1\nclass Right(Rule):\n    name = 'a'\nclass Other(Rule):\n    name = 'b'\n")
+    assert config_error(f"{path}:{name}") == f"{path} defines {rest}"
+
+
 def test_a_rule_that_inherits_its_name_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
@@ -196,10 +212,6 @@ def test_a_rule_that_inherits_its_name_is_rejected(tmp_path: Path) -> None:
         + "class A(FeedbackAlignment):\n    x: int = 1\n"
     )
     assert config_error(str(path)) == f"{path}: A needs a class variable `name` and @dataclass(frozen=True)"
-
-
-def test_a_class_that_the_file_does_not_define_is_rejected(pal: Path) -> None:
-    assert config_error(f"{pal}:Pall") == (f"{pal}:Pall " + NOT_ONE_RULE.format("none"))
 
 
 def test_one_of_several_rules_in_a_file_is_selected_by_class_name(pal: Path) -> None:

@@ -15,10 +15,11 @@ from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
 from nowt.core.fields import check_type
 from nowt.layers.alignment import Loss, angle, measure_alignment
-from nowt.layers.inputs import Inputs, check_inputs
+from nowt.layers.inputs import Inputs, check_inputs, explained
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
 from nowt.layers.same_updates import GradientUse, check_optimizers, check_weights, warn_of_other_updates
 from nowt.layers.saved_state import attachment, check_saved
+from nowt.layers.step_checks import check_gradients, check_own_weight, check_structure, every_layer
 from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
@@ -66,6 +67,7 @@ class Feedback(list[FeedbackLayer]):
     def __init__(self, layers: Iterable[FeedbackLayer], model: nn.Module, rule: Rule, seed: int) -> None:
         super().__init__(layers)
         self.model, self.rule, self.seed = model, rule, seed
+        self.modules = frozenset(model.modules())  # at ``attach``
         self.steps = 0
         self.begun = False
         self.modes: Modes | None = None  # of the modules, at the last step
@@ -109,15 +111,18 @@ class Feedback(list[FeedbackLayer]):
 
         Raises:
             ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if no
-                optimizer holds weights of the layers, as that of a copy of the model; if ``clip`` is not a finite
-                number above 0; if a layer is no longer part of the model; or if an earlier call has used these
-                gradients with another optimizer.
+                optimizer holds weights of the layers, as that of a copy of the model, or none a parameter with a
+                gradient; if ``clip`` is not a finite number above 0; if a layer has been removed, added or, where B
+                learns, pruned or parametrized since ``attach``; or if an earlier call has used these gradients with
+                another optimizer.
         """
         optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
         clip = _checked_clip(clip)
-        self._check_layers()
+        self._check_model()
+        check_own_weight(self, self.rule)
         check_optimizers(self, self.rule, optimizers)
         check_weights(self, self.model, self.rule, optimizers)
+        check_gradients(optimizers, self.rule)
         self.modes = modes_of(self.model)
         self.last_use.check(optimizers)
         self._warn_once(optimizers)
@@ -164,10 +169,10 @@ class Feedback(list[FeedbackLayer]):
             The angles of each layer, by its name.
 
         Raises:
-            ConfigError: If only one of ``x`` and ``y`` is given, if ``x`` does not fit the model, if a layer is no
-                longer part of it, or if measuring changes the state of a custom rule.
+            ConfigError: If only one of ``x`` and ``y`` is given, if ``x`` does not fit the model, if a layer has been
+                removed or added since ``attach``, or if measuring changes the state of a custom rule.
         """
-        self._check_layers()
+        self._check_model()
         if (x is None) != (y is None):
             raise ConfigError(
                 f"angles() needs {'inputs x' if x is None else 'targets y'} as well: call angles(x, y), or angles() "
@@ -176,7 +181,8 @@ class Feedback(list[FeedbackLayer]):
         if x is None or y is None:
             return {layer.name: Angles(_matrix_angle(layer)) for layer in self}
         check_inputs(self.model, x, "x")
-        with _unchanged_state(self), preserved_attributes(self._every_layer(), except_for="through_feedback"):
+        kept = preserved_attributes(every_layer(self), except_for="through_feedback")
+        with _unchanged_state(self), kept, explained(self.model, x, "x"):
             found = measure_alignment(self.model, self, x, y, loss, self._modes_of_training())
         return {layer.name: Angles(layer.matrix_angle, layer.delta_angle) for layer in found}
 
@@ -197,6 +203,11 @@ class Feedback(list[FeedbackLayer]):
         if self.begun and self.reminder is not None:
             self.reminder.note_begin()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy or save the layers with their model. The copy reminds of its own steps."""
+        state = {**vars(self), "reminder": None, "last_use": GradientUse()}  # both refer to tensors of this process
+        return _restored, (list(self), state, self.reminder is not None)
+
     @contextmanager
     def _in_step(self) -> Iterator[None]:
         if self.reminder is None:
@@ -208,15 +219,8 @@ class Feedback(list[FeedbackLayer]):
         finally:
             self.reminder.in_step = False
 
-    def _check_layers(self) -> None:
-        """Raise ConfigError if a layer has been taken out of the model, as when a head is replaced."""
-        present = set(self.model.modules())
-        for layer in self._every_layer():
-            if layer not in present:
-                raise ConfigError(
-                    f"layer {layer.name} is no longer part of the model, so what replaced it uses backprop: replace "
-                    "layers before nowt.attach"
-                )
+    def _check_model(self) -> None:
+        check_structure(self, self.model, self.rule, self.modules)
 
     def _modes_of_training(self) -> Modes | None:
         """Return the modes of the modules in training; None: train mode, if they are not known."""
@@ -225,10 +229,6 @@ class Feedback(list[FeedbackLayer]):
             return now
         partly = now if any(now.values()) else None  # a head that trains on a frozen body
         return self.modes or partly or self.first_modes
-
-    def _every_layer(self) -> list[FeedbackLayer]:
-        """Return all layers, also those that share a W with an earlier one."""
-        return [one for layer in self for one in (layer, *layer.tied)]
 
     def _warn_once(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         self.warned = self.warned or warn_of_other_updates(self, self.rule, optimizers)
@@ -239,6 +239,16 @@ def remind_of_steps(feedback: Feedback) -> None:
     rule = type(feedback.rule)
     if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
         feedback.reminder = StepReminder(feedback)
+
+
+def _restored(layers: list[FeedbackLayer], state: dict[str, Any], reminds: bool) -> Feedback:
+    feedback = Feedback(layers, state["model"], state["rule"], state["seed"])
+    vars(feedback).update(state)
+    if reminds:
+        remind_of_steps(feedback)
+        if feedback.begun and feedback.reminder is not None:
+            feedback.reminder.note_begin()
+    return feedback
 
 
 def _checked_clip(clip: Any) -> float | None:

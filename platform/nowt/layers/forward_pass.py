@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nowt.layers.inputs import Inputs, call, describe, device_of, map_tensors
+from nowt.layers.inputs import Inputs, call, describe, device_of, map_tensors, mismatch
 from nowt.layers.model_state import in_mode, preserved_buffers, preserved_random_state
 from nowt.layers.weight_use import WeightUse
 
@@ -80,7 +80,7 @@ def run(model: nn.Module, example: Inputs, training: bool) -> Any:
     """
     state = preserved_random_state(device_of(model, example))
     inputs = map_tensors(Tensor.clone, example)  # the model may change its input in place
-    with _one_line_errors(example), in_mode(model, training), preserved_buffers(model), state, torch.no_grad():
+    with _one_line_errors(model, example), in_mode(model, training), preserved_buffers(model), state, torch.no_grad():
         return call(model, inputs)
 
 
@@ -91,7 +91,7 @@ def materialize(model: nn.Module, example: Inputs | None) -> None:
     reach a lazy layer.
     """
     if example is not None and lazy_layers(model):
-        with _one_line_errors(example), in_mode(model, training=False), torch.no_grad():
+        with _one_line_errors(model, example), in_mode(model, training=False), torch.no_grad():
             call(model, map_tensors(Tensor.clone, example))
     if remaining := lazy_layers(model):
         name, kind = remaining[0]
@@ -109,13 +109,14 @@ def lazy_layers(model: nn.Module) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _one_line_errors(example: Inputs) -> Iterator[None]:
+def _one_line_errors(model: nn.Module, example: Inputs) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a custom model may raise anything
         reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = mismatch(model, example, reason) or reason
         raise ValueError(f"an example of {describe(example)} does not fit the model: {reason}") from error
 
 

@@ -1,7 +1,8 @@
 """The inputs of a forward pass: a tensor, a tuple of positional inputs, or a dictionary of keyword inputs."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from nowt.core.errors import ConfigError
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+
+OF_DTYPES = ("same dtype", "should be the same")  # what torch says if a layer's input and weights differ in dtype
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
@@ -22,9 +25,12 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
 def check_inputs(model: nn.Module, inputs: object, name: str) -> None:
     """Raise ConfigError unless ``inputs``, which the caller knows as ``name``, can be arguments of the model."""
     if not isinstance(inputs, Tensor | tuple | Mapping):
+        advice = "put any other single input into a tuple, as (batch,)"
+        if hasattr(inputs, "__array__"):  # of NumPy, pandas, JAX or an image
+            advice = f"convert it, as torch.as_tensor({name}, dtype=torch.float32)"
         raise ConfigError(
             f"{name} is a {type(inputs).__name__}: it must be a tensor, a tuple of positional inputs or a dictionary "
-            "of keyword inputs; put any other single input into a tuple, as (batch,)"
+            f"of keyword inputs; {advice}"
         )
     args, kwargs = _arguments(inputs)
     try:
@@ -44,6 +50,40 @@ def describe(inputs: Inputs) -> str:
     if isinstance(inputs, Tensor):
         return f"shape {parts[0]}"
     return f"shapes {', '.join(parts)}" if parts else "no inputs"
+
+
+def mismatch(model: nn.Module, inputs: Inputs, reason: str) -> str:
+    """Return how to convert ``inputs`` so that the model can run on them.
+
+    It is empty if they are tensors with the device and dtype of the weights, or if ``reason`` is about something else.
+    A model may convert its inputs itself, so this explains only an error that has occurred.
+    """
+    leaves = tree_leaves(_arguments(inputs))
+    for leaf in leaves:
+        if hasattr(leaf, "__array__") and not isinstance(leaf, Tensor):
+            return f"it contains a {type(leaf).__name__}: convert it by torch.as_tensor(..., dtype=torch.float32)"
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if weight is None:
+        return ""
+    for tensor in tensors:
+        if tensor.device != weight.device:
+            return f"it is on {tensor.device} and the model on {weight.device}: move both to one device by .to(...)"
+    for tensor in tensors:
+        if tensor.dtype != weight.dtype and any(words in reason for words in OF_DTYPES):
+            return f"it is {tensor.dtype} and the model {weight.dtype}: convert it by .to({weight.dtype})"
+    return ""
+
+
+@contextmanager
+def explained(model: nn.Module, inputs: Inputs, name: str) -> Iterator[None]:
+    """Raise ConfigError if the block fails because ``inputs`` are of another device or dtype than the model."""
+    try:
+        yield
+    except (AttributeError, RuntimeError, TypeError) as error:
+        if line := mismatch(model, inputs, str(error)):
+            raise ConfigError(f"{name} ({describe(inputs)}) does not fit the model: {line}") from error
+        raise
 
 
 def map_tensors(change: Callable[[Tensor], Any], inputs: Inputs) -> Inputs:

@@ -128,17 +128,24 @@ def _from_file(spec: str) -> type["Rule"]:
     whole = existing_spec(spec)
     path, _, wanted = split_spec(whole)
     module = load_module(path)
-    own = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Rule)]
-    own = [v for v in own if v.__module__ == module.__name__ and (not wanted or v.__name__ == wanted)]
+    defined = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Rule)]
+    defined = [v for v in defined if v.__module__ == module.__name__]
+    own = [v for v in defined if not wanted or v.__name__ == wanted]
     if len(own) != 1:
-        found = ", ".join(v.__name__ for v in own) or "none"
-        raise ConfigError(
-            f"{spec} must define one rule, a subclass of nowt.Rule; found: {found} (FILE.py:CLASS names one)"
-        )
+        raise ConfigError(_not_one_rule(spec, [v.__name__ for v in defined]))
     rule = _checked(own[0], spec)
     identify(rule)
     rule.source = whole
     return rule
+
+
+def _not_one_rule(spec: str, names: list[str]) -> str:
+    """Return why ``spec`` does not name one of the rules in its file, whose ``names`` are given."""
+    place, _, wanted = split_spec(spec)
+    found = ", ".join(names) or "none"
+    if not wanted:
+        return f"{spec} must define one rule, a subclass of nowt.Rule; found: {found} (FILE.py:CLASS names one)"
+    return f"{place} defines no rule {wanted!r}{did_you_mean(wanted, names)}; subclasses of nowt.Rule in it: {found}"
 
 
 def identify(rule: type["Rule"]) -> None:
