@@ -63,7 +63,7 @@ def cell_config(options: argparse.Namespace, rule: str, overrides: Sequence[Over
 
 def measured_rows(cell: str, config: RunConfig, placement: Placement) -> Iterator[dict[str, Any]]:
     """Train the cell; yield the measured and the forecast angle of each layer after each epoch."""
-    data = open_data(config.data, placement, config.test)
+    data = open_data(config.data, placement, bool(config.test))
     training = TrainingState.create(config, placement, data)
     expected = forecast(training, probe_training(training).motions)
     if expected is None:

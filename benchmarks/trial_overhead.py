@@ -96,7 +96,7 @@ class SameTrials(IndependentSampler):
 def epochs_of(cell: SearchCell, values: dict[str, Any], placement: Placement) -> Iterator[Epoch]:
     """Train one trial."""
     config = cell.config_of(values)
-    yield from train(config, placement, data=open_data(config.data, placement, config.test))
+    yield from train(config, placement, data=open_data(config.data, placement, bool(config.test)))
 
 
 def loop(space: SearchSpace, store: Path, stamps: Path, threads: int, first: int = 0, every: int = 1) -> None:

@@ -84,7 +84,7 @@ def trained(config: RunConfig) -> list[Epoch]:
 def counted(config: RunConfig, steps: int) -> tuple[float, float]:
     """Bytes per step that DDP and everything else pass to all-reduce, flags included."""
     group = CountingGroup()
-    training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
+    training = TrainingState.create(config, CPU, open_data(config.data, CPU, bool(config.test)), group)
     for _, (x, y) in zip(range(steps), training.remaining_batches(), strict=False):
         training.train_step(x, y)
         group.any(False, False)

@@ -22,6 +22,7 @@ from analysis.frames.study import Frames
 from analysis.stats.costs import with_cost
 from analysis.stats.seeds import (
     chance_errors,
+    curve_split,
     diverged_counts,
     error_curves,
     final_errors,
@@ -99,20 +100,21 @@ def curves_chart(frames: Frames, options: Options = Options()) -> Any:  # noqa: 
     Example:
         >>> curves_chart(frames).save("curves.html")  # doctest: +SKIP
     """
-    split = scored_split(frames)
-    curves = error_curves(frames, split)
+    by_epoch, at_end = curve_split(frames), scored_split(frames)
+    curves = error_curves(frames, by_epoch)
     lines = lines_of(frames)
-    name = f"{SPLITS[split].capitalize()} error"
+    name, final_name = (f"{SPLITS[split].capitalize()} error" for split in (by_epoch, at_end))
     shared = shared_epochs(curves)
     means = with_cost(percent(mean_interval(shared, ["cell", "epoch"], "error")), frames, options.against)
     panels = curve_panels(frames, lines)
     upper = _upper(frames, lines.add_to(means), lines, panels, name, options)
-    final = final_errors(curves)
+    final = final_errors(error_curves(frames, at_end))
     seeds, ends = percent(final), percent(mean_interval(final, ["cell"], "error"))
     axis = ErrorAxis.for_errors(seeds["error"], ends, zero=False)
-    lower = _last_epoch(lines.add_to(seeds), lines.add_to(ends), axis, lines.styles, name)
+    lower = _last_epoch(lines.add_to(seeds), lines.add_to(ends), axis, lines.styles, final_name)
     words = _subtitle(diverged_counts(frames.runs), panels, not axis.clipped_ends(ends).empty, options.published)
     words += ["a line ends where its shortest run ends"] if len(shared) < len(curves) else []
+    words += ["test images are scored after the last epoch only"] * (by_epoch != at_end)
     words += ["dotted gray: chance (1 − 1/classes)"] * bool(chance_errors(frames.runs))
     chart = alt.vconcat(upper, lower, spacing=16, title=title(f"{name} by {COST_NAMES[options.against]}", words))
     return chart.resolve_legend(color="independent", strokeDash="independent")

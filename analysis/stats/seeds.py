@@ -21,10 +21,26 @@ ROUNDING = 1e-12  # a smaller standard deviation is rounding: the values are equ
 
 
 def scored_split(frames: Frames) -> str:
-    """Return ``test``, or ``val`` if a counted run has no test error."""
+    """Return the split of final errors: ``test``, or ``val`` if a counted run has no test error.
+
+    With ``test="last"``, a run that diverged has none either, and counts with chance error under both.
+    """
     scored = frames.epochs.groupby("run")["test_error"].count()
-    runs = counted_runs(frames.runs)["run"]
-    return "test" if (scored.reindex(runs).fillna(1) > 0).all() else "val"
+    runs = counted_runs(frames.runs)
+    late = (runs["state"] == "diverged") & runs["cell"].isin(_scored_last(frames))
+    return "test" if (scored.reindex(runs.loc[~late, "run"]).fillna(1) > 0).all() else "val"
+
+
+def curve_split(frames: Frames) -> str:
+    """Return the split of errors over epochs: that of ``scored_split``, or ``val`` if a counted run scored its test
+    images only after the last epoch."""
+    late = counted_runs(frames.runs)["cell"].isin(_scored_last(frames))
+    return "val" if late.any() else scored_split(frames)
+
+
+def _scored_last(frames: Frames) -> list[str]:
+    """Return the cells whose test images are scored only after the last epoch."""
+    return [cell for cell, config in frames.study.cells.items() if config.get("test") == "last"]
 
 
 def error_curves(frames: Frames, split: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
 from analysis.stats.run_warnings import run_warnings
-from analysis.stats.seeds import scored_split
+from analysis.stats.seeds import curve_split
 
 SHOWN = 5  # names in a sentence
 
@@ -38,7 +38,7 @@ def _without_angles(frames: Frames) -> Iterator[str]:
 
 def _without_numbers(frames: Frames) -> Iterator[str]:
     """Report finished runs in which an epoch has no error."""
-    column = f"{scored_split(frames)}_error"
+    column = f"{curve_split(frames)}_error"
     finished = frames.runs.loc[frames.runs["state"] == "finished", ["run", "cell", "seed"]]
     holes = frames.epochs[frames.epochs[column].isna()].merge(finished, on=["run", "cell", "seed"])
     if len(holes):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
 from analysis.stats.contrasts import Fields, flat_config, pinned_seeds, value_text
-from analysis.stats.seeds import diverged_counts, scored_split
+from analysis.stats.seeds import curve_split, diverged_counts, scored_split
 from analysis.text.comparison import comparison_notes
 from analysis.text.irregularities import warnings_in_words
 from analysis.text.study import SPLITS, interval_in_words
@@ -218,5 +218,6 @@ def _runs(frames: Frames) -> str:
 
 def _scoring(frames: Frames) -> str:
     n = diverged_counts(frames.runs)["n"]
-    split = SPLITS[scored_split(frames)]
-    return f"Errors are {split} errors after the last epoch; {interval_in_words(n, 'intervals')}."
+    split, curves = SPLITS[scored_split(frames)], SPLITS[curve_split(frames)]
+    once = f", and errors by epoch are {curves} errors" if curves != split else ""
+    return f"Errors are {split} errors after the last epoch{once}; {interval_in_words(n, 'intervals')}."

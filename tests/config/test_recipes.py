@@ -71,7 +71,7 @@ def test_every_rule_trains_on_1000_classes_and_resumes_from_a_checkpoint(
     net: str, rule: str, images: Path, tmp_path: Path
 ) -> None:
     config = small_config(net, rule)
-    data = open_data(config.data, cpu_placement(images), config.test)
+    data = open_data(config.data, cpu_placement(images), bool(config.test))
     assert data.classes == 1000 and len(data.train) + len(data.val) == 2000
     training = initial_state(config, images, data)
     training.before_learning()

@@ -147,8 +147,9 @@ def test_settings_missing_from_json_have_their_defaults() -> None:
 
 
 def test_numbers_and_booleans_may_be_given_as_text() -> None:
-    found = config_from_json({"optim": {"lr": "0.2", "nesterov": "true"}, "epochs": "7"})
-    assert found == RunConfig(optim=OptimConfig(lr=0.2, nesterov=True), epochs=7)
+    found = config_from_json({"optim": {"lr": "0.2", "nesterov": "true"}, "epochs": "7", "test": "false"})
+    assert found == RunConfig(optim=OptimConfig(lr=0.2, nesterov=True), epochs=7, test=False)
+    assert config_from_json({"test": "last"}) == RunConfig(test="last")
 
 
 def test_configs_are_immutable() -> None:
@@ -220,6 +221,7 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
         (lambda: ProbeConfig(samples=1), "probe.samples is 1: it must be at least 2"),
         (lambda: RunConfig(epochs=0), "epochs is 0: it must be at least 1"),
         (lambda: RunConfig(batch=1), "batch is 1: it must be at least 2"),
+        (lambda: RunConfig(test="lats"), "test is 'lats': input should be a valid boolean or 'last'"),
         (lambda: RunConfig(label_smoothing=1.0), "label_smoothing is 1.0: it must lie in [0, 1)"),
         (
             lambda: RunConfig(loss="binary", label_smoothing=0.1),

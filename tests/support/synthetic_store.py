@@ -89,7 +89,8 @@ def write_store(
         writer.start(key, config=config_to_json(config), fingerprint="made-up", classes=CLASSES, **origin)
         last = diverged.get(run, stopped.get(run, config.epochs))
         for epoch in range(last + 1):
-            writer.epoch(_epoch(config, cell.name, epoch, layers, test, error))
+            scored = test and (config.test != "last" or epoch == config.epochs)
+            writer.epoch(_epoch(config, cell.name, epoch, layers, scored, error))
         if run in diverged:
             writer.end("diverged", f"the loss was not finite in epoch {last + 1}")
         elif run not in stopped:

@@ -134,7 +134,7 @@ class Moved:
 def moved(config: RunConfig) -> Moved:
     """Return what the steps of one epoch send, without mirror steps before learning."""
     group = CountingGroup()
-    training = TrainingState.create(config, CPU, open_data(config.data, CPU, config.test), group)
+    training = TrainingState.create(config, CPU, open_data(config.data, CPU, bool(config.test)), group)
     training.before_learning()
     before = group.others
     for x, y in training.remaining_batches():

@@ -161,6 +161,12 @@ def test_scoring_the_test_images_does_not_change_the_training() -> None:
     assert without_test == with_test
 
 
+def test_the_test_images_can_be_scored_after_the_last_epoch_only() -> None:
+    always, once = numbers(train(short_run(test=True), CPU)), numbers(train(short_run(test="last"), CPU))
+    assert [epoch["test_error"] is None for epoch in once] == [True, True, False]
+    assert once[-1] == always[-1]
+
+
 def test_the_learning_rate_of_the_last_step_of_each_epoch_is_recorded() -> None:
     def rates(**fields: Any) -> list[float]:
         return [epoch.lr for epoch in train(short_run("bp", optim=OptimConfig(lr=0.2, **fields)), CPU)]

@@ -45,7 +45,8 @@ class RunConfig:
         precision: ``"float32"`` (default), ``"float64"``, or ``"bfloat16"``: autocast, with W and B in float32.
         channels_last: Use torch's channels-last memory format. Default False.
         compile: Compile the model with ``torch.compile``. Default False.
-        test: Also score the test images at every epoch. Default True; searches set it to False.
+        test: When the test images are scored. ``True`` (default): at every epoch. ``"last"``: once, after the last,
+            which takes less time. ``False``: never, as in searches.
         seed: Seed of all random streams. Default 0.
         seeds: Seed of single purposes (weights, feedback, order, crops, noise), to vary or fix each separately.
             Default: all follow ``seed``.
@@ -73,7 +74,7 @@ class RunConfig:
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     channels_last: bool = False
     compile: bool = False
-    test: bool = True
+    test: bool | Literal["last"] = True
     seed: int = 0
     seeds: Seeds = field(default_factory=Seeds)
 

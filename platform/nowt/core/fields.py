@@ -45,7 +45,9 @@ def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
     try:
         found = _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
+        first, *others = [each["msg"] for each in error.errors()]
+        words = [each for each in others if each.startswith("Input should be '")]  # that a number or bool may also be
+        problem = " or ".join([first, *(each.removeprefix("Input should be ") for each in words)])
         raise ConfigError(f"{name} is {_on_one_line(value)}: {problem[0].lower()}{problem[1:]}") from None
     if (wrong := _converted(value, found)) is not None:
         raise ConfigError(

@@ -119,7 +119,7 @@ def _epochs(
     from nowt.training.loop import train
 
     reset_globals(job.config, job.placement)
-    data = open_data(job.config.data, job.placement, job.config.test)
+    data = open_data(job.config.data, job.placement, bool(job.config.test))
     if run_key(job.config, data.fingerprint) != job.key:
         raise DataError(f"{job.changes(data.fingerprint)} since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)

@@ -64,7 +64,7 @@ def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] 
     if not placement.is_distributed:  # several workers use the devices of their own nodes
         needs_gpu = pick_device(placement.device).type != "cpu"
     worker_counts(config, placement.workers)  # before the data is opened, which may take minutes
-    data = open_data(config.data, placement, config.test)
+    data = open_data(config.data, placement, bool(config.test))
     model = build_model(config.model, data.shape, data.classes, seed=0)
     check_feasible(config, placement, data, model)
     uncovered = check_network(config, data, [config.rule, *rules], needs_gpu)

@@ -59,8 +59,9 @@ class Epoch:
         train_error: Fraction of them that was misclassified, 0 to 1; NaN at epoch 0.
         val_loss: Loss on the validation images.
         val_error: Fraction of the validation images that was misclassified, 0 to 1.
-        test_loss: Loss on the test images; NaN if they were not used.
-        test_error: Fraction of the test images that was misclassified, 0 to 1; NaN if they were not used.
+        test_loss: Loss on the test images; NaN if the epoch did not score them.
+        test_error: Fraction of the test images that was misclassified, 0 to 1; NaN if the epoch did not
+            score them.
         presentations: Training images shown to the network.
         mirror_presentations: Mirror samples shown to its layers: batch entries per layer, averaged over the layers.
         flops: Floating-point operations of training, including mirror mode.

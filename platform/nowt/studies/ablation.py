@@ -92,7 +92,7 @@ def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
 
 def _inputs(config: RunConfig) -> Inputs:
     """Return what decides, besides the rule, whether a run can train."""
-    return config.data, config.model, config.test, config.batch, config.probe.samples, config.precision
+    return config.data, config.model, bool(config.test), config.batch, config.probe.samples, config.precision
 
 
 def shrink_study(study: Study) -> Study:

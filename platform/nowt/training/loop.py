@@ -120,7 +120,7 @@ def train(
     """
     placement = placement or Placement()
     reset_globals(config, placement)
-    data = data or open_data(config.data, placement, config.test)
+    data = data or open_data(config.data, placement, bool(config.test))
     training = TrainingState.create(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
         check_same_run(state, config, data.fingerprint, checkpoints)

@@ -218,7 +218,7 @@ class TrainingState:
     def _record(self) -> Epoch:
         train_loss, train_error = self.totals.mean()
         val_loss, val_error = self._evaluate(self.data.val)
-        test_loss, test_error = self._evaluate(self.data.test) if self.data.test is not None else (math.nan, math.nan)
+        test_loss, test_error = self._evaluate_test()
         layers = self._measure_alignment()
         return Epoch(
             epoch=self.epoch,
@@ -249,6 +249,11 @@ class TrainingState:
             )
         self.probe_seconds += time.perf_counter() - started
         return layers
+
+    def _evaluate_test(self) -> tuple[float, float]:
+        """Return the mean loss and error over the test images; NaN if this epoch does not score them."""
+        due = self.config.test != "last" or self.epoch == self.config.epochs
+        return self._evaluate(self.data.test) if self.data.test is not None and due else (math.nan, math.nan)
 
     @torch.inference_mode()
     def _evaluate(self, split: Split) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from nowt.config.run_config import ModelConfig, RunConfig
 from nowt.rules.registry import find_rule
 from nowt.studies.study import Cell, Study
 from tests.support.synthetic_frames import frames_of, text_of
+from tests.support.synthetic_store import rules_study
 
 
 def depths() -> Study:
@@ -78,3 +79,11 @@ def test_the_curves_show_the_mean_of_the_logged_errors(tmp_path: Path) -> None:
     means = mean_interval(error_curves(frames, "test"), ["cell", "epoch"], "error").set_index(["cell", "epoch"])["mean"]
     plain = frames.epochs.groupby(["cell", "epoch"])["test_error"].mean()
     pd.testing.assert_series_equal(means.sort_index(), plain.sort_index(), check_names=False)
+
+
+def test_curves_of_runs_that_score_their_test_images_last_name_both_errors(tmp_path: Path) -> None:
+    study = rules_study(names=("bp", "kp"), epochs=3)
+    cells = tuple(replace(cell, config=replace(cell.config, test="last")) for cell in study.cells)
+    words = text_of(curves_chart(frames_of(tmp_path, replace(study, cells=cells))))
+    assert "Validation error by epoch" in words and "Test error after the last epoch" in words
+    assert "test images are scored after the last epoch only" in words

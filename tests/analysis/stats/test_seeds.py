@@ -1,5 +1,6 @@
 """Statistics over seeds, compared with scipy."""
 
+from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy import stats
 from analysis.frames.study import Frames
 from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import (
+    curve_split,
     diverged_counts,
     error_curves,
     final_errors,
@@ -121,3 +123,13 @@ def test_validation_errors_are_used_if_test_images_were_not(tmp_path: Path) -> N
     frames = frames_in(tmp_path)
     assert scored_split(frames) == "val"
     assert error_curves(frames, "val")["error"].notna().all()
+
+
+def test_runs_that_score_their_test_images_last_have_validation_curves_and_final_test_errors(tmp_path: Path) -> None:
+    """Also if one of them diverged, which then has no test error."""
+    cells = tuple(replace(cell, config=replace(cell.config, test="last")) for cell in PAIR.cells)
+    write_store(tmp_path, replace(PAIR, cells=cells), diverged={("kp", 0): 1})
+    frames = frames_in(tmp_path)
+    assert (curve_split(frames), scored_split(frames)) == ("val", "test")
+    assert error_curves(frames, "val")["error"].notna().all()
+    assert final_errors(error_curves(frames, "test"))["error"].notna().all()

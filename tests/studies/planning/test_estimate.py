@@ -10,13 +10,16 @@ import torch
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
+from nowt.data.datasets import open_data
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.study_file import write_study_file
 from nowt.studies.planning.estimate import plan
+from nowt.studies.planning.probe import minutes_per_run
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.schedule import learning_rate, remaining_difference
+from nowt.training.state import TrainingState
 from tests.support.synthetic_images import image_folder
 
 SMALL = RunConfig(data=DataConfig("synthetic"), epochs=2, batch=32)
@@ -101,6 +104,18 @@ def test_the_plan_describes_each_data_set_once_and_names_copies_of_images(tmp_pa
     assert lines[1] == f"data folder in {root}: 36 training, 4 validation and 9 test images of 2 classes"
     assert lines[2].startswith("1 of 49 images are copies of others, and are kept: 1 of test also in ")
     assert lines[3] == ""
+
+
+def test_the_estimate_counts_every_scoring_of_validation_and_test_images() -> None:
+    """Scoring an image costs a third of training on it; epoch 0 is scored, too."""
+    data = open_data(SMALL.data, Placement())
+    training = TrainingState.create(SMALL, Placement(), data)
+    assert data.test is not None
+    shown = training.steps_per_epoch * SMALL.batch * SMALL.epochs
+    for test, times in ((True, 3), ("last", 1)):
+        training.config = replace(SMALL, test=test)  # type: ignore[arg-type]
+        images = shown + (3 * len(data.val) + times * len(data.test)) / 3
+        assert minutes_per_run(training, data, seconds=60.0) == pytest.approx(images / SMALL.batch)
 
 
 def test_the_plan_of_a_changed_study_says_that_it_is_a_new_one(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ def test_a_shipped_space_loads_and_uses_no_test_images(name: str) -> None:
         (lambda: Budget(float("inf")), "inf trials: it must be above 0 and finite"),
         (lambda: Budget(2.5), "2.5 trials: the number of trials must be an integer"),
         (lambda: SearchSpace("s", "?", (SearchCell("bp", digits(), (LR,)),), Budget(1)), "uses test images"),
+        (
+            lambda: SearchSpace("s", "?", (SearchCell("bp", replace(digits(), test="last"), (LR,)),), Budget(1)),
+            "uses test images",
+        ),
         (lambda: small_space(LR, stopping="none"), r"stopping is 'none': it must be like EarlyStopping\("),
         (
             lambda: SearchSpace("s", "?", (SearchCell("bp", base("bp"), (LR,)),), 20),

@@ -86,7 +86,9 @@ class NetworkBuilder:
         return x.to(device, PARAMETER_DTYPES[run.config.precision], memory_format=memory_format), y.to(device)
 
     def _split(self, config: RunConfig) -> Split:
-        require(config.test or self.split != "test", "--split is test, but this study does not use its test images")
+        require(
+            bool(config.test) or self.split != "test", "--split is test, but this study does not use its test images"
+        )
         split: Split = getattr(self._data(config), self.split)
         size, group = len(split), config.model.norm_group
         require(
@@ -100,9 +102,9 @@ class NetworkBuilder:
         return split
 
     def _data(self, config: RunConfig) -> DatasetSplits:
-        key = (config.data, config.test)
+        key = (config.data, bool(config.test))
         if key not in self.opened:
-            self.opened[key] = open_data(config.data, self.placement, config.test)
+            self.opened[key] = open_data(config.data, self.placement, bool(config.test))
         return self.opened[key]
 
 

@@ -75,7 +75,7 @@ class _CellPlan:
 
 
 def _plan_cell(study: Study, cell: Cell, placement: Placement, mirror_share: float) -> _CellPlan:
-    data = open_data(cell.config.data, placement, cell.config.test)
+    data = open_data(cell.config.data, placement, bool(cell.config.test))
     training = TrainingState.create(cell.config, placement, data)
     check_feasible(cell.config, placement, data, training.model)
     facts = {**data_facts(data), "not_replaced": []}

@@ -65,6 +65,8 @@ def _motion(config: RunConfig, layer: FeedbackLayer, initial: float, square: flo
 
 def minutes_per_run(training: TrainingState, data: DatasetSplits, seconds: float) -> float:
     """Return the minutes per run. Evaluating an image costs a third of training on it."""
-    scored = len(data.val) + (len(data.test) if data.test is not None else 0)
-    steps = training.steps_per_epoch + scored / training.config.batch / 3
-    return seconds * steps * training.config.epochs / 60
+    config = training.config
+    times = 1 if config.test == "last" else config.epochs + 1  # epoch 0 is scored as well
+    scored = len(data.val) * (config.epochs + 1) + (len(data.test) * times if data.test is not None else 0)
+    steps = training.steps_per_epoch * config.epochs + scored / config.batch / 3
+    return seconds * steps / 60
