@@ -108,6 +108,8 @@ def _data(shared: Shared) -> str:
             else "",
             shared.phrase("Gaussian pixel noise of standard deviation {}, fixed per image", "data.noise"),
             shared.phrase("at most {} training images", "data.train_limit"),
+            "always in the same order" if shared["data.shuffle"] is False else "",
+            "validation images not held out of training" if shared["data.hold_out"] is False else "",
             shared.phrase("evaluated on at most {} images per split", "data.score_limit"),
         ],
     )
@@ -158,6 +160,9 @@ def _optimizer(shared: Shared) -> str:
             shared.phrase("β₁ {}, β₂ {}", "optim.momentum", "optim.beta2") if shared["optim.name"] == "adamw" else "",
             shared.phrase("weight decay {}", "optim.weight_decay") + spared if decay else "",
             shared.phrase("learning rate {}", "optim.lr"),
+            shared.phrase("times {} for normalization parameters and biases", "optim.lr_factor_norms_and_biases")
+            if shared["optim.lr_factor_norms_and_biases"] != 1
+            else "",
             shared.phrase("warm-up until epoch {}", "optim.warmup"),
             _schedule(shared),
             shared.phrase("gradient norm clipped to {}", "optim.clip"),

@@ -228,6 +228,19 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
             "label_smoothing is for loss cross_entropy only",
         ),
         (
+            lambda: RunConfig(data=DataConfig(hold_out=False), test=False),
+            "data.hold_out is False, so validation images are trained on, and test is False, as in searches: nothing "
+            "would be left to score; set data.hold_out or test to True",
+        ),
+        (
+            lambda: RunConfig(data=DataConfig(shuffle=False), seeds=Seeds(order=3)),
+            "seeds.order is 3, but data.shuffle is False, so no order is drawn: leave out either",
+        ),
+        (
+            lambda: OptimConfig(lr_factor_norms_and_biases=0.0),
+            "optim.lr_factor_norms_and_biases is 0.0: it must be above 0",
+        ),
+        (
             lambda: RunConfig(ModelConfig(norm_group=48)),
             "model.norm_group is 48: it must divide batch, which is 64",
         ),

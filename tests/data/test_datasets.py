@@ -48,6 +48,15 @@ def test_every_image_is_in_exactly_one_split() -> None:
     assert np.allclose(restored, np.sort(original.flatten(1).numpy().round(3), axis=0), atol=2e-3)
 
 
+def test_without_holding_out_validation_images_are_trained_on_and_scored_as_before() -> None:
+    held, kept = open_data(DIGITS, HERE), open_data(replace(DIGITS, hold_out=False), HERE)
+    assert len(kept.train) == len(held.train) + len(held.val) == 1294 + 144
+    assert torch.equal(in_order(kept.val), in_order(held.val))
+    assert held.test is not None and kept.test is not None
+    assert torch.equal(in_order(kept.test), in_order(held.test))
+    assert kept.fingerprint == held.fingerprint  # the run key has the field
+
+
 def test_splits_are_stratified_by_class() -> None:
     data = open_data(DIGITS, HERE)
     assert data.test is not None

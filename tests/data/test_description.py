@@ -19,6 +19,7 @@ def test_the_images_of_each_split_and_the_classes_are_counted(root: Path) -> Non
     counts = "36 training, 4 validation and 8 test images of 2 classes"
     assert described(root) == f"data folder in {root}: {counts}"
     assert "16 training, 2 validation and 2 test" in described(root, replace(FOLDER, train_limit=16, score_limit=2))
+    assert "40 training, 4 validation (trained on as well) and" in described(root, replace(FOLDER, hold_out=False))
     config = DataConfig("synthetic")
     data = open_data(config, Placement(), test=False)
     line = describe_data(config, Placement(), data)

@@ -1,6 +1,7 @@
 """Images of equal content are counted, with examples, and change nothing else."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from nowt.data import content
 from nowt.data.duplicates import Part, describe_duplicates
-from tests.support.image_folders import opened
+from tests.support.image_folders import FOLDER, opened
 
 Captured = pytest.CaptureFixture[str]
 
@@ -54,6 +55,12 @@ def test_copies_in_a_folder_are_reported_at_the_first_start_and_count(
         assert found in line
     assert opened(root).duplicates == line.partition(f"{root}: ")[2]
     assert "copies" not in capsys.readouterr().err
+
+
+def test_validation_images_that_are_trained_on_are_no_copies(root: Path, capsys: Captured) -> None:
+    data = opened(root, replace(FOLDER, hold_out=False))
+    assert (len(data.train), len(data.val)) == (40, 4)
+    assert data.duplicates == "" and "copies" not in capsys.readouterr().err
 
 
 def test_a_folder_without_copies_is_no_line(root: Path, capsys: Captured) -> None:

@@ -63,6 +63,19 @@ def test_order_depends_only_on_its_seed_and_the_epoch() -> None:
     assert same(epoch(train), epoch(train, seeds=replace(SEEDS, crops=1, weights=1, feedback=1, noise=1)))
 
 
+def test_without_shuffling_every_epoch_has_the_order_of_the_files_and_its_own_crops() -> None:
+    plain = replace(DIGITS, shuffle=False)
+    train = open_data(plain, HERE).train
+    assert same(epoch(train), epoch(train, number=1)) and same(epoch(train), epoch(train, seeds=Seeds().resolve(1)))
+    assert torch.equal(images(epoch(train)), images(list(train.batches(32)))[: 40 * 32])
+    assert same(epoch(train, start=17), epoch(train)[17:])
+    moved = open_data(replace(plain, augment="shift"), HERE).train
+    assert not torch.equal(images(epoch(moved)), images(epoch(moved, number=1)))
+    twice = open_data(replace(plain, repeat=2), HERE).train
+    labels = torch.cat([y for _, y in twice.batches(50, seeds=SEEDS, drop_last=False)])
+    assert labels.tolist() == 2 * train.labels.tolist()
+
+
 def test_crops_depend_on_their_own_seed() -> None:
     train = open_data(replace(DIGITS, augment="shift"), HERE).train
     here, there = epoch(train), epoch(train, seeds=replace(SEEDS, crops=1))

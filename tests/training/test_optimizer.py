@@ -13,6 +13,7 @@ from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.registry import find_rule
 from nowt.training.optimizer import build_optimizer, clip_gradients, parameter_groups, set_learning_rate
 from nowt.training.schedule import learning_rate
+from tests.support.config_errors import config_error
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, rule_id
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -141,6 +142,40 @@ def test_norms_and_biases_have_weight_decay_only_if_configured(rule: Rule, every
     weights = {"0.weight", "3.weight", "6.weight", "9.weight"}
     trained = {f"{layer.name}.feedback" for layer in layers} if rule.name == "kp" else set()
     assert decays == dict.fromkeys(weights | trained, 0.01)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_norms_and_biases_have_their_own_learning_rate_if_configured(name: str) -> None:
+    def moved(factor: float) -> dict[str, torch.Tensor]:
+        model, layers = kp_net()
+        config = OptimConfig(lr_factor_norms_and_biases=factor, weight_decay=0.0, **OPTIMIZERS[name])
+        optimizer = build_optimizer(config, model, layers)
+        set_learning_rate(optimizer, 0.1)
+        before = {key: p.detach().clone() for key, p in model.named_parameters()}
+        step(model, layers, optimizer)
+        return {key: p.detach() - before[key] for key, p in model.named_parameters()}
+
+    plain, slow = moved(1.0), moved(0.25)
+    for key, change in plain.items():
+        torch.testing.assert_close(slow[key], change * (0.25 if change.dim() == 1 else 1.0))
+
+
+def test_a_learning_rate_for_norms_and_biases_is_refused_if_there_are_none() -> None:
+    model, layers = attached(nn.Sequential(nn.Linear(3, 2, bias=False)), find_rule("fa")())
+    assert config_error(lambda: build_optimizer(OptimConfig(lr_factor_norms_and_biases=0.5), model, layers)) == (
+        "optim.lr_factor_norms_and_biases is 0.5, but the model has no biases and no batch norm: leave it out"
+    )
+
+
+def test_the_optimizer_of_an_earlier_checkpoint_resumes() -> None:
+    model, layers = kp_net()
+    optimizer = build_optimizer(OptimConfig(), model, layers)
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        del group["lr_factor"]
+    optimizer.load_state_dict(state)
+    set_learning_rate(optimizer, 0.3)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -21,7 +21,18 @@ class Override:
 # the fields of a run, each with its own fields: none if it is no section, and none that all rules have
 FIELDS: dict[str, tuple[str, ...]] = {
     "model": ("name", "weights", "zero_init_gamma", "norm_group", "hidden", "activation"),
-    "data": ("name", "size", "augment", "repeat", "train_limit", "score_limit", "noise", "on_bad"),
+    "data": (
+        "name",
+        "size",
+        "augment",
+        "repeat",
+        "train_limit",
+        "score_limit",
+        "shuffle",
+        "hold_out",
+        "noise",
+        "on_bad",
+    ),
     "rule": (),
     "optim": (
         "name",
@@ -31,6 +42,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "beta2",
         "weight_decay",
         "decay_norms_and_biases",
+        "lr_factor_norms_and_biases",
         "schedule",
         "milestones",
         "gamma",

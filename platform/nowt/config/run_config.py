@@ -53,7 +53,8 @@ class RunConfig:
 
     Raises:
         ConfigError: If a value is out of range, or fields contradict each other (warm-up longer than the run, a first
-            milestone after its end, ``norm_group`` not a divisor of ``batch`` or ``probe.samples``).
+            milestone after its end, ``norm_group`` not a divisor of ``batch`` or ``probe.samples``, neither test
+            images nor validation images that are held out).
 
     Example:
         >>> from nowt import KolenPollack, OptimConfig, RunConfig
@@ -93,9 +94,22 @@ class RunConfig:
             self.label_smoothing == 0 or self.loss == "cross_entropy",
             "label_smoothing is for loss cross_entropy only",
         )
+        self._check_data()
         self._check_schedule()
         self._check_norm_group()
         self._check_target_angle()
+
+    def _check_data(self) -> None:
+        """Raise ConfigError if no error would be one of images that were not trained on, or if a seed has no effect."""
+        require(
+            self.test or self.data.hold_out,
+            "data.hold_out is False, so validation images are trained on, and test is False, as in searches: nothing "
+            "would be left to score; set data.hold_out or test to True",
+        )
+        require(
+            self.data.shuffle or self.seeds.order is None,
+            f"seeds.order is {self.seeds.order}, but data.shuffle is False, so no order is drawn: leave out either",
+        )
 
     def _check_schedule(self) -> None:
         """Raise ConfigError for a warm-up or milestone after the end of the run, which would have no effect."""

@@ -76,6 +76,11 @@ class DataConfig:
         train_limit: Maximum number of training images: a fixed choice with equally many images per class where
             possible, and at least one of each. Default None: all.
         score_limit: Maximum number of validation images, and of test images, chosen the same way. Default None: all.
+        shuffle: Show the training images in a new order in each epoch. Default True. False: always in the order of the
+            files, which in image folders is class by class.
+        hold_out: Leave the validation images out of training. Default True. False: train on them as well; the
+            validation error is then a training error, so only test errors count, and searches refuse it. It is for
+            repeating published experiments without validation images.
         noise: Standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
             ``digits`` and ``synthetic`` only. Default 0.0.
         on_bad: What to do with an image file that is broken, or whose pixels have no stated conversion. ``"stop"``
@@ -97,6 +102,8 @@ class DataConfig:
     repeat: int = 1
     train_limit: int | None = None
     score_limit: int | None = None
+    shuffle: bool = True
+    hold_out: bool = True
     noise: float = 0.0
     on_bad: Literal["stop", "skip"] = "stop"
 
@@ -133,6 +140,8 @@ class OptimConfig:
         weight_decay: λ, weight decay coefficient; must be 0 or above. Default 1e-4. Under ``kp`` it also decides
             how fast W − B shrinks. The shipped search spaces try 1e-4 to 5e-2 on digits, 3e-5 to 3e-4 on ImageNet.
         decay_norms_and_biases: Apply weight decay to biases and batch-norm parameters, too. Default False.
+        lr_factor_norms_and_biases: Factor of η for biases and batch-norm parameters, and so of their weight decay; must
+            be above 0. Default 1.0.
         schedule: ``"cosine"`` (default): from ``lr`` to 0 between warm-up and the last epoch. ``"step"``: times
             ``gamma`` at every milestone. ``"constant"``.
         milestones: Epochs at which the learning rate falls; for ``step`` only, which needs at least one.
@@ -158,6 +167,7 @@ class OptimConfig:
     beta2: float = 0.999
     weight_decay: float = 1e-4
     decay_norms_and_biases: bool = False
+    lr_factor_norms_and_biases: float = 1.0
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
@@ -170,6 +180,8 @@ class OptimConfig:
         require(self.lr > 0, f"optim.lr is {self.lr}: it must be above 0")
         require(0 <= self.momentum < 1, f"optim.momentum is {self.momentum}: it must lie in [0, 1)")
         require(self.weight_decay >= 0, f"optim.weight_decay is {self.weight_decay}: it must be 0 or above")
+        factor = self.lr_factor_norms_and_biases
+        require(factor > 0, f"optim.lr_factor_norms_and_biases is {factor}: it must be above 0")
         require(self.warmup >= 0, f"optim.warmup is {self.warmup}: it must be 0 or above, in epochs")
         require(self.clip is None or self.clip > 0, f"optim.clip is {self.clip}: it must be above 0, or none")
         require(not (self.nesterov and self.name != "sgd"), "optim.nesterov is for sgd only")

@@ -80,9 +80,10 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         raise DataError(f"a data folder is given ({placement.data!r}), but {config.name} needs none: omit it")
     raw = spec.read(config, placement, size)
     val_indices = validation_indices(raw, spec, placement)
-    train = raw.train.take(complement(len(raw.train.labels), val_indices))
+    held_out = val_indices if config.hold_out else val_indices[:0]
+    train = raw.train.take(complement(len(raw.train.labels), held_out))
+    duplicates = _duplicates(raw, train, raw.train.take(held_out), placement)
     val = raw.train.take(val_indices)
-    duplicates = _duplicates(raw, train, val, placement)
     train = _limit(train, config.train_limit, "train_limit", raw.classes)
     val = _limit(val, config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
@@ -150,10 +151,10 @@ def _split(
     shift = size // 8 if "shift" in config.augment else 0
     flip = "flip" in config.augment
     if isinstance(images, ImageArrays):
-        return ArraySplit(images.pixels, images.labels, normalize, repeat, shift, flip)
+        return ArraySplit(images.pixels, images.labels, normalize, repeat, shift, flip, config.shuffle)
     crop = config.augment == "resized_crop"
     scale = EVAL_SCALE if crop else 1.0
     if crop and training:
-        return StreamSplit(images, normalize, repeat, size, scale, placement.loaders)
+        return StreamSplit(images, normalize, repeat, size, scale, placement.loaders, config.shuffle)
     pixels = cache.cached_pixels(images, size, scale, placement)
-    return ArraySplit(pixels, images.labels, normalize, repeat, shift, flip)
+    return ArraySplit(pixels, images.labels, normalize, repeat, shift, flip, config.shuffle)

@@ -12,7 +12,8 @@ KINDS = 5  # of files that are left out, which are named
 def describe_data(config: DataConfig, placement: Placement, data: DatasetSplits) -> str:
     """Return the line. The numbers are those of the images that are used, after ``train_limit`` and ``score_limit``."""
     place = "" if config.name in BUILTIN else f" in {placement.data}"
-    counts = [f"{len(data.train):,} training", f"{len(data.val):,} validation"]
+    trained = "" if config.hold_out else " (trained on as well)"
+    counts = [f"{len(data.train):,} training", f"{len(data.val):,} validation{trained}"]
     counts += [] if data.test is None else [f"{len(data.test):,} test"]
     images = f"{', '.join(counts[:-1])} and {counts[-1]} images of {data.classes:,} classes"
     broken = [f"{len(data.skipped):,} broken or unsupported images"] if data.skipped else []

@@ -45,12 +45,14 @@ def sequential_batches(total: int, batch: int) -> list[BatchIndices]:
     return [without_augmentation(images) for images in _chunks(np.arange(total), batch)]
 
 
-def shuffled_batches(total: int, repeat: int, batch: int, seeds: Seeds, epoch: int) -> list[BatchIndices]:
+def training_batches(
+    total: int, repeat: int, batch: int, seeds: Seeds, epoch: int, shuffle: bool = True
+) -> list[BatchIndices]:
     """Return the batches of one epoch of training: every image ``repeat`` times, in an order that depends on
-    seeds.order and the epoch."""
+    seeds.order and the epoch, or without ``shuffle`` always in the same order."""
     assert seeds.order is not None and seeds.crops is not None, "seeds must be resolved"
     draw = generator(seeds.order, "order", epoch)
-    order = torch.randperm(total * repeat, generator=draw).numpy()
+    order = torch.randperm(total * repeat, generator=draw).numpy() if shuffle else np.arange(total * repeat)
     key = seed_of(seeds.crops, "crops", epoch)
     return [BatchIndices(entries % total, entries // total, key) for entries in _chunks(order, batch)]
 

@@ -10,7 +10,7 @@ from nowt.core.errors import DataError
 from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.data.images import Pixels
-from nowt.data.sampler import BatchIndices, sequential_batches, shuffled_batches, without_augmentation
+from nowt.data.sampler import BatchIndices, sequential_batches, training_batches, without_augmentation
 from nowt.data.subsets import Ints, balanced
 from nowt.data.transforms import SHIFT_FLIP_DRAWS, Normalize, shift_flip
 
@@ -18,9 +18,10 @@ from nowt.data.transforms import SHIFT_FLIP_DRAWS, Normalize, shift_flip
 class Split(ABC):
     """Images and labels of one split; ``len()`` is the number of distinct images."""
 
-    def __init__(self, labels: Ints, normalize: Normalize, repeat: int = 1) -> None:
+    def __init__(self, labels: Ints, normalize: Normalize, repeat: int = 1, shuffle: bool = True) -> None:
         self.labels = labels
         self.normalize = normalize
+        self.shuffle = shuffle
         self.repeat = repeat
 
     def __len__(self) -> int:
@@ -51,7 +52,7 @@ class Split(ABC):
         if seeds is None:
             selected = sequential_batches(len(self), batch)
         else:
-            selected = shuffled_batches(len(self), self.repeat, batch, seeds, epoch)
+            selected = training_batches(len(self), self.repeat, batch, seeds, epoch, self.shuffle)
         if drop_last and len(selected[-1]) < batch:
             selected.pop()
         if not selected:
@@ -83,8 +84,9 @@ class ArraySplit(Split):
         repeat: int = 1,
         shift: int = 0,
         flip: bool = False,
+        shuffle: bool = True,
     ) -> None:
-        super().__init__(labels, normalize, repeat)
+        super().__init__(labels, normalize, repeat, shuffle)
         self.pixels = pixels
         self.shift = shift
         self.flip = flip

@@ -24,9 +24,16 @@ class StreamSplit(Split):
     """
 
     def __init__(
-        self, files: ImageFiles, normalize: Normalize, repeat: int, size: int, scale: float, loaders: int
+        self,
+        files: ImageFiles,
+        normalize: Normalize,
+        repeat: int,
+        size: int,
+        scale: float,
+        loaders: int,
+        shuffle: bool = True,
     ) -> None:
-        super().__init__(files.labels, normalize, repeat)
+        super().__init__(files.labels, normalize, repeat, shuffle)
         self.files = files
         self.size = size
         self.scale = scale

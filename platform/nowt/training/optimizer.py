@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
+from nowt.core.errors import require
 from nowt.rules.base import FeedbackLayer
 
 
@@ -22,7 +23,10 @@ def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[Feed
 
 
 def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
-    """Return two groups, with and without weight decay. A B that learns from the gradient is in the group of its W."""
+    """Return two groups, with and without weight decay. A B that learns from the gradient is in the group of its W.
+
+    Raises ConfigError if a learning rate is set for biases and batch-norm parameters, but there are none.
+    """
     norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
     learned = {layer.weight: layer.feedback for layer in layers if layer.rule.learns_from == "gradient"}
     weights: list[Tensor] = []
@@ -30,14 +34,19 @@ def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[Fee
         # B directly after its W: the gradient that they share is still in the processor's cache
         weights += [weight, learned[weight]] if weight in learned else [weight]
     rest = config.weight_decay if config.decay_norms_and_biases else 0.0
-    groups = [(weights, config.weight_decay), (norms_and_biases, rest)]
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+    factor = config.lr_factor_norms_and_biases
+    require(
+        factor == 1 or bool(norms_and_biases),
+        f"optim.lr_factor_norms_and_biases is {factor:g}, but the model has no biases and no batch norm: leave it out",
+    )
+    groups = [(weights, config.weight_decay, 1.0), (norms_and_biases, rest, factor)]
+    return [{"params": params, "weight_decay": decay, "lr_factor": f} for params, decay, f in groups if params]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group: ``lr`` times the group's factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_factor", 1.0)  # checkpoints of earlier versions have no factor
 
 
 def clip_gradients(model: nn.Module, max_norm: float | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.frames.study import Frames
 from analysis.stats.paired import compare_cells
 from analysis.text.methods import methods
-from nowt.config.run_config import RunConfig
+from nowt.config.run_config import DataConfig, RunConfig
 from nowt.studies.study import Cell, Study
 from tests.support.synthetic_frames import frames_with
 
@@ -38,6 +38,15 @@ def test_the_methods_paragraph_lists_settings_in_which_cells_differ(tmp_path: Pa
     text = methods(frames, compare_cells(frames, None), None)
     assert "Cells differ in optim.lr (0.05; 0.5), optim.warmup (0; 0.5)." in text
     assert "learning rate 0.05" not in text
+
+
+def test_the_methods_paragraph_states_what_repeats_published_code(tmp_path: Path) -> None:
+    config = RunConfig(epochs=1, data=DataConfig(shuffle=False, hold_out=False))
+    config = replace(config, optim=replace(config.optim, lr_factor_norms_and_biases=0.25))
+    frames = frames_with(tmp_path, Study("rates", "?", (Cell("bp", config),), (0, 1, 2)))
+    text = methods(frames, compare_cells(frames, None), None)
+    assert "Data: digits, always in the same order, validation images not held out of training." in text
+    assert "learning rate 0.05, times 0.25 for normalization parameters and biases, cosine" in text
 
 
 def test_the_methods_paragraph_names_the_weights_that_use_backprop_under_every_rule(five_rules: Frames) -> None:

@@ -25,6 +25,7 @@ FIXED = {
     "data.name": _IMAGES,
     "data.train_limit": _IMAGES,
     "data.score_limit": _IMAGES,
+    "data.hold_out": "trials are scored on validation images, which must not be trained on",
     "data.noise": _IMAGES,
     "data.on_bad": _IMAGES,
 }
