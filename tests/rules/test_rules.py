@@ -1,6 +1,7 @@
 """The built-in rules: how each one updates B, and which settings are rejected."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -156,12 +157,52 @@ def test_built_in_rules_declare_what_they_read_of_w() -> None:
         ("wm", {"interval": -1}, "rule.interval is -1: it must be 0 or above"),
         ("wm", {"warmup": -1}, "rule.warmup is -1: it must be 0 or above"),
         ("wm", {"samples": 0}, "rule.samples is 0: it must be at least 1"),
+        (
+            "wm",
+            {"bias": True, "noise": "idealised"},
+            "rule.bias is for random noise: with rule.noise idealised, the response is W alone",
+        ),
+        (
+            "wm",
+            {"last_activation": "sigmoid"},
+            "rule.last_activation sigmoid needs rule.through nonlinearity and rule.last_layer rule: they are "
+            "linear and rule",
+        ),
+        (
+            "wm",
+            {"last_activation": "sigmoid", "through": "nonlinearity", "last_layer": "backprop"},
+            "rule.last_activation sigmoid needs rule.through nonlinearity and rule.last_layer rule: they are "
+            "nonlinearity and backprop",
+        ),
     ],
 )
 def test_invalid_fields_of_rules_are_rejected(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         find_rule(name)(**fields)
     assert str(caught.value) == message
+
+
+def test_a_mirror_that_adds_biases_is_rejected_on_a_network_without_any() -> None:
+    layer = one_layer(nn.Conv2d(3, 4, 3, padding=1, bias=False), "wm", bias=True)
+    with pytest.raises(ValueError, match=r"rule.bias is True, but no layer with a B has a bias: leave out rule.bias"):
+        layer.rule.before_learning([layer], Moment(0, seed=0))
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(30, 4), lambda: nn.Conv2d(3, 4, 3)], ids=["linear", "conv"])
+def test_the_mirror_adds_each_bias_to_the_response_of_its_unit(make: Callable[[], nn.Module]) -> None:
+    moved = []
+    for bias in (True, False):
+        torch.manual_seed(0)
+        layer = one_layer(make(), "wm", bias=bias, decay=0.0, interval=1, normalize="none", samples=3)
+        with torch.no_grad():
+            assert layer.bias is not None
+            layer.bias.copy_(torch.tensor([0.0, 0.0, 5.0, -5.0]))
+        before = layer.feedback.clone()
+        layer.rule.after_step([layer], Moment(1, seed=0))
+        moved.append((layer.feedback - before).flatten(1))
+    added = moved[0] - moved[1]
+    assert not added[:2].any() and added[2].abs().min() > 0
+    torch.testing.assert_close(added[2], -added[3], rtol=1e-3, atol=1e-4)
 
 
 def test_mirror_noise_that_cannot_reach_every_weight_is_rejected_before_learning() -> None:

@@ -218,7 +218,7 @@ def _samples(shape: LayerShape, needed: float) -> tuple[int, int, float]:
 # the fields that nowt chooses to meet a target angle, and those for which it knows no angle
 REPLACED_BY_TARGET = (
     *("eta", "decay", "samples", "extent", "interval", "warmup", "burst", "streams"),
-    *("noise", "sigma", "receiver_noise", "through", "normalize"),
+    *("noise", "sigma", "receiver_noise", "through", "bias", "last_activation", "normalize"),
 )
 
 

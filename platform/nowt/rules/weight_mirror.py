@@ -13,6 +13,7 @@ from nowt.core.seeding import seed_of
 from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
 from nowt.rules.mirror_control import MirrorSettings, layer_settings, replaced_by_target
+from nowt.rules.mirror_noise import check_biases, check_reach, draw_noise, summed_terms
 from nowt.rules.mirror_work import MirrorWork
 from nowt.rules.schedule import Schedule
 
@@ -27,8 +28,8 @@ class WeightMirror(DrawnFeedback):
     In mirror mode, between training steps, every layer receives its own noise, and B learns from the response. In
     expectation B converges to c W with the gain c = η σ² / λ (half of that with ``through="nonlinearity"`` and ReLU;
     with ``normalize="none"``, times the number of samples and positions). Choose η and λ so that c is near 1: B
-    multiplies the error signal by c in every layer. Noise is never passed on to the next layer, biases are not used,
-    and W, batch norm and its statistics do not change.
+    multiplies the error signal by c in every layer. Noise is never passed on to the next layer, and W, batch norm and
+    its statistics do not change.
 
     Sampling leaves an angle of about arctan √((fan_in + 1) / N_eff) between B and W, with N_eff = N (2 − λ) / λ for N
     positions per mirror step (linear response, W with independent entries). A smaller λ or more samples reduce it; a
@@ -56,6 +57,10 @@ class WeightMirror(DrawnFeedback):
         receiver_noise: ξ, standard deviation of noise added to the response. Default 0.0; must be 0 or above. The
             shipped search spaces try 0.01 to 3.
         through: What the noise passes. ``"linear"`` (default): y = W x. ``"nonlinearity"``: y = φ(W x).
+        bias: Add the layer's bias to the response. Default False: a bias adds noise to B, and changes the gain of its
+            output unit if the noise passes a nonlinearity. Not for ``noise="idealised"``.
+        last_activation: Nonlinearity that the noise passes in the last layer. ``"linear"`` (default): none, since
+            networks return logits. ``"sigmoid"``: that of a sigmoid cross-entropy; for ``through="nonlinearity"`` only.
         normalize: What the sum over samples and positions is divided by. ``"taps"`` (default): for each kernel tap, the
             number of positions that reach it, so zero padding does not bend B. ``"positions"``: the number of samples
             times positions. ``"none"``: nothing, as in the authors' code, so the gain grows with the map.
@@ -108,6 +113,8 @@ class WeightMirror(DrawnFeedback):
     sigma: float = 1.0
     receiver_noise: float = 0.0
     through: Literal["linear", "nonlinearity"] = "linear"
+    bias: bool = False
+    last_activation: Literal["linear", "sigmoid"] = "linear"
     normalize: Literal["none", "positions", "taps"] = "taps"
     samples: int = 16
     extent: int = 8
@@ -133,6 +140,13 @@ class WeightMirror(DrawnFeedback):
                 raise ValueError(f"rule.{field} is {getattr(self, field)}: it must be at least 1")
         if self.burst_epochs != 1 and self.burst == 0:
             raise ValueError(f"rule.burst_epochs is {self.burst_epochs}: it is for rule.burst above 0")
+        if self.bias and self.noise == "idealised":
+            raise ValueError("rule.bias is for random noise: with rule.noise idealised, the response is W alone")
+        if self.last_activation != "linear" and (self.through, self.last_layer) != ("nonlinearity", "rule"):
+            raise ValueError(
+                f"rule.last_activation {self.last_activation} needs rule.through nonlinearity and "
+                f"rule.last_layer rule: they are {self.through} and {self.last_layer}"
+            )
         self._check_target()
 
     def _check_target(self) -> None:
@@ -168,7 +182,10 @@ class WeightMirror(DrawnFeedback):
         """
         if self.target_angle is not None:
             return self._target_before_learning(layers, moment)
-        self._check_reach(layers)
+        if self.extent and self.noise != "idealised":
+            check_reach(layers, self.extent)
+        if self.bias:
+            check_biases(layers)
         if self.burst:
             self._schedule(moment)
         for step in range(self.warmup):
@@ -222,16 +239,6 @@ class WeightMirror(DrawnFeedback):
             )
         return moment.schedule
 
-    def _check_reach(self, layers: Sequence["FeedbackLayer"]) -> None:
-        if self.extent == 0 or self.noise == "idealised":
-            return
-        for layer in layers:
-            if layer.has_unreached_weights(layer.probe_shape(1, self.extent)):
-                raise ValueError(
-                    f"rule.extent is {self.extent}: in layer {layer.name}, some weights see only padding and receive "
-                    "no noise, so their B would never align; use a larger extent, or 0 for the layer's own map"
-                )
-
     @torch.no_grad()
     def _mirror(
         self, layers: Sequence["FeedbackLayer"], moment: Moment, label: tuple[int | str, ...], speed: float = 1.0
@@ -254,36 +261,24 @@ class WeightMirror(DrawnFeedback):
         """Return η x yᵀ for one stream of noise."""
         name = (layer.name, *label, number) if number else (layer.name, *label)
         stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
-        x = self._draw(layer, stream)
+        x = draw_noise(layer, self.noise, self.sigma, (self.samples, self.extent), stream)
         padded = self.noise != "idealised"
-        y = layer.apply_weight(x, padded)
-        if self.through == "nonlinearity":
-            y = layer.nonlinearity(y)
+        y = self._response(layer, x, padded)
         if self.receiver_noise > 0:
             y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
-        return layer.outer_product_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
+        rate = self.eta / summed_terms(layer, x, self.noise, self.normalize)
+        return layer.outer_product_sum(x, y, padded).mul_(rate * speed)
 
-    def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
-        """Draw noise of standard deviation σ, in the shape of the layer's input."""
-        if self.noise == "idealised":
-            return layer.orthonormal_probes(stream) * (self.sigma * math.sqrt(layer.fan_in))
-        shape = layer.probe_shape(self.samples, self.extent)
-        x = torch.empty(shape, device=layer.weight.device, dtype=layer.weight.dtype)
-        if self.noise == "normal":
-            return x.normal_(0.0, self.sigma, generator=stream)
-        if self.noise == "uniform":
-            return x.uniform_(-1.0, 1.0, generator=stream).mul_(self.sigma * 3**0.5)
-        return x.bernoulli_(0.5, generator=stream).mul_(2).sub_(1).mul_(self.sigma)
-
-    def _rate(self, layer: "FeedbackLayer", x: Tensor) -> Tensor | float:
-        """Return η divided by what ``normalize`` names."""
-        if self.normalize == "none":
-            return self.eta
-        if self.noise == "idealised":
-            return self.eta / layer.fan_in
-        if self.normalize == "positions":
-            return self.eta / layer.positions(x)
-        return self.eta / layer.tap_counts(x)
+    def _response(self, layer: "FeedbackLayer", x: Tensor, padded: bool) -> Tensor:
+        """Return the layer's response to x, without receiver noise."""
+        y = layer.apply_weight(x, padded)
+        if self.bias and layer.bias is not None:
+            y = y + layer.bias.view(-1, *[1] * (y.dim() - 2))
+        if self.through == "linear":
+            return y
+        if self.last_activation == "sigmoid" and layer is layer.output_layer:
+            return y.sigmoid()
+        return layer.nonlinearity(y)
 
     def shortened(self, pace: float) -> "WeightMirror":
         """Return the rule with fewer mirror steps before learning; at least one, if there were any."""

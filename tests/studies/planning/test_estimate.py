@@ -78,7 +78,8 @@ def test_the_plan_shows_the_angle_per_layer_and_epoch_and_the_share_of_mirror_mo
 
 
 def test_the_plan_says_nothing_of_angles_for_which_there_is_no_theory() -> None:
-    for fields in ({"through": "nonlinearity"}, {"receiver_noise": 1.0}, {"decay": 0.0}, {"normalize": "positions"}):
+    others = ({"receiver_noise": 1.0}, {"bias": True}, {"decay": 0.0}, {"normalize": "positions"})
+    for fields in ({"through": "nonlinearity"}, *others):
         cell = Cell("wm", replace(SMALL, rule=WeightMirror(**fields)))  # type: ignore[arg-type]
         assert "angle of B to W after epoch" not in plan(Study("one", "?", (cell,), seeds=(0,)), Placement())
 

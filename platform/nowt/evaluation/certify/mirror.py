@@ -56,11 +56,15 @@ def check_mirror(rule: Rule) -> CheckResults:
 
 
 def _layers(rule: Rule) -> list[FeedbackLayer]:
-    """Return a linear layer (64 to 32) and a padded convolution (4 to 12, 3×3), W normal with variance 1/fan-in."""
+    """Return a linear layer (64 to 32) and a padded convolution (4 to 12, 3×3), W normal with variance 1/fan-in.
+
+    Biases are 0: the laws are those of the noise, and a rule may add biases to the response.
+    """
     net = nn.ModuleDict({"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)})
     for name in net:
         weight = net.get_parameter(f"{name}.weight")
         nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator(0, "weights", name))
+        nn.init.zeros_(net.get_parameter(f"{name}.bias"))
     layers = attach(net, rule, quiet=True)[:2]
     for layer in layers:
         layer.map_size = (8, 8)

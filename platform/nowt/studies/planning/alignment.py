@@ -36,11 +36,12 @@ def forecast(training: TrainingState, motions: Sequence[LayerMotion]) -> Array |
 
 def mirror_clocks(rule: WeightMirror, layers: Sequence[FeedbackLayer], schedule: Schedule) -> list[MirrorClock]:
     """Return what decides the angle of each layer; empty without a theory, because the noise passes a nonlinearity or
-    meets other noise, padding bends B, or B never decays."""
+    meets a bias or other noise, padding bends B, or B never decays."""
     if rule.target_angle is not None:
         chosen = layer_settings(rule.target_angle, layers, schedule)
         return [_target_clock(layer.fan_in, each) for layer, each in zip(layers, chosen, strict=True)]
-    if rule.through != "linear" or rule.receiver_noise > 0 or rule.decay == 0 or rule.normalize != "taps":
+    other = rule.through != "linear" or rule.bias or rule.receiver_noise > 0
+    if other or rule.decay == 0 or rule.normalize != "taps":
         return []
     return [_clock(rule, layer) for layer in layers]
 
