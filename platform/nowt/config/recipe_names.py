@@ -4,4 +4,12 @@ They are listed here, and compared with the recipes by a test, because importing
 seconds.
 """
 
-RECIPE_NAMES = ("digits", "mnist_mlp", "folder_resnet18", "cifar10_resnet20", "resnet18_imagenet", "resnet50_imagenet")
+RECIPE_NAMES = (
+    "digits",
+    "mnist_mlp",
+    "mnist_mlp_authors",
+    "folder_resnet18",
+    "cifar10_resnet20",
+    "resnet18_imagenet",
+    "resnet50_imagenet",
+)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from nowt.config.published_recipes import AUTHORS_RULES, mnist_mlp_authors, named_rule
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig, ProbeConfig, RunConfig
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
-from nowt.rules.registry import find_rule
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
 
@@ -231,17 +231,33 @@ def resnet50_imagenet(rule: Rule | str = BP) -> RunConfig:
 
 RECIPES: dict[str, Callable[[Rule], RunConfig]] = {
     recipe.__name__: recipe
-    for recipe in (digits, mnist_mlp, folder_resnet18, cifar10_resnet20, resnet18_imagenet, resnet50_imagenet)
+    for recipe in (
+        digits,
+        mnist_mlp,
+        mnist_mlp_authors,
+        folder_resnet18,
+        cifar10_resnet20,
+        resnet18_imagenet,
+        resnet50_imagenet,
+    )
 }
 
 # recipes that do not use every rule's defaults
-RULES_OF = {"resnet18_imagenet": IMAGENET_RULES, "resnet50_imagenet": IMAGENET_RULES}
+RULES_OF: dict[str, tuple[Rule, ...]] = {
+    "mnist_mlp_authors": AUTHORS_RULES,
+    "resnet18_imagenet": IMAGENET_RULES,
+    "resnet50_imagenet": IMAGENET_RULES,
+}
 
 
 def rule_for(recipe: str, name: str) -> Rule:
     """Return the rule ``name`` with the recipe's settings for it, or else its defaults. Raises ConfigError."""
-    kind = find_rule(name)
-    return next((rule for rule in RULES_OF.get(recipe, ()) if type(rule) is kind), kind())
+    return named_rule(name, RULES_OF.get(recipe, ()))
+
+
+def scored_on_validation(config: RunConfig) -> RunConfig:
+    """Return ``config`` without test images, and with its validation images held out of training: for searches."""
+    return replace(config, test=False, data=replace(config.data, hold_out=True))
 
 
 def shrink_config(config: RunConfig, epochs: int = 2, images: int = 256) -> RunConfig:

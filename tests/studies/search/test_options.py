@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from nowt.config.field_names import Override
+from nowt.config.published_recipes import mnist_mlp_authors
 from nowt.core.errors import ConfigError
-from nowt.studies.search.options import shrink_space, with_options
+from nowt.studies.search.options import shrink_space, with_options, with_recipe
 from nowt.studies.search.params import Choice, Range, When
 from nowt.studies.search.space import Budget, EarlyStopping
+from nowt.studies.search.transfer import Target
 from tests.support.small_spaces import LR, small_space
 
 
@@ -22,6 +24,12 @@ def test_with_quick_warm_up_and_milestones_keep_their_share_of_the_run() -> None
     assert cell.params[0].extremes == (0.0, 0.2, 1.0)
 
 
+def test_over_a_recipe_without_validation_images_a_search_holds_some_out() -> None:
+    [cell] = with_recipe(small_space(LR), mnist_mlp_authors).cells
+    assert cell.config.data.hold_out and not cell.config.test and not cell.config.data.shuffle
+    assert Target("mnist_mlp_authors", mnist_mlp_authors).with_rule(cell.config.rule).data.hold_out
+
+
 def test_options_change_base_configs_but_not_searched_fields() -> None:
     changed = with_options(small_space(LR), [Override("epochs", "3")], 7, "random", "none")
     assert (changed.cells[0].config.epochs, changed.budget, changed.sampler) == (3, Budget(7), "random")
@@ -30,5 +38,7 @@ def test_options_change_base_configs_but_not_searched_fields() -> None:
     assert with_options(rungs, [], None, None, "none").stopping == EarlyStopping("none")
     assert with_options(rungs, [], None, None, "median").stopping == EarlyStopping("median", first_rung=4)
     assert with_options(rungs, [], None, None, None, 5).stopping == EarlyStopping("halving", first_rung=5, factor=2)
+    with pytest.raises(ConfigError, match=r"data\.hold_out is False, so validation images are trained on"):
+        with_options(small_space(LR), [Override("data.hold_out", "false")], None, None, None)
     with pytest.raises(ConfigError, match=r"--optim\.lr cannot be used with a search: 'small' searches this field"):
         with_options(small_space(LR), [Override("optim.lr", "0.1")], None, None, None)

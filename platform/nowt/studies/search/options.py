@@ -6,7 +6,7 @@ from typing import Any
 
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides
-from nowt.config.recipes import shrink_config
+from nowt.config.recipes import scored_on_validation, shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.rules.base import Rule
@@ -15,9 +15,9 @@ from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 
 
 def with_recipe(space: SearchSpace, recipe: Callable[[Rule], RunConfig]) -> SearchSpace:
-    """Return the space over another recipe, with each cell's own rule. Parameters in epochs keep their share of the
-    run."""
-    cells = tuple(with_config(cell, replace(recipe(cell.config.rule), test=False)) for cell in space.cells)
+    """Return the space over another recipe, with each cell's own rule, scored on validation images that are held out.
+    Parameters in epochs keep their share of the run."""
+    cells = tuple(with_config(cell, scored_on_validation(recipe(cell.config.rule))) for cell in space.cells)
     return replace(space, cells=cells)
 
 

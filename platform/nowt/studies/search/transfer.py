@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides, set_fields, value_at
+from nowt.config.recipes import scored_on_validation
 from nowt.config.run_config import RunConfig, config_from_json
 from nowt.core.errors import require
 from nowt.rules.base import Rule
@@ -28,8 +29,9 @@ class Target:
     overrides: Sequence[Override] = ()
 
     def with_rule(self, rule: Rule) -> RunConfig:
-        """Return the target's config with ``rule``. It uses no test images."""
-        return replace(apply_overrides(self.recipe(rule), self.overrides), test=False)
+        """Return the target's config with ``rule``. It uses no test images, and holds out validation images."""
+        config = scored_on_validation(self.recipe(rule))
+        return replace(apply_overrides(config, self.overrides), test=False)
 
 
 def transfer(store: Path, search: str, target: Target, limit: int, seeds: int, run: best.Run) -> str:
