@@ -102,7 +102,7 @@ class RunConfig:
     def _check_data(self) -> None:
         """Raise ConfigError if no error would be one of images that were not trained on, or if a seed has no effect."""
         require(
-            self.test or self.data.hold_out,
+            self.data.hold_out or bool(self.test),
             "data.hold_out is False, so validation images are trained on, and test is False, as in searches: nothing "
             "would be left to score; set data.hold_out or test to True",
         )
