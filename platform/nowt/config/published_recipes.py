@@ -30,7 +30,7 @@ AUTHORS_RULES: tuple[Rule, ...] = (
         last_activation="sigmoid",
         normalize="none",
         samples=128,
-        extent=1,
+        extent=0,
         interval=1,
         warmup=468,
     ),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nowt.config.certificate_key import certificate_name
+from nowt.config.published_recipes import mnist_mlp_authors
 from nowt.core.errors import ConfigError
 from nowt.evaluation.certify.run import certificate_path, certify, certify_command, certify_into
 from nowt.rules.base import FeedbackLayer, Moment, Rule
@@ -52,7 +53,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("wm", {"noise": "sign", "samples": 1, "extent": 2, "start": "uniform"}),
     ("wm", IDEALIZED),
     ("wm", {"through": "nonlinearity", "normalize": "none", "eta": 1e-5, "interval": 0, "warmup": 3}),
-    ("wm", {"through": "nonlinearity", "bias": True, "last_activation": "sigmoid", "warmup": 3}),
+    ("wm", {**vars(mnist_mlp_authors("wm").rule), "warmup": 3}),
     ("wm", {"decay": 0.0, "warmup": 2, "interval": 1, "last_layer": "backprop"}),
     ("wm", {"target_angle": 8.0}),
     ("wm", {"burst": 2, "interval": 0, "warmup": 3}),
