@@ -210,7 +210,9 @@ def _seeded(shared: Shared) -> str:
     rules = {fields["rule.name"] for fields in shared.cells.values()}
     augmented = any(fields.get("data.augment") != "none" for fields in shared.cells.values())
     weights = "the initialization of W" if rules == {"bp"} else "the initialization of W and B"
+    split = any(fields.get("data.split") == "by_seed" for fields in shared.cells.values())
     parts = [weights, *["the augmentation"] * augmented, *["the mirror noise"] * ("wm" in rules)]
+    parts += ["the choice of training and validation images"] * split
     return f"{', '.join(parts)} and the data order"
 
 

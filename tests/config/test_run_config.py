@@ -199,6 +199,11 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
         (lambda: DataConfig(repeat=0), "data.repeat is 0: it must be at least 1"),
         (lambda: DataConfig(noise=-0.1), "data.noise is -0.1: it must be 0 or above"),
         (
+            lambda: DataConfig(hold_out=False, split="by_seed"),
+            "data.split is by_seed, but all training images are used: set data.hold_out to True, set "
+            "data.train_limit, or leave out data.split",
+        ),
+        (
             lambda: DataConfig("mnist", noise=0.1),
             "data.noise is for digits and synthetic only, not for mnist: set data.noise to 0",
         ),

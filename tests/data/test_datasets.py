@@ -114,6 +114,26 @@ def test_score_limit_selects_a_balanced_fixed_subset_of_val_and_test(limit: int)
     assert torch.equal(in_order(data.train), in_order(full.train))
 
 
+def test_a_split_by_seed_draws_other_validation_and_training_images_and_the_same_test_images() -> None:
+    fixed = replace(DIGITS, train_limit=200)
+    by_seed = replace(fixed, split="by_seed")
+    first, again, second = (open_data(by_seed, HERE, split_seed=seed) for seed in (0, 0, 1))
+    for name in ("train", "val", "test"):
+        one, same, other = (in_order(getattr(data, name)) for data in (first, again, second))
+        assert torch.equal(one, same) and one.shape == other.shape
+        assert torch.equal(one, other) == (name == "test")
+        assert torch.equal(one, in_order(getattr(open_data(fixed, HERE), name))) == (name == "test")
+    assert np.bincount(second.train.labels).tolist() == [20] * 10
+    assert len({first.fingerprint, again.fingerprint, second.fingerprint}) == 2
+
+
+def test_a_split_by_seed_needs_the_seed_and_a_fixed_one_has_none() -> None:
+    with pytest.raises(ConfigError, match=r"data\.split is by_seed: split_seed is None"):
+        open_data(replace(DIGITS, split="by_seed"), HERE)
+    with pytest.raises(ConfigError, match=r"data\.split is fixed: split_seed is 1"):
+        open_data(DIGITS, HERE, split_seed=1)
+
+
 def test_score_limit_above_the_split_size_scores_all_images() -> None:
     data = open_data(replace(DIGITS, score_limit=200), HERE)
     assert data.test is not None

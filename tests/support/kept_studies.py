@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.execution import local
@@ -15,9 +16,11 @@ from nowt.training.retention import with_retention
 from tests.support.short_runs import short_run
 
 
-def kept_study(store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple[int, ...] = (0, 1)) -> Study:
-    """Train two epochs with bp and fa into ``store``."""
-    cells = tuple(Cell(name, replace(short_run(), rule=find_rule(name)())) for name in ("bp", "fa"))
+def kept_study(
+    store: Path, *, keep: str | tuple[int, ...] = "all", seeds: tuple[int, ...] = (0, 1), **changes: Any
+) -> Study:
+    """Train two epochs with bp and fa into ``store``; ``changes`` are those of ``short_run``."""
+    cells = tuple(Cell(name, replace(short_run(**changes), rule=find_rule(name)())) for name in ("bp", "fa"))
     study = Study("kept", "Which learns?", cells, seeds, keep=keep)  # type: ignore[arg-type]
     placement = with_retention(Placement(store=str(store), device="cpu"), study.keep, study.epochs)
     plan = planned_runs(study, placement)

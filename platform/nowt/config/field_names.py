@@ -30,6 +30,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "score_limit",
         "shuffle",
         "hold_out",
+        "split",
         "noise",
         "on_bad",
     ),

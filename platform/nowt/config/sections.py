@@ -73,7 +73,7 @@ class DataConfig:
             ``"flip"``: horizontally, with probability 1/2. ``"shift_flip"``: both. ``"resized_crop"``: random area and
             aspect ratio, and flip; for ``folder`` and ``imagenet`` only.
         repeat: Times each training image is shown per epoch, each time with its own augmentation. Default 1.
-        train_limit: Maximum number of training images: a fixed choice with equally many images per class where
+        train_limit: Maximum number of training images: a choice with equally many images per class where
             possible, and at least one of each. Default None: all.
         score_limit: Maximum number of validation images, and of test images, chosen the same way. Default None: all.
         shuffle: Show the training images in a new order in each epoch. Default True. False: always in the order of the
@@ -81,6 +81,9 @@ class DataConfig:
         hold_out: Leave the validation images out of training. Default True. False: train on them as well; the
             validation error is then a training error, so only test errors count, and searches refuse it. It is for
             repeating published experiments without validation images.
+        split: Which training images are held out for validation, and which ones ``train_limit`` chooses. ``"fixed"``
+            (default): the same for all runs. ``"by_seed"``: a choice of its own for each seed of a run, and the same
+            for all runs with one seed. The test images are the same in both cases.
         noise: Standard deviation of Gaussian pixel noise that is fixed for each image, for pixels in [0, 1]; for
             ``digits`` and ``synthetic`` only. Default 0.0.
         on_bad: What to do with an image file that is broken, or whose pixels have no stated conversion. ``"stop"``
@@ -104,6 +107,7 @@ class DataConfig:
     score_limit: int | None = None
     shuffle: bool = True
     hold_out: bool = True
+    split: Literal["fixed", "by_seed"] = "fixed"
     noise: float = 0.0
     on_bad: Literal["stop", "skip"] = "stop"
 
@@ -119,6 +123,11 @@ class DataConfig:
         for name in ("train_limit", "score_limit"):
             limit = getattr(self, name)
             require(limit is None or limit >= 1, f"data.{name} is {limit}: it must be at least 1, or none")
+        require(
+            self.split == "fixed" or self.hold_out or self.train_limit is not None,
+            "data.split is by_seed, but all training images are used: set data.hold_out to True, set data.train_limit, "
+            "or leave out data.split",
+        )
         require(self.noise >= 0, f"data.noise is {self.noise}: it must be 0 or above")
         require(
             self.noise == 0 or self.name in ("digits", "synthetic"),

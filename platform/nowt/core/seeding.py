@@ -12,6 +12,7 @@ from nowt.core.fields import check_fields, make_plain, plain
 class Seeds:
     """The seed of each purpose. ``None`` uses the seed of the run; a number fixes that purpose.
 
+    The choice of training and validation images is fixed, or follows the run's seed (``DataConfig.split``).
     Fixing one purpose while the run's seed varies splits the variance over seeds by source.
 
     Args:

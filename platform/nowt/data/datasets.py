@@ -1,8 +1,10 @@
 """Opens a data set by name, split into train, val and test.
 
 ``open_data`` reads local files and never downloads. Splits are drawn from constants, so every run of a data set has
-the same ones. Images of fixed size, and files that are always prepared the same way, are held as pixels
-(``ArraySplit``). With ``resized_crop``, training files are decoded as they are needed (``StreamSplit``).
+the same ones, unless ``data.split`` is ``"by_seed"``. ``RunData`` is what decides a run's images and their split:
+opened data that runs share is found by it. Images of fixed size, and files that are always prepared the same way, are
+held as pixels (``ArraySplit``). With ``resized_crop``, training files are decoded as they are needed
+(``StreamSplit``).
 """
 
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig
+from nowt.config.run_config import DataConfig, RunConfig
 from nowt.core.errors import DataError, require
 from nowt.core.formatting import counted
 from nowt.data import builtin, cache, cifar10, image_folder, mnist
@@ -66,25 +68,48 @@ class DatasetSplits:
     skipped: tuple[str, ...]  # images left out with on_bad="skip", as "name: reason"
     left_out: Mapping[str, int]  # files and folders that are no images of the data set: number by kind
     duplicates: str  # a line that counts images of equal content, of files only; empty if there are none
+    split_seed: int | None = None  # None for the fixed split
 
 
-def open_data(config: DataConfig, placement: Placement, test: bool = True) -> DatasetSplits:
-    """Open a data set; its test images only if ``test``.
+@dataclass(frozen=True)
+class RunData:
+    """What decides which images a run uses, and how they are split."""
+
+    config: DataConfig
+    test: bool = True  # whether the test images are opened
+    split_seed: int | None = None  # None for the fixed split
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "RunData":
+        """Return that of a run."""
+        return cls(config.data, bool(config.test), config.seed if config.data.split == "by_seed" else None)
+
+    def open(self, placement: Placement) -> DatasetSplits:
+        """Open the images; see ``open_data``."""
+        return open_data(self.config, placement, self.test, self.split_seed)
+
+
+def open_data(
+    config: DataConfig, placement: Placement, test: bool = True, split_seed: int | None = None
+) -> DatasetSplits:
+    """Open a data set; its test images only if ``test``. ``split_seed`` is the run's seed if it draws the split.
 
     Raises DataError if the images are not as expected, ConfigError if the configuration is impossible.
     """
+    by_seed = split_seed is not None
+    require(by_seed == (config.split == "by_seed"), f"data.split is {config.split}: split_seed is {split_seed}")
     spec = DATASETS[config.name]
     size = config.size or spec.size
     _check(config, size)
     if placement.data and config.name in BUILTIN:
         raise DataError(f"a data folder is given ({placement.data!r}), but {config.name} needs none: omit it")
     raw = spec.read(config, placement, size)
-    val_indices = validation_indices(raw, spec, placement)
+    val_indices = validation_indices(raw, spec, placement, split_seed)
     held_out = val_indices if config.hold_out else val_indices[:0]
     train = raw.train.take(complement(len(raw.train.labels), held_out))
     duplicates = _duplicates(raw, train, raw.train.take(held_out), placement)
     val = raw.train.take(val_indices)
-    train = _limit(train, config.train_limit, "train_limit", raw.classes)
+    train = _limit(train, config.train_limit, "train_limit", raw.classes, split_seed)
     val = _limit(val, config.score_limit, "score_limit", raw.classes)
     tests = _limit(raw.test, config.score_limit, "score_limit", raw.classes)
     return DatasetSplits(
@@ -97,6 +122,7 @@ def open_data(config: DataConfig, placement: Placement, test: bool = True) -> Da
         skipped=tuple(f"{name}: {reason}" for name, reason in raw.skipped.items()),
         left_out=raw.left_out,
         duplicates=duplicates,
+        split_seed=split_seed,
     )
 
 
@@ -112,10 +138,10 @@ def _duplicates(
     return line
 
 
-def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement) -> Ints:
+def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement, split_seed: int | None = None) -> Ints:
     """Return the indices of the training images that are held out for validation."""
     total = len(raw.train.labels)
-    indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val")
+    indices = stratified(raw.train.labels, min(round(total / 10), spec.max_val or total), "val", split_seed)
     if len(indices) == 0:
         raise DataError(
             f"{placement.data} has {counted(total, 'training image')}: too few to use a tenth of them for validation"
@@ -134,9 +160,11 @@ def _check(config: DataConfig, size: int) -> None:
     )
 
 
-def _limit(images: ImageArrays | ImageFiles, limit: int | None, field: str, classes: int) -> ImageArrays | ImageFiles:
-    """Return a fixed, balanced choice of ``limit`` images, but at least one per class."""
-    return images if limit is None else images.take(balanced(images.labels, max(limit, classes), field))
+def _limit(
+    images: ImageArrays | ImageFiles, limit: int | None, field: str, classes: int, seed: int | None = None
+) -> ImageArrays | ImageFiles:
+    """Return a balanced choice of ``limit`` images, but at least one per class; a fixed one without ``seed``."""
+    return images if limit is None else images.take(balanced(images.labels, max(limit, classes), field, seed))
 
 
 def _split(

@@ -37,15 +37,17 @@ class DataIdentity:
     other_pixels: tuple[str, ...] = ()
 
 
-def identify(config: DataConfig, placement: Placement) -> DataIdentity:
-    """Return the identity of a data set. Of image folders, every file is opened; no image is decoded.
+def identify(config: DataConfig, placement: Placement, split_seed: int | None = None) -> DataIdentity:
+    """Return the identity of a data set with the split of ``split_seed`` (None: the fixed one).
+
+    Of image folders, every file is opened; no image is decoded.
 
     Raises DataError if the images are not as expected.
     """
     spec = DATASETS[config.name]
     size = config.size or spec.size
     raw = spec.read(config, placement, size)
-    held_out = validation_indices(raw, spec, placement).tolist()
+    held_out = validation_indices(raw, spec, placement, split_seed).tolist()
     shape = (len(spec.normalize.mean), size, size)
     fingerprint = digest_of(raw.content, held_out)
     files = [part for part in (raw.train, raw.test) if isinstance(part, ImageFiles)]

@@ -1,4 +1,4 @@
-"""Chooses subsets of a data set. A choice is the same for every run, whatever its seed.
+"""Chooses subsets of a data set. A choice is the same for every run, unless it is drawn by the run's seed.
 
 Every image has a rank within its class, in an order drawn from a constant. A choice takes the images of lowest
 rank, so a smaller choice for the same purpose is always contained in a larger one.
@@ -10,20 +10,26 @@ from numpy.typing import NDArray
 
 from nowt.core.seeding import generator
 
-SPLIT_SEED = 1811_10825  # a constant, because splits belong to the data set, not to the run
+SPLIT_SEED = 1811_10825  # a constant, because fixed splits belong to the data set, not to the run
 
 Ints = NDArray[np.int64]
 
 
-def stratified(labels: Ints, count: int, purpose: str) -> Ints:
-    """Return the indices of ``count`` images, from every class in proportion to its size; ascending."""
+def stratified(labels: Ints, count: int, purpose: str, seed: int | None = None) -> Ints:
+    """Return the indices of ``count`` images, from every class in proportion to its size; ascending.
+
+    ``seed`` draws a choice of its own; None is the fixed one.
+    """
     sizes = np.bincount(labels)[labels]
-    return _lowest((_rank_in_class(labels, purpose) + 0.5) / sizes, count)
+    return _lowest((_rank_in_class(labels, purpose, seed) + 0.5) / sizes, count)
 
 
-def balanced(labels: Ints, count: int, purpose: str) -> Ints:
-    """Return the indices of ``count`` images, equally many from every class where possible; ascending."""
-    return _lowest(_rank_in_class(labels, purpose), count)
+def balanced(labels: Ints, count: int, purpose: str, seed: int | None = None) -> Ints:
+    """Return the indices of ``count`` images, equally many from every class where possible; ascending.
+
+    ``seed`` draws a choice of its own; None is the fixed one.
+    """
+    return _lowest(_rank_in_class(labels, purpose, seed), count)
 
 
 def complement(total: int, chosen: Ints) -> Ints:
@@ -31,9 +37,10 @@ def complement(total: int, chosen: Ints) -> Ints:
     return np.setdiff1d(np.arange(total), chosen)
 
 
-def _rank_in_class(labels: Ints, purpose: str) -> Ints:
-    """Return the rank of each image within its class, 0 to (class size - 1), in a fixed random order."""
-    drawn = torch.randperm(len(labels), generator=generator(SPLIT_SEED, "split", purpose)).numpy()
+def _rank_in_class(labels: Ints, purpose: str, seed: int | None) -> Ints:
+    """Return the rank of each image within its class, 0 to (class size - 1), in a random order."""
+    name = () if seed is None else (seed,)
+    drawn = torch.randperm(len(labels), generator=generator(SPLIT_SEED, "split", purpose, *name)).numpy()
     by_class = drawn[np.argsort(labels[drawn], kind="stable")]
     firsts = np.cumsum(np.bincount(labels)) - np.bincount(labels)
     ranks = np.empty(len(labels), np.int64)

@@ -113,13 +113,13 @@ def _epochs(
     job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, remarks: list[str]
 ) -> Iterator[Message]:
     from nowt.core.errors import DataError
-    from nowt.data.datasets import open_data
+    from nowt.data.datasets import RunData
     from nowt.execution.checkpoint_upload import sync_checkpoints
     from nowt.training.device import reset_globals
     from nowt.training.loop import train
 
     reset_globals(job.config, job.placement)
-    data = open_data(job.config.data, job.placement, bool(job.config.test))
+    data = RunData.of(job.config).open(job.placement)
     if run_key(job.config, data.fingerprint) != job.key:
         raise DataError(f"{job.changes(data.fingerprint)} since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)

@@ -1,6 +1,7 @@
 """Prepares a run: checks that it can train, computes its key, and collects the first line of its log."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import code_identity, imported_packages, run_key
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.core.source_hash import package_versions
-from nowt.data.datasets import DatasetSplits
+from nowt.data.datasets import DatasetSplits, RunData
 from nowt.execution.scheduler import PlannedRun
 from nowt.rules.base import Rule
 
@@ -21,6 +22,25 @@ def data_facts(data: DatasetSplits) -> dict[str, Any]:
     """Return the facts about the data that the first line of a log records."""
     facts = {"fingerprint": data.fingerprint, "classes": data.classes, "training": len(data.train)}
     return {**facts, "skipped": list(data.skipped)}
+
+
+@dataclass
+class DataFacts:
+    """The facts of data sets; each is opened once."""
+
+    placement: Placement
+    known: dict[RunData, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, config: RunConfig, facts: dict[str, Any]) -> None:
+        """Add what is known of a run's data; facts about its model are left out."""
+        self.known[RunData.of(config)] = {name: value for name, value in facts.items() if name != "not_replaced"}
+
+    def of(self, config: RunConfig) -> dict[str, Any]:
+        """Return the ``data_facts`` of a run. Raises DataError if its data cannot be read."""
+        data = RunData.of(config)
+        if data not in self.known:
+            self.known[data] = data_facts(data.open(self.placement))
+        return self.known[data]
 
 
 def start_facts(config: RunConfig, facts: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +75,6 @@ def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] 
     ConfigError if the device does not exist, or if the config does not fit the data, the model or the number of
     workers, or if one of the rules does not work on the model; DataError if the data cannot be read.
     """
-    from nowt.data.datasets import open_data
     from nowt.models.registry import build_model
     from nowt.training.device import pick_device
     from nowt.training.feasibility import check_feasible, check_network, worker_counts
@@ -64,7 +83,7 @@ def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] 
     if not placement.is_distributed:  # several workers use the devices of their own nodes
         needs_gpu = pick_device(placement.device).type != "cpu"
     worker_counts(config, placement.workers)  # before the data is opened, which may take minutes
-    data = open_data(config.data, placement, bool(config.test))
+    data = RunData.of(config).open(placement)
     model = build_model(config.model, data.shape, data.classes, seed=0)
     check_feasible(config, placement, data, model)
     uncovered = check_network(config, data, [config.rule, *rules], needs_gpu)

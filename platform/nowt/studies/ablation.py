@@ -9,7 +9,7 @@ from nowt.core.errors import Echo
 from nowt.core.formatting import counted
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
-from nowt.execution.preparation import distinct_rules, inspect_data, plan_run
+from nowt.execution.preparation import DataFacts, distinct_rules, inspect_data, plan_run
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
@@ -86,8 +86,13 @@ def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
     for _, _, config in study.runs():
         worker_counts(config, placement.workers)
         configs.setdefault(_inputs(config), []).append(config)
-    facts = {inputs: inspect_data(alike[0], placement, distinct_rules(alike)) for inputs, alike in configs.items()}
-    return tuple(plan_run(cell.name, config, facts[_inputs(config)]) for cell, _, config in study.runs())
+    found = {inputs: inspect_data(alike[0], placement, distinct_rules(alike)) for inputs, alike in configs.items()}
+    facts = DataFacts(placement)
+    for inputs, alike in configs.items():
+        facts.add(alike[0], found[inputs])
+    return tuple(
+        plan_run(cell.name, config, {**found[_inputs(config)], **facts.of(config)}) for cell, _, config in study.runs()
+    )
 
 
 def _inputs(config: RunConfig) -> Inputs:

@@ -13,7 +13,7 @@ from nowt.config.placement import Placement, workers_to_text
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, require
 from nowt.core.formatting import counted
-from nowt.data.datasets import DatasetSplits
+from nowt.data.datasets import DatasetSplits, RunData
 from nowt.layers.coverage import Candidates, covered_layers, find_candidates, uncovered_weights
 from nowt.layers.forward_pass import run
 from nowt.models.registry import build_model
@@ -121,6 +121,13 @@ def check_worker_count(config: RunConfig, workers: int) -> None:
     """Raise ConfigError unless ``workers`` can share each batch, its groups and the mirror's noise equally."""
     problem = _problem(config, workers)
     require(not problem, problem)
+
+
+def check_split(config: RunConfig, data: DatasetSplits) -> None:
+    """Raise ConfigError unless ``data`` is split as in the run; with ``data.split="by_seed"``, by the run's seed."""
+    wanted = RunData.of(config).split_seed
+    given, needed = ("the fixed split" if s is None else f"that of seed {s}" for s in (data.split_seed, wanted))
+    require(data.split_seed == wanted, f"the split of the data is {given}, and this run needs {needed}")
 
 
 def worker_counts(config: RunConfig, workers: int | tuple[int, int]) -> tuple[int, ...]:

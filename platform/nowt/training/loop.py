@@ -15,7 +15,7 @@ from pathlib import Path
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step, never
-from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.datasets import DatasetSplits, RunData
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.device import reset_globals
@@ -120,7 +120,7 @@ def train(
     """
     placement = placement or Placement()
     reset_globals(config, placement)
-    data = data or open_data(config.data, placement, bool(config.test))
+    data = data or RunData.of(config).open(placement)
     training = TrainingState.create(config, placement, data, group)
     if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
         check_same_run(state, config, data.fingerprint, checkpoints)

@@ -20,13 +20,14 @@ from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.schedule import Schedule
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
-from nowt.training.feasibility import check_worker_count
+from nowt.training.feasibility import check_split, check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.network import build_network, count_training_flops, load_probe
 from nowt.training.optimizer import build_optimizer, clip_gradients, set_learning_rate
 from nowt.training.rule_cost import RuleCost
 from nowt.training.rule_state import RuleState
 from nowt.training.schedule import learning_rate, turnover_schedule
+from nowt.training.scoring import score
 from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
@@ -98,6 +99,7 @@ class TrainingState:
         """Return the state before the first step. W and B are drawn by layer name, so runs with one seed share them
         under all rules."""
         check_worker_count(config, group.size)
+        check_split(config, data)
         seeds, device = config.seeds.resolve(config.seed), pick_device(placement.device)
         x, y = load_probe(config, data, device)
         model, layers = build_network(config, data, seeds, x, group.size)
@@ -217,8 +219,8 @@ class TrainingState:
 
     def _record(self) -> Epoch:
         train_loss, train_error = self.totals.mean()
-        val_loss, val_error = self._evaluate(self.data.val)
-        test_loss, test_error = self._evaluate_test()
+        val_loss, val_error = self._score(self.data.val)
+        test_loss, test_error = self._score(self._scored_test_images())
         layers = self._measure_alignment()
         return Epoch(
             epoch=self.epoch,
@@ -250,23 +252,16 @@ class TrainingState:
         self.probe_seconds += time.perf_counter() - started
         return layers
 
-    def _evaluate_test(self) -> tuple[float, float]:
-        """Return the mean loss and error over the test images; NaN if this epoch does not score them."""
-        due = self.config.test != "last" or self.epoch == self.config.epochs
-        return self._evaluate(self.data.test) if self.data.test is not None and due else (math.nan, math.nan)
+    def _score(self, split: Split | None) -> tuple[float, float]:
+        """Return the mean loss and error over a split; NaN if there is none."""
+        if split is None:
+            return math.nan, math.nan
+        return score(self.config, self.model, split, self._placed, self.group)
 
-    @torch.inference_mode()
-    def _evaluate(self, split: Split) -> tuple[float, float]:
-        """Return the mean loss and error over a split."""
-        totals = Totals.zero(self.device)
-        self.model.eval()
-        for x, y in split.batches(max(self.config.batch, 256), shard=(self.group.rank, self.group.size)):
-            y = y.to(self.device)
-            with autocast(self.device, self.config.precision):
-                output = self.model(self._placed(x))
-                totals.add(compute_loss(self.config, output, y), output, y)
-        self.model.train()
-        return totals.sum_over(self.group).mean()
+    def _scored_test_images(self) -> Split | None:
+        """Return the test images; None if this epoch does not score them."""
+        due = self.config.test != "last" or self.epoch == self.config.epochs
+        return self.data.test if due else None
 
     def _placed(self, x: Tensor) -> Tensor:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format

@@ -31,6 +31,14 @@ def test_the_methods_paragraph_states_the_settings_of_the_configs(five_rules: Fr
         assert words not in text  # the configs have none
 
 
+def test_the_methods_paragraph_says_if_a_seed_also_decides_the_split(tmp_path: Path, five_rules: Frames) -> None:
+    config = RunConfig(data=DataConfig(split="by_seed"), epochs=1)
+    frames = frames_with(tmp_path, Study("splits", "?", (Cell("bp", config),), (0, 1, 2)))
+    words = "the choice of training and validation images and the data order"
+    assert words in methods(frames, compare_cells(frames, None), None)
+    assert words not in methods(five_rules, compare_cells(five_rules, None), None)
+
+
 def test_the_methods_paragraph_lists_settings_in_which_cells_differ(tmp_path: Path) -> None:
     config = RunConfig(epochs=1)
     cells = (Cell("bp", config), Cell("fast", replace(config, optim=replace(config.optim, lr=0.5, warmup=0.5))))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nowt.cli.main import main
+from nowt.config.run_config import DataConfig, ModelConfig
 from nowt.evaluation.probes.results import read_results
 from tests.support.kept_studies import kept_study
 
@@ -88,6 +89,16 @@ def test_weight_change_is_exactly_0_at_epoch_0(kept: Path) -> None:
     for line in lines(kept, "weight_change"):
         moved = set(line["values"].values())
         assert moved == {0.0} if line["epoch"] == 0 else min(moved) > 0
+
+
+def test_runs_are_measured_on_the_images_of_their_own_split(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    model, data = ModelConfig("mlp", hidden=(8,)), DataConfig("digits", train_limit=48, split="by_seed")
+    kept_study(store, keep=(2,), model=model, data=data)
+    (tmp_path / "shown.py").write_text("def measure(model, x):\n    return {'all': float(x.sum())}\n")
+    assert probe(store, tmp_path / "shown.py", "--images", "8", "--split", "train") == 0
+    sums = {(line["cell"], line["seed"]): line["values"]["all"] for line in lines(store, "shown")}
+    assert sums["bp", 0] == sums["fa", 0] != sums["bp", 1] == sums["fa", 1]
 
 
 def test_cka_compares_with_the_reference_cell_at_the_same_seed_and_epoch(kept: Path) -> None:

@@ -58,6 +58,13 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+def test_trials_whose_split_follows_the_seed_use_that_of_the_run_seed(tmp_path: Path, store: Path) -> None:
+    space = write_space(tmp_path, "(part('bp'),)", "Budget(1)", "run_seed=3")
+    assert search(space, store, "--data.split", "by_seed") == 0
+    [run] = read_all(store)
+    assert (run.state, run.start["config"]["seed"]) == ("finished", 3)
+
+
 def test_a_search_spends_its_budget_and_its_states_agree_with_the_logs(tmp_path: Path, store: Path) -> None:
     assert search(write_space(tmp_path, "(part('kp'),)", how=HALVING), store) == 0
     found = trials(store)["kp"]

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig, RunConfig
+from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
 from nowt.core.errors import DataError, require
 from nowt.core.formatting import counted
-from nowt.data.datasets import DatasetSplits, open_data
+from nowt.data.datasets import DatasetSplits, RunData
 from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
 from nowt.layers.model_state import preserved_random_state
@@ -59,7 +59,7 @@ class NetworkBuilder:
     placement: Placement
     split: str
     images: int  # in the batch
-    opened: dict[tuple[DataConfig, bool], DatasetSplits] = field(default_factory=dict)
+    opened: dict[RunData, DatasetSplits] = field(default_factory=dict)
 
     def build(self, run: RunCheckpoints) -> RunNetwork:
         """Return the run's network before learning.
@@ -76,7 +76,7 @@ class NetworkBuilder:
             return RunNetwork(TrainingState.create(run.config, self.placement, data))
 
     def batch(self, run: RunCheckpoints, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return images and labels: the same for all runs of a data set, balanced over classes, not augmented.
+        """Return images and labels: the same for all runs with one split, balanced over classes, not augmented.
 
         Raises:
             ConfigError: If the split has too few images, or the run does not use its test images.
@@ -102,10 +102,10 @@ class NetworkBuilder:
         return split
 
     def _data(self, config: RunConfig) -> DatasetSplits:
-        key = (config.data, bool(config.test))
-        if key not in self.opened:
-            self.opened[key] = open_data(config.data, self.placement, bool(config.test))
-        return self.opened[key]
+        data = RunData.of(config)
+        if data not in self.opened:
+            self.opened[data] = data.open(self.placement)
+        return self.opened[data]
 
 
 def autocast(config: RunConfig, device: torch.device) -> Any:

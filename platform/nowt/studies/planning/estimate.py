@@ -9,9 +9,9 @@ from rich.table import Table
 
 from nowt.config.placement import Placement
 from nowt.core.formatting import counted
-from nowt.data.datasets import open_data
+from nowt.data.datasets import RunData
 from nowt.data.description import describe_data
-from nowt.execution.preparation import data_facts, plan_run
+from nowt.execution.preparation import DataFacts, data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.study_file import change_remark
 from nowt.studies.planning.advice import alignment_notes
@@ -38,7 +38,8 @@ def plan(
     ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
     placement, slots = with_retention(placement, study.keep, study.epochs), placement.slot_count
-    cells = [_plan_cell(study, cell, placement, mirror_share) for cell in study.cells]
+    facts = DataFacts(placement)
+    cells = [_plan_cell(study, cell, facts, mirror_share) for cell in study.cells]
     runs = len(study.cells) * len(study.seeds)
     hours = sum(cell.minutes for cell in cells) / min(slots, runs) / 60
     used = counted(min(slots, runs), "slot")
@@ -74,11 +75,12 @@ class _CellPlan:
     data: list[str]
 
 
-def _plan_cell(study: Study, cell: Cell, placement: Placement, mirror_share: float) -> _CellPlan:
-    data = open_data(cell.config.data, placement, bool(cell.config.test))
+def _plan_cell(study: Study, cell: Cell, facts: DataFacts, mirror_share: float) -> _CellPlan:
+    placement, data = facts.placement, RunData.of(cell.config).open(facts.placement)
+    facts.add(cell.config, data_facts(data))
     training = TrainingState.create(cell.config, placement, data)
     check_feasible(cell.config, placement, data, training.model)
-    facts = {**data_facts(data), "not_replaced": []}
+    configs = [replace(cell.config, seed=seed) for seed in study.seeds]
     probe = probe_training(training)
     minutes = minutes_per_run(training, data, probe.seconds)
     angles = forecast(training, probe.motions)
@@ -86,7 +88,7 @@ def _plan_cell(study: Study, cell: Cell, placement: Placement, mirror_share: flo
     return _CellPlan(
         row=_row(cell, training, minutes, alignment_text(training, angles)),
         minutes=minutes * len(study.seeds),
-        runs=[plan_run(cell.name, replace(cell.config, seed=seed), facts) for seed in study.seeds],
+        runs=[plan_run(cell.name, config, {**facts.of(config), "not_replaced": []}) for config in configs],
         angles=None if angles is None else angle_table(cell.name, probe.motions, angles),
         notes=notes + _kept(cell, training, len(study.seeds)),
         data=[line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line],

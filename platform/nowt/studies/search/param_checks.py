@@ -26,6 +26,7 @@ FIXED = {
     "data.train_limit": _IMAGES,
     "data.score_limit": _IMAGES,
     "data.hold_out": "trials are scored on validation images, which must not be trained on",
+    "data.split": _IMAGES,
     "data.noise": _IMAGES,
     "data.on_bad": _IMAGES,
 }

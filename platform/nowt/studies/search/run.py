@@ -1,6 +1,7 @@
 """``nowt search``: runs the trials that Optuna proposes in a search space until the budget is spent."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,19 +114,19 @@ def _why_not(stopping: EarlyStopping, first: int) -> str:
     return "kp could not align before the last epoch (--first-rung sets one)"
 
 
-def _inspect_cell(cell: SearchCell, placement: Placement) -> dict[str, Any]:
-    """Return the facts of the cell's data. Raises ConfigError if the data, the devices or the workers do not suffice
-    for one of its trials: for its batch, its model, its probe."""
+def _inspect_cell(cell: SearchCell, placement: Placement, seed: int) -> dict[str, Any]:
+    """Return the facts of the data of the cell's trials, which run with ``seed``. Raises ConfigError if the data, the
+    devices or the workers do not suffice for one of its trials: for its batch, its model, its probe."""
     for config in cell.candidate_configs():
         worker_counts(config, placement.workers)
     extremes = list(cell.extreme_configs())
-    facts = inspect_data(cell.config, placement, distinct_rules(extremes))
+    facts = inspect_data(replace(cell.config, seed=seed), placement, distinct_rules(extremes))
     inspected = {(cell.config.data, cell.config.model, cell.config.batch, cell.config.probe.samples)}
     for config in extremes:
         inputs = (config.data, config.model, config.batch, config.probe.samples)
         if inputs not in inspected:
             inspected.add(inputs)
-            inspect_data(config, placement)
+            inspect_data(replace(config, seed=seed), placement)
     return facts
 
 
@@ -136,7 +137,7 @@ def _prepare(
     from nowt.studies.search.early_stopping import first_rung, rungs
 
     check_keep(placement.keep, max(cell.config.epochs for cell in space.cells))
-    facts = {cell.name: _inspect_cell(cell, placement) for cell in space.cells}
+    facts = {cell.name: _inspect_cell(cell, placement, space.run_seed) for cell in space.cells}
     steps = {c.name: facts[c.name]["training"] * c.config.data.repeat // c.config.batch for c in space.cells}
     first = max(first_rung(space.stopping, cell.config, steps[cell.name]) for cell in space.cells)
     found = {cell.name: rungs(space.stopping, first, cell.config.epochs) for cell in space.cells}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
-from nowt.config.run_config import DataConfig, RunConfig, config_from_json, config_to_json
+from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import LOOP_NUMERICS, code_identity, run_key
 from nowt.core.formatting import counted
 from nowt.core.plugins import file_label, is_file_spec, split_spec
-from nowt.data.datasets import BUILTIN
+from nowt.data.datasets import BUILTIN, RunData
 from nowt.data.earlier import DataIdentity, identify
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
@@ -82,14 +82,14 @@ class _Data:
     """The identities of the data sets in the given folder, each determined once."""
 
     placement: Placement
-    known: dict[DataConfig, DataIdentity] = field(default_factory=dict)
+    known: dict[RunData, DataIdentity] = field(default_factory=dict)
 
-    def identity(self, config: DataConfig) -> DataIdentity:
-        if config.name not in BUILTIN and not self.placement.data:
-            raise CannotUpgrade(f"its images are not available: give --data-dir, the folder of {config.name}")
-        if config not in self.known:
-            self.known[config] = identify(config, self.placement)
-        return self.known[config]
+    def identity(self, data: RunData) -> DataIdentity:
+        if data.config.name not in BUILTIN and not self.placement.data:
+            raise CannotUpgrade(f"its images are not available: give --data-dir, the folder of {data.config.name}")
+        if data not in self.known:
+            self.known[data] = identify(data.config, self.placement, data.split_seed)
+        return self.known[data]
 
 
 def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
@@ -98,7 +98,7 @@ def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
         raise CannotUpgrade("its log has no complete first line")
     try:
         config = config_from_json(run.start["config"])
-        identity = data.identity(config.data)
+        identity = data.identity(RunData.of(config))
         _check_images(run, identity, "" if config.data.name in BUILTIN else data.placement.data)
         _check_key(config, run)
         reasons = [*rule_reasons(config.rule), *model_reasons(config, run, identity), *_other_angles(run)]
