@@ -19,7 +19,7 @@ from analysis.tables.comparison import comparison_table, typical_table
 from analysis.tables.errors import errors_table, published_table
 from analysis.tables.settings import settings_table
 from analysis.tables.variance import variance_table
-from analysis.tables.writers import Tabular, markdown, save_tabular
+from analysis.tables.writers import Tabular, markdown, markdown_text, save_tabular
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
 from analysis.text.methods import methods
 from analysis.text.not_compared import not_compared_in_words
@@ -45,7 +45,7 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     split = SPLITS[scored_split(frames)]
     tests, components, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
     chance = Chance.of(frames)
-    paragraph = methods(frames, tests, margin)
+    paragraph = markdown_text(methods(frames, tests, margin))
     figures = (
         Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),
         Figure("variance", "Variance of the error by source", variance_chart(components, split)),
@@ -63,21 +63,21 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     hint = "Use --margin POINTS to test equivalence." if margin is None and not tests.empty else ""
     left_out = not_compared_in_words(frames.study, tests)
     parts = (left_out, comparison_notes(tests, margin), hint, typical_in_words(typical))
-    notes = " ".join(part for part in parts if part)
+    notes = markdown_text(" ".join(part for part in parts if part))
     findings = [*sentences(tests, margin, chance), *variance_in_words(components, chance)]
-    text = "\n".join([*(f"- {sentence}" for sentence in findings), "", notes]).strip()
+    text = "\n".join([*(f"- {markdown_text(sentence)}" for sentence in findings), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
     return Findings(text, page, figures, (*saved, out / "methods.md"))
 
 
 def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:
-    drawn = [f"![{figure.caption}]({figure.name}.png)" for figure in figures if figure.chart is not None]
+    drawn = [f"![{markdown_text(figure.caption)}]({figure.name}.png)" for figure in figures if figure.chart is not None]
     shown = [tables[name] for name in ("comparison", "interquartile", "variance", "published")]
     parts = [
         "## Comparisons",
         *drawn,
         text,
-        *(f"{one.caption.rstrip('.')}:\n\n{markdown(one)}".rstrip() for one in shown if one is not None),
+        *(f"{markdown_text(one.caption.rstrip('.'))}:\n\n{markdown(one)}".rstrip() for one in shown if one is not None),
         "## Methods",
         paragraph,
         "The tables of errors, comparisons and settings are available as Markdown, CSV and LaTeX (`errors.tex`, ...).",

@@ -22,7 +22,7 @@ from analysis.report.writer import write_report
 from analysis.tables.confirmation import confirmation_tables
 from analysis.tables.search import results_table, search_markdown, search_table
 from analysis.tables.search_space import space_table
-from analysis.tables.writers import make_folder, save_tabular
+from analysis.tables.writers import make_folder, markdown_text, save_tabular
 from analysis.text.search import missing_trials, search_methods, search_notes
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
@@ -61,15 +61,16 @@ def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, 
     """Write all trials, the table, the search space and the methods paragraph; return the paths."""
     every, methods = out / "trials.csv", out / "methods.md"
     trials.frame.to_csv(every, index=False)
-    methods.write_text(search_methods(trials) + "\n", encoding="utf-8")
+    methods.write_text(markdown_text(search_methods(trials)) + "\n", encoding="utf-8")
     found = results_table(table, trials.plan)
     return *save_tabular(found, out), every, methods, *save_tabular(space_table(trials.plan), out)
 
 
 def _notes(store: Path, trials: Trials) -> str:
-    return " ".join([search_notes(trials), *version_notes(store, [key for key, _, _ in trials.plan.runs])])
+    found = [search_notes(trials), *version_notes(store, [key for key, _, _ in trials.plan.runs])]
+    return markdown_text(" ".join(found))
 
 
 def _missing(trials: Trials) -> str:
     missing = missing_trials(trials)
-    return "Trials not included:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else ""
+    return "Trials not included:\n\n" + "\n".join(f"- {markdown_text(line)}" for line in missing) if missing else ""

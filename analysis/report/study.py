@@ -18,7 +18,7 @@ from analysis.report.writer import write_report
 from analysis.stats.chance import Chance
 from analysis.stats.seeds import scored_split
 from analysis.tables.final import final_table, save_table, to_markdown
-from analysis.tables.writers import make_folder
+from analysis.tables.writers import make_folder, markdown_text
 from analysis.text.notes import notes
 from analysis.text.study import SPLITS, unfinished_in_words
 
@@ -86,7 +86,8 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
 
 
 def _notes(store: Path, frames: Frames, table: pd.DataFrame) -> str:
-    return " ".join([notes(frames, table), *version_notes(store, [key for key, _, _ in frames.study.runs])])
+    found = [notes(frames, table), *version_notes(store, [key for key, _, _ in frames.study.runs])]
+    return markdown_text(" ".join(found))
 
 
 def _markdown(frames: Frames, table: pd.DataFrame) -> str:
@@ -95,4 +96,4 @@ def _markdown(frames: Frames, table: pd.DataFrame) -> str:
 
 def _unfinished(frames: Frames) -> str:
     unfinished = unfinished_in_words(frames.runs)
-    return "Runs not included:\n\n" + "\n".join(f"- {line}" for line in unfinished) if unfinished else ""
+    return "Runs not included:\n\n" + "\n".join(f"- {markdown_text(line)}" for line in unfinished) if unfinished else ""

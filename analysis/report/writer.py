@@ -7,6 +7,7 @@ from analysis.figures.style.theme import save, vega_lite_spec
 from analysis.report.content import Content, RenderedFigure, Report
 from analysis.report.html_page import web_page
 from analysis.report.provenance import MANIFEST, listed_files, write_manifest
+from analysis.tables.writers import markdown_text
 
 PAGE, WEB_PAGE = "report.md", "report.html"
 
@@ -34,11 +35,11 @@ def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path
 def _markdown(content: Content) -> str:
     """Return the page: the question, the first figure, the table, the other figures."""
     drawn = [figure for figure in content.figures if figure.chart is not None and not content.embeds(figure)]
-    images = [f"![{figure.caption}]({figure.name}.png)" for figure in drawn]
+    images = [f"![{markdown_text(figure.caption)}]({figure.name}.png)" for figure in drawn]
     command = " ".join(["nowt report", content.plan.key, *content.options.args])
     parts = [
-        f"# {content.plan.name}",
-        content.plan.question,
+        f"# {markdown_text(content.plan.name)}",
+        markdown_text(content.plan.question),
         *images[:1],
         content.text.rstrip(),
         *images[1:],

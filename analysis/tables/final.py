@@ -17,6 +17,7 @@ from analysis.stats.seeds import (
     paired_gaps,
     scored_split,
 )
+from analysis.tables.writers import markdown_rows
 from analysis.text.formatting import MISSING, angle, interval, number
 from analysis.text.study import BOTH_AT_CHANCE, failed_in_words, some_seeds
 
@@ -76,8 +77,7 @@ def to_markdown(table: pd.DataFrame, reference: str, split: str, chance: Chance)
     head = ["cell", "rule", *measured, "diverged or at chance"]
     rules = ["---", "---", *["---:"] * len(measured), "---"]
     base = int(table.loc[table["cell"] == reference, "n"].max()) if reference in set(table["cell"]) else 0
-    lines = [head, rules, *[_line(row, reference, base, chance) for row in rows(table)]]
-    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+    return markdown_rows([head, rules, *[_line(row, reference, base, chance) for row in rows(table)]])
 
 
 def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ from analysis.frames.schema import enforce_schema
 from analysis.frames.searches import SearchPlan
 from analysis.frames.study import counted_runs, rows
 from analysis.frames.trials import Trials
-from analysis.tables.writers import Tabular, markdown
+from analysis.tables.writers import Tabular, markdown, markdown_text
 from nowt.core.formatting import counted
 
 POINTS = (1, 2, 5)  # percentage points above the best error within which trials are counted
@@ -110,7 +110,8 @@ def search_markdown(table: pd.DataFrame, trials: Trials) -> str:
 
 def _best_line(row: Any, trials: Trials) -> str:
     name = f"{row.cell}, trial {row.best_trial}"
-    return f"- {name} (run {row.best_run}): {row.best_values}{NOT_LEARNED * (name in trials.at_chance)}\n"
+    line = f"{name} (run {row.best_run}): {row.best_values}{NOT_LEARNED * (name in trials.at_chance)}"
+    return f"- {markdown_text(line)}\n"
 
 
 def _line(row: Any) -> list[str]:

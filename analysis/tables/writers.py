@@ -1,6 +1,7 @@
 """Write a table as Markdown, as CSV with its unrounded numbers, and as LaTeX."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,27 @@ class Tabular:
     last: str = ""  # LaTeX width of a last text column that may wrap, such as 0.5\\linewidth; empty: numbers
 
 
+# what starts emphasis, code, a tag, a link, an entity or an escape; not "_" within a word, nor "<" before a number
+MARKUP = re.compile(
+    r"[*`~|]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\[(?=[^\]]*\]\()|&(?=#?\w+;)|\\(?=[!-/:-@[-`{-~])"
+)
+
+
+def markdown_text(text: str) -> str:
+    """Return Markdown that shows ``text``, such as the name of a cell, as it is."""
+    return MARKUP.sub(r"\\\g<0>", text)
+
+
+def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
+    """Return the rows of a table in GitHub-flavored Markdown; their cells contain no Markdown."""
+    return "".join(f"| {' | '.join(map(markdown_text, row))} |\n" for row in rows)
+
+
 def markdown(table: Tabular) -> str:
     """Return the table in GitHub-flavored Markdown."""
     words = [i < table.texts or (bool(table.last) and i == len(table.head) - 1) for i in range(len(table.head))]
     rules = ["---" if word else "---:" for word in words]
-    lines = [table.head, rules, *table.lines]
-    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+    return markdown_rows([table.head, rules, *table.lines])
 
 
 def latex(table: Tabular) -> str:
@@ -70,7 +86,7 @@ def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> li
 def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
     """Write NAME.md, NAME.csv and NAME.tex into ``out``, and return their paths."""
     paths = tuple(out / f"{table.name}.{kind}" for kind in ("md", "csv", "tex"))
-    paths[0].write_text(f"{table.caption}\n\n{markdown(table)}", encoding="utf-8")
+    paths[0].write_text(f"{markdown_text(table.caption)}\n\n{markdown(table)}", encoding="utf-8")
     table.numbers.to_csv(paths[1], index=False, float_format="%.6g")
     paths[2].write_text(latex(table), encoding="utf-8")
     return paths

@@ -1,6 +1,8 @@
 """Tables as LaTeX and Markdown."""
 
+import html
 import math
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,12 +11,13 @@ import pandas as pd
 import pytest
 
 from analysis.frames.study import Frames
+from analysis.report.html_page import markdown as page_of
 from analysis.stats.paired import compare_cells
 from analysis.tables.comparison import comparison_table
 from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table
 from analysis.tables.settings import settings_table
-from analysis.tables.writers import Tabular, latex, markdown
+from analysis.tables.writers import Tabular, latex, markdown, markdown_text
 
 NASTY = Tabular(
     "nasty",
@@ -33,7 +36,36 @@ def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
     assert r"50 \% of \ensuremath{\sigma} \& a\_b" in text
     assert text.isascii()
     assert len({line.count(" & ") for line in text.splitlines() if line.endswith(r" \\")}) == 1
-    assert len({line.count("|") for line in markdown(NASTY).splitlines()}) == 1
+
+
+NAMES = [
+    "<i>",
+    "a | b",
+    "_x_ and __y__",
+    "*x* **y**",
+    "`ls`",
+    "[a](b)",
+    "&lt;",
+    r"\*",
+    "~~x~~",
+    "a_b_c",
+    "p < 0.01",
+    "λ=1",
+]
+
+
+def test_markdown_shows_every_name_as_it_is() -> None:
+    table = Tabular("nasty", "", ["cell", "*gap*, points"], [[name, "−0.30"] for name in NAMES], pd.DataFrame())
+    rendered = page_of(f"{markdown(table)}\n## {markdown_text(' '.join(NAMES))}\n")
+    shown = [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall("<t[dh].*?>(.*?)</t[dh]>", rendered)]
+    assert shown[:2] == ["cell", "*gap*, points"] and shown[2::2] == NAMES
+    assert set(re.findall("<([a-z]+[0-9]?)", rendered)) == {"table", "thead", "tbody", "tr", "th", "td", "h2"}
+    assert html.unescape(rendered.partition("<h2>")[2].partition("</h2>")[0]) == " ".join(NAMES)
+
+
+def test_markdown_leaves_ordinary_text_as_it_is() -> None:
+    text = "rules_on_digits: 0.1 [0.05, 0.2] (n = 3), < 5 %, p ≤ 0.05 & W_0-1.weight; ./mine.py:Rule"
+    assert markdown_text(text) == text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
