@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from nowt.layers.alignment import angle, measure_alignment
 from nowt.layers.attach import attach, feedback_layers, using_backprop
@@ -74,3 +74,31 @@ def test_a_shared_b_stays_shared_in_copies_of_the_model(copies: str) -> None:
     assert other[4].feedback is other[2].feedback
     assert torch.equal(other[2].feedback, model[2].feedback)
     assert [layer.name for layer in feedback_layers(other)] == ["0", "2", "6"]
+
+
+class TiedToEmbedding(nn.Module):
+    """Predicts tokens by the table of their embedding, which is the W of its output layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = nn.Embedding(5, 6), nn.Linear(6, 5)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found: Tensor = self.head(self.embedding(tokens))
+        return found
+
+
+def test_a_head_that_shares_its_weight_with_an_embedding_has_a_b_which_learns_from_the_sum_of_both_gradients() -> None:
+    model, tokens = TiedToEmbedding(), torch.arange(5)
+    feedback = attach(model, find_rule("kp")(), example=tokens)  # a warning of uncovered weights would be an error
+    assert [layer.name for layer in feedback] == ["head"]
+    x = normal(5, 6).requires_grad_()
+    model.head(x).sum().backward()
+    torch.testing.assert_close(x.grad, model.head.feedback.sum(0).expand(5, 6))
+    model.zero_grad()
+    difference = (model.head.weight - model.head.feedback).detach()
+    F.cross_entropy(model(tokens), tokens).backward()
+    feedback.step(torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1.0))
+    torch.testing.assert_close(model.head.weight - model.head.feedback, 0.9 * difference)
