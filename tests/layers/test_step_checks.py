@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
-from nowt import Backprop, FeedbackAlignment, KolenPollack, Rule, SignSymmetry, WeightMirror, attach
+from nowt import Backprop, FeedbackAlignment, KolenPollack, Rule, Sham, SignSymmetry, WeightMirror, attach
 from nowt.layers.feedback import Feedback
 from tests.support.config_errors import config_error
 from tests.support.nets import dense_net, normal
@@ -138,3 +138,21 @@ def test_an_optimizer_that_needs_a_closure_is_refused(rule: Rule, advice: str) -
     line = config_error(lambda: feedback.step(torch.optim.LBFGS(model.parameters())))
     assert line.startswith("the optimizer LBFGS computes several gradients for one step")
     assert f"use SGD or AdamW{advice}" in line and (advice or line.endswith("AdamW"))
+
+
+@pytest.mark.parametrize(
+    "rule", [KolenPollack(), FeedbackAlignment(), SignSymmetry(), Sham(), LEARNING[1]], ids=lambda rule: rule.name
+)
+def test_freezing_and_training_all_parameters_again_changes_no_b(rule: Rule) -> None:
+    (model, feedback), (other, its) = attached(rule), attached(rule)
+    model.requires_grad_(False)
+    model.requires_grad_(True)
+    for net, found in ((model, feedback), (other, its)):
+        optimizer = sgd(net)
+        for _ in range(3):
+            optimizer.zero_grad()
+            penalty = sum(p.square().sum() for p in net.parameters() if p.requires_grad)
+            (F.cross_entropy(net(X), Y) + 0.1 * penalty).backward()
+            found.step(optimizer)
+    torch.testing.assert_close(list(model.state_dict().values()), list(other.state_dict().values()))
+    assert not any(layer.feedback.requires_grad for layer in feedback)

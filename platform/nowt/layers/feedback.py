@@ -14,12 +14,12 @@ from torch import nn
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
 from nowt.core.fields import check_type
+from nowt.layers import step_checks
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.inputs import Inputs, check_inputs, explained
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
 from nowt.layers.same_updates import GradientUse, check_optimizers, check_weights, warn_of_other_updates
 from nowt.layers.saved_state import attachment, check_saved
-from nowt.layers.step_checks import check_gradients, check_own_weight, check_structure, every_layer
 from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
@@ -68,6 +68,7 @@ class Feedback(list[FeedbackLayer]):
         super().__init__(layers)
         self.model, self.rule, self.seed = model, rule, seed
         self.modules = frozenset(model.modules())  # at ``attach``
+        self.states = step_checks.state_names(self)
         self.steps = 0
         self.begun = False
         self.modes: Modes | None = None  # of the modules, at the last step
@@ -119,10 +120,11 @@ class Feedback(list[FeedbackLayer]):
         optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
         clip = _checked_clip(clip)
         self._check_model()
-        check_own_weight(self, self.rule)
+        step_checks.check_own_weight(self, self.rule)
+        step_checks.exclude_from_autograd(self, self.states)
         check_optimizers(self, self.rule, optimizers)
         check_weights(self, self.model, self.rule, optimizers)
-        check_gradients(optimizers, self.rule)
+        step_checks.check_gradients(optimizers, self.rule)
         self.modes = modes_of(self.model)
         self.last_use.check(optimizers)
         self._warn_once(optimizers)
@@ -181,7 +183,7 @@ class Feedback(list[FeedbackLayer]):
         if x is None or y is None:
             return {layer.name: Angles(_matrix_angle(layer)) for layer in self}
         check_inputs(self.model, x, "x")
-        kept = preserved_attributes(every_layer(self), except_for="through_feedback")
+        kept = preserved_attributes(step_checks.every_layer(self), except_for="through_feedback")
         with _unchanged_state(self), kept, explained(self.model, x, "x"):
             found = measure_alignment(self.model, self, x, y, loss, self._modes_of_training())
         return {layer.name: Angles(layer.matrix_angle, layer.delta_angle) for layer in found}
@@ -220,7 +222,7 @@ class Feedback(list[FeedbackLayer]):
             self.reminder.in_step = False
 
     def _check_model(self) -> None:
-        check_structure(self, self.model, self.rule, self.modules)
+        step_checks.check_structure(self, self.model, self.rule, self.modules)
 
     def _modes_of_training(self) -> Modes | None:
         """Return the modes of the modules in training; None: train mode, if they are not known."""

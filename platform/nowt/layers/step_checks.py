@@ -1,6 +1,6 @@
 """Checks before a step in a custom loop that the rule can still train the model, and that there are gradients."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 from torch.optim import LBFGS, Optimizer
@@ -8,6 +8,8 @@ from torch.optim import LBFGS, Optimizer
 from nowt.core.errors import ConfigError
 from nowt.layers.step_reminder import parameters_of
 from nowt.rules.base import FeedbackLayer, Rule, check_own_weights
+
+OWN = ("weight", "bias")  # parameters of torch's layers
 
 
 def every_layer(layers: Iterable[FeedbackLayer]) -> list[FeedbackLayer]:
@@ -73,3 +75,26 @@ def check_gradients(optimizers: Sequence[Optimizer], rule: Rule) -> None:
             "no parameter of the optimizer has a gradient: call loss.backward() before feedback.step, and "
             "optimizer.zero_grad() after it"
         )
+
+
+def state_names(layers: Iterable[FeedbackLayer]) -> dict[str, list[str]]:
+    """Return the names of what the rule registered on each layer, by the layer's name, as it is after ``attach``."""
+    return {
+        layer.name: [
+            name for name, p in layer.named_parameters(recurse=False) if not p.requires_grad and name not in OWN
+        ]
+        for layer in layers
+    }
+
+
+def exclude_from_autograd(layers: Iterable[FeedbackLayer], names: Mapping[str, Sequence[str]]) -> None:
+    """Undo what ``model.requires_grad_(True)`` does to B, and drop a gradient that B received meanwhile.
+
+    It is how a frozen model is trained again. B would then learn from a penalty on all trained parameters.
+    """
+    for layer in layers:
+        for name in names[layer.name]:
+            state = layer.get_parameter(name)
+            if state.requires_grad:
+                state.requires_grad_(False)
+                state.grad = None
