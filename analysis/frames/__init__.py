@@ -2,6 +2,7 @@
 
 from analysis.frames.mlflow import MlflowFrames, read_mlflow
 from analysis.frames.probes import Probe, read_probes
+from analysis.frames.scored_images import read_test_correct
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.store import StoreFrames, read_store, rebuild_frames
 from analysis.frames.studies import StudyPlan, find_study
@@ -21,6 +22,7 @@ __all__ = [
     "read_mlflow",
     "read_probes",
     "read_store",
+    "read_test_correct",
     "read_trials",
     "rebuild_frames",
 ]

@@ -76,6 +76,7 @@ class Frames:
         layers: One row per layer and epoch of a run, columns ``LAYERS``.
         uncovered: For each model, the names of its weights that use backprop under every rule, since rules apply only
             to Conv2d and Linear layers that the forward pass calls. Models without such weights are left out.
+        store: The folder from which the frames were read.
     """
 
     study: StudyPlan
@@ -83,6 +84,7 @@ class Frames:
     epochs: pd.DataFrame
     layers: pd.DataFrame
     uncovered: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    store: Path | None = None
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
@@ -109,7 +111,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
-    return Frames(study, runs, epochs, layers, _uncovered(study, starts))
+    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store)
 
 
 def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, ...]]:

@@ -68,6 +68,8 @@ WRONG: list[tuple[int, str, Any, str]] = [
     (1, "layers", [{"name": "conv1"}], "layers[0] has no delta_angle, depth, matrix_angle, norm_ratio"),
     (2, "attempt", "2", 'attempt is "2": it must be a whole number from 0'),
     (2, "machines", {"gpu": "4"}, 'machines is {"gpu": "4"}: it must be an object, each value a whole'),
+    (3, "test_correct", 5, "test_correct is 5: it must be text"),
+    (3, "test_images", -1, "test_images is -1: it must be a whole number from 0"),
     (3, "workers", 0.5, "workers is 0.5: it must be a whole number from 0"),
     (4, "state", 5, "state is 5: it must be text"),
     (4, "reason", None, "reason is null: it must be text"),

@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
+from nowt.store.correct_images import pack_correct
 from nowt.store.records import Epoch, Layer
 from nowt.store.run_log import LogWriter
 from nowt.studies.study import Cell, Study, study_to_json
@@ -68,12 +72,14 @@ def write_store(
     layers: int = 8,
     test: bool = True,
     error: Callable[[str, int, int], float] | None = None,
+    correct: Callable[[str, int], NDArray[np.bool_]] | None = None,
     created: int = 1,
 ) -> Study:
     """Write a study (by default of the five rules) and the logs of its runs; returns the study.
 
     ``diverged`` and ``stopped`` give the last epoch logged by (cell, seed); ``missing`` runs have no log.
-    ``error(cell, seed, epoch)`` gives the test error in place of the made-up one.
+    ``error(cell, seed, epoch)`` gives the test error in place of the made-up one. ``correct(cell, seed)`` tells
+    which test images are classified correctly after the last epoch, and so the test error there.
     """
     study = study or rules_study()
     diverged, stopped = diverged or {}, stopped or {}
@@ -90,13 +96,21 @@ def write_store(
         last = diverged.get(run, stopped.get(run, config.epochs))
         for epoch in range(last + 1):
             scored = test and (config.test != "last" or epoch == config.epochs)
-            writer.epoch(_epoch(config, cell.name, epoch, layers, scored, error))
+            record = _epoch(config, cell.name, epoch, layers, scored, error)
+            if correct and epoch == config.epochs:
+                record = _with_images(record, correct(*run))
+            writer.epoch(record)
         if run in diverged:
             writer.end("diverged", f"the loss was not finite in epoch {last + 1}")
         elif run not in stopped:
             writer.end("finished")
     _write_study(store, study, listed, created)
     return study
+
+
+def _with_images(epoch: Epoch, correct: NDArray[np.bool_]) -> Epoch:
+    error = 1 - float(correct.mean())
+    return replace(epoch, test_error=error, test_correct=pack_correct(correct), test_images=len(correct))
 
 
 def _write_study(store: Path, study: Study, runs: list[dict[str, object]], created: int) -> None:

@@ -62,7 +62,7 @@ def shared_run(rule: str, *, epochs: int = 2, steps: int = 4, precision: Any = "
         epochs=epochs,
         batch=16,
         precision=precision,
-        test=False,
+        test="last",
     )
 
 

@@ -16,6 +16,8 @@ from nowt.config.run_config import DataConfig, OptimConfig, ProbeConfig
 from nowt.data.datasets import open_data
 from nowt.layers.alignment import angle
 from nowt.models.registry import build_model
+from nowt.store.correct_images import unpack_correct
+from nowt.training import checkpoint
 from nowt.training.loop import train
 from nowt.training.state import TrainingState
 from tests.support.short_runs import CASES, CPU, RULES, STEPS, assert_equal, fields_of, numbers, short_run, tensors
@@ -158,7 +160,27 @@ def test_scoring_the_test_images_does_not_change_the_training() -> None:
     scores = [(epoch.pop("test_loss"), epoch.pop("test_error")) for epoch in without_test]
     assert scores == [(None, None)] * 3
     assert all(0 <= epoch.pop("test_error") <= 1 and epoch.pop("test_loss") > 0 for epoch in with_test)
+    assert with_test[-1].pop("test_correct") and with_test[-1].pop("test_images") == 359
     assert without_test == with_test
+
+
+def test_the_last_epoch_records_which_test_images_are_classified_correctly(tmp_path: Path) -> None:
+    config = short_run(test=True)
+    *others, last = train(config, CPU, checkpoints=tmp_path)
+    assert [epoch.test_correct for epoch in others] == ["", ""]
+    correct = unpack_correct(last.test_correct, last.test_images)
+    data = open_data(config.data, CPU)
+    assert data.test is not None and len(correct) == len(data.test)
+    assert 1 - correct.mean() == pytest.approx(last.test_error)
+    training = TrainingState.create(config, CPU, data)
+    state = checkpoint.load(tmp_path, training.device)
+    assert state is not None
+    training.load_state_dict(state)
+    model = training.model.eval()
+    with torch.no_grad():
+        expected = [bool(model(x).argmax() == y) for x, y in data.test.batches(1)]
+    assert correct.tolist() == expected
+    assert list(train(config, CPU, checkpoints=tmp_path))[-1] == last  # a finished run yields its epochs again
 
 
 def test_the_test_images_can_be_scored_after_the_last_epoch_only() -> None:

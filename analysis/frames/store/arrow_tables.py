@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.frames.store.log_reader import Line
-from nowt.store.records import Epoch, Layer
+from nowt.store.records import IMAGE_FIELDS, Epoch, Layer
 
 NAME = pa.dictionary(pa.int32(), pa.string())  # text repeated in many rows
 
@@ -19,7 +19,7 @@ COUNTS = ("epoch", "step", "presentations", "depth")  # integers; all other numb
 
 COUNT_TYPES, MEASURE_TYPES = {int}, {int, float, type(None)}
 
-SCALARS = tuple(field.name for field in fields(Epoch) if field.name != "layers")
+SCALARS = tuple(field.name for field in fields(Epoch) if field.name not in ("layers", *IMAGE_FIELDS))
 
 THROUGH = "through_feedback"  # true, false, or missing in logs of earlier versions
 
@@ -47,9 +47,17 @@ LAYERS = pa.schema(
 
 def epoch_table(run: str, lines: Sequence[Line]) -> Any:
     """Return one row per epoch of run ``run``. Raises KeyError, TypeError or ValueError for a malformed line."""
+    _check_images(lines)
     numbers = {name: _column(name, [line[name] for line in lines]) for name in SCALARS}
     times = pa.array([line["time"] for line in lines], pa.int64()).cast(TIME)
     return pa.table({"run": _repeated(run, len(lines)), **numbers, "logged": times}, EPOCHS)
+
+
+def _check_images(lines: Sequence[Line]) -> None:
+    """Raise TypeError unless what the lines have about single images, which is in no table, has the right types."""
+    for line in lines:
+        if type(line.get("test_correct", "")) is not str or type(line.get("test_images", 0)) is not int:
+            raise TypeError("test_correct is no text, or test_images no number")
 
 
 def layer_table(run: str, lines: Sequence[Line]) -> Any:

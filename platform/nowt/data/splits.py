@@ -60,6 +60,11 @@ class Split(ABC):
         shards = (indices.shard(*shard) for indices in selected[start:])
         yield from self._load_all([indices for indices in shards if len(indices)])
 
+    def shard_images(self, batch: int, shard: tuple[int, int]) -> list[Ints]:
+        """Return the images of each batch that ``batches`` yields to this worker without ``seeds``."""
+        shards = (indices.shard(*shard) for indices in sequential_batches(len(self), batch))
+        return [indices.images for indices in shards if len(indices)]
+
     def _load_all(self, selected: Sequence[BatchIndices]) -> Iterator[tuple[Tensor, Tensor]]:
         for indices in selected:
             yield self.load(indices), self.labels_of(indices)

@@ -24,7 +24,7 @@ from nowt.store.json_types import (
     shown,
     values,
 )
-from nowt.store.records import SCHEMA
+from nowt.store.records import IMAGE_FIELDS, SCHEMA
 
 FILE_NAME = Kind("a file name, or empty", lambda value: value == "" or NAME.accepts(value))
 
@@ -65,7 +65,11 @@ EPOCH: Table = {
     "seconds": MEASURE,
     "probe_seconds": MEASURE,
     "layers": LIST,
+    "test_correct": TEXT,
+    "test_images": COUNT,
 }
+
+EPOCH_FIELDS = tuple(name for name in EPOCH if name not in IMAGE_FIELDS)
 
 # of a line of any kind
 ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": INTEGER, "machines": values(COUNT), "workers": COUNT}
@@ -109,7 +113,7 @@ def check_line(line: Any, key: str) -> dict[str, Any]:
     check_object(line, ANY, ("kind", "time"))
     kind = line["kind"]
     if kind == "epoch":
-        check_object(line, EPOCH, EPOCH)
+        check_object(line, EPOCH, EPOCH_FIELDS)
         _check_layers(line["layers"])
     elif kind == "start":
         check_object(line, START)

@@ -17,6 +17,8 @@ NAN = float("nan")
 
 MEASURES = ("matrix_angle", "delta_angle", "norm_ratio")  # of a layer
 
+IMAGE_FIELDS = ("test_correct", "test_images")  # of an epoch that recorded single images; other epochs lack them
+
 Machines = Mapping[str, int]  # number of machines per node type; empty if they have no types
 
 
@@ -68,6 +70,9 @@ class Epoch:
         seconds: Time in training steps, including mirror mode.
         probe_seconds: Time in the alignment probe.
         layers: The alignment of each layer that has a B, from the input to the output; empty at epochs without a probe.
+        test_correct: Which test images were classified correctly, in their order: base64 of ``numpy.packbits``, which
+            ``nowt.store.correct_images.unpack_correct`` reads. Recorded after the last epoch; otherwise empty.
+        test_images: Number of test images in ``test_correct``; otherwise 0.
 
     Example:
         >>> from nowt import KolenPollack, Placement, recipes, train
@@ -94,6 +99,8 @@ class Epoch:
     seconds: float
     probe_seconds: float
     layers: tuple[Layer, ...] = ()
+    test_correct: str = ""
+    test_images: int = 0
 
     @property
     def cost(self) -> dict[str, float]:
@@ -240,8 +247,10 @@ def median_over_layers(measure: str, layers: Sequence[Layer]) -> float:
 
 
 def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
-    """Return the epoch as plain JSON data, NaN as null."""
+    """Return the epoch as plain JSON data, NaN as null; without IMAGE_FIELDS if it has none."""
     data = asdict(epoch)
+    if not epoch.test_correct:
+        data = {name: value for name, value in data.items() if name not in IMAGE_FIELDS}
     data["layers"] = [_finite(layer) for layer in data["layers"]]
     return _finite(data)
 
@@ -249,7 +258,7 @@ def epoch_to_json(epoch: Epoch) -> dict[str, Any]:
 def epoch_from_json(data: dict[str, Any]) -> Epoch:
     """Return the epoch that ``epoch_to_json`` wrote."""
     layers = tuple(_layer(layer) for layer in data["layers"])
-    epoch: Epoch = _build(Epoch, {**data, "layers": layers})
+    epoch: Epoch = _build(Epoch, {"test_correct": "", "test_images": 0, **data, "layers": layers})
     return epoch
 
 

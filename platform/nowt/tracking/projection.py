@@ -9,12 +9,21 @@ from typing import Any
 from nowt.core.fields import flatten
 from nowt.core.plugins import file_label
 from nowt.store.outcome import run_warnings
-from nowt.store.records import MEASURES, Epoch, Layer, RunLog, median_over_layers, rule_label, values_over_layers
+from nowt.store.records import (
+    IMAGE_FIELDS,
+    MEASURES,
+    Epoch,
+    Layer,
+    RunLog,
+    median_over_layers,
+    rule_label,
+    values_over_layers,
+)
 from nowt.store.study_file import StudyFile
 
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
-SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers"))
+SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers", *IMAGE_FIELDS))
 
 LONGEST_PARAM = 6000  # characters; MLflow's own limits
 

@@ -18,6 +18,7 @@ from nowt.data.splits import Split
 from nowt.layers import alignment
 from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.schedule import Schedule
+from nowt.store.correct_images import pack_correct
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
 from nowt.training.feasibility import check_split, check_worker_count
@@ -27,7 +28,7 @@ from nowt.training.optimizer import build_optimizer, clip_gradients, set_learnin
 from nowt.training.rule_cost import RuleCost
 from nowt.training.rule_state import RuleState
 from nowt.training.schedule import learning_rate, turnover_schedule
-from nowt.training.scoring import score
+from nowt.training.scoring import Score, score
 from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
@@ -219,8 +220,8 @@ class TrainingState:
 
     def _record(self) -> Epoch:
         train_loss, train_error = self.totals.mean()
-        val_loss, val_error = self._score(self.data.val)
-        test_loss, test_error = self._score(self._scored_test_images())
+        val, test = self._score(self.data.val), self._score(self._scored_test_images())
+        correct = test.correct if self.epoch == self.config.epochs else None
         layers = self._measure_alignment()
         return Epoch(
             epoch=self.epoch,
@@ -228,16 +229,18 @@ class TrainingState:
             lr=float(self.optimizer.param_groups[0]["lr"]) if self.step else 0.0,
             train_loss=train_loss,
             train_error=train_error,
-            val_loss=val_loss,
-            val_error=val_error,
-            test_loss=test_loss,
-            test_error=test_error,
+            val_loss=val.loss,
+            val_error=val.error,
+            test_loss=test.loss,
+            test_error=test.error,
             presentations=self.presentations,
             mirror_presentations=round(self.mirror_presentations),
             flops=self.flops,
             seconds=self.seconds,
             probe_seconds=self.probe_seconds,
             layers=layers,
+            test_correct="" if correct is None else pack_correct(correct),
+            test_images=0 if correct is None else len(correct),
         )
 
     def _measure_alignment(self) -> tuple[Layer, ...]:
@@ -252,11 +255,8 @@ class TrainingState:
         self.probe_seconds += time.perf_counter() - started
         return layers
 
-    def _score(self, split: Split | None) -> tuple[float, float]:
-        """Return the mean loss and error over a split; NaN if there is none."""
-        if split is None:
-            return math.nan, math.nan
-        return score(self.config, self.model, split, self._placed, self.group)
+    def _score(self, split: Split | None) -> Score:
+        return Score() if split is None else score(self.config, self.model, split, self._placed, self.group)
 
     def _scored_test_images(self) -> Split | None:
         """Return the test images; None if this epoch does not score them."""

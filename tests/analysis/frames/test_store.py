@@ -18,12 +18,12 @@ from analysis.frames.store.trial_rows import TRIALS
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import read_frames
 from analysis.frames.trials import read_trials
-from nowt.store.records import Epoch
+from nowt.store.records import IMAGE_FIELDS, Epoch
 from tests.support.growing_store import GrowingStore, plain_epochs, plain_layers, plain_runs
 from tests.support.synthetic_search import write_search
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
-SCALARS = [field.name for field in fields(Epoch) if field.name != "layers"]
+SCALARS = [field.name for field in fields(Epoch) if field.name not in ("layers", *IMAGE_FIELDS)]
 
 MEASURES = ["depth", "matrix_angle", "delta_angle", "norm_ratio", "through_feedback"]
 

@@ -39,6 +39,7 @@ def test_over_200_steps_losses_do_not_depend_on_the_number_of_workers(rule: str)
         assert [e.mirror_presentations for e in epochs[0]] == [e.mirror_presentations for e in alone]
         assert [e.flops for e in epochs[0]] == pytest.approx([e.flops for e in alone])
         assert angles(epochs[0]) == pytest.approx(angles(alone))
+        assert (epochs[0][-1].test_correct, epochs[0][-1].test_images) == (alone[-1].test_correct, 41)
 
 
 def angles(epochs: list[Epoch]) -> list[float]:

@@ -1,5 +1,6 @@
 """Logs that are written while their store is merged into: what was written meanwhile stays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.run_log import LogWriter, read
 from nowt.store.sync.merge import Databases, merge
 from nowt.store.sync.merge_logs import copy_checkpoints, incoming_logs, write_logs
-from tests.support.run_logs import epoch, start
+from tests.support.run_logs import FACTS, epoch, start
 
 KEY = "0123456789ab"
 
@@ -73,6 +74,21 @@ def test_a_log_that_comes_to_differ_is_refused(other: Path, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=f"run {KEY}: epoch 4 differs between"):
         write_logs(coming)
     assert read(ours).last_epoch == 4
+
+
+def test_a_log_of_an_earlier_version_without_single_images_is_the_same_run(other: Path, tmp_path: Path) -> None:
+    last = replace(epoch(6), test_correct="8A==", test_images=5)
+    run_to(tmp_path / "ours", 6, "finished")
+    writer = LogWriter.open(other, KEY)
+    writer.epoch(last)
+    del writer
+    assert write_logs(incoming_logs(other, tmp_path / "ours")) == []
+    ours = LogWriter.open(tmp_path / "newer", KEY)
+    ours.start(KEY, **FACTS)
+    ours.epoch(replace(last, test_correct="+A=="))
+    del ours
+    with pytest.raises(ConfigError, match=r"epoch 6 differs between .* \(field test_correct\)"):
+        incoming_logs(other, tmp_path / "newer")
 
 
 def test_a_run_in_progress_is_refused_before_any_log_is_written(other: Path, tmp_path: Path) -> None:

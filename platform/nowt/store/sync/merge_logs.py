@@ -67,8 +67,8 @@ def _check_agree(ours: RunLog, theirs: RunLog, target: Path, source: Path) -> No
     known = {epoch.epoch: _measured(epoch_to_json(epoch)) for epoch in ours.epochs}
     for epoch in theirs.epochs:
         measured = _measured(epoch_to_json(epoch))
-        if known.get(epoch.epoch, measured) != measured:
-            where = next(name for name in measured if measured[name] != known[epoch.epoch][name])
+        ours_too = known.get(epoch.epoch, measured)  # logs of earlier versions lack some fields
+        if where := next((name for name in measured if measured[name] != ours_too.get(name, measured[name])), None):
             raise ConfigError(
                 f"run {ours.key}: epoch {epoch.epoch} differs between {_store(source)} and {_store(target)} "
                 f"(field {where}). Nothing was merged. Remove the wrong log file, logs/{ours.key}.jsonl, and merge "
