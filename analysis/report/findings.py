@@ -9,6 +9,7 @@ from analysis.figures.forest import forest_chart
 from analysis.figures.variance import variance_chart
 from analysis.frames.study import Frames
 from analysis.report.content import Figure
+from analysis.stats.bootstrap import with_image_intervals
 from analysis.stats.chance import Chance
 from analysis.stats.effects import effects
 from analysis.stats.paired import compare_cells
@@ -43,7 +44,8 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     ``table`` is the study's ``final_table``; ``margin`` is in percentage points.
     """
     split = SPLITS[scored_split(frames)]
-    tests, components, typical = compare_cells(frames, margin), variance_split(frames), typical_gaps(frames)
+    tests = with_image_intervals(compare_cells(frames, margin), frames)
+    components, typical = variance_split(frames), typical_gaps(frames)
     chance = Chance.of(frames)
     paragraph = markdown_text(methods(frames, tests, margin))
     figures = (

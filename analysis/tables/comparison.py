@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import rows
+from analysis.stats.bootstrap import IMAGES_HIGH, IMAGES_LOW
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
 from analysis.stats.paired import AT_CHANCE
@@ -14,15 +15,29 @@ from analysis.text.study import BOTH_AT_CHANCE
 
 INTERVAL = "95 % interval"
 
+OVER_IMAGES = "95 % interval over seeds and images"
+
 HEAD = ["cell", "against", "seeds", "gap, points", INTERVAL, "p", "p, Holm", "p, sign-flip", "g_z", INTERVAL]
 
 
 def comparison_table(tests: pd.DataFrame, margin: float | None) -> Tabular:
-    """Return the table of the tests of ``compare_cells``. ``margin`` is in percentage points."""
-    head = [*HEAD, *within(margin)]
+    """Return the table of the tests of ``compare_cells``, with a column for ``with_image_intervals`` if there are any.
+
+    ``margin`` is in percentage points.
+    """
+    over_images = [OVER_IMAGES] * (IMAGES_LOW in tests)
+    head = [*HEAD[:5], *over_images, *HEAD[5:], *within(margin)]
     lines = [_line(row, margin) for row in rows(tests)]
     caption = "Gaps in error, paired by seed: t interval and test, sign-flip permutation test, and effect size"
-    named = tests.rename(columns={"mean": "gap_points", "low": "gap_low_points", "high": "gap_high_points"})
+    named = tests.rename(
+        columns={
+            "mean": "gap_points",
+            "low": "gap_low_points",
+            "high": "gap_high_points",
+            IMAGES_LOW: "gap_images_low_points",
+            IMAGES_HIGH: "gap_images_high_points",
+        }
+    )
     return Tabular("comparison", caption, head, lines, named.assign(margin_points=margin), texts=2)
 
 
@@ -35,6 +50,7 @@ def _line(row: Any, margin: float | None) -> list[str]:
     flips = "–" if pd.isna(row.p_flip) else f"{p_value(row.p_flip)} (minimum {p_value(row.p_flip_least)})"
     verdict = [] if margin is None else [verdict_cell(row)]
     gap = [gap_text(row), interval(row.low, row.high, "+")]
+    gap += [interval(row.images_low, row.images_high, "+")] if hasattr(row, IMAGES_LOW) else []
     effect = [number(row.g_z, "+"), interval(row.g_low, row.g_high, "+")]
     return [row.cell, row.against, str(row.n), *gap, p_value(row.p), p_value(row.p_holm), flips, *effect, *verdict]
 

@@ -1,10 +1,12 @@
 """Sentences about comparisons of cells: gaps, significance and equivalence."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
 from analysis.frames.study import rows
+from analysis.stats.bootstrap import IMAGES_HIGH, IMAGES_LOW
 from analysis.stats.chance import Chance
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
@@ -25,6 +27,12 @@ def sentences(tests: pd.DataFrame, margin: float | None, chance: Chance) -> list
     return [_sentence(row, margin, chance.pairs(row.cell, row.against)) for row in rows(tests)]
 
 
+def _over_images(row: Any) -> str:
+    """Return the interval over seeds and images of a comparison; empty without one."""
+    low, high = getattr(row, IMAGES_LOW, math.nan), getattr(row, IMAGES_HIGH, math.nan)
+    return "" if math.isnan(low) else f"; over seeds and images {interval(low, high, '+')}"
+
+
 def _sentence(row: Any, margin: float | None, at_chance: int) -> str:
     if row.verdict == AT_CHANCE:
         seeds = counted(row.n, "shared seed")
@@ -36,7 +44,7 @@ def _sentence(row: Any, margin: float | None, at_chance: int) -> str:
         return f"{gap} for every seed; equal gaps cannot be tested."
     significance = f"{'a' if row.p_holm <= ALPHA else 'no'} significant difference {_shown(row.n)}"
     verdict = "" if margin is None else f"; {_verdict(row, margin)}"
-    gap += f" (95 % interval {interval(row.low, row.high, '+')})"
+    gap += f" (95 % interval {interval(row.low, row.high, '+')}{_over_images(row)})"
     some = f"; both ended at chance with {at_chance} of these seeds" if at_chance else ""
     return f"{gap}: {significance} ({p_in_words(row.p_holm)}){verdict}{some}."
 
@@ -70,10 +78,16 @@ def comparison_notes(tests: pd.DataFrame, margin: float | None) -> str:
         else f"Equivalence: two one-sided paired t tests with a margin of {points(margin)}{holm}."
     )
     few = f" Fewer than {FOR_A_CLAIM} seeds are illustrative and do not support a claim." if pairs < FOR_A_CLAIM else ""
+    images = (
+        " Intervals over seeds and images: percentiles of a two-way bootstrap that resamples seeds and test images "
+        "(Owen 2007)."
+        if IMAGES_LOW in tests
+        else ""
+    )
     ratio = smallest_ratio(pairs, ALPHA / len(tested))
     return (
         f"p values: two-sided paired t tests{holm}; intervals are not corrected. {equality} With {pairs} seeds, a gap "
-        f"of {ratio:.1f} standard deviations over seeds is detected with 80 % power.{few}"
+        f"of {ratio:.1f} standard deviations over seeds is detected with 80 % power.{images}{few}"
     )
 
 
