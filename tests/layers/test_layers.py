@@ -207,3 +207,11 @@ def test_compiling_under_autocast_has_no_graph_breaks() -> None:
     output.float().sum().backward()
     assert output.dtype == torch.bfloat16
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters() if p.requires_grad)
+
+
+def test_autocast_leaves_float64_as_it_is_and_meta_tensors_pass() -> None:
+    model = dense_net().double()
+    attach(model, find_rule("fa")())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(normal(2, 12, dtype=torch.float64)).dtype == torch.float64
+    assert model.to("meta")(torch.ones(2, 12, dtype=torch.float64, device="meta")).shape == (2, 5)
