@@ -47,6 +47,21 @@ def test_an_optimizer_that_normalizes_weight_decay_warns_once(name: str) -> None
     feedback.step(optimizer)  # a second warning would be an error
 
 
+@pytest.mark.parametrize("settings", [{"momentum": 0.9}, {}], ids=str)
+def test_feedback_weights_cannot_join_an_optimizer_whose_momentum_has_moved_w(settings: dict[str, float]) -> None:
+    model = dense_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, **settings)
+    backward(model)
+    optimizer.step()  # before the rule is attached
+    feedback = attach(model, KolenPollack(), seed=1)
+    optimizer.add_param_group({"params": [layer.feedback for layer in feedback]})
+    if settings:
+        with pytest.raises(ConfigError, match=r"layer 0 before without its feedback weights.*create a new optimizer"):
+            feedback.step(optimizer)
+    else:
+        feedback.step(optimizer)  # without momentum, the updates are the same
+
+
 def forgetting(name: str, **fields: Any) -> float:
     """Return what is left of W - B after 20 steps."""
     model, feedback = attached(KolenPollack())

@@ -40,6 +40,7 @@ def check_optimizers(layers: Sequence[FeedbackLayer], rule: Rule, optimizers: Se
         groups = _groups(optimizer)
         for layer in layers:
             _check_layer(layer, rule, groups)
+            _check_state(layer, rule, optimizer)
         if any(id(layer.weight) in groups for layer in layers):
             _check_kind(rule, optimizer)
 
@@ -144,6 +145,17 @@ def _check_layer(layer: FeedbackLayer, rule: Rule, groups: Groups) -> None:
             f"the optimizer treats W and B of layer {layer.name} differently ({_difference(mine, its)}), but "
             f"rule {rule.name} requires the same updates: put layer.weight and layer.feedback into one "
             "parameter group"
+        )
+
+
+def _check_state(layer: FeedbackLayer, rule: Rule, optimizer: Optimizer) -> None:
+    """Raise ConfigError if the optimizer has updated W without B: momentum would then move W and B differently."""
+    mine, its = (optimizer.state.get(parameter, {}) for parameter in (layer.weight, layer.feedback))
+    if any(isinstance(value, torch.Tensor) for value in mine.values()) and not its:
+        raise ConfigError(
+            f"the optimizer has updated the weights of layer {layer.name} before without its feedback weights, so its "
+            f"momentum would move W and B differently, but rule {rule.name} requires the same updates: create a new "
+            "optimizer from model.parameters()"
         )
 
 
