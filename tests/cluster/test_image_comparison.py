@@ -54,6 +54,11 @@ def test_a_folder_that_only_one_node_has_is_missing_on_the_other(copies: dict[st
     assert "~/data/val/cat is not the same on all nodes (2 files, " in line and "; missing on 10.0.0.1)" in line
 
 
+def test_a_folder_with_one_file_is_described_in_the_singular(tmp_path: Path) -> None:
+    draw(tmp_path / "train/cat/000.jpg")
+    assert describe_images(str(tmp_path), IGNORED, 60.0)["folders"]["train/cat"].startswith("1 file, ")
+
+
 def test_a_link_to_nothing_is_compared_too(copies: dict[str, Path]) -> None:
     path = copies["10.0.0.1"] / "train/cat/000.jpg"
     path.unlink()

@@ -261,7 +261,7 @@ def test_an_invalid_config_is_rejected_when_it_is_created(make: Callable[[], obj
 
 def test_an_unknown_data_set_is_reported_before_fields_that_do_not_apply_to_it() -> None:
     message = config_error(lambda: DataConfig("cifar", noise=0.3))  # type: ignore[arg-type]
-    assert message.startswith("data.name is 'cifar': input should be 'digits', 'mnist',")
+    assert message.startswith("data.name is 'cifar' (did you mean cifar10?): input should be 'digits', 'mnist',")
 
 
 @pytest.mark.parametrize(

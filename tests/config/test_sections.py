@@ -65,8 +65,14 @@ def test_a_number_that_is_given_as_text_or_has_a_fraction_is_rejected(make: Any,
 @pytest.mark.parametrize(
     ("make", "start"),
     [
-        (lambda: OptimConfig(name="adam"), "optim.name is 'adam': input should be 'sgd' or 'adamw'"),
-        (lambda: OptimConfig(schedule="cosinus"), "optim.schedule is 'cosinus': input should be 'constant', "),
+        (
+            lambda: OptimConfig(name="adam"),
+            "optim.name is 'adam' (did you mean adamw?): input should be 'sgd' or 'adamw'",
+        ),
+        (
+            lambda: OptimConfig(schedule="cosinus"),
+            "optim.schedule is 'cosinus' (did you mean cosine?): input should be 'con",
+        ),
         (lambda: ModelConfig(weights="he"), "model.weights is 'he': input should be 'torchvision' or 'paper'"),
         (lambda: FeedbackAlignment(start="gauss"), "rule.start is 'gauss': input should be 'as_weight', "),
         (lambda: RunConfig(loss="mse"), "loss is 'mse': input should be 'cross_entropy' or 'binary'"),

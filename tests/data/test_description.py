@@ -32,13 +32,18 @@ def test_what_is_no_image_is_counted_by_its_kind(root: Path) -> None:
         (root / f"train/dog/{i}.GIF").write_bytes(b"a format that is not read")
         (root / f"val/cat/._{i}.jpg").write_bytes(b"metadata")
         draw(root / f"train/loose {i}.jpg")
+    for i in range(2):
+        (root / f"val/dog/{i}.heic").write_bytes(b"a format that is not read")
     (root / "train/cat/.DS_Store").write_bytes(b"metadata")
     (root / "val/README").write_bytes(b"text")
     (root / "val/dog/lost+found").mkdir()
-    expected = "left out: 3 *.gif, 3 *.jpg in no class folder, 3 ._*, 1 .DS_Store, 1 @eaDir, and 2 more kinds"
+    expected = (
+        "left out: 3 *.gif, 2 *.heic (formats that nowt does not read: convert them to JPEG or PNG), "
+        "3 *.jpg in no class folder, 3 ._*, 1 .DS_Store, 1 @eaDir, 1 README in no class folder, and 1 more kind"
+    )
     assert described(root).endswith(expected)
 
 
 def test_broken_images_that_are_left_out_are_counted(root: Path) -> None:
     truncate(root / "train/cat/003.jpg")
-    assert described(root, replace(FOLDER, on_bad="skip")).endswith("left out: 1 broken or unsupported images")
+    assert described(root, replace(FOLDER, on_bad="skip")).endswith("left out: 1 broken or unsupported image")

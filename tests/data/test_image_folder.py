@@ -103,6 +103,12 @@ def test_an_empty_class_is_named(root: Path) -> None:
     assert f"{root}/train/dog contains no images (.bmp, .jpeg, .jpg" in refused(root)
 
 
+def test_a_class_of_images_in_another_format_names_the_format(root: Path) -> None:
+    for path in (root / "train/dog").iterdir():
+        path.rename(path.with_suffix(".HEIC"))
+    assert "), but 20 *.heic (formats that nowt does not read: convert them to JPEG or PNG); expected" in refused(root)
+
+
 def test_classes_that_differ_are_named(root: Path) -> None:
     (root / "val/dog").rename(root / "val/wolf")
     assert "different classes; only in train: dog; only in val: wolf" in refused(root)

@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from nowt.core.errors import ConfigError, did_you_mean
 
+DEFAULT_STORE = "runs"  # need not exist yet
+
 WIDTH = 80  # columns of the help texts
 
 FIELDS = (
@@ -38,7 +40,8 @@ class Parser(argparse.ArgumentParser):
         except ArgumentError as error:
             if error.argument_name is None:
                 self.error(error.message)
-            raise ConfigError(f"{error.argument_name}: {error.message}") from None
+            is_option = error.argument_name.startswith("-")  # the name of another argument is not typed
+            raise ConfigError(f"{error.argument_name}: {error.message}" if is_option else error.message) from None
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError. argparse calls this for a missing argument, which has no ArgumentError in Python 3.11."""
@@ -77,5 +80,7 @@ def add_command(
     parser.takes_fields = fields is not None
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     if store:
-        parser.add_argument("--store", default="runs", metavar="DIR", help="folder of the store (default: %(default)s)")
+        parser.add_argument(
+            "--store", default=DEFAULT_STORE, metavar="DIR", help="folder of the store (default: %(default)s)"
+        )
     return parser

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nowt.cluster.findings import Finding, findings
+from nowt.core.formatting import counted
 
 Reports = Mapping[str, Mapping[str, Any]]  # what each node reports, by its address
 
@@ -15,7 +16,8 @@ def compare_images(nodes: Images, data: str, how_to_copy: str, timeout: float) -
     reports = {address: report for address, report in nodes.items() if report and report["files"]}
     read = _read_by_all(reports)
     total = max((report["files"] for report in reports.values()), default=0)
-    same = f"{data} is the same on every node: names and sizes of {total:,} files, contents of {len(read):,} of them"
+    compared = f"names and sizes of {counted(total, 'file')}, contents of {len(read):,} of them"
+    same = f"{data} is the same on every node: {compared}"
     problems = [*_absent(nodes, data, how_to_copy, timeout), *_differences(reports, read, data, how_to_copy)]
     return findings("images", problems, same)
 

@@ -28,7 +28,8 @@ def describe_images(data: str, ignored: Collection[str], seconds: float) -> dict
     return {
         "files": len(files),
         "folders": {
-            folder: f"{len(inside)} files, {_digest(repr(inside).encode())}" for folder, inside in folders.items()
+            folder: f"{len(inside)} file{'s' * (len(inside) != 1)}, {_digest(repr(inside).encode())}"
+            for folder, inside in folders.items()
         },
         "contents": dict(_contents(root, [name for name, _ in files], seconds)),
     }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -48,12 +48,21 @@ def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
         first, *others = [each["msg"] for each in error.errors()]
         words = [each for each in others if each.startswith("Input should be '")]  # that a number or bool may also be
         problem = " or ".join([first, *(each.removeprefix("Input should be ") for each in words)])
-        raise ConfigError(f"{name} is {_on_one_line(value)}: {problem[0].lower()}{problem[1:]}") from None
+        near = did_you_mean(value, _choices(kind)) if isinstance(value, str) else ""
+        raise ConfigError(f"{name} is {_on_one_line(value)}{near}: {problem[0].lower()}{problem[1:]}") from None
     if (wrong := _converted(value, found)) is not None:
         raise ConfigError(
             f"{name} is {_on_one_line(value)}: it must be a number of Python or NumPy, not a {type(wrong).__name__}"
         )
     return found
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return the texts among which a field of this type is a choice; none for other types."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return [part for part in parts if isinstance(part, str)]
+    return [choice for part in parts for choice in _choices(part)]
 
 
 def _converted(given: Any, found: Any) -> Any:

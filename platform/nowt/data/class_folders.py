@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from nowt.core.errors import DataError
 from nowt.core.formatting import counted
-from nowt.data.decode import EXTENSIONS
+from nowt.data.decode import EXTENSIONS, OTHER_EXTENSIONS
 from nowt.data.subsets import Ints
 
 # Thumbnails, waste baskets and snapshots of Synology, QNAP, NetApp and Windows, and what archives and fsck leave
@@ -66,14 +66,31 @@ def list_images(root: Path, part: str, classes: list[str], layout: str) -> Listi
     labels: list[int] = []
     left_out = Counter(kind for entry in _entries(root, part) if (kind := _kind_beside_classes(entry)))
     for label, name in enumerate(classes):
-        found = sorted(_images(root, f"{part}/{name}", left_out))
+        others = Counter[str]()
+        found = sorted(_images(root, f"{part}/{name}", others))
+        left_out += others
         if not found:
-            raise DataError(f"{root}/{part}/{name} contains no images ({', '.join(EXTENSIONS)}); expected {layout}")
+            unread = f", but {text}" if (text := other_formats(others)) else ""
+            raise DataError(
+                f"{root}/{part}/{name} contains no images ({', '.join(EXTENSIONS)}){unread}; expected {layout}"
+            )
         names += [path for path, _ in found]
         facts += [image for _, image in found]
         labels += [label] * len(found)
     _check_depths(root, part, names)
     return Listing(names, np.array(facts, np.int64), np.array(labels, np.int64), left_out)
+
+
+def is_other_format(kind: str) -> bool:
+    """Return whether files of this kind, such as ``*.heic``, are images in a format that is not read."""
+    return kind.startswith("*") and kind.endswith(OTHER_EXTENSIONS)
+
+
+def other_formats(left_out: Mapping[str, int]) -> str:
+    """Return the images that are left out because of their format, the most frequent first; empty if there are none."""
+    kinds = sorted(filter(is_other_format, left_out), key=lambda kind: (-left_out[kind], kind))
+    named = ", ".join(f"{left_out[kind]:,} {kind}" for kind in kinds)
+    return f"{named} (formats that nowt does not read: convert them to JPEG or PNG)" if named else ""
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

@@ -31,6 +31,28 @@ LIBRARIES = ("jpg", "libjpeg_turbo", "libtiff", "webp")  # of Pillow; other form
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+# of images in formats that are not read, so that they can be told from files that are no images
+OTHER_EXTENSIONS = (
+    *(
+        ".arw",
+        ".avif",
+        ".bpg",
+        ".cr2",
+        ".cr3",
+        ".dcm",
+        ".dng",
+        ".exr",
+        ".gif",
+        ".hdr",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".j2k",
+    ),
+    *(".jfif", ".jp2", ".jpe", ".jxl", ".jxr", ".nef", ".orf", ".pbm", ".pcx", ".pnm", ".psd", ".qoi", ".raf", ".raw"),
+    *(".rw2", ".svg", ".tga"),
+)
+
 MODES_OF_8_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
 
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF

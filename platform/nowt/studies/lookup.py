@@ -4,6 +4,7 @@ Each ``find_*`` has a ``check_*``, which raises the same ConfigError for an unkn
 neither torch nor what the name stands for, so that a misspelt name is reported at once.
 """
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
@@ -53,7 +54,7 @@ def check_recipe(spec: str) -> None:
     if _is_place(spec):
         existing_spec(spec)
     elif spec not in RECIPE_NAMES:
-        near, names = did_you_mean(spec, RECIPE_NAMES), ", ".join(RECIPE_NAMES)
+        near, names = _data_folder(spec, "RECIPE") or did_you_mean(spec, RECIPE_NAMES), ", ".join(RECIPE_NAMES)
         raise ConfigError(f"there is no recipe {spec!r}{near}; there are: {names}, or FILE.py:NAME")
 
 
@@ -102,10 +103,16 @@ def _check(spec: str, group: str) -> None:
     if spec in points:
         return
     kind = group.partition(".")[2]
-    raise ConfigError(
-        f"there is no {spec!r} among {kind}{_other_command(spec) or did_you_mean(spec, points)}; available: "
-        f"{', '.join(sorted(points))}, or FILE.py"
-    )
+    example = {"nowt.studies": "STUDY", "nowt.spaces": "SPACE"}.get(group, "")
+    hint = _other_command(spec) or _data_folder(spec, example) or did_you_mean(spec, points)
+    raise ConfigError(f"there is no {spec!r} among {kind}{hint}; available: {', '.join(sorted(points))}, or FILE.py")
+
+
+def _data_folder(spec: str, argument: str) -> str:
+    """Return how to give a folder of images, if ``spec`` is a path and not the name that ``argument`` stands for."""
+    if "/" not in spec and not Path(spec).is_dir():
+        return ""
+    return f" (a folder of images is given with --data-dir: {argument} --data-dir {shlex.quote(spec)})"
 
 
 def _other_command(spec: str) -> str:

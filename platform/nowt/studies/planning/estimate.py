@@ -124,7 +124,8 @@ def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
         return []
     count = len({*kept_epochs(keep, cell.config.epochs), cell.config.epochs})
     size = _rounded(count * seeds * _bytes(training) / 1e9, 2)
-    return [f"{cell.name}: {count} checkpoints per run are kept ({keep_to_text(keep)}), {size} GB for all its runs"]
+    kept = f"{counted(count, 'checkpoint')} per run {'is' if count == 1 else 'are'} kept"
+    return [f"{cell.name}: {kept} ({keep_to_text(keep)}), {size} GB for all its runs"]
 
 
 def _bytes(training: TrainingState) -> int:
