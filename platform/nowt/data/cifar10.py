@@ -9,6 +9,7 @@ from nowt.config.run_config import DataConfig
 from nowt.core.errors import DataError
 from nowt.data import image_folder
 from nowt.data.images import ImageArrays, RawDataset, digest_of
+from nowt.data.published_layouts import naming_the_layout
 
 CLASSES = 10
 
@@ -22,6 +23,11 @@ LAYOUT = "cifar-10-batches-bin/*.bin, or train/CLASS/*.png and val/CLASS/*.png"
 def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     """Read 50,000 training and 10,000 test images, 32x32. Raises DataError naming the file or folder."""
     root = image_folder.root_of(config, placement, LAYOUT)
+    with naming_the_layout(root, config.name):
+        return _read(root, config, placement, size)
+
+
+def _read(root: Path, config: DataConfig, placement: Placement, size: int) -> RawDataset:
     for binary in (root / "cifar-10-batches-bin", root):
         if (binary / "test_batch.bin").exists():
             if config.on_bad == "skip":

@@ -15,6 +15,7 @@ from nowt.data import cache, content, manifest
 from nowt.data.class_folders import class_names, list_images, some
 from nowt.data.decode import VERSION
 from nowt.data.images import FolderImages, ImageFiles, RawDataset, digest_of
+from nowt.data.published_layouts import naming_the_layout
 
 LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg"
 
@@ -29,9 +30,10 @@ def root_of(config: DataConfig, placement: Placement, layout: str) -> Path:
         )
     root = Path(placement.data)
     if not root.is_dir():
-        raise DataError(
-            f"{root} is not a folder: the data folder must be the one that contains {layout}{_how_to_copy()}"
-        )
+        with naming_the_layout(root, config.name):
+            raise DataError(
+                f"{root} is not a folder: the data folder must be the one that contains {layout}{_how_to_copy()}"
+            )
     return root
 
 
@@ -52,7 +54,8 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     root = root_of(config, placement, LAYOUT)
     tests = ["val"] if config.name == "imagenet" else ["val", "test"]
     prepared = manifest.read(root)
-    found = prepared or _list_folder(root, tests, placement)
+    with naming_the_layout(root, config.name):
+        found = prepared or _list_folder(root, tests, placement)
     train, test, classes = found.train, found.test, found.classes
     skipped: dict[str, str] = {}
     if config.on_bad == "skip" and not prepared:  # a manifest lists only complete images

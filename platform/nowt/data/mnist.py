@@ -20,6 +20,7 @@ from nowt.core.errors import DataError
 from nowt.core.formatting import counted
 from nowt.data.image_folder import root_of
 from nowt.data.images import ImageArrays, RawDataset, digest_of
+from nowt.data.published_layouts import naming_the_layout
 
 FOLDERS = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}
 
@@ -39,7 +40,8 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
     """Read 60,000 training and 10,000 test images, 28x28, gray. Raises DataError naming the file."""
     root = root_of(config, placement, f"{FOLDERS[config.name]}/*-ubyte or *-ubyte.gz")
     raw = next((folder for folder in (root, root / "raw") if _has_files(folder)), root / FOLDERS[config.name])
-    train, test = _images(root, raw, "train"), _images(root, raw, "t10k")
+    with naming_the_layout(root, config.name):
+        train, test = _images(root, raw, "train"), _images(root, raw, "t10k")
     found = TRAINING_DIGESTS.get(train.digest(), config.name)
     if found != config.name:
         raise DataError(f"{raw} contains the images of {found}, not of {config.name}: set data.name to {found}")

@@ -10,44 +10,17 @@ from nowt.cli.main import main
 from nowt.data.imagenet.published import TINY_IMAGENET
 from tests.support.image_folders import opened
 from tests.support.prepare_command import count_verified, error_line
-from tests.support.synthetic_ilsvrc import content, tree, wnids
+from tests.support.synthetic_ilsvrc import content, wnids
 from tests.support.synthetic_images import draw, truncate
+from tests.support.tiny_imagenet import packed, tiny_imagenet
 
 Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """An unpacked copy: images below ``images``, and the classes of val in a file."""
-    root = tree(tmp_path / "download/tiny-imagenet-200")
-    rows = []
-    for folder in sorted((root / "train").iterdir()):
-        images = folder / "images"
-        images.mkdir()
-        for path in list(folder.glob("*.JPEG")):
-            path.rename(images / path.name)
-        (folder / f"{folder.name}_boxes.txt").write_text("n01440764_0.JPEG\t0\t0\t62\t62\n")
-    (root / "val/images").mkdir()
-    for path in sorted((root / "val").glob("n*/*.JPEG")):
-        rows.append(f"{path.name}\t{path.parent.name}\t0\t32\t44\t62\n")
-        path.rename(root / "val/images" / path.name)
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
-    (root / "val/val_annotations.txt").write_text("".join(rows))
-    (root / "wnids.txt").write_text("\n".join(wnids(3)) + "\n")
-    draw(root / "test/images/test_0.JPEG")
-    return root
-
-
-def packed(root: Path) -> Path:
-    """Replace an unpacked copy by its zip, with what a Mac adds."""
-    path = root.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(root.rglob("*")):
-            archive.write(file, file.relative_to(root.parent))
-        archive.writestr("__MACOSX/tiny-imagenet-200/train/n01440764/images/._n01440764_0.JPEG", b"metadata")
-    shutil.rmtree(root)
-    return path
+    """An unpacked copy."""
+    return tiny_imagenet(tmp_path / "download/tiny-imagenet-200")
 
 
 def run_prepare(source: Path, target: Path, *options: str, code: int = 0) -> Path:
