@@ -77,6 +77,8 @@ class Frames:
         uncovered: For each model, the names of its weights that use backprop under every rule, since rules apply only
             to Conv2d and Linear layers that the forward pass calls. Models without such weights are left out.
         store: The folder from which the frames were read.
+        copies: For each data set, a sentence that counts the images of equal content. Data sets without any are left
+            out.
     """
 
     study: StudyPlan
@@ -85,6 +87,7 @@ class Frames:
     layers: pd.DataFrame
     uncovered: dict[str, tuple[str, ...]] = field(default_factory=dict)
     store: Path | None = None
+    copies: dict[str, str] = field(default_factory=dict)
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
@@ -111,7 +114,8 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
-    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store)
+    copies = copies_of(start for _, start in starts)
+    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies)
 
 
 def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, ...]]:
@@ -122,6 +126,11 @@ def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -
         if start.get("not_replaced") and config["rule"]["name"] != "bp":
             found[config["model"]["name"]] = tuple(start["not_replaced"])
     return found
+
+
+def copies_of(starts: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return what start lines of logs say about images of equal content, by data set."""
+    return {start["config"]["data"]["name"]: start["copies"] for start in starts if start.get("copies")}
 
 
 def rows(frame: pd.DataFrame) -> Iterator[Any]:

@@ -5,7 +5,7 @@ costs are cumulative since the start of the run. A setting is missing in trials 
 another rule, or a conditional one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from analysis.frames.rule_names import with_rule_names
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
-from analysis.frames.study import counted_runs, rows, states_in_words
+from analysis.frames.study import copies_of, counted_runs, rows, states_in_words
 from nowt.store.outcome import is_at_chance
 
 
@@ -27,11 +27,13 @@ class Trials:
         frame: One row per trial, columns ``trial_columns(plan)``: those of ``TRIALS``, and one for each setting
             searched.
         at_chance: Names of the finished trials whose final error is about that of guessing.
+        copies: For each data set, a sentence that counts the images of equal content, if there are any.
     """
 
     plan: SearchPlan
     frame: pd.DataFrame
     at_chance: tuple[str, ...] = ()
+    copies: dict[str, str] = field(default_factory=dict)
 
     @property
     def counted(self) -> pd.DataFrame:
@@ -70,7 +72,7 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
         for trial in rows(finished)
         if is_at_chance(trial.error, logs.get(trial.run).facts["classes"])
     ]
-    return Trials(plan, frame, tuple(at_chance))
+    return Trials(plan, frame, tuple(at_chance), copies_of(logs.get(run).facts for run, _, _ in plan.runs))
 
 
 def require_counted_trials(trials: Trials) -> None:

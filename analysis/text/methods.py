@@ -66,6 +66,7 @@ def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
     shared = Shared({name: flat_config(config) for name, config in frames.study.cells.items()})
     parts = [
         setup(shared),
+        copies_in_words(frames.copies),
         uncovered_in_words(frames.uncovered),
         *(_varied(shared), _seeds(frames, shared), _runs(frames), _scoring(frames), comparison_notes(tests, margin)),
     ]
@@ -119,6 +120,11 @@ def _rules(shared: Shared) -> str:
     names = dict.fromkeys(fields["rule.name"] for fields in shared.cells.values())
     described = [f"{name} ({RULES[name]})" if name in RULES else name for name in names]
     return f"Rules: {'; '.join(described)}." if described else ""
+
+
+def copies_in_words(copies: dict[str, str]) -> str:
+    """Return a sentence on the images of equal content in each data set; empty if there are none."""
+    return " ".join(f"In the data set {name}, {text}." for name, text in copies.items())
 
 
 def uncovered_in_words(uncovered: dict[str, tuple[str, ...]]) -> str:

@@ -7,7 +7,7 @@ from analysis.frames.trials import Trials
 from analysis.stats.contrasts import flat_config
 from analysis.stats.importance import FEWEST_TRIALS, cells_with_importance
 from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
-from analysis.text.methods import Shared, setup
+from analysis.text.methods import Shared, copies_in_words, setup
 from nowt.core.formatting import counted
 
 SHOWN = 5  # names in a sentence
@@ -62,7 +62,8 @@ def search_methods(trials: Trials) -> str:
     shared = "; settings that cells share were drawn once and used in all of them" if plan.independent else ""
     ended = f"{len(trials.counted)} of {counted(len(trials.frame), 'trial')} finished or diverged."
     drawn = f"Searched settings, with ranges as listed in the table of the search space: {names}{shared}."
-    return " ".join([setup(Shared(held)), drawn, search_in_words(trials), ended])
+    parts = [setup(Shared(held)), copies_in_words(trials.copies), drawn, search_in_words(trials), ended]
+    return " ".join(part for part in parts if part)
 
 
 def _chance_in_words(trials: Trials) -> str:

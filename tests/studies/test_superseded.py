@@ -77,6 +77,21 @@ def test_other_images_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_other_class_folders_are_named_at_most_three_of_a_kind(tmp_path: Path) -> None:
+    before = [f"class {number}" for number in range(9)]
+    finish(tmp_path, study(RunConfig()), class_folders=before, fingerprint="first")
+    renamed = [*before[1:], "lynx"]
+    assert sentence(tmp_path, study(RunConfig()), class_folders=renamed, fingerprint="others").endswith(
+        "no longer count: the class folders have changed (added: lynx; removed: class 0)"
+    )
+    assert sentence(tmp_path, study(RunConfig()), class_folders=before[:4], fingerprint="others").endswith(
+        "(removed: class 4, class 5, class 6 and 2 more)"
+    )
+    assert sentence(tmp_path, study(RunConfig()), class_folders=before, fingerprint="others").endswith(
+        "no longer count: the images have changed"
+    )
+
+
 def test_other_settings_are_named(tmp_path: Path) -> None:
     finish(tmp_path, study(RunConfig(), RunConfig(epochs=3)), minutes=90)
     other = study(RunConfig(), RunConfig(epochs=4, optim=OptimConfig(lr=0.2)))

@@ -37,8 +37,8 @@ def table_path(root: Path, placement: Placement) -> Path:
     return Store(Path(placement.store)).digests(key)
 
 
-def content_digests(root: Path, names: list[str], facts: Ints, placement: Placement) -> tuple[Bytes, bool]:
-    """Return the digest of each file, and whether some had to be read; ``facts`` are those of its listing, (N, 3).
+def content_digests(root: Path, names: list[str], facts: Ints, placement: Placement) -> Bytes:
+    """Return the digest of each file; ``facts`` are those of its listing, (N, 3).
 
     Files that the table does not have are read in threads by one process at a time. What was read is kept if the
     process is stopped. Raises DataError naming a file that cannot be read, or that changes while it is read.
@@ -46,12 +46,11 @@ def content_digests(root: Path, names: list[str], facts: Ints, placement: Placem
     path = table_path(root, placement)
     digests, known = DigestTable.load(path).look_up(names, facts)
     if known.all():
-        return digests, False
+        return digests
     with turn(path.with_suffix(".lock"), f"reads the images in {root}"):
         digests, known = DigestTable.load(path).look_up(names, facts)  # another process may have read them
-        is_new = not known.all()
         _Reading(root, path, names, facts.copy(), digests, known).run(placement.loaders)
-    return digests, is_new
+    return digests
 
 
 class _Reading:

@@ -7,7 +7,6 @@ held as pixels (``ArraySplit``). With ``resized_crop``, training files are decod
 (``StreamSplit``).
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -68,6 +67,7 @@ class DatasetSplits:
     skipped: tuple[str, ...]  # images left out with on_bad="skip", as "name: reason"
     left_out: Mapping[str, int]  # files and folders that are no images of the data set: number by kind
     duplicates: str  # a line that counts images of equal content, of files only; empty if there are none
+    class_folders: tuple[str, ...]  # their names, the label of each being its index; empty for data without folders
     split_seed: int | None = None  # None for the fixed split
 
 
@@ -107,7 +107,8 @@ def open_data(
     val_indices = validation_indices(raw, spec, placement, split_seed)
     held_out = val_indices if config.hold_out else val_indices[:0]
     train = raw.train.take(complement(len(raw.train.labels), held_out))
-    duplicates = _duplicates(raw, train, raw.train.take(held_out), placement)
+    splits = {"both": raw.train} if by_seed else {"train": train, "val": raw.train.take(held_out)}
+    duplicates = _duplicates({**splits, "test": raw.test})
     val = raw.train.take(val_indices)
     train = _limit(train, config.train_limit, "train_limit", raw.classes, split_seed)
     val = _limit(val, config.score_limit, "score_limit", raw.classes)
@@ -122,20 +123,16 @@ def open_data(
         skipped=tuple(f"{name}: {reason}" for name, reason in raw.skipped.items()),
         left_out=raw.left_out,
         duplicates=duplicates,
+        class_folders=tuple(raw.class_folders),
         split_seed=split_seed,
     )
 
 
-def _duplicates(
-    raw: RawDataset, train: ImageArrays | ImageFiles, val: ImageArrays | ImageFiles, placement: Placement
-) -> str:
-    """Return the line about images of equal content in all splits. It is printed when the images are new."""
-    splits = {"train": train, "val": val, "test": raw.test}
+def _duplicates(splits: Mapping[str, ImageArrays | ImageFiles]) -> str:
+    """Return the line about images of equal content in all splits. If each seed draws its own, train and val are one,
+    so that the line is the same for all."""
     parts = [Part.of(name, files) for name, files in splits.items() if isinstance(files, ImageFiles)]
-    line = describe_duplicates(parts) if parts else ""
-    if line and raw.is_new:
-        print(f"nowt: {placement.data}: {line}", file=sys.stderr, flush=True)
-    return line
+    return describe_duplicates(parts) if parts else ""
 
 
 def validation_indices(raw: RawDataset, spec: DatasetSpec, placement: Placement, split_seed: int | None = None) -> Ints:

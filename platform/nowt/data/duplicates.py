@@ -11,12 +11,19 @@ from nowt.data.subsets import Ints
 
 EXAMPLES = 2  # of each kind
 
+SPLITS = {
+    "train": "training split",
+    "val": "validation split",
+    "test": "test split",
+    "both": "training and validation splits",  # if each seed draws its own
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The images of one split: names, digests of their content, (N, 16), and the class of each."""
+    """The images of one split: names (FOLDER/CLASS/...), digests of their content, (N, 16), and the class of each."""
 
-    split: str
+    split: str  # of SPLITS; images of val are in the folder train, those of test often in the folder val
     names: Sequence[str]
     digests: Bytes
     classes: Sequence[object] | Ints
@@ -25,6 +32,11 @@ class Part:
     def of(cls, split: str, files: ImageFiles) -> "Part":
         """Return the part of a split's files."""
         return cls(split, files.names, files.digests, files.labels)
+
+    def __str__(self) -> str:
+        """Return the name of the split, with the folder of its images if that has another name."""
+        folder = self.names[0].partition("/")[0]
+        return f"the {SPLITS[self.split]}{f' (folder {folder})' if folder != self.split else ''}"
 
 
 def describe_duplicates(parts: Sequence[Part]) -> str:
@@ -35,15 +47,22 @@ def describe_duplicates(parts: Sequence[Part]) -> str:
     other_class = 0
     for copy, original in _copies(digests).items():
         (part, i), (first, k) = _place(parts, copy), _place(parts, original)
-        kind = f"within {part.split}" if part is first else f"of {part.split} also in {first.split}"
+        kind = f"within {part}" if part is first else f"of {part} also in {first}"
         kinds.setdefault(kind, []).append(f"{part.names[i]} = {first.names[k]}")
         other_class += bool(part.classes[i] != first.classes[k])
     if not kinds:
         return ""
     total = sum(map(len, kinds.values()))
     counted = "; ".join(f"{len(pairs):,} {kind} ({_some(pairs)})" for kind, pairs in kinds.items())
-    classes = f"; {other_class:,} in another class" if other_class else ""
-    return f"{total:,} of {len(digests):,} images are copies of others, and are kept: {counted}{classes}"
+    head = f"{total:,} of {len(digests):,} images {'is a copy of another' if total == 1 else 'are copies of others'}"
+    return f"{head}, and {'is' if total == 1 else 'are'} kept: {counted}{_other_classes(other_class, total)}"
+
+
+def _other_classes(number: int, total: int) -> str:
+    """Return how many of ``total`` copies have another class than their originals; empty if none has."""
+    which = "it" if total == 1 else f"{number:,} of the {total:,}"
+    labels = "has another class than its original" if number == 1 else "have other classes than their originals"
+    return f"; {which} {labels}" if number else ""
 
 
 def _place(parts: Sequence[Part], index: int) -> tuple[Part, int]:

@@ -62,7 +62,7 @@ def read(config: DataConfig, placement: Placement, size: int) -> RawDataset:
         skipped = {**cache.broken_images(train, placement), **cache.broken_images(test, placement)}
         train, test = (_without(files, skipped, classes) for files in (train, test))
     digest = digest_of(VERSION, train.digest(), test.digest(), sorted(skipped))
-    return RawDataset(train, test, len(classes), digest, dict(sorted(skipped.items())), found.left_out, found.is_new)
+    return RawDataset(train, test, len(classes), digest, dict(sorted(skipped.items())), found.left_out, classes)
 
 
 def _list_folder(root: Path, tests: list[str], placement: Placement) -> FolderImages:
@@ -73,12 +73,12 @@ def _list_folder(root: Path, tests: list[str], placement: Placement) -> FolderIm
     listed = [list_images(root, part, classes, LAYOUT) for part in ("train", test_folder)]
     names, facts = listed[0].names + listed[1].names, np.concatenate([part.facts for part in listed])
     _notice_outdated_manifest(root, placement)
-    digests, is_new = content.content_digests(root, names, facts, placement)
+    digests = content.content_digests(root, names, facts, placement)
     train, test = (
         ImageFiles(root, part.names, part.facts[:, 0], part_digests, part.labels)
         for part, part_digests in zip(listed, np.split(digests, [len(listed[0].names)]), strict=True)
     )
-    return FolderImages(train, test, classes, listed[0].left_out + listed[1].left_out, is_new)
+    return FolderImages(train, test, classes, listed[0].left_out + listed[1].left_out)
 
 
 def _notice_outdated_manifest(root: Path, placement: Placement) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,6 @@ class FolderImages:
     test: ImageFiles
     classes: list[str]
     left_out: Counter[str]  # how many files and folders of each kind are no images
-    is_new: bool = False  # some were read for the first time
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ class RawDataset:
     content: str  # digest of the content, independent of its location
     skipped: Mapping[str, str] = field(default_factory=dict)  # reason for each image that was left out
     left_out: Mapping[str, int] = field(default_factory=dict)  # number of other files and folders, by kind
-    is_new: bool = False  # some files were read for the first time
+    class_folders: Sequence[str] = ()  # names of the class folders, sorted; empty for data without folders
 
 
 def read_file(path: Path) -> bytes:

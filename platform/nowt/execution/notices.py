@@ -1,8 +1,9 @@
 """Warnings printed before a study starts: skipped images, uncovered weights, missing checkpoints."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nowt.config.placement import Keep
 from nowt.core.formatting import counted
@@ -15,19 +16,28 @@ from nowt.training import checkpoint
 from nowt.training.retention import kept_epochs
 
 
+def data_notices(facts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each data set from which ``on_bad="skip"`` leaves out images, and one for each that has copies
+    of images; ``facts`` are those of runs."""
+    lines = []
+    for fact in facts:
+        if files := fact["skipped"]:
+            lines.append(f"{counted(len(files), 'image')} left out: {_first(files)}")
+        lines += [copies] if (copies := fact.get("copies")) else []
+    return list(dict.fromkeys(lines))
+
+
 def plan_notices(plan: Sequence[PlannedRun]) -> list[str]:
-    """Return a line for each data set from which ``on_bad="skip"`` leaves out images, and one for each model with
-    weights to which no rule applies."""
+    """Return the lines about the data sets, and one for each model with weights to which no rule applies."""
     from nowt.layers.coverage import describe_uncovered
 
-    skipped = dict.fromkeys(tuple(planned.start["skipped"]) for planned in plan if planned.start["skipped"])
+    lines = data_notices(planned.start for planned in plan)
     ruled = [planned for planned in plan if planned.config.rule.name != "bp" and planned.start["not_replaced"]]
     others = dict.fromkeys((p.config.model.name, tuple(p.start["not_replaced"])) for p in ruled)
-    lines = [f"{counted(len(files), 'image')} left out: {_first(files)}" for files in skipped]
     return lines + [f"{model}: {describe_uncovered(names)}" for model, names in others]
 
 
-def _first(lines: tuple[str, ...], limit: int = 3) -> str:
+def _first(lines: Sequence[str], limit: int = 3) -> str:
     return ", ".join(line.partition(": ")[0] for line in lines[:limit]) + (", ..." if len(lines) > limit else "")
 
 

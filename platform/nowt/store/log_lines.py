@@ -85,6 +85,8 @@ START: Table = {
     "versions": values(TEXT),
     "git": {"commit": TEXT, "dirty": BOOLEAN},
     "skipped": each(TEXT),
+    "class_folders": each(TEXT),
+    "copies": TEXT,
     "not_replaced": each(TEXT),
 }
 

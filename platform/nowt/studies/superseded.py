@@ -30,7 +30,7 @@ FREE_SECONDS = 60.0  # of earlier work that may be repeated without --redo
 
 FILES = ("rule.name", "model.name")  # settings that may be paths; the code in the files identifies them
 
-SHOWN = 3  # settings that are named
+SHOWN = 3  # settings, and class folders, that are named
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,16 @@ def _compared(log: RunLog, now: Mapping[str, Any], base: Mapping[str, Any] | Non
 
 def _images(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     if "code" in before and before["fingerprint"] != now["fingerprint"]:
-        yield "the images have changed"
+        folders = _class_folders(before.get("class_folders", ()), now.get("class_folders", ()))
+        yield f"the class folders have changed ({folders})" if folders else "the images have changed"
+
+
+def _class_folders(before: Sequence[str], now: Sequence[str]) -> str:
+    """Return which class folders were added and removed; empty if none was, or if a log does not name them."""
+    if not (before and now):
+        return ""
+    kinds = {"added": sorted({*now} - {*before}), "removed": sorted({*before} - {*now})}
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds.items() if names)
 
 
 def _code(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -162,6 +171,11 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tup
         files = path in FILES and is_file_spec(str(value)) and is_file_spec(str(was))
         if was != value and not files:
             yield path, f"{path} {was}, now {value}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _listed(settings: Mapping[str, str]) -> str:

@@ -61,13 +61,14 @@ def test_copies_of_images_are_named(source: Path, capsys: Captured) -> None:
     for path in source.rglob("*.JPEG"):
         draw(path, seed=path.stat().st_ino)
     run_prepare(source)
-    assert "copies of others" not in capsys.readouterr().out
+    assert "copy of another" not in capsys.readouterr().out
     first, other = wnids(2)
     name = f"{first}/ILSVRC2012_val_00000001.JPEG"
     shutil.copy(source / f"train/{other}/{other}_2.JPEG", source / f"val/{name}")
     run_prepare(source)
-    copies = f"1 of val also in train (val/{name} = train/{other}/{other}_2.JPEG); 1 in another class"
-    assert f"1 of 18 images are copies of others, and are kept: {copies}\n" in capsys.readouterr().out
+    kind = "1 of the test split (folder val) also in the training split"
+    copies = f"{kind} (val/{name} = train/{other}/{other}_2.JPEG); it has another class than its original"
+    assert f"1 of 18 images is a copy of another, and is kept: {copies}\n" in capsys.readouterr().out
 
 
 def test_images_that_the_user_put_into_the_copy_are_kept_and_reported(source: Path, capsys: Captured) -> None:

@@ -103,7 +103,7 @@ def test_the_plan_describes_each_data_set_once_and_names_copies_of_images(tmp_pa
     placement = Placement(store=str(tmp_path / "store"), data=str(root))
     lines = plan(Study("two", "?", cells, seeds=(0,)), placement).splitlines()
     assert lines[1] == f"data folder in {root}: 36 training, 4 validation and 9 test images of 2 classes"
-    assert lines[2].startswith("1 of 49 images are copies of others, and are kept: 1 of test also in ")
+    assert lines[2].startswith("1 of 49 images is a copy of another, and is kept: 1 of the test split (folder val) ")
     assert lines[3] == ""
 
 

@@ -178,7 +178,7 @@ def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: l
     train, val = (_entries(records, part) for part in ("train", "val"))
     path = manifest.write(options.target, train, val, partial=bool(problems))
     classes = len({record.wnid for record in records})
-    if duplicates := describe_duplicates([_part("train", train), _part("val", val)]):
+    if duplicates := describe_duplicates([_part("train", train), _part("test", val)]):
         echo(duplicates)
     echo(
         f"{path}: {len(train):,} training and {counted(len(val), 'test image')} "
@@ -187,10 +187,10 @@ def _finish(options: PrepareOptions, records: Sequence[ClassRecord], problems: l
     return True
 
 
-def _part(name: str, entries: manifest.Entries) -> Part:
+def _part(split: str, entries: manifest.Entries) -> Part:
     digests = np.frombuffer(bytes.fromhex("".join(digest for _, _, digest in entries)), np.uint8)
     names = [name for name, _, _ in entries]
-    return Part(name, names, digests.reshape(-1, DIGEST_BYTES), [name.split("/")[1] for name in names])
+    return Part(split, names, digests.reshape(-1, DIGEST_BYTES), [name.split("/")[1] for name in names])
 
 
 def _write_problems(target: Path, problems: list[str]) -> None:

@@ -10,6 +10,7 @@ from nowt.core.errors import Echo, require
 from nowt.core.formatting import counted
 from nowt.core.urls import sqlite_url
 from nowt.execution.lifecycle import StudyExecution
+from nowt.execution.notices import data_notices
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
@@ -54,7 +55,8 @@ def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: s
     ):
         trials.check(facts, store)
         rules = [cell.config.rule for cell in space.cells]
-        study_file = execution.record({**space_to_json(space), "storage": other}, rules)
+        notices = data_notices(facts.values())
+        study_file = execution.record({**space_to_json(space), "storage": other}, rules, notices=notices)
         scheduler = SearchScheduler(space, RunQueue(store, ()), trials, facts, rungs, study_file)
         progress = SearchProgress(space, echo, lambda: scheduler.spent_share, lambda: trials.ended)
         outcome = execution.run(scheduler, progress, options.placement.slot_count, study_file)
