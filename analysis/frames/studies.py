@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.frames.searches import SearchPlan, search_plan
 from nowt.store.layout import Store
-from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files
+from nowt.store.study_file import StudyFile, find_study_files, read_study_file
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,7 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
     Example:
         >>> find_study(Path("runs"), "rules_on_digits").key  # doctest: +SKIP
     """
-    if not store.is_dir():
-        raise ValueError(
-            f"there is no store at {store}: give the folder that `nowt ablate` or `nowt search` wrote (--store FOLDER)"
-        )
-    study_files = read_study_files(store) if wanted is None else find_study_files(store, wanted)
-    if not study_files:
-        raise ValueError(f"store {store} holds no study yet: start one with `nowt ablate STUDY` or `nowt search SPACE`")
-    return read_plan(Store(store).study_file(study_files[-1].key))
+    return read_plan(Store(store).study_file(find_study_files(store, wanted)[-1].key))
 
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:

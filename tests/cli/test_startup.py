@@ -11,7 +11,10 @@ from nowt.cli.main import main
 from nowt.config.recipe_names import RECIPE_NAMES
 from nowt.config.recipes import RECIPES
 from nowt.core.version import VERSION
+from nowt.store.study_file import write_study_file
 from tests.support.synthetic_store import key_of, rules_study, write_store
+
+CONTENT = {"name": "rules_on_digits", "question": "?", "reference": "bp", "seeds": []}
 
 HEAVY = ["torch", "ray", "mlflow", "pandas", "optuna"]
 
@@ -74,8 +77,11 @@ MISSPELT = {
     "certify kpp --rule.scale 2": "no rule 'kpp' (did you mean kp?)",
     "transfer fair_rules --to digts": "no recipe 'digts' (did you mean digits?)",
     "transfer fair_rules --to digits": "store runs has no search 'fair_rules'",
+    "report rules_on_digts": "store runs has no study 'rules_on_digts' (did you mean rules_on_digits?)",
+    "report rules_on_digits --store rnus": "there is no store at rnus (did you mean runs?)",
+    "report --check figures --store rnus": "there is no store at rnus (did you mean runs?)",
     "probe rules_on_digits --metric ckka": "unknown metric 'ckka' (did you mean cka?)",
-    "probe rules_on_digits --metric cka": "store runs has no study 'rules_on_digits'",
+    "probe rules_on_digit --metric cka": "store runs has no study 'rules_on_digit' (did you mean rules_on_digits?)",
 }
 
 REPORT_MISSPELT = f"""
@@ -88,6 +94,7 @@ for command in json.loads(sys.argv[1]):
 
 
 def test_a_misspelt_name_is_reported_before_a_heavy_library_is_imported(tmp_path: Path) -> None:
+    write_study_file(tmp_path / "runs", "rules_on_digits-00000001", CONTENT)
     argv = [sys.executable, "-c", REPORT_MISSPELT, json.dumps([*MISSPELT])]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = done.stderr.splitlines()

@@ -102,6 +102,21 @@ def test_runs_at_chance_and_diverged_ones_are_marked_in_the_list(here: Path, cap
     assert "at chance" in fa and "diverged  error of epoch 1, before it diverged" in kp
 
 
+def test_runs_that_were_trained_again_are_marked_in_the_list_and_on_their_page(here: Path, capsys: Captured) -> None:
+    study = write_store(here / "runs", rules_study(names=["bp", "fa"], seeds=1, epochs=2), layers=2)
+    assert "superseded" not in printed("runs", 0, capsys)
+    old, new = key_of(study, "fa", 0), write_run(here / "runs", [epoch(0), epoch(1)])
+    path = here / "runs" / "studies" / f"{study.key}.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "runs": [*data["runs"], {"key": new, "cell": "fa", "seed": 0}]}))
+    for command in ("runs", f"runs --study {study.name}", f"runs --study {study.key} --rule fa"):
+        lines = rows_of(printed(command, 0, capsys))
+        assert lines["run"].endswith("superseded by") and lines[old].rstrip().endswith(f"  {new}")
+        assert lines[new].rstrip().endswith("finished")
+    assert f"superseded by run {new}, of the same cell and seed with" in printed(f"show {old}", 0, capsys)
+    assert "superseded" not in printed(f"show {new}", 0, capsys)
+
+
 def test_lost_layers_are_marked_in_the_list_and_named_in_quotation_marks(here: Path, capsys: Captured) -> None:
     lost = (Layer("0", 0, 80.0, 70.0, 1.0), Layer("1", 1, 80.0, NAN, 1.0), Layer("2", 2, 85.0, 0.0, 1.0))
     key = write_run(here / "runs", [epoch(0), epoch(1, 0.5, lost)])

@@ -14,7 +14,7 @@ import pytest
 
 from nowt.cli.databases import database_problems
 from nowt.cli.main import main
-from nowt.cluster import node_report
+from nowt.cluster import node_report, this_machine
 from nowt.cluster.cluster_file import read_cluster
 from nowt.cluster.nodes import NodeReport, compare, lost_nodes, stale_placement_groups
 from nowt.cluster.this_machine import check_machine
@@ -85,10 +85,21 @@ def test_files_of_the_cache_that_are_no_longer_read_are_named_and_are_no_failure
     assert capsys.readouterr().out.startswith("ok       cache: 1 file (0.00 GB) of images that another version")
 
 
+def test_a_misspelt_store_is_a_failure_that_names_the_nearest_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(this_machine, "_gpus", list)
+    (tmp_path / "lab" / "logs").mkdir(parents=True)
+    assert main(["doctor", "--store", str(tmp_path / "lob")]) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if " store: " in line]
+    wanted = f"failed   store: there is no store at {tmp_path}/lob (did you mean {tmp_path}/lab?): give the folder that"
+    assert said == [f"{wanted} nowt ablate or nowt search wrote"]
+
+
 def node(address: str, drift: float = 0.0, **changes: Any) -> NodeReport:
     packages = ("python", *node_report.PACKAGES)
     facts = {"versions": dict.fromkeys(packages, "1.0"), "token": "", "gpus": [], "free": 10e9}
-    images = changes.pop("images", {"files": 1, "folders": {"": "1 files, abc"}, "contents": {"a.jpg": "def"}})
+    images = changes.pop("images", {"files": 1, "folders": {"": "1 file, abc"}, "contents": {"a.jpg": "def"}})
     return NodeReport(address, {**facts, **changes}, drift, images)
 
 

@@ -34,7 +34,8 @@ def check_text(folder: Path, key: str, content: dict[str, Any], runs: list[dict[
     """The file holds the plain JSON of its parts, in the order that it always had."""
     study, _ = write_study_file(folder, key, content, [ListedRun.from_json(run) for run in runs])
     seeds = sorted({*content["seeds"], *(run["seed"] for run in runs)})
-    parts = {"schema": 1, **content, "seeds": seeds, "key": key, "created": study.created, "runs": runs}
+    times = {"created": study.created, "started": study.started}
+    parts = {"schema": 1, **content, "seeds": seeds, "key": key, **times, "runs": runs}
     text = (folder / "studies" / f"{key}.json").read_text()
     assert text == json.dumps(parts, indent=1) + "\n"
     assert json.dumps(study.to_json(), indent=1) + "\n" == text
@@ -185,7 +186,7 @@ def test_a_start_keeps_the_fields_that_it_does_not_know(tmp_path: Path) -> None:
     data["runs"][0]["watts"] = 7
     path.write_text(json.dumps(data))
     write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0), ListedRun("bb", "bp", 1)])
-    assert json.loads(path.read_text()) == {
+    assert {**json.loads(path.read_text()), "started": data["started"]} == {
         **data,
         "seeds": [0, 1],
         "runs": [*data["runs"], {"key": "bb", "cell": "bp", "seed": 1}],

@@ -1,5 +1,6 @@
 """What MLflow shows of a store, as plain data, and logs for tests."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -88,3 +89,22 @@ def start(folder: Path, key: str, seed: int = 0, certificate: str = "") -> LogWr
         certificate=certificate,
     )
     return writer
+
+
+def train_again(store: Path, study: str, seed: int) -> str:
+    """List and log another run of cell bp with this seed, as after a change of the images; return its key."""
+    key = f"00000000000{seed}"
+    writer = start(store, key, seed)
+    writer.epoch(epoch(0))
+    writer.end("finished")
+    path = store / "studies" / f"{study}.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "runs": [*data["runs"], {"key": key, "cell": "bp", "seed": seed}]}))
+    return key
+
+
+def run_names(client: MlflowClient, study: str) -> dict[str, tuple[str, str]]:
+    """The name in MLflow of each of a study's runs, and the run that counts in its place, by key."""
+    experiment = client.get_experiment_by_name(study)
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if "cell" in run.data.tags]
+    return {run.data.tags["nowt.key"]: (run.info.run_name, run.data.tags.get("superseded.by", "")) for run in runs}

@@ -103,6 +103,7 @@ def test_a_run_is_tagged_with_its_settings_and_its_provenance(tmp_path: Path) ->
         "attempts": "1",
         "attempts.changed": "",
         "earlier.keys": "",
+        "superseded.by": "",
         "state": "running",
         "reason": "",
         "warning": "",

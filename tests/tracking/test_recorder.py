@@ -8,7 +8,16 @@ from pathlib import Path
 from nowt.store.run_log import read
 from nowt.tracking.projection import metrics_of
 from nowt.tracking.recorder import Recorder
-from tests.support.mlflow_contents import client_of, contents, epoch, shown_afresh, start, study_file_of
+from tests.support.mlflow_contents import (
+    client_of,
+    contents,
+    epoch,
+    run_names,
+    shown_afresh,
+    start,
+    study_file_of,
+    train_again,
+)
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
@@ -172,3 +181,53 @@ def test_config_and_certificate_of_a_run_are_its_artifacts(store: Path) -> None:
     assert files["0123456789ab"]["certificate.json"] == '{"rule": "bp"}'
     assert json.loads(files["abcdef012345"]["config.json"])["epochs"] == 3
     assert files["abcdef012345"].keys() == {"config.json"}
+
+
+def progress_of(store: Path, study: str) -> tuple[str, str]:
+    page = next(page for page in contents(store)[study]["runs"] if "progress" in page["tags"])
+    return page["tags"]["progress"], page["status"]
+
+
+def test_a_run_that_was_trained_again_is_marked_and_kept(store: Path, empty: Path, tmp_path: Path) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=2, epochs=2), stopped={("bp", 1): 1})
+    Recorder.open(store, study_file_of(store, study.key))
+    first, second = (key_of(study, "bp", seed) for seed in range(2))
+    before = run_names(client_of(store), study.key)
+    assert before[first] == ("bp, seed 0, tiny_resnet", "") and progress_of(store, study.key)[1] == "RUNNING"
+    client = client_of(store)
+    (run,) = client.search_runs(
+        [client.get_experiment_by_name(study.key).experiment_id], f"tags.`nowt.key` = '{second}'"
+    )
+    client.update_run(run.info.run_id, name="mine")  # a user may rename it
+    again = {number: train_again(store, study.key, number) for number in range(2)}
+    Recorder.open(store, study_file_of(store, study.key))
+    assert run_names(client_of(store), study.key) == {
+        first: ("bp, seed 0, tiny_resnet (superseded)", again[0]),
+        second: ("mine (superseded)", again[1]),
+        again[0]: ("bp, seed 0, tiny_resnet", ""),
+        again[1]: ("bp, seed 1, tiny_resnet", ""),
+    }
+    assert progress_of(store, study.key) == ("2 finished, 2 superseded", "FINISHED")
+    shown = contents(store)
+    Recorder.open(store, study_file_of(store, study.key))
+    assert contents(store) == shown
+    client.update_run(run.info.run_id, name="bp, seed 1, tiny_resnet (superseded)")
+    (tmp_path / "afresh").mkdir()
+    assert contents(store)[study.key] == shown_afresh(store, empty, tmp_path / "afresh")[study.key]
+
+
+def test_runs_of_a_study_whose_code_was_changed_are_marked_in_its_own_experiment(store: Path) -> None:
+    first = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
+    Recorder.open(store, study_file_of(store, first.key))
+    old, other = key_of(first, "bp", 0), "rules-00000000"
+    data = json.loads((store / "studies" / f"{first.key}.json").read_text())
+    place = store / "studies" / f"{other}.json"
+    place.write_text(json.dumps({**data, "key": other, "created": 5, "runs": []}))
+    new = train_again(store, other, 0)
+    Recorder.open(store, study_file_of(store, other))
+    assert run_names(client_of(store), first.key) == {old: ("bp, seed 0, tiny_resnet (superseded)", new)}
+    assert run_names(client_of(store), other) == {new: ("bp, seed 0, tiny_resnet", "")}
+    (store / "studies" / f"{first.key}.json").write_text(json.dumps({**data, "started": 9}))  # the change was undone
+    Recorder.open(store, study_file_of(store, first.key))
+    assert run_names(client_of(store), first.key) == {old: ("bp, seed 0, tiny_resnet", "")}
+    assert run_names(client_of(store), other) == {new: ("bp, seed 0, tiny_resnet (superseded)", old)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from sqlalchemy import create_engine, text
 
 from nowt.cli.main import main
@@ -19,10 +20,10 @@ from nowt.tracking import background
 from nowt.tracking.background import record_in_background
 from nowt.tracking.outbox import undelivered
 from nowt.tracking.projection import metrics_of
-from tests.support.mlflow_contents import epoch, start
+from tests.support.mlflow_contents import epoch, run_names, start, train_again
 from tests.support.postgres import programs, server
 from tests.support.recorded_runs import eight_runs, recording, write_epochs
-from tests.support.synthetic_store import rules_study, write_store
+from tests.support.synthetic_store import key_of, rules_study, write_store
 from tests.support.tracking_server import (
     Served,
     children,
@@ -216,6 +217,17 @@ def test_requests_whose_answer_was_lost_are_not_repeated(served: Served, tmp_pat
 def test_the_runs_of_the_servers_store_are_uploaded_automatically(served: Served) -> None:
     (run,) = read_all(served.store)
     wait_until(lambda: points(served, run.key) == logged(run), 60, "the run of the store that is served")
+
+
+def test_a_run_that_was_trained_again_is_marked_on_the_server(served: Served, tmp_path: Path) -> None:
+    study = write_store(tmp_path, rules_study("again", names=["bp"], seeds=1, epochs=2))
+    assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
+    old, new = key_of(study, "bp", 0), train_again(tmp_path, study.key, 0)
+    assert main(["deliver", "--store", str(tmp_path), "--to", served.url]) == 0
+    assert run_names(MlflowClient(served.url), study.key) == {
+        old: ("bp, seed 0, tiny_resnet (superseded)", new),
+        new: ("bp, seed 0, tiny_resnet", ""),
+    }
 
 
 def test_a_new_user_sees_no_run_without_permission(served: Served) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from nowt.core.plugins import absolute_spec, file_label, file_labels, is_file_sp
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.certificates import outdated_parts, read_certificate
+from nowt.store.existing import nearest_store, require_store
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
 from nowt.store.outcome import run_marks, run_warnings
 from nowt.store.records import MEASURES, Layer, RunLog, State, median_over_layers, rule_label
 from nowt.store.run_log import read_all
 from nowt.store.study_file import find_study_files, read_study_files
+from nowt.store.superseded_runs import superseded_everywhere
 from nowt.tracking.outbox import undelivered
 
 # the states of a log, and that of a run whose process no longer exists
@@ -34,21 +36,26 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
     if state is not None and state not in STATES:
         raise ConfigError(f"--state is {state!r}{did_you_mean(state, STATES)}: it must be one of {', '.join(STATES)}")
     if not store.exists():
-        return f"there is no store {store}: use --store DIR for another folder, or create one with nowt ablate STUDY"
-    only = _keys_of(store, study) if study else None
+        return (
+            f"there is no store {store}{nearest_store(store)}: use --store DIR for another folder, or create one with "
+            "nowt ablate STUDY"
+        )
+    studies = find_study_files(store, study) if study else None
+    only = None if studies is None else {run.key for file in studies for run in file.runs}
     runs = list(read_all(store))
     found = [run for run in map(partial(_with_interruption, store), runs) if _matches(run, rule, state, only)]
     waiting = [str(line) for line in undelivered(store, runs)]
     if not found:
         return "\n".join([f"no matching runs in {store} (nowt runs --store {store} lists all runs)", *waiting])
-    return "\n".join([_text(_runs(found)), *waiting])
+    return "\n".join([_text(_runs(found, superseded_everywhere(store, studies))), *waiting])
 
 
-def _runs(found: Sequence[RunLog]) -> Table:
-    """Return one row per run, with a column of warnings if there are any."""
+def _runs(found: Sequence[RunLog], superseded: Mapping[str, str]) -> Table:
+    """Return one row per run, with a column of warnings and one of superseding runs if there are any."""
     marks = {run.key: ", ".join(run_marks(run)) for run in found}
-    warned = any(marks.values())
-    head = ["run", "rule", "model", "data", "seed", "epochs", "val error", "state", *["warning"] * warned]
+    extra = {"warning": marks, "superseded by": {run.key: superseded.get(run.key, "") for run in found}}
+    extra = {name: texts for name, texts in extra.items() if any(texts.values())}
+    head = ["run", "rule", "model", "data", "seed", "epochs", "val error", "state", *extra]
     table = Table(*head, box=None, pad_edge=False)
     labels = file_labels(run.start["config"][part]["name"] for run in found for part in ("rule", "model"))
     for run in found:
@@ -57,15 +64,16 @@ def _runs(found: Sequence[RunLog]) -> Table:
         rule, model = (labels[config[part]["name"]] for part in ("rule", "model"))
         names = (rule_label(run.rule_name, rule), model, config["data"]["name"], str(config["seed"]))
         epochs = f"{max(0, run.last_epoch)}/{config['epochs']}"
-        table.add_row(run.key, *names, epochs, error, run.state, *[marks[run.key]] * warned)
+        table.add_row(run.key, *names, epochs, error, run.state, *(texts[run.key] for texts in extra.values()))
     return table
 
 
 def run_page(store: Path, prefix: str) -> str:
     """Return one run: config, learning curve, and the last alignment that was measured.
 
-    Raises ConfigError unless exactly one run's key begins with ``prefix``.
+    Raises ConfigError unless exactly one run's key begins with ``prefix``, and for a missing store.
     """
+    require_store(store)
     found = [_with_interruption(store, run) for run in read_all(store) if _has_key(run, prefix)]
     if len(found) != 1:
         if not found:
@@ -96,6 +104,8 @@ def _head(run: RunLog, store: Path) -> str:
     from nowt.core.fields import flatten  # imports pydantic, which other tables do not need
 
     lines = [f"run {run.key}: {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))]
+    if successor := superseded_everywhere(store).get(run.key):
+        lines.append(f"superseded by run {successor}, of the same cell and seed with other images or code")
     lines += [f"until nowt upgrade, its key was {key}" for key in run.earlier_keys]
     lines.append(f"data {run.start.get('fingerprint', 'not recorded')}")
     lines.append(f"commit {_commit(run)}")
@@ -185,10 +195,6 @@ def _names(rule: str) -> set[str]:
         return {rule}
     file, _, kind = split_spec(rule)
     return {rule, file_label(rule), file, Path(file).name, Path(file).stem, kind} - {""}
-
-
-def _keys_of(store: Path, study: str) -> set[str]:
-    return {run.key for study_file in find_study_files(store, study) for run in study_file.runs}
 
 
 def _text(table: Table) -> str:

@@ -85,8 +85,9 @@ def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     """Check that the store is writable, has the current schemas, and has enough space."""
     if problem := write_problem(store):
         return [Finding("store", f"the store {store} is not writable ({problem}): use another with --store", "failed")]
+    state = f"{store} is writable and its files are readable" if store.is_dir() else f"{store} does not exist yet"
     return [
-        *findings("store", [*schema_problems(store), *problems], f"{store} is writable and its files are readable"),
+        *findings("store", [*schema_problems(store), *problems], state),
         *findings("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),
     ]
 

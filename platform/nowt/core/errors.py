@@ -28,11 +28,17 @@ def require(ok: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return `` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the most similar of ``words``, or an empty text if none is similar."""
     lower = {known.lower(): known for known in words}
     found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return f" (did you mean {lower[found[0]]}?)" if found else ""
+    return lower[found[0]] if found else ""
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return `` (did you mean X?)`` for the most similar of ``words``, or an empty text."""
+    found = nearest(word, words)
+    return f" (did you mean {found}?)" if found else ""
 
 
 class DataError(ValueError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import file_labels
+from nowt.store.existing import require_store
 from nowt.store.files import write_atomically
 from nowt.store.json_types import (
     COUNT,
@@ -51,6 +52,7 @@ TYPES: Table = {
     "reference": TEXT,
     "seeds": each(INTEGER),
     "created": INTEGER,
+    "started": INTEGER,
     "keep": EPOCHS,
     "seed": INTEGER,
     "sampler": TEXT,
@@ -85,6 +87,7 @@ class StudyFile:
     other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
     key: str = ""
     created: int = 0  # milliseconds since 1970
+    started: int | None = None  # when it was last started; None in files of earlier versions
     runs: list[ListedRun] = field(default_factory=list)
 
     @property
@@ -140,13 +143,15 @@ def write_study_file(
     known = read_definition(path) if path.exists() else None
     remark = change_remark(store, content["name"], key)
     listed = with_planned_runs(known.runs if known else [], runs)
+    now = time.time_ns() // 1_000_000
     data = {
         **(known.other if known else {}),
         "schema": SCHEMA,
         **content,
         "seeds": sorted({*content["seeds"], *(run.seed for run in listed)}),
         "key": key,
-        "created": known.created if known else time.time_ns() // 1_000_000,
+        "created": known.created if known else now,
+        "started": now,
         "runs": [run.to_json() for run in listed],
     }
     write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
@@ -240,18 +245,28 @@ def read_study_files(store: Path) -> list[StudyFile]:
     return sorted(map(read_study_file, Store(store).study_files()), key=lambda study: study.created)
 
 
-def find_study_files(store: Path, wanted: str, searches: bool | None = None) -> list[StudyFile]:
-    """Return the study files with name or key ``wanted``, the oldest first.
+def study_files_named(store: Path, name: str) -> list[StudyFile]:
+    """Return the study files with this name. Raises ValueError for a file that is not one."""
+    paths = (path for path in Store(store).study_files() if path.stem.rpartition("-")[0] == name)
+    return [read_study_file(path) for path in paths]
 
-    ``searches``: True looks among searches only, False among ablations only. Raises ConfigError if there is none.
+
+def find_study_files(store: Path, wanted: str | None, searches: bool | None = None) -> list[StudyFile]:
+    """Return the study files with name or key ``wanted``, or all if it is None, the oldest first.
+
+    ``searches``: True looks among searches only, False among ablations only. Raises ConfigError if there is none, or no
+    store.
     """
+    require_store(store)
     known = [file for file in read_study_files(store) if searches in (None, file.is_search)]
-    matching = [file for file in known if wanted in (file.name, file.key)]
+    matching = [file for file in known if wanted in (None, file.name, file.key)]
     if not matching:
-        names = list(dict.fromkeys(file.name for file in known))
-        near = did_you_mean(wanted, [*names, *(file.key for file in known)])
         commands = {False: "`nowt ablate STUDY`", True: "`nowt search SPACE`"}
         start = commands[searches] if searches is not None else " or ".join(commands.values())
+        if wanted is None:
+            raise ConfigError(f"store {store} holds no study yet: start one with {start}")
+        names = list(dict.fromkeys(file.name for file in known))
+        near = did_you_mean(wanted, [*names, *(file.key for file in known)])
         hint = f"; it has: {', '.join(names)}" if names else f": start one with {start}"
         raise ConfigError(f"store {store} has no {'search' if searches else 'study'} {wanted!r}{near}{hint}")
     return matching

@@ -4,6 +4,7 @@ from pathlib import Path
 from threading import Event
 
 from nowt.core.errors import Echo
+from nowt.store.existing import require_store
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.tracking.background import FAILURES, reason_of
@@ -17,8 +18,7 @@ def deliver(store: Path, url: str, echo: Echo, *, only_waiting: bool = False) ->
     With ``only_waiting``, only studies with undelivered runs, according to the outbox, are sent. Raises ValueError for
     a missing store or an unreadable file in it, OSError if the server is not reached.
     """
-    if not store.is_dir():
-        raise ValueError(f"there is no store at {store}: name the folder of the logs (--store)")
+    require_store(store)
     outbox = Outbox.for_server(store, url)
     study_files = read_study_files(store)
     runs = {run.key: run for run in read_all(store)}

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -25,6 +26,10 @@ STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", 
 
 SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers", *IMAGE_FIELDS))
 
+SUPERSEDED_TAG = "superseded.by"  # the key of the run that counts in place of this one
+
+SUPERSEDED = " (superseded)"  # at the end of the name of a run that no longer counts
+
 LONGEST_PARAM = 6000  # characters; MLflow's own limits
 
 LONGEST_TAG = 8000
@@ -43,25 +48,33 @@ class MlflowRun:
     params: dict[str, str] = field(default_factory=dict)
 
 
-def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int) -> MlflowRun:
-    """Return the MLflow run of a run with a start line. A run without a study has no cell either."""
+def describe_run(run: RunLog, study: StudyFile | None, cell: str, seed: int, successor: str = "") -> MlflowRun:
+    """Return the MLflow run of a run with a start line. A run without a study has no cell either.
+
+    ``successor`` is the key of the run that counts in its place; empty if it counts itself.
+    """
     config = run.start["config"]
     place = {"study": study.key, "cell": cell} if study else {}
     if study:
         place["mlflow.note.content"] = f"{study.question} This run: cell {cell}, seed {seed}."
-    tags = place | _run_tags(run, seed)
+    tags = place | _run_tags(run, seed) | {SUPERSEDED_TAG: successor}
     rule, model = (file_label(config[part]["name"]) for part in ("rule", "model"))
     rule = rule_label(run.rule_name, rule)
     words = dict.fromkeys([cell if study else rule, f"seed {seed}", rule, model])
     return MlflowRun(
         key=run.key,
-        name=", ".join(words),
+        name=marked_name(", ".join(words), bool(successor)),
         start=run.start["time"],
         end=end_of(run),
         state=run.state,
         tags={name: truncate(text, LONGEST_TAG) for name, text in tags.items()},
         params={name: truncate(text_of(value), LONGEST_PARAM) for name, value in flatten(config).items()},
     )
+
+
+def marked_name(name: str, superseded: bool) -> str:
+    """Return a run's name in MLflow, which a user may have changed, with or without the mark of superseded runs."""
+    return name.removesuffix(SUPERSEDED) + SUPERSEDED * superseded
 
 
 def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
@@ -116,10 +129,11 @@ class StudyCounts:
         return True
 
 
-def describe_study(study_file: StudyFile, runs: StudyCounts) -> MlflowRun:
-    """Return the MLflow run of a study, the parent of its runs."""
-    missing = len({run.key for run in study_file.runs}) - len(runs.states)
-    counts = {**{state: runs.counts[state] for state in STATUS}, "not started": missing}
+def describe_study(study_file: StudyFile, runs: StudyCounts, superseded: Collection[str] = ()) -> MlflowRun:
+    """Return the MLflow run of a study, the parent of its runs. ``superseded`` runs are not among ``runs``."""
+    missing = len({run.key for run in study_file.runs} - {*superseded}) - len(runs.states)
+    states = {state: runs.counts[state] for state in STATUS}
+    counts = {**states, "not started": missing, "superseded": len(superseded)}
     open_ = counts["running"] + counts["not started"]
     state = "running" if open_ else "failed" if counts["failed"] else "finished"
     tags = {

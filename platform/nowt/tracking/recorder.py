@@ -1,40 +1,39 @@
 """Writes runs and their metrics to MLflow, omitting those that it already has."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param
 
 from nowt.store.layout import Store
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile
+from nowt.store.study_file import StudyFile, study_files_named
+from nowt.store.superseded_runs import superseded_runs
 from nowt.tracking.database import connect, connect_to
 from nowt.tracking.outbox import SINGLE, Outbox
-from nowt.tracking.projection import STATUS, MlflowRun, StudyCounts, describe_run, describe_study, end_of, metrics_of
+from nowt.tracking.projection import (
+    STATUS,
+    SUPERSEDED_TAG,
+    MlflowRun,
+    StudyCounts,
+    describe_run,
+    describe_study,
+    end_of,
+    metrics_of,
+)
 from nowt.tracking.sources import certificate_of, listed_runs, single_runs, study_runs
+from nowt.tracking.stored_runs import StoredRun, search, stored_run, stored_runs
 
 SINGLE_NOTE = "Runs of `nowt train` that no study lists."
 
 EPOCHS_PER_BATCH = 30  # complete epochs, and at most the 1,000 metrics that MLflow accepts per request
 
 LOG_BYTES = "log.bytes"
-
-SEARCH_LIMIT = 50_000  # runs that MLflow returns from one search
-
-
-@dataclass
-class StoredRun:
-    """The state of one run in MLflow."""
-
-    run_id: str
-    tags: dict[str, str]
-    ended: tuple[str, int] | None = None  # status and end time
-    last_epoch: int | None = None  # the last epoch that was sent; None: not looked up yet
 
 
 @dataclass
@@ -50,6 +49,7 @@ class Recorder:
     study: StudyFile | None
     experiment: str  # MLflow's id
     elsewhere: set[str]  # keys of runs that are shown in another experiment
+    superseded: dict[str, str] = field(default_factory=dict)  # runs that no longer count, and those in their place
     rows: dict[str, StoredRun] = field(default_factory=dict)  # by run or study key
     progress: StudyCounts = field(default_factory=StudyCounts)
     outbox: Outbox | None = None  # if the experiment is on a server
@@ -74,11 +74,14 @@ class Recorder:
     ) -> "Recorder":
         """Open the experiment with ``client``, as ``open`` does."""
         recorder = cls(client, store, study, _experiment(client, store, study, outbox), set(), outbox=outbox)
-        recorder.rows = _rows(client, recorder.experiment)
+        recorder.rows = stored_runs(client, recorder.experiment)
         if study is None:
             recorder.elsewhere = listed_runs(store)
         else:
             _take_from_single(client, study)
+            by_study = superseded_runs(study_files_named(store, study.name))
+            recorder.superseded = by_study.pop(study.key, {})
+            recorder._mark_in_others(by_study)
         recorder._catch_up()
         return recorder
 
@@ -94,9 +97,10 @@ class Recorder:
         """Bring one run up to date. Return whether the study's own entry has to change."""
         if run.key in self.elsewhere:
             return False
-        changed = self.progress.update(run.key, run.state, end_of(run))
+        successor = self.superseded.get(run.key, "")
+        changed = not successor and self.progress.update(run.key, run.state, end_of(run))
         if run.start:
-            wanted = describe_run(run, self.study, cell, seed)
+            wanted = describe_run(run, self.study, cell, seed, successor)
             stored = self._stored(wanted)
             if "state" not in stored.tags:  # the last tag that a new run gets
                 self._describe(stored, wanted, run)
@@ -113,7 +117,10 @@ class Recorder:
         for path, cell in study_runs(self.store, self.study) if self.study else single_runs(self.store):
             stored = self.rows.get(path.stem)
             if stored and stored.ended and stored.tags.get(LOG_BYTES) == str(path.stat().st_size):
-                self.progress.update(path.stem, stored.tags["state"], stored.ended[1])
+                successor = self.superseded.get(path.stem, "")
+                stored.mark(self.client, successor)
+                if not successor:
+                    self.progress.update(path.stem, stored.tags["state"], stored.ended[1])
                 if self.outbox and not self.outbox.has_record(path.stem):
                     self.outbox.mark_delivered(read(path))
             else:
@@ -135,7 +142,7 @@ class Recorder:
         return "" if run.state == "running" else str(Store(self.store).log(run.key).stat().st_size)
 
     def _show_study(self, study: StudyFile) -> None:
-        wanted = describe_study(study, self.progress)
+        wanted = describe_study(study, self.progress, self.superseded)
         self._show(self._stored(wanted), wanted)
 
     def _stored(self, wanted: MlflowRun) -> StoredRun:
@@ -157,7 +164,7 @@ class Recorder:
         """Return the run if another process has created it since this process looked."""
         if self.outbox is None:
             return None
-        return _rows(self.client, self.experiment, f"tags.`nowt.key` = '{wanted.key}'").get(wanted.key)
+        return stored_runs(self.client, self.experiment, f"tags.`nowt.key` = '{wanted.key}'").get(wanted.key)
 
     def _create(self, wanted: MlflowRun) -> StoredRun:
         tags = {"nowt.key": wanted.key}
@@ -189,16 +196,22 @@ class Recorder:
             stored.last_epoch = max((metric.step for metric in history), default=-1)
         return stored.last_epoch
 
+    def _mark_in_others(self, by_study: Mapping[str, Mapping[str, str]]) -> None:
+        """Mark the superseded runs in the experiments of other studies; those of this study may have taken their
+        place."""
+        for key, superseded in by_study.items():
+            experiment = self.client.get_experiment_by_name(key) if superseded else None
+            for run in search(self.client, experiment.experiment_id) if experiment else []:
+                if successor := superseded.get(run.data.tags["nowt.key"]):
+                    stored_run(run).mark(self.client, successor)
+
     def _show(self, stored: StoredRun, wanted: MlflowRun) -> None:
         ended = wanted.end and (STATUS[wanted.state], wanted.end)
         if ended and ended != stored.ended:
             self.client.set_terminated(stored.run_id, *ended)
             stored.ended = ended
-        new = {name: text for name, text in wanted.tags.items() if stored.tags.get(name, "") != text}
-        for name in [name for name, text in new.items() if not text]:
-            self.client.delete_tag(stored.run_id, name)
-        self.client.log_batch(stored.run_id, tags=[RunTag(*item) for item in new.items() if item[1]])
-        stored.tags |= new
+        stored.rename(self.client, bool(wanted.tags.get(SUPERSEDED_TAG)))
+        stored.set_tags(self.client, wanted.tags)
 
 
 def _metrics(epoch: Epoch, time: int) -> list[Metric]:
@@ -219,35 +232,10 @@ def _experiment(client: MlflowClient, store: Path, study: StudyFile | None, outb
     return str(found.experiment_id)
 
 
-def _search(client: MlflowClient, experiment: str, only: str = "") -> list[Run]:
-    found = client.search_runs([experiment], only, max_results=SEARCH_LIMIT)
-    return [run for run in found if "nowt.key" in run.data.tags]
-
-
-def _rows(client: MlflowClient, experiment: str, only: str = "") -> dict[str, StoredRun]:
-    """Return the runs that MLflow has, by run or study key.
-
-    If it has a run twice (two stores sent it at once, or a server created it and died before answering), every client
-    keeps the one with the lowest id. The other is deleted, and a client that was writing to it finds the first.
-    """
-    rows: dict[str, StoredRun] = {}
-    for run in sorted(_search(client, experiment, only), key=lambda run: str(run.info.run_id)):
-        if run.data.tags["nowt.key"] in rows:
-            client.delete_run(run.info.run_id)
-        else:
-            rows[run.data.tags["nowt.key"]] = _stored_run(run)
-    return rows
-
-
-def _stored_run(run: Run) -> StoredRun:
-    ended = (run.info.status, run.info.end_time) if run.info.end_time else None
-    return StoredRun(run.info.run_id, dict(run.data.tags), ended)
-
-
 def _take_from_single(client: MlflowClient, study: StudyFile) -> None:
     """Delete those single runs that the study now lists."""
     found = client.get_experiment_by_name(SINGLE)
     listed = {run.key for run in study.runs}
-    for run in _search(client, found.experiment_id) if found else []:
+    for run in search(client, found.experiment_id) if found else []:
         if run.data.tags["nowt.key"] in listed:
             client.delete_run(run.info.run_id)

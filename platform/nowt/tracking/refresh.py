@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from nowt.store.existing import require_store
 from nowt.store.layout import Store
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
@@ -32,8 +33,7 @@ def rebuild(store: Path) -> int:
     The old database stays until the new one is complete. Raises ValueError for a missing store, and for an unreadable
     log or study file.
     """
-    if not store.is_dir():
-        raise ValueError(f"there is no store at {store}: name the folder that nowt ablate wrote (--store)")
+    require_store(store)
     studies: list[StudyFile | None] = [*read_study_files(store)]
     logged = {run.key for run in read_all(store)}  # raises for an unreadable log, before anything is deleted
     if logged - {run.key for study_file in studies if study_file for run in study_file.runs}:

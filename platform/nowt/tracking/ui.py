@@ -4,6 +4,7 @@ import socket
 import sys
 from pathlib import Path
 
+from nowt.store.existing import require_store
 from nowt.store.layout import Store
 from nowt.tracking.database import connect, database_uri
 
@@ -18,6 +19,7 @@ def ui_command(store: Path, port: int = 5000) -> list[str]:
 
     Raises ValueError for a store without an MLflow database, and for a file that is not one.
     """
+    require_store(store)
     path = Store(store).mlflow_db
     if not path.exists():
         raise ValueError(f"there is no {path}: nowt ablate writes it, nowt rebuild restores it from the logs")

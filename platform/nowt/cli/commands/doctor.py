@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import DEFAULT_STORE, Commands, add_command
 from nowt.core.errors import require
 
 
@@ -35,8 +35,12 @@ def run(args: Namespace) -> int:
     from nowt.cluster.findings import Finding
     from nowt.cluster.this_machine import check_machine
     from nowt.data.unused_files import unused_files
+    from nowt.store.existing import missing_store
 
+    missing = "" if args.store == DEFAULT_STORE else missing_store(Path(args.store))
     findings = check_machine(Path(args.store), database_problems(Path(args.store)))
+    if missing:
+        findings = [Finding("store", missing, "failed"), *(line for line in findings if line.subject != "store")]
     findings += [Finding("cache", line) for line in unused_files(Path(args.store))]
     if args.cluster:
         from nowt.cluster.doctor import check_cluster

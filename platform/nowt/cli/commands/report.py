@@ -57,9 +57,10 @@ def run(args: Namespace) -> int:
 
 def write(store: Path, study: str | None, out: Path, options: dict[str, Any]) -> str:
     """Write figures and tables to ``out``, attach them to the study in MLflow, and return what was written."""
-    from nowt.store.study_file import ambiguity_remark
+    from nowt.store.study_file import ambiguity_remark, find_study_files
     from nowt.studies.lookup import find_report
 
+    find_study_files(store, study)  # before pandas and the figures are imported, which takes seconds
     made = find_report()(store, study, out, **options)
     remark = ambiguity_remark(store, study) if study else ""
     return "\n".join(filter(None, [str(made), remark, *_attached(store, made.study, made.paths)]))
@@ -67,8 +68,10 @@ def write(store: Path, study: str | None, out: Path, options: dict[str, Any]) ->
 
 def check(store: Path, folder: Path) -> tuple[str, bool]:
     """Return what has changed since the figures in ``folder`` were drawn, and whether they are up to date."""
+    from nowt.store.existing import require_store
     from nowt.studies.lookup import find_report
 
+    require_store(store)
     found = find_report("check")(store, folder)
     return str(found), bool(found.fresh)
 

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import DEFAULT_STORE, Commands, add_command
 
 
 def add(commands: Commands) -> None:
@@ -19,6 +19,9 @@ def add(commands: Commands) -> None:
 def run(args: Namespace) -> int:
     """Print the runs as a table."""
     from nowt.cli.tables import runs_table
+    from nowt.store.existing import require_store
 
+    if args.store != DEFAULT_STORE:
+        require_store(Path(args.store))
     print(runs_table(Path(args.store), rule=args.rule, state=args.state, study=args.study))
     return 0

@@ -13,6 +13,7 @@ from threading import Event
 
 from nowt.core.errors import ConfigError, Echo
 from nowt.core.formatting import counted
+from nowt.store.existing import require_store
 from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
 from nowt.store.sync.bucket import Bucket
@@ -114,8 +115,7 @@ def backup(store: Path, url: str, every: float | None, echo: Echo, end: Event) -
     accessible, ValueError for an unreadable file. With ``every``, errors are printed and the backup is retried; only
     the last backup raises.
     """
-    if not store.is_dir():
-        raise ConfigError(f"there is no store at {store}: name the folder of the logs (--store)")
+    require_store(store)
     backup_ = StoreBackup(store, Bucket.from_url(url))
     if every is not None:
         _repeat(backup_, every, echo, end)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from nowt.core.errors import Echo, require
 from nowt.core.formatting import counted
+from nowt.store.existing import is_store, nearest_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
 from nowt.store.sync.merge_studies import incoming_study_files, study_keys, write_study_files
-
-PARTS = ("logs", "studies", "optuna.db")
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,6 @@ class Databases:
     count_new_trials: Callable[[Path, Path], int]  # (other, store): the number of trials to copy
     merge_trials: Callable[[Path, Path], None]  # (other, store): copy them
     refresh: Callable[[Path, bool], None]  # (store, afresh): update MLflow; afresh: a log was replaced
-
-
-def is_store(folder: Path) -> bool:
-    """Return whether the folder has runs or studies."""
-    return any((folder / part).exists() for part in PARTS)
 
 
 def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str = "") -> None:
@@ -44,7 +38,8 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
     of the studies is being run, ValueError for an unreadable file, OSError if the store is not writable.
     """
     label = label or str(other)
-    require(is_store(other), f"there is no store at {label}: name the folder that nowt ablate wrote")
+    near = "" if is_store(other) else nearest_store(other)
+    require(is_store(other), f"there is no store at {label}{near}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{label} is the store itself: name the other one")
     keys = study_keys(other, store)
     with ExitStack() as stack:

@@ -57,6 +57,7 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
         ours,
         seeds=sorted({*ours.seeds, *theirs.seeds}),
         created=min(ours.created, theirs.created),
+        started=max(filter(None, (ours.started, theirs.started)), default=None),
         runs=_runs_of_both(ours.runs, theirs.runs),
         other={**theirs.other, **ours.other},
     )

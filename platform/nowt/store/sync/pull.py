@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nowt.core.errors import ConfigError, Echo
+from nowt.store.existing import is_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store, is_plain
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
-from nowt.store.sync.merge import Databases, is_store, merge
+from nowt.store.sync.merge import Databases, merge
 
 FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
 

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 from nowt.core.errors import ConfigError, Echo
 from nowt.core.formatting import counted
+from nowt.store.existing import PARTS, is_store
 from nowt.store.files import private_folder, write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import process_lock
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Manifest, StoreIdentity, identity_of, object_name, read_manifest, write_identity
-from nowt.store.sync.merge import PARTS, Databases, is_store, merge
+from nowt.store.sync.merge import Databases, merge
 
 PARTIAL = ".restoring"  # the folder of what is fetched, until all of it is in place
 

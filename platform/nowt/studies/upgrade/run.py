@@ -10,6 +10,7 @@ from pathlib import Path
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.formatting import counted
+from nowt.store.existing import nearest_store
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked, study_lock
 from nowt.store.run_log import read
@@ -33,7 +34,8 @@ def upgrade(placement: Placement, echo: Echo, dry_run: bool = False) -> Plan:
     """
     store = Path(placement.store)
     is_store = Store(store).logs.is_dir() or (store.is_dir() and not any(store.iterdir()))
-    require(is_store, f"there is no store at {store}: name the folder that nowt ablate wrote")
+    near = "" if is_store else nearest_store(store)
+    require(is_store, f"there is no store at {store}{near}: name the folder that nowt ablate wrote")
     with ExitStack() as stack:
         for study_file in read_study_files(store) if not dry_run else []:
             stack.enter_context(study_lock(store, study_file.key))
