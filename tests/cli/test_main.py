@@ -88,11 +88,6 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("ablate -hlp", "there is no option -hlp (did you mean --help?)"),
         ("--hlp", "there is no option --hlp (did you mean --help?)"),
         ("train digits --data.name foldr", "data.name is 'foldr' (did you mean folder?): input should be 'digits', "),
-        (
-            "data prepare tinyimagenet a b",
-            "nowt: 'tinyimagenet' is not one of imagenet, tiny-imagenet (did you mean tiny",
-        ),
-        ("cluster prepar", "nowt: 'prepar' is not one of prepare, teardown (did you mean prepare?)"),
         ("runs --stor here", "there is no option --stor (did you mean --store?)"),
     ],
 )
@@ -133,10 +128,6 @@ def test_the_nearest_name_is_suggested_for_a_misspelt_one(
         ("certify fa --optim.lr 3", "--optim.lr does not change the certificate of fa: --rule.FIELD does"),
         ("runs --optim.lr 3", "there is no option --optim.lr; --help lists all"),
         ("runs now", "'now' is not expected here"),
-        ("plan .", "no '.' among studies (a folder of images is given with --data-dir: STUDY --data-dir .); available"),
-        ("ablate my/images", "(a folder of images is given with --data-dir: STUDY --data-dir my/images); available: "),
-        ("search 'my/images'", "among spaces (a folder of images is given with --data-dir: SPACE --data-dir "),
-        ("train ./images", "no recipe './images' (a folder of images is given with --data-dir: RECIPE --data-dir ./im"),
     ],
 )
 def test_a_mistake_is_reported_in_one_line(
@@ -268,13 +259,9 @@ def _runs(folder: Path) -> list[RunLog]:
     return list(read_all(folder / "runs"))
 
 
-def test_doctor_finds_no_problem_on_this_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)  # without a store
+def test_doctor_finds_no_problem_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor"])
     message = capsys.readouterr().out.splitlines()
-    assert "ok       store: runs does not exist yet" in message
     failed = [line for line in message if not line.startswith("ok ")]
     assert (code == 0 and failed == []) or (code == 1 and "GB free" in "".join(failed))
 
