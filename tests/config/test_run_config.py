@@ -226,7 +226,10 @@ def test_the_message_for_an_invalid_setting_names_it_and_what_is_allowed(data: d
         (lambda: ProbeConfig(samples=1), "probe.samples is 1: it must be at least 2"),
         (lambda: RunConfig(epochs=0), "epochs is 0: it must be at least 1"),
         (lambda: RunConfig(batch=1), "batch is 1: it must be at least 2"),
-        (lambda: RunConfig(test="lats"), "test is 'lats': input should be a valid boolean or 'last'"),
+        (
+            lambda: RunConfig(test="lats"),
+            "test is 'lats' (did you mean last?): input should be a valid boolean or 'last'",
+        ),
         (lambda: RunConfig(label_smoothing=1.0), "label_smoothing is 1.0: it must lie in [0, 1)"),
         (
             lambda: RunConfig(loss="binary", label_smoothing=0.1),
