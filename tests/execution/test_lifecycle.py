@@ -18,6 +18,7 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import Decision, PlannedRun
 from nowt.rules.registry import find_rule
+from nowt.rules.weight_mirror import WeightMirror
 from nowt.store import certificates
 from nowt.store.locks import LogLock
 from tests.execution.test_run_queue import planned
@@ -40,6 +41,16 @@ def test_a_rule_is_certified_once_per_version(tmp_path: Path) -> None:
     before = (tmp_path / "certificates" / name).stat().st_mtime_ns
     assert certified(tmp_path) == []
     assert (tmp_path / "certificates" / name).stat().st_mtime_ns == before
+
+
+def test_settings_that_suit_dense_networks_only_do_not_stop_a_study(tmp_path: Path) -> None:
+    lines: list[str] = []
+    certify_builtin_rules(tmp_path, [WeightMirror(extent=1), find_rule("bp")()], lines.append)
+    [line] = lines
+    assert line.startswith(
+        "wm is not certified, since its settings do not suit the network of certificates: rule.extent"
+    )
+    assert [name.split("-")[1] for name in names(tmp_path)] == ["bp"]
 
 
 def test_an_upgrade_of_torch_certifies_again_and_keeps_the_former_certificate(

@@ -138,7 +138,7 @@ def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Echo) -> Non
 
     A certificate of earlier code, or of another version of nowt or torch, stays in the store, and a new one is written.
     Custom rules are not certified automatically, because this can be slow or fail. ``nowt certify FILE.py`` certifies
-    one.
+    one. Nor are settings that suit the study's network, but not that of certificates; a line says so.
     """
     from nowt.evaluation.certify.run import certificate_path, certify_into, settings_of
     from nowt.rules.registry import builtin_rules
@@ -149,5 +149,10 @@ def certify_builtin_rules(store: Path, rules: Sequence[Rule], echo: Echo) -> Non
             continue
         for name, changes in outdated_certificates(store, rule.name, settings_of(rule), path.name)[-1:]:
             echo(f"{name} is outdated ({changes}): {rule.name} is certified again")
-        if not certify_into(store, rule).passed:
+        try:
+            passed = certify_into(store, rule).passed
+        except ValueError as error:
+            echo(f"{rule.name} is not certified, since its settings do not suit the network of certificates: {error}")
+            continue
+        if not passed:
             echo(f"{rule.name} does not keep all its promises: {path}")
