@@ -261,13 +261,18 @@ class WeightMirror(DrawnFeedback):
         """Return η x yᵀ for one stream of noise."""
         name = (layer.name, *label, number) if number else (layer.name, *label)
         stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
-        x = draw_noise(layer, self.noise, self.sigma, (self.samples, self.extent), stream)
+        x = self._draw(layer, stream)
         padded = self.noise != "idealised"
         y = self._response(layer, x, padded)
         if self.receiver_noise > 0:
             y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
-        rate = self.eta / summed_terms(layer, x, self.noise, self.normalize)
-        return layer.outer_product_sum(x, y, padded).mul_(rate * speed)
+        return layer.outer_product_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
+
+    def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
+        return draw_noise(layer, self.noise, self.sigma, (self.samples, self.extent), stream)
+
+    def _rate(self, layer: "FeedbackLayer", x: Tensor) -> Tensor | float:
+        return self.eta / summed_terms(layer, x, self.noise, self.normalize)
 
     def _response(self, layer: "FeedbackLayer", x: Tensor, padded: bool) -> Tensor:
         """Return the layer's response to x, without receiver noise."""
