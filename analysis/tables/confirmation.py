@@ -17,7 +17,7 @@ from nowt.store.layout import Store
 
 STUDIES = {
     "confirmed": "The best settings with new seeds",
-    "picks": "The selected setting of each rule, with the same seeds",
+    "picks": "The selected setting of each cell, on the test images",
 }
 
 

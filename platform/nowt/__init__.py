@@ -8,8 +8,8 @@ The public names are
 - rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `Sham` and `find_rule`;
   `certify`, which returns a `Certificate`; to write your own, `Rule`, `FeedbackLayer`, `Moment`,
   `Schedule` and `MirrorWork`;
-- ablation studies: `Study` and `Cell`;
-- searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget` and `EarlyStopping`;
+- ablation studies: `Study`, `Cell` and `Claim`;
+- searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget`, `EarlyStopping` and `Confirm`;
 - errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.
 
 Each is imported when it is first used: ``import nowt`` imports neither torch nor Ray.
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
     from nowt.store.records import Epoch
+    from nowt.studies.claim import Claim
     from nowt.studies.search.cells import SearchCell
+    from nowt.studies.search.confirmation import Confirm
     from nowt.studies.search.params import Choice, Range, When
     from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
     from nowt.studies.study import Cell, Study
@@ -66,7 +68,9 @@ _MODULES = {
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
     "nowt.store.records": ("Epoch",),
+    "nowt.studies.claim": ("Claim",),
     "nowt.studies.search.cells": ("SearchCell",),
+    "nowt.studies.search.confirmation": ("Confirm",),
     "nowt.studies.search.params": ("Choice", "Range", "When"),
     "nowt.studies.search.space": ("Budget", "EarlyStopping", "SearchSpace"),
     "nowt.studies.study": ("Cell", "Study"),
@@ -80,7 +84,9 @@ __all__ = [
     "Cell",
     "Certificate",
     "Choice",
+    "Claim",
     "ConfigError",
+    "Confirm",
     "DataConfig",
     "DataError",
     "EarlyStopping",

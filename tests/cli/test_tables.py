@@ -16,7 +16,7 @@ from nowt.store.certificates import certifying_versions
 from nowt.store.records import Epoch, Layer
 from nowt.store.run_log import LogWriter, read_all
 from nowt.store.study_file import write_study_file
-from nowt.studies.planning.estimate import _duration
+from nowt.studies.planning.estimate import duration
 from tests.support.earlier_store import epoch
 from tests.support.small_studies import OWN, write_study
 from tests.support.synthetic_store import CHANCE, NAN, key_of, rules_study, write_store
@@ -239,5 +239,5 @@ def test_a_resumed_study_counts_its_finished_runs(here: Path, capsys: Captured) 
         (2.52, "about 2.5 hours"),
     ],
 )
-def test_the_duration_of_a_plan_is_readable(hours: float, words: str) -> None:
-    assert _duration(hours) == words
+def test_theduration_of_a_plan_is_readable(hours: float, words: str) -> None:
+    assert duration(hours) == words

@@ -35,6 +35,13 @@ def test_the_file_is_a_study_of_four_cells(study: str) -> None:
     assert [cell.name for cell in found.cells] == ["bp", "kp decay 0", "kp decay 0.001", "kp decay 0.01"]
 
 
+def test_the_example_of_a_claim_is_about_the_study(study: str) -> None:
+    [claimed] = re.findall(r"```python\n(from nowt import Claim\n.*?)```", PAGE, re.DOTALL)
+    Path(study).write_text(f"{Path(study).read_text(encoding='utf-8')}\n{claimed}", encoding="utf-8")
+    found = find_study(f"{study}:claimed")
+    assert found.claim is not None and found.claim.cells == ("kp decay 0.01",)
+
+
 def test_the_page_shows_the_key_and_the_expected_alignment_of_the_study(study: str) -> None:
     found = find_study(study)
     page = plan(found, Placement(device="cpu"))

@@ -19,7 +19,7 @@ from nowt.studies.search.trial_storage import TrialStorage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
 
-SPACE, READING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SPACE, REGISTERED, READING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 COMMANDS = re.search(r"```\n(nowt .*?)```", PAGE, re.DOTALL)
 
@@ -29,6 +29,14 @@ def test_the_example_space_loads(tmp_path: Path) -> None:
     space = find_space(str(tmp_path / "space.py"))
     assert [cell.name for cell in space.cells] == ["wm", "kp"] and space.baseline == "kp"
     assert {type(param) for cell in space.cells for param in cell.params} == {Range, Choice}
+
+
+def test_the_example_states_a_confirmation_and_a_claim(tmp_path: Path) -> None:
+    file = tmp_path / "space.py"
+    file.write_text(f"{SPACE}\n{REGISTERED}", encoding="utf-8")
+    plain, space = find_space(str(file)), find_space(f"{file}:registered")
+    assert space.confirm is not None and space.confirm.runs(2) == (8, 16)
+    assert space.claim is not None and space.claim.cells == ("wm",) and space.key == plain.key
 
 
 def test_the_example_has_a_budget_in_each_unit() -> None:

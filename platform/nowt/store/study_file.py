@@ -58,6 +58,8 @@ TYPES: Table = {
     "sampler": TEXT,
     "stopping": {"kind": TEXT},
     "budget": {"amount": NUMBER, "unit": TEXT},
+    "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null()},
+    "claim": {"cells": each(TEXT), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
     "storage": TEXT,
     "runs": each(OBJECT),
 }
@@ -82,6 +84,8 @@ class StudyFile:
     sampler: str | None = None
     stopping: dict[str, Any] | None = None
     budget: dict[str, Any] | None = None
+    confirm: dict[str, Any] | None = None  # how the best settings of a search are trained again
+    claim: dict[str, Any] | None = None  # stated before the runs, of an ablation or of a search's picks
     cells: list[dict[str, Any]] = field(default_factory=list)  # name, config and, in a search, params of each
     storage: str | None = None  # URL of Optuna's storage; empty: the store's own
     other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowt.config.recipe_names import RECIPE_NAMES
 from nowt.core.errors import ConfigError, did_you_mean
-from nowt.core.plugins import call_factory, existing_spec, load_object
+from nowt.core.plugins import call_factory, existing_spec, load_object, module_of
 
 if TYPE_CHECKING:
     from nowt.config.run_config import RunConfig
@@ -47,6 +47,18 @@ def find_space(spec: str) -> "SearchSpace":
 
     space: SearchSpace = call_factory(spec, _find(spec, "nowt.spaces", "space"), SearchSpace)
     return space
+
+
+def is_space(spec: str) -> bool:
+    """Return whether ``spec`` names a search space and no study. Raises ConfigError for a file that cannot be
+    imported."""
+    if not _is_place(spec):
+        names = {group: entry_points(group=group).names for group in ("nowt.studies", "nowt.spaces")}
+        return spec in names["nowt.spaces"] and spec not in names["nowt.studies"]
+    if not spec.endswith(".py"):
+        return spec.rpartition(":")[2] == "space"
+    module = module_of(existing_spec(spec))
+    return hasattr(module, "space") and not hasattr(module, "study")
 
 
 def check_recipe(spec: str) -> None:

@@ -13,6 +13,7 @@ from nowt.config.run_key import non_default_fields
 from nowt.core.errors import did_you_mean, require
 from nowt.core.fields import make_plain
 from nowt.rules.registry import short_name
+from nowt.studies.claim import Claim, check_claim
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,13 @@ class Study:
             that leaves the default and has no cell ``bp`` has no reference, and its reports give no gaps.
         keep: checkpoints that remain when a run has ended. ``"last"`` (default): the last one. ``"all"``: one per
             epoch. A tuple of epochs such as ``(0, 10, 50)``: these and the last one. ``nowt probe`` measures them.
+        claim: a claim, stated before the runs, that some cells are equivalent to the reference. ``nowt report`` tests
+            it. Default: ``None``.
 
     Raises:
         ConfigError: if a name is not allowed or not unique, cells or seeds are empty or no tuples, a seed occurs
-            twice, a cell sets a seed, ``reference`` is not a cell, or ``keep`` is malformed.
+            twice, a cell sets a seed, ``reference`` is not a cell, ``keep`` is malformed, or the claim names another
+            cell than one to compare with the reference.
 
     Example:
         Two rules with three seeds are six runs:
@@ -77,6 +81,7 @@ class Study:
     seeds: tuple[int, ...]
     reference: str = "bp"
     keep: Keep = "last"
+    claim: Claim | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -95,11 +100,12 @@ class Study:
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out, the study gives seeds"
             require(cell.config.seed == 0, f"study {self.name}: {seed}")
         _check_reference(self.name, self.reference, names)
+        check_claim(f"study {self.name}", self.claim, self.reference, names)
 
     @property
     def key(self) -> str:
-        """The name and a hash of the cells. Seeds, question and ``keep`` do not change it, so that a study with more
-        seeds is the same study."""
+        """The name and a hash of the cells. Seeds, question, ``keep`` and ``claim`` do not change it, so that a study
+        with more seeds is the same study."""
         cells = [[cell.name, non_default_fields(replace(cell.config, seed=0))] for cell in self.cells]
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
@@ -141,5 +147,6 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "reference": study.reference,
         "seeds": list(study.seeds),
         "keep": study.keep if isinstance(study.keep, str) else list(study.keep),
+        **({} if study.claim is None else {"claim": study.claim.to_json()}),
         "cells": cells,
     }

@@ -7,8 +7,10 @@ import pytest
 
 from nowt.config.recipes import digits
 from nowt.core.errors import ConfigError
+from nowt.studies.claim import Claim
 from nowt.studies.lookup import find_space
 from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.confirmation import Confirm
 from nowt.studies.search.params import Range
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace, space_to_json
 from nowt.studies.study import Cell as StudyCell
@@ -38,6 +40,12 @@ def test_a_shipped_space_loads_and_uses_no_test_images(name: str) -> None:
         (lambda: EarlyStopping("median", factor=4), "stopping.factor has no effect with kind='median'"),
         (lambda: Budget(3, "epochs"), "budget.unit is 'epochs'.*'trials', 'presentations'"),  # type: ignore[arg-type]
         (lambda: Budget(0), "above 0"),
+        (lambda: Confirm(0), "confirm.settings is 0: it must be at least 1"),
+        (lambda: Confirm(2, pick_seeds=0), "confirm.pick_seeds is 0: it must be at least 1"),
+        (lambda: Confirm(2, seeds=1.5), "confirm.seeds is 1.5.*integer"),  # type: ignore[arg-type]
+        (lambda: Confirm(1, seeds=2, pick_seeds=8), "confirm.seeds has no effect with settings=1 and pick_seeds=8"),
+        (lambda: small_space(LR, confirm=2), r"confirm is 2: it must be like Confirm\(2"),
+        (lambda: small_space(LR, claim=Claim(("wm",), 1.0)), "its claim names 'wm', which is the reference"),
         (lambda: Budget(float("inf")), "inf trials: it must be above 0 and finite"),
         (lambda: Budget(2.5), "2.5 trials: the number of trials must be an integer"),
         (lambda: SearchSpace("s", "?", (SearchCell("bp", digits(), (LR,)),), Budget(1)), "uses test images"),
@@ -90,3 +98,11 @@ def test_the_key_depends_on_ranges_and_stopping_but_not_on_the_budget() -> None:
     assert replace(small, budget=Budget(99)).key == small.key
     assert small_space(Range("optim.lr", 0.01, 2.0, log=True)).key != small.key
     assert replace(small, stopping=EarlyStopping("none")).key != small.key
+
+
+def test_neither_the_confirmation_nor_the_claim_changes_the_key_of_a_search() -> None:
+    space = SearchSpace("s", "?", (SearchCell("bp", base("bp"), (LR,)), SearchCell("wm", base(), (LR,))), Budget(1))
+    stated = replace(space, confirm=Confirm(2, 2, 8), claim=Claim(("wm",), 1.5, 20.0))
+    assert stated.key == space.key
+    assert {"confirm", "claim"}.isdisjoint(space_to_json(space))
+    assert space_to_json(stated)["confirm"] == {"settings": 2, "seeds": 2, "pick_seeds": 8}

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from nowt.cli.options import add_placement, add_slots, add_study, placement, study
 from nowt.cli.parser import FIELDS, Commands, add_command
+from nowt.core.errors import require
 
 
 def add(commands: Commands) -> None:
@@ -11,7 +12,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands,
         "plan",
-        "estimate a study before it starts: runs, time, disk space, seeds, and the alignment to expect",
+        "estimate a study or search before it starts: runs, time, disk space, seeds, and the alignment to expect",
         "nowt plan rules_on_folder --data-dir images/ --gap 1.5",
         fields=FIELDS,
     )
@@ -41,9 +42,29 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Print what a study costs, how far its feedback can align, and what its seeds can detect."""
+    from nowt.studies.lookup import is_space
+
+    if is_space(args.study):
+        print(_plan_search(args))
+        return 0
     chosen = study(args)
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
     print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation), args.mirror_share))
     return 0
+
+
+def _plan_search(args: Namespace) -> str:
+    """Return what a search costs, including the runs of its best settings."""
+    space_option = "has no effect on a search space: leave it out"
+    require(args.seeds is None, f"--seeds {args.seeds} {space_option}")
+    from nowt.studies.lookup import find_space
+    from nowt.studies.planning.search_estimate import plan_search
+    from nowt.studies.planning.seed_count import TargetGap
+    from nowt.studies.search.options import shrink_space, with_options
+
+    space = find_space(args.study)
+    space = shrink_space(space) if args.quick else space
+    space = with_options(space, args.overrides, None, None, None)
+    return plan_search(space, placement(args), TargetGap(args.gap, args.deviation))

@@ -4,11 +4,16 @@ from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nowt.cli.commands.rerun import rerun
 from nowt.cli.options import add_execution, execution_options, exit_code
 from nowt.cli.parser import FIELDS, Commands, Parser, add_command, one_of
 from nowt.core.errors import require
+
+if TYPE_CHECKING:
+    from nowt.studies.search.confirmation import Confirm
+    from nowt.studies.search.space import SearchSpace
 
 SAMPLERS = ("tpe", "quasi_random", "random", "grid")
 
@@ -29,9 +34,15 @@ def add(commands: Commands) -> None:
         "--confirm",
         type=int,
         metavar="K",
-        help="then rerun the best K trials of each cell with fresh seeds (default: no rerun)",
+        help="then rerun the best K trials of each cell with fresh seeds (default: as the space says, or no rerun)",
     )
     parser.add_argument("--confirm-seeds", type=int, metavar="N", help="fresh seeds for --confirm (default: 3)")
+    parser.add_argument(
+        "--pick-seeds",
+        type=int,
+        metavar="N",
+        help="run the picks with N seeds that have not chosen them (default: those of --confirm-seeds)",
+    )
     parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: SQLite, STORE/optuna.db)")
     parser.add_argument(
         "--quick", action="store_true", help="a reduced search of a few minutes: two epochs, few images, few trials"
@@ -60,7 +71,7 @@ def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
     from nowt.studies.lookup import check_recipe, check_space, find_recipe, find_space
 
-    _check_confirm(args.confirm, args.confirm_seeds)
+    _check_confirm(args)
     check_space(args.space)  # before torch is imported
     if args.recipe:
         check_recipe(args.recipe)
@@ -72,6 +83,7 @@ def run(args: Namespace) -> int:
     space = with_recipe(space, find_recipe(args.recipe)) if args.recipe else space
     space = shrink_space(space) if args.quick else space
     space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
+    how = _confirmation(args, space)
     store = Path(args.store)
     options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
     outcome = search(space, options, print, args.storage)
@@ -79,20 +91,44 @@ def run(args: Namespace) -> int:
     failed = any(states.get("fail") for states in outcome.states.values())
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
         return code
-    if args.confirm is None:
+    if how is None:
         print(f"Next: nowt report {space.name} --store {args.store}    or    the same command with --confirm 3")
         return 0
     from nowt.studies.search.confirm import confirm
 
-    seeds = args.confirm_seeds or 3
     study_file = find_search(store, space.key)
     runs = [run.key for run in study_file.runs]
-    run_studies = partial(confirm, store, space.key, args.confirm, seeds)
+    run_studies = partial(confirm, store, space.key, how)
     return rerun(args, run_studies, runs, study_file.created, repeats=False)  # a longer search has other picks
 
 
-def _check_confirm(count: int | None, seeds: int | None) -> None:
+def _check_confirm(args: Namespace) -> None:
     """Check the options of ``--confirm`` before the search, which may take hours."""
-    require(count is None or count >= 1, f"--confirm is {count}: it must be at least 1")
-    require(seeds is None or seeds >= 1, f"--confirm-seeds is {seeds}: it must be at least 1")
-    require(seeds is None or count is not None, f"--confirm-seeds {seeds} needs --confirm K")
+    for option, value in _confirm_options(args).items():
+        require(value >= 1, f"--{option} is {value}: it must be at least 1")
+    unused = args.confirm == 1 and args.confirm_seeds is not None and args.pick_seeds is not None
+    no_effect = "has no effect with --confirm 1 and --pick-seeds: leave it out"
+    require(not unused, f"--confirm-seeds {args.confirm_seeds} {no_effect}")
+
+
+def _confirm_options(args: Namespace) -> dict[str, int]:
+    """Return the options of ``--confirm`` that were given."""
+    options = {"confirm": args.confirm, "confirm-seeds": args.confirm_seeds, "pick-seeds": args.pick_seeds}
+    return {option: value for option, value in options.items() if value is not None}
+
+
+def _confirmation(args: Namespace, space: "SearchSpace") -> "Confirm | None":
+    """Return how the best settings are confirmed. Raises ConfigError for an option that contradicts the space."""
+    from nowt.studies.search.confirmation import Confirm
+
+    fields = {"confirm": "settings", "confirm-seeds": "seeds", "pick-seeds": "pick_seeds"}
+    given = _confirm_options(args)
+    if space.confirm is None:
+        for option, value in given.items():
+            require(args.confirm is not None, f"--{option} {value} needs --confirm K")
+        return Confirm(**{fields[option]: value for option, value in given.items()}) if given else None
+    for option, value in given.items():
+        stated = f"{fields[option]}={getattr(space.confirm, fields[option])}"
+        differs = f"--{option} is {value}, but {space.name} states {stated} (confirm): leave the option out"
+        require(value == getattr(space.confirm, fields[option]), f"{differs}, or change the space")
+    return space.confirm

@@ -58,6 +58,8 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
         seeds=sorted({*ours.seeds, *theirs.seeds}),
         created=min(ours.created, theirs.created),
         started=max(filter(None, (ours.started, theirs.started)), default=None),
+        confirm=ours.confirm or theirs.confirm,
+        claim=ours.claim or theirs.claim,
         runs=_runs_of_both(ours.runs, theirs.runs),
         other={**theirs.other, **ours.other},
     )

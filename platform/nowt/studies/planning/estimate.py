@@ -43,15 +43,15 @@ def plan(
     runs = len(study.cells) * len(study.seeds)
     hours = sum(cell.minutes for cell in cells) / min(slots, runs) / 60
     used = counted(min(slots, runs), "slot")
-    head = f"study {study.key}: {counted(runs, 'run')}, {_duration(hours)} on {used} of this machine"
+    head = f"study {study.key}: {counted(runs, 'run')}, {duration(hours)} on {used} of this machine"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
-    angles = [line for cell in cells if cell.angles for line in ("", _text(cell.angles))]
+    angles = [line for cell in cells if cell.angles for line in ("", table_text(cell.angles))]
     notes = [note for cell in cells for note in cell.notes] + _repeated(study, store, cells)
     gap = [""] if angles else []  # between the last table and the notes
     seeds = seed_count_lines(study, store, target)
     top = [head, *filter(None, [changed]), *dict.fromkeys(line for cell in cells for line in cell.data)]
-    return "\n".join([*top, "", _text(_cell_table(cells)), *angles, *gap, *notes, *seeds])
+    return "\n".join([*top, "", table_text(_cell_table(cells)), *angles, *gap, *notes, *seeds])
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def _rounded(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value >= 10.0**-digits else f"< {10.0**-digits:.{digits}f}"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Return a number of hours in words."""
     if 60 * hours < 1:
         return "less than a minute"
     minutes = round(60 * hours)
@@ -150,7 +151,8 @@ def _duration(hours: float) -> str:
     return f"about {hours:.1f} hours"
 
 
-def _text(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """Return a table as text."""
     console = Console(width=140)
     with console.capture() as captured:
         console.print(table)

@@ -1,7 +1,8 @@
 """The best settings that a search found, from its study file and epoch logs, and the errors of running them again."""
 
+import itertools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,11 +78,12 @@ def best_trials(store: Path, study_file: StudyFile, limit: int) -> list[BestTria
     return [one for trials in ranked for one in trials[:limit]]
 
 
-def fresh_seeds(study_file: StudyFile, count: int) -> tuple[int, ...]:
-    """Return ``count`` seeds that the search did not use. Raises ConfigError if ``count`` is below 1."""
+def fresh_seeds(study_file: StudyFile, count: int, used: Collection[int] = ()) -> tuple[int, ...]:
+    """Return the first ``count`` seeds after the search's own that are not ``used``. Raises ConfigError if ``count`` is
+    below 1."""
     require(count >= 1, f"the number of fresh seeds is {count}: it must be at least 1")
-    used: int = study_file.seeds[0]
-    return tuple(range(used + 1, used + 1 + count))
+    unused = (seed for seed in itertools.count(study_file.seeds[0] + 1) if seed not in used)
+    return tuple(itertools.islice(unused, count))
 
 
 def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:

@@ -11,6 +11,7 @@ from nowt.config.run_config import RunConfig
 from nowt.core.errors import require
 from nowt.rules.base import Rule
 from nowt.studies.search.cells import with_config
+from nowt.studies.search.confirmation import SEEDS, Confirm
 from nowt.studies.search.space import Budget, EarlyStopping, SearchSpace
 
 
@@ -22,10 +23,21 @@ def with_recipe(space: SearchSpace, recipe: Callable[[Rule], RunConfig]) -> Sear
 
 
 def shrink_space(space: SearchSpace) -> SearchSpace:
-    """Return a version of the space that takes a few minutes: two epochs, few images, three trials per cell."""
+    """Return a version of the space that takes a few minutes: two epochs, few images, three trials per cell, and one
+    seed wherever it is confirmed."""
     cells = tuple(with_config(cell, shrink_config(cell.config)) for cell in space.cells)
     trials = min([3, *(cell.grid_size for cell in cells)]) if space.sampler == "grid" else 3
-    return replace(space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials))
+    return replace(
+        space, name=f"{space.name}_quick", cells=cells, budget=Budget(trials), confirm=_one_seed(space.confirm)
+    )
+
+
+def _one_seed(confirm: Confirm | None) -> Confirm | None:
+    """Return the confirmation with one seed for its settings and one for its picks."""
+    if confirm is None:
+        return None
+    seeds = SEEDS if confirm.settings == 1 and confirm.pick_seeds else 1
+    return Confirm(confirm.settings, seeds, confirm.pick_seeds and 1)
 
 
 def with_options(

@@ -10,7 +10,9 @@ from nowt.config.run_config import config_to_json
 from nowt.config.run_key import non_default_fields
 from nowt.core.errors import require
 from nowt.core.fields import make_plain
+from nowt.studies.claim import Claim, check_claim
 from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.confirmation import Confirm
 from nowt.studies.search.params import Choice, check_fields, identify_param, param_to_json
 from nowt.studies.study import check_name
 
@@ -113,9 +115,14 @@ class SearchSpace:
         run_seed: Seed of every trial's run. Default: 0.
         reference: Name of the cell that the others are compared with. Default: ``""``, which means ``bp`` if there is a
             cell of this name, otherwise the first cell.
+        confirm: How the best settings are trained again with new seeds after the search. Default: ``None``, not at all,
+            unless ``nowt search --confirm`` says so.
+        claim: A claim about the picks of ``confirm``, stated before the search. ``nowt report NAME_picks`` tests it.
+            Default: ``None``.
 
     Raises:
-        ConfigError: If a value is invalid, two cells have one name, or a cell uses test images or sets a seed.
+        ConfigError: If a value is invalid, two cells have one name, a cell uses test images or sets a seed, or the
+            claim names another cell than one to compare with the reference.
 
     Example:
         >>> from dataclasses import replace
@@ -137,6 +144,8 @@ class SearchSpace:
     seed: int = 0
     run_seed: int = 0
     reference: str = ""
+    confirm: Confirm | None = None
+    claim: Claim | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -154,6 +163,7 @@ class SearchSpace:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} uses test images: give test=False")
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out; run_seed of the space sets it"
             require(cell.config.seed == 0, f"search {self.name}: {seed}")
+        check_claim(f"search {self.name}", self.claim, self.baseline, names)
 
     def _check_types(self) -> None:
         """Raise ConfigError if the budget, the stopping or the cells have another type, as after a typing error."""
@@ -161,6 +171,8 @@ class SearchSpace:
         for name, (kind, example) in examples.items():
             given = getattr(self, name)
             require(isinstance(given, kind), f"search {self.name}: {name} is {given!r}: it must be like {example}")
+        confirm = f"confirm is {self.confirm!r}: it must be like Confirm(2, seeds=2, pick_seeds=8)"
+        require(isinstance(self.confirm, Confirm | None), f"search {self.name}: {confirm}")
         cells, example = f"search {self.name}: cells", "(SearchCell(...),), in parentheses and with a comma"
         given = type(self.cells).__name__  # the repr of a SearchCell is too long for a message
         require(isinstance(self.cells, tuple | list), f"{cells} is {given}: it must be like {example}")
@@ -176,7 +188,7 @@ class SearchSpace:
     @cached_property
     def key(self) -> str:
         """Name and a hash of what is searched and how. The budget is not part of it, so that a larger budget continues
-        the same search."""
+        the same search; neither are ``confirm`` and ``claim``, which change no trial."""
         cells = [
             [c.name, non_default_fields(replace(c.config, seed=0)), [identify_param(p) for p in c.params]]
             for c in self.cells
@@ -194,4 +206,6 @@ def space_to_json(space: SearchSpace) -> dict[str, Any]:
     ]
     method = {"sampler": space.sampler, "stopping": asdict(space.stopping), "budget": asdict(space.budget)}
     head = {"name": space.name, "question": space.question, "reference": space.baseline}
-    return {**head, "seeds": [space.run_seed], "seed": space.seed, **method, "cells": cells}
+    later = {} if space.confirm is None else {"confirm": space.confirm.to_json()}
+    later |= {} if space.claim is None else {"claim": space.claim.to_json()}
+    return {**head, "seeds": [space.run_seed], "seed": space.seed, **method, **later, "cells": cells}

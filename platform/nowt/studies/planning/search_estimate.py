@@ -1,0 +1,126 @@
+"""``nowt plan`` for a search: its trials, and the runs of its best settings."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from nowt.config.placement import Placement
+from nowt.core.formatting import counted
+from nowt.data.datasets import open_data
+from nowt.data.description import describe_data
+from nowt.studies.planning.estimate import duration, table_text
+from nowt.studies.planning.probe import minutes_per_run, probe_training
+from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.confirmation import Confirm
+from nowt.studies.search.space import Budget, SearchSpace
+from nowt.studies.study import Cell, Study
+from nowt.training.feasibility import check_feasible
+from nowt.training.state import TrainingState
+
+
+def plan_search(space: SearchSpace, placement: Placement, target: TargetGap) -> str:
+    """Return the number of trials and of runs of the best settings, the hours on this machine (each cell trains for a
+    few steps with its base config), and the number of seeds.
+
+    Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
+    """
+    cells = [_plan_cell(space, cell, placement) for cell in space.cells]
+    chosen, picked = (0, 0) if space.confirm is None else space.confirm.runs(len(cells))
+    trials = sum(cell.trials for cell in cells)
+    total = trials + chosen + picked
+    slots = min(placement.slot_count, total)
+    hours = sum(cell.minutes for cell in cells) / slots / 60
+    less = "" if space.stopping.kind == "none" else ", less if trials are stopped early"
+    head = f"search {space.key}: {counted(total, 'run')}, {duration(hours)} on {counted(slots, 'slot')} of this machine"
+    parts = [f"{head}{less}", *_runs(space, trials, chosen, picked)]
+    data = dict.fromkeys(line for cell in cells for line in cell.data)
+    return "\n".join([*parts, *data, "", table_text(_table(cells)), *_seeds(space, Path(placement.store), target)])
+
+
+@dataclass(frozen=True)
+class _CellPlan:
+    """What ``plan_search`` says of a cell.
+
+    Attributes:
+        name: Its name.
+        epochs: Of a run.
+        trials: That its budget buys.
+        per_run: Minutes of a run with the base config.
+        minutes: Of its trials and of the runs of its best settings.
+        data: What is said of its data set.
+    """
+
+    name: str
+    epochs: int
+    trials: int
+    per_run: float
+    minutes: float
+    data: list[str]
+
+
+def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _CellPlan:
+    data = open_data(cell.config.data, placement, cell.config.test)
+    training = TrainingState.create(cell.config, placement, data)
+    check_feasible(cell.config, placement, data, training.model)
+    seconds = probe_training(training).seconds
+    per_run = minutes_per_run(training, data, seconds)
+    trials = _trials(space.budget, training, seconds)
+    later = 0 if space.confirm is None else sum(space.confirm.runs(1))
+    lines = [line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line]
+    return _CellPlan(cell.name, cell.config.epochs, trials, per_run, per_run * (trials + later), lines)
+
+
+def _trials(budget: Budget, training: TrainingState, seconds: float) -> int:
+    """Return the number of complete trials that the budget of a cell buys, at the cost of the steps that ``training``
+    has done."""
+    if budget.unit == "trials":
+        return int(budget.amount)
+    flops = training.flops + training.rule_cost.settle()
+    per_step = {
+        "presentations": (training.presentations + training.mirror_presentations) / training.step,
+        "flops": flops / training.step,
+        "seconds": seconds,
+    }
+    cost = per_step[budget.unit] * training.steps_per_epoch * training.config.epochs
+    return math.ceil(budget.amount / cost)
+
+
+def _runs(space: SearchSpace, trials: int, chosen: int, picked: int) -> list[str]:
+    """Return a line for each kind of runs: trials, those that choose the picks, and those of the picks."""
+    about = "" if space.budget.unit == "trials" else "about "
+    lines = [f"trials: {about}{trials}, within {space.budget.amount:,g} {space.budget.unit} per cell"]
+    how = space.confirm
+    if how is None:
+        return [*lines, "no runs of the best settings: the space states no confirm=Confirm(...)"]
+    if chosen:
+        seeds = f"the best {counted(how.settings, 'setting')} of each cell on {counted(how.seeds, 'new seed')}"
+        lines.append(f"confirmation: {counted(chosen, 'run')}, {seeds}, scored on validation images")
+    return [*lines, f"picks: {counted(picked, 'run')}, {_picks(how)}, scored on test images"]
+
+
+def _picks(how: Confirm) -> str:
+    if how.pick_seeds is not None:
+        return f"one setting of each cell on {counted(how.pick_seeds, 'seed')} that chose nothing"
+    same = "new seed" if how.settings == 1 else "seed of the confirmation"
+    return f"one setting of each cell on {counted(how.seeds, same)}"
+
+
+def _table(cells: list[_CellPlan]) -> Table:
+    table = Table("cell", "epochs", "trials", "min per run", box=None, pad_edge=False)
+    for cell in cells:
+        minutes = f"{cell.per_run:.1f}" if cell.per_run >= 0.1 else "< 0.1"
+        table.add_row(cell.name, str(cell.epochs), str(cell.trials), minutes)
+    return table
+
+
+def _seeds(space: SearchSpace, store: Path, target: TargetGap) -> list[str]:
+    """Return what the seeds of the picks can detect, or how many seeds a gap needs."""
+    if space.confirm is None and target.gap is None:
+        return []
+    seeds = 1 if space.confirm is None else space.confirm.pick_seeds or space.confirm.seeds
+    cells = tuple(Cell(cell.name, cell.config) for cell in space.cells)
+    picks = Study(f"{space.name}_picks", space.question, cells, tuple(range(seeds)), space.baseline)
+    return ["", *seed_count_lines(picks, store, target)]

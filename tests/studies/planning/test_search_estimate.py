@@ -1,0 +1,59 @@
+"""The estimates of ``nowt plan`` for a search space."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from nowt.cli.main import main
+from nowt.config.placement import Placement
+from nowt.studies.planning.search_estimate import plan_search
+from nowt.studies.planning.seed_count import TargetGap
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.confirmation import Confirm
+from nowt.studies.search.options import shrink_space
+from nowt.studies.search.space import Budget, SearchSpace
+from tests.support.small_spaces import LR, base
+
+CELLS = tuple(SearchCell(rule, base(rule), (LR,)) for rule in ("bp", "wm"))
+
+SPACE = shrink_space(SearchSpace("tuned", "Which is best?", CELLS, Budget(3)))
+
+
+def planned(space: SearchSpace, target: TargetGap | None = None) -> str:
+    return plan_search(space, Placement(), target or TargetGap())
+
+
+def test_a_plan_counts_the_runs_of_the_best_settings() -> None:
+    page = planned(replace(SPACE, confirm=Confirm(settings=2, seeds=2, pick_seeds=8)))
+    assert page.startswith(f"search {SPACE.key}: 30 runs, ")
+    assert "trials: 6, within 3 trials per cell" in page
+    assert "confirmation: 8 runs, the best 2 settings of each cell on 2 new seeds, scored on validation images" in page
+    assert "picks: 16 runs, one setting of each cell on 8 seeds that chose nothing, scored on test images" in page
+    assert "Seeds: 8 detect a gap" in page
+
+
+def test_a_single_setting_has_no_runs_that_choose() -> None:
+    page = planned(replace(SPACE, confirm=Confirm(1)), TargetGap(1.0, 1.0))
+    assert ": 12 runs, " in page and "confirmation" not in page
+    assert "picks: 6 runs, one setting of each cell on 3 new seeds" in page and "Seeds for a gap of 1 point" in page
+
+
+def test_a_space_without_a_confirmation_is_its_trials() -> None:
+    page = planned(SPACE)
+    assert ": 6 runs, " in page and "no runs of the best settings" in page and "Seeds" not in page
+
+
+def test_a_budget_in_images_buys_as_many_trials_as_it_pays() -> None:
+    budget = Budget(100 * 256 * 4 * 2, "presentations")  # of 100 trials with 256 images, each shown 4 times, 2 epochs
+    page = planned(replace(SPACE, budget=budget))
+    trials = dict(re.findall(r"^(bp|wm) +2 +(\d+) ", page, re.MULTILINE))
+    assert trials["bp"] == "100" and int(trials["wm"]) < 100  # mirror samples count as images
+    assert re.search(r"trials: about 1\d\d, within 204,800 presentations per cell", page)
+
+
+def test_the_command_plans_a_shipped_space(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "fair_rules", "--quick"]) == 0
+    assert capsys.readouterr().out.startswith("search fair_rules_quick-")
+    assert main(["plan", "fair_rules", "--seeds", "3"]) == 2
+    assert "--seeds 3 has no effect on a search space: leave it out" in capsys.readouterr().err

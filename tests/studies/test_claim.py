@@ -1,0 +1,63 @@
+"""A claim is checked when it is built, and recorded with its study."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nowt.config.recipes import digits
+from nowt.core.errors import ConfigError
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.store.study_file import read_study_file, write_study_file
+from nowt.studies.claim import Claim
+from nowt.studies.study import Cell, Study, study_to_json
+
+STUDY = Study("s", "?", (Cell("bp", digits()), Cell("kp", digits(KolenPollack()))), (0,))
+
+CLAIM = Claim(("kp",), margin=1.5, max_delta_angle=20.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cells": "kp"}, "claim.cells is 'kp'"),
+        ({"cells": ()}, "claim.cells is empty: name at least one cell"),
+        ({"cells": ("kp", "kp")}, "claim.cells names a cell twice: kp, kp"),
+        ({"margin": 0.0}, "claim.margin is 0.0: it must be above 0 and at most 100 points"),
+        ({"margin": "1"}, "claim.margin is '1': it must be a number"),
+        ({"max_delta_angle": 200.0}, "claim.max_delta_angle is 200.0: it must be above 0 and at most 180"),
+    ],
+)
+def test_an_invalid_claim_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace(CLAIM, **fields)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"claim": Claim(("kpp",), 1.5)},
+            "study s: its claim names 'kpp', which is not one of its cells (did you mean",
+        ),
+        ({"claim": Claim(("bp",), 1.5)}, "study s: its claim names 'bp', which is the reference"),
+        ({"claim": 1.5}, "study s: claim is 1.5: it must be like Claim("),
+        ({"claim": CLAIM, "cells": STUDY.cells[1:]}, "study s has a claim, but no reference"),
+    ],
+)
+def test_a_claim_that_is_not_about_the_study_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace(STUDY, **fields)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_a_study_file_contains_the_claim_which_does_not_change_the_key(tmp_path: Path) -> None:
+    claimed = replace(STUDY, claim=CLAIM)
+    assert claimed.key == STUDY.key and "claim" not in study_to_json(STUDY)
+    study_file, _ = write_study_file(tmp_path, claimed.key, study_to_json(claimed))
+    assert study_file.claim is not None and Claim.from_json(study_file.claim) == CLAIM
+    path = tmp_path / "studies" / f"{claimed.key}.json"
+    path.write_text(path.read_text().replace('"margin": 1.5', '"margin": "wide"'))
+    with pytest.raises(ValueError, match=r"claim.margin is \"wide\": it must be a number"):
+        read_study_file(path)
