@@ -1,6 +1,7 @@
 """Forest plot: the effect of each factor on the final error, paired by seed, with its interval."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -12,8 +13,10 @@ from analysis.figures.style.axes import TICKS, IntervalAxis
 from analysis.figures.style.sections import Sections
 from analysis.figures.style.theme import FAINT, INK, WIDTH, rule_colors, title
 from analysis.frames.study import Frames, rows
+from analysis.stats.claim import claim_test
 from analysis.stats.effects import KEYS, Effects, effects
 from analysis.stats.seeds import scored_split
+from analysis.text.claim import claim_caption
 from analysis.text.formatting import points
 from analysis.text.study import BOTH_AT_CHANCE, SPLITS, interval_in_words, seeds_in_words
 
@@ -36,7 +39,7 @@ class EffectAxis(IntervalAxis):
         log = bool(means.max() > LOG_FROM * max(means.median(), 1 / LOG_FROM))
         return cls(float(shown.min()) - room, float(shown.max()) + room, log)
 
-    def encode(self, channel: Any, name: str) -> Any:
+    def encode(self, channel: Any, name: str, title: str = "Change in error (points)") -> Any:
         """Encode field ``name`` on ``channel`` along this axis."""
         kind = {"type": "symlog", "constant": 1} if self.log else {"type": "linear"}
         scale = alt.Scale(**kind, domain=[self.low, self.high], nice=False)
@@ -44,7 +47,7 @@ class EffectAxis(IntervalAxis):
         values = {"values": [tick for tick in ticks if self.low <= tick <= self.high]} if self.log else {"tickCount": 6}
         return channel(
             f"{name}:Q",
-            title="Change in error (points)",
+            title=title,
             scale=scale,
             axis=alt.Axis(**values, grid=True),
         )
@@ -63,18 +66,21 @@ def effects_chart(frames: Frames, options: Options) -> Any | None:
     Example:
         >>> effects_chart(frames, Options()).save("forest.html")  # doctest: +SKIP
     """
-    return forest_chart(effects(frames), SPLITS[scored_split(frames)], options.margin)
+    claim, margin = claim_test(frames), options.margin
+    margin = claim.claim.margin if margin is None and claim is not None else margin
+    return forest_chart(effects(frames), SPLITS[scored_split(frames)], margin, claim_caption(claim))
 
 
-def forest_chart(found: Effects, split: str, margin: float | None) -> Any | None:
-    """Draw effects. ``split`` is test or validation, ``margin`` is in points. Returns None if there are no effects."""
+def forest_chart(found: Effects, split: str, margin: float | None, claim: Sequence[str] = ()) -> Any | None:
+    """Draw effects. ``split`` is test or validation, ``margin`` is in points, ``claim`` is ``claim_caption``. Returns
+    None if there are no effects."""
     if found.table.empty:
         return None
     axis = EffectAxis.for_effects(found, margin)
     names = [_name(row, found.table) for row in rows(found.table)]
     sections = Sections.from_table(found.table, "factor", _head, names)
     chart = alt.layer(*_ground(sections, axis, margin), *_marks(sections, found.seeds, axis))
-    words = title(f"Effects on the {split} error", _subtitle(sections.table, axis, margin))
+    words = title(f"Effects on the {split} error", [*_subtitle(sections.table, axis, margin), *claim])
     return chart.properties(width=WIDTH, height=sections.height, title=words)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from analysis.frames.searches import SearchPlan, search_plan
 from nowt.store.layout import Store
 from nowt.store.study_file import StudyFile, find_study_files, read_study_file
+from nowt.studies.claim import Claim
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class StudyPlan:
     cells: dict[str, dict[str, Any]]  # the config of each cell as JSON data, in the study's order
     runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one per cell and seed
     replaced: int  # number of earlier runs, replaced by runs with other data or another version of the code
+    claim: Claim | None = None  # stated before the runs
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan:
@@ -65,4 +67,5 @@ def _study_plan(study_file: StudyFile) -> StudyPlan:
         cells=study_file.labelled_configs,
         runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
         replaced=len(study_file.runs) - len(latest),
+        claim=None if study_file.claim is None else Claim.from_json(study_file.claim),
     )

@@ -11,16 +11,19 @@ from analysis.frames.study import Frames
 from analysis.report.content import Figure
 from analysis.stats.bootstrap import with_image_intervals
 from analysis.stats.chance import Chance
+from analysis.stats.claim import ClaimTest
 from analysis.stats.effects import effects
 from analysis.stats.paired import compare_cells
 from analysis.stats.seeds import scored_split
 from analysis.stats.typical import typical_gaps
 from analysis.stats.variance import variance_split
+from analysis.tables.claim import claim_table
 from analysis.tables.comparison import comparison_table, typical_table
 from analysis.tables.errors import errors_table, published_table
 from analysis.tables.settings import settings_table
 from analysis.tables.variance import variance_table
 from analysis.tables.writers import Tabular, markdown, markdown_text, save_tabular
+from analysis.text.claim import claim_caption
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
 from analysis.text.methods import methods
 from analysis.text.not_compared import not_compared_in_words
@@ -38,21 +41,25 @@ class Findings:
     paths: tuple[Path, ...]  # tables and methods paragraph
 
 
-def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float | None) -> Findings:
+def study_findings(
+    frames: Frames, table: pd.DataFrame, out: Path, margin: float | None, claim: ClaimTest | None
+) -> Findings:
     """Write the tables and the methods paragraph into ``out``.
 
-    ``table`` is the study's ``final_table``; ``margin`` is in percentage points.
+    ``table`` is the study's ``final_table``; ``margin`` is in percentage points; ``claim`` is the test of its claim.
     """
     split = SPLITS[scored_split(frames)]
     tests = with_image_intervals(compare_cells(frames, margin), frames)
     components, typical = variance_split(frames), typical_gaps(frames)
     chance = Chance.of(frames)
-    paragraph = markdown_text(methods(frames, tests, margin))
+    paragraph = markdown_text(methods(frames, tests, margin, claim))
+    band = claim.claim.margin if margin is None and claim is not None else margin
     figures = (
-        Figure("effects", "Effects on the error", forest_chart(effects(frames), split, margin)),
+        Figure("effects", "Effects on the error", forest_chart(effects(frames), split, band, claim_caption(claim))),
         Figure("variance", "Variance of the error by source", variance_chart(components, split)),
     )
     tables = {
+        "claim": claim_table(claim),
         "comparison": None if tests.empty else comparison_table(tests, margin),
         "interquartile": typical_table(typical),
         "variance": variance_table(components),
@@ -62,7 +69,7 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
     }
     saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
-    hint = "Use --margin POINTS to test equivalence." if margin is None and not tests.empty else ""
+    hint = "Use --margin POINTS to test equivalence." if band is None and not tests.empty else ""
     left_out = not_compared_in_words(frames.study, tests)
     parts = (left_out, comparison_notes(tests, margin), hint, typical_in_words(typical))
     notes = markdown_text(" ".join(part for part in parts if part))
@@ -74,7 +81,7 @@ def study_findings(frames: Frames, table: pd.DataFrame, out: Path, margin: float
 
 def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:
     drawn = [f"![{markdown_text(figure.caption)}]({figure.name}.png)" for figure in figures if figure.chart is not None]
-    shown = [tables[name] for name in ("comparison", "interquartile", "variance", "published")]
+    shown = [tables[name] for name in ("claim", "comparison", "interquartile", "variance", "published")]
     parts = [
         "## Comparisons",
         *drawn,

@@ -16,7 +16,9 @@ from analysis.report.search import search_report
 from analysis.report.versions import version_notes
 from analysis.report.writer import write_report
 from analysis.stats.chance import Chance
+from analysis.stats.claim import claim_test
 from analysis.stats.seeds import scored_split
+from analysis.tables.claim import claim_markdown
 from analysis.tables.final import final_table, save_table, to_markdown
 from analysis.tables.writers import make_folder, markdown_text
 from analysis.text.notes import notes
@@ -65,7 +67,9 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
     make_folder(out)
     table = final_table(frames)
     markdown = _markdown(frames, table)
-    findings = study_findings(frames, table, out, options.margin)
+    claim = claim_test(frames)
+    claimed = "" if claim is None else f"{claim_markdown(claim, options.margin)}\n"
+    findings = study_findings(frames, table, out, options.margin, claim)
     content = Content(
         plan=plan,
         options=options,
@@ -75,7 +79,7 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
             *(Figure(*one) for one in probe_figures(store, frames)),
         ),
         table=table,
-        text=f"{markdown}\n{_notes(store, frames, table)}\n",
+        text=f"{claimed}{markdown}\n{_notes(store, frames, table)}\n",
         findings=findings.text,
         sections=findings.page,
         missing=_unfinished(frames),

@@ -39,9 +39,20 @@ def margin_p_values(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
     """
     df = gaps["n"] - 1
     above, below = (gaps["mean"] + margin) / gaps["error"], (gaps["mean"] - margin) / gaps["error"]
-    within = np.maximum(stdtr(df, -above), stdtr(df, below))
     beyond = 2 * np.minimum(stdtr(df, above), stdtr(df, -below))
+    within = one_sided_p_values(gaps, margin).max(axis=1, skipna=False)
     return pd.DataFrame({"p_within": within, "p_beyond": np.minimum(beyond, 1.0)}, index=gaps.index)
+
+
+def one_sided_p_values(gaps: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """Return the p values of the two one-sided tests of each gap: that it is above −margin, and below margin.
+
+    Arguments are those of ``margin_p_values``. Columns p_above and p_below, with the index of ``gaps``.
+    """
+    df = gaps["n"] - 1
+    above = stdtr(df, -(gaps["mean"] + margin) / gaps["error"])
+    below = stdtr(df, (gaps["mean"] - margin) / gaps["error"])
+    return pd.DataFrame({"p_above": above, "p_below": below}, index=gaps.index)
 
 
 def verdicts(p: pd.DataFrame) -> pd.DataFrame:

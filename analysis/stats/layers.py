@@ -58,6 +58,19 @@ def angles_and_errors(frames: Frames, split: str) -> pd.DataFrame:
     return joined.dropna(subset="error").dropna(subset=ANGLES, how="all")
 
 
+def late_delta_angles(frames: Frames) -> pd.DataFrame:
+    """Return the δ angle of each finished run over the second half of its training: cell, run, seed, delta_angle.
+
+    It is the median over layers after each epoch with an alignment probe beyond half of the run's epochs, averaged over
+    these epochs, in degrees. It is NaN if the angle is undefined in a layer at one of them. Runs without such a probe
+    are left out.
+    """
+    layers = _finished(frames).merge(frames.runs[["run", "cell", "epochs"]], on=["run", "cell"])
+    late = layers[(2 * layers["epoch"] > layers["epochs"]) & _through_feedback(layers)]
+    by = ["cell", "run", "seed"]
+    return _mean(_aggregate(late, [*by, "epoch"], ["delta_angle"], "median"), by, ["delta_angle"])
+
+
 def drawn_rows(means: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Return the rows of the lines (groups of ``by``) that have a value; NaN within a line breaks it."""
     return means[means.groupby(by)[value].transform("count") > 0]

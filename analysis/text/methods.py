@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.study import Frames, counted_runs
+from analysis.stats.claim import ClaimTest
 from analysis.stats.contrasts import Fields, flat_config, pinned_seeds, value_text
 from analysis.stats.seeds import curve_split, diverged_counts, scored_split
+from analysis.text.claim import claim_method
 from analysis.text.comparison import comparison_notes
 from analysis.text.irregularities import warnings_in_words
 from analysis.text.study import SPLITS, interval_in_words
@@ -61,14 +63,16 @@ class Shared:
         return text.format(*map(value_text, values)) if all(values) else ""
 
 
-def methods(frames: Frames, tests: pd.DataFrame, margin: float | None) -> str:
-    """Return the methods paragraph of a study. ``tests`` are those of ``compare_cells``; ``margin`` is in points."""
+def methods(frames: Frames, tests: pd.DataFrame, margin: float | None, claim: ClaimTest | None = None) -> str:
+    """Return the methods paragraph of a study. ``tests`` are those of ``compare_cells``; ``margin`` is in points;
+    ``claim`` is the test of the study's claim."""
     shared = Shared({name: flat_config(config) for name, config in frames.study.cells.items()})
     parts = [
         setup(shared),
         copies_in_words(frames.copies),
         uncovered_in_words(frames.uncovered),
         *(_varied(shared), _seeds(frames, shared), _runs(frames), _scoring(frames), comparison_notes(tests, margin)),
+        claim_method(claim),
     ]
     return " ".join(part for part in parts if part)
 
