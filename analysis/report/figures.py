@@ -10,6 +10,7 @@ from analysis.figures.angle_map import angle_map_chart
 from analysis.figures.curves import COST_NAMES, curves_chart
 from analysis.figures.depth_gap import depth_gap_chart
 from analysis.figures.error_cost import error_cost_chart
+from analysis.figures.gap_angle import gap_angle_chart
 from analysis.figures.norm_ratio import norm_ratio_chart
 from analysis.figures.options import Options
 from analysis.figures.published import published_styles
@@ -22,6 +23,7 @@ CHARTS: dict[str, tuple[str, Callable[[Frames], Any]]] = {
     "angle_map": ("Alignment over layers and epochs", angle_map_chart),
     "norm_ratio": ("Relative norm of the feedback weights", norm_ratio_chart),
     "angle_error": ("Alignment and error", angle_error_chart),
+    "gap_angle": ("Gap in error and alignment", gap_angle_chart),
     "depth_gap": ("Gap to backprop by depth", depth_gap_chart),
     "transfer": ("Transfer of settings", transfer_chart),
     "error_cost": ("Error against cost", error_cost_chart),

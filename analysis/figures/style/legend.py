@@ -45,7 +45,7 @@ def dot_legend(labels: dict[str, str]) -> Any:
 def _legend(labels: dict[str, str], **look: Any) -> Any:
     return alt.Legend(
         orient="bottom",
-        columns=_columns([_text_width(label) for label in labels.values()]),
+        columns=_columns([text_width(label) for label in labels.values()]),
         symbolOpacity=1,
         offset=10,
         labelExpr=f"{json.dumps(labels)}[datum.label]",
@@ -61,8 +61,8 @@ def _columns(breadths: list[float]) -> int:
     return 1
 
 
-def _text_width(text: str) -> float:
-    """Estimate the width of ``text`` in pixels."""
+def text_width(text: str) -> float:
+    """Return an estimate of the width of ``text`` in pixels."""
     return LETTER * sum(0.3 if letter in NARROW else 0.85 if letter in BROAD else 0.57 for letter in text)
 
 

@@ -21,6 +21,7 @@ FIGURES = {  # by module: the stem of its files, or what is missing from a plain
     "norm_ratio": "norm_ratio",
     "error_cost": "error_cost",
     "forest": "effects",
+    "gap_angle": "it requires a reference and three other cells with a δ angle",
     "depth_gap": "it requires backprop in networks of at least two depths",
     "transfer": "it requires a study created by `nowt transfer`",
     "variance": "it requires cells that pin seeds",
