@@ -23,6 +23,7 @@ class StudyPlan:
     runs: tuple[tuple[str, str, int], ...]  # run key, cell, seed: one per cell and seed
     replaced: int  # number of earlier runs, replaced by runs with other data or another version of the code
     claim: Claim | None = None  # stated before the runs
+    claimed: int | None = None  # when it was recorded, milliseconds since 1970; None if unknown
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan:
@@ -68,4 +69,5 @@ def _study_plan(study_file: StudyFile) -> StudyPlan:
         runs=tuple((key, cell, seed) for (cell, seed), key in latest.items()),
         replaced=len(study_file.runs) - len(latest),
         claim=None if study_file.claim is None else Claim.from_json(study_file.claim),
+        claimed=study_file.claimed,
     )

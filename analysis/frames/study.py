@@ -79,6 +79,8 @@ class Frames:
         store: The folder from which the frames were read.
         copies: For each data set, a sentence that counts the images of equal content. Data sets without any are left
             out.
+        before_claim: Number of runs that had begun when the study's claim was recorded; None if this is unknown, or if
+            there is no claim.
     """
 
     study: StudyPlan
@@ -88,6 +90,7 @@ class Frames:
     uncovered: dict[str, tuple[str, ...]] = field(default_factory=dict)
     store: Path | None = None
     copies: dict[str, str] = field(default_factory=dict)
+    before_claim: int | None = None
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
@@ -115,7 +118,9 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
     copies = copies_of(start for _, start in starts)
-    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies)
+    begun = [time for key in dict.fromkeys(keys) if (time := logs.get(key).start_time)]
+    early = None if study.claimed is None else sum(time < study.claimed for time in begun)
+    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies, early)
 
 
 def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, ...]]:

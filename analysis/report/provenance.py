@@ -134,7 +134,7 @@ def _plan(plan: StudyPlan | SearchPlan) -> str:
     """Return a checksum of the study file without its list of runs."""
     fields = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
     if fields.get("claim") is None:  # as in manifests of versions without claims
-        fields.pop("claim", None)
+        fields = {name: value for name, value in fields.items() if name not in ("claim", "claimed")}
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -61,10 +61,12 @@ class ClaimTest:
     Attributes:
         claim: The claim.
         table: One row per cell of the claim, columns ``CLAIM``.
+        begun: Number of runs of the study that had begun when the claim was recorded; None if unknown.
     """
 
     claim: Claim
     table: pd.DataFrame
+    begun: int | None = None
 
     @property
     def verdict(self) -> str:
@@ -101,7 +103,7 @@ def claim_test(frames: Frames) -> ClaimTest | None:
     judged = pd.DataFrame([_judged(row, claim) for row in table.itertuples()], columns=["verdict", "reason"])
     untested = ~judged["verdict"].isin([SHOWN, NOT_SHOWN])
     table[P_VALUES] = table[P_VALUES].mask(untested)
-    return ClaimTest(claim, enforce_schema(table.join(judged), CLAIM))
+    return ClaimTest(claim, enforce_schema(table.join(judged), CLAIM), frames.before_claim)
 
 
 def _runs(frames: Frames, cell: str, against: str) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def claim_method(test: ClaimTest | None) -> str:
     limit = test.claim.max_delta_angle
     valid = f", tested where the δ angle ({ANGLE}) is below {limit:g}°" if limit is not None else ""
     how = "two one-sided paired t tests per cell at α = 0.05; all cells must pass, hence no correction (Berger 1982)"
-    return f"Claim of the study: {_claimed(test)} ({how}){valid}: {overall_verdict(test)}."
+    when = {None: "", 0: ", recorded before the first run"}.get(test.begun, ", recorded after runs had begun")
+    return f"Claim of the study{when}: {_claimed(test)} ({how}){valid}: {overall_verdict(test)}."
 
 
 def overall_verdict(test: ClaimTest) -> str:
@@ -135,10 +136,20 @@ def _digits(claim: Claim) -> int:
     return len(f"{claim.margin:g}".partition(".")[2])
 
 
+def _recorded(test: ClaimTest) -> str:
+    """Return a sentence that says whether the claim was stated before the runs."""
+    if test.begun is None:
+        return "It is unknown when the claim was recorded."
+    if test.begun == 0:
+        return "The claim was recorded before the first run began."
+    return f"The claim was recorded after {counted(test.begun, 'run')} had begun, so it was not stated beforehand."
+
+
 def _notes(test: ClaimTest, margin: float | None) -> list[str]:
     limit, given = test.claim.max_delta_angle, 0.0 if margin is None else margin
     own = f"--margin {given:g} applies to the comparisons; the claim keeps its margin of {points(test.claim.margin)}."
     notes = [
+        _recorded(test),
         f"This is an interim look: {LOOKS}." if test.verdict == INTERIM else "",
         "Each cell has two one-sided paired t tests at α = 0.05. All cells must pass, so there is no correction for "
         "their number (Berger 1982). A 90 % interval within the margin means that both tests are significant.",

@@ -57,6 +57,11 @@ def test_a_study_file_contains_the_claim_which_does_not_change_the_key(tmp_path:
     assert claimed.key == STUDY.key and "claim" not in study_to_json(STUDY)
     study_file, _ = write_study_file(tmp_path, claimed.key, study_to_json(claimed))
     assert study_file.claim is not None and Claim.from_json(study_file.claim) == CLAIM
+    again, _ = write_study_file(tmp_path, claimed.key, study_to_json(claimed))
+    other, _ = write_study_file(tmp_path, claimed.key, study_to_json(replace(claimed, claim=Claim(("kp",), 2.0))))
+    assert study_file.claimed == again.claimed and again.claimed is not None and other.claimed is not None
+    assert other.claimed >= again.claimed
+    write_study_file(tmp_path, claimed.key, study_to_json(claimed))
     path = tmp_path / "studies" / f"{claimed.key}.json"
     path.write_text(path.read_text().replace('"margin": 1.5', '"margin": "wide"'))
     with pytest.raises(ValueError, match=r"claim.margin is \"wide\": it must be a number"):

@@ -16,6 +16,7 @@ from nowt.core.plugins import file_labels
 from nowt.store.existing import require_store
 from nowt.store.files import write_atomically
 from nowt.store.json_types import (
+    BOOLEAN,
     COUNT,
     INTEGER,
     NAME,
@@ -44,6 +45,8 @@ REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
 EPOCHS = Kind("text or a list of whole numbers", lambda value: TEXT.accepts(value) or each(COUNT).accepts(value))
 
+BOOLEAN_OR_TEXT = Kind("true, false or text", lambda value: BOOLEAN.accepts(value) or TEXT.accepts(value))
+
 TYPES: Table = {
     "schema": INTEGER,
     "key": NAME,
@@ -58,8 +61,9 @@ TYPES: Table = {
     "sampler": TEXT,
     "stopping": {"kind": TEXT},
     "budget": {"amount": NUMBER, "unit": TEXT},
-    "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null()},
+    "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null(), "test": BOOLEAN_OR_TEXT},
     "claim": {"cells": each(TEXT), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
+    "claimed": INTEGER,
     "storage": TEXT,
     "runs": each(OBJECT),
 }
@@ -86,6 +90,7 @@ class StudyFile:
     budget: dict[str, Any] | None = None
     confirm: dict[str, Any] | None = None  # how the best settings of a search are trained again
     claim: dict[str, Any] | None = None  # stated before the runs, of an ablation or of a search's picks
+    claimed: int | None = None  # when the claim was first recorded as it is, milliseconds since 1970
     cells: list[dict[str, Any]] = field(default_factory=list)  # name, config and, in a search, params of each
     storage: str | None = None  # URL of Optuna's storage; empty: the store's own
     other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
@@ -156,12 +161,19 @@ def write_study_file(
         "key": key,
         "created": known.created if known else now,
         "started": now,
+        **({"claimed": _claimed(known, content["claim"], now)} if "claim" in content else {}),
         "runs": [run.to_json() for run in listed],
     }
     write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
     return read_study_file(path), remark
+
+
+def _claimed(known: StudyFile | None, claim: dict[str, Any], now: int) -> int:
+    """Return when the claim was first recorded: ``now``, unless the file already has the same claim."""
+    recorded = known.claimed if known is not None and known.claim == claim else None
+    return now if recorded is None else recorded
 
 
 def change_remark(store: Path, name: str, key: str) -> str:

@@ -1,5 +1,6 @@
 """The test of a claim: its verdicts, what it needs, and what the report says about it."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from analysis.stats.claim import ClaimTest, claim_test
 from analysis.stats.layers import late_delta_angles
 from analysis.stats.paired import compare_cells
 from analysis.tables.claim import claim_markdown
-from analysis.text.claim import overall_verdict
+from analysis.text.claim import claim_method, overall_verdict
 from analysis.text.methods import methods
 from nowt.studies.claim import Claim
 from nowt.studies.study import Study
-from tests.support.synthetic_frames import frames_of, text_of
+from tests.support.synthetic_frames import frames_in, frames_of, text_of
 from tests.support.synthetic_store import rules_study, write_store
 
 CLAIM = Claim(("wm", "kp"), margin=1.5)
@@ -163,6 +164,34 @@ def test_another_margin_of_the_report_is_not_that_of_the_claim(frames: Frames) -
     caption = text_of(effects_chart(frames, Options(margin=1.0)))
     assert "margin of 1 point" in caption and "within 1.5 points" in " ".join(caption.split())
     assert "margin of 1.5 points" in " ".join(text_of(effects_chart(frames, Options())).split())
+
+
+@pytest.mark.parametrize(
+    ("time", "sentence", "phrase"),
+    [
+        (
+            1,
+            "The claim was recorded before the first run began.",
+            "Claim of the study, recorded before the first run: ",
+        ),
+        (
+            2**50,
+            "The claim was recorded after 6 runs had begun, so it was not stated beforehand.",
+            "after runs had begun",
+        ),
+        (None, "It is unknown when the claim was recorded.", "Claim of the study: "),
+    ],
+)
+def test_the_report_says_whether_the_claim_was_stated_before_the_runs(
+    tmp_path: Path, time: int | None, sentence: str, phrase: str
+) -> None:
+    study = replace(rules_study(names=["bp", "kp"], epochs=1), claim=Claim(("kp",), 1.5))
+    write_store(tmp_path, study, layers=1)
+    path = tmp_path / "studies" / f"{study.key}.json"
+    recorded = {} if time is None else {"claimed": time}
+    path.write_text(json.dumps(json.loads(path.read_text()) | recorded))
+    test = claim_test(frames_in(tmp_path))
+    assert test is not None and sentence in claim_markdown(test, None) and phrase in claim_method(test)
 
 
 def test_the_methods_paragraph_states_the_condition_on_the_angle(frames: Frames) -> None:

@@ -80,6 +80,19 @@ def test_the_same_run_with_a_field_of_another_version_is_listed_once(stores: tup
     assert (merged["runs"], merged["mood"]) == (data["runs"], "good")
 
 
+def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: tuple[Path, Path]) -> None:
+    other, store = stores
+    claim = {"cells": ["kp"], "margin": 1.5, "max_delta_angle": None}
+    theirs, _ = write_study_file(other, KEY, {**CONTENT, "claim": claim})
+    merge(other, store, print, while_comparing(nothing))
+    merged = read_study_file(store / "studies" / f"{KEY}.json")
+    assert (merged.claim, merged.claimed) == (claim, theirs.claimed) and merged.claimed is not None
+    earlier = {**merged.to_json(), "claimed": merged.claimed - 5}
+    (other / "studies" / f"{KEY}.json").write_text(json.dumps(earlier))
+    merge(other, store, print, while_comparing(nothing))
+    assert read_study_file(store / "studies" / f"{KEY}.json").claimed == merged.claimed - 5
+
+
 def test_appended_lines_of_both_stores_are_kept(stores: tuple[Path, Path]) -> None:
     for folder, trial in zip(stores, (0, 1), strict=True):
         study = read_study_file(folder / "studies" / f"{KEY}.json")

@@ -94,7 +94,7 @@ def test_a_single_setting_is_the_pick_without_a_confirmation(tmp_path: Path, sto
     assert "small_confirmed" not in out
 
 
-STATED = f"{RANDOM}, confirm=Confirm(1, pick_seeds=3), claim=Claim(('bp',), margin=50)"
+STATED = f"{RANDOM}, confirm=Confirm(1, pick_seeds=3, test='last'), claim=Claim(('bp',), margin=50)"
 
 
 def test_a_space_states_its_confirmation_and_the_claim_of_its_picks(
@@ -111,7 +111,8 @@ def test_a_space_states_its_confirmation_and_the_claim_of_its_picks(
     assert study_files["small_picks"].seeds == [1, 2, 3]
     claim = {"cells": ["bp"], "margin": 50, "max_delta_angle": None}
     assert study_files["small"].claim == study_files["small_picks"].claim == claim
-    assert study_files["small"].confirm == {"settings": 1, "seeds": 3, "pick_seeds": 3}
+    assert study_files["small"].confirm == {"settings": 1, "seeds": 3, "pick_seeds": 3, "test": "last"}
+    assert {cell["config"]["test"] for cell in study_files["small_picks"].cells} == {"last"}
 
 
 def test_a_claim_about_a_cell_without_a_pick_is_reported(tmp_path: Path, store: Path, capsys: Captured) -> None:

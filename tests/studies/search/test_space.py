@@ -43,6 +43,7 @@ def test_a_shipped_space_loads_and_uses_no_test_images(name: str) -> None:
         (lambda: Confirm(0), "confirm.settings is 0: it must be at least 1"),
         (lambda: Confirm(2, pick_seeds=0), "confirm.pick_seeds is 0: it must be at least 1"),
         (lambda: Confirm(2, seeds=1.5), "confirm.seeds is 1.5.*integer"),  # type: ignore[arg-type]
+        (lambda: Confirm(2, test=False), "confirm.test is False.*True or 'last'"),  # type: ignore[arg-type]
         (lambda: Confirm(1, seeds=2, pick_seeds=8), "confirm.seeds has no effect with settings=1 and pick_seeds=8"),
         (lambda: small_space(LR, confirm=2), r"confirm is 2: it must be like Confirm\(2"),
         (lambda: small_space(LR, claim=Claim(("wm",), 1.0)), "its claim names 'wm', which is the reference"),
@@ -105,4 +106,4 @@ def test_neither_the_confirmation_nor_the_claim_changes_the_key_of_a_search() ->
     stated = replace(space, confirm=Confirm(2, 2, 8), claim=Claim(("wm",), 1.5, 20.0))
     assert stated.key == space.key
     assert {"confirm", "claim"}.isdisjoint(space_to_json(space))
-    assert space_to_json(stated)["confirm"] == {"settings": 2, "seeds": 2, "pick_seeds": 8}
+    assert space_to_json(stated)["confirm"] == {"settings": 2, "seeds": 2, "pick_seeds": 8, "test": True}

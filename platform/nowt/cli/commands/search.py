@@ -119,14 +119,14 @@ def _confirm_options(args: Namespace) -> dict[str, int]:
 
 def _confirmation(args: Namespace, space: "SearchSpace") -> "Confirm | None":
     """Return how the best settings are confirmed. Raises ConfigError for an option that contradicts the space."""
-    from nowt.studies.search.confirmation import Confirm
+    from nowt.studies.search.confirmation import SEEDS, Confirm
 
     fields = {"confirm": "settings", "confirm-seeds": "seeds", "pick-seeds": "pick_seeds"}
     given = _confirm_options(args)
     if space.confirm is None:
         for option, value in given.items():
             require(args.confirm is not None, f"--{option} {value} needs --confirm K")
-        return Confirm(**{fields[option]: value for option, value in given.items()}) if given else None
+        return Confirm(args.confirm, args.confirm_seeds or SEEDS, args.pick_seeds) if given else None
     for option, value in given.items():
         stated = f"{fields[option]}={getattr(space.confirm, fields[option])}"
         differs = f"--{option} is {value}, but {space.name} states {stated} (confirm): leave the option out"

@@ -60,9 +60,18 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
         started=max(filter(None, (ours.started, theirs.started)), default=None),
         confirm=ours.confirm or theirs.confirm,
         claim=ours.claim or theirs.claim,
+        claimed=_claimed(ours, theirs),
         runs=_runs_of_both(ours.runs, theirs.runs),
         other={**theirs.other, **ours.other},
     )
+
+
+def _claimed(ours: StudyFile, theirs: StudyFile) -> int | None:
+    """Return when the claim that ``_both`` keeps was first recorded."""
+    if ours.claim is None:
+        return theirs.claimed
+    both = [file.claimed for file in (ours, theirs) if file.claim == ours.claim and file.claimed is not None]
+    return min(both, default=None)
 
 
 def _runs_of_both(ours: list[ListedRun], theirs: list[ListedRun]) -> list[ListedRun]:

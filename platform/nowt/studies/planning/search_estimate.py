@@ -62,7 +62,7 @@ class _CellPlan:
 
 
 def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _CellPlan:
-    data = open_data(cell.config.data, placement, cell.config.test)
+    data = open_data(cell.config.data, placement, bool(cell.config.test))
     training = TrainingState.create(cell.config, placement, data)
     check_feasible(cell.config, placement, data, training.model)
     seconds = probe_training(training).seconds

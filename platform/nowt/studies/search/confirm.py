@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from nowt.config.run_config import config_to_json
 from nowt.core.errors import require
@@ -30,7 +31,7 @@ def confirm(store: Path, search: str, how: Confirm, run: best.Run) -> str:
         confirmed = _confirmed(search_file, found, best.fresh_seeds(search_file, how.seeds))
         val = best.mean_errors(store, confirmed, "val", run)
     picks = _picks(found, val)
-    picked = _picked(search_file, picks, _pick_seeds(store, search_file, how))
+    picked = _picked(search_file, picks, _pick_seeds(store, search_file, how), how.test)
     if how.pick_seeds is not None:
         _require_unused_seeds(store, search_file, picked)
     test = best.mean_errors(store, picked, "test", run)
@@ -91,8 +92,10 @@ def _picks(found: Sequence[BestTrial], val: Mapping[str, float]) -> dict[str, Be
     return picks
 
 
-def _picked(search_file: StudyFile, picks: Mapping[str, BestTrial], seeds: tuple[int, ...]) -> Study:
-    cells = tuple(Cell(cell, replace(one.config, test=True)) for cell, one in picks.items())
+def _picked(
+    search_file: StudyFile, picks: Mapping[str, BestTrial], seeds: tuple[int, ...], test: Literal[True, "last"]
+) -> Study:
+    cells = tuple(Cell(cell, replace(one.config, test=test)) for cell, one in picks.items())
     reference = search_file.reference if search_file.reference in picks else cells[0].name
     name, claim = search_file.name, _claim(search_file)
     lacking = [] if claim is None else _without_pick(search_file, claim, picks)

@@ -1,7 +1,7 @@
 """How a search's best settings are confirmed with new seeds. Data only; ``confirm`` runs it."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nowt.core.errors import require
 from nowt.core.fields import check_fields, make_plain
@@ -24,9 +24,11 @@ class Confirm:
         pick_seeds: Number of seeds of the picks, 1 or more. Neither the search nor the confirmation has used them, so
             that the choice among the settings does not bias the errors of the picks. Recommended to compare rules: 8 or
             more. Default: ``None``, the seeds of the confirmation.
+        test: When the picks are scored on the test images. ``True`` (default): at every epoch. ``"last"``: once, after
+            the last epoch.
 
     Raises:
-        ConfigError: If a value is no integer of at least 1, or ``seeds`` has no effect.
+        ConfigError: If a number is no integer of at least 1, ``seeds`` has no effect, or ``test`` has another value.
 
     Example:
         >>> from nowt import Confirm
@@ -37,11 +39,13 @@ class Confirm:
     settings: int
     seeds: int = SEEDS
     pick_seeds: int | None = None
+    test: Literal[True, "last"] = True
 
     def __post_init__(self) -> None:
         make_plain(self)
         check_fields(self, "confirm.")
-        for name, value in asdict(self).items():
+        for name in ("settings", "seeds", "pick_seeds"):
+            value = getattr(self, name)
             require(value is None or value >= 1, f"confirm.{name} is {value}: it must be at least 1")
         unused = self.settings == 1 and self.pick_seeds is not None and self.seeds != SEEDS
         no_effect = f"has no effect with settings=1 and pick_seeds={self.pick_seeds}: leave it out"

@@ -37,7 +37,7 @@ def _one_seed(confirm: Confirm | None) -> Confirm | None:
     if confirm is None:
         return None
     seeds = SEEDS if confirm.settings == 1 and confirm.pick_seeds else 1
-    return Confirm(confirm.settings, seeds, confirm.pick_seeds and 1)
+    return Confirm(confirm.settings, seeds, confirm.pick_seeds and 1, confirm.test)
 
 
 def with_options(
