@@ -28,7 +28,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 def test_the_report_writes_figures_tables_and_a_page(made: Report) -> None:
     names = [path.name for path in made.paths]
-    stems = ["curves", "alignment", "angle_depth", "angle_map", "norm_ratio", "angle_error", "error_cost", "effects"]
+    stems = ["curves", "alignment", "angle_depth", "angle_map", "norm_ratio", "angle_error"]
+    stems += ["gap_angle", "error_cost", "effects"]
     figures = [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
     tables = [
         f"{name}.{kind}" for name in ("comparison", "errors", "published", "settings") for kind in ("md", "csv", "tex")
