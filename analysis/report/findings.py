@@ -70,13 +70,15 @@ def study_findings(
     saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
     (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
     hint = "Use --margin POINTS to test equivalence." if band is None and not tests.empty else ""
-    left_out = not_compared_in_words(frames.study, tests)
-    parts = (left_out, comparison_notes(tests, margin), hint, typical_in_words(typical))
-    notes = markdown_text(" ".join(part for part in parts if part))
+    notes = _notes(not_compared_in_words(frames.study, tests), comparison_notes(tests, margin), hint, typical)
     findings = [*sentences(tests, margin, chance), *variance_in_words(components, chance)]
     text = "\n".join([*(f"- {markdown_text(sentence)}" for sentence in findings), "", notes]).strip()
     page = _page(text, figures, tables, paragraph)
     return Findings(text, page, figures, (*saved, out / "methods.md"))
+
+
+def _notes(left_out: str, compared: str, hint: str, typical: pd.DataFrame) -> str:
+    return markdown_text(" ".join(part for part in (left_out, compared, hint, typical_in_words(typical)) if part))
 
 
 def _page(text: str, figures: tuple[Figure, ...], tables: dict[str, Tabular | None], paragraph: str) -> str:

@@ -62,68 +62,6 @@ def config_of(run: RunLog) -> str:
     return json.dumps({**run.start["config"], "test": False}, sort_keys=True)
 
 
-def test_picks_train_with_seeds_that_have_not_chosen_them(tmp_path: Path, store: Path, capsys: Captured) -> None:
-    words = ["--confirm", "2", "--confirm-seeds", "2", "--pick-seeds", "3"]
-    for _ in range(2):  # the second time, nothing is left to do
-        assert searched(tmp_path, store, *words, budget="Budget(2)") == 0
-    study_files = {study_file.name: study_file for study_file in read_study_files(store)}
-    assert (study_files["small_confirmed"].seeds, study_files["small_picks"].seeds) == ([1, 2], [3, 4, 5])
-    assert len(study_files["small_picks"].runs) == 6
-    assert "test error, mean over 3 seeds that chose nothing:" in capsys.readouterr().out
-
-
-def test_picks_with_seeds_that_chose_them_do_not_mix_with_new_ones(
-    tmp_path: Path, store: Path, capsys: Captured
-) -> None:
-    words = ["--confirm", "2", "--confirm-seeds", "1"]
-    assert searched(tmp_path, store, *words, budget="Budget(2)") == 0
-    assert searched(tmp_path, store, *words, "--pick-seeds", "2", budget="Budget(2)") == 2
-    err = capsys.readouterr().err
-    assert "already has runs with seeds that chose its settings (1)" in err and err.count("\n") == 1
-
-
-def test_a_single_setting_is_the_pick_without_a_confirmation(tmp_path: Path, store: Path, capsys: Captured) -> None:
-    assert searched(tmp_path, store, "--confirm", "1", "--pick-seeds", "2", budget="Budget(2)") == 0
-    study_files = {study_file.name: study_file for study_file in read_study_files(store)}
-    assert set(study_files) == {"small", "small_picks"} and study_files["small_picks"].seeds == [1, 2]
-    assert sum(run.start["config"]["test"] for run in read_all(store)) == len(study_files["small_picks"].runs) == 4
-    best = {one.cell: one for one in best_trials(store, find_search(store, "small"), 1)}
-    out = capsys.readouterr().out
-    assert "picks, by the lowest val error in the search; test error, mean over 2 fresh seeds:" in out
-    assert f"kp: trial {best['kp'].trial}, val {100 * best['kp'].error:.2f} %" in out
-    assert "small_confirmed" not in out
-
-
-STATED = f"{RANDOM}, confirm=Confirm(1, pick_seeds=3, test='last'), claim=Claim(('bp',), margin=50)"
-
-
-def test_a_space_states_its_confirmation_and_the_claim_of_its_picks(
-    tmp_path: Path, store: Path, capsys: Captured
-) -> None:
-    space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(1)", STATED)
-    space.write_text(f"from nowt import Claim, Confirm\n{space.read_text()}")
-    words = ["search", str(space), "--store", str(store), "--in-process"]
-    assert main([*words, "--pick-seeds", "4"]) == 2
-    stated = "--pick-seeds is 4, but small states pick_seeds=3 (confirm): leave the option out, or change the space"
-    assert stated in capsys.readouterr().err and not store.exists()
-    assert main(words) == 0
-    study_files = {study_file.name: study_file for study_file in read_study_files(store)}
-    assert study_files["small_picks"].seeds == [1, 2, 3]
-    claim = {"cells": ["bp"], "margin": 50, "max_delta_angle": None}
-    assert study_files["small"].claim == study_files["small_picks"].claim == claim
-    assert study_files["small"].confirm == {"settings": 1, "seeds": 3, "pick_seeds": 3, "test": "last"}
-    assert {cell["config"]["test"] for cell in study_files["small_picks"].cells} == {"last"}
-
-
-def test_a_claim_about_a_cell_without_a_pick_is_reported(tmp_path: Path, store: Path, capsys: Captured) -> None:
-    cells = "(part('kp'), part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)))"
-    space = write_space(tmp_path, cells, "Budget(1)", f"{RANDOM}, claim=Claim(('sham',), margin=50)")
-    space.write_text(f"from nowt import Claim\n{space.read_text()}")
-    words = ["search", str(space), "--store", str(store), "--in-process"]
-    assert main([*words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
-    assert "the claim of small is not tested: sham has no pick" in capsys.readouterr().out
-
-
 def test_runs_on_other_images_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
     words = ["--confirm", "2", "--confirm-seeds", "1"]
     assert searched(tmp_path, store, *words) == 0

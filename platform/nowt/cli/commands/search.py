@@ -69,20 +69,16 @@ def _add_space(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Run a search, on Ray or in this process; with ``--confirm``, then rerun its best trials."""
-    from nowt.studies.lookup import check_recipe, check_space, find_recipe, find_space
+    from nowt.studies.lookup import check_recipe, check_space
 
     _check_confirm(args)
     check_space(args.space)  # before torch is imported
     if args.recipe:
         check_recipe(args.recipe)
     from nowt.studies.search.best_trials import confirmation_runs, find_search
-    from nowt.studies.search.options import shrink_space, with_options, with_recipe
     from nowt.studies.search.run import search
 
-    space = find_space(args.space)
-    space = with_recipe(space, find_recipe(args.recipe)) if args.recipe else space
-    space = shrink_space(space) if args.quick else space
-    space = with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
+    space = _space(args)
     how = _confirmation(args, space)
     store = Path(args.store)
     options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
@@ -100,6 +96,17 @@ def run(args: Namespace) -> int:
     runs = [run.key for run in study_file.runs]
     run_studies = partial(confirm, store, space.key, how)
     return rerun(args, run_studies, runs, study_file.created, repeats=False)  # a longer search has other picks
+
+
+def _space(args: Namespace) -> "SearchSpace":
+    """Return the space with the changes of the command line."""
+    from nowt.studies.lookup import find_recipe, find_space
+    from nowt.studies.search.options import shrink_space, with_options, with_recipe
+
+    space = find_space(args.space)
+    space = with_recipe(space, find_recipe(args.recipe)) if args.recipe else space
+    space = shrink_space(space) if args.quick else space
+    return with_options(space, args.overrides, args.trials, args.sampler, args.stopping, args.first_rung)
 
 
 def _check_confirm(args: Namespace) -> None:
