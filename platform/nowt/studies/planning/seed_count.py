@@ -75,10 +75,8 @@ def _test(comparisons: int) -> str:
 
 def _detectable(seeds: int, alpha: float, comparisons: int) -> str:
     if seeds < 3:
-        few = counted(seeds, "seed")
-        return (
-            f"Seeds: {few} give no interval and no test; use at least three. --gap POINTS prints the number for a gap."
-        )
+        few = "one seed gives" if seeds == 1 else f"{seeds} seeds give"
+        return f"Seeds: {few} no interval and no test; use at least three. --gap POINTS prints the number for a gap."
     ratio = smallest_ratio(seeds, alpha)
     return (
         f"Seeds: {seeds} detect a gap {ratio:.1f} times as large as its deviation over seeds ({_test(comparisons)}). "
