@@ -205,7 +205,7 @@ def test_every_field_is_listed_with_its_type_and_value(capsys: pytest.CaptureFix
     rows = [line.split() for line in shown_fields("train --rule wm digits --fields", capsys).splitlines()]
     kinds = {path: kind for path, _, kind in rows}
     assert {f"--{path}" for path in field_paths(find_recipe("digits")(WeightMirror()))} | {"--rule"} == kinds.keys()
-    assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool")
+    assert (kinds["--optim.lr"], kinds["--data.size"], kinds["--test"]) == ("float", "int|none", "bool|last")
 
 
 def test_a_custom_rule_trains_and_is_shown(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
