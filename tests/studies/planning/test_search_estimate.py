@@ -57,3 +57,8 @@ def test_the_command_plans_a_shipped_space(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith("search fair_rules_quick-")
     assert main(["plan", "fair_rules", "--seeds", "3"]) == 2
     assert "--seeds 3 has no effect on a search space: leave it out" in capsys.readouterr().err
+
+
+def test_a_space_whose_seed_draws_the_split_is_planned() -> None:
+    cells = tuple(replace(c, config=replace(c.config, data=replace(c.config.data, split="by_seed"))) for c in CELLS)
+    assert ": 6 runs, " in planned(replace(SPACE, cells=cells))

@@ -1,14 +1,14 @@
 """``nowt plan`` for a search: its trials, and the runs of its best settings."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
 
 from nowt.config.placement import Placement
 from nowt.core.formatting import counted
-from nowt.data.datasets import open_data
+from nowt.data.datasets import RunData
 from nowt.data.description import describe_data
 from nowt.studies.planning.estimate import duration, table_text
 from nowt.studies.planning.probe import minutes_per_run, probe_training
@@ -62,9 +62,10 @@ class _CellPlan:
 
 
 def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _CellPlan:
-    data = open_data(cell.config.data, placement, bool(cell.config.test))
-    training = TrainingState.create(cell.config, placement, data)
-    check_feasible(cell.config, placement, data, training.model)
+    config = replace(cell.config, seed=space.run_seed)
+    data = RunData.of(config).open(placement)
+    training = TrainingState.create(config, placement, data)
+    check_feasible(config, placement, data, training.model)
     seconds = probe_training(training).seconds
     per_run = minutes_per_run(training, data, seconds)
     trials = _trials(space.budget, training, seconds)
