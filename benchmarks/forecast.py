@@ -5,11 +5,11 @@
     python benchmarks/forecast.py my_study --data-dir cifar10 --store runs --out figures
 
 The study is one of the store, by name or key. Cells with kp, and those with wm for whose settings there is a theory,
-are compared. The forecast uses the first six training steps only (see
-`nowt.studies.planning.forecast`). The script writes forecast.csv, with a row per cell, seed, epoch and layer, and
-forecast.png, with one panel per cell for the first seed: measured angles as lines, forecast angles as dashed lines, one
-color per layer. It prints the share of layer-epochs whose forecast is within 3° of the measured angle, and where the
-others are.
+are compared. The forecast uses the first six training steps only (see `nowt.studies.planning.forecast`). The script
+writes forecast.csv, with a row per cell, seed, epoch and layer, and forecast.png, with one panel per cell for the first
+seed: measured angles as lines, forecast angles as dashed lines, one color per layer, from the input (dark) to the
+output. It prints the share of layer-epochs whose forecast is within 3° of the measured angle, and where the others
+are.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def chart(rows: pd.DataFrame) -> Any:
         .encode(
             x=alt.X("epoch:Q", title="epoch"),
             y=alt.Y("angle:Q", title="angle between B and W, degrees"),
-            color=alt.Color("layer:N", sort=None, title="layer"),
+            color=alt.Color("layer:O", sort=None, title="layer", scale=alt.Scale(scheme="viridis")),
             strokeDash=alt.StrokeDash("angle of:N", sort=["measured", "forecast"], title=None),
         )
         .properties(width=280, height=240)
