@@ -77,6 +77,7 @@ def _caption(frames: Frames, found: pd.DataFrame) -> list[str]:
         "above the dashed line: worse than the target's recipe",
         *["diverged runs count with chance error"] * bool(counts["diverged"].any()),
         *["some runs ended at chance"] * bool(counts["at_chance"].any()),
+        *["some runs have too few images to tell from chance"] * bool(counts["too_few_images"].any()),
     ]
 
 

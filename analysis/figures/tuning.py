@@ -44,7 +44,9 @@ def tuning_chart(trials: Trials) -> Any:
     curves = percent(tuning_curves(trials))
     curves = curves[curves["spent"] > 0]  # a log scale has no 0, and logs of earlier versions may lack costs
     counts = diverged_counts(trials.frame)
-    labels = legend_labels(counts.assign(at_chance=0), list(trials.plan.cells))  # the notes name trials at chance
+    labels = legend_labels(
+        counts.assign(at_chance=0, too_few_images=0), list(trials.plan.cells)
+    )  # the notes name such trials
     rules = dict(zip(trials.frame["cell"], trials.frame["rule"], strict=True))
     styles = {cell: style for cell, style in cell_styles(rules).items() if cell in labels}
     axis = _spent_axis(curves, trials.plan.unit)

@@ -33,6 +33,8 @@ RUNS = {
     "last_epoch": "int64",  # last one logged; -1 if none
     "diverged_epoch": "Int64",  # first epoch without a finite loss; missing if the run did not diverge
     "classes": "Int64",
+    "validation_images": "Int64",  # number of images; missing in logs of earlier versions
+    "test_images": "Int64",  # 0 if the run did not use them
     "attempts": "int64",
 }
 
@@ -144,7 +146,7 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
 
 
 def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
-    config = study.cells[cell]
+    config, facts = study.cells[cell], log.facts
     logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
     return {
         **{name: getattr(log, name) for name in logged},
@@ -155,7 +157,9 @@ def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
         "model": config["model"]["name"],
         "seed": seed,
         "epochs": config["epochs"],
-        "classes": log.facts.get("classes"),
+        "classes": facts.get("classes"),
+        "validation_images": facts.get("validation"),
+        "test_images": facts.get("test"),
     }
 
 

@@ -5,6 +5,7 @@ costs are cumulative since the start of the run. A setting is missing in trials 
 another rule, or a conditional one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
 from analysis.frames.study import copies_of, counted_runs, rows, states_in_words
-from nowt.store.outcome import is_at_chance
+from nowt.store.chance import LEARNED, SPLIT_NAMES, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Trials:
         plan: The search's cells, settings, sampler and budget.
         frame: One row per trial, columns ``trial_columns(plan)``: those of ``TRIALS``, and one for each setting
             searched.
-        at_chance: Names of the finished trials whose final error is about that of guessing.
+        unlearned: The verdicts on those finished trials that do not show that they have learned
+            (``nowt.store.chance``), by name.
         copies: For each data set, a sentence that counts the images of equal content, if there are any.
     """
 
     plan: SearchPlan
     frame: pd.DataFrame
-    at_chance: tuple[str, ...] = ()
+    unlearned: Mapping[str, Verdict] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -67,12 +69,13 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
     plan = replace(plan, cells=with_rule_names(plan.cells, ((cell, logs.get(run).facts) for run, cell, _ in plan.runs)))
     frame = trial_frame(logs, plan)
     finished = frame.loc[frame["state"] == "finished", ["cell", "trial", "run", "error"]]
-    at_chance = [
-        f"{trial.cell}, trial {trial.trial}"
+    verdicts = {
+        f"{trial.cell}, trial {trial.trial}": judge(trial.error, facts["classes"], facts.get(SPLIT_NAMES["val"], 0))
         for trial in rows(finished)
-        if is_at_chance(trial.error, logs.get(trial.run).facts["classes"])
-    ]
-    return Trials(plan, frame, tuple(at_chance), copies_of(logs.get(run).facts for run, _, _ in plan.runs))
+        if (facts := logs.get(trial.run).facts)
+    }
+    unlearned = {name: verdict for name, verdict in verdicts.items() if verdict != LEARNED}
+    return Trials(plan, frame, unlearned, copies_of(logs.get(run).facts for run, _, _ in plan.runs))
 
 
 def require_counted_trials(trials: Trials) -> None:

@@ -3,8 +3,8 @@
 Each cell has two one-sided paired t tests at α = 0.05, as in ``analysis.stats.equivalence``. The claim is shown if all
 cells are, so that there is no correction for their number: intersection-union test (Berger 1982). There is no verdict
 before all runs of the cell and its reference have ended, because repeated tests would inflate the error. A cell is not
-tested if it cannot be (fewer than three seeds, equal gaps), if a run of it or of its reference ended at chance, or if
-the δ angle is not below the claim's limit.
+tested if it cannot be (fewer than three seeds, equal gaps), if a run of it or of its reference ended at chance or has
+too few images to tell, or if the δ angle is not below the claim's limit.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from scipy.special import stdtrit
 
 from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames, counted_runs
-from analysis.stats.chance import Chance
+from analysis.stats.chance import COUNTS, Chance
 from analysis.stats.contrasts import references
 from analysis.stats.equivalence import ALPHA, margin_p_values, one_sided_p_values
 from analysis.stats.layers import late_delta_angles
 from analysis.stats.paired import t_tests
 from analysis.stats.seeds import FEWEST_SEEDS, error_curves, final_errors, paired_gaps_of, scored_split
+from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
 from nowt.studies.claim import Claim
 
 SHOWN, NOT_SHOWN, NOT_TESTED, INTERIM = "shown", "not shown", "not tested", "interim"  # verdicts
@@ -28,7 +29,7 @@ SHOWN, NOT_SHOWN, NOT_TESTED, INTERIM = "shown", "not shown", "not tested", "int
 BEYOND, OPEN = "beyond the margin", "undecided"  # reasons of NOT_SHOWN
 
 # reasons of NOT_TESTED
-FEW_SEEDS, AT_CHANCE, EQUAL_GAPS = "few seeds", "at chance", "equal gaps"
+FEW_SEEDS, EQUAL_GAPS = "few seeds", "equal gaps"  # besides AT_CHANCE and TOO_FEW_IMAGES
 NO_ANGLE, UNDEFINED_ANGLE, LARGE_ANGLE = "no δ angle", "undefined δ angle", "large δ angle"
 
 CLAIM = {
@@ -38,6 +39,7 @@ CLAIM = {
     "n": "int64",  # seeds for which both have a result
     "failed": "int64",  # runs of both that failed
     "at_chance": "int64",  # runs of both that diverged or ended at chance
+    "too_few_images": "int64",  # runs of both with too few images to tell
     "mean": "float64",  # gap, percentage points
     "low": "float64",  # 90 % t interval: it lies within the margin if both one-sided tests are significant
     "high": "float64",
@@ -107,16 +109,16 @@ def claim_test(frames: Frames) -> ClaimTest | None:
 
 
 def _runs(frames: Frames, cell: str, against: str) -> dict[str, Any]:
-    """Return the planned seeds of two cells, and how many of their runs failed or ended at chance."""
+    """Return the planned seeds of two cells, and how many of their runs failed or have not learned."""
     runs = frames.runs[frames.runs["cell"].isin([cell, against])]
     ended = Chance.of(frames).ended
-    at_chance = sum(sum(ended.get(name, {}).values()) for name in (cell, against))
+    verdicts = [verdict for name in (cell, against) for verdict in ended.get(name, {}).values()]
     return {
         "cell": cell,
         "against": against,
         "seeds": runs["seed"].nunique(),
         "failed": int(runs["state"].isin(["failed", "unreadable"]).sum()),
-        "at_chance": at_chance,
+        **{name: verdicts.count(verdict) for verdict, name in COUNTS.items()},
         "complete": len(counted_runs(runs)) == len(runs),
     }
 
@@ -156,6 +158,7 @@ def _obstacle(row: Any, claim: Claim) -> str:
     obstacles = {
         FEW_SEEDS: row.n < FEWEST_SEEDS,
         AT_CHANCE: row.at_chance > 0,
+        TOO_FEW_IMAGES: row.too_few_images > 0,
         EQUAL_GAPS: pd.isna(row.p_above),
         NO_ANGLE: limit is not None and row.angles < row.n,
         UNDEFINED_ANGLE: limit is not None and row.undefined > 0,

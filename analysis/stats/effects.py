@@ -2,7 +2,7 @@
 
 There is one row per contrast (``analysis.stats.contrasts``). If several rules or networks were changed in the same way,
 one more row holds their mean effect, computed per seed over the seeds that all of them share. Effects are in percentage
-points. Between cells that both ended at chance with every seed, there is no interval (``analysis.stats.chance``).
+points. Between cells of which neither has learned with any seed, there is no interval (``analysis.stats.chance``).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from analysis.stats.seeds import error_curves, final_errors, mean_interval, pair
 
 MEAN = "mean"
 
-EFFECTS = ["factor", "change", "cell", "against", "rule", "n", "mean", "low", "high", "at_chance"]
+EFFECTS = ["factor", "change", "cell", "against", "rule", "n", "mean", "low", "high", "void"]
 
 KEYS = ["factor", "change", "cell", "against", "rule"]
 
@@ -27,7 +27,8 @@ class Effects:
 
     Attributes:
         table: One row per contrast, columns ``EFFECTS``: mean effect and 95 % t interval, percentage points, and
-            whether both cells ended at chance. In a row that averages several contrasts, ``rule`` is empty.
+            the joint verdict of two cells that have not learned, otherwise empty. In a row that averages several
+            contrasts, ``rule`` is empty.
         seeds: One row per contrast and seed, columns ``KEYS``, seed, gap (percentage points).
     """
 
@@ -58,16 +59,16 @@ def effects(frames: Frames) -> Effects:
 
 
 def _with_chance(table: pd.DataFrame, chance: Chance) -> pd.DataFrame:
-    """Return the table with a column ``at_chance``, and without the intervals of the rows in which it is true."""
+    """Return the table with a column ``void``, and without the intervals of the rows in which it is not empty."""
     change = list(zip(table["factor"], table["change"], strict=True))
     pairs = list(zip(table["cell"], table["against"], strict=True))
-    averaged: dict[tuple[str, str], bool] = {}  # by change: whether all pairs that its mean averages ended at chance
+    averaged: dict[tuple[str, str], list[tuple[str, str]]] = {}  # by change: the pairs that its mean averages
     for key, pair in zip(change, pairs, strict=True):
-        if pair[1]:
-            averaged[key] = averaged.get(key, True) and chance.both(*pair)
-    void = [chance.both(*pair) if pair[1] else averaged[key] for key, pair in zip(change, pairs, strict=True)]
-    at_chance = pd.Series(void, index=table.index, dtype="bool")
-    return table.assign(at_chance=at_chance, **{end: table[end].mask(at_chance) for end in ("low", "high")})
+        averaged.setdefault(key, []).extend([pair] if pair[1] else [])
+    each = zip(change, pairs, strict=True)
+    found = [chance.void_in_all([pair] if pair[1] else averaged[key]) for key, pair in each]
+    void = pd.Series(found, index=table.index, dtype="str")
+    return table.assign(void=void, **{end: table[end].mask(void != "") for end in ("low", "high")})
 
 
 def _seeds(final: pd.DataFrame, one: Contrast, rules: dict[str, str]) -> pd.DataFrame:

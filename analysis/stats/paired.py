@@ -3,13 +3,14 @@
 A comparison has the t interval and t test of its gaps, with Holm's correction over all comparisons; the sign-flip
 permutation test and the smallest p value that it can reach; the effect size; and, given a margin, the equivalence
 verdict. Diverged runs count with chance error. With fewer than three pairs only the mean is given, and gaps that are
-equal for all seeds are not tested. Neither is a comparison of two cells that both ended at chance with every seed
-(``analysis.stats.chance``): its verdict is AT_CHANCE, and it has no interval. Errors, gaps and margins are fractions
-from 0 to 1.
+equal for all seeds are not tested. Neither is a comparison of two cells of which neither shows with any seed that it
+has learned (``analysis.stats.chance``): its verdict is one of VOID, and it has no interval. Errors, gaps and margins
+are fractions from 0 to 1.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,9 @@ from analysis.stats.seeds import (
     paired_gaps_of,
     scored_split,
 )
+from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
 
-AT_CHANCE = "at chance"  # the verdict of a comparison that is void, because neither cell has learned
+VOID = (AT_CHANCE, TOO_FEW_IMAGES)  # the verdicts of a comparison that is void, because neither cell has learned
 
 PAIRED = {
     "cell": "str",
@@ -51,9 +53,11 @@ PAIRED = {
     "g_z": "float64",  # with Hedges' correction
     "g_low": "float64",  # 95 % interval of the true effect size
     "g_high": "float64",
-    "verdict": "str",  # within, beyond, open or at chance; empty without margin or test
+    "verdict": "str",  # within, beyond, open, at chance or too few images; empty without margin or test
     "p_verdict": "float64",  # Holm-corrected
 }
+
+NONE_VOID: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 TESTED = ["low", "high", "d_z", "t", "p", "error"]  # columns of ``t_tests`` that a void comparison lacks
 
@@ -71,14 +75,14 @@ def compare_cells(frames: Frames, margin: float | None) -> pd.DataFrame:
 
 
 def paired_tests(
-    gaps: pd.DataFrame, margin: float | None = None, void: Collection[tuple[str, str]] = ()
+    gaps: pd.DataFrame, margin: float | None = None, void: Mapping[tuple[str, str], str] = NONE_VOID
 ) -> pd.DataFrame:
     """Test paired gaps.
 
     Args:
         gaps: One row per pair, from ``paired_gaps_of``.
         margin: Equivalence margin, in the unit of the gaps; None tests no equivalence.
-        void: Comparisons (cell, against) that are not tested, because both cells ended at chance.
+        void: Comparisons (cell, against) that are not tested, because neither cell has learned; the verdict of each.
 
     Returns:
         One row per comparison in the order of ``gaps``, columns ``PAIRED``.
@@ -91,7 +95,8 @@ def paired_tests(
         >>> paired_tests(paired_gaps_of(final, references(frames.study)), margin=0.01)  # doctest: +SKIP
     """
     found = t_tests(gaps, ["cell", "against"])
-    is_void = pd.Series([pair in void for pair in zip(found["cell"], found["against"], strict=True)], dtype="bool")
+    reasons = [void.get(pair, "") for pair in zip(found["cell"], found["against"], strict=True)]
+    is_void = pd.Series(list(map(bool, reasons)), dtype="bool")
     found[TESTED] = found[TESTED].mask(is_void)
     flips = gaps.groupby(["cell", "against"], sort=False)["gap"].agg(sign_flip_p).to_numpy()
     tested = found["p"].notna()
@@ -101,7 +106,7 @@ def paired_tests(
         p_flip_least=found["n"].map(smallest_p).where(tested),
     )
     judged = verdicts(margin_p_values(found, margin)) if margin is not None else _without_verdict(found)
-    judged["verdict"] = judged["verdict"].mask(is_void, AT_CHANCE)
+    judged["verdict"] = judged["verdict"].mask(is_void, pd.Series(reasons, dtype="str"))
     return enforce_schema(found.join(_effects(found)).join(judged), PAIRED)
 
 

@@ -6,34 +6,33 @@ import pandas as pd
 
 from analysis.frames.study import Frames, rows
 from analysis.stats.layers import last_probe
+from analysis.stats.run_scores import last_scores
+from nowt.store.chance import Score
 from nowt.store.outcome import Outcome
 from nowt.store.records import NAN, Layer
 
 
 def run_warnings(frames: Frames) -> pd.DataFrame:
-    """Return one row per warning about a finished run: cell, seed, warning (``nowt.store.outcome``)."""
+    """Return one row per warning about a finished run: cell, seed, kind, warning (``nowt.store.outcome``)."""
     finished = frames.runs[(frames.runs["state"] == "finished") & (frames.runs["last_epoch"] > 0)]
     by = ["cell", "run"]
-    epochs = dict(iter(frames.epochs.groupby(by)))
+    epochs, scores = dict(iter(frames.epochs.groupby(by))), last_scores(frames)
     layers = dict(iter(last_probe(frames.layers[frames.layers["epoch"] > 0]).groupby(by)))
     found = [
-        (run.cell, run.seed, warning)
+        (run.cell, run.seed, warning.kind, warning.text)
         for run in rows(finished)
-        if (run.cell, run.run) in epochs
-        for warning in _outcome(run.classes, epochs[run.cell, run.run], layers.get((run.cell, run.run))).warnings()
+        if (key := (run.cell, run.run)) in epochs
+        for warning in _outcome(scores[key], epochs[key], layers.get(key)).warnings()
     ]
-    return pd.DataFrame(found, columns=["cell", "seed", "warning"])
+    return pd.DataFrame(found, columns=["cell", "seed", "kind", "warning"])
 
 
-def _outcome(classes: int, epochs: pd.DataFrame, layers: pd.DataFrame | None) -> Outcome:
+def _outcome(score: Score, epochs: pd.DataFrame, layers: pd.DataFrame | None) -> Outcome:
     ordered = epochs.sort_values("epoch")
     first, last = ordered.iloc[0], ordered.iloc[-1]
+    before = float(first["val_loss"]) if first["epoch"] == 0 else NAN
     return Outcome(
-        0 if pd.isna(classes) else int(classes),
-        float(first["val_loss"]) if first["epoch"] == 0 else NAN,
-        float(last["val_loss"]),
-        float(last["val_error"]),
-        [] if layers is None else [_layer(row) for row in rows(layers)],
+        score, before, float(last["val_loss"]), [] if layers is None else [_layer(row) for row in rows(layers)]
     )
 
 

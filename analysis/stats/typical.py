@@ -12,7 +12,7 @@ from analysis.stats.contrasts import Fields, flat_config, references
 from analysis.stats.interquartile import interquartile_interval, interquartile_mean
 from analysis.stats.seeds import error_curves, final_errors, paired_gaps_of, scored_split
 
-TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_points", "at_chance"]
+TYPICAL = ["cells", "against", "n", "gap_points", "gap_low_points", "gap_high_points", "void"]
 
 
 def typical_gaps(frames: Frames) -> pd.DataFrame:
@@ -25,8 +25,9 @@ def typical_gaps(frames: Frames) -> pd.DataFrame:
         frames: The study's frames.
 
     Returns:
-        One row per group, columns ``TYPICAL``; the interval is NaN with fewer than 8 seeds. ``at_chance``: all cells of
-            the group and those they are compared with ended at chance, so that there is no interval either.
+        One row per group, columns ``TYPICAL``; the interval is NaN with fewer than 8 seeds. ``void``: the
+            joint verdict if neither the cells of the group nor those they are compared with have learned, so that there
+            is no interval either; otherwise empty.
 
     Reference:
         Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice".
@@ -42,7 +43,7 @@ def typical_gaps(frames: Frames) -> pd.DataFrame:
         strata = [list(100 * gaps.loc[gaps["cell"] == cell, "gap"]) for cell in cells]
         against = ", ".join(dict.fromkeys(gaps.loc[gaps["cell"].isin(cells), "against"]))
         values = [value for stratum in strata for value in stratum]
-        void = all(chance.both(cell, compared[cell]) for cell in cells)
+        void = chance.void_in_all((cell, compared[cell]) for cell in cells)
         low, high = (math.nan, math.nan) if void else interquartile_interval(strata)
         found.append((", ".join(cells), against, min(map(len, strata)), interquartile_mean(values), low, high, void))
     return pd.DataFrame(found, columns=TYPICAL)

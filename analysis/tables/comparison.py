@@ -8,10 +8,10 @@ from analysis.frames.study import rows
 from analysis.stats.bootstrap import IMAGES_HIGH, IMAGES_LOW
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
-from analysis.stats.paired import AT_CHANCE
+from analysis.stats.paired import VOID
 from analysis.tables.writers import Tabular
 from analysis.text.formatting import MISSING, interval, number, p_in_words, p_value, points
-from analysis.text.study import BOTH_AT_CHANCE
+from analysis.text.study import neither_in_words
 
 INTERVAL = "95 % interval"
 
@@ -57,12 +57,12 @@ def _line(row: Any, margin: float | None) -> list[str]:
 
 def gap_text(row: Any) -> str:
     """Return a comparison's gap for a table."""
-    return f"{number(row.mean, '+')}{BOTH_AT_CHANCE * (row.verdict == AT_CHANCE)}"
+    return f"{number(row.mean, '+')}{neither_in_words(row.verdict)}"
 
 
 def verdict_cell(row: Any) -> str:
     """Return a comparison's verdict for a table."""
-    if row.verdict == AT_CHANCE:
+    if row.verdict in VOID:
         return MISSING
     verdict = {WITHIN: "yes", BEYOND: "no", "": "–"}.get(row.verdict, "not shown")
     return f"{verdict} ({p_in_words(row.p_verdict)})" if row.verdict else verdict
@@ -79,7 +79,7 @@ def typical_table(gaps: pd.DataFrame) -> Tabular | None:
             row.cells,
             row.against,
             str(row.n),
-            f"{number(row.gap_points, '+')}{BOTH_AT_CHANCE * row.at_chance}",
+            f"{number(row.gap_points, '+')}{neither_in_words(row.void)}",
             interval(row.gap_low_points, row.gap_high_points, "+"),
         ]
         for row in rows(enough)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.frames.study import Frames, rows
 from analysis.published import NETS
-from analysis.stats.chance import Chance
+from analysis.stats.chance import COUNTS, Chance
 from analysis.tables.comparison import gap_text, verdict_cell, within
 from analysis.tables.published import DATA, SOURCE_NOTE, published_finals, published_text
 from analysis.tables.writers import Tabular
@@ -17,7 +17,9 @@ from analysis.text.formatting import MISSING, interval, number, p_value
 from analysis.text.not_compared import not_compared
 from analysis.text.study import failed_in_words, some_seeds
 
-ERRORS = ["cell", "rule", "n", "diverged", "at_chance", "error_percent", "error_low_percent", "error_high_percent"]
+INTERVAL = ["error_percent", "error_low_percent", "error_high_percent"]
+
+ERRORS = ["cell", "rule", "n", "diverged", *COUNTS.values(), *INTERVAL]
 
 TESTS = ["cell", "against", "gap_n", "mean", "low", "high", "p_holm", "verdict", "p_verdict"]
 
@@ -59,8 +61,8 @@ def published_table(frames: Frames) -> Tabular | None:
 
 def _joined(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell: its numbers, and what the table says in words."""
-    cells, at_chance = frames.study.cells, Chance.of(frames).finished
-    numbers = table.assign(at_chance=[at_chance.get(cell, 0) for cell in table["cell"]])[ERRORS]
+    cells = frames.study.cells
+    numbers = table.assign(**Chance.of(frames).counts(table["cell"]))[ERRORS]
     joined = numbers.merge(tests.rename(columns={"n": "gap_n"})[TESTS], on="cell", how="left")
     published = {
         name: published_text(config["model"]["name"], config["rule"]["name"]) if config["data"]["name"] == DATA else ""
@@ -71,7 +73,7 @@ def _joined(frames: Frames, table: pd.DataFrame, tests: pd.DataFrame) -> pd.Data
         base_n=joined["against"].map(table.set_index("cell")["n"]),
         model=[cells[cell]["model"]["name"] for cell in joined["cell"]],
         published=joined["cell"].map(published),
-        failed=[failed_in_words(row.diverged, row.at_chance, row.n) for row in rows(joined)],
+        failed=[failed_in_words(row) for row in rows(joined)],
         alone=[reasons.get(cell, "reference") for cell in joined["cell"]],
     )
 

@@ -19,7 +19,7 @@ from analysis.stats.seeds import (
 )
 from analysis.tables.writers import markdown_rows
 from analysis.text.formatting import MISSING, angle, interval, number
-from analysis.text.study import BOTH_AT_CHANCE, failed_in_words, some_seeds
+from analysis.text.study import failed_in_words, neither_in_words, some_seeds
 
 TABLE = {
     "cell": "str",
@@ -63,7 +63,7 @@ def final_table(frames: Frames) -> pd.DataFrame:
 def to_markdown(table: pd.DataFrame, reference: str, split: str, chance: Chance) -> str:
     """Return the table as Markdown, in percent, percentage points and degrees, with a dash for missing values.
 
-    ``chance`` tells which runs ended at chance, which the table then says.
+    ``chance`` tells which runs have not learned, which the table then says.
     """
     its = "95 % interval"
     measured = [
@@ -77,7 +77,8 @@ def to_markdown(table: pd.DataFrame, reference: str, split: str, chance: Chance)
     head = ["cell", "rule", *measured, "diverged or at chance"]
     rules = ["---", "---", *["---:"] * len(measured), "---"]
     base = int(table.loc[table["cell"] == reference, "n"].max()) if reference in set(table["cell"]) else 0
-    return markdown_rows([head, rules, *[_line(row, reference, base, chance) for row in rows(table)]])
+    unlearned = table.assign(**chance.counts(table["cell"]))
+    return markdown_rows([head, rules, *[_line(row, reference, base, chance) for row in rows(unlearned)]])
 
 
 def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
@@ -97,8 +98,8 @@ def _percent(frame: pd.DataFrame, name: str, unit: str) -> pd.DataFrame:
 
 def _line(row: Any, reference: str, base: int, chance: Chance) -> list[str]:
     """Return the cells of a row; ``base`` is the number of the reference's runs."""
-    void = chance.both(row.cell, reference)
-    gap = f"{number(row.gap_points, '+')}{some_seeds(row.gap_n, row.n, base)}{BOTH_AT_CHANCE * void}"
+    void = chance.void_in_all([(row.cell, reference)])
+    gap = f"{number(row.gap_points, '+')}{some_seeds(row.gap_n, row.n, base)}{neither_in_words(void)}"
     return [
         row.cell,
         row.rule,
@@ -108,5 +109,5 @@ def _line(row: Any, reference: str, base: int, chance: Chance) -> list[str]:
         "reference" if row.cell == reference else gap,
         MISSING if void else interval(row.gap_low_points, row.gap_high_points, "+"),
         angle(row.matrix_angle_degrees),
-        failed_in_words(row.diverged, chance.finished.get(row.cell, 0), row.n) or MISSING,
+        failed_in_words(row) or MISSING,
     ]

@@ -11,6 +11,7 @@ from analysis.frames.study import counted_runs, rows
 from analysis.frames.trials import Trials
 from analysis.tables.writers import Tabular, markdown, markdown_text
 from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, LEARNED, TOO_FEW_IMAGES
 
 POINTS = (1, 2, 5)  # percentage points above the best error within which trials are counted
 
@@ -35,7 +36,10 @@ SEARCH_TABLE = {
     "seconds": "float64",  # of all trials, spent in training steps
 }
 
-NOT_LEARNED = " (at chance: no trial of this cell learned)"
+NOT_LEARNED = {
+    AT_CHANCE: " (at chance: no trial of this cell learned)",
+    TOO_FEW_IMAGES: " (too few images to tell from chance)",
+}
 
 STATES = {"complete": "finished", "stopped": "stopped", "diverged": "diverged", "failed": "failed"}
 
@@ -110,8 +114,8 @@ def search_markdown(table: pd.DataFrame, trials: Trials) -> str:
 
 def _best_line(row: Any, trials: Trials) -> str:
     name = f"{row.cell}, trial {row.best_trial}"
-    line = f"{name} (run {row.best_run}): {row.best_values}{NOT_LEARNED * (name in trials.at_chance)}"
-    return f"- {markdown_text(line)}\n"
+    not_learned = NOT_LEARNED.get(trials.unlearned.get(name, LEARNED), "")
+    return f"- {markdown_text(f'{name} (run {row.best_run}): {row.best_values}{not_learned}')}\n"
 
 
 def _line(row: Any) -> list[str]:

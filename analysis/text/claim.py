@@ -6,7 +6,6 @@ from typing import Any
 
 from analysis.frames.study import rows
 from analysis.stats.claim import (
-    AT_CHANCE,
     BEYOND,
     EQUAL_GAPS,
     FEW_SEEDS,
@@ -22,7 +21,9 @@ from analysis.stats.claim import (
 )
 from analysis.stats.seeds import FEWEST_SEEDS
 from analysis.text.formatting import angle, interval, number, p_in_words, points
+from analysis.text.study import TOO_FEW_TO_TELL
 from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
 from nowt.studies.claim import Claim
 
 ANGLE = "median over layers, averaged over the epochs of the second half of training and over seeds"
@@ -107,6 +108,7 @@ def _reason(row: Any, claim: Claim) -> str:
         OPEN: f"whether the gap is within {margin} is undecided",
         FEW_SEEDS: f"{counted(row.n, 'seed')}, a test requires at least {FEWEST_SEEDS}",
         AT_CHANCE: f"{counted(row.at_chance, 'run')} of {row.cell} or {row.against} diverged or ended at chance",
+        TOO_FEW_IMAGES: f"{counted(row.too_few_images, 'run')} of {row.cell} or {row.against} {TOO_FEW_TO_TELL}",
         EQUAL_GAPS: "the gap is the same for every seed, which a t test cannot judge",
         NO_ANGLE: f"{counted(row.n - row.angles, 'run')} measured no δ angle in the second half of training, {needed}",
         UNDEFINED_ANGLE: f"the δ angle is undefined in {counted(row.undefined, 'run')}, {needed}",

@@ -1,6 +1,7 @@
 """Sentences about comparisons of cells: gaps, significance and equivalence."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,19 +11,30 @@ from analysis.stats.bootstrap import IMAGES_HIGH, IMAGES_LOW
 from analysis.stats.chance import Chance
 from analysis.stats.equivalence import BEYOND, WITHIN
 from analysis.stats.interquartile import FEWEST_FOR_IQM
-from analysis.stats.paired import AT_CHANCE
+from analysis.stats.paired import VOID
 from analysis.stats.seeds import FEWEST_SEEDS
 from analysis.text.formatting import interval, number, p_in_words, points
 from analysis.text.study import FOR_A_CLAIM, seeds_in_words
 from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES, Verdict
 from nowt.studies.planning.power import ALPHA, smallest_ratio
+
+NEITHER = {  # of two cells that were not compared
+    AT_CHANCE: "both {} and {} ended at chance",
+    TOO_FEW_IMAGES: "{} and {} have too few images to tell either from chance",
+}
+
+SOME: dict[Verdict, str] = {  # of some pairs of runs
+    AT_CHANCE: "both ended at chance",
+    TOO_FEW_IMAGES: "too few images tell neither from chance",
+}
 
 
 def sentences(tests: pd.DataFrame, margin: float | None, chance: Chance) -> list[str]:
     """Return one sentence per comparison: the gap, its significance, and the equivalence verdict.
 
-    ``tests`` are those of ``compare_cells``; ``margin`` is in percentage points. ``chance`` tells with which seeds both
-    cells ended at chance.
+    ``tests`` are those of ``compare_cells``; ``margin`` is in percentage points. ``chance`` tells with which seeds
+    neither cell has learned.
     """
     return [_sentence(row, margin, chance.pairs(row.cell, row.against)) for row in rows(tests)]
 
@@ -33,10 +45,10 @@ def _over_images(row: Any) -> str:
     return "" if math.isnan(low) else f"; over seeds and images {interval(low, high, '+')}"
 
 
-def _sentence(row: Any, margin: float | None, at_chance: int) -> str:
-    if row.verdict == AT_CHANCE:
-        seeds = counted(row.n, "shared seed")
-        return f"{row.cell}: both {row.cell} and {row.against} ended at chance ({seeds}); no comparison is meaningful."
+def _sentence(row: Any, margin: float | None, pairs: Mapping[Verdict, int]) -> str:
+    if row.verdict in VOID:
+        neither = NEITHER[row.verdict].format(row.cell, row.against)
+        return f"{row.cell}: {neither} ({counted(row.n, 'shared seed')}); no comparison is meaningful."
     if row.n < FEWEST_SEEDS:
         return f"{row.cell}: only {counted(row.n, 'seed')} shared with {row.against}; a test requires at least 3."
     gap = f"{row.cell}: {number(row.mean, '+')} points relative to {row.against} over {row.n} shared seeds"
@@ -45,7 +57,7 @@ def _sentence(row: Any, margin: float | None, at_chance: int) -> str:
     significance = f"{'a' if row.p_holm <= ALPHA else 'no'} significant difference {_shown(row.n)}"
     verdict = "" if margin is None else f"; {_verdict(row, margin)}"
     gap += f" (95 % interval {interval(row.low, row.high, '+')}{_over_images(row)})"
-    some = f"; both ended at chance with {at_chance} of these seeds" if at_chance else ""
+    some = "".join(f"; {words} with {pairs[which]} of these seeds" for which, words in SOME.items() if pairs[which])
     return f"{gap}: {significance} ({p_in_words(row.p_holm)}){verdict}{some}."
 
 

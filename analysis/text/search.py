@@ -1,5 +1,6 @@
 """Sentences about a search: what its numbers are, what is missing, and its methods paragraph."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from analysis.frames.study import rows
@@ -9,8 +10,14 @@ from analysis.stats.importance import FEWEST_TRIALS, cells_with_importance
 from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 from analysis.text.methods import Shared, copies_in_words, setup
 from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
 
 SHOWN = 5  # names in a sentence
+
+UNLEARNED = {
+    AT_CHANCE: "Trials that finished at chance",
+    TOO_FEW_IMAGES: "Finished trials with too few validation images to tell from chance",
+}
 
 SAMPLERS = {"tpe": "TPE", "quasi_random": "Quasi-random", "random": "Random", "grid": "Grid"}
 
@@ -25,7 +32,7 @@ def search_notes(trials: Trials) -> str:
         _chance_in_words(trials),
         "The columns “within” give the percentage of finished and diverged trials, the best one included, whose error"
         " is at most this many points above the best.",
-        _at_chance_in_words(trials),
+        *_unlearned_in_words(trials),
         _stopped_in_words(trials),
         _band_in_words(trials),
         _map_in_words(trials),
@@ -71,10 +78,11 @@ def _chance_in_words(trials: Trials) -> str:
     return f"Diverged trials, counted with chance error (1 − 1/classes): {diverged}." if diverged else ""
 
 
-def _at_chance_in_words(trials: Trials) -> str:
-    found = trials.at_chance
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return f"Trials that finished at chance: {len(found)} ({'; '.join(found[:SHOWN])}{more})." if found else ""
+def _unlearned_in_words(trials: Trials) -> Iterator[str]:
+    for verdict, which in UNLEARNED.items():
+        if found := [name for name, known in trials.unlearned.items() if known == verdict]:
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            yield f"{which}: {len(found)} ({'; '.join(found[:SHOWN])}{more})."
 
 
 def _stopped_in_words(trials: Trials) -> str:

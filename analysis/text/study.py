@@ -1,5 +1,6 @@
 """Phrases about a study's seeds, intervals and runs, for figures and report."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,29 +9,38 @@ from analysis.frames.study import rows, unfinished_runs
 from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import FEWEST_SEEDS
 from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, SPLIT_NAMES, TOO_FEW_IMAGES
 
-SPLITS = {"test": "test", "val": "validation"}
+SPLITS = SPLIT_NAMES
 
 OUTPUT_ANGLE = "the output layer's δ angle is 0 by construction"  # its δ is the gradient of the loss under every rule
 
-BOTH_AT_CHANCE = " (both at chance)"  # follows a gap between two cells of which neither has learned
+TOO_FEW_TO_TELL = "with too few images to tell from chance"
+
+NEITHER: Mapping[str, str] = {AT_CHANCE: " (both at chance)", TOO_FEW_IMAGES: " (too few images to tell from chance)"}
 
 FOR_A_CLAIM = 5  # seeds; fewer are illustrative
 
 
 def legend_labels(counts: pd.DataFrame, cells: list[str]) -> dict[str, str]:
-    """Return a label for each counted cell: its name, followed by ``(k of n diverged, l of n at chance)`` if any did.
+    """Return a label for each counted cell: its name, followed by ``failed_in_words`` in brackets if that is not empty.
 
     ``counts`` are those of ``analysis.stats.chance.outcome_counts``.
     """
-    failed = {row.cell: failed_in_words(row.diverged, row.at_chance, row.n) for row in rows(counts)}
+    failed = {row.cell: failed_in_words(row) for row in rows(counts)}
     return {cell: f"{cell} ({failed[cell]})" if failed[cell] else cell for cell in cells if cell in failed}
 
 
-def failed_in_words(diverged: int, at_chance: int, n: int) -> str:
-    """Return ``k of n diverged, l of n at chance``; empty if all runs learned."""
-    counts = {"diverged": diverged, "at chance": at_chance}
-    return ", ".join(f"{count} of {n} {what}" for what, count in counts.items() if count)
+def failed_in_words(row: Any) -> str:
+    """Return ``k of n diverged, l of n at chance``; empty if all runs learned. ``row`` is one of
+    ``analysis.stats.chance.outcome_counts``."""
+    counts = {"diverged": row.diverged, "at chance": row.at_chance, TOO_FEW_TO_TELL: row.too_few_images}
+    return ", ".join(f"{count} of {row.n} {what}" for what, count in counts.items() if count)
+
+
+def neither_in_words(verdict: str) -> str:
+    """Return what follows a gap between two cells of which neither has learned; empty for any other verdict."""
+    return NEITHER.get(verdict, "")
 
 
 def seeds_in_words(n: "pd.Series[int]") -> str:

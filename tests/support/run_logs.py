@@ -24,10 +24,10 @@ FACTS: dict[str, Any] = {
 }
 
 
-def start(folder: Path, key: str) -> LogWriter:
-    """The writer of a run that has started."""
+def start(folder: Path, key: str, **facts: Any) -> LogWriter:
+    """The writer of a run that has started; ``facts`` are added to its first line."""
     writer = LogWriter.open(folder, key)
-    writer.start(key, **FACTS)
+    writer.start(key, **FACTS, **facts)
     return writer
 
 

@@ -66,11 +66,13 @@ def write_search(
     states: Mapping[tuple[str, int], str] | None = None,
     error: Error = bowl,
     created: int = 1,
+    images: int | None = None,
 ) -> SearchSpace:
     """Write a search's study file and its trials' logs; returns the space.
 
     ``states`` gives how a trial by (cell, number) ended where it did not finish: diverged, stopped, failed, running
     (each after one epoch) or not started. ``error(cell, trial, values)`` is the validation error after the last epoch.
+    ``images`` is the number of validation images; None as in logs of earlier versions, which do not have it.
     """
     space = space or search_space()
     listed = []
@@ -82,7 +84,7 @@ def write_search(
             listed.append({"key": key, "cell": cell.name, "seed": space.run_seed, "trial": trial})
             state = (states or {}).get((cell.name, trial), "finished")
             if state != "not started":
-                _write_log(LogWriter.open(store, key), config, state, error(cell.name, trial, values))
+                _write_log(LogWriter.open(store, key), config, state, error(cell.name, trial, values), images)
     path = store / "studies" / f"{space.key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**space_to_json(space), "key": space.key, "created": created, "runs": listed}))
@@ -106,8 +108,9 @@ def _at(param: Param, unit: float) -> Any:
     return int(value) if param.integer else value
 
 
-def _write_log(writer: LogWriter, config: RunConfig, state: str, error: float) -> None:
-    writer.start(writer.path.stem, config=config_to_json(config), fingerprint="made-up", classes=CLASSES)
+def _write_log(writer: LogWriter, config: RunConfig, state: str, error: float, images: int | None) -> None:
+    facts = {"fingerprint": "made-up", "classes": CLASSES, **({} if images is None else {"validation": images})}
+    writer.start(writer.path.stem, config=config_to_json(config), **facts)
     for epoch in range(EPOCHS + 1 if state == "finished" else 2):
         writer.epoch(_epoch(config, epoch, error))
     if state != "running":

@@ -74,12 +74,14 @@ def write_store(
     error: Callable[[str, int, int], float] | None = None,
     correct: Callable[[str, int], NDArray[np.bool_]] | None = None,
     created: int = 1,
+    images: dict[str, int] | None = None,
 ) -> Study:
     """Write a study (by default of the five rules) and the logs of its runs; returns the study.
 
     ``diverged`` and ``stopped`` give the last epoch logged by (cell, seed); ``missing`` runs have no log.
     ``error(cell, seed, epoch)`` gives the test error in place of the made-up one. ``correct(cell, seed)`` tells
-    which test images are classified correctly after the last epoch, and so the test error there.
+    which test images are classified correctly after the last epoch, and so the test error there. ``images`` are the
+    numbers of validation and test images; None as in logs of earlier versions, which do not have them.
     """
     study = study or rules_study()
     diverged, stopped = diverged or {}, stopped or {}
@@ -92,7 +94,8 @@ def write_store(
             continue
         writer = LogWriter.open(store, key)
         origin = {"versions": {"nowt": "0"}, "git": {"commit": "made-up", "dirty": False}}
-        writer.start(key, config=config_to_json(config), fingerprint="made-up", classes=CLASSES, **origin)
+        data = {"fingerprint": "made-up", "classes": CLASSES, **(images or {})}
+        writer.start(key, config=config_to_json(config), **data, **origin)
         last = diverged.get(run, stopped.get(run, config.epochs))
         for epoch in range(last + 1):
             scored = test and (config.test != "last" or epoch == config.epochs)

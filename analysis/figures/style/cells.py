@@ -47,7 +47,7 @@ def lines_of(frames: Frames) -> Lines:
 
 
 def cell_labels(frames: Frames) -> dict[str, str]:
-    """Return the label of each cell in legends and titles; it says how many of its runs diverged or ended at chance."""
+    """Return the label of each cell in legends and titles; it says how many of its runs have not learned."""
     labels = legend_labels(outcome_counts(frames), list(frames.study.cells))
     return {cell: labels.get(cell, cell) for cell in frames.study.cells}
 
@@ -55,7 +55,7 @@ def cell_labels(frames: Frames) -> dict[str, str]:
 def failed_notes(frames: Frames, cells: Collection[str]) -> list[str]:
     """Return what the caption of a figure without such labels says about these cells; empty if all runs learned."""
     counts = outcome_counts(frames)
-    failed = [(row.cell, failed_in_words(row.diverged, row.at_chance, row.n)) for row in rows(counts)]
+    failed = [(row.cell, failed_in_words(row)) for row in rows(counts)]
     return [f"{cell}: {words}" for cell, words in failed if words and cell in cells]
 
 

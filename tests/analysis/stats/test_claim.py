@@ -136,6 +136,9 @@ def test_a_claim_with_a_run_at_chance_or_few_or_equal_seeds_is_not_tested(frames
     assert "- wm: not tested: 2 seeds, a test requires at least 3" in words(few)
     diverged = frames_of(tmp_path / "diverged", claimed(), error=error, diverged={("wm", 1): 2})
     assert "- wm: not tested: 1 run of wm or bp diverged or ended at chance; gap" in words(diverged)
+    images = {"validation": 16, "test": 16}
+    tiny = frames_of(tmp_path / "tiny", claimed(), error=lambda cell, seed, epoch: (12 + seed % 2) / 16, images=images)
+    assert "- wm: not tested: 16 runs of wm or bp with too few images to tell from chance" in words(tiny)
     equal = frames_of(tmp_path / "equal", claimed(), error=lambda cell, seed, epoch: 0.1 + 0.01 * seed)
     assert "- kp: not tested: the gap is the same for every seed" in words(equal)
 

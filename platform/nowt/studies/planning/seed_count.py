@@ -9,8 +9,8 @@ from typing import Any
 from nowt.config.run_config import config_to_json
 from nowt.core.errors import require
 from nowt.core.formatting import counted
+from nowt.store.chance import has_learned
 from nowt.store.layout import Store
-from nowt.store.outcome import ended_at_chance
 from nowt.store.records import RunLog, chance_error
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
@@ -166,9 +166,10 @@ def _logs(store: Path, study_file: StudyFile, cell: str) -> dict[int, RunLog]:
 def _gaps(logs: Mapping[int, RunLog], base: Mapping[int, RunLog]) -> Iterator[float]:
     """Yield the gaps of the seeds that both cells have, except where both ended at chance."""
     for seed in sorted(logs.keys() & base.keys()):
-        if ended_at_chance(logs[seed]) and ended_at_chance(base[seed]):
+        pair = (logs[seed], base[seed])
+        split = "test" if all(map(_has_test_error, pair)) else "val"
+        if not any(has_learned(log, split) for log in pair):
             continue  # the deviation of guesses
-        split = "test" if all(_has_test_error(log) for log in (logs[seed], base[seed])) else "val"
         yield 100 * (_final(logs[seed], split) - _final(base[seed], split))
 
 
