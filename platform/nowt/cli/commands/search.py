@@ -84,7 +84,7 @@ def run(args: Namespace) -> int:
     options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
     outcome = search(space, options, print, args.storage)
     print(outcome.summary())
-    failed = any(states.get("fail") for states in outcome.states.values())
+    failed = any(states.get("failed") for states in outcome.states.values())
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
         return code
     if how is None:

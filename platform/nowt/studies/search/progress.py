@@ -39,10 +39,14 @@ class SearchProgress:
             return
         self.printed.add(run.key)
         self.ended += 1
-        error = f"val error {100 * run.epochs[-1].val_error:.2f} %" if run.epochs else "no epoch"
         why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
-        head = f"{self._count()} {planned.cell} {run.state} after {counted(max(run.last_epoch, 0), 'epoch')}"
-        self.echo(f"{head}: {error}{why} (run {run.key}){self._left()}")
+        head = f"{self._count()} {planned.cell} {self._ending(run)}"
+        self.echo(f"{head}{why} (run {run.key}){self._left()}")
+
+    def _ending(self, run: RunLog) -> str:
+        """Return how the run ended, and its last error unless that is of the untrained network."""
+        after = f"{run.state} after {counted(max(run.last_epoch, 0), 'epoch')}"
+        return f"{after}: val error {100 * run.epochs[-1].val_error:.2f} %" if run.last_epoch >= 1 else after
 
     def _count(self) -> str:
         budget = self.space.budget

@@ -1,10 +1,46 @@
 """The result of a search: the number of trials in each state, and the best trial of each cell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nowt.core.formatting import counted
+from nowt.store.chance import AT_CHANCE, SPLIT_NAMES, TOO_FEW_IMAGES, Score
 from nowt.studies.search.space import SearchSpace
+
+DIVERGED = "diverged"  # reason that the storage has of a diverged trial
+
+STATES = {  # of a trial in Optuna; one that Optuna calls pruned has diverged or was stopped early
+    "COMPLETE": "finished",
+    "PRUNED": "stopped early",
+    "FAIL": "failed",
+    "RUNNING": "unfinished",
+    "WAITING": "unfinished",
+}
+
+
+@dataclass(frozen=True)
+class BestFinished:
+    """The finished trial of a cell with the lowest error.
+
+    Attributes:
+        score: Its validation error after the last epoch.
+        values: The values of its parameters.
+    """
+
+    score: Score
+    values: Mapping[str, Any]
+
+    def to_text(self) -> str:
+        """Return the error and the values; of a trial that does not show that it has learned, only that."""
+        error = f"{100 * self.score.error:.2f} %"
+        if self.score.verdict == AT_CHANCE:
+            return f"no trial learned: the best val error, {error}, is at chance"
+        if self.score.verdict == TOO_FEW_IMAGES:
+            images = counted(self.score.images, "image")
+            return f"the best val error, {error} of {images}, is on too few images to tell from chance"
+        values = ", ".join(f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in self.values.items())
+        return f"best val error {error} with {values}"
 
 
 @dataclass(frozen=True)
@@ -12,8 +48,8 @@ class SearchResult:
     """The trials of a search when it ended or was interrupted."""
 
     space: SearchSpace
-    states: dict[str, dict[str, int]]  # by cell: trials by state
-    best: dict[str, tuple[float, dict[str, Any]]]  # by cell: the lowest error of a complete trial, and its values
+    states: dict[str, dict[str, int]]  # by cell: trials by state, one of STATES or diverged
+    best: dict[str, BestFinished]  # by cell; cells without a finished trial are missing
     interrupted: bool
     capped: str = ""  # the spending cap that stopped it, and what is left, as text
 
@@ -22,28 +58,34 @@ class SearchResult:
         lines = [f"search {self.space.key}: {self.space.budget.amount:g} {self.space.budget.unit} per cell"]
         for cell, states in self.states.items():
             counts = ", ".join(f"{number} {state}" for state, number in states.items())
-            lines.append(f"{cell}: {counts or 'no trials'}{self._best(cell)}")
+            best = f"; {self.best[cell].to_text()}" if cell in self.best else ""
+            lines.append(f"{cell}: {counts or 'no trials'}{best}")
         lines += [f"stopped at its cap of {self.capped}; a larger cap resumes it"] if self.capped else []
         return "\n".join(lines)
 
-    def _best(self, cell: str) -> str:
-        if cell not in self.best:
-            return ""
-        error, values = self.best[cell]
-        setting = ", ".join(f"{n} {v:.3g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
-        return f"; best val error {100 * error:.2f} % with {setting}"
 
+def search_result(
+    space: SearchSpace, trials: Sequence[Any], facts: Mapping[str, Mapping[str, Any]], interrupted: bool, capped: str
+) -> SearchResult:
+    """Return the result of a search with these trials. Failed trials that were retried are omitted.
 
-def search_result(space: SearchSpace, trials: Sequence[Any], interrupted: bool, capped: str) -> SearchResult:
-    """Return the result of a search with these trials. Failed trials that were retried are omitted."""
+    ``facts`` are those of each cell's data: the numbers of classes and of validation images.
+    """
     retried = {(trial.cell.name, trial.draw) for trial in trials if trial.state.name != "FAIL"}
     states: dict[str, dict[str, int]] = {cell.name: {} for cell in space.cells}
-    best: dict[str, tuple[float, dict[str, Any]]] = {}
+    best: dict[str, BestFinished] = {}
     for trial in trials:
-        if trial.state.name == "FAIL" and (trial.cell.name, trial.draw) in retried:
+        name, state = trial.cell.name, _state(trial)
+        if state == "failed" and (name, trial.draw) in retried:
             continue
-        name, state = trial.cell.name, trial.state.name.lower()
         states[name][state] = states[name].get(state, 0) + 1
-        if state == "complete" and (name not in best or trial.errors[trial.last_epoch] < best[name][0]):
-            best[name] = (trial.errors[trial.last_epoch], trial.values)
+        if state == "finished" and (name not in best or trial.errors[trial.last_epoch] < best[name].score.error):
+            images = facts[name].get(SPLIT_NAMES["val"], 0)
+            best[name] = BestFinished(
+                Score(trial.errors[trial.last_epoch], facts[name]["classes"], images), trial.values
+            )
     return SearchResult(space, states, best, interrupted, capped)
+
+
+def _state(trial: Any) -> str:
+    return DIVERGED if trial.state.name == "PRUNED" and trial.reason == DIVERGED else STATES[trial.state.name]

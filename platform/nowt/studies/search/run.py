@@ -61,7 +61,7 @@ def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: s
         progress = SearchProgress(space, echo, lambda: scheduler.spent_share, lambda: trials.ended)
         outcome = execution.run(scheduler, progress, options.placement.slot_count, study_file)
     capped = _describe_cap(scheduler, options) if outcome.capped else ""
-    return search_result(space, trials.trials, outcome.interrupted, capped)
+    return search_result(space, trials.trials, facts, outcome.interrupted, capped)
 
 
 def _superseded(store: Path, space: SearchSpace, facts: dict[str, dict[str, Any]]) -> list[Superseded]:

@@ -16,9 +16,8 @@ from nowt.core.seeding import generator, seed_of
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.optuna_internals import with_trials
 from nowt.studies.search.params import Choice
+from nowt.studies.search.result import DIVERGED
 from nowt.studies.search.space import SearchSpace
-
-DIVERGED = "diverged"  # reason that the storage has of a diverged trial
 
 
 def make_sampler(space: SearchSpace, cell: SearchCell, draw: int) -> BaseSampler:

@@ -16,7 +16,7 @@ from nowt.store.study_file import StudyFile, append_failure, append_run, append_
 from nowt.studies.search.budget import BudgetTracker
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.early_stopping import RungErrors, should_stop
-from nowt.studies.search.samplers import DIVERGED
+from nowt.studies.search.result import DIVERGED
 from nowt.studies.search.space import SearchSpace
 from nowt.studies.search.trial_storage import Trial, TrialStorage
 

@@ -193,7 +193,7 @@ class TrialStorage:
         value = trial.errors[trial.last_epoch] if state == TrialState.COMPLETE else None
         with self._writing():
             self.studies[trial.cell.name].tell(trial.number, value, state=state)
-        trial.state, trial.handle = state, None
+        trial.state, trial.reason, trial.handle = state, reason, None
 
     def set_attributes(self, trial: Trial, attributes: Mapping[str, Any]) -> None:
         """Set user attributes of the trial, for readers that use Optuna directly."""
