@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -18,15 +19,18 @@ from analysis.stats.effects import KEYS, Effects, effects
 from analysis.stats.seeds import scored_split
 from analysis.text.claim import claim_caption
 from analysis.text.formatting import points
-from analysis.text.study import BOTH_AT_CHANCE, SPLITS, interval_in_words, seeds_in_words
+from analysis.text.study import SPLITS, interval_in_words, neither_in_words, seeds_in_words
 
 LOG_FROM = 8.0  # the axis is logarithmic beyond 1 point if the largest effect is this many times the median effect
 
 MAX_EXTENSION = 1.5  # an interval extends the axis to at most this many times the largest effect of a seed
 
 
+@dataclass(frozen=True)
 class EffectAxis(IntervalAxis):
-    """An axis of effects in percentage points, including 0."""
+    """An axis of effects in percentage points, including 0. ``against`` names the cell that is the 0."""
+
+    against: str = "the cell after “against”"
 
     @classmethod
     def for_effects(cls, found: Effects, margin: float | None) -> "EffectAxis":
@@ -37,17 +41,18 @@ class EffectAxis(IntervalAxis):
         shown = pd.concat([gaps, near["low"], near["high"], pd.Series([0.0, -(margin or 0), margin or 0])]).dropna()
         room = 0.04 * float(shown.max() - shown.min())
         log = bool(means.max() > LOG_FROM * max(means.median(), 1 / LOG_FROM))
-        return cls(float(shown.min()) - room, float(shown.max()) + room, log)
+        low, high = float(shown.min()) - room, float(shown.max()) + room
+        return cls(low, high, log, common_reference(found) or cls.against)
 
-    def encode(self, channel: Any, name: str, title: str = "Change in error (points)") -> Any:
-        """Encode field ``name`` on ``channel`` along this axis."""
+    def encode(self, channel: Any, name: str, title: str = "") -> Any:
+        """Encode field ``name`` on ``channel`` along this axis. ``title`` replaces its title."""
         kind = {"type": "symlog", "constant": 1} if self.log else {"type": "linear"}
         scale = alt.Scale(**kind, domain=[self.low, self.high], nice=False)
         ticks = sorted({0.0, *(s * tick for tick in TICKS if tick >= 1 for s in (-1, 1))})
         values = {"values": [tick for tick in ticks if self.low <= tick <= self.high]} if self.log else {"tickCount": 6}
         return channel(
             f"{name}:Q",
-            title=title,
+            title=title or f"Change in error relative to {self.against} (points)",
             scale=scale,
             axis=alt.Axis(**values, grid=True),
         )
@@ -80,8 +85,21 @@ def forest_chart(found: Effects, split: str, margin: float | None, claim: Sequen
     names = [_name(row, found.table) for row in rows(found.table)]
     sections = Sections.from_table(found.table, "factor", _head, names)
     chart = alt.layer(*_ground(sections, axis, margin), *_marks(sections, found.seeds, axis))
-    words = title(f"Effects on the {split} error", [*_subtitle(sections.table, axis, margin), *claim])
+    relative = f" relative to {against}" if (against := common_reference(found)) else ""
+    words = title(f"Effects on the {split} error{relative}", [*_subtitle(sections.table, axis, margin), *claim])
     return chart.properties(width=WIDTH, height=sections.height, title=words)
+
+
+def common_reference(found: Effects) -> str:
+    """Return the cell with which all others are compared; empty if there are several."""
+    against = set(found.table["against"]) - {""}
+    return str(against.pop()) if len(against) == 1 else ""
+
+
+def effects_caption(found: Effects) -> str:
+    """Return the caption of the figure, with the cell that others are compared with if there is only one."""
+    against = common_reference(found)
+    return f"Effects on the error{f' relative to {against}' if against else ''}"
 
 
 def _head(group: pd.DataFrame) -> str:
@@ -93,9 +111,13 @@ def _head(group: pd.DataFrame) -> str:
 
 
 def _name(row: Any, table: pd.DataFrame) -> str:
-    """Return the cell of a row; for a mean, also its change if the factor has several."""
-    change = "" if row.rule or table.loc[table["factor"] == row.factor, "change"].nunique() == 1 else f": {row.change}"
-    return f"{row.cell}{change}{BOTH_AT_CHANCE * row.at_chance}"
+    """Return the cell of a row, and the cell it is compared with unless the heading names that; for a mean, its change
+    if the factor has several."""
+    section = table[table["factor"] == row.factor]
+    change = "" if row.rule or section["change"].nunique() == 1 else f": {row.change}"
+    named = len(set(section["against"]) - {""}) == 1
+    against = f", against {row.against}" if row.against and not named else ""
+    return f"{row.cell}{against}{change}{neither_in_words(row.void)}"
 
 
 def _ground(sections: Sections, axis: EffectAxis, margin: float | None) -> list[Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures.forest import forest_chart
+from analysis.figures.forest import effects_caption, forest_chart
 from analysis.figures.variance import variance_chart
 from analysis.frames.study import Frames
 from analysis.report.content import Figure
@@ -51,11 +51,11 @@ def study_findings(
     split = SPLITS[scored_split(frames)]
     tests = with_image_intervals(compare_cells(frames, margin), frames)
     components, typical = variance_split(frames), typical_gaps(frames)
-    chance = Chance.of(frames)
+    chance, found = Chance.of(frames), effects(frames)
     paragraph = markdown_text(methods(frames, tests, margin, claim))
     band = claim.claim.margin if margin is None and claim is not None else margin
     figures = (
-        Figure("effects", "Effects on the error", forest_chart(effects(frames), split, band, claim_caption(claim))),
+        Figure("effects", effects_caption(found), forest_chart(found, split, band, claim_caption(claim))),
         Figure("variance", "Variance of the error by source", variance_chart(components, split)),
     )
     tables = {

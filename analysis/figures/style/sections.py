@@ -12,7 +12,7 @@ from analysis.figures.style.theme import WIDTH
 
 ROW = 16  # pixels
 
-LABELS = 180  # pixels of the row labels
+LABELS = 280  # largest width of the row labels, pixels
 
 GRAY = "#555555"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.figures.forest import forest_chart
+from analysis.figures.forest import effects_caption, forest_chart
 from analysis.figures.variance import variance_chart
 from analysis.frames.study import Frames
 from analysis.stats.effects import effects
@@ -21,8 +21,21 @@ def test_the_forest_plot_names_factors_cells_unit_and_margin(last_layers: Frames
     text = text_of(forest_chart(effects(last_layers), "test", 1.0))
     for words in ("rule, against bp", "rule.last_layer: rule → backprop", "fa, last layer bp", "mean of 2"):
         assert words in text
-    for words in ("Change in error (points)", "5 seeds", "95 % t interval", "margin of 1 point;"):
+    for words in (
+        "Change in error relative to the cell after “against” (points)",
+        "fa, last layer bp, against fa",
+        "5 seeds",
+        "95 % t interval",
+        "margin of 1 point;",
+    ):
         assert words in text
+
+
+def test_the_forest_plot_names_the_one_reference_in_axis_title_and_caption(five_rules: Frames) -> None:
+    found = effects(five_rules)
+    text = text_of(forest_chart(found, "test", None))
+    assert "Change in error relative to bp (points)" in text and "Effects on the test error relative to bp" in text
+    assert effects_caption(found) == "Effects on the error relative to bp"
 
 
 SPREAD = {"weights": 0.012, "feedback": 0.0, "order": 0.004, "crops": 0.0, "noise": 0.0}  # deviations of the error
