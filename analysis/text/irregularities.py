@@ -23,8 +23,23 @@ def warnings_in_words(frames: Frames) -> list[str]:
         f"{cell} with seed {seed} ({', '.join(group['warning'])})"
         for (cell, seed), group in warnings.groupby(["cell", "seed"], sort=False)
     ]
-    runs = "A run" if len(named) == 1 else f"{len(named)} runs"
-    return [f"{runs} finished with a warning: {'; '.join(named)}."] if named else []
+    return [f"{_warned(len(named))}: {'; '.join(named)}."] if named else []
+
+
+def warned_cells_in_words(frames: Frames) -> list[str]:
+    """Return a sentence that says of each cell how many of its finished runs have a warning, and of which kinds; empty
+    without one. The numbers of each run are in ``warnings_in_words``."""
+    warnings, finished = run_warnings(frames), frames.runs[frames.runs["state"] == "finished"]["cell"].value_counts()
+    named = [
+        f"{cell} ({group['seed'].nunique()} of {finished[cell]}: {', '.join(dict.fromkeys(group['kind']))})"
+        for cell, group in warnings.groupby("cell", sort=False)
+    ]
+    runs = len(warnings[["cell", "seed"]].drop_duplicates())
+    return [f"{_warned(runs)}: {_some(named)}."] if named else []
+
+
+def _warned(runs: int) -> str:
+    return f"{'A run' if runs == 1 else f'{runs} runs'} finished with a warning"
 
 
 def _without_angles(frames: Frames) -> Iterator[str]:

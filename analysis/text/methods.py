@@ -16,9 +16,10 @@ from analysis.stats.contrasts import Fields, flat_config, pinned_seeds, value_te
 from analysis.stats.seeds import curve_split, diverged_counts, scored_split
 from analysis.text.claim import claim_method
 from analysis.text.comparison import comparison_notes
-from analysis.text.irregularities import warnings_in_words
+from analysis.text.irregularities import warned_cells_in_words
 from analysis.text.study import SPLITS, interval_in_words
 from nowt.core.formatting import counted
+from nowt.store.outcome import ended_in_words
 
 RULES = {
     "bp": "backpropagation through the transpose of the forward weights W",
@@ -227,10 +228,9 @@ def _seeded(shared: Shared) -> str:
 
 
 def _runs(frames: Frames) -> str:
-    counts = diverged_counts(frames.runs)
-    n, planned, diverged = int(counts["n"].sum()), len(frames.runs), int(counts["diverged"].sum())
-    at_chance = f" ({diverged} diverged, counted with chance error)" if diverged else ""
-    return " ".join([f"{n} of {counted(planned, 'run')} finished{at_chance}.", *warnings_in_words(frames)])
+    states = list(frames.runs["state"])
+    ended = ended_in_words(len(states), states.count("finished"), states.count("diverged"), "counted with chance error")
+    return " ".join([f"{ended}.", *warned_cells_in_words(frames)])
 
 
 def _scoring(frames: Frames) -> str:

@@ -15,6 +15,7 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.listed_runs import ListedRun
+from nowt.store.outcome import ended_in_words
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.studies.superseded import check_superseded, superseded_runs
 from nowt.training.feasibility import worker_counts
@@ -35,8 +36,7 @@ class Outcome:
 
     def summary(self) -> str:
         """Return one line; if runs failed, it says what to do."""
-        text = f"study {self.study.key}: {self.finished} of {counted(self.planned, 'run')} finished"
-        text += f", {self.diverged} diverged" if self.diverged else ""
+        text = f"study {self.study.key}: {ended_in_words(self.planned, self.finished, self.diverged)}"
         if self.failed:
             text += f", {len(self.failed)} failed: {', '.join(self.failed)}; "
             text += "nowt show RUN prints the reason; run the same command again to retry"
@@ -108,7 +108,7 @@ def shrink_study(study: Study) -> Study:
 
 
 def _outcome(study: Study, queue: RunQueue, interrupted: bool, capped: str) -> Outcome:
-    states = {key: status.state for key, status in queue.statuses.items()}
-    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p in queue.plan if states.get(p.key) == "failed")
-    counts = (list(states.values()).count("finished"), list(states.values()).count("diverged"))
-    return Outcome(study, len(queue.plan), *counts, failed, interrupted, capped)
+    states = [queue.statuses[p.key].state if p.key in queue.statuses else "missing" for p in queue.plan]
+    pairs = zip(queue.plan, states, strict=True)  # of one run, there may be several: one per cell that shares it
+    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p, state in pairs if state == "failed")
+    return Outcome(study, len(states), states.count("finished"), states.count("diverged"), failed, interrupted, capped)

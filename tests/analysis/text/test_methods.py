@@ -21,7 +21,7 @@ def test_the_methods_paragraph_states_the_settings_of_the_configs(five_rules: Fr
         "learning rate 0.05, cosine decay to 0",
         "kp (Kolen-Pollack",
         "Seeds 0, 1, 2, 3, 4, 5, 6, 7",
-        "(1 diverged, counted with chance error)",
+        "39 of 40 runs finished, 1 diverged (counted with chance error).",
         "Errors are test errors after the last epoch",
         "Holm-corrected over 4 comparisons",
         "two one-sided paired t tests with a margin of 1.5 points",
