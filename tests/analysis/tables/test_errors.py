@@ -94,7 +94,7 @@ def test_cells_that_are_not_compared_say_why(tmp_path: Path) -> None:
     assert lines["large kp"][0] == "large bp"
     assert lines["pinned"] == ["–", "not compared: pinned seed"]
     assert lines["kp"] == ["–", "not compared: no seed shared with bp"]
-    text = study_findings(frames, final_table(frames), tmp_path, None).text
+    text = study_findings(frames, final_table(frames), tmp_path, None, None).text
     assert "Not compared: large bp (reference of 1 cell); pinned (pinned seed); kp (no seed shared with bp)." in text
 
 

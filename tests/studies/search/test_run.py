@@ -114,9 +114,7 @@ def test_no_trial_starts_once_a_budget_in_presentations_is_spent(tmp_path: Path,
     assert len(trials(store)["bp"]) == 3
 
 
-def test_a_diverged_trial_is_pruned_with_an_error_at_chance(
-    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_diverged_trial_is_pruned_at_chance(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = "(part('sham', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)),)"
     assert search(write_space(tmp_path, cells, "Budget(1)"), store) == 0
     assert "\nsham: 1 diverged\n" in capsys.readouterr().out
@@ -162,7 +160,7 @@ def test_a_search_completes_once_the_cause_of_failed_trials_is_fixed(
     broken_marker.unlink()
     assert search(space, store, "--confirm", "1", "--confirm-seeds", "1") == 0
     out = capsys.readouterr().out
-    assert "broken: 2 finished; " in out and "picks, by the lowest mean val error" in out
+    assert "broken: 2 finished; " in out and "picks, by the lowest val error in the search" in out
 
 
 def test_report_and_confirmation_count_a_retried_trial_once(
