@@ -19,6 +19,7 @@ from analysis.frames.store.log_reader import Log
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.studies import StudyPlan
+from nowt.store.chance import SPLIT_NAMES
 
 RUNS = {
     "run": "str",  # run key; a run that two cells share has one row per cell
@@ -33,8 +34,6 @@ RUNS = {
     "last_epoch": "int64",  # last one logged; -1 if none
     "diverged_epoch": "Int64",  # first epoch without a finite loss; missing if the run did not diverge
     "classes": "Int64",
-    "validation_images": "Int64",  # number of images; missing in logs of earlier versions
-    "test_images": "Int64",  # 0 if the run did not use them
     "attempts": "int64",
 }
 
@@ -83,6 +82,8 @@ class Frames:
             out.
         before_claim: Number of runs that had begun when the study's claim was recorded; None if this is unknown, or if
             there is no claim.
+        images: For each run key, the number of images by split, ``val`` and ``test``; empty in logs of earlier
+            versions.
     """
 
     study: StudyPlan
@@ -93,6 +94,7 @@ class Frames:
     store: Path | None = None
     copies: dict[str, str] = field(default_factory=dict)
     before_claim: int | None = None
+    images: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def read_frames(store: Path, study: StudyPlan) -> Frames:
@@ -121,8 +123,13 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
     copies = copies_of(start for _, start in starts)
     begun = [time for key in dict.fromkeys(keys) if (time := logs.get(key).start_time)]
+    images = {key: _images(logs.get(key).facts) for key in keys}
     early = None if study.claimed is None else sum(time < study.claimed for time in begun)
-    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies, early)
+    return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies, early, images)
+
+
+def _images(start: dict[str, Any]) -> dict[str, int]:
+    return {split: start[name] for split, name in SPLIT_NAMES.items() if name in start}
 
 
 def _uncovered(study: StudyPlan, starts: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, ...]]:
@@ -146,7 +153,7 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
 
 
 def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
-    config, facts = study.cells[cell], log.facts
+    config = study.cells[cell]
     logged = ("run", "reason", "last_epoch", "diverged_epoch", "attempts")
     return {
         **{name: getattr(log, name) for name in logged},
@@ -157,9 +164,7 @@ def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
         "model": config["model"]["name"],
         "seed": seed,
         "epochs": config["epochs"],
-        "classes": facts.get("classes"),
-        "validation_images": facts.get("validation"),
-        "test_images": facts.get("test"),
+        "classes": log.facts.get("classes"),
     }
 
 
