@@ -81,15 +81,28 @@ def attach(
         advice = "; pass example to leave out parameters that are only added, and to find layers that are never called"
         advice = advice if example is None else ""
         warnings.warn(describe_uncovered(names, limit=None) + advice, stacklevel=2)
+    feedback = Feedback(_attach_groups(groups, candidates, rule, seed, activation), model, rule, seed)
+    if not quiet:
+        remind_of_steps(feedback)
+    return feedback
+
+
+def attach_to_candidates(model: nn.Module, rule: Rule, seed: int, candidates: Candidates) -> list[FeedbackLayer]:
+    """Attach the rule as ``attach`` does, but quietly, and to layers of ``model`` that were found before."""
+    check_rule(rule, "relu")
+    return _attach_groups(covered_layers(model, rule, candidates), candidates, rule, seed, "relu")
+
+
+def _attach_groups(
+    groups: list[list[str]], candidates: Candidates, rule: Rule, seed: int, activation: str
+) -> list[FeedbackLayer]:
+    """Attach the rule to groups of layers, each of which shares one W."""
     layers = []
     for names in groups:
         layer, *tied = (_replace(candidates, name, rule, activation) for name in names)
         _prepare(layer, tied, rule, seed)
         layers.append(layer)
-    feedback = Feedback(layers, model, rule, seed)
-    if not quiet:
-        remind_of_steps(feedback)
-    return feedback
+    return layers
 
 
 def _replace(candidates: Candidates, name: str, rule: Rule, activation: str) -> FeedbackLayer:

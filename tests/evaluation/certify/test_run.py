@@ -55,7 +55,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("wm", {"through": "nonlinearity", "normalize": "none", "eta": 1e-5, "interval": 0, "warmup": 3}),
     ("wm", {**vars(mnist_mlp_authors("wm").rule), "warmup": 3}),
     ("wm", {"decay": 0.0, "warmup": 2, "interval": 1, "last_layer": "backprop"}),
-    ("wm", {"target_angle": 8.0}),
+    ("wm", {"target_angle": 20.0}),
     ("wm", {"burst": 2, "interval": 0, "warmup": 3}),
     ("kp", {"start": "normal", "angle": 0.0}),
     ("kp", {"shortcuts": "backprop", "scale": 0.1}),
@@ -99,7 +99,7 @@ def test_every_check_is_failed_alone_by_some_broken_rule() -> None:
     assert {next(iter(names)) for names in BROKEN.values() if len(names) == 1} == checks
 
 
-@pytest.mark.parametrize("settings", [{}, {"target_angle": 8.0}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"target_angle": 20.0}], ids=str)
 def test_a_field_that_needs_another_one_is_tested_beside_it(settings: dict[str, Any]) -> None:
     rule = rule_of("wm", **settings)
     (check,) = (check for check in certificate_of(rule).checks if check.name == "fields")

@@ -60,7 +60,7 @@ def certify(rule: Rule) -> Certificate:
 
     Returns:
         The certificate: ``passed``, ``verdict``, ``checks``, ``table()`` for a terminal, and ``to_json()``. It takes
-        5 to 30 seconds on one thread; a custom rule with many fields takes longer. The number of torch threads and the
+        2 to 10 seconds on one thread; a custom rule with many fields takes longer. The number of torch threads and the
         global random state are the same afterwards.
 
     Raises:

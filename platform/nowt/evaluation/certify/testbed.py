@@ -4,7 +4,7 @@ import math
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify import phases
 from nowt.evaluation.certify.small_network import batch, small_net
-from nowt.layers.attach import attach
+from nowt.layers.attach import attach_to_candidates
+from nowt.layers.coverage import REPLACED, Candidates
+from nowt.layers.forward_pass import ForwardPass, observe
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.mirror_angle import tangent_square
 from nowt.rules.schedule import Schedule
@@ -59,7 +61,7 @@ class Testbed:
     ) -> "Testbed":
         """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call."""
         model = small_net(dtype)
-        layers = attach(model, rule, seed, example=batch(0, dtype)[0], quiet=True)
+        layers = attach_to_candidates(model, rule, seed, _candidates(model))
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, built, optim.clip, dtype)
 
@@ -107,6 +109,21 @@ class Testbed:
         for i, state in enumerate(self.optimizer.state.values()):
             found |= {f"optimizer {i} {name}": value for name, value in state.items() if isinstance(value, Tensor)}
         return found
+
+
+def _candidates(model: nn.Module) -> Candidates:
+    return Candidates(_layers(model), _forward_pass())
+
+
+@cache
+def _forward_pass() -> ForwardPass:
+    """Return how the small network uses its layers. It is observed once, since a certificate builds many of them."""
+    model = small_net()
+    return observe(model, _layers(model), batch(0)[0])
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    return {name: module for name, module in model.named_modules() if type(module) in REPLACED}
 
 
 def clones(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

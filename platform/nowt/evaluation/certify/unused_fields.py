@@ -40,8 +40,9 @@ def other_values(kind: Any, value: Any) -> list[Any]:
     if origin is Literal:
         found = list(inner)
     elif origin in (Union, UnionType):
-        set_value = value if value is not None else 1
-        found = [None] + [v for k in inner if k is not NoneType for v in other_values(k, set_value)]
+        # a value that is not set may be any number; a rule that is told to reach a large angle is done sooner
+        set_values = (value,) if value is not None else (16, 1)
+        found = [None] + [v for one in set_values for k in inner if k is not NoneType for v in other_values(k, one)]
     elif origin is tuple:
         items = other_values(inner[0], 1)
         found = [(), *((v,) for v in items), *((1, v) for v in items)]

@@ -110,8 +110,10 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
         """Run the operation, and record which W it read."""
         kwargs = kwargs or {}
         name = str(func.overloadpacket.__name__)
+        if func.is_view or name in SHAPE_ONLY:
+            return func(*args, **kwargs)
         layers = {found.layer: found for value in (*args, *kwargs.values()) for found in self._tracked_in(value)}
-        if not layers or func.is_view or name in SHAPE_ONLY or self._reads_shape_only(name, args):
+        if not layers or self._reads_shape_only(name, args):
             return func(*args, **kwargs)
         separate = all(self._stays_in_one_layer(func, row) for row in _rows(name, args))
         readers = {layer: self._reader(layer, name, args, separate) for layer in layers}
@@ -176,13 +178,12 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
 
     def _tracked_in(self, value: Any) -> list[TrackedStorage]:
         found = []
-        for tensor in tree_leaves(value):
-            if isinstance(tensor, Tensor):
-                storage = _storage(tensor)
-                tracked = self._tracked.get(storage.cdata)
-                if tracked is None and (name := self._addresses.get(tensor.untyped_storage().data_ptr())):
-                    tracked = TrackedStorage(name, "weight", storage)
-                found += [tracked] if tracked is not None else []
+        for tensor in _tensors_in(value):
+            storage = tensor.untyped_storage()
+            tracked = self._tracked.get(storage._cdata)
+            if tracked is None and (name := self._addresses.get(storage.data_ptr())):
+                tracked = TrackedStorage(name, "weight", _storage(tensor))
+            found += [tracked] if tracked is not None else []
         return found
 
     def _stays_in_one_layer(self, func: Any, args: Sequence[Any]) -> bool:
@@ -198,6 +199,12 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
     def _living_copies(self) -> list[TrackedStorage]:
         copies = [tracked for tracked in self._tracked.values() if tracked.kind == "copy"]
         return [copy for copy in copies if not copy.storage.expired()]  # type: ignore[no-untyped-call]
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors in an argument. Most arguments are one tensor or a number, which need no search."""
+    leaves = tree_leaves(value) if isinstance(value, list | tuple | dict) else [value]
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def _storage(tensor: Tensor) -> StorageWeakRef:
