@@ -39,7 +39,7 @@ def field_types(config: Any) -> dict[str, Any]:
 def check_type(kind: Any, value: Any, name: str, strict: bool = False) -> Any:
     """Return ``value`` converted to type ``kind``; unless ``strict``, numbers may be given as text. Raises
     ConfigError."""
-    if is_dataclass(value):
+    if is_dataclass(value) or (type(value) is kind and kind in (bool, int, float)):
         return value
     value = plain(value)
     try:

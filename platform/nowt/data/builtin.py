@@ -1,6 +1,7 @@
 """Data sets that need no files: scikit-learn's digits, and synthetic gratings."""
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -25,12 +26,18 @@ def digits(config: DataConfig, placement: Placement, size: int) -> RawDataset:
 
     Reference: Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", UCI, from scikit-learn.
     """
+    images = _digit_images()
+    return _raw_dataset(images.resize(size), config, images.digest())
+
+
+@cache
+def _digit_images() -> ImageArrays:
+    """Return all digits. They are kept, since reading their text file takes as long as an epoch of a small network."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     gray = (bunch.images[:, None] / 16).astype(np.float32)
-    images = ImageArrays(gray, bunch.target.astype(np.int64))
-    return _raw_dataset(images.resize(size), config, images.digest())
+    return ImageArrays(gray, bunch.target.astype(np.int64))
 
 
 def synthetic(config: DataConfig, placement: Placement, size: int) -> RawDataset:

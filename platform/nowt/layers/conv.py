@@ -1,7 +1,8 @@
 """A convolution whose error passes back through its rule's B."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,9 @@ from nowt.layers.functional import cast_for_autocast, orthonormal
 from nowt.rules.base import FeedbackLayer
 
 aten = torch.ops.aten
+
+# of height or width: output positions, input size, kernel, stride, dilation, padding
+Side = tuple[int, int, int, int, int, int]
 
 
 class _ConvFeedback(torch.autograd.Function):
@@ -128,18 +132,8 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         return (len(x) * self._reach(x.shape, x.device)).clamp(min=1).to(x.dtype)
 
     def _reach(self, shape: Sequence[int], device: torch.device | None = None) -> Tensor:
-        """Return how many positions of one image reach each tap: (kh, kw).
-
-        It is computed on ``device``, since a step would wait for a copy from the CPU.
-        """
-        rows, columns = (side.sum(0) for side in self._reached(shape, device))
-        return rows.view(-1, 1) * columns
-
-    def _reached(self, shape: Sequence[int], device: torch.device | None = None) -> Iterator[Tensor]:
-        """Yield, for height and width, whether each position reaches each tap: (positions, taps)."""
-        for out, size, k, s, d, p in self._sides(shape):
-            places = torch.arange(out, device=device).view(-1, 1) * s - p + torch.arange(k, device=device) * d
-            yield (places >= 0) & (places < size)
+        """Return how many positions of one image reach each tap: (kh, kw)."""
+        return _tap_reach(self._sides(shape), device)
 
     def sampling_error(self, shape: tuple[int, ...]) -> float:
         """Return tan² of the angle between W and the mean of y xᵀ over normal noise x of ``shape``, in expectation for
@@ -150,14 +144,32 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         positions that reach it, and divided by the square of their number.
         """
         summed, single = 1.0, 1.0
-        for reached in self._reached(shape):
-            one = reached.double()
+        for side in self._sides(shape):
+            one = _reached(side).double()
             count, seen = one.sum(0), one.mean(1, keepdim=True)
             summed *= float(((one * seen).sum(0) / count.square()).mean())
             single *= float((1 / count).mean())
         return (self.fan_in * summed + single) / shape[0]
 
-    def _sides(self, shape: Sequence[int]) -> list[tuple[int, int, int, int, int, int]]:
-        """Return, for height and width: positions, input size, kernel, stride, dilation, padding."""
+    def _sides(self, shape: Sequence[int]) -> tuple[Side, ...]:
+        """Return the sides of a map of ``shape``: height and width."""
         sides = zip(shape[2:], self.kernel_size, self.stride, self.dilation, self._zero_padding(), strict=True)
-        return [((size + 2 * p - d * (k - 1) - 1) // s + 1, size, k, s, d, p) for size, k, s, d, p in sides]
+        return tuple(((size + 2 * p - d * (k - 1) - 1) // s + 1, size, k, s, d, p) for size, k, s, d, p in sides)
+
+
+@lru_cache(maxsize=256)
+def _tap_reach(sides: tuple[Side, ...], device: torch.device | None) -> Tensor:
+    """Return how many positions reach each tap of the kernel: (kh, kw).
+
+    It is kept, since a mirror step of a small layer takes hardly longer. It is computed on ``device``, since a step
+    would wait for a copy from the CPU.
+    """
+    rows, columns = (_reached(side, device).sum(0) for side in sides)
+    return rows.view(-1, 1) * columns
+
+
+def _reached(side: Side, device: torch.device | None = None) -> Tensor:
+    """Return whether each position reaches each tap: (positions, taps)."""
+    out, size, k, s, d, p = side
+    places = torch.arange(out, device=device).view(-1, 1) * s - p + torch.arange(k, device=device) * d
+    return (places >= 0) & (places < size)

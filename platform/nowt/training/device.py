@@ -25,6 +25,18 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def seed_globals(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators that a run on ``device`` can draw from.
+
+    On the CPU, ``torch.manual_seed`` would also note a stack trace for each kind of GPU, which takes as long as the
+    step of a small network.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def reset_globals(config: RunConfig, placement: Placement) -> None:
     """Reset torch's global settings, since a reused process keeps those of the previous run."""
     torch.set_default_dtype(torch.float32)

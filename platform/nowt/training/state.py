@@ -20,7 +20,7 @@ from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.schedule import Schedule
 from nowt.store.correct_images import pack_correct
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
-from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device
+from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device, seed_globals
 from nowt.training.feasibility import check_split, check_worker_count
 from nowt.training.loss import Totals, compute_loss
 from nowt.training.network import build_network, count_training_flops, load_probe
@@ -157,7 +157,7 @@ class TrainingState:
 
     def _train_step(self, x: Tensor, y: Tensor) -> None:
         config, shown, rank = self.config, len(y) * self.group.size, [self.group.rank] if self.group.rank else []
-        torch.manual_seed(seed_of(config.seed, "global", self.step, *rank))  # for dropout and other global draws
+        seed_globals(seed_of(config.seed, "global", self.step, *rank), self.device)  # dropout and other global draws
         set_learning_rate(self.optimizer, learning_rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.config.precision):
