@@ -4,10 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
+from nowt.cli.main import main
 from tests.faults.cleanup_checks import STUDY_TIMEOUT, TIMEOUT, processes
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import wait_for, write_study
@@ -128,8 +131,16 @@ class StudyProcess:
         """Run the command to its end; return its exit code."""
         return self.start(*more).wait(STUDY_TIMEOUT)
 
+    def rerun_in_process(self) -> None:
+        """Finish the study in this process without pauses, instead of on Ray."""
+        self.set_pause(0.0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            assert main([*replace(self, slots=1).argv, "--in-process"]) == 0
+
     def rerun(self) -> None:
-        """Run the same command again, undisturbed, and assert that it succeeds."""
+        """Run the same command again, undisturbed and without pauses, and assert that it succeeds."""
+        self.set_pause(0.0)
         assert self.run() == 0, self.output()
 
     def training_processes(self) -> list[int]:

@@ -5,6 +5,7 @@ import random
 import shlex
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def press_ctrl_c(driver: int) -> None:
 
 
 @pytest.mark.selection
-def test_ctrl_c_writes_checkpoints_and_the_printed_command_resumes(
+def test_ctrl_c_writes_checkpoints_and_prints_the_command_that_resumes(
     nth_fault: int, make_study: MakeStudy, empty: Path, undisturbed: Undisturbed
 ) -> None:
     study = make_study(*repetition(nth_fault))
@@ -33,7 +34,7 @@ def test_ctrl_c_writes_checkpoints_and_the_printed_command_resumes(
     assert driver.wait(TIMEOUT) == 130, study.output()
     assert f"run the same command again: nowt {shlex.join(study.argv)}" in study.errors().splitlines()[-1]
     assert temporary_files(study.store) == []
-    assert_resumes(study, undisturbed)
+    assert_resumes(study, undisturbed, StudyProcess.rerun_in_process)  # on Ray after a kill, see test_kills.py
 
 
 def test_a_second_ctrl_c_exits_at_once_and_the_same_command_resumes(
@@ -83,13 +84,14 @@ def test_a_spending_cap_stops_the_study_and_the_same_command_resumes(
     assert study.run("--hours", "0.004") == 130, study.output()
     assert "stopped at its cap" in study.output()
     assert temporary_files(study.store) == []
-    study.set_pause(study.pause)
     assert_resumes(study, undisturbed)
 
 
-def assert_resumes(study: StudyProcess, undisturbed: Undisturbed) -> None:
+def assert_resumes(
+    study: StudyProcess, undisturbed: Undisturbed, rerun: Callable[[StudyProcess], None] = StudyProcess.rerun
+) -> None:
     """Assert that runs were interrupted, and that the same command ends as if nothing had happened."""
     assert any(run.state == "running" for run in logs(study.store).values()), "it ended before the interruption"
-    study.rerun()
+    rerun(study)
     assert_equals_undisturbed(study, undisturbed(study))
     wait_until_no_process(study.folder, ignore="Agent")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cleanup_checks import STUDY_TIMEOUT, children, wait_until_no_process
+from tests.faults.cleanup_checks import STUDY_TIMEOUT, children, temporary_files, wait_until_no_process
 from tests.faults.comparison import assert_equals_undisturbed, logs
 from tests.faults.injection import inject_fault, kill
 from tests.faults.ray_clusters import two_node_cluster
@@ -23,6 +23,7 @@ def test_a_killed_driver_is_resumed_by_the_same_command(
     study = make_study(*repetition(nth_kill + 1))
     inject_fault(study, f"engine {nth_kill}", empty, lambda driver: [driver], kill).wait()
     assert any(run.state == "running" for run in logs(study.store).values()), "the study ended before the kill"
+    assert temporary_files(study.store), "Ray Tune left no files, so that their removal cannot be tested"
     study.rerun()
     assert_equals_undisturbed(study, undisturbed(study))
     wait_until_no_process(study.folder, ignore="Agent")
