@@ -1,4 +1,4 @@
-"""Two Ray Train workers share a run: one of a study, whose worker is killed, and one of ``nowt train``."""
+"""Two Ray Train workers share a run: one of a study, whose worker is killed; ``nowt train`` gives them its run, too."""
 
 import os
 import signal
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from nowt.cli.main import main
 from nowt.cli.tables import run_page
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides
+from nowt.config.placement import Placement
+from nowt.execution import local
+from nowt.execution.scheduler import Scheduler
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.studies.lookup import find_study
 from tests.support.short_runs import numbers as without_times
@@ -58,15 +62,20 @@ def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path
     assert numbers(run) == without_times(undisturbed)
 
 
-def test_nowt_train_uses_two_workers(tmp_path: Path) -> None:
+def test_nowt_train_gives_its_run_to_two_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[tuple[int, int, int]] = []
+
+    def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> bool:
+        given.append((placement.min_workers, placement.max_workers, slots))
+        return local.run(scheduler, replace(placement, workers=1))
+
+    monkeypatch.setattr("nowt.execution.ray_train.runner.run", run)
     short = "--epochs 1 --data.train_limit 128 --data.repeat 1 --data.size 8"
-    words = f"train digits --store runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
-    driver = start(words.split(), tmp_path)
-    try:
-        out, errors = driver.communicate(timeout=PATIENCE)
-    finally:
-        driver.kill()
-    assert driver.returncode == 0, errors
-    (run,) = logs(tmp_path / "runs").values()
-    assert (run.state, run.attempts, run.last_epoch, run.workers) == ("finished", 1, 1, (2, 2))
-    assert f"run {run.key} starts" in out and f"run {run.key} finished" in out
+    words = f"train digits --store {tmp_path}/runs --workers 2 --{GROUPS.path} {GROUPS.text} {short}"
+    assert main(words.split()) == 0
+    assert given == [(2, 2, 1)]
+    (found,) = logs(tmp_path / "runs").values()
+    out = capsys.readouterr().out
+    assert f"run {found.key} starts" in out and f"run {found.key} finished" in out
