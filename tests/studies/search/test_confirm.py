@@ -1,6 +1,7 @@
 """Rerunning a search's best settings (confirmation, transfer), spending caps, and options that are not valid."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def searched(tmp_path: Path, store: Path, *words: str, budget: str = "Budget(3)"
 def test_best_settings_are_confirmed_with_new_seeds_and_only_picks_use_test_images(
     tmp_path: Path, store: Path, capsys: Captured
 ) -> None:
-    assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2") == 0
+    assert searched(tmp_path, store, "--confirm", "2", "--confirm-seeds", "2", budget="Budget(2)") == 0
     out = capsys.readouterr().out
     study_files = {study_file.name: study_file for study_file in read_study_files(store)}
     assert set(study_files) == {"small", "small_confirmed", "small_picks"}
@@ -64,13 +65,13 @@ def config_of(run: RunLog) -> str:
 
 def test_runs_on_other_images_are_not_in_the_mean(tmp_path: Path, store: Path, capsys: Captured) -> None:
     words = ["--confirm", "2", "--confirm-seeds", "1"]
-    assert searched(tmp_path, store, *words) == 0
+    assert searched(tmp_path, store, *words, budget="Budget(2)") == 0
     before = capsys.readouterr().out
     for path in (store / "studies").glob("small_*.json"):  # as if --data-dir had other images now
         content = json.loads(path.read_text())
         content["runs"] = [{**run, "key": "0" * 12} for run in content["runs"]] + content["runs"]
         path.write_text(json.dumps(content))
-    assert searched(tmp_path, store, *words) == 0
+    assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
     assert capsys.readouterr().out.partition("val error, mean")[2] == before.partition("val error, mean")[2]
 
 
@@ -93,7 +94,7 @@ def test_earlier_picks_on_the_same_test_images_are_reported(
     words = ["--confirm", "1", "--confirm-seeds", "1"]
     assert searched(tmp_path, store, *words, budget="Budget(1)") == 0
     assert "other picks were already scored" not in capsys.readouterr().out
-    assert searched(tmp_path, store, *words, "--trials", "8") == 0
+    assert searched(tmp_path, store, *words, "--trials", "3") == 0
     notice = "other picks were already scored on these test images; report them, too: small_picks-"
     out = capsys.readouterr().out
     assert notice in out and "no longer count" not in out
@@ -121,7 +122,7 @@ def test_best_trials_are_sorted_by_error_and_exclude_stopped_ones(tmp_path: Path
 
 
 def test_a_transfer_keeps_settings_unchanged(tmp_path: Path, store: Path, capsys: Captured) -> None:
-    assert searched(tmp_path, store, "--optim.clip", "1.5", "--optim.momentum", "0.7") == 0
+    assert searched(tmp_path, store, "--optim.clip", "1.5", "--optim.momentum", "0.7", budget="Budget(2)") == 0
     target = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1 --model.name resnet20 --optim.lr 0.3"
     words = ["transfer", "small", "--to", "digits", "--best", "2", "--seeds", "1", "--store", str(store)]
     assert main([*words, "--in-process", *target.split()]) == 0
@@ -231,17 +232,18 @@ def test_a_search_with_another_storage_is_an_error(
     tmp_path: Path, store: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = ["--storage", f"sqlite:///{tmp_path}/optuna.db"]
-    assert searched(tmp_path, store, *there) == 0 and searched(tmp_path, store, *there) == 0
+    search = partial(searched, budget="Budget(1)")
+    assert search(tmp_path, store, *there) == 0 and search(tmp_path, store, *there) == 0
     capsys.readouterr()
-    assert searched(tmp_path, store) == 2
+    assert search(tmp_path, store) == 2
     err = capsys.readouterr().err
     assert f"was begun with --storage sqlite:///{tmp_path}/optuna.db: give that again" in err and err.count("\n") == 1
     assert not (store / "optuna.db").exists()
     monkeypatch.chdir(tmp_path)
-    assert searched(tmp_path, store, "--storage", "sqlite:///optuna.db") == 0  # the same file
+    assert search(tmp_path, store, "--storage", "sqlite:///optuna.db") == 0  # the same file
     other = tmp_path / "other"
-    assert searched(tmp_path, other) == 0 and searched(tmp_path, other, "--storage", "sqlite:///other/optuna.db") == 0
-    assert searched(tmp_path, other, *there) == 2
+    assert search(tmp_path, other) == 0 and search(tmp_path, other, "--storage", "sqlite:///other/optuna.db") == 0
+    assert search(tmp_path, other, *there) == 2
     assert "was begun without --storage: leave it out" in capsys.readouterr().err
 
 

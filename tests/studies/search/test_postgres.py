@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,23 @@ def test_one_store_can_run_a_search_and_after_a_kill_its_trials_are_those_of_sql
     assert trial_contents(database.url) == trial_contents(f"sqlite:///{undisturbed}/optuna.db")
 
 
-def test_a_stopped_server_is_an_error_of_one_line_and_the_search_resumes(tmp_path: Path, database: Server) -> None:
+def test_a_stopped_server_is_an_error_of_one_line_and_the_search_resumes(
+    tmp_path: Path, database: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     space = slow_space(tmp_path)
-    driver = start(words(space, tmp_path / "one", "--storage", database.url), tmp_path)
-    wait_for(lambda: epochs_logged(tmp_path / "one") >= 2, 120, "2 epochs")
-    database.stop()
-    _, err = driver.communicate(timeout=60)
+
+    def stop_after_two_epochs() -> None:
+        wait_for(lambda: epochs_logged(tmp_path / "one") >= 2, 120, "2 epochs")
+        database.stop()
+
+    with ThreadPoolExecutor(1) as beside, monkeypatch.context() as patch:
+        patch.setenv("PAUSE", "0.1")
+        stopped = beside.submit(stop_after_two_epochs)
+        code = main(words(space, tmp_path / "one", "--storage", database.url))
+        stopped.result()
     database.start()
-    assert driver.returncode == 2 and "Traceback" not in err
+    err = capsys.readouterr().err
+    assert code == 2 and "Traceback" not in err
     assert "cannot be used" in err and "Nothing is lost; run the same command again to resume" in err
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0
     found = [trial for _, _, *trial in trial_contents(database.url)]

@@ -19,7 +19,7 @@ from tests.support.simulated_search import EPOCHS, Kind, SimulatedSearch, error,
 SPACES = 50  # number of spaces with different draws; in some, most runs diverge
 
 
-SCHEDULES = int(os.environ.get("NOWT_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("NOWT_SCHEDULES", "200"))
 
 
 BUDGETS = (*map(Budget, (1, 2, 3, 5)), Budget(2.0 * EPOCHS, "presentations"), Budget(9.0, "flops"))
