@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nowt.store.run_log import read
-from tests.support.small_studies import SLOW, write_study
+from tests.support.small_studies import SLOW, store_with_database, write_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,8 +134,9 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def test_the_job_is_requeued_at_the_time_limit_and_finishes_the_study_later(
-    slurm: Callable[..., str], tmp_path: Path
+    slurm: Callable[..., str], tmp_path: Path, empty: Path
 ) -> None:
+    store_with_database(tmp_path / "runs", empty)
     (tmp_path / "slow.py").write_text(SLOW)
     study = write_study(tmp_path, '{"slow": small(Path(__file__).with_name("slow.py"))}')
     command = ["env", "PAUSE=0.25", "nowt", "ablate", str(study), "--store", str(tmp_path / "runs"), "--in-process"]

@@ -21,6 +21,7 @@ from tests.support.small_studies import (
     logs,
     numbers,
     start,
+    store_with_database,
     wait_for,
     write_study,
 )
@@ -209,10 +210,10 @@ def test_after_ctrl_c_the_same_command_resumes_from_the_current_batch(
 
 
 def test_a_study_killed_in_its_process_and_then_on_ray_tune_has_the_same_numbers(
-    folder: Path, uninterrupted: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+    folder: Path, uninterrupted: tuple[Path, int], empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A driver on Ray is killed in ``tests/faults``."""
-    store = folder / "interrupted"
+    store = store_with_database(folder / "interrupted", empty)
     command = ["ablate", "./small.py", "--store", "interrupted"]
     _kill_after_an_epoch([*command, "--in-process"], folder, store, capsys)
     code, out, err = _kill_the_slow_runs_worker([*command, "--slots", "2"], folder, store)

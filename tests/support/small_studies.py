@@ -1,6 +1,7 @@
 """Small studies on digits, as files that a user could have written, for tests of execution and the command line."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -122,6 +123,14 @@ def log_bytes(store: Path) -> dict[str, bytes]:
 def numbers(run: RunLog) -> list[dict[str, Any]]:
     """Every number of a run's epochs, except times."""
     return [{k: v for k, v in epoch_to_json(e).items() if not k.endswith("seconds")} for e in run.epochs]
+
+
+def store_with_database(store: Path, empty: Path) -> Path:
+    """Create ``store`` with a copy of the MLflow database ``empty``: a process would take seconds to create one, and
+    would leave it incomplete if it was killed meanwhile."""
+    store.mkdir(parents=True)
+    shutil.copy(empty, store / "mlflow.db")
+    return store
 
 
 def start(words: list[str], folder: Path, pause: float = 0.25) -> subprocess.Popen[str]:

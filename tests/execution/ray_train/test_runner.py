@@ -17,7 +17,7 @@ from nowt.execution.scheduler import Scheduler
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.studies.lookup import find_study
 from tests.support.short_runs import numbers as without_times
-from tests.support.small_studies import SLOW, logs, numbers, start, wait_for, write_study
+from tests.support.small_studies import SLOW, logs, numbers, start, store_with_database, wait_for, write_study
 from tests.support.worker_processes import kept, on_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
@@ -34,12 +34,12 @@ def _curve(store: Path, key: str) -> list[str]:
     return run_page(store, key).split("\n\n")[1].splitlines()
 
 
-def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_and_the_results_are_the_same(tmp_path: Path, empty: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     write_study(tmp_path, CELLS)
     words = [f"--{GROUPS.path}", GROUPS.text]
+    store = store_with_database(tmp_path / "runs", empty)
     driver = start(["ablate", "./small.py", "--store", "runs", "--workers", "1:2", *words], tmp_path)
-    store = tmp_path / "runs"
     try:
         wait_for(lambda: any(run.last_epoch >= 1 for run in logs(store).values()), PATIENCE, "the first epoch")
         at_work = sorted(int(path.stem) for path in tmp_path.glob("*.slow"))

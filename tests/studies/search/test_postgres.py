@@ -15,7 +15,7 @@ from nowt.studies.search.storage_lock import exclusive_lock
 from tests.support.optuna_storage import epochs_logged, trial_contents, trials_by_cell
 from tests.support.postgres import Server, programs, server
 from tests.support.small_spaces import write_space
-from tests.support.small_studies import SLOW, start, wait_for
+from tests.support.small_studies import SLOW, start, store_with_database, wait_for
 
 PROGRAMS = programs()
 
@@ -47,9 +47,10 @@ def slow_space(folder: Path) -> Path:
 
 
 def test_one_store_can_run_a_search_and_after_a_kill_its_trials_are_those_of_sqlite(
-    tmp_path: Path, database: Server, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, database: Server, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    space, undisturbed, killed = slow_space(tmp_path), tmp_path / "undisturbed", tmp_path / "killed"
+    space, undisturbed = slow_space(tmp_path), tmp_path / "undisturbed"
+    killed = store_with_database(tmp_path / "killed", empty)
     assert main(words(space, undisturbed)) == 0
     driver = start(words(space, killed, "--storage", database.url), tmp_path)
     wait_for(lambda: epochs_logged(killed) >= 3, 120, "3 epochs")

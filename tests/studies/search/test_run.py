@@ -26,7 +26,7 @@ from nowt.studies.search.trial_storage import Trial, TrialStorage
 from tests.support import optuna_storage
 from tests.support.optuna_storage import epochs_logged
 from tests.support.small_spaces import write_space
-from tests.support.small_studies import BROKEN, SLOW, start, wait_for
+from tests.support.small_studies import BROKEN, SLOW, start, store_with_database, wait_for
 from tests.support.synthetic_images import image_folder
 
 HALVING = "stopping=EarlyStopping('halving', first_rung=1, factor=2), reference='kp'"
@@ -226,11 +226,11 @@ def test_a_stopped_trial_stays_stopped_if_another_search_resumes_its_run(tmp_pat
     assert main(["report", "--check", str(tmp_path / "figures"), "--store", str(store)]) == 0
 
 
-def test_a_killed_search_resumes_with_exactly_the_same_trials(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_with_exactly_the_same_trials(tmp_path: Path, empty: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     cells = "(part(Path(__file__).with_name('slow.py')),)"
     space = write_space(tmp_path, cells, "Budget(5)", "sampler='tpe', stopping=EarlyStopping(first_rung=1)")
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    undisturbed, killed = tmp_path / "undisturbed", store_with_database(tmp_path / "killed", empty)
     assert search(space, undisturbed) == 0
     driver = start(["search", str(space), "--in-process", "--store", str(killed)], tmp_path)
     wait_for(lambda: epochs_logged(killed) >= 6, 120, "6 epochs")  # in the second trial
