@@ -38,6 +38,13 @@ def test_the_power_of_the_equivalence_test_is_what_simulated_studies_find(seeds:
     assert equivalence_power(margin, seeds) == pytest.approx(found, abs=0.012)
 
 
+def test_the_power_of_the_equivalence_test_at_a_true_gap_is_what_simulated_studies_find() -> None:
+    found = (margin_p_values(simulated_tests(5, 0.5), 1.5)["p_within"] <= 0.05).mean()
+    assert equivalence_power(1.5, 5, true_share=1 / 3) == pytest.approx(found, abs=0.012)
+    found = (margin_p_values(simulated_tests(5, 1.5), 1.5)["p_within"] <= 0.05).mean()
+    assert equivalence_power(1.5, 5, true_share=1.0) == pytest.approx(found, abs=0.012)  # false claims, at most α
+
+
 def test_too_few_seeds_find_nothing_and_no_gap_takes_more_than_there_are() -> None:
     assert power(1.0, 1) == equivalence_power(1.0, 1) == 0
     assert required_seeds(0.0) is None

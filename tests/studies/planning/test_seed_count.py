@@ -7,6 +7,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.core.errors import ConfigError
+from nowt.studies.claim import Claim
 from nowt.studies.planning.seed_count import TargetGap, earlier_deviations, seed_count_lines
 from tests.support.synthetic_store import rules_study, write_store
 
@@ -68,6 +69,17 @@ def test_a_given_deviation_needs_no_runs(tmp_path: Path) -> None:
     assert line == "  kp: 5 seeds to detect it, 5 seeds to show equality within it (deviation 0.8 points)"
 
 
+def test_equality_at_a_true_gap_takes_more_seeds_and_a_claim_fewer(tmp_path: Path) -> None:
+    study = rules_study(names=["bp", "kp", "wm"])
+    target = TargetGap(gap=1.5, deviation=1.0, true_gap=0.5)
+    (_, line) = seed_count_lines(study, tmp_path, target)
+    shown = "10 seeds to show equality within it at a true gap of 0.5 points (deviation 1 point)"
+    assert line == f"  kp, wm: 7 seeds to detect it, {shown}"
+    (_, claimed, _) = seed_count_lines(replace(study, claim=Claim(("kp",), 1.5)), tmp_path, target)
+    shown = "8 seeds to show equality within it as the study claims at a true gap of 0.5 points (deviation 1 point)"
+    assert claimed == f"  kp: 7 seeds to detect it, {shown}"
+
+
 def test_without_a_gap_the_detectable_gap_is_printed(tmp_path: Path) -> None:
     study = rules_study(names=["bp", "kp"])
     (line,) = seed_count_lines(study, tmp_path, TargetGap())
@@ -89,6 +101,14 @@ def test_without_a_gap_the_detectable_gap_is_printed(tmp_path: Path) -> None:
 def test_a_target_gap_out_of_range_is_refused(gap: float | None, deviation: float | None, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         TargetGap(gap, deviation)
+
+
+@pytest.mark.parametrize("true_gap", [-0.1, 1.5, float("nan")])
+def test_a_true_gap_beyond_the_margin_is_refused(true_gap: float) -> None:
+    with pytest.raises(ConfigError, match=r"--true-gap is .*: it must be at least 0 and below --gap, 1.5"):
+        TargetGap(1.5, true_gap=true_gap)
+    with pytest.raises(ConfigError, match="--true-gap needs --gap POINTS"):
+        TargetGap(true_gap=0.5)
 
 
 def test_the_command_line_refuses_a_negative_gap(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,13 @@ def add(commands: Commands) -> None:
         help="standard deviation of that difference over seeds (default: estimated from earlier runs)",
     )
     parser.add_argument(
+        "--true-gap",
+        type=float,
+        default=0.0,
+        metavar="POINTS",
+        help="true difference at which equality within --gap is to be shown (default: 0)",
+    )
+    parser.add_argument(
         "--mirror-share",
         type=float,
         default=0.25,
@@ -51,7 +58,7 @@ def run(args: Namespace) -> int:
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation), args.mirror_share))
+    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share))
     return 0
 
 
@@ -67,4 +74,4 @@ def _plan_search(args: Namespace) -> str:
     space = find_space(args.study)
     space = shrink_space(space) if args.quick else space
     space = with_options(space, args.overrides, None, None, None)
-    return plan_search(space, placement(args), TargetGap(args.gap, args.deviation))
+    return plan_search(space, placement(args), TargetGap(args.gap, args.deviation, args.true_gap))

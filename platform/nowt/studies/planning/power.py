@@ -26,13 +26,18 @@ def power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
     )
 
 
-def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA) -> float:
-    """Return the power of the equivalence test if the true gap is 0 and the margin is ``ratio`` standard deviations."""
+def equivalence_power(ratio: float, seeds: int, alpha: float = ALPHA, true_share: float = 0.0) -> float:
+    """Return the power of the equivalence test if the margin is ``ratio`` standard deviations, and the true gap is
+    ``true_share`` of the margin."""
     import numpy as np
     from scipy.stats import norm, t
 
     shift, limit = seeds**0.5 * abs(ratio), t.isf(alpha, max(seeds - 1, 1))
-    return mean_over_sample_deviations(seeds, lambda seen: 2 * norm.cdf(np.maximum(shift - limit * seen, 0)) - 1)
+    below, above = shift * (1 - true_share), shift * (1 + true_share)
+    return mean_over_sample_deviations(
+        seeds,
+        lambda seen: np.maximum(norm.cdf(below - limit * seen) + norm.cdf(above - limit * seen) - 1, 0),
+    )
 
 
 def mean_over_sample_deviations(seeds: int, chance: Callable[[Any], Any]) -> float:

@@ -123,5 +123,5 @@ def _seeds(space: SearchSpace, store: Path, target: TargetGap) -> list[str]:
         return []
     seeds = 1 if space.confirm is None else space.confirm.pick_seeds or space.confirm.seeds
     cells = tuple(Cell(cell.name, cell.config) for cell in space.cells)
-    picks = Study(f"{space.name}_picks", space.question, cells, tuple(range(seeds)), space.baseline)
+    picks = Study(f"{space.name}_picks", space.question, cells, tuple(range(seeds)), space.baseline, claim=space.claim)
     return ["", *seed_count_lines(picks, store, target)]

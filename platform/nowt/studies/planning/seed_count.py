@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,11 @@ class EarlierDeviation:
 
 @dataclass(frozen=True)
 class TargetGap:
-    """The gap that a study must be able to detect. Raises ConfigError for values out of range."""
+    """The gap that a study must detect, or equality within it. Raises ConfigError for values out of range."""
 
     gap: float | None = None  # percentage points
     deviation: float | None = None  # of the gap over seeds, percentage points; None: from earlier runs
+    true_gap: float = 0.0  # at which equality within ``gap`` is to be shown, percentage points
 
     def __post_init__(self) -> None:
         for name, value in (("gap", self.gap), ("deviation", self.deviation)):
@@ -49,6 +51,9 @@ class TargetGap:
             require(ok, f"--{name} is {value}: it must be above 0 and at most 100 points")
         if self.deviation is not None:
             require(self.gap is not None, "--deviation needs --gap POINTS")
+        require(self.true_gap == 0 or self.gap is not None, "--true-gap needs --gap POINTS")
+        within = f"--true-gap is {self.true_gap}: it must be at least 0 and below --gap, {self.gap or 0:g}"
+        require(0 <= self.true_gap < (self.gap or 1), within)
 
 
 def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
@@ -64,8 +69,15 @@ def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
     head = f"Seeds for a gap of {counted(f'{target.gap:g}', 'point')} to {study.reference} ({_test(len(others))}):"
     if target.deviation is not None:
         given = EarlierDeviation(target.deviation, 0, "")
-        return [head, f"  {', '.join(others)}: {_required(target.gap, given, alpha)}"]
-    return [head, *(f"  {name}: {_line(target.gap, known.get(name), alpha)}" for name in others)]
+        alike = [[name for name in others if (name in _claimed(study)) is claimed] for claimed in (True, False)]
+        lines = [(names, _required(target, given, alpha, names[0] in _claimed(study))) for names in alike if names]
+        return [head, *(f"  {', '.join(names)}: {line}" for names, line in lines)]
+    return [head, *(f"  {name}: {_line(target, known.get(name), alpha, name in _claimed(study))}" for name in others)]
+
+
+def _claimed(study: Study) -> Sequence[str]:
+    """Return the cells of the study's claim, whose equivalence is tested without a correction for their number."""
+    return study.claim.cells if study.claim is not None else ()
 
 
 def _test(comparisons: int) -> str:
@@ -93,23 +105,25 @@ def _detectable_points(known: dict[str, EarlierDeviation], seeds: int, alpha: fl
     ]
 
 
-def _line(gap: float, known: EarlierDeviation | None, alpha: float) -> str:
+def _line(target: TargetGap, known: EarlierDeviation | None, alpha: float, claimed: bool) -> str:
     if known is None:
         return "unknown: no earlier runs with this rule, model, data and epochs learned; give --deviation POINTS"
     if known.deviation == 0:
         return f"unknown: the gap was the same with every seed ({_source(known)}); give --deviation POINTS"
     most = largest_deviation(known.deviation, known.pairs)
-    worst = _count(required_seeds(gap / most, alpha))
-    return f"{_required(gap, known, alpha)}. It may be as large as {most:.2g}: then {worst}"
+    worst = _count(required_seeds((target.gap or 0) / most, alpha))
+    return f"{_required(target, known, alpha, claimed)}. It may be as large as {most:.2g}: then {worst}"
 
 
-def _required(gap: float, one: EarlierDeviation, alpha: float) -> str:
+def _required(target: TargetGap, one: EarlierDeviation, alpha: float, claimed: bool) -> str:
     """Return the number of seeds, at least three, since fewer give no interval."""
-    find, show = (
-        required_seeds(gap / one.deviation, alpha),
-        required_seeds(gap / one.deviation, alpha, chance=equivalence_power),
-    )
-    return f"{_count(find)} to detect it, {_count(show)} to show equality within it ({_source(one)})"
+    gap = target.gap or 0
+    equality = partial(equivalence_power, true_share=target.true_gap / gap)
+    find = required_seeds(gap / one.deviation, alpha)
+    show = required_seeds(gap / one.deviation, ALPHA if claimed else alpha, chance=equality)
+    at = " as the study claims" if claimed else ""
+    at += f" at a true gap of {counted(f'{target.true_gap:g}', 'point')}" if target.true_gap else ""
+    return f"{_count(find)} to detect it, {_count(show)} to show equality within it{at} ({_source(one)})"
 
 
 def _count(seeds: int | None) -> str:
