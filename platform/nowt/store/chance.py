@@ -47,6 +47,7 @@ def judge(error: float, classes: int, images: int) -> Verdict:
         Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the binomial".
 
     Example:
+        >>> from nowt.store.chance import judge
         >>> judge(0.90, 10, 360), judge(0.80, 10, 360), judge(0.80, 10, 16)
         ('at chance', 'learned', 'too few images')
     """

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.main import main
+from nowt.store.existing import PARTS
 from nowt.store.run_log import LogWriter
-from nowt.store.sync.merge import PARTS
 from nowt.store.sync.pull import _folder_name
 from tests.store.sync.test_merge import KEY, search, url
 from tests.support.mlflow_contents import contents, epoch, start
