@@ -35,6 +35,10 @@ def check_text(folder: Path, key: str, content: dict[str, Any], runs: list[dict[
     study, _ = write_study_file(folder, key, content, [ListedRun.from_json(run) for run in runs])
     seeds = sorted({*content["seeds"], *(run["seed"] for run in runs)})
     times = {"created": study.created, "started": study.started}
+    claimed = [("claimed", study.claimed)] if "claim" in content else []  # beside the claim
+    at = [*content].index("claim") + 1 if claimed else 0
+    items = [*content.items()]
+    content = dict([*items[:at], *claimed, *items[at:]])
     parts = {"schema": 1, **content, "seeds": seeds, "key": key, **times, "runs": runs}
     text = (folder / "studies" / f"{key}.json").read_text()
     assert text == json.dumps(parts, indent=1) + "\n"
