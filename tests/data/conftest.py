@@ -8,13 +8,23 @@ import pytest
 from nowt.data.imagenet.prepare import EDITIONS
 from nowt.data.imagenet.published import Counts
 from tests.support.synthetic_ilsvrc import tree
-from tests.support.synthetic_images import image_folder
+from tests.support.synthetic_images import draw, image_folder
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder with ``train`` and ``val``, two classes each."""
     return image_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def bitmaps(tmp_path: Path) -> Path:
+    """Uncompressed images: other pixels have the same number of bytes."""
+    root = image_folder(tmp_path / "images", train=8)
+    for path in sorted(root.rglob("*.jpg")):
+        draw(path.with_suffix(".bmp"), seed=len(path.read_bytes()))
+        path.unlink()
+    return root
 
 
 @pytest.fixture

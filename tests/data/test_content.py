@@ -12,17 +12,7 @@ from PIL import Image
 from nowt.core.errors import DataError
 from nowt.core.seeding import Seeds
 from tests.support.image_folders import FOLDER, in_order, opened, refused
-from tests.support.synthetic_images import draw, image_folder
-
-
-@pytest.fixture
-def bitmaps(tmp_path: Path) -> Path:
-    """Uncompressed images: other pixels have the same number of bytes."""
-    root = image_folder(tmp_path / "images", train=8)
-    for path in sorted(root.rglob("*.jpg")):
-        draw(path.with_suffix(".bmp"), seed=len(path.read_bytes()))
-        path.unlink()
-    return root
+from tests.support.synthetic_images import draw
 
 
 def test_other_pixels_under_the_same_names_sizes_and_times_change_the_fingerprint(bitmaps: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nowt.data import content, image_folder
+from nowt.data import class_folders, content, image_folder
 from nowt.data.digest_table import DigestTable
 from nowt.data.unused_files import unused_files
 from tests.support.image_folders import FOLDER, opened, placement, refused
@@ -240,3 +240,29 @@ def test_a_table_of_an_earlier_version_which_names_no_folder_is_read(root: Path,
     reads.clear()
     read(root)
     assert reads == [] and unused_files(root.parent / "store") == []
+
+
+@pytest.fixture
+def coarse_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files have the same times, as on a file system whose clock is coarse."""
+    real = class_folders.file_facts
+    for module in (class_folders, content):
+        monkeypatch.setattr(module, "file_facts", lambda status: (status.st_size, 0, 0, real(status)[3]))
+
+
+@pytest.mark.usefixtures("coarse_clock", "reads")
+def test_swapped_folders_are_noticed_if_the_clock_gave_their_files_the_same_times(bitmaps: Path) -> None:
+    before = read(bitmaps)
+    first, second = sorted((bitmaps / "train").iterdir())[:2]
+    first.rename(bitmaps / "swap")
+    second.rename(first)
+    (bitmaps / "swap").rename(second)
+    assert read(bitmaps) != before
+
+
+@pytest.mark.usefixtures("coarse_clock", "reads")
+def test_an_image_that_differs_from_the_table_is_named_once_and_the_next_start_reads_all_images(bitmaps: Path) -> None:
+    read(bitmaps)
+    draw(next((bitmaps / "train").rglob("*.bmp")), seed=99)  # in place, with the same size
+    assert "has changed since its content was listed: run the same command again" in refused(bitmaps)
+    assert len(opened(bitmaps).train) > 0

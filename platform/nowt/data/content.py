@@ -1,7 +1,8 @@
 """Digests of the content of image files: read once, then looked up in a table in the store.
 
-A file is read again when its size, its time of modification or its time of status change differ. The last of these
-cannot be set by a program, so that a file which replaces another is noticed even if its size and time are the same.
+A file is read again when its size, its time of modification, its time of status change or its number (inode) differ.
+Programs cannot set the last two, so that a file which replaces another is noticed even if its size and its time of
+modification are the same.
 """
 
 import os
@@ -38,7 +39,7 @@ def table_path(root: Path, placement: Placement) -> Path:
 
 
 def content_digests(root: Path, names: list[str], facts: Ints, placement: Placement) -> Bytes:
-    """Return the digest of each file; ``facts`` are those of its listing, (N, 3).
+    """Return the digest of each file; ``facts`` are those of its listing, (N, 4).
 
     Files that the table does not have are read in threads by one process at a time. What was read is kept if the
     process is stopped. Raises DataError naming a file that cannot be read, or that changes while it is read.

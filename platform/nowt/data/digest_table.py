@@ -13,6 +13,8 @@ from nowt.data.images import DIGEST_BYTES
 from nowt.data.subsets import Ints
 from nowt.store.files import write_atomically
 
+FACTS = 4  # of a file
+
 DAMAGE = (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile)  # what reading may raise
 
 
@@ -21,7 +23,7 @@ class DigestTable:
     """The digest of each file's content, and the facts of the file when it was read."""
 
     names: list[str]
-    facts: Ints  # (N, 3): size in bytes, time of modification and of status change in ns
+    facts: Ints  # (N, 4): size in bytes, time of modification and of status change in ns, number of the file
     digests: Bytes  # (N, DIGEST_BYTES)
 
     @classmethod
@@ -31,11 +33,12 @@ class DigestTable:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 names, facts, digests = (stored[name] for name in ("names", "facts", "digests"))
             table = cls(_decoded(names).split("\0"), facts, digests)
-            if table.facts.shape == (len(table.names), 3) and table.digests.shape == (len(table.names), DIGEST_BYTES):
+            shapes = table.facts.shape, table.digests.shape
+            if shapes == ((len(table.names), FACTS), (len(table.names), DIGEST_BYTES)):
                 return table
         except DAMAGE:
             pass
-        return cls([], np.empty((0, 3), np.int64), np.empty((0, DIGEST_BYTES), np.uint8))
+        return cls([], np.empty((0, FACTS), np.int64), np.empty((0, DIGEST_BYTES), np.uint8))
 
     def save(self, path: Path, root: Path) -> None:
         """Write the table of the images in ``root`` atomically."""

@@ -74,8 +74,9 @@ def _list_folder(root: Path, tests: list[str], placement: Placement) -> FolderIm
     names, facts = listed[0].names + listed[1].names, np.concatenate([part.facts for part in listed])
     _notice_outdated_manifest(root, placement)
     digests = content.content_digests(root, names, facts, placement)
+    table = content.table_path(root, placement)
     train, test = (
-        ImageFiles(root, part.names, part.facts[:, 0], part_digests, part.labels)
+        ImageFiles(root, part.names, part.facts[:, 0], part_digests, part.labels, table)
         for part, part_digests in zip(listed, np.split(digests, [len(listed[0].names)]), strict=True)
     )
     return FolderImages(train, test, classes, listed[0].left_out + listed[1].left_out)

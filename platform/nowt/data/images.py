@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,11 +59,13 @@ class ImageFiles:
     sizes: Ints
     digests: Bytes  # (N, DIGEST_BYTES)
     labels: Ints
+    table: Path | None = None  # in which the digests were looked up
 
     def take(self, indices: Ints) -> "ImageFiles":
         """Return these images, in this order."""
         names = [self.names[i] for i in indices]
-        return ImageFiles(self.root, names, self.sizes[indices], self.digests[indices], self.labels[indices])
+        sizes, digests, labels = self.sizes[indices], self.digests[indices], self.labels[indices]
+        return ImageFiles(self.root, names, sizes, digests, labels, self.table)
 
     def digest(self) -> str:
         """Return a hash of the name and the content of every image.
@@ -82,9 +85,16 @@ class ImageFiles:
         return text.hexdigest()
 
     def read(self, index: int) -> bytes:
-        """Return the bytes of an image. Raises DataError if it cannot be read, or is not the image that was listed."""
+        """Return the bytes of an image.
+
+        Raises DataError if it cannot be read, or is not the image that was listed. In the latter case the table of
+        digests is deleted, so that the next start reads all images.
+        """
         data = read_file(self.root / self.names[index])
         if content_digest(data) != self.digests[index].tobytes():
+            if self.table is not None:
+                with suppress(OSError):
+                    self.table.unlink()
             raise DataError(
                 f"{self.root / self.names[index]} has changed since its content was listed: run the same command again"
                 " (after nowt data prepare, if that wrote the list of images)"

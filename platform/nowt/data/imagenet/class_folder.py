@@ -15,7 +15,7 @@ from nowt.data.imagenet.published import PNG
 from nowt.data.imagenet.source import ClassSource, images_in_folder, is_image
 from nowt.data.images import content_digest
 
-FileFacts = tuple[str, int, int, int]  # name, size in bytes, time of modification and of status change in ns
+FileFacts = tuple[str, int, int, int, int]  # name and ``Facts``
 
 WORK = ".prepare"  # in DST: the records of finished classes, and incomplete files
 
