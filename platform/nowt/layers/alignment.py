@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from nowt.core.random_state import preserved_random_state
 from nowt.layers.inputs import Inputs, call, device_of, map_tensors
-from nowt.layers.model_state import Modes, gradients_of, in_mode, preserved_buffers, preserved_random_state
+from nowt.layers.model_state import Modes, gradients_of, in_mode, preserved_buffers
 from nowt.rules.base import FeedbackLayer
 from nowt.store.records import Layer
 

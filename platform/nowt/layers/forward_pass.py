@@ -8,8 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from nowt.core.random_state import preserved_random_state
 from nowt.layers.inputs import Inputs, call, describe, device_of, map_tensors, mismatch
-from nowt.layers.model_state import in_mode, preserved_buffers, preserved_random_state
+from nowt.layers.model_state import in_mode, preserved_buffers
 from nowt.layers.weight_use import WeightUse
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)  # which pass no error on

@@ -1,14 +1,13 @@
 """Runs a model without changing it: its modes, its running statistics and the random state are restored."""
 
-import random
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
+
+from nowt.core.random_state import preserved_random_state
 
 Modes = Mapping[nn.Module, bool]  # whether a module is in train mode
 
@@ -66,29 +65,6 @@ def preserved_gradients(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter, gradient in before:
             parameter.grad = gradient
-
-
-@contextmanager
-def preserved_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Restore the random states of torch, Python and NumPy after the block. A ``seed`` sets all three before it."""
-    numpy = sys.modules["numpy"].random if "numpy" in sys.modules else None
-    python_state, numpy_state = random.getstate(), numpy.get_state() if numpy else None
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            if seed is not None:
-                _seed_all(seed, numpy)
-            yield
-    finally:
-        random.setstate(python_state)
-        if numpy:
-            numpy.set_state(numpy_state)
-
-
-def _seed_all(seed: int, numpy: Any) -> None:
-    torch.manual_seed(seed)
-    random.seed(seed)
-    if numpy:
-        numpy.seed(seed % 2**32)
 
 
 @contextmanager

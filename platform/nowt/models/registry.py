@@ -1,8 +1,7 @@
 """Models by name: ResNets for ImageNet, CIFAR and digits, dense networks, and custom models from a file or module."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -10,6 +9,7 @@ from torch import nn
 from nowt.config.run_config import ModelConfig
 from nowt.core.errors import ConfigError, did_you_mean, require
 from nowt.core.plugins import load_object
+from nowt.core.random_state import preserved_random_state
 from nowt.core.seeding import seed_of
 from nowt.layers.forward_pass import materialize
 from nowt.models.batch_norm import group_batch_norms, zero_last_gammas
@@ -52,7 +52,8 @@ def build_model(config: ModelConfig, shape: Shape, classes: int, seed: int) -> n
 
 
 def _build_builtin(config: ModelConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
-    with _global_generator(0):  # the constructors draw weights, too; initialize_layers replaces all of them
+    # the constructors draw weights, too; initialize_layers replaces all of them
+    with preserved_random_state(torch.device("cpu"), 0):
         model = MODELS[config.name](config, shape, classes)
     paper = initialize_as_dense_paper if config.name == "mlp" else initialize_as_paper
     initialize_layers(model, paper if config.weights == "paper" else initialize_as_torchvision, seed)
@@ -70,7 +71,7 @@ def _build_custom(config: ModelConfig, shape: Shape, classes: int, seed: int) ->
     except TypeError as error:
         call = "it must accept function(shape=(channels, height, width), classes=n)"
         raise ConfigError(f"{config.name} cannot build a model: {error}; {call}") from error
-    with _global_generator(seed_of(seed, "weights")):
+    with preserved_random_state(torch.device("cpu"), seed_of(seed, "weights")):
         model = function(shape=shape, classes=classes)
         returned = type(model).__name__
         require(isinstance(model, nn.Module), f"{config.name} returned {returned}: it must return a torch.nn.Module")
@@ -80,14 +81,6 @@ def _build_custom(config: ModelConfig, shape: Shape, classes: int, seed: int) ->
         except ValueError as error:
             raise ConfigError(f"model {config.name}: {error}") from error
     return model
-
-
-@contextmanager
-def _global_generator(seed: int) -> Iterator[None]:
-    """Seed torch's global CPU generator, and restore its state on exit."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
-        yield
 
 
 def _torchvision(config: ModelConfig, shape: Shape, classes: int) -> nn.Module:

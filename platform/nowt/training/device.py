@@ -5,6 +5,7 @@ import torch
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError
+from nowt.core.random_state import seed_all, seed_cpu
 
 # bfloat16 is autocast: W and B stay in float32
 PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -26,20 +27,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def seed_globals(seed: int, device: torch.device) -> None:
-    """Seed torch's global generators that a run on ``device`` can draw from.
-
-    On the CPU, ``torch.manual_seed`` would also note a stack trace for each kind of GPU, which takes as long as the
-    step of a small network.
-    """
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
+    """Seed the global generators that a run on ``device`` can draw from: those of torch, Python and NumPy."""
+    (seed_cpu if device.type == "cpu" else seed_all)(seed)
 
 
 def reset_globals(config: RunConfig, placement: Placement) -> None:
-    """Reset torch's global settings, since a reused process keeps those of the previous run."""
+    """Reset global settings and random states, since a reused process keeps those of the previous run."""
     torch.set_default_dtype(torch.float32)
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(placement.threads)
-    torch.manual_seed(config.seed)
+    seed_all(config.seed)

@@ -14,10 +14,10 @@ from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
 from nowt.core.errors import DataError, require
 from nowt.core.formatting import counted
+from nowt.core.random_state import preserved_random_state
 from nowt.data.datasets import DatasetSplits, RunData
 from nowt.data.splits import Split, probe_batch
 from nowt.evaluation.probes.checkpoints import RunCheckpoints
-from nowt.layers.model_state import preserved_random_state
 from nowt.training import checkpoint
 from nowt.training.device import PARAMETER_DTYPES
 from nowt.training.loss import compute_loss

@@ -8,12 +8,12 @@ from pathlib import Path
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.formatting import counted
+from nowt.core.random_state import preserved_random_state
 from nowt.core.seeding import seed_of
 from nowt.evaluation.probes.checkpoints import RunCheckpoints, StudyCheckpoints, find_checkpoints
 from nowt.evaluation.probes.network import SPLITS, NetworkBuilder, RunNetwork, autocast
 from nowt.evaluation.probes.registry import Metric
 from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, ResultsFile, open_results
-from nowt.layers.model_state import preserved_random_state
 from nowt.training import checkpoint
 
 

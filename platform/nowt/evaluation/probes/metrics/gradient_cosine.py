@@ -14,10 +14,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nowt.core.random_state import preserved_random_state
 from nowt.evaluation.probes.model_state import trained_weights
 from nowt.evaluation.probes.results import WHOLE_NETWORK
 from nowt.layers.attach import feedback_layers, using_backprop
-from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers, preserved_random_state
+from nowt.layers.model_state import gradients_of, in_mode, preserved_buffers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
