@@ -1,9 +1,11 @@
 """Custom rules that keep state between steps: some as nowt can save it, and some as it cannot."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +42,49 @@ class PlainTrace(FollowsActivity):
             mean = layer.activity[1].mean()  # type: ignore[index]
             layer.trace = 0.9 * layer.trace + mean if hasattr(layer, "trace") else mean  # type: ignore[operator, has-type]
             layer.feedback.mul_(1 + 1e-3 * layer.trace)  # type: ignore[operator]
+        return 0
+
+
+STEPS: list[int] = []  # of ModuleMemory, which must not keep them here
+
+
+@dataclass(frozen=True)
+class ModuleMemory(FeedbackAlignment):
+    """Counts its steps in a variable of its module."""
+
+    name: ClassVar[str] = "module memory"
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        STEPS.append(moment.step)
+        for layer in layers:
+            layer.feedback.mul_(1 + 1e-3 * len(STEPS))
+        return 0
+
+
+@dataclass(frozen=True)
+class HiddenCount(FeedbackAlignment):
+    """Counts forward passes in a registered state, through ``.data``, which torch does not count as a change."""
+
+    name: ClassVar[str] = "hidden count"
+
+    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+        super().prepare(layer, seed)
+        layer.register_state("passes", torch.zeros(()))
+
+    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
+        layer.passes.data += 1  # type: ignore[operator, union-attr]
+        return super().propagate(layer, x)
+
+
+@dataclass(frozen=True)
+class DrawsElsewhere(FeedbackAlignment):
+    """Draws from the random states of Python and NumPy."""
+
+    name: ClassVar[str] = "draws elsewhere"
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        for layer in layers:
+            layer.feedback.mul_(0.9 + 0.1 * random.random() + 0.1 * np.random.rand())
         return 0
 
 

@@ -1,9 +1,11 @@
 """A rule's state is refused if no checkpoint contains it, if a probe changes it, or if workers do not share it."""
 
 import copy
+import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +18,11 @@ from nowt.training.rule_state import LostState, fingerprint
 from tests.support.short_runs import CPU, after, numbers, short_run
 from tests.support.stateful_rules import (
     CountsForwardPasses,
+    DrawsElsewhere,
     FollowsActivity,
+    HiddenCount,
     LocalStatistics,
+    ModuleMemory,
     OwnMemory,
     PlainTrace,
     PreparedTrace,
@@ -47,6 +52,8 @@ def test_a_rule_may_pass_activity_from_propagate_to_after_step(tmp_path: Path) -
         (PlainTrace(), r"in layer fc1, reads its attribute 'trace' from an earlier step.*layer\.register_state"),
         (PreparedTrace(), r"attribute 'count' of layer .* changes during training, and no checkpoint contains it"),
         (OwnMemory(), r"attribute 'memory' of rule own memory changes during training"),
+        (ModuleMemory(), r"variable 'STEPS' beside rule module memory changes during training"),
+        (HiddenCount(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
         (CountsForwardPasses(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
     ],
     ids=lambda value: value.name if isinstance(value, Rule) else "",
@@ -54,6 +61,23 @@ def test_a_rule_may_pass_activity_from_propagate_to_after_step(tmp_path: Path) -
 def test_state_that_a_resumed_run_would_not_have_is_refused(rule: Rule, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         list(train(run(rule), CPU))
+
+
+def test_state_is_refused_after_the_first_steps() -> None:
+    training = train(run(PlainTrace(), epochs=1), CPU)
+    assert next(training).epoch == 0
+    with pytest.raises(ConfigError, match="reads its attribute 'trace'"):
+        next(training)
+
+
+def test_draws_from_the_random_states_of_python_and_numpy_are_the_same_in_every_run(tmp_path: Path) -> None:
+    config = run(DrawsElsewhere())
+    random.seed()
+    expected = numbers(train(config, CPU))
+    np.random.seed(5)
+    with pytest.raises(TrainingInterrupted):
+        list(train(config, CPU, checkpoints=tmp_path, should_stop=after(2)))
+    assert numbers(train(config, CPU, checkpoints=tmp_path)) == expected
 
 
 def test_state_is_refused_at_a_checkpoint_within_an_epoch(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ when a run resumes, and an alignment probe, which calls ``propagate``, changes i
 depends on state that a resumed run would not have, and an error says so.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -85,6 +86,7 @@ class RuleState:
         self.layers = [one for layer in layers for one in (layer, *layer.tied)]  # propagate receives tied layers, too
         self.names = {id(layer): set(vars(layer)) for layer in self.layers}
         self.known = self._plain()
+        self.stepped = False  # in this process
         for layer in self.layers:
             _check_buffers(rule, layer)
 
@@ -97,6 +99,12 @@ class RuleState:
         if extra := next((name for name in now if name not in self.known), None):
             raise ConfigError(f"{extra} was set during training, and no checkpoint contains it: {ADVICE}")
         self.forget()
+
+    def check_first_step(self) -> None:
+        """Check after the first step, so that most faults show at once and not after an epoch."""
+        if not self.stepped:
+            self.stepped = True
+            self.check()
 
     def forget(self) -> None:
         """Replace attributes that the layers have got since the start by ``LostState``."""
@@ -131,7 +139,7 @@ class RuleState:
     def _registered(self) -> State:
         """Return fingerprints of what the rule registered on the layers."""
         return {
-            f"{name!r} of layer {layer.name} (rule {self.rule.name})": fingerprint(value)
+            f"{name!r} of layer {layer.name} (rule {self.rule.name})": (fingerprint(value), _checksum(value))
             for layer in self.layers
             for name, value in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
         }
@@ -166,8 +174,13 @@ def fingerprint(value: Any, depth: int = DEPTH) -> Any:
     return _Identity(value), len(value) if hasattr(value, "__len__") else 0
 
 
+def _checksum(value: Tensor) -> Tensor:
+    """Return a number that differs if values were changed, also through ``.data``, which torch does not count."""
+    return value.detach().reshape(-1).view(torch.uint8).sum(dtype=torch.int64)
+
+
 def _rule_state(rule: Rule) -> State:
-    """Return fingerprints of a rule's attributes and, for a custom rule, of containers and tensors in its classes."""
+    """Return fingerprints of a rule's attributes and, for a custom rule, of data in its classes and their modules."""
     cached = {n for kind in type(rule).__mro__ for n, v in vars(kind).items() if isinstance(v, cached_property)}
     own = {name: value for name, value in vars(rule).items() if name not in cached}
     found = {f"attribute {name!r} of rule {rule.name}": fingerprint(value) for name, value in own.items()}
@@ -175,7 +188,16 @@ def _rule_state(rule: Rule) -> State:
         if not kind.__module__.startswith("nowt.") and kind is not object:
             data = {n: v for n, v in vars(kind).items() if not n.startswith("__") and _holds_data(v)}
             found |= {f"class attribute {n!r} of rule {rule.name}": fingerprint(v) for n, v in data.items()}
+        if not kind.__module__.startswith("nowt.") and issubclass(kind, Rule):
+            found |= {f"variable {n!r} beside rule {rule.name}": fingerprint(v) for n, v in _module_data(kind).items()}
     return found
+
+
+def _module_data(kind: type) -> dict[str, Any]:
+    """Return the containers, tensors and plain values of the module that defines a class."""
+    names = vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {}
+    held = {name: value for name, value in names.items() if _holds_data(value) or isinstance(value, PLAIN)}
+    return {name: value for name, value in held.items() if not name.startswith("__")}
 
 
 def _holds_data(value: Any) -> bool:

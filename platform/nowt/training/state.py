@@ -173,6 +173,7 @@ class TrainingState:
         self.presentations += shown
         self.flops += self.flops_per_image * shown
         self._run_rule("after_step", self._moment)
+        self.rule_state.check_first_step()
 
     def _run_rule(self, method: str, *arguments: Any) -> None:
         """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
@@ -274,8 +275,7 @@ class TrainingState:
     def state_dict(self) -> dict[str, Any]:
         """Return the content of a checkpoint: tensors, numbers and text. All workers must call it.
 
-        Random generators are not included, because each is derived from the seed and the position in the run.
-        """
+        Random generators are not included: each is derived from the seed and the position in the run."""
         self.saved_at = time.monotonic()
         self.rule_state.check()
         self.flops += self.rule_cost.settle()
