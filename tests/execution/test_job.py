@@ -40,11 +40,7 @@ def test_a_run_fails_if_its_images_have_changed_since_it_was_planned(tmp_path: P
     draw(root / "train/cat/one_more.jpg")
     start, end = run_job(Job.from_text(Job.of(planned, here).to_text()))
     assert (start["kind"], end["state"]) == ("start", "failed")
-    assert (
-        end["reason"]
-        .strip()
-        .endswith("DataError: the images have changed since this run was planned; run the same command again")
-    )
+    assert end["reason"] == "the images have changed since this run was planned; run the same command again"
 
 
 def test_a_run_names_the_file_that_has_changed_since_it_was_planned(tmp_path: Path) -> None:
@@ -54,7 +50,7 @@ def test_a_run_names_the_file_that_has_changed_since_it_was_planned(tmp_path: Pa
     text = Job.of(plan_run("bp", config, inspect_data(config, here)), here).to_text()
     written(tmp_path, {"net.py": NET.replace("bias=True", "bias=False")})
     _, end = run_job(Job.from_text(text))
-    assert f"DataError: model {folder}/net.py:build has changed since this run was planned" in end["reason"]
+    assert end["reason"].startswith(f"model {folder}/net.py:build has changed since this run was planned")
 
 
 def test_a_worker_with_its_own_copy_of_the_working_folder_finds_the_files_there(

@@ -12,6 +12,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
+from nowt.core.errors import ConfigError, DataError
 from nowt.core.fields import build_dataclass
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
@@ -96,7 +97,7 @@ def run_job(
         state = "finished"
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
-    except WorkersDiverged as error:
+    except (WorkersDiverged, ConfigError, DataError) as error:  # the fault is not in the code: the message is enough
         reason = str(error)
     except TrainingInterrupted:
         yield from _messages(remarks)
@@ -112,7 +113,6 @@ def run_job(
 def _epochs(
     job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, remarks: list[str]
 ) -> Iterator[Message]:
-    from nowt.core.errors import DataError
     from nowt.data.datasets import RunData
     from nowt.execution.checkpoint_upload import sync_checkpoints
     from nowt.training.device import reset_globals
