@@ -1,0 +1,49 @@
+"""After images have changed, no result of a study mixes runs on both, even if a command repeats some seeds only."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.frames import find_study, read_frames
+from analysis.frames.studies import StudyPlan
+from nowt import Backprop, FeedbackAlignment
+from nowt.config.placement import Placement
+from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
+from nowt.execution.runner import ExecutionOptions
+from nowt.rules.base import Rule
+from nowt.studies.ablation import ablate
+from nowt.studies.study import Cell, Study
+from tests.support.synthetic_images import draw, image_folder
+
+
+def cell(rule: Rule, split: Any) -> Cell:
+    data = DataConfig("folder", size=8, split=split)
+    return Cell(rule.name, RunConfig(model=ModelConfig("mlp", hidden=(4,)), data=data, rule=rule, batch=8, epochs=1))
+
+
+def states(store: Path) -> dict[tuple[str, int], str]:
+    plan = find_study(store, "small")
+    assert isinstance(plan, StudyPlan)
+    runs = read_frames(store, plan).runs
+    return {(run.cell, run.seed): run.state for run in runs.itertuples()}
+
+
+@pytest.mark.parametrize("split", ["fixed", "by_seed"])
+def test_runs_with_other_seeds_on_the_images_of_before_are_not_included(tmp_path: Path, split: str) -> None:
+    root, store, lines = image_folder(tmp_path / "images"), tmp_path / "store", list[str]()
+    options = ExecutionOptions(Placement(store=str(store), data=str(root), device="cpu", loaders=1), in_process=True)
+    cells = tuple(cell(rule, split) for rule in (Backprop(), FeedbackAlignment()))
+    ablate(Study("small", "?", cells, seeds=(0, 1)), options, lines.append)
+    assert set(states(store).values()) == {"finished"}
+    draw(root / "train/cat/000.jpg", seed=77)
+    ablate(Study("small", "?", cells, seeds=(0,)), options, lines.append)
+    assert states(store) == {
+        ("bp", 0): "finished",
+        ("fa", 0): "finished",
+        ("bp", 1): "not started",
+        ("fa", 1): "not started",
+    }
+    assert any(line.startswith("2 finished runs of small with other seeds ") for line in lines)
+    ablate(Study("small", "?", cells, seeds=(0, 1)), options, lines.append)
+    assert set(states(store).values()) == {"finished"}
