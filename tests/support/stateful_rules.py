@@ -62,21 +62,6 @@ class ModuleMemory(FeedbackAlignment):
 
 
 @dataclass(frozen=True)
-class HiddenCount(FeedbackAlignment):
-    """Counts forward passes in a registered state, through ``.data``, which torch does not count as a change."""
-
-    name: ClassVar[str] = "hidden count"
-
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        super().prepare(layer, seed)
-        layer.register_state("passes", torch.zeros(()))
-
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        layer.passes.data += 1  # type: ignore[operator, union-attr]
-        return super().propagate(layer, x)
-
-
-@dataclass(frozen=True)
 class DrawsElsewhere(FeedbackAlignment):
     """Draws from the random states of Python and NumPy."""
 
@@ -133,6 +118,17 @@ class CountsForwardPasses(FeedbackAlignment):
     def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
         layer.passes.add_(1)  # type: ignore[operator]
         return super().propagate(layer, x)
+
+
+@dataclass(frozen=True)
+class HiddenCount(CountsForwardPasses):
+    """Counts forward passes through ``.data``, which torch does not count as a change."""
+
+    name: ClassVar[str] = "hidden count"
+
+    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
+        layer.passes.data += 1  # type: ignore[operator, union-attr]
+        return FeedbackAlignment.propagate(self, layer, x)
 
 
 @dataclass(frozen=True)

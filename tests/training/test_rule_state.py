@@ -13,8 +13,9 @@ from nowt.config.run_config import ModelConfig, ProbeConfig, RunConfig
 from nowt.core.distributed import WorkersDiverged
 from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule
+from nowt.training.fingerprint import Bits, fingerprint
 from nowt.training.loop import TrainingInterrupted, train
-from nowt.training.rule_state import LostState, fingerprint
+from nowt.training.rule_state import LostState
 from tests.support.short_runs import CPU, after, numbers, short_run
 from tests.support.stateful_rules import (
     CountsForwardPasses,
@@ -52,7 +53,7 @@ def test_a_rule_may_pass_activity_from_propagate_to_after_step(tmp_path: Path) -
         (PlainTrace(), r"in layer fc1, reads its attribute 'trace' from an earlier step.*layer\.register_state"),
         (PreparedTrace(), r"attribute 'count' of layer .* changes during training, and no checkpoint contains it"),
         (OwnMemory(), r"attribute 'memory' of rule own memory changes during training"),
-        (ModuleMemory(), r"variable 'STEPS' beside rule module memory changes during training"),
+        (ModuleMemory(), r"variable 'STEPS' of stateful_rules.py .* changes during training"),
         (HiddenCount(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
         (CountsForwardPasses(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
     ],
@@ -123,3 +124,11 @@ def test_a_tensor_that_is_replaced_again_and_again_never_has_its_first_fingerpri
     for _ in range(8):  # Python gives a new object the address of one that was freed
         state["trace"] = state["trace"] + 1  # type: ignore[operator]
         assert fingerprint(state) != before
+
+
+def test_swapped_values_and_nan_are_told_apart_by_their_bits() -> None:
+    values = torch.tensor([1.0, 2.0, float("nan")])
+    before = Bits(values)
+    assert Bits(values) == before
+    values.data[:2] = torch.tensor([2.0, 1.0])
+    assert Bits(values) != before

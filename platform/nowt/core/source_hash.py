@@ -188,6 +188,16 @@ def is_local_file(file: Path) -> bool:
     return not set(INSTALLED) & {*file.parts}
 
 
+def is_own_code(module: str) -> bool:
+    """Return whether an imported module is code of the user's own: neither installed, nor part of Python or nowt. A
+    script and a notebook, whose name is ``__main__``, are."""
+    top = module.partition(".")[0]
+    if module not in sys.modules or top in sys.stdlib_module_names or top in OWN:
+        return False
+    file = getattr(sys.modules[module], "__file__", None)
+    return is_local_file(Path(file)) if file else module == "__main__"
+
+
 def _child(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
     locations = parent.submodule_search_locations if parent is not None else None
     return None if locations is None else PathFinder.find_spec(name, list(locations))

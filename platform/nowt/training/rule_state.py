@@ -7,21 +7,18 @@ when a run resumes, and an alignment probe, which calls ``propagate``, changes i
 depends on state that a resumed run would not have, and an error says so.
 """
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nowt.core.errors import ConfigError
 from nowt.rules.base import FeedbackLayer, Rule
+from nowt.training.fingerprint import Bits, attributes, fingerprint
+from nowt.training.outside_variables import outside_variables
 
 State = dict[str, Any]  # fingerprints by name
-
-PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 # attributes that nowt and torch set; registered tensors are compared by name
 IGNORED = {
@@ -35,8 +32,6 @@ IGNORED = {
     "training",
     "tied",
 }
-
-DEPTH = 4  # levels of containers that are compared
 
 ADVICE = "register it with layer.register_state in prepare(), and update it in after_step()"
 
@@ -139,69 +134,17 @@ class RuleState:
     def _registered(self) -> State:
         """Return fingerprints of what the rule registered on the layers."""
         return {
-            f"{name!r} of layer {layer.name} (rule {self.rule.name})": (fingerprint(value), _checksum(value))
+            f"{name!r} of layer {layer.name} (rule {self.rule.name})": (id(value), Bits(value))
             for layer in self.layers
             for name, value in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
         }
 
 
-class _Identity:
-    """Equals the identity of the same object alone. It keeps the object, so that no new one gets its id."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.value is other.value
-
-    __hash__ = object.__hash__
-
-
-def fingerprint(value: Any, depth: int = DEPTH) -> Any:
-    """Return a value that differs if ``value`` was replaced or changed in place."""
-    if isinstance(value, PLAIN):
-        return repr(value)  # NaN equals itself
-    if isinstance(value, Tensor):
-        return _Identity(value), value._version
-    if isinstance(value, torch.Generator):
-        return hash(value.get_state().numpy().tobytes())
-    if depth == 0:
-        return _Identity(value)
-    if isinstance(value, Mapping):
-        return [(repr(key), fingerprint(item, depth - 1)) for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return [fingerprint(item, depth - 1) for item in value]
-    return _Identity(value), len(value) if hasattr(value, "__len__") else 0
-
-
-def _checksum(value: Tensor) -> Tensor:
-    """Return a number that differs if values were changed, also through ``.data``, which torch does not count."""
-    return value.detach().reshape(-1).view(torch.uint8).sum(dtype=torch.int64)
-
-
 def _rule_state(rule: Rule) -> State:
-    """Return fingerprints of a rule's attributes and, for a custom rule, of data in its classes and their modules."""
-    cached = {n for kind in type(rule).__mro__ for n, v in vars(kind).items() if isinstance(v, cached_property)}
-    own = {name: value for name, value in vars(rule).items() if name not in cached}
-    found = {f"attribute {name!r} of rule {rule.name}": fingerprint(value) for name, value in own.items()}
-    for kind in type(rule).__mro__:
-        if not kind.__module__.startswith("nowt.") and kind is not object:
-            data = {n: v for n, v in vars(kind).items() if not n.startswith("__") and _holds_data(v)}
-            found |= {f"class attribute {n!r} of rule {rule.name}": fingerprint(v) for n, v in data.items()}
-        if not kind.__module__.startswith("nowt.") and issubclass(kind, Rule):
-            found |= {f"variable {n!r} beside rule {rule.name}": fingerprint(v) for n, v in _module_data(kind).items()}
-    return found
-
-
-def _module_data(kind: type) -> dict[str, Any]:
-    """Return the containers, tensors and plain values of the module that defines a class."""
-    names = vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {}
-    held = {name: value for name, value in names.items() if _holds_data(value) or isinstance(value, PLAIN)}
-    return {name: value for name, value in held.items() if not name.startswith("__")}
-
-
-def _holds_data(value: Any) -> bool:
-    return isinstance(value, list | dict | set | Tensor | torch.Generator)
+    """Return fingerprints of a rule's attributes and of the variables outside of it that its code uses."""
+    found = {f"attribute {name!r} of rule {rule.name}": value for name, value in attributes(rule).items()}
+    found |= {f"{where} (rule {rule.name})": value for where, value in outside_variables(rule).items()}
+    return {where: fingerprint(value) for where, value in found.items()}
 
 
 def _check_buffers(rule: Rule, layer: FeedbackLayer) -> None:

@@ -1,0 +1,153 @@
+"""Finds the variables that the code of a custom rule uses, but that belong to none of its objects.
+
+Such a variable is a global of the rule's file or of a helper module, an attribute of a class or a function, a default
+value, or a variable of the function around a local class. No checkpoint contains it. Only variables that the code names
+are found: others of the same file, such as the loop variables of a script, may change.
+"""
+
+import dis
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from nowt.core.source_hash import is_own_code
+from nowt.rules.base import Rule
+
+READS_GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME")
+
+Found = dict[str, Any]
+
+
+def outside_variables(rule: Rule) -> Found:
+    """Return the values of these variables, by a description of each. Rules of nowt have none."""
+    search = _Search(type(rule).__module__.partition(".")[0])
+    for kind in type(rule).__mro__:
+        search.visit_class(kind)
+    return search.found
+
+
+class _Search:
+    """Follows functions, classes and modules of the user's own, or of the package that contains the rule."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self.found: Found = {}
+        self.visited: set[int] = set()
+
+    def visit_class(self, kind: type) -> None:
+        if self._is_new(kind, kind.__module__):
+            for name, value in vars(kind).items():
+                if not name.startswith("__") or callable(value):
+                    self.visit(f"class attribute {name!r} of {kind.__qualname__}", value)
+
+    def visit_function(self, function: FunctionType) -> None:
+        if not self._is_new(function, function.__module__ or ""):
+            return
+        where = f"of {function.__qualname__}"
+        for name, value in _closure(function):
+            self.visit(f"variable {name!r} around {function.__qualname__}", value)
+        for name, value in _defaults(function):
+            self.visit(f"default {name!r} {where}", value)
+        for name, value in vars(function).items():
+            self.visit(f"attribute {name!r} {where}", value)
+        for code in _codes(function.__code__):
+            for name in _global_names(code):
+                if name in function.__globals__:
+                    value = function.__globals__[name]
+                    self.visit(f"variable {name!r} {_shown(function.__module__)}", value, code.co_names)
+
+    def visit(self, where: str, value: Any, attributes: Iterable[str] = ()) -> None:
+        """Keep a value, or follow what it contains. ``attributes``: the names that the code may read from a module."""
+        functions = list(_functions(value))
+        for function in functions:
+            self.visit_function(function)
+        if isinstance(value, type):
+            self.visit_class(value)
+        elif isinstance(value, ModuleType):
+            self._visit_module(value, attributes)
+        elif not functions or isinstance(value, partial | MethodType):
+            self._keep(where, value)
+
+    def _visit_module(self, module: ModuleType, attributes: Iterable[str]) -> None:
+        if self._is_followed(module.__name__):
+            for name in attributes:
+                if name in vars(module):
+                    self.visit(f"variable {name!r} {_shown(module.__name__)}", vars(module)[name], attributes)
+
+    def _keep(self, where: str, value: Any) -> None:
+        if isinstance(value, partial):
+            value = [*value.args, value.keywords]
+        elif isinstance(value, MethodType):
+            value = value.__self__
+        self.found[where] = value
+        self.visit_class(type(value))
+        for item in _items(value):
+            for function in _functions(item):
+                self.visit_function(function)
+
+    def _is_new(self, value: Any, module: str) -> bool:
+        new = id(value) not in self.visited and self._is_followed(module)
+        self.visited.add(id(value))
+        return new
+
+    def _is_followed(self, module: str) -> bool:
+        top = module.partition(".")[0]
+        return top != "nowt" and (top == self.package or is_own_code(module))
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    """Yield the functions in a descriptor, a method, a partial, or what wraps a function."""
+    if isinstance(value, FunctionType):
+        yield value
+    elif isinstance(value, property):
+        parts: tuple[Callable[..., Any] | None, ...] = (value.fget, value.fset, value.fdel)
+        yield from (function for part in parts for function in _functions(part))
+    elif isinstance(value, staticmethod | classmethod | MethodType):
+        yield from _functions(value.__func__)
+    elif isinstance(value, cached_property | partial):
+        yield from _functions(value.func)
+    elif not isinstance(value, type) and isinstance(getattr(value, "__wrapped__", None), FunctionType):
+        yield value.__wrapped__
+
+
+def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+
+
+def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    values = function.__defaults__ or ()
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    yield from zip(names[len(names) - len(values) :], values, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function and of those defined in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _global_names(code: CodeType) -> list[str]:
+    found = (each.argval for each in dis.get_instructions(code) if each.opname in READS_GLOBAL)
+    return list(dict.fromkeys(found))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else ()
+
+
+def _shown(module: str | None) -> str:
+    """Return the name of a module's file, since nowt loads custom files under names of its own."""
+    file = getattr(sys.modules.get(module or ""), "__file__", None)
+    return f"of {Path(file).name}" if file else "of this session"
