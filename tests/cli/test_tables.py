@@ -1,6 +1,7 @@
 """What nowt prints about runs and studies: states, undefined numbers, earlier results, and the remaining time."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,19 @@ def test_epoch_zero_has_no_training_loss(here: Path, capsys: Captured) -> None:
     assert "epoch   0  train loss -  " in out and "nan" not in out
     [run] = read_all(here / "runs")
     assert "nan" not in printed(f"show {run.key}", 0, capsys)
+
+
+def test_the_error_of_a_run_that_trains_on_the_validation_images_is_that_on_test_images(
+    here: Path, capsys: Captured
+) -> None:
+    out = printed(f"train digits {SMALL} --data.hold_out false", 0, capsys)
+    assert out.count("  test error ") == 2 and "val error" not in out
+    [last] = [line for line in out.splitlines() if line.startswith("epoch   1")]
+    error = last.partition("test error ")[2].partition(" %")[0].strip()
+    assert re.search(rf" error +state.*test {re.escape(error)} %", printed("runs", 0, capsys), re.DOTALL)
+    printed(f"train digits {SMALL}", 0, capsys)
+    both = printed("runs", 0, capsys)
+    assert both.count(" test ") == 1 and both.count(" val ") == 1
 
 
 def test_a_diverged_run_is_reported_once(here: Path, capsys: Captured) -> None:

@@ -17,6 +17,7 @@ from nowt.core.plugins import absolute_spec, file_label, file_labels, is_file_sp
 from nowt.execution.progress import ending_text
 from nowt.rules.registry import short_name
 from nowt.store.certificates import outdated_parts, read_certificate
+from nowt.store.chance import Score, last_error
 from nowt.store.existing import nearest_store, require_store
 from nowt.store.layout import Store
 from nowt.store.locks import is_locked
@@ -55,12 +56,14 @@ def _runs(found: Sequence[RunLog], superseded: Mapping[str, str]) -> Table:
     marks = {run.key: ", ".join(run_marks(run)) for run in found}
     extra = {"warning": marks, "superseded by": {run.key: superseded.get(run.key, "") for run in found}}
     extra = {name: texts for name, texts in extra.items() if any(texts.values())}
-    head = ["run", "rule", "model", "data", "seed", "epochs", "val error", "state", *extra]
+    scores = {run.key: last_error(run) for run in found if run.epochs}
+    mixed = any(score.split == "test" for score in scores.values())  # of runs that train on the validation images
+    head = ["run", "rule", "model", "data", "seed", "epochs", "error" if mixed else "val error", "state", *extra]
     table = Table(*head, box=None, pad_edge=False)
     labels = file_labels(run.start["config"][part]["name"] for run in found for part in ("rule", "model"))
     for run in found:
         config = run.start["config"]
-        error = _number(100 * run.epochs[-1].val_error, ".2f", " %") if run.epochs else "-"
+        error = _error(scores[run.key], mixed) if run.epochs else "-"
         rule, model = (labels[config[part]["name"]] for part in ("rule", "model"))
         names = (rule_label(run.rule_name, rule), model, config["data"]["name"], str(config["seed"]))
         epochs = f"{max(0, run.last_epoch)}/{config['epochs']}"
@@ -143,6 +146,11 @@ def _curve(run: RunLog) -> Table:
         errors = (_number(100 * v, ".2f", " %") for v in (e.train_error, e.val_error, e.test_error))
         table.add_row(str(e.epoch), f"{e.lr:.4g}", _loss(e.train_loss), *errors, *(str(workers) for _ in shared))
     return table
+
+
+def _error(score: Score, mixed: bool) -> str:
+    """Return the error as text, with the name of its split where a table has both."""
+    return f"{score.split} " * mixed + _number(100 * score.error, ".2f", " %")
 
 
 def _number(value: float, form: str, unit: str = "") -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nowt.core.formatting import counted
+from nowt.store.chance import last_error
 from nowt.store.outcome import run_warnings
 from nowt.store.records import RunLog
 
@@ -72,8 +73,8 @@ class StudyProgress:
         count = f"[{len(self.ended)}/{len(self.plan)}]"
         name = f"{planned.cell} seed {planned.seed}"
         if run.state == "finished":
-            last = run.epochs[-1]
-            outcome = f"val error {100 * last.val_error:.1f} % after {counted(last.epoch, 'epoch')}"
+            score = last_error(run)
+            outcome = f"{score.split} error {100 * score.error:.1f} % after {counted(run.last_epoch, 'epoch')}"
             outcome += "".join(f"; warning: {text}" for text in run_warnings(run))
         else:
             last_line = run.reason.strip().splitlines()[-1] if run.reason.strip() else ""

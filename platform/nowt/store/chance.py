@@ -101,6 +101,12 @@ def score_of(run: RunLog, split: str = "") -> Score:
     return Score(error, classes, run.start.get(SPLIT_NAMES[split]) or 0, split)
 
 
+def last_error(run: RunLog) -> Score:
+    """Return the error to print beside a run that has an epoch: that on validation images or, of a run that trains on
+    them (``data.hold_out`` is False), that on test images."""
+    return score_of(run, "val" if run.start["config"]["data"].get("hold_out", True) else "test")
+
+
 def has_learned(run: RunLog, split: str = "") -> bool:
     """Return whether a finished run shows that it has learned; a diverged run has not, since it counts with chance
     error. ``split`` is that of ``score_of``."""

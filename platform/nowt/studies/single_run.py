@@ -17,6 +17,7 @@ from nowt.execution.progress import ending_text
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
+from nowt.store.chance import last_error
 from nowt.store.layout import Store
 from nowt.store.outcome import run_warnings
 from nowt.store.records import RunLog, median_over_layers
@@ -81,4 +82,6 @@ def _line(run: RunLog) -> str:
     angle = median_over_layers("matrix_angle", e.layers)
     aligned = f"  median matrix angle {'undefined' if math.isnan(angle) else f'{angle:.1f}°'}" if e.layers else ""
     loss = "-" if math.isnan(e.train_loss) else decimal(e.train_loss, 4)
-    return f"epoch {e.epoch:3}  train loss {loss:6}  val error {100 * e.val_error:5.2f} %{aligned}"
+    score = last_error(run)
+    error = "    -  " if math.isnan(score.error) else f"{100 * score.error:5.2f} %"
+    return f"epoch {e.epoch:3}  train loss {loss:6}  {score.split} error {error}{aligned}"

@@ -57,6 +57,8 @@ def test_the_command_plans_a_shipped_space(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith("search fair_rules_quick-")
     assert main(["plan", "fair_rules", "--seeds", "3"]) == 2
     assert "--seeds 3 has no effect on a search space: leave it out" in capsys.readouterr().err
+    assert main(["plan", "fair_rules", "--mirror-share", "0.1"]) == 2
+    assert "--mirror-share 0.1 has no effect on a search space: leave it out" in capsys.readouterr().err
 
 
 def test_a_space_whose_seed_draws_the_split_is_planned() -> None:

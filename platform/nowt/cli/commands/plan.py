@@ -6,6 +6,8 @@ from nowt.cli.options import add_placement, add_slots, add_study, placement, stu
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
+MIRROR_SHARE = 0.25  # default of --mirror-share
+
 
 def add(commands: Commands) -> None:
     """Add the command's arguments."""
@@ -39,9 +41,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--mirror-share",
         type=float,
-        default=0.25,
         metavar="SHARE",
-        help="share of all operations that mirror mode may take (default: 0.25); prints the angle that it reaches",
+        help=f"share of all operations that mirror mode may take (default: {MIRROR_SHARE}); prints the angle that it "
+        "reaches; for studies",
     )
     add_slots(parser)
     add_placement(parser)
@@ -58,7 +60,8 @@ def run(args: Namespace) -> int:
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share))
+    share = MIRROR_SHARE if args.mirror_share is None else args.mirror_share
+    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), share))
     return 0
 
 
@@ -66,6 +69,7 @@ def _plan_search(args: Namespace) -> str:
     """Return what a search costs, including the runs of its best settings."""
     space_option = "has no effect on a search space: leave it out"
     require(args.seeds is None, f"--seeds {args.seeds} {space_option}")
+    require(args.mirror_share is None, f"--mirror-share {args.mirror_share} {space_option}")
     from nowt.studies.lookup import find_space
     from nowt.studies.planning.search_estimate import plan_search
     from nowt.studies.planning.seed_count import TargetGap
