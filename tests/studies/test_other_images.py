@@ -1,5 +1,6 @@
 """After images have changed, no result of a study mixes runs on both, even if a command repeats some seeds only."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.execution.runner import ExecutionOptions
 from nowt.rules.base import Rule
 from nowt.studies.ablation import ablate
+from nowt.studies.planning.estimate import plan
 from nowt.studies.study import Cell, Study
 from tests.support.synthetic_images import draw, image_folder
 
@@ -37,6 +39,9 @@ def test_runs_with_other_seeds_on_the_images_of_before_are_not_included(tmp_path
     ablate(Study("small", "?", cells, seeds=(0, 1)), options, lines.append)
     assert set(states(store).values()) == {"finished"}
     draw(root / "train/cat/000.jpg", seed=77)
+    page = plan(Study("small", "?", cells, seeds=(0,)), options.placement)
+    assert re.search(r"2 finished runs of small \(.*the images have changed; nowt ablate trains them again", page)
+    assert re.search(r"2 finished runs of small with other seeds .*the images have changed", page)
     ablate(Study("small", "?", cells, seeds=(0,)), options, lines.append)
     assert states(store) == {
         ("bp", 0): "finished",

@@ -128,6 +128,17 @@ def test_the_earlier_run_with_the_fewest_changes_counts(tmp_path: Path) -> None:
     assert found == "1 finished run of s (10 min of work) no longer counts: the images have changed"
 
 
+def test_runs_of_a_renamed_cell_are_reported_if_they_are_repeated(tmp_path: Path) -> None:
+    before = study(RunConfig(), RunConfig(epochs=5))
+    cells = (before.cells[0], replace(before.cells[1], name="long"))
+    finish(tmp_path, before)
+    assert sentence(tmp_path, replace(before, cells=cells)) == ""  # the keys are the same
+    found = sentence(tmp_path, replace(before, cells=cells), fingerprint="others")
+    assert found == "4 finished runs of s (40 min of work) no longer count: the images have changed"
+    new = (before.cells[0], Cell("long", RunConfig(epochs=7)))
+    assert sentence(tmp_path, replace(before, cells=new), fingerprint="others").startswith("2 finished runs ")
+
+
 def test_runs_that_have_begun_again_are_not_reported(tmp_path: Path) -> None:
     finish(tmp_path, study(RunConfig()), fingerprint="old")
     finish(tmp_path, study(RunConfig()))

@@ -1,7 +1,6 @@
 """Runs every cell of a study with every seed, skipping finished runs."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import shrink_config
@@ -15,12 +14,10 @@ from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.layout import Store
 from nowt.store.listed_runs import ListedRun
 from nowt.store.outcome import ended_in_words
-from nowt.store.study_file import read_study_file
 from nowt.studies.study import Cell, Study, study_to_json
-from nowt.studies.superseded import check_superseded, describe, superseded_runs
+from nowt.studies.superseded import check_superseded, describe_others, superseded_runs, with_earlier_seeds
 from nowt.training.feasibility import worker_counts
 from nowt.training.retention import limit_keep, with_retention
 
@@ -63,12 +60,12 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = 
     """
     options = replace(options, placement=with_retention(options.placement, study.keep, study.epochs))
     execution = StudyExecution(study.key, options, echo)
-    listed = planned_runs(_with_earlier_seeds(study, execution.store), options.placement)
+    listed = planned_runs(with_earlier_seeds(study, execution.store), options.placement)
     plan = tuple(planned for planned in listed if planned.seed in study.seeds)
-    earlier = superseded_runs(execution.store, study.name, plan) if repeats else []
-    check_superseded(study.name, earlier, options, echo)
-    left = superseded_runs(execution.store, study.name, [run for run in listed if run not in plan]) if repeats else []
-    execution.print_notices([describe(f"{study.name} with other seeds", left)])
+    if repeats:
+        check_superseded(study.name, superseded_runs(execution.store, study.name, plan), options, echo)
+        others = [planned for planned in listed if planned not in plan]
+        execution.print_notices([describe_others(study, execution.store, others)])
     with execution.lock():
         echo(f"study {study.key}: {counted(len(plan), 'run')}")  # since the first result may take minutes
         study_file = execution.record(
@@ -81,14 +78,6 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = 
         slots = min(options.placement.slot_count, len(plan))
         outcome = execution.run(queue, StudyProgress(plan), slots, study_file)
     return _outcome(study, queue, outcome.interrupted, options.cap.to_text() if outcome.capped else "")
-
-
-def _with_earlier_seeds(study: Study, store: Path) -> Study:
-    """Return the study with the seeds of earlier commands, too: if images have changed, runs with these seeds no longer
-    count either, although this command does not repeat them."""
-    path = Store(store).study_file(study.key)
-    earlier = [run.seed for run in read_study_file(path).runs] if path.exists() else []
-    return replace(study, seeds=tuple(dict.fromkeys((*study.seeds, *earlier))))
 
 
 def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:

@@ -7,7 +7,7 @@ repeats more than a minute of work, they require ``--redo``.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from nowt.execution.scheduler import PlannedRun
 from nowt.store.layout import Store
 from nowt.store.records import FINAL_STATES, RunLog
 from nowt.store.run_log import read
-from nowt.store.study_file import StudyFile, read_study_files
+from nowt.store.study_file import StudyFile, read_study_file, read_study_files
+from nowt.studies.study import Study
 
 NOWT = ("nowt has changed", "the version of nowt has changed, or images or a file")  # causes
 
@@ -53,12 +54,14 @@ def _is_named(path: str, named: Sequence[str]) -> bool:
 
 
 def superseded_runs(store: Path, name: str, plan: Sequence[PlannedRun]) -> list[Superseded]:
-    """Return the runs of studies called ``name`` that runs of ``plan`` repeat: those of the same cell and seed.
-    A planned run that has begun repeats nothing any more."""
+    """Return the runs of studies called ``name`` that runs of ``plan`` repeat: those of the same cell and seed. A cell
+    that was renamed is found by its settings. A planned run that has begun repeats nothing any more."""
     earlier = _earlier_runs(store, name, {planned.key for planned in plan})
+    cells = {planned.cell for planned in plan}
+    gone = [log for (cell, _), logs in earlier.items() if cell not in cells for log in logs]
     found = []
     for planned in plan:
-        logs = earlier.get((planned.cell, planned.seed), ())
+        logs = earlier.get((planned.cell, planned.seed)) or [log for log in gone if _has_settings(log, planned)]
         if logs and not _has_begun(store, planned.key):
             compared = [_compared(log, planned.start) for log in logs]
             found.append(min(compared, key=lambda one: (len(one.causes), not one.finished)))
@@ -73,6 +76,11 @@ def _earlier_runs(store: Path, name: str, planned: set[str]) -> dict[tuple[str, 
             if run.key not in planned and (log := _trained(store, run.key)) is not None:
                 found.setdefault((run.cell, run.seed), []).append(log)
     return found
+
+
+def _has_settings(log: RunLog, planned: PlannedRun) -> bool:
+    """Return whether a run had the settings and the seed of a planned run."""
+    return not any(_settings(log.start["config"], planned.start["config"]))
 
 
 def _study_files(store: Path, name: str, searches: bool) -> list[StudyFile]:
@@ -181,6 +189,19 @@ def _some(names: Sequence[str]) -> str:
 def _listed(settings: Mapping[str, str]) -> str:
     more = f" and {len(settings) - SHOWN} more" if len(settings) > SHOWN else ""
     return "; ".join(list(settings.values())[:SHOWN]) + more
+
+
+def with_earlier_seeds(study: Study, store: Path) -> Study:
+    """Return the study with the seeds of earlier commands, too: if images have changed, runs with these seeds no longer
+    count either, although a command with other seeds does not repeat them."""
+    path = Store(store).study_file(study.key)
+    earlier = [run.seed for run in read_study_file(path).runs] if path.exists() else []
+    return replace(study, seeds=tuple(dict.fromkeys((*study.seeds, *earlier))))
+
+
+def describe_others(study: Study, store: Path, others: Sequence[PlannedRun]) -> str:
+    """Return a sentence about runs with seeds that this command does not repeat; empty if all of them count."""
+    return describe(f"{study.name} with other seeds", superseded_runs(store, study.name, others))
 
 
 def describe(name: str, found: Sequence[Superseded]) -> str:

@@ -19,7 +19,7 @@ from nowt.studies.planning.alignment import alignment_text, angle_table, forecas
 from nowt.studies.planning.probe import minutes_per_run, probe_training
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
-from nowt.studies.superseded import describe, needs_redo, superseded_runs
+from nowt.studies.superseded import describe, describe_others, needs_redo, superseded_runs, with_earlier_seeds
 from nowt.training.feasibility import check_feasible
 from nowt.training.retention import keep_to_text, kept_epochs, max_checkpoints, with_retention
 from nowt.training.state import TrainingState
@@ -61,7 +61,7 @@ class _CellPlan:
     Attributes:
         row: Its row in the table of cells.
         minutes: Of all its runs.
-        runs: Its planned runs.
+        runs: Its planned runs, and those with the seeds of earlier commands.
         angles: The angles to expect, by layer and epoch; None without a theory.
         notes: Warnings, and checkpoints that are kept.
         data: What is said of its data set.
@@ -80,7 +80,8 @@ def _plan_cell(study: Study, cell: Cell, facts: DataFacts, mirror_share: float) 
     facts.add(cell.config, data_facts(data))
     training = TrainingState.create(cell.config, placement, data)
     check_feasible(cell.config, placement, data, training.model)
-    configs = [replace(cell.config, seed=seed) for seed in study.seeds]
+    seeds = with_earlier_seeds(study, Path(placement.store)).seeds
+    configs = [replace(cell.config, seed=seed) for seed in seeds]
     probe = probe_training(training)
     minutes = minutes_per_run(training, data, probe.seconds)
     angles = forecast(training, probe.motions)
@@ -111,10 +112,13 @@ def _cell_table(cells: Sequence[_CellPlan]) -> Table:
 
 
 def _repeated(study: Study, store: Path, cells: Sequence[_CellPlan]) -> list[str]:
-    """Return a line if finished runs will be trained again."""
-    repeated = superseded_runs(store, study.name, [run for cell in cells for run in cell.runs])
+    """Return a line if finished runs will be trained again, and one if some with other seeds no longer count."""
+    runs = [run for cell in cells for run in cell.runs]
+    repeated = superseded_runs(store, study.name, [run for run in runs if run.seed in study.seeds])
     option = " with --redo" if needs_redo(repeated) else ""
-    return [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
+    lines = [f"{describe(study.name, repeated)}; nowt ablate trains them again{option}"] if repeated else []
+    others = describe_others(study, store, [run for run in runs if run.seed not in study.seeds])
+    return [*lines, others] if others else lines
 
 
 def _kept(cell: Cell, training: TrainingState, seeds: int) -> list[str]:
