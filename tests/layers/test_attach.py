@@ -148,7 +148,10 @@ def test_a_last_layer_left_to_backprop_sends_the_error_back_through_w() -> None:
         (lambda: "fa", r"^rule is 'fa': .*pass nowt\.FeedbackAlignment\(\) or nowt\.find_rule\('fa'\)\(\)$"),
         (lambda: "weight_mirror", r"pass nowt\.WeightMirror\(\) or nowt\.find_rule\('weight_mirror'\)\(\)$"),
         (lambda: "./my.py", r"it must be a Rule, not a name: pass nowt\.find_rule\('\./my\.py'\)\(\)$"),
-        (lambda: find_rule("fa"), r"it must be a Rule, not its class: pass FeedbackAlignment\(\), with its settings"),
+        (
+            lambda: find_rule("fa"),
+            r"rule is the class FeedbackAlignment: it must be a Rule, not its class: pass FeedbackAlignment\(\), with",
+        ),
         (lambda: None, r"^rule is None: it must be a Rule, such as nowt\.KolenPollack\(\)$"),
         (lambda: find_rule("fa")(start="gauss"), "rule.start is 'gauss'"),
         (lambda: find_rule("fa")(last_layer="yes"), "rule.last_layer is 'yes'"),

@@ -4,12 +4,14 @@ The config, which imports torch, is imported only when all tokens are known.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from nowt.config.field_names import FIELDS, Override, check_path, default_paths
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.rules.registry import check_rule
+
+SHOWN = 3  # an option of more commands is a common one, such as --store; its commands are not named
 
 
 def split_field_args(tokens: Sequence[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -32,16 +34,21 @@ def split_field_args(tokens: Sequence[str], options: Sequence[str]) -> tuple[lis
     return fields, others
 
 
-def refuse_unknown(tokens: Sequence[str], options: Sequence[str], takes_fields: bool) -> None:
+def refuse_unknown(
+    tokens: Sequence[str], options: Sequence[str], takes_fields: bool, commands: Mapping[str, Sequence[str]]
+) -> None:
     """Raise ConfigError for the first token that looks like an option and is none of the command's ``options``.
 
-    The tokens must not contain fields; with ``takes_fields``, the message also suggests a field.
+    The tokens must not contain fields; with ``takes_fields``, the message also suggests a field. ``commands`` are the
+    options of every command: the message says which commands have the option.
     """
     known = [*options, *(f"--{path}" for path in default_paths() if takes_fields)]
     for token in takewhile(lambda token: token != "--", tokens):
         option = token.partition("=")[0]
         if re.match("--?[A-Za-z]", option) and option not in options:
-            raise ConfigError(f"there is no option {option}{did_you_mean(option, known)}; --help lists all")
+            owners = [f"nowt {name}" for name, theirs in commands.items() if option in theirs]
+            hint = f" here, but in {', '.join(owners)}" if 0 < len(owners) <= SHOWN else did_you_mean(option, known)
+            raise ConfigError(f"there is no option {option}{hint}; --help lists all")
 
 
 def parse_overrides(tokens: Sequence[str]) -> list[Override]:

@@ -8,7 +8,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     top, commands = build_parser()
     name = next((token for token in argv if not token.startswith("-")), None)
     if name is None:
-        refuse_unknown(argv, top.options, takes_fields=False)
+        refuse_unknown(argv, top.options, takes_fields=False, commands={})
         top.parse_options(argv)  # prints the help or the version if it is asked for
         top.error("no command is given")
     if name not in commands.choices:
@@ -54,15 +54,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise ConfigError(f"there is no command {name!r}{did_you_mean(name, commands.choices)}; there are: {known}")
     tokens = list(argv)
     tokens.remove(name)
-    return _parse_command(commands.choices[name], tokens)
+    options = {command: parser.options for command, parser in commands.choices.items()}
+    return _parse_command(commands.choices[name], tokens, options)
 
 
-def _parse_command(parser: Parser, tokens: list[str]) -> argparse.Namespace:
+def _parse_command(parser: Parser, tokens: list[str], commands: Mapping[str, Sequence[str]]) -> argparse.Namespace:
     if {"-h", "--help"} & {*tokens}:
         parser.print_help()
         raise SystemExit(0)
     fields, others = split_field_args(tokens, parser.options) if parser.takes_fields else ([], tokens)
-    refuse_unknown(others, parser.options, parser.takes_fields)  # first, since it explains what else seems wrong
+    # first, since it explains what else seems wrong
+    refuse_unknown(others, parser.options, parser.takes_fields, commands)
     check_given_once([option for token in others if (option := token.partition("=")[0]) in parser.options])
     args, rest = parser.parse_options(others)
     if parser.takes_fields:

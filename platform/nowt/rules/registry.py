@@ -99,14 +99,15 @@ def require_rule(value: object) -> None:
 
     if isinstance(value, Rule):
         return
-    advice = "such as nowt.KolenPollack()"
+    given, advice = repr(value), "such as nowt.KolenPollack()"
     if isinstance(value, str):
         known = short_name(value) in _BUILT_IN
         advice = f"not a name: pass {f'nowt.{_BUILT_IN[short_name(value)][1]}() or ' if known else ''}"
         advice += f"nowt.find_rule({value!r})()"
     elif isinstance(value, type) and issubclass(value, Rule):
+        given = f"the class {value.__name__}"  # nowt loads custom files under names of its own
         advice = f"not its class: pass {value.__name__}(), with its settings in the parentheses"
-    raise ConfigError(f"rule is {value!r}: it must be a Rule, {advice}")
+    raise ConfigError(f"rule is {given}: it must be a Rule, {advice}")
 
 
 def _load(name: str) -> type["Rule"]:

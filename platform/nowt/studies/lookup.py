@@ -66,7 +66,9 @@ def check_recipe(spec: str) -> None:
     if _is_place(spec):
         existing_spec(spec)
     elif spec not in RECIPE_NAMES:
-        near, names = _data_folder(spec, "RECIPE") or did_you_mean(spec, RECIPE_NAMES), ", ".join(RECIPE_NAMES)
+        study = f", but a study: nowt ablate {spec}" if spec in entry_points(group="nowt.studies").names else ""
+        near = study or _data_folder(spec, "RECIPE") or did_you_mean(spec, RECIPE_NAMES)
+        names = ", ".join(RECIPE_NAMES)
         raise ConfigError(f"there is no recipe {spec!r}{near}; there are: {names}, or FILE.py:NAME")
 
 

@@ -67,7 +67,7 @@ MANY = tuple(0.1 + n / 100 for n in range(20))
             "it is any number from 0",
         ),
         (lambda: SearchCell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
-        (lambda: digits(Backprop), "rule is <class .*Backprop'>: it must be a Rule, not its class: pass Backprop"),  # type: ignore[arg-type]
+        (lambda: digits(Backprop), "rule is the class Backprop: it must be a Rule, not its class: pass Backprop"),  # type: ignore[arg-type]
         (lambda: SearchCell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
     ],
 )
