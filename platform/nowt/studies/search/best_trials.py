@@ -1,7 +1,6 @@
 """The best settings that a search found, from its study file and epoch logs, and the errors of running them again."""
 
 import itertools
-import statistics
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from nowt.core.errors import require
 from nowt.core.formatting import counted
 from nowt.store.layout import Store
 from nowt.store.listed_runs import drop_duplicate_runs
-from nowt.store.records import RunLog, chance_error
+from nowt.store.records import RunLog
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, find_study_files, read_study_file, read_study_files
 from nowt.studies import ablation
+from nowt.studies.search.mean_error import MeanError
 from nowt.studies.study import Study
 
 Run = Callable[[Study], ablation.Outcome]
@@ -86,9 +86,8 @@ def fresh_seeds(study_file: StudyFile, count: int, used: Collection[int] = ()) -
     return tuple(itertools.islice(unused, count))
 
 
-def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, float]:
-    """Run the study and return, by cell, the mean over seeds of the error after the last epoch. A diverged run counts
-    as an error at chance.
+def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, MeanError]:
+    """Run the study and return the mean error of each cell.
 
     If the study file lists several runs of a cell with one seed, the last one counts: those before used other images.
     Raises StudyIncomplete if runs are missing.
@@ -98,22 +97,10 @@ def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, fl
         raise StudyIncomplete(outcome)
     listed = read_study_file(Store(store).study_file(study.key)).runs
     latest = {(run.cell, run.seed): run.key for run in listed if run.seed in study.seeds}
-    errors: dict[str, list[float]] = {}
+    runs: dict[str, list[RunLog]] = {}
     for (cell, _), key in latest.items():
-        errors.setdefault(cell, []).append(_error(read(Store(store).log(key)), split))
-    return {cell: statistics.fmean(values) for cell, values in errors.items()}
-
-
-def _error(run: RunLog, split: str) -> float:
-    if run.state == "diverged":
-        return chance_error(run.start["classes"])
-    last = run.epochs[-1]
-    return last.test_error if split == "test" else last.val_error
-
-
-def format_percent(error: float) -> str:
-    """Return an error between 0 and 1 as a percentage."""
-    return f"{100 * error:.2f} %"
+        runs.setdefault(cell, []).append(read(Store(store).log(key)))
+    return {cell: MeanError.of(each, split) for cell, each in runs.items()}
 
 
 def format_seeds(count: int) -> str:

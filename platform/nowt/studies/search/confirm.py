@@ -12,8 +12,9 @@ from nowt.store.layout import Store
 from nowt.store.study_file import StudyFile, read_study_file, read_study_files
 from nowt.studies.claim import Claim
 from nowt.studies.search import best_trials as best
-from nowt.studies.search.best_trials import BestTrial, format_percent
+from nowt.studies.search.best_trials import BestTrial
 from nowt.studies.search.confirmation import Confirm
+from nowt.studies.search.mean_error import MeanError, format_percent
 from nowt.studies.study import Cell, Study
 
 
@@ -47,8 +48,8 @@ class Confirmation:
 
     found: Sequence[BestTrial]
     picks: Mapping[str, BestTrial]  # by cell
-    val: Mapping[str, float]  # mean validation error by name of the setting; empty if only the picks were run
-    test: Mapping[str, float]  # mean test error by cell
+    val: Mapping[str, MeanError]  # mean validation error by name of the setting; empty if only the picks were run
+    test: Mapping[str, MeanError]  # mean test error by cell
     how: Confirm
 
     def to_text(self) -> str:
@@ -59,7 +60,7 @@ class Confirmation:
         if self.val:
             yield f"val error, mean over {best.format_seeds(self.how.seeds)} (in the search, one seed):"
             for one in self.found:
-                yield f"  {one.name}: {format_percent(self.val[one.name])} ({format_percent(one.error)})"
+                yield f"  {one.name}: {self.val[one.name].to_text()} ({format_percent(one.error)})"
 
     def _picks(self) -> Iterable[str]:
         pick_seeds = self.how.pick_seeds
@@ -70,8 +71,8 @@ class Confirmation:
             seeds = best.format_seeds(pick_seeds or self.how.seeds)
             yield f"picks, by the lowest val error in the search; test error, mean over {seeds}:"
         for cell, pick in self.picks.items():
-            val, test = self.val.get(pick.name, pick.error), self.test[cell]
-            yield f"  {cell}: trial {pick.trial}, val {format_percent(val)}, test {format_percent(test)}"
+            val = self.val.get(pick.name, MeanError(pick.error))
+            yield f"  {cell}: trial {pick.trial}, val {val.to_text()}, test {self.test[cell].to_text()}"
 
 
 def _confirmed(search_file: StudyFile, found: Sequence[BestTrial], seeds: tuple[int, ...]) -> Study:
@@ -81,13 +82,14 @@ def _confirmed(search_file: StudyFile, found: Sequence[BestTrial], seeds: tuple[
     return Study(f"{search_file.name}_confirmed", question, cells, seeds, reference)
 
 
-def _picks(found: Sequence[BestTrial], val: Mapping[str, float]) -> dict[str, BestTrial]:
+def _picks(found: Sequence[BestTrial], val: Mapping[str, MeanError]) -> dict[str, BestTrial]:
     """Return the setting with the lowest mean error by cell, in the order of ``found``; the error in the search counts
     for settings without one in ``val``."""
+    errors = {one.name: val[one.name].error if one.name in val else one.error for one in found}
     picks: dict[str, BestTrial] = {}
     for one in found:
         known = picks.setdefault(one.cell, one)
-        if (val.get(one.name, one.error), one.trial) < (val.get(known.name, known.error), known.trial):
+        if (errors[one.name], one.trial) < (errors[known.name], known.trial):
             picks[one.cell] = one
     return picks
 

@@ -16,7 +16,8 @@ from nowt.core.errors import require
 from nowt.rules.base import Rule
 from nowt.store.study_file import StudyFile
 from nowt.studies.search import best_trials as best
-from nowt.studies.search.best_trials import BestTrial, format_percent
+from nowt.studies.search.best_trials import BestTrial
+from nowt.studies.search.mean_error import MeanError, format_percent
 from nowt.studies.study import Cell, Study
 
 
@@ -92,20 +93,20 @@ def _transferred(one: BestTrial, searched: set[str], target: Target) -> RunConfi
     return set_fields(config, {path: value_at(one.config, path) for path in others})
 
 
-def _to_text(cell: str, found: Sequence[BestTrial], val: Mapping[str, float]) -> str:
+def _to_text(cell: str, found: Sequence[BestTrial], val: Mapping[str, MeanError]) -> str:
     """Return one line: each setting's error on the target and in the search, and the error of the unchanged recipe."""
-    errors = [(one.trial, format_percent(val[one.name]), format_percent(one.error)) for one in found]
+    errors = [(one.trial, val[one.name].to_text(), format_percent(one.error)) for one in found]
     settings = ", ".join(f"trial {trial} {here} ({there})" for trial, here, there in errors) or "no trial finished"
-    recipe = f"the unchanged recipe {format_percent(val[f'{cell} recipe'])}"
+    recipe = f"the unchanged recipe {val[f'{cell} recipe'].to_text()}"
     return f"  {cell}: {settings}; {recipe}{_rank_correlation(found, val)}"
 
 
-def _rank_correlation(found: Sequence[BestTrial], val: Mapping[str, float]) -> str:
+def _rank_correlation(found: Sequence[BestTrial], val: Mapping[str, MeanError]) -> str:
     """Return Spearman's rank correlation of the settings' errors in the search and on the target as text; empty for
     fewer than three settings or equal errors."""
     from scipy.stats import spearmanr
 
-    before, after = [one.error for one in found], [val[one.name] for one in found]
+    before, after = [one.error for one in found], [val[one.name].error for one in found]
     if len(found) < 3 or len(set(before)) < 2 or len(set(after)) < 2:
         return ""
     return f"; rank correlation {spearmanr(before, after).statistic:+.2f} of {len(found)}"
