@@ -14,14 +14,16 @@ from nowt.rules.base import FeedbackLayer, Moment, Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.registry import find_rule
 from nowt.training.loop import train
+from nowt.training.outside_variables import outside_variables
 from tests.support.short_runs import CPU, short_run
 
 IMPORTS = """
-import functools, itertools, logging, random
+import enum, functools, itertools, logging, random, threading, types, weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 import numpy as np
+import scipy.sparse
 import torch
 from nowt.rules.feedback_alignment import FeedbackAlignment
 import helper
@@ -53,6 +55,11 @@ RULE = """
 @dataclass(frozen=True)
 class Own(FeedbackAlignment):
     name: ClassVar[str] = "own"
+
+    def prepare(self, layer, seed):
+        super().prepare(layer, seed)
+        if "counter" in globals():
+            layer.add = counter()
 
     def after_step(self, layers, moment):
         {step}
@@ -95,11 +102,77 @@ CHANGING = {
     ),
     "a table of functions": ("SEEN = []\nSTEPS = {'a': lambda: SEEN.append(1)}", "STEPS['a']()", "'SEEN' of own.py"),
     "a method": ("COUNTER = Counter()\ncount = COUNTER.count", "count()", "'count' of own.py"),
+    "a bound method of a helper": ("add = Counter().count", "add()", "'add' of own.py"),
+    "an optimizer": (
+        "B = torch.nn.Parameter(torch.zeros(2))\nADAM = torch.optim.Adam([B])",
+        "B.grad = torch.ones(2); ADAM.step()",
+        "'ADAM' of own.py|'B' of own.py",
+    ),
+    "a namespace": ("STATE = types.SimpleNamespace(n=0)", "STATE.n += 1", "'STATE' of own.py"),
+    "an object with slots": (
+        "@dataclass(slots=True)\nclass State:\n    n: int = 0\nSTATE = State()",
+        "STATE.n += 1",
+        "'STATE' of own.py",
+    ),
+    "a module's number": (
+        "class Net(torch.nn.Module):\n    n = 0\nNET = Net()",
+        "NET.n += 1",
+        "'NET' of own.py",
+    ),
+    "an iterator": ("NEXT = iter([1, 2, 3, 4, 5])", "next(NEXT, None)", "'NEXT' of own.py"),
+    "a bytearray": ("SEEN = bytearray(2)", "SEEN[0] = moment.step", "'SEEN' of own.py"),
+    "a constant of a package": ("import helper as h", "h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
+    "a helper by another name": ("", "h = helper; h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
+    "a layer's function": (
+        "def counter():\n  n = 0\n  def add():\n    nonlocal n\n    n += 1\n  return add",
+        "[layer.add() for layer in layers]",
+        "variable 'n' around counter.<locals>.add",
+    ),
+    "an attribute of W": ("", "layers[0].weight.n = moment.step", "attribute 'n' of 'weight' of layer"),
     "a counter": ("COUNT = itertools.count()", "next(COUNT)", "'COUNT' of own.py"),
     "a generator function": ("def numbers(): yield from range(99)\nNEXT = numbers()", "next(NEXT)", "'NEXT' of own.py"),
 }
 
+KINDS = (
+    "(torch.Tensor, list, np.ndarray)",
+    "{np.ndarray: 1}",
+    "dict[str, int]",
+    "type('Attr', (dict,), {'__getattr__': dict.__getitem__})(a=1)",
+    "type('Bad', (), {'__getattr__': lambda self, name: 1 / 0, '__len__': lambda self: 1 / 0})()",
+    "scipy.sparse.eye(3)",
+    "torch.eye(3).to_sparse()",
+    "torch.empty(3, device='meta')",
+    "torch.zeros(2, dtype=torch.complex64).conj()",
+    "torch.zeros(1).expand(10**12)",
+    "np.broadcast_to(np.zeros(1), (10**12,))",
+    "np.array([object()])",
+    "2**20000",
+    "float('nan')",
+    "threading.Lock()",
+    "weakref.WeakValueDictionary()",
+    "[C0]; [C16.append(C16) for _ in range(40)]",
+    "{object()}",
+    "logging.getLogger('own')",
+    "type",
+    "torch.nn.Linear(2, 2)",
+)
+
+USES_ALL = ", ".join(f"C{n}" for n in range(len(KINDS)))
+
 CONSTANT = {
+    "constants of every kind": ("\n".join(f"C{n} = {each}" for n, each in enumerate(KINDS)), USES_ALL),
+    "nested objects": (
+        "@dataclass(frozen=True)\nclass Phase:\n    rate: float\n"
+        "@dataclass(frozen=True)\nclass Plan:\n    phases: tuple\n"
+        "PLAN = Plan((Phase(0.1), Phase(0.2)))\nTABLE = {'a': [{'b': Phase(1.0)}]}",
+        "PLAN.phases[0], TABLE['a']",
+    ),
+    "flags": ("class Part(enum.Flag):\n    A = 1\n    B = 2", "Part.A | Part.B"),
+    "a function of several types": (
+        "@functools.singledispatch\ndef f(x): return 0\n@f.register\ndef _(x: int): return 1",
+        "f(3), f('x'), f(2.0)",
+    ),
+    "a default of a class": ("def f(kind=dict): return kind()", "f()"),
     "a constant": ("DECAY = [0.9, np.ones(2), torch.ones(2)]", "DECAY[0]"),
     "a cached function": ("@functools.cache\ndef factor(step): return 0.9", "factor(moment.step)"),
     "a log": ("log = logging.getLogger('own')", "log.debug('step %d', moment.step)"),
@@ -130,6 +203,12 @@ def test_a_rule_that_changes_this_is_refused(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize("case", CONSTANT)
 def test_a_rule_that_uses_this_is_accepted(tmp_path: Path, case: str) -> None:
     train_briefly(own_rule(tmp_path, *CONSTANT[case]))
+
+
+def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name_in_a_helper(tmp_path: Path) -> None:
+    rule = own_rule(tmp_path, "helper.step = [0]", "helper.scaled(moment.step)")
+    used = outside_variables(rule)
+    assert "variable 'FACTORS' of helper.py" in used and not any("'step'" in name for name in used)
 
 
 EPOCHS_SEEN: list[int] = []  # changed by the loop below, as the variables of a script are

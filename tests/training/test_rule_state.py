@@ -1,21 +1,24 @@
 """A rule's state is refused if no checkpoint contains it, if a probe changes it, or if workers do not share it."""
 
-import copy
 import random
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nowt.config.run_config import ModelConfig, ProbeConfig, RunConfig
 from nowt.core.distributed import WorkersDiverged
 from nowt.core.errors import ConfigError
-from nowt.rules.base import Rule
+from nowt.layers.attach import attach
+from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.training.fingerprint import Bits, fingerprint
 from nowt.training.loop import TrainingInterrupted, train
-from nowt.training.rule_state import LostState
 from tests.support.short_runs import CPU, after, numbers, short_run
 from tests.support.stateful_rules import (
     CountsForwardPasses,
@@ -94,13 +97,59 @@ def test_statistics_that_a_rule_forgets_to_sum_over_workers_are_reported() -> No
         on_workers(2, trained, config)
 
 
-def test_every_use_of_lost_state_is_an_error() -> None:
-    lost = LostState("rule x, in layer y,", "trace")
-    x = torch.ones(2)
-    for use in (lambda: lost + x, lambda: x * lost, lambda: lost[0], lambda: lost.mean(), lambda: torch.add(x, lost)):
-        with pytest.raises(ConfigError, match="rule x, in layer y, reads its attribute 'trace'"):
-            use()
-    assert isinstance(copy.deepcopy(lost), LostState)
+LOST_STATE_IS_ASKED_FOR = {
+    "hasattr": 'hasattr(layer, "ready")',
+    "getattr": 'getattr(layer, "ready", None)',
+    "the attribute": "layer.ready",
+}
+
+
+@pytest.mark.parametrize("question", LOST_STATE_IS_ASKED_FOR.values(), ids=LOST_STATE_IS_ASKED_FOR.keys())
+def test_a_rule_that_asks_whether_it_has_run_before_is_refused(question: str) -> None:
+    @dataclass(frozen=True)
+    class Once(FeedbackAlignment):
+        name: ClassVar[str] = "once"
+
+        def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+            for layer in layers:
+                if moment.step == 1 or not eval(question):
+                    layer.ready = True  # type: ignore[assignment]
+            return 0
+
+    with pytest.raises(ConfigError, match=r"in layer fc1, reads its attribute 'ready' from an earlier step"):
+        list(train(run(Once()), CPU))
+    list(train(run(FeedbackAlignment()), CPU))  # later rules are not affected
+    assert not hasattr(attach(nn.Sequential(nn.Linear(2, 2)), FeedbackAlignment())[0], "ready")
+
+
+COUNTING_MODEL = """
+from torch import nn
+
+
+class Counting(nn.Linear):
+    count = 0
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.count = 0
+
+    def forward(self, x):
+        self.count += self.training
+        return super().forward(x.flatten(1)) * (1 + 0.01 * self.count)
+
+
+def net(shape, classes):
+    return nn.Sequential(Counting(shape[0] * shape[1] * shape[2], classes), nn.Linear(classes, classes))
+"""
+
+
+def test_a_model_that_counts_its_steps_in_an_attribute_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING_MODEL)
+    config = short_run("fa", model=ModelConfig(f"{tmp_path}/counting.py:net"))
+    with pytest.raises(ConfigError, match=r"attribute 'count' of module '0' changes during training.*register_buffer"):
+        list(train(config, CPU))
+    (tmp_path / "healthy.py").write_text(COUNTING_MODEL.replace("self.count += self.training", "self.seen = x"))
+    list(train(replace(config, model=ModelConfig(f"{tmp_path}/healthy.py:net")), CPU))
 
 
 def test_changes_in_place_change_the_fingerprint() -> None:

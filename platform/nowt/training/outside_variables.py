@@ -8,7 +8,9 @@ are found: others of the same file, such as the loop variables of a script, may 
 import dis
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, partial
+from enum import Enum
+from functools import cache, cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -16,31 +18,46 @@ from typing import Any
 from nowt.core.source_hash import is_own_code
 from nowt.rules.base import Rule
 
-READS_GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME")
+GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME")
+
+ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR")
+
+BETWEEN = ("CACHE", "COPY", "PRECALL")  # instructions that may follow one that reads a global
+
+NOT_FOLLOWED = ("nowt", "torch", "builtins", "abc")  # packages
 
 Found = dict[str, Any]
 
+Names = tuple[str, tuple[str, ...]]  # a global, and the attributes that the code reads from it: a.b.c
 
-def outside_variables(rule: Rule) -> Found:
-    """Return the values of these variables, by a description of each. Rules of nowt have none."""
-    search = _Search(type(rule).__module__.partition(".")[0])
+
+def outside_variables(rule: Rule, values: Iterable[Any] = ()) -> Found:
+    """Return the values of these variables, by a description of each. Rules of nowt have none.
+
+    ``values``: the attributes of the rule and of its layers, since they may be functions.
+    """
+    search = _Search({kind.__module__.partition(".")[0] for kind in type(rule).__mro__} - {*NOT_FOLLOWED})
     for kind in type(rule).__mro__:
         search.visit_class(kind)
+    for value in values:
+        for function in _functions(value):
+            search.visit_function(function)
     return search.found
 
 
 class _Search:
-    """Follows functions, classes and modules of the user's own, or of the package that contains the rule."""
+    """Follows functions, classes and modules of the user's own, or of the packages that contain the rule's classes."""
 
-    def __init__(self, package: str) -> None:
-        self.package = package
+    def __init__(self, packages: set[str]) -> None:
+        self.packages = packages
         self.found: Found = {}
         self.visited: set[int] = set()
 
     def visit_class(self, kind: type) -> None:
         if self._is_new(kind, kind.__module__):
             for name, value in vars(kind).items():
-                if not name.startswith("__") or callable(value):
+                is_data = not (name.startswith("__") or issubclass(kind, Enum))
+                if is_data or any(_functions(value)):
                     self.visit(f"class attribute {name!r} of {kind.__qualname__}", value)
 
     def visit_function(self, function: FunctionType) -> None:
@@ -54,28 +71,38 @@ class _Search:
         for name, value in vars(function).items():
             self.visit(f"attribute {name!r} {where}", value)
         for code in _codes(function.__code__):
-            for name in _global_names(code):
-                if name in function.__globals__:
-                    value = function.__globals__[name]
-                    self.visit(f"variable {name!r} {_shown(function.__module__)}", value, code.co_names)
+            for names in _global_names(code):
+                self._visit_global(function, names, code)
 
-    def visit(self, where: str, value: Any, attributes: Iterable[str] = ()) -> None:
-        """Keep a value, or follow what it contains. ``attributes``: the names that the code may read from a module."""
+    def _visit_global(self, function: FunctionType, names: Names, code: CodeType) -> None:
+        """Visit a global, or what the code reads from it if it is a module."""
+        first, attributes = names
+        if first not in function.__globals__:
+            return
+        module, value = function.__module__, function.__globals__[first]
+        while isinstance(value, ModuleType) and attributes and attributes[0] in vars(value):
+            module, first, attributes = value.__name__, attributes[0], attributes[1:]
+            value = vars(value)[first] if self._is_followed(module) else None
+        if isinstance(value, ModuleType):  # it is given another name, so any of its variables may be meant
+            self._visit_module(value, code.co_names)
+        else:
+            self.visit(f"variable {first!r} {_shown(module)}", value)
+
+    def _visit_module(self, module: ModuleType, names: Iterable[str]) -> None:
+        if self._is_followed(module.__name__):
+            for name in names:
+                if name in vars(module):
+                    self.visit(f"variable {name!r} {_shown(module.__name__)}", vars(module)[name])
+
+    def visit(self, where: str, value: Any) -> None:
+        """Keep a value, or follow what it contains."""
         functions = list(_functions(value))
         for function in functions:
             self.visit_function(function)
         if isinstance(value, type):
             self.visit_class(value)
-        elif isinstance(value, ModuleType):
-            self._visit_module(value, attributes)
-        elif not functions or isinstance(value, partial | MethodType):
+        elif not (isinstance(value, ModuleType) or functions) or isinstance(value, partial | MethodType):
             self._keep(where, value)
-
-    def _visit_module(self, module: ModuleType, attributes: Iterable[str]) -> None:
-        if self._is_followed(module.__name__):
-            for name in attributes:
-                if name in vars(module):
-                    self.visit(f"variable {name!r} {_shown(module.__name__)}", vars(module)[name], attributes)
 
     def _keep(self, where: str, value: Any) -> None:
         if isinstance(value, partial):
@@ -84,7 +111,7 @@ class _Search:
             value = value.__self__
         self.found[where] = value
         self.visit_class(type(value))
-        for item in _items(value):
+        for item in filter(callable, _items(value)):
             for function in _functions(item):
                 self.visit_function(function)
 
@@ -95,7 +122,10 @@ class _Search:
 
     def _is_followed(self, module: str) -> bool:
         top = module.partition(".")[0]
-        return top != "nowt" and (top == self.package or is_own_code(module))
+        return top not in NOT_FOLLOWED and (top in self.packages or is_own_code(module))
+
+
+CACHED = type(cache(lambda: None))  # what functools.cache and lru_cache return
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
@@ -109,8 +139,8 @@ def _functions(value: Any) -> Iterator[FunctionType]:
         yield from _functions(value.__func__)
     elif isinstance(value, cached_property | partial):
         yield from _functions(value.func)
-    elif not isinstance(value, type) and isinstance(getattr(value, "__wrapped__", None), FunctionType):
-        yield value.__wrapped__
+    elif isinstance(value, CACHED):
+        yield from _functions(value.__wrapped__)
 
 
 def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -136,8 +166,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _global_names(code: CodeType) -> list[str]:
-    found = (each.argval for each in dis.get_instructions(code) if each.opname in READS_GLOBAL)
+def _global_names(code: CodeType) -> list[Names]:
+    """Return the globals that the code uses."""
+    steps = [each for each in dis.get_instructions(code) if each.opname not in BETWEEN]
+    found = []
+    for at, step in enumerate(steps):
+        if step.opname in GLOBAL:
+            attributes = takewhile(lambda each: each.opname in ATTRIBUTE, steps[at + 1 :])
+            found.append((step.argval, tuple(each.argval for each in attributes)))
     return list(dict.fromkeys(found))
 
 

@@ -1,10 +1,9 @@
-"""Finds state of a rule that a checkpoint does not contain, or that an alignment probe changes.
+"""Finds state of a rule or model that a checkpoint does not contain, or that an alignment probe changes.
 
 A checkpoint contains what ``register_state`` registered. An attribute that a rule sets on itself or on a layer is lost
 when a run resumes, and an alignment probe, which calls ``propagate``, changes it. A rule may set an attribute in
-``propagate`` and use it in ``after_step`` of the same step. Therefore every new attribute is replaced by a
-``LostState`` when an epoch ends and when a checkpoint is written: if the rule reads it before setting it again, it
-depends on state that a resumed run would not have, and an error says so.
+``propagate`` and use it in ``after_step`` of the same step. Therefore every new attribute of a layer is removed when an
+epoch ends and when a checkpoint is written (``nowt.training.lost_attributes``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,85 +13,43 @@ from typing import Any
 from torch import nn
 
 from nowt.core.errors import ConfigError
+from nowt.core.source_hash import is_own_code
 from nowt.rules.base import FeedbackLayer, Rule
-from nowt.training.fingerprint import Bits, attributes, fingerprint
+from nowt.training.fingerprint import Bits, attributes, fingerprint, module_attributes
+from nowt.training.lost_attributes import ADVICE, LOST, remove_attributes
 from nowt.training.outside_variables import outside_variables
 
 State = dict[str, Any]  # fingerprints by name
 
-# attributes that nowt and torch set; registered tensors are compared by name
-IGNORED = {
-    *vars(nn.Module()),
-    "_compiled_call_impl",
-    "use_backprop",
-    "map_size",
-    "output_layer",
-    "rule",
-    "through_feedback",
-    "training",
-    "tied",
-}
+# attributes that nowt sets
+IGNORED = {"use_backprop", "map_size", "output_layer", "rule", "through_feedback", "tied", LOST}
 
-ADVICE = "register it with layer.register_state in prepare(), and update it in after_step()"
-
-
-class LostState:
-    """Takes the place of an attribute that a checkpoint does not contain. Every use of it raises ConfigError."""
-
-    def __init__(self, owner: str, name: str) -> None:
-        self.__dict__["_lost"] = (owner, name)
-
-    def _raise(self, *args: object, **kwargs: object) -> Any:
-        owner, name = self.__dict__["_lost"]
-        raise ConfigError(
-            f"{owner} reads its attribute {name!r} from an earlier step, which no checkpoint contains: a resumed run "
-            f"would differ. {ADVICE[0].upper()}{ADVICE[1:]}"
-        )
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Raise ConfigError."""
-        found = next((one for one in [*args, *(kwargs or {}).values()] if isinstance(one, cls)), None)
-        return found._raise() if found is not None else NotImplemented
-
-    __hash__ = object.__hash__
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # as copying and inspecting do
-            raise AttributeError(name)
-        return self._raise()
-
-
-OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-
-CONVERSIONS = ("bool", "len", "iter", "next", "contains", "call", "float", "int", "index", "neg", "abs")
-
-ACCESS = ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")
-
-for _name in (*CONVERSIONS, *ACCESS, *(prefix + name for name in OPERATORS for prefix in ("", "r", "i"))):
-    setattr(LostState, f"__{_name}__", LostState._raise)  # Python looks these up on the class
+NUMBERS = (bool, int, float)
 
 
 class RuleState:
     """The state of a rule outside of what a checkpoint contains, as it was when the run began in this process."""
 
-    def __init__(self, rule: Rule, layers: Sequence[FeedbackLayer]) -> None:
+    def __init__(self, rule: Rule, layers: Sequence[FeedbackLayer], model: nn.Module) -> None:
         self.rule = rule
         self.layers = [one for layer in layers for one in (layer, *layer.tied)]  # propagate receives tied layers, too
+        self.modules = {n: m for n, m in model.named_modules() if is_own_code(type(m).__module__)}
         self.names = {id(layer): set(vars(layer)) for layer in self.layers}
         self.known = self._plain()
+        self.model_numbers = _numbers(self.modules)
         self.stepped = False  # in this process
         for layer in self.layers:
             _check_buffers(rule, layer)
 
     def check(self) -> None:
-        """Raise ConfigError if plain state has changed. Replace attributes that the layers have got meanwhile."""
+        """Raise ConfigError if plain state has changed. Remove attributes that the layers have got meanwhile."""
         now = self._plain()
         for name, value in self.known.items():
             if now.get(name) != value:
                 raise ConfigError(f"{name} changes during training, and no checkpoint contains it: {ADVICE}")
         if extra := next((name for name in now if name not in self.known), None):
             raise ConfigError(f"{extra} was set during training, and no checkpoint contains it: {ADVICE}")
+        self._check_model()
         self.forget()
 
     def check_first_step(self) -> None:
@@ -102,15 +59,15 @@ class RuleState:
             self.check()
 
     def forget(self) -> None:
-        """Replace attributes that the layers have got since the start by ``LostState``."""
+        """Remove attributes that the layers have got since the start."""
         for layer in self.layers:
-            for name in vars(layer).keys() - self.names[id(layer)] - IGNORED:
-                layer.__dict__[name] = LostState(f"rule {self.rule.name}, in layer {layer.name},", name)
+            remove_attributes(layer, module_attributes(layer).keys() - self.names[id(layer)] - IGNORED)
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Context manager of an alignment probe. Raises ConfigError if the probe changed state of the rule."""
-        before = self._plain() | self._registered()
+        """Context manager of an alignment probe, which follows ``check``. Raises ConfigError if the probe changed state
+        of the rule."""
+        before = self.known | self._registered()
         yield
         after = self._plain() | self._registered()
         for name in after:
@@ -121,18 +78,32 @@ class RuleState:
                 )
         self.forget()
 
+    def _check_model(self) -> None:
+        now = _numbers(self.modules)
+        for name, value in self.model_numbers.items():
+            if now.get(name) != value:
+                raise ConfigError(
+                    f"{name} changes during training, and no checkpoint contains it: make it a buffer of the module "
+                    "(register_buffer)"
+                )
+
     def _plain(self) -> State:
-        """Return fingerprints of the rule's attributes, and of those that the layers had at the start."""
-        found = _rule_state(self.rule)
+        """Return fingerprints of the rule's attributes, of those that the layers had at the start, and of the variables
+        outside of them that their code uses."""
+        rule, found = self.rule, dict[str, Any]()
+        held = {f"attribute {name!r} of rule {rule.name}": value for name, value in attributes(rule).items()}
         for layer in self.layers:
-            kept = self.names[id(layer)] - IGNORED
-            where = f"of layer {layer.name} (rule {self.rule.name})"
-            found |= {f"attribute {n!r} {where}": fingerprint(v) for n, v in vars(layer).items() if n in kept}
+            kept, where = self.names[id(layer)] - IGNORED, f"of layer {layer.name} (rule {rule.name})"
+            held |= {f"attribute {n!r} {where}": v for n, v in module_attributes(layer).items() if n in kept}
+            for name, tensor in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]:
+                held |= {f"attribute {n!r} of {name!r} {where}": v for n, v in _own_attributes(tensor).items()}
             found[f"the set of registered tensors {where}"] = (tuple(layer._parameters), tuple(layer._buffers))
-        return found
+            found[f"the set of modules {where}"] = tuple(layer._modules)
+        held |= {f"{where} (rule {rule.name})": v for where, v in outside_variables(rule, held.values()).items()}
+        return found | {where: fingerprint(value) for where, value in held.items()}
 
     def _registered(self) -> State:
-        """Return fingerprints of what the rule registered on the layers."""
+        """Return what the rule registered on the layers."""
         return {
             f"{name!r} of layer {layer.name} (rule {self.rule.name})": (id(value), Bits(value))
             for layer in self.layers
@@ -140,11 +111,19 @@ class RuleState:
         }
 
 
-def _rule_state(rule: Rule) -> State:
-    """Return fingerprints of a rule's attributes and of the variables outside of it that its code uses."""
-    found = {f"attribute {name!r} of rule {rule.name}": value for name, value in attributes(rule).items()}
-    found |= {f"{where} (rule {rule.name})": value for where, value in outside_variables(rule).items()}
-    return {where: fingerprint(value) for where, value in found.items()}
+def _own_attributes(tensor: Any) -> dict[str, Any]:
+    """Return the attributes that a rule has given a tensor. Those of torch begin with an underscore."""
+    return {name: value for name, value in vars(tensor).items() if not name.startswith("_")}
+
+
+def _numbers(modules: dict[str, nn.Module]) -> State:
+    """Return the numbers among the attributes of custom modules, such as counters of forward passes."""
+    return {
+        f"attribute {name!r} of {f'module {where!r}' if where else 'the network'}": fingerprint(value)
+        for where, module in modules.items()
+        for name, value in module_attributes(module).items()
+        if isinstance(value, NUMBERS)
+    }
 
 
 def _check_buffers(rule: Rule, layer: FeedbackLayer) -> None:

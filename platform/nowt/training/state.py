@@ -104,7 +104,7 @@ class TrainingState:
         seeds, device = config.seeds.resolve(config.seed), pick_device(placement.device)
         x, y = load_probe(config, data, device)
         model, layers = build_network(config, data, seeds, x, group.size)
-        rule_state = RuleState(config.rule, layers)
+        rule_state = RuleState(config.rule, layers, model)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         flops = count_training_flops(model, x, y, config, data.classes)
@@ -154,6 +154,7 @@ class TrainingState:
         """Do one optimizer step on this worker's images x, (n, channels, height, width), with labels y, (n,)."""
         with self.timer.step():
             self._train_step(x, y)
+        self.rule_state.check_first_step()
 
     def _train_step(self, x: Tensor, y: Tensor) -> None:
         config, shown, rank = self.config, len(y) * self.group.size, [self.group.rank] if self.group.rank else []
@@ -173,7 +174,6 @@ class TrainingState:
         self.presentations += shown
         self.flops += self.flops_per_image * shown
         self._run_rule("after_step", self._moment)
-        self.rule_state.check_first_step()
 
     def _run_rule(self, method: str, *arguments: Any) -> None:
         """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
@@ -248,12 +248,13 @@ class TrainingState:
         interval = self.config.probe.interval
         if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
             return ()
-        started, (x, y) = time.perf_counter(), self.probe
+        x, y = self.probe
         with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
+            started = time.perf_counter()
             layers = alignment.measure_alignment(
                 self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
             )
-        self.probe_seconds += time.perf_counter() - started
+            self.probe_seconds += time.perf_counter() - started
         return layers
 
     def _score(self, split: Split | None) -> Score:
@@ -277,7 +278,8 @@ class TrainingState:
 
         Random generators are not included: each is derived from the seed and the position in the run."""
         self.saved_at = time.monotonic()
-        self.rule_state.check()
+        if self.position:  # otherwise ``close_epoch`` has checked it
+            self.rule_state.check()
         self.flops += self.rule_cost.settle()
         self.seconds += self.timer.read()
         per_worker = worker_state(self.model, self.totals, self.group)
