@@ -125,7 +125,7 @@ CHANGING = {
     "a helper by another name": ("", "h = helper; h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
     "a layer's function": (
         "def counter():\n  n = 0\n  def add():\n    nonlocal n\n    n += 1\n  return add",
-        "[layer.add() for layer in layers]",
+        "layers[0].add()",  # those of the other layers have the same name
         "variable 'n' around counter.<locals>.add",
     ),
     "an attribute of W": ("", "layers[0].weight.n = moment.step", "attribute 'n' of 'weight' of layer"),

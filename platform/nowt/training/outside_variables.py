@@ -6,11 +6,11 @@ are found: others of the same file, such as the loop variables of a script, may 
 """
 
 import dis
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import cache, cached_property, partial
-from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -106,10 +106,11 @@ class _Search:
 
     def _keep(self, where: str, value: Any) -> None:
         if isinstance(value, partial):
-            value = [*value.args, value.keywords]
+            value = value.args, value.keywords
         elif isinstance(value, MethodType):
             value = value.__self__
-        self.found[where] = value
+        names = (where if n == 1 else f"{where} ({n})" for n in itertools.count(1))  # two functions may have one name
+        self.found[next(n for n in names if n not in self.found or self.found[n] is value)] = value
         self.visit_class(type(value))
         for item in filter(callable, _items(value)):
             for function in _functions(item):
@@ -172,7 +173,7 @@ def _global_names(code: CodeType) -> list[Names]:
     found = []
     for at, step in enumerate(steps):
         if step.opname in GLOBAL:
-            attributes = takewhile(lambda each: each.opname in ATTRIBUTE, steps[at + 1 :])
+            attributes = itertools.takewhile(lambda each: each.opname in ATTRIBUTE, steps[at + 1 :])
             found.append((step.argval, tuple(each.argval for each in attributes)))
     return list(dict.fromkeys(found))
 
