@@ -48,8 +48,12 @@ def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan
 
 def read_plan(path: Path) -> StudyPlan | SearchPlan:
     """Read one study file. Raises ValueError if it is not one."""
+    return plan_of(read_study_file(path), path)
+
+
+def plan_of(study_file: StudyFile, path: Path) -> StudyPlan | SearchPlan:
+    """Return what the study file at ``path`` describes. Raises ValueError if a part of it is missing or invalid."""
     try:
-        study_file = read_study_file(path)
         return search_plan(study_file) if study_file.is_search else _study_plan(study_file)
     except (KeyError, TypeError) as error:
         raise ValueError(

@@ -5,7 +5,7 @@ epoch. Errors are fractions from 0 to 1, angles are in degrees, and costs are cu
 value that was not measured or is undefined is NaN.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from analysis.frames.store.logs import read_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.studies import StudyPlan
 from nowt.store.chance import SPLIT_NAMES
+from nowt.store.used_images import CountedRun, describe_images, images_digest, runs_by_images
 
 RUNS = {
     "run": "str",  # run key; a run that two cells share has one row per cell
@@ -35,6 +36,7 @@ RUNS = {
     "diverged_epoch": "Int64",  # first epoch without a finite loss; missing if the run did not diverge
     "classes": "Int64",
     "attempts": "int64",
+    "images": "str",  # digest of its images without their split; empty if the run has not started, or if it is unknown
 }
 
 EPOCHS = {
@@ -108,6 +110,9 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
         The frames. A run whose log cannot be read has state ``unreadable``, no epochs, and a reason that names the
         line.
 
+    Raises:
+        ValueError: Runs with the same data settings used different images. The message names them and says what to do.
+
     Example:
         >>> frames = read_frames(Path("runs"), find_study(Path("runs"), "rules_on_digits"))  # doctest: +SKIP
         >>> frames.epochs.groupby(["cell", "epoch"])["val_error"].mean()  # doctest: +SKIP
@@ -117,6 +122,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     keys = [key for key, _, _ in planned]
     logs = read_logs(store, keys)
     starts = [(cell, logs.get(key).facts) for key, cell, _ in planned]
+    _require_same_images(study, [CountedRun(cell, seed, logs.get(key).facts) for key, cell, seed in planned])
     study = replace(study, cells=with_rule_names(study.cells, starts))
     runs = pd.DataFrame([_run(study, cell, seed, logs.get(key)) for key, cell, seed in planned], columns=list(RUNS))
     runs = enforce_schema(runs, RUNS)
@@ -126,6 +132,14 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     images = {key: _images(logs.get(key).facts) for key in keys}
     early = None if study.claimed is None else sum(time < study.claimed for time in begun)
     return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies, early, images)
+
+
+def _require_same_images(study: StudyPlan, runs: Sequence[CountedRun]) -> None:
+    if found := runs_by_images(runs):
+        raise ValueError(
+            f"study {study.key} has runs on {describe_images(found, 'seed')}, which are not averaged: run nowt ablate "
+            f"{study.name} again, on the images to keep; then only runs on these count"
+        )
 
 
 def _images(start: dict[str, Any]) -> dict[str, int]:
@@ -165,6 +179,7 @@ def _run(study: StudyPlan, cell: str, seed: int, log: Log) -> dict[str, Any]:
         "seed": seed,
         "epochs": config["epochs"],
         "classes": log.facts.get("classes"),
+        "images": images_digest(log.facts),
     }
 
 

@@ -17,6 +17,7 @@ from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
 from analysis.frames.study import copies_of, counted_runs, rows, states_in_words
 from nowt.store.chance import LEARNED, SPLIT_NAMES, Verdict, judge
+from nowt.store.used_images import CountedRun, describe_images, runs_by_images
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,19 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
         The search and one row per trial.
 
     Raises:
-        ValueError: A log cannot be read; the message names the line.
+        ValueError: A log cannot be read; the message names the line. Or trials with the same data settings used
+            different images; the message names them.
 
     Example:
         >>> trials = read_trials(Path("runs"), find_study(Path("runs"), "fair_rules"))  # doctest: +SKIP
         >>> trials.counted.nsmallest(3, "error")  # doctest: +SKIP
     """
     logs = read_logs(store, [run for run, _, _ in plan.runs])
+    if found := runs_by_images([CountedRun(cell, number, logs.get(run).facts) for run, cell, number in plan.runs]):
+        raise ValueError(
+            f"search {plan.key} has trials on {describe_images(found, 'trial')}, which are not compared: start it "
+            "again in a new --store, on the images to keep"
+        )
     plan = replace(plan, cells=with_rule_names(plan.cells, ((cell, logs.get(run).facts) for run, cell, _ in plan.runs)))
     frame = trial_frame(logs, plan)
     finished = frame.loc[frame["state"] == "finished", ["cell", "trial", "run", "error"]]

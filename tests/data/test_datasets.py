@@ -127,6 +127,14 @@ def test_a_split_by_seed_draws_other_validation_and_training_images_and_the_same
     assert len({first.fingerprint, again.fingerprint, second.fingerprint}) == 2
 
 
+def test_the_digest_of_the_images_is_the_same_for_every_split() -> None:
+    fixed, others = open_data(DIGITS, HERE), open_data(DataConfig("synthetic"), HERE)
+    by_seed = [open_data(replace(DIGITS, split="by_seed"), HERE, split_seed=seed) for seed in (0, 1)]
+    assert {data.images for data in (fixed, *by_seed)} == {fixed.fingerprint}
+    assert len({data.fingerprint for data in (fixed, *by_seed)}) == 3
+    assert others.images != fixed.images
+
+
 def test_a_split_by_seed_needs_the_seed_and_a_fixed_one_has_none() -> None:
     with pytest.raises(ConfigError, match=r"data\.split is by_seed: split_seed is None"):
         open_data(replace(DIGITS, split="by_seed"), HERE)

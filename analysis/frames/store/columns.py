@@ -21,6 +21,8 @@ RUNS = {  # one row per run
     "heard": "datetime64[ms, UTC]",  # time of the last line of its log
     "fingerprint": "str",  # fingerprint of the data
     "commit": "str",  # Git commit of the code; empty if unknown
+    "images": "str",  # digest of its images without their split; empty if unknown
+    "superseded": "bool",  # whether another run has taken its place, so that it counts in no study
 }
 
 SCORES = {

@@ -15,11 +15,14 @@ from analysis.frames.store.log_reader import UNREADABLE, Log
 from analysis.frames.store.logs import Logs, read_logs, rebuild_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.store.trial_rows import TRIALS, trial_frame
-from analysis.frames.studies import StudyPlan, read_plan
+from analysis.frames.studies import StudyPlan, plan_of
 from nowt.core.errors import did_you_mean
 from nowt.core.fields import flatten
 from nowt.core.formatting import counted
 from nowt.store.layout import Store
+from nowt.store.study_file import read_study_file
+from nowt.store.superseded_runs import superseded_in_all
+from nowt.store.used_images import images_digest
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class StoreFrames:
     logs: Logs = field(repr=False)
     plans: tuple[StudyPlan | SearchPlan, ...] = field(repr=False)  # oldest first
     problems: tuple[str, ...]
+    superseded: frozenset[str] = field(default=frozenset(), repr=False)  # keys of runs that count in no study any more
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run: columns analysis.frames.store.RUNS."""
-        return enforce_schema(pd.DataFrame([_run(log) for log in self._logs], columns=list(columns.RUNS)), columns.RUNS)
+        rows = [_run(log) | {"superseded": log.run in self.superseded} for log in self._logs]
+        return enforce_schema(pd.DataFrame(rows, columns=list(columns.RUNS)), columns.RUNS)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -140,15 +145,17 @@ def _existing(store: str | Path) -> Path:
 
 
 def _frames(store: Path, logs: Logs) -> StoreFrames:
-    plans, problems = [], [log.reason for log in logs.cache.logs.values() if log.state == UNREADABLE]
+    plans, files, problems = [], [], [log.reason for log in logs.cache.logs.values() if log.state == UNREADABLE]
     if problems and len(problems) == len(logs.cache.logs):
         raise ValueError(problems[0])
     for path in Store(store).study_files():
         try:
-            plans.append(read_plan(path))
+            files.append(read_study_file(path))
+            plans.append(plan_of(files[-1], path))
         except ValueError as error:
             problems.append(str(error))
-    return StoreFrames(logs, tuple(sorted(plans, key=lambda plan: plan.created)), tuple(problems))
+    oldest_first = tuple(sorted(plans, key=lambda plan: plan.created))
+    return StoreFrames(logs, oldest_first, tuple(problems), frozenset(superseded_in_all(files)))
 
 
 def _run(log: Log) -> dict[str, Any]:
@@ -165,6 +172,7 @@ def _run(log: Log) -> dict[str, Any]:
         "classes": facts.get("classes"),
         "fingerprint": facts.get("fingerprint", ""),
         "commit": facts.get("git", {}).get("commit", ""),
+        "images": images_digest(facts),
     }
 
 

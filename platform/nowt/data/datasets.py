@@ -64,6 +64,7 @@ class DatasetSplits:
     classes: int
     shape: tuple[int, int, int]  # (channels, height, width) of the network's input
     fingerprint: str  # hash of the content and the splits, independent of where the images are stored
+    images: str  # the fingerprint with the fixed split: it tells whether two runs of any seeds used the same images
     skipped: tuple[str, ...]  # images left out with on_bad="skip", as "name: reason"
     left_out: Mapping[str, int]  # files and folders that are no images of the data set: number by kind
     duplicates: str  # a line that counts images of equal content, of files only; empty if there are none
@@ -104,7 +105,8 @@ def open_data(
     if placement.data and config.name in BUILTIN:
         raise DataError(f"a data folder is given ({placement.data!r}), but {config.name} needs none: omit it")
     raw = spec.read(config, placement, size)
-    val_indices = validation_indices(raw, spec, placement, split_seed)
+    fixed = validation_indices(raw, spec, placement)
+    val_indices = validation_indices(raw, spec, placement, split_seed) if by_seed else fixed
     held_out = val_indices if config.hold_out else val_indices[:0]
     train = raw.train.take(complement(len(raw.train.labels), held_out))
     splits = {"both": raw.train} if by_seed else {"train": train, "val": raw.train.take(held_out)}
@@ -120,6 +122,7 @@ def open_data(
         classes=raw.classes,
         shape=(len(spec.normalize.mean), size, size),
         fingerprint=digest_of(raw.content, val_indices.tolist()),
+        images=digest_of(raw.content, fixed.tolist()),
         skipped=tuple(f"{name}: {reason}" for name, reason in raw.skipped.items()),
         left_out=raw.left_out,
         duplicates=duplicates,

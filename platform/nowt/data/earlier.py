@@ -20,6 +20,7 @@ class DataIdentity:
 
     Attributes:
         fingerprint: Today's fingerprint.
+        images: The digest of the images without their split.
         earlier: The fingerprint that earlier versions gave. It differs from today's for image folders only.
         shape: Channels, height and width of the network's input.
         classes: The number of classes.
@@ -29,6 +30,7 @@ class DataIdentity:
     """
 
     fingerprint: str
+    images: str
     earlier: str
     shape: tuple[int, int, int]
     classes: int
@@ -50,14 +52,15 @@ def identify(config: DataConfig, placement: Placement, split_seed: int | None = 
     held_out = validation_indices(raw, spec, placement, split_seed).tolist()
     shape = (len(spec.normalize.mean), size, size)
     fingerprint = digest_of(raw.content, held_out)
+    images = digest_of(raw.content, validation_indices(raw, spec, placement).tolist())
     files = [part for part in (raw.train, raw.test) if isinstance(part, ImageFiles)]
     if not files:
-        return DataIdentity(fingerprint, fingerprint, shape, raw.classes)
+        return DataIdentity(fingerprint, images, fingerprint, shape, raw.classes)
     earlier = digest_of(*(part.digest_of_names_and_sizes() for part in files), sorted(raw.skipped))
     facts = list(_file_facts(files, placement))
     newest, name = max((written, name) for name, written, _ in facts)
     others = tuple(name for name, _, same in facts if not same)
-    return DataIdentity(fingerprint, digest_of(earlier, held_out), shape, raw.classes, newest, name, others)
+    return DataIdentity(fingerprint, images, digest_of(earlier, held_out), shape, raw.classes, newest, name, others)
 
 
 def _file_facts(parts: list[ImageFiles], placement: Placement) -> Iterator[tuple[str, float, bool]]:

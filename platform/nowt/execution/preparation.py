@@ -22,8 +22,8 @@ MOST_CLASS_FOLDERS = 1000  # whose names a log records
 
 def data_facts(data: DatasetSplits) -> dict[str, Any]:
     """Return the facts about the data that the first line of a log records."""
-    images = {"training": len(data.train), "validation": len(data.val), "test": len(data.test) if data.test else 0}
-    facts = {"fingerprint": data.fingerprint, "classes": data.classes, **images}
+    numbers = {"training": len(data.train), "validation": len(data.val), "test": len(data.test) if data.test else 0}
+    facts = {"fingerprint": data.fingerprint, "images": data.images, "classes": data.classes, **numbers}
     folders = list(data.class_folders) if len(data.class_folders) <= MOST_CLASS_FOLDERS else []
     named = {"class_folders": folders, "copies": data.duplicates}
     return {**facts, "skipped": list(data.skipped), **{name: value for name, value in named.items() if value}}

@@ -79,6 +79,7 @@ START: Table = {
     "config": CONFIG,
     "rule_name": TEXT,
     "fingerprint": TEXT,
+    "images": TEXT,
     "classes": INTEGER.or_null(),
     "training": COUNT,
     "validation": COUNT,

@@ -25,6 +25,11 @@ def superseded_everywhere(store: Path, studies: Iterable[StudyFile] | None = Non
     """Return the superseded runs of ``studies`` (default: all) that count in none of them: the key of each, and that of
     the run in its place."""
     files = read_study_files(store)
+    return superseded_in_all(files, studies)
+
+
+def superseded_in_all(files: Sequence[StudyFile], studies: Iterable[StudyFile] | None = None) -> dict[str, str]:
+    """Return what ``superseded_everywhere`` does, of a store with these study files."""
     by_study = superseded_runs(files)
     found: dict[str, str] = {}
     counted: set[str] = set()

@@ -52,6 +52,17 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_runs_in_whose_place_others_count_are_superseded(small: Path) -> None:
+    (path,) = (small / "studies").glob("*.json")
+    data = json.loads(path.read_text())
+    earlier, later = (run["key"] for run in data["runs"] if run["cell"] == "bp")
+    data["runs"].append({"key": later, "cell": "bp", "seed": data["runs"][0]["seed"]})
+    path.write_text(json.dumps(data))
+    runs = read_store(small).runs
+    assert list(runs.loc[runs["superseded"], "run"]) == [earlier]
+    assert set(runs["images"]) == {"made-up"}
+
+
 def test_every_frame_has_the_columns_it_declares(tmp_path: Path) -> None:
     write_store(tmp_path, rules_study(names=["bp", "kp"], seeds=1, epochs=2))
     write_search(tmp_path)

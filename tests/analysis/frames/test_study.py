@@ -1,5 +1,7 @@
 """The frames of one study."""
 
+import json
+import re
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from analysis.frames.schema import enforce_schema
 from analysis.frames.study import EPOCHS, LAYERS, RUNS, Frames
+from nowt.cli.main import main
 from nowt.store.run_log import read
 from tests.support.synthetic_frames import frames_in
 from tests.support.synthetic_store import key_of, rules_study, write_store
@@ -39,6 +42,28 @@ def test_a_frame_contains_the_numbers_of_the_log(tmp_path: Path) -> None:
     assert row["mirror_presentations"] == logged.mirror_presentations
     layer = frames.layers.set_index(["run", "epoch", "layer"]).loc[(key, 2, "layer3")]
     assert layer["matrix_angle"] == logged.layers[3].matrix_angle
+
+
+def on_other_images(store: Path, key: str) -> None:
+    """Say in the log of a run that it used other images."""
+    log = store / "logs" / f"{key}.jsonl"
+    first, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([json.dumps({**json.loads(first), "images": "f" * 16}) + "\n", *rest]))
+
+
+def test_runs_on_different_images_are_not_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = rules_study(names=["bp", "fa"], seeds=2, epochs=1)
+    write_store(tmp_path, study)
+    assert set(frames_in(tmp_path).runs["images"]) == {"made-up"}
+    for cell in ("bp", "fa"):
+        on_other_images(tmp_path, key_of(study, cell, 1))
+    message = f"study {study.key} has runs on images made-up (seed 0) and ffffffff (seed 1), which are not averaged: "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        frames_in(tmp_path)
+    assert main(["report", study.name, "--store", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"run nowt ablate {study.name} again, on the images to keep" in said and len(said.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_column_is_an_error_that_names_it() -> None:

@@ -15,6 +15,7 @@ from nowt.store.existing import is_store, nearest_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
+from nowt.store.sync.merge_images import check_images, describe_superseded
 from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
 from nowt.store.sync.merge_studies import incoming_study_files, study_keys, write_study_files
 
@@ -34,8 +35,9 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
     ``label`` is the name of ``other`` in messages (default: its path).
 
     Both stores are compared while the studies are locked: what a study writes before is part of the comparison, and
-    afterwards it writes nothing. Raises ConfigError, with nothing written, if the stores contradict each other or one
-    of the studies is being run, ValueError for an unreadable file, OSError if the store is not writable.
+    afterwards it writes nothing. Raises ConfigError, with nothing written, if the stores contradict each other, if the
+    runs that would count in a study used different images, or if one of the studies is being run, ValueError for an
+    unreadable file, OSError if the store is not writable.
     """
     label = label or str(other)
     near = "" if is_store(other) else nearest_store(other)
@@ -45,11 +47,13 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
     with ExitStack() as stack:
         for key in keys:
             stack.enter_context(study_lock(store, key))
+        check_images(other, store, keys, label)
         logs, study_files, trials = (
             incoming_logs(other, store),
             incoming_study_files(other, store, keys),
             databases.count_new_trials(other, store),
         )
+        superseded = list(describe_superseded(other, store, keys, label))
         certificates = _take_new(Store(other).certificates, Store(store).certificates)
         logs = write_logs(logs)  # first, since they hold everything that was measured
         _print_logs(logs, label, echo)
@@ -60,6 +64,8 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
         write_study_files(study_files)
         if others := _counted(study_files, checkpoints, trials, certificates):
             echo(f"also copied {others}")
+        for line in superseded:
+            echo(line)
         databases.refresh(store, afresh)
 
 

@@ -1,15 +1,18 @@
 """Merges the study files of two stores by study key. The key identifies the study, so only its runs are merged."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines
 from nowt.store.layout import Store
-from nowt.store.listed_runs import ListedRun, appended_runs
+from nowt.store.listed_runs import appended_runs
+from nowt.store.run_log import read_start
 from nowt.store.study_file import StudyFile, read_definition
+from nowt.store.sync.merge_runs import runs_of_both
 
 
 def study_keys(*stores: Path) -> list[str]:
@@ -39,11 +42,8 @@ def write_study_files(study_files: dict[Path, bytes]) -> None:
 
 def _joined(other: Path, store: Path, key: str) -> Iterator[tuple[Path, bytes]]:
     """Yield the files of one study with the runs of both stores."""
-    source, target = Store(other).study_file(key), Store(store).study_file(key)
-    if source.exists():
-        theirs = read_definition(source)
-        ours = read_definition(target) if target.exists() else theirs
-        yield target, (json.dumps(_both(ours, theirs).to_json(), indent=1) + "\n").encode()
+    if study := merged_study(other, store, key):
+        yield Store(store).study_file(key), (json.dumps(study.to_json(), indent=1) + "\n").encode()
     source, target = Store(other).study_runs(key), Store(store).study_runs(key)
     if source.exists():
         known = complete_lines(target) if target.exists() else []
@@ -52,7 +52,26 @@ def _joined(other: Path, store: Path, key: str) -> Iterator[tuple[Path, bytes]]:
         yield target, b"".join(line + b"\n" for line in [*known, *new])
 
 
-def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
+def merged_study(other: Path, store: Path, key: str) -> StudyFile | None:
+    """Return the definition of a study with the runs of both stores; None if ``other`` does not have it.
+
+    Raises ValueError for a file that is not valid.
+    """
+    source, target = Store(other).study_file(key), Store(store).study_file(key)
+    if not source.exists():
+        return None
+    theirs = read_definition(source)
+    ours = read_definition(target) if target.exists() else theirs
+    return _both(ours, theirs, lambda run: start_of(store, run).get("time") or start_of(other, run).get("time", 0))
+
+
+def start_of(store: Path, run: str) -> dict[str, Any]:
+    """Return the start line of a run's log; empty without one."""
+    log = Store(store).log(run)
+    return read_start(log) if log.exists() else {}
+
+
+def _both(ours: StudyFile, theirs: StudyFile, begun: Callable[[str], int]) -> StudyFile:
     return replace(
         ours,
         seeds=sorted({*ours.seeds, *theirs.seeds}),
@@ -61,7 +80,7 @@ def _both(ours: StudyFile, theirs: StudyFile) -> StudyFile:
         confirm=ours.confirm or theirs.confirm,
         claim=ours.claim or theirs.claim,
         claimed=_claimed(ours, theirs),
-        runs=_runs_of_both(ours.runs, theirs.runs),
+        runs=runs_of_both(ours, theirs, begun),
         other={**theirs.other, **ours.other},
     )
 
@@ -72,14 +91,6 @@ def _claimed(ours: StudyFile, theirs: StudyFile) -> int | None:
         return theirs.claimed
     both = [file.claimed for file in (ours, theirs) if file.claim == ours.claim and file.claimed is not None]
     return min(both, default=None)
-
-
-def _runs_of_both(ours: list[ListedRun], theirs: list[ListedRun]) -> list[ListedRun]:
-    """Return our runs and then those that only ``theirs`` has. Fields that differ are ours."""
-    known = {run.identity: run.to_json() for run in theirs}
-    listed = {run.identity for run in ours}
-    both = [ListedRun.from_json({**known.get(run.identity, {}), **run.to_json()}) for run in ours]
-    return [*both, *(run for run in theirs if run.identity not in listed)]
 
 
 def _has_content(path: Path, data: bytes) -> bool:

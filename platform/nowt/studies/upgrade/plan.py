@@ -110,12 +110,13 @@ def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
     if (log := Store(store).log(key)).exists():
         upgraded = run.key in read(log).earlier_keys  # and merged again from another store
         raise CannotUpgrade(f"run {key} has its content already" if upgraded else f"it was trained again as run {key}")
-    return UpgradedRun(run.key, key, _start(config, run, identity.fingerprint))
+    return UpgradedRun(run.key, key, _start(config, run, identity))
 
 
-def _start(config: RunConfig, run: RunLog, fingerprint: str) -> dict[str, Any]:
+def _start(config: RunConfig, run: RunLog, identity: DataIdentity) -> dict[str, Any]:
     before = {"key": run.key, "fingerprint": run.start["fingerprint"], "loop": EARLIER_LOOP}
-    facts = {"config": config_to_json(config), "fingerprint": fingerprint, "code": code_identity(config)}
+    images = {"fingerprint": identity.fingerprint, "images": identity.images}
+    facts = {"config": config_to_json(config), **images, "code": code_identity(config)}
     return {**facts, "earlier": [*run.start.get("earlier", []), before]}
 
 
