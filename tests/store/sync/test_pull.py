@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,25 @@ def test_runs_are_pulled_and_their_progress_is_pulled_later(
     assert len(list((store / "pulled").iterdir())) == 1  # what came before is not fetched again
     del writer
     assert LogWriter.open(store, KEY).run.state == "finished"
+
+
+def test_runs_on_other_images_are_refused_until_their_study_is_left_out(
+    home: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=1))
+    write_store(home / "runs", replace(study, seeds=(1,)))
+    (log,) = (home / "runs" / "logs").glob("*.jsonl")
+    log.write_text(log.read_text().replace('"fingerprint": "made-up"', '"fingerprint": "other images"'))
+    assert main(["pull", "head:runs", "--store", str(store)]) == 2
+    said = capsys.readouterr().err
+    mixed = f"images made-up (seed 0 in {store}) and other im (seed 1 in head:runs). Nothing was merged"
+    assert mixed in said and len(said.splitlines()) == 1
+    assert len(list((store / "logs").glob("*.jsonl"))) == 1
+    assert f"move studies/{study.key}.json out of head:runs and {store / 'pulled' / 'head-runs'}, to merge" in said
+    for folder in (home / "runs", store / "pulled" / "head-runs"):
+        (folder / "studies" / f"{study.key}.json").unlink()
+    assert main(["pull", "head:runs", "--store", str(store)]) == 0
+    assert len(list((store / "logs").glob("*.jsonl"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,20 @@ def check_images(other: Path, store: Path, keys: Collection[str], label: str) ->
         if study and (found := runs_by_images(runs)):
             raise ConfigError(
                 f"study {key} would mix {describe_images(found, 'trial' if study.is_search else 'seed')}. Nothing was "
-                f"merged. {_way_out(study, label)}"
+                f"merged. {_way_out(study, other, label)}"
             )
 
 
-def _way_out(study: StudyFile, label: str) -> str:
+def _way_out(study: StudyFile, other: Path, label: str) -> str:
     if study.is_search:
         return "These are two different searches; keep their stores separate"
-    return (
-        f"Run nowt ablate {study.name} again in the store with the other images, on the images to keep, and merge "
-        f"again; or move studies/{study.key}.json out of {label}, to merge without this study"
+    again = (
+        f"Run nowt ablate {study.name} again in the store with the other images, on the images to keep, and merge again"
     )
+    if label.startswith("s3://"):  # the next backup would contain the study file again
+        return again
+    places = " and ".join(dict.fromkeys((label, str(other))))  # a pull has a copy, from which it deletes nothing
+    return f"{again}; or move studies/{study.key}.json out of {places}, to merge without this study"
 
 
 def _counted(study: StudyFile, other: Path, store: Path, label: str) -> Iterator[CountedRun]:
