@@ -85,10 +85,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("train digits --verb 1", "did you mean --debug?"),
         ("train digits --epochz 3", "there is no option --epochz (did you mean --epochs?)"),
         ("train digits --quick", "there is no option --quick here, but in nowt ablate, nowt search, nowt plan; --help"),
-        (
-            "train rules_on_digits",
-            "there is no recipe 'rules_on_digits', but a study: nowt ablate rules_on_digits; ",
-        ),
+        ("train rules_on_digits", "there is no recipe 'rules_on_digits', but a study: nowt ablate rules_on_digits; "),
         ("ablate --hlp", "there is no option --hlp (did you mean --help?)"),
         ("ablate -hlp", "there is no option -hlp (did you mean --help?)"),
         ("--hlp", "there is no option --hlp (did you mean --help?)"),

@@ -64,6 +64,7 @@ def test_a_drained_node_causes_no_batch_to_be_repeated(
         (node, ec2) = next(
             machine for machine in machines if set(children(machine[0]["raylet"])) & set(study.training_processes())
         )
+        study.set_pause(5)  # `ray drain-node` takes seconds to start, and the notice must come before the run ends
         before = time.monotonic()
         if by == "ray":
             cluster.drain(node["node"])
