@@ -1,10 +1,11 @@
 """The test of a study's claim: is each of its cells within the margin of its reference (``nowt.studies.claim``)?
 
-Each cell has two one-sided paired t tests at α = 0.05, as in ``analysis.stats.equivalence``. The claim is shown if all
-cells are, so that there is no correction for their number: intersection-union test (Berger 1982). There is no verdict
-before all runs of the cell and its reference have ended, because repeated tests would inflate the error. A cell is not
-tested if it cannot be (fewer than three seeds, equal gaps), if a run of it or of its reference ended at chance or has
-too few images to tell, or if the δ angle is not below the claim's limit.
+Each cell has two one-sided paired t tests against the study's reference at α = 0.05, as in
+``analysis.stats.equivalence``. The claim is shown if all cells are, so that there is no correction for their number:
+intersection-union test (Berger 1982). There is no verdict before all runs of the cell and its reference have ended,
+because repeated tests would inflate the error. A cell is not tested if it cannot be (fewer than three seeds, equal
+gaps), if a run of it or of its reference ended at chance or has too few images to tell, or if the δ angle is not below
+the claim's limit.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from scipy.special import stdtrit
 from analysis.frames.schema import enforce_schema
 from analysis.frames.study import Frames, counted_runs
 from analysis.stats.chance import COUNTS, Chance
-from analysis.stats.contrasts import references
 from analysis.stats.equivalence import ALPHA, margin_p_values, one_sided_p_values
 from analysis.stats.layers import late_delta_angles
 from analysis.stats.paired import t_tests
@@ -34,7 +34,7 @@ NO_ANGLE, UNDEFINED_ANGLE, LARGE_ANGLE = "no δ angle", "undefined δ angle", "l
 
 CLAIM = {
     "cell": "str",
-    "against": "str",  # the cell it is compared with
+    "against": "str",  # the study's reference
     "seeds": "int64",  # planned, of the cell and the one it is compared with
     "n": "int64",  # seeds for which both have a result
     "failed": "int64",  # runs of both that failed
@@ -95,8 +95,7 @@ def claim_test(frames: Frames) -> ClaimTest | None:
     claim = frames.study.claim
     if claim is None:
         return None
-    against = references(frames.study)
-    pairs = {cell: against.get(cell, frames.study.reference) for cell in claim.cells}
+    pairs = dict.fromkeys(claim.cells, frames.study.reference)  # not a counterpart, as in ``contrasts``
     table = pd.DataFrame([_runs(frames, cell, other) for cell, other in pairs.items()])
     table = table.merge(_gaps(frames, pairs, claim.margin), on="cell", how="left")
     table = table.merge(_angles(frames), on="cell", how="left")

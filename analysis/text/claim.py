@@ -81,9 +81,7 @@ def cell_verdict(row: Any, claim: Claim) -> str:
 
 def _claimed(test: ClaimTest) -> str:
     """Return the claim as a clause."""
-    against = list(dict.fromkeys(test.table["against"]))
-    each = "is" if len(test.claim.cells) == 1 else "are each"
-    reference = against[0] if len(against) == 1 else "its reference"
+    each, reference = "is" if len(test.claim.cells) == 1 else "are each", test.table["against"].iloc[0]
     return f"{_listed(test.claim.cells)} {each} within {points(test.claim.margin)} of {reference}"
 
 

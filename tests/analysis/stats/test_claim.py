@@ -18,8 +18,10 @@ from analysis.stats.paired import compare_cells
 from analysis.tables.claim import claim_markdown
 from analysis.text.claim import claim_method, overall_verdict
 from analysis.text.methods import methods
+from nowt.config.run_config import RunConfig
+from nowt.rules.registry import find_rule
 from nowt.studies.claim import Claim
-from nowt.studies.study import Study
+from nowt.studies.study import Cell, Study
 from tests.support.synthetic_frames import frames_in, frames_of, text_of
 from tests.support.synthetic_store import rules_study, write_store
 
@@ -92,6 +94,19 @@ def test_a_claim_is_not_shown_if_one_cell_fails(frames: Frames, claim: Claim, re
     test = judged(frames, claim)
     assert test.verdict == "not shown" and overall_verdict(test) == f"not shown ({claim.cells[0]})"
     assert reason in words(frames, claim)
+
+
+def test_a_claim_is_about_the_studys_reference_and_not_about_a_counterpart(tmp_path: Path) -> None:
+    errors = {"bp tuned": 0.1, "bp low": 0.3, "kp low": 0.302}
+    configs = {name: RunConfig(rule=find_rule(name[:2])(), epochs=2) for name in errors}
+    low = {name: replace(config, batch=10) if "low" in name else config for name, config in configs.items()}
+    cells = tuple(Cell(name, config) for name, config in low.items())
+    study = Study("s", "?", cells, tuple(range(8)), "bp tuned", claim=Claim(("kp low", "bp low"), 1.5))
+    test = claim_test(frames_of(tmp_path, study, error=lambda cell, seed, epoch: errors[cell] + LUCK[seed] * len(cell)))
+    assert test is not None and test.verdict == "not shown"
+    assert list(test.table["against"]) == ["bp tuned", "bp tuned"]
+    assert list(test.table["mean"]) == [pytest.approx(20.2), pytest.approx(20.0)]
+    assert "kp low and bp low are each within 1.5 points of bp tuned" in claim_method(test)
 
 
 def test_the_angle_is_that_of_the_second_half_of_training(frames: Frames) -> None:
