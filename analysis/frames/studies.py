@@ -24,6 +24,8 @@ class StudyPlan:
     replaced: int  # number of earlier runs, replaced by runs with other data or another version of the code
     claim: Claim | None = None  # stated before the runs
     claimed: int | None = None  # when it was recorded, milliseconds since 1970; None if unknown
+    claimed_seeds: tuple[int, ...] | None = None  # planned then; None if unknown
+    search: str | None = None  # key of the search whose best settings the cells are
 
 
 def find_study(store: Path, wanted: str | None = None) -> StudyPlan | SearchPlan:
@@ -74,4 +76,6 @@ def _study_plan(study_file: StudyFile) -> StudyPlan:
         replaced=len(study_file.runs) - len(latest),
         claim=None if study_file.claim is None else Claim.from_json(study_file.claim),
         claimed=study_file.claimed,
+        claimed_seeds=None if study_file.claimed_seeds is None else tuple(study_file.claimed_seeds),
+        search=study_file.search,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frames.claim_record import runs_before_claim, runs_of_search
 from analysis.frames.rule_names import with_rule_names
 from analysis.frames.schema import enforce_schema
 from analysis.frames.store.columns import SCORES
@@ -82,8 +83,8 @@ class Frames:
         store: The folder from which the frames were read.
         copies: For each data set, a sentence that counts the images of equal content. Data sets without any are left
             out.
-        before_claim: Number of runs that had begun when the study's claim was recorded; None if this is unknown, or if
-            there is no claim.
+        before_claim: Number of runs that had begun when the study's claim was recorded, of the study and of the search
+            whose best settings it trains; None if this is unknown, or if there is no claim.
         images: For each run key, the number of images by split, ``val`` and ``test``; empty in logs of earlier
             versions.
     """
@@ -120,7 +121,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     order = {cell: number for number, cell in enumerate(study.cells)}
     planned = sorted(study.runs, key=lambda run: (order[run[1]], run[2]))
     keys = [key for key, _, _ in planned]
-    logs = read_logs(store, keys)
+    logs = read_logs(store, [*keys, *runs_of_search(store, study)])
     starts = [(cell, logs.get(key).facts) for key, cell, _ in planned]
     _require_same_images(study, [CountedRun(cell, seed, logs.get(key).facts) for key, cell, seed in planned])
     study = replace(study, cells=with_rule_names(study.cells, starts))
@@ -128,9 +129,8 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
     runs = enforce_schema(runs, RUNS)
     epochs, layers = frame_of(*logs.epochs(keys), runs, EPOCHS), frame_of(*logs.layers(keys), runs, LAYERS)
     copies = copies_of(start for _, start in starts)
-    begun = [time for key in dict.fromkeys(keys) if (time := logs.get(key).start_time)]
+    early = runs_before_claim(store, study, logs)
     images = {key: _images(logs.get(key).facts) for key in keys}
-    early = None if study.claimed is None else sum(time < study.claimed for time in begun)
     return Frames(study, runs, epochs, layers, _uncovered(study, starts), store, copies, early, images)
 
 

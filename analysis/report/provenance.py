@@ -133,8 +133,8 @@ def _into(command: str, folder: Path) -> str:
 def _plan(plan: StudyPlan | SearchPlan) -> str:
     """Return a checksum of the study file without its list of runs."""
     fields = {name: value for name, value in asdict(plan).items() if name not in ("runs", "replaced", "stopped")}
-    if fields.get("claim") is None:  # as in manifests of versions without claims
-        fields = {name: value for name, value in fields.items() if name not in ("claim", "claimed")}
+    recent = ("claim", "claimed", "claimed_seeds", "search")  # which manifests of earlier versions do not have
+    fields = {name: value for name, value in fields.items() if name not in recent or value is not None}
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -63,12 +63,16 @@ class ClaimTest:
     Attributes:
         claim: The claim.
         table: One row per cell of the claim, columns ``CLAIM``.
-        begun: Number of runs of the study that had begun when the claim was recorded; None if unknown.
+        begun: Number of runs that had begun when the claim was recorded, of the study and of the search whose best
+            settings it trains; None if unknown.
+        added: Seeds with results that were not planned when the claim was recorded. Adding seeds to a test whose
+            result is known is another test.
     """
 
     claim: Claim
     table: pd.DataFrame
     begun: int | None = None
+    added: tuple[int, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -104,7 +108,16 @@ def claim_test(frames: Frames) -> ClaimTest | None:
     judged = pd.DataFrame([_judged(row, claim) for row in table.itertuples()], columns=["verdict", "reason"])
     untested = ~judged["verdict"].isin([SHOWN, NOT_SHOWN])
     table[P_VALUES] = table[P_VALUES].mask(untested)
-    return ClaimTest(claim, enforce_schema(table.join(judged), CLAIM), frames.before_claim)
+    table = enforce_schema(table.join(judged), CLAIM)
+    return ClaimTest(claim, table, frames.before_claim, _added_seeds(frames, claim))
+
+
+def _added_seeds(frames: Frames, claim: Claim) -> tuple[int, ...]:
+    """Return the seeds that enter the test, but were not planned when the claim was recorded; empty if unknown."""
+    planned = frames.study.claimed_seeds
+    runs = counted_runs(frames.runs)
+    tested = set(runs["seed"][runs["cell"].isin([*claim.cells, frames.study.reference])])
+    return () if planned is None else tuple(sorted(tested - set(planned)))
 
 
 def _runs(frames: Frames, cell: str, against: str) -> dict[str, Any]:

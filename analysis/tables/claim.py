@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.frames.study import rows
 from analysis.stats.claim import ClaimTest
 from analysis.tables.writers import Tabular, markdown_text
-from analysis.text.claim import cell_verdict, claim_in_words, overall_verdict
+from analysis.text.claim import added_in_words, cell_verdict, claim_in_words, late_in_words, overall_verdict
 from analysis.text.formatting import MISSING, angle, interval, number, p_value, points
 
 ALL = "all cells"
@@ -30,6 +30,7 @@ def claim_table(test: ClaimTest | None) -> Tabular | None:
     lines = [_line(row, test) for row in rows(test.table)]
     lines.append([ALL, *[MISSING] * (len(head) - 2), overall_verdict(test)])
     caption = f"Claim: each cell is within {points(test.claim.margin)}; two one-sided paired t tests per cell"
+    caption = "; ".join(filter(None, [caption, late_in_words(test), added_in_words(test)]))
     return Tabular("claim", caption, head, lines, _numbers(test), texts=2, last=r"0.35\linewidth")
 
 

@@ -28,6 +28,8 @@ from nowt.studies.claim import Claim
 
 ANGLE = "median over layers, averaged over the epochs of the second half of training and over seeds"
 
+ADDED = "adding seeds when a verdict is known inflates the error of the test above 5 %"
+
 LOOKS = "there is no verdict yet, because testing a claim repeatedly while runs finish inflates its error"
 
 
@@ -60,7 +62,22 @@ def claim_method(test: ClaimTest | None) -> str:
     valid = f", tested where the δ angle ({ANGLE}) is below {limit:g}°" if limit is not None else ""
     how = "two one-sided paired t tests per cell at α = 0.05; all cells must pass, hence no correction (Berger 1982)"
     when = {None: "", 0: ", recorded before the first run"}.get(test.begun, ", recorded after runs had begun")
-    return f"Claim of the study{when}: {_claimed(test)} ({how}){valid}: {overall_verdict(test)}."
+    added = f". {_sentence(added_in_words(test))}" if test.added else ""
+    return f"Claim of the study{when}: {_claimed(test)} ({how}){valid}: {overall_verdict(test)}{added}."
+
+
+def added_in_words(test: ClaimTest) -> str:
+    """Return a clause that names the seeds added after the claim was recorded; empty without such seeds."""
+    if not test.added:
+        return ""
+    were = "was" if len(test.added) == 1 else "were"
+    listed = ", ".join(map(str, test.added))
+    return f"{counted(len(test.added), 'seed')} ({listed}) {were} added after the claim was recorded"
+
+
+def late_in_words(test: ClaimTest) -> str:
+    """Return a clause that says how many runs had begun when the claim was recorded; empty if none, or unknown."""
+    return f"the claim was recorded after {counted(test.begun, 'run')} had begun" if test.begun else ""
 
 
 def overall_verdict(test: ClaimTest) -> str:
@@ -142,7 +159,7 @@ def _recorded(test: ClaimTest) -> str:
         return "It is unknown when the claim was recorded."
     if test.begun == 0:
         return "The claim was recorded before the first run began."
-    return f"The claim was recorded after {counted(test.begun, 'run')} had begun, so it was not stated beforehand."
+    return f"{_sentence(late_in_words(test))}, so it was not stated beforehand."
 
 
 def _notes(test: ClaimTest, margin: float | None) -> list[str]:
@@ -150,6 +167,7 @@ def _notes(test: ClaimTest, margin: float | None) -> list[str]:
     own = f"--margin {given:g} applies to the comparisons; the claim keeps its margin of {points(test.claim.margin)}."
     notes = [
         _recorded(test),
+        f"{_sentence(added_in_words(test))}: {ADDED}." if test.added else "",
         f"This is an interim look: {LOOKS}." if test.verdict == INTERIM else "",
         "Each cell has two one-sided paired t tests at α = 0.05. All cells must pass, so there is no correction for "
         "their number (Berger 1982). A 90 % interval within the margin means that both tests are significant.",

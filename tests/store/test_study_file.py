@@ -35,7 +35,8 @@ def check_text(folder: Path, key: str, content: dict[str, Any], runs: list[dict[
     study, _ = write_study_file(folder, key, content, [ListedRun.from_json(run) for run in runs])
     seeds = sorted({*content["seeds"], *(run["seed"] for run in runs)})
     times = {"created": study.created, "started": study.started}
-    claimed = [("claimed", study.claimed)] if "claim" in content else []  # beside the claim
+    recorded = {"claimed": study.claimed, **({} if study.is_search else {"claimed_seeds": seeds})}
+    claimed = [*recorded.items()] if "claim" in content else []  # beside the claim
     at = [*content].index("claim") + 1 if claimed else 0
     items = [*content.items()]
     content = dict([*items[:at], *claimed, *items[at:]])

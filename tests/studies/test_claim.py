@@ -8,7 +8,7 @@ import pytest
 from nowt.config.recipes import digits
 from nowt.core.errors import ConfigError
 from nowt.rules.kolen_pollack import KolenPollack
-from nowt.store.study_file import read_study_file, write_study_file
+from nowt.store.study_file import StudyFile, read_study_file, write_study_file
 from nowt.studies.claim import Claim
 from nowt.studies.study import Cell, Study, study_to_json
 
@@ -61,8 +61,20 @@ def test_a_study_file_contains_the_claim_which_does_not_change_the_key(tmp_path:
     other, _ = write_study_file(tmp_path, claimed.key, study_to_json(replace(claimed, claim=Claim(("kp",), 2.0))))
     assert study_file.claimed == again.claimed and again.claimed is not None and other.claimed is not None
     assert other.claimed >= again.claimed
+    assert study_file.claimed_seeds == again.claimed_seeds == other.claimed_seeds == [0]
     write_study_file(tmp_path, claimed.key, study_to_json(claimed))
     path = tmp_path / "studies" / f"{claimed.key}.json"
     path.write_text(path.read_text().replace('"margin": 1.5', '"margin": "wide"'))
     with pytest.raises(ValueError, match=r"claim.margin is \"wide\": it must be a number"):
         read_study_file(path)
+
+
+def test_a_study_file_keeps_the_seeds_that_were_planned_with_the_claim(tmp_path: Path) -> None:
+    def started(seeds: tuple[int, ...], claim: Claim = CLAIM) -> StudyFile:
+        study = replace(STUDY, seeds=seeds, claim=claim)
+        return write_study_file(tmp_path, study.key, study_to_json(study))[0]
+
+    assert started((0, 1, 2)).claimed_seeds == [0, 1, 2]
+    longer = started((0, 1, 2, 3))
+    assert (longer.seeds, longer.claimed_seeds) == ([0, 1, 2, 3], [0, 1, 2])
+    assert started((0, 1, 2, 3), replace(CLAIM, margin=2.0)).claimed_seeds == [0, 1, 2, 3]

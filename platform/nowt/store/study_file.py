@@ -13,6 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import file_labels
+from nowt.store.claim_record import claim_record
 from nowt.store.existing import require_store
 from nowt.store.files import write_atomically
 from nowt.store.json_types import (
@@ -64,6 +65,8 @@ TYPES: Table = {
     "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null(), "test": BOOLEAN_OR_TEXT},
     "claim": {"cells": each(TEXT), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
     "claimed": INTEGER,
+    "claimed_seeds": each(INTEGER),
+    "search": NAME,
     "storage": TEXT,
     "runs": each(OBJECT),
 }
@@ -91,6 +94,8 @@ class StudyFile:
     confirm: dict[str, Any] | None = None  # how the best settings of a search are trained again
     claim: dict[str, Any] | None = None  # stated before the runs, of an ablation or of a search's picks
     claimed: int | None = None  # when the claim was first recorded as it is, milliseconds since 1970
+    claimed_seeds: list[int] | None = None  # planned then; None in a search
+    search: str | None = None  # key of the search whose best settings these are
     cells: list[dict[str, Any]] = field(default_factory=list)  # name, config and, in a search, params of each
     storage: str | None = None  # URL of Optuna's storage; empty: the store's own
     other: dict[str, Any] = field(default_factory=dict)  # fields that this version does not know
@@ -153,27 +158,22 @@ def write_study_file(
     remark = change_remark(store, content["name"], key)
     listed = with_planned_runs(known.runs if known else [], runs)
     now = time.time_ns() // 1_000_000
+    seeds = sorted({*content["seeds"], *(run.seed for run in listed)})
     data = {
         **(known.other if known else {}),
         "schema": SCHEMA,
         **content,
-        "seeds": sorted({*content["seeds"], *(run.seed for run in listed)}),
+        "seeds": seeds,
         "key": key,
         "created": known.created if known else now,
         "started": now,
-        **({"claimed": _claimed(known, content["claim"], now)} if "claim" in content else {}),
+        **claim_record(known, content, seeds, now),
         "runs": [run.to_json() for run in listed],
     }
     write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
     return read_study_file(path), remark
-
-
-def _claimed(known: StudyFile | None, claim: dict[str, Any], now: int) -> int:
-    """Return when the claim was first recorded: ``now``, unless the file already has the same claim."""
-    recorded = known.claimed if known is not None and known.claim == claim else None
-    return now if recorded is None else recorded
 
 
 def change_remark(store: Path, name: str, key: str) -> str:

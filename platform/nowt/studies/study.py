@@ -59,6 +59,8 @@ class Study:
             epoch. A tuple of epochs such as ``(0, 10, 50)``: these and the last one. ``nowt probe`` measures them.
         claim: a claim, stated before the runs, that some cells are equivalent to the reference. ``nowt report`` tests
             it. Default: ``None``.
+        search: key of the search whose best settings the cells are. ``nowt search`` sets it, so that the report knows
+            whether the claim was stated before the search. Default: ``""``, none.
 
     Raises:
         ConfigError: if a name is not allowed or not unique, cells or seeds are empty or no tuples, a seed occurs
@@ -82,6 +84,7 @@ class Study:
     reference: str = "bp"
     keep: Keep = "last"
     claim: Claim | None = None
+    search: str = ""
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -104,8 +107,8 @@ class Study:
 
     @property
     def key(self) -> str:
-        """The name and a hash of the cells. Seeds, question, ``keep`` and ``claim`` do not change it, so that a study
-        with more seeds is the same study."""
+        """The name and a hash of the cells. Seeds, question, ``keep``, ``claim`` and ``search`` do not change it, so
+        that a study with more seeds is the same study."""
         cells = [[cell.name, non_default_fields(replace(cell.config, seed=0))] for cell in self.cells]
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
@@ -148,5 +151,6 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "keep": study.keep if isinstance(study.keep, str) else list(study.keep),
         **({} if study.claim is None else {"claim": study.claim.to_json()}),
+        **({"search": study.search} if study.search else {}),
         "cells": cells,
     }

@@ -212,6 +212,30 @@ def test_the_report_says_whether_the_claim_was_stated_before_the_runs(
     assert test is not None and sentence in claim_markdown(test, None) and phrase in claim_method(test)
 
 
+def recorded(store: Path, study: Study, **fields: Any) -> None:
+    """Add these fields to the file of a study."""
+    path = store / "studies" / f"{study.key}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_the_report_says_which_seeds_were_added_after_the_claim(tmp_path: Path) -> None:
+    write_store(tmp_path, study := claimed(), layers=1, error=error)
+    for planned, added in ((range(8), ""), (range(7), "1 seed (7) was added"), (range(6), "2 seeds (6, 7) were added")):
+        recorded(tmp_path, study, claimed=1, claimed_seeds=[*planned])
+        found, out = report(tmp_path, None, tmp_path / "out"), tmp_path / "out"
+        sentence = f"{added} after the claim was recorded"
+        for text in (found.text, (out / "claim.md").read_text(), (out / "methods.md").read_text()):
+            assert (sentence in text) == bool(added) and ("added after" in text) == bool(added)
+        assert ("inflates the error of the test above 5 %" in found.text) == bool(added)
+
+
+def test_a_late_claim_is_named_beside_its_table(tmp_path: Path) -> None:
+    write_store(tmp_path, study := claimed(), layers=1, error=error)
+    recorded(tmp_path, study, claimed=2**50)
+    report(tmp_path, None, tmp_path / "out")
+    assert "; the claim was recorded after 32 runs had begun\n" in (tmp_path / "out" / "claim.md").read_text()
+
+
 def test_the_methods_paragraph_states_the_condition_on_the_angle(frames: Frames) -> None:
     test = judged(frames, Claim(("kp",), 1.5, 60.0))
     text = methods(frames, compare_cells(frames, None), None, test)

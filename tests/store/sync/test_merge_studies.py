@@ -87,10 +87,12 @@ def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: 
     merge(other, store, print, while_comparing(nothing))
     merged = read_study_file(store / "studies" / f"{KEY}.json")
     assert (merged.claim, merged.claimed) == (claim, theirs.claimed) and merged.claimed is not None
-    earlier = {**merged.to_json(), "claimed": merged.claimed - 5}
+    assert merged.claimed_seeds == theirs.claimed_seeds == [0, 1]
+    earlier = {**merged.to_json(), "claimed": merged.claimed - 5, "claimed_seeds": [0]}
     (other / "studies" / f"{KEY}.json").write_text(json.dumps(earlier))
     merge(other, store, print, while_comparing(nothing))
-    assert read_study_file(store / "studies" / f"{KEY}.json").claimed == merged.claimed - 5
+    both = read_study_file(store / "studies" / f"{KEY}.json")
+    assert (both.claimed, both.claimed_seeds) == (merged.claimed - 5, [0])
 
 
 def test_appended_lines_of_both_stores_are_kept(stores: tuple[Path, Path]) -> None:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from analysis.stats.claim import claim_test
+from analysis.tables.claim import claim_markdown
 from nowt.cli.main import main
 from nowt.store.run_log import read_all
 from nowt.store.study_file import read_study_files
 from nowt.studies.search.best_trials import best_trials, find_search
 from tests.support.small_spaces import write_space
+from tests.support.synthetic_frames import frames_in
 
 Captured = pytest.CaptureFixture[str]
 
@@ -85,3 +88,21 @@ def test_a_claim_about_a_cell_without_a_pick_is_reported(tmp_path: Path, store: 
     words = ["search", str(space), "--store", str(store), "--in-process"]
     assert main([*words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
     assert "the claim of small is not tested: sham has no pick" in capsys.readouterr().out
+
+
+def test_a_report_names_a_claim_after_the_search_and_seeds_after_the_claim(tmp_path: Path, store: Path) -> None:
+    def start(claim: str, seeds: int) -> str:
+        stated = f"{RANDOM}, confirm=Confirm(1, pick_seeds={seeds}, test='last'){claim}"
+        space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(1)", stated)
+        space.write_text(f"from nowt import Claim, Confirm\n{space.read_text()}")
+        assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
+        test = claim_test(frames_in(store))
+        return "" if test is None else claim_markdown(test, None)
+
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(1)", RANDOM)
+    assert main(["search", str(space), "--store", str(store), "--in-process"]) == 0
+    late = start(", claim=Claim(('bp',), margin=50)", 2)
+    assert "The claim was recorded after 2 runs had begun, so it was not stated beforehand." in late
+    assert "added after" not in late
+    more = start(", claim=Claim(('bp',), margin=50)", 3)
+    assert "1 seed (3) was added after the claim was recorded" in more

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nowt.store.claim_record import merged_claim_record
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines
 from nowt.store.layout import Store
@@ -79,18 +80,13 @@ def _both(ours: StudyFile, theirs: StudyFile, begun: Callable[[str], int]) -> St
         started=max(filter(None, (ours.started, theirs.started)), default=None),
         confirm=ours.confirm or theirs.confirm,
         claim=ours.claim or theirs.claim,
-        claimed=_claimed(ours, theirs),
+        **merged_claim_record(ours, theirs),
+        search=ours.search or theirs.search,
         runs=runs_of_both(ours, theirs, begun),
         other={**theirs.other, **ours.other},
     )
 
 
-def _claimed(ours: StudyFile, theirs: StudyFile) -> int | None:
-    """Return when the claim that ``_both`` keeps was first recorded."""
-    if ours.claim is None:
-        return theirs.claimed
-    both = [file.claimed for file in (ours, theirs) if file.claim == ours.claim and file.claimed is not None]
-    return min(both, default=None)
 
 
 def _has_content(path: Path, data: bytes) -> bool:

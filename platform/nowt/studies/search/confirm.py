@@ -79,7 +79,7 @@ def _confirmed(search_file: StudyFile, found: Sequence[BestTrial], seeds: tuple[
     cells = tuple(Cell(one.name, one.config) for one in found)
     question = f"Which of the best settings that {search_file.name} found holds on fresh seeds?"
     reference = next((one.name for one in found if one.cell == search_file.reference), found[0].name)
-    return Study(f"{search_file.name}_confirmed", question, cells, seeds, reference)
+    return Study(f"{search_file.name}_confirmed", question, cells, seeds, reference, search=search_file.key)
 
 
 def _picks(found: Sequence[BestTrial], val: Mapping[str, MeanError]) -> dict[str, BestTrial]:
@@ -102,7 +102,8 @@ def _picked(
     name, claim = search_file.name, _claim(search_file)
     lacking = [] if claim is None else _without_pick(search_file, claim, picks)
     claim = None if lacking else claim
-    return Study(f"{name}_picks", f"How do the picks of {name} compare?", cells, seeds, reference, claim=claim)
+    question = f"How do the picks of {name} compare?"
+    return Study(f"{name}_picks", question, cells, seeds, reference, claim=claim, search=search_file.key)
 
 
 def _claim(search_file: StudyFile) -> Claim | None:
