@@ -9,6 +9,7 @@ from nowt.cli.main import main
 from nowt.core.errors import ConfigError
 from nowt.studies.claim import Claim
 from nowt.studies.planning.seed_count import TargetGap, earlier_deviations, seed_count_lines
+from nowt.studies.study import Study
 from tests.support.synthetic_store import rules_study, write_store
 
 
@@ -76,8 +77,37 @@ def test_equality_at_a_true_gap_takes_more_seeds_and_a_claim_fewer(tmp_path: Pat
     shown = "10 seeds to show equality within it at a true gap of 0.5 points (deviation 1 point)"
     assert line == f"  kp, wm: 7 seeds to detect it, {shown}"
     (_, claimed, _) = seed_count_lines(replace(study, claim=Claim(("kp",), 1.5)), tmp_path, target)
+    assert "together" not in claimed
     shown = "8 seeds to show equality within it as the study claims at a true gap of 0.5 points (deviation 1 point)"
     assert claimed == f"  kp: 7 seeds to detect it, {shown}"
+
+
+def test_the_power_is_per_cell_and_all_cells_of_a_claim_together_take_more_seeds(tmp_path: Path) -> None:
+    study = replace(rules_study(names=["bp", "kp", "wm", "fa"]), claim=Claim(("kp", "wm"), 1.5))
+    head, claimed, _, together = seed_count_lines(study, tmp_path, TargetGap(1.5, 1.0, true_gap=0.5))
+    assert "power 80 % per cell" in head and "8 seeds to show equality" in claimed
+    assert (
+        together == "  kp and wm together, with power 80 %: 11 seeds, since each cell then has a power of 90 % or more"
+    )
+    write_store(tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=error)
+    lines = seed_count_lines(study_of(2, study), tmp_path, TargetGap(1.5, true_gap=0.5))
+    assert lines[-1] == "  kp and wm together, with power 80 %: unknown without the deviation of wm"
+
+
+def study_of(epochs: int, study: Study) -> Study:
+    cells = tuple(replace(cell, config=replace(cell.config, epochs=epochs)) for cell in study.cells)
+    return replace(study, cells=cells)
+
+
+def test_the_largest_deviation_counts_seeds_for_equality_too(tmp_path: Path) -> None:
+    def spread(cell: str, seed: int, epoch: int) -> float:
+        return 0.2 + (0.024 * seed if cell == "kp" else 0.0)  # a deviation of 2.4 points over three seeds
+
+    write_store(tmp_path, rules_study("first", names=["bp", "kp"], epochs=2), error=spread)
+    study = rules_study("next", names=["bp", "kp"], epochs=2)
+    for claim in (None, Claim(("kp",), 5.0)):
+        _, line = seed_count_lines(replace(study, claim=claim), tmp_path, TargetGap(5.0, true_gap=3.0))
+        assert line.endswith("It may be as large as 7.4: then 20 seeds to detect it, 86 seeds to show equality")
 
 
 def test_without_a_gap_the_detectable_gap_is_printed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.planning.power import (
     ALPHA,
     MAX_SEEDS,
+    POWER,
     equivalence_power,
     largest_deviation,
     required_seeds,
@@ -71,8 +72,10 @@ def seed_count_lines(study: Study, store: Path, target: TargetGap) -> list[str]:
         given = EarlierDeviation(target.deviation, 0, "")
         alike = [[name for name in others if (name in _claimed(study)) is claimed] for claimed in (True, False)]
         lines = [(names, _required(target, given, alpha, names[0] in _claimed(study))) for names in alike if names]
-        return [head, *(f"  {', '.join(names)}: {line}" for names, line in lines)]
-    return [head, *(f"  {name}: {_line(target, known.get(name), alpha, name in _claimed(study))}" for name in others)]
+        listed = [f"  {', '.join(names)}: {line}" for names, line in lines]
+        return [head, *listed, *_together(study, dict.fromkeys(others, given), target)]
+    listed = [f"  {name}: {_line(target, known.get(name), alpha, name in _claimed(study))}" for name in others]
+    return [head, *listed, *_together(study, known, target)]
 
 
 def _claimed(study: Study) -> Sequence[str]:
@@ -82,7 +85,8 @@ def _claimed(study: Study) -> Sequence[str]:
 
 def _test(comparisons: int) -> str:
     holm = f", over {comparisons} comparisons by Holm's strictest step" if comparisons > 1 else ""
-    return f"paired t test at α = {ALPHA:g}{holm}, power 80 %"
+    each = " per cell" if comparisons > 1 else ""
+    return f"paired t test at α = {ALPHA:g}{holm}, power {100 * POWER:g} %{each}"
 
 
 def _detectable(seeds: int, alpha: float, comparisons: int) -> str:
@@ -111,19 +115,47 @@ def _line(target: TargetGap, known: EarlierDeviation | None, alpha: float, claim
     if known.deviation == 0:
         return f"unknown: the gap was the same with every seed ({_source(known)}); give --deviation POINTS"
     most = largest_deviation(known.deviation, known.pairs)
-    worst = _count(required_seeds((target.gap or 0) / most, alpha))
-    return f"{_required(target, known, alpha, claimed)}. It may be as large as {most:.2g}: then {worst}"
+    find, show = _seeds(target, most, alpha, claimed)
+    worst = f"then {find} to detect it, {show} to show equality"
+    return f"{_required(target, known, alpha, claimed)}. It may be as large as {most:.2g}: {worst}"
 
 
 def _required(target: TargetGap, one: EarlierDeviation, alpha: float, claimed: bool) -> str:
-    """Return the number of seeds, at least three, since fewer give no interval."""
-    gap = target.gap or 0
-    equality = partial(equivalence_power, true_share=target.true_gap / gap)
-    find = required_seeds(gap / one.deviation, alpha)
-    show = required_seeds(gap / one.deviation, ALPHA if claimed else alpha, chance=equality)
+    """Return the numbers of seeds for the deviation ``one``, and where it is from."""
+    find, show = _seeds(target, one.deviation, alpha, claimed)
     at = " as the study claims" if claimed else ""
     at += f" at a true gap of {counted(f'{target.true_gap:g}', 'point')}" if target.true_gap else ""
-    return f"{_count(find)} to detect it, {_count(show)} to show equality within it{at} ({_source(one)})"
+    return f"{find} to detect it, {show} to show equality within it{at} ({_source(one)})"
+
+
+def _seeds(target: TargetGap, deviation: float, alpha: float, claimed: bool) -> tuple[str, str]:
+    """Return the number of seeds to detect the gap, and to show equality within it at the true gap."""
+    find = required_seeds((target.gap or 0) / deviation, alpha)
+    return _count(find), _count(_for_equality(target, deviation, ALPHA if claimed else alpha))
+
+
+def _for_equality(target: TargetGap, deviation: float, alpha: float, power: float = POWER) -> int | None:
+    gap = target.gap or 0
+    chance = partial(equivalence_power, true_share=target.true_gap / gap)
+    return required_seeds(gap / deviation, alpha, power, chance)
+
+
+def _together(study: Study, known: Mapping[str, EarlierDeviation], target: TargetGap) -> list[str]:
+    """Return a line with the number of seeds that shows all cells of the claim together; none for a single cell.
+
+    With k cells, each must fail in at most 1/k of the studies in which one may fail, however the cells are correlated.
+    """
+    cells = _claimed(study)
+    if len(cells) < 2:
+        return []
+    head = f"  {', '.join(cells[:-1])} and {cells[-1]} together, with power {100 * POWER:g} %:"
+    lacking = [name for name in cells if name not in known or known[name].deviation == 0]
+    if lacking:
+        return [f"{head} unknown without the deviation of {', '.join(lacking)}"]
+    power = 1 - (1 - POWER) / len(cells)
+    seeds = [_for_equality(target, known[name].deviation, ALPHA, power) for name in cells]
+    most = None if None in seeds else max(filter(None, seeds))
+    return [f"{head} {_count(most)}, since each cell then has a power of {100 * power:.3g} % or more"]
 
 
 def _count(seeds: int | None) -> str:
