@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from nowt.config.recipes import digits
+from nowt.config.run_config import RunConfig
+from nowt.config.sections import ProbeConfig
 from nowt.core.errors import ConfigError
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.store.study_file import StudyFile, read_study_file, write_study_file
 from nowt.studies.claim import Claim
+from nowt.studies.search.cells import SearchCell
+from nowt.studies.search.params import Choice, Range
+from nowt.studies.search.space import Budget, SearchSpace
 from nowt.studies.study import Cell, Study, study_to_json
 
 STUDY = Study("s", "?", (Cell("bp", digits()), Cell("kp", digits(KolenPollack()))), (0,))
@@ -50,6 +55,34 @@ def test_a_claim_that_is_not_about_the_study_is_refused(fields: dict[str, object
     with pytest.raises(ConfigError) as caught:
         replace(STUDY, **fields)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def unmeasured(config: RunConfig) -> RunConfig:
+    return replace(config, probe=ProbeConfig(interval=0))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (Cell("wide", digits()), "whose rule is bp: it has no feedback weights, and so no δ angle"),
+        (Cell("wide", unmeasured(digits(KolenPollack()))), "whose probe.interval is 0, so that no δ angle is measured"),
+    ],
+)
+def test_a_claim_about_the_angle_of_a_cell_that_has_none_is_refused(cell: Cell, reason: str) -> None:
+    study = replace(STUDY, cells=(*STUDY.cells, cell), claim=Claim(("kp", "wide"), 1.5))
+    with pytest.raises(ConfigError) as caught:
+        replace(study, claim=Claim(("kp", "wide"), 1.5, max_delta_angle=20.0))
+    assert str(caught.value).startswith(f"study s: its claim has max_delta_angle=20.0 and names 'wide', {reason}: ")
+
+
+def test_a_search_refuses_a_claim_about_the_angle_of_a_setting_that_has_none() -> None:
+    config = replace(digits(KolenPollack()), test=False)
+    often = SearchCell("kp", config, (Choice("probe.interval", (1, 2)),))
+    base = SearchCell("bp", replace(digits(), test=False), (Range("optim.lr", 0.1, 0.2),))
+    space = SearchSpace("s", "?", (base, often), Budget(2), claim=CLAIM)
+    never = SearchCell("kp", config, (Choice("probe.interval", (1, 0)),))
+    with pytest.raises(ConfigError, match=r"search s: its claim has .* 'kp', whose probe.interval is 0"):
+        replace(space, cells=(base, never))
 
 
 def test_a_study_file_contains_the_claim_which_does_not_change_the_key(tmp_path: Path) -> None:

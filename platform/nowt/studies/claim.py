@@ -1,9 +1,10 @@
 """A claim of equivalence, stated before the runs. Data only; ``nowt report`` tests it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from nowt.config.run_config import RunConfig
 from nowt.core.errors import did_you_mean, require
 from nowt.core.fields import check_fields, make_plain
 
@@ -22,7 +23,8 @@ class Claim:
         margin: Equivalence margin in percentage points of error; above 0 and at most 100.
         max_delta_angle: The δ angle that each cell must stay below, in degrees; above 0 and at most 180. The angle is
             the median over layers, averaged over the epochs of the second half of training and then over seeds. If it
-            is undefined anywhere, the cell is not tested. Default: ``None``, no condition.
+            is undefined anywhere, the cell is not tested. A study or search is refused if a cell never measures it
+            (rule ``bp``, or ``probe.interval=0``). Default: ``None``, no condition.
 
     Raises:
         ConfigError: If a value has another type or is out of its range, or a cell is named twice.
@@ -59,10 +61,11 @@ class Claim:
         return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})
 
 
-def check_claim(what: str, claim: Claim | None, reference: str, cells: Sequence[str]) -> None:
-    """Raise ConfigError unless the ``claim`` of a study or search compares some of its cells with its reference.
+def check_claim(what: str, claim: Claim | None, reference: str, cells: Mapping[str, Iterable[RunConfig]]) -> None:
+    """Raise ConfigError unless the ``claim`` of a study or search compares some of its cells with its reference, and
+    each of them measures the δ angle if the claim is about it.
 
-    ``what`` names the study or search in messages.
+    ``what`` names the study or search in messages. ``cells`` are all cells, with the configs that their runs may have.
     """
     if claim is None:
         return
@@ -73,3 +76,15 @@ def check_claim(what: str, claim: Claim | None, reference: str, cells: Sequence[
         named = f"{what}: its claim names {cell!r}, which is"
         require(cell != reference, f"{named} the reference: name the cells that are compared with it")
         require(cell in cells, f"{named} not one of its cells{did_you_mean(cell, cells)}: {', '.join(cells)}")
+        lacking = next(filter(None, map(_why_no_angle, cells[cell])), "") if claim.max_delta_angle is not None else ""
+        about = f"{what}: its claim has max_delta_angle={claim.max_delta_angle} and names {cell!r}"
+        require(not lacking, f"{about}, {lacking}")
+
+
+def _why_no_angle(config: RunConfig) -> str:
+    """Return why runs with this config measure no δ angle, and what to do; empty if they do."""
+    if config.rule.name == "bp":
+        return "whose rule is bp: it has no feedback weights, and so no δ angle: leave the cell or max_delta_angle out"
+    if config.probe.interval == 0:
+        return "whose probe.interval is 0, so that no δ angle is measured: set it to 1 or more, or leave out the limit"
+    return ""

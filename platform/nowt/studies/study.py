@@ -65,7 +65,7 @@ class Study:
     Raises:
         ConfigError: if a name is not allowed or not unique, cells or seeds are empty or no tuples, a seed occurs
             twice, a cell sets a seed, ``reference`` is not a cell, ``keep`` is malformed, or the claim names another
-            cell than one to compare with the reference.
+            cell than one to compare with the reference, or needs a δ angle that a cell does not measure.
 
     Example:
         Two rules with three seeds are six runs:
@@ -103,7 +103,7 @@ class Study:
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out, the study gives seeds"
             require(cell.config.seed == 0, f"study {self.name}: {seed}")
         _check_reference(self.name, self.reference, names)
-        check_claim(f"study {self.name}", self.claim, self.reference, names)
+        check_claim(f"study {self.name}", self.claim, self.reference, {cell.name: [cell.config] for cell in self.cells})
 
     @property
     def key(self) -> str:

@@ -122,7 +122,7 @@ class SearchSpace:
 
     Raises:
         ConfigError: If a value is invalid, two cells have one name, a cell uses test images or sets a seed, or the
-            claim names another cell than one to compare with the reference.
+            claim names another cell than one to compare with the reference, or needs a δ angle that a cell lacks.
 
     Example:
         >>> from dataclasses import replace
@@ -163,7 +163,8 @@ class SearchSpace:
             require(not cell.config.test, f"search {self.name}: cell {cell.name} uses test images: give test=False")
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out; run_seed of the space sets it"
             require(cell.config.seed == 0, f"search {self.name}: {seed}")
-        check_claim(f"search {self.name}", self.claim, self.baseline, names)
+        configs = {cell.name: cell.extreme_configs() for cell in self.cells}
+        check_claim(f"search {self.name}", self.claim, self.baseline, configs)
 
     def _check_types(self) -> None:
         """Raise ConfigError if the budget, the stopping or the cells have another type, as after a typing error."""
