@@ -167,8 +167,9 @@ def make_plain(config: Any) -> None:
     for item in fields(config):
         value, kind = getattr(config, item.name), field_types(type(config))[item.name]
         new = plain(value)
-        if isinstance(new, list) and tuple in [get_origin(part) for part in (kind, *get_args(kind))]:
-            new = _tuples(new)
+        if isinstance(new, list | tuple) and tuple in [get_origin(part) for part in (kind, *get_args(kind))]:
+            tuples = _tuples(new)
+            new = new if tuples == new else tuples  # also a list within a tuple
         if new is not value:
             object.__setattr__(config, item.name, new)
 

@@ -66,6 +66,18 @@ MANY = tuple(0.1 + n / 100 for n in range(20))
             lambda: small_space(LR, Choice("optim.nesterov", (True, False), When("optim.lr", 0.1))),
             "it is any number from 0",
         ),
+        (lambda: When(1, "step"), "when.path is 1: it must be a field's dotted path, such as 'optim.schedule'"),  # type: ignore[arg-type]
+        (lambda: When("", 1), "when.path is '': it must be a field's dotted path"),
+        (lambda: Range("", 0.1, 0.2), "Range: path is '': it must be a field's dotted path"),
+        (lambda: Choice(3, (1, 2)), "Choice: path is 3: it must be a field's dotted path"),  # type: ignore[arg-type]
+        (
+            lambda: Range("optim.lr", 0.1, 0.2, times="optim.lr"),
+            "optim.lr is a multiple of itself .times.: leave times out, or name another field",
+        ),
+        (
+            lambda: Range("optim.lr", 1e-320, 0.2, log=True),
+            "optim.lr ranges from 1e-320 to 0.2: with log=True low is too small: .*: give 1e-300 or more",
+        ),
         (lambda: SearchCell("bp", base("bp"), LR), "cell bp: params is Range.*with a comma"),  # type: ignore[arg-type]
         (lambda: digits(Backprop), "rule is the class Backprop: it must be a Rule, not its class: pass Backprop"),  # type: ignore[arg-type]
         (lambda: SearchCell("bp", digits, (LR,)), "cell bp: config: it must be a RunConfig, such as"),  # type: ignore[arg-type]
@@ -96,3 +108,13 @@ def test_values_inside_a_range_are_checked_too() -> None:
     config = replace(base("bp"), model=replace(base("bp").model, norm_group=16))
     with pytest.raises(ConfigError, match=r"cell bp cannot have batch .*model.norm_group is 16: it must divide batch"):
         SearchCell("bp", config, (Range("batch", 16, 64, integer=True),))
+
+
+def test_lists_among_choices_are_tuples() -> None:
+    lists = Choice("optim.milestones", ([6.0], [8.0, 9.0]), when=When("optim.schedule", "step"))  # type: ignore[arg-type]
+    tuples = Choice("optim.milestones", ((6.0,), (8.0, 9.0)), when=When("optim.schedule", "step"))
+    assert lists == tuples and lists.labels == tuples.labels == ("(6.0,)", "(8.0, 9.0)")
+    keys = {small_space(SCHEDULE, param).key for param in (lists, tuples)}
+    assert len(keys) == 1
+    with pytest.raises(ConfigError, match="occurs twice"):
+        Choice("optim.milestones", ([6.0], (6.0,)))  # type: ignore[arg-type]

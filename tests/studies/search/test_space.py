@@ -44,6 +44,7 @@ def test_a_shipped_space_loads_and_uses_no_test_images(name: str) -> None:
         (lambda: Confirm(2, pick_seeds=0), "confirm.pick_seeds is 0: it must be at least 1"),
         (lambda: Confirm(2, seeds=1.5), "confirm.seeds is 1.5.*integer"),  # type: ignore[arg-type]
         (lambda: Confirm(2, test=False), "confirm.test is False.*True or 'last'"),  # type: ignore[arg-type]
+        (lambda: Confirm(2, test=1), "confirm.test is 1: it must be True or 'last'"),  # type: ignore[arg-type]
         (lambda: Confirm(1, seeds=2, pick_seeds=8), "confirm.seeds has no effect with settings=1 and pick_seeds=8"),
         (lambda: small_space(LR, confirm=2), r"confirm is 2: it must be like Confirm\(2"),
         (lambda: small_space(LR, claim=Claim(("wm",), 1.0)), "its claim names 'wm', which is the reference"),

@@ -44,6 +44,7 @@ class Confirm:
     def __post_init__(self) -> None:
         make_plain(self)
         check_fields(self, "confirm.")
+        require(self.test is True or self.test == "last", f"confirm.test is {self.test!r}: it must be True or 'last'")
         for name in ("settings", "seeds", "pick_seeds"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"confirm.{name} is {value}: it must be at least 1")

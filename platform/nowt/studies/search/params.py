@@ -19,6 +19,8 @@ Value = float | int | str | bool | None | tuple[Any, ...]
 
 MODEL = "model.name"
 
+TINY = 1e-300  # with which no ratio of two values of a field overflows
+
 
 def _from_here(path: str, value: Any) -> Any:
     """Return the value; a custom model with an absolute path, since trials are drawn when no file is being run."""
@@ -31,6 +33,11 @@ def check_fields(given: Any, prefix: str, names: Sequence[str]) -> None:
         check_type(field_types(type(given))[name], getattr(given, name), f"{prefix}{name}", strict=True)
 
 
+def _check_path(what: str, path: Any) -> None:
+    line = f"{what} is {path!r}: it must be a field's dotted path, such as 'optim.schedule'"
+    require(isinstance(path, str) and bool(path), line)
+
+
 @dataclass(frozen=True)
 class When:
     """A condition: a parameter exists only if another field has a given value.
@@ -39,6 +46,9 @@ class When:
         path: Dotted path of the other field, such as ``"optim.schedule"``. If that field is searched, too, its
             parameter must come before the conditional one.
         value: The value that the field must have.
+
+    Raises:
+        ConfigError: If the path is no text, or empty.
 
     Example:
         >>> from nowt import Choice, When
@@ -51,6 +61,7 @@ class When:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        _check_path("when.path", self.path)
         object.__setattr__(self, "value", _from_here(self.path, self.value))
 
 
@@ -93,6 +104,7 @@ class Range:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        _check_path("Range: path", self.path)
         check_fields(self, f"Range({self.path!r}): ", ("path", "low", "high", "log", "integer", "times", "when"))
         given = f"{self.path} ranges from {self.low} to {self.high}"
         require(math.isfinite(self.low) and math.isfinite(self.high), f"{given}: both ends must be finite numbers")
@@ -100,9 +112,12 @@ class Range:
         integers = self.low % 1 == 0 and self.high % 1 == 0
         require(not self.integer or integers, f"{given}: with integer=True both ends must be integers")
         require(not self.log or self.low > 0, f"{given}: with log=True low must be above 0")
-        require(
-            not (self.integer and self.times), f"{self.path} cannot have both integer=True and times={self.times!r}"
-        )
+        small = f"{given}: with log=True low is too small: high / low is infinite: give {TINY:g} or more"
+        require(not self.log or math.isfinite(float(self.high) / self.low), small)
+        both = f"{self.path} cannot have both integer=True and times={self.times!r}"
+        require(not (self.integer and self.times), both)
+        itself = f"{self.path} is a multiple of itself (times): leave times out, or name another field"
+        require(self.times != self.path, itself)
 
     @property
     def name(self) -> str:
@@ -122,7 +137,8 @@ class Choice:
 
     Args:
         path: Dotted path of a field of the base config, such as ``"optim.schedule"``.
-        values: Two or more distinct values of any type that the field takes. Tuples are allowed.
+        values: Two or more distinct values of any type that the field takes. A value may be a tuple; a list is turned
+            into one.
         when: Condition under which the parameter exists. Default: ``None``, always.
 
     Raises:
@@ -140,6 +156,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        _check_path("Choice: path", self.path)
         check_fields(self, f"Choice({self.path!r}): ", ("path", "values", "when"))
         object.__setattr__(self, "values", tuple(_from_here(self.path, value) for value in self.values))
         require(len(self.values) > 1, f"{self.path} has the values {self.values}: give two or more")
