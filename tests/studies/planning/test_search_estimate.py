@@ -39,6 +39,12 @@ def test_a_single_setting_has_no_runs_that_choose() -> None:
     assert "picks: 6 runs, one setting of each cell on 3 new seeds" in page and "Seeds for a gap of 1 point" in page
 
 
+def test_a_confirmation_of_more_settings_than_trials_counts_those_that_exist() -> None:
+    page = planned(replace(SPACE, confirm=Confirm(settings=50, seeds=2, pick_seeds=8)))
+    assert ": 34 runs, " in page  # 6 trials, 12 that choose, 16 of the picks
+    assert "confirmation: 12 runs, the best 3 settings of each cell (of 50 that the space states) on 2 new" in page
+
+
 def test_a_space_without_a_confirmation_is_its_trials() -> None:
     page = planned(SPACE)
     assert ": 6 runs, " in page and "no runs of the best settings" in page and "Seeds" not in page

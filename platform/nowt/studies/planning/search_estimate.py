@@ -28,14 +28,14 @@ def plan_search(space: SearchSpace, placement: Placement, target: TargetGap) -> 
     Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
     cells = [_plan_cell(space, cell, placement) for cell in space.cells]
-    chosen, picked = (0, 0) if space.confirm is None else space.confirm.runs(len(cells))
-    trials = sum(cell.trials for cell in cells)
+    trials, chosen, picked = (sum(counts) for counts in zip(*(cell.runs for cell in cells), strict=True))
     total = trials + chosen + picked
     slots = min(placement.slot_count, total)
     hours = sum(cell.minutes for cell in cells) / slots / 60
     less = "" if space.stopping.kind == "none" else ", less if trials are stopped early"
     head = f"search {space.key}: {counted(total, 'run')}, {duration(hours)} on {counted(slots, 'slot')} of this machine"
-    parts = [f"{head}{less}", *_runs(space, trials, chosen, picked)]
+    settings = max(cell.trials for cell in cells)
+    parts = [f"{head}{less}", *_runs(space, settings, trials, chosen, picked)]
     data = dict.fromkeys(line for cell in cells for line in cell.data)
     return "\n".join([*parts, *data, "", table_text(_table(cells)), *_seeds(space, Path(placement.store), target)])
 
@@ -47,18 +47,26 @@ class _CellPlan:
     Attributes:
         name: Its name.
         epochs: Of a run.
-        trials: That its budget buys.
+        runs: Trials that its budget buys, runs that choose its pick, and runs of the pick.
         per_run: Minutes of a run with the base config.
-        minutes: Of its trials and of the runs of its best settings.
         data: What is said of its data set.
     """
 
     name: str
     epochs: int
-    trials: int
+    runs: tuple[int, int, int]
     per_run: float
-    minutes: float
     data: list[str]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials."""
+        return self.runs[0]
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of its trials and of the runs of its best settings."""
+        return self.per_run * sum(self.runs)
 
 
 def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _CellPlan:
@@ -69,9 +77,9 @@ def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _C
     seconds = probe_training(training).seconds
     per_run = minutes_per_run(training, data, seconds)
     trials = _trials(space.budget, training, seconds)
-    later = 0 if space.confirm is None else sum(space.confirm.runs(1))
+    chosen, picked = (0, 0) if space.confirm is None else space.confirm.runs(1, trials)
     lines = [line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line]
-    return _CellPlan(cell.name, cell.config.epochs, trials, per_run, per_run * (trials + later), lines)
+    return _CellPlan(cell.name, cell.config.epochs, (trials, chosen, picked), per_run, lines)
 
 
 def _trials(budget: Budget, training: TrainingState, seconds: float) -> int:
@@ -89,15 +97,18 @@ def _trials(budget: Budget, training: TrainingState, seconds: float) -> int:
     return math.ceil(budget.amount / cost)
 
 
-def _runs(space: SearchSpace, trials: int, chosen: int, picked: int) -> list[str]:
-    """Return a line for each kind of runs: trials, those that choose the picks, and those of the picks."""
+def _runs(space: SearchSpace, existing: int, trials: int, chosen: int, picked: int) -> list[str]:
+    """Return a line for each kind of runs: trials, those that choose the picks, and those of the picks. ``existing`` is
+    the largest number of settings of a cell."""
     about = "" if space.budget.unit == "trials" else "about "
     lines = [f"trials: {about}{trials}, within {space.budget.amount:,g} {space.budget.unit} per cell"]
     how = space.confirm
     if how is None:
         return [*lines, "no runs of the best settings: the space states no confirm=Confirm(...)"]
     if chosen:
-        seeds = f"the best {counted(how.settings, 'setting')} of each cell on {counted(how.seeds, 'new seed')}"
+        best = counted(min(how.settings, existing), "setting")
+        stated = f" (of {how.settings} that the space states)" if how.settings > existing else ""
+        seeds = f"the best {best} of each cell{stated} on {counted(how.seeds, 'new seed')}"
         lines.append(f"confirmation: {counted(chosen, 'run')}, {seeds}, scored on validation images")
     return [*lines, f"picks: {counted(picked, 'run')}, {_picks(how)}, scored on test images"]
 

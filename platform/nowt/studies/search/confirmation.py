@@ -52,9 +52,13 @@ class Confirm:
         no_effect = f"has no effect with settings=1 and pick_seeds={self.pick_seeds}: leave it out"
         require(not unused, f"confirm.seeds {no_effect}")
 
-    def runs(self, cells: int) -> tuple[int, int]:
-        """Return the number of runs that choose the picks of this many cells, and the number of runs of the picks."""
-        chosen = 0 if self.settings == 1 else cells * self.settings * self.seeds
+    def runs(self, cells: int, trials: int | None = None) -> tuple[int, int]:
+        """Return the number of runs that choose the picks of this many cells, and the number of runs of the picks.
+
+        ``trials`` is the number of trials per cell, if known: there are no more settings than that.
+        """
+        settings = min(self.settings, trials or self.settings)
+        chosen = 0 if self.settings == 1 else cells * settings * self.seeds
         return chosen, cells * (self.pick_seeds or self.seeds)
 
     def to_json(self) -> dict[str, Any]:
