@@ -106,3 +106,21 @@ def test_a_report_names_a_claim_after_the_search_and_seeds_after_the_claim(tmp_p
     assert "added after" not in late
     more = start(", claim=Claim(('bp',), margin=50)", 3)
     assert "1 seed (3) was added after the claim was recorded" in more
+
+
+def test_fewer_seeds_than_at_an_earlier_start_are_named(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    assert searched(tmp_path, store, "--confirm", "1", "--pick-seeds", "3") == 0
+    assert "earlier start" not in capsys.readouterr().out
+    assert searched(tmp_path, store, "--confirm", "1", "--pick-seeds", "1") == 0
+    line = (
+        "small_picks has 2 more seeds from an earlier start (2, 3), which nowt report includes and the means above do"
+    )
+    assert f"{line} not" in capsys.readouterr().out
+
+
+def test_an_option_that_contradicts_a_quick_search_names_quick(tmp_path: Path, store: Path, capsys: Captured) -> None:
+    space = write_space(tmp_path, "(part('kp'), part('bp'))", "Budget(1)", STATED)
+    space.write_text(f"from nowt import Claim, Confirm\n{space.read_text()}")
+    assert main(["search", str(space), "--store", str(store), "--quick", "--pick-seeds", "3"]) == 2
+    expected = "--pick-seeds is 3, but --quick sets pick_seeds=1 (confirm): leave one of them out"
+    assert expected in capsys.readouterr().err

@@ -135,7 +135,10 @@ def _confirmation(args: Namespace, space: "SearchSpace") -> "Confirm | None":
             require(args.confirm is not None, f"--{option} {value} needs --confirm K")
         return Confirm(args.confirm, args.confirm_seeds or SEEDS, args.pick_seeds) if given else None
     for option, value in given.items():
-        stated = f"{fields[option]}={getattr(space.confirm, fields[option])}"
-        differs = f"--{option} is {value}, but {space.name} states {stated} (confirm): leave the option out"
-        require(value == getattr(space.confirm, fields[option]), f"{differs}, or change the space")
+        stated = f"{fields[option]}={getattr(space.confirm, fields[option])} (confirm)"
+        if args.quick and option != "confirm":  # one seed, whatever the space states
+            differs = f"--quick sets {stated}: leave one of them out"
+        else:
+            differs = f"{space.name} states {stated}: leave the option out, or change the space"
+        require(value == getattr(space.confirm, fields[option]), f"--{option} is {value}, but {differs}")
     return space.confirm

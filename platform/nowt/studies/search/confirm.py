@@ -37,9 +37,10 @@ def confirm(store: Path, search: str, how: Confirm, run: best.Run) -> str:
         _require_unused_seeds(store, search_file, picked)
     test = best.mean_errors(store, picked, "test", run)
     results = Confirmation(found, picks, val, test, how).to_text()
-    return "\n".join(
-        [results, *_missing(search_file, picks), *_earlier_picks(store, picked), _next(picked, confirmed, store)]
-    )
+    studies = [picked] if confirmed is None else [confirmed, picked]
+    seeds = [line for study in studies for line in _further_seeds(store, study)]
+    lines = [results, *seeds, *_missing(search_file, picks), *_earlier_picks(store, picked)]
+    return "\n".join([*lines, _next(picked, confirmed, store)])
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,15 @@ def _require_unused_seeds(store: Path, search_file: StudyFile, picked: Study) ->
         f"{picked.key} already has runs with seeds that chose its settings ({seeds}), and reports would include them"
     )
     require(not both, f"{problem}: leave out --pick-seeds, or search in another store")
+
+
+def _further_seeds(store: Path, study: Study) -> list[str]:
+    """Return a line if the study file lists runs with seeds that this start does not have."""
+    runs = read_study_file(Store(store).study_file(study.key)).runs
+    further = sorted({run.seed for run in runs} - set(study.seeds))
+    which = f"{counted(len(further), 'more seed')} from an earlier start ({', '.join(map(str, further))})"
+    line = f"{study.name} has {which}, which nowt report includes and the means above do not"
+    return [line] if further else []
 
 
 def _missing(search_file: StudyFile, picks: Mapping[str, BestTrial]) -> list[str]:
