@@ -22,6 +22,7 @@ from analysis.tables.claim import claim_markdown
 from analysis.tables.final import final_table, save_table, to_markdown
 from analysis.tables.writers import make_folder, markdown_text
 from analysis.text.notes import notes
+from analysis.text.picks import lacking_picks_in_words
 from analysis.text.study import SPLITS, unfinished_in_words
 
 
@@ -69,6 +70,7 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
     markdown = _markdown(frames, table)
     claim = claim_test(frames)
     claimed = "" if claim is None else f"{claim_markdown(claim, options.margin)}\n"
+    claimed += "".join(f"**{markdown_text(line)}**\n\n" for line in lacking_picks_in_words(store, plan))
     findings = study_findings(frames, table, out, options.margin, claim)
     content = Content(
         plan=plan,

@@ -97,9 +97,13 @@ def cell_verdict(row: Any, claim: Claim) -> str:
 
 
 def _claimed(test: ClaimTest) -> str:
+    return claim_clause(test.claim, test.table["against"].iloc[0])
+
+
+def claim_clause(claim: Claim, reference: str) -> str:
     """Return the claim as a clause."""
-    each, reference = "is" if len(test.claim.cells) == 1 else "are each", test.table["against"].iloc[0]
-    return f"{_listed(test.claim.cells)} {each} within {points(test.claim.margin)} of {reference}"
+    each = "is" if len(claim.cells) == 1 else "are each"
+    return f"{_listed(claim.cells)} {each} within {points(claim.margin)} of {reference}"
 
 
 def _listed(names: Sequence[str]) -> str:

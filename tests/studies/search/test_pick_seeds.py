@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.report.study import report
 from analysis.stats.claim import claim_test
 from analysis.tables.claim import claim_markdown
 from nowt.cli.main import main
@@ -88,6 +89,23 @@ def test_a_claim_about_a_cell_without_a_pick_is_reported(tmp_path: Path, store: 
     words = ["search", str(space), "--store", str(store), "--in-process"]
     assert main([*words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
     assert "the claim of small is not tested: sham has no pick" in capsys.readouterr().out
+    text = report(store, "small_picks", tmp_path / "out").text
+    why = "Not tested: no trial of sham finished, so that there is no pick."
+    assert text.startswith(f"**Claim of small: sham is within 50 points of kp. {why}**")
+
+
+def test_picks_without_that_of_the_reference_name_another_reference(
+    tmp_path: Path, store: Path, capsys: Captured
+) -> None:
+    cells = "(part('kp', Range('optim.lr', 1e37, 1e38), Range('optim.warmup', 0.0, 1e-9)), part('bp'), part('ss'))"
+    space = write_space(tmp_path, cells, "Budget(1)", f"{RANDOM}, claim=Claim(('ss',), margin=50)")
+    space.write_text(f"from nowt import Claim\n{space.read_text()}")
+    words = ["search", str(space), "--store", str(store), "--in-process"]
+    assert main([*words, "--confirm", "1", "--confirm-seeds", "1"]) == 0
+    assert "the reference kp has no pick: picks are compared with bp" in capsys.readouterr().out
+    text = report(store, "small_picks", tmp_path / "out").text
+    assert "ss is within 50 points of kp. Not tested: no trial of kp finished" in text
+    assert "**The reference of small, kp, has no pick: cells are compared with bp.**" in text
 
 
 def test_a_report_names_a_claim_after_the_search_and_seeds_after_the_claim(tmp_path: Path, store: Path) -> None:

@@ -103,6 +103,15 @@ def mean_errors(store: Path, study: Study, split: str, run: Run) -> dict[str, Me
     return {cell: MeanError.of(each, split) for cell, each in runs.items()}
 
 
+def further_seeds(store: Path, study: Study) -> list[str]:
+    """Return a line if the study file lists runs with seeds that this start does not have."""
+    runs = read_study_file(Store(store).study_file(study.key)).runs
+    further = sorted({run.seed for run in runs} - set(study.seeds))
+    which = f"{counted(len(further), 'more seed')} from an earlier start ({', '.join(map(str, further))})"
+    line = f"{study.name} has {which}, which nowt report includes and the means above do not"
+    return [line] if further else []
+
+
 def format_seeds(count: int) -> str:
     """Return the number of fresh seeds in words."""
     return counted(count, "fresh seed")

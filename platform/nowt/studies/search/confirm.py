@@ -38,8 +38,8 @@ def confirm(store: Path, search: str, how: Confirm, run: best.Run) -> str:
     test = best.mean_errors(store, picked, "test", run)
     results = Confirmation(found, picks, val, test, how).to_text()
     studies = [picked] if confirmed is None else [confirmed, picked]
-    seeds = [line for study in studies for line in _further_seeds(store, study)]
-    lines = [results, *seeds, *_missing(search_file, picks), *_earlier_picks(store, picked)]
+    seeds = [line for study in studies for line in best.further_seeds(store, study)]
+    lines = [results, *seeds, *_missing(search_file, picks, picked.reference), *_earlier_picks(store, picked)]
     return "\n".join([*lines, _next(picked, confirmed, store)])
 
 
@@ -142,18 +142,12 @@ def _require_unused_seeds(store: Path, search_file: StudyFile, picked: Study) ->
     require(not both, f"{problem}: leave out --pick-seeds, or search in another store")
 
 
-def _further_seeds(store: Path, study: Study) -> list[str]:
-    """Return a line if the study file lists runs with seeds that this start does not have."""
-    runs = read_study_file(Store(store).study_file(study.key)).runs
-    further = sorted({run.seed for run in runs} - set(study.seeds))
-    which = f"{counted(len(further), 'more seed')} from an earlier start ({', '.join(map(str, further))})"
-    line = f"{study.name} has {which}, which nowt report includes and the means above do not"
-    return [line] if further else []
-
-
-def _missing(search_file: StudyFile, picks: Mapping[str, BestTrial]) -> list[str]:
-    """Return a line for each cell without a pick, and one if the claim cannot be tested without it."""
+def _missing(search_file: StudyFile, picks: Mapping[str, BestTrial], reference: str) -> list[str]:
+    """Return a line for each cell without a pick, one if it is the reference, in place of which ``reference`` is used,
+    and one if the claim cannot be tested without it."""
     lines = [f"  {cell['name']}: no trial finished" for cell in search_file.cells if cell["name"] not in picks]
+    if search_file.reference not in picks:
+        lines.append(f"the reference {search_file.reference} has no pick: picks are compared with {reference}")
     claim = _claim(search_file)
     lacking = [] if claim is None else _without_pick(search_file, claim, picks)
     return lines + (

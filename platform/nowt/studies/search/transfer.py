@@ -49,6 +49,7 @@ def transfer(store: Path, search: str, target: Target, limit: int, seeds: int, r
     lines = [f"val error on the target, mean over {best.format_seeds(seeds)} (in the search, one seed):"]
     for cell in (cell["name"] for cell in search_file.cells):
         lines.append(_to_text(cell, [one for one in found if one.cell == cell], val))
+    lines += best.further_seeds(store, study)
     return "\n".join([*lines, f"Next: nowt report {study.name} --store {store}"])
 
 
