@@ -87,8 +87,6 @@ def _both(ours: StudyFile, theirs: StudyFile, begun: Callable[[str], int]) -> St
     )
 
 
-
-
 def _has_content(path: Path, data: bytes) -> bool:
     if not path.exists():
         return False
