@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -248,12 +249,9 @@ class TrainingState:
         interval = self.config.probe.interval
         if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
             return ()
-        x, y = self.probe
         with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
-            started = time.perf_counter()
-            layers = alignment.measure_alignment(
-                self.model, self.layers, x, y, lambda o, t: compute_loss(self.config, o, t)
-            )
+            started, loss = time.perf_counter(), partial(compute_loss, self.config)
+            layers = alignment.measure_alignment(self.model, self.layers, *self.probe, loss)
             self.probe_seconds += time.perf_counter() - started
         return layers
 
@@ -278,7 +276,7 @@ class TrainingState:
 
         Random generators are not included: each is derived from the seed and the position in the run."""
         self.saved_at = time.monotonic()
-        if self.position:  # otherwise ``close_epoch`` has checked it
+        if self.position:  # otherwise close_epoch() has checked it
             self.rule_state.check()
         self.flops += self.rule_cost.settle()
         self.seconds += self.timer.read()

@@ -152,17 +152,22 @@ def test_a_finished_copy_is_not_verified_again(source: Path, monkeypatch: pytest
 def test_after_an_interrupt_the_message_gives_the_command_and_finished_classes_are_kept(
     source: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    real, seen = class_folder.verify, threading.Event()
+    real, seen, delivered = class_folder.verify, threading.Event(), threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        delivered.set()
+        signal.default_int_handler(number, None)
 
     def verify(data: bytes) -> str:
         if len(list((source.parent / "imagenet/.prepare").glob("*/*.json"))) == 2 and not seen.is_set():
             seen.set()
             signal.raise_signal(signal.SIGINT)
-            time.sleep(0.5)
+            assert delivered.wait(60)
+            time.sleep(0.5)  # until the main thread has cancelled the remaining classes
         return real(data)
 
     monkeypatch.setattr(class_folder, "verify", verify)
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    previous = signal.signal(signal.SIGINT, interrupt)  # ignored where the tests run in the background
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, previous))
     target = source.parent / "imagenet"
     args = ["data", "prepare", "imagenet", str(source), str(target), "--jobs", "1"]
