@@ -35,6 +35,8 @@ def runs_before_claim(store: Path, study: StudyPlan, logs: Logs) -> int | None:
     stated = search is not None and search.claim is not None and Claim.from_json(search.claim) == study.claim
     earlier = search.claimed if search is not None and stated else None
     claimed = min(study.claimed, earlier or study.claimed)
-    keys = {*(key for key, _, _ in study.runs), *runs_of_search(store, study)}
+    path = Store(store).study_file(study.key)
+    listed = read_study_file(path).runs if path.is_file() else []  # those on earlier images, too
+    keys = {*(key for key, _, _ in study.runs), *(run.key for run in listed), *runs_of_search(store, study)}
     begun = (logs.get(key).start_time for key in keys)
     return sum(time < claimed for time in begun if time)

@@ -155,6 +155,10 @@ HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
             "import nonsense_of_mine\n",
             "{path} cannot be imported: ModuleNotFoundError: No module named 'nonsense_of_mine'",
         ),
+        (
+            "from nowt.rules.fa import FeedbackAlignment\n",
+            "{path} cannot be imported: ModuleNotFoundError: No module named 'nowt.rules.fa'; import ",
+        ),
         ("1 / 0\n", "{path} cannot be imported: ZeroDivisionError: division by zero"),
         (
             "x = 1\n",

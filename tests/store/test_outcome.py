@@ -46,6 +46,8 @@ def test_a_layer_without_a_finite_signal_is_named_and_a_healthy_run_is_not() -> 
 def test_a_loss_above_its_start_is_named() -> None:
     [warning] = Outcome(Score(0.2, 10), 2.3, 3.1).warnings()
     assert warning.text == "validation loss rose from 2.3 before learning to 3.1"
+    [slight] = Outcome(Score(0.2, 10), 2.3201, 2.3204).warnings()
+    assert slight.text == "validation loss rose from 2.3201 before learning to 2.3204"
 
 
 def test_a_run_at_chance_is_named_in_the_notes_and_in_the_methods(frames: Frames) -> None:

@@ -1,6 +1,8 @@
 """A rule is refused if its code changes a variable that no checkpoint contains, wherever it is. Variables that its code
 does not use may change."""
 
+import sys
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,6 +130,11 @@ CHANGING = {
         "layers[0].add()",  # those of the other layers have the same name
         "variable 'n' around counter.<locals>.add",
     ),
+    "a layer's bound method": (
+        "def counter(): return Counter().count",
+        "layers[0].add()",
+        "attribute 'add' of layer",
+    ),
     "an attribute of W": ("", "layers[0].weight.n = moment.step", "attribute 'n' of 'weight' of layer"),
     "a counter": ("COUNT = itertools.count()", "next(COUNT)", "'COUNT' of own.py"),
     "a generator function": ("def numbers(): yield from range(99)\nNEXT = numbers()", "next(NEXT)", "'NEXT' of own.py"),
@@ -160,6 +167,9 @@ KINDS = (
 USES_ALL = ", ".join(f"C{n}" for n in range(len(KINDS)))
 
 CONSTANT = {
+    "a package that loads its modules when they are used": ("import lazy", "lazy.scale; lazy.other"),
+    "a constant iterator": ("NUMBERS = iter(range(3))", "NUMBERS"),
+    "a tensor without memory": ("EMPTY = torch.nn.UninitializedParameter()", "EMPTY"),
     "constants of every kind": ("\n".join(f"C{n} = {each}" for n, each in enumerate(KINDS)), USES_ALL),
     "nested objects": (
         "@dataclass(frozen=True)\nclass Phase:\n    rate: float\n"
@@ -180,6 +190,14 @@ CONSTANT = {
     "an unused list": ("SEEN = []\ndef other(): SEEN.append(1)", "pass"),
     "an attribute of the same name": ("step = [0]", "moment.step"),
 }
+
+
+@pytest.fixture(autouse=True)
+def lazy_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package, one of whose variables appears when it is first used, as the modules of SciPy do."""
+    package = types.ModuleType("lazy")
+    package.__dict__["__getattr__"] = lambda name: vars(package).setdefault(name, 1.0)
+    monkeypatch.setitem(sys.modules, "lazy", package)
 
 
 def own_rule(folder: Path, variables: str, step: str) -> Rule:
@@ -207,7 +225,7 @@ def test_a_rule_that_uses_this_is_accepted(tmp_path: Path, case: str) -> None:
 
 def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name_in_a_helper(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, "helper.step = [0]", "helper.scaled(moment.step)")
-    used = outside_variables(rule)
+    used = outside_variables(rule, {})
     assert "variable 'FACTORS' of helper.py" in used and not any("'step'" in name for name in used)
 
 

@@ -148,8 +148,47 @@ def test_a_model_that_counts_its_steps_in_an_attribute_is_refused(tmp_path: Path
     config = short_run("fa", model=ModelConfig(f"{tmp_path}/counting.py:net"))
     with pytest.raises(ConfigError, match=r"attribute 'count' of module '0' changes during training.*register_buffer"):
         list(train(config, CPU))
-    (tmp_path / "healthy.py").write_text(COUNTING_MODEL.replace("self.count += self.training", "self.seen = x"))
+    healthy = COUNTING_MODEL.replace("self.count += self.training", "self.seen, self.size = x, len(x)")
+    (tmp_path / "healthy.py").write_text(healthy.replace("self.count = 0", "self.count = self.size = 0"))
     list(train(replace(config, model=ModelConfig(f"{tmp_path}/healthy.py:net")), CPU))
+
+
+WEIGHT_NORM = """
+from torch import nn
+
+
+def net(shape, classes):
+    hidden = nn.utils.weight_norm(nn.Linear(shape[0] * shape[1] * shape[2], 8))
+    return nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(8, classes))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_a_weight_that_is_computed_from_other_parameters_may_change(tmp_path: Path) -> None:
+    (tmp_path / "norm.py").write_text(WEIGHT_NORM)
+    list(train(short_run("fa", model=ModelConfig(f"{tmp_path}/norm.py:net")), CPU))
+
+
+def test_an_attribute_that_a_rule_declares_and_empties_after_each_step_is_accepted() -> None:
+    @dataclass(frozen=True)
+    class Emptied(FeedbackAlignment):
+        name: ClassVar[str] = "emptied"
+
+        def prepare(self, layer: FeedbackLayer, seed: int) -> None:
+            super().prepare(layer, seed)
+            layer.seen = None  # type: ignore[assignment]
+
+        def propagate(self, layer: FeedbackLayer, x: torch.Tensor) -> torch.Tensor:
+            layer.seen = x.detach()
+            return super().propagate(layer, x)
+
+        def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+            for layer in layers:
+                layer.feedback.mul_(1 + 1e-3 * layer.seen.mean())  # type: ignore[union-attr]
+                layer.seen = None  # type: ignore[assignment]
+            return 0
+
+    list(train(run(Emptied()), CPU))
 
 
 def test_changes_in_place_change_the_fingerprint() -> None:

@@ -116,6 +116,8 @@ def _head(run: RunLog, store: Path) -> str:
     if skipped := run.start.get("skipped"):
         names = ", ".join(line.partition(": ")[0] for line in skipped)
         lines.append(f"{counted(len(skipped), 'image')} left out: {names}")
+    if uncovered := run.start.get("not_replaced"):
+        lines.append(f"weights that use backprop: {', '.join(uncovered)}")
     if run.rule_name:
         lines.append(f"rule {rule_label(run.rule_name, file_label(run.start['config']['rule']['name']))}")
     lines += [f"  {name} = {json.dumps(value)}" for name, value in flatten(run.start["config"]).items()]

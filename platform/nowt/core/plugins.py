@@ -32,6 +32,10 @@ IMPORT_FAILURES = (
 )
 
 
+# after the name of a module of nowt that does not exist, as in files written for an earlier version
+MOVED = "; import nowt's public names from nowt itself, as in `from nowt import FeedbackAlignment`"
+
+
 def load_object(spec: str, attribute: str | None = None) -> Any:
     """Return the object that ``spec`` names: ``FILE.py:NAME``, ``module:NAME``, or ``FILE.py`` for its ``attribute``.
 
@@ -95,7 +99,8 @@ def load_module(place: Path | str) -> ModuleType:
     except ConfigError as error:  # already a message of one line
         raise ConfigError(f"{path}: {error}") from None
     except IMPORT_FAILURES as error:
-        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        hint = MOVED if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("nowt.") else ""
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
 
 def is_file_spec(spec: str) -> bool:

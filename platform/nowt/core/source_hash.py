@@ -194,8 +194,8 @@ def is_own_code(module: str) -> bool:
     top = module.partition(".")[0]
     if module not in sys.modules or top in sys.stdlib_module_names or top in OWN:
         return False
-    file = getattr(sys.modules[module], "__file__", None)
-    return is_local_file(Path(file)) if file else module == "__main__"
+    file = vars(sys.modules[module]).get("__file__")
+    return is_local_file(Path(file)) if isinstance(file, str) else module == "__main__"
 
 
 def _child(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:

@@ -1,6 +1,5 @@
 """``Feedback``: the layers that a rule acts on, and the rule's part of a training step in a custom loop."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from torch import nn
 
 from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup
 from nowt.core.errors import ConfigError
-from nowt.core.fields import check_type
 from nowt.layers import step_checks
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.inputs import Inputs, check_inputs, explained
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
 from nowt.layers.same_updates import GradientUse, check_optimizers, check_weights, warn_of_other_updates
 from nowt.layers.saved_state import attachment, check_saved
+from nowt.layers.step_arguments import check_scaler, checked_clip, checked_optimizers, unscale
 from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
 from nowt.rules.base import FeedbackLayer, Moment, Rule
 
@@ -113,12 +112,13 @@ class Feedback(list[FeedbackLayer]):
         Raises:
             ConfigError: If ``optimizer`` lacks a B that learns from the gradient, or cannot update it as its W; if no
                 optimizer holds weights of the layers, as that of a copy of the model, or none a parameter with a
-                gradient; if ``clip`` is not a finite number above 0; if a layer has been removed, added or, where B
+                gradient; if two optimizers hold one parameter; if ``scaler`` is no GradScaler, or has not scaled the
+                loss; if ``clip`` is not a finite number above 0; if a layer has been removed, added or, where B
                 learns, pruned or parametrized since ``attach``; or if an earlier call has used these gradients with
                 another optimizer.
         """
-        optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
-        clip = _checked_clip(clip)
+        optimizers, clip = checked_optimizers(optimizer), checked_clip(clip)
+        check_scaler(scaler)
         self._check_model()
         step_checks.check_own_weight(self, self.rule)
         step_checks.exclude_from_autograd(self, self.states)
@@ -143,7 +143,7 @@ class Feedback(list[FeedbackLayer]):
         self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, clip: float | None
     ) -> None:
         if scaler is not None:
-            _unscale(scaler, optimizer)
+            unscale(scaler, optimizer)
         if clip is not None:
             # only what this optimizer trains: other gradients may be scaled still, or add up without end
             nn.utils.clip_grad_norm_([p for p in parameters_of(optimizer) if p.requires_grad], clip)
@@ -253,13 +253,6 @@ def _restored(layers: list[FeedbackLayer], state: dict[str, Any], reminds: bool)
     return feedback
 
 
-def _checked_clip(clip: Any) -> float | None:
-    norm: float | None = check_type(float | None, clip, "clip", strict=True)
-    if norm is None or (norm > 0 and math.isfinite(norm)):
-        return norm
-    raise ConfigError(f"clip is {clip}: it must be a finite number above 0, or None for no clipping")
-
-
 @contextmanager
 def _unchanged_state(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
     """Raise ConfigError if the block changes what the rule registered on a layer."""
@@ -282,15 +275,6 @@ def _group() -> Group:
     """Return the workers of torch.distributed's default group, or a single worker."""
     shared = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     return ProcessGroup() if shared else SINGLE_WORKER
-
-
-def _unscale(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
-    """Divide the gradients by the loss scale, unless the caller has done so."""
-    try:
-        scaler.unscale_(optimizer)
-    except RuntimeError as error:
-        if "already been called" not in str(error):
-            raise
 
 
 def _matrix_angle(layer: FeedbackLayer) -> float:

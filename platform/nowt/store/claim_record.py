@@ -11,6 +11,10 @@ class Recorded(Protocol):
         """All seeds of the study."""
 
     @property
+    def is_search(self) -> bool:
+        """Whether it is that of a search."""
+
+    @property
     def claim(self) -> dict[str, Any] | None:
         """The claim as JSON data."""
 
@@ -45,4 +49,7 @@ def merged_claim_record(ours: Recorded, theirs: Recorded) -> dict[str, Any]:
         return {"claimed": theirs.claimed, "claimed_seeds": theirs.claimed_seeds}
     both = [file for file in (ours, theirs) if file.claim == ours.claim and file.claimed is not None]
     first = min(both, key=lambda file: file.claimed or 0, default=None)
-    return {"claimed": first and first.claimed, "claimed_seeds": first and first.claimed_seeds}
+    if first is None:
+        return {"claimed": None, "claimed_seeds": None}
+    planned = None if first.is_search else first.claimed_seeds or first.seeds  # an earlier version recorded no seeds
+    return {"claimed": first.claimed, "claimed_seeds": planned}

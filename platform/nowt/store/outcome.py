@@ -51,7 +51,8 @@ class Outcome:
             images = counted(self.score.images, "image")
             yield RunWarning(verdict, verdict, f"too few images to tell from chance ({error} of {images})")
         if self.last_loss > self.first_loss:
-            rise = f"from {self.first_loss:.3g} before learning to {self.last_loss:.3g}"
+            digits = next(n for n in range(3, 18) if f"{self.first_loss:.{n}g}" != f"{self.last_loss:.{n}g}")
+            rise = f"from {self.first_loss:.{digits}g} before learning to {self.last_loss:.{digits}g}"
             yield RunWarning("loss rose", "loss rose", f"validation loss rose {rise}")
         if lost := [layer.name for layer in self.layers if _is_lost(layer)]:
             share = f"{len(lost)} of {counted(len(self.layers), 'layer')}"

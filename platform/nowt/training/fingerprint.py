@@ -80,8 +80,7 @@ class _Walk:
         try:
             return self._content(value, depth - 1)
         except Exception:  # of the value's own class, or of a kind of tensor that has no bytes
-            counted = isinstance(value, Tensor) and not value.is_inference()
-            return Identity(value), value._version if counted else None
+            return Identity(value), _version(value)
 
     def _content(self, value: Any, depth: int) -> Any:
         if isinstance(value, (*BY_IDENTITY, *WEAK)):
@@ -105,6 +104,8 @@ class _Walk:
             return self._sequence(list(value), depth)
         if isinstance(value, Set):
             return frozenset(plain(item) if isinstance(item, PLAIN) else Identity(item) for item in value)
+        if isinstance(value, range):
+            return repr(value)
         if isinstance(value, GeneratorType):
             frame = value.gi_frame
             return frame and (frame.f_lasti, self.visit(dict(frame.f_locals), depth))
@@ -144,6 +145,14 @@ def module_attributes(module: nn.Module) -> dict[str, Any]:
 
 
 _MODULE = {*vars(nn.Module()), "_compiled_call_impl", "_is_full_backward_hook"}
+
+
+def _version(value: Any) -> int | None:
+    """Return how often a tensor was changed in place; None for other values, and where torch does not count it."""
+    try:
+        return value._version if isinstance(value, Tensor) else None
+    except (RuntimeError, ValueError):  # of an inference tensor, or one that is not initialized
+        return None
 
 
 def _data(value: Any) -> Any:

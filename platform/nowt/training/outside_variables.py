@@ -8,7 +8,7 @@ are found: others of the same file, such as the loop variables of a script, may 
 import dis
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -31,17 +31,17 @@ Found = dict[str, Any]
 Names = tuple[str, tuple[str, ...]]  # a global, and the attributes that the code reads from it: a.b.c
 
 
-def outside_variables(rule: Rule, values: Iterable[Any] = ()) -> Found:
+def outside_variables(rule: Rule, attributes: Mapping[str, Any]) -> Found:
     """Return the values of these variables, by a description of each. Rules of nowt have none.
 
-    ``values``: the attributes of the rule and of its layers, since they may be functions.
+    ``attributes`` are those of the rule and of its layers, by a description of each, since they may be functions.
     """
     search = _Search({kind.__module__.partition(".")[0] for kind in type(rule).__mro__} - {*NOT_FOLLOWED})
     for kind in type(rule).__mro__:
         search.visit_class(kind)
-    for value in values:
-        for function in _functions(value):
-            search.visit_function(function)
+    for where, value in attributes.items():
+        if any(_functions(value)):
+            search.visit(where, value)
     return search.found
 
 
@@ -80,9 +80,11 @@ class _Search:
         if first not in function.__globals__:
             return
         module, value = function.__module__, function.__globals__[first]
-        while isinstance(value, ModuleType) and attributes and attributes[0] in vars(value):
+        while isinstance(value, ModuleType) and attributes:
             module, first, attributes = value.__name__, attributes[0], attributes[1:]
-            value = vars(value)[first] if self._is_followed(module) else None
+            if first not in vars(value) or not self._is_followed(module):
+                return
+            value = vars(value)[first]
         if isinstance(value, ModuleType):  # it is given another name, so any of its variables may be meant
             self._visit_module(value, code.co_names)
         else:
@@ -167,6 +169,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
+@cache
 def _global_names(code: CodeType) -> list[Names]:
     """Return the globals that the code uses."""
     steps = [each for each in dis.get_instructions(code) if each.opname not in BETWEEN]
@@ -186,5 +189,5 @@ def _items(value: Any) -> Iterable[Any]:
 
 def _shown(module: str | None) -> str:
     """Return the name of a module's file, since nowt loads custom files under names of its own."""
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
+    file = getattr(sys.modules.get(module or ""), "__file__", None)  # only of followed modules
     return f"of {Path(file).name}" if file else "of this session"

@@ -7,13 +7,14 @@ epoch ends and when a checkpoint is written (``nowt.training.lost_attributes``).
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from torch import nn
 
 from nowt.core.errors import ConfigError
 from nowt.core.source_hash import is_own_code
+from nowt.layers.model_state import preserved_attributes
 from nowt.rules.base import FeedbackLayer, Rule
 from nowt.training.fingerprint import Bits, attributes, fingerprint, module_attributes
 from nowt.training.lost_attributes import ADVICE, LOST, remove_attributes
@@ -21,10 +22,8 @@ from nowt.training.outside_variables import outside_variables
 
 State = dict[str, Any]  # fingerprints by name
 
-# attributes that nowt sets
-IGNORED = {"use_backprop", "map_size", "output_layer", "rule", "through_feedback", "tied", LOST}
-
-NUMBERS = (bool, int, float)
+# attributes that nowt sets, and W where it is computed from other parameters (weight norm, pruning)
+IGNORED = {"use_backprop", "map_size", "output_layer", "rule", "through_feedback", "tied", "weight", "bias", LOST}
 
 
 class RuleState:
@@ -36,13 +35,14 @@ class RuleState:
         self.modules = {n: m for n, m in model.named_modules() if is_own_code(type(m).__module__)}
         self.names = {id(layer): set(vars(layer)) for layer in self.layers}
         self.known = self._plain()
-        self.model_numbers = _numbers(self.modules)
+        self.integers: State = {}  # of the model, after the first step
         self.stepped = False  # in this process
         for layer in self.layers:
             _check_buffers(rule, layer)
 
     def check(self) -> None:
-        """Raise ConfigError if plain state has changed. Remove attributes that the layers have got meanwhile."""
+        """Raise ConfigError if plain state has changed. Remove attributes that the layers have got meanwhile. Call it
+        between a training step and what follows it."""
         now = self._plain()
         for name, value in self.known.items():
             if now.get(name) != value:
@@ -55,7 +55,7 @@ class RuleState:
     def check_first_step(self) -> None:
         """Check after the first step, so that most faults show at once and not after an epoch."""
         if not self.stepped:
-            self.stepped = True
+            self.stepped, self.integers = True, _integers(self.modules)
             self.check()
 
     def forget(self) -> None:
@@ -68,7 +68,8 @@ class RuleState:
         """Context manager of an alignment probe, which follows ``check``. Raises ConfigError if the probe changed state
         of the rule."""
         before = self.known | self._registered()
-        yield
+        with self.preserved():
+            yield
         after = self._plain() | self._registered()
         for name in after:
             if before.get(name) != after[name]:
@@ -78,9 +79,15 @@ class RuleState:
                 )
         self.forget()
 
+    def preserved(self) -> AbstractContextManager[None]:
+        """Return a context manager that gives the layers back the attributes that they had."""
+        return preserved_attributes(self.layers, except_for="through_feedback")
+
     def _check_model(self) -> None:
-        now = _numbers(self.modules)
-        for name, value in self.model_numbers.items():
+        """Raise ConfigError if an integer among the attributes of a custom module is not what it was after the first
+        step, as a counter is not."""
+        now = _integers(self.modules)
+        for name, value in self.integers.items():
             if now.get(name) != value:
                 raise ConfigError(
                     f"{name} changes during training, and no checkpoint contains it: make it a buffer of the module "
@@ -99,7 +106,7 @@ class RuleState:
                 held |= {f"attribute {n!r} of {name!r} {where}": v for n, v in _own_attributes(tensor).items()}
             found[f"the set of registered tensors {where}"] = (tuple(layer._parameters), tuple(layer._buffers))
             found[f"the set of modules {where}"] = tuple(layer._modules)
-        held |= {f"{where} (rule {rule.name})": v for where, v in outside_variables(rule, held.values()).items()}
+        held |= {f"{where} (rule {rule.name})": v for where, v in outside_variables(rule, held).items()}
         return found | {where: fingerprint(value) for where, value in held.items()}
 
     def _registered(self) -> State:
@@ -116,13 +123,13 @@ def _own_attributes(tensor: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(tensor).items() if not name.startswith("_")}
 
 
-def _numbers(modules: dict[str, nn.Module]) -> State:
-    """Return the numbers among the attributes of custom modules, such as counters of forward passes."""
+def _integers(modules: dict[str, nn.Module]) -> State:
+    """Return the integers among the attributes of custom modules, such as counters of forward passes."""
     return {
         f"attribute {name!r} of {f'module {where!r}' if where else 'the network'}": fingerprint(value)
         for where, module in modules.items()
         for name, value in module_attributes(module).items()
-        if isinstance(value, NUMBERS)
+        if isinstance(value, int)
     }
 
 

@@ -108,9 +108,9 @@ class TrainingState:
         rule_state = RuleState(config.rule, layers, model)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        flops = count_training_flops(model, x, y, config, data.classes)
-        parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
-        rule_state.forget()
+        with rule_state.preserved():
+            flops = count_training_flops(model, x, y, config, data.classes)
+            parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
         return cls(
             config=config,
             placement=placement,

@@ -60,6 +60,15 @@ def test_a_claim_recorded_with_the_search_was_stated_before_the_picks_were_writt
     assert before(tmp_path) == 6 + 4 + 4
 
 
+def test_runs_on_earlier_images_came_before_the_claim_too(tmp_path: Path) -> None:
+    study = replace(rules_study(names=["bp", "wm"], seeds=2, epochs=1), claim=CLAIM)
+    write_store(tmp_path, study, layers=1)
+    listed = json.loads((tmp_path / "studies" / f"{study.key}.json").read_text())["runs"]
+    repeated = [{**run, "key": f"{n:012x}"} for n, run in enumerate(listed)]
+    edit(tmp_path, study.key, claimed=LATER, runs=[*listed, *repeated])
+    assert before(tmp_path) == 4
+
+
 def test_without_the_search_it_is_unknown_whether_the_claim_came_first(tmp_path: Path, picks: Study) -> None:
     edit(tmp_path, picks.key, claimed=1)
     assert before(tmp_path) == 0

@@ -93,6 +93,12 @@ def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: 
     merge(other, store, print, while_comparing(nothing))
     both = read_study_file(store / "studies" / f"{KEY}.json")
     assert (both.claimed, both.claimed_seeds) == (merged.claimed - 5, [0])
+    earliest = {**merged.to_json(), "claimed": merged.claimed - 9}
+    del earliest["claimed_seeds"]  # as an earlier version wrote it
+    (other / "studies" / f"{KEY}.json").write_text(json.dumps(earliest))
+    merge(other, store, print, while_comparing(nothing))
+    both = read_study_file(store / "studies" / f"{KEY}.json")
+    assert (both.claimed, both.claimed_seeds) == (merged.claimed - 9, [0, 1])
 
 
 def test_appended_lines_of_both_stores_are_kept(stores: tuple[Path, Path]) -> None:

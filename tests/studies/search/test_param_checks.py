@@ -66,6 +66,10 @@ MANY = tuple(0.1 + n / 100 for n in range(20))
             lambda: small_space(LR, Choice("optim.nesterov", (True, False), When("optim.lr", 0.1))),
             "it is any number from 0",
         ),
+        (
+            lambda: small_space(Choice("optim.lr", (0.1, "0.2"))),
+            "optim.lr is '0.2' in a Choice: it must be a number, without quotes",
+        ),
         (lambda: When(1, "step"), "when.path is 1: it must be a field's dotted path, such as 'optim.schedule'"),  # type: ignore[arg-type]
         (lambda: When("", 1), "when.path is '': it must be a field's dotted path"),
         (lambda: Range("", 0.1, 0.2), "Range: path is '': it must be a field's dotted path"),

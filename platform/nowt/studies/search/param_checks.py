@@ -9,7 +9,7 @@ from typing import Any, get_args
 from nowt.config.overrides import value_at
 from nowt.config.run_config import RunConfig
 from nowt.core.errors import ConfigError, require
-from nowt.core.fields import field_types
+from nowt.core.fields import NUMBERS, field_types
 from nowt.studies.search.candidates import candidate_settings
 from nowt.studies.search.params import Choice, Param, Range, Value
 
@@ -54,6 +54,9 @@ def _check_field(config: RunConfig, param: Param) -> None:
     why = FIXED.get(path) or FIXED.get(path.partition(".")[0])
     require(why is None, f"{path} cannot be searched: {why}")
     value_at(config, path)  # raises ConfigError for an unknown field
+    if isinstance(param, Choice) and _kind(config, path) in NUMBERS:
+        text = next((value for value in param.values if isinstance(value, str)), None)
+        require(text is None, f"{path} is {text!r} in a Choice: it must be a number, without quotes")
     if isinstance(param, Range) and not param.integer:
         kind = _kind(config, path)
         integer = int in (kind, *get_args(kind)) and float not in get_args(kind)
