@@ -14,7 +14,7 @@ from nowt.layers.step_reminder import parameters_of
 def checked_optimizers(given: Any) -> list[Optimizer]:
     """Return the optimizers as a list. Raises ConfigError for anything else, and if two hold the same parameter."""
     found = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    valid = bool(found) and all(isinstance(one, Optimizer) for one in found)
+    valid = all(isinstance(one, Optimizer) for one in found)
     require(valid, f"optimizer is {given!r}: it must be a torch.optim.Optimizer, or a list of them")
     holder: dict[int, int] = {}
     for place, one in enumerate(found):
