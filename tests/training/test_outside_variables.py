@@ -123,8 +123,12 @@ CHANGING = {
     ),
     "an iterator": ("NEXT = iter([1, 2, 3, 4, 5])", "next(NEXT, None)", "'NEXT' of own.py"),
     "a bytearray": ("SEEN = bytearray(2)", "SEEN[0] = moment.step", "'SEEN' of own.py"),
-    "a constant of a package": ("import helper as h", "h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
-    "a helper by another name": ("", "h = helper; h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
+    "a helper imported under another name": (
+        "import helper as h",
+        "h.FACTORS['decay'] *= 0.5",
+        "'FACTORS' of helper.py",
+    ),
+    "a helper in a local variable": ("", "h = helper; h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
     "a layer's function": (
         "def counter():\n  n = 0\n  def add():\n    nonlocal n\n    n += 1\n  return add",
         "layers[0].add()",  # those of the other layers have the same name
@@ -196,7 +200,13 @@ CONSTANT = {
 def lazy_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package, one of whose variables appears when it is first used, as the modules of SciPy do."""
     package = types.ModuleType("lazy")
-    package.__dict__["__getattr__"] = lambda name: vars(package).setdefault(name, 1.0)
+
+    def load(name: str) -> float:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return float(vars(package).setdefault(name, 1.0))
+
+    package.__dict__["__getattr__"] = load
     monkeypatch.setitem(sys.modules, "lazy", package)
 
 

@@ -171,6 +171,7 @@ def test_earlier_logs_with_splits_by_seed_are_merged(stores: tuple[Path, Path]) 
     command(store, OLD, (0, 1), "by_seed", recorded=False)
     command(other, NEW, (2,), "by_seed", recorded=False)
     merged(other, store)  # fingerprints of different seeds cannot be compared
+    assert len(counting(store)) == 6
 
 
 def test_cells_with_other_data_settings_may_use_other_images(stores: tuple[Path, Path]) -> None:
