@@ -62,17 +62,37 @@ def test_kp_aligns_and_keeps_w_with_the_settings_that_are_proposed(name: str) ->
     (note,) = notes(config)
     assert note.startswith("warning: cell: at the end the median angle of kp will be about")
     assert "also changes backprop's error" in note
-    said = re.search(r"it would be (\d+)°, and \|W\| would end at (\d+) %", note)
+    said = re.search(r"it would be (.+), and \|W\| would end at (.+) % of its initial value \(", note)
     assert said is not None
-    advice = note[note.index("With ") : said.start()]
-    training = state(applied(config, advice))
-    angles = forecast(training, motions(training))
+    training = state(applied(config, note[note.index("With ") : said.start()]))
+    angle, norm = medians_at_the_end(training, 1.0)
+    largest, smallest = medians_at_the_end(training, 1.0 if config.optim.name == "adamw" else 0.1)
+    assert largest <= ALIGNED + 0.5 and norm >= LEAST_NORM - 0.01
+    assert ends(said.group(1)) == pytest.approx((angle, largest), abs=1)
+    assert ends(said.group(2)) == pytest.approx((100 * smallest, 100 * norm), abs=1)
+
+
+def medians_at_the_end(training: TrainingState, factor: float) -> tuple[float, float]:
+    """Return the angle and the norm of W if gradients are ``factor`` times those of the first steps."""
+    layers = [replace(layer, gradient=factor * layer.gradient) for layer in motions(training)]
+    angles = forecast(training, layers)
     assert angles is not None
-    assert np.median(angles[-1]) <= ALIGNED + 0.5
-    assert np.median(angles[-1]) == pytest.approx(float(said.group(1)), abs=1)
-    squares = norms(training.config, training.schedule, motions(training))[-1]
-    assert np.median(np.sqrt(squares)) >= LEAST_NORM - 0.01
-    assert 100 * np.median(np.sqrt(squares)) == pytest.approx(float(said.group(2)), abs=1)
+    squares = norms(training.config, training.schedule, layers)[-1]
+    return float(np.median(angles[-1])), float(np.median(np.sqrt(squares)))
+
+
+def ends(said: str) -> tuple[float, float]:
+    """Return the ends of a range such as "5° to 15°"; of a single number, the number twice."""
+    numbers = [float(number) for number in re.findall(r"\d+", said)]
+    return numbers[0], numbers[-1]
+
+
+def test_the_advice_holds_for_gradients_that_fall_to_a_tenth() -> None:
+    """Imagenette, ResNet-18: 27° were forecast from the first steps, and 70° were measured."""
+    config = replace(KP, optim=OptimConfig(lr=0.02, weight_decay=0.004))
+    (note,) = notes(config)
+    now, then = re.findall(r"be (?:about )?(\d+)° to (\d+)°", note)
+    assert int(now[0]) > ALIGNED and int(then[1]) <= ALIGNED
 
 
 def test_nothing_is_advised_where_kp_aligns() -> None:
@@ -83,8 +103,8 @@ def test_a_run_that_no_setting_aligns_is_said_to_be_one() -> None:
     config = replace(KP, optim=OptimConfig(lr=1e-5, weight_decay=1e-6))
     (note,) = notes(config)
     assert note.endswith(
-        ". No change of optim.weight_decay up to 30 times its value, nor of epochs up to 8 times, aligns kp and keeps "
-        "|W|"
+        ". No optim.weight_decay between a quarter and 30 times its value, with up to 8 times as many epochs, is sure "
+        "to align kp and to keep |W|"
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from nowt.config.run_config import OptimConfig, RunConfig
 from nowt.rules.mirror_control import replaced_by_target
 from nowt.rules.schedule import Schedule
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.studies.planning.alignment import affordable_angle, mirror_share
-from nowt.studies.planning.forecast import LayerMotion, angles_of_equal_updates, norms
+from nowt.studies.planning.alignment import affordable_angle, angle_range, mirror_share
+from nowt.studies.planning.forecast import LayerMotion, angles_of_equal_updates, norms, with_smaller_gradients
 from nowt.studies.study import Study
-from nowt.training.schedule import turnover_schedule
+from nowt.training.schedule import remaining_difference, turnover_schedule
 from nowt.training.state import TrainingState
 
 ALIGNED = 20.0  # median angle in degrees over layers below which kp counts as aligned at the end of a run
@@ -21,6 +21,32 @@ ALIGNED = 20.0  # median angle in degrees over layers below which kp counts as a
 MOST_STEPS = 1000  # of a run that is computed to find a setting
 
 LEAST_NORM = 0.5  # median |W| at the end, relative to its initial value, below which weight decay impairs learning
+
+
+@dataclass(frozen=True)
+class _End:
+    """Medians over layers at the end of a run under ``kp``, with and without smaller gradients.
+
+    Attributes:
+        angle: Angle between B and W in degrees.
+        norm: |W| relative to its initial value.
+        largest_angle: The angle with smaller gradients.
+        smallest_norm: The norm with smaller gradients.
+    """
+
+    angle: float
+    norm: float
+    largest_angle: float
+    smallest_norm: float
+
+    @property
+    def angles(self) -> str:
+        return angle_range(self.angle, self.largest_angle)
+
+    @property
+    def norms(self) -> str:
+        low, high = f"{100 * self.smallest_norm:.0f}", f"{100 * self.norm:.0f}"
+        return f"{high} %" if low == high else f"{low} to {high} %"
 
 
 def alignment_notes(
@@ -34,26 +60,27 @@ def alignment_notes(
 
 
 def kolen_pollack_advice(study: Study, cell: str, training: TrainingState, motions: Sequence[LayerMotion]) -> str:
-    """Return a warning if ``kp`` will not align, with settings that align it; else an empty string."""
+    """Return a warning if ``kp`` will not align, with settings that align it even if gradients become smaller; else an
+    empty string."""
     config, per_epoch = training.config, training.steps_per_epoch
-    angle, norm = _at_the_end(config, per_epoch, motions)
-    if angle <= ALIGNED:
+    now = _now(training, motions)
+    if now.angle <= ALIGNED:
         return ""
-    warning = f"warning: {cell}: at the end the median angle of kp will be about {angle:.0f}°"
+    warning = f"warning: {cell}: at the end the median angle of kp will be about {now.angles}"
     decays = {each.config.optim.weight_decay for each in study.cells if each.config.rule.name == "kp"}
     if len(decays) > 1:
         return f"{warning}; this study varies optim.weight_decay, so this may be what it compares"
     for changed in _candidates(config):
-        better, kept = _at_the_end(changed, per_epoch, motions)
-        if better <= ALIGNED and kept >= min(LEAST_NORM, norm):
+        then = _changed(changed, per_epoch, motions)
+        if then.largest_angle <= ALIGNED and then.norm >= min(LEAST_NORM, now.norm):
             return (
-                f"{warning}. With {_difference(config, changed)} it would be {better:.0f}°, and |W| would end at "
-                f"{100 * kept:.0f} % of its initial value ({100 * norm:.0f} % now). Change it for all rules, since it "
-                "also changes backprop's error"
+                f"{warning}. With {_difference(config, changed)} it would be {then.angles}, and |W| would end at "
+                f"{then.norms} of its initial value ({now.norms} now). Change it for all rules, since it also changes "
+                "backprop's error"
             )
     return (
-        f"{warning}. No change of optim.weight_decay up to 30 times its value, nor of epochs up to 8 times, aligns kp "
-        "and keeps |W|"
+        f"{warning}. No optim.weight_decay between a quarter and 30 times its value, with up to 8 times as many "
+        "epochs, is sure to align kp and to keep |W|"
     )
 
 
@@ -61,7 +88,7 @@ def _candidates(config: RunConfig) -> Iterator[RunConfig]:
     """Yield changed configs, the cheapest first: more weight decay at the same number of epochs, then more epochs."""
     base = config.optim.weight_decay or 1e-4
     for epochs in sorted({math.ceil(config.epochs * times) for times in (1, 1.5, 2, 3, 4, 6, 8)}):
-        for decay in (1, 2, 3, 5, 10, 20, 30):
+        for decay in (1, 2, 3, 5, 10, 20, 30, 0.5, 0.25):
             optim = replace(
                 config.optim,
                 weight_decay=float(f"{base * decay:.2g}"),
@@ -82,8 +109,14 @@ def _difference(config: RunConfig, changed: RunConfig) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
-def _at_the_end(config: RunConfig, per_epoch: int, motions: Sequence[LayerMotion]) -> tuple[float, float]:
-    """Return the medians over layers of kp's angle in degrees, and of |W| relative to its initial value.
+def _now(training: TrainingState, motions: Sequence[LayerMotion]) -> _End:
+    """Return what to expect at the end of the planned run, as in the table."""
+    left = remaining_difference(training.config, training.steps_per_epoch)[-1]
+    return _at_the_end(training.config, training.schedule, left, motions)
+
+
+def _changed(config: RunConfig, per_epoch: int, motions: Sequence[LayerMotion]) -> _End:
+    """Return what to expect at the end of a run with another config.
 
     A long run is computed in fewer, larger steps, each of which forgets and moves as much as those that it stands for.
     """
@@ -91,9 +124,18 @@ def _at_the_end(config: RunConfig, per_epoch: int, motions: Sequence[LayerMotion
     size = per_epoch / computed
     schedule = Schedule(computed, [size * total for total in turnover_schedule(config, computed).turnover])
     larger = [replace(motion, gradient=size**0.5 * motion.gradient) for motion in motions]
-    squares = norms(config, schedule, larger)[-1]
-    angles = angles_of_equal_updates(config.rule, math.exp(-schedule.turnover[-1]), squares)
-    return float(np.median(angles)), float(np.median(np.sqrt(squares)))
+    return _at_the_end(config, schedule, math.exp(-schedule.turnover[-1]), larger)
+
+
+def _at_the_end(config: RunConfig, schedule: Schedule, left: float, motions: Sequence[LayerMotion]) -> _End:
+    """Return medians with the gradients of the first steps, and with smaller ones. ``left``: the share of W − B that
+    remains."""
+    medians: list[float] = []
+    for layers in (motions, with_smaller_gradients(config, motions)):
+        squares = norms(config, schedule, layers)[-1]
+        angles = angles_of_equal_updates(config.rule, left, squares)
+        medians += [float(np.median(angles)), float(np.median(np.sqrt(squares)))]
+    return _End(*medians)
 
 
 def mirror_advice(cell: str, training: TrainingState, most: float) -> str:

@@ -19,6 +19,7 @@ from nowt.studies.planning.forecast import (
     initial_feedback,
     kolen_pollack_angles,
     mirror_angles,
+    with_smaller_gradients,
 )
 from nowt.training.state import TrainingState
 
@@ -109,26 +110,43 @@ def affordable_angle(training: TrainingState, share: float) -> float | None:
     return None
 
 
-def alignment_text(training: TrainingState, angles: Array | None) -> str:
-    """Return the alignment to expect from a cell, as one line."""
+def alignment_text(training: TrainingState, motions: Sequence[LayerMotion]) -> str:
+    """Return the alignment to expect from a cell, as one line. ``kp`` gets ranges: its angle depends on the gradients,
+    and they fall after the first steps, to an extent that these do not show."""
     rule = training.config.rule
+    angles = forecast(training, motions)
     if angles is None:
         fixed = {
             "fa": "none: B is fixed, about 90° at initialization",
             "ss": "signs only: 30° to 51° at initialization",
         }
         return fixed.get(rule.name, "-")
-    first, half, last = (float(np.median(angles[i])) for i in (0, (len(angles) - 1) // 2, -1))
-    text = f"{first:.0f}° before learning, {half:.0f}° halfway, {last:.0f}° at the end"
+    latest = forecast(training, with_smaller_gradients(training.config, motions)) if rule.name == "kp" else angles
+    assert latest is not None
+    first, half, last = (
+        angle_range(float(np.median(angles[i])), float(np.median(latest[i]))) for i in (0, (len(angles) - 1) // 2, -1)
+    )
+    text = f"{first} before learning, {half} halfway, {last} at the end"
     if isinstance(rule, WeightMirror):
         text += f"; mirror mode {100 * mirror_share(training, rule):.0f} % of operations"
     return text
 
 
-def angle_table(cell: str, motions: Sequence[LayerMotion], angles: Array) -> Table:
-    """Return a table of the angle to expect, a row per layer and up to seven epochs as columns."""
+def angle_range(smallest: float, largest: float) -> str:
+    """Return a range of angles in whole degrees, or one angle if both are the same."""
+    low, high = f"{smallest:.0f}°", f"{largest:.0f}°"
+    return low if low == high else f"{low} to {high}"
+
+
+def angle_table(training: TrainingState, cell: str, motions: Sequence[LayerMotion]) -> Table | None:
+    """Return a table of the angle to expect, a row per layer and up to seven epochs as columns; None without a theory.
+    For ``kp``, it is the smallest angle: that with gradients that do not fall."""
+    angles = forecast(training, motions)
+    if angles is None:
+        return None
+    title = "smallest angle" if training.config.rule.name == "kp" else "angle"
     epochs = sorted({round(i * (len(angles) - 1) / 6) for i in range(7)})
-    table = Table(f"{cell}: angle of B to W after epoch", *map(str, epochs), box=None, pad_edge=False)
+    table = Table(f"{cell}: {title} of B to W after epoch", *map(str, epochs), box=None, pad_edge=False)
     for number, motion in enumerate(motions):
         table.add_row(motion.name, *(f"{angles[epoch][number]:.1f}°" for epoch in epochs))
     return table

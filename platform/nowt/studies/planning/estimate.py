@@ -15,7 +15,7 @@ from nowt.execution.preparation import DataFacts, data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
 from nowt.store.study_file import change_remark
 from nowt.studies.planning.advice import alignment_notes
-from nowt.studies.planning.alignment import alignment_text, angle_table, forecast
+from nowt.studies.planning.alignment import alignment_text, angle_table
 from nowt.studies.planning.probe import minutes_per_run, probe_training
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.study import Cell, Study
@@ -84,13 +84,12 @@ def _plan_cell(study: Study, cell: Cell, facts: DataFacts, mirror_share: float) 
     configs = [replace(cell.config, seed=seed) for seed in seeds]
     probe = probe_training(training)
     minutes = minutes_per_run(training, data, probe.seconds)
-    angles = forecast(training, probe.motions)
     notes = alignment_notes(study, cell.name, training, probe.motions, mirror_share)
     return _CellPlan(
-        row=_row(cell, training, minutes, alignment_text(training, angles)),
+        row=_row(cell, training, minutes, alignment_text(training, probe.motions)),
         minutes=minutes * len(study.seeds),
         runs=[plan_run(cell.name, config, {**facts.of(config), "not_replaced": []}) for config in configs],
-        angles=None if angles is None else angle_table(cell.name, probe.motions, angles),
+        angles=angle_table(training, cell.name, probe.motions),
         notes=notes + _kept(cell, training, len(study.seeds)),
         data=[line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line],
     )
