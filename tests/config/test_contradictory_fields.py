@@ -39,6 +39,18 @@ def test_a_target_angle_needs_weight_decay_that_a_mirror_can_follow() -> None:
     assert config(4.0, OptimConfig(lr=0.1, momentum=0.0, weight_decay=0.01))().rule.target_angle == 4.0  # type: ignore[attr-defined]
 
 
+def test_a_mirror_that_would_never_run_is_rejected() -> None:
+    assert config_error(lambda: RunConfig(rule=WeightMirror(burst=10, burst_epochs=6), epochs=5)) == (
+        "rule.burst_epochs is 6, but the run has 5 epochs, so no phase would begin: leave out rule.burst, or lower "
+        "rule.burst_epochs"
+    )
+    assert RunConfig(rule=WeightMirror(burst=10, burst_epochs=5), epochs=5).epochs == 5
+    assert config_error(lambda: RunConfig(rule=WeightMirror(interval=0, warmup=0))) == (
+        "rule.warmup, rule.interval and rule.burst are 0, so B would stay as it was drawn: set one of them above 0, or "
+        "use rule fa"
+    )
+
+
 def test_a_run_that_trains_on_its_validation_images_must_score_test_images() -> None:
     trained_on = DataConfig(hold_out=False)
     assert config_error(lambda: RunConfig(data=trained_on, test=False)) == (

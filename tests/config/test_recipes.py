@@ -9,7 +9,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.config.placement import Placement
-from nowt.config.recipes import IMAGENET_RULES, resnet18_imagenet, resnet50_imagenet, shrink_config
+from nowt.config.recipes import IMAGENET_RULES, digits, resnet18_imagenet, resnet50_imagenet, shrink_config
 from nowt.config.run_config import RunConfig
 from nowt.config.run_key import run_key
 from nowt.data.datasets import DatasetSplits, open_data
@@ -137,6 +137,13 @@ def test_the_weight_mirror_settings_reach_the_alignment_of_the_paper() -> None:
     assert sampling == pytest.approx(2.41, abs=0.02)  # the largest published angle
     # the longest warm-up that still helps: until then, B is the mean of all mirror updates
     assert rule.warmup == 2 / rule.decay
+
+
+def test_a_shortened_run_keeps_what_its_mirror_is_to_hold() -> None:
+    rule = WeightMirror(target_angle=12.0)
+    assert shrink_config(digits(rule)).rule == rule
+    nightly = shrink_config(digits(WeightMirror(burst=10, burst_epochs=5)), epochs=2)
+    assert nightly.rule == WeightMirror(warmup=20, burst=10, burst_epochs=1)
 
 
 def test_a_quick_run_has_fewer_mirror_steps_before_learning() -> None:

@@ -98,6 +98,7 @@ class RunConfig:
         self._check_schedule()
         self._check_norm_group()
         self._check_target_angle()
+        self._check_mirror_steps()
 
     def _check_data(self) -> None:
         """Raise ConfigError if no error would be one of images that were not trained on, or if a seed has no effect."""
@@ -130,6 +131,21 @@ class RunConfig:
         require(
             group is None or samples % group == 0,
             f"probe.samples is {samples}: model.norm_group, which is {group}, must divide it",
+        )
+
+    def _check_mirror_steps(self) -> None:
+        rule = self.rule
+        if not isinstance(rule, WeightMirror):
+            return
+        require(
+            rule.burst_epochs <= self.epochs,
+            f"rule.burst_epochs is {rule.burst_epochs}, but the run has {counted(self.epochs, 'epoch')}, so no phase "
+            "would begin: leave out rule.burst, or lower rule.burst_epochs",
+        )
+        require(
+            rule.warmup + rule.interval + rule.burst > 0,
+            "rule.warmup, rule.interval and rule.burst are 0, so B would stay as it was drawn: set one of them above "
+            "0, or use rule fa",
         )
 
     def _check_target_angle(self) -> None:

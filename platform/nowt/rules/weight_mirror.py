@@ -286,8 +286,9 @@ class WeightMirror(DrawnFeedback):
         return layer.nonlinearity(y)
 
     def shortened(self, pace: float) -> "WeightMirror":
-        """Return the rule with fewer mirror steps before learning; at least one, if there were any."""
-        return replace(self, warmup=math.ceil(self.warmup * pace))
+        """Return the rule with fewer mirror steps before learning, unless the schedule decides their number."""
+        warmup = self.warmup if self.target_angle is not None else math.ceil(self.warmup * pace)
+        return replace(self, warmup=warmup, burst_epochs=min(self.burst_epochs, math.ceil(self.burst_epochs * pace)))
 
 
 @lru_cache(maxsize=1024)

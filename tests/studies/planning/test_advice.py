@@ -13,7 +13,7 @@ from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
 from nowt.data.datasets import open_data
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.studies.planning.advice import ALIGNED, LEAST_NORM, alignment_notes
+from nowt.studies.planning.advice import ALIGNED, alignment_notes
 from nowt.studies.planning.alignment import affordable_angle, forecast, mirror_share
 from nowt.studies.planning.forecast import LayerMotion, norms
 from nowt.studies.study import Cell, Study
@@ -67,7 +67,7 @@ def test_kp_aligns_and_keeps_w_with_the_settings_that_are_proposed(name: str) ->
     training = state(applied(config, note[note.index("With ") : said.start()]))
     angle, norm = medians_at_the_end(training, 1.0)
     largest, smallest = medians_at_the_end(training, 1.0 if config.optim.name == "adamw" else 0.1)
-    assert largest <= ALIGNED + 0.5 and norm >= LEAST_NORM - 0.01
+    assert largest <= ALIGNED + 0.5
     assert ends(said.group(1)) == pytest.approx((angle, largest), abs=1)
     assert ends(said.group(2)) == pytest.approx((100 * smallest, 100 * norm), abs=1)
 
@@ -95,6 +95,21 @@ def test_the_advice_holds_for_gradients_that_fall_to_a_tenth() -> None:
     assert int(now[0]) > ALIGNED and int(then[1]) <= ALIGNED
 
 
+def test_the_setting_that_keeps_most_of_w_is_proposed_if_none_keeps_it() -> None:
+    """Without weight decay W grows, so that every setting that aligns kp shrinks it."""
+    (note,) = notes(replace(KP, optim=OptimConfig(lr=0.02, weight_decay=0.0)))
+    kept, now = (ends(said) for said in re.findall(r"([\d to]+) %", note))
+    assert now[0] > 90 and kept[0] < 50
+    assert "8 times as many" in note  # the longest run has the largest W at the same angle
+
+
+def test_a_setting_that_shrinks_w_by_no_more_than_a_third_is_preferred_to_a_longer_run() -> None:
+    (note,) = notes(replace(KP, epochs=3, optim=OptimConfig(lr=0.05, weight_decay=0.008)))
+    kept, now = (ends(said) for said in re.findall(r"([\d to]+) %", note))
+    assert 2 / 3 * now[0] - 1 <= kept[0] < now[0]
+    assert "(3 times as many)" in note
+
+
 def test_nothing_is_advised_where_kp_aligns() -> None:
     assert notes(replace(KP, optim=OptimConfig(lr=0.1, weight_decay=0.003))) == []
 
@@ -104,7 +119,7 @@ def test_a_run_that_no_setting_aligns_is_said_to_be_one() -> None:
     (note,) = notes(config)
     assert note.endswith(
         ". No optim.weight_decay between a quarter and 30 times its value, with up to 8 times as many epochs, is sure "
-        "to align kp and to keep |W|"
+        "to align kp: optim.lr is too low"
     )
 
 
@@ -115,7 +130,7 @@ def test_a_run_that_no_setting_aligns_is_said_to_be_one() -> None:
 def test_the_affordable_angle_costs_at_most_its_share(rule: WeightMirror, share: float) -> None:
     config = replace(digits(rule), test=False)
     (note,) = notes(config, share)
-    assert note.startswith("cell: mirror mode takes ") and f"takes at most {100 * share:g} %" in note
+    assert note.startswith("cell: mirror mode takes ") and f"; for at most {100 * share:g} %, " in note
     replaced = dict.fromkeys(re.findall(r"rule\.(samples|interval)", note))
     defaults = {name: getattr(WeightMirror(), name) for name in replaced}
     assert set(defaults) == (set() if rule.target_angle else {"samples", "interval"})

@@ -63,8 +63,18 @@ def test_the_command_plans_a_shipped_space(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith("search fair_rules_quick-")
     assert main(["plan", "fair_rules", "--seeds", "3"]) == 2
     assert "--seeds 3 has no effect on a search space: leave it out" in capsys.readouterr().err
-    assert main(["plan", "fair_rules", "--mirror-share", "0.1"]) == 2
-    assert "--mirror-share 0.1 has no effect on a search space: leave it out" in capsys.readouterr().err
+    for share in ("0", "-1", "1.5", "nan"):
+        assert main(["plan", "fair_rules", "--mirror-share", share]) == 2
+        assert f"--mirror-share is {share}: it must lie above 0 and below 1" in capsys.readouterr().err
+
+
+def test_a_plan_says_what_alignment_the_base_settings_of_each_cell_let_expect() -> None:
+    cells = (SearchCell("fa", base("fa"), (LR,)), *CELLS)
+    page = plan_search(replace(SPACE, cells=cells), Placement(), TargetGap(), mirror_share=1e-6)
+    rows = {line.split()[0]: line for line in page.splitlines() if line}
+    assert "none: B is fixed" in rows["fa"]
+    assert re.search(r"\d+° before learning, \d+° halfway, \d+° at the end; mirror mode", rows["wm"])
+    assert re.search(r"^wm: mirror mode takes \d+ % of all operations; ", page, re.MULTILINE)
 
 
 def test_a_space_whose_seed_draws_the_split_is_planned() -> None:

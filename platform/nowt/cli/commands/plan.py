@@ -6,8 +6,6 @@ from nowt.cli.options import add_placement, add_slots, add_study, placement, stu
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
-MIRROR_SHARE = 0.25  # default of --mirror-share
-
 
 def add(commands: Commands) -> None:
     """Add the command's arguments."""
@@ -41,9 +39,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--mirror-share",
         type=float,
+        default=0.25,
         metavar="SHARE",
-        help=f"share of all operations that mirror mode may take (default: {MIRROR_SHARE}); prints the angle that it "
-        "reaches; for studies",
+        help="share of all operations that mirror mode may take (default: %(default)s); if it takes more, the angle "
+        "that this share reaches is printed",
     )
     add_slots(parser)
     add_placement(parser)
@@ -51,6 +50,8 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Print what a study costs, how far its feedback can align, and what its seeds can detect."""
+    share = args.mirror_share
+    require(0 < share < 1, f"--mirror-share is {share:g}: it must lie above 0 and below 1")
     from nowt.studies.lookup import is_space
 
     if is_space(args.study):
@@ -60,8 +61,7 @@ def run(args: Namespace) -> int:
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    share = MIRROR_SHARE if args.mirror_share is None else args.mirror_share
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), share))
+    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share))
     return 0
 
 
@@ -69,7 +69,6 @@ def _plan_search(args: Namespace) -> str:
     """Return what a search costs, including the runs of its best settings."""
     space_option = "has no effect on a search space: leave it out"
     require(args.seeds is None, f"--seeds {args.seeds} {space_option}")
-    require(args.mirror_share is None, f"--mirror-share {args.mirror_share} {space_option}")
     from nowt.studies.lookup import find_space
     from nowt.studies.planning.search_estimate import plan_search
     from nowt.studies.planning.seed_count import TargetGap
@@ -78,4 +77,4 @@ def _plan_search(args: Namespace) -> str:
     space = find_space(args.study)
     space = shrink_space(space) if args.quick else space
     space = with_options(space, args.overrides, None, None, None)
-    return plan_search(space, placement(args), TargetGap(args.gap, args.deviation, args.true_gap))
+    return plan_search(space, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share)

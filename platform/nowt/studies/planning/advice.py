@@ -20,7 +20,9 @@ ALIGNED = 20.0  # median angle in degrees over layers below which kp counts as a
 
 MOST_STEPS = 1000  # of a run that is computed to find a setting
 
-LEAST_NORM = 0.5  # median |W| at the end, relative to its initial value, below which weight decay impairs learning
+# W counts as kept if its median norm at the end is at least half of the initial one, or two thirds of what it would be
+# without the change.
+KEPT_OF_INITIAL, KEPT_OF_PLANNED = 0.5, 2 / 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class _End:
     def angles(self) -> str:
         return angle_range(self.angle, self.largest_angle)
 
+    def keeps_weight(self, planned: "_End") -> bool:
+        """Return whether W is kept, with and without smaller gradients."""
+        pairs = ((self.norm, planned.norm), (self.smallest_norm, planned.smallest_norm))
+        return all(then >= min(KEPT_OF_INITIAL, KEPT_OF_PLANNED * now) for then, now in pairs)
+
     @property
     def norms(self) -> str:
         low, high = f"{100 * self.smallest_norm:.0f}", f"{100 * self.norm:.0f}"
@@ -60,9 +67,8 @@ def alignment_notes(
 
 
 def kolen_pollack_advice(study: Study, cell: str, training: TrainingState, motions: Sequence[LayerMotion]) -> str:
-    """Return a warning if ``kp`` will not align, with settings that align it even if gradients become smaller; else an
-    empty string."""
-    config, per_epoch = training.config, training.steps_per_epoch
+    """Return a warning if ``kp`` will not align, with a setting that aligns it even if gradients fall; else an empty
+    string."""
     now = _now(training, motions)
     if now.angle <= ALIGNED:
         return ""
@@ -70,18 +76,33 @@ def kolen_pollack_advice(study: Study, cell: str, training: TrainingState, motio
     decays = {each.config.optim.weight_decay for each in study.cells if each.config.rule.name == "kp"}
     if len(decays) > 1:
         return f"{warning}; this study varies optim.weight_decay, so this may be what it compares"
-    for changed in _candidates(config):
-        then = _changed(changed, per_epoch, motions)
-        if then.largest_angle <= ALIGNED and then.norm >= min(LEAST_NORM, now.norm):
-            return (
-                f"{warning}. With {_difference(config, changed)} it would be {then.angles}, and |W| would end at "
-                f"{then.norms} of its initial value ({now.norms} now). Change it for all rules, since it also changes "
-                "backprop's error"
-            )
+    found = _aligning(training, motions, now)
+    if found is None:
+        return (
+            f"{warning}. No optim.weight_decay between a quarter and 30 times its value, with up to 8 times as many "
+            "epochs, is sure to align kp: optim.lr is too low"
+        )
+    changed, then = found
     return (
-        f"{warning}. No optim.weight_decay between a quarter and 30 times its value, with up to 8 times as many "
-        "epochs, is sure to align kp and to keep |W|"
+        f"{warning}. With {_difference(training.config, changed)} it would be {then.angles}, and |W| would end at "
+        f"{then.norms} of its initial value ({now.norms} now). Change it for all rules, since it also changes "
+        "backprop's error"
     )
+
+
+def _aligning(training: TrainingState, motions: Sequence[LayerMotion], now: _End) -> tuple[RunConfig, _End] | None:
+    """Return the cheapest config that aligns ``kp`` and keeps W; without one, that which aligns it with the largest W;
+    None if nothing aligns it."""
+    best: tuple[RunConfig, _End] | None = None
+    for changed in _candidates(training.config):
+        then = _changed(changed, training.steps_per_epoch, motions)
+        if then.largest_angle > ALIGNED:
+            continue
+        if then.keeps_weight(now):
+            return changed, then
+        if best is None or then.smallest_norm > best[1].smallest_norm:
+            best = changed, then
+    return best
 
 
 def _candidates(config: RunConfig) -> Iterator[RunConfig]:
@@ -100,7 +121,8 @@ def _candidates(config: RunConfig) -> Iterator[RunConfig]:
 
 def _difference(config: RunConfig, changed: RunConfig) -> str:
     """Return every setting that differs, so that the advice does what it says when it is followed."""
-    parts = [] if changed.epochs == config.epochs else [f"epochs {changed.epochs}"]
+    times = f"epochs {changed.epochs} ({changed.epochs / config.epochs:.2g} times as many)"
+    parts = [] if changed.epochs == config.epochs else [times]
     for item in fields(OptimConfig):
         value = getattr(changed.optim, item.name)
         if value != getattr(config.optim, item.name):
@@ -158,5 +180,5 @@ def _affordable(training: TrainingState, rule: WeightMirror, most: float) -> str
     if angle is None:
         return f"no rule.target_angle takes at most {100 * most:g} %"
     replaced = [f"rule.{name}" for name in replaced_by_target(rule)]
-    instead = f" in place of {', '.join(replaced)}" if replaced else ""
-    return f"rule.target_angle {angle:g}{instead} takes at most {100 * most:g} %"
+    change = f"replace {', '.join(replaced)} by" if replaced else "use"
+    return f"for at most {100 * most:g} %, {change} rule.target_angle {angle:g}"

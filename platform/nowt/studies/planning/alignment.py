@@ -23,6 +23,8 @@ from nowt.studies.planning.forecast import (
 )
 from nowt.training.state import TrainingState
 
+COLUMNS = 13  # of a table of angles: the epochs of a run of 12
+
 
 def forecast(training: TrainingState, motions: Sequence[LayerMotion]) -> Array | None:
     """Return the angle between B and W in degrees to expect after each epoch, (epochs + 1, layers); None for a rule or
@@ -128,8 +130,22 @@ def alignment_text(training: TrainingState, motions: Sequence[LayerMotion]) -> s
     )
     text = f"{first} before learning, {half} halfway, {last} at the end"
     if isinstance(rule, WeightMirror):
-        text += f"; mirror mode {100 * mirror_share(training, rule):.0f} % of operations"
+        if rule.target_angle is not None:
+            text += f"; root mean square at most {_largest_root_mean_square(angles):.0f}°"
+        text += f"; mirror mode {percent(mirror_share(training, rule))} of operations"
     return text
+
+
+def _largest_root_mean_square(angles: Array) -> float:
+    """Return the angle whose tangent is the root mean square of those of the layers, at the epoch where it is largest.
+    ``target_angle`` bounds it."""
+    tangents = np.tan(np.radians(angles))
+    return float(np.degrees(np.arctan(np.sqrt(np.mean(tangents**2, axis=1)).max())))
+
+
+def percent(share: float) -> str:
+    """Return a share in whole percent, or ``< 1 %``."""
+    return f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
 
 
 def angle_range(smallest: float, largest: float) -> str:
@@ -139,14 +155,15 @@ def angle_range(smallest: float, largest: float) -> str:
 
 
 def angle_table(training: TrainingState, cell: str, motions: Sequence[LayerMotion]) -> Table | None:
-    """Return a table of the angle to expect, a row per layer and up to seven epochs as columns; None without a theory.
+    """Return a table of the angle to expect, a row per layer and up to 13 epochs as columns; None without a theory.
     For ``kp``, it is the smallest angle: that with gradients that do not fall."""
     angles = forecast(training, motions)
     if angles is None:
         return None
     title = "smallest angle" if training.config.rule.name == "kp" else "angle"
-    epochs = sorted({round(i * (len(angles) - 1) / 6) for i in range(7)})
-    table = Table(f"{cell}: {title} of B to W after epoch", *map(str, epochs), box=None, pad_edge=False)
+    epochs = sorted({round(i * (len(angles) - 1) / (COLUMNS - 1)) for i in range(COLUMNS)})
+    table = Table("after epoch", *map(str, epochs), box=None, pad_edge=False)
+    table.title, table.title_justify, table.title_style = f"{cell}: {title} of B to W", "left", "none"
     for number, motion in enumerate(motions):
         table.add_row(motion.name, *(f"{angles[epoch][number]:.1f}°" for epoch in epochs))
     return table

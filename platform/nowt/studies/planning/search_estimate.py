@@ -10,6 +10,8 @@ from nowt.config.placement import Placement
 from nowt.core.formatting import counted
 from nowt.data.datasets import RunData
 from nowt.data.description import describe_data
+from nowt.studies.planning.advice import mirror_advice
+from nowt.studies.planning.alignment import alignment_text
 from nowt.studies.planning.estimate import duration, table_text
 from nowt.studies.planning.probe import minutes_per_run, probe_training
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
@@ -21,13 +23,15 @@ from nowt.training.feasibility import check_feasible
 from nowt.training.state import TrainingState
 
 
-def plan_search(space: SearchSpace, placement: Placement, target: TargetGap) -> str:
+def plan_search(space: SearchSpace, placement: Placement, target: TargetGap, mirror_share: float = 0.25) -> str:
     """Return the number of trials and of runs of the best settings, the hours on this machine (each cell trains for a
-    few steps with its base config), and the number of seeds.
+    few steps with its base config), the alignment to expect from the base config, and the number of seeds.
+
+    ``mirror_share`` is the share of all operations above which a line says what angle that share reaches.
 
     Raises ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
-    cells = [_plan_cell(space, cell, placement) for cell in space.cells]
+    cells = [_plan_cell(space, cell, placement, mirror_share) for cell in space.cells]
     trials, chosen, picked = (sum(counts) for counts in zip(*(cell.runs for cell in cells), strict=True))
     total = trials + chosen + picked
     slots = min(placement.slot_count, total)
@@ -37,7 +41,9 @@ def plan_search(space: SearchSpace, placement: Placement, target: TargetGap) -> 
     settings = max(cell.trials for cell in cells)
     parts = [f"{head}{less}", *_runs(space, settings, trials, chosen, picked)]
     data = dict.fromkeys(line for cell in cells for line in cell.data)
-    return "\n".join([*parts, *data, "", table_text(_table(cells)), *_seeds(space, Path(placement.store), target)])
+    notes = [cell.note for cell in cells if cell.note]
+    table = table_text(_table(cells))
+    return "\n".join([*parts, *data, "", table, *notes, *_seeds(space, Path(placement.store), target)])
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class _CellPlan:
         epochs: Of a run.
         runs: Trials that its budget buys, runs that choose its pick, and runs of the pick.
         per_run: Minutes of a run with the base config.
+        alignment: What the base config lets expect.
+        note: A line on the cost of mirror mode, if it is high.
         data: What is said of its data set.
     """
 
@@ -56,6 +64,8 @@ class _CellPlan:
     epochs: int
     runs: tuple[int, int, int]
     per_run: float
+    alignment: str
+    note: str
     data: list[str]
 
     @property
@@ -69,17 +79,26 @@ class _CellPlan:
         return self.per_run * sum(self.runs)
 
 
-def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement) -> _CellPlan:
+def _plan_cell(space: SearchSpace, cell: SearchCell, placement: Placement, mirror_share: float) -> _CellPlan:
     config = replace(cell.config, seed=space.run_seed)
     data = RunData.of(config).open(placement)
     training = TrainingState.create(config, placement, data)
     check_feasible(config, placement, data, training.model)
-    seconds = probe_training(training).seconds
+    probe = probe_training(training)
+    seconds = probe.seconds
     per_run = minutes_per_run(training, data, seconds)
     trials = _trials(space.budget, training, seconds)
     chosen, picked = (0, 0) if space.confirm is None else space.confirm.runs(1, trials)
     lines = [line for line in (describe_data(cell.config.data, placement, data), data.duplicates) if line]
-    return _CellPlan(cell.name, cell.config.epochs, (trials, chosen, picked), per_run, lines)
+    return _CellPlan(
+        name=cell.name,
+        epochs=cell.config.epochs,
+        runs=(trials, chosen, picked),
+        per_run=per_run,
+        alignment=alignment_text(training, probe.motions),
+        note=mirror_advice(cell.name, training, mirror_share),
+        data=lines,
+    )
 
 
 def _trials(budget: Budget, training: TrainingState, seconds: float) -> int:
@@ -121,10 +140,11 @@ def _picks(how: Confirm) -> str:
 
 
 def _table(cells: list[_CellPlan]) -> Table:
-    table = Table("cell", "epochs", "trials", "min per run", box=None, pad_edge=False)
+    heads = ("cell", "epochs", "trials", "min per run", "median angle of B to W with the base settings")
+    table = Table(*heads, box=None, pad_edge=False)
     for cell in cells:
         minutes = f"{cell.per_run:.1f}" if cell.per_run >= 0.1 else "< 0.1"
-        table.add_row(cell.name, str(cell.epochs), str(cell.trials), minutes)
+        table.add_row(cell.name, str(cell.epochs), str(cell.trials), minutes, cell.alignment)
     return table
 
 

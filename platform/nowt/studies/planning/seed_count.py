@@ -105,7 +105,7 @@ def _detectable_points(known: dict[str, EarlierDeviation], seeds: int, alpha: fl
         return []
     ratio = smallest_ratio(seeds, alpha)
     return [
-        f"  {name}: {counted(f'{ratio * one.deviation:.2g}', 'point')} ({_source(one)})" for name, one in known.items()
+        f"  {name}: {counted(f'{ratio * one.deviation:.3g}', 'point')} ({_source(one)})" for name, one in known.items()
     ]
 
 
@@ -117,7 +117,7 @@ def _line(target: TargetGap, known: EarlierDeviation | None, alpha: float, claim
     most = largest_deviation(known.deviation, known.pairs)
     find, show = _seeds(target, most, alpha, claimed)
     worst = f"then {find} to detect it, {show} to show equality"
-    return f"{_required(target, known, alpha, claimed)}. It may be as large as {most:.2g}: {worst}"
+    return f"{_required(target, known, alpha, claimed)}. It may be as large as {most:.3g}: {worst}"
 
 
 def _required(target: TargetGap, one: EarlierDeviation, alpha: float, claimed: bool) -> str:
@@ -164,7 +164,7 @@ def _count(seeds: int | None) -> str:
 
 def _source(one: EarlierDeviation) -> str:
     source = f", from {one.pairs} pairs of {one.study}" if one.study else ""
-    return f"deviation {counted(f'{one.deviation:.2g}', 'point')}{source}"
+    return f"deviation {counted(f'{one.deviation:.3g}', 'point')}{source}"
 
 
 def earlier_deviations(store: Path, study: Study) -> dict[str, EarlierDeviation]:

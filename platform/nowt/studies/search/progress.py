@@ -23,24 +23,32 @@ class SearchProgress:
     earlier: Callable[[], int]  # trials that ended at earlier starts
     ended: int = 0
     began: float | None = None  # None until ``begin``
-    before: float = 0.0  # share that earlier starts had spent
+    began_ms: int = 0  # in milliseconds since 1970
+    before: float = 0.0  # share that was not spent since ``begin``
+    seen: float = 0.0  # share that was spent at the last update
     printed: set[str] = field(default_factory=set)  # keys of runs that have a line
     display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
 
     def begin(self) -> None:
         """Mark the end of the replay; later updates are new and are printed."""
-        self.ended, self.began, self.before = self.earlier(), time.monotonic(), self.spent_share()
+        self.ended, self.began, self.began_ms = self.earlier(), time.monotonic(), time.time_ns() // 1_000_000
+        self.before = self.seen = self.spent_share()
         if self.ended:
             self.echo(f"{counted(self.ended, 'trial')} from earlier starts")
 
     def update(self, planned: PlannedRun, run: RunLog) -> None:
-        """Print a line if the run has ended."""
+        """Print a line if the run has ended. Its log may have said so before the search began: in a copy of a store, or
+        if another study has trained it."""
+        share = self.spent_share()
+        known = self.began is not None and bool(run.times) and run.times[-1] < self.began_ms
+        self.before += share - self.seen if known else 0.0
+        self.seen = share
         if run.state == "running" or self.began is None or run.key in self.printed:
             return
         self.printed.add(run.key)
         self.ended += 1
         why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
-        head = f"{self._count()} {planned.cell} {self._ending(run)}"
+        head = f"{self._count()} {planned.cell} {self._ending(run)}{', not trained again' if known else ''}"
         self.echo(f"{head}{why} (run {run.key}){self._left()}")
 
     def _ending(self, run: RunLog) -> str:
