@@ -159,6 +159,24 @@ def resumed_with(store: Path, **changed: object) -> RunLog:
     return read(store / "logs" / "a.jsonl")
 
 
+def test_asking_whether_a_study_is_done_locks_no_run_and_writes_nothing(tmp_path: Path) -> None:
+    queue, other = RunQueue(tmp_path, planned(["a", "b"])), RunQueue(tmp_path, planned(["a", "b"]))
+    assert not queue.done
+    assert not (tmp_path / "logs").exists()
+    assert other.decide() == Decision("start", "a")  # so queue has not locked it
+    assert not other.done and not (tmp_path / "logs" / "b.jsonl").exists()
+
+
+def test_a_study_whose_last_run_another_study_finishes_is_done(tmp_path: Path) -> None:
+    queue, other = RunQueue(tmp_path, planned(["a"])), RunQueue(tmp_path, planned(["a"]))
+    other.begin("a")
+    assert queue.decide() == Decision("wait") and not queue.done
+    for message in (START, epoch_message(0), FINISHED):
+        other.receive("a", message)
+    assert queue.done and queue.statuses == {}
+    assert queue.decide() == Decision("done") and queue.statuses["a"].state == "finished"
+
+
 def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path: Path) -> None:
     [first] = planned(["a"])
     versions = {**first.start["versions"], "torch": "9.9", "timm": "1.0"}

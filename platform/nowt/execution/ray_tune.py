@@ -23,7 +23,7 @@ from nowt.core.errors import ConfigError
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
-from nowt.execution.scheduler import Message, PlannedRun, Scheduler, forward_message
+from nowt.execution.scheduler import Decision, Message, PlannedRun, Scheduler, forward_message
 
 T = TypeVar("T")
 
@@ -74,18 +74,13 @@ class _GuardedScheduler:
     scheduler: Scheduler
     error: OSError | ConfigError | None = None
 
-    def begin_next(self) -> PlannedRun | None:
-        """Start the next run. Return None if no run can start now."""
-        decision = self._guard(self.scheduler.decide)
-        if decision is not None and decision.do == "start":
-            return self._guard(lambda: self.scheduler.begin(decision.key))
-        return None
+    def decide(self) -> Decision:
+        """Return what to do with a free slot; after an error, start no run."""
+        return self._guard(self.scheduler.decide) or Decision("done")
 
-    @property
-    def done(self) -> bool:
-        """Whether no run will start any more."""
-        decision = self._guard(self.scheduler.decide)
-        return decision is None or decision.do == "done"
+    def begin(self, key: str) -> PlannedRun | None:
+        """Start a run that ``decide`` named. Return None if that fails."""
+        return self._guard(lambda: self.scheduler.begin(key))
 
     def receive(self, key: str, message: Message) -> bool:
         """Process one message of a running run. Return False if the run must stop."""
@@ -129,9 +124,10 @@ class _RunSearcher(Searcher):  # type: ignore[misc]  # ray is untyped here
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next run, None for "ask again later", or FINISHED for "no more runs"."""
-        planned = self.scheduler.begin_next()
+        decision = self.scheduler.decide()
+        planned = self.scheduler.begin(decision.key) if decision.do == "start" else None
         if planned is None:
-            return str(Searcher.FINISHED) if self.scheduler.done else None
+            return None if decision.do == "wait" else str(Searcher.FINISHED)
         self.keys[trial_id] = planned.key
         return {"key": planned.key, "job": Job.of(planned, self.placement).to_text()}
 

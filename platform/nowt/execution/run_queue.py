@@ -98,8 +98,14 @@ class RunQueue:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.decide().do == "done"
+        """Whether nothing is left to do. It locks nothing: of runs that another study holds, it reads the logs."""
+        held = {key: self._status_in_log(key) for key in self.locked}
+        running = self.running | {key for key, status in held.items() if status.state not in FINAL_STATES}
+        return decide(tuple(self.by_key), {**self.statuses, **held}, running, self.attempted).do == "done"
+
+    def _status_in_log(self, key: str) -> RunStatus:
+        path = Store(self.store).log(key)
+        return _status(read(path)) if path.exists() else RunStatus()
 
     def begin(self, key: str) -> PlannedRun:
         """Start a run: its log has a first line from now on, even if no worker ever starts on it."""

@@ -91,8 +91,9 @@ class SearchScheduler:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self.queue.running and not self._ready() and self._next_cell() is None
+        """Whether nothing is left to do. It closes no trial."""
+        waiting = any(not self._over(key) for key in self._waiting())
+        return not self.queue.running and not waiting and self._next_cell() is None
 
     @property
     def spent_share(self) -> float:
@@ -141,7 +142,15 @@ class SearchScheduler:
     def _ready(self) -> list[str]:
         """Return the runs of open trials that are not running; those of earlier starts come first."""
         self._close_ended_trials()
+        return self._waiting()
+
+    def _waiting(self) -> list[str]:
         return [key for key in self.open_trials if key not in self.queue.running and key not in self.queue.attempted]
+
+    def _over(self, key: str) -> bool:
+        """Return whether the run has ended for all its trials."""
+        run = self.queue.logs.get(key)
+        return run is not None and all(self._has_ended(trial, run) for trial in self.open_trials[key])
 
     def _ask(self, cell: SearchCell) -> None:
         trial = self.storage.ask(cell)
