@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import flop_registry
 
 from nowt.config.run_config import DataConfig, ModelConfig, OptimConfig
+from nowt.data.datasets import RunData
 from nowt.execution import local
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
@@ -143,3 +144,45 @@ def test_the_log_of_a_diverged_run_contains_the_epochs_before_divergence(tmp_pat
     assert (log.state, log.reason) == ("diverged", "diverged at epoch 2")
     assert [epoch.epoch for epoch in log.epochs] == [0, 1]
     assert queue.decide().do == "done"
+
+
+BROKEN = """
+import torch
+from torch import nn
+
+def net(shape, classes):
+    layer = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+    nn.init.constant_(layer.weight, {value})
+    return nn.Sequential(nn.Flatten(), layer)
+"""
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "1e38"])
+def test_a_network_that_is_not_finite_before_learning_diverges_at_epoch_0(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN.format(value=value))
+    config = short_run("bp", model=ModelConfig(f"{file}:net"), epochs=2)
+    for _ in range(2):
+        with pytest.raises(TrainingDiverged, match=r"^diverged at epoch 0$"):
+            next(train(config, CPU, checkpoints=tmp_path / "checkpoints"))
+    planned = plan_run("bp", config, inspect_data(config, CPU))
+    queue = RunQueue(tmp_path, (planned,))
+    assert local.run(queue, replace(CPU, store=str(tmp_path)))
+    log = read(tmp_path / "logs" / f"{planned.key}.jsonl")
+    assert (log.state, log.reason, log.epochs) == ("diverged", "diverged at epoch 0", ())
+
+
+def test_a_run_with_a_non_finite_test_loss_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nowt.training import state
+
+    original = state.score
+
+    def one_bad_test_image(config: Any, model: Any, split: Any, *others: Any) -> Any:
+        found = original(config, model, split, *others)
+        return replace(found, loss=math.inf) if split is data.test else found
+
+    config = short_run("bp", test=True, epochs=1)
+    data = RunData.of(config).open(CPU)
+    monkeypatch.setattr(state, "score", one_bad_test_image)
+    with pytest.raises(TrainingDiverged, match=r"^diverged at epoch 0$"):
+        list(train(config, CPU, data=data))

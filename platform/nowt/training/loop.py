@@ -24,7 +24,7 @@ from nowt.training.state import TrainingState
 
 
 class TrainingDiverged(Exception):
-    """Training or validation loss is not finite.
+    """A loss of the training, validation or test images is not finite, before learning or after an epoch.
 
     Attributes:
         epoch: The epoch in which that happened.
@@ -99,7 +99,7 @@ def train(
         advances as it is consumed.
 
     Raises:
-        TrainingDiverged: If the training or validation loss is not finite.
+        TrainingDiverged: If a loss is not finite, before learning or after an epoch.
         TrainingInterrupted: After ``should_stop`` returned True.
         ConfigError: If the configuration does not fit the data, the model, the device or the number of workers, or if
             the checkpoints are of a run with other settings or images.
@@ -153,7 +153,7 @@ def _run_epoch(
 def _close(training: TrainingState, checkpoints: Path | None) -> Epoch:
     """Close the epoch, save it, and return its record. Raises TrainingDiverged if a loss is not finite."""
     epoch = training.close_epoch()
-    if not training.is_finite():
+    if not training.is_finite(epoch):
         raise TrainingDiverged(epoch)
     _save(training, checkpoints)
     return epoch

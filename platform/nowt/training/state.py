@@ -194,10 +194,12 @@ class TrainingState:
     def flops_a_mirror_step(self, value: float) -> None:
         self.rule_cost.per_sample = value
 
-    def is_finite(self) -> bool:
-        """Return whether the last epoch's training and validation losses are finite."""
-        last = self.epochs[-1]
-        return self.totals.images == 0 or (math.isfinite(last.train_loss) and math.isfinite(last.val_loss))
+    def is_finite(self, record: Epoch) -> bool:
+        """Return whether all losses of the current epoch are finite. Epoch 0 has no training loss."""
+        losses = [record.val_loss]
+        losses += [record.train_loss] if record.epoch else []
+        losses += [] if self._scored_test_images() is None else [record.test_loss]
+        return all(map(math.isfinite, losses))
 
     def close_epoch(self) -> Epoch:
         """End the current epoch (or epoch 0): score validation and test images, measure alignment, start the next.
@@ -215,9 +217,8 @@ class TrainingState:
         record = self._record()
         check_identical(self.group, dict(self.model.named_parameters()), f"after epoch {self.epoch}")
         self.epochs.append(record)
-        if self.is_finite():
-            self.totals = Totals.zero(self.device)
-            self.position = 0
+        self.totals = Totals.zero(self.device)
+        self.position = 0
         return record
 
     def _record(self) -> Epoch:
