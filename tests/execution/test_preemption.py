@@ -148,3 +148,21 @@ def test_a_notice_is_reported_once_and_a_run_without_one_leaves_no_thread() -> N
     with watch_for_preemption(lambda: False, on_notice=lambda: reported.append("none")) as quiet:
         pass
     assert not quiet.given and reported == ["notice"]
+
+
+def test_a_source_that_fails_is_reported_once_and_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(preemption, "POLL_SECONDS", 0.01)
+    asked: list[int] = []
+
+    def source() -> bool:
+        asked.append(len(asked))
+        if len(asked) < 4:
+            raise AttributeError("a mistake")
+        return True
+
+    with watch_for_preemption(source) as notice:
+        wait_for(lambda: notice.given, 10, "the notice")
+    (entry,) = caplog.records
+    assert entry.exc_info and "a mistake" in (entry.exc_text or "") and "tried again" in entry.getMessage()

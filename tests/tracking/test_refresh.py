@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from nowt.store.records import RunLog
 from nowt.tracking.background import record_in_background
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.refresh import rebuild
 from tests.support.mlflow_contents import contents, epoch, start, study_file_of
+from tests.support.small_studies import wait_for
 from tests.support.synthetic_store import key_of, rules_study, write_store
 
 
@@ -82,6 +84,33 @@ def test_a_restored_database_receives_what_it_missed(store: Path, empty: Path) -
         shutil.copy(empty, store / "mlflow.db")
     page = next(page for page in contents(store)[study.key]["runs"] if "cell" in page["tags"])
     assert ("val_error", 0, writer.run.times[0], 0.4) in page["points"]
+
+
+def test_a_bug_in_the_recording_is_printed_with_its_traceback_and_the_record_catches_up(
+    store: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_store(store, rules_study(names=["bp"], seeds=1), missing=[("bp", 0)])
+    writer = start(store, key_of(study, "bp", 0))
+    update = Recorder.update
+    failures: list[int] = []
+
+    def fails_once(self: Recorder, run: RunLog, cell: str, seed: int) -> None:
+        if not failures:
+            failures.append(run.last_epoch)
+            raise AttributeError("a mistake")
+        update(self, run, cell, seed)
+
+    monkeypatch.setattr(Recorder, "update", fails_once)
+    with record_in_background(store, study_file_of(store, study.key)) as record:
+        for number in range(3):
+            writer.epoch(epoch(number))
+            record.update(writer.run, "bp", 0)
+            wait_for(lambda: bool(failures), 30, "the first update")
+    (entry,) = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert "MLflow is behind the logs (AttributeError: a mistake): nowt rebuild" in entry.getMessage()
+    assert entry.exc_info and "fails_once" in (entry.exc_text or "")
+    page = next(page for page in contents(store)[study.key]["runs"] if "cell" in page["tags"])
+    assert {point[1] for point in page["points"] if point[0] == "val_error"} == {0, 1, 2}
 
 
 def test_errors_of_the_study_itself_are_raised(store: Path) -> None:

@@ -5,6 +5,7 @@ there. Training waits only at the end of the run, until its last checkpoint is u
 """
 
 import time
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class CheckpointUploader:
             self.remote.send(self.folder, self.keep)
         except OSError as error:
             return str(error)
+        except Exception as error:  # a bug: it must neither end the thread silently nor fail the run
+            return f"uploading to {self.remote.bucket.url} failed:\n{traceback.format_exc()}{type(error).__name__}"
         return ""
 
 

@@ -1,6 +1,7 @@
 """Detects that the machine of a run is about to be preempted. A thread checks; the run reads a flag."""
 
 import json
+import logging
 import math
 import os
 import time
@@ -12,6 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
+
+LOG = logging.getLogger("nowt.execution")
 
 POLL_SECONDS = 2.0  # between two checks
 
@@ -37,11 +40,13 @@ class PreemptionNotice:
 def watch_for_preemption(
     *sources: Callable[[], bool], on_notice: Callable[[], object] = lambda: None
 ) -> Iterator[PreemptionNotice]:
-    """Poll every source. Once one returns True, call ``on_notice`` and stop polling."""
+    """Poll every source. Once one returns True, call ``on_notice`` and stop polling. A source that fails is logged once
+    and polled again."""
     notice, stop = PreemptionNotice(), Event()
+    guarded = [_Guarded(source) for source in sources]
 
     def poll() -> None:
-        while not any(source() for source in sources):
+        while not any(source() for source in guarded):
             if stop.wait(POLL_SECONDS):
                 return
         notice.given = True
@@ -56,6 +61,23 @@ def watch_for_preemption(
         stop.set()
         if sources:
             thread.join()
+
+
+@dataclass
+class _Guarded:
+    """A source whose errors, bugs included, do not end the thread that polls it."""
+
+    source: Callable[[], bool]
+    failed: bool = False
+
+    def __call__(self) -> bool:
+        try:
+            return self.source()
+        except Exception:
+            if not self.failed:
+                LOG.exception("a preemption notice could not be read; it is tried again every %g s", POLL_SECONDS)
+            self.failed = True
+            return False
 
 
 ENDPOINT = "http://169.254.169.254"

@@ -3,7 +3,7 @@
 The study never waits for MLflow. If a run changes several times while the thread is writing, only its latest state is
 written; the logs have all of them. Whatever a killed process had not written is written the next time the study's
 experiment is opened. A server that cannot be reached is retried at growing intervals, and then receives what it missed
-from the logs. All errors become warnings.
+from the logs. All errors become warnings; one that is not expected, a bug, keeps its traceback.
 """
 
 import logging
@@ -59,7 +59,7 @@ class BackgroundRecorder:
 
         If a write failed, open the experiment once more at the end.
         """
-        with self._study_lock():
+        with self._warning(), self._study_lock():
             self._open()
             self._retry()
             while (update := self._next()) is not None:
@@ -109,15 +109,17 @@ class BackgroundRecorder:
     def _warning(self) -> Iterator[None]:
         try:
             yield
-        except FAILURES as error:
+        except Exception as error:  # also a bug: it must neither end the thread nor go unnoticed
+            known = isinstance(error, FAILURES)
             if not self.is_behind:
-                LOG.warning(self._message(), reason_of(error))
+                reason = reason_of(error) if known else f"{type(error).__name__}: {error}"
+                LOG.warning(self._message(known), reason, exc_info=not known)
             self.is_behind = True
             if self.url:
                 self.recorder = None  # opening it again asks the server what it has
 
-    def _message(self) -> str:
-        if self.url:
+    def _message(self, known: bool) -> str:
+        if self.url and known:
             return f"{self.url} was not reached (%s): the runs continue, and are delivered once it is available again"
         return "MLflow is behind the logs (%s): nowt rebuild brings it up to date"
 

@@ -1,5 +1,6 @@
 """``nowt deliver``: uploads the runs of a store to a tracking server, from their logs."""
 
+import traceback
 from pathlib import Path
 from threading import Event
 
@@ -55,4 +56,8 @@ def follow(store: Path, url: str, echo: Echo, seconds: float, end: Event) -> Non
             if str(error) != problem and not end.is_set():
                 problem = str(error)
                 echo(f"{problem}; retrying every {seconds:g} s")
+        except Exception:  # a bug: the thread must not end silently
+            if (trace := traceback.format_exc()) != problem and not end.is_set():
+                problem = trace
+                echo(f"{trace}delivery failed; retrying every {seconds:g} s")
         end.wait(seconds)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nowt.config.run_key import run_key
-from nowt.core.distributed import Group
+from nowt.core.distributed import SINGLE_WORKER, Group
 from nowt.execution import checkpoint_upload
 from nowt.execution.job import Job
 from nowt.execution.notices import missing_checkpoints_notice
@@ -158,6 +158,19 @@ def test_workers_with_separate_disks_resume_from_a_checkpoint_that_all_of_them_h
     for other, there in (([-1, 3], ["step-000000003.pt"]), ([-1], [])):
         with checkpoint_upload.sync_checkpoints(PLACE, folder, Pair(other + [-1] * (9 - len(other))), []):
             assert one.steps == there
+
+
+def test_a_bug_in_the_upload_is_printed_with_its_traceback_and_does_not_fail_the_run(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistake(self: CheckpointBucket, folder: Path, keep: int) -> None:
+        raise AttributeError("a mistake")
+
+    monkeypatch.setattr(CheckpointBucket, "send", mistake)
+    remarks: list[str] = []
+    with checkpoint_upload.sync_checkpoints(PLACE, tmp_path, SINGLE_WORKER, remarks):
+        pass
+    assert "in mistake" in remarks[0] and "a mistake" in remarks[0] and "may exist only in" in remarks[0]
 
 
 def test_the_bucket_is_not_part_of_the_run_key_and_is_sent_to_workers(s3: str) -> None:

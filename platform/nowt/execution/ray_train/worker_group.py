@@ -1,5 +1,6 @@
 """Driver-side handle of a run's Ray Train worker groups."""
 
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -51,6 +52,8 @@ class WorkerGroup:
             self._fit_groups()
         except ray.exceptions.RayError as error:
             self.problem = f"the run's workers could not start:\n{str(error).strip()}"
+        except Exception:  # a bug ends this run, with its traceback, and no other
+            self.problem = traceback.format_exc()
         finally:
             self.elastic.release()
 
