@@ -128,7 +128,7 @@ def kill_at_step(processes: RunProcesses, folder: Path, step: int) -> None:
 
 def digest(folder: Path) -> str:
     """Hash weights, B, statistics and momenta of the newest checkpoint."""
-    state = checkpoint.load(folder, torch.device("cpu"))
+    state = checkpoint.load(folder)
     assert state is not None
     tensors = {**state["model"]}
     for number, memory in state["optimizer"]["state"].items():

@@ -85,7 +85,7 @@ def test_every_rule_trains_resnet18_on_1000_classes_and_resumes_from_a_checkpoin
     checkpoint.save(tmp_path, 1, train_steps(training, 1).state_dict())
     uninterrupted = train_steps(training, 1).model.state_dict()
     resumed = initial_state(config, images, data)
-    state = checkpoint.load(tmp_path, training.device)
+    state = checkpoint.load(tmp_path)
     assert state is not None
     resumed.load_state_dict(state)
     assert_equal(train_steps(resumed, 1).model.state_dict(), uninterrupted)

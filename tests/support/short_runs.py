@@ -64,7 +64,7 @@ CASES: dict[str, RunConfig] = {
 
 def tensors(folder: Path) -> dict[str, Tensor]:
     """W, B, running statistics and the optimizer's buffers in the newest checkpoint."""
-    state = checkpoint.load(folder, torch.device("cpu"))
+    state = checkpoint.load(folder)
     assert state is not None
     memory = state["optimizer"]["state"]
     kept = {f"{i}.{name}": value for i, values in memory.items() for name, value in values.items()}

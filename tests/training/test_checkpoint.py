@@ -1,5 +1,6 @@
 """Checkpoints: written atomically, two during a run and one afterwards; damaged ones are skipped with a warning."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -11,12 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from nowt.core.errors import ConfigError
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.loop import TrainingInterrupted, train
 from tests.support.short_runs import CPU, STEPS, after, assert_equal, numbers, short_run, tensors
-
-DEVICE = torch.device("cpu")
 
 CONFIG = short_run("kp")
 
@@ -134,14 +134,14 @@ def test_load_returns_what_was_saved(tmp_path: Path) -> None:
     state = {"w": torch.arange(6.0).reshape(2, 3), "step": 7, "losses": [0.1, None], "name": "kp"}
     path = checkpoint.save(tmp_path, 7, state)
     assert path == tmp_path / "step-000000007.pt"
-    loaded = checkpoint.load(tmp_path, DEVICE)
+    loaded = checkpoint.load(tmp_path)
     assert loaded is not None
     assert_equal({"w": loaded.pop("w")}, {"w": state.pop("w")})  # type: ignore[dict-item]
     assert loaded == state
 
 
 def test_without_a_folder_there_is_no_checkpoint_to_load(tmp_path: Path) -> None:
-    assert checkpoint.load(tmp_path / "missing", DEVICE) is None
+    assert checkpoint.load(tmp_path / "missing") is None
 
 
 def damaged(content: bytes) -> list[bytes]:
@@ -155,14 +155,16 @@ def damaged(content: bytes) -> list[bytes]:
 
 def test_a_damaged_checkpoint_is_skipped_with_a_warning_and_the_previous_one_is_loaded(tmp_path: Path) -> None:
     _, newest = interrupted_run(tmp_path, STEPS + 1)
+    aside = newest.with_name(f"{newest.name}.unreadable")
     for content in damaged(newest.read_bytes()):
         newest.write_bytes(content)
         with pytest.warns(UserWarning) as caught:
-            state = checkpoint.load(tmp_path, DEVICE)
+            state = checkpoint.load(tmp_path)
         assert state is not None and state["step"] == STEPS
         (warning,) = [str(w.message) for w in caught]
         assert warning.startswith(f"checkpoint {newest} cannot be read (")
-        assert warning.endswith("; using the one before it") and "\n" not in warning
+        assert warning.endswith(f") and is now {aside.name}; using the one before it") and "\n" not in warning
+        assert not newest.exists() and aside.read_bytes() == content
 
 
 def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(expected: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -184,11 +186,61 @@ def test_a_run_whose_checkpoints_are_all_damaged_restarts_with_warnings(
     assert continued == expected
 
 
+def test_a_damaged_checkpoint_does_not_displace_those_before_it(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, {"step": step})
+    (tmp_path / "step-000000003.pt").write_bytes(b"cut")
+    checkpoint.prune(tmp_path, max_to_keep=1)
+    assert names(tmp_path) == ["step-000000002.pt", "step-000000003.pt"]
+    (tmp_path / "step-000000009.pt").write_bytes(b"cut")  # of a run that has lost its way
+    for step in (4, 5):
+        checkpoint.save(tmp_path, step, {"step": step})
+    assert names(tmp_path) == ["step-000000004.pt", "step-000000005.pt", "step-000000009.pt"]
+    with pytest.warns(UserWarning, match=r"step-000000009\.pt cannot be read"):
+        assert checkpoint.load(tmp_path) == {"step": 5}
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes", "message"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), ConfigError, "cannot be opened .*: make it readable"),
+        (OSError(errno.ESTALE, "Stale file handle"), ConfigError, "Stale file handle"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MemoryError, "not fit into memory"),
+    ],
+)
+def test_a_checkpoint_that_may_be_intact_stays_and_ends_the_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, becomes: type[Exception], message: str
+) -> None:
+    def fails(*given: object, **options: object) -> None:
+        raise error
+
+    checkpoint.save(tmp_path, 1, {"step": 1})
+    path = checkpoint.save(tmp_path, 2, {"step": 2})
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(becomes, match=f"{path} .*{message}"):
+        checkpoint.load(tmp_path)
+    assert names(tmp_path) == ["step-000000001.pt", "step-000000002.pt"]
+
+
+def test_a_checkpoint_is_read_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full GPU cannot make a checkpoint unreadable."""
+    places: list[object] = []
+    load = torch.load
+
+    def recorded(*given: Any, **options: Any) -> Any:
+        places.append(options["map_location"])
+        return load(*given, **options)
+
+    checkpoint.save(tmp_path, 1, {"step": 1})
+    monkeypatch.setattr(torch, "load", recorded)
+    assert checkpoint.load(tmp_path) == {"step": 1} and places == ["cpu"]
+
+
 def test_a_failed_save_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, {"step": 1})
     with pytest.raises(Exception, match="pickle"):
         checkpoint.save(tmp_path, 2, {"step": lambda: 2})
-    assert checkpoint.load(tmp_path, DEVICE) == {"step": 1}
+    assert checkpoint.load(tmp_path) == {"step": 1}
     checkpoint.save(tmp_path, 3, {"step": 3})
     assert names(tmp_path) == ["step-000000001.pt", "step-000000003.pt"]
 
@@ -197,7 +249,7 @@ def test_a_partly_written_file_is_ignored_and_removed_by_the_next_save(tmp_path:
     checkpoint.save(tmp_path, 1, {"step": 1})
     (tmp_path / "step-000000002.tmp4711").write_bytes(b"half a check")
     with warnings.catch_warnings(action="error"):
-        assert checkpoint.load(tmp_path, DEVICE) == {"step": 1}
+        assert checkpoint.load(tmp_path) == {"step": 1}
     checkpoint.save(tmp_path, 2, {"step": 2})
     assert names(tmp_path) == ["step-000000001.pt", "step-000000002.pt"]
 
@@ -205,14 +257,14 @@ def test_a_partly_written_file_is_ignored_and_removed_by_the_next_save(tmp_path:
 def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path: Path) -> None:
     for step in (99, 100, 9):
         checkpoint.save(tmp_path, step, {"step": step}, max_to_keep=3)
-    assert checkpoint.load(tmp_path, DEVICE) == {"step": 100}
+    assert checkpoint.load(tmp_path) == {"step": 100}
     checkpoint.prune(tmp_path, max_to_keep=1)
     assert names(tmp_path) == ["step-000000100.pt"]
 
 
 def test_a_resumed_run_yields_the_epochs_of_its_checkpoint(tmp_path: Path) -> None:
     interrupted_run(tmp_path, STEPS + 1)
-    state = checkpoint.load(tmp_path, DEVICE)
+    state = checkpoint.load(tmp_path)
     assert state is not None and [epoch["epoch"] for epoch in state["epochs"]] == [0, 1]
     first = next(train(CONFIG, CPU, checkpoints=tmp_path))
     assert isinstance(first, Epoch) and first.train_loss != first.train_loss  # NaN is restored

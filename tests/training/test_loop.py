@@ -173,7 +173,7 @@ def test_the_last_epoch_records_which_test_images_are_classified_correctly(tmp_p
     assert data.test is not None and len(correct) == len(data.test)
     assert 1 - correct.mean() == pytest.approx(last.test_error)
     training = TrainingState.create(config, CPU, data)
-    state = checkpoint.load(tmp_path, training.device)
+    state = checkpoint.load(tmp_path)
     assert state is not None
     training.load_state_dict(state)
     model = training.model.eval()

@@ -25,8 +25,6 @@ from nowt.training.state import TrainingState
 from tests.support.kept_studies import kept_study
 from tests.support.short_runs import CPU, STEPS, after, assert_equal, short_run
 
-DEVICE = torch.device("cpu")
-
 CONFIG = short_run("kp", epochs=3)
 
 
@@ -50,7 +48,7 @@ def test_the_checkpoints_of_chosen_epochs_are_kept_in_addition_to_the_last(
     list(train(CONFIG, replace(CPU, keep=keep, checkpoint_seconds=0), checkpoints=tmp_path))
     assert names(tmp_path) == [*kept, f"step-{3 * STEPS:09d}.pt"]
     for epoch, path in checkpoint.kept_checkpoints(tmp_path, last=3).items():
-        state = checkpoint.read(path, DEVICE)
+        state = checkpoint.read(path)
         assert (state["epoch"], state["position"], state["step"]) == (epoch, 0, epoch * STEPS)
 
 
@@ -64,7 +62,7 @@ def test_an_interrupted_run_keeps_the_same_checkpoints(steps: int, tmp_path: Pat
     list(train(CONFIG, keeping, checkpoints=resumed))
     assert names(resumed) == names(uninterrupted)
     for name in epoch_files(0, 1, 2, 3):
-        found, expected = (checkpoint.read(folder / name, DEVICE)["model"] for folder in (resumed, uninterrupted))
+        found, expected = (checkpoint.read(folder / name)["model"] for folder in (resumed, uninterrupted))
         assert_equal(found, expected)
 
 
@@ -72,7 +70,7 @@ def test_a_checkpoint_left_by_an_earlier_attempt_is_overwritten(tmp_path: Path) 
     state = {"epoch": 1, "position": 0, "w": torch.ones(2)}
     (tmp_path / "epoch-000001.pt").write_bytes(b"an earlier attempt")
     checkpoint.save(tmp_path, 3, state, keep_epochs="all")
-    assert checkpoint.read(tmp_path / "epoch-000001.pt", DEVICE)["epoch"] == 1
+    assert checkpoint.read(tmp_path / "epoch-000001.pt")["epoch"] == 1
     assert names(tmp_path) == ["epoch-000001.pt", "step-000000003.pt"]
 
 

@@ -17,6 +17,7 @@ import torch
 from nowt.core.distributed import Group
 from nowt.store.sync.checkpoint_bucket import DEFAULT_KEEP, CheckpointBucket, step_of
 from nowt.training import checkpoint
+from nowt.training.checkpoint import DamagedCheckpoint
 
 POLL_SECONDS = 1.0  # between checks of the folder
 
@@ -128,16 +129,17 @@ def _fetch(
 
 
 def _readable(folder: Path, remarks: list[str]) -> list[int]:
-    """Return the steps of the checkpoints in the folder. Unreadable ones are removed: the bucket may have intact
+    """Return the steps of the checkpoints in the folder. Damaged ones get another name: the bucket may have intact
     copies."""
     steps = []
-    for path in sorted(folder.glob("step-*.pt")):
+    for path in checkpoint.saved(folder):
         try:
-            checkpoint.read(path, torch.device("cpu"))
+            checkpoint.read(path)
             steps.append(step_of(path.name))
-        except checkpoint.READ_ERRORS as error:
-            remarks.append(f"checkpoint {path} cannot be read ({checkpoint.describe_error(error)}): it is removed")
-            path.unlink(missing_ok=True)
+        except FileNotFoundError:  # another worker has renamed it
+            continue
+        except DamagedCheckpoint as error:
+            remarks.append(checkpoint.set_aside(path, error))
     return steps
 
 

@@ -1,19 +1,28 @@
 """Saves and loads checkpoints, so that a run resumes as if it had not been interrupted."""
 
+import errno
 import os
 import pickle
 import shutil
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nowt.config.placement import Keep
+from nowt.core.errors import ConfigError
 
-# what reading a damaged checkpoint may raise
-READ_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError)
+# what reading the content of a damaged checkpoint may raise
+DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError)
+
+UNREADABLE = ".unreadable"  # is added to the name of a damaged checkpoint
+
+
+class DamagedCheckpoint(Exception):
+    """A checkpoint whose content cannot be read. The message is one line."""
 
 
 def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, keep_epochs: Keep | None = None) -> Path:
@@ -37,28 +46,60 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
     return path
 
 
-def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """Return the newest state that can be read, or None. A checkpoint that cannot be read causes a warning."""
-    for path in reversed(_saved(folder)):
+def load(folder: Path) -> dict[str, Any] | None:
+    """Return the newest state that can be read, on the CPU, or None.
+
+    A damaged checkpoint gets another name and causes a warning. Raises ConfigError if the file system denies access to
+    one: it may be intact.
+    """
+    for path in reversed(saved(folder)):
         try:
-            return read(path, device)
-        except READ_ERRORS as error:
-            warnings.warn(
-                f"checkpoint {path} cannot be read ({describe_error(error)}); using the one before it", stacklevel=2
-            )
+            return read(path)
+        except FileNotFoundError:  # another worker has renamed it
+            continue
+        except DamagedCheckpoint as error:
+            warnings.warn(f"{set_aside(path, error)}; using the one before it", stacklevel=2)
     return None
 
 
-def read(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return the state in one checkpoint. Raises one of READ_ERRORS."""
-    if not zipfile.is_zipfile(path):  # torch would read it as its old format, and fail in many ways
-        raise ValueError("it is cut short or no checkpoint")
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+def read(path: Path) -> dict[str, Any]:
+    """Return the state in one checkpoint, on the CPU, so that a full GPU cannot be mistaken for a damaged file.
+
+    Raises DamagedCheckpoint; FileNotFoundError; MemoryError if the state does not fit into memory; and ConfigError if
+    the file system denies access.
+    """
+    try:
+        if not zipfile.is_zipfile(path):  # torch would read it as its old format, and fail in many ways
+            if not path.exists():
+                raise FileNotFoundError(path)
+            raise DamagedCheckpoint("it is cut short or no checkpoint")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EIO:  # of a bad block
+            raise DamagedCheckpoint(first_line(error)) from error
+        raise ConfigError(
+            f"checkpoint {path} cannot be opened ({error.strerror or error}): make it readable"
+        ) from error
+    except DAMAGE as error:
+        if "can't allocate memory" in str(error):
+            raise MemoryError(f"checkpoint {path} does not fit into memory") from error
+        raise DamagedCheckpoint(first_line(error)) from error
     return state
 
 
-def describe_error(error: Exception) -> str:
-    """Return the reason why a checkpoint cannot be read, in one line."""
+def set_aside(path: Path, error: DamagedCheckpoint) -> str:
+    """Rename a damaged checkpoint, so that no later start tries it again and none is pruned in its favour. Return what
+    was done as the beginning of a sentence."""
+    aside = path.with_name(path.name + UNREADABLE)
+    with suppress(FileNotFoundError):  # another worker has renamed it
+        path.rename(aside)
+    return f"checkpoint {path} cannot be read ({error}) and is now {aside.name}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
@@ -70,7 +111,7 @@ def is_kept(keep: Keep | None, epoch: int) -> bool:
 def kept_checkpoints(folder: Path, last: int | None) -> dict[int, Path]:
     """Return the kept checkpoints by epoch. ``last``: the last epoch, if finished, whose checkpoint is the newest."""
     found = {int(path.stem.removeprefix("epoch-")): path for path in sorted(folder.glob("epoch-*.pt"))}
-    newest = _saved(folder)[-1:]
+    newest = saved(folder)[-1:]
     return found if last is None or last in found or not newest else {**found, last: newest[0]}
 
 
@@ -78,9 +119,11 @@ def prune(folder: Path, max_to_keep: int) -> None:
     """Delete temporary files and all but the newest ``max_to_keep`` checkpoints; kept epochs stay."""
     for path in folder.glob("*.tmp*"):
         path.unlink(missing_ok=True)
-    saved = _saved(folder)
-    for path in saved[: max(0, len(saved) - max_to_keep)]:
-        path.unlink(missing_ok=True)
+    whole = [path for path in saved(folder) if zipfile.is_zipfile(path)]  # a damaged one replaces none of these
+    oldest = whole[-max_to_keep:][:1]
+    for path in saved(folder):
+        if oldest and path < oldest[0]:
+            path.unlink(missing_ok=True)
 
 
 def _keep(saved: Path, kept: Path) -> None:
@@ -94,5 +137,6 @@ def _keep(saved: Path, kept: Path) -> None:
         copy.replace(kept)
 
 
-def _saved(folder: Path) -> list[Path]:
+def saved(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder by their steps, the newest last."""
     return sorted(folder.glob("step-*.pt"))

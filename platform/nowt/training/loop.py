@@ -122,7 +122,7 @@ def train(
     reset_globals(config, placement)
     data = data or RunData.of(config).open(placement)
     training = TrainingState.create(config, placement, data, group)
-    if checkpoints is not None and (state := checkpoint.load(checkpoints, training.device)) is not None:
+    if checkpoints is not None and (state := checkpoint.load(checkpoints)) is not None:
         check_same_run(state, config, data.fingerprint, checkpoints)
         training.load_state_dict(state)
     check_same_step(group, training.step)

@@ -58,14 +58,15 @@ def aggregated_model_state(model: nn.Module, per_worker: dict[str, Any]) -> dict
 
 def restore_worker_state(model: nn.Module, state: dict[str, Any], group: Group) -> Totals:
     """Restore this worker's running statistics, once the model's state is loaded; return its totals."""
+    device = next(model.parameters()).device
     rows = state.get("workers")
     if rows is not None and len(rows) == group.size:
-        row = rows[group.rank]
+        row = rows[group.rank].to(device)
         for name, value in _buffers(model, row).items():
             model.get_buffer(name).copy_(value)
         return Totals(row[0].clone(), row[1].clone(), int(row[2]))
     loss, wrong, images = state["totals"]
-    return Totals(loss, wrong, images) if group.rank == 0 else Totals.zero(loss.device)
+    return Totals(loss.to(device), wrong.to(device), images) if group.rank == 0 else Totals.zero(device)
 
 
 def _buffers(model: nn.Module, row: Tensor) -> dict[str, Tensor]:

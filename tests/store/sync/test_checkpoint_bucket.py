@@ -118,9 +118,9 @@ def test_a_broken_checkpoint_on_the_disk_is_replaced_by_that_of_the_bucket(
     folder.mkdir(parents=True)
     (folder / STATE).write_bytes(b"torn")
     two.work(after(1))
-    assert two.steps == ["step-000000005.pt", "step-000000006.pt"]
+    assert two.steps == ["step-000000005.pt", "step-000000005.pt.unreadable", "step-000000006.pt"]
     assert len(two.said) == 1
-    assert two.said[0].endswith("cannot be read (it is cut short or no checkpoint): it is removed")
+    assert two.said[0].endswith(f"cannot be read (it is cut short or no checkpoint) and is now {STATE}.unreadable")
 
 
 def test_retained_checkpoints_are_kept_in_the_bucket(machine: Any, bucket: Bucket) -> None:

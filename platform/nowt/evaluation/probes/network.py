@@ -38,9 +38,12 @@ class RunNetwork:
         return self.training.model.eval()
 
     def load(self, path: Path) -> None:
-        """Load a checkpoint. Raises one of ``checkpoint.READ_ERRORS`` if it cannot be read or has another network."""
-        state = checkpoint.read(path, self.training.device)
-        self.training.model.load_state_dict(state["model"])
+        """Load a checkpoint. Raises DamagedCheckpoint if it cannot be read or has another network."""
+        state = checkpoint.read(path)
+        try:
+            self.training.model.load_state_dict(state["model"])
+        except (KeyError, RuntimeError) as error:
+            raise checkpoint.DamagedCheckpoint(f"it has another network: {checkpoint.first_line(error)}") from error
 
     def copy(self) -> nn.Module:
         """Return a copy of the network in its current state."""

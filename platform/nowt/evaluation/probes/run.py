@@ -14,7 +14,7 @@ from nowt.evaluation.probes.checkpoints import RunCheckpoints, StudyCheckpoints,
 from nowt.evaluation.probes.network import SPLITS, NetworkBuilder, RunNetwork, autocast
 from nowt.evaluation.probes.registry import Metric
 from nowt.evaluation.probes.results import WHOLE_NETWORK, ProbeSettings, ResultLine, ResultsFile, open_results
-from nowt.training import checkpoint
+from nowt.training.checkpoint import DamagedCheckpoint
 
 
 class UnreadableCheckpoint(ConfigError):
@@ -129,10 +129,8 @@ def _load(network: RunNetwork, run: RunCheckpoints, epoch: int) -> None:
     path = run.checkpoints[epoch]
     try:
         network.load(path)
-    except checkpoint.READ_ERRORS as error:
-        raise UnreadableCheckpoint(
-            f"skipped checkpoint {path}, which cannot be read: {checkpoint.describe_error(error)}"
-        ) from None
+    except (DamagedCheckpoint, FileNotFoundError) as error:
+        raise UnreadableCheckpoint(f"skipped checkpoint {path}, which cannot be read: {error}") from None
 
 
 def _summary(checkpoints: StudyCheckpoints, metric: Metric, results: ResultsFile, new: int, defined: int) -> str:
