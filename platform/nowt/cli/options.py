@@ -66,7 +66,9 @@ def add_placement(parser: Parser) -> None:
 
 def add_slots(parser: Parser) -> None:
     """Add the number of runs at a time."""
-    parser.add_argument("--slots", type=int, metavar="N", help="runs at a time (default: CPU cores / threads per run)")
+    parser.add_argument(
+        "--slots", type=int, metavar="N", help="runs at a time (default: one per GPU, else CPU cores / threads)"
+    )
 
 
 def add_bucket(parser: Parser) -> None:
@@ -92,8 +94,8 @@ def add_workers(parser: Parser) -> None:
         "--gpus-per-worker",
         type=float,
         metavar="G",
-        help="GPUs per worker; a fraction such as 0.5 lets several workers share one (default: 1, or all GPUs / slots "
-        "for runs of one worker)",
+        help="GPUs per worker; a fraction such as 0.5 lets several workers share one (default: 1; less for runs of one "
+        "worker with more slots than GPUs)",
     )
 
 

@@ -1,6 +1,5 @@
 """Placement: where a run is computed and where its files are. Nothing here changes the run key."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +19,8 @@ class Placement:
         data: Folder of the data set; for ``mnist``, ``fashion_mnist``, ``cifar10``, ``folder`` and ``imagenet``.
         device: ``auto`` (default: the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: PyTorch threads per run. Default 1.
-        slots: Number of runs at the same time. Default None: the number of cores divided by ``threads`` and workers.
+        slots: Number of runs at the same time. Default None: one per GPU; without GPUs, the cores that this process may
+            use, or those of the cluster at RAY_ADDRESS, divided by ``threads`` and workers.
         loaders: Processes that decode images, for data that is not kept in memory; and threads that read and prepare
             images at the start. Default 2.
         checkpoint_seconds: Longest time between checkpoints within an epoch, in seconds; every epoch also ends with
@@ -31,15 +31,15 @@ class Placement:
             machine. Default: none.
         workers: Number of workers that train one run together on Ray Train, each on its share of every batch; or
             (minimum, maximum) for an elastic range. Default 1.
-        gpus_per_worker: GPUs per worker: a whole number, or a fraction to share one. Default None: one; for runs of one
-            worker, the machine's GPUs divided by the slots, at most one.
+        gpus_per_worker: GPUs per worker: a whole number, or a fraction to share one. Default None: one; less for runs
+            of one worker with more ``slots`` than GPUs.
 
     Raises:
         ConfigError: If a value is out of range, or ``device`` does not fit ``workers`` or ``gpus_per_worker``.
 
     Example:
         >>> from nowt import Placement
-        >>> Placement(device="cpu", slots=4).slot_count
+        >>> Placement(device="cpu", workers=(2, 4)).max_workers
         4
     """
 
@@ -91,11 +91,6 @@ class Placement:
     def is_distributed(self) -> bool:
         """Whether several Ray Train workers train each run."""
         return self.workers != 1
-
-    @property
-    def slot_count(self) -> int:
-        """Number of runs at the same time."""
-        return self.slots or max(1, (os.cpu_count() or 1) // (self.threads * self.max_workers))
 
 
 def workers_to_text(workers: int | tuple[int, int]) -> str:

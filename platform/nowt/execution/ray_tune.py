@@ -24,6 +24,7 @@ from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
 from nowt.execution.scheduler import Decision, Message, PlannedRun, Scheduler, forward_message
+from nowt.execution.slots import gpu_share
 
 T = TypeVar("T")
 
@@ -163,6 +164,5 @@ class _ResultForwarder(FIFOScheduler):  # type: ignore[misc]  # ray is untyped h
 
 
 def _resources(placement: Placement, slots: int) -> dict[str, float]:
-    gpus = ray.cluster_resources().get("GPU", 0) if placement.device != "cpu" else 0
-    gpus_per_run = min(1.0, gpus / slots) if placement.gpus_per_worker is None else placement.gpus_per_worker
-    return {"cpu": placement.threads, **({"gpu": gpus_per_run} if gpus_per_run else {})}
+    share = gpu_share(placement, ray.cluster_resources().get("GPU", 0), slots)
+    return {"cpu": placement.threads, **({"gpu": share} if share else {})}

@@ -14,6 +14,7 @@ from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
+from nowt.execution.slots import find_slots
 from nowt.store.listed_runs import ListedRun
 from nowt.store.outcome import ended_in_words
 from nowt.studies.study import Cell, Study, study_to_json
@@ -75,7 +76,7 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = 
             notices=plan_notices(plan),
         )
         queue = RunQueue(execution.store, plan)
-        slots = min(options.placement.slot_count, len(plan))
+        slots = find_slots(options.placement, len(plan)).count
         outcome = execution.run(queue, StudyProgress(plan), slots, study_file)
     return _outcome(study, queue, outcome.interrupted, options.cap.to_text() if outcome.capped else "")
 

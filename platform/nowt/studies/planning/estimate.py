@@ -13,6 +13,7 @@ from nowt.data.datasets import RunData
 from nowt.data.description import describe_data
 from nowt.execution.preparation import DataFacts, data_facts, plan_run
 from nowt.execution.scheduler import PlannedRun
+from nowt.execution.slots import find_slots
 from nowt.store.study_file import change_remark
 from nowt.studies.planning.advice import alignment_notes
 from nowt.studies.planning.alignment import alignment_text, angle_table
@@ -37,13 +38,14 @@ def plan(
     ``mirror_share`` is the share of all operations above which a line says what angle that share reaches. Raises
     ConfigError for a cell that cannot be trained, DataError if its data cannot be read.
     """
-    placement, slots = with_retention(placement, study.keep, study.epochs), placement.slot_count
+    placement = with_retention(placement, study.keep, study.epochs)
     facts = DataFacts(placement)
     cells = [_plan_cell(study, cell, facts, mirror_share) for cell in study.cells]
     runs = len(study.cells) * len(study.seeds)
-    hours = sum(cell.minutes for cell in cells) / min(slots, runs) / 60
-    used = counted(min(slots, runs), "slot")
-    head = f"study {study.key}: {counted(runs, 'run')}, {duration(hours)} on {used} of this machine"
+    slots = find_slots(placement, runs)
+    hours = sum(cell.minutes for cell in cells) / slots.count / 60
+    used = f"{counted(slots.count, 'slot')} of {slots.place}"
+    head = f"study {study.key}: {counted(runs, 'run')}, {duration(hours)} on {used}"
     store = Path(placement.store)
     changed = change_remark(store, study.name, study.key)
     angles = [line for cell in cells if cell.angles for line in ("", table_text(cell.angles))]

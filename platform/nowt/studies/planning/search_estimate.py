@@ -10,6 +10,7 @@ from nowt.config.placement import Placement
 from nowt.core.formatting import counted
 from nowt.data.datasets import RunData
 from nowt.data.description import describe_data
+from nowt.execution.slots import find_slots
 from nowt.studies.planning.advice import mirror_advice
 from nowt.studies.planning.alignment import alignment_text
 from nowt.studies.planning.estimate import duration, table_text
@@ -34,10 +35,11 @@ def plan_search(space: SearchSpace, placement: Placement, target: TargetGap, mir
     cells = [_plan_cell(space, cell, placement, mirror_share) for cell in space.cells]
     trials, chosen, picked = (sum(counts) for counts in zip(*(cell.runs for cell in cells), strict=True))
     total = trials + chosen + picked
-    slots = min(placement.slot_count, total)
-    hours = sum(cell.minutes for cell in cells) / slots / 60
+    slots = find_slots(placement, total)
+    hours = sum(cell.minutes for cell in cells) / slots.count / 60
     less = "" if space.stopping.kind == "none" else ", less if trials are stopped early"
-    head = f"search {space.key}: {counted(total, 'run')}, {duration(hours)} on {counted(slots, 'slot')} of this machine"
+    used = f"{counted(slots.count, 'slot')} of {slots.place}"
+    head = f"search {space.key}: {counted(total, 'run')}, {duration(hours)} on {used}"
     settings = max(cell.trials for cell in cells)
     parts = [f"{head}{less}", *_runs(space, settings, trials, chosen, picked)]
     data = dict.fromkeys(line for cell in cells for line in cell.data)

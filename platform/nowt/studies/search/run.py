@@ -14,6 +14,7 @@ from nowt.execution.notices import data_notices
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
+from nowt.execution.slots import find_slots
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.study_file import read_study_file
@@ -59,7 +60,7 @@ def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: s
         study_file = execution.record({**space_to_json(space), "storage": other}, rules, notices=notices)
         scheduler = SearchScheduler(space, RunQueue(store, ()), trials, facts, rungs, study_file)
         progress = SearchProgress(space, echo, lambda: scheduler.spent_share, lambda: trials.ended)
-        outcome = execution.run(scheduler, progress, options.placement.slot_count, study_file)
+        outcome = execution.run(scheduler, progress, find_slots(options.placement).count, study_file)
     capped = _describe_cap(scheduler, options) if outcome.capped else ""
     return search_result(space, trials.trials, facts, outcome.interrupted, capped)
 

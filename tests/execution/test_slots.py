@@ -1,0 +1,85 @@
+"""How many runs execute at the same time by default, and which share of a GPU each gets."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from nowt.config.placement import Placement
+from nowt.execution.slots import Slots, default_slots, find_slots, gpu_share
+
+
+@pytest.mark.parametrize(
+    ("placement", "cores", "gpus", "slots"),
+    [
+        (Placement(), 8, 0, 8),
+        (Placement(threads=3), 8, 0, 2),
+        (Placement(threads=16), 8, 0, 1),
+        (Placement(workers=4), 8, 0, 2),
+        (Placement(workers=(2, 8)), 8, 0, 1),
+        (Placement(), 64, 8, 8),  # a large node: one run per GPU, not eight
+        (Placement(), 4, 8, 4),
+        (Placement(gpus_per_worker=0.5), 64, 8, 16),
+        (Placement(gpus_per_worker=2), 64, 8, 4),
+        (Placement(workers=2), 64, 8, 4),
+        (Placement(device="cpu"), 64, 8, 64),
+    ],
+)
+def test_by_default_there_is_one_run_per_gpu_and_without_gpus_one_per_core(
+    placement: Placement, cores: int, gpus: int, slots: int
+) -> None:
+    assert default_slots(placement, cores, gpus) == slots
+
+
+@pytest.mark.parametrize(
+    ("slots", "gpus", "share"),
+    [(2, 2, 1.0), (1, 2, 1.0), (3, 2, 1 / 2), (4, 2, 1 / 2), (5, 2, 1 / 3), (8, 1, 1 / 8), (2, 8, 1.0), (3, 0, 0.0)],
+)
+def test_all_slots_find_room_on_the_gpus(slots: int, gpus: int, share: float) -> None:
+    found = gpu_share(Placement(slots=slots), gpus, slots)
+    assert found == pytest.approx(share)
+    if gpus:
+        assert gpus * int(1 / found + 1e-9) >= slots  # runs per GPU are whole
+
+
+def test_a_share_that_is_given_is_kept() -> None:
+    assert gpu_share(Placement(gpus_per_worker=0.25), 2, 2) == 0.25
+    assert gpu_share(Placement(device="cpu"), 2, 2) == 0.0
+
+
+def test_slots_that_are_given_need_no_look_at_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert find_slots(Placement(slots=12)) == Slots(12, "the cluster")
+    assert find_slots(Placement(slots=12), most=5) == Slots(5, "the cluster")
+
+
+def test_only_the_cores_that_the_process_may_use_count() -> None:
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from nowt.config.placement import Placement\n"
+        "from nowt.execution.slots import find_slots\n"
+        "print(find_slots(Placement(device='cpu')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "Slots(count=1, place='this machine')\n"
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster of two nodes, with five cores and three GPUs, that this process is not connected to."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1})
+    cluster.add_node(num_cpus=3, num_gpus=2)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def test_on_a_cluster_its_cores_and_gpus_count(cluster: str) -> None:
+    assert find_slots(Placement()) == Slots(3, "the cluster")
+    assert find_slots(Placement(device="cpu")) == Slots(5, "the cluster")
+    assert find_slots(Placement(threads=2)) == Slots(2, "the cluster")
