@@ -49,7 +49,7 @@ def local_placement(args: Namespace) -> Placement:
 
 def add_placement(parser: Parser) -> None:
     """Add the options that say where runs are computed, and when they save checkpoints."""
-    add_local_placement(parser)
+    add_planned_placement(parser)
     parser.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -57,6 +57,11 @@ def add_placement(parser: Parser) -> None:
         metavar="S",
         help="save a checkpoint within an epoch every S seconds (default: %(default)g)",
     )
+
+
+def add_planned_placement(parser: Parser) -> None:
+    """Add the options that say where runs are computed, and which checkpoints they keep."""
+    add_local_placement(parser)
     parser.add_argument(
         "--keep-checkpoints",
         metavar="WHICH",
@@ -111,7 +116,7 @@ def placement(args: Namespace) -> Placement:
     """Return where runs are computed. Raises ConfigError for an impossible value."""
     from nowt.training.retention import parse_keep
 
-    slots, seconds = getattr(args, "slots", None), args.checkpoint_seconds
+    slots, seconds = getattr(args, "slots", None), getattr(args, "checkpoint_seconds", 600.0)
     require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
     require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # NaN is refused, too
     return replace(

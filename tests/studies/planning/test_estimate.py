@@ -2,12 +2,16 @@
 
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from nowt.cli.main import main
 from nowt.config.placement import Placement
 from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
 from nowt.data.datasets import open_data
@@ -15,8 +19,9 @@ from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.study_file import write_study_file
+from nowt.studies.planning.alignment import mirror_share
 from nowt.studies.planning.estimate import plan
-from nowt.studies.planning.probe import minutes_per_run
+from nowt.studies.planning.probe import minutes_per_run, probe_training
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.training.schedule import learning_rate, remaining_difference
 from nowt.training.state import TrainingState
@@ -126,3 +131,44 @@ def test_the_plan_of_a_changed_study_says_that_it_is_a_new_one(tmp_path: Path) -
     write_study_file(tmp_path, "s-00000001", study_to_json(study))
     page = plan(study, Placement(store=str(tmp_path)))
     assert f"s has changed since s-00000001: this is a new study, {study.key}" in page
+
+
+def test_the_first_steps_do_not_count_even_if_an_epoch_has_only_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(SMALL, data=DataConfig("digits", train_limit=32), batch=16, epochs=10)
+    training = TrainingState.create(config, Placement(device="cpu"), open_data(config.data, Placement(), False))
+    step, calls = TrainingState.train_step, list[int]()
+
+    def slow_at_first(self: TrainingState, x: Tensor, y: Tensor) -> None:
+        calls.append(self.step)
+        time.sleep(0.5 if len(calls) <= 3 else 0.0)
+        step(self, x, y)
+
+    monkeypatch.setattr(TrainingState, "train_step", slow_at_first)
+    assert training.steps_per_epoch == 2
+    assert probe_training(training).seconds < 0.2
+    assert calls == list(range(12))
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (3, 3)])
+def test_a_run_of_a_few_steps_is_timed_by_these(epochs: int, steps: int) -> None:
+    config = replace(SMALL, data=DataConfig("digits", train_limit=16), batch=16, epochs=epochs)
+    training = TrainingState.create(config, Placement(device="cpu"), open_data(config.data, Placement(), False))
+    assert probe_training(training).seconds > 0 and training.step == steps
+
+
+def test_mirror_mode_counts_by_its_share_of_the_operations_also_before_learning() -> None:
+    def minutes(**fields: Any) -> float:
+        config = replace(SMALL, rule=WeightMirror(**fields), test=False)
+        data = open_data(config.data, Placement(), False)
+        training = TrainingState.create(config, Placement(device="cpu"), data)
+        run = training.steps_per_epoch * config.epochs / (1 - mirror_share(training, config.rule))
+        scored = len(data.val) * (config.epochs + 1) / config.batch / 3
+        assert minutes_per_run(training, data, seconds=60.0) == pytest.approx(run + scored)
+        return run
+
+    assert minutes(warmup=1000, interval=0) > 1.5 * minutes(warmup=1, interval=0)
+
+
+def test_an_option_that_changes_no_estimate_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "rules_on_digits", "--checkpoint-seconds", "5"]) == 2
+    assert "there is no option --checkpoint-seconds" in capsys.readouterr().err

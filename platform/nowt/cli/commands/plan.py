@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from nowt.cli.options import add_placement, add_slots, add_study, placement, study
+from nowt.cli.options import add_planned_placement, add_slots, add_study, placement, study
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
         "that this share reaches is printed",
     )
     add_slots(parser)
-    add_placement(parser)
+    add_planned_placement(parser)
 
 
 def run(args: Namespace) -> int:

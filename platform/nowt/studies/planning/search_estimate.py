@@ -14,7 +14,7 @@ from nowt.execution.slots import find_slots
 from nowt.studies.planning.advice import mirror_advice
 from nowt.studies.planning.alignment import alignment_text
 from nowt.studies.planning.estimate import duration, table_text
-from nowt.studies.planning.probe import minutes_per_run, probe_training
+from nowt.studies.planning.probe import minutes_per_run, probe_training, training_seconds
 from nowt.studies.planning.seed_count import TargetGap, seed_count_lines
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.confirmation import Confirm
@@ -108,11 +108,12 @@ def _trials(budget: Budget, training: TrainingState, seconds: float) -> int:
     has done."""
     if budget.unit == "trials":
         return int(budget.amount)
+    if budget.unit == "seconds":
+        return math.ceil(budget.amount / training_seconds(training, seconds))
     flops = training.flops + training.rule_cost.settle()
     per_step = {
         "presentations": (training.presentations + training.mirror_presentations) / training.step,
         "flops": flops / training.step,
-        "seconds": seconds,
     }
     cost = per_step[budget.unit] * training.steps_per_epoch * training.config.epochs
     return math.ceil(budget.amount / cost)
