@@ -3,13 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nowt.cli.tables import run_page, runs_table
-from nowt.config.run_config import DataConfig, RunConfig
+from nowt.config.run_config import DataConfig, OptimConfig, RunConfig
+from nowt.core.errors import ConfigError
 from nowt.execution.notices import ChangesReporter
-from nowt.execution.preparation import start_facts, versions
+from nowt.execution.preparation import plan_run, plan_seeds, start_facts, versions
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, PlannedRun, RunStatus
+from nowt.rules.backprop import Backprop
+from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch, RunLog, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
@@ -210,3 +216,23 @@ def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> No
     reporter.update(run)
     reporter.update(run)
     assert [line.partition("):")[0] for line in lines] == ["run a, attempt 2 (after epoch 0"]
+
+
+def test_the_runs_of_a_cell_are_those_that_are_planned_one_by_one() -> None:
+    data = {"fingerprint": "f", "classes": 10, "skipped": []}
+    for rule in (Backprop(), WeightMirror(target_angle=30.0)):
+        config = RunConfig(data=DataConfig(split="by_seed"), rule=rule, optim=OptimConfig(weight_decay=0.01))
+
+        def facts_of(config: RunConfig) -> dict[str, Any]:
+            return {**data, "fingerprint": f"of seed {config.seed}"}
+
+        seeds = (3, 0, 7)
+        one_by_one = [plan_run("cell", seeded, facts_of(seeded)) for seeded in (replace(config, seed=s) for s in seeds)]
+        assert plan_seeds("cell", config, seeds, facts_of) == one_by_one
+        assert [list(run.start) for run in one_by_one] == [list(one_by_one[0].start)] * 3
+
+
+@pytest.mark.parametrize("seed", ["1", 1.5, None, True])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        RunConfig().with_seed(seed)

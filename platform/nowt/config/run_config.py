@@ -1,11 +1,12 @@
 """RunConfig: everything that decides the numbers of one run. A frozen dataclass, checked when built."""
 
+import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConfig
 from nowt.core.errors import require
-from nowt.core.fields import build_dataclass, check_fields, check_groups, make_plain
+from nowt.core.fields import build_dataclass, check_fields, check_groups, check_type, make_plain
 from nowt.core.formatting import counted
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
@@ -99,6 +100,12 @@ class RunConfig:
         self._check_norm_group()
         self._check_target_angle()
         self._check_mirror_steps()
+
+    def with_seed(self, seed: int) -> "RunConfig":
+        """Return the config with another seed, which nothing else in it depends on: it is not checked again."""
+        found = copy.copy(self)
+        object.__setattr__(found, "seed", check_type(int, seed, "seed", strict=True))
+        return found
 
     def _check_data(self) -> None:
         """Raise ConfigError if no error would be one of images that were not trained on, or if a seed has no effect."""

@@ -87,7 +87,17 @@ def imported_packages(config: RunConfig) -> tuple[str, ...]:
 
 def run_key(config: RunConfig, fingerprint: str) -> str:
     """Return the run key, 12 hexadecimal digits. ``fingerprint`` is that of the data set's content and splits."""
-    facts = {"config": non_default_fields(config), "loop": LOOP_NUMERICS, "data": fingerprint}
+    return key_of_fields(non_default_fields(config), fingerprint)
+
+
+def with_seed_field(known: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the ``non_default_fields`` of the same run with another seed."""
+    return {**{name: value for name, value in known.items() if name != "seed"}, **({"seed": seed} if seed else {})}
+
+
+def key_of_fields(known: Mapping[str, Any], fingerprint: str) -> str:
+    """Return the key of the run with these ``non_default_fields``."""
+    facts = {"config": known, "loop": LOOP_NUMERICS, "data": fingerprint}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -1,6 +1,6 @@
 """Prepares a run: checks that it can train, computes its key, and collects the first line of its log."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -8,7 +8,14 @@ from typing import Any
 from nowt.config.certificate_key import certificate_name
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
-from nowt.config.run_key import code_identity, imported_packages, run_key
+from nowt.config.run_key import (
+    code_identity,
+    imported_packages,
+    key_of_fields,
+    non_default_fields,
+    run_key,
+    with_seed_field,
+)
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.core.source_hash import package_versions
 from nowt.data.datasets import DatasetSplits, RunData
@@ -71,6 +78,23 @@ def plan_run(cell: str, config: RunConfig, facts: dict[str, Any]) -> PlannedRun:
     """Return the run with its key, which depends on the config and on the data's fingerprint in ``facts``."""
     key = run_key(config, facts["fingerprint"])
     return PlannedRun(key, cell, config.seed, config, start_facts(config, facts))
+
+
+def plan_seeds(
+    cell: str, config: RunConfig, seeds: Sequence[int], facts_of: Callable[[RunConfig], dict[str, Any]]
+) -> list[PlannedRun]:
+    """Return the runs of a cell as ``plan_run`` does. What does not depend on the seed is computed once, since a study
+    may have thousands of runs. ``facts_of`` returns the facts about the data of a run."""
+    first = config.with_seed(seeds[0])
+    known, start = non_default_fields(first), start_facts(first, facts_of(first))
+    planned = []
+    for seed in seeds:
+        seeded = config.with_seed(seed)
+        facts = facts_of(seeded)
+        key = key_of_fields(with_seed_field(known, seed), facts["fingerprint"])
+        line = {**start, **facts, "config": {**start["config"], "seed": seed}}
+        planned.append(PlannedRun(key, cell, seed, seeded, line))
+    return planned
 
 
 def inspect_data(config: RunConfig, placement: Placement, rules: Sequence[Rule] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from nowt.core.errors import Echo
 from nowt.core.formatting import counted
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import plan_notices
-from nowt.execution.preparation import DataFacts, distinct_rules, inspect_data, plan_run
+from nowt.execution.preparation import DataFacts, distinct_rules, inspect_data, plan_seeds
 from nowt.execution.progress import StudyProgress
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
@@ -65,7 +65,7 @@ def ablate(study: Study, options: ExecutionOptions, echo: Echo, repeats: bool = 
     plan = tuple(planned for planned in listed if planned.seed in study.seeds)
     if repeats:
         check_superseded(study.name, superseded_runs(execution.store, study.name, plan), options, echo)
-        others = [planned for planned in listed if planned not in plan]
+        others = [planned for planned in listed if planned.seed not in study.seeds]
         execution.print_notices([describe_others(study, execution.store, others)])
     with execution.lock():
         echo(f"study {study.key}: {counted(len(plan), 'run')}")  # since the first result may take minutes
@@ -87,16 +87,19 @@ def planned_runs(study: Study, placement: Placement) -> tuple[PlannedRun, ...]:
     Raises ConfigError and DataError for a cell that could not start.
     """
     configs: dict[Inputs, list[RunConfig]] = {}
-    for _, _, config in study.runs():
+    for cell in study.cells:
+        config = cell.config.with_seed(study.seeds[0])
         worker_counts(config, placement.workers)
         configs.setdefault(_inputs(config), []).append(config)
     found = {inputs: inspect_data(alike[0], placement, distinct_rules(alike)) for inputs, alike in configs.items()}
     facts = DataFacts(placement)
     for inputs, alike in configs.items():
         facts.add(alike[0], found[inputs])
-    return tuple(
-        plan_run(cell.name, config, {**found[_inputs(config)], **facts.of(config)}) for cell, _, config in study.runs()
-    )
+    of_cells = [
+        plan_seeds(cell.name, cell.config, study.seeds, lambda config: {**found[_inputs(config)], **facts.of(config)})
+        for cell in study.cells
+    ]
+    return tuple(planned for of_seed in zip(*of_cells, strict=True) for planned in of_seed)
 
 
 def _inputs(config: RunConfig) -> Inputs:

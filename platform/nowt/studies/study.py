@@ -120,7 +120,7 @@ class Study:
 
     def runs(self) -> list[tuple[Cell, int, RunConfig]]:
         """Return every (cell, seed, config), seed by seed, so that a study that stops early has complete pairs."""
-        return [(c, seed, replace(c.config, seed=seed)) for seed in self.seeds for c in self.cells]
+        return [(c, seed, c.config.with_seed(seed)) for seed in self.seeds for c in self.cells]
 
 
 def check_name(what: str, name: str) -> None:
