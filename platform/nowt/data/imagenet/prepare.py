@@ -24,7 +24,7 @@ from nowt.data.imagenet.class_folder import REMOVED, WORK, ClassPreparer, ClassR
 from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
 from nowt.data.images import DIGEST_BYTES
-from nowt.store.locks import lock_file
+from nowt.store.locks import describe_holder, lock_file
 
 PRINTED = 20  # problems that are printed; the file lists all of them
 
@@ -118,7 +118,8 @@ def _locked(target: Path) -> Iterator[None]:
     (target / WORK).mkdir(parents=True, exist_ok=True)
     with (target / WORK / "lock").open("w") as lock:
         if not lock_file(lock):
-            raise DataError(f"another command is preparing {target}: wait for it, or stop it")
+            holder = describe_holder(target / WORK / "lock")
+            raise DataError(f"{target} is being prepared by {holder}: wait for it, or stop it")
         for leftover in (target / WORK).rglob("*.tmp"):
             leftover.unlink()
         yield

@@ -17,7 +17,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
 from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
-from nowt.store.locks import LogInUse, LogLock
+from nowt.store.locks import LogInUse, LogLock, describe_holder
 
 ResultLine = dict[str, Any]
 
@@ -84,7 +84,7 @@ def open_results(store: Path, study: str, metric: str, settings: ProbeSettings) 
     try:
         lock = LogLock(path)
     except LogInUse:
-        raise ConfigError(f"another nowt probe is writing {path}: wait for it, or stop it") from None
+        raise ConfigError(f"{path} is being written by {describe_holder(path)}: wait for it, or stop it") from None
     drop_incomplete_line(path)
     done = {(line["run"], line["epoch"]) for line in read_results(path) if ProbeSettings.from_line(line) == settings}
     try:

@@ -15,7 +15,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_lines, complete_part, sync_folder
 from nowt.store.layout import Store
-from nowt.store.locks import LogInUse, LogLock
+from nowt.store.locks import LogInUse, LogLock, describe_holder
 from nowt.studies.upgrade.plan import UpgradedRun
 
 
@@ -103,7 +103,8 @@ def _locked(path: Path) -> LogLock:
     try:
         return LogLock(path)
     except LogInUse:
-        raise ConfigError(f"{path} is being written: wait until that is done, or stop it, and upgrade again") from None
+        holder = describe_holder(path)
+        raise ConfigError(f"{path} is being written by {holder}: wait for it, or stop it, and upgrade again") from None
 
 
 def _keep(store: Path, path: Path) -> None:
