@@ -15,6 +15,7 @@ import pytest
 from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.locks import LogInUse, LogLock, describe_holder, is_locked, lock_file, process_lock, study_lock, turn
+from tests.support.ended_processes import ended_process
 
 
 def test_an_exclusive_lock_shuts_out_others_until_its_file_is_closed(tmp_path: Path) -> None:
@@ -127,13 +128,6 @@ def test_a_forked_process_keeps_its_other_files(tmp_path: Path) -> None:
             os._exit(0)
         os.waitpid(child, 0)
     assert (tmp_path / "data").read_text() == "whole"
-
-
-def ended_process() -> int:
-    """Return the id of a process that has ended."""
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
 
 
 @pytest.fixture

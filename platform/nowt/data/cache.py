@@ -28,6 +28,7 @@ from nowt.data.transforms import center_crop
 from nowt.data.unused_files import outdated_pixels
 from nowt.store.layout import Store
 from nowt.store.locks import turn
+from nowt.store.temporary_files import remove_leftovers, temporary_path
 
 BROKEN = 2  # raised when other images are left out; not part of a key, which has the names of the images left out
 
@@ -69,7 +70,8 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
     with turn(path.with_suffix(".lock"), f"writes {path}"):
         if path.exists():
             return
-        temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left
+        remove_leftovers(path.parent)
+        temporary = temporary_path(path)  # the lock does not keep out other hosts on every file system
         try:
             with temporary.open("wb") as file:
                 write(file)

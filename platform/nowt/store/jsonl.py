@@ -33,12 +33,3 @@ def drop_incomplete_line(path: Path) -> None:
         with path.open("r+b") as file:
             file.truncate(complete)
             os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the folder's entries to disk, so that a file created in it survives a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

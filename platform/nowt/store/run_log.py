@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line, sync_folder
+from nowt.store.files import make_folder, sync_folder
+from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
 from nowt.store.log_lines import check_line, schema_of
@@ -33,7 +34,7 @@ class LogWriter:
     def open(cls, store: Path, key: str) -> "LogWriter":
         """Open the log of run ``key`` for writing, and drop an incomplete last line. Raises LogInUse."""
         path = Store(store).log(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock = LogLock(path)
         drop_incomplete_line(path)
         return cls(path, read(path), lock)

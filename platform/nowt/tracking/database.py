@@ -5,11 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 
 from nowt.core.urls import sqlite_url
+from nowt.store.temporary_files import temporary_folder
 
 MAGIC = b"SQLite format 3\0"
 
@@ -41,8 +41,8 @@ def connect_to(url: str) -> MlflowClient:
 def _create(path: Path) -> None:
     """Create the database under another name and rename it, so that a kill leaves no incomplete database."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as folder:
-        new = Path(folder) / path.name
+    with temporary_folder(path.parent / ".mlflow") as folder:
+        new = folder / path.name
         MlflowClient(tracking_uri=database_uri(new)).search_experiments(max_results=1)
         if not path.exists():  # another process may have created it meanwhile
             new.replace(path)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from nowt.config.placement import Keep
+from nowt.store.files import make_folder, sync_folder
+from nowt.store.temporary_files import remove_leftovers, temporary_path
 
 # what reading a damaged checkpoint may raise
 READ_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError)
@@ -22,9 +24,9 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
     The file is written under a temporary name and then renamed. At the end of an epoch in ``keep_epochs`` it gets a
     second name, ``epoch-000010.pt``, which is never deleted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"step-{step:09d}.pt"
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    temporary = temporary_path(path)
     with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
@@ -33,6 +35,7 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
         # before the rename: a run that resumes from this checkpoint must not miss its second name
         _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
     temporary.replace(path)
+    sync_folder(folder)  # before an older checkpoint is deleted
     prune(folder, max_to_keep)
     return path
 
@@ -75,9 +78,9 @@ def kept_checkpoints(folder: Path, last: int | None) -> dict[int, Path]:
 
 
 def prune(folder: Path, max_to_keep: int) -> None:
-    """Delete temporary files and all but the newest ``max_to_keep`` checkpoints; kept epochs stay."""
-    for path in folder.glob("*.tmp*"):
-        path.unlink(missing_ok=True)
+    """Delete all but the newest ``max_to_keep`` checkpoints, and temporary files that no process completes any more;
+    kept epochs stay."""
+    remove_leftovers(folder)
     saved = _saved(folder)
     for path in saved[: max(0, len(saved) - max_to_keep)]:
         path.unlink(missing_ok=True)
@@ -89,7 +92,7 @@ def _keep(saved: Path, kept: Path) -> None:
     try:
         os.link(saved, kept)
     except OSError:  # the file system has no links
-        copy = kept.with_suffix(f".tmp{os.getpid()}")
+        copy = temporary_path(kept)
         shutil.copyfile(saved, copy)
         copy.replace(kept)
 

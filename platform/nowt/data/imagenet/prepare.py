@@ -25,6 +25,7 @@ from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
 from nowt.data.images import DIGEST_BYTES
 from nowt.store.locks import describe_holder, lock_file
+from nowt.store.temporary_files import remove_leftovers
 
 PRINTED = 20  # problems that are printed; the file lists all of them
 
@@ -120,8 +121,7 @@ def _locked(target: Path) -> Iterator[None]:
         if not lock_file(lock):
             holder = describe_holder(target / WORK / "lock")
             raise DataError(f"{target} is being prepared by {holder}: wait for it, or stop it")
-        for leftover in (target / WORK).rglob("*.tmp"):
-            leftover.unlink()
+        remove_leftovers(target / WORK, "**/*.tmp")
         yield
 
 

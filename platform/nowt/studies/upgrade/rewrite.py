@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import write_atomically
-from nowt.store.jsonl import complete_lines, complete_part, sync_folder
+from nowt.store.files import sync_folder, write_atomically
+from nowt.store.jsonl import complete_lines, complete_part
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
+from nowt.store.temporary_files import temporary_path
 from nowt.studies.upgrade.plan import UpgradedRun
 
 
@@ -112,7 +113,7 @@ def _keep(store: Path, path: Path) -> None:
     kept = Store(store).earlier / path.relative_to(store)
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f"{kept.name}.tmp{os.getpid()}")
+        temporary = temporary_path(kept)
         shutil.copy2(path, temporary)
         temporary.replace(kept)
 
