@@ -40,4 +40,5 @@ def run(args: Namespace) -> int:
     from nowt.tracking.ui import ui_command
 
     command = ui_command(Path(args.store), args.port)
+    os.chdir(args.store)
     os.execv(command[0], command)
