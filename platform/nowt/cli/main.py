@@ -15,6 +15,7 @@ from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.exits import describe_exit
 from nowt.core.version import VERSION
 
 
@@ -33,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"nowt: {_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, BrokenRule) else 2
+    except SystemExit as error:
+        if not (line := describe_exit(error)):  # --help
+            raise
+        print(f"nowt: {line}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"nowt: interrupted; to resume, run the same command again: nowt {shlex.join(argv)}", file=sys.stderr)
         return 130

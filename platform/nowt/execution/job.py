@@ -13,6 +13,7 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import ConfigError, DataError
+from nowt.core.exits import describe_exit
 from nowt.core.fields import build_dataclass
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
@@ -102,7 +103,9 @@ def run_job(
     except TrainingInterrupted:
         yield from _messages(remarks)
         raise
-    except (Exception, SystemExit) as error:  # the failure of one run is its result, and must not affect other runs
+    except SystemExit as error:
+        reason = describe_exit(error) or traceback.format_exc()
+    except Exception as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
         reason = traceback.format_exc()

@@ -132,12 +132,12 @@ def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
 
 def backend_url(url: str) -> str:
     """Return the URL of MLflow's database. Raises ConfigError if it is invalid or contains a password."""
-    from nowt.core.urls import database_url
+    from nowt.core.urls import absolute_database_url, database_url
 
     parts = database_url(url, "--backend", "postgresql://USER@HOST/NAME")
     if parts.get_backend_name() == "postgresql":  # a database without encoding (SQL_ASCII) would return text as bytes
         parts = parts.update_query_dict({"client_encoding": "utf8"}) if "client_encoding" not in parts.query else parts
-    return parts.render_as_string(hide_password=False)
+    return absolute_database_url(parts.render_as_string(hide_password=False))
 
 
 def _check_free(port: int) -> None:
