@@ -97,8 +97,10 @@ def test_a_file_that_cannot_be_imported_is_reported_with_its_exception(tmp_path:
         assert f"{path} cannot be imported: {problem}" in line
 
 
+PARSING = "import argparse\nargparse.ArgumentParser(prog='mine').parse_args(['--seed', '3'])\n"
+
 EXITS = {
-    "import argparse\nargparse.ArgumentParser(prog='mine').parse_args(['--seed', '3'])\n": "mine: error: unrecognized arguments: --seed 3",
+    PARSING: "mine: error: unrecognized arguments: --seed 3",
     "import sys\nsys.exit('no GPU here')\n": "no GPU here",
     "import sys\nsys.exit(3)\n": "exit code 3",
     "exit()\n": "exit code 0",

@@ -53,7 +53,7 @@ def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
     """Return the images that cannot be decoded: name to reason. Raises DataError naming one that is never left out."""
     path = _folder(placement) / f"{digest_of(BROKEN, files.digest())}.{decoder()}.broken.json"
     _write_once(path, partial(_write_broken, files, placement))
-    found: dict[str, str] = json.loads(path.read_text())
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

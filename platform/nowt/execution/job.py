@@ -15,6 +15,7 @@ from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import ConfigError, DataError
 from nowt.core.exits import describe_exit
 from nowt.core.fields import build_dataclass
+from nowt.core.output import print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
 from nowt.store.layout import Store
@@ -89,6 +90,7 @@ def run_job(
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
         Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
+    print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 

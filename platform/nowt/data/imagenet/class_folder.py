@@ -82,7 +82,7 @@ class ClassPreparer:
         """Return the record of the class, if the source and the files in place still match it."""
         if not self._record_path(source).exists():
             return None
-        record = ClassRecord.from_json(self._record_path(source).read_text())
+        record = ClassRecord.from_json(self._record_path(source).read_text(encoding="utf-8"))
         if record is None or record.broken or record.copied != (self.copy or _from_archive(images)):
             return None
         same_source = record.source == _facts(images)

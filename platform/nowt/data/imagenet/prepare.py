@@ -197,7 +197,7 @@ def _part(split: str, entries: manifest.Entries) -> Part:
 def _write_problems(target: Path, problems: list[str]) -> None:
     path = target / PROBLEMS
     if problems:
-        path.write_text("\n".join(problems) + "\n")
+        path.write_text("\n".join(problems) + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
 
