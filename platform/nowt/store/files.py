@@ -43,6 +43,23 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
+def move_new(source: Path, target: Path) -> bool:
+    """Move a file, unless ``target`` exists by then. Return whether it was moved; its new name is then on disk."""
+    make_folder(target.parent)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if target.exists():
+            return False
+        source.replace(target)
+    else:
+        source.unlink()
+    sync_folder(target.parent)
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the folder's entries to disk, so that a file created in it survives a power failure. File systems that
     cannot do that, such as CIFS, do it themselves or not at all."""
@@ -147,7 +164,7 @@ def private_folder(path: Path) -> Path:
 def read_or_create_private(path: Path, default: str) -> str:
     """Return the text of a private file. If the file is missing, create it with the text ``default``."""
     if not path.exists():
-        write_atomically(path, default, durable=False, private=True)
+        write_atomically(path, default, durable=True, private=True)
     path.chmod(0o600)
     return path.read_text(encoding="utf-8")
 

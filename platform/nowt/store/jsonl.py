@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nowt.store.files import sync_folder
+
 
 def complete_lines(path: Path) -> list[bytes]:
     """Return the lines of the file, without an incomplete last line. Only a line feed ends a line: text may contain
@@ -33,3 +35,15 @@ def drop_incomplete_line(path: Path) -> None:
         with path.open("r+b") as file:
             file.truncate(complete)
             os.fsync(file.fileno())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line of text, without its line feed, to the file, which is created if it is missing. It is on disk
+    when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        new = file.tell() == 0
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)

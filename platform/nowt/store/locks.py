@@ -45,7 +45,7 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
     Raises ConfigError if another process has it; the message begins with ``taken``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         if not _lock_patiently(file):
             raise ConfigError(f"{taken} by {_owner(file)}: wait for it, or stop it")
         _sign(file)
@@ -59,7 +59,7 @@ def turn(path: Path, work: str) -> Iterator[None]:
     If another process has it, print one line, which says that this process ``work``, and wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         if not lock_file(file):
             print(f"nowt: waiting for {_owner(file)}, which {work}", file=sys.stderr, flush=True)
             lock_file(file, wait=True)

@@ -172,7 +172,7 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
     Raises OSError if it does not start.
     """
     log = server.home / "server.log"
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as out:
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as out:
         process = subprocess.Popen(
             server.command(),
             env=server.environment(),

@@ -16,7 +16,6 @@ from nowt.store.files import sync_folder, write_atomically
 from nowt.store.jsonl import complete_lines, complete_part
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
-from nowt.store.temporary_files import temporary_path
 from nowt.studies.upgrade.plan import UpgradedRun
 
 
@@ -112,10 +111,8 @@ def _keep(store: Path, path: Path) -> None:
     """Copy a file to ``STORE/earlier``, unless an earlier upgrade has."""
     kept = Store(store).earlier / path.relative_to(store)
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_path(kept)
-        shutil.copy2(path, temporary)
-        temporary.replace(kept)
+        write_atomically(kept, path.read_bytes(), durable=True)
+        shutil.copystat(path, kept)
 
 
 def _lists(runs: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> bool:
