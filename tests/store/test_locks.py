@@ -1,5 +1,6 @@
 """Locks: of a file, of a log that is replaced, and of a process."""
 
+import errno
 import os
 import signal
 import socket
@@ -183,3 +184,16 @@ def test_the_process_that_writes_a_log_is_named(tmp_path: Path) -> None:
     assert describe_holder(log) == f"process {os.getpid()} on {socket.gethostname()}"
     del lock
     assert describe_holder(log) == "another process"
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_locks(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("nowt.store.locks.fcntl.flock", without_locks)
+    monkeypatch.setattr("nowt.store.locks.network_file_system", lambda path: "lustre")
+    expected = (
+        rf"{tmp_path}/studies/x\.lock cannot be locked: its file system \(lustre\) has no locks. Mount it with locks"
+    )
+    with pytest.raises(OSError, match=expected), study_lock(tmp_path, "x"):
+        pass

@@ -1,5 +1,6 @@
 """File locks: one process runs a study at a time, and one writer appends to an epoch log."""
 
+import errno
 import fcntl
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nowt.core.errors import ConfigError
+from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
 from nowt.store.layout import Store
@@ -21,14 +23,29 @@ def lock_file(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) 
     """Lock an open file or file descriptor until it is closed. Return whether it is locked.
 
     It is not if another process has it; with ``wait``, it is locked once that process releases it. Several processes
-    can have a ``shared`` lock. Processes that are forked from now on do not inherit the lock.
+    can have a ``shared`` lock. Processes that are forked from now on do not inherit the lock. Raises OSError on a file
+    system without locks.
     """
+    descriptor = file if isinstance(file, int) else file.fileno()
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
-    close_in_children(file if isinstance(file, int) else file.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(_no_locks(descriptor)) from error
+        raise
+    close_in_children(descriptor)
     return True
+
+
+def _no_locks(descriptor: int) -> str:
+    path = Path(f"/proc/self/fd/{descriptor}").resolve()
+    kind = network_file_system(path)
+    return (
+        f"{path} cannot be locked: its file system{f' ({kind})' if kind else ''} has no locks. Mount it with locks "
+        "(Lustre: -o flock), or use a folder on another one"
+    )
 
 
 @contextmanager
