@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import make_url
-
 from nowt.config.placement import Placement
 from nowt.core.errors import Echo, require
 from nowt.core.formatting import counted
@@ -103,7 +101,8 @@ def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
     then = storage if found is None else found
     begun = f"with --storage {then}: give that again" if then else "without --storage: leave it out"
     moved = f'(if its trials have moved, change "storage" in {path})'
-    same = make_url(then) == make_url(storage) if then and storage else then == storage  # earlier versions quoted less
+    file = sqlite_file(then)  # earlier versions wrote some characters of its URL otherwise
+    same = then == storage or (file is not None and file == sqlite_file(storage))
     require(same, f"search {space.name} was begun {begun} {moved}")
 
 
