@@ -122,12 +122,12 @@ def check(store: Path, folder: Path) -> Freshness:
     probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
     stale = [*study_file, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
     remarks = _other_code(code, manifest.get("packages", {}))
-    return Freshness(folder, study, tuple(stale), tuple(remarks), _into(command, folder))
+    return Freshness(folder, study, tuple(stale), tuple(remarks), _into(command, store, folder))
 
 
-def _into(command: str, folder: Path) -> str:
-    """Return the command for this folder; it may have written into another one."""
-    return shlex.join([*shlex.split(command)[:-1], str(folder)])
+def _into(command: str, store: Path, folder: Path) -> str:
+    """Return the command for this store and folder, which may have been others when it was run."""
+    return shlex.join([*shlex.split(command)[:-4], "--store", str(store), "--out", str(folder)])
 
 
 def _plan(plan: StudyPlan | SearchPlan) -> str:

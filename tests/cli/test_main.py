@@ -244,6 +244,42 @@ def test_a_failed_run_reports_the_reason_and_exits_with_1(
     assert "RuntimeError: no such layer [/dense]" in capsys.readouterr().out
 
 
+EXITING = """
+import sys
+from dataclasses import dataclass
+from nowt import Rule
+
+@dataclass(frozen=True)
+class Mine(Rule):
+    name = "mine"
+
+    def __post_init__(self) -> None:
+        sys.exit(5)
+"""
+
+
+def test_custom_code_that_exits_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(EXITING)
+    assert main(["train", "digits", "--rule", "./mine.py:Mine", *SMALL]) == 2
+    assert capsys.readouterr().err == f"nowt: {tmp_path}/mine.py ends the process (exit code 5)\n"
+
+
+def test_a_run_whose_code_exits_has_failed_and_names_the_file(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    exiting = BROKEN.replace("== 5", "== 1").replace(
+        'raise RuntimeError("no such layer [/dense]")', "raise SystemExit(6)"
+    )
+    assert "SystemExit" in exiting
+    (trained / "exiting.py").write_text(exiting)
+    assert main(["train", "digits", "--rule", "./exiting.py", *SMALL]) == 1
+    assert f"{trained}/exiting.py ends the process (exit code 6)" in capsys.readouterr().out
+
+
 def test_a_custom_rule_is_added_to_a_study_with_the_given_fields(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,12 @@ def test_a_store_with_another_schema_is_reported(store: Path) -> None:
         assert problem in output
 
 
+def test_a_store_on_a_network_file_system_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nowt.cluster.this_machine.network_file_system", lambda path: "nfs4")
+    lines = [str(finding) for finding in check_machine(tmp_path, ())]
+    assert any("on nfs4, Optuna's database is used without a write-ahead log" in line for line in lines)
+
+
 def test_files_of_the_cache_that_are_no_longer_read_are_named_and_are_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

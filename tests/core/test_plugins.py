@@ -1,12 +1,13 @@
 """Custom files are found, loaded once, and refused in one line if they are invalid."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 
 from nowt.core.errors import ConfigError
-from nowt.core.plugins import load_module, load_object
+from nowt.core.plugins import call_factory, load_module, load_object
 
 
 def refusal(spec: str, attribute: str | None = None) -> str:
@@ -94,3 +95,52 @@ def test_a_file_that_cannot_be_imported_is_reported_with_its_exception(tmp_path:
     for _ in range(2):  # the second time, nothing of the first is left over
         line = refusal(f"{path}:anything")
         assert f"{path} cannot be imported: {problem}" in line
+
+
+PARSING = "import argparse\nargparse.ArgumentParser(prog='mine').parse_args(['--seed', '3'])\n"
+
+EXITS = {
+    PARSING: "mine: error: unrecognized arguments: --seed 3",
+    "import sys\nsys.exit('no GPU here')\n": "no GPU here",
+    "import sys\nsys.exit(3)\n": "exit code 3",
+    "exit()\n": "exit code 0",
+    "raise SystemExit\n": "exit code 0",
+}
+
+ADVICE = "Put what only a script does under `if __name__ == '__main__':`"
+
+
+@pytest.mark.parametrize("code", EXITS)
+def test_a_file_that_exits_when_it_is_imported_is_named_in_one_line(
+    code: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"{code}answer = 42\n")
+    assert refusal(f"{path}:answer") == f"{path} ends the process when it is imported ({EXITS[code]}). {ADVICE}"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_imports_one_that_exits_is_named(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text("raise SystemExit(4)\n")
+    (tmp_path / "mine.py").write_text("import inner\nanswer = 42\n")
+    assert refusal(f"{tmp_path}/mine.py:answer").startswith(f"{tmp_path}/mine.py ends the process when it is imported")
+
+
+def test_a_module_that_exits_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_module_that_exits.py").write_text("raise SystemExit(4)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refusal("my_module_that_exits:x").startswith("my_module_that_exits ends the process when it is imported")
+
+
+def test_what_a_file_prints_is_shown_if_it_does_not_exit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text("import sys\nprint('old API', file=sys.stderr)\nanswer = 42\n")
+    assert load_object(f"{tmp_path}/mine.py:answer") == 42
+    assert capfd.readouterr().err == "old API\n"
+
+
+def test_a_function_of_a_file_that_exits_is_named(tmp_path: Path) -> None:
+    def study() -> None:
+        sys.exit(2)
+
+    with pytest.raises(ConfigError, match=r"^mine\.py:study ends the process \(exit code 2\)$"):
+        call_factory("mine.py:study", study, int)

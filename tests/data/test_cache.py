@@ -3,16 +3,19 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
 
+from nowt.core.process_identity import host_name
 from nowt.data import cache
 from nowt.data.images import ImageFiles
+from tests.support.ended_processes import ended_process
 from tests.support.image_folders import FOLDER, in_order, opened, refused
 from tests.support.synthetic_images import truncate
 
@@ -57,9 +60,27 @@ def test_simultaneous_openings_prepare_the_images_once(root: Path, monkeypatch: 
 def test_the_incomplete_file_of_a_killed_process_is_replaced(root: Path) -> None:
     expected = in_order(opened(root).train)
     for path in (root.parent / "store/cache").glob("*.pixels"):
-        path.with_suffix(".tmp").write_bytes(path.read_bytes()[:100])
+        path.with_name(f"{path.name}.{host_name()}-{ended_process()}-1.tmp").write_bytes(path.read_bytes()[:100])
         path.unlink()
     assert torch.equal(in_order(opened(root).train), expected)
+    assert not [*(root.parent / "store/cache").glob("*.tmp")]
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system whose locks other hosts do not see."""
+    monkeypatch.setattr("nowt.data.cache.turn", lambda path, work: nullcontext())
+    path = root / "a.pixels"
+    with ThreadPoolExecutor(1) as pool:
+
+        def write(file: BinaryIO) -> None:
+            file.write(b"first half, ")
+            pool.submit(cache._write_once, path, lambda other: other.write(b"theirs")).result()  # type: ignore[arg-type,return-value]
+            assert path.read_bytes() == b"theirs"
+            file.write(b"second half")
+
+        cache._write_once(path, write)
+    assert path.read_bytes() == b"first half, second half"
+    assert not [*root.glob("*.tmp")]
 
 
 def test_a_damaged_cache_file_is_named(root: Path) -> None:

@@ -125,6 +125,27 @@ def test_an_invalid_url_is_reported_before_a_study_starts(
         pass
 
 
+def test_the_files_of_a_server_are_in_its_store_whatever_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Served(tmp_path / "lab?1 %41", "")
+    write_store(lab.store, rules_study("lab", names=["bp"], seeds=1, epochs=1))
+    lab.start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", lab.password)
+        client = MlflowClient(lab.url)
+        run = client.create_run(client.create_experiment("one"))
+        client.log_text(run.info.run_id, "whole", "a.txt")
+        assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["a.txt"]
+    finally:
+        assert lab.interrupt() == 0
+    keeper = tmp_path / "lab?1 %41" / "keeper"
+    assert (keeper / "mlflow.db").exists() and (keeper / "auth.db").exists()
+    assert [path.read_text() for path in keeper.rglob("a.txt")] == ["whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lab?1 %41"]
+
+
 Points = list[tuple[str, int, int, float]]  # name, epoch, time, value
 
 

@@ -24,6 +24,7 @@ def test_a_store_without_mlflow_database_is_refused(tmp_path: Path) -> None:
 def test_the_web_page_is_served_on_localhost_on_another_port_if_the_first_is_in_use(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    store = store / "runs?1 %41"  # whose name means something else in a URL
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
     Recorder.open(store, study_file_of(store, study.key))
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -36,7 +37,7 @@ def test_the_web_page_is_served_on_localhost_on_another_port_if_the_first_is_in_
         in (capsys.readouterr().out)
     )
     assert command[command.index("--host") + 1] == "127.0.0.1"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=store, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             found = answer_of(f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=10")
         finally:

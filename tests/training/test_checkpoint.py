@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from nowt.core.errors import ConfigError
+from nowt.core.process_identity import host_name
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.loop import TrainingInterrupted, train
+from tests.support.ended_processes import ended_process
 from tests.support.short_runs import CPU, STEPS, after, assert_equal, numbers, short_run, tensors
 
 CONFIG = short_run("kp")
@@ -247,11 +249,38 @@ def test_a_failed_save_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
 
 def test_a_partly_written_file_is_ignored_and_removed_by_the_next_save(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, {"step": 1})
-    (tmp_path / "step-000000002.tmp4711").write_bytes(b"half a check")
+    (tmp_path / f"step-000000002.pt.{host_name()}-{ended_process()}-1.tmp").write_bytes(b"half a check")
     with warnings.catch_warnings(action="error"):
         assert checkpoint.load(tmp_path) == {"step": 1}
     checkpoint.save(tmp_path, 2, {"step": 2})
     assert names(tmp_path) == ["step-000000001.pt", "step-000000002.pt"]
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from nowt.training import checkpoint
+def pause(state, file):
+    file.write(b"half a check")
+    file.flush()
+    print("half", flush=True)
+    sys.stdin.readline()
+    file.write(b"point")
+checkpoint.torch.save = pause
+checkpoint.save(Path(sys.argv[1]), 5, {"step": 5})
+"""
+
+
+def test_a_checkpoint_that_another_process_is_writing_survives_a_save(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITING, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        checkpoint.save(tmp_path, 1, {"step": 1})
+        writer.communicate("go on\n")
+    assert writer.returncode == 0
+    assert (tmp_path / "step-000000005.pt").read_bytes() == b"half a checkpoint"
+    assert names(tmp_path) == ["step-000000001.pt", "step-000000005.pt"]
 
 
 def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from analysis.frames.store.log_reader import Log
 from nowt.store.files import write_atomically
 from nowt.store.locks import lock_file
 from nowt.store.records import SCHEMA
+from nowt.store.temporary_files import remove_leftovers
 
 FORMAT = f"5, logs {SCHEMA}"  # raise the first number when the meaning of the files changes
 
@@ -135,6 +136,7 @@ def _digest(data: Any) -> str:
 def _delete_outdated(folder: Path, wanted: Sequence[str] | set[str]) -> None:
     """Delete outdated files, and temporary files of writers that were killed."""
     for path in folder.iterdir():
-        ours = path.name.startswith(("logs-", "epochs-", "layers-")) and ".parquet" in path.name
+        ours = path.name.startswith(("logs-", "epochs-", "layers-")) and path.name.endswith(".parquet")
         if ours and path.name not in wanted:
             path.unlink(missing_ok=True)
+    remove_leftovers(folder)

@@ -9,18 +9,30 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.exits import describe_exit
+from nowt.core.output import print_any_character, tolerant_output
 from nowt.core.version import VERSION
+
+PRINTING = {"doctor", "plan", "runs", "show", "--help", "-h", "--version"}  # these only print
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    print_any_character()
+    # of the other commands, the work goes on when nobody reads their output
+    with nullcontext() if PRINTING & {*argv[:1]} or not argv else tolerant_output():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str]) -> int:
     try:
         args = parse(argv)
         code: int = args.run(args)
@@ -33,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"nowt: {_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, BrokenRule) else 2
+    except SystemExit as error:
+        if not (line := describe_exit(error)):  # --help
+            raise
+        print(f"nowt: {line}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"nowt: interrupted; to resume, run the same command again: nowt {shlex.join(argv)}", file=sys.stderr)
         return 130

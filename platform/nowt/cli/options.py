@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.cli.fields import check_rule_names
-from nowt.cli.parser import Parser
+from nowt.cli.parser import Parser, local_path
 from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, require
 from nowt.store.files import check_writable
@@ -20,6 +20,7 @@ def add_local_placement(parser: Parser) -> None:
     """Add the options for device, threads and data folder."""
     parser.add_argument(
         "--data-dir",
+        type=local_path,
         default="",
         metavar="DIR",
         help="folder of the images, for data sets that are read from disk (default: none)",

@@ -1,6 +1,7 @@
 """Argument parsers for ``nowt`` and its commands, whose errors are one line and are raised."""
 
 import argparse
+import os
 import textwrap
 from argparse import ArgumentError, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
@@ -62,6 +63,15 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return choice
 
 
+def local_path(text: str) -> str:
+    """Type for ``add_argument``: a path on this machine. In ``--store=~/runs`` a shell does not expand ``~``."""
+    path = os.path.expanduser(text)
+    if path == text and text.startswith("~"):
+        user = text[1:].partition("/")[0]
+        raise ArgumentTypeError(f"there is no user {user!r}, whose home folder {text!r} names")
+    return path
+
+
 def add_command(
     commands: Commands, name: str, summary: str, example: str, *, store: bool = True, fields: str | None = None
 ) -> Parser:
@@ -81,6 +91,10 @@ def add_command(
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     if store:
         parser.add_argument(
-            "--store", default=DEFAULT_STORE, metavar="DIR", help="folder of the store (default: %(default)s)"
+            "--store",
+            type=local_path,
+            default=DEFAULT_STORE,
+            metavar="DIR",
+            help="folder of the store (default: %(default)s)",
         )
     return parser

@@ -82,7 +82,7 @@ def load_documents(path: Path) -> list[Any]:
     if not path.is_file():
         raise ValueError(f"file {path} does not exist: give the path of a cluster file, such as cluster.yaml")
     try:
-        return list(yaml.safe_load_all(path.read_text()))
+        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 

@@ -40,5 +40,5 @@ def readable_by_others(path: Path) -> bool:
 def write_secret(path: Path, text: str) -> None:
     """Create a file that is private from the start. Raises FileExistsError if it exists."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

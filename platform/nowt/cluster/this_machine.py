@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from nowt.cluster.findings import Finding, findings
 from nowt.cluster.ray_token import readable_by_others, token_path
+from nowt.core.file_systems import network_file_system
 from nowt.store.files import nearest_existing, write_problem
 from nowt.store.run_log import schema_problems
 
@@ -86,6 +87,8 @@ def _store(store: Path, problems: Iterable[str]) -> list[Finding]:
     if problem := write_problem(store):
         return [Finding("store", f"the store {store} is not writable ({problem}): use another with --store", "failed")]
     state = f"{store} is writable and its files are readable" if store.is_dir() else f"{store} does not exist yet"
+    if kind := network_file_system(store):
+        state += f"; on {kind}, Optuna's database is used without a write-ahead log"
     return [
         *findings("store", [*schema_problems(store), *problems], state),
         *findings("disk", _disk(store), f"{_free(store) / 1e9:.0f} GB free"),

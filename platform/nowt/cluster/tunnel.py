@@ -134,7 +134,7 @@ def _tunnel(head: SshTarget, port: int, head_port: int) -> Iterator[tuple["subpr
     command = _command(head, port, head_port)
     if shutil.which(command[0]) is None:
         raise OSError(f"{command[0]} is not installed: nowt ui --cluster needs it (Debian: openssh-client)")
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         ssh = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

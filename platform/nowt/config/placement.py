@@ -57,6 +57,8 @@ class Placement:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        for name in ("store", "data"):  # the shell does not expand ``~`` everywhere
+            object.__setattr__(self, name, os.path.expanduser(getattr(self, name)))
         given = workers_to_text(self.workers)
         require(self.min_workers >= 1, f"workers is {given}: it must be at least 1")
         require(

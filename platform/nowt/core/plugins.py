@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.exits import Exits, describe_exit, no_exit_on_import
 from nowt.core.imports import OWN, PREFIX, load, load_inner, root_of
 from nowt.core.source_hash import Source, is_local_file, read_source, read_texts
 from nowt.core.syntax_tree import tree_digest
@@ -71,6 +72,8 @@ def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
         found = function(*given)
     except ConfigError:
         raise
+    except SystemExit as error:
+        raise ConfigError(describe_exit(error, spec)) from error
     except IMPORT_FAILURES as error:
         raise ConfigError(f"{spec} failed: {type(error).__name__}: {error}") from error
     if not isinstance(found, kind):
@@ -92,10 +95,13 @@ def load_module(place: Path | str) -> ModuleType:
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
     folder, is_inner, inner = str(place).partition(ROOT)
     try:
-        if is_inner:
-            return load_inner(Path(folder).resolve(), Path(inner), read_texts)
-        file = path.resolve()  # as a script, it imports from the folder of the file, not of a link to it
-        return load(file, file.parent, read_texts)
+        with no_exit_on_import(str(path)):
+            if is_inner:
+                return load_inner(Path(folder).resolve(), Path(inner), read_texts)
+            file = path.resolve()  # as a script, it imports from the folder of the file, not of a link to it
+            return load(file, file.parent, read_texts)
+    except Exits as error:
+        raise ConfigError(str(error)) from error
     except ConfigError as error:  # already a message of one line
         raise ConfigError(f"{path}: {error}") from None
     except IMPORT_FAILURES as error:
@@ -217,7 +223,10 @@ def _check_imported(files: Iterable[Path]) -> None:
 
 def _installed(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with no_exit_on_import(name):
+            return importlib.import_module(name)
+    except Exits:
+        raise
     except IMPORT_FAILURES as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"module {name} cannot be imported: {problem} (a file is given as FILE.py:NAME)") from error

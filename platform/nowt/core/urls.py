@@ -1,7 +1,6 @@
 """Parses URLs given on the command line, and rejects passwords in them."""
 
 import os
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,13 +30,28 @@ def database_url(text: str, option: str, example: str) -> URL:
 
 
 def sqlite_url(path: Path) -> str:
-    """Return the URL of the sqlite database at the absolute ``path``.
+    """Return the URL of the sqlite database at the absolute ``path``, whatever characters the path has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
-    Raises ConfigError if the path contains what has a meaning in a URL: the database would be another file.
-    """
-    if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(path)):
-        raise ConfigError(f"{path} cannot hold a database, because its path contains {found[0]!r}: rename the folder")
-    return f"sqlite:///{path}"
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an sqlite database by its URL; None for another database, one in memory, and one that SQLite
+    itself finds by a URI."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        return None
+    named = parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:")
+    return Path(str(parts.database)) if named and "uri" not in parts.query else None
+
+
+def absolute_database_url(url: str) -> str:
+    """Return the URL with an absolute path if it names an sqlite file, which may be given from another folder next
+    time. In the path, ``~`` is the home folder."""
+    path = sqlite_file(url)
+    if path is None:
+        return url
+    return make_url(url).set(database=str(path.expanduser().resolve())).render_as_string(hide_password=False)
 
 
 TRACKING_VARIABLE = "NOWT_RECORD"

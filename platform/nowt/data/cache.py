@@ -28,6 +28,7 @@ from nowt.data.transforms import center_crop
 from nowt.data.unused_files import outdated_pixels
 from nowt.store.layout import Store
 from nowt.store.locks import turn
+from nowt.store.temporary_files import remove_leftovers, temporary_path
 
 BROKEN = 2  # raised when other images are left out; not part of a key, which has the names of the images left out
 
@@ -52,7 +53,7 @@ def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
     """Return the images that cannot be decoded: name to reason. Raises DataError naming one that is never left out."""
     path = _folder(placement) / f"{digest_of(BROKEN, files.digest())}.{decoder()}.broken.json"
     _write_once(path, partial(_write_broken, files, placement))
-    found: dict[str, str] = json.loads(path.read_text())
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -69,7 +70,8 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
     with turn(path.with_suffix(".lock"), f"writes {path}"):
         if path.exists():
             return
-        temporary = path.with_suffix(".tmp")  # one name, so that this attempt overwrites what a killed process left
+        remove_leftovers(path.parent)
+        temporary = temporary_path(path)  # the lock does not keep out other hosts on every file system
         try:
             with temporary.open("wb") as file:
                 write(file)

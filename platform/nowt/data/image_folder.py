@@ -42,7 +42,8 @@ def _how_to_copy() -> str:
     bucket = Path.home() / BUCKET_FILE
     if not bucket.is_file():
         return ""
-    command = f"rm -f ~/data/.complete; bash ~/nowt/platform/clusters/aws/node.sh {bucket.read_text().strip()}"
+    source = bucket.read_text(encoding="utf-8").strip()
+    command = f"rm -f ~/data/.complete; bash ~/nowt/platform/clusters/aws/node.sh {source}"
     return f"; to copy it to this node, {socket.gethostname()}, run: {command}"
 
 

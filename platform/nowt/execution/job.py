@@ -13,7 +13,9 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import ConfigError, DataError
+from nowt.core.exits import describe_exit
 from nowt.core.fields import build_dataclass
+from nowt.core.output import print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
 from nowt.store.layout import Store
@@ -88,6 +90,7 @@ def run_job(
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
         Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
+    print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
@@ -102,7 +105,9 @@ def run_job(
     except TrainingInterrupted:
         yield from _messages(remarks)
         raise
-    except (Exception, SystemExit) as error:  # the failure of one run is its result, and must not affect other runs
+    except SystemExit as error:
+        reason = describe_exit(error) or traceback.format_exc()
+    except Exception as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
         reason = traceback.format_exc()

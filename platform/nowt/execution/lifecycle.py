@@ -4,13 +4,14 @@
 run (a RunQueue or a SearchScheduler) and in how progress is displayed.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from nowt.core.errors import Echo
+from nowt.core.output import tolerant_output
 from nowt.execution.notices import ChangesReporter, missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
@@ -58,9 +59,12 @@ class StudyExecution:
         """The store's folder."""
         return Path(self.options.placement.store)
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Lock the study. Raises ConfigError if another process has locked it."""
-        return study_lock(self.store, self.key)
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the study. What is printed within the block cannot end it. Raises ConfigError if another process has
+        locked the study."""
+        with tolerant_output(), study_lock(self.store, self.key):
+            yield
 
     def record(
         self,

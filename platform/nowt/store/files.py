@@ -1,5 +1,6 @@
 """Atomic writes, private files, and copies of databases that are in use."""
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -7,19 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import get_ident
 
 from nowt.core.errors import require
+from nowt.store.temporary_files import temporary_path
 
 
 def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: bool = False) -> None:
     """Write ``data`` (text as UTF-8) to ``path`` by a rename, so that readers see all of it or nothing.
 
-    With ``durable`` the data reaches the disk before the rename, so that it also survives a power failure. With
-    ``private`` only the owner may read the file, from its first byte on. Parent folders are created.
+    With ``durable`` the data and the new name are on disk when this returns, so that they also survive a power failure.
+    With ``private`` only the owner may read the file, from its first byte on. Parent folders are created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}-{get_ident()}")
+    make_folder(path.parent)
+    temporary = temporary_path(path)
     temporary.unlink(missing_ok=True)
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
@@ -28,8 +29,48 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: b
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder and its parents, if they are missing, so that they survive a power failure."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def move_new(source: Path, target: Path) -> bool:
+    """Move a file, unless ``target`` exists by then. Return whether it was moved; its new name is then on disk."""
+    make_folder(target.parent)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if target.exists():
+            return False
+        source.replace(target)
+    else:
+        source.unlink()
+    sync_folder(target.parent)
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the folder's entries to disk, so that a file created in it survives a power failure. File systems that
+    cannot do that, such as CIFS, do it themselves or not at all."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -59,7 +100,7 @@ def copy_new_database(source: Path, target: Path) -> bool:
 def _copied(source: Path, target: Path) -> Iterator[Path]:
     """Yield a copy of the database ``source`` in the folder of ``target``; it is deleted afterwards."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
+    temporary = temporary_path(target)
     temporary.unlink(missing_ok=True)
     try:
         _back_up(source, temporary)
@@ -123,7 +164,7 @@ def private_folder(path: Path) -> Path:
 def read_or_create_private(path: Path, default: str) -> str:
     """Return the text of a private file. If the file is missing, create it with the text ``default``."""
     if not path.exists():
-        write_atomically(path, default, durable=False, private=True)
+        write_atomically(path, default, durable=True, private=True)
     path.chmod(0o600)
     return path.read_text(encoding="utf-8")
 

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nowt.store.files import sync_folder
+
 
 def complete_lines(path: Path) -> list[bytes]:
     """Return the lines of the file, without an incomplete last line. Only a line feed ends a line: text may contain
@@ -35,10 +37,13 @@ def drop_incomplete_line(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush the folder's entries to disk, so that a file created in it survives a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def append_line(path: Path, line: str) -> None:
+    """Append one line of text, without its line feed, to the file, which is created if it is missing. It is on disk
+    when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        new = file.tell() == 0
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)

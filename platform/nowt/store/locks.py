@@ -1,5 +1,6 @@
 """File locks: one process runs a study at a time, and one writer appends to an epoch log."""
 
+import errno
 import fcntl
 import os
 import sys
@@ -10,20 +11,41 @@ from pathlib import Path
 from typing import IO, Any
 
 from nowt.core.errors import ConfigError
+from nowt.core.file_systems import network_file_system
+from nowt.core.forked_children import close_in_children
+from nowt.core.process_identity import ProcessIdentity, host_name
 from nowt.store.layout import Store
+
+PATIENCE_SECONDS = 10.0  # to wait for a lock whose process has ended; a child that still holds it ends after 5 s
 
 
 def lock_file(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) -> bool:
     """Lock an open file or file descriptor until it is closed. Return whether it is locked.
 
     It is not if another process has it; with ``wait``, it is locked once that process releases it. Several processes
-    can have a ``shared`` lock.
+    can have a ``shared`` lock. Processes that are forked from now on do not inherit the lock. Raises OSError on a file
+    system without locks.
     """
+    descriptor = file if isinstance(file, int) else file.fileno()
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(_no_locks(descriptor)) from error
+        raise
+    close_in_children(descriptor)
     return True
+
+
+def _no_locks(descriptor: int) -> str:
+    path = Path(f"/proc/self/fd/{descriptor}").resolve()
+    kind = network_file_system(path)
+    return (
+        f"{path} cannot be locked: its file system{f' ({kind})' if kind else ''} has no locks. Mount it with locks "
+        "(Lustre: -o flock), or use a folder on another one"
+    )
 
 
 @contextmanager
@@ -40,14 +62,10 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
     Raises ConfigError if another process has it; the message begins with ``taken``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        if not lock_file(file):
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise ConfigError(f"{taken} by process {owner}: wait for it, or stop it")
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with path.open("a+", encoding="utf-8") as file:
+        if not _lock_patiently(file):
+            raise ConfigError(f"{taken} by {_owner(file)}: wait for it, or stop it")
+        _sign(file)
         yield
 
 
@@ -58,16 +76,61 @@ def turn(path: Path, work: str) -> Iterator[None]:
     If another process has it, print one line, which says that this process ``work``, and wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         if not lock_file(file):
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            print(f"nowt: waiting for process {owner}, which {work}", file=sys.stderr, flush=True)
+            print(f"nowt: waiting for {_owner(file)}, which {work}", file=sys.stderr, flush=True)
             lock_file(file, wait=True)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        _sign(file)
         yield
+
+
+def _lock_patiently(file: IO[str]) -> bool:
+    """Lock the file. If the process that signed it has ended, the next one has yet to sign, or it is about to be free:
+    wait for that."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not lock_file(file):
+        signed = _signature(file)
+        if signed is None or not signed.has_ended or time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _sign(file: IO[str]) -> None:
+    """Write to the locked file which process has it."""
+    own = ProcessIdentity.own()
+    file.truncate(0)
+    file.write(f"{own.pid} {own.host}")
+    file.flush()
+
+
+def _signature(file: IO[str]) -> ProcessIdentity | None:
+    """Return the process that has signed the file; None if it says nothing."""
+    file.seek(0)
+    pid, _, host = file.read().strip().partition(" ")
+    return ProcessIdentity(int(pid), host) if pid.isdecimal() else None
+
+
+def _owner(file: IO[str]) -> str:
+    signed = _signature(file)
+    return _describe(os.fstat(file.fileno())) if signed is None or signed.has_ended else str(signed)
+
+
+def describe_holder(path: Path) -> str:
+    """Return which process has locked the file at ``path``, such as ``process 12 on HOST``; ``another process`` if
+    Linux does not say, as for a file that another host has locked."""
+    return _describe(path.stat())
+
+
+def _describe(file: os.stat_result) -> str:
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return "another process"
+    found = [ProcessIdentity(int(lock[4]), host_name()) for lock in locks if lock[1] == "FLOCK" and lock[5] == place]
+    alive = [process for process in found if process.pid > 0 and not process.has_ended]
+    return str(alive[0]) if alive else "another process"
 
 
 class LogInUse(Exception):

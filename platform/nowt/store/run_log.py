@@ -7,14 +7,14 @@ Undefined numbers, such as the angle of a zero vector, are ``null`` in the file 
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line, sync_folder
+from nowt.store.files import make_folder
+from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
 from nowt.store.log_lines import check_line, schema_of
@@ -33,7 +33,7 @@ class LogWriter:
     def open(cls, store: Path, key: str) -> "LogWriter":
         """Open the log of run ``key`` for writing, and drop an incomplete last line. Raises LogInUse."""
         path = Store(store).log(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock = LogLock(path)
         drop_incomplete_line(path)
         return cls(path, read(path), lock)
@@ -68,14 +68,7 @@ class LogWriter:
 
     def _append(self, line: dict[str, Any]) -> int:
         time_ms = time.time_ns() // 1_000_000
-        text = json.dumps({**line, "time": time_ms}, allow_nan=False)
-        new = self.path.stat().st_size == 0
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            sync_folder(self.path.parent)
+        append_line(self.path, json.dumps({**line, "time": time_ms}, allow_nan=False))
         return time_ms
 
 

@@ -30,7 +30,7 @@ from nowt.store.json_types import (
     check_objects,
     each,
 )
-from nowt.store.jsonl import drop_incomplete_line, parse_line
+from nowt.store.jsonl import append_line, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import (
     ListedRun,
@@ -153,7 +153,6 @@ def write_study_file(
     Returns the study file as it now reads, and a remark if another study of this name was run before.
     """
     path = Store(store).study_file(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
     known = read_definition(path) if path.exists() else None
     remark = change_remark(store, content["name"], key)
     listed = with_planned_runs(known.runs if known else [], runs)
@@ -213,8 +212,7 @@ def append_failure(store: Path, study: StudyFile, run: ListedRun) -> None:
 
 
 def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
-    with Store(store).study_runs(study.key).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(Store(store).study_runs(study.key), json.dumps(line))
 
 
 def read_study_file(path: Path) -> StudyFile:

@@ -5,28 +5,32 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 
-from nowt.core.urls import sqlite_url
+from nowt.core.urls import sqlite_file, sqlite_url
+from nowt.store.temporary_files import temporary_folder
+from nowt.tracking.moved_store import correct_artifact_places
 
 MAGIC = b"SQLite format 3\0"
 
 
 def database_uri(path: Path) -> str:
-    """Return the URI of the SQLite file at ``path``. Raises ConfigError as ``sqlite_url`` does."""
+    """Return the URI of the SQLite file at ``path``."""
     return sqlite_url(path.resolve())
 
 
 def connect(path: Path) -> MlflowClient:
     """Return a client of the database at ``path``, which is created if it is missing (about 5 s).
 
+    If the store was moved or copied, the database names the artifacts of this store from now on.
     Raises ValueError for a file that is not a database, OSError for one that cannot be read or written.
     """
     _silence_logging()
+    _create_folders_of_files()
     if path.exists():
         _check(path)
+        correct_artifact_places(path)
     else:
         _create(path)
     return MlflowClient(tracking_uri=database_uri(path))
@@ -41,8 +45,8 @@ def connect_to(url: str) -> MlflowClient:
 def _create(path: Path) -> None:
     """Create the database under another name and rename it, so that a kill leaves no incomplete database."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as folder:
-        new = Path(folder) / path.name
+    with temporary_folder(path.parent / ".mlflow") as folder:
+        new = folder / path.name
         MlflowClient(tracking_uri=database_uri(new)).search_experiments(max_results=1)
         if not path.exists():  # another process may have created it meanwhile
             new.replace(path)
@@ -53,6 +57,17 @@ def _check(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ValueError(f"{path} is not an MLflow database: delete it and run nowt rebuild")
+
+
+def _create_folders_of_files() -> None:
+    """Have MLflow create the folder of a database, and not one that is named like its URL, such as ``my%3Fruns``."""
+    from mlflow.store.db import utils
+
+    def create_folder(uri: str) -> None:
+        if path := sqlite_file(uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    utils._make_parent_dirs_if_sqlite = create_folder
 
 
 def _silence_logging() -> None:

@@ -2,12 +2,12 @@
 
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nowt.store.existing import require_store
 from nowt.store.layout import Store
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
+from nowt.store.temporary_files import temporary_folder
 from nowt.tracking.database import connect
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_files, keep_reports
@@ -38,10 +38,10 @@ def rebuild(store: Path) -> int:
     logged = {run.key for run in read_all(store)}  # raises for an unreadable log, before anything is deleted
     if logged - {run.key for study_file in studies if study_file for run in study_file.runs}:
         studies.append(None)
-    with TemporaryDirectory(prefix=".mlflow-", dir=store) as folder:
-        database = Path(folder) / "mlflow.db"
+    with temporary_folder(store / ".mlflow") as folder:
+        database = folder / "mlflow.db"
         client = connect(database)
-        reports = keep_reports(store, Path(folder))
+        reports = keep_reports(store, folder)
         shutil.rmtree(Store(store).artifacts, ignore_errors=True)
         recorders = [Recorder.for_client(client, store, study) for study in studies]
         for key, files in reports.items():

@@ -23,7 +23,6 @@ from urllib.request import urlopen
 
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
-from nowt.core.urls import sqlite_url
 from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
 
@@ -55,11 +54,12 @@ class TrackingServer:
         return self.home / "credentials"
 
     def command(self) -> list[str]:
-        """Return the command of MLflow's server, without secrets."""
+        """Return the command of MLflow's server, without secrets, to be run in its folder: MLflow would take some
+        characters of a path in a URL for others."""
         options = {
             "--app-name": "basic-auth",
-            "--backend-store-uri": self.backend or sqlite_url(self.home.resolve() / "mlflow.db"),
-            "--artifacts-destination": str(self.home.resolve() / "artifacts"),
+            "--backend-store-uri": self.backend or "sqlite:///mlflow.db",
+            "--artifacts-destination": (self.home.resolve() / "artifacts").as_uri(),
             "--host": HOST,
             "--port": str(self.port),
             "--workers": "1",
@@ -71,7 +71,7 @@ class TrackingServer:
         """Return the environment of MLflow's server, including its secrets, which the first start creates."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
-            "MLFLOW_AUTH_CONFIG_PATH": str(self._auth_config()),
+            "MLFLOW_AUTH_CONFIG_PATH": str(self._auth_config().resolve()),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": read_or_create_private(self.home / "signing-key", secrets.token_hex(32)),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -90,10 +90,9 @@ class TrackingServer:
     def _auth_config(self) -> Path:
         """MLflow's configuration of authentication: no access without a password, no permissions by default."""
         path = self.home / "auth.ini"
-        database = sqlite_url(self.home.resolve() / "auth.db").replace("%", "%%")
         settings = {
             "default_permission": "NO_PERMISSIONS",
-            "database_uri": database,
+            "database_uri": "sqlite:///auth.db",
             "admin_username": ADMIN,
             "admin_password": self.password(),
             "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
@@ -133,12 +132,12 @@ def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
 
 def backend_url(url: str) -> str:
     """Return the URL of MLflow's database. Raises ConfigError if it is invalid or contains a password."""
-    from nowt.core.urls import database_url
+    from nowt.core.urls import absolute_database_url, database_url
 
     parts = database_url(url, "--backend", "postgresql://USER@HOST/NAME")
     if parts.get_backend_name() == "postgresql":  # a database without encoding (SQL_ASCII) would return text as bytes
         parts = parts.update_query_dict({"client_encoding": "utf8"}) if "client_encoding" not in parts.query else parts
-    return parts.render_as_string(hide_password=False)
+    return absolute_database_url(parts.render_as_string(hide_password=False))
 
 
 def _check_free(port: int) -> None:
@@ -173,10 +172,11 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
     Raises OSError if it does not start.
     """
     log = server.home / "server.log"
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as out:
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as out:
         process = subprocess.Popen(
             server.command(),
             env=server.environment(),
+            cwd=server.home,
             stdout=out,
             stderr=out,
             start_new_session=True,  # this process passes Ctrl-C on

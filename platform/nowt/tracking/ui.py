@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nowt.store.existing import require_store
 from nowt.store.layout import Store
-from nowt.tracking.database import connect, database_uri
+from nowt.tracking.database import connect
 
 HOST = "127.0.0.1"
 
@@ -14,8 +14,8 @@ TRAINING = "workflowType=machine_learning"  # otherwise MLflow shows its views f
 
 
 def ui_command(store: Path, port: int = 5000) -> list[str]:
-    """Return the command that serves the web page, and print its address. If ``port`` is in use, another free port is
-    taken.
+    """Return the command that serves the web page, to be run in the folder ``store``, and print its address. If
+    ``port`` is in use, another free port is taken.
 
     Raises ValueError for a store without an MLflow database, and for a file that is not one.
     """
@@ -28,7 +28,7 @@ def ui_command(store: Path, port: int = 5000) -> list[str]:
     print(f"{taken}MLflow will be available in a few seconds at http://{HOST}:{free}/{_newest(path)}")
     print("To see other studies, choose Model training at the top left. Press Ctrl-C to stop.", flush=True)
     options = {
-        "--backend-store-uri": database_uri(path),
+        "--backend-store-uri": f"sqlite:///{path.name}",  # a path might have characters that MLflow takes for others
         "--host": HOST,
         "--port": str(free),
         "--workers": "1",

@@ -14,6 +14,8 @@ import torch
 
 from nowt.config.placement import Keep
 from nowt.core.errors import ConfigError
+from nowt.store.files import make_folder, sync_folder
+from nowt.store.temporary_files import remove_leftovers, temporary_path
 
 # what reading the content of a damaged checkpoint may raise
 DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError)
@@ -31,9 +33,9 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
     The file is written under a temporary name and then renamed. At the end of an epoch in ``keep_epochs`` it gets a
     second name, ``epoch-000010.pt``, which is never deleted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"step-{step:09d}.pt"
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    temporary = temporary_path(path)
     with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
@@ -42,6 +44,7 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
         # before the rename: a run that resumes from this checkpoint must not miss its second name
         _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
     temporary.replace(path)
+    sync_folder(folder)  # before an older checkpoint is deleted
     prune(folder, max_to_keep)
     return path
 
@@ -116,10 +119,10 @@ def kept_checkpoints(folder: Path, last: int | None) -> dict[int, Path]:
 
 
 def prune(folder: Path, max_to_keep: int) -> None:
-    """Delete temporary files and all but the newest ``max_to_keep`` checkpoints; kept epochs stay."""
-    for path in folder.glob("*.tmp*"):
-        path.unlink(missing_ok=True)
-    whole = [path for path in saved(folder) if zipfile.is_zipfile(path)]  # a damaged one replaces none of these
+    """Delete all but the newest ``max_to_keep`` checkpoints, and temporary files that no process completes any more;
+    kept epochs stay. A damaged checkpoint displaces no other."""
+    remove_leftovers(folder)
+    whole = [path for path in saved(folder) if zipfile.is_zipfile(path)]
     oldest = whole[-max_to_keep:][:1]
     for path in saved(folder):
         if oldest and path < oldest[0]:
@@ -132,7 +135,7 @@ def _keep(saved: Path, kept: Path) -> None:
     try:
         os.link(saved, kept)
     except OSError:  # the file system has no links
-        copy = kept.with_suffix(f".tmp{os.getpid()}")
+        copy = temporary_path(kept)
         shutil.copyfile(saved, copy)
         copy.replace(kept)
 

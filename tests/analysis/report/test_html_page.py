@@ -129,7 +129,7 @@ def test_a_changed_study_makes_a_folder_stale_and_another_schema_is_an_error(rep
     (store / "figures").rename(moved)
     found = check(store, moved)
     assert found.stale == ("the study file has other text or settings",)
-    assert found.command.endswith(f"--out {moved}")
+    assert found.command.endswith(f"--store {store} --out {moved}")
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
     with pytest.raises(ValueError, match="is a study file of schema 2, this version of nowt reads 1: update nowt"):
         check(store, moved)

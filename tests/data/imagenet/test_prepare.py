@@ -209,7 +209,7 @@ def test_a_second_command_on_the_same_target_is_refused(source: Path, capsys: Ca
     with (target / ".prepare/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run_prepare(source, code=2)
-    assert f"another command is preparing {target}" in error_line(capsys)
+    assert f"{target} is being prepared by process " in error_line(capsys)
 
 
 def test_prepare_can_be_called_as_a_function(source: Path) -> None:

@@ -1,5 +1,6 @@
 """Logs that are written while their store is merged into: what was written meanwhile stays."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +95,10 @@ def test_a_log_of_an_earlier_version_without_single_images_is_the_same_run(other
 def test_a_run_in_progress_is_refused_before_any_log_is_written(other: Path, tmp_path: Path) -> None:
     start(other, "000000000000").epoch(epoch(0))  # precedes the run in progress
     writer = start(tmp_path / "ours", KEY)
-    with pytest.raises(ConfigError, match=f"run {KEY} is in progress: wait for it, or stop it, and merge again"):
+    with pytest.raises(
+        ConfigError,
+        match=f"run {KEY} is in progress in process {os.getpid()} on .*: wait for it, or stop it, and merge again",
+    ):
         merge(other, tmp_path / "ours", print, NO_DATABASES)
     assert [path.name for path in (tmp_path / "ours" / "logs").iterdir()] == [f"{KEY}.jsonl"]
     del writer

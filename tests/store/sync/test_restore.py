@@ -20,7 +20,7 @@ def test_a_second_restore_leaves_the_files_of_the_first_alone(tmp_path: Path, mo
     databases = Databases(lambda other, store: 0, lambda other, store: None, lambda store, afresh: None)
     with (
         process_lock(tmp_path / f"{PARTIAL}.lock", "the first"),
-        pytest.raises(ConfigError, match=r"is already being restored by process \d+: wait for it, or stop it"),
+        pytest.raises(ConfigError, match=r"is already being restored by process \d+ on .*: wait for it, or stop it"),
     ):
         restore("s3://lab/nowt", tmp_path, print, databases, continues=True)
     assert fetched.read_text() == "fetched by the first"

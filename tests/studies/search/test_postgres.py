@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,6 +88,47 @@ def test_a_stopped_server_is_an_error_of_one_line_and_the_search_resumes(
     assert main(words(space, tmp_path / "one", "--storage", database.url)) == 0
     found = [trial for _, _, *trial in trial_contents(database.url)]
     assert len(found) == 2 and all(state in (TrialState.COMPLETE, TrialState.PRUNED) for state, *_ in found)
+
+
+def test_a_search_that_is_refused_names_the_process_that_runs_it(database: Server) -> None:
+    owner = f"process {os.getpid()} on {socket.gethostname()}"
+    with (
+        exclusive_lock(database.url, "named"),
+        pytest.raises(ConfigError, match=f"postgresql://nowt@/nowt.* by {owner}: wait for it"),
+        exclusive_lock(database.url, "named"),
+    ):
+        pass
+
+
+FORKED = """
+import multiprocessing, os, signal, sys, time
+from nowt.studies.search.storage_lock import exclusive_lock
+with exclusive_lock(sys.argv[1], "forked"):
+    loader = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    loader.start()
+    print(loader.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_forked_processes_that_outlive_a_killed_search_hold_no_lock_on_the_server(database: Server) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", FORKED, database.url], stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    loader = int(killed.stdout.readline())
+    try:
+        killed.wait(30)
+        wait_for(lambda: can_lock(database), 3, "the server to notice that the process has ended")
+    finally:
+        os.kill(loader, signal.SIGKILL)
+        killed.stdout.close()
+
+
+def can_lock(database: Server) -> bool:
+    try:
+        with exclusive_lock(database.url, "forked"):
+            return True
+    except ConfigError:
+        return False
 
 
 def test_the_lock_is_taken_again_after_a_restart_of_the_server(database: Server) -> None:

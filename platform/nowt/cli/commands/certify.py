@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import ConfigError
 from nowt.store.files import check_writable
 
@@ -30,7 +30,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("rule", metavar="RULE", nargs="?", help="a rule's name, or a FILE.py that defines one")
     parser.add_argument("--all", action="store_true", help="certify every built-in rule")
-    parser.add_argument("--out", metavar="DIR", help="folder of the certificates (default: STORE/certificates)")
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        metavar="DIR",
+        help="folder of the certificates (default: STORE/certificates)",
+    )
 
 
 def run(args: Namespace) -> int:

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command, one_of
+from nowt.cli.parser import Commands, add_command, local_path, one_of
 from nowt.core.errors import ConfigError
 
 
@@ -21,7 +21,12 @@ def add(commands: Commands) -> None:
         "action", type=one_of(*actions), choices=actions, help="prepare before 'ray up', teardown after 'ray down'"
     )
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", default="cluster.yaml", help="cluster file (default: %(default)s)"
+        "file",
+        type=local_path,
+        metavar="FILE",
+        nargs="?",
+        default="cluster.yaml",
+        help="cluster file (default: %(default)s)",
     )
     parser.add_argument(
         "--ssh-from",

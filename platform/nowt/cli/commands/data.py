@@ -4,7 +4,7 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command, one_of
+from nowt.cli.parser import Commands, add_command, local_path, one_of
 from nowt.core.errors import require
 
 NAMES = ["imagenet", "tiny-imagenet"]
@@ -27,9 +27,14 @@ def add(commands: Commands) -> None:
     parser.add_argument("action", type=one_of("prepare"), choices=["prepare"], help="verify the copy, and lay it out")
     parser.add_argument("name", type=one_of(*NAMES), choices=NAMES, help="the data set")
     parser.add_argument(
-        "source", metavar="SRC", help="the copy: class folders, tar files, or Tiny ImageNet's zip; it is not changed"
+        "source",
+        type=local_path,
+        metavar="SRC",
+        help="the copy: class folders, tar files, or Tiny ImageNet's zip; it is not changed",
     )
-    parser.add_argument("target", metavar="DST", help="a new folder for train/, val/ and the list of images")
+    parser.add_argument(
+        "target", type=local_path, metavar="DST", help="a new folder for train/, val/ and the list of images"
+    )
     parser.add_argument(
         "--copy", action="store_true", help="copy the images instead of hard-linking them (archives: always copied)"
     )

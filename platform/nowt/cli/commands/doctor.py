@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import DEFAULT_STORE, Commands, add_command
+from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
 
 
@@ -14,6 +14,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--cluster",
+        type=local_path,
         nargs="?",
         const="cluster.yaml",
         metavar="FILE",

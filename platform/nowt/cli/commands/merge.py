@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import Commands, add_command, local_path
 from nowt.store.files import check_writable
 
 
@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands, "merge", "merge the runs of another store into this one", "nowt merge /mnt/lab/runs --store runs"
     )
-    parser.add_argument("other", metavar="STORE", help="folder of the other store; it is not changed")
+    parser.add_argument("other", type=local_path, metavar="STORE", help="folder of the other store; it is not changed")
 
 
 def run(args: Namespace) -> int:

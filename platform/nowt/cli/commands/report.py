@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import require
 from nowt.store.layout import Store
 
@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "study", metavar="STUDY", nargs="?", help="name or key of a study or search (default: the newest)"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder of the figures (default: figures)")
+    parser.add_argument("--out", type=local_path, metavar="DIR", help="folder of the figures (default: figures)")
     parser.add_argument(
         "--margin",
         type=float,
@@ -39,7 +39,10 @@ def add(commands: Commands) -> None:
         "--published", action="store_true", default=None, help="also draw the published ImageNet curves"
     )
     parser.add_argument(
-        "--check", metavar="DIR", help="draw nothing; exit with 1 if the figures in DIR are out of date"
+        "--check",
+        type=local_path,
+        metavar="DIR",
+        help="draw nothing; exit with 1 if the figures in DIR are out of date",
     )
 
 

@@ -5,18 +5,27 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
 
 
 def add(commands: Commands) -> None:
     """Add the command's arguments."""
-    parser = add_command(commands, "ui", "start the MLflow web page of a store, on localhost only", "nowt ui")
+    parser = add_command(
+        commands, "ui", "start the MLflow web page of a store, on localhost only", "nowt ui", store=False
+    )
+    parser.add_argument(
+        "--store",
+        default=DEFAULT_STORE,
+        metavar="DIR",
+        help="folder of the store; with --cluster, on the head node (default: %(default)s)",
+    )
     parser.add_argument(
         "--port", type=int, default=5000, help="port of the page (default: %(default)s, or the next free port)"
     )
     parser.add_argument(
         "--cluster",
+        type=local_path,
         nargs="?",
         const="cluster.yaml",
         metavar="FILE",
@@ -39,5 +48,7 @@ def run(args: Namespace) -> int:
     require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
     from nowt.tracking.ui import ui_command
 
-    command = ui_command(Path(args.store), args.port)
+    store = Path(local_path(args.store))
+    command = ui_command(store, args.port)
+    os.chdir(store)
     os.execv(command[0], command)

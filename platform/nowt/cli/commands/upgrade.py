@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.parser import Commands, add_command
+from nowt.cli.parser import Commands, add_command, local_path
 from nowt.config.placement import Placement
 from nowt.core.errors import require
 from nowt.store.files import check_writable
@@ -18,9 +18,10 @@ def add(commands: Commands) -> None:
         "nowt upgrade runs --data-dir images/",
         store=False,
     )
-    parser.add_argument("store", metavar="STORE", help="folder of the store")
+    parser.add_argument("store", type=local_path, metavar="STORE", help="folder of the store")
     parser.add_argument(
         "--data-dir",
+        type=local_path,
         default="",
         metavar="DIR",
         help="folder of the images, for data sets that are read from disk; run the command once per folder",

@@ -14,6 +14,7 @@ from nowt.data.imagenet.archives import SourceImage
 from nowt.data.imagenet.published import PNG
 from nowt.data.imagenet.source import ClassSource, images_in_folder, is_image
 from nowt.data.images import content_digest
+from nowt.store.temporary_files import temporary_path
 
 FileFacts = tuple[str, int, int, int, int]  # name and ``Facts``
 
@@ -81,7 +82,7 @@ class ClassPreparer:
         """Return the record of the class, if the source and the files in place still match it."""
         if not self._record_path(source).exists():
             return None
-        record = ClassRecord.from_json(self._record_path(source).read_text())
+        record = ClassRecord.from_json(self._record_path(source).read_text(encoding="utf-8"))
         if record is None or record.broken or record.copied != (self.copy or _from_archive(images)):
             return None
         same_source = record.source == _facts(images)
@@ -164,6 +165,6 @@ def _files_in_place(folder: Path) -> list[FileFacts]:
 def _write(path: Path, data: bytes, temporary_folder: Path | None = None) -> None:
     """Write a file atomically. If this process is killed, the next command deletes its temporary file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = (temporary_folder or path.parent) / f"{threading.get_ident()}.tmp"
+    temporary = temporary_path((temporary_folder or path.parent) / path.name)
     temporary.write_bytes(data)
     temporary.replace(path)

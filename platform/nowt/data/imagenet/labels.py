@@ -46,7 +46,8 @@ def training_counts(source: Path) -> dict[str, int]:
     lists = [path / "ImageSets/CLS-LOC/train_cls.txt" for path in (source / "ILSVRC", source)]
     for path in lists:
         if path.exists():
-            return dict(Counter(line.partition("/")[0] for line in path.read_text().splitlines() if "/" in line))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return dict(Counter(line.partition("/")[0] for line in lines if "/" in line))
     return {}
 
 

@@ -24,7 +24,8 @@ from nowt.data.imagenet.class_folder import REMOVED, WORK, ClassPreparer, ClassR
 from nowt.data.imagenet.published import Counts
 from nowt.data.imagenet.source import ClassSource, class_sources
 from nowt.data.images import DIGEST_BYTES
-from nowt.store.locks import lock_file
+from nowt.store.locks import describe_holder, lock_file
+from nowt.store.temporary_files import remove_leftovers
 
 PRINTED = 20  # problems that are printed; the file lists all of them
 
@@ -118,9 +119,9 @@ def _locked(target: Path) -> Iterator[None]:
     (target / WORK).mkdir(parents=True, exist_ok=True)
     with (target / WORK / "lock").open("w") as lock:
         if not lock_file(lock):
-            raise DataError(f"another command is preparing {target}: wait for it, or stop it")
-        for leftover in (target / WORK).rglob("*.tmp"):
-            leftover.unlink()
+            holder = describe_holder(target / WORK / "lock")
+            raise DataError(f"{target} is being prepared by {holder}: wait for it, or stop it")
+        remove_leftovers(target / WORK, "**/*.tmp")
         yield
 
 
@@ -196,7 +197,7 @@ def _part(split: str, entries: manifest.Entries) -> Part:
 def _write_problems(target: Path, problems: list[str]) -> None:
     path = target / PROBLEMS
     if problems:
-        path.write_text("\n".join(problems) + "\n")
+        path.write_text("\n".join(problems) + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
 

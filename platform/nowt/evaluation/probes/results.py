@@ -6,7 +6,6 @@ of the metric's code), ``images`` (their number), ``split`` and ``against`` (the
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
+from nowt.store.files import make_folder
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
-from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line
+from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
-from nowt.store.locks import LogInUse, LogLock
+from nowt.store.locks import LogInUse, LogLock, describe_holder
 
 ResultLine = dict[str, Any]
 
@@ -66,10 +66,7 @@ class ResultsFile:
 
     def add(self, line: ResultLine) -> None:
         """Append one run and epoch. The line is on disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, **asdict(self.settings)}, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, json.dumps({**line, **asdict(self.settings)}, allow_nan=False))
 
 
 @contextmanager
@@ -80,11 +77,11 @@ def open_results(store: Path, study: str, metric: str, settings: ProbeSettings) 
         ConfigError: If another process has locked it.
     """
     path = Store(store).probe(study, metric)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         lock = LogLock(path)
     except LogInUse:
-        raise ConfigError(f"another nowt probe is writing {path}: wait for it, or stop it") from None
+        raise ConfigError(f"{path} is being written by {describe_holder(path)}: wait for it, or stop it") from None
     drop_incomplete_line(path)
     done = {(line["run"], line["epoch"]) for line in read_results(path) if ProbeSettings.from_line(line) == settings}
     try:

@@ -9,7 +9,7 @@ from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_part
 from nowt.store.layout import Store, is_plain
-from nowt.store.locks import LogInUse, LogLock, is_locked
+from nowt.store.locks import LogInUse, LogLock, describe_holder, is_locked
 from nowt.store.records import FINAL_STATES, RunLog, epoch_to_json
 from nowt.store.run_log import read
 
@@ -56,7 +56,8 @@ def _incoming(source: Path, target: Path) -> IncomingLog | None:
 
 
 def _in_progress(log: IncomingLog) -> ConfigError:
-    return ConfigError(f"run {log.target.stem} is in progress: wait for it, or stop it, and merge again")
+    holder = describe_holder(log.target)
+    return ConfigError(f"run {log.target.stem} is in progress in {holder}: wait for it, or stop it, and merge again")
 
 
 def _reach(run: RunLog) -> tuple[bool, int, bool]:

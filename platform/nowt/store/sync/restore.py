@@ -8,7 +8,7 @@ from uuid import uuid4
 from nowt.core.errors import ConfigError, Echo
 from nowt.core.formatting import counted
 from nowt.store.existing import PARTS, is_store
-from nowt.store.files import private_folder, write_atomically
+from nowt.store.files import move_new, private_folder, write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import process_lock
 from nowt.store.sync.bucket import Bucket
@@ -71,7 +71,4 @@ def _move(folder: Path, store: Path, manifest: Manifest) -> None:
     here = manifest.root == str(store.resolve())  # otherwise MLflow would look for its artifacts at the old path
     moved = [name for name in manifest.files if here or name.partition("/")[0] not in ("mlflow.db", "artifacts")]
     for name in sorted(moved, key=lambda name: name.partition("/")[0] in PARTS):
-        target = store / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            (folder / name).replace(target)
+        move_new(folder / name, store / name)  # not over a log or study that was begun meanwhile

@@ -11,12 +11,13 @@ from optuna.storages import RDBStorage
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from nowt.core.errors import ConfigError
-from nowt.core.urls import database_url, sqlite_url
+from nowt.core.errors import ConfigError, require
+from nowt.core.file_systems import network_file_system
+from nowt.core.urls import database_url, sqlite_file, sqlite_url
 from nowt.studies.search.optuna_internals import engine, schema_versions
 from nowt.studies.search.storage_lock import engine_arguments
 
-SQLITE = "sqlite:///"
+TABLES = {"studies", "trials", "version_info"}  # some of Optuna's
 
 
 def open_database(url: str) -> RDBStorage:
@@ -32,7 +33,8 @@ def open_database(url: str) -> RDBStorage:
         raise ConfigError(
             f"--storage {storage_label(url)} needs the Python package {missing}, which is not installed"
         ) from None
-    if url.startswith(SQLITE):
+    path = sqlite_file(url)
+    if path is not None and not network_file_system(path):
         event.listen(engine(storage), "connect", _sync_at_checkpoints)
         engine(storage).dispose()  # connections opened before do not have the setting
     return storage
@@ -103,17 +105,26 @@ def _sync_at_checkpoints(connection: Any, _: object) -> None:
 def _engine_options(url: str) -> dict[str, Any]:
     """Return the options for SQLAlchemy's engine.
 
-    Sqlite uses a write-ahead log, so that readers of the database do not block the search. Connections to a server are
-    tested before use, because the server may have been restarted since the last trial.
+    Sqlite uses a write-ahead log, so that readers of the database do not block the search; on a network file system a
+    rollback journal, since the log needs memory that all processes share. Connections to a server are tested before
+    use, because the server may have been restarted since the last trial.
     """
-    if not url.startswith(SQLITE):
+    path = sqlite_file(url)
+    if path is None:
         return {"pool_pre_ping": True, **engine_arguments(url)}
-    path = Path(url.removeprefix(SQLITE))
     try:
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _check_tables(connection, path)
+            connection.execute(f"PRAGMA journal_mode={'DELETE' if network_file_system(path) else 'WAL'}")
     except sqlite3.Error as error:
         raise OSError(
             f"{path} cannot be used as a database ({error}): unlock it or move it out of the folder"
         ) from None
     return {"connect_args": {"timeout": 20.0}}
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ConfigError if the database has only tables of others, to which Optuna would add its own."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    found = ", ".join(sorted(tables)[:3])
+    require(not tables or bool(tables & TABLES), f"{path} is not an Optuna database (it has the tables {found}, ...)")

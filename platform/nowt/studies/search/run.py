@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nowt.config.placement import Placement
 from nowt.core.errors import Echo, require
 from nowt.core.formatting import counted
-from nowt.core.urls import sqlite_url
+from nowt.core.urls import absolute_database_url, sqlite_file, sqlite_url
 from nowt.execution.lifecycle import StudyExecution
 from nowt.execution.notices import data_notices
 from nowt.execution.preparation import distinct_rules, inspect_data, start_facts
@@ -43,7 +43,7 @@ def search(space: SearchSpace, options: ExecutionOptions, echo: Echo, storage: s
     execution = StudyExecution(space.key, options, echo)
     store = execution.store
     own = sqlite_url(Store(store.resolve()).optuna_db)
-    url = _absolute(storage or own)
+    url = absolute_database_url(storage or own)
     other = "" if url == own else url
     facts, rungs = _prepare(space, options.placement, echo)
     _check_storage(store, space, other)
@@ -74,12 +74,6 @@ def _superseded(store: Path, space: SearchSpace, facts: dict[str, dict[str, Any]
     return superseded_trials(store, space.name, space.key, cells)
 
 
-def _absolute(url: str) -> str:
-    """Return the URL with an absolute path if it names a file, which may be given from another folder next time."""
-    path = url.removeprefix("sqlite:///")
-    return f"sqlite:///{Path(path).resolve()}" if path and path != url else url
-
-
 def _describe_cap(scheduler: "SearchScheduler", options: ExecutionOptions) -> str:
     """Return a description of the cap that stopped the search, and of the remaining work."""
     begun = sum(map(len, scheduler.open_trials.values()))
@@ -90,9 +84,9 @@ def _describe_cap(scheduler: "SearchScheduler", options: ExecutionOptions) -> st
 def _storage_lock(url: str, store: Path, key: str) -> AbstractContextManager[None]:
     """Lock the search beside its storage if that is a file in another folder, since another store may use the same
     file."""
-    folder = Path(url.removeprefix("sqlite:///")).parent
-    elsewhere = url.startswith("sqlite:///") and folder.is_dir() and folder.resolve() != store.resolve()
-    return study_lock(folder, key) if elsewhere else nullcontext()
+    file = sqlite_file(url)
+    elsewhere = file is not None and file.parent.is_dir() and file.parent.resolve() != store.resolve()
+    return study_lock(file.parent, key) if file is not None and elsewhere else nullcontext()
 
 
 def _unchanged_storage(store: Path, space: SearchSpace, storage: str) -> AbstractContextManager[None]:
@@ -108,7 +102,9 @@ def _check_storage(store: Path, space: SearchSpace, storage: str) -> None:
     then = storage if found is None else found
     begun = f"with --storage {then}: give that again" if then else "without --storage: leave it out"
     moved = f'(if its trials have moved, change "storage" in {path})'
-    require(then == storage, f"search {space.name} was begun {begun} {moved}")
+    file = sqlite_file(then)  # earlier versions wrote some characters of its URL otherwise
+    same = then == storage or (file is not None and file == sqlite_file(storage))
+    require(same, f"search {space.name} was begun {begun} {moved}")
 
 
 def _why_not(stopping: EarlyStopping, first: int) -> str:

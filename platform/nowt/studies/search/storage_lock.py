@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from nowt.core.errors import ConfigError
+from nowt.core.forked_children import close_in_children
+from nowt.core.process_identity import ProcessIdentity
+
+ENCODING = {"client_encoding": "utf8"}
 
 
 @contextmanager
@@ -27,15 +31,22 @@ def exclusive_lock(url: str, key: str) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     # AUTOCOMMIT: an idle transaction would keep the server from removing old rows
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", **engine_arguments(url))
+    named = {"application_name": str(ProcessIdentity.own())}  # for the message of a driver that is refused
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={**ENCODING, **named})
+    event.listen(engine, "connect", _leave_to_this_process)
     lock = AdvisoryLock(key, make_url(url).render_as_string(), engine.connect())
     try:
         if not lock.acquire():
-            raise ConfigError(f"{lock.taken}: wait for it, or stop it")
+            raise ConfigError(f"{lock.taken}{lock.holder()}: wait for it, or stop it")
         yield lock.ensure
     finally:
         lock.connection.close()
         engine.dispose()
+
+
+def _leave_to_this_process(connection: Any, _: object) -> None:
+    """Close the connection in forked children, since the server keeps the lock as long as it is open."""
+    close_in_children(connection.fileno())
 
 
 @dataclass
@@ -47,14 +58,29 @@ class AdvisoryLock:
     connection: Connection
 
     @property
+    def number(self) -> int:
+        """The lock's number on the server."""
+        return int.from_bytes(sha256(f"nowt search {self.key}".encode()).digest()[:8], signed=True)
+
+    @property
     def taken(self) -> str:
         """The message if another process has the lock."""
         return f"search {self.key} is already being run from another store on {self.label}"
 
     def acquire(self) -> bool:
         """Try to take the lock. Return whether this process has it."""
-        number = int.from_bytes(sha256(f"nowt search {self.key}".encode()).digest()[:8], signed=True)
-        return bool(self.connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}))
+        return bool(self.connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": self.number}))
+
+    def holder(self) -> str:
+        """Return which process has the lock, such as `` by process 12 on HOST``; empty if the server does not say."""
+        found = self.connection.scalar(
+            text(
+                "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' "
+                "AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = :number"
+            ),
+            {"number": self.number},
+        )
+        return f" by {found}" if found else ""
 
     def ensure(self) -> None:
         """Take the lock again if its connection was lost. Raises OSError if another process has taken it."""
@@ -70,7 +96,7 @@ class AdvisoryLock:
 def engine_arguments(url: str) -> dict[str, Any]:
     """Return the arguments for an engine at ``url``. The client sets the encoding, because a PostgreSQL database with
     encoding SQL_ASCII would return text as bytes."""
-    return {"connect_args": {"client_encoding": "utf8"}} if _is_postgresql(url) else {}
+    return {"connect_args": ENCODING} if _is_postgresql(url) else {}
 
 
 def _is_postgresql(url: str) -> bool:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import write_atomically
-from nowt.store.jsonl import complete_lines, complete_part, sync_folder
+from nowt.store.files import sync_folder, write_atomically
+from nowt.store.jsonl import complete_lines, complete_part
 from nowt.store.layout import Store
-from nowt.store.locks import LogInUse, LogLock
+from nowt.store.locks import LogInUse, LogLock, describe_holder
 from nowt.studies.upgrade.plan import UpgradedRun
 
 
@@ -103,17 +103,16 @@ def _locked(path: Path) -> LogLock:
     try:
         return LogLock(path)
     except LogInUse:
-        raise ConfigError(f"{path} is being written: wait until that is done, or stop it, and upgrade again") from None
+        holder = describe_holder(path)
+        raise ConfigError(f"{path} is being written by {holder}: wait for it, or stop it, and upgrade again") from None
 
 
 def _keep(store: Path, path: Path) -> None:
     """Copy a file to ``STORE/earlier``, unless an earlier upgrade has."""
     kept = Store(store).earlier / path.relative_to(store)
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f"{kept.name}.tmp{os.getpid()}")
-        shutil.copy2(path, temporary)
-        temporary.replace(kept)
+        write_atomically(kept, path.read_bytes(), durable=True)
+        shutil.copystat(path, kept)
 
 
 def _lists(runs: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> bool:

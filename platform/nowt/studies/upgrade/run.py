@@ -12,7 +12,7 @@ from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.formatting import counted
 from nowt.store.existing import nearest_store
 from nowt.store.layout import Store
-from nowt.store.locks import is_locked, study_lock
+from nowt.store.locks import describe_holder, is_locked, study_lock
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.upgrade.journal import read_journal, remove_journal, write_journal
@@ -59,7 +59,8 @@ def _check_idle(store: Path) -> None:
     """Raise ConfigError if a process is writing a log of the store."""
     for path in Store(store).log_files():
         if is_locked(path):
-            raise ConfigError(f"run {path.stem} is in progress: wait for it, or stop it, and upgrade again")
+            holder = describe_holder(path)
+            raise ConfigError(f"run {path.stem} is in progress in {holder}: wait for it, or stop it, and upgrade again")
 
 
 def _apply(store: Path, runs: Sequence[UpgradedRun]) -> None:

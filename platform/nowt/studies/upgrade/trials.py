@@ -6,6 +6,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import RDBStorage
 
+from nowt.core.urls import sqlite_url
 from nowt.store.layout import Store
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.studies.search.database import open_database, storage_errors, storage_label
@@ -23,7 +24,7 @@ def rewrite_trials(store: Path, keys: Mapping[str, str], fingerprints: Mapping[s
         own = Store(store).optuna_db
         if not search.is_search or not (search.storage or own.exists()):
             continue
-        url = search.storage or f"sqlite:///{own.resolve()}"
+        url = search.storage or sqlite_url(own.resolve())
         with storage_errors(storage_label(url)), exclusive_lock(url, search.key):
             database = open_database(url)
             try:

@@ -1,0 +1,62 @@
+"""Custom code that ends the process, as a script does that parses its arguments, is an error that names its file."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from io import StringIO
+
+from nowt.core.errors import ConfigError
+from nowt.core.imports import PREFIX
+
+ADVICE = "Put what only a script does under `if __name__ == '__main__':`"
+
+
+class Exits(ConfigError):
+    """Custom code ends the process when it is imported."""
+
+
+@contextmanager
+def no_exit_on_import(named: str) -> Iterator[None]:
+    """Raise Exits, naming the custom file or module, if its import in the block ends the process.
+
+    What it prints to stderr, such as argparse's usage, is printed at the end of the block if it does not.
+    """
+    printed = StringIO()
+    # two threads would restore each other's stderr
+    quiet = redirect_stderr(printed) if threading.current_thread() is threading.main_thread() else nullcontext()
+    try:
+        with quiet:
+            yield
+    except SystemExit as error:
+        reason = _reason(error, printed.getvalue())
+        raise Exits(f"{named} ends the process when it is imported ({reason}). {ADVICE}") from error
+    except BaseException:
+        sys.stderr.write(printed.getvalue())
+        raise
+    else:
+        sys.stderr.write(printed.getvalue())
+
+
+def describe_exit(error: SystemExit, named: str = "") -> str:
+    """Return one line that names the custom file whose code has ended the process, or ``named``; empty if neither is
+    known."""
+    file = named or _custom_file(error)
+    return f"{file} ends the process ({_reason(error)})" if file else ""
+
+
+def _reason(error: SystemExit, printed: str = "") -> str:
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    if isinstance(error.code, str):
+        return error.code.partition("\n")[0]
+    return lines[-1] if lines and error.code else f"exit code {error.code or 0}"
+
+
+def _custom_file(error: SystemExit) -> str:
+    """Return the innermost custom file on the way to where ``error`` was raised; empty if there is none."""
+    found, step = "", error.__traceback__
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__")).startswith(PREFIX):
+            found = step.tb_frame.f_code.co_filename
+        step = step.tb_next
+    return found

@@ -1,0 +1,133 @@
+"""Standard output that never ends a run: it shows what its encoding has, and drops what cannot be written."""
+
+import codecs
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+SPELLED = {
+    "−": "-",  # a minus sign
+    "–": "-",
+    "—": "-",
+    "─": "-",
+    "│": "|",
+    "×": "x",
+    "·": "*",
+    "•": "*",
+    "°": "deg",
+    "±": "+-",
+    "≤": "<=",
+    "≥": ">=",
+    "…": "...",
+    "→": "->",
+    "α": "alpha",
+    "β": "beta",
+    "δ": "delta",
+    "λ": "lambda",
+    "μ": "mu",
+    "µ": "u",
+    "σ": "sigma",
+    "\u00a0": " ",
+    "\u2009": " ",
+    "\u202f": " ",
+}
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """Return signs that stand for those which an encoding lacks: a question mark where there are no better ones."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_encodable(SPELLED.get(sign, "?"), error.encoding) for sign in text), error.end
+
+
+def _encodable(text: str, encoding: str) -> str:
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+codecs.register_error("nowt.spell", _spell)
+
+
+def print_any_character() -> None:
+    """Have ``sys.stdout`` and ``sys.stderr`` of this process spell out characters that their encoding lacks, such as
+    ``delta`` for δ in ASCII, in place of raising UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="nowt.spell")
+
+
+@contextmanager
+def tolerant_output() -> Iterator[None]:
+    """Drop, within the block, what is printed and cannot be written: the reader of a pipe has gone, a disk is full, or
+    the process has no output at all. One line on stderr says so."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Tolerant(sys.stdout), _Tolerant(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stdout, sys.stderr = before
+
+
+class _Tolerant(io.TextIOBase):
+    """A text stream that writes to another one as long as that can be written."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.is_broken = stream is None
+
+    def write(self, text: str) -> int:
+        """Write ``text``, or drop it."""
+        self._attempt("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream if it can still be written."""
+        self._attempt("flush")
+
+    def _attempt(self, method: str, *arguments: str) -> None:
+        if self.is_broken:
+            return
+        try:
+            getattr(self.stream, method)(*arguments)
+        except (OSError, ValueError) as error:  # ValueError: it has been closed
+            self.is_broken = True
+            self._discard()
+            if sys.stderr is not self:
+                reason = getattr(error, "strerror", None) or error
+                print(f"nowt: the output cannot be written ({reason}): nothing more is printed", file=sys.stderr)
+
+    def _discard(self) -> None:
+        """Send what Python still holds for the stream to the null device, so that closing it does not fail either."""
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())
+            os.close(null)
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return not self.is_broken and bool(self.stream.isatty())
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream. Raises OSError if it has none."""
+        if self.stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return int(self.stream.fileno())
+
+    def writable(self) -> bool:
+        """Whether the stream can be written to, which is always so."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream."""
+        return getattr(self.stream, "encoding", None) or "utf-8"
+
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes below the stream, whose errors are those of the caller."""
+        return self.stream.buffer
