@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from threading import get_ident
 
 from nowt.core.errors import require
+
+LARGEST_READ = 2 * 2**30  # bytes
 
 
 def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: bool = False) -> None:
@@ -30,6 +33,19 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: b
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
+    """Return the content of a file.
+
+    Raises ConfigError if it is a pipe or another thing that has no end, or has more than ``limit`` bytes (default:
+    2 GiB), OSError if it cannot be read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe without a writer would wait for one
+        found = os.fstat(file.fileno())
+        require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
+        require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
+        return file.read()
 
 
 def copy_database(source: Path, target: Path) -> None:

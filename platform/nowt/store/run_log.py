@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.store.jsonl import complete_lines, drop_incomplete_line, parse_line, sync_folder
+from nowt.core.errors import require
+from nowt.store.jsonl import LONGEST_LINE, complete_lines, drop_incomplete_line, parse_line, sync_folder
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
 from nowt.store.log_lines import check_line, schema_of
+from nowt.store.names import RUN_KEY
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, changed_facts, epoch_from_json, epoch_to_json
 
 
@@ -81,6 +83,7 @@ class LogWriter:
 
 def read(path: Path) -> RunLog:
     """Read one log. Raises ValueError for a file that is not a log, naming the line."""
+    require(RUN_KEY.matches(path.stem), f"{path} is not named by {RUN_KEY.noun}: move it out of the store")
     run = RunLog(path.stem, {})
     for number, text in enumerate(complete_lines(path), 1):
         run = _with_line(run, _parsed(path, number, text))
@@ -140,7 +143,7 @@ def read_start(path: Path) -> dict[str, Any]:
     """Return the start line of a log without reading the rest; empty if it is missing or invalid, which ``read``
     reports."""
     with path.open("rb") as file:
-        line = file.readline()
+        line = file.readline(LONGEST_LINE)
     try:
         start = _parsed(path, 1, line) if line.endswith(b"\n") else {}
     except ValueError:
@@ -169,6 +172,6 @@ def _schema(log: Path) -> int:
     reports."""
     with log.open("rb") as file:
         try:
-            return schema_of(parse_line(file.readline()))
+            return schema_of(parse_line(file.readline(LONGEST_LINE)))
         except ValueError:
             return SCHEMA
