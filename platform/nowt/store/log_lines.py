@@ -8,7 +8,6 @@ from itertools import product, repeat
 from operator import itemgetter
 from typing import Any, get_args
 
-from nowt.core.formatting import is_one_line
 from nowt.store.json_types import (
     BOOLEAN,
     COUNT,
@@ -49,7 +48,7 @@ CONFIG: Table = {
 }
 
 LAYER: Table = {
-    "name": LINE,
+    "name": TEXT,  # a module may have any name
     "depth": INTEGER,
     "matrix_angle": MEASURE,
     "delta_angle": MEASURE,
@@ -101,7 +100,7 @@ START: Table = {
     "skipped": each(TEXT),
     "class_folders": each(TEXT),
     "copies": TEXT,
-    "not_replaced": each(LINE),
+    "not_replaced": each(TEXT),
     "earlier": LIST,
 }
 
@@ -150,7 +149,7 @@ def _check_layers(layers: list[Any]) -> None:
     for number, layer in enumerate(layers):
         try:
             valid = tuple(map(type, LAYER_VALUES(layer))) in LAYER_TYPES
-            valid = valid and type(layer.get("through_feedback")) in (bool, type(None)) and is_one_line(layer["name"])
+            valid = valid and type(layer.get("through_feedback")) in (bool, type(None))
         except (KeyError, TypeError):
             valid = False
         if not valid:

@@ -43,6 +43,7 @@ class TrackingServer:
     home: Path
     port: int
     backend: str  # URL of a database; empty: SQLite in its folder
+    users: str = "auth"  # name of the files with its users and its settings of authentication
 
     @property
     def url(self) -> str:
@@ -89,8 +90,8 @@ class TrackingServer:
 
     def _auth_config(self) -> Path:
         """MLflow's configuration of authentication: no access without a password, no permissions by default."""
-        path = self.home / "auth.ini"
-        database = sqlite_url(self.home.resolve() / "auth.db").replace("%", "%%")
+        path = self.home / f"{self.users}.ini"
+        database = sqlite_url(self.home.resolve() / f"{self.users}.db").replace("%", "%%")
         settings = {
             "default_permission": "NO_PERMISSIONS",
             "database_uri": database,

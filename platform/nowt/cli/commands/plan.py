@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from nowt.cli.options import add_placement, add_slots, add_study, placement, study
+from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
@@ -54,14 +55,14 @@ def run(args: Namespace) -> int:
     from nowt.studies.lookup import is_space
 
     if is_space(args.study):
-        print(_plan_search(args))
+        echo(_plan_search(args))
         return 0
     chosen = study(args)
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
     share = MIRROR_SHARE if args.mirror_share is None else args.mirror_share
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), share))
+    echo(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), share))
     return 0
 
 

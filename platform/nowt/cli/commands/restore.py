@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
@@ -30,5 +31,5 @@ def run(args: Namespace) -> int:
     from nowt.store.sync.restore import restore
 
     check_writable(Path(args.store), "--store")
-    restore(args.url, Path(args.store), print, databases(), continues=True, if_empty=args.if_empty, server=args.server)
+    restore(args.url, Path(args.store), echo, databases(), continues=True, if_empty=args.if_empty, server=args.server)
     return 0

@@ -5,6 +5,7 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import require
 
@@ -14,6 +15,11 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "ui", "start the MLflow web page of a store, on localhost only", "nowt ui")
     parser.add_argument(
         "--port", type=int, default=5000, help="port of the page (default: %(default)s, or the next free port)"
+    )
+    parser.add_argument(
+        "--no-password",
+        action="store_true",
+        help="ask for no password: every user of this machine can then open the page and change runs",
     )
     parser.add_argument(
         "--cluster",
@@ -35,9 +41,9 @@ def run(args: Namespace) -> int:
         from nowt.cluster.tunnel import open_tunnel
 
         ports = args.port, 5000 if args.head_port is None else args.head_port
-        return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(print, flush=True))
+        return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(echo, flush=True))
     require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
-    from nowt.tracking.ui import ui_command
+    from nowt.tracking.ui import web_page
 
-    command = ui_command(Path(args.store), args.port)
-    os.execv(command[0], command)
+    page = web_page(Path(args.store), args.port, not args.no_password)
+    os.execve(page.command[0], page.command, page.environment)
