@@ -1,5 +1,6 @@
 """Atomic writes, private files, and copies of databases that are in use."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -10,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import get_ident
 
-from nowt.core.errors import require
+from nowt.core.errors import ConfigError, require
 
 LARGEST_READ = 2 * 2**30  # bytes
 
@@ -46,6 +47,19 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
         require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
         require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
         return file.read()
+
+
+def open_unlinked(path: Path) -> int:
+    """Open a file for reading and writing, create it if it is missing, and return its descriptor.
+
+    Raises ConfigError for a link: a store of somebody else could name any file by it, which would then be changed.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ConfigError(f"{path} is a link: delete it, or replace it with a copy of the file") from None
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nowt.core.errors import ConfigError
+from nowt.store.files import open_unlinked
 from nowt.store.layout import Store
 
 
@@ -40,7 +41,7 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
     Raises ConfigError if another process has it; the message begins with ``taken``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with os.fdopen(open_unlinked(path), "a+") as file:
         if not lock_file(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
@@ -58,7 +59,7 @@ def turn(path: Path, work: str) -> Iterator[None]:
     If another process has it, print one line, which says that this process ``work``, and wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with os.fdopen(open_unlinked(path), "a+") as file:
         if not lock_file(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
@@ -87,7 +88,7 @@ class LogLock:
 
     def __init__(self, path: Path) -> None:
         while True:
-            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = open_unlinked(path)
             self._lock(path)
             if self._is_at(path):
                 return
