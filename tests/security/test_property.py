@@ -220,7 +220,7 @@ def fetches(root: Path, files: dict[str, bytes], held: MemoryBucket) -> None:
 
 
 def originals(command: Command, valid: dict[str, bytes]) -> dict[str, bytes]:
-    """The valid files that a command reads: a checkpoint in a bucket, a backup, which has no checkpoints, or a store."""
+    """The valid files that a command reads: a checkpoint in a bucket, a backup (without any), or a store."""
     if command is fetches:
         return labelled("step-000000012.pt")
     backup = command in (pulls, restores)
