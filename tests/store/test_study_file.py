@@ -135,8 +135,8 @@ def test_a_file_that_is_not_a_study_file_is_named(text: str, fault: str, tmp_pat
 
 
 WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
-    ({"created": None}, "created is null: it must be a time in milliseconds since 1970"),
-    ({"created": -1}, "created is -1: it must be a time in milliseconds since 1970"),
+    ({"created": None}, "created is null: it must be a whole number from 0"),
+    ({"created": -1}, "created is -1: it must be a whole number from 0"),
     ({"seeds": [2**63]}, "seeds is [9223372036854775808]: it must be a list, each a whole number"),
     ({"reference": "b\x1b[2Jp"}, 'reference is "b\\u001b[2Jp": it must be text without line breaks'),
     ({"key": "s-00000001\n"}, 'key is "s-00000001\\n": it must be a study key'),
