@@ -102,18 +102,15 @@ def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: 
 
 
 def test_appended_lines_of_both_stores_are_kept(stores: tuple[Path, Path]) -> None:
-    for folder, trial in zip(stores, (0, 1), strict=True):
+    for folder, trial, key in zip(stores, (0, 1), ("d" * 12, "e" * 12), strict=True):
         study = read_study_file(folder / "studies" / f"{KEY}.json")
         append_run(folder, study, ListedRun("cccccccccccc", "bp", 0, trial=2))
-        append_run(folder, study, ListedRun(folder.name, "bp", 0, trial))
+        append_run(folder, study, ListedRun(key, "bp", 0, trial))
     append_failure(stores[0], study, ListedRun("cccccccccccc", "bp", 0, trial=2))
     other, store = stores
     merge(other, store, print, while_comparing(nothing))
     runs = {run.key: run for run in read_study_file(store / "studies" / f"{KEY}.json").runs}
-    assert (
-        runs.keys() == {"aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "other", "store"}
-        and runs["cccccccccccc"].failed
-    )
+    assert runs.keys() == {letter * 12 for letter in "abcde"} and runs["c" * 12].failed
 
 
 @pytest.mark.parametrize("text", ["../../poetry", "/tmp/poetry", "poetry"])
