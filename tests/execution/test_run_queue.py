@@ -27,6 +27,8 @@ def epoch_message(epoch: int) -> dict[str, object]:
     return {"kind": "epoch", "epoch": numbers}
 
 
+A, B = "a" * 12, "b" * 12  # keys of runs
+
 START = {"kind": "start"}
 
 FINISHED = {"kind": "end", "state": "finished", "reason": ""}
@@ -72,20 +74,20 @@ def test_messages_of_runs_that_are_not_running_are_not_logged(tmp_path: Path) ->
 
 
 def test_a_run_whose_worker_dies_before_its_first_message_is_listed(tmp_path: Path) -> None:
-    queue = RunQueue(tmp_path, planned(["a", "b"]))
-    queue.begin("a")
-    queue.begin("b")
-    queue.mark_failed("b", "the run's worker died 4 times")
+    queue = RunQueue(tmp_path, planned([A, B]))
+    queue.begin(A)
+    queue.begin(B)
+    queue.mark_failed(B, "the run's worker died 4 times")
     rows = [row.split() for row in runs_table(tmp_path, rule=None, state=None, study=None).splitlines()[1:]]
     shown = [(row[0], row[1], row[4], row[-1]) for row in rows]
-    assert shown == [("a", "bp", "0", "running"), ("b", "bp", "1", "failed")]
-    assert "run b: failed the run's worker died 4 times" in run_page(tmp_path, "b")
+    assert shown == [(A, "bp", "0", "running"), (B, "bp", "1", "failed")]
+    assert f"run {B}: failed the run's worker died 4 times" in run_page(tmp_path, B)
     assert rebuild(tmp_path) == 2
-    queue = RunQueue(tmp_path, planned(["a", "b"]))
-    queue.begin("b")
+    queue = RunQueue(tmp_path, planned([A, B]))
+    queue.begin(B)
     for message in (START, epoch_message(0), FINISHED):
-        queue.receive("b", message)
-    run = read(tmp_path / "logs" / "b.jsonl")
+        queue.receive(B, message)
+    run = read(tmp_path / "logs" / f"{B}.jsonl")
     assert (run.state, run.attempts, run.start["fingerprint"]) == ("finished", 2, "f")
 
 
@@ -160,16 +162,16 @@ def resumed_with(store: Path, **changed: object) -> RunLog:
 
 
 def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path: Path) -> None:
-    [first] = planned(["a"])
+    [first] = planned([A])
     versions = {**first.start["versions"], "torch": "9.9", "timm": "1.0"}
-    run = resumed_with(tmp_path, versions=versions, git={"commit": "a" * 40, "dirty": False})
+    run = resumed_with(tmp_path, versions=versions, git={"commit": A * 40, "dirty": False})
     commit = first.start["git"]["commit"][:12] or "none"
     assert run.attempts == 2
     assert run.spans[1].changed["versions"] == {"torch": "9.9", "timm": "1.0"}
     [line] = run.changes
     assert line.startswith(f"attempt 2 (after epoch 0): commit aaaaaaaaaaaa instead of {commit}")
     assert f"torch 9.9 instead of {first.start['versions']['torch']}, timm 1.0 instead of none" in line
-    assert line in run_page(tmp_path, "a")
+    assert line in run_page(tmp_path, A)
 
 
 def test_every_package_that_decides_the_numbers_is_recorded() -> None:

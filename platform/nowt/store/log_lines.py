@@ -84,7 +84,7 @@ EPOCH_FIELDS = tuple(name for name in EPOCH if name not in IMAGE_FIELDS)
 ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": TIME, "machines": values(COUNT), "workers": COUNT}
 
 START: Table = {
-    "key": RUN,
+    "key": TEXT,  # that of the file
     "config": CONFIG,
     "rule_name": LINE,
     "fingerprint": LINE,

@@ -83,7 +83,6 @@ class LogWriter:
 
 def read(path: Path) -> RunLog:
     """Read one log. Raises ValueError for a file that is not a log, naming the line."""
-    require(RUN_KEY.matches(path.stem), f"{path} is not named by {RUN_KEY.noun}: move it out of the store")
     run = RunLog(path.stem, {})
     for number, text in enumerate(complete_lines(path), 1):
         run = _with_line(run, _parsed(path, number, text))
@@ -152,8 +151,10 @@ def read_start(path: Path) -> dict[str, Any]:
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
-    """Yield every run in the store, by key, except those without a complete start line."""
+    """Yield every run in the store, by key, except those without a complete start line. Raises ConfigError for a log
+    whose name is no run key."""
     for path in Store(store).log_files():
+        require(RUN_KEY.matches(path.stem), f"{path} is not named by {RUN_KEY.noun}: move it out of the store")
         run = read(path)
         if "config" in run.start:
             yield run
