@@ -151,20 +151,20 @@ def test_a_run_that_two_studies_share_is_trained_once(tmp_path: Path) -> None:
 
 def resumed_with(store: Path, **changed: object) -> RunLog:
     """A run that was begun, and resumed by a queue whose plan has these other facts."""
-    [first] = planned(["a"])
+    [first] = planned([A])
     queue = RunQueue(store, (first,))
-    queue.begin("a")
-    queue.receive("a", epoch_message(0))
+    queue.begin(A)
+    queue.receive(A, epoch_message(0))
     queue.release()
     again = replace(first, start={**first.start, **changed})
-    RunQueue(store, (again,)).begin("a")
-    return read(store / "logs" / "a.jsonl")
+    RunQueue(store, (again,)).begin(A)
+    return read(store / "logs" / f"{A}.jsonl")
 
 
 def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path: Path) -> None:
     [first] = planned([A])
     versions = {**first.start["versions"], "torch": "9.9", "timm": "1.0"}
-    run = resumed_with(tmp_path, versions=versions, git={"commit": A * 40, "dirty": False})
+    run = resumed_with(tmp_path, versions=versions, git={"commit": "a" * 40, "dirty": False})
     commit = first.start["git"]["commit"][:12] or "none"
     assert run.attempts == 2
     assert run.spans[1].changed["versions"] == {"torch": "9.9", "timm": "1.0"}
