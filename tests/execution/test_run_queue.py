@@ -182,7 +182,7 @@ def test_every_package_that_decides_the_numbers_is_recorded() -> None:
 def test_a_resumed_run_records_nothing_if_nothing_differs(tmp_path: Path) -> None:
     run = resumed_with(tmp_path, config={"rule": {"name": "the same file in another folder"}})
     assert (run.attempts, run.changes) == (2, [])
-    assert "changed" not in (tmp_path / "logs" / "a.jsonl").read_text()
+    assert "changed" not in (tmp_path / "logs" / f"{A}.jsonl").read_text()
 
 
 def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> None:
@@ -193,4 +193,4 @@ def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> No
     reporter.begun = True
     reporter.update(run)
     reporter.update(run)
-    assert [line.partition("):")[0] for line in lines] == ["run a, attempt 2 (after epoch 0"]
+    assert [line.partition("):")[0] for line in lines] == [f"run {A}, attempt 2 (after epoch 0"]
