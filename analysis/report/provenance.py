@@ -17,8 +17,10 @@ from analysis.figures.options import Options
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from nowt.core.provenance import nowt_checkout, versions_of
-from nowt.store.files import write_atomically
+from nowt.store.files import read_plain_file, write_atomically
+from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
+from nowt.store.names import REPORT_FILE
 from nowt.store.run_log import read_start
 
 SCHEMA = 1
@@ -62,7 +64,7 @@ def listed_files(folder: Path) -> list[str]:
         names = list(_read(folder / MANIFEST)["files"])
     except ValueError:
         return []
-    return [name for name in names if Path(name).name == name]
+    return [name for name in names if REPORT_FILE.matches(name)]
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,8 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no {path}: give --check a folder that `nowt report` wrote")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = parse_line(read_plain_file(path))
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): run `nowt report` again") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} is not a manifest: run `nowt report` again")
@@ -196,6 +198,8 @@ def _read(path: Path) -> dict[str, Any]:
     for name, kind in HELD.items():
         if not isinstance(found.get(name), kind):
             raise ValueError(f"{path} has no valid {name}: run `nowt report` again")
+    if odd := [name for name in found["files"] if not REPORT_FILE.matches(name)]:
+        raise ValueError(f"{path} lists {odd[0]!r}, which is not a file of a report: run `nowt report` again")
     return found
 
 

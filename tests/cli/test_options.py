@@ -48,7 +48,7 @@ def test_certify_names_the_option_of_the_folder_that_cannot_be_written(here: Pat
 def test_any_other_problem_with_a_file_is_reported_in_one_line(here: Path, capsys: Captured) -> None:
     (here / "afile").touch()
     (here / "logs").mkdir()
-    (here / "logs" / "0123.jsonl").mkdir()
+    (here / "logs" / "0123456789ab.jsonl").mkdir()
     assert "Is a directory: " in refusal("runs --store .", 2, capsys)
     with pytest.raises(IsADirectoryError):
         main(["runs", "--store", ".", "--debug"])

@@ -185,7 +185,12 @@ def test_show_says_what_the_certificate_says_and_whether_it_is_outdated(here: Pa
     assert "certificate" not in printed(f"show {run.key}", 0, capsys)
     path = here / "runs" / "certificates" / run.start["certificate"]
     path.parent.mkdir()
-    certificate: dict[str, Any] = {"verdict": "no weight transport", "code": {}, "versions": certifying_versions()}
+    certificate: dict[str, Any] = {
+        "rule": "bp",
+        "verdict": "no weight transport",
+        "code": {},
+        "versions": certifying_versions(),
+    }
     path.write_text(json.dumps(certificate))
     assert f"\n{path.name}: no weight transport\n" in printed(f"show {run.key}", 0, capsys)
     del certificate["code"]

@@ -33,6 +33,8 @@ def epoch_message(epoch: int) -> dict[str, object]:
     return {"kind": "epoch", "epoch": numbers}
 
 
+A, B = "a" * 12, "b" * 12  # keys of runs
+
 START = {"kind": "start"}
 
 FINISHED = {"kind": "end", "state": "finished", "reason": ""}
@@ -78,20 +80,20 @@ def test_messages_of_runs_that_are_not_running_are_not_logged(tmp_path: Path) ->
 
 
 def test_a_run_whose_worker_dies_before_its_first_message_is_listed(tmp_path: Path) -> None:
-    queue = RunQueue(tmp_path, planned(["a", "b"]))
-    queue.begin("a")
-    queue.begin("b")
-    queue.mark_failed("b", "the run's worker died 4 times")
+    queue = RunQueue(tmp_path, planned([A, B]))
+    queue.begin(A)
+    queue.begin(B)
+    queue.mark_failed(B, "the run's worker died 4 times")
     rows = [row.split() for row in runs_table(tmp_path, rule=None, state=None, study=None).splitlines()[1:]]
     shown = [(row[0], row[1], row[4], row[-1]) for row in rows]
-    assert shown == [("a", "bp", "0", "running"), ("b", "bp", "1", "failed")]
-    assert "run b: failed the run's worker died 4 times" in run_page(tmp_path, "b")
+    assert shown == [(A, "bp", "0", "running"), (B, "bp", "1", "failed")]
+    assert f"run {B}: failed the run's worker died 4 times" in run_page(tmp_path, B)
     assert rebuild(tmp_path) == 2
-    queue = RunQueue(tmp_path, planned(["a", "b"]))
-    queue.begin("b")
+    queue = RunQueue(tmp_path, planned([A, B]))
+    queue.begin(B)
     for message in (START, epoch_message(0), FINISHED):
-        queue.receive("b", message)
-    run = read(tmp_path / "logs" / "b.jsonl")
+        queue.receive(B, message)
+    run = read(tmp_path / "logs" / f"{B}.jsonl")
     assert (run.state, run.attempts, run.start["fingerprint"]) == ("finished", 2, "f")
 
 
@@ -155,36 +157,36 @@ def test_a_run_that_two_studies_share_is_trained_once(tmp_path: Path) -> None:
 
 def resumed_with(store: Path, **changed: object) -> RunLog:
     """A run that was begun, and resumed by a queue whose plan has these other facts."""
-    [first] = planned(["a"])
+    [first] = planned([A])
     queue = RunQueue(store, (first,))
-    queue.begin("a")
-    queue.receive("a", epoch_message(0))
+    queue.begin(A)
+    queue.receive(A, epoch_message(0))
     queue.release()
     again = replace(first, start={**first.start, **changed})
-    RunQueue(store, (again,)).begin("a")
-    return read(store / "logs" / "a.jsonl")
+    RunQueue(store, (again,)).begin(A)
+    return read(store / "logs" / f"{A}.jsonl")
 
 
 def test_asking_whether_a_study_is_done_locks_no_run_and_writes_nothing(tmp_path: Path) -> None:
-    queue, other = RunQueue(tmp_path, planned(["a", "b"])), RunQueue(tmp_path, planned(["a", "b"]))
+    queue, other = RunQueue(tmp_path, planned([A, B])), RunQueue(tmp_path, planned([A, B]))
     assert not queue.done
     assert not (tmp_path / "logs").exists()
-    assert other.decide() == Decision("start", "a")  # so queue has not locked it
-    assert not other.done and not (tmp_path / "logs" / "b.jsonl").exists()
+    assert other.decide() == Decision("start", A)  # so queue has not locked it
+    assert not other.done and not (tmp_path / "logs" / f"{B}.jsonl").exists()
 
 
 def test_a_study_whose_last_run_another_study_finishes_is_done(tmp_path: Path) -> None:
-    queue, other = RunQueue(tmp_path, planned(["a"])), RunQueue(tmp_path, planned(["a"]))
-    other.begin("a")
+    queue, other = RunQueue(tmp_path, planned([A])), RunQueue(tmp_path, planned([A]))
+    other.begin(A)
     assert queue.decide() == Decision("wait") and not queue.done
     for message in (START, epoch_message(0), FINISHED):
-        other.receive("a", message)
+        other.receive(A, message)
     assert queue.done and queue.statuses == {}
-    assert queue.decide() == Decision("done") and queue.statuses["a"].state == "finished"
+    assert queue.decide() == Decision("done") and queue.statuses[A].state == "finished"
 
 
 def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path: Path) -> None:
-    [first] = planned(["a"])
+    [first] = planned([A])
     versions = {**first.start["versions"], "torch": "9.9", "timm": "1.0"}
     run = resumed_with(tmp_path, versions=versions, git={"commit": "a" * 40, "dirty": False})
     commit = first.start["git"]["commit"][:12] or "none"
@@ -193,7 +195,7 @@ def test_a_resumed_run_records_the_versions_and_the_commit_that_differ(tmp_path:
     [line] = run.changes
     assert line.startswith(f"attempt 2 (after epoch 0): commit aaaaaaaaaaaa instead of {commit}")
     assert f"torch 9.9 instead of {first.start['versions']['torch']}, timm 1.0 instead of none" in line
-    assert line in run_page(tmp_path, "a")
+    assert line in run_page(tmp_path, A)
 
 
 def test_every_package_that_decides_the_numbers_is_recorded() -> None:
@@ -204,7 +206,7 @@ def test_every_package_that_decides_the_numbers_is_recorded() -> None:
 def test_a_resumed_run_records_nothing_if_nothing_differs(tmp_path: Path) -> None:
     run = resumed_with(tmp_path, config={"rule": {"name": "the same file in another folder"}})
     assert (run.attempts, run.changes) == (2, [])
-    assert "changed" not in (tmp_path / "logs" / "a.jsonl").read_text()
+    assert "changed" not in (tmp_path / "logs" / f"{A}.jsonl").read_text()
 
 
 def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_changed_facts_are_printed_once_when_a_run_resumes(tmp_path: Path) -> No
     reporter.begun = True
     reporter.update(run)
     reporter.update(run)
-    assert [line.partition("):")[0] for line in lines] == ["run a, attempt 2 (after epoch 0"]
+    assert [line.partition("):")[0] for line in lines] == [f"run {A}, attempt 2 (after epoch 0"]
 
 
 def test_the_runs_of_a_cell_are_those_that_are_planned_one_by_one() -> None:

@@ -90,7 +90,9 @@ def test_mlflow_is_available_only_through_a_tunnel(cluster: HostTestbed, study: 
     head = f"root@{cluster['head'].address}"
     url = "http://127.0.0.1:5000"
     with (
-        running(cluster["laptop"], f'ray exec {FILE} "nowt ui --store {STORE} --port 5000"', "ui") as server,
+        running(
+            cluster["laptop"], f'ray exec {FILE} "nowt ui --store {STORE} --port 5000 --no-password"', "ui"
+        ) as server,
         running(cluster["laptop"], f"{ssh(KEY)} -N -L 5000:127.0.0.1:5000 {head}", "tunnel"),
     ):
         wait_for(lambda: http_status(cluster["laptop"], url).startswith("200 "), server)

@@ -48,9 +48,9 @@ WRONG: list[tuple[int, str, Any, str]] = [
     (0, "key", "ffffffffffff", 'it is the log of run "ffffffffffff"'),
     (0, "schema", "1", 'schema is "1": it must be a whole number'),
     (0, "schema", None, "schema is null: it must be a whole number"),
-    (0, "time", "x", 'time is "x": it must be a whole number'),
-    (0, "classes", "10", 'classes is "10": it must be a whole number or null'),
-    (0, "certificate", "../../etc/passwd", 'certificate is "../../etc/passwd": it must be a file name'),
+    (0, "time", "x", 'time is "x": it must be a time'),
+    (0, "classes", "10", 'classes is "10": it must be a whole number from 1'),
+    (0, "certificate", "../../etc/passwd", 'certificate is "../../etc/passwd": it must be the name of a certificate'),
     (0, "git", {"commit": None, "dirty": False}, "git.commit is null: it must be text"),
     (0, "versions", {"torch": 2}, 'versions is {"torch": 2}: it must be an object, each value text'),
     (0, "skipped", "a.jpg", 'skipped is "a.jpg": it must be a list, each text'),
@@ -71,7 +71,7 @@ WRONG: list[tuple[int, str, Any, str]] = [
     (3, "test_correct", 5, "test_correct is 5: it must be text"),
     (3, "test_images", -1, "test_images is -1: it must be a whole number from 0"),
     (3, "workers", 0.5, "workers is 0.5: it must be a whole number from 0"),
-    (4, "state", 5, "state is 5: it must be text"),
+    (4, "state", 5, "state is 5: it must be one of finished, diverged, failed, stopped"),
     (4, "reason", None, "reason is null: it must be text"),
     (4, "spent", {"seconds": 1.0}, "spent has no flops, presentations"),
 ]
@@ -122,11 +122,11 @@ def test_invalid_utf8_in_a_log_is_named_and_not_replaced(lines: list[dict[str, A
         read(path)
 
 
-def test_a_separator_within_a_name_does_not_end_a_line(lines: list[dict[str, Any]], tmp_path: Path) -> None:
-    lines[1]["layers"][0]["name"] = "conv\u20281"
+def test_a_separator_within_a_text_does_not_end_a_line(lines: list[dict[str, Any]], tmp_path: Path) -> None:
+    lines[0]["skipped"] = ["a\u2028.jpg"]
     path = write(tmp_path, [])
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    assert read(path).epochs[0].layers[0].name == "conv\u20281"
+    assert read(path).start["skipped"] == ["a\u2028.jpg"]
 
 
 def test_show_names_what_a_log_does_not_record(

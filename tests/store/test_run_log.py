@@ -40,8 +40,8 @@ def reopened(log: LogWriter) -> LogWriter:
 
 def writer(folder: Path, epochs: int = 0) -> LogWriter:
     """The writer of a run that has started and logged epochs 0 to ``epochs`` - 1."""
-    log = LogWriter.open(folder, "k")
-    log.start("k", **FACTS)
+    log = LogWriter.open(folder, "0123456789ab")
+    log.start("0123456789ab", **FACTS)
     for number in range(epochs):
         assert log.epoch(epoch(number))
     return log
@@ -56,8 +56,12 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     log.end("finished")
     run = read(log.path)
     assert same(run, log.run)
-    assert (run.key, run.state, run.reason, run.attempts, run.last_epoch) == ("k", "finished", "", 1, 2)
-    assert {k: run.start[k] for k in FACTS} == FACTS and run.start["schema"] == SCHEMA and run.start["key"] == "k"
+    assert (run.key, run.state, run.reason, run.attempts, run.last_epoch) == ("0123456789ab", "finished", "", 1, 2)
+    assert (
+        {k: run.start[k] for k in FACTS} == FACTS
+        and run.start["schema"] == SCHEMA
+        and run.start["key"] == "0123456789ab"
+    )
     assert same(run.epochs, tuple(epoch(number) for number in range(3)))
     assert list(run.times) == sorted(run.times) and len(run.times) == 3
 
@@ -83,7 +87,7 @@ def test_every_number_is_read_back_bit_for_bit_and_nan_as_nan(record: Epoch) -> 
 @given(record=records)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_layers_may_have_any_name(record: Epoch, tmp_path: Path) -> None:
-    (tmp_path / "logs" / "k.jsonl").unlink(missing_ok=True)
+    (tmp_path / "logs" / "0123456789ab.jsonl").unlink(missing_ok=True)
     log = writer(tmp_path)
     log.epoch(record)
     assert same(read(log.path).epochs, (record,))
@@ -121,8 +125,8 @@ def test_an_incomplete_start_line_is_written_again(tmp_path: Path) -> None:
     log = writer(tmp_path)
     log.path.write_bytes(log.path.read_bytes()[:20])
     again = reopened(log)
-    assert again.run == RunLog("k", {})
-    again.start("k", **FACTS)
+    assert again.run == RunLog("0123456789ab", {})
+    again.start("0123456789ab", **FACTS)
     assert [line["kind"] for line in lines(again)] == ["start"]
 
 
@@ -160,18 +164,18 @@ def test_attempts_are_counted_and_the_last_end_counts(tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed_before_its_start_line_is_running_once_it_starts(tmp_path: Path) -> None:
-    log = LogWriter.open(tmp_path, "k")
+    log = LogWriter.open(tmp_path, "0123456789ab")
     log.end("failed", "there are no images")
     again = reopened(log)
     assert (again.run.state, again.run.start) == ("failed", {})
-    again.start("k", **FACTS)
+    again.start("0123456789ab", **FACTS)
     assert (again.run.state, again.run.reason) == ("running", "")
     assert same(read(log.path), again.run)
 
 
 def spoiled(path: Path, text: str) -> str:
     """The one-line error for a log with ``text`` as its second line."""
-    path.write_text(json.dumps({"kind": "start", "schema": 1, "key": "k", "time": 0}) + "\n" + text + "\n")
+    path.write_text(json.dumps({"kind": "start", "schema": 1, "key": "0123456789ab", "time": 0}) + "\n" + text + "\n")
     with pytest.raises(ValueError) as caught:
         read(path)
     message = str(caught.value)
@@ -199,22 +203,24 @@ null
 
 @pytest.mark.parametrize("text", ["", "\0\0\0\0", *INVALID_LINES.split("\n")[1:-1]])
 def test_an_invalid_line_is_reported_with_its_number(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "k.jsonl"
+    path = tmp_path / "0123456789ab.jsonl"
     message = spoiled(path, text)
     assert message.startswith(f"{path}, line 2 is not a line of an epoch log (")
     assert message.endswith("): move the file away")
 
 
 def test_a_binary_file_is_reported(tmp_path: Path) -> None:
-    path = tmp_path / "k.jsonl"
+    path = tmp_path / "0123456789ab.jsonl"
     path.write_bytes(bytes(range(128, 256)) + b"\n")
-    with pytest.raises(ValueError, match=r"k\.jsonl, line 1 is not a line of an epoch log \(.*\): move the file away$"):
+    with pytest.raises(
+        ValueError, match=r"0123456789ab\.jsonl, line 1 is not a line of an epoch log \(.*\): move the file away$"
+    ):
         read(path)
 
 
 def test_a_log_of_a_newer_nowt_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "k.jsonl"
-    message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "k"}))
+    path = tmp_path / "0123456789ab.jsonl"
+    message = spoiled(path, json.dumps({"kind": "start", "schema": SCHEMA + 1, "key": "0123456789ab"}))
     assert message == f"{path} has log schema {SCHEMA + 1}, this version of nowt reads up to {SCHEMA}: update nowt"
 
 
@@ -223,22 +229,22 @@ def test_unknown_fields_of_an_epoch_are_ignored() -> None:
 
 
 def test_read_all_returns_the_started_runs_of_a_store_by_key(tmp_path: Path) -> None:
-    for key in ("bb", "aa", "cc"):
+    for key in ("bbbbbbbbbbbb", "aaaaaaaaaaaa", "cccccccccccc"):
         LogWriter.open(tmp_path, key).start(key, **FACTS)
-    LogWriter.open(tmp_path, "dd").end("failed", "no images")
-    (tmp_path / "logs" / "ee.jsonl").write_text("")
-    assert [run.key for run in read_all(tmp_path)] == ["aa", "bb", "cc"]
+    LogWriter.open(tmp_path, "dddddddddddd").end("failed", "no images")
+    (tmp_path / "logs" / "eeeeeeeeeeee.jsonl").write_text("")
+    assert [run.key for run in read_all(tmp_path)] == ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"]
     assert list(read_all(tmp_path / "nothing here")) == []
 
 
 def test_the_last_epoch_of_a_run_without_epochs_is_minus_one() -> None:
-    assert RunLog("k", {}).last_epoch == -1
+    assert RunLog("0123456789ab", {}).last_epoch == -1
 
 
 def test_a_log_has_one_writer_at_a_time(tmp_path: Path) -> None:
     log = writer(tmp_path, epochs=1)
     with pytest.raises(LogInUse):
-        LogWriter.open(tmp_path, "k")
+        LogWriter.open(tmp_path, "0123456789ab")
     assert reopened(log).run.last_epoch == 0
 
 
@@ -249,9 +255,11 @@ def test_an_epoch_that_two_writers_wrote_is_read_once(tmp_path: Path) -> None:
 
 
 def test_the_log_records_how_many_workers_shared_each_epoch(tmp_path: Path) -> None:
-    log = LogWriter.open(tmp_path, "k")
-    log.start("k", **FACTS)
+    log = LogWriter.open(tmp_path, "0123456789ab")
+    log.start("0123456789ab", **FACTS)
     for number, workers in enumerate((1, 4, 2)):
         log.epoch(epoch(number), workers)
-    assert log.run.workers == read(tmp_path / "logs" / "k.jsonl").workers == (1, 4, 2)
-    assert "workers" not in (tmp_path / "logs" / "k.jsonl").read_text().splitlines()[1]  # one worker: as ever
+    assert log.run.workers == read(tmp_path / "logs" / "0123456789ab.jsonl").workers == (1, 4, 2)
+    assert (
+        "workers" not in (tmp_path / "logs" / "0123456789ab.jsonl").read_text().splitlines()[1]
+    )  # one worker: as ever

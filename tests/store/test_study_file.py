@@ -49,13 +49,15 @@ def check_text(folder: Path, key: str, content: dict[str, Any], runs: list[dict[
 @pytest.mark.parametrize("name", shipped("nowt.studies"))
 def test_the_file_of_every_shipped_study_keeps_its_text(name: str, tmp_path: Path) -> None:
     study = find_study(name)
-    check_text(tmp_path, study.key, study_to_json(study), [{"key": "aa", "cell": study.cells[0].name, "seed": 7}])
+    check_text(
+        tmp_path, study.key, study_to_json(study), [{"key": "aaaaaaaaaaaa", "cell": study.cells[0].name, "seed": 7}]
+    )
 
 
 @pytest.mark.parametrize("name", shipped("nowt.spaces"))
 def test_the_file_of_every_shipped_search_space_keeps_its_text(name: str, tmp_path: Path) -> None:
     space = find_space(name)
-    listed = {"key": "aa", "cell": space.cells[0].name, "seed": space.run_seed, "trial": 0}
+    listed = {"key": "aaaaaaaaaaaa", "cell": space.cells[0].name, "seed": space.run_seed, "trial": 0}
     stopped = {**listed, "trial": 1, "stopped": 4, "reason": "it was the worst"}
     failed = {**listed, "trial": 2, "failed": True}
     check_text(tmp_path, space.key, {**space_to_json(space), "storage": ""}, [listed, stopped, failed])
@@ -63,28 +65,31 @@ def test_the_file_of_every_shipped_search_space_keeps_its_text(name: str, tmp_pa
 
 
 def test_fields_that_this_version_does_not_know_survive() -> None:
-    run = {"key": "aa", "cell": "bp", "seed": 0, "watts": 7}
-    data = {**CONTENT, "mood": "good", "key": "s-1", "created": 1, "runs": [run]}
+    run = {"key": "aaaaaaaaaaaa", "cell": "bp", "seed": 0, "watts": 7}
+    data = {**CONTENT, "mood": "good", "key": "s-00000001", "created": 1, "runs": [run]}
     assert StudyFile.from_json(data).to_json() == data
 
 
 def test_appended_runs_are_read_with_the_last_that_was_said_of_them(tmp_path: Path) -> None:
-    study, _ = write_study_file(tmp_path, "s-1", CONTENT)
-    first, second = ListedRun("aa", "bp", 0, trial=0), ListedRun("bb", "bp", 0, trial=1)
+    study, _ = write_study_file(tmp_path, "s-00000001", CONTENT)
+    first, second = ListedRun("aaaaaaaaaaaa", "bp", 0, trial=0), ListedRun("bbbbbbbbbbbb", "bp", 0, trial=1)
     append_run(tmp_path, study, first)
     append_run(tmp_path, study, second)
     append_stop(tmp_path, study, first, 3, "it was the worst")
     append_failure(tmp_path, study, second)
     assert study.runs == [first, second]
-    assert read_study_file(tmp_path / "studies" / "s-1.json").runs == [
-        ListedRun("aa", "bp", 0, trial=0, stopped=3, reason="it was the worst"),
-        ListedRun("bb", "bp", 0, trial=1, failed=True),
+    assert read_study_file(tmp_path / "studies" / "s-00000001.json").runs == [
+        ListedRun("aaaaaaaaaaaa", "bp", 0, trial=0, stopped=3, reason="it was the worst"),
+        ListedRun("bbbbbbbbbbbb", "bp", 0, trial=1, failed=True),
     ]
 
 
 def test_a_failed_run_that_a_later_trial_repeats_counts_once() -> None:
-    failed, repeated = ListedRun("aa", "bp", 0, trial=0, failed=True), ListedRun("aa", "bp", 0, trial=1)
-    alone = ListedRun("bb", "bp", 0, trial=2, failed=True)
+    failed, repeated = (
+        ListedRun("aaaaaaaaaaaa", "bp", 0, trial=0, failed=True),
+        ListedRun("aaaaaaaaaaaa", "bp", 0, trial=1),
+    )
+    alone = ListedRun("bbbbbbbbbbbb", "bp", 0, trial=2, failed=True)
     assert drop_duplicate_runs([failed, repeated, alone]) == [repeated, alone]
 
 
@@ -117,7 +122,7 @@ def test_a_name_of_several_studies_is_reported_with_their_keys(tmp_path: Path) -
             "store",
         ),
         (
-            json.dumps({**CONTENT, "key": "x", "created": 1, "runs": [{"key": "aa"}]}),
+            json.dumps({**CONTENT, "key": "x-00000001", "created": 1, "runs": [{"key": "aaaaaaaaaaaa"}]}),
             r"x\.json is not a study file \(runs\[0\] has no cell, seed\): move it out of the store",
         ),
     ],
@@ -130,8 +135,11 @@ def test_a_file_that_is_not_a_study_file_is_named(text: str, fault: str, tmp_pat
 
 
 WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
-    ({"created": None}, "created is null: it must be a whole number"),
-    ({"created": float("nan")}, "created is NaN: it must be a whole number"),
+    ({"created": None}, "created is null: it must be a whole number from 0"),
+    ({"created": -1}, "created is -1: it must be a whole number from 0"),
+    ({"seeds": [2**63]}, "seeds is [9223372036854775808]: it must be a list, each a whole number"),
+    ({"reference": "b\x1b[2Jp"}, 'reference is "b\\u001b[2Jp": it must be text without line breaks'),
+    ({"key": "s-00000001\n"}, 'key is "s-00000001\\n": it must be a study key'),
     ({"schema": "1"}, 'schema is "1": it must be a whole number'),
     ({"runs": {}}, "runs is {}: it must be a list, each an object"),
     ({"seeds": "01"}, 'seeds is "01": it must be a list, each a whole number'),
@@ -140,8 +148,8 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"name": "../s"}, 'name is "../s": it must be a name'),
     ({"question": None}, "question is null: it must be text"),
     ({"reference": 5}, "reference is 5: it must be text"),
-    ({"key": [1]}, "key is [1]: it must be a name"),
-    ({"key": "../../poetry"}, 'key is "../../poetry": it must be a name'),
+    ({"key": [1]}, "key is [1]: it must be a study key"),
+    ({"key": "../../poetry"}, 'key is "../../poetry": it must be a study key'),
     ({"keep": {}}, "keep is {}: it must be text or a list of whole numbers"),
     ({"sampler": 5}, "sampler is 5: it must be text"),
     ({"budget": "x"}, 'budget is "x": it must be an object'),
@@ -149,8 +157,8 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"storage": [1]}, "storage is [1]: it must be text"),
     ({"cells": [1]}, "cells[0] is 1: it must be an object"),
     ({"cells": [{"name": "bp"}]}, "cells[0] has no config"),
-    ({"runs": [{"key": "aa", "cell": "bp", "seed": "x"}]}, 'runs[0].seed is "x": it must be a whole number'),
-    ({"runs": [{"key": "../aa", "cell": "bp", "seed": 0}]}, 'runs[0].key is "../aa": it must be a name'),
+    ({"runs": [{"key": "aaaaaaaaaaaa", "cell": "bp", "seed": "x"}]}, 'runs[0].seed is "x": it must be a whole number'),
+    ({"runs": [{"key": "../aa", "cell": "bp", "seed": 0}]}, 'runs[0].key is "../aa": it must be a run key'),
 ]
 
 
@@ -158,13 +166,13 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
 def test_a_field_of_a_wrong_type_is_named_and_stays_in_the_file(
     changes: dict[str, Any], fault: str, tmp_path: Path
 ) -> None:
-    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)])
-    path = tmp_path / "studies" / "s-1.json"
+    write_study_file(tmp_path, "s-00000001", CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0)])
+    path = tmp_path / "studies" / "s-00000001.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     before = path.read_text()
     for read in (
         lambda: read_study_files(tmp_path),
-        lambda: write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)]),
+        lambda: write_study_file(tmp_path, "s-00000001", CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0)]),
     ):
         with pytest.raises(ValueError) as caught:
             read()
@@ -174,47 +182,51 @@ def test_a_field_of_a_wrong_type_is_named_and_stays_in_the_file(
 
 
 def test_a_start_does_not_overwrite_the_file_of_a_newer_version(tmp_path: Path) -> None:
-    write_study_file(tmp_path, "s-1", CONTENT)
-    path = tmp_path / "studies" / "s-1.json"
+    write_study_file(tmp_path, "s-00000001", CONTENT)
+    path = tmp_path / "studies" / "s-00000001.json"
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     before = path.read_text()
     with pytest.raises(ValueError, match="is a study file of schema 2, this version of nowt reads 1: update nowt"):
-        write_study_file(tmp_path, "s-1", CONTENT)
+        write_study_file(tmp_path, "s-00000001", CONTENT)
     assert path.read_text() == before
 
 
 def test_a_start_keeps_the_fields_that_it_does_not_know(tmp_path: Path) -> None:
-    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0)])
-    path = tmp_path / "studies" / "s-1.json"
+    write_study_file(tmp_path, "s-00000001", CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0)])
+    path = tmp_path / "studies" / "s-00000001.json"
     data = json.loads(path.read_text())
     data["mood"] = "good"
     data["runs"][0]["watts"] = 7
     path.write_text(json.dumps(data))
-    write_study_file(tmp_path, "s-1", CONTENT, [ListedRun("aa", "bp", 0), ListedRun("bb", "bp", 1)])
+    write_study_file(
+        tmp_path, "s-00000001", CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0), ListedRun("bbbbbbbbbbbb", "bp", 1)]
+    )
     assert {**json.loads(path.read_text()), "started": data["started"]} == {
         **data,
         "seeds": [0, 1],
-        "runs": [*data["runs"], {"key": "bb", "cell": "bp", "seed": 1}],
+        "runs": [*data["runs"], {"key": "bbbbbbbbbbbb", "cell": "bp", "seed": 1}],
     }
 
 
 def test_a_run_of_a_cell_that_the_study_file_does_not_describe_is_named(tmp_path: Path) -> None:
-    write_study_file(tmp_path, "s-1", CONTENT)
-    path = tmp_path / "studies" / "s-1.json"
-    data = {**json.loads(path.read_text()), "runs": [{"key": "aa", "cell": "bp", "seed": 0}]}
+    write_study_file(tmp_path, "s-00000001", CONTENT)
+    path = tmp_path / "studies" / "s-00000001.json"
+    data = {**json.loads(path.read_text()), "runs": [{"key": "aaaaaaaaaaaa", "cell": "bp", "seed": 0}]}
     for cells in ([], [{"name": "fa", "config": {}}]):
         path.write_text(json.dumps({**data, "cells": cells}))
         with pytest.raises(
-            ValueError, match=r"s-1\.json lists a run of cell 'bp', which it does not describe: restore"
+            ValueError, match=r"s-00000001\.json lists a run of cell 'bp', which it does not describe: restore"
         ):
             read_study_files(tmp_path)
 
 
 def test_a_copy_of_a_study_file_under_another_name_is_not_a_second_study(tmp_path: Path) -> None:
-    write_study_file(tmp_path, "s-1", CONTENT)
-    copy = tmp_path / "studies" / "s-1 (copy).json"
-    copy.write_bytes((tmp_path / "studies" / "s-1.json").read_bytes())
-    with pytest.raises(ValueError, match=r"copy\)\.json is the file of study s-1: name it s-1\.json, or move it out"):
+    write_study_file(tmp_path, "s-00000001", CONTENT)
+    copy = tmp_path / "studies" / "s-00000001 (copy).json"
+    copy.write_bytes((tmp_path / "studies" / "s-00000001.json").read_bytes())
+    with pytest.raises(
+        ValueError, match=r"copy\)\.json is the file of study s-00000001: name it s-00000001\.json, or move it out"
+    ):
         read_study_files(tmp_path)
 
 

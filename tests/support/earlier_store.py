@@ -7,11 +7,14 @@ folder (``images``) and a run that diverged. Checkpoints were left out.
 
 import json
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_to_json
+from nowt.core.errors import ConfigError
+from nowt.core.plugins import module_of
 from nowt.data.earlier import DataIdentity, identify
 from nowt.store.layout import Store
 from nowt.store.records import Epoch, Layer, RunLog
@@ -68,6 +71,9 @@ def first_line(store: Path, key: str) -> dict[str, Any]:
 def upgraded(store: Path, data: str = "images", dry_run: bool = False) -> list[str]:
     """Upgrade the store, and return what is printed."""
     lines: list[str] = []
+    for code in filter(Path.is_file, map(Path, ("quarter.py", "net.py"))):
+        with suppress(ConfigError):  # written for an earlier version
+            module_of(str(code))  # as --code does
     upgrade(Placement(store=str(store), data=data, loaders=1), lines.append, dry_run)
     return lines
 

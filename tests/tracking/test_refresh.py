@@ -36,8 +36,8 @@ def test_an_unreadable_log_stops_a_rebuild_and_keeps_the_old_database(store: Pat
     study = write_store(store, rules_study(names=["bp"], seeds=1, epochs=2))
     Recorder.open(store, study_file_of(store, study.key))
     before = contents(store)
-    (store / "logs" / "broken.jsonl").write_text("no log\n")
-    with pytest.raises(ValueError, match=r"broken\.jsonl, line 1 is not a line of an epoch log"):
+    (store / "logs" / "0000000000ff.jsonl").write_text("no log\n")
+    with pytest.raises(ValueError, match=r"0000000000ff\.jsonl, line 1 is not a line of an epoch log"):
         rebuild(store)
     assert contents(store) == before
 

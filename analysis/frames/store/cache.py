@@ -20,8 +20,11 @@ import pyarrow.parquet as pq
 
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS
 from analysis.frames.store.log_reader import Log
-from nowt.store.files import write_atomically
+from nowt.core.errors import ConfigError
+from nowt.store.files import open_unlinked, read_plain_file, write_atomically
+from nowt.store.jsonl import parse_line
 from nowt.store.locks import lock_file
+from nowt.store.names import CACHE_FILE
 from nowt.store.records import SCHEMA
 from nowt.store.temporary_files import remove_leftovers
 
@@ -54,7 +57,7 @@ class Cache:
 def load(folder: Path) -> Cache:
     """Load the cache in ``folder``; empty if it is missing or fails a check."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = parse_line(read_plain_file(folder / INDEX))
         if index["format"] != FORMAT:
             return Cache()
         logs = [Log(**row) for row in _read(folder, index["logs"], LOGS).table.to_pylist()]
@@ -85,8 +88,10 @@ def folder_lock(folder: Path, patience: float = PATIENCE) -> Iterator[bool]:
     """
     try:
         folder.mkdir(exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
+        lock = -1 if folder.is_symlink() else open_unlinked(folder / ".lock")  # in a store of somebody else
+    except (OSError, ConfigError):
+        lock = -1
+    if lock < 0:
         yield False
         return
     try:
@@ -108,7 +113,9 @@ def _locked(lock: int, until: float) -> bool:
 
 
 def _read(folder: Path, name: str, schema: Any) -> Part:
-    data = (folder / name).read_bytes()
+    if not CACHE_FILE.matches(name):
+        raise ValueError(f"{name} is not the name of a file of the cache")
+    data = read_plain_file(folder / name)
     if not name.endswith(f"{_digest(data)}.parquet"):
         raise ValueError(f"the contents of {name} do not match its name")
     table = pq.read_table(pa.BufferReader(data))

@@ -15,6 +15,9 @@ from typing import Any
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS, concatenate, epoch_table, exclude_runs, layer_table
 from analysis.frames.store.cache import Cache, Part
 from analysis.frames.store.log_reader import UNREADABLE, Log, parse, problem_of
+from nowt.core.errors import ConfigError
+from nowt.store.files import read_plain_file
+from nowt.store.names import RUN_KEY
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ def update_cache(cache: Cache, folder: Path, only: Collection[str] | None = None
 
     With ``only``, other runs are not examined.
     """
-    paths = {path.stem: path for path in sorted(folder.glob("*.jsonl")) if only is None or path.stem in only}
+    named = (path for path in sorted(folder.glob("*.jsonl")) if RUN_KEY.matches(path.stem))
+    paths = {path.stem: path for path in named if only is None or path.stem in only}
     known = cache.logs if only is None else cache.logs.keys() & set(only)
     gone = [run for run in known if run not in paths]
     updates = [found for run, path in paths.items() if (found := _update_of(path, cache.logs.get(run)))]
@@ -53,10 +57,10 @@ def _update_of(path: Path, log: Log | None) -> LogUpdate | None:
         stamp = _stamp(path)
         if log and log.stamp == stamp:
             return None
-        data = path.read_bytes()
+        data = read_plain_file(path)
     except FileNotFoundError:  # deleted just now; the next update removes it
         return None
-    except OSError as error:
+    except (OSError, ConfigError) as error:
         return LogUpdate(Log(path.stem, state=UNREADABLE, reason=problem_of(path, error)), reread=True)
     if log and log.size and zlib.crc32(data[: log.size]) == log.crc:
         return _parsed(path, replace(log, stamp=stamp), data, reread=False)

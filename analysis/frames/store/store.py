@@ -20,6 +20,7 @@ from nowt.core.errors import did_you_mean
 from nowt.core.fields import flatten
 from nowt.core.formatting import counted
 from nowt.store.layout import Store
+from nowt.store.names import RUN_KEY
 from nowt.store.study_file import read_study_file
 from nowt.store.superseded_runs import superseded_in_all
 from nowt.store.used_images import images_digest
@@ -148,6 +149,8 @@ def _frames(store: Path, logs: Logs) -> StoreFrames:
     plans, files, problems = [], [], [log.reason for log in logs.cache.logs.values() if log.state == UNREADABLE]
     if problems and len(problems) == len(logs.cache.logs):
         raise ValueError(problems[0])
+    misnamed = (path for path in Store(store).log_files() if not RUN_KEY.matches(path.stem))
+    problems += [f"{path} is not named by {RUN_KEY.noun}: move it out of the store" for path in misnamed]
     for path in Store(store).study_files():
         try:
             files.append(read_study_file(path))

@@ -17,6 +17,7 @@ from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refu
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.exits import describe_exit
+from nowt.core.formatting import printable
 from nowt.core.output import print_any_character, tolerant_output
 from nowt.core.version import VERSION
 
@@ -110,6 +111,9 @@ def build_parser() -> tuple[Parser, Commands]:
 
 
 def _one_line(error: Exception) -> str:
+    """Return the message of an error without control characters, since it may quote a file; of a broken rule, with its
+    lines."""
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error)
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return printable(text, keep="\n\t" if isinstance(error, BrokenRule) else "")

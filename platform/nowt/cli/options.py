@@ -48,6 +48,25 @@ def local_placement(args: Namespace) -> Placement:
     )
 
 
+def add_code(parser: Parser) -> None:
+    """Add the option that allows the code which a store names."""
+    parser.add_argument(
+        "--code",
+        nargs="+",
+        default=[],
+        metavar="FILE.py:NAME",
+        help="custom rules and models of the store's runs that may be imported (default: none)",
+    )
+
+
+def import_code(args: Namespace) -> None:
+    """Import the given code. Raises ConfigError for what cannot be imported."""
+    from nowt.core.plugins import module_of
+
+    for spec in args.code:
+        module_of(spec)
+
+
 def add_placement(parser: Parser) -> None:
     """Add the options that say where runs are computed, and when they save checkpoints."""
     add_planned_placement(parser)

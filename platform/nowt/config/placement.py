@@ -1,5 +1,6 @@
 """Placement: where a run is computed and where its files are. Nothing here changes the run key."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

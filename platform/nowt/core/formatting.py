@@ -1,8 +1,33 @@
-"""Numbers in messages and tables: with their nouns, and without digits that mislead."""
+"""Numbers in messages: with their nouns, and without digits that mislead. Text in messages: no control characters."""
+
+import re
 
 DIGITS = 3  # significant digits that a number has at least
 
 LARGEST = 1e5  # from here on, a number is written with an exponent
+
+# characters that move the cursor, hide text or change its direction, and halves of characters, which no file can hold
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def is_one_line(text: str) -> bool:
+    """Return whether ``text`` has neither line breaks nor other control characters."""
+    return CONTROL.search(text) is None
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Return ``text`` with its control characters as escapes, so that text from a file cannot control a terminal.
+
+    Args:
+        text: Any text.
+        keep: The control characters to leave as they are (default: line feed and tab).
+
+    Example:
+        >>> from nowt.core.formatting import printable
+        >>> printable("\x1b[2J red")
+        '\\x1b[2J red'
+    """
+    return CONTROL.sub(lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), text)
 
 
 def counted(number: int | str, noun: str, plural: str = "") -> str:

@@ -32,6 +32,7 @@ IMPORT_FAILURES = (
     ValueError,
 )
 
+NAMED: set[str] = set()  # the files and ``module:NAME`` that this process was asked to import
 
 # after the name of a module of nowt that does not exist, as in files written for an earlier version
 MOVED = "; import nowt's public names from nowt itself, as in `from nowt import FeedbackAlignment`"
@@ -170,9 +171,23 @@ def source_of(spec: str) -> Source | None:
     return module_source(module_of(spec))
 
 
+def is_imported(spec: str) -> bool:
+    """Return whether this process has imported, or tried to, the code that ``FILE.py:NAME`` or ``module:NAME`` names:
+    the file, or exactly this name of a module. It has if a study or the command line names it, and not if only a store
+    does."""
+    if not is_file_spec(spec):
+        return spec in NAMED
+    file = os.path.realpath(split_spec(absolute_spec(spec))[0])
+    if file in NAMED:
+        return True
+    files = (getattr(each, "__file__", None) for each in [*sys.modules.values()] if isinstance(each, ModuleType))
+    return any(name is not None and os.path.realpath(name) == file for name in files)
+
+
 def module_of(spec: str) -> ModuleType:
     """Return the module that ``FILE.py:NAME`` or ``module:NAME`` names. Raises ConfigError if it cannot be imported."""
     place = split_spec(existing_spec(spec))[0]
+    NAMED.add(os.path.realpath(place) if place.endswith(".py") else spec)
     return load_module(place) if place.endswith(".py") else _installed(place)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nowt.core.formatting import counted
+from nowt.core.formatting import counted, printable
 from nowt.store.chance import last_error
 from nowt.store.outcome import run_warnings
 from nowt.store.records import RunLog
@@ -64,7 +64,7 @@ class StudyProgress:
         self.display.update(self.task, completed=sum(self.epochs.values()), description=self._summary())
 
     def _print(self, line: str) -> None:
-        self.display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.display.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def _summary(self) -> str:
         return f"{len(self.ended)} of {counted(len(self.plan), 'run')}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from nowt.config.run_config import RunConfig
+from nowt.core.formatting import printable
 from nowt.store.records import FINAL_STATES, RunLog, State
 
 Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end" | "remark", ...}: plain JSON data, sent by a worker
@@ -74,7 +75,7 @@ def forward_message(scheduler: Scheduler, key: str, message: Message) -> bool:
     """Forward one message of a running run to the scheduler. A remark is only printed: no log records it."""
     if message["kind"] != "remark":
         return scheduler.receive(key, message)
-    print(f"run {key}: {message['text']}", file=sys.stderr, flush=True)
+    print(printable(f"run {key}: {message['text']}"), file=sys.stderr, flush=True)
     return True
 
 

@@ -4,7 +4,7 @@ A certificate is never overwritten by one of other code or versions: each has a 
 (``config/certificate_key.py``), which the logs of its runs contain.
 """
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -14,9 +14,17 @@ from typing import Any
 
 from nowt.core.syntax_tree import imported_names, tree_digest
 from nowt.core.version import VERSION
+from nowt.store.files import read_plain_file
+from nowt.store.json_types import LINE, OBJECT, Table, check_object, values
+from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
+from nowt.store.names import CERTIFICATE, stray_link
 
 OWN_RULES = "nowt.rules."  # package of the rules whose code is compared
+
+OWN_MODULE = re.compile(r"nowt\.rules\.\w+")
+
+TYPES: Table = {"rule": LINE, "fields": OBJECT, "verdict": LINE, "code": values(LINE), "versions": values(LINE)}
 
 
 @cache
@@ -27,8 +35,8 @@ def certifying_versions() -> dict[str, str]:
 
 @cache
 def module_digest(name: str) -> str:
-    """Return a hash of the syntax tree of a module of nowt, which is not imported; empty if there is none."""
-    spec = find_spec(name)
+    """Return a hash of the syntax tree of a module of ``nowt.rules``, which is not imported; empty if there is none."""
+    spec = find_spec(name) if OWN_MODULE.fullmatch(name) else None
     return tree_digest(Path(spec.origin).read_bytes())[:12] if spec is not None and spec.origin else ""
 
 
@@ -55,10 +63,23 @@ def _imported_rules(name: str) -> Iterator[str]:
 
 
 def read_certificate(store: Path, name: str) -> dict[str, Any]:
-    """Return the certificate in file ``name`` as JSON data; empty if the store does not have it."""
+    """Return the certificate in file ``name`` as JSON data; empty if the store does not have it.
+
+    A link, another name than that of a certificate, and a file that is no certificate count as missing: a log from
+    elsewhere may name anything.
+    """
+    try:
+        return check_object(parse_line(certificate_text(store, name)), TYPES, ("rule",))
+    except ValueError:
+        return {}
+
+
+def certificate_text(store: Path, name: str) -> bytes:
+    """Return the content of the certificate ``name``; empty if the store has no file of this name, or a link."""
     path = Store(store).certificates / name
-    found = json.loads(path.read_text(encoding="utf-8")) if name and path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    if not CERTIFICATE.matches(name) or not path.is_file() or path.is_symlink() or stray_link(store, [path]):
+        return b""
+    return read_plain_file(path)
 
 
 def outdated_parts(certificate: Mapping[str, Any]) -> list[str]:
@@ -68,7 +89,7 @@ def outdated_parts(certificate: Mapping[str, Any]) -> list[str]:
     """
     if "code" not in certificate:
         return ["an earlier version of nowt wrote it"]
-    return [*_changed_code(certificate["code"]), *_changed_versions(certificate["versions"])]
+    return [*_changed_code(certificate["code"]), *_changed_versions(certificate.get("versions", {}))]
 
 
 def _changed_code(code: Mapping[str, str]) -> Iterator[str]:

@@ -3,14 +3,17 @@
 import errno
 import os
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nowt.core.errors import require
+from nowt.core.errors import ConfigError, require
 from nowt.store.temporary_files import temporary_path
+
+LARGEST_READ = 2 * 2**30  # bytes
 
 
 def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: bool = False) -> None:
@@ -71,6 +74,32 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
+    """Return the content of a file.
+
+    Raises ConfigError if it is a pipe or another thing that has no end, or has more than ``limit`` bytes (default:
+    2 GiB), OSError if it cannot be read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe without a writer would wait for one
+        found = os.fstat(file.fileno())
+        require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
+        require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
+        return file.read()
+
+
+def open_unlinked(path: Path) -> int:
+    """Open a file for reading and writing, create it if it is missing, and return its descriptor.
+
+    Raises ConfigError for a link: a store of somebody else could name any file by it, which would then be changed.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ConfigError(f"{path} is a link: delete it, or replace it with a copy of the file") from None
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -1,11 +1,20 @@
 """Checks the JSON data of a store's files against tables of fields and types."""
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nowt.core.formatting import is_one_line, printable
 from nowt.store.layout import is_plain
+from nowt.store.names import METRIC_NAME, RUN_KEY, STUDY_KEY, NamePattern
+
+LARGEST = 2**63  # integers are smaller, as in databases and frames
+
+LATEST = 253_402_300_799_999  # milliseconds since 1970: the end of year 9999
+
+CONTAINERS = frozenset((dict, list))
 
 SHOWN = 40  # characters of a value in a message
 
@@ -37,12 +46,36 @@ def _is_object(value: Any) -> bool:
     return type(value) is dict
 
 
+def _is_line(value: Any) -> bool:
+    return type(value) is str and is_one_line(value)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool
+    return _is_integer(value) or (type(value) is float and math.isfinite(value))
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and type(value) is not bool
+    return type(value) is int and -LARGEST <= value < LARGEST
+
+
+def is_deep(value: Any, limit: int) -> bool:
+    """Return whether lists and objects are nested more than ``limit`` times, as nothing that nowt writes is."""
+    level = [value]
+    for _ in range(limit):
+        level = [inner for outer in level for inner in _containers(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> list[Any]:
+    """Return the lists and objects in a list or an object; of another value, none."""
+    if type(value) not in CONTAINERS:
+        return []
+    found = value.values() if type(value) is dict else value
+    if CONTAINERS.isdisjoint(map(type, found)):  # of most, such as the many layers in a log
+        return []
+    return [inner for inner in found if type(inner) in CONTAINERS]
 
 
 def each(kind: Kind) -> Kind:
@@ -59,7 +92,11 @@ def values(kind: Kind) -> Kind:
 
 TEXT = Kind("text", _is_text)
 
+LINE = Kind("text without line breaks or control characters", _is_line)
+
 INTEGER = Kind("a whole number", _is_integer)
+
+TIME = Kind("a time in milliseconds since 1970", lambda value: _is_integer(value) and 0 <= value <= LATEST)
 
 COUNT = Kind("a whole number from 0", lambda value: _is_integer(value) and value >= 0)
 
@@ -70,6 +107,23 @@ BOOLEAN = Kind("true or false", lambda value: type(value) is bool)
 OBJECT = Kind("an object", _is_object)
 
 LIST = Kind("a list", _is_list)
+
+
+def named(pattern: NamePattern) -> Kind:
+    """Return the kind of names that match a pattern of ``nowt.store.names``."""
+    return Kind(pattern.noun, pattern.matches)
+
+
+def one_of(*words: str) -> Kind:
+    """Return the kind of these words."""
+    return Kind(f"one of {', '.join(words)}", lambda value: type(value) is str and value in words)
+
+
+RUN = named(RUN_KEY)
+
+STUDY = named(STUDY_KEY)
+
+METRIC = named(METRIC_NAME)
 
 NAME = Kind(
     "a name without slashes that does not begin with a dot", lambda value: type(value) is str and is_plain(value)
@@ -111,5 +165,5 @@ def check_objects(data: Any, table: Table, required: Collection[str], place: str
 
 def shown(value: Any) -> str:
     """Return the value as JSON text of at most 40 characters."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = printable(json.dumps(value, ensure_ascii=False, default=repr))
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -3,9 +3,21 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from nowt.store.files import sync_folder
+from nowt.store.files import read_plain_file, sync_folder
+from nowt.store.json_types import is_deep
+
+DEEPEST = 40  # lists and objects within each other; nowt writes fewer than ten
+
+LONGEST_LINE = 64 * 2**20  # bytes of one JSON value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def complete_lines(path: Path) -> list[bytes]:
@@ -15,16 +27,35 @@ def complete_lines(path: Path) -> list[bytes]:
 
 
 def parse_line(line: bytes) -> Any:
-    """Return the JSON value of a line. Raises ValueError if it is not JSON, or not UTF-8."""
+    """Return the JSON value of a line.
+
+    Raises ValueError if it is not JSON, or not UTF-8, and for what nowt never writes: NaN, endless lines and
+    deep nesting.
+    """
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"it is longer than {LONGEST_LINE // 2**20} MiB")
     try:
-        return json.loads(line.decode())
+        value = DECODER.decode(line.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if is_deep(value, DEEPEST):
+        raise ValueError("it is nested too deeply")
+    if b"\\ud" in line or b"\\uD" in line:
+        _check_characters(value)
+    return value
+
+
+def _check_characters(value: Any) -> None:
+    """Raise ValueError for text that has half of a character, which neither a terminal nor a file can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("its text has half of a character") from None
 
 
 def complete_part(path: Path) -> bytes:
     """Return the bytes of the file, without an incomplete last line."""
-    data = path.read_bytes()
+    data = read_plain_file(path)
     return data[: data.rfind(b"\n") + 1]
 
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.errors import require
+from nowt.core.formatting import is_one_line
+from nowt.store.names import LONGEST, METRIC_NAME
 
-PLAIN = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+PLAIN = re.compile(r"[^./\\][^/\\]*")
 
 
 def is_plain(name: str) -> bool:
     """Return whether ``name`` can be part of a file name: it has no slashes or control characters, and does not begin
-    with a dot. Keys and names that come from a file, such as that of another store, may be anything."""
-    return bool(PLAIN.fullmatch(name))
+    with a dot. What is read from a file must also be a name that nowt writes (``nowt.store.names``)."""
+    return bool(PLAIN.fullmatch(name)) and is_one_line(name) and len(name.encode()) <= LONGEST
 
 
 def _plain(key: str) -> str:
@@ -109,6 +111,7 @@ class Store:
 
     def probe(self, study: str, metric: str) -> Path:
         """Return the results file of one probe metric for study ``study``."""
+        require(METRIC_NAME.matches(metric), f"{metric!r} cannot name the results of a metric: rename its function")
         return self.probes(study) / f"{metric}.jsonl"
 
     @property

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nowt.store.json_types import BOOLEAN, COUNT, INTEGER, NAME, TEXT, Table, check_object
+from nowt.store.json_types import BOOLEAN, COUNT, INTEGER, LINE, RUN, TEXT, Table, check_object
 from nowt.store.jsonl import complete_lines, parse_line
 
 RUN_TYPES: Table = {
-    "key": NAME,
-    "cell": TEXT,
+    "key": RUN,
+    "cell": LINE,
     "seed": INTEGER,
     "trial": COUNT,
     "stopped": COUNT,

@@ -14,6 +14,7 @@ from nowt.core.errors import ConfigError
 from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
+from nowt.store.files import open_unlinked
 from nowt.store.layout import Store
 
 PATIENCE_SECONDS = 10.0  # to wait for a lock whose process has ended; a child that still holds it ends after 5 s
@@ -62,7 +63,7 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
     Raises ConfigError if another process has it; the message begins with ``taken``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with os.fdopen(open_unlinked(path), "a+", encoding="utf-8") as file:
         if not _lock_patiently(file):
             raise ConfigError(f"{taken} by {_owner(file)}: wait for it, or stop it")
         _sign(file)
@@ -76,7 +77,7 @@ def turn(path: Path, work: str) -> Iterator[None]:
     If another process has it, print one line, which says that this process ``work``, and wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with os.fdopen(open_unlinked(path), "a+", encoding="utf-8") as file:
         if not lock_file(file):
             print(f"nowt: waiting for {_owner(file)}, which {work}", file=sys.stderr, flush=True)
             lock_file(file, wait=True)
@@ -150,7 +151,7 @@ class LogLock:
 
     def __init__(self, path: Path) -> None:
         while True:
-            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = open_unlinked(path)
             self._lock(path)
             if self._is_at(path):
                 return

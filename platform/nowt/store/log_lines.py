@@ -6,40 +6,49 @@ types is refused: its numbers would otherwise be wrong, or raise an error far fr
 
 from itertools import product, repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args
 
 from nowt.store.json_types import (
     BOOLEAN,
     COUNT,
     INTEGER,
+    LINE,
     LIST,
-    NAME,
     NUMBER,
     OBJECT,
+    RUN,
     TEXT,
+    TIME,
     Kind,
     Table,
     check_object,
+    check_objects,
     each,
+    one_of,
     shown,
     values,
 )
-from nowt.store.records import IMAGE_FIELDS, SCHEMA
+from nowt.store.names import CERTIFICATE
+from nowt.store.records import IMAGE_FIELDS, SCHEMA, State
 
-FILE_NAME = Kind("a file name, or empty", lambda value: value == "" or NAME.accepts(value))
+CERTIFICATE_OR_EMPTY = Kind(f"{CERTIFICATE.noun}, or empty", lambda value: value == "" or CERTIFICATE.matches(value))
+
+CLASSES = Kind("a whole number from 1, or null", lambda value: value is None or (INTEGER.accepts(value) and value > 0))
+
+STATE = one_of(*(state for state in get_args(State) if state not in ("missing", "running")))
 
 MEASURE = NUMBER.or_null()  # undefined numbers are null
 
 CONFIG: Table = {
-    "rule": {"name": TEXT},
-    "model": {"name": TEXT},
-    "data": {"name": TEXT},
+    "rule": {"name": LINE},
+    "model": {"name": LINE},
+    "data": {"name": LINE},
     "seed": INTEGER,
     "epochs": COUNT,
 }
 
 LAYER: Table = {
-    "name": TEXT,
+    "name": TEXT,  # a module may have any name
     "depth": INTEGER,
     "matrix_angle": MEASURE,
     "delta_angle": MEASURE,
@@ -72,37 +81,40 @@ EPOCH: Table = {
 EPOCH_FIELDS = tuple(name for name in EPOCH if name not in IMAGE_FIELDS)
 
 # of a line of any kind
-ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": INTEGER, "machines": values(COUNT), "workers": COUNT}
+ANY: Table = {"kind": TEXT, "schema": INTEGER, "time": TIME, "machines": values(COUNT), "workers": COUNT}
 
 START: Table = {
-    "key": TEXT,
+    "key": TEXT,  # that of the file
     "config": CONFIG,
-    "rule_name": TEXT,
-    "fingerprint": TEXT,
-    "images": TEXT,
-    "classes": INTEGER.or_null(),
+    "rule_name": LINE,
+    "fingerprint": LINE,
+    "images": LINE,
+    "classes": CLASSES,
     "training": COUNT,
     "validation": COUNT,
     "test": COUNT,
-    "certificate": FILE_NAME,
+    "certificate": CERTIFICATE_OR_EMPTY,
     "code": OBJECT,
-    "versions": values(TEXT),
-    "git": {"commit": TEXT, "dirty": BOOLEAN},
+    "versions": values(LINE),
+    "git": {"commit": LINE, "dirty": BOOLEAN},
     "skipped": each(TEXT),
     "class_folders": each(TEXT),
     "copies": TEXT,
     "not_replaced": each(TEXT),
+    "earlier": LIST,
 }
+
+EARLIER: Table = {"key": RUN, "fingerprint": LINE}  # the key and the fingerprint of a run before `nowt upgrade`
 
 RESUME: Table = {"attempt": COUNT, "epoch": INTEGER, "changed": OBJECT}
 
-END: Table = {"state": TEXT, "reason": TEXT, "spent": {"presentations": NUMBER, "flops": NUMBER, "seconds": NUMBER}}
+END: Table = {"state": STATE, "reason": TEXT, "spent": {"presentations": NUMBER, "flops": NUMBER, "seconds": NUMBER}}
 
 
 # A log has thousands of layers. These types are valid; the slower check finds the field that has another.
 LAYER_VALUES = itemgetter(*LAYER_FIELDS)
 
-LAYER_TYPES = set(product((str,), (int,), *repeat((int, float, type(None)), 3)))
+LAYER_TYPES = set(product((str,), (int,), *repeat((float, type(None)), 3)))
 
 
 def schema_of(line: Any) -> int:
@@ -123,6 +135,7 @@ def check_line(line: Any, key: str) -> dict[str, Any]:
         _check_layers(line["layers"])
     elif kind == "start":
         check_object(line, START)
+        check_objects(line.get("earlier", []), EARLIER, ("key",), "earlier")
         if line.get("key", key) != key:
             raise ValueError(f"it is the log of run {shown(line['key'])}")
     elif kind == "resume":

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nowt.core.errors import require
 from nowt.store.files import make_folder
-from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
+from nowt.store.jsonl import LONGEST_LINE, append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
 from nowt.store.log_lines import check_line, schema_of
+from nowt.store.names import RUN_KEY
 from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, changed_facts, epoch_from_json, epoch_to_json
 
 
@@ -133,7 +135,7 @@ def read_start(path: Path) -> dict[str, Any]:
     """Return the start line of a log without reading the rest; empty if it is missing or invalid, which ``read``
     reports."""
     with path.open("rb") as file:
-        line = file.readline()
+        line = file.readline(LONGEST_LINE)
     try:
         start = _parsed(path, 1, line) if line.endswith(b"\n") else {}
     except ValueError:
@@ -142,8 +144,10 @@ def read_start(path: Path) -> dict[str, Any]:
 
 
 def read_all(store: Path) -> Iterator[RunLog]:
-    """Yield every run in the store, by key, except those without a complete start line."""
+    """Yield every run in the store, by key, except those without a complete start line. Raises ConfigError for a log
+    whose name is no run key."""
     for path in Store(store).log_files():
+        require(RUN_KEY.matches(path.stem), f"{path} is not named by {RUN_KEY.noun}: move it out of the store")
         run = read(path)
         if "config" in run.start:
             yield run
@@ -162,6 +166,6 @@ def _schema(log: Path) -> int:
     reports."""
     with log.open("rb") as file:
         try:
-            return schema_of(parse_line(file.readline()))
+            return schema_of(parse_line(file.readline(LONGEST_LINE)))
         except ValueError:
             return SCHEMA

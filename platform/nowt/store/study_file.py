@@ -15,14 +15,16 @@ from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.plugins import file_labels
 from nowt.store.claim_record import claim_record
 from nowt.store.existing import require_store
-from nowt.store.files import write_atomically
+from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.json_types import (
     BOOLEAN,
     COUNT,
     INTEGER,
+    LINE,
     NAME,
     NUMBER,
     OBJECT,
+    STUDY,
     TEXT,
     Kind,
     Table,
@@ -50,28 +52,28 @@ BOOLEAN_OR_TEXT = Kind("true, false or text", lambda value: BOOLEAN.accepts(valu
 
 TYPES: Table = {
     "schema": INTEGER,
-    "key": NAME,
+    "key": STUDY,
     "name": NAME,
     "question": TEXT,
-    "reference": TEXT,
+    "reference": LINE,
     "seeds": each(INTEGER),
-    "created": INTEGER,
-    "started": INTEGER,
+    "created": COUNT,
+    "started": COUNT,
     "keep": EPOCHS,
     "seed": INTEGER,
-    "sampler": TEXT,
-    "stopping": {"kind": TEXT},
-    "budget": {"amount": NUMBER, "unit": TEXT},
+    "sampler": LINE,
+    "stopping": {"kind": LINE},
+    "budget": {"amount": NUMBER, "unit": LINE},
     "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null(), "test": BOOLEAN_OR_TEXT},
-    "claim": {"cells": each(TEXT), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
-    "claimed": INTEGER,
+    "claim": {"cells": each(LINE), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
+    "claimed": COUNT,
     "claimed_seeds": each(INTEGER),
-    "search": NAME,
-    "storage": TEXT,
+    "search": STUDY,
+    "storage": LINE,
     "runs": each(OBJECT),
 }
 
-CELL_TYPES: Table = {"name": TEXT, "config": OBJECT, "params": each(OBJECT)}
+CELL_TYPES: Table = {"name": LINE, "config": OBJECT, "params": each(OBJECT)}
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,7 @@ def find_study_files(store: Path, wanted: str | None, searches: bool | None = No
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = parse_line(path.read_bytes())
+        found = parse_line(read_plain_file(path))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):

@@ -16,6 +16,7 @@ from threading import Condition, Thread
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from nowt.core.formatting import printable
 from nowt.core.urls import tracking_url_from_environment
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile
@@ -130,7 +131,7 @@ def reason_of(error: BaseException) -> str:
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
     cause = inner if isinstance(inner, OSError) else error
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+    return printable((str(cause).splitlines() or [type(cause).__name__])[0])
 
 
 @contextmanager

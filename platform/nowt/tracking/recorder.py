@@ -27,7 +27,7 @@ from nowt.tracking.projection import (
     metrics_of,
 )
 from nowt.tracking.sources import certificate_of, listed_runs, single_runs, study_runs
-from nowt.tracking.stored_runs import StoredRun, search, stored_run, stored_runs
+from nowt.tracking.stored_runs import StoredRun, check_place, search, stored_run, stored_runs
 
 SINGLE_NOTE = "Runs of `nowt train` that no study lists."
 
@@ -171,9 +171,10 @@ class Recorder:
         if self.study and wanted.key != self.study.key:
             tags["mlflow.parentRunId"] = self.rows[self.study.key].run_id
         made = self.client.create_run(self.experiment, wanted.start, tags, wanted.name)
-        return StoredRun(made.info.run_id, tags, last_epoch=-1)
+        return StoredRun(made.info.run_id, tags, last_epoch=-1, place=made.info.artifact_uri)
 
     def _describe(self, stored: StoredRun, wanted: MlflowRun, run: RunLog) -> None:
+        check_place(stored.place, None if self.outbox else Store(self.store).artifacts)
         self.client.log_batch(stored.run_id, params=[Param(*item) for item in wanted.params.items()])
         config = json.dumps(run.start["config"], indent=2, ensure_ascii=False)
         self.client.log_text(stored.run_id, config + "\n", "config.json")

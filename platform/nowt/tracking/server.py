@@ -42,6 +42,7 @@ class TrackingServer:
     home: Path
     port: int
     backend: str  # URL of a database; empty: SQLite in its folder
+    users: str = "auth"  # name of the files with its users and its settings of authentication
 
     @property
     def url(self) -> str:
@@ -89,10 +90,10 @@ class TrackingServer:
 
     def _auth_config(self) -> Path:
         """MLflow's configuration of authentication: no access without a password, no permissions by default."""
-        path = self.home / "auth.ini"
+        path = self.home / f"{self.users}.ini"
         settings = {
             "default_permission": "NO_PERMISSIONS",
-            "database_uri": "sqlite:///auth.db",
+            "database_uri": f"sqlite:///{self.users}.db",
             "admin_username": ADMIN,
             "admin_password": self.password(),
             "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",

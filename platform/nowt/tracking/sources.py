@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nowt.store.certificates import certificate_text, read_certificate
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile, read_study_files
@@ -31,5 +32,4 @@ def single_runs(store: Path) -> Iterator[tuple[Path, str]]:
 def certificate_of(store: Path, run: RunLog) -> str:
     """Return the certificate that the run's log names, as JSON text; empty if the store does not have it."""
     name = run.start.get("certificate", "")
-    path = Store(store).certificates / name
-    return path.read_text(encoding="utf-8") if name and path.is_file() else ""
+    return certificate_text(store, name).decode() if read_certificate(store, name) else ""

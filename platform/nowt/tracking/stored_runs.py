@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag
 
+from nowt.core.errors import require
 from nowt.tracking.projection import SUPERSEDED_TAG, marked_name
 
 SEARCH_LIMIT = 50_000  # runs that MLflow returns from one search
@@ -21,6 +24,7 @@ class StoredRun:
     tags: dict[str, str]
     ended: tuple[str, int] | None = None  # status and end time
     last_epoch: int | None = None  # the last epoch that was sent; None: not looked up yet
+    place: str = ""  # URI of its artifacts
 
     def set_tags(self, client: MlflowClient, tags: Mapping[str, str]) -> None:
         """Set the tags that differ, and delete those that are empty."""
@@ -43,6 +47,20 @@ class StoredRun:
         """Mark the run as superseded by the run ``successor``; if it is empty, as one that counts."""
         self.rename(client, bool(successor))
         self.set_tags(client, {SUPERSEDED_TAG: successor})
+
+
+def check_place(uri: str, artifacts: Path | None) -> None:
+    """Raise ConfigError if MLflow would write artifacts to a folder of this machine that is not in ``artifacts``.
+
+    The URI comes from a database or server that somebody else may have written. ``artifacts`` is the folder of the
+    store; None for those on a server, which stores its files itself.
+    """
+    place = urlparse(uri)
+    if place.scheme not in ("", "file"):
+        return
+    inside = artifacts is not None and Path(unquote(place.path)).resolve().is_relative_to(artifacts.resolve())
+    repair = "delete mlflow.db and run nowt rebuild" if artifacts is not None else "do not deliver to this server"
+    require(inside, f"MLflow keeps files of this store in {unquote(place.path)}, outside the store: {repair}")
 
 
 def search(client: MlflowClient, experiment: str, only: str = "") -> list[Run]:
@@ -69,4 +87,4 @@ def stored_runs(client: MlflowClient, experiment: str, only: str = "") -> dict[s
 def stored_run(run: Run) -> StoredRun:
     """Return the state of a run that MLflow returned."""
     ended = (run.info.status, run.info.end_time) if run.info.end_time else None
-    return StoredRun(run.info.run_id, dict(run.data.tags), ended)
+    return StoredRun(run.info.run_id, dict(run.data.tags), ended, place=run.info.artifact_uri)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.frames.store import incremental
 from analysis.frames.store.cache import folder_lock
 from analysis.frames.store.columns import CELLS, EPOCHS, LAYERS, RUNS, STUDY_TRIALS
 from analysis.frames.store.store import StoreFrames, read_store, rebuild_frames
@@ -97,8 +98,8 @@ def test_an_incremental_update_equals_reading_from_scratch(tmp_path: Path, seed:
 def test_only_changed_logs_are_read_again(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_store(small)
     opened: list[str] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
+    read = incremental.read_plain_file
+    monkeypatch.setattr(incremental, "read_plain_file", lambda path: opened.append(path.name) or read(path))
     read_store(small)
     assert not [name for name in opened if name.endswith(".jsonl")]
     log = sorted((small / "logs").iterdir())[0]
@@ -163,8 +164,8 @@ def test_the_cache_is_used_after_a_store_became_read_only(small: Path, monkeypat
     with log.open("a", encoding="utf-8") as file:
         file.write('{"kind": "resume", "attempt": 2, "epoch": 4, "time": 1800000000000}\n')
     opened: list[str] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
+    read = incremental.read_plain_file
+    monkeypatch.setattr(incremental, "read_plain_file", lambda path: opened.append(path.name) or read(path))
     frames = read_store(small)
     monkeypatch.undo()
     assert_true(frames, small)
@@ -283,7 +284,7 @@ def test_a_missing_store_is_a_one_line_error(tmp_path: Path) -> None:
 
 def test_rebuilt_frames_are_read_from_every_log_and_counted(small: Path) -> None:
     read_store(small)
-    (small / "logs" / "broken.jsonl").write_text("no log\n")
+    (small / "logs" / "0000000000ff.jsonl").write_text("no log\n")
     lines = rebuild_frames(small).splitlines()
     assert lines[0] == f"4 runs, 18 epochs and 24 layers of them written to {small}/frames"
-    assert lines[1].startswith(f"left out: {small}/logs/broken.jsonl, line 1 is not a line")
+    assert lines[1].startswith(f"left out: {small}/logs/0000000000ff.jsonl, line 1 is not a line")

@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from analysis.report.content import Report
-from nowt.tracking.ui import ui_command
+from nowt.tracking.ui import web_page
 from tests.support.browser import chromium, console_errors, needs_chromium, requests, wait_for
 from tests.support.mlflow_contents import client_of
 
@@ -51,10 +51,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]
 
 @pytest.fixture(scope="module")
 def server(reported: Made) -> Iterator[str]:
-    """The URL of MLflow, served like ``nowt ui`` does."""
+    """The URL of MLflow, served like ``nowt ui --no-password`` does."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = ui_command(reported[0], port)
+    command = web_page(reported[0], port, password=False).command
     port = int(command[command.index("--port") + 1])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

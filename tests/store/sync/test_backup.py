@@ -233,7 +233,7 @@ def test_backups_repeat_and_end_with_a_last_one(living: Path, bucket: Bucket) ->
 
 
 def test_a_broken_file_is_reported_and_does_not_end_the_backups(living: Path, bucket: Bucket) -> None:
-    broken, said, end = living / "mlflow.db", list[str](), Event()
+    broken, said, end = living / "optuna.db", list[str](), Event()
     broken.write_bytes(b"no database" * 100)
 
     def say(line: str) -> None:

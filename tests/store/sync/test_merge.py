@@ -150,10 +150,10 @@ def test_checkpoints_of_runs_without_a_result_are_copied(store: Path, other: Pat
 
 
 def test_a_merged_study_lists_the_runs_of_both_stores(store: Path, other: Path) -> None:
-    for folder, seeds in ((store, (0, 1)), (other, (1, 2))):
+    for folder, seeds, run in ((store, (0, 1), "b" * 12), (other, (1, 2), "c" * 12)):
         study = rules_study(names=["bp"])
         write_store(folder, type(study)(study.name, study.question, study.cells, seeds), created=9 - seeds[0])
-        later = [{"key": key, "cell": "bp", "seed": 0} for key in ("a", folder.name)]
+        later = [{"key": key, "cell": "bp", "seed": 0} for key in ("a" * 12, run)]
         lines = "".join(json.dumps(run) + "\n" for run in later)
         (folder / "studies" / f"{study.key}.runs.jsonl").write_text(lines)
     merge(other, store, quietly, databases())
@@ -161,7 +161,7 @@ def test_a_merged_study_lists_the_runs_of_both_stores(store: Path, other: Path) 
     assert content["seeds"] == [0, 1, 2] and content["created"] == 8
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     found = (store / "studies" / f"{study.key}.runs.jsonl").read_text().splitlines()
-    assert [json.loads(line)["key"] for line in found] == ["a", store.name, other.name]
+    assert [json.loads(line)["key"] for line in found] == ["a" * 12, "b" * 12, "c" * 12]
 
 
 def search(store: Path, *values: float, last: str = "complete", reported: int = 2) -> optuna.Study:

@@ -42,7 +42,7 @@ def facts(images: str, seed: int, split: str, recorded: bool, **data: Any) -> di
 
 
 def key_of(images: str, cell: str, seed: int) -> str:
-    return f"{images[:4]}{cell}{seed}"
+    return f"{images[:4]}{cell.encode().hex()}{seed:04}"
 
 
 def command(

@@ -30,8 +30,8 @@ def nothing() -> None:
 def stores(tmp_path: Path) -> tuple[Path, Path]:
     """Two stores with a study, of which the other store lists one run more."""
     other, store = tmp_path / "other", tmp_path / "store"
-    write_study_file(other, KEY, CONTENT, [ListedRun("aa", "bp", 0), ListedRun("bb", "bp", 1)])
-    write_study_file(store, KEY, CONTENT, [ListedRun("aa", "bp", 0)])
+    write_study_file(other, KEY, CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0), ListedRun("bbbbbbbbbbbb", "bp", 1)])
+    write_study_file(store, KEY, CONTENT, [ListedRun("aaaaaaaaaaaa", "bp", 0)])
     return other, store
 
 
@@ -46,14 +46,14 @@ def test_no_study_starts_between_the_comparison_and_the_end_of_a_merge(stores: t
     def start_study() -> None:
         try:
             with study_lock(store, KEY):
-                write_study_file(store, KEY, CONTENT, [ListedRun("cc", "bp", 2)])
+                write_study_file(store, KEY, CONTENT, [ListedRun("cccccccccccc", "bp", 2)])
         except ConfigError as error:
             refused.append(str(error))
 
     merge(other, store, print, while_comparing(start_study))
-    assert len(refused) == 1 and keys(store) == ["aa", "bb"]
+    assert len(refused) == 1 and keys(store) == ["aaaaaaaaaaaa", "bbbbbbbbbbbb"]
     start_study()
-    assert keys(store) == ["aa", "bb", "cc"]
+    assert keys(store) == ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"]
 
 
 def test_a_study_that_begins_in_the_other_store_meanwhile_is_left_for_the_next_merge(
@@ -102,15 +102,15 @@ def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: 
 
 
 def test_appended_lines_of_both_stores_are_kept(stores: tuple[Path, Path]) -> None:
-    for folder, trial in zip(stores, (0, 1), strict=True):
+    for folder, trial, key in zip(stores, (0, 1), ("d" * 12, "e" * 12), strict=True):
         study = read_study_file(folder / "studies" / f"{KEY}.json")
-        append_run(folder, study, ListedRun("cc", "bp", 0, trial=2))
-        append_run(folder, study, ListedRun(folder.name, "bp", 0, trial))
-    append_failure(stores[0], study, ListedRun("cc", "bp", 0, trial=2))
+        append_run(folder, study, ListedRun("cccccccccccc", "bp", 0, trial=2))
+        append_run(folder, study, ListedRun(key, "bp", 0, trial))
+    append_failure(stores[0], study, ListedRun("cccccccccccc", "bp", 0, trial=2))
     other, store = stores
     merge(other, store, print, while_comparing(nothing))
     runs = {run.key: run for run in read_study_file(store / "studies" / f"{KEY}.json").runs}
-    assert runs.keys() == {"aa", "bb", "cc", "other", "store"} and runs["cc"].failed
+    assert runs.keys() == {letter * 12 for letter in "abcde"} and runs["c" * 12].failed
 
 
 @pytest.mark.parametrize("text", ["../../poetry", "/tmp/poetry", "poetry"])

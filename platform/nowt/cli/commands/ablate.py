@@ -4,6 +4,7 @@ from argparse import Namespace
 from functools import partial
 
 from nowt.cli.options import add_execution, add_study, execution_options, exit_code, study
+from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, add_command
 
 
@@ -25,9 +26,9 @@ def run(args: Namespace) -> int:
     chosen = study(args)
     from nowt.studies.ablation import ablate
 
-    outcome = ablate(chosen, execution_options(args), partial(print, flush=True))
-    print(outcome.summary())
+    outcome = ablate(chosen, execution_options(args), partial(echo, flush=True))
+    echo(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
         return code
-    print(f"Next: nowt report {chosen.name} --store {args.store}    or    nowt ui --store {args.store}")
+    echo(f"Next: nowt report {chosen.name} --store {args.store}    or    nowt ui --store {args.store}")
     return 0

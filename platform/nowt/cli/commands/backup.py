@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import require
 
@@ -30,5 +31,5 @@ def run(args: Namespace) -> int:
     if args.every is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: end.set())
-    backup(Path(args.store), args.url, args.every, partial(print, flush=True), end)
+    backup(Path(args.store), args.url, args.every, partial(echo, flush=True), end)
     return 0

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path, one_of
 from nowt.core.errors import ConfigError
 
@@ -46,7 +47,7 @@ def run(args: Namespace) -> int:
     if args.action == "prepare":
         if not args.ssh_from:
             raise ConfigError("prepare needs --ssh-from YOUR.ADDRESS/32, the addresses that may reach port 22")
-        return prepare(file, args.ssh_from, args.yes, print)
+        return prepare(file, args.ssh_from, args.yes, echo)
     if args.ssh_from:
         raise ConfigError("--ssh-from is for prepare; teardown deletes the whole security group")
-    return teardown(file, args.yes, print)
+    return teardown(file, args.yes, echo)

@@ -4,6 +4,7 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path, one_of
 from nowt.core.errors import require
 
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
     jobs = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
     require(jobs >= 1, f"--jobs is {jobs}: it must be at least 1")
     options = PrepareOptions(Path(args.source), Path(args.target), args.copy, args.partial, jobs, args.name)
-    if not prepare(options, print):
+    if not prepare(options, echo):
         return 1
-    print(f"Next: {NEXT[args.name]} {args.target}")
+    echo(f"Next: {NEXT[args.name]} {args.target}")
     return 0

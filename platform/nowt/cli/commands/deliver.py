@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.core.errors import ConfigError
 from nowt.core.formatting import counted
@@ -29,5 +30,5 @@ def run(args: Namespace) -> int:
     url = tracking_url(args.to, "--to") if args.to else tracking_url_from_environment()
     if not url:
         raise ConfigError(f"no server is given: use --to http://127.0.0.1:5000, or set {TRACKING_VARIABLE}")
-    print(f"uploaded {counted(deliver(Path(args.store), url, print), 'run')} to {url}")
+    echo(f"uploaded {counted(deliver(Path(args.store), url, echo), 'run')} to {url}")
     return 0

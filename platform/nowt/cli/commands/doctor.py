@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
 
@@ -49,5 +50,5 @@ def run(args: Namespace) -> int:
 
         findings += check_cluster(Path(args.cluster), args.data_dir, IGNORED)
     for finding in findings:
-        print(finding)
+        echo(finding)
     return 1 if any(finding.state == "failed" for finding in findings) else 0

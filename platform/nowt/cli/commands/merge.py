@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.store.files import check_writable
 
@@ -21,5 +22,5 @@ def run(args: Namespace) -> int:
     from nowt.store.sync.merge import merge
 
     check_writable(Path(args.store), "--store")
-    merge(Path(args.other), Path(args.store), print, databases())
+    merge(Path(args.other), Path(args.store), echo, databases())
     return 0

@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from nowt.cli.options import add_planned_placement, add_slots, add_study, placement, study
+from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
@@ -55,13 +56,13 @@ def run(args: Namespace) -> int:
     from nowt.studies.lookup import is_space
 
     if is_space(args.study):
-        print(_plan_search(args))
+        echo(_plan_search(args))
         return 0
     chosen = study(args)
     from nowt.studies.planning.estimate import plan
     from nowt.studies.planning.seed_count import TargetGap
 
-    print(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share))
+    echo(plan(chosen, placement(args), TargetGap(args.gap, args.deviation, args.true_gap), args.mirror_share))
     return 0
 
 

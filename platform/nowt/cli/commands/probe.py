@@ -3,7 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nowt.cli.options import add_local_placement, local_placement
+from nowt.cli.options import add_code, add_local_placement, import_code, local_placement
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.store.study_file import find_study_files
 
@@ -27,6 +28,7 @@ def add(commands: Commands) -> None:
         "--images", type=int, default=128, metavar="N", help="number of images in the batch (default: %(default)s)"
     )
     parser.add_argument("--split", default="val", help="data split to use: train, val or test (default: %(default)s)")
+    add_code(parser)
     add_local_placement(parser)
 
 
@@ -37,12 +39,13 @@ def run(args: Namespace) -> int:
     placement = local_placement(args)
     check_metric(args.metric)  # before torch is imported
     find_study_files(Path(args.store), args.study)
+    import_code(args)
     import torch
 
     from nowt.evaluation.probes.run import probe
 
     metric = find_metric(args.metric)
     torch.set_num_threads(placement.threads)
-    print(probe(Path(args.store), args.study, metric, placement, args.images, args.split, print))
-    print(f"Next: nowt report {args.study} --store {args.store}")
+    echo(probe(Path(args.store), args.study, metric, placement, args.images, args.split, echo))
+    echo(f"Next: nowt report {args.study} --store {args.store}")
     return 0

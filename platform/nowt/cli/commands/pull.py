@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
@@ -28,5 +29,5 @@ def run(args: Namespace) -> int:
     from nowt.store.sync.pull import pull
 
     check_writable(Path(args.store), "--store")
-    pull(args.source, Path(args.store), print, databases())
+    pull(args.source, Path(args.store), echo, databases())
     return 0

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.core.formatting import counted
 
@@ -14,7 +15,7 @@ def add(commands: Commands) -> None:
 
 def run(args: Namespace) -> int:
     """Rebuild MLflow's database and the frames."""
-    print(rebuild_all(Path(args.store)))
+    echo(rebuild_all(Path(args.store)))
     return 0
 
 

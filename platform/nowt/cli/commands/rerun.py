@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.cli.options import execution_options, exit_code
+from nowt.cli.output import echo
 from nowt.store.layout import Store
 from nowt.store.study_file import read_study_file
 
@@ -33,15 +34,15 @@ def rerun(
     options, counted = execution_options(args), [*counted_runs]
 
     def run_study(study: "Study") -> "Outcome":
-        print(f"{study.name}: {study.question}")
+        echo(f"{study.name}: {study.question}")
         capped = replace(options, counted_runs=tuple(counted), counted_since=counted_since)
-        outcome = ablate(study, capped, print, repeats)
+        outcome = ablate(study, capped, echo, repeats)
         counted.extend(run.key for run in read_study_file(Store(Path(args.store)).study_file(study.key)).runs)
         return outcome
 
     try:
-        print(run_studies(run_study))
+        echo(run_studies(run_study))
     except StudyIncomplete as error:
-        print(error)
+        echo(error)
         return exit_code(error.outcome.interrupted, error.outcome.capped, bool(error.outcome.failed))
     return 0

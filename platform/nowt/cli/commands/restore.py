@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 from nowt.store.files import check_writable
 
@@ -16,6 +17,12 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--if-empty", action="store_true", help="do nothing if the store has runs or if there is no backup"
     )
+    parser.add_argument(
+        "--server",
+        action="store_true",
+        help="also restore the database and files of nowt serve, which trusts them: only from a bucket to which nobody "
+        "else can write",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -24,5 +31,5 @@ def run(args: Namespace) -> int:
     from nowt.store.sync.restore import restore
 
     check_writable(Path(args.store), "--store")
-    restore(args.url, Path(args.store), print, databases(), continues=True, if_empty=args.if_empty)
+    restore(args.url, Path(args.store), echo, databases(), continues=True, if_empty=args.if_empty, server=args.server)
     return 0

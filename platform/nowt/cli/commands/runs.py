@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command
 
 
@@ -23,5 +24,5 @@ def run(args: Namespace) -> int:
 
     if args.store != DEFAULT_STORE:
         require_store(Path(args.store))
-    print(runs_table(Path(args.store), rule=args.rule, state=args.state, study=args.study))
+    echo(runs_table(Path(args.store), rule=args.rule, state=args.state, study=args.study))
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nowt.cli.commands.rerun import rerun
 from nowt.cli.options import add_execution, execution_options, exit_code
+from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, Parser, add_command, one_of
 from nowt.core.errors import require
 
@@ -82,13 +83,13 @@ def run(args: Namespace) -> int:
     how = _confirmation(args, space)
     store = Path(args.store)
     options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
-    outcome = search(space, options, print, args.storage)
-    print(outcome.summary())
+    outcome = search(space, options, echo, args.storage)
+    echo(outcome.summary())
     failed = any(states.get("failed") for states in outcome.states.values())
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
         return code
     if how is None:
-        print(f"Next: nowt report {space.name} --store {args.store}    or    the same command with --confirm 3")
+        echo(f"Next: nowt report {space.name} --store {args.store}    or    the same command with --confirm 3")
         return 0
     from nowt.studies.search.confirm import confirm
 

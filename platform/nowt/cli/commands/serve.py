@@ -4,6 +4,7 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 
 
@@ -22,4 +23,4 @@ def run(args: Namespace) -> int:
     """Run an MLflow tracking server until Ctrl-C."""
     from nowt.tracking.server import serve
 
-    return serve(Path(args.store), args.port, args.backend, partial(print, flush=True))
+    return serve(Path(args.store), args.port, args.backend, partial(echo, flush=True))

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command
 
 
@@ -16,5 +17,5 @@ def run(args: Namespace) -> int:
     """Print one run."""
     from nowt.cli.tables import run_page
 
-    print(run_page(Path(args.store), args.run_key))
+    echo(run_page(Path(args.store), args.run_key))
     return 0

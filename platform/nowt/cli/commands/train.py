@@ -5,6 +5,7 @@ from functools import partial
 
 from nowt.cli.fields import check_rule_names
 from nowt.cli.options import add_bucket, add_placement, add_workers, placement
+from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
 
@@ -37,7 +38,7 @@ def run(args: Namespace) -> int:
     config = apply_overrides(find_recipe(args.recipe)(), args.overrides, partial(rule_for, args.recipe))
     if args.fields:
         for path, kind, value in describe_fields(config):
-            print(f"--{path:32} {value:20} {kind}")
+            echo(f"--{path:32} {value:20} {kind}")
         return 0
     require(
         args.workers != 1 or args.gpus_per_worker is None,
@@ -45,4 +46,4 @@ def run(args: Namespace) -> int:
     )
     from nowt.studies.single_run import train_one
 
-    return train_one(config, placement(args), print)
+    return train_one(config, placement(args), echo)

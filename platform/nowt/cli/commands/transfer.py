@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from nowt.cli.commands.rerun import rerun
-from nowt.cli.options import add_execution
+from nowt.cli.options import add_code, add_execution, import_code
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.store.study_file import find_study_files
 
@@ -28,6 +28,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--seeds", type=int, default=3, metavar="N", help="fresh seeds per setting (default: %(default)s)"
     )
+    add_code(parser)
     add_execution(parser)
 
 
@@ -37,6 +38,7 @@ def run(args: Namespace) -> int:
 
     check_recipe(args.to)  # before torch is imported
     find_study_files(Path(args.store), args.space, searches=True)
+    import_code(args)
     from nowt.studies.search.transfer import Target, transfer
 
     target = Target(Path(args.to.partition(":")[0]).stem, find_recipe(args.to), args.overrides)

@@ -5,6 +5,7 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
+from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
 
@@ -22,6 +23,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--port", type=int, default=5000, help="port of the page (default: %(default)s, or the next free port)"
+    )
+    parser.add_argument(
+        "--no-password",
+        action="store_true",
+        help="ask for no password: every user of this machine can then open the page and change runs",
     )
     parser.add_argument(
         "--cluster",
@@ -44,11 +50,10 @@ def run(args: Namespace) -> int:
         from nowt.cluster.tunnel import open_tunnel
 
         ports = args.port, 5000 if args.head_port is None else args.head_port
-        return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(print, flush=True))
+        return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(echo, flush=True))
     require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
-    from nowt.tracking.ui import ui_command
+    from nowt.tracking.ui import web_page
 
-    store = Path(local_path(args.store))
-    command = ui_command(store, args.port)
-    os.chdir(store)
-    os.execv(command[0], command)
+    page = web_page(Path(local_path(args.store)), args.port, not args.no_password)
+    os.chdir(page.folder)
+    os.execve(page.command[0], page.command, page.environment)

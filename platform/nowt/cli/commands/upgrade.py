@@ -3,6 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.options import add_code, import_code
+from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.config.placement import Placement
 from nowt.core.errors import require
@@ -26,6 +28,7 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="folder of the images, for data sets that are read from disk; run the command once per folder",
     )
+    add_code(parser)
     parser.add_argument("--dry-run", action="store_true", help="only list what would be done")
     parser.add_argument(
         "--loaders", type=int, default=2, metavar="N", help="threads that read images (default: %(default)s)"
@@ -39,5 +42,6 @@ def run(args: Namespace) -> int:
     require(args.loaders >= 0, f"--loaders is {args.loaders}: it must be at least 0")
     if not args.dry_run:
         check_writable(Path(args.store), "STORE")
-    upgrade(Placement(store=args.store, data=args.data_dir, loaders=args.loaders), print, args.dry_run)
+    import_code(args)
+    upgrade(Placement(store=args.store, data=args.data_dir, loaders=args.loaders), echo, args.dry_run)
     return 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nowt.config.run_config import RunConfig, config_from_json
+from nowt.config.run_config import RunConfig, stored_config
 from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.run_log import read
@@ -71,4 +71,4 @@ def _run_checkpoints(store: Path, key: str, cell: str) -> RunCheckpoints | None:
     found = checkpoint.kept_checkpoints(Store(store).checkpoints(key), last_epoch)
     if not found:
         return None
-    return RunCheckpoints(key, cell, config_from_json(run.start["config"]), dict(sorted(found.items())))
+    return RunCheckpoints(key, cell, stored_config(run.start["config"], f"run {key}"), dict(sorted(found.items())))

@@ -1,6 +1,7 @@
 """``nowt backup``: copies a store's logs, study files and databases to a bucket, so that they outlive the machine.
 
-Checkpoints are not included, and neither are secrets: a new machine creates its own password.
+Checkpoints are not included, and neither are secrets: a new machine creates its own password. Files with other names
+than nowt's are left out.
 """
 
 import hashlib
@@ -16,14 +17,16 @@ from nowt.core.formatting import counted
 from nowt.store.existing import require_store
 from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
+from nowt.store.names import RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import Manifest, identity_of, object_name, read_manifest, write_manifest
 
 # In the order in which a study writes: a decision is made, listed, and then measured. So a backup taken while a study
 # runs lacks nothing that a crash could not also have lost.
-DATABASES = ("optuna.db", "mlflow.db", "keeper/mlflow.db")
+# MLflow's own database is rebuilt from the logs.
+DATABASES = ("optuna.db", "keeper/mlflow.db")
 
-FILES = ("studies/*.json", "certificates/*.json", "earlier/**/*", "artifacts/**/*", "keeper/artifacts/**/*")
+FILES = ("studies/*.json", "certificates/*.json", "earlier/**/*", "keeper/artifacts/**/*")
 
 LINES = ("studies/*.runs.jsonl", "logs/*.jsonl")
 
@@ -72,7 +75,8 @@ class StoreBackup:
 
     def _present(self, patterns: tuple[str, ...]) -> list[Path]:
         found = {path for pattern in patterns for path in self.store.glob(pattern)}
-        return sorted(path for path in found if path.is_file())
+        names = ((path, self._name(path)) for path in found if path.is_file())
+        return sorted(path for path, name in names if RESTORED.matches(name) or SERVER.matches(name))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.store).as_posix()

@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 DELETE_LIMIT = 1000  # objects that S3 deletes in one request
 
+LARGEST_OBJECT = 5 * 2**30  # bytes; S3 accepts no more in one request
+
 CONNECT_SECONDS = 10.0  # timeout of each of a few attempts to connect
 
 
@@ -47,7 +49,10 @@ class Bucket:
 
         def call() -> bytes | None:
             try:
-                found: bytes = self.client.get_object(**self._place(name))["Body"].read()
+                reply = self.client.get_object(**self._place(name))
+                if reply.get("ContentLength", 0) > LARGEST_OBJECT:
+                    raise OSError(f"{self.url} cannot be used: {name} is larger than any object that nowt writes")
+                found: bytes = reply["Body"].read()
                 return found
             except ClientError as error:
                 code = error.response["Error"]["Code"]

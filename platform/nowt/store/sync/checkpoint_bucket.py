@@ -1,26 +1,25 @@
 """Copies of a run's checkpoints in a bucket, so that they outlive the disk of the machine.
 
 Their names are those in a store, ``KEY/step-000000012.pt`` and ``KEY/epoch-000010.pt``. Each is one object. Its label,
-with ``.json`` in place of ``.pt``, is written last: a checkpoint without a label is incomplete and is ignored.
+with ``.json`` in place of ``.pt``, is written last: a checkpoint without a label is incomplete and is ignored, and so
+are objects with other names.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nowt.core.errors import Echo
+from nowt.core.errors import Echo, require
 from nowt.store.files import write_atomically
 from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields
 from nowt.store.jsonl import parse_line
+from nowt.store.names import CHECKPOINT, RUN_KEY
 from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
-
-NAMES = re.compile(r"(step|epoch)-\d+\.pt")  # of checkpoints; other objects are ignored
 
 DEFAULT_KEEP = 2  # checkpoints that a run can resume from, as in its store
 
@@ -47,7 +46,8 @@ class CheckpointBucket:
     @classmethod
     def from_url(cls, url: str, key: str) -> "CheckpointBucket":
         """Return the checkpoints of run ``key`` under ``url``, s3://BUCKET/PREFIX. Raises ConfigError for another
-        URL."""
+        URL, and for a key that is none."""
+        require(RUN_KEY.matches(key), f"{key!r} is not {RUN_KEY.noun}, so there are no checkpoints of it")
         return cls(Bucket.from_url(f"{url.rstrip('/')}/{key}"))
 
     def send(self, folder: Path, keep: int = DEFAULT_KEEP) -> None:
@@ -57,7 +57,7 @@ class CheckpointBucket:
         ``folder``.
         """
         listed = self.bucket.names("")
-        there = {name for name in listed if NAMES.fullmatch(name) and _label_of(name) in listed}
+        there = {name for name in listed if CHECKPOINT.matches(name) and _label_of(name) in listed}
         newest = sorted(folder.glob("step-*.pt"))[-1:]
         for path in (*newest, *sorted(folder.glob("epoch-*.pt"))):
             if path.name not in there:
@@ -85,7 +85,7 @@ class CheckpointBucket:
         A checkpoint that does not match its label is reported, and the one before it is used.
         """
         names = self.bucket.names("step-")
-        for name in sorted(filter(NAMES.fullmatch, names), reverse=True):
+        for name in sorted(filter(CHECKPOINT.matches, names), reverse=True):
             if step_of(name) in local_steps or step_of(name) < min_step:
                 return
             if _label_of(name) not in names:  # incomplete
@@ -115,7 +115,7 @@ class CheckpointBucket:
     def epochs(self) -> set[int]:
         """Return the epochs whose checkpoints are retained in the bucket."""
         names = self.bucket.names("epoch-")
-        return {step_of(name) for name in names if NAMES.fullmatch(name) and _label_of(name) in names}
+        return {step_of(name) for name in names if CHECKPOINT.matches(name) and _label_of(name) in names}
 
 
 def check_bucket(url: str) -> None:

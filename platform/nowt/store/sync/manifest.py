@@ -5,14 +5,17 @@ new manifest is written.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from uuid import uuid4
 
+from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
-from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields, values
+from nowt.store.json_types import INTEGER, LINE, TEXT, Table, check_object, known_fields, values
 from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
+from nowt.store.names import REBUILT, RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket
 
 SCHEMA = 1
@@ -31,9 +34,9 @@ class Manifest:
     schema: int = SCHEMA
 
 
-TYPES: Table = {"store": TEXT, "root": TEXT, "time": INTEGER, "files": values(TEXT), "schema": INTEGER}
+TYPES: Table = {"store": LINE, "root": LINE, "time": INTEGER, "files": values(TEXT), "schema": INTEGER}
 
-IDENTITY_TYPES: Table = {"id": TEXT, "restored": TEXT}
+IDENTITY_TYPES: Table = {"id": LINE, "restored": LINE}
 
 
 def object_name(content: str) -> str:
@@ -59,9 +62,19 @@ def read_manifest(bucket: Bucket) -> Manifest | None:
         raise ValueError(
             f"{bucket.url} has backup schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt"
         )
-    if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in found.files):
-        raise ValueError(f"{bucket.url}/{NAME} lists files outside a store: do not trust it")
+    _check_names(bucket, found)
     return found
+
+
+def _check_names(bucket: Bucket, found: Manifest) -> None:
+    """Raise ConfigError unless the manifest lists only files and hashes that a backup has."""
+    for path, content in found.files.items():
+        known = RESTORED.matches(path) or SERVER.matches(path) or REBUILT.matches(path)
+        if not known or not re.fullmatch("[0-9a-f]{64}", content):
+            raise ConfigError(
+                f"{bucket.url}/{NAME} lists {path!r}, which is not a file of a backup. Nothing was restored: somebody "
+                "else may have written to this bucket; give another prefix"
+            )
 
 
 def write_manifest(bucket: Bucket, manifest: Manifest) -> None:

@@ -15,6 +15,7 @@ from nowt.store.existing import is_store, nearest_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import study_lock
+from nowt.store.sync.foreign import check_foreign_store
 from nowt.store.sync.merge_images import check_images, describe_superseded
 from nowt.store.sync.merge_logs import IncomingLog, copy_checkpoints, incoming_logs, write_logs
 from nowt.store.sync.merge_studies import incoming_study_files, study_keys, write_study_files
@@ -36,13 +37,15 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
 
     Both stores are compared while the studies are locked: what a study writes before is part of the comparison, and
     afterwards it writes nothing. Raises ConfigError, with nothing written, if the stores contradict each other, if the
-    runs that would count in a study used different images, or if one of the studies is being run, ValueError for an
+    runs that would count in a study used different images, if ``other`` has a file with a name that nowt does not write
+    or a link, or if one of the studies is being run, ValueError for an
     unreadable file, OSError if the store is not writable.
     """
     label = label or str(other)
     near = "" if is_store(other) else nearest_store(other)
     require(is_store(other), f"there is no store at {label}{near}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{label} is the store itself: name the other one")
+    check_foreign_store(other, label)
     keys = study_keys(other, store)
     with ExitStack() as stack:
         for key in keys:

@@ -8,10 +8,11 @@ from typing import Any
 from nowt.core.errors import ConfigError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import complete_part
-from nowt.store.layout import Store, is_plain
+from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder, is_locked
 from nowt.store.records import FINAL_STATES, RunLog, epoch_to_json
 from nowt.store.run_log import read
+from nowt.store.sync.foreign import checkpoint_folders
 
 MACHINE_FIELDS = ("seconds", "probe_seconds")  # these differ between machines for the same run
 
@@ -112,7 +113,7 @@ def copy_checkpoints(other: Path, store: Path) -> list[str]:
 
     Runs in progress are left alone.
     """
-    keys = sorted(path.name for path in Store(other).all_checkpoints.glob("*") if is_plain(path.name))
+    keys = [folder.name for folder in checkpoint_folders(other)]
     return [key for key in keys if Store(store).log(key).exists() and _copy_checkpoints(other, store, key)]
 
 

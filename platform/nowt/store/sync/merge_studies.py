@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nowt.core.errors import require
 from nowt.store.claim_record import merged_claim_record
 from nowt.store.files import write_atomically
-from nowt.store.jsonl import complete_lines
+from nowt.store.jsonl import complete_lines, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import appended_runs
+from nowt.store.names import STUDY_KEY
 from nowt.store.run_log import read_start
 from nowt.store.study_file import StudyFile, read_definition
 from nowt.store.sync.merge_runs import runs_of_both
@@ -21,7 +23,9 @@ def study_keys(*stores: Path) -> list[str]:
     keys = {read_definition(path).key for store in stores for path in Store(store).study_files()}
     for path in (path for store in stores for path in Store(store).all_study_runs()):
         list(appended_runs(path))  # raises for an invalid line
-        keys.add(path.name.removesuffix(".runs.jsonl"))
+        key = path.name.removesuffix(".runs.jsonl")
+        require(STUDY_KEY.matches(key), f"{path} is not named by {STUDY_KEY.noun}: move it out of the store")
+        keys.add(key)
     return sorted(keys)
 
 
@@ -91,4 +95,4 @@ def _has_content(path: Path, data: bytes) -> bool:
     if not path.exists():
         return False
     present = path.read_bytes()
-    return bool(json.loads(present) == json.loads(data)) if path.suffix == ".json" else present == data
+    return bool(parse_line(present) == parse_line(data)) if path.suffix == ".json" else present == data

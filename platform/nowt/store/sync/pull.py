@@ -16,9 +16,10 @@ from pathlib import Path
 from nowt.core.errors import ConfigError, Echo
 from nowt.store.existing import is_store
 from nowt.store.files import write_atomically
-from nowt.store.layout import Store, is_plain
+from nowt.store.layout import Store
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
+from nowt.store.sync.foreign import LARGEST_FILE, check_foreign_store
 from nowt.store.sync.merge import Databases, merge
 
 FOLDERS = {"logs": ("*.jsonl",), "studies": ("*.json", "*.runs.jsonl"), "certificates": ("*.json",)}
@@ -59,8 +60,8 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
         raise ConfigError(
             f"there is no store at {source}: give HOST:FOLDER, with the folder relative to the home folder there"
         )
-    logs = [log for log in Store(folder).log_files() if is_plain(log.stem)]
-    unfinished = [log.stem for log in logs if read(log).state not in FINAL_STATES]
+    check_foreign_store(folder, source)
+    unfinished = [log.stem for log in Store(folder).log_files() if read(log).state not in FINAL_STATES]
     wanted = "".join(f"checkpoints/{key}\n" for key in unfinished).encode()
     _rsync(["-rtz", "--ignore-missing-args", "--files-from=-", f"{host}:{path}/", f"{folder}/"], host, wanted)
     merge(folder, store, echo, databases, source)
@@ -89,7 +90,7 @@ def _ssh() -> list[str]:
 
 
 def _rsync(args: Sequence[str], host: str, stdin: bytes = b"") -> None:
-    _run(["rsync", "--protect-args", *args], host, stdin)
+    _run(["rsync", "--protect-args", f"--max-size={LARGEST_FILE}", *args], host, stdin)
 
 
 def _run(command: Sequence[str], host: str, stdin: bytes) -> bytes:

@@ -158,7 +158,7 @@ def duration(hours: float) -> str:
 
 def table_text(table: Table) -> str:
     """Return a table as text."""
-    console = Console(width=140)
+    console = Console(width=140, markup=False)
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nowt.config.run_config import RunConfig, config_from_json
+from nowt.config.run_config import RunConfig, stored_config
 from nowt.config.run_key import changed_files
 from nowt.core.errors import require
 from nowt.core.formatting import counted
@@ -67,7 +67,7 @@ def best_trials(store: Path, study_file: StudyFile, limit: int) -> list[BestTria
             continue  # another search may have finished a run that this one stopped
         if (log := read(path)).state != "finished":
             continue
-        config = replace(config_from_json(log.start["config"]), seed=0)
+        config = replace(stored_config(log.start["config"], f"run {run.key}"), seed=0)
         changed = changed_files(config, log.start.get("code", {}))
         line = f"search {study_file.name}: {', '.join(changed)} has changed since trial {run.trial} was trained"
         require(not changed, f"{line}: search again, or restore the file")

@@ -11,7 +11,7 @@ from pathlib import Path
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides, set_fields, value_at
 from nowt.config.recipes import scored_on_validation
-from nowt.config.run_config import RunConfig, config_from_json
+from nowt.config.run_config import RunConfig, stored_config
 from nowt.core.errors import require
 from nowt.rules.base import Rule
 from nowt.store.study_file import StudyFile
@@ -60,7 +60,8 @@ def _study(search_file: StudyFile, found: Sequence[BestTrial], target: Target, s
     _check_overrides(target.overrides, name, set().union(*searched.values()))
     cells = []
     for cell in search_file.cells:
-        cells.append(Cell(f"{cell['name']} recipe", target.with_rule(config_from_json(cell["config"]).rule)))
+        rule = stored_config(cell["config"], f"search {name}").rule
+        cells.append(Cell(f"{cell['name']} recipe", target.with_rule(rule)))
         mine = (one for one in found if one.cell == cell["name"])
         cells += [Cell(one.name, _transferred(one, searched[one.cell], target)) for one in mine]
     reference = f"{search_file.reference} recipe"

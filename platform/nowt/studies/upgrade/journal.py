@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from nowt.store.files import write_atomically
+from nowt.core.errors import ConfigError
+from nowt.store.files import read_plain_file, write_atomically
+from nowt.store.json_types import OBJECT, RUN, Table, check_objects
+from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
 from nowt.studies.upgrade.plan import UpgradedRun
+
+TYPES: Table = {"earlier": RUN, "key": RUN, "start": OBJECT}
 
 
 def write_journal(store: Path, runs: Sequence[UpgradedRun]) -> None:
@@ -16,9 +21,17 @@ def write_journal(store: Path, runs: Sequence[UpgradedRun]) -> None:
 
 
 def read_journal(store: Path) -> tuple[UpgradedRun, ...]:
-    """Return the runs of an upgrade that was interrupted; none if there is none."""
+    """Return the runs of an upgrade that was interrupted; none if there is none. Raises ConfigError for a file that is
+    no journal."""
     path = _path(store)
-    return tuple(UpgradedRun(**run) for run in json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ()
+    if not path.exists():
+        return ()
+    try:
+        runs = parse_line(read_plain_file(path))
+        check_objects(runs, TYPES, TYPES.keys(), "runs")
+    except ValueError as error:
+        raise ConfigError(f"{path} is not the journal of an upgrade ({error}): delete it, and upgrade again") from None
+    return tuple(UpgradedRun(**{name: run[name] for name in TYPES}) for run in runs)
 
 
 def remove_journal(store: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
-from nowt.config.run_config import RunConfig, config_from_json, config_to_json
+from nowt.config.run_config import RunConfig, config_to_json, stored_config
 from nowt.config.run_key import LOOP_NUMERICS, code_identity, run_key
 from nowt.core.formatting import counted
 from nowt.core.plugins import file_label, is_file_spec, split_spec
@@ -97,7 +97,7 @@ def _examined(store: Path, run: RunLog, data: _Data) -> UpgradedRun:
     if "config" not in run.start:
         raise CannotUpgrade("its log has no complete first line")
     try:
-        config = config_from_json(run.start["config"])
+        config = stored_config(run.start["config"], f"run {run.key}")
         identity = data.identity(RunData.of(config))
         _check_images(run, identity, "" if config.data.name in BUILTIN else data.placement.data)
         _check_key(config, run)
