@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from analysis.stats.costs import AXES
+from nowt.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.against not in AXES:
-            raise ValueError(f"--against is {self.against!r}: it must be one of {', '.join(AXES)}")
+            raise UserError(f"--against is {self.against!r}: it must be one of {', '.join(AXES)}")
         if self.margin is not None and not 0 < self.margin <= 100:  # False for NaN
-            raise ValueError(f"--margin is {self.margin}: it must be above 0 and at most 100 points of error")
+            raise UserError(f"--margin is {self.margin}: it must be above 0 and at most 100 points of error")
         if self.published and self.against != "epochs":
-            raise ValueError(
+            raise UserError(
                 f"--published requires --against epochs, but --against is {self.against}: leave out one of them"
             )
 

@@ -19,6 +19,7 @@ from analysis.frames.study import Frames, read_frames, require_counted_runs
 from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.stats.costs import AXES
 from analysis.tables.writers import make_folder
+from nowt.core.errors import UserError
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "against": {"default": "epochs", "help": f"x axis of the curves: {', '.join(AXES)} (default: epochs)"},
@@ -48,7 +49,7 @@ class FigureScript:
         plan = find_study(store, study)
         drawn = {stem: chart for stem, chart in self.draw(store, plan, options) if chart is not None}
         if not drawn:
-            raise ValueError(f"figure {self.name} cannot be drawn for {plan.key}: it requires {self.requirement}")
+            raise UserError(f"figure {self.name} cannot be drawn for {plan.key}: it requires {self.requirement}")
         make_folder(out)
         return [path for stem, chart in drawn.items() for path in save(vega_lite_spec(chart), out / stem)]
 
@@ -70,7 +71,7 @@ class FigureScript:
     def _require_own(self, options: Options) -> None:
         for field in fields(options):
             if field.name not in self.options and getattr(options, field.name) != field.default:
-                raise ValueError(f"--{field.name} has no effect on figure {self.name}: leave it out")
+                raise UserError(f"--{field.name} has no effect on figure {self.name}: leave it out")
 
 
 def study_figure(name: str, chart: Callable[..., Any | None], requirement: str, *options: str) -> FigureScript:
@@ -88,7 +89,7 @@ def search_figure(name: str, chart: Callable[[Trials], Any | None], requirement:
 
     def draw(store: Path, plan: StudyPlan | SearchPlan, options: Options) -> Iterator[tuple[str, Any | None]]:
         if not isinstance(plan, SearchPlan):
-            raise ValueError(f"figure {name} requires a search, and {plan.key} is an ablation: name a search")
+            raise UserError(f"figure {name} requires a search, and {plan.key} is an ablation: name a search")
         trials = read_trials(store, plan)
         require_counted_trials(trials)
         yield name, chart(trials)
@@ -99,7 +100,7 @@ def search_figure(name: str, chart: Callable[[Trials], Any | None], requirement:
 def frames_of(name: str, store: Path, plan: StudyPlan | SearchPlan) -> Frames:
     """Return the frames of an ablation. Raises ValueError for a search, and if no run has finished."""
     if isinstance(plan, SearchPlan):
-        raise ValueError(f"figure {name} requires an ablation, and {plan.key} is a search: name an ablation")
+        raise UserError(f"figure {name} requires an ablation, and {plan.key} is a search: name an ablation")
     frames = read_frames(store, plan)
     require_counted_runs(frames)
     return frames

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from analysis.frames.schema import enforce_schema
-from nowt.core.errors import did_you_mean
+from nowt.core.errors import UserError, did_you_mean
 
 RUNS = {  # one row per run; followed by its parameters and tags as text, ``params.NAME`` and ``tags.NAME``
     "run": "str",  # MLflow's run ID
@@ -98,7 +98,7 @@ def read_mlflow(uri: str, experiment: str) -> MlflowFrames:
             pd.DataFrame(_values(client, metric, ids)) for metric, ids in _runs_by_metric(runs).items()
         ]
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise ValueError(f"MLflow at {uri} cannot be read: {(str(error).splitlines() or [''])[0]}") from error
+        raise UserError(f"MLflow at {uri} cannot be read: {(str(error).splitlines() or [''])[0]}") from error
     return MlflowFrames(uri, experiment, _run_frame(runs), _metric_frame(values, [run.info.run_id for run in runs]))
 
 
@@ -112,11 +112,11 @@ def _require_answer(uri: str) -> None:
             return  # it is a server; the next request reports what it refuses
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise ValueError(f"no MLflow server answers at {uri} ({reason}): start it, or check the address") from None
+            raise UserError(f"no MLflow server answers at {uri} ({reason}): start it, or check the address") from None
     elif place.scheme == "sqlite":
         _require_database(Path(unquote(place.path)[1:]))
     elif place.scheme in ("", "file") and not Path(unquote(place.path)).is_dir():
-        raise ValueError(
+        raise UserError(
             f"there is no folder {uri}: give the tracking URI of an MLflow server or store, such as http://HOST:PORT"
         )
 
@@ -128,8 +128,8 @@ def _require_database(path: Path) -> None:
             if file.read(len(MAGIC)) == MAGIC:
                 return
     except OSError as error:
-        raise ValueError(f"there is no MLflow database at {path} ({error.strerror or error})") from None
-    raise ValueError(f"{path} is not an MLflow database")
+        raise UserError(f"there is no MLflow database at {path} ({error.strerror or error})") from None
+    raise UserError(f"{path} is not an MLflow database")
 
 
 def _experiment(client: Any, uri: str, name: str) -> str:
@@ -138,7 +138,7 @@ def _experiment(client: Any, uri: str, name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     names = [experiment.name for experiment in client.search_experiments()]
-    raise ValueError(
+    raise UserError(
         f"MLflow at {uri} has no experiment {name!r}{did_you_mean(name, names)}; it has: {', '.join(names)}"
     )
 

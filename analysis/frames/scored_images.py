@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.frames.store.store import StoreFrames
 from analysis.frames.study import Frames, counted_runs
+from nowt.core.errors import UserError
 from nowt.store.correct_images import unpack_correct
 from nowt.store.layout import Store
 
@@ -52,13 +53,13 @@ def _correct(log: Path) -> NDArray[np.bool_] | None:
         epoch = orjson.loads(lines[-1])
         return unpack_correct(epoch["test_correct"], epoch["test_images"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{log} has an invalid test_correct ({error})") from None
+        raise UserError(f"{log} has an invalid test_correct ({error})") from None
 
 
 def _check_lengths(found: Mapping[str, NDArray[np.bool_]]) -> None:
     lengths = {len(flags): run for run, flags in found.items()}
     if len(lengths) > 1:
         (first, one), (second, other), *_ = lengths.items()
-        raise ValueError(
+        raise UserError(
             f"run {one} has {first} test images and run {other} has {second}: give the runs of one data set (runs=...)"
         )

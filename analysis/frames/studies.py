@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.searches import SearchPlan, search_plan
+from nowt.core.errors import UserError
 from nowt.store.layout import Store
 from nowt.store.study_file import StudyFile, find_study_files, read_study_file
 from nowt.studies.claim import Claim
@@ -58,7 +59,7 @@ def plan_of(study_file: StudyFile, path: Path) -> StudyPlan | SearchPlan:
     try:
         return search_plan(study_file) if study_file.is_search else _study_plan(study_file)
     except (KeyError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not a study file that this version of nowt can read ({error} is missing or invalid)"
         ) from None
 

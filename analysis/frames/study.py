@@ -20,6 +20,7 @@ from analysis.frames.store.log_reader import Log
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.studies import StudyPlan
+from nowt.core.errors import UserError
 from nowt.store.chance import SPLIT_NAMES
 from nowt.store.used_images import CountedRun, describe_images, images_digest, runs_by_images
 
@@ -136,7 +137,7 @@ def read_frames(store: Path, study: StudyPlan) -> Frames:
 
 def _require_same_images(study: StudyPlan, runs: Sequence[CountedRun]) -> None:
     if found := runs_by_images(runs):
-        raise ValueError(
+        raise UserError(
             f"study {study.key} has runs on {describe_images(found, 'seed')}, which are not averaged: run nowt ablate "
             f"{study.name} again, on the images to keep; then only runs on these count"
         )
@@ -198,9 +199,9 @@ def require_counted_runs(frames: Frames) -> None:
     if counted_runs(frames.runs).empty:
         found = states_in_words(frames.runs)
         if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
-            raise ValueError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
+            raise UserError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
         again = "resume it with the command that started it"
-        raise ValueError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
+        raise UserError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
 
 
 def states_in_words(rows: pd.DataFrame) -> str:

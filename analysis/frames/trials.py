@@ -16,6 +16,7 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
 from analysis.frames.study import copies_of, counted_runs, rows, states_in_words
+from nowt.core.errors import UserError
 from nowt.store.chance import LEARNED, SPLIT_NAMES, Verdict, judge
 from nowt.store.used_images import CountedRun, describe_images, runs_by_images
 
@@ -69,7 +70,7 @@ def read_trials(store: Path, plan: SearchPlan) -> Trials:
     """
     logs = read_logs(store, [run for run, _, _ in plan.runs])
     if found := runs_by_images([CountedRun(cell, number, logs.get(run).facts) for run, cell, number in plan.runs]):
-        raise ValueError(
+        raise UserError(
             f"search {plan.key} has trials on {describe_images(found, 'trial')}, which are not compared: start it "
             "again in a new --store, on the images to keep"
         )
@@ -90,4 +91,4 @@ def require_counted_trials(trials: Trials) -> None:
     if trials.counted.empty:
         found = states_in_words(trials.frame) or "no trial"
         again = "resume it with the command that started it"
-        raise ValueError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")
+        raise UserError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")

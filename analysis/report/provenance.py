@@ -16,6 +16,7 @@ from typing import Any
 from analysis.figures.options import Options
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
+from nowt.core.errors import UserError
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.jsonl import parse_line
@@ -186,20 +187,20 @@ def _other_code(code: dict[str, Any], packages: dict[str, str]) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"there is no {path}: give --check a folder that `nowt report` wrote")
+        raise UserError(f"there is no {path}: give --check a folder that `nowt report` wrote")
     try:
         found = parse_line(read_plain_file(path))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}): run `nowt report` again") from None
+        raise UserError(f"{path} is not JSON ({error}): run `nowt report` again") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is not a manifest: run `nowt report` again")
+        raise UserError(f"{path} is not a manifest: run `nowt report` again")
     if isinstance(found.get("schema"), int) and found["schema"] > SCHEMA:
-        raise ValueError(f"{path} has schema {found['schema']}, this version of nowt reads up to {SCHEMA}: update nowt")
+        raise UserError(f"{path} has schema {found['schema']}, this version of nowt reads up to {SCHEMA}: update nowt")
     for name, kind in HELD.items():
         if not isinstance(found.get(name), kind):
-            raise ValueError(f"{path} has no valid {name}: run `nowt report` again")
+            raise UserError(f"{path} has no valid {name}: run `nowt report` again")
     if odd := [name for name in found["files"] if not REPORT_FILE.matches(name)]:
-        raise ValueError(f"{path} lists {odd[0]!r}, which is not a file of a report: run `nowt report` again")
+        raise UserError(f"{path} lists {odd[0]!r}, which is not a file of a report: run `nowt report` again")
     return found
 
 

@@ -24,6 +24,7 @@ from analysis.tables.search import results_table, search_markdown, search_table
 from analysis.tables.search_space import space_table
 from analysis.tables.writers import make_folder, markdown_text, save_tabular
 from analysis.text.search import missing_trials, search_methods, search_notes
+from nowt.core.errors import UserError
 
 CHARTS: dict[str, tuple[str, Callable[[Trials], Any]]] = {
     "tuning": ("Tuning curves", tuning_chart),
@@ -52,7 +53,7 @@ def search_report(store: Path, plan: SearchPlan, out: Path, options: Options) ->
 
 def _require_no_options(options: Options, name: str) -> None:
     if options.args:
-        raise ValueError(
+        raise UserError(
             f"{' '.join(options.args)} applies to reports of ablations, and {name} is a search: leave it out"
         )
 

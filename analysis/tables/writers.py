@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nowt.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class Tabular:
@@ -101,8 +103,8 @@ def _escaped(text: str) -> str:
 def make_folder(out: Path) -> None:
     """Create the output folder. Raises ValueError if ``out`` is a file or cannot be created."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: give a folder")
+        raise UserError(f"--out {out} is a file: give a folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--out {out} cannot be created ({error.strerror}): give a folder that is writable") from None
+        raise UserError(f"--out {out} cannot be created ({error.strerror}): give a folder that is writable") from None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from nowt.core.errors import did_you_mean
+from nowt.core.errors import UserError, did_you_mean
 
 CHILDREN = ("layer", "vconcat", "hconcat", "concat")
 
@@ -17,7 +17,7 @@ def check_columns(spec: dict[str, Any]) -> None:
     datasets = {name: {key for row in rows for key in row} for name, rows in spec.get("datasets", {}).items()}
     for field, columns in _encoded(spec, datasets, None):
         if columns and field not in columns:
-            raise ValueError(
+            raise UserError(
                 f"the chart encodes column {field!r}, which is not in its data{did_you_mean(field, columns)}; "
                 f"there are: {', '.join(sorted(columns))}"
             )

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from analysis.frames.store.arrow_tables import EPOCHS, LAYERS
 from analysis.frames.store.log_reader import Log
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import open_unlinked, read_plain_file, write_atomically
 from nowt.store.jsonl import parse_line
 from nowt.store.locks import lock_file
@@ -114,13 +114,13 @@ def _locked(lock: int, until: float) -> bool:
 
 def _read(folder: Path, name: str, schema: Any) -> Part:
     if not CACHE_FILE.matches(name):
-        raise ValueError(f"{name} is not the name of a file of the cache")
+        raise UserError(f"{name} is not the name of a file of the cache")
     data = read_plain_file(folder / name)
     if not name.endswith(f"{_digest(data)}.parquet"):
-        raise ValueError(f"the contents of {name} do not match its name")
+        raise UserError(f"the contents of {name} do not match its name")
     table = pq.read_table(pa.BufferReader(data))
     if not table.schema.equals(schema):
-        raise ValueError(f"{name} has unexpected columns")
+        raise UserError(f"{name} has unexpected columns")
     return Part(table, name)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from nowt.core.errors import UserError
 from nowt.store import run_log as nowt_log
 from nowt.store.log_lines import check_line
 from nowt.store.records import SCHEMA
@@ -69,7 +70,7 @@ def parse(log: Log, data: bytes) -> tuple[Log, list[Line]]:
     epochs: list[Line] = []
     for line in _lines(data):
         if line.get("schema", SCHEMA) > SCHEMA:
-            raise ValueError("a later schema")
+            raise UserError("a later schema")
         if line["kind"] == "epoch":
             if line["epoch"] <= log.last_epoch:
                 continue  # written twice, by two writers of an older version

@@ -16,7 +16,7 @@ from analysis.frames.store.logs import Logs, read_logs, rebuild_logs
 from analysis.frames.store.rows import frame_of
 from analysis.frames.store.trial_rows import TRIALS, trial_frame
 from analysis.frames.studies import StudyPlan, plan_of
-from nowt.core.errors import did_you_mean
+from nowt.core.errors import UserError, did_you_mean
 from nowt.core.fields import flatten
 from nowt.core.formatting import counted
 from nowt.store.layout import Store
@@ -90,7 +90,7 @@ class StoreFrames:
         known = {path for config in configs.values() for path in config}
         for path in paths:
             if configs and path not in known:
-                raise ValueError(
+                raise UserError(
                     f"no run's config has a field {path!r}{did_you_mean(path, known)}: "
                     "give a dotted path such as optim.lr"
                 )
@@ -141,14 +141,14 @@ def rebuild_frames(store: Path) -> str:
 
 def _existing(store: str | Path) -> Path:
     if not Path(store).is_dir():
-        raise ValueError(f"there is no store at {store}: give the folder that nowt ablate or nowt search wrote")
+        raise UserError(f"there is no store at {store}: give the folder that nowt ablate or nowt search wrote")
     return Path(store)
 
 
 def _frames(store: Path, logs: Logs) -> StoreFrames:
     plans, files, problems = [], [], [log.reason for log in logs.cache.logs.values() if log.state == UNREADABLE]
     if problems and len(problems) == len(logs.cache.logs):
-        raise ValueError(problems[0])
+        raise UserError(problems[0])
     misnamed = (path for path in Store(store).log_files() if not RUN_KEY.matches(path.stem))
     problems += [f"{path} is not named by {RUN_KEY.noun}: move it out of the store" for path in misnamed]
     for path in Store(store).study_files():

@@ -1,13 +1,16 @@
 """The command line: parses the arguments, runs the command, and converts an error to one line and an exit code.
 
-Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error, 130 interrupted or the spending cap was
-reached (can be resumed), 141 the reader of the output closed it.
+Exit codes: 0 success, 1 a run or study failed, 2 a usage or config error or a file or server that cannot be used, 70 a
+bug, whose traceback is in a file, 130 interrupted or the spending cap was reached (can be resumed), 141 the reader of
+the output closed it.
 """
 
 import argparse
 import os
 import shlex
 import sys
+import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
@@ -15,11 +18,13 @@ from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
-from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
 from nowt.core.exits import describe_exit
 from nowt.core.formatting import printable
 from nowt.core.output import print_any_character, tolerant_output
 from nowt.core.version import VERSION
+
+BUG = 70  # exit code, EX_SOFTWARE of sysexits.h
 
 PRINTING = {"doctor", "plan", "runs", "show", "--help", "-h", "--version"}  # these only print
 
@@ -41,11 +46,10 @@ def _main(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python complains when it exits
         return 141  # as a shell reports SIGPIPE
-    except (ValueError, OSError, BrokenRule) as error:  # ValueError: ConfigError, DataError and those of custom rules
+    except Exception as error:
         if "--debug" in argv:
             raise
-        print(f"nowt: {_one_line(error)}", file=sys.stderr)
-        return 1 if isinstance(error, BrokenRule) else 2
+        return _report(error, argv)
     except SystemExit as error:
         if not (line := describe_exit(error)):  # --help
             raise
@@ -54,6 +58,32 @@ def _main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"nowt: interrupted; to resume, run the same command again: nowt {shlex.join(argv)}", file=sys.stderr)
         return 130
+
+
+def _report(error: Exception, argv: Sequence[str]) -> int:
+    """Print one line about an error, and return the exit code. The traceback of a bug goes to a file."""
+    code, line = 2, ""
+    if isinstance(error, BrokenRule):  # the only one with several lines
+        code, line = 1, printable(str(error), keep="\n\t")
+    elif isinstance(error, UserError):
+        line = printable(str(error))
+    elif isinstance(error, OSError):
+        line = printable(access_problem(error))
+    if not line:
+        kind = printable(f"{type(error).__name__}: {error}".splitlines()[0])
+        code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is in {_saved(argv)}"
+    print(f"nowt: {line}", file=sys.stderr)
+    return code
+
+
+def _saved(argv: Sequence[str]) -> str:
+    """Write the traceback of the current exception to a new file, and return its path."""
+    head = f"nowt {VERSION}, Python {sys.version.split()[0]}\nnowt {shlex.join(argv)}\n\n"
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="nowt-traceback-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(head + traceback.format_exc())
+    return file.name
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -108,12 +138,3 @@ def build_parser() -> tuple[Parser, Commands]:
         command.add(commands)
         commands.choices[name].set_defaults(run=command.run)
     return top, commands
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error without control characters, since it may quote a file; of a broken rule, with its
-    lines."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return printable(text, keep="\n\t" if isinstance(error, BrokenRule) else "")

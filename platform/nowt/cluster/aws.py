@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from nowt.cluster.cluster_file import ClusterFile
+from nowt.core.errors import UserError
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ def botocore() -> Any:
         import botocore.model
         import botocore.validate
     except ModuleNotFoundError:
-        raise ValueError(BOTO3_MISSING) from None
+        raise UserError(BOTO3_MISSING) from None
     return botocore
 
 
@@ -61,9 +62,9 @@ class Account:
 def account_of(cluster: ClusterFile) -> Account:
     """Return the account of the machines. Raises ValueError for another provider, or without boto3."""
     if cluster.provider_type != "aws":
-        raise ValueError(f"{cluster.path} has provider {cluster.provider_type!r}: this command is only for aws")
+        raise UserError(f"{cluster.path} has provider {cluster.provider_type!r}: this command is only for aws")
     if not cluster.region:
-        raise ValueError(f"{cluster.path} has no provider.region: set it, for example to us-west-2")
+        raise UserError(f"{cluster.path} has no provider.region: set it, for example to us-west-2")
     botocore()
     return Account(cluster.region)
 
@@ -74,7 +75,7 @@ def call_aws(request: Callable[[], T]) -> T:
     try:
         return request()
     except (errors.ClientError, errors.BotoCoreError) as error:
-        raise ValueError(f"AWS: {' '.join(str(error).split())}") from error
+        raise UserError(f"AWS: {' '.join(str(error).split())}") from error
 
 
 def get_or_none(request: Callable[[], T], *missing_codes: str) -> T | None:

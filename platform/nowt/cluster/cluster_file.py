@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from nowt.core.errors import UserError
+
 COMMANDS = ("setup_commands", "head_setup_commands", "worker_setup_commands")
 
 
@@ -80,11 +82,11 @@ class ClusterFile:
 def load_documents(path: Path) -> list[Any]:
     """Return the YAML documents in a file. Raises ValueError if it is missing or not YAML."""
     if not path.is_file():
-        raise ValueError(f"file {path} does not exist: give the path of a cluster file, such as cluster.yaml")
+        raise UserError(f"file {path} does not exist: give the path of a cluster file, such as cluster.yaml")
     try:
         return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -97,5 +99,5 @@ def read_cluster(path: Path) -> ClusterFile:
     documents = load_documents(path)
     config = documents[0] if len(documents) == 1 else None
     if not isinstance(config, dict) or "type" not in mapping(config.get("provider")):
-        raise ValueError(f"{path} has no provider.type: it is not a cluster file for `ray up`")
+        raise UserError(f"{path} has no provider.type: it is not a cluster file for `ray up`")
     return ClusterFile(path, config)

@@ -10,6 +10,7 @@ from nowt.cluster.cluster_file import ClusterFile
 from nowt.cluster.iam_policy import TRUST, policy_of, profiles_of
 from nowt.cluster.security_group import CLUSTER_TAG, tags_of
 from nowt.cluster.steps import Step
+from nowt.core.errors import UserError
 
 POLICY = "nowt"  # name of the only policy of each role
 
@@ -97,7 +98,7 @@ def _remove_roles(account: Account, profile: dict[str, Any], keep: str = "") -> 
 
 def _check_owner(cluster: ClusterFile, what: str, name: str, thing: dict[str, Any]) -> None:
     if tags_of(thing).get(CLUSTER_TAG) != cluster.name:
-        raise ValueError(
+        raise UserError(
             f"there is {what} {name} that prepare did not create for the cluster {cluster.name}: "
             f"use another IamInstanceProfile.Name in {cluster.path}"
         )

@@ -7,6 +7,7 @@ from nowt.cluster.cluster_file import ClusterFile
 from nowt.cluster.ray_token import restrict_steps, write_secret
 from nowt.cluster.security_group import CLUSTER_TAG
 from nowt.cluster.steps import Step
+from nowt.core.errors import UserError
 
 
 def private_key_path(cluster: ClusterFile) -> Path:
@@ -20,12 +21,12 @@ def key_steps(cluster: ClusterFile, account: Account) -> list[Step]:
     if at_aws and path.exists():
         return restrict_steps(path)
     if at_aws:
-        raise ValueError(
+        raise UserError(
             f"AWS has the key pair {cluster.key_pair}, but {path} does not exist: copy it from where it was created, "
             "or name another key pair in provider.key_pair"
         )
     if path.exists():
-        raise ValueError(f"{path} exists, but AWS has no key pair {cluster.key_pair}: move the file away")
+        raise UserError(f"{path} exists, but AWS has no key pair {cluster.key_pair}: move the file away")
     return [
         Step(
             f"create the key pair {cluster.key_pair}, with its private key {path} (0600)",

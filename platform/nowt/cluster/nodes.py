@@ -10,6 +10,7 @@ from nowt.cluster import node_images, node_report
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.findings import Finding, findings
 from nowt.cluster.image_comparison import compare_images
+from nowt.core.errors import UserError
 
 NODE_TIMEOUT = 120.0  # seconds; the first worker of a node may take long to import
 
@@ -42,7 +43,7 @@ def check_nodes(address: str, cluster: ClusterFile | None, data: str, ignored: C
     import ray
 
     if "://" in address:
-        raise ValueError(f"RAY_ADDRESS is {address}: it must be HOST:6379 or, on the head, auto")
+        raise UserError(f"RAY_ADDRESS is {address}: it must be HOST:6379 or, on the head, auto")
     started = not ray.is_initialized()
     try:
         if started:
@@ -54,7 +55,7 @@ def check_nodes(address: str, cluster: ClusterFile | None, data: str, ignored: C
         groups = _check_placement_groups()
     except (ConnectionError, ray.exceptions.RayError) as error:
         token = "check that RAY_AUTH_MODE=token and that ~/.ray/auth_token is the cluster's token"
-        raise ValueError(f"Ray does not answer at {address}: {token} ({str(error).splitlines()[0]})") from None
+        raise UserError(f"Ray does not answer at {address}: {token} ({str(error).splitlines()[0]})") from None
     finally:
         if started:
             ray.shutdown()

@@ -12,7 +12,7 @@ from nowt.cluster.key_pair import key_steps
 from nowt.cluster.ray_token import token_steps
 from nowt.cluster.security_group import Network, group_steps, networks
 from nowt.cluster.steps import Step, apply_steps
-from nowt.core.errors import Echo
+from nowt.core.errors import Echo, UserError
 
 SSM = "resolve:ssm:"
 
@@ -24,7 +24,7 @@ def prepare(cluster: ClusterFile, ssh_from: str, yes: bool, echo: Echo) -> int:
     """
     allowed, account = networks(ssh_from), account_of(cluster)
     if problems := cluster_problems(cluster):
-        raise ValueError(f"{cluster.path}: {problems[0]} (nowt doctor --cluster {cluster.path} lists all)")
+        raise UserError(f"{cluster.path}: {problems[0]} (nowt doctor --cluster {cluster.path} lists all)")
     for line in call_aws(lambda: _bucket_and_images(cluster, account)):
         echo(line)
     steps = [*token_steps(), *call_aws(lambda: _steps(cluster, account, allowed))]
@@ -45,7 +45,7 @@ def _bucket_and_images(cluster: ClusterFile, account: Account) -> list[str]:
     """Describe the bucket and the machine images, which must exist. Raises ValueError if one is missing."""
     bucket = cluster.buckets[0]
     if get_or_none(lambda: account.s3.head_bucket(Bucket=bucket), "404", "NoSuchBucket") is None:
-        raise ValueError(
+        raise UserError(
             f"there is no bucket {bucket}; create it with aws s3 mb s3://{bucket} --region {account.region}"
         )
     images = {str(cluster.node_config(kind).get("ImageId", "")) for kind in cluster.node_types}
@@ -58,7 +58,7 @@ def _image(account: Account, image: str) -> str:
     name = image.removeprefix(SSM)
     answer = get_or_none(lambda: account.ssm.get_parameter(Name=name), "ParameterNotFound")
     if answer is None:
-        raise ValueError(f"AWS has no image {name} in {account.region}: set another ImageId")
+        raise UserError(f"AWS has no image {name} in {account.region}: set another ImageId")
     return f"image: {answer['Parameter']['Value']} (set it as ImageId to pin this image, including its driver)"
 
 
@@ -72,7 +72,7 @@ def teardown(cluster: ClusterFile, yes: bool, echo: Echo) -> int:
     """
     account = account_of(cluster)
     if machines := call_aws(lambda: machines_of(cluster, account)):
-        raise ValueError(f"{', '.join(machines)} of {cluster.name} still exist: run ray down {cluster.path} first")
+        raise UserError(f"{', '.join(machines)} of {cluster.name} still exist: run ray down {cluster.path} first")
     steps = call_aws(lambda: _removals(cluster, account))
     if not steps:
         echo(f"nothing of {cluster.name} is left in {account.region}")

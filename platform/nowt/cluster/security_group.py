@@ -15,6 +15,7 @@ from nowt.cluster.cluster_file import ClusterFile
 from nowt.cluster.ray_internals import find_vpcs
 from nowt.cluster.steps import Step
 from nowt.cluster.validators import silence_ray
+from nowt.core.errors import UserError
 
 Network = IPv4Network | IPv6Network
 
@@ -57,11 +58,9 @@ def networks(text: str) -> list[Network]:
         try:
             network = ip_network(word.strip())
         except ValueError as error:
-            raise ValueError(
-                f"--ssh-from is {word.strip()!r}: {error}; for a single address, give ADDRESS/32"
-            ) from None
+            raise UserError(f"--ssh-from is {word.strip()!r}: {error}; for a single address, give ADDRESS/32") from None
         if not _narrow_enough(network):
-            raise ValueError(f"--ssh-from is {network}: this network is too wide; give your address, ADDRESS/32")
+            raise UserError(f"--ssh-from is {network}: this network is too wide; give your address, ADDRESS/32")
         found.append(network)
     return found
 
@@ -75,9 +74,9 @@ def vpc_of(cluster: ClusterFile) -> str:
             vpcs = find_vpcs(copy.deepcopy(cluster.config))
     except (click.ClickException, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it names none"
-        raise ValueError(f"Ray finds no public subnet in {cluster.region} for this file: {reason}") from None
+        raise UserError(f"Ray finds no public subnet in {cluster.region} for this file: {reason}") from None
     if len(vpcs) > 1:
-        raise ValueError(f"the node types are in {len(vpcs)} networks: give all of them the same SubnetIds")
+        raise UserError(f"the node types are in {len(vpcs)} networks: give all of them the same SubnetIds")
     return vpcs.pop()
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nowt.core.errors import Echo
+from nowt.core.errors import Echo, UserError
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ def apply_steps(steps: Sequence[Step], yes: bool, echo: Echo) -> bool:
 def confirm() -> bool:
     """Ask the user for confirmation. Raises ValueError without a terminal."""
     if not sys.stdin.isatty():
-        raise ValueError("there is no terminal to ask for confirmation: check the list above, then add --yes")
+        raise UserError("there is no terminal to ask for confirmation: check the list above, then add --yes")
     return input("Continue? [y/N] ").strip().lower() in ("y", "yes")

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 from nowt.cluster.cluster_file import ClusterFile, mapping
 from nowt.cluster.key_pair import private_key_path
-from nowt.core.errors import ConfigError, Echo, require
+from nowt.core.errors import AccessError, ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 
 HOST = "127.0.0.1"
@@ -53,14 +53,14 @@ def open_tunnel(cluster: ClusterFile, ports: tuple[int, int], store: str, echo: 
         with _tunnel(head, port, head_port) as (ssh, errors):
             _wait(ssh, errors, head, port)
             if not _is_healthy(url):
-                raise OSError(
+                raise AccessError(
                     f"MLflow does not answer at port {head_port} of {head.address} (starting may take a minute). The "
                     "start commands of cluster.yaml run nowt serve on the head; see nowt-head/serve.log there"
                 )
             echo(f"MLflow is available at {url} while this command runs. Press Ctrl-C to stop.")
             echo(f"user and password: ray exec {cluster.path} 'cat {store}/keeper/credentials'")
             ssh.wait()
-            raise OSError(
+            raise AccessError(
                 f"the tunnel to {head.address} ended: {_last_line(errors)}; run the same command to open it again"
             )
     except KeyboardInterrupt:
@@ -90,7 +90,7 @@ def _address(cluster: ClusterFile) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     output = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode or not done.stdout.strip():
-        raise OSError(
+        raise AccessError(
             f"no running head for {cluster.path} ({output[-1] if output else 'no reason given'}): run ray up first"
         )
     return done.stdout.split()[-1]
@@ -133,7 +133,7 @@ def _tunnel(head: SshTarget, port: int, head_port: int) -> Iterator[tuple["subpr
     """Yield the ssh process, which ends with the block, and its error output."""
     command = _command(head, port, head_port)
     if shutil.which(command[0]) is None:
-        raise OSError(f"{command[0]} is not installed: nowt ui --cluster needs it (Debian: openssh-client)")
+        raise AccessError(f"{command[0]} is not installed: nowt ui --cluster needs it (Debian: openssh-client)")
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         ssh = subprocess.Popen(
             command,
@@ -152,9 +152,9 @@ def _wait(ssh: "subprocess.Popen[bytes]", errors: IO[str], head: SshTarget, port
     deadline = monotonic() + START_SECONDS
     while not _is_open(port):
         if ssh.poll() is not None:
-            raise OSError(f"cannot reach the head {head.address}: {_last_line(errors)}")
+            raise AccessError(f"cannot reach the head {head.address}: {_last_line(errors)}")
         if monotonic() > deadline:
-            raise OSError(f"cannot reach the head {head.address} within {START_SECONDS:g} s")
+            raise AccessError(f"cannot reach the head {head.address} within {START_SECONDS:g} s")
         Event().wait(0.1)
 
 

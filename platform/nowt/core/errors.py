@@ -4,12 +4,26 @@ Imports nothing heavy, since every module needs it.
 """
 
 import difflib
-from collections.abc import Callable, Iterable
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 Echo = Callable[[str], None]  # prints one line
 
 
-class ConfigError(ValueError):
+class UserError(ValueError):
+    """An error that the user can mend. The message is one line: what was found, what is allowed, what to do.
+
+    Commands print the message of these errors only. Any other exception is a bug, and keeps its traceback.
+    """
+
+
+class AccessError(UserError, OSError):
+    """A file, a disk, a database or a server that cannot be used now. The message is one line."""
+
+
+class ConfigError(UserError):
     """An invalid config. The message is one line with the field, the given value and what is allowed.
 
     Example:
@@ -20,6 +34,45 @@ class ConfigError(ValueError):
         ...     print(error)
         optim.lr is -1.0: it must be above 0
     """
+
+
+# errors of the file system that are no bug of the program
+NO_ACCESS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ESTALE,
+    errno.ENODEV,
+}
+
+
+def access_problem(error: OSError) -> str:
+    """Return one line for an error of the file system, with the file if it is known; an empty text for any other."""
+    if error.errno not in NO_ACCESS:
+        return ""
+    reason = error.strerror or os.strerror(error.errno)
+    return f"{reason}: {error.filename}" if error.filename else reason
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Name the file at ``path`` in an OSError that does not name one, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def require(ok: bool, message: str) -> None:
@@ -41,7 +94,7 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     return f" (did you mean {found}?)" if found else ""
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Unusable image data. The message is one line with the file or folder and what is expected.
 
     Example:

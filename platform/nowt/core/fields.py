@@ -25,7 +25,12 @@ def build_dataclass(kind: type[T], values: dict[str, Any], prefix: str) -> T:
                 f"there is no setting {prefix}{name}{did_you_mean(name, known)}; there are: {', '.join(known)}"
             )
     checked = {name: check_type(field_types(kind)[name], value, prefix + name) for name, value in values.items()}
-    return kind(**checked)
+    try:
+        return kind(**checked)
+    except ConfigError:
+        raise
+    except ValueError as error:  # of a rule's own check of its fields
+        raise ConfigError(str(error)) from error
 
 
 _hints = cache(get_type_hints)

@@ -12,7 +12,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
-from nowt.core.errors import ConfigError, DataError
+from nowt.core.errors import DataError, UserError, access_problem
 from nowt.core.exits import describe_exit
 from nowt.core.fields import build_dataclass
 from nowt.core.output import print_any_character
@@ -100,7 +100,7 @@ def run_job(
         state = "finished"
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
-    except (WorkersDiverged, ConfigError, DataError) as error:  # the fault is not in the code: the message is enough
+    except (WorkersDiverged, UserError) as error:  # the fault is not in the code: the message is enough
         reason = str(error)
     except TrainingInterrupted:
         yield from _messages(remarks)
@@ -110,7 +110,8 @@ def run_job(
     except Exception as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
-        reason = traceback.format_exc()
+        problem = access_problem(error) if isinstance(error, OSError) else ""
+        reason = problem or traceback.format_exc()
     yield from _messages(remarks)
     yield {"kind": "end", "state": state, "reason": reason, **({"spent": spent} if spent else {})}
 

@@ -19,7 +19,6 @@ from ray.tune.search import Searcher
 
 from nowt.cluster.ray_internals import TUNE_SETTINGS
 from nowt.config.placement import Placement
-from nowt.core.errors import ConfigError
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
 from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
@@ -66,14 +65,14 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
 
 @dataclass
 class _GuardedScheduler:
-    """A scheduler whose first OSError or ConfigError ends the study: a full disk, a locked database, a changed file.
+    """A scheduler whose first error ends the study: a full disk, a locked database, a changed file, a bug.
 
     Inside Tune's loop the error would become a traceback. So it is stored, every run is stopped at its next message,
     and it is raised once Tune has returned.
     """
 
     scheduler: Scheduler
-    error: OSError | ConfigError | None = None
+    error: Exception | None = None
 
     def decide(self) -> Decision:
         """Return what to do with a free slot; after an error, start no run."""
@@ -94,7 +93,7 @@ class _GuardedScheduler:
     def _guard(self, call: Callable[[], T]) -> T | None:
         try:
             return call() if self.error is None else None
-        except (OSError, ConfigError) as error:
+        except Exception as error:
             self.error = error
             return None
 

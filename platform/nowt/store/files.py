@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nowt.core.errors import ConfigError, require
+from nowt.core.errors import AccessError, ConfigError, UserError, naming, require
 from nowt.store.temporary_files import temporary_path
 
 LARGEST_READ = 2 * 2**30  # bytes
@@ -26,7 +26,10 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool, private: b
     temporary = temporary_path(path)
     temporary.unlink(missing_ok=True)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
+        with (
+            naming(path),
+            open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file,
+        ):
             file.write(data.encode() if isinstance(data, str) else data)
             if durable:
                 file.flush()
@@ -135,9 +138,11 @@ def _copied(source: Path, target: Path) -> Iterator[Path]:
         _back_up(source, temporary)
         yield temporary
     except sqlite3.OperationalError as error:
-        raise OSError(f"{source} cannot be copied ({error}): close the program that locks it, then try again") from None
+        raise AccessError(
+            f"{source} cannot be copied ({error}): close the program that locks it, then try again"
+        ) from None
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{source} is not a database ({error}): move it out of the store") from None
+        raise UserError(f"{source} is not a database ({error}): move it out of the store") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -175,7 +180,7 @@ def _files_of(source: Path, folder: Path, attempts: int = 20) -> Path:
         if [_stamp(path) for path in parts] == before:
             return folder / source.name
         time.sleep(0.1)
-    raise OSError(f"{source} cannot be copied: another program writes to it; try again later")
+    raise AccessError(f"{source} cannot be copied: another program writes to it; try again later")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nowt.core.errors import UserError
 from nowt.core.formatting import is_one_line, printable
 from nowt.store.layout import is_plain
 from nowt.store.names import METRIC_NAME, RUN_KEY, STUDY_KEY, NamePattern
@@ -137,16 +138,16 @@ def check_object(data: Any, table: Table, required: Collection[str] = (), place:
     Raises ValueError that names the field, after ``place``: ``runs[3].seed is "x": it must be a whole number``.
     """
     if not _is_object(data):
-        raise ValueError(f"{place.rstrip('.') or 'it'} is {shown(data)}: it must be an object")
+        raise UserError(f"{place.rstrip('.') or 'it'} is {shown(data)}: it must be an object")
     if missing := sorted(set(required) - data.keys()):
-        raise ValueError(f"{place.rstrip('.') or 'it'} has no {', '.join(missing)}")
+        raise UserError(f"{place.rstrip('.') or 'it'} has no {', '.join(missing)}")
     for name, kind in table.items():
         if name not in data:
             continue
         if not isinstance(kind, Kind):
             check_object(data[name], kind, kind, f"{place}{name}.")
         elif not kind.accepts(data[name]):
-            raise ValueError(f"{place}{name} is {shown(data[name])}: it must be {kind.name}")
+            raise UserError(f"{place}{name} is {shown(data[name])}: it must be {kind.name}")
     return dict(data)
 
 
@@ -158,7 +159,7 @@ def known_fields(data: Any, table: Table, required: Collection[str]) -> dict[str
 def check_objects(data: Any, table: Table, required: Collection[str], place: str) -> None:
     """Check each object of a list as ``check_object`` does. Raises ValueError."""
     if not _is_list(data):
-        raise ValueError(f"{place} is {shown(data)}: it must be a list")
+        raise UserError(f"{place} is {shown(data)}: it must be a list")
     for number, item in enumerate(data):
         check_object(item, table, required, f"{place}[{number}].")
 

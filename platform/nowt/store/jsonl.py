@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+from nowt.core.errors import UserError, naming
 from nowt.store.files import read_plain_file, sync_folder
 from nowt.store.json_types import is_deep
 
@@ -14,7 +15,7 @@ LONGEST_LINE = 64 * 2**20  # bytes of one JSON value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise UserError(f"{name} is not JSON")
 
 
 DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
@@ -33,13 +34,13 @@ def parse_line(line: bytes) -> Any:
     deep nesting.
     """
     if len(line) > LONGEST_LINE:
-        raise ValueError(f"it is longer than {LONGEST_LINE // 2**20} MiB")
+        raise UserError(f"it is longer than {LONGEST_LINE // 2**20} MiB")
     try:
         value = DECODER.decode(line.decode())
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise UserError("it is nested too deeply") from None
     if is_deep(value, DEEPEST):
-        raise ValueError("it is nested too deeply")
+        raise UserError("it is nested too deeply")
     if b"\\ud" in line or b"\\uD" in line:
         _check_characters(value)
     return value
@@ -50,7 +51,7 @@ def _check_characters(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("its text has half of a character") from None
+        raise UserError("its text has half of a character") from None
 
 
 def complete_part(path: Path) -> bytes:
@@ -71,7 +72,7 @@ def drop_incomplete_line(path: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line of text, without its line feed, to the file, which is created if it is missing. It is on disk
     when this returns."""
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         new = file.tell() == 0
         file.write(line + "\n")
         file.flush()

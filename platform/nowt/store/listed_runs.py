@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from nowt.core.errors import UserError
 from nowt.store.json_types import BOOLEAN, COUNT, INTEGER, LINE, RUN, TEXT, Table, check_object
 from nowt.store.jsonl import complete_lines, parse_line
 
@@ -68,7 +69,7 @@ def appended_runs(path: Path) -> Iterator[ListedRun]:
         try:
             yield ListedRun.from_json(parse_line(line))
         except ValueError as error:
-            raise ValueError(f"{path}, line {number} lists no run ({error}): restore it from a copy") from None
+            raise UserError(f"{path}, line {number} lists no run ({error}): restore it from a copy") from None
 
 
 def merged_runs(listed: Iterable[ListedRun], appended: Iterable[ListedRun] = ()) -> list[ListedRun]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import AccessError, ConfigError
 from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
@@ -34,7 +34,7 @@ def lock_file(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) 
         return False
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
-            raise OSError(_no_locks(descriptor)) from error
+            raise AccessError(_no_locks(descriptor)) from error
         raise
     close_in_children(descriptor)
     return True

@@ -8,6 +8,7 @@ from itertools import product, repeat
 from operator import itemgetter
 from typing import Any, get_args
 
+from nowt.core.errors import UserError
 from nowt.store.json_types import (
     BOOLEAN,
     COUNT,
@@ -137,7 +138,7 @@ def check_line(line: Any, key: str) -> dict[str, Any]:
         check_object(line, START)
         check_objects(line.get("earlier", []), EARLIER, ("key",), "earlier")
         if line.get("key", key) != key:
-            raise ValueError(f"it is the log of run {shown(line['key'])}")
+            raise UserError(f"it is the log of run {shown(line['key'])}")
     elif kind == "resume":
         check_object(line, RESUME, ("attempt",))
     elif kind == "end":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import require
+from nowt.core.errors import UserError, require
 from nowt.store.files import make_folder
 from nowt.store.jsonl import LONGEST_LINE, append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
@@ -90,8 +90,8 @@ def _parsed(path: Path, number: int, text: bytes) -> dict[str, Any]:
         if schema <= SCHEMA:
             return check_line(line, path.stem)
     except ValueError as error:
-        raise ValueError(f"{path}, line {number} is not a line of an epoch log ({error}): move the file away") from None
-    raise ValueError(f"{path} has log schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt")
+        raise UserError(f"{path}, line {number} is not a line of an epoch log ({error}): move the file away") from None
+    raise UserError(f"{path} has log schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt")
 
 
 def _with_line(run: RunLog, line: dict[str, Any]) -> RunLog:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.errors import ConfigError, UserError, did_you_mean
 from nowt.core.plugins import file_labels
 from nowt.store.claim_record import claim_record
 from nowt.store.existing import require_store
@@ -223,7 +223,7 @@ def read_study_file(path: Path) -> StudyFile:
     runs = merged_runs(study.runs, appended_runs(path.with_suffix(".runs.jsonl")))
     cells = {cell["name"] for cell in study.cells}
     if unknown := [run.cell for run in runs if run.cell not in cells]:
-        raise ValueError(
+        raise UserError(
             f"{path} lists a run of cell {unknown[0]!r}, which it does not describe: restore a copy of it, or move it "
             "out of the store"
         )
@@ -238,19 +238,19 @@ def read_definition(path: Path) -> StudyFile:
     data = _object(path)
     schema = data.get("schema", SCHEMA)
     if INTEGER.accepts(schema) and schema != SCHEMA:
-        raise ValueError(
+        raise UserError(
             f"{path} is a study file of schema {schema}, this version of nowt reads {SCHEMA}: update nowt, or move it "
             "out of the store"
         )
     missing = sorted(REQUIRED - data.keys())
     if missing:
-        raise ValueError(f"{path} is not a study file, it has no {', '.join(missing)}: move it out of the store")
+        raise UserError(f"{path} is not a study file, it has no {', '.join(missing)}: move it out of the store")
     try:
         study = StudyFile.from_json(data)
     except ValueError as error:
-        raise ValueError(f"{path} is not a study file ({error}): move it out of the store") from None
+        raise UserError(f"{path} is not a study file ({error}): move it out of the store") from None
     if study.key != path.stem:
-        raise ValueError(
+        raise UserError(
             f"{path} is the file of study {study.key}: name it {study.key}.json, or move it out of the store"
         )
     return replace(study, runs=merged_runs(study.runs))
@@ -292,7 +292,7 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         found = parse_line(read_plain_file(path))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}): move it out of the store") from None
+        raise UserError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} holds {type(found).__name__}, expected an object: move it out of the store")
+        raise UserError(f"{path} holds {type(found).__name__}, expected an object: move it out of the store")
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from nowt.core.errors import UserError
 from nowt.core.urls import sqlite_file, sqlite_url
 from nowt.store.temporary_files import temporary_folder
 from nowt.tracking.moved_store import correct_artifact_places
@@ -56,7 +57,7 @@ def _check(path: Path) -> None:
     # MLflow itself would retry such a file for two minutes.
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise ValueError(f"{path} is not an MLflow database: delete it and run nowt rebuild")
+            raise UserError(f"{path} is not an MLflow database: delete it and run nowt rebuild")
 
 
 def _create_folders_of_files() -> None:

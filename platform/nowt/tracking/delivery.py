@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 from threading import Event
 
-from nowt.core.errors import Echo
+from nowt.core.errors import AccessError, Echo
 from nowt.store.existing import require_store
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
@@ -42,7 +42,7 @@ def _send(store: Path, url: str, outbox: Outbox, study_file: StudyFile | None, e
         try:
             Recorder.open(store, study_file, url)
         except FAILURES as error:
-            raise OSError(f"{name} was not delivered to {url}: {reason_of(error)}") from error
+            raise AccessError(f"{name} was not delivered to {url}: {reason_of(error)}") from error
 
 
 def follow(store: Path, url: str, echo: Echo, seconds: float, end: Event) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlparse
 
 from mlflow import MlflowClient
 
+from nowt.core.errors import UserError
 from nowt.store.layout import Store
 from nowt.tracking.database import connect
 from nowt.tracking.stored_runs import check_place
@@ -21,7 +22,7 @@ def attach_report(store: Path, study: str, files: Iterable[Path]) -> None:
     cannot be written, and the errors of MLflow and SQLAlchemy.
     """
     if not attach_files(connect(Store(store).mlflow_db), store, study, files):
-        raise ValueError(f"{store / 'mlflow.db'} has no study {study}")
+        raise UserError(f"{store / 'mlflow.db'} has no study {study}")
 
 
 def attach_files(client: MlflowClient, store: Path, study: str, files: Iterable[Path]) -> bool:

@@ -21,7 +21,7 @@ from time import monotonic
 from types import FrameType
 from urllib.request import urlopen
 
-from nowt.core.errors import ConfigError, Echo, require
+from nowt.core.errors import AccessError, ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
 from nowt.store.files import private_folder, read_or_create_private, write_atomically
 from nowt.store.layout import Store
@@ -119,7 +119,7 @@ def serve(store: Path, port: int, backend: str, echo: Echo) -> int:
                 code = process.wait()
     except KeyboardInterrupt:
         return 0
-    raise OSError(f"MLflow's server exited with code {code}; see {server.home}/server.log")
+    raise AccessError(f"MLflow's server exited with code {code}; see {server.home}/server.log")
 
 
 def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
@@ -188,7 +188,7 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
         deadline = monotonic() + START_SECONDS
         while not _is_ready(server.url):
             if process.poll() is not None or monotonic() > deadline:
-                raise OSError(f"MLflow's server did not start: {_last_line(log)} (see {log})")
+                raise AccessError(f"MLflow's server did not start: {_last_line(log)} (see {log})")
         yield process
 
 

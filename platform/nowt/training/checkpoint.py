@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nowt.config.placement import Keep
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, naming
 from nowt.store.files import make_folder, sync_folder
 from nowt.store.temporary_files import remove_leftovers, temporary_path
 
@@ -36,7 +36,7 @@ def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, k
     make_folder(folder)
     path = folder / f"step-{step:09d}.pt"
     temporary = temporary_path(path)
-    with temporary.open("wb") as file:
+    with naming(path), temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())

@@ -111,7 +111,7 @@ def check_shortcuts(rule: Rule, model: nn.Module) -> None:
     """Raise ValueError if ``rule.shortcuts`` is backprop and the model has no projection shortcut."""
     unused = not any(is_shortcut(name) for name, _ in model.named_modules())
     if isinstance(rule, FeedbackRule) and rule.shortcuts == "backprop" and unused:
-        raise ValueError(
+        raise ConfigError(
             f"rule.shortcuts is backprop, but {type(model).__name__} has no projection shortcut (a layer in a module "
             "called downsample or shortcut): leave it at rule"
         )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import make_folder
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
 from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
@@ -98,7 +98,7 @@ def read_results(path: Path) -> list[ResultLine]:
             lines.append(check_object(_renamed(parse_line(text)), TYPES, REQUIRED))
         except ValueError as error:
             message = f"{path}, line {number} is not a result of nowt probe ({error}): move the file away"
-            raise ValueError(message) from None
+            raise UserError(message) from None
     return lines
 
 

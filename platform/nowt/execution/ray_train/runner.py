@@ -13,6 +13,7 @@ import ray
 
 from nowt.cluster.ray_internals import TRAIN_SETTINGS
 from nowt.config.placement import Placement
+from nowt.core.errors import AccessError
 from nowt.core.formatting import counted
 from nowt.execution.job import Job
 from nowt.execution.local import WAIT, interruptible
@@ -31,7 +32,7 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
         return _run(scheduler, placement, study, slots)
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ConnectionError(
+        raise AccessError(
             f"lost the connection to Ray ({reason}); run the same command again to resume from the checkpoints"
         ) from error
 

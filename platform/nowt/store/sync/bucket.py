@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import AccessError, ConfigError
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Bucket:
             try:
                 reply = self.client.get_object(**self._place(name))
                 if reply.get("ContentLength", 0) > LARGEST_OBJECT:
-                    raise OSError(f"{self.url} cannot be used: {name} is larger than any object that nowt writes")
+                    raise AccessError(f"{self.url} cannot be used: {name} is larger than any object that nowt writes")
                 found: bytes = reply["Body"].read()
                 return found
             except ClientError as error:
@@ -91,7 +91,9 @@ class Bucket:
     def _remove(self, objects: list[dict[str, str]]) -> None:
         answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
         for refused in answer.get("Errors", ()):  # S3 reports these with status 200
-            raise OSError(f"{self.url} cannot be used: {refused.get('Key')} was not removed ({refused.get('Code')})")
+            raise AccessError(
+                f"{self.url} cannot be used: {refused.get('Key')} was not removed ({refused.get('Code')})"
+            )
 
     def _place(self, name: str) -> dict[str, str]:
         return {"Bucket": self.name, "Key": f"{self.prefix}/{name}"}
@@ -103,4 +105,4 @@ def _request(url: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except (BotoCoreError, ClientError) as error:
-        raise OSError(f"{url} cannot be used: {str(error).partition(chr(10))[0]}") from None
+        raise AccessError(f"{url} cannot be used: {str(error).partition(chr(10))[0]}") from None

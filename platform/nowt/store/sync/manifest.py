@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import write_atomically
 from nowt.store.json_types import INTEGER, LINE, TEXT, Table, check_object, known_fields, values
 from nowt.store.jsonl import parse_line
@@ -55,11 +55,9 @@ def read_manifest(bucket: Bucket) -> Manifest | None:
         if (schema := content.get("schema", SCHEMA)) <= SCHEMA:
             found = Manifest(**known_fields(content, TYPES, TYPES.keys() - {"schema"}))
     except ValueError as error:
-        raise ValueError(
-            f"{bucket.url}/{NAME} is not the manifest of a backup ({error}): give another prefix"
-        ) from None
+        raise UserError(f"{bucket.url}/{NAME} is not the manifest of a backup ({error}): give another prefix") from None
     if schema > SCHEMA:
-        raise ValueError(
+        raise UserError(
             f"{bucket.url} has backup schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt"
         )
     _check_names(bucket, found)
@@ -98,7 +96,7 @@ def identity_of(store: Path) -> StoreIdentity:
     try:
         return StoreIdentity(**known_fields(parse_line(path.read_bytes()), IDENTITY_TYPES, ("id",)))
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not the identity of a store ({error}): restore it from a copy, or delete it and give nowt "
             "backup a new prefix"
         ) from None

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from nowt.core.errors import ConfigError, Echo
+from nowt.core.errors import AccessError, ConfigError, Echo
 from nowt.store.existing import is_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
@@ -97,8 +97,8 @@ def _run(command: Sequence[str], host: str, stdin: bytes) -> bytes:
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
     except FileNotFoundError:
-        raise OSError(f"{command[0]} is not installed: nowt pull needs it on this machine and on {host}") from None
+        raise AccessError(f"{command[0]} is not installed: nowt pull needs it on this machine and on {host}") from None
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise OSError(f"{host} was not reached, or {command[0]} failed there: {lines[-1]}")
+        raise AccessError(f"{host} was not reached, or {command[0]} failed there: {lines[-1]}")
     return done.stdout

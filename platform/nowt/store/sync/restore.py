@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from nowt.core.errors import ConfigError, Echo
+from nowt.core.errors import AccessError, ConfigError, Echo
 from nowt.core.formatting import counted
 from nowt.store.existing import PARTS, is_store
 from nowt.store.files import move_new, private_folder, write_atomically
@@ -76,7 +76,7 @@ def _fetch(bucket: Bucket, files: Mapping[str, str], folder: Path) -> None:
     for path, content in files.items():
         data = bucket.get(object_name(content))
         if data is None or hashlib.sha256(data).hexdigest() != content:
-            raise OSError(f"{bucket.url} changed while {path} was fetched. Nothing was restored; try again.")
+            raise AccessError(f"{bucket.url} changed while {path} was fetched. Nothing was restored; try again.")
         write_atomically(folder / path, data, durable=True)
 
 

@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from nowt.core.errors import ConfigError, require
+from nowt.core.errors import AccessError, ConfigError, require
 from nowt.core.file_systems import network_file_system
 from nowt.core.urls import database_url, sqlite_file, sqlite_url
 from nowt.studies.search.optuna_internals import engine, schema_versions
@@ -71,7 +71,7 @@ def storage_errors(label: str) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        raise OSError(
+        raise AccessError(
             f"{label} cannot be used ({database_reason(error)}). Nothing is lost; run the same command again to resume"
         ) from error
 
@@ -117,7 +117,7 @@ def _engine_options(url: str) -> dict[str, Any]:
             _check_tables(connection, path)
             connection.execute(f"PRAGMA journal_mode={'DELETE' if network_file_system(path) else 'WAL'}")
     except sqlite3.Error as error:
-        raise OSError(
+        raise AccessError(
             f"{path} cannot be used as a database ({error}): unlock it or move it out of the folder"
         ) from None
     return {"connect_args": {"timeout": 20.0}}

@@ -86,7 +86,7 @@ def _database_errors(path: Path) -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = database_reason(error)
-        raise ValueError(f"{path} cannot be merged ({reason}): restore a copy or move it out of the store") from error
+        raise ConfigError(f"{path} cannot be merged ({reason}): restore a copy or move it out of the store") from error
 
 
 def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import AccessError, ConfigError
 from nowt.core.forked_children import close_in_children
 from nowt.core.process_identity import ProcessIdentity
 
@@ -90,7 +90,7 @@ class AdvisoryLock:
             self.connection.close()
             self.connection = self.connection.engine.connect()
             if not self.acquire():
-                raise OSError(f"{self.taken}, since the server was restarted: wait for it, or stop it") from None
+                raise AccessError(f"{self.taken}, since the server was restarted: wait for it, or stop it") from None
 
 
 def engine_arguments(url: str) -> dict[str, Any]:

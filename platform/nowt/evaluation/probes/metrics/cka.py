@@ -19,6 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nowt.core.errors import UserError
 from nowt.layers.model_state import in_mode
 
 MIN_IMAGES = 4  # HSIC₁ divides by n (n − 3)
@@ -35,7 +36,7 @@ def measure(model: nn.Module, reference: nn.Module, x: Tensor) -> dict[str, floa
     first, second = kernels(model, x), kernels(reference, x)
     shared = [name for name in first if name in second]
     if not shared:
-        raise ValueError("the two networks have no layer of the same name")
+        raise UserError("the two networks have no layer of the same name")
     return {name: cka(first[name], second[name]) for name in shared}
 
 
@@ -50,7 +51,7 @@ def u_centered(kernel: Tensor) -> Tensor:
     """Return the U-centered kernel, (n, n), with a zero diagonal: Σ K̃ L̃ / (n (n − 3)) is HSIC₁."""
     n = len(kernel)
     if n < MIN_IMAGES:
-        raise ValueError(f"CKA needs at least {MIN_IMAGES} images, got {n}")
+        raise UserError(f"CKA needs at least {MIN_IMAGES} images, got {n}")
     kernel = kernel.clone().fill_diagonal_(0.0)
     means = kernel.sum(0) / (n - 2)
     centered = kernel - means[:, None] - means[None, :] + kernel.sum() / ((n - 1) * (n - 2))

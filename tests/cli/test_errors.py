@@ -1,0 +1,116 @@
+"""What becomes of an error: one line for what a user can mend, a traceback in a file for a bug."""
+
+import errno
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nowt.cli.commands import show
+from nowt.cli.main import main
+from nowt.core.errors import AccessError, ConfigError, DataError, UserError
+from nowt.store.files import write_atomically
+from nowt.store.jsonl import append_line
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Have ``nowt show`` raise an error."""
+
+    def run(args: Any) -> int:
+        raise error
+
+    monkeypatch.setattr(show, "run", run)
+
+
+SHOW = ["show", "0123456789ab"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("not enough values to unpack"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/somewhere"),
+        KeyError("epochs"),
+        RuntimeError("two\nlines"),
+        OSError("no number"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_bug_ends_with_code_70_and_its_traceback_in_a_file(
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    failing(monkeypatch, error)
+    assert main(SHOW) == 70
+    (file,) = tmp_path.iterdir()
+    (line,) = capsys.readouterr().err.splitlines()
+    first = f"{type(error).__name__}: {error}".splitlines()[0]
+    assert line == f"nowt: a bug in nowt or in code that it runs ({first}); the traceback is in {file}"
+    text = file.read_text()
+    assert "nowt show 0123456789ab" in text and "Traceback" in text and "in run\n    raise error" in text
+
+
+def test_with_debug_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, ValueError("a mistake"))
+    with pytest.raises(ValueError, match="a mistake"):
+        main([*SHOW, "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UserError("what to do"), "what to do"),
+        (ConfigError("a field"), "a field"),
+        (DataError("an image"), "an image"),
+        (AccessError("a server"), "a server"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), "Permission denied: /root/x"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "Not a directory: a/b"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, error)
+    assert main(SHOW) == 2
+    assert capsys.readouterr().err == f"nowt: {line}\n"
+
+
+def test_a_full_disk_is_named_by_the_file_that_was_written() -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        append_line(Path("/dev/full"), "text")
+
+
+def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_atomically(tmp_path / "folder", "text", durable=True)
+
+
+RULE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nowt import FeedbackAlignment
+
+@dataclass(frozen=True)
+class Mine(FeedbackAlignment):
+    name: ClassVar[str] = "mine"
+    gain: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.gain <= 0:
+            raise ValueError(f"rule.gain is {self.gain}: it must be above 0")
+"""
+
+
+def test_a_rules_own_check_of_its_fields_is_a_config_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(RULE)
+    code = main(["train", "digits", "--rule", f"{tmp_path}/mine.py:Mine", "--rule.gain", "-1", "--epochs", "1"])
+    assert code == 2
+    assert re.fullmatch(r"nowt: .*rule\.gain is -1\.0: it must be above 0\n", capsys.readouterr().err)
