@@ -158,10 +158,16 @@ class RunLog:
         last = self.spans[-1] if self.spans else Span(time_ms, time_ms)
         return replace(self, spans=(*self.spans[:-1], replace(last, end=time_ms)))
 
-    def with_epoch(self, epoch: Epoch, time_ms: int, workers: int) -> "RunLog":
-        """Return the run with one more epoch."""
-        longer = replace(self.extended_to(time_ms), epochs=(*self.epochs, epoch), times=(*self.times, time_ms))
-        return replace(longer, workers=(*self.workers, workers))
+    def with_epochs(self, epochs: Sequence[Epoch], times: Sequence[int], workers: Sequence[int]) -> "RunLog":
+        """Return the run with these epochs added: all at once, since each call copies those that it has."""
+        if not epochs:
+            return self
+        return replace(
+            self.extended_to(times[-1]),
+            epochs=(*self.epochs, *epochs),
+            times=(*self.times, *times),
+            workers=(*self.workers, *workers),
+        )
 
     @property
     def cost(self) -> dict[str, float]:

@@ -60,7 +60,7 @@ class LogWriter:
             return False
         shared = {"workers": workers} if workers > 1 else {}
         time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch), **shared})
-        self.run = self.run.with_epoch(epoch, time_ms, workers)
+        self.run = self.run.with_epochs([epoch], [time_ms], [workers])
         return True
 
     def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
@@ -76,10 +76,14 @@ class LogWriter:
 
 def read(path: Path) -> RunLog:
     """Read one log. Raises ValueError for a file that is not a log, naming the line."""
-    run = RunLog(path.stem, {})
+    run, epochs = RunLog(path.stem, {}), list[dict[str, Any]]()
     for number, text in enumerate(complete_lines(path), 1):
-        run = _with_line(run, _parsed(path, number, text))
-    return run
+        line = _parsed(path, number, text)
+        if line["kind"] == "epoch":
+            epochs.append(line)
+        else:
+            run, epochs = _with_line(_with_epochs(run, epochs), line), []
+    return _with_epochs(run, epochs)
 
 
 def _parsed(path: Path, number: int, text: bytes) -> dict[str, Any]:
@@ -94,17 +98,24 @@ def _parsed(path: Path, number: int, text: bytes) -> dict[str, Any]:
     raise UserError(f"{path} has log schema {schema}, this version of nowt reads up to {SCHEMA}: update nowt")
 
 
+def _with_epochs(run: RunLog, lines: list[dict[str, Any]]) -> RunLog:
+    """Return the run after successive lines of epochs. A log that had two writers, before logs were locked, may have
+    an epoch twice."""
+    last, new = run.last_epoch, list[tuple[Epoch, int, int]]()
+    for line in lines:
+        epoch = epoch_from_json({name: value for name, value in line.items() if name not in ("kind", "time")})
+        if epoch.epoch > last:
+            new.append((epoch, line["time"], line.get("workers", 1)))
+            last = epoch.epoch
+    return run.with_epochs(*map(tuple, zip(*new, strict=True))) if new else run
+
+
 def _with_line(run: RunLog, line: dict[str, Any]) -> RunLog:
-    """Return the run after one more line of its log, which ``check_line`` has checked."""
+    """Return the run after one more line of its log, which is none of an epoch."""
     kind = line.pop("kind")
     if kind == "start":
         return _started(run, line)
     time_ms = line.pop("time")
-    if kind == "epoch":
-        epoch = epoch_from_json(line)
-        if epoch.epoch <= run.last_epoch:
-            return run  # a log with two writers, from before logs were locked
-        return run.with_epoch(epoch, time_ms, line.get("workers", 1))
     if kind == "resume":
         return _resumed(run, line, time_ms)
     if kind == "end":
