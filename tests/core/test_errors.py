@@ -9,8 +9,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "platform" / "nowt"
 
-# messages about what was typed on a command line
-COMMAND_LINE = ("config/field_names.py", "config/overrides.py", "training/retention.py", "data/imagenet/")
+# messages about what was typed on a command line, or is to be
+COMMAND_LINE = (
+    "config/field_names.py",
+    "config/overrides.py",
+    "config/stored_config.py",
+    "training/retention.py",
+    "data/imagenet/",
+)
 
 
 def sentences(file: Path) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nowt.cli.main import main
-from nowt.config.run_config import stored_config
+from nowt.config.stored_config import stored_config
 from nowt.core.plugins import is_imported
 from nowt.store.layout import Store
 from tests.support.hostile_files import refusal_of, write_files

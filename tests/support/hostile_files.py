@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nowt.cli.main import _one_line
+from nowt.cli.main import one_line
 from nowt.core.errors import Echo
 from nowt.store.layout import Store
 from nowt.store.sync.bucket import Bucket
@@ -108,7 +108,9 @@ def refusal_of(action: Callable[[], object]) -> str:
     try:
         action()
     except (ValueError, OSError) as error:
-        line = f"nowt: {_one_line(error)}"
+        if not (reason := one_line(error)):
+            raise  # a bug
+        line = f"nowt: {reason}"
         assert line.isprintable() or not set(line) & set(map(chr, [*range(32), *range(127, 160)])), repr(line)
         assert len(line) < 2000
         return line

@@ -62,18 +62,22 @@ def _main(argv: Sequence[str]) -> int:
 
 def _report(error: Exception, argv: Sequence[str]) -> int:
     """Print one line about an error, and return the exit code. The traceback of a bug goes to a file."""
-    code, line = 2, ""
-    if isinstance(error, BrokenRule):  # the only one with several lines
-        code, line = 1, printable(str(error), keep="\n\t")
-    elif isinstance(error, UserError):
-        line = printable(str(error))
-    elif isinstance(error, OSError):
-        line = printable(access_problem(error))
+    code, line = 1 if isinstance(error, BrokenRule) else 2, one_line(error)
     if not line:
-        kind = printable(f"{type(error).__name__}: {error}".splitlines()[0])
+        kind = printable(f"{type(error).__name__}: {error}".splitlines()[0], keep="")
         code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is in {_saved(argv)}"
     print(f"nowt: {line}", file=sys.stderr)
     return code
+
+
+def one_line(error: Exception) -> str:
+    """Return what is wrong, without control characters, since it may quote a file; of a broken rule, with its lines. An
+    empty text for a bug."""
+    if isinstance(error, BrokenRule):
+        return printable(str(error), keep="\n\t")
+    if isinstance(error, UserError):
+        return printable(str(error), keep="")
+    return printable(access_problem(error), keep="") if isinstance(error, OSError) else ""
 
 
 def _saved(argv: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """RunConfig: everything that decides the numbers of one run. A frozen dataclass, checked when built."""
 
 import copy
-import shlex
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -9,7 +8,6 @@ from nowt.config.sections import DataConfig, ModelConfig, OptimConfig, ProbeConf
 from nowt.core.errors import require
 from nowt.core.fields import build_dataclass, check_fields, check_groups, check_type, make_plain
 from nowt.core.formatting import counted
-from nowt.core.plugins import is_imported
 from nowt.core.seeding import Seeds
 from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
@@ -25,7 +23,6 @@ __all__ = [
     "RunConfig",
     "config_from_json",
     "config_to_json",
-    "stored_config",
 ]
 
 SECTIONS: dict[str, type] = {
@@ -185,24 +182,6 @@ def config_to_json(config: Any) -> dict[str, Any]:
         plain = list(value) if isinstance(value, tuple) else value
         data[item.name] = config_to_json(value) if is_dataclass(value) else plain
     return data
-
-
-def stored_config(data: dict[str, Any], place: str) -> RunConfig:
-    """Build the RunConfig of a log or study file, which somebody else may have written.
-
-    Args:
-        data: The config as JSON data.
-        place: The run or study that has it, for messages.
-
-    Raises:
-        ConfigError: A field is wrong, or a rule or model is code that this process has not imported yet: a file of a
-            store does not decide what is imported.
-    """
-    names = (str(data[part]["name"]) for part in ("rule", "model") if part in data)
-    unknown = [name for name in names if (":" in name or ".py" in name) and not is_imported(name)]
-    option = f"--code {shlex.join(unknown)}"
-    require(not unknown, f"{place} names code that is imported only if you say so: if you trust it, add {option}")
-    return config_from_json(data)
 
 
 def config_from_json(data: dict[str, Any]) -> RunConfig:

@@ -168,7 +168,7 @@ def test_a_bug_in_the_upload_is_printed_with_its_traceback_and_does_not_fail_the
 
     monkeypatch.setattr(CheckpointBucket, "send", mistake)
     remarks: list[str] = []
-    with checkpoint_upload.sync_checkpoints(PLACE, tmp_path, SINGLE_WORKER, remarks):
+    with checkpoint_upload.sync_checkpoints(PLACE, tmp_path / ("a" * 12), SINGLE_WORKER, remarks):
         pass
     assert "in mistake" in remarks[0] and "a mistake" in remarks[0] and "may exist only in" in remarks[0]
 

@@ -212,9 +212,9 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_command_prints_the_list(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = nowt("upgrade runs --data-dir images --dry-run", capsys)
+    printed = nowt("upgrade runs --data-dir images --code net.py --dry-run", capsys)
     assert printed.startswith("runs: 9 runs would be upgraded, 2 not upgraded")
-    assert nowt("upgrade runs --data-dir images", capsys).startswith("runs: 9 runs upgraded")
+    assert nowt("upgrade runs --data-dir images --code net.py", capsys).startswith("runs: 9 runs upgraded")
 
 
 def test_a_superseded_run_is_explained_with_the_command(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:

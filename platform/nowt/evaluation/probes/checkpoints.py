@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nowt.config.run_config import RunConfig, stored_config
+from nowt.config.run_config import RunConfig
+from nowt.config.stored_config import stored_config
 from nowt.core.errors import require
 from nowt.store.layout import Store
 from nowt.store.run_log import read

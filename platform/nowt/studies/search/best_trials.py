@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nowt.config.run_config import RunConfig, stored_config
+from nowt.config.run_config import RunConfig
 from nowt.config.run_key import changed_files
+from nowt.config.stored_config import stored_config
 from nowt.core.errors import require
 from nowt.core.formatting import counted
 from nowt.store.layout import Store

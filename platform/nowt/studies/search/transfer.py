@@ -11,7 +11,8 @@ from pathlib import Path
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides, set_fields, value_at
 from nowt.config.recipes import scored_on_validation
-from nowt.config.run_config import RunConfig, stored_config
+from nowt.config.run_config import RunConfig
+from nowt.config.stored_config import stored_config
 from nowt.core.errors import require
 from nowt.rules.base import Rule
 from nowt.store.study_file import StudyFile

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nowt.config.placement import Placement
-from nowt.config.run_config import RunConfig, config_to_json, stored_config
+from nowt.config.run_config import RunConfig, config_to_json
 from nowt.config.run_key import LOOP_NUMERICS, code_identity, run_key
+from nowt.config.stored_config import stored_config
 from nowt.core.formatting import counted
 from nowt.core.plugins import file_label, is_file_spec, split_spec
 from nowt.data.datasets import BUILTIN, RunData
