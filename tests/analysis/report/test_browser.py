@@ -54,9 +54,11 @@ def server(reported: Made) -> Iterator[str]:
     """The URL of MLflow, served like ``nowt ui --no-password`` does."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = web_page(reported[0], port, password=False).command
-    port = int(command[command.index("--port") + 1])
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    page = web_page(reported[0], port, password=False)
+    port = int(page.command[page.command.index("--port") + 1])
+    with subprocess.Popen(
+        page.command, cwd=page.folder, env=page.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), "MLflow answers")
             yield f"http://127.0.0.1:{port}/"
