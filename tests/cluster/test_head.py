@@ -3,6 +3,7 @@
 The start commands run as with `ray up`, on a simulated S3 (moto). A separate home folder represents the head.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from nowt.cli.main import main
+from nowt.store.files import move_new
 from nowt.store.sync.backup import StoreBackup
 from nowt.store.sync.bucket import Bucket
 from nowt.store.sync.manifest import read_manifest
@@ -190,15 +192,14 @@ def test_an_interrupted_restore_is_completed_by_the_next_call(
         start(lost, key).epoch(epoch(0))
     assert main(["backup", COPY, "--store", str(lost)]) == 0
     argv = ["restore", COPY, "--store", str(head.store), "--if-empty"]
-    move = Path.replace
 
-    def full(self: Path, target: Path) -> Path:
-        if self.parent.parent.name == ".restoring" and self.stem == max(KEYS) and ".tmp" not in self.name:
-            raise OSError("the disk is full")
-        return move(self, target)
+    def full(source: Path, target: Path) -> bool:
+        if source.stem == max(KEYS):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return move_new(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", full)
+        patch.setattr("nowt.store.sync.restore.move_new", full)
         assert main(argv) == 2
     assert [path.stem for path in (head.store / "logs").iterdir()] == [min(KEYS)]
     assert main(argv) == 0

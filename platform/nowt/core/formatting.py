@@ -16,7 +16,7 @@ def is_one_line(text: str) -> bool:
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    """Return ``text`` with its control characters as escapes, so that text from a file cannot control a terminal.
+    r"""Return ``text`` with its control characters as escapes, so that text from a file cannot control a terminal.
 
     Args:
         text: Any text.

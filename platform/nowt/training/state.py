@@ -196,8 +196,7 @@ class TrainingState:
 
     def is_finite(self, record: Epoch) -> bool:
         """Return whether all losses of the current epoch are finite. Epoch 0 has no training loss."""
-        losses = [record.val_loss]
-        losses += [record.train_loss] if record.epoch else []
+        losses = [record.val_loss, *([record.train_loss] if record.epoch else [])]
         losses += [] if self._scored_test_images() is None else [record.test_loss]
         return all(map(math.isfinite, losses))
 
