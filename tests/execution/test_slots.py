@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nowt.cli.main import main
 from nowt.config.placement import Placement
 from nowt.execution.slots import Slots, default_slots, find_slots, gpu_share
 
@@ -53,6 +54,22 @@ def test_slots_that_are_given_need_no_look_at_the_machine(monkeypatch: pytest.Mo
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert find_slots(Placement(slots=12)) == Slots(12, "the cluster")
     assert find_slots(Placement(slots=12), most=5) == Slots(5, "the cluster")
+
+
+def test_a_cluster_that_does_not_answer_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(**options: object) -> None:
+        raise ConnectionError("ray client connection timeout\nmore")
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", unreachable)
+    assert main(["plan", "rules_on_digits", "--quick"]) == 2
+    assert capsys.readouterr().err == (
+        "nowt: RAY_ADDRESS is 127.0.0.1:1, and no Ray answers there (ray client connection timeout): start it, or "
+        "unset RAY_ADDRESS\n"
+    )
 
 
 def test_only_the_cores_that_the_process_may_use_count() -> None:

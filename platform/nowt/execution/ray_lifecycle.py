@@ -9,7 +9,7 @@ from pathlib import Path
 import ray
 
 from nowt.cluster.ray_internals import drain_node, draining_nodes, extend_server_timeout
-from nowt.core.errors import require
+from nowt.core.errors import AccessError, require
 from nowt.core.formatting import counted
 from nowt.execution.preemption import instance_metadata
 
@@ -19,13 +19,19 @@ extend_server_timeout()
 @contextmanager
 def connected_ray(cores: int, settings: Mapping[str, str]) -> Iterator[None]:
     """Start a local Ray with this number of cores, or connect to the cluster that RAY_ADDRESS names. ``settings`` are
-    environment variables for Ray."""
+    environment variables for Ray. Raises AccessError if no Ray answers at RAY_ADDRESS."""
     os.environ.update(settings)
     address = os.environ.get("RAY_ADDRESS", "local")
     local = {"num_cpus": cores} if address == "local" else {}
     started = not ray.is_initialized()
     if started:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **local)
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **local)
+        except (ConnectionError, ray.exceptions.RayError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise AccessError(
+                f"RAY_ADDRESS is {address}, and no Ray answers there ({reason}): start it, or unset RAY_ADDRESS"
+            ) from error
     try:
         yield
     finally:

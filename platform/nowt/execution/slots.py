@@ -28,7 +28,7 @@ class Slots:
 def find_slots(placement: Placement, most: int | None = None) -> Slots:
     """Return the slots that ``placement`` sets, or else the default; at most ``most``, if given.
 
-    Without ``placement.slots``, it asks the cluster if RAY_ADDRESS names one, and raises ConnectionError if it cannot.
+    Without ``placement.slots``, it asks the cluster if RAY_ADDRESS names one. Raises AccessError if none answers there.
     """
     on_cluster = os.environ.get("RAY_ADDRESS", "local") != "local"
     place = "the cluster" if on_cluster else "this machine"

@@ -117,15 +117,7 @@ def copy_database(source: Path, target: Path) -> None:
 def copy_new_database(source: Path, target: Path) -> bool:
     """Copy a database as ``copy_database`` does, unless ``target`` exists by then. Return whether it was copied."""
     with _copied(source, target) as copy:
-        try:
-            os.link(copy, target)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without hard links
-            if target.exists():
-                return False
-            copy.replace(target)
-    return True
+        return move_new(copy, target)
 
 
 @contextmanager
