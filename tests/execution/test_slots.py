@@ -1,6 +1,7 @@
 """How many runs execute at the same time by default, and which share of a GPU each gets."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,20 +57,34 @@ def test_slots_that_are_given_need_no_look_at_the_machine(monkeypatch: pytest.Mo
     assert find_slots(Placement(slots=12), most=5) == Slots(5, "the cluster")
 
 
+@pytest.mark.parametrize("command", [["plan", "rules_on_digits", "--quick"], ["doctor", "--cluster"]])
 def test_a_cluster_that_does_not_answer_is_named_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unreachable(**options: object) -> None:
-        raise ConnectionError("ray client connection timeout\nmore")
-
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", unreachable)
-    assert main(["plan", "rules_on_digits", "--quick"]) == 2
-    assert capsys.readouterr().err == (
-        "nowt: RAY_ADDRESS is 127.0.0.1:1, and no Ray answers there (ray client connection timeout): start it, or "
-        "unset RAY_ADDRESS\n"
+    with socket.socket() as unused:  # bound, but nothing listens
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert main(command) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"nowt: RAY_ADDRESS is {address}, and no Ray answers there ([Errno 111] Connection refused)"
     )
+    assert "start it, or unset RAY_ADDRESS" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "ray://head:10001", "head", ":6379", "head:many"])
+def test_an_address_of_another_form_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert main(["plan", "rules_on_digits", "--quick"]) == 2
+    assert capsys.readouterr().err == (f"nowt: RAY_ADDRESS is {address}: it must be HOST:6379 or, on the head, auto\n")
+
+
+def test_an_empty_address_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert find_slots(Placement(device="cpu", slots=2)).place == "this machine"
 
 
 def test_only_the_cores_that_the_process_may_use_count() -> None:

@@ -1,12 +1,12 @@
 """``nowt doctor --cluster``: checks the cluster file, the AWS account and, with RAY_ADDRESS, the running nodes."""
 
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from nowt.cluster.aws import Account, account_of, call_aws
 from nowt.cluster.checks import cluster_problems
 from nowt.cluster.cluster_file import ClusterFile, load_documents, read_cluster
+from nowt.cluster.connection import LOCAL, ray_address
 from nowt.cluster.findings import Finding, findings
 from nowt.cluster.iam_roles import role_steps
 from nowt.cluster.kuberay import external_objects, is_kuberay, kuberay_problems
@@ -19,9 +19,9 @@ def check_cluster(path: Path, data: str, ignored: Collection[str] = ()) -> list[
     """Check everything that a cluster needs; ``data`` is the data folder on each node, or empty. Its files and folders
     with the names ``ignored``, in lower case, are not compared.
 
-    Raises ValueError if the file is missing or not a cluster file, or if no cluster answers at RAY_ADDRESS.
+    Raises UserError if the file is missing or not a cluster file, or if no cluster answers at RAY_ADDRESS.
     """
-    running = bool(os.environ.get("RAY_ADDRESS"))
+    running = ray_address() != LOCAL
     missing = running and str(path) == DEFAULT_FILE and not path.exists()  # on a head there may be no file
     if not missing and is_kuberay(load_documents(path)):
         return _check_kuberay(path)
@@ -34,7 +34,7 @@ def check_cluster(path: Path, data: str, ignored: Collection[str] = ()) -> list[
         ]
     from nowt.cluster.nodes import check_nodes
 
-    return [*lines, *check_nodes(os.environ["RAY_ADDRESS"], cluster, data, ignored)]
+    return [*lines, *check_nodes(ray_address(), cluster, data, ignored)]
 
 
 def _check_file(cluster: ClusterFile) -> list[Finding]:

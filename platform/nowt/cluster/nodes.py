@@ -8,9 +8,9 @@ from typing import Any
 
 from nowt.cluster import node_images, node_report
 from nowt.cluster.cluster_file import ClusterFile, mapping
+from nowt.cluster.connection import connected, unanswered
 from nowt.cluster.findings import Finding, findings
 from nowt.cluster.image_comparison import compare_images
-from nowt.core.errors import UserError
 
 NODE_TIMEOUT = 120.0  # seconds; the first worker of a node may take long to import
 
@@ -42,23 +42,15 @@ def check_nodes(address: str, cluster: ClusterFile | None, data: str, ignored: C
     those of ``check_cluster``."""
     import ray
 
-    if "://" in address:
-        raise UserError(f"RAY_ADDRESS is {address}: it must be HOST:6379 or, on the head, auto")
-    started = not ray.is_initialized()
-    try:
-        if started:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        table = ray.nodes()
-        alive = {entry["NodeID"]: entry["NodeManagerAddress"] for entry in table if entry["Alive"]}
-        dead = {entry["NodeManagerAddress"] for entry in table if not entry["Alive"]} - set(alive.values())
-        nodes, silent = _collect(alive, data, ignored)
-        groups = _check_placement_groups()
-    except (ConnectionError, ray.exceptions.RayError) as error:
-        token = "check that RAY_AUTH_MODE=token and that ~/.ray/auth_token is the cluster's token"
-        raise UserError(f"Ray does not answer at {address}: {token} ({str(error).splitlines()[0]})") from None
-    finally:
-        if started:
-            ray.shutdown()
+    with connected(address):
+        try:
+            table = ray.nodes()
+            alive = {entry["NodeID"]: entry["NodeManagerAddress"] for entry in table if entry["Alive"]}
+            dead = {entry["NodeManagerAddress"] for entry in table if not entry["Alive"]} - set(alive.values())
+            nodes, silent = _collect(alive, data, ignored)
+            groups = _check_placement_groups()
+        except (ConnectionError, ray.exceptions.RayError) as error:
+            raise unanswered(address, error) from error
     return [
         *compare(nodes, silent, data, cluster),
         *findings("lost nodes", lost_nodes(dead, cluster), "none to restart"),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import ray
 
+from nowt.cluster.connection import LOCAL, connected, ray_address
 from nowt.cluster.ray_internals import drain_node, draining_nodes, extend_server_timeout
-from nowt.core.errors import AccessError, require
+from nowt.core.errors import require
 from nowt.core.formatting import counted
 from nowt.execution.preemption import instance_metadata
 
@@ -19,24 +20,12 @@ extend_server_timeout()
 @contextmanager
 def connected_ray(cores: int, settings: Mapping[str, str]) -> Iterator[None]:
     """Start a local Ray with this number of cores, or connect to the cluster that RAY_ADDRESS names. ``settings`` are
-    environment variables for Ray. Raises AccessError if no Ray answers at RAY_ADDRESS."""
+    environment variables for Ray. Raises UserError if no Ray answers at RAY_ADDRESS."""
     os.environ.update(settings)
-    address = os.environ.get("RAY_ADDRESS", "local")
-    local = {"num_cpus": cores} if address == "local" else {}
-    started = not ray.is_initialized()
-    if started:
-        try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR", **local)
-        except (ConnectionError, ray.exceptions.RayError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise AccessError(
-                f"RAY_ADDRESS is {address}, and no Ray answers there ({reason}): start it, or unset RAY_ADDRESS"
-            ) from error
-    try:
+    address = ray_address()
+    local = {"num_cpus": cores} if address == LOCAL else {}
+    with connected(address, include_dashboard=False, **local):
         yield
-    finally:
-        if started:
-            ray.shutdown()
 
 
 def check_gpus(needed: float, subject: str, advice: str) -> None:
@@ -44,7 +33,7 @@ def check_gpus(needed: float, subject: str, advice: str) -> None:
     not checked, since it may grow."""
     found = ray.cluster_resources().get("GPU", 0)
     require(
-        needed <= found or "RAY_ADDRESS" in os.environ,
+        needed <= found or ray_address() != LOCAL,
         f"{subject} {counted(f'{needed:g}', 'GPU')}, and this machine has {found:g}: use {advice}, or --device cpu",
     )
 

@@ -6,9 +6,9 @@ cluster's.
 """
 
 import math
-import os
 from dataclasses import dataclass
 
+from nowt.cluster.connection import LOCAL, ray_address
 from nowt.config.placement import Placement
 
 
@@ -30,7 +30,7 @@ def find_slots(placement: Placement, most: int | None = None) -> Slots:
 
     Without ``placement.slots``, it asks the cluster if RAY_ADDRESS names one. Raises AccessError if none answers there.
     """
-    on_cluster = os.environ.get("RAY_ADDRESS", "local") != "local"
+    on_cluster = ray_address() != LOCAL
     place = "the cluster" if on_cluster else "this machine"
     if placement.slots is not None:
         found = placement.slots
