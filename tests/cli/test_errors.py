@@ -54,6 +54,17 @@ def test_a_bug_ends_with_code_70_and_its_traceback_in_a_file(
     assert "nowt show 0123456789ab" in text and "Traceback" in text and "in run\n    raise error" in text
 
 
+def test_without_room_for_a_file_the_traceback_of_a_bug_is_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    failing(monkeypatch, KeyError("epochs"))
+    assert main(SHOW) == 70
+    *text, line = capsys.readouterr().err.splitlines()
+    assert line == "nowt: a bug in nowt or in code that it runs (KeyError: 'epochs'); the traceback is above"
+    assert "nowt show 0123456789ab" in text and "KeyError: 'epochs'" in text
+
+
 def test_with_debug_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, ValueError("a mistake"))
     with pytest.raises(ValueError, match="a mistake"):

@@ -65,7 +65,7 @@ def _report(error: Exception, argv: Sequence[str]) -> int:
     code, line = 1 if isinstance(error, BrokenRule) else 2, one_line(error)
     if not line:
         kind = printable(f"{type(error).__name__}: {error}".splitlines()[0], keep="")
-        code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is in {_saved(argv)}"
+        code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is {_saved(argv)}"
     print(f"nowt: {line}", file=sys.stderr)
     return code
 
@@ -81,13 +81,21 @@ def one_line(error: Exception) -> str:
 
 
 def _saved(argv: Sequence[str]) -> str:
-    """Write the traceback of the current exception to a new file, and return its path."""
+    """Write the traceback of the current exception to a new file, or above this message if no file can be written.
+
+    Return where it is.
+    """
     head = f"nowt {VERSION}, Python {sys.version.split()[0]}\nnowt {shlex.join(argv)}\n\n"
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="nowt-traceback-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
-    ) as file:
-        file.write(head + traceback.format_exc())
-    return file.name
+    text = head + traceback.format_exc()
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="nowt-traceback-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(text)
+    except OSError:
+        print(printable(text), file=sys.stderr)
+        return "above"
+    return f"in {file.name}"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
