@@ -10,7 +10,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.config.placement import Placement
-from nowt.execution.slots import Slots, default_slots, find_slots, gpu_share
+from nowt.execution.slots import Node, Slots, default_slots, find_slots, gpu_share
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,27 @@ from nowt.execution.slots import Slots, default_slots, find_slots, gpu_share
 def test_by_default_there_is_one_run_per_gpu_and_without_gpus_one_per_core(
     placement: Placement, cores: int, gpus: int, slots: int
 ) -> None:
-    assert default_slots(placement, cores, gpus) == slots
+    assert default_slots(placement, [Node(cores, gpus)]) == slots
+
+
+@pytest.mark.parametrize(
+    ("share", "gpus", "slots"),
+    [(0.1, 1, 10), (0.3, 8, 24), (0.4, 8, 16), (0.6, 4, 4), (0.7, 3, 3), (1 / 3, 2, 6), (1 / 49, 1, 49), (3, 8, 2)],
+)
+def test_a_share_of_a_gpu_lies_on_one_gpu(share: float, gpus: int, slots: int) -> None:
+    assert default_slots(Placement(gpus_per_worker=share), [Node(1000, gpus)]) == slots
+
+
+def test_the_workers_of_a_run_share_gpus_as_runs_do() -> None:
+    assert default_slots(Placement(workers=2, gpus_per_worker=0.1), [Node(1000, 4)]) == 20
+    assert default_slots(Placement(workers=2), [Node(1000, 1), Node(1000, 1)]) == 1  # one worker on each node
+
+
+def test_only_what_fits_on_single_nodes_counts() -> None:
+    assert default_slots(Placement(threads=4), [Node(6, 0), Node(6, 0)]) == 2
+    assert default_slots(Placement(gpus_per_worker=2), [Node(64, 3), Node(64, 3)]) == 2
+    assert default_slots(Placement(threads=4), [Node(16, 0), Node(8, 8)]) == 2  # the first node has no GPU
+    assert default_slots(Placement(threads=4, device="cpu"), [Node(16, 0), Node(8, 8)]) == 6
 
 
 @pytest.mark.parametrize(
@@ -115,3 +135,5 @@ def test_on_a_cluster_its_cores_and_gpus_count(cluster: str) -> None:
     assert find_slots(Placement()) == Slots(3, "the cluster")
     assert find_slots(Placement(device="cpu")) == Slots(5, "the cluster")
     assert find_slots(Placement(threads=2)) == Slots(2, "the cluster")
+    assert find_slots(Placement(gpus_per_worker=0.4)) == Slots(5, "the cluster")
+    assert find_slots(Placement(threads=3, device="cpu")) == Slots(1, "the cluster")

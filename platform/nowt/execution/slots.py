@@ -2,14 +2,23 @@
 
 The default is one run per GPU; without GPUs, as many runs as there are cores for. On this machine, the cores are those
 that this process may use: its CPU affinity and the limits of its cgroup count. At ``RAY_ADDRESS``, they are the
-cluster's.
+cluster's. Each worker must fit on one node, and its share of a GPU on one GPU.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nowt.cluster.connection import LOCAL, ray_address
 from nowt.config.placement import Placement
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one machine has for runs."""
+
+    cores: float
+    gpus: float
 
 
 @dataclass(frozen=True)
@@ -35,17 +44,29 @@ def find_slots(placement: Placement, most: int | None = None) -> Slots:
     if placement.slots is not None:
         found = placement.slots
     else:
-        found = default_slots(placement, *(_cluster_resources() if on_cluster else _local_resources(placement)))
+        found = default_slots(placement, _cluster() if on_cluster else _this_machine(placement))
     return Slots(found if most is None else min(found, most), place)
 
 
-def default_slots(placement: Placement, cores: float, gpus: float) -> int:
-    """Return how many runs these cores, and the GPUs if there are any, have room for; at least 1."""
-    workers = placement.max_workers
-    slots = cores // (placement.threads * workers)
-    if gpus and placement.device != "cpu":
-        slots = min(slots, gpus // (workers * (placement.gpus_per_worker or 1)))
-    return max(1, int(slots))
+def default_slots(placement: Placement, nodes: Sequence[Node]) -> int:
+    """Return how many runs the nodes have room for; at least 1. If any node has GPUs, each worker needs its share."""
+    on_gpus = placement.device != "cpu" and any(node.gpus for node in nodes)
+    workers = sum(_workers_on(node, placement, on_gpus) for node in nodes)
+    return max(1, workers // placement.max_workers)
+
+
+def _workers_on(node: Node, placement: Placement, on_gpus: bool) -> int:
+    """Return how many workers fit on the node. A worker never spans nodes, nor does a share of a GPU span GPUs."""
+    by_cores = int(node.cores // placement.threads)
+    if not on_gpus:
+        return by_cores
+    share = placement.gpus_per_worker or 1.0
+    by_gpus = int(node.gpus // share) if share >= 1 else int(node.gpus) * _shares_of_a_gpu(share)
+    return min(by_cores, by_gpus)
+
+
+def _shares_of_a_gpu(share: float) -> int:
+    return int(1 / share + 1e-9)  # 1 / 0.1 may be rounded down
 
 
 def gpu_share(placement: Placement, gpus: float, slots: int) -> float:
@@ -58,23 +79,23 @@ def gpu_share(placement: Placement, gpus: float, slots: int) -> float:
     return placement.gpus_per_worker or 1 / math.ceil(max(1.0, slots / gpus))
 
 
-def _local_resources(placement: Placement) -> tuple[int, int]:
+def _this_machine(placement: Placement) -> list[Node]:
     """Return the cores that this process may use, and the GPUs that it sees."""
     import joblib
 
     cores = joblib.cpu_count()
     if placement.device == "cpu":
-        return cores, 0
+        return [Node(cores, 0)]
     import torch
 
-    return cores, torch.cuda.device_count()
+    return [Node(cores, torch.cuda.device_count())]
 
 
-def _cluster_resources() -> tuple[float, float]:
+def _cluster() -> list[Node]:
     import ray
 
     from nowt.execution.ray_lifecycle import connected_ray
 
     with connected_ray(0, {}):
-        found = ray.cluster_resources()
-    return found.get("CPU", 0), found.get("GPU", 0)
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in found]
