@@ -1,6 +1,11 @@
 """A job that is sent to a worker is still the planned run, or fails with a message."""
 
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -10,8 +15,11 @@ from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.execution.job import Job, run_job
 from nowt.execution.preparation import inspect_data, plan_run
+from nowt.rules.base import FeedbackLayer, Moment
+from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.registry import builtin_rules, find_rule
 from tests.core.test_source_hash import written
+from tests.support.forked_children import RETURNED, exit_code_of_child
 from tests.support.small_studies import OWN
 from tests.support.synthetic_images import draw, image_folder
 
@@ -68,3 +76,45 @@ def test_a_worker_with_its_own_copy_of_the_working_folder_finds_the_files_there(
     assert arrived.config.rule.source == f"{worker}/lab/mine.py"
     assert arrived.config.model.name == f"{worker}/net.py:build"
     assert run_key(arrived.config, "images") == arrived.key
+
+
+@dataclass(frozen=True)
+class Forks(FeedbackAlignment):
+    """Forks a child in each step, which does ``child``, and waits for it."""
+
+    name: ClassVar[str] = "forks"
+    child: str = "returns"
+
+    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+        if (process := os.fork()) == 0:
+            if self.child == "raises":
+                raise RuntimeError("in the child")
+            if self.child == "exits":
+                sys.exit()
+        else:
+            os.waitpid(process, 0)
+        return 0
+
+
+@pytest.mark.parametrize("child", ["returns", "raises", "exits"])
+def test_a_child_that_a_rule_forks_does_not_go_on_with_the_run(child: str, tmp_path: Path) -> None:
+    config = RunConfig(
+        ModelConfig("mlp", hidden=(4,)),
+        DataConfig("digits", train_limit=32, score_limit=16),
+        Forks(child=child),
+        batch=16,
+        epochs=2,
+    )
+    here = Placement(store=str(tmp_path / "store"), device="cpu")
+    planned = plan_run("forks", config, inspect_data(config, here))
+    at_work = tmp_path / "at_work"
+
+    def work() -> None:
+        for message in run_job(Job.of(planned, here)):
+            with at_work.open("a") as file:
+                file.write(f"{os.getpid()} {message['kind']}\n")
+
+    assert exit_code_of_child(work) == RETURNED
+    processes, kinds = zip(*(line.split() for line in at_work.read_text().splitlines()), strict=True)
+    assert kinds == ("start", "epoch", "epoch", "epoch", "end")
+    assert len({*processes}) == 1

@@ -22,6 +22,7 @@ from nowt.rules.weight_mirror import WeightMirror
 from nowt.store import certificates
 from nowt.store.locks import LogLock
 from tests.execution.test_run_queue import planned
+from tests.support.forked_children import exit_code_of_child
 
 
 def certified(store: Path) -> list[str]:
@@ -114,3 +115,19 @@ def test_a_run_can_be_resumed_while_the_error_of_an_earlier_start_is_kept(
         kept = error
     assert kept is not None and str(kept) == "the disk is full"
     assert LogLock(tmp_path / "logs" / "a.jsonl")
+
+
+def test_a_forked_child_neither_locks_nor_records_nor_runs_its_parents_study(tmp_path: Path) -> None:
+    """As one that custom code forks while the study is planned, or while a search draws a trial."""
+    execution = StudyExecution("x-0123abcd", ExecutionOptions(Placement(store=str(tmp_path))), print)
+
+    def lock() -> None:
+        with execution.lock():
+            pass
+
+    assert exit_code_of_child(lock) == 1
+    with execution.lock():
+        before = sorted(tmp_path.rglob("*"))
+        assert exit_code_of_child(lambda: execution.record({}, [])) == 1
+        assert exit_code_of_child(lambda: execution.run(RunQueue(tmp_path, ()), SilentProgress(), 1)) == 1
+        assert sorted(tmp_path.rglob("*")) == before

@@ -19,6 +19,7 @@ from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch, RunLog, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
+from tests.support.forked_children import exit_code_of_child
 
 
 def planned(keys: list[str]) -> tuple[PlannedRun, ...]:
@@ -238,3 +239,9 @@ def test_the_runs_of_a_cell_are_those_that_are_planned_one_by_one() -> None:
 def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
     with pytest.raises(ConfigError, match="seed"):
         RunConfig().with_seed(seed)
+
+
+def test_a_forked_child_begins_no_run_of_its_parents_queue(tmp_path: Path) -> None:
+    queue = RunQueue(tmp_path, planned([A]))
+    assert exit_code_of_child(queue.decide) == 1
+    assert queue.decide() == Decision("start", A)

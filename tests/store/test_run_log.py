@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nowt.store.locks import LogInUse
 from nowt.store.records import SCHEMA, Epoch, Layer, RunLog, epoch_from_json, epoch_to_json
 from nowt.store.run_log import LogWriter, read, read_all
+from tests.support.forked_children import exit_code_of_child
 
 NAN = float("nan")
 
@@ -263,3 +264,12 @@ def test_the_log_records_how_many_workers_shared_each_epoch(tmp_path: Path) -> N
     assert (
         "workers" not in (tmp_path / "logs" / "0123456789ab.jsonl").read_text().splitlines()[1]
     )  # one worker: as ever
+
+
+def test_a_forked_child_writes_to_no_log_of_its_parent(tmp_path: Path) -> None:
+    log = writer(tmp_path, epochs=1)
+    before = log.path.read_bytes()
+    assert exit_code_of_child(lambda: log.end("failed", "in the child")) == 1
+    assert log.path.read_bytes() == before
+    log.end("finished")
+    assert read(log.path).state == "finished"

@@ -15,6 +15,7 @@ from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import DataError, UserError, access_problem
 from nowt.core.exits import describe_exit
 from nowt.core.fields import build_dataclass
+from nowt.core.forked_children import ForkGuard
 from nowt.core.output import print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
@@ -129,16 +130,18 @@ def _epochs(
     if run_key(job.config, data.fingerprint) != job.key:
         raise DataError(f"{job.changes(data.fingerprint)} since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)
-    with sync_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader:
+    guard = ForkGuard()
+    with sync_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader, guard:
         for epoch in train(
             job.config,
             job.placement,
             data=data,
             checkpoints=folder,
-            should_stop=should_stop,
+            should_stop=guard.before(should_stop),
             should_save=should_save,
             group=group,
         ):
+            guard.check()
             yield from _messages(remarks)
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
         if uploader:

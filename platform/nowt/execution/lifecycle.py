@@ -6,11 +6,12 @@ run (a RunQueue or a SearchScheduler) and in how progress is displayed.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from nowt.core.errors import Echo
+from nowt.core.forked_children import ForkGuard
 from nowt.core.output import tolerant_output
 from nowt.execution.notices import ChangesReporter, missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
@@ -53,6 +54,7 @@ class StudyExecution:
     key: str
     options: ExecutionOptions
     echo: Echo
+    guard: ForkGuard = field(default_factory=ForkGuard, repr=False)
 
     @property
     def store(self) -> Path:
@@ -62,8 +64,9 @@ class StudyExecution:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the study. What is printed within the block cannot end it. Raises ConfigError if another process has
-        locked the study."""
-        with tolerant_output(), study_lock(self.store, self.key):
+        locked the study. A child that custom code forks and that returns from it is ended."""
+        self.guard.check()
+        with tolerant_output(), study_lock(self.store, self.key), self.guard:
             yield
 
     def record(
@@ -77,6 +80,7 @@ class StudyExecution:
 
         ``runs`` are the planned ones; a search has none, and its study file lists those of earlier starts.
         """
+        self.guard.check()
         study_file, changed = write_study_file(self.store, self.key, definition, runs)
         keys = [run.key for run in runs or study_file.runs]
         self.print_notices([changed, *notices, self.missing_checkpoints(keys)])
@@ -98,6 +102,7 @@ class StudyExecution:
     ) -> StudyOutcome:
         """Execute runs until nothing is left, the spending cap is reached or the user interrupts. Every change of a run
         goes to its log, to MLflow and to ``progress``, in this order. A single run has no ``study_file``."""
+        self.guard.check()
         try:
             complete, stopped = self._run(scheduler, progress, slots, study_file)
         finally:  # also after an error, whose traceback may keep the scheduler, and so the locks, in memory

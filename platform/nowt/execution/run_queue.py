@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from nowt.core.forked_children import ForkGuard
 from nowt.execution.pricing import count_machines
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun, RunStatus, decide
 from nowt.store.layout import Store
@@ -32,6 +33,7 @@ class RunQueue:
     statuses: dict[str, RunStatus] = field(default_factory=dict)
     logs: dict[str, RunLog] = field(default_factory=dict)  # the current log of each run that has one
     by_key: dict[str, PlannedRun] = field(default_factory=dict)
+    guard: ForkGuard = field(default_factory=ForkGuard)
 
     def __post_init__(self) -> None:
         for planned in self.plan:
@@ -82,6 +84,7 @@ class RunQueue:
 
     def try_lock(self, key: str) -> bool:
         """Lock the log of a run. Return False if another study holds it, or if the run has ended."""
+        self.guard.check()
         if key in self.writers:
             return True
         try:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from nowt.core.errors import AccessError, ConfigError
 from nowt.core.file_systems import network_file_system
-from nowt.core.forked_children import close_in_children
+from nowt.core.forked_children import ForkGuard, close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
 from nowt.store.files import open_unlinked
 from nowt.store.layout import Store
@@ -145,11 +145,15 @@ def is_locked(path: Path) -> bool:
 
 
 class LogLock:
-    """Locks a log for one writer until the object is deleted or its process ends. Raises LogInUse."""
+    """Locks a log for one writer until the object is deleted or its process ends. Raises LogInUse.
+
+    ``guard`` ends a forked child, which does not have the lock: check it before each write.
+    """
 
     file = -1  # until it is open
 
     def __init__(self, path: Path) -> None:
+        self.guard = ForkGuard()
         while True:
             self.file = open_unlinked(path)
             self._lock(path)

@@ -69,6 +69,7 @@ class LogWriter:
         self.run = _ended(self.run, line, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 
     def _append(self, line: dict[str, Any]) -> int:
+        self.lock.guard.check()
         time_ms = time.time_ns() // 1_000_000
         append_line(self.path, json.dumps({**line, "time": time_ms}, allow_nan=False))
         return time_ms

@@ -8,11 +8,12 @@ of the metric's code), ``images`` (their number), ``split`` and ``against`` (the
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError, UserError
+from nowt.core.forked_children import ForkGuard
 from nowt.store.files import make_folder
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
 from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
@@ -63,9 +64,11 @@ class ResultsFile:
     path: Path
     settings: ProbeSettings
     done: frozenset[tuple[str, int]]  # run and epoch of the lines with these settings
+    guard: ForkGuard = field(default_factory=ForkGuard)
 
     def add(self, line: ResultLine) -> None:
         """Append one run and epoch. The line is on disk when this returns."""
+        self.guard.check()
         append_line(self.path, json.dumps({**line, **asdict(self.settings)}, allow_nan=False))
 
 
