@@ -8,6 +8,7 @@ from typing import cast
 from nowt.core.forked_children import ForkGuard
 from nowt.execution.pricing import count_machines
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun, RunStatus, decide
+from nowt.store.files import check_present
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse
 from nowt.store.records import FINAL_STATES, RunLog, State, epoch_from_json
@@ -34,6 +35,7 @@ class RunQueue:
     logs: dict[str, RunLog] = field(default_factory=dict)  # the current log of each run that has one
     by_key: dict[str, PlannedRun] = field(default_factory=dict)
     guard: ForkGuard = field(default_factory=ForkGuard)
+    has_folder: bool = False  # whether this queue has created the folder of the logs
 
     def __post_init__(self) -> None:
         for planned in self.plan:
@@ -87,6 +89,9 @@ class RunQueue:
         self.guard.check()
         if key in self.writers:
             return True
+        if self.has_folder:
+            check_present(Store(self.store).logs)
+        self.has_folder = True
         try:
             writer = LogWriter.open(self.store, key)
         except LogInUse:

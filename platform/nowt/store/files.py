@@ -49,6 +49,18 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
+def check_present(path: Path) -> None:
+    """Raise AccessError if the file or folder, which this process has used before, is there no longer. Call it before
+    each write that would create it again, and with it a second store at the old place."""
+    if path.exists():
+        return
+    *_, gone = (missing for missing in (path, *path.parents) if not missing.exists())
+    raise AccessError(
+        f"{gone} was moved or removed while nowt was writing to it: move it back, or give the store's new place as "
+        "--store, and run the same command again"
+    )
+
+
 def move_new(source: Path, target: Path) -> bool:
     """Move a file, unless ``target`` exists by then. Return whether it was moved; its new name is then on disk."""
     make_folder(target.parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nowt.core.errors import UserError, naming
-from nowt.store.files import read_plain_file, sync_folder
+from nowt.store.files import check_present, read_plain_file, sync_folder
 from nowt.store.json_types import is_deep
 
 DEEPEST = 40  # lists and objects within each other; nowt writes fewer than ten
@@ -71,7 +71,8 @@ def drop_incomplete_line(path: Path) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Append one line of text, without its line feed, to the file, which is created if it is missing. It is on disk
-    when this returns."""
+    when this returns. Raises AccessError if its folder is missing."""
+    check_present(path.parent)
     with naming(path), path.open("a", encoding="utf-8") as file:
         new = file.tell() == 0
         file.write(line + "\n")

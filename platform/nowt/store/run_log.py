@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import UserError, require
-from nowt.store.files import make_folder
+from nowt.store.files import check_present, make_folder
 from nowt.store.jsonl import LONGEST_LINE, append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
@@ -25,7 +25,10 @@ from nowt.store.records import SCHEMA, Epoch, Machines, RunLog, Span, changed_fa
 
 @dataclass
 class LogWriter:
-    """Appends to the log of one run, as its only writer. ``run`` is the content of the file."""
+    """Appends to the log of one run, as its only writer. ``run`` is the content of the file.
+
+    Raises AccessError if the log was moved or removed.
+    """
 
     path: Path
     run: RunLog
@@ -70,6 +73,7 @@ class LogWriter:
 
     def _append(self, line: dict[str, Any]) -> int:
         self.lock.guard.check()
+        check_present(self.path)
         time_ms = time.time_ns() // 1_000_000
         append_line(self.path, json.dumps({**line, "time": time_ms}, allow_nan=False))
         return time_ms

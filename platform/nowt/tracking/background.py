@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.formatting import printable
 from nowt.core.urls import tracking_url_from_environment
+from nowt.store.files import check_present
 from nowt.store.records import RunLog
 from nowt.store.study_file import StudyFile
 from nowt.tracking.outbox import Outbox
@@ -66,6 +67,7 @@ class BackgroundRecorder:
             while (update := self._next()) is not None:
                 if self.recorder is not None:
                     with self._warning():
+                        check_present(self.store)
                         self.recorder.update(*update)
                 self._retry()
             if self.is_behind:
@@ -90,6 +92,7 @@ class BackgroundRecorder:
 
     def _open(self) -> None:
         with self._warning():
+            check_present(self.store)
             self.recorder = Recorder.open(self.store, self.study, self.url)
 
     def _retry(self) -> None:

@@ -16,6 +16,7 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step, never
 from nowt.data.datasets import DatasetSplits, RunData
+from nowt.store.files import check_present, make_folder
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
 from nowt.training.device import reset_globals
@@ -105,6 +106,7 @@ def train(
             the checkpoints are of a run with other settings or images.
         DataError: If the data set's files are not as expected.
         WorkersDiverged: If the workers' weights differ.
+        OSError: If a checkpoint cannot be written, or the parent of ``checkpoints`` was moved or removed meanwhile.
 
     Example:
         >>> from dataclasses import replace
@@ -126,6 +128,8 @@ def train(
         check_same_run(state, config, data.fingerprint, checkpoints)
         training.load_state_dict(state)
     check_same_step(group, training.step)
+    if checkpoints is not None and group.rank == 0:
+        make_folder(checkpoints.parent)
     yield from training.epochs
     if not training.epochs:
         training.before_learning()
@@ -164,4 +168,5 @@ def _save(training: TrainingState, checkpoints: Path | None) -> None:
         return
     state = {**training.state_dict(), "run": identity(training.config, training.data.fingerprint)}
     if training.group.rank == 0:
+        check_present(checkpoints.parent)
         checkpoint.save(checkpoints, training.step, state, keep_epochs=training.placement.keep)
