@@ -1,5 +1,6 @@
 """Options and what they name (stores, images, rules): unusable ones are refused in one line, and nothing is started."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,39 @@ def refusal(command: str, code: int, capsys: Captured) -> str:
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("nowt: ") and err.count("\n") == 1, err
     return err
+
+
+LATIN_1 = os.fsdecode(b"dos\xe9")  # a folder of a disk that once used Latin-1
+
+
+@pytest.mark.parametrize(
+    "command", ["train digits", "ablate rules_on_digits", "search backprop", "report digits", "runs", "ui", "rebuild"]
+)
+@pytest.mark.parametrize("place", ["below", "link", "working folder"])
+def test_a_store_whose_path_is_not_utf_8_is_refused(
+    command: str, place: str, here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / LATIN_1).mkdir()
+    (here / "link").symlink_to(LATIN_1)
+    if place == "working folder":
+        monkeypatch.chdir(here / LATIN_1)
+    store = {"below": ["--store", f"{LATIN_1}/s"], "link": ["--store=link/s"], "working folder": []}[place]
+    assert main([*command.split(), *store]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nowt: --store") and error.count("\n") == 1
+    assert "dos\\udce9" in error and "is not UTF-8: rename it, or" in error
+    assert not any((here / LATIN_1).iterdir())
+
+
+@pytest.mark.parametrize("command", ["ablate", "plan", "search", "train", "certify"])
+def test_a_custom_file_whose_path_is_not_utf_8_is_refused(command: str, here: Path, capsys: Captured) -> None:
+    (here / LATIN_1).mkdir()
+    file = here / LATIN_1 / "mine.py"
+    file.write_text(MINE)
+    spec = f"{LATIN_1}/mine.py:study" if command == "train" else f"{LATIN_1}/mine.py"
+    assert main([command, spec]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "mine.py' is not UTF-8: rename it, or" in error, error
 
 
 @pytest.mark.parametrize("command", ["train digits", "ablate rules_on_digits", "plan rules_on_digits", "certify fa"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.file_systems import encoding_problem
 
 DEFAULT_STORE = "runs"  # need not exist yet
 
@@ -72,6 +73,14 @@ def local_path(text: str) -> str:
     return path
 
 
+def store_path(text: str) -> str:
+    """Type for ``add_argument``: the folder of a store on this machine."""
+    path = local_path(text)
+    if problem := encoding_problem(path):
+        raise ArgumentTypeError(problem)
+    return path
+
+
 def add_command(
     commands: Commands, name: str, summary: str, example: str, *, store: bool = True, fields: str | None = None
 ) -> Parser:
@@ -92,7 +101,7 @@ def add_command(
     if store:
         parser.add_argument(
             "--store",
-            type=local_path,
+            type=store_path,
             default=DEFAULT_STORE,
             metavar="DIR",
             help="folder of the store (default: %(default)s)",

@@ -1,5 +1,7 @@
-"""Tells network file systems from local ones: they have no shared memory, and some have no locks."""
+"""Tells network file systems from local ones: they have no shared memory, and some have no locks; and names of files
+that are not UTF-8 from others."""
 
+import os
 import re
 from pathlib import Path
 
@@ -37,3 +39,16 @@ def _mounts() -> list[tuple[Path, str]]:
 def _unescaped(name: str) -> str:
     """Return the name with spaces, tabs, line feeds and backslashes in place of their octal codes."""
     return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), name)
+
+
+def encoding_problem(path: str) -> str:
+    """Return one line if the absolute ``path``, or what it links to, is not UTF-8; otherwise an empty text.
+
+    Logs, databases and URLs that name a store or a custom file are UTF-8.
+    """
+    for whole in (os.path.abspath(path), os.path.realpath(path)):
+        try:
+            whole.encode()
+        except UnicodeEncodeError:
+            return f"the path {whole!r} is not UTF-8: rename it, or give another one"
+    return ""

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nowt.core.errors import ConfigError, did_you_mean
+from nowt.core.errors import ConfigError, did_you_mean, require
 from nowt.core.exits import Exits, describe_exit, no_exit_on_import
+from nowt.core.file_systems import encoding_problem
 from nowt.core.imports import OWN, PREFIX, load, load_inner, root_of
 from nowt.core.source_hash import Source, is_local_file, read_source, read_texts
 from nowt.core.syntax_tree import tree_digest
@@ -94,6 +95,7 @@ def load_module(place: Path | str) -> ModuleType:
     path = Path(place)
     if not path.is_file():
         raise ConfigError(f"there is no file {path} (looked in {path.absolute().parent})")
+    require(not (problem := encoding_problem(str(place))), problem)
     folder, is_inner, inner = str(place).partition(ROOT)
     try:
         with no_exit_on_import(str(path)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
+from nowt.core.file_systems import encoding_problem
 
 
 def add(commands: Commands) -> None:
@@ -52,8 +53,10 @@ def run(args: Namespace) -> int:
         ports = args.port, 5000 if args.head_port is None else args.head_port
         return open_tunnel(read_cluster(Path(args.cluster)), ports, args.store, partial(echo, flush=True))
     require(args.head_port is None, f"--head-port {args.head_port} needs --cluster; without it, use --port")
+    store = local_path(args.store)
+    require(not (problem := encoding_problem(store)), f"--store: {problem}")
     from nowt.tracking.ui import web_page
 
-    page = web_page(Path(local_path(args.store)), args.port, not args.no_password)
+    page = web_page(Path(store), args.port, not args.no_password)
     os.chdir(page.folder)
     os.execve(page.command[0], page.command, page.environment)

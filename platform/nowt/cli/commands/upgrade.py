@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nowt.cli.options import add_code, import_code
 from nowt.cli.output import echo
-from nowt.cli.parser import Commands, add_command, local_path
+from nowt.cli.parser import Commands, add_command, local_path, store_path
 from nowt.config.placement import Placement
 from nowt.core.errors import require
 from nowt.store.files import check_writable
@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         "nowt upgrade runs --data-dir images/",
         store=False,
     )
-    parser.add_argument("store", type=local_path, metavar="STORE", help="folder of the store")
+    parser.add_argument("store", type=store_path, metavar="STORE", help="folder of the store")
     parser.add_argument(
         "--data-dir",
         type=local_path,
