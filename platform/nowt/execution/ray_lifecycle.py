@@ -10,7 +10,7 @@ import ray
 
 from nowt.cluster.connection import LOCAL, connected, ray_address
 from nowt.cluster.ray_internals import drain_node, draining_nodes, extend_server_timeout
-from nowt.core.errors import require
+from nowt.core.errors import AccessError, require
 from nowt.core.formatting import counted
 from nowt.execution.preemption import instance_metadata
 
@@ -35,6 +35,14 @@ def check_gpus(needed: float, subject: str, advice: str) -> None:
     require(
         needed <= found or ray_address() != LOCAL,
         f"{subject} {counted(f'{needed:g}', 'GPU')}, and this machine has {found:g}: use {advice}, or --device cpu",
+    )
+
+
+def connection_lost(error: Exception) -> AccessError:
+    """Return the error of a study during which Ray itself failed: one line, with the first line of ``error``."""
+    reason = str(error).strip().partition("\n")[0]
+    return AccessError(
+        f"lost the connection to Ray ({reason}); run the same command again to resume from the checkpoints"
     )
 
 

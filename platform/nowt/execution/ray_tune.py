@@ -21,7 +21,7 @@ from nowt.cluster.ray_internals import TUNE_SETTINGS
 from nowt.config.placement import Placement
 from nowt.execution.job import Job, run_job
 from nowt.execution.preemption import watch_for_preemption
-from nowt.execution.ray_lifecycle import check_gpus, connected_ray, preemption_sources, scratch_folder
+from nowt.execution.ray_lifecycle import check_gpus, connected_ray, connection_lost, preemption_sources, scratch_folder
 from nowt.execution.scheduler import Decision, Message, PlannedRun, Scheduler, forward_message
 from nowt.execution.slots import gpu_share
 
@@ -32,7 +32,7 @@ WORKER_DEATHS = 3  # times a run restarts from its checkpoint after its worker d
 
 def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> bool:
     """Execute what ``scheduler`` decides, ``slots`` runs at a time. Return False if the user interrupted it, with one
-    Ctrl-C or SIGTERM."""
+    Ctrl-C or SIGTERM. Raises AccessError if Ray itself fails before the end."""
     guarded = _GuardedScheduler(scheduler)
     place = Path(placement.store).resolve() / ".tune" / study
     with connected_ray(slots * placement.threads, TUNE_SETTINGS), scratch_folder(place) as folder:
@@ -57,10 +57,25 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            _fit(tuner)
+        except ray.exceptions.RayError as error:
+            if guarded.error is None and not scheduler.done:
+                raise connection_lost(error) from error
     if guarded.error is not None:
         raise guarded.error
     return scheduler.done  # after Ctrl-C, fit() returns as usual: whether runs are left shows the difference
+
+
+def _fit(tuner: tune.Tuner) -> None:
+    """Execute the trials. After an interruption, it does not matter how Ray ends: a busy machine may be too slow to
+    release within Ray's time what the trials used."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        tuner.fit()
+    except ray.exceptions.RayError:
+        if signal.getsignal(signal.SIGINT) is not handler:  # Tune restores it when it is interrupted
+            raise
 
 
 @dataclass

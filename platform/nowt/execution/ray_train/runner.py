@@ -13,11 +13,10 @@ import ray
 
 from nowt.cluster.ray_internals import TRAIN_SETTINGS
 from nowt.config.placement import Placement
-from nowt.core.errors import AccessError
 from nowt.core.formatting import counted
 from nowt.execution.job import Job
 from nowt.execution.local import WAIT, interruptible
-from nowt.execution.ray_lifecycle import check_gpus, connected_ray, scratch_folder
+from nowt.execution.ray_lifecycle import check_gpus, connected_ray, connection_lost, scratch_folder
 from nowt.execution.ray_train.worker_group import WorkerGroup, gpus_per_worker
 from nowt.execution.scheduler import Message, Scheduler, forward_message
 
@@ -31,10 +30,7 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
     try:
         return _run(scheduler, placement, study, slots)
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise AccessError(
-            f"lost the connection to Ray ({reason}); run the same command again to resume from the checkpoints"
-        ) from error
+        raise connection_lost(error) from error
 
 
 def _run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> bool:
