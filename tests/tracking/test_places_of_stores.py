@@ -1,10 +1,12 @@
 """MLflow's database and artifacts are in their store: whatever its name, and after it was moved or copied."""
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
 
+from nowt.cli.commands.report import _attached
 from nowt.store.study_file import read_study_files
 from nowt.tracking.database import connect
 from nowt.tracking.recorder import Recorder
@@ -72,3 +74,20 @@ def test_a_store_that_is_reached_by_another_path_keeps_its_places(tmp_path: Path
     connect(tmp_path / "link" / "mlflow.db")
     assert (tmp_path / "runs" / "mlflow.db").read_bytes() == before
     assert read_study_files(tmp_path / "link")
+
+
+def test_for_a_copy_that_cannot_be_written_no_repair_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a read-only copy, in which nobody can delete or rebuild the database that names the first store's folders."""
+    copy = tmp_path / "copy"
+    study = recorded(tmp_path / "runs")
+    shutil.copytree(tmp_path / "runs", copy)
+
+    def read_only(*given: object, **named: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("nowt.store.files.tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("nowt.tracking.database.correct_artifact_places", lambda path: None)  # which needs to write
+    (tmp_path / "report.md").write_text("# Report")
+    assert _attached(copy, study, (tmp_path / "report.md",)) == [
+        f"the report is not attached to the study in MLflow ({copy} is not writable: Read-only file system)"
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import require
+from nowt.store.files import write_problem
 from nowt.store.layout import Store
 
 REPORT_OPTIONS = ("margin", "against", "published")  # passed to the report only if they are given
@@ -84,6 +85,9 @@ def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
     """Return one line if the report could not be attached in MLflow; none if the store has no MLflow database."""
     if not Store(store).mlflow_db.exists():
         return []
+    unattached = "the report is not attached to the study in MLflow"
+    if problem := write_problem(store):
+        return [f"{unattached} ({problem})"]
     from nowt.tracking.background import FAILURES
     from nowt.tracking.report_artifacts import attach_report
 
@@ -91,5 +95,5 @@ def _attached(store: Path, study: str, paths: tuple[Path, ...]) -> list[str]:
         attach_report(store, study, paths)
     except FAILURES as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return [f"the report is not attached to the study in MLflow ({reason}): run nowt rebuild, then this again"]
+        return [f"{unattached} ({reason}): run nowt rebuild, then this again"]
     return []
