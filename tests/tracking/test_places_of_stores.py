@@ -8,7 +8,7 @@ import pytest
 
 from nowt.cli.commands.report import _attached
 from nowt.store.study_file import read_study_files
-from nowt.tracking.database import connect
+from nowt.tracking.database import _create, connect
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_report
 from tests.support.mlflow_contents import client_of, study_file_of
@@ -91,3 +91,24 @@ def test_for_a_copy_that_cannot_be_written_no_repair_is_named(tmp_path: Path, mo
     assert _attached(copy, study, (tmp_path / "report.md",)) == [
         f"the report is not attached to the study in MLflow ({copy} is not writable: Read-only file system)"
     ]
+
+
+def test_a_database_that_another_process_creates_at_the_same_time_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, exists = tmp_path / "mlflow.db", Path.exists
+
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:
+            self.file = Path(tracking_uri.removeprefix("sqlite:///"))
+
+        def search_experiments(self, max_results: int) -> None:
+            self.file.write_text("of this process")
+            path.write_text("of the other process")
+
+    monkeypatch.setattr("nowt.tracking.database.MlflowClient", Client)
+    # as if the other process created it right after this one has looked
+    monkeypatch.setattr(Path, "exists", lambda self: self != path and exists(self))
+    _create(path)
+    assert path.read_text() == "of the other process"
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]

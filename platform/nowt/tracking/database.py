@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from nowt.core.errors import UserError
 from nowt.core.urls import sqlite_file, sqlite_url
+from nowt.store.files import move_new
 from nowt.store.temporary_files import temporary_folder
 from nowt.tracking.moved_store import correct_artifact_places
 
@@ -44,13 +45,15 @@ def connect_to(url: str) -> MlflowClient:
 
 
 def _create(path: Path) -> None:
-    """Create the database under another name and rename it, so that a kill leaves no incomplete database."""
+    """Create the database under another name and move it, so that a kill leaves no incomplete database.
+
+    One that another process has created meanwhile is kept.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(path.parent / ".mlflow") as folder:
         new = folder / path.name
         MlflowClient(tracking_uri=database_uri(new)).search_experiments(max_results=1)
-        if not path.exists():  # another process may have created it meanwhile
-            new.replace(path)
+        move_new(new, path)
 
 
 def _check(path: Path) -> None:
