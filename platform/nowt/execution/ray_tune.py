@@ -39,24 +39,7 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ray.init replaced the handler
         resources = _resources(placement, slots)
         check_gpus(resources.get("gpu", 0), "a run needs", "a smaller --gpus-per-worker")
-        tuner = tune.Tuner(
-            tune.with_resources(_run_trial, resources),
-            tune_config=tune.TuneConfig(
-                search_alg=_RunSearcher(guarded, placement),
-                scheduler=_ResultForwarder(guarded),
-                num_samples=-1,
-                max_concurrent_trials=slots,
-                reuse_actors=True,
-                trial_name_creator=lambda trial: trial.trial_id,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="study",
-                storage_path=str(folder),
-                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
-                verbose=0,
-            ),
-        )
+        tuner = _tuner(guarded, placement, resources, slots, folder)
         try:
             _fit(tuner)
         except ray.exceptions.RayError as error:
@@ -65,6 +48,30 @@ def run(scheduler: Scheduler, placement: Placement, study: str, slots: int) -> b
     if guarded.error is not None:
         raise guarded.error
     return scheduler.done  # after Ctrl-C, fit() returns as usual: whether runs are left shows the difference
+
+
+def _tuner(
+    guarded: "_GuardedScheduler", placement: Placement, resources: dict[str, float], slots: int, folder: Path
+) -> tune.Tuner:
+    """Return Tune, set to execute what ``guarded`` decides, with its own files in ``folder``."""
+    return tune.Tuner(
+        tune.with_resources(_run_trial, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=_RunSearcher(guarded, placement),
+            scheduler=_ResultForwarder(guarded),
+            num_samples=-1,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="study",
+            storage_path=str(folder),
+            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+            verbose=0,
+        ),
+    )
 
 
 def _fit(tuner: tune.Tuner) -> None:
