@@ -1,16 +1,12 @@
-"""Atomic writes, private files, and copies of databases that are in use."""
+"""Atomic writes, private files, and reading of plain files only."""
 
 import errno
 import os
-import sqlite3
 import stat
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nowt.core.errors import AccessError, ConfigError, UserError, naming, require
+from nowt.core.errors import ConfigError, naming, require
 from nowt.store.temporary_files import temporary_path
 
 LARGEST_READ = 2 * 2**30  # bytes
@@ -103,81 +99,6 @@ def open_unlinked(path: Path) -> int:
         if error.errno != errno.ELOOP:
             raise
         raise ConfigError(f"{path} is a link: delete it, or replace it with a copy of the file") from None
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite database as it is at one moment, even while others write to it.
-
-    Raises ValueError for a file that is not a database, OSError if it stays locked.
-    """
-    with _copied(source, target) as copy:
-        copy.replace(target)
-
-
-def copy_new_database(source: Path, target: Path) -> bool:
-    """Copy a database as ``copy_database`` does, unless ``target`` exists by then. Return whether it was copied."""
-    with _copied(source, target) as copy:
-        return move_new(copy, target)
-
-
-@contextmanager
-def _copied(source: Path, target: Path) -> Iterator[Path]:
-    """Yield a copy of the database ``source`` in the folder of ``target``; it is deleted afterwards."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(target)
-    temporary.unlink(missing_ok=True)
-    try:
-        _back_up(source, temporary)
-        yield temporary
-    except sqlite3.OperationalError as error:
-        raise AccessError(
-            f"{source} cannot be copied ({error}): close the program that locks it, then try again"
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{source} is not a database ({error}): move it out of the store") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _back_up(source: Path, target: Path) -> None:
-    """Write the content of one database to another."""
-    try:
-        _read_into(source, target)
-    except sqlite3.OperationalError:
-        if os.access(source.parent, os.W_OK, effective_ids=True):
-            raise
-        with tempfile.TemporaryDirectory(prefix="nowt-") as folder:  # SQLite writes files beside the ones that it reads
-            _read_into(_files_of(source, Path(folder)), target)
-
-
-def _read_into(source: Path, target: Path) -> None:
-    with (
-        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True, timeout=20)) as live,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        live.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # a single file, also where the source has a write-ahead log
-
-
-def _files_of(source: Path, folder: Path, attempts: int = 20) -> Path:
-    """Copy the file of a database and its write-ahead log to ``folder``, and return the copy of the former.
-
-    Raises OSError if another program writes to them all the time.
-    """
-    for _ in range(attempts):
-        parts = [path for path in (source, source.with_name(f"{source.name}-wal")) if path.exists()]
-        before = [_stamp(path) for path in parts]
-        for path in parts:
-            (folder / path.name).write_bytes(path.read_bytes())
-        if [_stamp(path) for path in parts] == before:
-            return folder / source.name
-        time.sleep(0.1)
-    raise AccessError(f"{source} cannot be copied: another program writes to it; try again later")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def private_folder(path: Path) -> Path:

@@ -14,8 +14,8 @@ from threading import Event
 
 from nowt.core.errors import ConfigError, Echo
 from nowt.core.formatting import counted
+from nowt.store.database_files import copy_database
 from nowt.store.existing import require_store
-from nowt.store.files import copy_database
 from nowt.store.jsonl import complete_part
 from nowt.store.names import RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nowt.core.errors import ConfigError
 from nowt.core.urls import sqlite_url
-from nowt.store.files import copy_database, copy_new_database
+from nowt.store.database_files import check_database, copy_database, copy_foreign_database, copy_new_database
 from nowt.store.layout import Store
 from nowt.studies.search.database import database_reason, open_storage
 from nowt.studies.search.optuna_internals import copy_trial, engine, extend_trial
@@ -56,13 +56,13 @@ def merge_trials(other: Path, store: Path) -> None:
 
 @contextmanager
 def _open_both(other: Path, ours: Path, original: Path | None = None) -> Iterator[tuple[RDBStorage, RDBStorage]]:
-    """Open both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens.
+    """Open both storages. ``other`` is opened as a copy, because it may be somebody else's.
 
     ``original`` is the database of which ``ours`` is a copy.
     """
     with TemporaryDirectory(prefix="nowt-") as folder:
         copy = Path(folder) / "optuna.db"
-        copy_database(other, copy)
+        copy_foreign_database(other, copy)
         with _opened(copy, other) as theirs, _opened(ours, original or ours) as here:
             yield theirs, here
 
@@ -70,6 +70,7 @@ def _open_both(other: Path, ours: Path, original: Path | None = None) -> Iterato
 @contextmanager
 def _opened(path: Path, named: Path) -> Iterator[RDBStorage]:
     """Open the storage at ``path``, which messages call ``named``."""
+    check_database(path)
     options = {"connect_args": {"timeout": 20.0}}
     with _database_errors(named):
         storage = open_storage(sqlite_url(path.resolve()), options, sqlite_url(named.resolve()))
