@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shlex
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from nowt.core.errors import ConfigError, naming, require
@@ -102,9 +104,23 @@ def open_unlinked(path: Path) -> int:
 
 
 def private_folder(path: Path) -> Path:
-    """Create the folder ``path`` if it is missing, close it to other users, and return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    """Create the folder ``path``, closed to other users, if it is missing, and return it.
+
+    Raises ConfigError for a link, and for a folder of another user or one that other users can open: they may have
+    written what is in it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    require(not stat.S_ISLNK(found.st_mode), f"{path} is a link: delete it")
+    require(stat.S_ISDIR(found.st_mode), f"{path} is not a folder: move it out of the store")
+    require(found.st_uid == os.geteuid(), f"{path} belongs to another user: use a copy of the store without it")
+    require(
+        not found.st_mode & 0o077,
+        f"other users can open {path}, and may have written to it: delete it if you did not write all of it; "
+        f"otherwise run chmod 700 {shlex.quote(str(path))}",
+    )
     return path
 
 
