@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nowt.core.errors import AccessError, UserError, require
-from nowt.store.files import move_new
+from nowt.store.files import copy_plain_file, move_new, open_plain_file
 from nowt.store.temporary_files import temporary_path
 
 JOURNAL_END = bytes.fromhex("d9d505f920a163d7")  # of a rollback journal that names another one
@@ -45,7 +45,7 @@ def _check_plain(path: Path) -> None:
 
 
 def _last_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - len(JOURNAL_END)))
         return file.read()
 
@@ -136,7 +136,7 @@ def _files_of(source: Path, folder: Path, attempts: int = 20) -> Path:
     for _ in range(attempts):
         before = _stamps(source)
         for path in before:
-            (folder / path.name).write_bytes(path.read_bytes())
+            copy_plain_file(path, folder / path.name)
         if _stamps(source) == before:
             return folder / source.name
         for path in before:

@@ -3,10 +3,12 @@
 import errno
 import os
 import shlex
+import shutil
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from nowt.core.errors import ConfigError, naming, require
 from nowt.store.temporary_files import temporary_path
@@ -83,24 +85,45 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
     Raises ConfigError if it is a pipe or another thing that has no end, or has more than ``limit`` bytes (default:
     2 GiB), OSError if it cannot be read.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe without a writer would wait for one
-        found = os.fstat(file.fileno())
-        require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
-        require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
+    with open_plain_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require(size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
         return file.read()
+
+
+def open_plain_file(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises ConfigError if it is a pipe or another thing that has no end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
+    _require_file(handle, path)
+    return os.fdopen(handle, "rb")
+
+
+def copy_plain_file(source: Path, target: Path) -> None:
+    """Copy the content of a file. Raises ConfigError as ``open_plain_file`` does."""
+    with open_plain_file(source) as file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+
+
+def _require_file(handle: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ConfigError(f"{path} is not a file: move it out of the store")
 
 
 def open_unlinked(path: Path) -> int:
     """Open a file for reading and writing, create it if it is missing, and return its descriptor.
 
-    Raises ConfigError for a link: a store of somebody else could name any file by it, which would then be changed.
+    Raises ConfigError for a pipe, and for a link: a store of somebody else could name any file by it, which would then
+    be changed.
     """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise ConfigError(f"{path} is a link: delete it, or replace it with a copy of the file") from None
+    _require_file(handle, path)
+    return handle
 
 
 def private_folder(path: Path) -> Path:

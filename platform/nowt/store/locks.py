@@ -14,7 +14,7 @@ from nowt.core.errors import AccessError, ConfigError
 from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
-from nowt.store.files import open_unlinked
+from nowt.store.files import open_plain_file, open_unlinked
 from nowt.store.layout import Store
 
 PATIENCE_SECONDS = 10.0  # to wait for a lock whose process has ended; a child that still holds it ends after 5 s
@@ -140,7 +140,7 @@ class LogInUse(Exception):
 
 def is_locked(path: Path) -> bool:
     """Return whether a writer has locked the log at ``path``."""
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         return not lock_file(file, shared=True)
 
 

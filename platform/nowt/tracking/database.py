@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from nowt.core.errors import ConfigError, UserError
 from nowt.core.urls import sqlite_file, sqlite_url
 from nowt.store.database_files import check_database, open_sqlite
+from nowt.store.files import open_plain_file
 from nowt.store.temporary_files import temporary_folder
 from nowt.tracking.moved_store import correct_artifact_places
 
@@ -56,7 +57,7 @@ def _create(path: Path) -> None:
 def _check(path: Path) -> None:
     check_database(path)
     # MLflow itself would retry such a file for two minutes.
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise UserError(f"{path} is not an MLflow database: delete it and run nowt rebuild")
 

@@ -4,6 +4,7 @@
 so a missing or outdated record does no harm.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.formatting import counted
-from nowt.store.files import write_atomically
+from nowt.store.files import open_unlinked, read_plain_file, write_atomically
 from nowt.store.layout import Store
 from nowt.store.locks import lock_file
 from nowt.store.records import RunLog
@@ -64,14 +65,14 @@ class Outbox:
     def undelivered_epochs(self, run: RunLog) -> int | None:
         """Return the number of the run's epochs that the server lacks; None if it also has the run's final state."""
         note = self.folder / "runs" / run.key
-        epoch, _, state = note.read_text(encoding="utf-8").partition(" ") if note.exists() else ("-1", "", "")
+        epoch, _, state = read_plain_file(note).decode().partition(" ") if note.exists() else ("-1", "", "")
         left = sum(known.epoch > int(epoch) for known in run.epochs)
         return left if left or state != run.state else None
 
     @contextmanager
     def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
         """Lock ``name`` against other processes that deliver to this server. Yield whether it is locked."""
-        with (self.folder / f"{name}.lock").open("a") as file:
+        with os.fdopen(open_unlinked(self.folder / f"{name}.lock"), "a") as file:
             yield lock_file(file, wait=wait)
 
     def studies(self) -> set[str]:
@@ -88,7 +89,7 @@ def undelivered(store: Path, runs: Iterable[RunLog]) -> list[Undelivered]:
         belongs = _belongs(store, outbox.studies())
         left = [n for run in runs if belongs(run.key) and (n := outbox.undelivered_epochs(run)) is not None]
         if left:
-            found.append(Undelivered((folder / "url").read_text(encoding="utf-8").strip(), len(left), sum(left)))
+            found.append(Undelivered(read_plain_file(folder / "url").decode().strip(), len(left), sum(left)))
     return found
 
 

@@ -11,6 +11,7 @@ from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.formatting import counted
 from nowt.store.existing import nearest_store
+from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
 from nowt.store.locks import describe_holder, is_locked, study_lock
 from nowt.store.run_log import read
@@ -95,7 +96,7 @@ def _report(store: Path, plan: Plan, dry_run: bool) -> Iterator[str]:
         yield f"  {kept.key}{cells.get(kept.key, '')}: {kept.reason}"
     yield from _search_notes(store, {*(run.earlier for run in plan.upgraded), *(run.key for run in plan.kept)})
     for note in sorted(Store(store).outboxes.glob("*/url")) if plan.upgraded else []:
-        server = note.read_text(encoding="utf-8").strip()
+        server = read_plain_file(note).decode().strip()
         yield f"{server} keeps its entries of the former keys; nowt deliver --to {server} adds those of today"
 
 
