@@ -28,6 +28,7 @@ from nowt.data.transforms import center_crop
 from nowt.data.unused_files import outdated_pixels
 from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import turn
 from nowt.store.temporary_files import remove_leftovers, temporary_path
 
@@ -59,6 +60,7 @@ def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
 
 
 def _folder(placement: Placement) -> Path:
+    check_links(Path(placement.store))
     folder = Store(Path(placement.store)).cache
     folder.mkdir(parents=True, exist_ok=True)
     return folder

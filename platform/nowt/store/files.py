@@ -7,8 +7,8 @@ import shutil
 import stat
 import tempfile
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from nowt.core.errors import ConfigError, naming, require
 from nowt.store.temporary_files import temporary_path
@@ -91,7 +91,7 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
         return file.read()
 
 
-def open_plain_file(path: Path) -> BinaryIO:
+def open_plain_file(path: Path) -> BufferedReader:
     """Open a file for reading. Raises ConfigError if it is a pipe or another thing that has no end."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
     _require_file(handle, path)
@@ -110,14 +110,16 @@ def _require_file(handle: int, path: Path) -> None:
         raise ConfigError(f"{path} is not a file: move it out of the store")
 
 
-def open_unlinked(path: Path) -> int:
+def open_unlinked(path: Path, flags: int = 0) -> int:
     """Open a file for reading and writing, create it if it is missing, and return its descriptor.
+
+    ``flags`` are more ones of ``os.open``, such as O_APPEND (default: none).
 
     Raises ConfigError for a pipe, and for a link: a store of somebody else could name any file by it, which would then
     be changed.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise

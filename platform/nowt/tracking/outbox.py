@@ -14,6 +14,7 @@ from pathlib import Path
 from nowt.core.formatting import counted
 from nowt.store.files import open_unlinked, read_plain_file, write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import lock_file
 from nowt.store.records import RunLog
 from nowt.store.study_file import read_study_files
@@ -44,15 +45,16 @@ class Outbox:
     @classmethod
     def for_server(cls, store: Path, url: str) -> "Outbox":
         """Return the record for the server at ``url``, created if there is none."""
+        check_links(store)
         folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         (folder / "studies").mkdir(exist_ok=True)
-        (folder / "url").write_text(f"{url}\n", encoding="utf-8")
+        write_atomically(folder / "url", f"{url}\n", durable=False)
         return cls(folder)
 
     def add_study(self, study: str) -> None:
         """Record that the runs of ``study`` (or SINGLE) are to be delivered to the server."""
-        (self.folder / "studies" / study).touch()
+        os.close(open_unlinked(self.folder / "studies" / study))
 
     def mark_delivered(self, run: RunLog) -> None:
         """Record that the server has received everything in ``run``."""

@@ -13,6 +13,7 @@ from nowt.core.formatting import counted
 from nowt.store.existing import nearest_store
 from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import describe_holder, is_locked, study_lock
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
@@ -37,6 +38,7 @@ def upgrade(placement: Placement, echo: Echo, dry_run: bool = False) -> Plan:
     is_store = Store(store).logs.is_dir() or (store.is_dir() and not any(store.iterdir()))
     near = "" if is_store else nearest_store(store)
     require(is_store, f"there is no store at {store}{near}: name the folder that nowt ablate wrote")
+    check_links(store)
     with ExitStack() as stack:
         for study_file in read_study_files(store) if not dry_run else []:
             stack.enter_context(study_lock(store, study_file.key))
