@@ -158,3 +158,34 @@ def test_a_database_is_merged_as_it_was_before_a_transaction_that_a_power_failur
     merged_into(other)()
     with closing(sqlite3.connect(Store(other / "here").optuna_db)) as connection:
         assert connection.execute("SELECT study_name FROM studies").fetchall() == [("s",)]
+
+
+SPOILED = {
+    "no JSON": "UPDATE trial_user_attributes SET value_json = '{{{'",
+    "deep JSON": f"UPDATE trial_user_attributes SET value_json = '{'[' * 100_000}'",
+    "unknown distribution": 'UPDATE trial_params SET distribution_json = \'{"name": "Evil", "attributes": {}}\'',
+    "unknown state": "UPDATE trials SET state = 'WHAT'",
+    "no number": "UPDATE trials SET number = NULL",
+    "numbers from 5 on": "UPDATE trials SET number = number + 5",
+    "control characters": "UPDATE studies SET study_name = 'x' || char(27) || '[2J'",
+    "view": "ALTER TABLE trials RENAME TO t; CREATE VIEW trials AS WITH RECURSIVE c(x) AS "
+    "(SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT t.* FROM t, c WHERE c.x < 0",
+    "trigger": "CREATE TRIGGER a AFTER INSERT ON trials BEGIN UPDATE trials SET state = 'FAIL'; END",
+    "virtual table": "CREATE VIRTUAL TABLE a USING fts5(x)",
+}
+
+
+@pytest.mark.parametrize("statement", SPOILED.values(), ids=SPOILED)
+def test_content_that_optuna_does_not_write_is_refused_in_one_line(statement: str, other: Path) -> None:
+    path = other / "optuna.db"
+    storage = optuna.storages.RDBStorage(sqlite_url(path))
+    study = optuna.create_study(storage=storage, study_name="s")
+    trial = study.ask()
+    trial.suggest_float("lr", 0.1, 1.0)
+    trial.set_user_attr("a", 1)
+    study.tell(trial, 1.0)
+    storage.engine.dispose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(statement)
+    line = refusal_of(merged_into(other))
+    assert "optuna.db cannot be merged (" in line and ": restore a copy or move it out of the store" in line

@@ -122,6 +122,20 @@ def _back_up_files(source: Path, target: Path) -> None:
         _read_into(_files_of(source, Path(folder)), target)
 
 
+def schema_fault(path: Path) -> str:
+    """Return the reason if the schema of the database at ``path`` is not of plain tables and indexes only; else empty.
+
+    A view could compute without end, and a trigger could change what is written later.
+    """
+    unusual = "type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+    try:
+        with open_sqlite(path, "ro") as connection:
+            row = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {unusual}").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return f"it has the {row[0]} {str(row[1])!r}, which Optuna does not create" if row else ""
+
+
 def _read_into(source: Path, target: Path) -> None:
     with open_sqlite(source) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy)
