@@ -17,6 +17,8 @@ import pandas as pd
 
 from analysis.frames.schema import enforce_schema
 from nowt.core.errors import UserError, did_you_mean
+from nowt.store.database_files import check_database
+from nowt.store.files import open_plain_file
 
 RUNS = {  # one row per run; followed by its parameters and tags as text, ``params.NAME`` and ``tags.NAME``
     "run": "str",  # MLflow's run ID
@@ -122,9 +124,11 @@ def _require_answer(uri: str) -> None:
 
 
 def _require_database(path: Path) -> None:
-    """Raise ValueError if there is no database: MLflow would create one, or retry an unreadable one for minutes."""
+    """Raise ValueError if SQLite must not open the file, and if there is no database: MLflow would create one, or retry
+    an unreadable one for minutes."""
+    check_database(path)
     try:
-        with path.open("rb") as file:
+        with open_plain_file(path) as file:
             if file.read(len(MAGIC)) == MAGIC:
                 return
     except OSError as error:

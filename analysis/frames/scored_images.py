@@ -12,6 +12,7 @@ from analysis.frames.store.store import StoreFrames
 from analysis.frames.study import Frames, counted_runs
 from nowt.core.errors import UserError
 from nowt.store.correct_images import unpack_correct
+from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
 
 FIELD = b'"test_correct"'
@@ -46,7 +47,7 @@ def read_test_correct(frames: Frames | StoreFrames, runs: Iterable[str] | None =
 
 def _correct(log: Path) -> NDArray[np.bool_] | None:
     """Return what the log has about its test images; None if it has nothing."""
-    lines = [line for line in log.read_bytes().split(b"\n")[:-1] if FIELD in line] if log.exists() else []
+    lines = [line for line in read_plain_file(log).split(b"\n")[:-1] if FIELD in line] if log.exists() else []
     if not lines:
         return None
     try:

@@ -18,7 +18,7 @@ from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from nowt.core.errors import UserError
 from nowt.core.provenance import nowt_checkout, versions_of
-from nowt.store.files import read_plain_file, write_atomically
+from nowt.store.files import open_plain_file, read_plain_file, write_atomically
 from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
 from nowt.store.names import REPORT_FILE
@@ -220,7 +220,7 @@ def _sized(path: Path) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

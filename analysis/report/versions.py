@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nowt.core.formatting import counted
+from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
 from nowt.store.run_log import read, read_start
@@ -47,4 +48,4 @@ def _readable(path: Path) -> Iterator[RunLog]:
 
 def _has_changes(path: Path) -> bool:
     """Return whether an attempt recorded changes; most logs need not be parsed."""
-    return b'"changed": {' in path.read_bytes()
+    return b'"changed": {' in read_plain_file(path)

@@ -26,7 +26,9 @@ from nowt.data.images import ImageFiles, digest_of
 from nowt.data.threads import map_in_threads
 from nowt.data.transforms import center_crop
 from nowt.data.unused_files import outdated_pixels
+from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import turn
 from nowt.store.temporary_files import remove_leftovers, temporary_path
 
@@ -53,11 +55,12 @@ def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:
     """Return the images that cannot be decoded: name to reason. Raises DataError naming one that is never left out."""
     path = _folder(placement) / f"{digest_of(BROKEN, files.digest())}.{decoder()}.broken.json"
     _write_once(path, partial(_write_broken, files, placement))
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(read_plain_file(path))
     return found
 
 
 def _folder(placement: Placement) -> Path:
+    check_links(Path(placement.store))
     folder = Store(Path(placement.store)).cache
     folder.mkdir(parents=True, exist_ok=True)
     return folder

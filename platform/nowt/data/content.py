@@ -22,6 +22,7 @@ from nowt.data.images import content_digest, digest_of
 from nowt.data.subsets import Ints
 from nowt.data.threads import map_in_threads
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import turn
 
 CLOCK_STEP_NS = 2_000_000_000  # the coarsest step of a file system's times
@@ -34,6 +35,7 @@ ATTEMPTS = 3  # to read a file that is being written
 def table_path(root: Path, placement: Placement) -> Path:
     """Return the path of the table for a data folder: by its path, and by its disk, since two machines that share a
     store may each have a copy."""
+    check_links(Path(placement.store))
     key = digest_of(str(root.resolve()), os.statvfs(root).f_fsid)
     return Store(Path(placement.store)).digests(key)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nowt.data.decode import Bytes
 from nowt.data.images import DIGEST_BYTES
 from nowt.data.subsets import Ints
-from nowt.store.files import write_atomically
+from nowt.store.files import open_plain_file, write_atomically
 
 FACTS = 4  # of a file
 
@@ -30,7 +30,7 @@ class DigestTable:
     def load(cls, path: Path) -> "DigestTable":
         """Return the stored table; an empty one if it is missing or damaged, since every digest can be computed."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            with open_plain_file(path) as file, np.load(file, allow_pickle=False) as stored:
                 names, facts, digests = (stored[name] for name in ("names", "facts", "digests"))
             table = cls(_decoded(names).split("\0"), facts, digests)
             shapes = table.facts.shape, table.digests.shape
@@ -68,7 +68,7 @@ def root_of_table(path: Path) -> str:
     """Return the folder whose images a stored table describes; empty if it is damaged or of an earlier version, which
     did not store it."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with open_plain_file(path) as file, np.load(file, allow_pickle=False) as stored:
             return _decoded(stored["root"])
     except DAMAGE:
         return ""

@@ -1,16 +1,16 @@
-"""Atomic writes, private files, and copies of databases that are in use."""
+"""Atomic writes, private files, and reading of plain files only."""
 
 import errno
 import os
-import sqlite3
+import shlex
+import shutil
 import stat
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 
-from nowt.core.errors import AccessError, ConfigError, UserError, naming, require
+from nowt.core.errors import ConfigError, naming, require
 from nowt.store.temporary_files import temporary_path
 
 LARGEST_READ = 2 * 2**30  # bytes
@@ -97,105 +97,67 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
     Raises ConfigError if it is a pipe or another thing that has no end, or has more than ``limit`` bytes (default:
     2 GiB), OSError if it cannot be read.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe without a writer would wait for one
-        found = os.fstat(file.fileno())
-        require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
-        require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
+    with open_plain_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require(size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")
         return file.read()
 
 
-def open_unlinked(path: Path) -> int:
+def open_plain_file(path: Path) -> BufferedReader:
+    """Open a file for reading. Raises ConfigError if it is a pipe or another thing that has no end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
+    _require_file(handle, path)
+    return os.fdopen(handle, "rb")
+
+
+def copy_plain_file(source: Path, target: Path) -> None:
+    """Copy the content of a file. Raises ConfigError as ``open_plain_file`` does."""
+    with open_plain_file(source) as file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+
+
+def _require_file(handle: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ConfigError(f"{path} is not a file: move it out of the store")
+
+
+def open_unlinked(path: Path, flags: int = 0) -> int:
     """Open a file for reading and writing, create it if it is missing, and return its descriptor.
 
-    Raises ConfigError for a link: a store of somebody else could name any file by it, which would then be changed.
+    ``flags`` are more ones of ``os.open``, such as O_APPEND (default: none).
+
+    Raises ConfigError for a pipe, and for a link: a store of somebody else could name any file by it, which would then
+    be changed.
     """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise ConfigError(f"{path} is a link: delete it, or replace it with a copy of the file") from None
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite database as it is at one moment, even while others write to it.
-
-    Raises ValueError for a file that is not a database, OSError if it stays locked.
-    """
-    with _copied(source, target) as copy:
-        copy.replace(target)
-
-
-def copy_new_database(source: Path, target: Path) -> bool:
-    """Copy a database as ``copy_database`` does, unless ``target`` exists by then. Return whether it was copied."""
-    with _copied(source, target) as copy:
-        return move_new(copy, target)
-
-
-@contextmanager
-def _copied(source: Path, target: Path) -> Iterator[Path]:
-    """Yield a copy of the database ``source`` in the folder of ``target``; it is deleted afterwards."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(target)
-    temporary.unlink(missing_ok=True)
-    try:
-        _back_up(source, temporary)
-        yield temporary
-    except sqlite3.OperationalError as error:
-        raise AccessError(
-            f"{source} cannot be copied ({error}): close the program that locks it, then try again"
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{source} is not a database ({error}): move it out of the store") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _back_up(source: Path, target: Path) -> None:
-    """Write the content of one database to another."""
-    try:
-        _read_into(source, target)
-    except sqlite3.OperationalError:
-        if os.access(source.parent, os.W_OK, effective_ids=True):
-            raise
-        with tempfile.TemporaryDirectory(prefix="nowt-") as folder:  # SQLite writes files beside the ones that it reads
-            _read_into(_files_of(source, Path(folder)), target)
-
-
-def _read_into(source: Path, target: Path) -> None:
-    with (
-        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True, timeout=20)) as live,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        live.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # a single file, also where the source has a write-ahead log
-
-
-def _files_of(source: Path, folder: Path, attempts: int = 20) -> Path:
-    """Copy the file of a database and its write-ahead log to ``folder``, and return the copy of the former.
-
-    Raises OSError if another program writes to them all the time.
-    """
-    for _ in range(attempts):
-        parts = [path for path in (source, source.with_name(f"{source.name}-wal")) if path.exists()]
-        before = [_stamp(path) for path in parts]
-        for path in parts:
-            (folder / path.name).write_bytes(path.read_bytes())
-        if [_stamp(path) for path in parts] == before:
-            return folder / source.name
-        time.sleep(0.1)
-    raise AccessError(f"{source} cannot be copied: another program writes to it; try again later")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    _require_file(handle, path)
+    return handle
 
 
 def private_folder(path: Path) -> Path:
-    """Create the folder ``path`` if it is missing, close it to other users, and return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    """Create the folder ``path``, closed to other users, if it is missing, and return it.
+
+    Raises ConfigError for a link, and for a folder of another user or one that other users can open: they may have
+    written what is in it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    require(not stat.S_ISLNK(found.st_mode), f"{path} is a link: delete it")
+    require(stat.S_ISDIR(found.st_mode), f"{path} is not a folder: move it out of the store")
+    require(found.st_uid == os.geteuid(), f"{path} belongs to another user: use a copy of the store without it")
+    require(
+        not found.st_mode & 0o077,
+        f"other users can open {path}, and may have written to it: delete it if you did not write all of it; "
+        f"otherwise run chmod 700 {shlex.quote(str(path))}",
+    )
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nowt.core.errors import UserError, naming
-from nowt.store.files import check_present, read_plain_file, sync_folder
+from nowt.store.files import check_present, open_unlinked, read_plain_file, sync_folder
 from nowt.store.json_types import is_deep
 
 DEEPEST = 40  # lists and objects within each other; nowt writes fewer than ten
@@ -61,19 +61,19 @@ def complete_part(path: Path) -> bytes:
 
 
 def drop_incomplete_line(path: Path) -> None:
-    """Truncate the file before an incomplete last line."""
+    """Truncate the file before an incomplete last line. Raises ConfigError for a link."""
     complete = len(complete_part(path))
-    if complete < path.stat().st_size:
-        with path.open("r+b") as file:
+    with os.fdopen(open_unlinked(path), "r+b") as file:
+        if complete < os.fstat(file.fileno()).st_size:
             file.truncate(complete)
             os.fsync(file.fileno())
 
 
 def append_line(path: Path, line: str) -> None:
     """Append one line of text, without its line feed, to the file, which is created if it is missing. It is on disk
-    when this returns. Raises AccessError if its folder is missing."""
+    when this returns. Raises AccessError if its folder is missing, and ConfigError for a link."""
     check_present(path.parent)
-    with naming(path), path.open("a", encoding="utf-8") as file:
+    with naming(path), os.fdopen(open_unlinked(path, os.O_APPEND), "a", encoding="utf-8") as file:
         new = file.tell() == 0
         file.write(line + "\n")
         file.flush()

@@ -105,9 +105,14 @@ class Store:
         """The folder of the rules' certificates."""
         return self.path / "certificates"
 
+    @property
+    def all_probes(self) -> Path:
+        """The folder with one folder of probe results per study."""
+        return self.path / "probes"
+
     def probes(self, study: str) -> Path:
         """Return the folder of the probe results of study ``study``."""
-        return self.path / "probes" / _plain(study)
+        return self.all_probes / _plain(study)
 
     def probe(self, study: str, metric: str) -> Path:
         """Return the results file of one probe metric for study ``study``."""

@@ -14,8 +14,9 @@ from nowt.core.errors import AccessError, ConfigError
 from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import ForkGuard, close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
-from nowt.store.files import open_unlinked
+from nowt.store.files import open_plain_file, open_unlinked
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 
 PATIENCE_SECONDS = 10.0  # to wait for a lock whose process has ended; a child that still holds it ends after 5 s
 
@@ -51,7 +52,11 @@ def _no_locks(descriptor: int) -> str:
 
 @contextmanager
 def study_lock(store: Path, study: str) -> Iterator[None]:
-    """Lock ``study`` in its store until the block or the process ends. Raises ConfigError if another process has it."""
+    """Lock ``study`` in its store until the block or the process ends.
+
+    Raises ConfigError if another process has it, and if a folder of the store is a link out of it.
+    """
+    check_links(store)
     with process_lock(Store(store).lock(study), f"study {study} is already being run"):
         yield
 
@@ -140,7 +145,7 @@ class LogInUse(Exception):
 
 def is_locked(path: Path) -> bool:
     """Return whether a writer has locked the log at ``path``."""
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         return not lock_file(file, shared=True)
 
 

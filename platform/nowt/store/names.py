@@ -61,6 +61,13 @@ RESTORED = NamePattern(
 # of the database and the files of `nowt serve`, which it trusts
 SERVER = NamePattern("a file of nowt serve", r"keeper/mlflow\.db|keeper/artifacts/(\w[\w.-]*/)*\w[\w .+=()-]*")
 
+# in the folder of `nowt serve`; the last suffixes are of a file that is being written, and of one that NFS still needs
+KEEPER_FILE = NamePattern(
+    "a file of nowt serve",
+    r"((credentials|signing-key|server\.log|(ui-)?auth\.ini|((ui-)?auth|mlflow)\.db(-wal|-shm|-journal)?)"
+    r"(\.[\w.-]+\.tmp)?|artifacts|\.nfs[0-9a-f]+)",
+)
+
 # of MLflow, which earlier versions backed up, and which is rebuilt from the logs
 REBUILT = NamePattern("a file of MLflow", r"mlflow\.db|artifacts/.+")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import UserError, require
-from nowt.store.files import check_present, make_folder
+from nowt.store.files import check_present, make_folder, open_plain_file
 from nowt.store.jsonl import LONGEST_LINE, append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
@@ -150,7 +150,7 @@ def _named(machines: Machines | None) -> dict[str, Machines]:
 def read_start(path: Path) -> dict[str, Any]:
     """Return the start line of a log without reading the rest; empty if it is missing or invalid, which ``read``
     reports."""
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         line = file.readline(LONGEST_LINE)
     try:
         start = _parsed(path, 1, line) if line.endswith(b"\n") else {}
@@ -180,7 +180,7 @@ def schema_problems(store: Path) -> Iterator[str]:
 def _schema(log: Path) -> int:
     """Return the schema in a log's first line; the current one if the line is invalid, which reading the log
     reports."""
-    with log.open("rb") as file:
+    with open_plain_file(log) as file:
         try:
             return schema_of(parse_line(file.readline(LONGEST_LINE)))
         except ValueError:

@@ -3,14 +3,14 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from mlflow import MlflowClient
 
-from nowt.core.errors import UserError
+from nowt.core.errors import ConfigError, UserError
 from nowt.core.urls import sqlite_file, sqlite_url
-from nowt.store.files import move_new
+from nowt.store.database_files import check_database, open_sqlite
+from nowt.store.files import move_new, open_plain_file
 from nowt.store.temporary_files import temporary_folder
 from nowt.tracking.moved_store import correct_artifact_places
 
@@ -57,8 +57,9 @@ def _create(path: Path) -> None:
 
 
 def _check(path: Path) -> None:
+    check_database(path)
     # MLflow itself would retry such a file for two minutes.
-    with path.open("rb") as file:
+    with open_plain_file(path) as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise UserError(f"{path} is not an MLflow database: delete it and run nowt rebuild")
 
@@ -86,8 +87,11 @@ def schema_problem(path: Path) -> Iterator[str]:
 
     again = "delete it and run nowt rebuild, which writes it again from the logs"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with open_sqlite(path, "ro") as database:
             row = database.execute("select version_num from alembic_version").fetchone()
+    except ConfigError as error:
+        yield str(error)
+        return
     except sqlite3.Error as error:
         yield f"{path} is not an MLflow database ({error}): {again}"
         return

@@ -4,10 +4,10 @@ MLflow keeps absolute paths. The artifacts of a store are in its own folder, whe
 """
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from nowt.store.database_files import open_sqlite
 from nowt.store.layout import Store
 
 
@@ -16,7 +16,7 @@ def correct_artifact_places(database: Path) -> None:
     database cannot be read or written here."""
     here = Store(database.resolve().parent).artifacts
     try:
-        with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
+        with open_sqlite(database) as connection, connection:
             found = connection.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
             for experiment, name, place in found:
                 if _is_elsewhere(place, name, here):

@@ -4,6 +4,7 @@
 so a missing or outdated record does no harm.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nowt.core.formatting import counted
-from nowt.store.files import write_atomically
+from nowt.store.files import open_unlinked, read_plain_file, write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import lock_file
 from nowt.store.records import RunLog
 from nowt.store.study_file import read_study_files
@@ -43,15 +45,16 @@ class Outbox:
     @classmethod
     def for_server(cls, store: Path, url: str) -> "Outbox":
         """Return the record for the server at ``url``, created if there is none."""
+        check_links(store)
         folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         (folder / "studies").mkdir(exist_ok=True)
-        (folder / "url").write_text(f"{url}\n", encoding="utf-8")
+        write_atomically(folder / "url", f"{url}\n", durable=False)
         return cls(folder)
 
     def add_study(self, study: str) -> None:
         """Record that the runs of ``study`` (or SINGLE) are to be delivered to the server."""
-        (self.folder / "studies" / study).touch()
+        os.close(open_unlinked(self.folder / "studies" / study))
 
     def mark_delivered(self, run: RunLog) -> None:
         """Record that the server has received everything in ``run``."""
@@ -64,14 +67,14 @@ class Outbox:
     def undelivered_epochs(self, run: RunLog) -> int | None:
         """Return the number of the run's epochs that the server lacks; None if it also has the run's final state."""
         note = self.folder / "runs" / run.key
-        epoch, _, state = note.read_text(encoding="utf-8").partition(" ") if note.exists() else ("-1", "", "")
+        epoch, _, state = read_plain_file(note).decode().partition(" ") if note.exists() else ("-1", "", "")
         left = sum(known.epoch > int(epoch) for known in run.epochs)
         return left if left or state != run.state else None
 
     @contextmanager
     def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
         """Lock ``name`` against other processes that deliver to this server. Yield whether it is locked."""
-        with (self.folder / f"{name}.lock").open("a") as file:
+        with os.fdopen(open_unlinked(self.folder / f"{name}.lock"), "a") as file:
             yield lock_file(file, wait=wait)
 
     def studies(self) -> set[str]:
@@ -88,7 +91,7 @@ def undelivered(store: Path, runs: Iterable[RunLog]) -> list[Undelivered]:
         belongs = _belongs(store, outbox.studies())
         left = [n for run in runs if belongs(run.key) and (n := outbox.undelivered_epochs(run)) is not None]
         if left:
-            found.append(Undelivered((folder / "url").read_text(encoding="utf-8").strip(), len(left), sum(left)))
+            found.append(Undelivered(read_plain_file(folder / "url").decode().strip(), len(left), sum(left)))
     return found
 
 

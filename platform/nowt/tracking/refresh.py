@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from nowt.core.errors import require
 from nowt.store.existing import require_store
 from nowt.store.layout import Store
-from nowt.store.names import stray_link
+from nowt.store.links import check_links
 from nowt.store.run_log import read_all
 from nowt.store.study_file import StudyFile, read_study_files
 from nowt.store.temporary_files import temporary_folder
@@ -36,8 +35,7 @@ def rebuild(store: Path) -> int:
     log or study file.
     """
     require_store(store)
-    stray = stray_link(store, [Store(store).artifacts])
-    require(stray is None, f"{stray} is a link out of the store, where nothing is written: delete it")
+    check_links(store)
     studies: list[StudyFile | None] = [*read_study_files(store)]
     logged = {run.key for run in read_all(store)}  # raises for an unreadable log, before anything is deleted
     if logged - {run.key for study_file in studies if study_file for run in study_file.runs}:

@@ -7,6 +7,7 @@ to it; other stores can deliver theirs.
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_path
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
@@ -23,12 +25,15 @@ from urllib.request import urlopen
 
 from nowt.core.errors import AccessError, ConfigError, Echo, require
 from nowt.core.subprocesses import end_with_parent, terminate_at_exit
-from nowt.store.files import private_folder, read_or_create_private, write_atomically
+from nowt.store.files import read_or_create_private, write_atomically
 from nowt.store.layout import Store
+from nowt.tracking.keeper_folder import keeper_folder
 
 HOST = "127.0.0.1"
 
 ADMIN = "admin"
+
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}  # no process of the server imports modules from its current folder
 
 START_SECONDS = 180.0  # MLflow takes 10 to 40 s, longer on a busy machine
 
@@ -64,14 +69,23 @@ class TrackingServer:
             "--host": HOST,
             "--port": str(self.port),
             "--workers": "1",
-            "--uvicorn-opts": "--log-level warning",
+            # uvicorn imports from the current folder unless another one is given
+            "--uvicorn-opts": f"--log-level warning --app-dir {shlex.quote(get_path('stdlib'))}",
         }
-        return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
+        return [
+            sys.executable,
+            "-P",
+            "-m",
+            "mlflow",
+            "server",
+            *(word for option in options.items() for word in option),
+        ]
 
     def environment(self) -> dict[str, str]:
         """Return the environment of MLflow's server, including its secrets, which the first start creates."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+            **SAFE_PATH,
             "MLFLOW_AUTH_CONFIG_PATH": str(self._auth_config().resolve()),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": read_or_create_private(self.home / "signing-key", secrets.token_hex(32)),
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -127,7 +141,7 @@ def tracking_server(store: Path, port: int, backend: str) -> TrackingServer:
     require(1 <= port <= 65535, f"--port is {port}: it must be from 1 to 65535")
     server = TrackingServer(Store(store).tracking_server, port, backend_url(backend) if backend else "")
     _check_free(port)
-    private_folder(server.home)
+    keeper_folder(store)
     return server
 
 

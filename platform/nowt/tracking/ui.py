@@ -12,10 +12,10 @@ from pathlib import Path
 
 from nowt.core.errors import ConfigError
 from nowt.store.existing import require_store
-from nowt.store.files import private_folder
 from nowt.store.layout import Store
 from nowt.tracking.database import connect
-from nowt.tracking.server import ADMIN, HOST, TrackingServer
+from nowt.tracking.keeper_folder import keeper_folder
+from nowt.tracking.server import ADMIN, HOST, SAFE_PATH, TrackingServer
 
 AUTHENTICATION = ("--app-name", "basic-auth")  # words of the server's command
 
@@ -44,7 +44,7 @@ def web_page(store: Path, port: int = 5000, password: bool = True) -> Page:
         raise ConfigError(f"there is no {path}: nowt ablate writes it, nowt rebuild restores it from the logs")
     free = _free_port(port)
     taken = f"Port {port} is in use. " if free != port else ""
-    home = private_folder(Store(store).tracking_server)
+    home = keeper_folder(store)
     # relative, since a path might have characters that MLflow takes for others
     server = TrackingServer(home, free, f"sqlite:///../{path.name}", users="ui-auth")
     print(f"{taken}{_access(server, password)}")
@@ -53,7 +53,7 @@ def web_page(store: Path, port: int = 5000, password: bool = True) -> Page:
     if password:
         # no connection outlives a call, so that a rebuilt database is noticed at once
         return Page(home, server.command(), {**server.environment(), "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool"})
-    return Page(home, [word for word in server.command() if word not in AUTHENTICATION], dict(os.environ))
+    return Page(home, [word for word in server.command() if word not in AUTHENTICATION], {**os.environ, **SAFE_PATH})
 
 
 def _access(server: TrackingServer, password: bool) -> str:

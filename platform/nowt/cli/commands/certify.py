@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import ConfigError
 from nowt.store.files import check_writable
+from nowt.store.links import check_links
 
 if TYPE_CHECKING:
     from nowt.rules.base import Rule
@@ -44,6 +45,8 @@ def run(args: Namespace) -> int:
     chosen = _rules(args)
     from nowt.evaluation.certify.run import certify_command
 
+    if not args.out:
+        check_links(Path(args.store))
     check_writable(out, "--out" if args.out else "--store")
     try:
         code: int = certify_command(chosen, out)

@@ -27,6 +27,7 @@ from nowt.rules.base import Rule
 from nowt.rules.registry import require_rule
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 
 CHECKS: tuple[Callable[[Rule], CheckResults], ...] = (
     check_gradients,
@@ -120,6 +121,7 @@ def certificate_path(store: Path, rule: Rule) -> Path:
 
 def certify_into(store: Path, rule: Rule) -> Certificate:
     """Certify ``rule`` and write the certificate into the store."""
+    check_links(store)
     return _write(certify(rule), certificate_path(store, rule))
 
 

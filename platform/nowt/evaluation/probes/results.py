@@ -18,6 +18,7 @@ from nowt.store.files import make_folder
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
 from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import LogInUse, LogLock, describe_holder
 
 ResultLine = dict[str, Any]
@@ -79,6 +80,7 @@ def open_results(store: Path, study: str, metric: str, settings: ProbeSettings) 
     Raises:
         ConfigError: If another process has locked it.
     """
+    check_links(store)
     path = Store(store).probe(study, metric)
     make_folder(path.parent)
     try:

@@ -14,8 +14,9 @@ from threading import Event
 
 from nowt.core.errors import ConfigError, Echo
 from nowt.core.formatting import counted
+from nowt.store.database_files import copy_database
 from nowt.store.existing import require_store
-from nowt.store.files import copy_database
+from nowt.store.files import copy_plain_file
 from nowt.store.jsonl import complete_part
 from nowt.store.names import RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket
@@ -105,7 +106,7 @@ class StoreBackup:
 
 
 def _file(source: Path, target: Path) -> None:
-    target.write_bytes(source.read_bytes())
+    copy_plain_file(source, target)
 
 
 def _lines(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nowt.core.errors import Echo, require
-from nowt.store.files import write_atomically
+from nowt.store.files import open_plain_file, write_atomically
 from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields
 from nowt.store.jsonl import parse_line
 from nowt.store.names import CHECKPOINT, RUN_KEY
@@ -70,7 +70,7 @@ class CheckpointBucket:
         self.bucket.remove(name for name in listed if name.startswith("step-") and name not in named)
 
     def _put(self, path: Path) -> None:
-        with path.open("rb") as file:
+        with open_plain_file(path) as file:
             label = Label(path.name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
         self.bucket.remove(
             [_label_of(path.name)]

@@ -4,17 +4,22 @@ A merge reads only files with names that nowt writes. They must be plain files o
 any file of the machine, whose content would be copied.
 """
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from nowt.core.errors import require
+from nowt.store.database_files import BESIDE
 from nowt.store.layout import Store
 from nowt.store.names import CERTIFICATE, RUN_KEY, STEP_CHECKPOINT, STUDY_KEY, NamePattern, stray_link
 
 GIB = 2**30  # bytes
 
 LARGEST_FILE = 5 * GIB  # bytes; no checkpoint in a bucket is larger, either
+
+
+DATABASE_FILES = ("optuna.db", *(f"optuna.db{suffix}" for suffix in BESIDE))  # a merge reads them
 
 
 def check_foreign_store(other: Path, label: str) -> None:
@@ -55,5 +60,5 @@ def _files(store: Store) -> Iterator[tuple[Path, str, NamePattern]]:
         for path in sorted(folder.glob("step-*.pt")):
             yield path, path.name, STEP_CHECKPOINT
     for path in sorted(store.path.glob("optuna.db*")):
-        if path.name in ("optuna.db", "optuna.db-wal"):
-            yield path, path.name, NamePattern("a database", r"optuna\.db(-wal)?")
+        if path.name in DATABASE_FILES:
+            yield path, path.name, NamePattern("a database", "|".join(map(re.escape, DATABASE_FILES)))

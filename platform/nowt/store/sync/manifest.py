@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from nowt.core.errors import ConfigError, UserError
-from nowt.store.files import write_atomically
+from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.json_types import INTEGER, LINE, TEXT, Table, check_object, known_fields, values
 from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
@@ -94,7 +94,7 @@ def identity_of(store: Path) -> StoreIdentity:
     if not path.exists():
         write_identity(store, StoreIdentity(uuid4().hex))
     try:
-        return StoreIdentity(**known_fields(parse_line(path.read_bytes()), IDENTITY_TYPES, ("id",)))
+        return StoreIdentity(**known_fields(parse_line(read_plain_file(path)), IDENTITY_TYPES, ("id",)))
     except ValueError as error:
         raise UserError(
             f"{path} is not the identity of a store ({error}): restore it from a copy, or delete it and give nowt "

@@ -14,6 +14,7 @@ from nowt.core.formatting import counted
 from nowt.store.existing import is_store, nearest_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import study_lock
 from nowt.store.sync.foreign import check_foreign_store
 from nowt.store.sync.merge_images import check_images, describe_superseded
@@ -45,6 +46,7 @@ def merge(other: Path, store: Path, echo: Echo, databases: Databases, label: str
     near = "" if is_store(other) else nearest_store(other)
     require(is_store(other), f"there is no store at {label}{near}: name the folder that nowt ablate wrote")
     require(other.resolve() != store.resolve(), f"{label} is the store itself: name the other one")
+    check_links(store)
     check_foreign_store(other, label)
     keys = study_keys(other, store)
     with ExitStack() as stack:

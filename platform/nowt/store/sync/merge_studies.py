@@ -8,7 +8,7 @@ from typing import Any
 
 from nowt.core.errors import require
 from nowt.store.claim_record import merged_claim_record
-from nowt.store.files import write_atomically
+from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.jsonl import complete_lines, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import appended_runs
@@ -94,5 +94,5 @@ def _both(ours: StudyFile, theirs: StudyFile, begun: Callable[[str], int]) -> St
 def _has_content(path: Path, data: bytes) -> bool:
     if not path.exists():
         return False
-    present = path.read_bytes()
+    present = read_plain_file(path)
     return bool(parse_line(present) == parse_line(data)) if path.suffix == ".json" else present == data

@@ -17,6 +17,7 @@ from nowt.core.errors import AccessError, ConfigError, Echo
 from nowt.store.existing import is_store
 from nowt.store.files import write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.records import FINAL_STATES
 from nowt.store.run_log import read
 from nowt.store.sync.foreign import LARGEST_FILE, check_foreign_store
@@ -48,6 +49,7 @@ def pull(source: str, store: Path, echo: Echo, databases: Databases) -> None:
         from nowt.store.sync.restore import restore
 
         return restore(source, store, echo, databases, continues=False)
+    check_links(store)
     host, path = _parts(source)
     folder = Store(store).pull_folder / _folder_name(host, path)
     folder.mkdir(parents=True, exist_ok=True)

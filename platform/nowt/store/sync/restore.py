@@ -11,6 +11,7 @@ from nowt.core.formatting import counted
 from nowt.store.existing import PARTS, is_store
 from nowt.store.files import move_new, private_folder, write_atomically
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import process_lock
 from nowt.store.names import RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket
@@ -40,6 +41,7 @@ def restore(
     Raises ConfigError if there is no complete backup, if it lists other files than those of a store, if it contradicts
     the store or if another process is restoring the store, OSError if it cannot be fetched.
     """
+    check_links(store)
     bucket = Bucket.from_url(url)
     with process_lock(store / f"{PARTIAL}.lock", f"{store} is already being restored"):
         manifest = read_manifest(bucket)

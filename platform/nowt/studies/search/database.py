@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nowt.core.errors import AccessError, ConfigError, require
 from nowt.core.file_systems import network_file_system
 from nowt.core.urls import database_url, sqlite_file, sqlite_url
+from nowt.store.database_files import check_database, open_sqlite
 from nowt.studies.search.optuna_internals import engine, schema_versions
 from nowt.studies.search.storage_lock import engine_arguments
 
@@ -43,9 +44,11 @@ def open_database(url: str) -> RDBStorage:
 def open_storage(url: str, options: dict[str, Any], named: str) -> RDBStorage:
     """Open Optuna's storage at ``url`` with ``options`` for its engine.
 
-    Raises ConfigError if another version of Optuna wrote it. ``named`` is the URL in the message: ``url``, or that of
-    the storage of which it is a copy.
+    Raises ConfigError if another version of Optuna wrote it, and for files that SQLite must not open. ``named`` is the
+    URL in the message: ``url``, or that of the storage of which it is a copy.
     """
+    if path := sqlite_file(url):
+        check_database(path)
     storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=True)
     found, installed = storage.get_current_version(), storage.get_head_version()
     if found != installed:
@@ -87,7 +90,11 @@ def database_reason(error: Exception) -> str:
 def schema_problem(path: Path) -> Iterator[str]:
     """Yield one sentence if the database at ``path`` is damaged or was written by another version of Optuna."""
     try:
+        check_database(path)
         found, installed = schema_versions(path)
+    except ConfigError as error:
+        yield str(error)
+        return
     except (OptunaError, SQLAlchemyError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         yield f"{path} is not an Optuna database ({reason}): restore a copy or move it out of the store"
@@ -113,7 +120,7 @@ def _engine_options(url: str) -> dict[str, Any]:
     if path is None:
         return {"pool_pre_ping": True, **engine_arguments(url)}
     try:
-        with closing(sqlite3.connect(path)) as connection:
+        with open_sqlite(path, "rwc") as connection:
             _check_tables(connection, path)
             connection.execute(f"PRAGMA journal_mode={'DELETE' if network_file_system(path) else 'WAL'}")
     except sqlite3.Error as error:

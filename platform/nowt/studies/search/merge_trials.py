@@ -12,9 +12,16 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, require
+from nowt.core.formatting import is_one_line
 from nowt.core.urls import sqlite_url
-from nowt.store.files import copy_database, copy_new_database
+from nowt.store.database_files import (
+    check_database,
+    copy_database,
+    copy_foreign_database,
+    copy_new_database,
+    schema_fault,
+)
 from nowt.store.layout import Store
 from nowt.studies.search.database import database_reason, open_storage
 from nowt.studies.search.optuna_internals import copy_trial, engine, extend_trial
@@ -22,6 +29,9 @@ from nowt.studies.search.optuna_internals import copy_trial, engine, extend_tria
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 FIXED_ATTRIBUTES = ("draw", "key")  # user attributes that never change once a trial has them
+
+# what Optuna raises for values in a database that it has not written
+INVALID = (ValueError, LookupError, TypeError, AttributeError, RecursionError, AssertionError)
 
 Write = Callable[[], object]
 
@@ -56,13 +66,15 @@ def merge_trials(other: Path, store: Path) -> None:
 
 @contextmanager
 def _open_both(other: Path, ours: Path, original: Path | None = None) -> Iterator[tuple[RDBStorage, RDBStorage]]:
-    """Open both storages. ``other`` is opened as a copy, because Optuna may upgrade a database that it opens.
+    """Open both storages. ``other`` is opened as a copy, because it may be somebody else's.
 
     ``original`` is the database of which ``ours`` is a copy.
     """
     with TemporaryDirectory(prefix="nowt-") as folder:
         copy = Path(folder) / "optuna.db"
-        copy_database(other, copy)
+        copy_foreign_database(other, copy)
+        fault = schema_fault(copy)
+        require(not fault, f"{other} cannot be merged ({fault}): restore a copy or move it out of the store")
         with _opened(copy, other) as theirs, _opened(ours, original or ours) as here:
             yield theirs, here
 
@@ -70,6 +82,7 @@ def _open_both(other: Path, ours: Path, original: Path | None = None) -> Iterato
 @contextmanager
 def _opened(path: Path, named: Path) -> Iterator[RDBStorage]:
     """Open the storage at ``path``, which messages call ``named``."""
+    check_database(path)
     options = {"connect_args": {"timeout": 20.0}}
     with _database_errors(named):
         storage = open_storage(sqlite_url(path.resolve()), options, sqlite_url(named.resolve()))
@@ -93,16 +106,32 @@ def _writes(theirs: RDBStorage, ours: RDBStorage) -> list[Write]:
     """Return the writes that bring ``ours`` up to date, in the order of trial numbers."""
     known = set(optuna.get_all_study_names(ours))
     writes: list[Write] = []
-    for name in optuna.get_all_study_names(theirs):
-        study = optuna.load_study(study_name=name, storage=theirs)
+    for study, trials in _content(theirs):
+        name = study.study_name
         # a new study is created with its first trial; a study without trials is not copied
         here = optuna.load_study(study_name=name, storage=ours).get_trials() if name in known else []
-        for trial in study.get_trials():
+        for trial in trials:
             if trial.number >= len(here):
                 writes.append(partial(_add, ours, study, trial))
             elif _is_ahead(name, here[trial.number], trial):
                 writes.append(partial(extend_trial, ours, here[trial.number], trial))
     return writes
+
+
+def _content(theirs: RDBStorage) -> list[tuple[optuna.Study, list[FrozenTrial]]]:
+    """Return the studies with their trials. Raises StorageInternalError for content that Optuna does not write."""
+    try:
+        names = optuna.get_all_study_names(theirs)
+        studies = [optuna.load_study(study_name=name, storage=theirs) for name in names]
+        found = [(study, study.get_trials()) for study in studies]
+    except INVALID as error:
+        raise StorageInternalError(f"it has a value that Optuna does not write: {type(error).__name__}") from None
+    for study, trials in found:
+        if not is_one_line(study.study_name):
+            raise StorageInternalError(f"it has a study named {study.study_name!r}")
+        if [trial.number for trial in trials] != list(range(len(trials))):
+            raise StorageInternalError(f"the trials of {study.study_name} are not numbered from 0 on")
+    return found
 
 
 def _is_ahead(study: str, ours: FrozenTrial, theirs: FrozenTrial) -> bool:

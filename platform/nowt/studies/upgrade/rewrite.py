@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import sync_folder, write_atomically
+from nowt.store.files import read_plain_file, sync_folder, write_atomically
 from nowt.store.jsonl import complete_lines, complete_part
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
@@ -53,7 +53,7 @@ def move_checkpoints(store: Path, runs: Sequence[UpgradedRun]) -> None:
 def rewrite_study_files(store: Path, keys: Mapping[str, str]) -> None:
     """Replace the keys in study files and in files of appended runs."""
     for path in Store(store).study_files():
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_plain_file(path))
         if _lists(data["runs"], keys):
             _keep(store, path)
             data["runs"] = _renamed(data["runs"], keys)
@@ -111,7 +111,7 @@ def _keep(store: Path, path: Path) -> None:
     """Copy a file to ``STORE/earlier``, unless an earlier upgrade has."""
     kept = Store(store).earlier / path.relative_to(store)
     if not kept.exists():
-        write_atomically(kept, path.read_bytes(), durable=True)
+        write_atomically(kept, read_plain_file(path), durable=True)
         shutil.copystat(path, kept)
 
 

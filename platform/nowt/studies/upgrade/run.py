@@ -11,7 +11,9 @@ from nowt.config.placement import Placement
 from nowt.core.errors import ConfigError, Echo, require
 from nowt.core.formatting import counted
 from nowt.store.existing import nearest_store
+from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
+from nowt.store.links import check_links
 from nowt.store.locks import describe_holder, is_locked, study_lock
 from nowt.store.run_log import read
 from nowt.store.study_file import StudyFile, read_study_files
@@ -36,6 +38,7 @@ def upgrade(placement: Placement, echo: Echo, dry_run: bool = False) -> Plan:
     is_store = Store(store).logs.is_dir() or (store.is_dir() and not any(store.iterdir()))
     near = "" if is_store else nearest_store(store)
     require(is_store, f"there is no store at {store}{near}: name the folder that nowt ablate wrote")
+    check_links(store)
     with ExitStack() as stack:
         for study_file in read_study_files(store) if not dry_run else []:
             stack.enter_context(study_lock(store, study_file.key))
@@ -95,7 +98,7 @@ def _report(store: Path, plan: Plan, dry_run: bool) -> Iterator[str]:
         yield f"  {kept.key}{cells.get(kept.key, '')}: {kept.reason}"
     yield from _search_notes(store, {*(run.earlier for run in plan.upgraded), *(run.key for run in plan.kept)})
     for note in sorted(Store(store).outboxes.glob("*/url")) if plan.upgraded else []:
-        server = note.read_text(encoding="utf-8").strip()
+        server = read_plain_file(note).decode().strip()
         yield f"{server} keeps its entries of the former keys; nowt deliver --to {server} adds those of today"
 
 

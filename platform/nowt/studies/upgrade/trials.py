@@ -21,10 +21,10 @@ def rewrite_trials(store: Path, keys: Mapping[str, str], fingerprints: Mapping[s
     Raises OSError if a storage is not accessible, ConfigError if another process runs one of the searches.
     """
     for search in read_study_files(store):
-        own = Store(store).optuna_db
+        own = Store(store.resolve()).optuna_db
         if not search.is_search or not (search.storage or own.exists()):
             continue
-        url = search.storage or sqlite_url(own.resolve())
+        url = search.storage or sqlite_url(own)
         with storage_errors(storage_label(url)), exclusive_lock(url, search.key):
             database = open_database(url)
             try:

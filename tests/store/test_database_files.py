@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nowt.store import files
-from nowt.store.files import copy_database, copy_new_database
+from nowt.store import database_files
+from nowt.store.database_files import copy_database, copy_new_database
 
 NOBODY = 65534
 
@@ -93,12 +93,12 @@ def test_a_database_that_changes_all_the_time_is_not_copied_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamps = iter(range(1000))
-    monkeypatch.setattr(files, "_stamp", lambda path: (next(stamps), 0))
-    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(database_files, "_stamp", lambda path: (next(stamps), 0))
+    monkeypatch.setattr(database_files.time, "sleep", lambda seconds: None)
     (tmp_path / "optuna.db").touch()
     (tmp_path / "copy").mkdir()
     with pytest.raises(OSError, match=r"optuna\.db cannot be copied: another program writes to it; try again later"):
-        files._files_of(tmp_path / "optuna.db", tmp_path / "copy")
+        database_files._files_of(tmp_path / "optuna.db", tmp_path / "copy")
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -106,7 +106,7 @@ def test_a_database_that_another_process_has_created_meanwhile_is_kept(
     links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not links:
-        monkeypatch.setattr(files.os, "link", no_links)
+        monkeypatch.setattr(os, "link", no_links)
     with database(tmp_path / "theirs.db", "DELETE", 1), database(tmp_path / "ours.db", "DELETE", 2):
         assert not copy_new_database(tmp_path / "theirs.db", tmp_path / "ours.db")
         assert copy_new_database(tmp_path / "theirs.db", tmp_path / "new.db")
