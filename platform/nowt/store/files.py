@@ -10,7 +10,7 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
-from nowt.core.errors import ConfigError, naming, require
+from nowt.core.errors import AccessError, ConfigError, naming, require
 from nowt.store.temporary_files import temporary_path
 
 LARGEST_READ = 2 * 2**30  # bytes
