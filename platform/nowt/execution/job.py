@@ -84,7 +84,8 @@ def run_job(
 ) -> Iterator[Message]:
     """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
 
-    An exception in the run becomes its end message. See ``train`` for ``should_stop`` and ``should_save``.
+    An exception in the run becomes its end message; of a checkpoint that cannot be saved, a message that stops the
+    study. See ``train`` for ``should_stop`` and ``should_save``.
 
     Raises:
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
@@ -92,12 +93,17 @@ def run_job(
     """
     print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
+    from nowt.training.checkpoint import CheckpointNotSaved
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
     state, reason, spent, remarks = "failed", "", dict[str, float](), list[str]()
     try:
         yield from _epochs(job, should_stop, should_save, group, remarks)
         state = "finished"
+    except CheckpointNotSaved as error:  # the run can be resumed, and no other run can save its checkpoints either
+        yield from _messages(remarks)
+        yield {"kind": "not saved", "text": str(error)}
+        return
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
     except (WorkersDiverged, UserError) as error:  # the fault is not in the code: the message is enough
