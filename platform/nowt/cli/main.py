@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
+from nowt.cli.given_paths import as_given
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
 from nowt.core.exits import describe_exit
@@ -66,7 +67,7 @@ def _report(error: Exception, argv: Sequence[str]) -> int:
     if not line:
         kind = printable(f"{type(error).__name__}: {error}".splitlines()[0], keep="")
         code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is {_saved(argv)}"
-    print(f"nowt: {line}", file=sys.stderr)
+    print(f"nowt: {as_given(line)}", file=sys.stderr)
     return code
 
 

@@ -60,7 +60,9 @@ class Job:
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
         config = config_from_json(_found_here(data["config"], Path(data["folder"])))
-        return cls(data["key"], config, build_dataclass(Placement, data["placement"], ""), data["identity"])
+        places = {name: _place_here(data["placement"][name], Path(data["folder"])) for name in ("store", "data")}
+        placement = build_dataclass(Placement, {**data["placement"], **places}, "")
+        return cls(data["key"], config, placement, data["identity"])
 
 
 def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -74,6 +76,13 @@ def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             inner = place.removeprefix(f"{folder}/") if place.startswith(f"{folder}/") else file.relative_to(folder)
             found[part] = {**config[part], "name": f"{Path.cwd()}/{inner}{colon}{name}"}
     return found
+
+
+def _place_here(place: str, folder: Path) -> str:
+    """Return a path in the driver's working folder as one in the worker's, on a machine that has not the former."""
+    if folder.is_dir() or not Path(place).is_relative_to(folder):
+        return place
+    return str(Path.cwd() / Path(place).relative_to(folder))
 
 
 def run_job(
