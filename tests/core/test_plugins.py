@@ -87,6 +87,9 @@ def test_missing_files_modules_and_names_are_reported(tmp_path: Path) -> None:
         ("def half(:\n", "SyntaxError: invalid syntax"),
         ("size = 1 / 0\n", "ZeroDivisionError: division by zero"),
         ("print(undefined)\n", "NameError: name 'undefined' is not defined"),
+        ("raise EOFError('EOF when reading a line')\n", "EOFError: EOF when reading a line"),
+        ("class Broken(Exception): pass\nraise Broken('no data')\n", "Broken: no data"),
+        ("class Stop(BaseException): pass\nraise Stop('no data')\n", "Stop: no data"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_reported_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
@@ -136,6 +139,24 @@ def test_what_a_file_prints_is_shown_if_it_does_not_exit(tmp_path: Path, capfd: 
     (tmp_path / "mine.py").write_text("import sys\nprint('old API', file=sys.stderr)\nanswer = 42\n")
     assert load_object(f"{tmp_path}/mine.py:answer") == 42
     assert capfd.readouterr().err == "old API\n"
+
+
+@pytest.mark.parametrize("base", [Exception, BaseException])
+def test_a_function_of_a_file_that_raises_an_error_of_its_own_is_named(base: type[BaseException]) -> None:
+    class Stop(base):  # type: ignore[misc,valid-type]
+        pass
+
+    def study() -> None:
+        raise Stop("no data")
+
+    with pytest.raises(ConfigError, match=r"^mine\.py:study failed: Stop: no data$"):
+        call_factory("mine.py:study", study, int)
+
+
+def test_ctrl_c_in_a_file_is_no_error_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_object(f"{tmp_path}/mine.py:answer")
 
 
 def test_a_function_of_a_file_that_exits_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from nowt.core.imports import PREFIX
 
 ADVICE = "Put what only a script does under `if __name__ == '__main__':`"
 
+NO_FAILURES = (KeyboardInterrupt, GeneratorExit)  # anything else that custom code raises is an error of that code
+
 
 class Exits(ConfigError):
     """Custom code ends the process when it is imported."""
@@ -41,7 +43,7 @@ def no_exit_on_import(named: str) -> Iterator[None]:
 def describe_exit(error: SystemExit, named: str = "") -> str:
     """Return one line that names the custom file whose code has ended the process, or ``named``; empty if neither is
     known."""
-    file = named or _custom_file(error)
+    file = named or custom_line(error)[0]
     return f"{file} ends the process ({_reason(error)})" if file else ""
 
 
@@ -52,11 +54,12 @@ def _reason(error: SystemExit, printed: str = "") -> str:
     return lines[-1] if lines and error.code else f"exit code {error.code or 0}"
 
 
-def _custom_file(error: SystemExit) -> str:
-    """Return the innermost custom file on the way to where ``error`` was raised; empty if there is none."""
-    found, step = "", error.__traceback__
+def custom_line(error: BaseException) -> tuple[str, int]:
+    """Return the innermost custom file on the way to where ``error`` was raised, and its line; an empty text and 0 if
+    there is none."""
+    found, step = ("", 0), error.__traceback__
     while step is not None:
         if str(step.tb_frame.f_globals.get("__name__")).startswith(PREFIX):
-            found = step.tb_frame.f_code.co_filename
+            found = step.tb_frame.f_code.co_filename, step.tb_lineno
         step = step.tb_next
     return found

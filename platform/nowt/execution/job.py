@@ -13,7 +13,7 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import DataError, UserError, access_problem
-from nowt.core.exits import describe_exit
+from nowt.core.exits import NO_FAILURES, describe_exit
 from nowt.core.fields import build_dataclass
 from nowt.core.output import print_any_character
 from nowt.core.plugins import split_spec
@@ -122,7 +122,9 @@ def run_job(
         raise
     except SystemExit as error:
         reason = describe_exit(error) or traceback.format_exc()
-    except Exception as error:  # the failure of one run is its result, and must not affect other runs
+    except NO_FAILURES:
+        raise
+    except BaseException as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
         problem = access_problem(error) if isinstance(error, OSError) else ""
