@@ -96,6 +96,14 @@ def test_output_to_a_full_disk_is_dropped(monkeypatch: pytest.MonkeyPatch, capsy
     assert capsys.readouterr().err.count("No space left on device") == 1
 
 
+def test_output_that_may_fail_has_all_that_the_stream_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stream("utf-8") as out, tolerant_output():
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        assert (sys.stdout.errors, sys.stdout.line_buffering) == ("strict", True)
+        sys.stdout.buffer.write(b"bytes\n")
+    assert out.getvalue() == b"bytes\n"
+
+
 def test_without_any_output_there_is_nothing_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after ``nowt train digits >&- 2>&-``."""
     monkeypatch.setattr(sys, "stdout", None)

@@ -1,5 +1,6 @@
 """Custom files are found, loaded once, and refused in one line if they are invalid."""
 
+import logging
 import pickle
 import sys
 from pathlib import Path
@@ -139,6 +140,31 @@ def test_what_a_file_prints_is_shown_if_it_does_not_exit(tmp_path: Path, capfd: 
     (tmp_path / "mine.py").write_text("import sys\nprint('old API', file=sys.stderr)\nanswer = 42\n")
     assert load_object(f"{tmp_path}/mine.py:answer") == 42
     assert capfd.readouterr().err == "old API\n"
+
+
+LATER = """
+import logging, subprocess, sys
+handler = logging.StreamHandler()
+sys.stderr.buffer.write(b"bytes\\n")
+sys.stderr.buffer.flush()
+assert sys.stderr.fileno() > 0
+subprocess.run(["echo", "process"], stdout=sys.stderr, check=True)
+sys.stderr.reconfigure(line_buffering=True)
+print("held", file=sys.stderr)
+"""
+
+
+def test_a_file_may_keep_stderr_and_use_all_that_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(LATER)
+    handler = load_object(f"{tmp_path}/mine.py:handler")
+    handler.emit(logging.makeLogRecord({"msg": "later"}))
+    assert capfd.readouterr().err == "bytes\nprocess\nheld\nlater\n"
+
+
+def test_without_stderr_a_file_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    (tmp_path / "mine.py").write_text("import sys\nprint(1, file=sys.stderr)\nanswer = 42\n")
+    assert load_object(f"{tmp_path}/mine.py:answer") == 42
 
 
 @pytest.mark.parametrize("base", [Exception, BaseException])

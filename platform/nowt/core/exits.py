@@ -5,9 +5,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
+from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.core.imports import PREFIX
+from nowt.core.output import Forwarding
 
 ADVICE = "Put what only a script does under `if __name__ == '__main__':`"
 
@@ -24,20 +26,37 @@ def no_exit_on_import(named: str) -> Iterator[None]:
 
     What it prints to stderr, such as argparse's usage, is printed at the end of the block if it does not.
     """
-    printed = StringIO()
+    held = _Held(sys.stderr)
     # two threads would restore each other's stderr
-    quiet = redirect_stderr(printed) if threading.current_thread() is threading.main_thread() else nullcontext()
+    quiet = redirect_stderr(held) if threading.current_thread() is threading.main_thread() else nullcontext()
     try:
         with quiet:
             yield
     except SystemExit as error:
-        reason = _reason(error, printed.getvalue())
+        reason = _reason(error, held.release(forward=False))
         raise Exits(f"{named} ends the process when it is imported ({reason}). {ADVICE}") from error
-    except BaseException:
-        sys.stderr.write(printed.getvalue())
-        raise
-    else:
-        sys.stderr.write(printed.getvalue())
+    finally:
+        held.release()
+
+
+class _Held(Forwarding):
+    """Stderr that keeps what is written until its release, and forwards what is written afterwards: the file may have
+    given it to a logging handler."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.held: StringIO | None = StringIO()
+
+    def write(self, text: str) -> int:
+        """Write ``text`` once it is released."""
+        return super().write(text) if self.held is None else self.held.write(text)
+
+    def release(self, forward: bool = True) -> str:
+        """Return what is held, and forward it, or drop it."""
+        text, self.held = "" if self.held is None else self.held.getvalue(), None
+        if forward:
+            super().write(text)
+        return text
 
 
 def describe_exit(error: SystemExit, named: str = "") -> str:

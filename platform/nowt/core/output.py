@@ -72,11 +72,59 @@ def tolerant_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-class _Tolerant(io.TextIOBase):
-    """A text stream that writes to another one as long as that can be written."""
+class Forwarding(io.TextIOBase):
+    """A text stream in place of another one, ``stream``, of which it has everything that it does not define itself."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write ``text``, if there is a stream."""
+        return len(text) if self.stream is None else int(self.stream.write(text))
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        if self.stream is not None:
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return self.stream is not None and bool(self.stream.isatty())
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream. Raises OSError if it has none."""
+        if self.stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return int(self.stream.fileno())
+
+    def writable(self) -> bool:
+        """Whether the stream can be written to, which is always so."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream."""
+        return getattr(self.stream, "encoding", None) or "utf-8"
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """What the stream does with characters that its encoding lacks."""
+        return getattr(self.stream, "errors", None)
+
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes below the stream, whose errors are those of the caller."""
+        return self.stream.buffer
+
+
+class _Tolerant(Forwarding):
+    """A text stream that writes to another one as long as that can be written."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
         self.is_broken = stream is None
 
     def write(self, text: str) -> int:
@@ -110,24 +158,4 @@ class _Tolerant(io.TextIOBase):
 
     def isatty(self) -> bool:
         """Whether the stream is a terminal."""
-        return not self.is_broken and bool(self.stream.isatty())
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream. Raises OSError if it has none."""
-        if self.stream is None:
-            raise io.UnsupportedOperation("fileno")
-        return int(self.stream.fileno())
-
-    def writable(self) -> bool:
-        """Whether the stream can be written to, which is always so."""
-        return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the stream."""
-        return getattr(self.stream, "encoding", None) or "utf-8"
-
-    @property
-    def buffer(self) -> Any:
-        """The stream of bytes below the stream, whose errors are those of the caller."""
-        return self.stream.buffer
+        return not self.is_broken and super().isatty()
