@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,26 @@ def test_output_that_may_fail_has_all_that_the_stream_has(monkeypatch: pytest.Mo
         assert (sys.stdout.errors, sys.stdout.line_buffering) == ("strict", True)
         sys.stdout.buffer.write(b"bytes\n")
     assert out.getvalue() == b"bytes\n"
+
+
+OPENED_LATER = """
+import os, sys
+from nowt.cli.main import main
+code = main(["runs", "--store", "missing"])
+with open("log", "w") as log:
+    for descriptor in (1, 2):
+        os.write(descriptor, b"of a C library")
+    print("of Python", file=sys.stderr)
+    child = os.system('echo "of another program" && echo "its error" >&2')
+sys.exit(0 if (code, child) == (2, 0) else 1)
+"""
+
+
+@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-", "<&- >&-", "2>&-"])
+def test_no_file_takes_the_place_of_an_output_that_is_closed(closed: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, OPENED_LATER]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "log").read_text() == ""
 
 
 def test_without_any_output_there_is_nothing_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
 from nowt.core.exits import custom_line, describe_exit
 from nowt.core.formatting import printable
-from nowt.core.output import print_any_character, tolerant_output
+from nowt.core.output import open_missing_streams, print_any_character, tolerant_output
 from nowt.core.version import VERSION
 
 BUG = 70  # exit code, EX_SOFTWARE of sysexits.h
@@ -32,6 +32,7 @@ PRINTING = {"doctor", "plan", "runs", "show", "--help", "-h", "--version"}  # th
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    open_missing_streams()  # before any file is opened
     argv = list(sys.argv[1:] if argv is None else argv)
     print_any_character()
     # of the other commands, the work goes on when nobody reads their output

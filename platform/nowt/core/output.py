@@ -59,6 +59,19 @@ def print_any_character() -> None:
             stream.reconfigure(errors="nowt.spell")
 
 
+def open_missing_streams() -> None:
+    """Open the null device in place of each of stdin, stdout and stderr that is closed, as after ``>&-``. A log would
+    otherwise get its descriptor, and be overwritten by what a library prints there."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest descriptor that is free
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
+
+
 @contextmanager
 def tolerant_output() -> Iterator[None]:
     """Drop, within the block, what is printed and cannot be written: the reader of a pipe has gone, a disk is full, or

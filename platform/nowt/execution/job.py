@@ -15,7 +15,7 @@ from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import DataError, UserError, access_problem
 from nowt.core.exits import NO_FAILURES, describe_exit
 from nowt.core.fields import build_dataclass
-from nowt.core.output import print_any_character
+from nowt.core.output import open_missing_streams, print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
 from nowt.store.layout import Store
@@ -100,6 +100,7 @@ def run_job(
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
         Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
+    open_missing_streams()
     print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
     from nowt.training.checkpoint import CheckpointNotSaved
