@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -152,6 +152,7 @@ class LogLock:
     def __init__(self, path: Path) -> None:
         while True:
             self.file = open_unlinked(path)
+            self.opened = os.fstat(self.file)
             self._lock(path)
             if self._is_at(path):
                 return
@@ -172,7 +173,10 @@ class LogLock:
             return False
 
     def _close(self) -> None:
-        os.close(self.file)
+        """Close the file, unless other code has done so: its descriptor may be that of another file by now."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self.file), self.opened):
+                os.close(self.file)
         self.file = -1
 
     def __del__(self) -> None:
