@@ -125,6 +125,15 @@ def test_no_file_takes_the_place_of_an_output_that_is_closed(closed: str, tmp_pa
     assert (tmp_path / "log").read_text() == ""
 
 
+def test_a_character_that_the_encoding_lacks_loses_no_other_output() -> None:
+    with stream("ascii") as out:
+        with tolerant_output():
+            print("δ of a study")
+            print("its end")
+        print("of the script")
+    assert out.getvalue() == b"delta of a study\nits end\nof the script\n"
+
+
 def test_without_any_output_there_is_nothing_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after ``nowt train digits >&- 2>&-``."""
     monkeypatch.setattr(sys, "stdout", None)

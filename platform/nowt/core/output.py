@@ -48,6 +48,11 @@ def _encodable(text: str, encoding: str) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
+def _spelled(text: str, encoding: str) -> str:
+    """Return the text with signs that the encoding has."""
+    return text.encode(encoding, "nowt.spell").decode(encoding)
+
+
 codecs.register_error("nowt.spell", _spell)
 
 
@@ -155,6 +160,9 @@ class _Tolerant(Forwarding):
         try:
             getattr(self.stream, method)(*arguments)
         except (OSError, ValueError) as error:  # ValueError: it has been closed
+            spelled = tuple(_spelled(text, self.encoding) for text in arguments)
+            if isinstance(error, UnicodeEncodeError) and spelled != arguments:
+                return self._attempt(method, *spelled)
             self.is_broken = True
             self._discard()
             if sys.stderr is not self:
