@@ -4,6 +4,7 @@ import logging
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -159,6 +160,15 @@ def test_a_file_may_keep_stderr_and_use_all_that_it_has(tmp_path: Path, capfd: p
     handler = load_object(f"{tmp_path}/mine.py:handler")
     handler.emit(logging.makeLogRecord({"msg": "later"}))
     assert capfd.readouterr().err == "bytes\nprocess\nheld\nlater\n"
+
+
+def test_a_stderr_that_does_not_count_what_it_writes_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a worker of Ray."""
+    written: list[str] = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    (tmp_path / "mine.py").write_text("import sys\nprint('held', file=sys.stderr)\nanswer = 42\n")
+    assert load_object(f"{tmp_path}/mine.py:answer") == 42
+    assert "".join(written) == "held\n"
 
 
 def test_without_stderr_a_file_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,9 @@ class Forwarding(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write ``text``, if there is a stream."""
-        return len(text) if self.stream is None else int(self.stream.write(text))
+        if self.stream is not None:
+            self.stream.write(text)
+        return len(text)  # not every stream counts, such as that of a worker of Ray
 
     def flush(self) -> None:
         """Flush the stream."""
