@@ -19,7 +19,7 @@ from analysis.frames.studies import StudyPlan, find_study
 from nowt.core.errors import UserError
 from nowt.core.provenance import nowt_checkout, versions_of
 from nowt.store.files import open_plain_file, read_plain_file, write_atomically
-from nowt.store.jsonl import parse_line
+from nowt.store.jsonl import json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.names import REPORT_FILE
 from nowt.store.run_log import read_start
@@ -55,7 +55,7 @@ def write_manifest(
         "files": {path.name: _digest(path) for path in files},
     }
     path = out / MANIFEST
-    write_atomically(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", durable=False)
+    write_atomically(path, json_text(manifest, indent=1, ensure_ascii=False) + "\n", durable=False)
     return path
 
 

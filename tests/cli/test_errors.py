@@ -12,6 +12,7 @@ from nowt.cli.main import main
 from nowt.core.errors import AccessError, ConfigError, DataError, UserError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import append_line
+from nowt.store.run_log import read_all
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -63,6 +64,51 @@ def test_without_room_for_a_file_the_traceback_of_a_bug_is_printed(
     *text, line = capsys.readouterr().err.splitlines()
     assert line == "nowt: a bug in nowt or in code that it runs (KeyError: 'epochs'); the traceback is above"
     assert "nowt show 0123456789ab" in text and "KeyError: 'epochs'" in text
+
+
+UNUSUAL = """
+from dataclasses import dataclass
+from nowt import FeedbackAlignment
+
+class Stop(BaseException):
+    pass
+
+@dataclass(frozen=True)
+class Mine(FeedbackAlignment):
+    name = "mine"
+
+    def __post_init__(self) -> None:
+        if {at_start}:
+            raise Stop("no data")
+
+    def after_step(self, layers, moment):
+        raise Stop("no data")
+"""
+
+SMALL = "--data.train_limit 64 --data.repeat 1 --data.size 8 --epochs 1"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+def test_an_unusual_error_of_a_rule_fails_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(UNUSUAL.replace("{at_start}", "False"))
+    assert main(["train", "digits", "--rule", "./mine.py", *SMALL.split()]) == 1
+    assert "Stop: no data" in capsys.readouterr().out
+    (run,) = read_all(tmp_path / "runs")
+    assert run.state == "failed" and "Stop: no data" in run.reason
+
+
+def test_an_error_of_a_custom_file_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mine.py").write_text(UNUSUAL.replace("{at_start}", "True"))
+    assert main(["train", "digits", "--rule", "./mine.py", *SMALL.split()]) == 70
+    line = "a bug in nowt or in code that it runs (Stop: no data, at {}/mine.py:14); the traceback is in "
+    assert line.format(tmp_path) in capsys.readouterr().err
 
 
 def test_with_debug_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,43 @@ def test_output_to_a_full_disk_is_dropped(monkeypatch: pytest.MonkeyPatch, capsy
         print("b")
         assert not sys.stdout.isatty()
     assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def test_output_that_may_fail_has_all_that_the_stream_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stream("utf-8") as out, tolerant_output():
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        assert (sys.stdout.errors, sys.stdout.line_buffering) == ("strict", True)
+        sys.stdout.buffer.write(b"bytes\n")
+    assert out.getvalue() == b"bytes\n"
+
+
+OPENED_LATER = """
+import os, sys
+from nowt.cli.main import main
+code = main(["runs", "--store", "missing"])
+with open("log", "w") as log:
+    for descriptor in (1, 2):
+        os.write(descriptor, b"of a C library")
+    print("of Python", file=sys.stderr)
+    child = os.system('echo "of another program" && echo "its error" >&2')
+sys.exit(0 if (code, child) == (2, 0) else 1)
+"""
+
+
+@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-", "<&- >&-", "2>&-"])
+def test_no_file_takes_the_place_of_an_output_that_is_closed(closed: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, OPENED_LATER]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_character_that_the_encoding_lacks_loses_no_other_output() -> None:
+    with stream("ascii") as out:
+        with tolerant_output():
+            print("δ of a study")
+            print("its end")
+        print("of the script")
+    assert out.getvalue() == b"delta of a study\nits end\nof the script\n"
 
 
 def test_without_any_output_there_is_nothing_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:

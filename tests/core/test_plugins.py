@@ -1,8 +1,10 @@
 """Custom files are found, loaded once, and refused in one line if they are invalid."""
 
+import logging
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +89,9 @@ def test_missing_files_modules_and_names_are_reported(tmp_path: Path) -> None:
         ("def half(:\n", "SyntaxError: invalid syntax"),
         ("size = 1 / 0\n", "ZeroDivisionError: division by zero"),
         ("print(undefined)\n", "NameError: name 'undefined' is not defined"),
+        ("raise EOFError('EOF when reading a line')\n", "EOFError: EOF when reading a line"),
+        ("class Broken(Exception): pass\nraise Broken('no data')\n", "Broken: no data"),
+        ("class Stop(BaseException): pass\nraise Stop('no data')\n", "Stop: no data"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_reported_with_its_exception(tmp_path: Path, text: str, problem: str) -> None:
@@ -136,6 +141,58 @@ def test_what_a_file_prints_is_shown_if_it_does_not_exit(tmp_path: Path, capfd: 
     (tmp_path / "mine.py").write_text("import sys\nprint('old API', file=sys.stderr)\nanswer = 42\n")
     assert load_object(f"{tmp_path}/mine.py:answer") == 42
     assert capfd.readouterr().err == "old API\n"
+
+
+LATER = """
+import logging, subprocess, sys
+handler = logging.StreamHandler()
+sys.stderr.buffer.write(b"bytes\\n")
+sys.stderr.buffer.flush()
+assert sys.stderr.fileno() > 0
+subprocess.run(["echo", "process"], stdout=sys.stderr, check=True)
+sys.stderr.reconfigure(line_buffering=True)
+print("held", file=sys.stderr)
+"""
+
+
+def test_a_file_may_keep_stderr_and_use_all_that_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(LATER)
+    handler = load_object(f"{tmp_path}/mine.py:handler")
+    handler.emit(logging.makeLogRecord({"msg": "later"}))
+    assert capfd.readouterr().err == "bytes\nprocess\nheld\nlater\n"
+
+
+def test_a_stderr_that_does_not_count_what_it_writes_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a worker of Ray."""
+    written: list[str] = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    (tmp_path / "mine.py").write_text("import sys\nprint('held', file=sys.stderr)\nanswer = 42\n")
+    assert load_object(f"{tmp_path}/mine.py:answer") == 42
+    assert "".join(written) == "held\n"
+
+
+def test_without_stderr_a_file_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    (tmp_path / "mine.py").write_text("import sys\nprint(1, file=sys.stderr)\nanswer = 42\n")
+    assert load_object(f"{tmp_path}/mine.py:answer") == 42
+
+
+@pytest.mark.parametrize("base", [Exception, BaseException])
+def test_a_function_of_a_file_that_raises_an_error_of_its_own_is_named(base: type[BaseException]) -> None:
+    class Stop(base):  # type: ignore[misc,valid-type]
+        pass
+
+    def study() -> None:
+        raise Stop("no data")
+
+    with pytest.raises(ConfigError, match=r"^mine\.py:study failed: Stop: no data$"):
+        call_factory("mine.py:study", study, int)
+
+
+def test_ctrl_c_in_a_file_is_no_error_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_object(f"{tmp_path}/mine.py:answer")
 
 
 def test_a_function_of_a_file_that_exits_is_named(tmp_path: Path) -> None:

@@ -69,13 +69,14 @@ def test_a_worker_with_its_own_copy_of_the_working_folder_finds_the_files_there(
     written(driver, {"lab/mine.py": OWN, "net.py": "def build(shape, classes): ...\n"})
     monkeypatch.chdir(driver)
     config = RunConfig(ModelConfig("net.py:build"), rule=find_rule("lab/mine.py")())
-    text = Job(run_key(config, "images"), config, Placement()).to_text()
+    text = Job(run_key(config, "images"), config, Placement(store=f"{driver}/runs")).to_text()
     driver.rename(worker)
     monkeypatch.chdir(worker)
     arrived = Job.from_text(text)
     assert arrived.config.rule.source == f"{worker}/lab/mine.py"
     assert arrived.config.model.name == f"{worker}/net.py:build"
     assert run_key(arrived.config, "images") == arrived.key
+    assert arrived.placement.store == f"{worker}/runs"
 
 
 @dataclass(frozen=True)

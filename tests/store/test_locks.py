@@ -197,3 +197,13 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
     )
     with pytest.raises(OSError, match=expected), study_lock(tmp_path, "x"):
         pass
+
+
+def test_the_end_of_a_lock_closes_no_other_file_that_has_got_its_descriptor(tmp_path: Path) -> None:
+    lock = LogLock(tmp_path / "log")
+    os.close(lock.file)  # as code that closes all descriptors does
+    with (tmp_path / "other").open("w") as other:
+        assert other.fileno() == lock.file
+        del lock
+        other.write("text")
+    assert (tmp_path / "other").read_text() == "text"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nowt.store.locks import LogInUse
@@ -92,6 +92,31 @@ def test_layers_may_have_any_name(record: Epoch, tmp_path: Path) -> None:
     log = writer(tmp_path)
     log.epoch(record)
     assert same(read(log.path).epochs, (record,))
+
+
+@given(text=st.text(st.characters(exclude_categories=()), max_size=8))
+@example(text="caf\udce9.jpg")
+@example(text="\\\udce9 \ud83d\ude00 \U0001f600 \\ud800")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_log_may_have_any_text_such_as_names_of_files_that_are_not_utf_8(text: str, tmp_path: Path) -> None:
+    (tmp_path / "logs" / "0123456789ab.jsonl").unlink(missing_ok=True)
+    log = writer(tmp_path)
+    log.resume(-1, **{**FACTS, "fingerprint": "other"}, skipped=[text])
+    log.end("failed", text)
+    run = read(log.path)
+    assert same(run, log.run)
+    assert run.reason == text.encode(errors="backslashreplace").decode()
+
+
+def test_a_skipped_image_whose_name_is_not_utf_8_is_no_change_when_the_run_resumes(tmp_path: Path) -> None:
+    log = LogWriter.open(tmp_path, "0123456789ab")
+    facts = {**FACTS, "skipped": ["caf\udce9.jpg: broken"]}
+    log.start("0123456789ab", **facts)
+    log = reopened(log)
+    log.resume(-1, **facts)
+    run = read(log.path)
+    assert run.start["skipped"] == ["caf\\udce9.jpg: broken"]
+    assert run.spans[-1].changed == {}
 
 
 def test_the_file_is_standard_json_with_null_for_undefined_numbers(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ name and then renamed, the index last.
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from analysis.frames.store.arrow_tables import EPOCHS, LAYERS
 from analysis.frames.store.log_reader import Log
 from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import open_unlinked, read_plain_file, write_atomically
-from nowt.store.jsonl import parse_line
+from nowt.store.jsonl import json_text, parse_line
 from nowt.store.locks import lock_file
 from nowt.store.names import CACHE_FILE
 from nowt.store.records import SCHEMA
@@ -75,7 +74,7 @@ def save(folder: Path, cache: Cache) -> Cache:
     layers = tuple(_written(folder, part, "layers") for part in cache.layers)
     index: dict[str, Any] = {"format": FORMAT, "logs": _written(folder, logs, "logs").name}
     index |= {"epochs": [part.name for part in epochs], "layers": [part.name for part in layers]}
-    write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n", durable=False)
+    write_atomically(folder / INDEX, json_text(index, indent=1) + "\n", durable=False)
     _delete_outdated(folder, {index["logs"], *index["epochs"], *index["layers"]})
     return replace(cache, epochs=epochs, layers=layers)
 

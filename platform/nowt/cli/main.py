@@ -17,11 +17,12 @@ from contextlib import nullcontext
 from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
+from nowt.cli.given_paths import as_given
 from nowt.cli.parser import Commands, Parser
 from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
-from nowt.core.exits import describe_exit
+from nowt.core.exits import custom_line, describe_exit
 from nowt.core.formatting import printable
-from nowt.core.output import print_any_character, tolerant_output
+from nowt.core.output import open_missing_streams, print_any_character, tolerant_output
 from nowt.core.version import VERSION
 
 BUG = 70  # exit code, EX_SOFTWARE of sysexits.h
@@ -31,6 +32,7 @@ PRINTING = {"doctor", "plan", "runs", "show", "--help", "-h", "--version"}  # th
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    open_missing_streams()  # before any file is opened
     argv = list(sys.argv[1:] if argv is None else argv)
     print_any_character()
     # of the other commands, the work goes on when nobody reads their output
@@ -46,10 +48,6 @@ def _main(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python complains when it exits
         return 141  # as a shell reports SIGPIPE
-    except Exception as error:
-        if "--debug" in argv:
-            raise
-        return _report(error, argv)
     except SystemExit as error:
         if not (line := describe_exit(error)):  # --help
             raise
@@ -58,19 +56,25 @@ def _main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"nowt: interrupted; to resume, run the same command again: nowt {shlex.join(argv)}", file=sys.stderr)
         return 130
+    except BaseException as error:  # custom code may raise any
+        if "--debug" in argv:
+            raise
+        return _report(error, argv)
 
 
-def _report(error: Exception, argv: Sequence[str]) -> int:
+def _report(error: BaseException, argv: Sequence[str]) -> int:
     """Print one line about an error, and return the exit code. The traceback of a bug goes to a file."""
     code, line = 1 if isinstance(error, BrokenRule) else 2, one_line(error)
     if not line:
         kind = printable(f"{type(error).__name__}: {error}".splitlines()[0], keep="")
+        file, number = custom_line(error)
+        kind += f", at {file}:{number}" if file else ""
         code, line = BUG, f"a bug in nowt or in code that it runs ({kind}); the traceback is {_saved(argv)}"
-    print(f"nowt: {line}", file=sys.stderr)
+    print(f"nowt: {as_given(line)}", file=sys.stderr)
     return code
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return what is wrong, without control characters, since it may quote a file; of a broken rule, with its lines. An
     empty text for a bug."""
     if isinstance(error, BrokenRule):

@@ -7,6 +7,7 @@ from argparse import ArgumentError, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
+from nowt.cli.given_paths import absolute
 from nowt.core.errors import ConfigError, did_you_mean
 from nowt.core.file_systems import encoding_problem
 
@@ -65,12 +66,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def local_path(text: str) -> str:
-    """Type for ``add_argument``: a path on this machine. In ``--store=~/runs`` a shell does not expand ``~``."""
+    """Type for ``add_argument``: a path on this machine, which becomes absolute. In ``--store=~/runs`` a shell does not
+    expand ``~``."""
     path = os.path.expanduser(text)
     if path == text and text.startswith("~"):
         user = text[1:].partition("/")[0]
         raise ArgumentTypeError(f"there is no user {user!r}, whose home folder {text!r} names")
-    return path
+    return absolute(path)
 
 
 def store_path(text: str) -> str:

@@ -6,6 +6,7 @@ Imports nothing heavy, since every module needs it.
 import difflib
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -66,13 +67,27 @@ def access_problem(error: OSError) -> str:
 
 @contextmanager
 def naming(path: object) -> Iterator[None]:
-    """Name the file at ``path`` in an OSError that does not name one, such as that of a full disk."""
+    """Name the file at ``path`` in an OSError that does not name one, such as that of a full disk. It is raised even
+    where a library, such as torch, has replaced it by an error of its own."""
+    handled = sys.exception()  # by the caller: not from the block
     try:
         yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
+    except Exception as error:
+        found = _os_error(error, handled)
+        if found is not None and found.errno is not None and found.filename is None:
+            found.filename = str(path)
+        if found is None or found is error:
+            raise
+        raise found from None
+
+
+def _os_error(error: BaseException | None, handled: BaseException | None) -> OSError | None:
+    """Return ``error`` if it is an OSError, or else the one that it has replaced; None for a message to the user."""
+    while error is not None and error is not handled and not isinstance(error, UserError):
+        if isinstance(error, OSError):
+            return error
+        error = error.__context__
+    return None
 
 
 def require(ok: bool, message: str) -> None:

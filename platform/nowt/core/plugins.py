@@ -10,28 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from nowt.core.errors import ConfigError, did_you_mean, require
-from nowt.core.exits import Exits, describe_exit, no_exit_on_import
+from nowt.core.exits import NO_FAILURES, Exits, describe_exit, no_exit_on_import
 from nowt.core.file_systems import encoding_problem
 from nowt.core.imports import OWN, PREFIX, load, load_inner, root_of
 from nowt.core.source_hash import Source, is_local_file, read_source, read_texts
 from nowt.core.syntax_tree import tree_digest
 
 ROOT = "/./"  # in the path of a module of a package: it follows the folder that contains the package
-
-# what importing a custom file may raise; other exceptions keep their traceback
-IMPORT_FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 
 NAMED: set[str] = set()  # the files and ``module:NAME`` that this process was asked to import
 
@@ -76,7 +61,9 @@ def call_factory(spec: str, function: Any, kind: type, *given: Any) -> Any:
         raise
     except SystemExit as error:
         raise ConfigError(describe_exit(error, spec)) from error
-    except IMPORT_FAILURES as error:
+    except NO_FAILURES:
+        raise
+    except BaseException as error:
         raise ConfigError(f"{spec} failed: {type(error).__name__}: {error}") from error
     if not isinstance(found, kind):
         raise ConfigError(f"{spec} returned a {type(found).__name__}: it must return a nowt {kind.__name__}")
@@ -107,7 +94,9 @@ def load_module(place: Path | str) -> ModuleType:
         raise ConfigError(str(error)) from error
     except ConfigError as error:  # already a message of one line
         raise ConfigError(f"{path}: {error}") from None
-    except IMPORT_FAILURES as error:
+    except NO_FAILURES:
+        raise
+    except BaseException as error:
         hint = MOVED if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("nowt.") else ""
         raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}{hint}") from error
 
@@ -244,6 +233,8 @@ def _installed(name: str) -> ModuleType:
             return importlib.import_module(name)
     except Exits:
         raise
-    except IMPORT_FAILURES as error:
+    except NO_FAILURES:
+        raise
+    except BaseException as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"module {name} cannot be imported: {problem} (a file is given as FILE.py:NAME)") from error

@@ -13,10 +13,10 @@ from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import code_identity, run_key
 from nowt.core.distributed import SINGLE_WORKER, Group, WorkersDiverged, never
 from nowt.core.errors import DataError, UserError, access_problem
-from nowt.core.exits import describe_exit
+from nowt.core.exits import NO_FAILURES, describe_exit
 from nowt.core.fields import build_dataclass
 from nowt.core.forked_children import ForkGuard
-from nowt.core.output import print_any_character
+from nowt.core.output import open_missing_streams, print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
 from nowt.store.layout import Store
@@ -61,7 +61,9 @@ class Job:
         """Return the job that ``to_text`` wrote."""
         data = json.loads(text)
         config = config_from_json(_found_here(data["config"], Path(data["folder"])))
-        return cls(data["key"], config, build_dataclass(Placement, data["placement"], ""), data["identity"])
+        places = {name: _place_here(data["placement"][name], Path(data["folder"])) for name in ("store", "data")}
+        placement = build_dataclass(Placement, {**data["placement"], **places}, "")
+        return cls(data["key"], config, placement, data["identity"])
 
 
 def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -77,6 +79,13 @@ def _found_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     return found
 
 
+def _place_here(place: str, folder: Path) -> str:
+    """Return a path in the driver's working folder as one in the worker's, on a machine that has not the former."""
+    if folder.is_dir() or not Path(place).is_relative_to(folder):
+        return place
+    return str(Path.cwd() / Path(place).relative_to(folder))
+
+
 def run_job(
     job: Job,
     should_stop: Callable[[], bool] = never,
@@ -85,20 +94,27 @@ def run_job(
 ) -> Iterator[Message]:
     """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
 
-    An exception in the run becomes its end message. See ``train`` for ``should_stop`` and ``should_save``.
+    An exception in the run becomes its end message; of a checkpoint that cannot be saved, a message that stops the
+    study. See ``train`` for ``should_stop`` and ``should_save``.
 
     Raises:
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
         Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
+    open_missing_streams()
     print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
+    from nowt.training.checkpoint import CheckpointNotSaved
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
     state, reason, spent, remarks = "failed", "", dict[str, float](), list[str]()
     try:
         yield from _epochs(job, should_stop, should_save, group, remarks)
         state = "finished"
+    except CheckpointNotSaved as error:  # the run can be resumed, and no other run can save its checkpoints either
+        yield from _messages(remarks)
+        yield {"kind": "not saved", "text": str(error)}
+        return
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
     except (WorkersDiverged, UserError) as error:  # the fault is not in the code: the message is enough
@@ -108,7 +124,9 @@ def run_job(
         raise
     except SystemExit as error:
         reason = describe_exit(error) or traceback.format_exc()
-    except Exception as error:  # the failure of one run is its result, and must not affect other runs
+    except NO_FAILURES:
+        raise
+    except BaseException as error:  # the failure of one run is its result, and must not affect other runs
         if group.is_peer_failure(error):
             raise
         problem = access_problem(error) if isinstance(error, OSError) else ""

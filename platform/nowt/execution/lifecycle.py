@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nowt.core.errors import Echo
 from nowt.core.forked_children import ForkGuard
-from nowt.core.output import tolerant_output
+from nowt.core.output import open_missing_streams, tolerant_output
 from nowt.execution.notices import ChangesReporter, missing_checkpoints_notice
 from nowt.execution.runner import ExecutionOptions, execute
 from nowt.execution.scheduler import PlannedRun, StudyScheduler
@@ -65,6 +65,7 @@ class StudyExecution:
     def lock(self) -> Iterator[None]:
         """Lock the study. What is printed within the block cannot end it. Raises ConfigError if another process has
         locked the study. A child that custom code forks and that returns from it is ended."""
+        open_missing_streams()
         self.guard.check()
         with tolerant_output(), study_lock(self.store, self.key), self.guard:
             yield

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from nowt.config.run_config import RunConfig
+from nowt.core.errors import AccessError
 from nowt.core.formatting import printable
 from nowt.store.records import FINAL_STATES, RunLog, State
 
-Message = dict[str, Any]  # {"kind": "start" | "epoch" | "end" | "remark", ...}: plain JSON data, sent by a worker
+Message = dict[
+    str, Any
+]  # {"kind": "start" | "epoch" | "end" | "remark" | "not saved", ...}: plain JSON data, sent by a worker
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ class StudyScheduler(Scheduler, Protocol):
 
 
 def forward_message(scheduler: Scheduler, key: str, message: Message) -> bool:
-    """Forward one message of a running run to the scheduler. A remark is only printed: no log records it."""
+    """Forward one message of a running run to the scheduler. A remark is only printed: no log records it. Raises
+    AccessError if the run's worker cannot save checkpoints."""
+    if message["kind"] == "not saved":
+        raise AccessError(message["text"])
     if message["kind"] != "remark":
         return scheduler.receive(key, message)
     print(printable(f"run {key}: {message['text']}"), file=sys.stderr, flush=True)

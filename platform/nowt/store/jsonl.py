@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,8 @@ from nowt.store.json_types import is_deep
 DEEPEST = 40  # lists and objects within each other; nowt writes fewer than ten
 
 LONGEST_LINE = 64 * 2**20  # bytes of one JSON value
+
+HALVES = re.compile(r"[\ud800-\udfff]")  # of characters; Python has one for each byte of a file name that is not UTF-8
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -52,6 +55,24 @@ def _check_characters(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UserError("its text has half of a character") from None
+
+
+def json_text(value: Any, indent: int | None = None, ensure_ascii: bool = True) -> str:
+    r"""Return the JSON text of ``value``, which ``parse_line`` accepts.
+
+    Halves of characters, as in file names that are not UTF-8, become six characters such as ``\udce9``. Raises
+    ValueError for NaN and infinity.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=ensure_ascii)
+    if ensure_ascii and "\\ud" not in text:
+        return text
+    whole = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    return HALVES.sub(lambda found: rf"\\u{ord(found[0]):04x}", whole)
+
+
+def as_written(value: Any) -> Any:
+    """Return the value that is read from the JSON text of ``value``."""
+    return json.loads(json_text(value))
 
 
 def complete_part(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -161,6 +161,7 @@ class LogLock:
         self.guard = ForkGuard()
         while True:
             self.file = open_unlinked(path)
+            self.opened = os.fstat(self.file)
             self._lock(path)
             if self._is_at(path):
                 return
@@ -181,7 +182,10 @@ class LogLock:
             return False
 
     def _close(self) -> None:
-        os.close(self.file)
+        """Close the file, unless other code has done so: its descriptor may be that of another file by now."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self.file), self.opened):
+                os.close(self.file)
         self.file = -1
 
     def __del__(self) -> None:

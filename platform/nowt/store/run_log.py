@@ -15,7 +15,15 @@ from typing import Any
 
 from nowt.core.errors import UserError, require
 from nowt.store.files import check_present, make_folder, open_plain_file
-from nowt.store.jsonl import LONGEST_LINE, append_line, complete_lines, drop_incomplete_line, parse_line
+from nowt.store.jsonl import (
+    LONGEST_LINE,
+    append_line,
+    as_written,
+    complete_lines,
+    drop_incomplete_line,
+    json_text,
+    parse_line,
+)
 from nowt.store.layout import Store
 from nowt.store.locks import LogLock
 from nowt.store.log_lines import check_line, schema_of
@@ -46,37 +54,37 @@ class LogWriter:
     def start(self, key: str, machines: Machines | None = None, **facts: Any) -> None:
         """Write the start line. ``machines`` are those of the cluster, by node type."""
         line = {"schema": SCHEMA, "key": key, **facts, **_named(machines)}
-        time_ms = self._append({"kind": "start", **line})
-        self.run = _started(self.run, {**line, "time": time_ms})
+        self.run = _with_line(self.run, self._append({"kind": "start", **line}))
 
     def resume(self, epoch: int, machines: Machines | None = None, **facts: Any) -> None:
         """Record that another attempt resumes after ``epoch``, and those of its ``facts`` that differ from the
         start's."""
-        changed = changed_facts(self.run.start, facts)
+        changed = changed_facts(self.run.start, as_written(facts))
         line = {"attempt": self.run.attempts + 1, "epoch": epoch, **_named(machines)}
         line |= {"changed": changed} if changed else {}
-        self.run = _resumed(self.run, line, self._append({"kind": "resume", **line}))
+        self.run = _with_line(self.run, self._append({"kind": "resume", **line}))
 
     def epoch(self, epoch: Epoch, workers: int = 1) -> bool:
         """Append the epoch, which ``workers`` workers shared, and return True; return False if it is there already."""
         if epoch.epoch <= self.run.last_epoch:
             return False
         shared = {"workers": workers} if workers > 1 else {}
-        time_ms = self._append({"kind": "epoch", **epoch_to_json(epoch), **shared})
-        self.run = self.run.with_epochs([epoch], [time_ms], [workers])
+        line = self._append({"kind": "epoch", **epoch_to_json(epoch), **shared})
+        self.run = self.run.with_epochs([epoch], [line["time"]], [workers])
         return True
 
     def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
         """Close the run as finished, diverged or failed; ``spent`` is its cost if the epochs do not give it."""
         line = {"state": state, "reason": reason, **({"spent": spent} if spent else {})}
-        self.run = _ended(self.run, line, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
+        self.run = _with_line(self.run, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 
-    def _append(self, line: dict[str, Any]) -> int:
+    def _append(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Append the line with the time, and return it as it will be read."""
         self.lock.guard.check()
         check_present(self.path)
-        time_ms = time.time_ns() // 1_000_000
-        append_line(self.path, json.dumps({**line, "time": time_ms}, allow_nan=False))
-        return time_ms
+        text = json_text({**line, "time": time.time_ns() // 1_000_000})
+        append_line(self.path, text)
+        return dict(json.loads(text))
 
 
 def read(path: Path) -> RunLog:

@@ -4,7 +4,6 @@ A search appends the runs of its trials to ``studies/KEY.runs.jsonl``, one line 
 more trial does not depend on the number of trials before it.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -32,7 +31,7 @@ from nowt.store.json_types import (
     check_objects,
     each,
 )
-from nowt.store.jsonl import append_line, drop_incomplete_line, parse_line
+from nowt.store.jsonl import append_line, drop_incomplete_line, json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import (
     ListedRun,
@@ -171,7 +170,7 @@ def write_study_file(
         **claim_record(known, content, seeds, now),
         "runs": [run.to_json() for run in listed],
     }
-    write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
+    write_atomically(path, json_text(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
     return read_study_file(path), remark
@@ -214,7 +213,7 @@ def append_failure(store: Path, study: StudyFile, run: ListedRun) -> None:
 
 
 def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
-    append_line(Store(store).study_runs(study.key), json.dumps(line))
+    append_line(Store(store).study_runs(study.key), json_text(line))
 
 
 def read_study_file(path: Path) -> StudyFile:

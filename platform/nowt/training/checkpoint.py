@@ -6,14 +6,15 @@ import pickle
 import shutil
 import warnings
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nowt.config.placement import Keep
-from nowt.core.errors import ConfigError, naming
+from nowt.core.errors import AccessError, ConfigError, UserError, access_problem, naming
 from nowt.store.files import make_folder, sync_folder
 from nowt.store.temporary_files import remove_leftovers, temporary_path
 
@@ -27,26 +28,46 @@ class DamagedCheckpoint(Exception):
     """A checkpoint whose content cannot be read. The message is one line."""
 
 
+class CheckpointNotSaved(AccessError):
+    """The file system does not accept a checkpoint. The message is one line with the reason and the file."""
+
+
 def save(folder: Path, step: int, state: dict[str, Any], max_to_keep: int = 2, keep_epochs: Keep | None = None) -> Path:
     """Write ``state`` (tensors, numbers, text) and delete all but the newest ``max_to_keep`` checkpoints.
 
     The file is written under a temporary name and then renamed. At the end of an epoch in ``keep_epochs`` it gets a
-    second name, ``epoch-000010.pt``, which is never deleted.
+    second name, ``epoch-000010.pt``, which is never deleted. Raises CheckpointNotSaved, such as for a full disk.
     """
-    make_folder(folder)
     path = folder / f"step-{step:09d}.pt"
-    temporary = temporary_path(path)
-    with naming(path), temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    if state.get("position") == 0 and is_kept(keep_epochs, state["epoch"]):
-        # before the rename: a run that resumes from this checkpoint must not miss its second name
-        _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
-    temporary.replace(path)
-    sync_folder(folder)  # before an older checkpoint is deleted
+    with _new_file(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if state.get("position") == 0 and is_kept(keep_epochs, state["epoch"]):
+            # before the rename: a run that resumes from this checkpoint must not miss its second name
+            _keep(temporary, folder / f"epoch-{state['epoch']:06d}.pt")
+        temporary.replace(path)
+        sync_folder(folder)  # before an older checkpoint is deleted
     prune(folder, max_to_keep)
     return path
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """Yield the name under which ``path`` is written. Nothing of this name is left. Raises CheckpointNotSaved."""
+    temporary = temporary_path(path)
+    try:
+        with naming(path):
+            make_folder(path.parent)
+            yield temporary
+    except OSError as error:
+        if isinstance(error, UserError) or not access_problem(error):
+            raise
+        raise CheckpointNotSaved(f"{error.strerror or os.strerror(error.errno or 0)}: {path}") from error
+    finally:
+        with suppress(OSError):  # the disk has gone
+            temporary.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -135,9 +156,9 @@ def _keep(saved: Path, kept: Path) -> None:
     try:
         os.link(saved, kept)
     except OSError:  # the file system has no links
-        copy = temporary_path(kept)
-        shutil.copyfile(saved, copy)
-        copy.replace(kept)
+        with _new_file(kept) as copy:
+            shutil.copyfile(saved, copy)
+            copy.replace(kept)
 
 
 def saved(folder: Path) -> list[Path]:

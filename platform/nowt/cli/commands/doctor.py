@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.given_paths import as_given
 from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command, local_path
 from nowt.core.errors import require
@@ -39,7 +40,7 @@ def run(args: Namespace) -> int:
     from nowt.data.unused_files import unused_files
     from nowt.store.existing import missing_store
 
-    missing = "" if args.store == DEFAULT_STORE else missing_store(Path(args.store))
+    missing = "" if as_given(args.store) == DEFAULT_STORE else missing_store(Path(args.store))
     findings = check_machine(Path(args.store), database_problems(Path(args.store)))
     if missing:
         findings = [Finding("store", missing, "failed"), *(line for line in findings if line.subject != "store")]

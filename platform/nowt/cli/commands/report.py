@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from nowt.cli.given_paths import as_given
 from nowt.cli.output import echo
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import require
@@ -52,7 +53,9 @@ def run(args: Namespace) -> int:
     """Draw figures and tables, or check whether those in a folder are out of date."""
     given = {name: value for name in REPORT_OPTIONS if (value := getattr(args, name)) is not None}
     if args.check is None:
-        echo(write(Path(args.store), args.study, Path(args.out or "figures"), given))
+        # as given, since the manifest contains the command
+        store, out = Path(as_given(args.store)), Path(as_given(args.out or "figures"))
+        echo(write(store, args.study, out, given))
         return 0
     require(not (given or args.study or args.out), "--check DIR draws nothing: it can be combined with --store only")
     text, fresh = check(Path(args.store), Path(args.check))

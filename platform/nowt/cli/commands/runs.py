@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from nowt.cli.given_paths import as_given
 from nowt.cli.output import echo
 from nowt.cli.parser import DEFAULT_STORE, Commands, add_command
 
@@ -22,7 +23,7 @@ def run(args: Namespace) -> int:
     from nowt.cli.tables import runs_table
     from nowt.store.existing import require_store
 
-    if args.store != DEFAULT_STORE:
+    if as_given(args.store) != DEFAULT_STORE:
         require_store(Path(args.store))
     echo(runs_table(Path(args.store), rule=args.rule, state=args.state, study=args.study))
     return 0

@@ -1,6 +1,5 @@
 """Certifies rules: every promise that applies to a rule, measured in seconds on small networks."""
 
-import json
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from nowt.evaluation.certify.unused_fields import check_fields
 from nowt.rules.base import Rule
 from nowt.rules.registry import require_rule
 from nowt.store.files import write_atomically
+from nowt.store.jsonl import json_text
 from nowt.store.layout import Store
 from nowt.store.links import check_links
 
@@ -144,6 +144,6 @@ def certify_command(rules: list[Rule], out: Path | None) -> int:
 
 
 def _write(certificate: Certificate, path: Path) -> Certificate:
-    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
+    text = json_text(certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, text, durable=True)
     return certificate

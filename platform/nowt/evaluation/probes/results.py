@@ -5,7 +5,6 @@ undefined), ``others`` (the names that are no layer's), and the settings that th
 of the metric's code), ``images`` (their number), ``split`` and ``against`` (the cell that it compares with).
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ from nowt.core.errors import ConfigError, UserError
 from nowt.core.forked_children import ForkGuard
 from nowt.store.files import make_folder
 from nowt.store.json_types import COUNT, INTEGER, NUMBER, TEXT, Table, check_object, each, values
-from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, parse_line
+from nowt.store.jsonl import append_line, complete_lines, drop_incomplete_line, json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.links import check_links
 from nowt.store.locks import LogInUse, LogLock, describe_holder
@@ -70,7 +69,7 @@ class ResultsFile:
     def add(self, line: ResultLine) -> None:
         """Append one run and epoch. The line is on disk when this returns."""
         self.guard.check()
-        append_line(self.path, json.dumps({**line, **asdict(self.settings)}, allow_nan=False))
+        append_line(self.path, json_text({**line, **asdict(self.settings)}))
 
 
 @contextmanager

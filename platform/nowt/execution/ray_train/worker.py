@@ -64,7 +64,7 @@ class _Worker:
                 if message["kind"] == "remark":  # each worker has its own
                     self.send(message)
                     continue
-                if message.get("state") == "failed":
+                if message.get("state") == "failed" or message["kind"] == "not saved":
                     return self.fail(message)
                 proceed = self.send({**message, "workers": self.group.size}) if self.group.rank == 0 else True
                 self.step = message.get("epoch", {"step": self.step})["step"]
@@ -82,7 +82,7 @@ class _Worker:
         not hang."""
         self.send(message)
         if not ray.get(self.mailbox.all_failed.remote(self.group.rank, self.group.size)):
-            raise _RunFailed(message["reason"])
+            raise _RunFailed(message.get("reason") or message["text"])
 
     def should_stop(self) -> bool:
         """Return whether the run must stop. Called after each batch; only worker 0 knows the answer."""

@@ -6,7 +6,6 @@ are objects with other names.
 """
 
 import hashlib
-import json
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from nowt.core.errors import Echo, require
 from nowt.store.files import open_plain_file, write_atomically
 from nowt.store.json_types import INTEGER, TEXT, Table, check_object, known_fields
-from nowt.store.jsonl import parse_line
+from nowt.store.jsonl import json_text, parse_line
 from nowt.store.names import CHECKPOINT, RUN_KEY
 from nowt.store.sync.bucket import Bucket
 
@@ -76,7 +75,7 @@ class CheckpointBucket:
             [_label_of(path.name)]
         )  # of an earlier checkpoint with this name, which is about to be overwritten
         self.bucket.put(path.name, path)
-        self.bucket.put(_label_of(path.name), json.dumps(asdict(label)).encode())
+        self.bucket.put(_label_of(path.name), json_text(asdict(label)).encode())
 
     def fetch(self, folder: Path, local_steps: Collection[int], min_step: int, echo: Echo) -> None:
         """Download the newest complete checkpoint to ``folder``, unless its step is in ``local_steps`` or below

@@ -4,7 +4,6 @@ Objects are never overwritten. So an interrupted backup does not change the prev
 new manifest is written.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from uuid import uuid4
 from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.json_types import INTEGER, LINE, TEXT, Table, check_object, known_fields, values
-from nowt.store.jsonl import parse_line
+from nowt.store.jsonl import json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.names import REBUILT, RESTORED, SERVER
 from nowt.store.sync.bucket import Bucket
@@ -77,7 +76,7 @@ def _check_names(bucket: Bucket, found: Manifest) -> None:
 
 def write_manifest(bucket: Bucket, manifest: Manifest) -> None:
     """Make ``manifest`` the latest backup."""
-    bucket.put(NAME, json.dumps(asdict(manifest)).encode())
+    bucket.put(NAME, json_text(asdict(manifest)).encode())
 
 
 @dataclass(frozen=True)
@@ -104,4 +103,4 @@ def identity_of(store: Path) -> StoreIdentity:
 
 def write_identity(store: Path, identity: StoreIdentity) -> None:
     """Write ``STORE/copy.json``."""
-    write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=True)
+    write_atomically(Store(store).identity, json_text(asdict(identity)), durable=True)

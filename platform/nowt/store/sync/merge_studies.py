@@ -1,6 +1,5 @@
 """Merges the study files of two stores by study key. The key identifies the study, so only its runs are merged."""
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from nowt.core.errors import require
 from nowt.store.claim_record import merged_claim_record
 from nowt.store.files import read_plain_file, write_atomically
-from nowt.store.jsonl import complete_lines, parse_line
+from nowt.store.jsonl import complete_lines, json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import appended_runs
 from nowt.store.names import STUDY_KEY
@@ -48,7 +47,7 @@ def write_study_files(study_files: dict[Path, bytes]) -> None:
 def _joined(other: Path, store: Path, key: str) -> Iterator[tuple[Path, bytes]]:
     """Yield the files of one study with the runs of both stores."""
     if study := merged_study(other, store, key):
-        yield Store(store).study_file(key), (json.dumps(study.to_json(), indent=1) + "\n").encode()
+        yield Store(store).study_file(key), (json_text(study.to_json(), indent=1) + "\n").encode()
     source, target = Store(other).study_runs(key), Store(store).study_runs(key)
     if source.exists():
         known = complete_lines(target) if target.exists() else []

@@ -1,6 +1,5 @@
 """The journal of an upgrade: what it is going to do, written before it begins, so that a later start completes it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from nowt.core.errors import ConfigError
 from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.json_types import OBJECT, RUN, Table, check_objects
-from nowt.store.jsonl import parse_line
+from nowt.store.jsonl import json_text, parse_line
 from nowt.store.layout import Store
 from nowt.studies.upgrade.plan import UpgradedRun
 
@@ -17,7 +16,7 @@ TYPES: Table = {"earlier": RUN, "key": RUN, "start": OBJECT}
 
 def write_journal(store: Path, runs: Sequence[UpgradedRun]) -> None:
     """Record these runs as those that are being upgraded."""
-    write_atomically(_path(store), json.dumps([asdict(run) for run in runs], indent=1) + "\n", durable=True)
+    write_atomically(_path(store), json_text([asdict(run) for run in runs], indent=1) + "\n", durable=True)
 
 
 def read_journal(store: Path) -> tuple[UpgradedRun, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import read_plain_file, sync_folder, write_atomically
-from nowt.store.jsonl import complete_lines, complete_part
+from nowt.store.jsonl import complete_lines, complete_part, json_text
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
 from nowt.studies.upgrade.plan import UpgradedRun
@@ -31,7 +31,7 @@ def write_logs(store: Path, runs: Sequence[UpgradedRun]) -> list[UpgradedRun]:
             lock = _locked(old)
             first, _, rest = complete_part(old).partition(b"\n")
             line = {**json.loads(first), "key": run.key, **run.start}
-            write_atomically(new, json.dumps(line, allow_nan=False).encode() + b"\n" + rest, durable=True)
+            write_atomically(new, json_text(line).encode() + b"\n" + rest, durable=True)
             del lock
     return [run for run in runs if _is_continued(store, run)]
 
@@ -57,13 +57,13 @@ def rewrite_study_files(store: Path, keys: Mapping[str, str]) -> None:
         if _lists(data["runs"], keys):
             _keep(store, path)
             data["runs"] = _renamed(data["runs"], keys)
-            write_atomically(path, json.dumps(data, indent=1) + "\n", durable=True)
+            write_atomically(path, json_text(data, indent=1) + "\n", durable=True)
     for path in Store(store).all_study_runs():
         lines = [json.loads(line) for line in complete_lines(path)]
         if _lists(lines, keys):
             _keep(store, path)
             lines = [{**line, "key": keys.get(line["key"], line["key"])} for line in lines]
-            write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines), durable=True)
+            write_atomically(path, "".join(json_text(line) + "\n" for line in lines), durable=True)
 
 
 def rewrite_probe_results(store: Path, keys: Mapping[str, str]) -> None:
@@ -74,7 +74,7 @@ def rewrite_probe_results(store: Path, keys: Mapping[str, str]) -> None:
         if any(line.get("run") in keys for line in lines):
             _keep(store, path)
             lines = [{**line, "run": keys.get(line["run"], line["run"])} for line in lines]
-            write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines), durable=True)
+            write_atomically(path, "".join(json_text(line) + "\n" for line in lines), durable=True)
         del lock
 
 
