@@ -55,7 +55,7 @@ def write_manifest(
         "files": {path.name: _digest(path) for path in files},
     }
     path = out / MANIFEST
-    write_atomically(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", durable=False)
+    write_atomically(path, json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable=False)
     return path
 
 

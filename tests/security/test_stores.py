@@ -180,6 +180,8 @@ WRONG_LINES = {
     "deeper": ("[" * 100_000, "it is nested too deeply"),
     "NaN": ('{"kind": "remark", "time": NaN}', "NaN is not JSON"),
     "infinity": ('{"kind": "end", "time": 1, "state": "failed", "reason": "", "epoch": -Infinity}', "is not JSON"),
+    "a number without end": ('{"kind": "remark", "time": 1, "a": 1e999}', "1e999 is too large a number"),
+    "one without exponent": ('{"kind": "remark", "time": 1, "a": -1' + "0" * 400 + ".0}", "is too large a number"),
     "half a character": ('{"kind": "remark", "time": 1, "a": "\\ud800"}', "its text has half of a character"),
     "a huge number": ('{"kind": "remark", "time": 1' + "0" * 400 + "}", "it must be a time in milliseconds"),
     "an endless number": ('{"kind": "remark", "time": ' + "1" * 10_000 + "}", "is not a line of an epoch log"),
@@ -199,6 +201,17 @@ def test_a_line_that_nowt_does_not_write_is_refused(text: str, fault: str, other
 def test_a_study_file_is_not_nested_deeply(other: Path, here: Path) -> None:
     study_of(other).write_text(f'{{"key": {DEEP}}}')
     assert "is not JSON (it is nested too deeply)" in merged(other, here)
+
+
+@pytest.mark.parametrize("place", ["study", "run", "appended run"])
+def test_a_number_that_no_reader_accepts_is_not_merged(place: str, other: Path, here: Path) -> None:
+    path = study_of(other)
+    written = path.with_name(f"{path.stem}.runs.jsonl") if place == "appended run" else path
+    text = written.read_text()
+    start = text.index('"key": "', text.index('"runs"') if place == "run" else 0)
+    written.write_text(f'{text[:start]}"unknown": 1e999, {text[start:]}')
+    line = merged(other, here)
+    assert f"studies/{written.name}" in line and "1e999 is too large a number" in line
 
 
 @pytest.mark.parametrize("part", ["name", "reference", "sampler"])

@@ -75,7 +75,7 @@ def save(folder: Path, cache: Cache) -> Cache:
     layers = tuple(_written(folder, part, "layers") for part in cache.layers)
     index: dict[str, Any] = {"format": FORMAT, "logs": _written(folder, logs, "logs").name}
     index |= {"epochs": [part.name for part in epochs], "layers": [part.name for part in layers]}
-    write_atomically(folder / INDEX, json.dumps(index, indent=1) + "\n", durable=False)
+    write_atomically(folder / INDEX, json.dumps(index, indent=1, allow_nan=False) + "\n", durable=False)
     _delete_outdated(folder, {index["logs"], *index["epochs"], *index["layers"]})
     return replace(cache, epochs=epochs, layers=layers)
 

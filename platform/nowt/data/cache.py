@@ -103,7 +103,7 @@ def _print_once(line: str) -> None:
 def _write_broken(files: ImageFiles, placement: Placement, file: BinaryIO) -> None:
     reasons = map_in_threads(partial(_reason, files), range(len(files.names)), placement.loaders, "checking images")
     found = {name: reason for name, reason in zip(files.names, reasons, strict=True) if reason is not None}
-    file.write(json.dumps(found, indent=1).encode())
+    file.write(json.dumps(found, indent=1, allow_nan=False).encode())
 
 
 def _reason(files: ImageFiles, index: int) -> str | None:

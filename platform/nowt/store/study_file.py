@@ -6,7 +6,7 @@ more trial does not depend on the number of trials before it.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,7 @@ from nowt.core.plugins import file_labels
 from nowt.store.claim_record import claim_record
 from nowt.store.existing import require_store
 from nowt.store.files import read_plain_file, write_atomically
-from nowt.store.json_types import (
-    BOOLEAN,
-    COUNT,
-    INTEGER,
-    LINE,
-    NAME,
-    NUMBER,
-    OBJECT,
-    STUDY,
-    TEXT,
-    Kind,
-    Table,
-    check_object,
-    check_objects,
-    each,
-)
+from nowt.store.json_types import INTEGER
 from nowt.store.jsonl import append_line, drop_incomplete_line, parse_line
 from nowt.store.layout import Store
 from nowt.store.listed_runs import (
@@ -41,39 +26,13 @@ from nowt.store.listed_runs import (
     optional_fields,
     with_planned_runs,
 )
+from nowt.store.study_fields import REQUIRED, check_study
 
 SCHEMA = 1  # of a study file; files without a schema are of the first
 
-REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
-EPOCHS = Kind("text or a list of whole numbers", lambda value: TEXT.accepts(value) or each(COUNT).accepts(value))
-
-BOOLEAN_OR_TEXT = Kind("true, false or text", lambda value: BOOLEAN.accepts(value) or TEXT.accepts(value))
-
-TYPES: Table = {
-    "schema": INTEGER,
-    "key": STUDY,
-    "name": NAME,
-    "question": TEXT,
-    "reference": LINE,
-    "seeds": each(INTEGER),
-    "created": COUNT,
-    "started": COUNT,
-    "keep": EPOCHS,
-    "seed": INTEGER,
-    "sampler": LINE,
-    "stopping": {"kind": LINE},
-    "budget": {"amount": NUMBER, "unit": LINE},
-    "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null(), "test": BOOLEAN_OR_TEXT},
-    "claim": {"cells": each(LINE), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
-    "claimed": COUNT,
-    "claimed_seeds": each(INTEGER),
-    "search": STUDY,
-    "storage": LINE,
-    "runs": each(OBJECT),
-}
-
-CELL_TYPES: Table = {"name": LINE, "config": OBJECT, "params": each(OBJECT)}
+class UndescribedCell(UserError):
+    """A study lists a run of a cell that it does not describe. The message follows the name of the study."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +84,18 @@ class StudyFile:
             for cell, config in configs.items()
         }
 
+    def with_appended(self, appended: Iterable[ListedRun]) -> "StudyFile":
+        """Return the study with the appended runs. Raises UndescribedCell for a run of a cell that it lacks."""
+        runs = merged_runs(self.runs, appended)
+        cells = {cell["name"] for cell in self.cells}
+        if unknown := [run.cell for run in runs if run.cell not in cells]:
+            raise UndescribedCell(f"lists a run of cell {unknown[0]!r}, which it does not describe")
+        return replace(self, runs=runs)
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StudyFile":
         """Return the study file that ``to_json`` wrote. Raises ValueError for other data, naming the field."""
-        check_object(data, TYPES, REQUIRED)
-        check_objects(data.get("cells", []), CELL_TYPES, ("name", "config"), "cells")
+        check_study(data)
         runs = [ListedRun.from_json(run, f"runs[{number}].") for number, run in enumerate(data["runs"])]
         needed = {name: data[name] for name in ("name", "question", "reference", "seeds", "key", "created")}
         return cls(data.get("schema"), **needed, runs=runs, **optional_fields(cls, data, {*needed, "schema", "runs"}))
@@ -171,7 +137,9 @@ def write_study_file(
         **claim_record(known, content, seeds, now),
         "runs": [run.to_json() for run in listed],
     }
-    write_atomically(path, json.dumps(StudyFile.from_json(data).to_json(), indent=1) + "\n", durable=True)
+    write_atomically(
+        path, json.dumps(StudyFile.from_json(data).to_json(), indent=1, allow_nan=False) + "\n", durable=True
+    )
     if (appended := Store(store).study_runs(key)).exists():
         drop_incomplete_line(appended)
     return read_study_file(path), remark
@@ -214,20 +182,15 @@ def append_failure(store: Path, study: StudyFile, run: ListedRun) -> None:
 
 
 def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
-    append_line(Store(store).study_runs(study.key), json.dumps(line))
+    append_line(Store(store).study_runs(study.key), json.dumps(line, allow_nan=False))
 
 
 def read_study_file(path: Path) -> StudyFile:
     """Return the study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
-    study = read_definition(path)
-    runs = merged_runs(study.runs, appended_runs(path.with_suffix(".runs.jsonl")))
-    cells = {cell["name"] for cell in study.cells}
-    if unknown := [run.cell for run in runs if run.cell not in cells]:
-        raise UserError(
-            f"{path} lists a run of cell {unknown[0]!r}, which it does not describe: restore a copy of it, or move it "
-            "out of the store"
-        )
-    return replace(study, runs=runs)
+    try:
+        return read_definition(path).with_appended(appended_runs(path.with_suffix(".runs.jsonl")))
+    except UndescribedCell as error:
+        raise UserError(f"{path} {error}: restore a copy of it, or move it out of the store") from None
 
 
 def read_definition(path: Path) -> StudyFile:

@@ -142,6 +142,6 @@ def certify_command(rules: list[Rule], out: Path | None) -> int:
 
 
 def _write(certificate: Certificate, path: Path) -> Certificate:
-    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text, durable=True)
     return certificate

@@ -76,7 +76,7 @@ class CheckpointBucket:
             [_label_of(path.name)]
         )  # of an earlier checkpoint with this name, which is about to be overwritten
         self.bucket.put(path.name, path)
-        self.bucket.put(_label_of(path.name), json.dumps(asdict(label)).encode())
+        self.bucket.put(_label_of(path.name), json.dumps(asdict(label), allow_nan=False).encode())
 
     def fetch(self, folder: Path, local_steps: Collection[int], min_step: int, echo: Echo) -> None:
         """Download the newest complete checkpoint to ``folder``, unless its step is in ``local_steps`` or below

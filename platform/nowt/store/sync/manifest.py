@@ -77,7 +77,7 @@ def _check_names(bucket: Bucket, found: Manifest) -> None:
 
 def write_manifest(bucket: Bucket, manifest: Manifest) -> None:
     """Make ``manifest`` the latest backup."""
-    bucket.put(NAME, json.dumps(asdict(manifest)).encode())
+    bucket.put(NAME, json.dumps(asdict(manifest), allow_nan=False).encode())
 
 
 @dataclass(frozen=True)
@@ -104,4 +104,4 @@ def identity_of(store: Path) -> StoreIdentity:
 
 def write_identity(store: Path, identity: StoreIdentity) -> None:
     """Write ``STORE/copy.json``."""
-    write_atomically(Store(store).identity, json.dumps(asdict(identity)), durable=True)
+    write_atomically(Store(store).identity, json.dumps(asdict(identity), allow_nan=False), durable=True)

@@ -17,7 +17,9 @@ TYPES: Table = {"earlier": RUN, "key": RUN, "start": OBJECT}
 
 def write_journal(store: Path, runs: Sequence[UpgradedRun]) -> None:
     """Record these runs as those that are being upgraded."""
-    write_atomically(_path(store), json.dumps([asdict(run) for run in runs], indent=1) + "\n", durable=True)
+    write_atomically(
+        _path(store), json.dumps([asdict(run) for run in runs], indent=1, allow_nan=False) + "\n", durable=True
+    )
 
 
 def read_journal(store: Path) -> tuple[UpgradedRun, ...]:

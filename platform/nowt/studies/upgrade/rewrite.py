@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import ConfigError
-from nowt.store.files import sync_folder, write_atomically
-from nowt.store.jsonl import complete_lines, complete_part
+from nowt.store.files import read_plain_file, sync_folder, write_atomically
+from nowt.store.jsonl import complete_lines, complete_part, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
 from nowt.studies.upgrade.plan import UpgradedRun
@@ -30,7 +30,7 @@ def write_logs(store: Path, runs: Sequence[UpgradedRun]) -> list[UpgradedRun]:
         if old.exists() and not new.exists():
             lock = _locked(old)
             first, _, rest = complete_part(old).partition(b"\n")
-            line = {**json.loads(first), "key": run.key, **run.start}
+            line = {**parse_line(first), "key": run.key, **run.start}
             write_atomically(new, json.dumps(line, allow_nan=False).encode() + b"\n" + rest, durable=True)
             del lock
     return [run for run in runs if _is_continued(store, run)]
@@ -53,28 +53,28 @@ def move_checkpoints(store: Path, runs: Sequence[UpgradedRun]) -> None:
 def rewrite_study_files(store: Path, keys: Mapping[str, str]) -> None:
     """Replace the keys in study files and in files of appended runs."""
     for path in Store(store).study_files():
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_line(read_plain_file(path))
         if _lists(data["runs"], keys):
             _keep(store, path)
             data["runs"] = _renamed(data["runs"], keys)
-            write_atomically(path, json.dumps(data, indent=1) + "\n", durable=True)
+            write_atomically(path, json.dumps(data, indent=1, allow_nan=False) + "\n", durable=True)
     for path in Store(store).all_study_runs():
-        lines = [json.loads(line) for line in complete_lines(path)]
+        lines = [parse_line(line) for line in complete_lines(path)]
         if _lists(lines, keys):
             _keep(store, path)
             lines = [{**line, "key": keys.get(line["key"], line["key"])} for line in lines]
-            write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines), durable=True)
+            write_atomically(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines), durable=True)
 
 
 def rewrite_probe_results(store: Path, keys: Mapping[str, str]) -> None:
     """Replace the keys in the results of ``nowt probe``. Raises ConfigError if a process is writing one of them."""
     for path in sorted(Store(store).path.glob("probes/*/*.jsonl")):
         lock = _locked(path)
-        lines = [json.loads(line) for line in complete_lines(path)]
+        lines = [parse_line(line) for line in complete_lines(path)]
         if any(line.get("run") in keys for line in lines):
             _keep(store, path)
             lines = [{**line, "run": keys.get(line["run"], line["run"])} for line in lines]
-            write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines), durable=True)
+            write_atomically(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines), durable=True)
         del lock
 
 
