@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nowt.core.errors import UserError
+from nowt.core.errors import UserError, naming
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,23 @@ def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> li
 def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
     """Write NAME.md, NAME.csv and NAME.tex into ``out``, and return their paths."""
     paths = tuple(out / f"{table.name}.{kind}" for kind in ("md", "csv", "tex"))
-    paths[0].write_text(f"{markdown_text(table.caption)}\n\n{markdown(table)}", encoding="utf-8")
-    table.numbers.to_csv(paths[1], index=False, float_format="%.6g")
-    paths[2].write_text(latex(table), encoding="utf-8")
+    write_text(paths[0], f"{markdown_text(table.caption)}\n\n{markdown(table)}")
+    write_csv(paths[1], table.numbers, "%.6g")
+    write_text(paths[2], latex(table))
     return paths
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text to a file of a report. Raises OSError that names the file."""
+    with naming(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, frame: pd.DataFrame, float_format: str | None = None) -> None:
+    """Write a frame as CSV, with all digits of its numbers unless there is a format. Raises OSError that names the
+    file."""
+    with naming(path):
+        frame.to_csv(path, index=False, float_format=float_format)
 
 
 def _escaped(text: str) -> str:

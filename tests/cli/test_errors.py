@@ -2,16 +2,19 @@
 
 import errno
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nowt.cli.commands import show
-from nowt.cli.main import main
+from nowt.cli.main import main, one_line
 from nowt.core.errors import AccessError, ConfigError, DataError, UserError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import append_line
+from nowt.store.locks import process_lock
+from tests.support.file_size_limit import no_file_grows
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -125,3 +128,28 @@ def test_a_rules_own_check_of_its_fields_is_a_config_error(tmp_path: Path, capsy
     code = main(["train", "digits", "--rule", f"{tmp_path}/mine.py:Mine", "--rule.gain", "-1", "--epochs", "1"])
     assert code == 2
     assert re.fullmatch(r"nowt: .*rule\.gain is -1\.0: it must be above 0\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("words", [["train", "digits"], ["merge", "{other}"], ["certify", "bp"]])
+def test_where_no_file_can_be_written_a_command_refuses_in_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other" / "logs").mkdir(parents=True)
+    given = [word.format(other=tmp_path / "other") for word in words]
+    with no_file_grows():
+        assert main([*given, "--store", str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nowt: --store is") and f"{tmp_path} is not writable: File too large" in line
+
+
+def test_a_machine_without_a_temporary_folder_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with no_file_grows(), pytest.raises(FileNotFoundError) as caught:
+        tempfile.gettempdir()
+    assert re.fullmatch(r"No usable temporary directory .*: .* TMPDIR .*", one_line(caught.value))
+
+
+def test_a_lock_that_cannot_be_signed_is_named(tmp_path: Path) -> None:
+    with no_file_grows(), pytest.raises(OSError) as caught, process_lock(tmp_path / "a.lock", "it is taken"):
+        pass
+    assert one_line(caught.value) == f"File too large: {tmp_path / 'a.lock'}"

@@ -56,8 +56,13 @@ NO_ACCESS = {
 }
 
 
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+
+
 def access_problem(error: OSError) -> str:
     """Return one line for an error of the file system, with the file if it is known; an empty text for any other."""
+    if str(error.strerror).startswith(NO_TEMPORARY_FOLDER):  # of ``tempfile``, which other packages use as well
+        return f"{error.strerror}: free disk space, or set TMPDIR to a writable folder"
     if error.errno not in NO_ACCESS:
         return ""
     reason = error.strerror or os.strerror(error.errno)

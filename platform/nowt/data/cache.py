@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowt.config.placement import Placement
-from nowt.core.errors import DataError
+from nowt.core.errors import DataError, naming
 from nowt.core.formatting import counted
 from nowt.data.decode import BadImage, OutOfRange, broken_image_error, decode, decoder
 from nowt.data.images import ImageFiles, digest_of
@@ -73,7 +73,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
         remove_leftovers(path.parent)
         temporary = temporary_path(path)  # the lock does not keep out other hosts on every file system
         try:
-            with temporary.open("wb") as file:
+            with naming(path), temporary.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -46,7 +46,7 @@ class Outbox:
         folder = Store(store).outboxes / re.sub(r"[^A-Za-z0-9.-]+", "_", url)
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         (folder / "studies").mkdir(exist_ok=True)
-        (folder / "url").write_text(f"{url}\n", encoding="utf-8")
+        write_atomically(folder / "url", f"{url}\n", durable=False)
         return cls(folder)
 
     def add_study(self, study: str) -> None:

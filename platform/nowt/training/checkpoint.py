@@ -161,7 +161,8 @@ def _keep(saved: Path, kept: Path) -> None:
         os.link(saved, kept)
     except OSError:  # the file system has no links
         copy = temporary_path(kept)
-        shutil.copyfile(saved, copy)
+        with naming(kept):
+            shutil.copyfile(saved, copy)
         copy.replace(kept)
 
 

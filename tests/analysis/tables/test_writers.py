@@ -17,7 +17,7 @@ from analysis.tables.comparison import comparison_table
 from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table
 from analysis.tables.settings import settings_table
-from analysis.tables.writers import Tabular, latex, markdown, markdown_text
+from analysis.tables.writers import Tabular, latex, markdown, markdown_text, save_tabular
 
 NASTY = Tabular(
     "nasty",
@@ -85,3 +85,11 @@ def test_the_latex_tables_compile(five_rules: Frames, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["md", "csv", "tex"])
+def test_a_table_that_cannot_be_written_is_named(kind: str, tmp_path: Path) -> None:
+    (tmp_path / f"nasty.{kind}").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_tabular(NASTY, tmp_path)
+    assert caught.value.filename == str(tmp_path / f"nasty.{kind}")

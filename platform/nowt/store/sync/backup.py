@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from nowt.core.errors import ConfigError, Echo
+from nowt.core.errors import ConfigError, Echo, naming
 from nowt.core.formatting import counted
 from nowt.store.existing import require_store
 from nowt.store.files import copy_database
@@ -105,11 +105,13 @@ class StoreBackup:
 
 
 def _file(source: Path, target: Path) -> None:
-    target.write_bytes(source.read_bytes())
+    with naming(target):
+        target.write_bytes(source.read_bytes())
 
 
 def _lines(source: Path, target: Path) -> None:
-    target.write_bytes(complete_part(source))
+    with naming(target):
+        target.write_bytes(complete_part(source))
 
 
 def backup(store: Path, url: str, every: float | None, echo: Echo, end: Event) -> None:
