@@ -1,6 +1,7 @@
 """What becomes of an error: one line for what a user can mend, a traceback in a file for a bug."""
 
 import errno
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
         write_atomically(tmp_path / "folder", "text", durable=True)
+
+
+def test_without_a_current_folder_a_command_refuses_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["ablate", "../study.py"]) == 2
+    assert main(["train", "digits"]) == 2
+    line = "nowt: the current folder has been deleted: change to another one (cd)\n"
+    assert capsys.readouterr().err == 2 * line
+
+
+@pytest.mark.parametrize("name", ["ENXIO", "ENOTCONN", "EBUSY", "EUCLEAN", "EREMOTEIO", "ETIMEDOUT", "EKEYEXPIRED"])
+def test_a_file_system_that_fails_is_no_bug(name: str) -> None:
+    number = getattr(errno, name)
+    assert one_line(OSError(number, os.strerror(number), "/mnt/x")) == f"{os.strerror(number)}: /mnt/x"
 
 
 RULE = """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,21 @@ def test_files_with_other_names_are_not_merged(name: str, other: Path, here: Pat
     path = other / name
     path.write_bytes(valid[f"logs/{UNFINISHED}.jsonl"])
     assert "is not named as" in merged(other, here)
+
+
+def put_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))  # a name of at most 107 characters
+
+
+@pytest.mark.parametrize("put", [put_socket, os.mkfifo, os.mkdir], ids=["socket", "pipe", "folder"])
+def test_what_is_no_file_is_named(put: Callable[[Path], None], other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(other)
+    for path, reader in ((log(other), read_all), (study_of(other), read_study_files)):
+        path.unlink()
+        put(path)
+        line = refusal_of(lambda reader=reader: list(reader(other)))  # type: ignore[misc]
+        assert line == f"nowt: {path} is not a file: move it out of the store"
 
 
 def test_a_pipe_is_no_log(other: Path, here: Path) -> None:

@@ -53,6 +53,11 @@ NO_ACCESS = {
     errno.EISDIR,
     errno.ESTALE,
     errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,  # of a mount whose server has gone
+    errno.EBUSY,
+    errno.ETIMEDOUT,
+    *(getattr(errno, name) for name in ("EUCLEAN", "EREMOTEIO", "ENOKEY", "EKEYEXPIRED") if hasattr(errno, name)),
 }
 
 
@@ -63,10 +68,19 @@ def access_problem(error: OSError) -> str:
     """Return one line for an error of the file system, with the file if it is known; an empty text for any other."""
     if str(error.strerror).startswith(NO_TEMPORARY_FOLDER):  # of ``tempfile``, which other packages use as well
         return f"{error.strerror}: free disk space, or set TMPDIR to a writable folder"
+    if error.errno == errno.ENOENT and not _has_current_folder():
+        return "the current folder has been deleted: change to another one (cd)"
     if error.errno not in NO_ACCESS:
         return ""
     reason = error.strerror or os.strerror(error.errno)
     return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def _has_current_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

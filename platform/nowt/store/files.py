@@ -85,7 +85,9 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
     Raises ConfigError if it is a pipe or another thing that has no end, or has more than ``limit`` bytes (default:
     2 GiB), OSError if it cannot be read.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe without a writer would wait for one
+    require(stat.S_ISREG(path.stat().st_mode), f"{path} is not a file: move it out of the store")
+    # a pipe that takes its place meanwhile, and that has no writer, must not be waited for
+    with naming(path), open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         found = os.fstat(file.fileno())
         require(stat.S_ISREG(found.st_mode), f"{path} is not a file: move it out of the store")
         require(found.st_size <= limit, f"{path} is larger than any file that nowt writes: move it out of the store")

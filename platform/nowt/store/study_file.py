@@ -252,8 +252,9 @@ def find_study_files(store: Path, wanted: str | None, searches: bool | None = No
 
 
 def _object(path: Path) -> dict[str, Any]:
+    data = read_plain_file(path)
     try:
-        found = parse_line(read_plain_file(path))
+        found = parse_line(data)
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):
