@@ -6,7 +6,8 @@ from pathlib import Path
 from analysis.figures.style.theme import save, vega_lite_spec
 from analysis.report.content import Content, RenderedFigure, Report
 from analysis.report.html_page import web_page
-from analysis.report.provenance import MANIFEST, listed_files, write_manifest
+from analysis.report.manifest import MANIFEST
+from analysis.report.provenance import listed_files, write_manifest
 from analysis.tables.writers import markdown_text, write_text
 
 PAGE, WEB_PAGE = "report.md", "report.html"

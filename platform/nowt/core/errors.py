@@ -70,7 +70,7 @@ def access_problem(error: OSError) -> str:
         return f"{error.strerror}: free disk space, or set TMPDIR to a writable folder"
     if error.errno == errno.ENOENT and not _has_current_folder():
         return "the current folder has been deleted: change to another one (cd)"
-    if error.errno not in NO_ACCESS:
+    if error.errno is None or error.errno not in NO_ACCESS:
         return ""
     reason = error.strerror or os.strerror(error.errno)
     return f"{reason}: {error.filename}" if error.filename else reason
