@@ -18,7 +18,7 @@ from nowt.cli.commands import COMMANDS
 from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.parser import Commands, Parser
-from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
+from nowt.core.errors import ConfigError, did_you_mean, user_message
 from nowt.core.exits import describe_exit
 from nowt.core.formatting import printable
 from nowt.core.output import print_any_character, tolerant_output
@@ -75,9 +75,7 @@ def one_line(error: Exception) -> str:
     empty text for a bug."""
     if isinstance(error, BrokenRule):
         return printable(str(error), keep="\n\t")
-    if isinstance(error, UserError):
-        return printable(str(error), keep="")
-    return printable(access_problem(error), keep="") if isinstance(error, OSError) else ""
+    return user_message(error)
 
 
 def _saved(argv: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from nowt.core.formatting import printable
+
 Echo = Callable[[str], None]  # prints one line
 
 
@@ -81,6 +83,13 @@ def _has_current_folder() -> bool:
         return bool(os.getcwd())
     except FileNotFoundError:
         return False
+
+
+def user_message(error: Exception) -> str:
+    """Return what is wrong as one line without control characters, since it may quote a file; empty for a bug."""
+    if isinstance(error, UserError):
+        return printable(str(error), keep="")
+    return printable(access_problem(error), keep="") if isinstance(error, OSError) else ""
 
 
 @contextmanager
