@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from nowt.core.errors import UserError, naming
+from nowt.core.formatting import printable
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Tabular:
 MARKUP = re.compile(
     r"[*`~|]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\[(?=[^\]]*\]\()|&(?=#?\w+;)|\\(?=[!-/:-@[-`{-~])"
 )
+
+
+FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")
 
 
 def markdown_text(text: str) -> str:
@@ -102,9 +109,23 @@ def write_text(path: Path, text: str) -> None:
 
 def write_csv(path: Path, frame: pd.DataFrame, float_format: str | None = None) -> None:
     """Write a frame as CSV, with all digits of its numbers unless there is a format. Raises OSError that names the
-    file."""
+    file.
+
+    Text that a spreadsheet would take for a formula, such as the name of a cell, gets an apostrophe in front; control
+    characters are written as escapes.
+    """
+    shown = frame.rename(columns=_no_formula)
+    for name in shown.select_dtypes(exclude=["number", "bool"]).columns:
+        shown[name] = shown[name].map(_no_formula)
     with naming(path):
-        frame.to_csv(path, index=False, float_format=float_format)
+        shown.to_csv(path, index=False, float_format=float_format)
+
+
+def _no_formula(value: Any) -> Any:
+    """Return the value; text that a spreadsheet would calculate, with an apostrophe in front."""
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else printable(value)
 
 
 def _escaped(text: str) -> str:

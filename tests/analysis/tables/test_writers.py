@@ -1,5 +1,6 @@
 """Tables as LaTeX and Markdown."""
 
+import csv
 import html
 import math
 import re
@@ -17,7 +18,7 @@ from analysis.tables.comparison import comparison_table
 from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table
 from analysis.tables.settings import settings_table
-from analysis.tables.writers import Tabular, latex, markdown, markdown_text, save_tabular
+from analysis.tables.writers import Tabular, latex, markdown, markdown_text, save_tabular, write_csv
 
 NASTY = Tabular(
     "nasty",
@@ -93,3 +94,17 @@ def test_a_table_that_cannot_be_written_is_named(kind: str, tmp_path: Path) -> N
     with pytest.raises(OSError, match="No space left on device") as caught:
         save_tabular(NASTY, tmp_path)
     assert caught.value.filename == str(tmp_path / f"nasty.{kind}")
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://evil","x")', "+1+cmd", "-2+3", "@SUM(1)", "\t=1", "＝1+1"])
+def test_a_spreadsheet_shows_a_name_that_looks_like_a_formula_as_text(name: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"cell": [name, "bp", "-0.5", "−0.3"], name: [-1.5, 2.0, 0.1, 4e-9]}))
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        head, first, *others = csv.reader(file)
+    assert head == ["cell", f"'{name}"] and first == [f"'{name}", "-1.5"]
+    assert others == [["bp", "2.0"], ["-0.5", "0.1"], ["−0.3", "4e-09"]]
+
+
+def test_text_begins_no_row_of_a_csv_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"reason": ["a\r=1,2", "b\n=1"]}))
+    assert (tmp_path / "a.csv").read_bytes() == b'reason\n"a\\r=1,2"\n"b\n=1"\n'
