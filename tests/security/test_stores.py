@@ -230,6 +230,25 @@ def test_a_number_that_no_reader_accepts_is_not_merged(place: str, other: Path, 
     assert f"studies/{written.name}" in line and "1e999 is too large a number" in line
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda config: config.clear(), "cells[0].config has no data, epochs, model, rule, seed"),
+        (lambda config: config.pop("rule"), "cells[0].config has no rule"),
+        (lambda config: config.update(model="mlp"), 'cells[0].config.model is "mlp": it must be an object'),
+        (lambda config: config["rule"].pop("name"), "cells[0].config.rule has no name"),
+        (lambda config: config.update(epochs="4"), 'cells[0].config.epochs is "4": it must be a whole number'),
+    ],
+)
+def test_a_cell_whose_config_no_report_could_show_is_not_merged(
+    change: Callable[[dict[str, Any]], object], fault: str, other: Path, here: Path
+) -> None:
+    cells = json.loads(study_of(other).read_text())["cells"]
+    change(cells[0]["config"])
+    change_study(other, cells=cells)
+    assert fault in merged(other, here)
+
+
 @pytest.mark.parametrize("part", ["name", "reference", "sampler"])
 def test_names_have_no_control_characters(part: str, other: Path, here: Path) -> None:
     change_study(other, **{part: "a\x1b]0;title\x07"})

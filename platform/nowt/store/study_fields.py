@@ -18,6 +18,7 @@ from nowt.store.json_types import (
     check_objects,
     each,
 )
+from nowt.store.log_lines import CONFIG
 
 REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
@@ -48,7 +49,7 @@ TYPES: Table = {
     "runs": each(OBJECT),
 }
 
-CELL_TYPES: Table = {"name": LINE, "config": OBJECT, "params": each(OBJECT)}
+CELL_TYPES: Table = {"name": LINE, "config": CONFIG, "params": each(OBJECT)}
 
 
 def check_study(data: Any) -> None:
