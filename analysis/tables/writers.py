@@ -29,6 +29,7 @@ class Tabular:
 # what starts emphasis, code, a tag, a link, an entity or an escape; not "_" within a word, nor "<" before a number
 MARKUP = re.compile(
     r"[*`~|]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\[(?=[^\]]*\]\()|&(?=#?\w+;)|\\(?=[!-/:-@[-`{-~])"
+    r"|^#(?=#*(?:\s|$))|^>|^[-+](?=\s)"  # what starts a heading, a quotation or a list
 )
 
 
@@ -38,8 +39,8 @@ NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")
 
 
 def markdown_text(text: str) -> str:
-    """Return Markdown that shows ``text``, such as the name of a cell, as it is."""
-    return MARKUP.sub(r"\\\g<0>", text)
+    """Return Markdown that shows ``text``, such as the name of a cell or a question, as it is and in one paragraph."""
+    return MARKUP.sub(r"\\\g<0>", re.sub(r"\s*[\r\n]\s*", " ", text))
 
 
 def markdown_rows(rows: Iterable[Sequence[str]]) -> str:

@@ -108,3 +108,12 @@ def test_a_spreadsheet_shows_a_name_that_looks_like_a_formula_as_text(name: str,
 def test_text_begins_no_row_of_a_csv_file(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", pd.DataFrame({"reason": ["a\r=1,2", "b\n=1"]}))
     assert (tmp_path / "a.csv").read_bytes() == b'reason\n"a\\r=1,2"\n"b\n=1"\n'
+
+
+@pytest.mark.parametrize(
+    "text", ["# Head", "a\n# Head", "a\r\n\n> b", "- b", "+ b", "a\n===", "a\n\n    code", "## b", "a\n- b"]
+)
+def test_text_of_a_study_is_one_paragraph_of_a_page(text: str) -> None:
+    shown = page_of(markdown_text(text))
+    assert re.fullmatch(r"<p>[^<]*</p>", shown.strip())
+    assert html.unescape(shown.strip()[3:-4]) == " ".join(text.split())
