@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 import analysis.figures
 from analysis.figures.options import Options
-from analysis.figures.script import OPTIONS, FigureScript, add_study_arguments
+from analysis.figures.script import OPTIONS, FigureScript, add_study_arguments, print_result
 from analysis.report.study import report
 
 
@@ -22,16 +22,15 @@ def main(argv: list[str] | None = None) -> int:
     for name, settings in OPTIONS.items():
         parser.add_argument(f"--{name}", **settings)
     args = parser.parse_args(argv)
-    try:
-        if args.figure:
-            options = Options(args.against, args.published, args.margin)
-            print(*figures[args.figure].write(args.store, args.study, args.out, options), sep="\n")
-        else:
-            print(report(args.store, args.study, args.out, args.margin, args.against, args.published))
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return print_result(lambda: _drawn(args, figures))
+
+
+def _drawn(args: argparse.Namespace, figures: dict[str, FigureScript]) -> str:
+    """Write the report or the figure, and return what to print."""
+    if args.figure:
+        options = Options(args.against, args.published, args.margin)
+        return "\n".join(map(str, figures[args.figure].write(args.store, args.study, args.out, options)))
+    return str(report(args.store, args.study, args.out, args.margin, args.against, args.published))
 
 
 def figure_scripts() -> dict[str, FigureScript]:

@@ -19,7 +19,8 @@ from analysis.frames.study import Frames, read_frames, require_counted_runs
 from analysis.frames.trials import Trials, read_trials, require_counted_trials
 from analysis.stats.costs import AXES
 from analysis.tables.writers import make_folder
-from nowt.core.errors import UserError
+from nowt.core.errors import UserError, user_message
+from nowt.core.formatting import printable
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "against": {"default": "epochs", "help": f"x axis of the curves: {', '.join(AXES)} (default: epochs)"},
@@ -61,17 +62,27 @@ class FigureScript:
             parser.add_argument(f"--{option}", **OPTIONS[option])
         args = vars(parser.parse_args(argv))
         store, study, out = (args.pop(name) for name in ("store", "study", "out"))
-        try:
-            print(*self.write(store, study, out, Options(**args)), sep="\n")
-        except (ValueError, OSError) as error:
-            print(error, file=sys.stderr)
-            return 2
-        return 0
+        return print_result(lambda: "\n".join(map(str, self.write(store, study, out, Options(**args)))))
 
     def _require_own(self, options: Options) -> None:
         for field in fields(options):
             if field.name not in self.options and getattr(options, field.name) != field.default:
                 raise UserError(f"--{field.name} has no effect on figure {self.name}: leave it out")
+
+
+def print_result(work: Callable[[], str]) -> int:
+    """Print what ``work`` returns, and return 0; or one line of error, and 2. A bug keeps its traceback.
+
+    Text from files, such as the names of cells, is printed with its control characters as escapes.
+    """
+    try:
+        print(printable(work()))
+    except Exception as error:
+        if not (line := user_message(error)):
+            raise
+        print(line, file=sys.stderr)
+        return 2
+    return 0
 
 
 def study_figure(name: str, chart: Callable[..., Any | None], requirement: str, *options: str) -> FigureScript:

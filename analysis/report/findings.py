@@ -22,7 +22,7 @@ from analysis.tables.comparison import comparison_table, typical_table
 from analysis.tables.errors import errors_table, published_table
 from analysis.tables.settings import settings_table
 from analysis.tables.variance import variance_table
-from analysis.tables.writers import Tabular, markdown, markdown_text, save_tabular
+from analysis.tables.writers import Tabular, markdown, markdown_text, save_tabular, write_text
 from analysis.text.claim import claim_caption
 from analysis.text.comparison import comparison_notes, sentences, typical_in_words
 from analysis.text.methods import methods
@@ -68,7 +68,7 @@ def study_findings(
         "settings": settings_table(frames.study),
     }
     saved = [path for one in tables.values() if one is not None for path in save_tabular(one, out)]
-    (out / "methods.md").write_text(paragraph + "\n", encoding="utf-8")
+    write_text(out / "methods.md", paragraph + "\n")
     hint = "Use --margin POINTS to test equivalence." if band is None and not tests.empty else ""
     notes = _notes(not_compared_in_words(frames.study, tests), comparison_notes(tests, margin), hint, typical)
     findings = [*sentences(tests, margin, chance), *variance_in_words(components, chance)]

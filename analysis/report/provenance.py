@@ -16,21 +16,15 @@ from typing import Any
 from analysis.figures.options import Options
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
-from nowt.core.errors import UserError
+from analysis.report.manifest import MANIFEST, SCHEMA, invalid, options_of, read_manifest
 from nowt.core.provenance import nowt_checkout, versions_of
-from nowt.store.files import open_plain_file, read_plain_file, write_atomically
-from nowt.store.jsonl import json_text, parse_line
+from nowt.store.files import open_plain_file, write_atomically
+from nowt.store.jsonl import json_text
 from nowt.store.layout import Store
 from nowt.store.names import REPORT_FILE
 from nowt.store.run_log import read_start
 
-SCHEMA = 1
-
-MANIFEST = "manifest.json"
-
 PACKAGES = ("nowt", "altair", "vl-convert-python", "pandas", "numpy", "scipy", "optuna", "opda", "pyarrow")
-
-HELD = {"schema": int, "study": str, "runs": dict, "files": dict, "nowt": dict, "command": str}
 
 SHOWN = 5  # largest number of runs that are named
 
@@ -40,12 +34,11 @@ def write_manifest(
 ) -> Path:
     """Write ``manifest.json`` into ``out``, for ``files`` there and the logs in ``store`` that they show."""
     keys = list(dict.fromkeys(key for key, _, _ in plan.runs))
-    words = ["nowt", "report", plan.key, *options.args, "--store", str(store), "--out", str(out)]
     manifest = {
         "schema": SCHEMA,
         "study": plan.key,
         "question": plan.question,
-        "command": shlex.join(words),
+        "command": _command(plan.key, options, store, out),
         "nowt": nowt_checkout(),
         "packages": versions_of(PACKAGES),
         **_origins(store, keys),
@@ -62,7 +55,7 @@ def write_manifest(
 def listed_files(folder: Path) -> list[str]:
     """Return the files that the manifest in ``folder`` lists; empty without a readable manifest."""
     try:
-        names = list(_read(folder / MANIFEST)["files"])
+        names = list(read_manifest(folder / MANIFEST)["files"])
     except ValueError:
         return []
     return [name for name in names if REPORT_FILE.matches(name)]
@@ -116,8 +109,12 @@ def check(store: Path, folder: Path) -> Freshness:
     Example:
         >>> check(Path("runs"), Path("figures")).fresh  # doctest: +SKIP
     """
-    manifest = _read(folder / MANIFEST)
-    study, runs, files, code, command = (manifest[name] for name in ("study", "runs", "files", "nowt", "command"))
+    manifest = read_manifest(folder / MANIFEST)
+    study, runs, files, code = (manifest[name] for name in ("study", "runs", "files", "nowt"))
+    try:
+        words = _command(study, options_of(manifest["command"]), store, folder)
+    except ValueError:
+        raise invalid(folder / MANIFEST, "command") from None
     found = find_study(store, study)
     study_file = (
         [] if manifest.get("plan", _plan(found)) == _plan(found) else ["the study file has other text or settings"]
@@ -125,12 +122,12 @@ def check(store: Path, folder: Path) -> Freshness:
     probes = _changed_probes(manifest.get("probes", {}), _probes(store, study))
     stale = [*study_file, *_changed_runs(store, found, runs), *probes, *_changed_files(folder, files)]
     remarks = _other_code(code, manifest.get("packages", {}))
-    return Freshness(folder, study, tuple(stale), tuple(remarks), _into(command, store, folder))
+    return Freshness(folder, study, tuple(stale), tuple(remarks), words)
 
 
-def _into(command: str, store: Path, folder: Path) -> str:
-    """Return the command for this store and folder, which may have been others when it was run."""
-    return shlex.join([*shlex.split(command)[:-4], "--store", str(store), "--out", str(folder)])
+def _command(study: str, options: Options, store: Path, out: Path) -> str:
+    """Return the command that draws the report of ``store`` into ``out``."""
+    return shlex.join(["nowt", "report", study, *options.args, "--store", str(store), "--out", str(out)])
 
 
 def _plan(plan: StudyPlan | SearchPlan) -> str:
@@ -183,25 +180,6 @@ def _other_code(code: dict[str, Any], packages: dict[str, str]) -> list[str]:
     return lines + (
         [f"drawn with nowt at commit {commit[:12]}, now {here[:12]}"] if commit and here and commit != here else []
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"there is no {path}: give --check a folder that `nowt report` wrote")
-    try:
-        found = parse_line(read_plain_file(path))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): run `nowt report` again") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is not a manifest: run `nowt report` again")
-    if isinstance(found.get("schema"), int) and found["schema"] > SCHEMA:
-        raise UserError(f"{path} has schema {found['schema']}, this version of nowt reads up to {SCHEMA}: update nowt")
-    for name, kind in HELD.items():
-        if not isinstance(found.get(name), kind):
-            raise UserError(f"{path} has no valid {name}: run `nowt report` again")
-    if odd := [name for name in found["files"] if not REPORT_FILE.matches(name)]:
-        raise UserError(f"{path} lists {odd[0]!r}, which is not a file of a report: run `nowt report` again")
-    return found
 
 
 def _log(store: Path, key: str) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from analysis.report.writer import write_report
 from analysis.tables.confirmation import confirmation_tables
 from analysis.tables.search import results_table, search_markdown, search_table
 from analysis.tables.search_space import space_table
-from analysis.tables.writers import make_folder, markdown_text, save_tabular
+from analysis.tables.writers import make_folder, markdown_text, save_tabular, write_csv, write_text
 from analysis.text.search import missing_trials, search_methods, search_notes
 from nowt.core.errors import UserError
 
@@ -61,8 +61,8 @@ def _require_no_options(options: Options, name: str) -> None:
 def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, ...]:
     """Write all trials, the table, the search space and the methods paragraph; return the paths."""
     every, methods = out / "trials.csv", out / "methods.md"
-    trials.frame.to_csv(every, index=False)
-    methods.write_text(markdown_text(search_methods(trials)) + "\n", encoding="utf-8")
+    write_csv(every, trials.frame)
+    write_text(methods, markdown_text(search_methods(trials)) + "\n")
     found = results_table(table, trials.plan)
     return *save_tabular(found, out), every, methods, *save_tabular(space_table(trials.plan), out)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from analysis.figures.style.theme import save, vega_lite_spec
 from analysis.report.content import Content, RenderedFigure, Report
 from analysis.report.html_page import web_page
-from analysis.report.provenance import MANIFEST, listed_files, write_manifest
-from analysis.tables.writers import markdown_text
+from analysis.report.manifest import MANIFEST
+from analysis.report.provenance import listed_files, write_manifest
+from analysis.tables.writers import markdown_text, write_text
 
 PAGE, WEB_PAGE = "report.md", "report.html"
 
@@ -22,8 +23,8 @@ def write_report(store: Path, out: Path, content: Content, tables: Sequence[Path
     ]
     figures = [path for one in drawn for path in save(one.spec, out / one.figure.name)]
     page, web = out / PAGE, out / WEB_PAGE
-    page.write_text(_markdown(content), encoding="utf-8")
-    web.write_text(web_page(content, drawn), encoding="utf-8")
+    write_text(page, _markdown(content))
+    write_text(web, web_page(content, drawn))
     paths = page, *figures, *tables, web
     for left in {out / name for name in listed_files(out)} - set(paths):
         left.unlink(missing_ok=True)

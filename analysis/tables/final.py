@@ -17,7 +17,7 @@ from analysis.stats.seeds import (
     paired_gaps,
     scored_split,
 )
-from analysis.tables.writers import markdown_rows
+from analysis.tables.writers import markdown_rows, write_csv, write_text
 from analysis.text.formatting import MISSING, angle, interval, number
 from analysis.text.study import failed_in_words, neither_in_words, some_seeds
 
@@ -84,8 +84,8 @@ def to_markdown(table: pd.DataFrame, reference: str, split: str, chance: Chance)
 def save_table(table: pd.DataFrame, markdown: str, out: Path) -> tuple[Path, Path]:
     """Write the table into ``out`` as table.md and table.csv."""
     paths = out / "table.md", out / "table.csv"
-    paths[0].write_text(markdown, encoding="utf-8")
-    table.to_csv(paths[1], index=False, float_format="%.6g")
+    write_text(paths[0], markdown)
+    write_csv(paths[1], table, "%.6g")
     return paths
 
 

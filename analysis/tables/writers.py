@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from nowt.core.errors import UserError
+from nowt.core.errors import UserError, naming
+from nowt.core.formatting import printable
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,18 @@ class Tabular:
 # what starts emphasis, code, a tag, a link, an entity or an escape; not "_" within a word, nor "<" before a number
 MARKUP = re.compile(
     r"[*`~|]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\[(?=[^\]]*\]\()|&(?=#?\w+;)|\\(?=[!-/:-@[-`{-~])"
+    r"|^#(?=#*(?:\s|$))|^>|^[-+](?=\s)"  # what starts a heading, a quotation or a list
 )
 
 
+FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")
+
+
 def markdown_text(text: str) -> str:
-    """Return Markdown that shows ``text``, such as the name of a cell, as it is."""
-    return MARKUP.sub(r"\\\g<0>", text)
+    """Return Markdown that shows ``text``, such as the name of a cell or a question, as it is and in one paragraph."""
+    return MARKUP.sub(r"\\\g<0>", re.sub(r"\s*[\r\n]\s*", " ", text))
 
 
 def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
@@ -88,10 +96,37 @@ def _over_pages(columns: str, titled: str, head: str, body: Sequence[str]) -> li
 def save_tabular(table: Tabular, out: Path) -> tuple[Path, ...]:
     """Write NAME.md, NAME.csv and NAME.tex into ``out``, and return their paths."""
     paths = tuple(out / f"{table.name}.{kind}" for kind in ("md", "csv", "tex"))
-    paths[0].write_text(f"{markdown_text(table.caption)}\n\n{markdown(table)}", encoding="utf-8")
-    table.numbers.to_csv(paths[1], index=False, float_format="%.6g")
-    paths[2].write_text(latex(table), encoding="utf-8")
+    write_text(paths[0], f"{markdown_text(table.caption)}\n\n{markdown(table)}")
+    write_csv(paths[1], table.numbers, "%.6g")
+    write_text(paths[2], latex(table))
     return paths
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text to a file of a report. Raises OSError that names the file."""
+    with naming(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, frame: pd.DataFrame, float_format: str | None = None) -> None:
+    """Write a frame as CSV, with all digits of its numbers unless there is a format. Raises OSError that names the
+    file.
+
+    Text that a spreadsheet would take for a formula, such as the name of a cell, gets an apostrophe in front; control
+    characters are written as escapes.
+    """
+    shown = frame.rename(columns=_no_formula)
+    for name in shown.select_dtypes(exclude=["number", "bool"]).columns:
+        shown[name] = shown[name].map(_no_formula)
+    with naming(path):
+        shown.to_csv(path, index=False, float_format=float_format)
+
+
+def _no_formula(value: Any) -> Any:
+    """Return the value; text that a spreadsheet would calculate, with an apostrophe in front."""
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else printable(value)
 
 
 def _escaped(text: str) -> str:

@@ -1,18 +1,22 @@
 """What becomes of an error: one line for what a user can mend, a traceback in a file for a bug."""
 
 import errno
+import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nowt.cli.commands import show
-from nowt.cli.main import main
+from nowt.cli.main import main, one_line
 from nowt.core.errors import AccessError, ConfigError, DataError, UserError
 from nowt.store.files import write_atomically
 from nowt.store.jsonl import append_line
+from nowt.store.locks import process_lock
 from nowt.store.run_log import read_all
+from tests.support.file_size_limit import no_file_grows
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -148,6 +152,24 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
         write_atomically(tmp_path / "folder", "text", durable=True)
 
 
+def test_without_a_current_folder_a_command_refuses_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["ablate", "../study.py"]) == 2
+    assert main(["train", "digits"]) == 2
+    line = "nowt: the current folder has been deleted: change to another one (cd)\n"
+    assert capsys.readouterr().err == 2 * line
+
+
+@pytest.mark.parametrize("name", ["ENXIO", "ENOTCONN", "EBUSY", "EUCLEAN", "EREMOTEIO", "ETIMEDOUT", "EKEYEXPIRED"])
+def test_a_file_system_that_fails_is_no_bug(name: str) -> None:
+    number = getattr(errno, name)
+    assert one_line(OSError(number, os.strerror(number), "/mnt/x")) == f"{os.strerror(number)}: /mnt/x"
+
+
 RULE = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -171,3 +193,28 @@ def test_a_rules_own_check_of_its_fields_is_a_config_error(tmp_path: Path, capsy
     code = main(["train", "digits", "--rule", f"{tmp_path}/mine.py:Mine", "--rule.gain", "-1", "--epochs", "1"])
     assert code == 2
     assert re.fullmatch(r"nowt: .*rule\.gain is -1\.0: it must be above 0\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("words", [["train", "digits"], ["merge", "{other}"], ["certify", "bp"]])
+def test_where_no_file_can_be_written_a_command_refuses_in_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other" / "logs").mkdir(parents=True)
+    given = [word.format(other=tmp_path / "other") for word in words]
+    with no_file_grows():
+        assert main([*given, "--store", str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nowt: --store is") and f"{tmp_path} is not writable: File too large" in line
+
+
+def test_a_machine_without_a_temporary_folder_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with no_file_grows(), pytest.raises(FileNotFoundError) as caught:
+        tempfile.gettempdir()
+    assert re.fullmatch(r"No usable temporary directory .*: .* TMPDIR .*", one_line(caught.value))
+
+
+def test_a_lock_that_cannot_be_signed_is_named(tmp_path: Path) -> None:
+    with no_file_grows(), pytest.raises(OSError) as caught, process_lock(tmp_path / "a.lock", "it is taken"):
+        pass
+    assert one_line(caught.value) == f"File too large: {tmp_path / 'a.lock'}"

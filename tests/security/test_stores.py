@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,21 @@ def test_files_with_other_names_are_not_merged(name: str, other: Path, here: Pat
     assert "is not named as" in merged(other, here)
 
 
+def put_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))  # a name of at most 107 characters
+
+
+@pytest.mark.parametrize("put", [put_socket, os.mkfifo, os.mkdir], ids=["socket", "pipe", "folder"])
+def test_what_is_no_file_is_named(put: Callable[[Path], None], other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(other)
+    for path, reader in ((log(other), read_all), (study_of(other), read_study_files)):
+        path.unlink()
+        put(path)
+        line = refusal_of(lambda reader=reader: list(reader(other)))  # type: ignore[misc]
+        assert line == f"nowt: {path} is not a file: move it out of the store"
+
+
 def test_a_pipe_is_no_log(other: Path, here: Path) -> None:
     log(other).unlink()
     os.mkfifo(log(other))
@@ -180,6 +196,8 @@ WRONG_LINES = {
     "deeper": ("[" * 100_000, "it is nested too deeply"),
     "NaN": ('{"kind": "remark", "time": NaN}', "NaN is not JSON"),
     "infinity": ('{"kind": "end", "time": 1, "state": "failed", "reason": "", "epoch": -Infinity}', "is not JSON"),
+    "a number without end": ('{"kind": "remark", "time": 1, "a": 1e999}', "1e999 is too large a number"),
+    "one without exponent": ('{"kind": "remark", "time": 1, "a": -1' + "0" * 400 + ".0}", "is too large a number"),
     "half a character": ('{"kind": "remark", "time": 1, "a": "\\ud800"}', "its text has half of a character"),
     "a huge number": ('{"kind": "remark", "time": 1' + "0" * 400 + "}", "it must be a time in milliseconds"),
     "an endless number": ('{"kind": "remark", "time": ' + "1" * 10_000 + "}", "is not a line of an epoch log"),
@@ -199,6 +217,36 @@ def test_a_line_that_nowt_does_not_write_is_refused(text: str, fault: str, other
 def test_a_study_file_is_not_nested_deeply(other: Path, here: Path) -> None:
     study_of(other).write_text(f'{{"key": {DEEP}}}')
     assert "is not JSON (it is nested too deeply)" in merged(other, here)
+
+
+@pytest.mark.parametrize("place", ["study", "run", "appended run"])
+def test_a_number_that_no_reader_accepts_is_not_merged(place: str, other: Path, here: Path) -> None:
+    path = study_of(other)
+    written = path.with_name(f"{path.stem}.runs.jsonl") if place == "appended run" else path
+    text = written.read_text()
+    start = text.index('"key": "', text.index('"runs"') if place == "run" else 0)
+    written.write_text(f'{text[:start]}"unknown": 1e999, {text[start:]}')
+    line = merged(other, here)
+    assert f"studies/{written.name}" in line and "1e999 is too large a number" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda config: config.clear(), "cells[0].config has no data, epochs, model, rule, seed"),
+        (lambda config: config.pop("rule"), "cells[0].config has no rule"),
+        (lambda config: config.update(model="mlp"), 'cells[0].config.model is "mlp": it must be an object'),
+        (lambda config: config["rule"].pop("name"), "cells[0].config.rule has no name"),
+        (lambda config: config.update(epochs="4"), 'cells[0].config.epochs is "4": it must be a whole number'),
+    ],
+)
+def test_a_cell_whose_config_no_report_could_show_is_not_merged(
+    change: Callable[[dict[str, Any]], object], fault: str, other: Path, here: Path
+) -> None:
+    cells = json.loads(study_of(other).read_text())["cells"]
+    change(cells[0]["config"])
+    change_study(other, cells=cells)
+    assert fault in merged(other, here)
 
 
 @pytest.mark.parametrize("part", ["name", "reference", "sampler"])

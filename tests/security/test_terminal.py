@@ -29,6 +29,16 @@ def test_control_characters_are_printed_as_escapes(text: str, shown: str) -> Non
     assert is_one_line(text) == (printable(text, keep="") == text)
 
 
+INVISIBLE = "00ad 034f 115f 180e 200b 200d 2060 2062 206a 206f 3164 feff fff9 e0001 e0041"
+
+
+@pytest.mark.parametrize("code", INVISIBLE.split())
+def test_an_invisible_character_is_printed_as_an_escape_and_is_in_no_name(code: str) -> None:
+    text = f"b{chr(int(code, 16))}p"
+    assert printable(text) == f"b{text[1].encode('unicode_escape').decode()}p" and text[1] not in printable(text)
+    assert not is_one_line(text)
+
+
 def test_the_reason_and_the_layers_of_a_run_are_shown_without_control_characters(
     tmp_path: Path, valid: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:

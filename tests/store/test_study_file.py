@@ -23,7 +23,7 @@ from nowt.store.study_file import (
 from nowt.studies.lookup import find_space, find_study
 from nowt.studies.search.space import space_to_json
 from nowt.studies.study import study_to_json
-from tests.support.study_content import CONTENT
+from tests.support.study_content import CONFIG, CONTENT
 
 
 def shipped(group: str) -> list[str]:
@@ -212,7 +212,7 @@ def test_a_run_of_a_cell_that_the_study_file_does_not_describe_is_named(tmp_path
     write_study_file(tmp_path, "s-00000001", CONTENT)
     path = tmp_path / "studies" / "s-00000001.json"
     data = {**json.loads(path.read_text()), "runs": [{"key": "aaaaaaaaaaaa", "cell": "bp", "seed": 0}]}
-    for cells in ([], [{"name": "fa", "config": {}}]):
+    for cells in ([], [{"name": "fa", "config": CONFIG}]):
         path.write_text(json.dumps({**data, "cells": cells}))
         with pytest.raises(
             ValueError, match=r"s-00000001\.json lists a run of cell 'bp', which it does not describe: restore"

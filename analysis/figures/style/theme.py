@@ -10,6 +10,7 @@ from zlib import crc32
 import altair as alt
 
 from analysis.figures.style.columns import check_columns
+from nowt.core.errors import naming
 
 # vl-convert ships Liberation Sans, which has the widths of Arial. It draws no text in an unavailable font family.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -151,7 +152,9 @@ def save(spec: dict[str, Any], stem: Path) -> tuple[Path, Path]:
 
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     drawing = vl_convert.vegalite_to_svg(spec)
-    svg.write_text(drawing, encoding="utf-8")
+    with naming(svg):
+        svg.write_text(drawing, encoding="utf-8")
     # vl-convert draws scale × ppi / 72 pixels per pixel of the figure. Converting the SVG avoids a second layout.
-    png.write_bytes(vl_convert.svg_to_png(drawing, scale=72 / PER_INCH, ppi=PIXELS * PER_INCH))
+    with naming(png):
+        png.write_bytes(vl_convert.svg_to_png(drawing, scale=72 / PER_INCH, ppi=PIXELS * PER_INCH))
     return png, svg

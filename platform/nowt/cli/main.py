@@ -19,7 +19,7 @@ from nowt.cli.commands.certify import BrokenRule
 from nowt.cli.fields import check_given_once, parse_overrides, refuse_rest, refuse_unknown, split_field_args
 from nowt.cli.given_paths import as_given
 from nowt.cli.parser import Commands, Parser
-from nowt.core.errors import ConfigError, UserError, access_problem, did_you_mean
+from nowt.core.errors import ConfigError, did_you_mean, user_message
 from nowt.core.exits import custom_line, describe_exit
 from nowt.core.formatting import printable
 from nowt.core.output import open_missing_streams, print_any_character, tolerant_output
@@ -79,9 +79,7 @@ def one_line(error: BaseException) -> str:
     empty text for a bug."""
     if isinstance(error, BrokenRule):
         return printable(str(error), keep="\n\t")
-    if isinstance(error, UserError):
-        return printable(str(error), keep="")
-    return printable(access_problem(error), keep="") if isinstance(error, OSError) else ""
+    return user_message(error)
 
 
 def _saved(argv: Sequence[str]) -> str:

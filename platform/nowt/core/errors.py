@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from nowt.core.formatting import printable
+
 Echo = Callable[[str], None]  # prints one line
 
 
@@ -54,15 +56,41 @@ NO_ACCESS = {
     errno.EISDIR,
     errno.ESTALE,
     errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,  # of a mount whose server has gone
+    errno.EBUSY,
+    errno.ETIMEDOUT,
+    *(getattr(errno, name) for name in ("EUCLEAN", "EREMOTEIO", "ENOKEY", "EKEYEXPIRED") if hasattr(errno, name)),
 }
+
+
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
 
 
 def access_problem(error: OSError) -> str:
     """Return one line for an error of the file system, with the file if it is known; an empty text for any other."""
-    if error.errno not in NO_ACCESS:
+    if str(error.strerror).startswith(NO_TEMPORARY_FOLDER):  # of ``tempfile``, which other packages use as well
+        return f"{error.strerror}: free disk space, or set TMPDIR to a writable folder"
+    if error.errno == errno.ENOENT and not _has_current_folder():
+        return "the current folder has been deleted: change to another one (cd)"
+    if error.errno is None or error.errno not in NO_ACCESS:
         return ""
     reason = error.strerror or os.strerror(error.errno)
     return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def _has_current_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
+
+
+def user_message(error: BaseException) -> str:
+    """Return what is wrong as one line without control characters, since it may quote a file; empty for a bug."""
+    if isinstance(error, UserError):
+        return printable(str(error), keep="")
+    return printable(access_problem(error), keep="") if isinstance(error, OSError) else ""
 
 
 @contextmanager

@@ -6,17 +6,22 @@ DIGITS = 3  # significant digits that a number has at least
 
 LARGEST = 1e5  # from here on, a number is written with an exponent
 
-# characters that move the cursor, hide text or change its direction, and halves of characters, which no file can hold
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# characters that move the cursor, hide text or change its direction, those that nothing shows, so that two names could
+# look the same, and halves of characters, which no file can hold
+CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
 
 
 def is_one_line(text: str) -> bool:
-    """Return whether ``text`` has neither line breaks nor other control characters."""
+    """Return whether ``text`` has neither line breaks nor other control or invisible characters."""
     return CONTROL.search(text) is None
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    r"""Return ``text`` with its control characters as escapes, so that text from a file cannot control a terminal.
+    r"""Return ``text`` with its control and invisible characters as escapes, so that text from a file cannot control
+    a terminal.
 
     Args:
         text: Any text.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowt.config.placement import Placement
-from nowt.core.errors import DataError
+from nowt.core.errors import DataError, naming
 from nowt.core.formatting import counted
 from nowt.data.decode import BadImage, OutOfRange, broken_image_error, decode, decoder
 from nowt.data.images import ImageFiles, digest_of
@@ -76,7 +76,7 @@ def _write_once(path: Path, write: Callable[[BinaryIO], None]) -> None:
         remove_leftovers(path.parent)
         temporary = temporary_path(path)  # the lock does not keep out other hosts on every file system
         try:
-            with temporary.open("wb") as file:
+            with naming(path), temporary.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -106,7 +106,7 @@ def _print_once(line: str) -> None:
 def _write_broken(files: ImageFiles, placement: Placement, file: BinaryIO) -> None:
     reasons = map_in_threads(partial(_reason, files), range(len(files.names)), placement.loaders, "checking images")
     found = {name: reason for name, reason in zip(files.names, reasons, strict=True) if reason is not None}
-    file.write(json.dumps(found, indent=1).encode())
+    file.write(json.dumps(found, indent=1, allow_nan=False).encode())
 
 
 def _reason(files: ImageFiles, index: int) -> str | None:

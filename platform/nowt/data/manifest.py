@@ -38,7 +38,7 @@ def write(root: Path, train: Entries, val: Entries, **facts: object) -> Path:
     body = "".join(f"{name}\t{size}\t{digest}\n" for name, size, digest in sorted(train) + sorted(val)).encode()
     per_class = {name: [counts[0][name], counts[1][name]] for name in classes}
     header = {"nowt_images": VERSION, "sha256": _digest(body), **facts, "classes": per_class}
-    write_atomically(root / NAME, json.dumps(header).encode() + b"\n" + body, durable=True)
+    write_atomically(root / NAME, json.dumps(header, allow_nan=False).encode() + b"\n" + body, durable=True)
     return root / NAME
 
 

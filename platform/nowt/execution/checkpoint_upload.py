@@ -18,6 +18,7 @@ from nowt.core.distributed import Group
 from nowt.store.sync.checkpoint_bucket import DEFAULT_KEEP, CheckpointBucket, step_of
 from nowt.training import checkpoint
 from nowt.training.checkpoint import DamagedCheckpoint
+from nowt.training.state_form import check_state
 
 POLL_SECONDS = 1.0  # between checks of the folder
 
@@ -134,7 +135,7 @@ def _readable(folder: Path, remarks: list[str]) -> list[int]:
     steps = []
     for path in checkpoint.saved(folder):
         try:
-            checkpoint.read(path)
+            checkpoint.read(path, check_state)
             steps.append(step_of(path.name))
         except FileNotFoundError:  # another worker has renamed it
             continue

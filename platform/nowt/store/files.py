@@ -181,7 +181,8 @@ def write_problem(folder: Path) -> str:
     if not place.is_dir():
         return f"{place} is a file"
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+            file.write(b"x")  # a full disk, or a limit of file sizes, has room for names but not for content
             return ""
     except OSError as error:
         return f"{place} is not writable: {error.strerror or error}"

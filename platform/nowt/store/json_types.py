@@ -93,7 +93,7 @@ def values(kind: Kind) -> Kind:
 
 TEXT = Kind("text", _is_text)
 
-LINE = Kind("text without line breaks or control characters", _is_line)
+LINE = Kind("text without line breaks, control or invisible characters", _is_line)
 
 INTEGER = Kind("a whole number", _is_integer)
 

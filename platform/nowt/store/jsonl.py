@@ -1,6 +1,7 @@
 """Files of JSON lines, whose last line a crash may leave incomplete."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -21,7 +22,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise UserError(f"{name} is not JSON")
 
 
-DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    """Return the number. Raises ValueError for one that would become an infinity, which is no JSON when written."""
+    if math.isinf(value := float(text)):
+        raise UserError(f"{text if len(text) < 40 else f'{text[:37]}...'} is too large a number")
+    return value
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def complete_lines(path: Path) -> list[bytes]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nowt.core.errors import AccessError, ConfigError
+from nowt.core.errors import AccessError, ConfigError, naming
 from nowt.core.file_systems import network_file_system
 from nowt.core.forked_children import ForkGuard, close_in_children
 from nowt.core.process_identity import ProcessIdentity, host_name
@@ -71,7 +71,7 @@ def process_lock(path: Path, taken: str) -> Iterator[None]:
     with os.fdopen(open_unlinked(path), "a+", encoding="utf-8") as file:
         if not _lock_patiently(file):
             raise ConfigError(f"{taken} by {_owner(file)}: wait for it, or stop it")
-        _sign(file)
+        _sign(file, path)
         yield
 
 
@@ -86,7 +86,7 @@ def turn(path: Path, work: str) -> Iterator[None]:
         if not lock_file(file):
             print(f"nowt: waiting for {_owner(file)}, which {work}", file=sys.stderr, flush=True)
             lock_file(file, wait=True)
-        _sign(file)
+        _sign(file, path)
         yield
 
 
@@ -102,12 +102,12 @@ def _lock_patiently(file: IO[str]) -> bool:
     return True
 
 
-def _sign(file: IO[str]) -> None:
-    """Write to the locked file which process has it."""
+def _sign(file: IO[str], path: Path) -> None:
+    """Write to the locked file at ``path`` which process has it."""
     own = ProcessIdentity.own()
-    file.truncate(0)
-    file.write(f"{own.pid} {own.host}")
-    file.flush()
+    with naming(path):
+        os.ftruncate(file.fileno(), 0)
+        os.pwrite(file.fileno(), f"{own.pid} {own.host}".encode(), 0)  # without a buffer, which closing would write
 
 
 def _signature(file: IO[str]) -> ProcessIdentity | None:

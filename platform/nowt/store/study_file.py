@@ -5,7 +5,7 @@ more trial does not depend on the number of trials before it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,7 @@ from nowt.store.claim_record import claim_record
 from nowt.store.existing import require_store
 from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.json_types import (
-    BOOLEAN,
-    COUNT,
     INTEGER,
-    LINE,
-    NAME,
-    NUMBER,
-    OBJECT,
-    STUDY,
-    TEXT,
-    Kind,
-    Table,
-    check_object,
-    check_objects,
-    each,
 )
 from nowt.store.jsonl import append_line, drop_incomplete_line, json_text, parse_line
 from nowt.store.layout import Store
@@ -40,39 +27,13 @@ from nowt.store.listed_runs import (
     optional_fields,
     with_planned_runs,
 )
+from nowt.store.study_fields import REQUIRED, check_study
 
 SCHEMA = 1  # of a study file; files without a schema are of the first
 
-REQUIRED = {"key", "name", "question", "reference", "seeds", "created", "runs"}
 
-EPOCHS = Kind("text or a list of whole numbers", lambda value: TEXT.accepts(value) or each(COUNT).accepts(value))
-
-BOOLEAN_OR_TEXT = Kind("true, false or text", lambda value: BOOLEAN.accepts(value) or TEXT.accepts(value))
-
-TYPES: Table = {
-    "schema": INTEGER,
-    "key": STUDY,
-    "name": NAME,
-    "question": TEXT,
-    "reference": LINE,
-    "seeds": each(INTEGER),
-    "created": COUNT,
-    "started": COUNT,
-    "keep": EPOCHS,
-    "seed": INTEGER,
-    "sampler": LINE,
-    "stopping": {"kind": LINE},
-    "budget": {"amount": NUMBER, "unit": LINE},
-    "confirm": {"settings": COUNT, "seeds": COUNT, "pick_seeds": COUNT.or_null(), "test": BOOLEAN_OR_TEXT},
-    "claim": {"cells": each(LINE), "margin": NUMBER, "max_delta_angle": NUMBER.or_null()},
-    "claimed": COUNT,
-    "claimed_seeds": each(INTEGER),
-    "search": STUDY,
-    "storage": LINE,
-    "runs": each(OBJECT),
-}
-
-CELL_TYPES: Table = {"name": LINE, "config": OBJECT, "params": each(OBJECT)}
+class UndescribedCell(UserError):
+    """A study lists a run of a cell that it does not describe. The message follows the name of the study."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +85,18 @@ class StudyFile:
             for cell, config in configs.items()
         }
 
+    def with_appended(self, appended: Iterable[ListedRun]) -> "StudyFile":
+        """Return the study with the appended runs. Raises UndescribedCell for a run of a cell that it lacks."""
+        runs = merged_runs(self.runs, appended)
+        cells = {cell["name"] for cell in self.cells}
+        if unknown := [run.cell for run in runs if run.cell not in cells]:
+            raise UndescribedCell(f"lists a run of cell {unknown[0]!r}, which it does not describe")
+        return replace(self, runs=runs)
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StudyFile":
         """Return the study file that ``to_json`` wrote. Raises ValueError for other data, naming the field."""
-        check_object(data, TYPES, REQUIRED)
-        check_objects(data.get("cells", []), CELL_TYPES, ("name", "config"), "cells")
+        check_study(data)
         runs = [ListedRun.from_json(run, f"runs[{number}].") for number, run in enumerate(data["runs"])]
         needed = {name: data[name] for name in ("name", "question", "reference", "seeds", "key", "created")}
         return cls(data.get("schema"), **needed, runs=runs, **optional_fields(cls, data, {*needed, "schema", "runs"}))
@@ -218,15 +186,10 @@ def _append(store: Path, study: StudyFile, line: dict[str, Any]) -> None:
 
 def read_study_file(path: Path) -> StudyFile:
     """Return the study file at ``path`` with every run that it lists. Raises ValueError for a file that is not one."""
-    study = read_definition(path)
-    runs = merged_runs(study.runs, appended_runs(path.with_suffix(".runs.jsonl")))
-    cells = {cell["name"] for cell in study.cells}
-    if unknown := [run.cell for run in runs if run.cell not in cells]:
-        raise UserError(
-            f"{path} lists a run of cell {unknown[0]!r}, which it does not describe: restore a copy of it, or move it "
-            "out of the store"
-        )
-    return replace(study, runs=runs)
+    try:
+        return read_definition(path).with_appended(appended_runs(path.with_suffix(".runs.jsonl")))
+    except UndescribedCell as error:
+        raise UserError(f"{path} {error}: restore a copy of it, or move it out of the store") from None
 
 
 def read_definition(path: Path) -> StudyFile:
@@ -288,8 +251,9 @@ def find_study_files(store: Path, wanted: str | None, searches: bool | None = No
 
 
 def _object(path: Path) -> dict[str, Any]:
+    data = read_plain_file(path)
     try:
-        found = parse_line(read_plain_file(path))
+        found = parse_line(data)
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}): move it out of the store") from None
     if not isinstance(found, dict):

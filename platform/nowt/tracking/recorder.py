@@ -176,7 +176,7 @@ class Recorder:
     def _describe(self, stored: StoredRun, wanted: MlflowRun, run: RunLog) -> None:
         check_place(stored.place, None if self.outbox else Store(self.store).artifacts)
         self.client.log_batch(stored.run_id, params=[Param(*item) for item in wanted.params.items()])
-        config = json.dumps(run.start["config"], indent=2, ensure_ascii=False)
+        config = json.dumps(run.start["config"], indent=2, ensure_ascii=False, allow_nan=False)
         self.client.log_text(stored.run_id, config + "\n", "config.json")
         certificate = certificate_of(self.store, run)
         if certificate:

@@ -2,11 +2,11 @@
 
 import errno
 import os
-import pickle
 import shutil
+import stat
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ import torch
 
 from nowt.config.placement import Keep
 from nowt.core.errors import AccessError, ConfigError, UserError, access_problem, naming
+from nowt.core.formatting import printable
 from nowt.store.files import make_folder, sync_folder
 from nowt.store.temporary_files import remove_leftovers, temporary_path
 
-# what reading the content of a damaged checkpoint may raise
-DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError)
+Check = Callable[[Mapping[str, Any]], None]  # raises ValueError for a state of another form
 
 UNREADABLE = ".unreadable"  # is added to the name of a damaged checkpoint
 
@@ -70,15 +70,15 @@ def _new_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def load(folder: Path) -> dict[str, Any] | None:
+def load(folder: Path, check: Check | None = None) -> dict[str, Any] | None:
     """Return the newest state that can be read, on the CPU, or None.
 
-    A damaged checkpoint gets another name and causes a warning. Raises ConfigError if the file system denies access to
-    one: it may be intact.
+    A damaged checkpoint, or one whose state ``check`` refuses (default: any form is accepted), gets another name and
+    causes a warning. Raises ConfigError if the file system denies access to one: it may be intact.
     """
     for path in reversed(saved(folder)):
         try:
-            return read(path)
+            return read(path, check)
         except FileNotFoundError:  # another worker has renamed it
             continue
         except DamagedCheckpoint as error:
@@ -86,19 +86,15 @@ def load(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, check: Check | None = None) -> dict[str, Any]:
     """Return the state in one checkpoint, on the CPU, so that a full GPU cannot be mistaken for a damaged file.
 
-    Raises DamagedCheckpoint; FileNotFoundError; MemoryError if the state does not fit into memory; and ConfigError if
-    the file system denies access.
+    Raises DamagedCheckpoint, also for a state that ``check`` refuses; FileNotFoundError; MemoryError if the state does
+    not fit into memory; and ConfigError if the file system denies access.
     """
     try:
-        if not zipfile.is_zipfile(path):  # torch would read it as its old format, and fail in many ways
-            if not path.exists():
-                raise FileNotFoundError(path)
-            raise DamagedCheckpoint("it is cut short or no checkpoint")
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+        return _checked(path, check)
+    except (FileNotFoundError, DamagedCheckpoint, MemoryError, torch.OutOfMemoryError):
         raise
     except OSError as error:
         if error.errno == errno.EIO:  # of a bad block
@@ -106,11 +102,36 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"checkpoint {path} cannot be opened ({error.strerror or error}): make it readable"
         ) from error
-    except DAMAGE as error:
+    except Exception as error:  # of damaged content, torch and pickle raise almost any
         if "can't allocate memory" in str(error):
             raise MemoryError(f"checkpoint {path} does not fit into memory") from error
         raise DamagedCheckpoint(first_line(error)) from error
+
+
+def _checked(path: Path, check: Check | None) -> dict[str, Any]:
+    """Return the state in one checkpoint. Raises any error if it is damaged."""
+    if not _is_archive(path):  # torch would read it as its old format, and fail in many ways
+        raise DamagedCheckpoint("it is cut short or no checkpoint" if path.is_file() else "it is not a file")
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise DamagedCheckpoint("its content is compressed")  # it could have any size
+        if archive.testzip():
+            raise DamagedCheckpoint("its checksums differ")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise DamagedCheckpoint("it is not the state of a run")
+    if check is not None:
+        check(state)
     return state
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether the file is a complete archive. One that is no plain file, such as a pipe, is not opened. Raises
+    OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return False
+    with path.open("rb") as file:
+        return zipfile.is_zipfile(file)
 
 
 def set_aside(path: Path, error: DamagedCheckpoint) -> str:
@@ -124,7 +145,7 @@ def set_aside(path: Path, error: DamagedCheckpoint) -> str:
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or its type if it has none."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return printable(str(error).splitlines()[0], keep="") if str(error) else type(error).__name__
 
 
 def is_kept(keep: Keep | None, epoch: int) -> bool:
@@ -143,7 +164,10 @@ def prune(folder: Path, max_to_keep: int) -> None:
     """Delete all but the newest ``max_to_keep`` checkpoints, and temporary files that no process completes any more;
     kept epochs stay. A damaged checkpoint displaces no other."""
     remove_leftovers(folder)
-    whole = [path for path in saved(folder) if zipfile.is_zipfile(path)]
+    whole = []
+    for path in saved(folder):
+        with suppress(OSError):  # another process may have deleted it
+            whole += [path] * _is_archive(path)
     oldest = whole[-max_to_keep:][:1]
     for path in saved(folder):
         if oldest and path < oldest[0]:

@@ -22,6 +22,7 @@ from nowt.training import checkpoint
 from nowt.training.device import reset_globals
 from nowt.training.resumption import check_same_run, identity
 from nowt.training.state import TrainingState
+from nowt.training.state_form import check_state
 
 
 class TrainingDiverged(Exception):
@@ -124,7 +125,7 @@ def train(
     reset_globals(config, placement)
     data = data or RunData.of(config).open(placement)
     training = TrainingState.create(config, placement, data, group)
-    if checkpoints is not None and (state := checkpoint.load(checkpoints)) is not None:
+    if checkpoints is not None and (state := checkpoint.load(checkpoints, check_state)) is not None:
         check_same_run(state, config, data.fingerprint, checkpoints)
         training.load_state_dict(state)
     check_same_step(group, training.step)

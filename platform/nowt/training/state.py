@@ -37,20 +37,8 @@ from nowt.training.sharding import (
     rule_statistics,
     worker_state,
 )
+from nowt.training.state_form import COUNTERS
 from nowt.training.step_timer import StepTimer, make_timer
-
-# the counters in a checkpoint, by their names there
-COUNTERS = (
-    "step",
-    "epoch",
-    "position",
-    "presentations",
-    "mirror_presentations",
-    "flops",
-    "flops_a_mirror_step",
-    "seconds",
-    "probe_seconds",
-)
 
 
 @dataclass

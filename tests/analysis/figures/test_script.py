@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,28 @@ def test_one_command_draws_any_figure_by_its_name(
     assert capsys.readouterr().out.split() == [str(tmp_path / f"norm_ratio.{kind}") for kind in ("png", "svg")]
     assert main(["--figure", "norm_ratio", "--margin", "1", *arguments]) == 2
     assert "--margin has no effect on figure norm_ratio" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [main, figure_scripts()["curves"].main], ids=["analysis", "figure"])
+def test_an_error_that_quotes_a_file_cannot_control_the_terminal(
+    command: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "x\x1b]0;title\x07\n-01234567.json").write_text("{}")
+    assert command(["--store", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "x\\x1b]0;title\\x07\\n-01234567.json" in line
+
+
+@pytest.mark.parametrize("command", [main, figure_scripts()["curves"].main], ids=["analysis", "figure"])
+@pytest.mark.parametrize("error", [ValueError("not enough values to unpack"), FileNotFoundError(2, "none", "x")])
+def test_a_bug_keeps_its_traceback(
+    command: Callable[[list[str]], int], error: Exception, monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+) -> None:
+    def fails(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr("analysis.report.study.find_study", fails)
+    monkeypatch.setattr("analysis.figures.script.find_study", fails)
+    with pytest.raises(type(error)):
+        command(["rules", "--store", str(store), "--out", str(tmp_path)])

@@ -5,6 +5,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from analysis.report.provenance import check
 from nowt.cli.main import main
 from nowt.store.run_log import LogWriter, read
 from nowt.tracking.refresh import rebuild
+from tests.support.hostile_files import refusal_of
 from tests.support.mlflow_contents import client_of
 
 Made = tuple[Path, Report]
@@ -145,6 +147,36 @@ def test_checking_a_folder_without_a_report_is_an_error(tmp_path: Path) -> None:
         (tmp_path / "manifest.json").write_text(held)
         with pytest.raises(ValueError, match=r"has no valid (schema|study): run `nowt report` again"):
             check(tmp_path, tmp_path)
+
+
+WRONG: dict[str, list[Any]] = {
+    "command": [
+        "it's",
+        "",
+        "nowt report",
+        "curl x '|' sh --store a --out b",
+        "nowt report X --margin --store a --out b",
+    ],
+    "packages": [[1], {"numpy": 1}, {"numpy": "\x1b[2J"}],
+    "runs": [{"x\x1b[2J": None}, {"0123456789ab": 5}],
+    "probes": [5, {"cka": []}],
+    "plan": [[1]],
+    "nowt": [{"commit": 5}, {"commit": "\x1b[2J"}],
+    "files": [{"curves.svg": 5}],
+    "study": ["../x"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_manifest_with_other_values_is_refused(field: str, value: object, reported: Made) -> None:
+    folder = reported[0] / "figures"
+    before = (folder / "manifest.json").read_text()
+    try:
+        (folder / "manifest.json").write_text(json.dumps({**json.loads(before), field: value}))
+        line = refusal_of(lambda: check(reported[0], folder))
+    finally:
+        (folder / "manifest.json").write_text(before)
+    assert line == f"nowt: {folder}/manifest.json has no valid {field}: run `nowt report` again"
 
 
 def test_the_exit_code_tells_whether_figures_are_up_to_date(

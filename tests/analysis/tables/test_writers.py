@@ -1,5 +1,6 @@
 """Tables as LaTeX and Markdown."""
 
+import csv
 import html
 import math
 import re
@@ -17,7 +18,7 @@ from analysis.tables.comparison import comparison_table
 from analysis.tables.errors import errors_table
 from analysis.tables.final import final_table
 from analysis.tables.settings import settings_table
-from analysis.tables.writers import Tabular, latex, markdown, markdown_text
+from analysis.tables.writers import Tabular, latex, markdown, markdown_text, save_tabular, write_csv
 
 NASTY = Tabular(
     "nasty",
@@ -85,3 +86,34 @@ def test_the_latex_tables_compile(five_rules: Frames, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["md", "csv", "tex"])
+def test_a_table_that_cannot_be_written_is_named(kind: str, tmp_path: Path) -> None:
+    (tmp_path / f"nasty.{kind}").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_tabular(NASTY, tmp_path)
+    assert caught.value.filename == str(tmp_path / f"nasty.{kind}")
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://evil","x")', "+1+cmd", "-2+3", "@SUM(1)", "\t=1", "＝1+1"])
+def test_a_spreadsheet_shows_a_name_that_looks_like_a_formula_as_text(name: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"cell": [name, "bp", "-0.5", "−0.3"], name: [-1.5, 2.0, 0.1, 4e-9]}))
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        head, first, *others = csv.reader(file)
+    assert head == ["cell", f"'{name}"] and first == [f"'{name}", "-1.5"]
+    assert others == [["bp", "2.0"], ["-0.5", "0.1"], ["−0.3", "4e-09"]]
+
+
+def test_text_begins_no_row_of_a_csv_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"reason": ["a\r=1,2", "b\n=1"]}))
+    assert (tmp_path / "a.csv").read_bytes() == b'reason\n"a\\r=1,2"\n"b\n=1"\n'
+
+
+@pytest.mark.parametrize(
+    "text", ["# Head", "a\n# Head", "a\r\n\n> b", "- b", "+ b", "a\n===", "a\n\n    code", "## b", "a\n- b"]
+)
+def test_text_of_a_study_is_one_paragraph_of_a_page(text: str) -> None:
+    shown = page_of(markdown_text(text))
+    assert re.fullmatch(r"<p>[^<]*</p>", shown.strip())
+    assert html.unescape(shown.strip()[3:-4]) == " ".join(text.split())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, UserError
 from nowt.store.listed_runs import ListedRun
 from nowt.store.locks import study_lock
 from nowt.store.study_file import append_failure, append_run, read_study_file, write_study_file
@@ -78,6 +78,35 @@ def test_the_same_run_with_a_field_of_another_version_is_listed_once(stores: tup
     merge(other, store, print, while_comparing(nothing))
     merged = json.loads((store / "studies" / f"{KEY}.json").read_text())
     assert (merged["runs"], merged["mood"]) == (data["runs"], "good")
+
+
+def test_a_merge_never_writes_a_study_that_cannot_be_read(
+    stores: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, store = stores
+    for folder, field in ((other, "theirs"), (store, "ours")):
+        path = folder / "studies" / f"{KEY}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), field: "a" * 2000}))
+    before = (store / "studies" / f"{KEY}.json").read_bytes()
+    monkeypatch.setattr("nowt.store.jsonl.LONGEST_LINE", 3000)  # one study fits, both do not
+    with pytest.raises(UserError, match=rf"{other}/studies/{KEY}.json .*longer than.*Nothing was merged"):
+        merge(other, store, print, while_comparing(nothing))
+    assert (store / "studies" / f"{KEY}.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("appended", [False, True])
+def test_runs_of_a_cell_that_the_study_of_the_same_key_here_lacks_are_not_merged(
+    appended: bool, stores: tuple[Path, Path]
+) -> None:
+    other, store = stores
+    cells = [*CONTENT["cells"], {**CONTENT["cells"][0], "name": "unknown"}]
+    planned = [] if appended else [ListedRun("cccccccccccc", "unknown", 0)]
+    study, _ = write_study_file(other, KEY, {**CONTENT, "cells": cells}, planned)
+    if appended:
+        append_run(other, study, ListedRun("cccccccccccc", "unknown", 0, trial=1))
+    with pytest.raises(UserError, match=rf"{other}/studies/{KEY}.*'unknown'.*Nothing was merged"):
+        merge(other, store, print, while_comparing(nothing))
+    assert keys(store) == ["aaaaaaaaaaaa"]
 
 
 def test_the_claim_of_a_study_is_kept_with_the_time_of_its_first_record(stores: tuple[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import DataError
+from nowt.core.errors import DataError, naming
 from nowt.data.class_folders import facts_of
 from nowt.data.decode import BadImage, verify
 from nowt.data.imagenet.archives import SourceImage
@@ -166,5 +166,6 @@ def _write(path: Path, data: bytes, temporary_folder: Path | None = None) -> Non
     """Write a file atomically. If this process is killed, the next command deletes its temporary file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path((temporary_folder or path.parent) / path.name)
-    temporary.write_bytes(data)
+    with naming(path):
+        temporary.write_bytes(data)
     temporary.replace(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nowt.core.errors import DataError, Echo
+from nowt.core.errors import DataError, Echo, naming
 from nowt.core.formatting import counted
 from nowt.data import manifest
 from nowt.data.class_folders import some
@@ -197,7 +197,8 @@ def _part(split: str, entries: manifest.Entries) -> Part:
 def _write_problems(target: Path, problems: list[str]) -> None:
     path = target / PROBLEMS
     if problems:
-        path.write_text("\n".join(problems) + "\n", encoding="utf-8")
+        with naming(path):
+            path.write_text("\n".join(problems) + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from nowt.training import checkpoint
 from nowt.training.device import PARAMETER_DTYPES
 from nowt.training.loss import compute_loss
 from nowt.training.state import TrainingState
+from nowt.training.state_form import check_state
 
 SPLITS = ("train", "val", "test")
 
@@ -39,10 +40,10 @@ class RunNetwork:
 
     def load(self, path: Path) -> None:
         """Load a checkpoint. Raises DamagedCheckpoint if it cannot be read or has another network."""
-        state = checkpoint.read(path)
+        state = checkpoint.read(path, check_state)
         try:
             self.training.model.load_state_dict(state["model"])
-        except (KeyError, RuntimeError) as error:
+        except RuntimeError as error:
             raise checkpoint.DamagedCheckpoint(f"it has another network: {checkpoint.first_line(error)}") from error
 
     def copy(self) -> nn.Module:

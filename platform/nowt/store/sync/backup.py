@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from nowt.core.errors import ConfigError, Echo
+from nowt.core.errors import ConfigError, Echo, naming
 from nowt.core.formatting import counted
 from nowt.store.database_files import copy_database
 from nowt.store.existing import require_store
@@ -106,11 +106,13 @@ class StoreBackup:
 
 
 def _file(source: Path, target: Path) -> None:
-    copy_plain_file(source, target)
+    with naming(target):
+        copy_plain_file(source, target)
 
 
 def _lines(source: Path, target: Path) -> None:
-    target.write_bytes(complete_part(source))
+    with naming(target):
+        target.write_bytes(complete_part(source))
 
 
 def backup(store: Path, url: str, every: float | None, echo: Echo, end: Event) -> None:

@@ -1,16 +1,16 @@
 """Merges the study files of two stores by study key. The key identifies the study, so only its runs are merged."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nowt.core.errors import require
+from nowt.core.errors import UserError, require
 from nowt.store.claim_record import merged_claim_record
 from nowt.store.files import read_plain_file, write_atomically
 from nowt.store.jsonl import complete_lines, json_text, parse_line
 from nowt.store.layout import Store
-from nowt.store.listed_runs import appended_runs
+from nowt.store.listed_runs import ListedRun, appended_runs
 from nowt.store.names import STUDY_KEY
 from nowt.store.run_log import read_start
 from nowt.store.study_file import StudyFile, read_definition
@@ -34,8 +34,12 @@ def incoming_study_files(other: Path, store: Path, keys: Collection[str]) -> dic
     ``keys`` are the studies that are locked in ``store``. One that has begun in ``other`` since is left out: its file
     here could change before it is written. Raises ValueError for a file that is not valid.
     """
-    written = ((path, data) for key in sorted(keys) for path, data in _joined(other, store, key))
-    return {path: data for path, data in written if not _has_content(path, data)}
+    written: dict[Path, bytes] = {}
+    for key in sorted(keys):
+        files = dict(_joined(other, store, key))
+        _check_readable(other, store, key, files)
+        written |= {path: data for path, data in files.items() if not _has_content(path, data)}
+    return written
 
 
 def write_study_files(study_files: dict[Path, bytes]) -> None:
@@ -54,6 +58,30 @@ def _joined(other: Path, store: Path, key: str) -> Iterator[tuple[Path, bytes]]:
         present = set(known)
         new = [line for line in complete_lines(source) if line not in present]
         yield target, b"".join(line + b"\n" for line in [*known, *new])
+
+
+def _check_readable(other: Path, store: Path, key: str, files: Mapping[Path, bytes]) -> None:
+    """Raise ValueError if the study could not be read any more once the files are written, although each of them
+    could: it would be too long, or list runs of cells that the study here does not have."""
+    definition, appended = Store(store).study_file(key), Store(store).study_runs(key)
+    lines = (
+        files[appended].split(b"\n")[:-1]
+        if appended in files
+        else complete_lines(appended)
+        if appended.exists()
+        else []
+    )
+    try:
+        runs = [ListedRun.from_json(parse_line(line)) for line in lines]
+        if definition in files:
+            StudyFile.from_json(parse_line(files[definition])).with_appended(runs)
+        elif definition.exists():
+            read_definition(definition).with_appended(runs)
+    except ValueError as error:
+        raise UserError(
+            f"{Store(other).study_file(key)} does not fit the study here (with the runs of both: {error}). Nothing "
+            "was merged: move it and its runs out of that store"
+        ) from None
 
 
 def merged_study(other: Path, store: Path, key: str) -> StudyFile | None:

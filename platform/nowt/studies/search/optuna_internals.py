@@ -76,7 +76,7 @@ def replace_attribute(storage: RDBStorage, trial: FrozenTrial, name: str, value:
     """Replace a user attribute of ``trial``, which may have ended; Optuna itself refuses to change ended trials."""
     with Session(engine(storage)) as session:
         found = session.query(TrialUserAttributeModel).filter_by(trial_id=trial_id(trial), key=name).one()
-        found.value_json = json.dumps(value)
+        found.value_json = json.dumps(value, allow_nan=False)
         session.commit()
 
 

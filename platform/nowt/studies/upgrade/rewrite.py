@@ -13,7 +13,7 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.store.files import read_plain_file, sync_folder, write_atomically
-from nowt.store.jsonl import complete_lines, complete_part, json_text
+from nowt.store.jsonl import complete_lines, complete_part, json_text, parse_line
 from nowt.store.layout import Store
 from nowt.store.locks import LogInUse, LogLock, describe_holder
 from nowt.studies.upgrade.plan import UpgradedRun
@@ -59,7 +59,7 @@ def rewrite_study_files(store: Path, keys: Mapping[str, str]) -> None:
             data["runs"] = _renamed(data["runs"], keys)
             write_atomically(path, json_text(data, indent=1) + "\n", durable=True)
     for path in Store(store).all_study_runs():
-        lines = [json.loads(line) for line in complete_lines(path)]
+        lines = [parse_line(line) for line in complete_lines(path)]
         if _lists(lines, keys):
             _keep(store, path)
             lines = [{**line, "key": keys.get(line["key"], line["key"])} for line in lines]
@@ -70,7 +70,7 @@ def rewrite_probe_results(store: Path, keys: Mapping[str, str]) -> None:
     """Replace the keys in the results of ``nowt probe``. Raises ConfigError if a process is writing one of them."""
     for path in sorted(Store(store).path.glob("probes/*/*.jsonl")):
         lock = _locked(path)
-        lines = [json.loads(line) for line in complete_lines(path)]
+        lines = [parse_line(line) for line in complete_lines(path)]
         if any(line.get("run") in keys for line in lines):
             _keep(store, path)
             lines = [{**line, "run": keys.get(line["run"], line["run"])} for line in lines]
