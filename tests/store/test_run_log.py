@@ -16,7 +16,6 @@ from nowt.store.run_log import LogWriter, read, read_all
 from tests.support.forked_children import exit_code_of_child
 
 NAN = float("nan")
-
 CONFIG = {"rule": {"name": "bp"}, "model": {"name": "mlp"}, "data": {"name": "digits"}, "seed": 0, "epochs": 3}
 
 FACTS = {"config": CONFIG, "fingerprint": "f", "classes": 10}
