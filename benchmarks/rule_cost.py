@@ -29,11 +29,14 @@ from nowt.config.run_config import ModelConfig, OptimConfig
 from nowt.core.seeding import generator
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
+from nowt.layers.rule_steps import RuleSteps
 from nowt.models.registry import MODELS, build_model
 from nowt.rules.backprop import Backprop
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.moment import Moment
 from nowt.rules.sham import Sham
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
@@ -79,16 +82,21 @@ class Contender:
         config = OptimConfig(lr=lr, weight_decay=options.weight_decay, schedule="constant")
         return cls(rule, model.train(), layers, build_optimizer(config, model, layers), lr, options.warmup)
 
+    @property
+    def rule_steps(self) -> RuleSteps:
+        """The rule's part of a step."""
+        return RuleSteps(self.rule, self.layers)
+
     def train_step(self, x: Tensor, y: Tensor) -> Tensor:
         """Run one training step on x, (n, 3, size, size), with labels y, (n,); return the loss."""
         set_learning_rate(self.optimizer, self.lr * min(1.0, (self.steps + 1) / self.warmup))
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(self.model(x), y)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.rule.before_step(self.layers, self.optimizer)
+        self.rule_steps.before_step(self.optimizer, Moment(self.steps, seed=0))
         self.optimizer.step()
         self.steps += 1
-        self.rule.after_step(self.layers, Moment(self.steps, seed=0))
+        self.rule_steps.after_step(Moment(self.steps, seed=0))
         return loss.detach()
 
     def timed_step(self, x: Tensor, y: Tensor) -> None:
@@ -183,7 +191,7 @@ def print_angles(options: argparse.Namespace) -> None:
     """Train wm, and print the angle between B and W while W learns."""
     rule = WeightMirror()
     contender = Contender.create(rule, options)
-    rule.before_learning(contender.layers, Moment(0, seed=0))
+    contender.rule_steps.before_learning(Moment(0, seed=0))
     print(f"{'step':>6}{'loss':>9}{'mean angle':>12}{'largest':>9}   layer of the largest")
     loss = torch.tensor(float("nan"))
     for step, (x, y) in zip(range(options.angles + 1), batches(options), strict=False):

@@ -28,7 +28,7 @@ from nowt.config.recipes import digits
 from nowt.config.run_config import DataConfig, ModelConfig, ProbeConfig, RunConfig
 from nowt.core.distributed import ProcessGroup
 from nowt.data.datasets import open_data
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, noise_streams
 from nowt.rules.registry import find_rule
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch, median_over_layers
@@ -117,7 +117,7 @@ def sent() -> None:
             data = DataConfig("synthetic", size=32, train_limit=16)
             config = RunConfig(ModelConfig(model, norm_group=2), data, without_warmup(rule), epochs=1, batch=4)
             gradients, others = on_workers(2, counted, replace(config, probe=ProbeConfig(samples=4)), 4)
-            name = f"{rule.name}, 2 streams every 2 steps" if rule.noise_streams() > 1 else rule.name
+            name = f"{rule.name}, 2 streams every 2 steps" if noise_streams(rule) > 1 else rule.name
             print(f"| {model} | {name} | {gradients / 1e6:.2f} | {others:,.0f} |", flush=True)
 
 

@@ -6,8 +6,8 @@ The public names are
   `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
   `TrainingDiverged`, `TrainingInterrupted`;
 - rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `Sham` and `find_rule`;
-  `certify`, which returns a `Certificate`; to write your own, `Rule`, `FeedbackLayer`, `Moment`,
-  `Schedule` and `MirrorWork`;
+  `certify`, which returns a `Certificate`; to write your own, `Rule`, `DrawnFeedback`,
+  `LayerView`, `Initialization`, `MirrorNoise` and `MirrorSamples`; `attach` returns `FeedbackLayer`s;
 - ablation studies: `Study`, `Cell` and `Claim`;
 - searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget`, `EarlyStopping` and `Confirm`;
 - errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from nowt.layers.attach import attach
     from nowt.layers.feedback import Feedback
     from nowt.rules.backprop import Backprop
-    from nowt.rules.base import FeedbackLayer, Moment, Rule
+    from nowt.rules.base import Rule
+    from nowt.rules.feedback import DrawnFeedback
     from nowt.rules.feedback_alignment import FeedbackAlignment
+    from nowt.rules.feedback_layer import FeedbackLayer
+    from nowt.rules.initialization import Initialization
     from nowt.rules.kolen_pollack import KolenPollack
-    from nowt.rules.mirror_work import MirrorWork
+    from nowt.rules.layer_view import LayerView
+    from nowt.rules.mirror_noise import MirrorNoise, MirrorSamples
     from nowt.rules.registry import find_rule
-    from nowt.rules.schedule import Schedule
     from nowt.rules.sham import Sham
     from nowt.rules.sign_symmetry import SignSymmetry
     from nowt.rules.weight_mirror import WeightMirror
@@ -58,12 +61,15 @@ _MODULES = {
     "nowt.layers.attach": ("attach",),
     "nowt.layers.feedback": ("Feedback",),
     "nowt.rules.backprop": ("Backprop",),
-    "nowt.rules.base": ("FeedbackLayer", "Moment", "Rule"),
+    "nowt.rules.base": ("Rule",),
+    "nowt.rules.feedback": ("DrawnFeedback",),
     "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
+    "nowt.rules.feedback_layer": ("FeedbackLayer",),
+    "nowt.rules.initialization": ("Initialization",),
     "nowt.rules.kolen_pollack": ("KolenPollack",),
-    "nowt.rules.mirror_work": ("MirrorWork",),
+    "nowt.rules.layer_view": ("LayerView",),
+    "nowt.rules.mirror_noise": ("MirrorNoise", "MirrorSamples"),
     "nowt.rules.registry": ("find_rule",),
-    "nowt.rules.schedule": ("Schedule",),
     "nowt.rules.sham": ("Sham",),
     "nowt.rules.sign_symmetry": ("SignSymmetry",),
     "nowt.rules.weight_mirror": ("WeightMirror",),
@@ -89,22 +95,24 @@ __all__ = [
     "Confirm",
     "DataConfig",
     "DataError",
+    "DrawnFeedback",
     "EarlyStopping",
     "Epoch",
     "Feedback",
     "FeedbackAlignment",
     "FeedbackLayer",
+    "Initialization",
     "KolenPollack",
-    "MirrorWork",
+    "LayerView",
+    "MirrorNoise",
+    "MirrorSamples",
     "ModelConfig",
-    "Moment",
     "OptimConfig",
     "Placement",
     "ProbeConfig",
     "Range",
     "Rule",
     "RunConfig",
-    "Schedule",
     "SearchCell",
     "SearchSpace",
     "Seeds",

@@ -85,7 +85,7 @@ class Mine(FeedbackAlignment):
         if {at_start}:
             raise Stop("no data")
 
-    def after_step(self, layers, moment):
+    def after_step(self, layer, step):
         raise Stop("no data")
 """
 
@@ -141,9 +141,13 @@ def test_what_a_user_can_mend_is_one_line(
     assert capsys.readouterr().err == f"nowt: {line}\n"
 
 
-def test_a_full_disk_is_named_by_the_file_that_was_written() -> None:
-    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
-        append_line(Path("/dev/full"), "text")
+def test_a_full_disk_is_named_by_the_file_that_was_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.jsonl'"):
+        append_line(tmp_path / "a.jsonl", "text")
 
 
 def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:

@@ -24,9 +24,8 @@ from nowt import FeedbackAlignment
 class Moves(FeedbackAlignment):
     name = "moves"
 
-    def after_step(self, layers, moment):
+    def after_step(self, layer, step):
         {in_training}
-        return 0
 """
 
 

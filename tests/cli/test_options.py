@@ -7,6 +7,7 @@ import pytest
 
 from nowt.cli.main import main, parse
 from nowt.cli.options import placement
+from nowt.core.errors import ConfigError
 from nowt.store.run_log import read_all
 from tests.support.small_spaces import write_space
 from tests.support.small_studies import BROKEN, OWN, write_study
@@ -83,8 +84,8 @@ def test_any_other_problem_with_a_file_is_reported_in_one_line(here: Path, capsy
     (here / "afile").touch()
     (here / "logs").mkdir()
     (here / "logs" / "0123456789ab.jsonl").mkdir()
-    assert "Is a directory: " in refusal("runs --store .", 2, capsys)
-    with pytest.raises(IsADirectoryError):
+    assert "is not a file: move it out of the store" in refusal("runs --store .", 2, capsys)
+    with pytest.raises(ConfigError):
         main(["runs", "--store", ".", "--debug"])
 
 

@@ -98,7 +98,7 @@ def test_a_misspelt_store_is_a_failure_that_names_the_nearest_one(
     (tmp_path / "lab" / "logs").mkdir(parents=True)
     assert main(["doctor", "--store", str(tmp_path / "lob")]) == 1
     said = [line for line in capsys.readouterr().out.splitlines() if " store: " in line]
-    wanted = f"failed   store: there is no store at {tmp_path}/lob (did you mean {tmp_path}/lab?): give the folder that"
+    wanted = f"failed   store: there is no store at {tmp_path}/lob (did you mean lab?): give the folder that"
     assert said == [f"{wanted} nowt ablate or nowt search wrote"]
 
 

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +17,12 @@ from nowt.data.datasets import open_data
 from nowt.data.mnist import read
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
+from nowt.layers.rule_steps import RuleSteps
 from nowt.models.initialization import initialize_as_dense_paper, initialize_layers
 from nowt.models.mlp import Mlp
-from nowt.rules.base import FeedbackLayer, Moment
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_noise import draw_noise
+from nowt.rules.moment import Moment
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training.state import TrainingState
 from tests.support.synthetic_images import mnist
@@ -125,9 +126,10 @@ def test_a_mirror_step_follows_every_training_step_and_is_that_of_the_published_
 
 def mirror_noise(layer: FeedbackLayer, step: int) -> Array:
     """The noise of the layer's mirror step after training step ``step``."""
-    rule: Any = layer.rule
+    noise = layer.rule.mirror_noise()
+    assert noise is not None
     stream = torch.Generator().manual_seed(seed_of(0, "mirror", layer.name, step))
-    return draw_noise(layer, rule.noise, rule.sigma, (rule.samples, rule.extent), stream).numpy()
+    return draw_noise(layer.geometry, noise, layer.weight, stream).numpy()
 
 
 def test_before_learning_the_mirror_reaches_the_angle_that_its_mean_response_leaves() -> None:
@@ -136,7 +138,7 @@ def test_before_learning_the_mirror_reaches_the_angle_that_its_mean_response_lea
     model = Mlp((784, 40, 10), "sigmoid")
     initialize_layers(model, initialize_as_dense_paper, seed=0)
     layers = attach(model, rule, activation="sigmoid", quiet=True)
-    rule.before_learning(layers, Moment(0, seed=0))
+    RuleSteps(rule, layers).before_learning(Moment(0, seed=0))
     summed, sd = 128 * 468, 1 / math.sqrt(784 + 40)
     signal, noise = 0.25 * 0.01 * summed * rule.sigma**2 * sd, 0.5 * 0.01 * rule.sigma * math.sqrt(summed)
     expected = math.degrees(math.atan(math.hypot(noise, sd) / signal))

@@ -20,7 +20,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 # number of blocks that the test of this page runs
-IN_OTHER_TESTS = {"README.md": 2, "adding-a-figure.md": 4, "adding-a-study.md": 2, "results.md": 1, "search.md": 3}
+IN_OTHER_TESTS = {
+    "README.md": 2,
+    "adding-a-figure.md": 4,
+    "adding-a-rule.md": 3,
+    "adding-a-study.md": 2,
+    "results.md": 1,
+    "search.md": 3,
+}
 
 SERVER = "http://127.0.0.1:5000"
 

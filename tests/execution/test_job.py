@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,8 +14,8 @@ from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.config.run_key import run_key
 from nowt.execution.job import Job, run_job
 from nowt.execution.preparation import inspect_data, plan_run
-from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 from nowt.rules.registry import builtin_rules, find_rule
 from tests.core.test_source_hash import written
 from tests.support.forked_children import RETURNED, exit_code_of_child
@@ -86,7 +85,7 @@ class Forks(FeedbackAlignment):
     name: ClassVar[str] = "forks"
     child: str = "returns"
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
+    def after_step(self, layer: LayerView, step: int) -> None:
         if (process := os.fork()) == 0:
             if self.child == "raises":
                 raise RuntimeError("in the child")
@@ -94,7 +93,6 @@ class Forks(FeedbackAlignment):
                 sys.exit()
         else:
             os.waitpid(process, 0)
-        return 0
 
 
 @pytest.mark.parametrize("child", ["returns", "raises", "exits"])

@@ -43,12 +43,14 @@ from nowt import find_rule
 class Slow(find_rule("{rule}")):
     name: ClassVar[str] = "slow"
 
-    def after_step(self, layers, moment):
-        Path(__file__).with_name(f"{os.getpid()}.step").write_text(str(moment.step))
+    def after_step(self, layer, step):
+        super().after_step(layer, step)
+        if not layer.is_output:
+            return
+        Path(__file__).with_name(f"{os.getpid()}.step").write_text(str(step))
         with Path(__file__).with_name("steps").open("a") as steps:
-            steps.write(f"{moment.step} ")
+            steps.write(f"{step} ")
         time.sleep(float(Path(__file__).with_name("pause").read_text()))
-        return super().after_step(layers, moment)
 '''
 
 SLOW = 'Path(__file__).with_name("slow.py")'

@@ -14,7 +14,8 @@ from nowt.config.run_config import ModelConfig
 from nowt.layers.alignment import angle, measure_alignment, row_angles
 from nowt.layers.attach import attach
 from nowt.models.registry import build_model
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.registry import find_rule
 from nowt.store.records import Layer, median_over_layers
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, normal, rule_id

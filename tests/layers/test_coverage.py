@@ -15,7 +15,9 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformerB
 from nowt.layers.alignment import angle, measure_alignment
 from nowt.layers.attach import attach
 from nowt.layers.coverage import uncovered_weights
-from nowt.rules.base import Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import EVERY_RULE, normal, rule_id, train_step
 
@@ -177,7 +179,7 @@ def test_a_layer_that_starts_at_zero_works_where_b_does_not_need_its_weights() -
     layers = attach(model, rule)
     nn.init.normal_(model[2].weight)
     for step in range(1, 200):
-        rule.after_step(layers, Moment(step, seed=0))
+        RuleSteps(rule, layers).after_step(Moment(step, seed=0))
     assert angle(layers[1].feedback, layers[1].weight) < 15
 
 

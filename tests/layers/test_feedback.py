@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from nowt import ConfigError, FeedbackAlignment, KolenPollack, Rule, SignSymmetry, WeightMirror, attach
 from nowt.layers.feedback import Feedback
-from nowt.rules.base import Moment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.layer_view import LayerView
+from nowt.rules.moment import Moment
 from tests.support.nets import batch, conv_net, dense_net, normal
 
 X, Y = normal(8, 12), torch.arange(8) % 5
@@ -199,7 +201,7 @@ def test_callers_of_a_rule_that_learns_after_the_step_are_not_warned(rule: Rule)
     for step in range(1, 6):
         backward(model)
         optimizer.step()
-        rule.after_step(feedback, Moment(step, 0))
+        RuleSteps(rule, feedback).after_step(Moment(step, 0))
 
 
 def test_other_optimizers_and_callers_of_the_rules_methods_are_not_warned() -> None:
@@ -207,9 +209,9 @@ def test_other_optimizers_and_callers_of_the_rules_methods_are_not_warned() -> N
     sgd(dense_net()).step()
     optimizer = sgd(model, fused=True)
     backward(model)
-    feedback.rule.before_step(feedback, optimizer)
+    RuleSteps(feedback.rule, feedback).before_step(optimizer, Moment(0, 0))
     optimizer.step()
-    feedback.rule.after_step(feedback, Moment(1, 0))
+    RuleSteps(feedback.rule, feedback).after_step(Moment(1, 0))
     backward(model)
     optimizer.step()
 
@@ -258,18 +260,22 @@ def test_angles_with_a_batch_include_those_of_the_error_signal() -> None:
     assert math.isnan(feedback.angles()["0"].delta)
 
 
-def test_the_rule_receives_the_seed_of_attach_and_the_number_of_the_step() -> None:
-    moments: list[Moment] = []
+def test_the_rule_receives_the_number_of_the_step_and_random_numbers_of_the_seed() -> None:
+    seen: list[tuple[int, float]] = []
 
     @dataclass(frozen=True)
     class Watching(FeedbackAlignment):
         name: ClassVar[str] = "watching"
 
-        def after_step(self, layers: Any, moment: Moment) -> int:
-            moments.append(moment)
-            return 0
+        def after_step(self, layer: LayerView, step: int) -> None:
+            seen.append((step, float(layer.random("example").normal_(torch.zeros(1)))))
 
-    model, feedback = attached(Watching())
-    backward(model)
-    feedback.step(sgd(model))
-    assert [(moment.step, moment.seed) for moment in moments] == [(1, 1)]
+    for seed in (0, 0, 1):
+        model = dense_net((12, 5))
+        feedback = attach(model, Watching(), seed=seed)
+        for _ in range(2):
+            backward(model)
+            feedback.step(sgd(model))
+    (first, second), again, other = seen[:2], seen[2:4], seen[4:]
+    assert [step for step, _ in seen] == [1, 2] * 3
+    assert [first, second] == again and first[1] != second[1] and other[0][1] != first[1]

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from nowt.layers.alignment import angle
-from nowt.rules.base import FeedbackLayer, Moment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import attached, normal
 
@@ -39,13 +41,13 @@ def test_outer_product_sum_is_the_gradient_of_apply_weight() -> None:
             x = normal(5, 4, 9, 8) if isinstance(plain, nn.Conv2d) else normal(5, 7)
             y = normal(*layer.apply_weight(x, padded).shape, seed=1)
             (oracle,) = torch.autograd.grad(layer.apply_weight(x, padded), layer.weight, y)
-            torch.testing.assert_close(layer.outer_product_sum(x, y, padded), oracle)
+            torch.testing.assert_close(layer.geometry.mirror_product(x, y, padded), oracle)
 
 
 def test_apply_weight_is_linear_and_has_no_bias() -> None:
     for plain in LAYERS:
         layer = layer_of(plain)
-        x = normal(*layer.probe_shape(3, 4))
+        x = normal(*layer.geometry.probe_shape(3, 4))
         assert not layer.apply_weight(torch.zeros_like(x)).any()
         torch.testing.assert_close(layer.apply_weight(-2 * x), -2 * layer.apply_weight(x))
         if isinstance(plain, nn.Linear) or (plain.padding_mode == "zeros" and plain.padding != "same"):
@@ -59,22 +61,22 @@ def test_apply_weight_is_linear_and_has_no_bias() -> None:
 def test_the_response_to_noise_has_the_configured_number_of_positions_per_side(extent: int) -> None:
     for plain in CONVS:
         layer = layer_of(plain)
-        x = normal(*layer.probe_shape(3, extent))
+        x = normal(*layer.geometry.probe_shape(3, extent))
         sides = layer.apply_weight(x).shape[2:]
         assert min(sides) >= extent
         assert max(sides) == extent or min(x.shape[2:]) == 1  # padding may add positions
-        assert layer.positions(x) == 3 * sides.numel()
+        assert layer.geometry.positions(x) == 3 * sides.numel()
     dense = layer_of(nn.Linear(7, 6))
-    assert dense.probe_shape(3, extent) == (3 * extent**2, 7)
-    assert dense.positions(normal(12, 7)) == dense.tap_counts(normal(12, 7)) == 12
+    assert dense.geometry.probe_shape(3, extent) == (3 * extent**2, 7)
+    assert dense.geometry.positions(normal(12, 7)) == dense.geometry.tap_counts(normal(12, 7)) == 12
 
 
 def test_tap_counts_are_the_numbers_of_positions_that_reach_each_kernel_tap() -> None:
     for plain in CONVS:
         layer = layer_of(plain)
         x = torch.ones(2, 4, 9, 8)
-        reached = layer.outer_product_sum(x, torch.ones_like(layer.apply_weight(x)))
-        assert torch.equal(layer.tap_counts(x).expand_as(reached), reached)  # type: ignore[union-attr]
+        reached = layer.geometry.mirror_product(x, torch.ones_like(layer.apply_weight(x)))
+        assert torch.equal(layer.geometry.tap_counts(x).expand_as(reached), reached)  # type: ignore[union-attr]
 
 
 def test_extent_0_uses_the_map_size_of_the_layer() -> None:
@@ -83,15 +85,15 @@ def test_extent_0_uses_the_map_size_of_the_layer() -> None:
     with pytest.raises(
         ValueError, match=r"rule.extent is 0, but layer 0 has no known input size: pass example to attach"
     ):
-        first.probe_shape(5, 0)
+        first.geometry.probe_shape(5, 0)
     first.map_size = (10, 12)
-    assert first.probe_shape(5, 0) == (5, 3, 10, 12)
+    assert first.geometry.probe_shape(5, 0) == (5, 3, 10, 12)
 
 
 def test_idealised_noise_recovers_w_in_one_mirror_step() -> None:
     for plain in LAYERS:
         layer = layer_of(plain, noise="idealised", warmup=1, eta=1.0, decay=1.0)
-        layer.rule.before_learning([layer], Moment(0, seed=0))
+        RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
         torch.testing.assert_close(layer.feedback, layer.weight, rtol=1e-4, atol=1e-5)
         assert angle(layer.feedback, layer.weight) < 0.001
 
@@ -101,5 +103,5 @@ def test_a_mirror_step_aligns_b_with_w_in_every_kind_of_layer(extent: int) -> No
     for plain in LAYERS:
         layer = layer_of(plain, extent=extent, warmup=1, samples=400, eta=1.0, decay=1.0)
         layer.map_size = (5, 5)
-        layer.rule.before_learning([layer], Moment(0, seed=0))
+        RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
         assert angle(layer.feedback, layer.weight) < 20

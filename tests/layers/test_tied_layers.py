@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from nowt.layers.alignment import angle, measure_alignment
 from nowt.layers.attach import attach, feedback_layers, using_backprop
-from nowt.rules.base import Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import EVERY_RULE, normal, rule_id, train_step
 
@@ -55,7 +57,7 @@ def test_the_mirror_updates_a_shared_b_once() -> None:
     rule = find_rule("wm")(warmup=30, samples=64)
     tied, single = tied_net(), nn.Sequential(*list(tied_net())[:4], *list(tied_net())[5:])
     for model in (tied, single):
-        rule.before_learning(attach(model, rule), Moment(0, seed=3))
+        RuleSteps(rule, attach(model, rule)).before_learning(Moment(0, seed=3))
     torch.testing.assert_close(tied[2].feedback, single[2].feedback)
     assert angle(tied[2].feedback, tied[2].weight) < 15
 

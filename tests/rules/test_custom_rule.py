@@ -11,7 +11,8 @@ import torch
 from nowt.config.run_config import RunConfig, config_from_json, config_to_json
 from nowt.config.run_key import run_key
 from nowt.core.errors import ConfigError
-from nowt.rules.base import Moment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import attached, batch, conv_net, train_step
 
@@ -21,8 +22,7 @@ PAL = '''
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from nowt import FeedbackAlignment
+from nowt import FeedbackAlignment, MirrorNoise
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,17 @@ class Pal(FeedbackAlignment):
     """In each step, B moves towards the correlation of noise with the layer's response to it."""
 
     name: ClassVar[str] = "pal"
-    learns_from: ClassVar[str] = "mirror"
+    signals: ClassVar[tuple[str, ...]] = ("mirror",)
 
     eta: float = 0.1
     kind: Literal["normal", "sign"] = "normal"
     sizes: tuple[int, ...] = ()
 
-    def after_step(self, layers, moment):
-        for layer in layers:
-            x = torch.randn(layer.probe_shape(50, 4), generator=torch.Generator().manual_seed(moment.step))
-            with torch.no_grad():
-                update = layer.outer_product_sum(x, layer.apply_weight(x)) / layer.tap_counts(x)
-            layer.feedback.lerp_(update, self.eta)
-        return 50
+    def mirror_noise(self):
+        return MirrorNoise(samples=50, extent=4, interval=1)
+
+    def observe_mirror(self, layer, samples):
+        layer.feedback.lerp_(samples.mean(samples.product) / samples.terms, self.eta)
 '''
 
 
@@ -88,7 +86,7 @@ def test_a_custom_rule_trains_like_a_built_in_rule(pal: Path) -> None:
     for layer in layers:
         assert torch.nn.functional.cosine_similarity(layer.feedback.flatten(), layer.weight.flatten(), 0) > 0.9
     assert pickle.loads(pickle.dumps(layers[0])).rule == rule
-    assert rule.after_step(layers, Moment(1, seed=0)) == 50
+    assert RuleSteps(rule, layers).after_step(Moment(1, seed=0)) == 50
 
 
 def test_a_config_with_a_custom_rule_is_restored_from_json(pal: Path) -> None:
@@ -116,7 +114,7 @@ def test_editing_the_file_of_a_rule_changes_the_run_key(pal: Path) -> None:
 
     first = key()
     assert key() == first
-    pal.write_text(PAL.replace("lerp_(update, self.eta)", "lerp_(update, 2 * self.eta)"))
+    pal.write_text(PAL.replace("samples.terms, self.eta)", "samples.terms, 2 * self.eta)"))
     assert key() != first
     pal.write_text(PAL)
     assert key() == first

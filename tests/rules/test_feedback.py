@@ -11,8 +11,11 @@ from torch import nn
 
 from nowt.config.run_config import ModelConfig
 from nowt.layers.alignment import angle
+from nowt.layers.rule_steps import RuleSteps
 from nowt.models.registry import build_model
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, rule_id, train_step
 
@@ -66,7 +69,7 @@ def test_attach_and_training_do_not_change_the_global_generator(rule: Rule) -> N
     x, y = batch()
     before = torch.random.get_rng_state()
     model, layers = attached(conv_net(), rule)
-    rule.before_learning(layers, Moment(0, seed=0))
+    RuleSteps(rule, layers).before_learning(Moment(0, seed=0))
     train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.1), x, y, step=8)
     assert torch.equal(torch.random.get_rng_state(), before)
 

@@ -1,40 +1,19 @@
 """Custom rules beyond the built-in ones: two published rules, implemented with the public interface of nowt alone."""
 
 import math
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt import FeedbackLayer, Moment, Rule, attach
+from nowt import LayerView, Rule, attach
 from nowt.layers.alignment import angle, measure_alignment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.moment import Moment
 from tests.support.nets import attached, batch, conv_net, dense_net, gradients, normal, train_step
-
-
-def draw(layer: FeedbackLayer, seed: int, *shape: int) -> Tensor:
-    """Draw standard normal values from a generator seeded with ``seed`` and the layer's name."""
-    stream = torch.Generator().manual_seed(zlib.crc32(f"{seed} {layer.name}".encode()))
-    return torch.randn(shape, generator=stream).to(layer.weight)
-
-
-class _Direct(torch.autograd.Function):
-    """Returns y; in the backward pass, sends the error to y, and the output error through B to x."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, x: Tensor, feedback: Tensor, output: nn.Module) -> Tensor:
-        ctx.save_for_backward(feedback)
-        ctx.shape, ctx.output = x.shape, output
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        (feedback,) = ctx.saved_tensors
-        return error, (ctx.output.error @ feedback).view(ctx.shape), None, None
 
 
 @dataclass(frozen=True)
@@ -46,20 +25,14 @@ class DirectFeedback(Rule):
     """
 
     name: ClassVar[str] = "dfa"
+    signals: ClassVar[tuple[str, ...]] = ("output_error",)
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        channels = layer.weight.shape[1] * getattr(layer, "groups", 1)
-        inputs = channels * math.prod(layer.map_size or (1,))
-        classes = layer.output_layer.weight.shape[0]  # type: ignore[index]
-        layer.register_state("feedback", draw(layer, seed, classes, inputs) / inputs**0.5)
+    def prepare(self, layer: LayerView) -> None:
+        feedback = layer.new_zeros(*layer.network_outputs, *layer.input_shape)
+        layer.register_state("feedback", layer.random("feedback").normal_(feedback, feedback[0].numel() ** -0.5))
 
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        # x is detached, so the feedback weights passed here are not read
-        y = layer.apply_with_feedback(x.detach(), torch.empty_like(layer.weight))
-        y = _Direct.apply(y, x, layer.feedback, layer.output_layer)  # type: ignore[no-untyped-call]
-        if layer is layer.output_layer:
-            y.register_hook(lambda error: setattr(layer, "error", error))
-        return y
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        return torch.tensordot(output_error, layer.feedback, 1).view(x.shape)
 
 
 @dataclass(frozen=True)
@@ -70,29 +43,26 @@ class InformationAlignment(Rule):
     """
 
     name: ClassVar[str] = "ia"
-    learns_from: ClassVar[str] = "activity"  # type: ignore[assignment]
+    signals: ClassVar[tuple[str, ...]] = ("input", "preactivation")
 
     eta: float = 0.1
     amp: float = 2.0  # α
     null: float = 1.0  # β
     decay: float = 1.0  # γ
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        layer.register_state("feedback", draw(layer, seed, *layer.weight.shape) / layer.fan_in**0.5)
+    def prepare(self, layer: LayerView) -> None:
+        feedback = layer.new_zeros(*layer.weight_shape)
+        layer.register_state("feedback", layer.random("feedback").normal_(feedback, layer.geometry.fan_in**-0.5))
 
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        layer.activity = x.detach(), layer.apply_weight(x.detach()).detach()  # type: ignore[assignment]
-        return layer.apply_with_feedback(x, self.feedback(layer))
+    def observe(self, layer: LayerView, x: Tensor | None, y: Tensor | None) -> None:
+        assert x is not None and y is not None
+        layer.cache["amp"] = layer.outer_product(x, y) / len(x)
+        layer.cache["null"] = layer.outer_product(layer.send_back(y, x), y) / len(x)
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            x, y = layer.activity  # type: ignore[misc]
-            b = layer.feedback.detach().requires_grad_()
-            amp = -((x @ b.t()) * y).sum(1).mean()
-            null = (y @ b).square().sum(1).mean()
-            cost = self.amp * amp + self.null * null + self.decay * b.square().sum()
-            layer.feedback.sub_(self.eta * torch.autograd.grad(cost, b)[0])
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        amp, null = layer.cache["amp"], layer.cache["null"]
+        gradient = -self.amp * amp + 2 * self.null * null + 2 * self.decay * layer.feedback
+        layer.feedback.sub_(self.eta * gradient)
 
 
 @pytest.mark.parametrize("count", [1, 6])
@@ -132,7 +102,7 @@ def test_direct_feedback_does_not_depend_on_the_weights_above() -> None:
 def test_direct_feedback_alignment_trains_convolutions_and_has_delta_angles() -> None:
     model, (x, y) = conv_net(), batch()
     layers = attach(model, DirectFeedback(), example=x)
-    assert [tuple(layer.feedback.shape) for layer in layers] == [(5, 192), (5, 512), (5, 128), (5, 96)]
+    assert [layer.feedback[0].numel() for layer in layers] == [192, 512, 128, 96]
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
     losses = [train_step(model, layers, optimizer, x, y, step) for step in range(1, 31)]
     assert losses[-1] < 0.5 * losses[0]
@@ -143,12 +113,12 @@ def test_direct_feedback_alignment_trains_convolutions_and_has_delta_angles() ->
 
 def test_information_alignment_converges_to_its_fixed_point_which_is_aligned_with_w() -> None:
     """The fixed point satisfies (βΣ_y + γ)B = (α/2)·W Σ_x, with Σ_x and Σ_y the mean outer products of x and y = Wx."""
-    model, (layer,) = attached(nn.Sequential(nn.Linear(200, 10).double()), InformationAlignment())
+    model, (layer,) = attached(nn.Sequential(nn.Linear(200, 10, bias=False).double()), InformationAlignment())
     x = normal(2000, 200, dtype=torch.float64)
     before = angle(layer.feedback, layer.weight)
     for step in range(200):
         model(x)
-        layer.rule.after_step([layer], Moment(step, seed=0))
+        RuleSteps(layer.rule, [layer]).after_step(Moment(step, seed=0))
     w = layer.weight.detach()
     sigma_x, sigma_y = x.T @ x / len(x), w @ x.T @ x @ w.T / len(x)
     expected = torch.linalg.solve(sigma_y + torch.eye(10, dtype=torch.float64), w @ sigma_x)

@@ -16,7 +16,8 @@ from nowt.config.run_config import RunConfig
 from nowt.data.datasets import open_data
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Moment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_angle import tangent_square
 from nowt.rules.mirror_control import (
     LayerShape,
@@ -30,6 +31,7 @@ from nowt.rules.mirror_control import (
     usable_extents,
 )
 from nowt.rules.mirror_work import MirrorWork
+from nowt.rules.moment import Moment
 from nowt.rules.schedule import Schedule
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.training.state import TrainingState
@@ -123,7 +125,7 @@ def held_angles(target: float, kappa: float, steps: int) -> tuple[list[float], l
     rule = WeightMirror(target_angle=target)
     layers, schedule = layers_of(rule), Schedule(steps, [kappa * step for step in range(steps + 1)])
     draw, deviations = torch.Generator().manual_seed(1), [layer.weight.std().item() for layer in layers]
-    rule.before_learning(layers, Moment(0, seed=0, schedule=schedule))
+    RuleSteps(rule, layers).before_learning(Moment(0, seed=0, schedule=schedule))
     found: list[list[float]] = [[] for _ in layers]
     for step in range(1, steps + 1):
         for layer, deviation, seen in zip(layers, deviations, found, strict=True):
@@ -131,7 +133,7 @@ def held_angles(target: float, kappa: float, steps: int) -> tuple[list[float], l
             layer.weight.data.mul_(1 - kappa).add_(fresh, alpha=math.sqrt(1 - (1 - kappa) ** 2))
             if step > steps // 2:
                 seen.append(tangent_square(angle(layer.feedback, layer.weight)))
-        rule.after_step(layers, Moment(step, seed=0, schedule=schedule))
+        RuleSteps(rule, layers).after_step(Moment(step, seed=0, schedule=schedule))
     chosen = layer_settings(rule.target_angle, layers, schedule)
     return [math.degrees(math.atan(math.sqrt(np.mean(seen)))) for seen in found], list(chosen)
 
@@ -161,7 +163,7 @@ def test_the_flops_of_a_mirror_step_are_those_that_torch_counts(kind: str, exten
     rule = WeightMirror(samples=3, extent=extent, interval=1)
     layers = attach(nn.Sequential(MAKERS[kind]()), rule, quiet=True)
     with FlopCounterMode(display=False) as counter:
-        rule.after_step(layers, Moment(1, seed=0))
+        RuleSteps(rule, layers).after_step(Moment(1, seed=0))
     assert mirror_step_flops(layers[0], samples=3, extent=extent) == counter.get_total_flops()
 
 
@@ -169,20 +171,20 @@ def test_the_flops_of_a_mirror_step_are_those_that_torch_counts(kind: str, exten
 @pytest.mark.parametrize("extent", [3, 8])
 def test_the_sampling_error_is_that_of_many_samples(kind: str, extent: int) -> None:
     (layer,) = attach(nn.Sequential(MAKERS[kind]()), WeightMirror(), quiet=True)
-    shape, errors = layer.probe_shape(2, extent), []
+    shape, errors = layer.geometry.probe_shape(2, extent), []
     weight = layer.weight.detach()
     for seed in range(200):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        found = layer.outer_product_sum(x, layer.apply_weight(x).detach()) / layer.tap_counts(x)
+        found = layer.geometry.mirror_product(x, layer.apply_weight(x).detach()) / layer.geometry.tap_counts(x)
         errors.append(float((found - weight).square().sum() / weight.square().sum()))
-    assert np.mean(errors) == pytest.approx(layer.sampling_error(shape), rel=0.12)
+    assert np.mean(errors) == pytest.approx(layer.geometry.sampling_error(shape), rel=0.12)
 
 
 def test_the_work_that_the_rule_reports_is_what_it_does() -> None:
     rule = WeightMirror(target_angle=10.0)
     layers, schedule = layers_of(rule), Schedule(100, [1e-3 * step for step in range(101)])
     with FlopCounterMode(display=False) as counter:
-        work = rule.before_learning(layers, Moment(0, seed=0, schedule=schedule))
+        work = RuleSteps(rule, layers).before_learning(Moment(0, seed=0, schedule=schedule))
     assert isinstance(work, MirrorWork)
     assert work.flops == counter.get_total_flops()
     chosen = layer_settings(rule.target_angle, layers, schedule)
@@ -193,7 +195,7 @@ def test_a_wide_kernel_gets_noise_that_reaches_all_its_weights() -> None:
     rule = WeightMirror(target_angle=20.0)
     layers = attach(nn.Sequential(nn.Conv2d(2, 3, 3, padding=40, dilation=40)), rule, quiet=True)
     schedule = Schedule(10, [1e-3 * step for step in range(11)])
-    rule.before_learning(layers, Moment(0, seed=0, schedule=schedule))
+    RuleSteps(rule, layers).before_learning(Moment(0, seed=0, schedule=schedule))
     assert angle(layers[0].feedback, layers[0].weight) < 20
 
 

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from nowt.config.run_config import OptimConfig
 from nowt.core.distributed import Group
 from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Moment
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_control import layer_settings
+from nowt.rules.moment import Moment
 from nowt.rules.schedule import Schedule
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import epoch_to_json
@@ -31,8 +33,10 @@ def linear(rule: WeightMirror) -> list[FeedbackLayer]:
 def samples_shown(rule: WeightMirror, steps: int) -> list[Any]:
     """Return the mirror samples before learning and after each training step, in epochs of four steps."""
     layers = linear(rule)
-    shown = [rule.before_learning(layers, Moment(0, seed=0, schedule=SCHEDULE))]
-    return shown + [rule.after_step(layers, Moment(n, seed=0, schedule=SCHEDULE)) for n in range(1, steps + 1)]
+    shown = [RuleSteps(rule, layers).before_learning(Moment(0, seed=0, schedule=SCHEDULE))]
+    return shown + [
+        RuleSteps(rule, layers).after_step(Moment(n, seed=0, schedule=SCHEDULE)) for n in range(1, steps + 1)
+    ]
 
 
 def test_a_burst_is_mirrored_after_every_epoch_beside_the_interval_and_the_warm_up() -> None:
@@ -47,7 +51,7 @@ def test_the_steps_of_a_burst_draw_different_noise_and_those_of_the_next_burst_o
         rule = WeightMirror(samples=4, warmup=0, interval=0, burst=burst, decay=0.0)
         layers = linear(rule)
         before = layers[0].feedback.clone()
-        rule.after_step(layers, Moment(step, seed=0, schedule=SCHEDULE))
+        RuleSteps(rule, layers).after_step(Moment(step, seed=0, schedule=SCHEDULE))
         return layers[0].feedback - before
 
     one, two, three = (moved(burst, 4) for burst in (1, 2, 3))
@@ -62,7 +66,7 @@ def test_a_burst_differs_from_the_mirror_step_of_the_interval() -> None:
     for rule in (plain, both):
         layers = linear(rule)
         before = layers[0].feedback.clone()
-        rule.after_step(layers, Moment(4, seed=0, schedule=SCHEDULE))
+        RuleSteps(rule, layers).after_step(Moment(4, seed=0, schedule=SCHEDULE))
         found.append(layers[0].feedback - before)
     assert not torch.allclose(found[1], 2 * found[0], rtol=0.05)
 
@@ -105,9 +109,9 @@ def test_a_target_angle_gives_the_same_b_on_every_worker() -> None:
     rule, found = WeightMirror(target_angle=20.0), []
     for group in (Group(), OtherWorker()):
         layers = linear(rule)
-        rule.before_learning(layers, Moment(0, 0, group, SCHEDULE))
+        RuleSteps(rule, layers).before_learning(Moment(0, 0, group, SCHEDULE))
         for step in range(1, 17):
-            rule.after_step(layers, Moment(step, 0, group, SCHEDULE))
+            RuleSteps(rule, layers).after_step(Moment(step, 0, group, SCHEDULE))
         found.append(layers[0].feedback.clone())
     assert torch.equal(*found)
 

@@ -10,7 +10,10 @@ from torch import nn
 
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.registry import builtin_rules, find_rule
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, dense_net, rule_id, train_step
 
@@ -47,7 +50,7 @@ def test_sign_symmetry_magnitudes_have_the_root_mean_square_of_w_times_scale(mag
     expected = 0.5 * float(layer.weight.detach().square().mean().sqrt())
     for step in range(3):
         assert float(layer.feedback.square().mean().sqrt()) == pytest.approx(expected, rel=0.02)
-        layer.rule.after_step([layer], Moment(step, seed=0))
+        RuleSteps(layer.rule, [layer]).after_step(Moment(step, seed=0))
 
 
 def test_redrawn_magnitudes_depend_only_on_seed_layer_and_step() -> None:
@@ -56,10 +59,10 @@ def test_redrawn_magnitudes_depend_only_on_seed_layer_and_step() -> None:
     seen = []
     for moment in (Moment(1, 0), Moment(2, 0), Moment(2, 1)):
         for layer in (first, second):
-            layer.rule.after_step([layer], moment)
+            RuleSteps(layer.rule, [layer]).after_step(moment)
         assert torch.equal(first.feedback, second.feedback)
         seen.append(first.feedback.clone())
-        second.rule.after_step([second], Moment(77, 7))  # steps in between have no effect
+        RuleSteps(second.rule, [second]).after_step(Moment(77, 7))  # steps in between have no effect
     assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
 
 
@@ -67,7 +70,7 @@ def test_sign_symmetry_gives_a_weight_of_exactly_0_a_nonzero_b() -> None:
     plain = nn.Linear(6, 5)
     nn.init.zeros_(plain.weight[0])
     layer = one_layer(plain, "ss", magnitudes="constant")
-    layer.rule.after_step([layer], Moment(1, seed=0))
+    RuleSteps(layer.rule, [layer]).after_step(Moment(1, seed=0))
     assert layer.feedback.all()
 
 
@@ -83,10 +86,10 @@ def test_kolen_pollack_gives_b_the_gradient_of_w_before_the_step_and_removes_it_
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = batch()
     nn.functional.cross_entropy(model(x), y).backward()
-    layers[0].rule.before_step(layers, optimizer)
+    RuleSteps(layers[0].rule, layers).before_step(optimizer, Moment(0, 0))
     for layer in layers:
         assert layer.feedback.grad is layer.weight.grad is not None  # shared, so no extra memory is used
-    layers[0].rule.after_step(layers, Moment(1, seed=0))
+    RuleSteps(layers[0].rule, layers).after_step(Moment(1, seed=0))
     assert all(layer.feedback.grad is None and layer.weight.grad is not None for layer in layers)
 
 
@@ -94,8 +97,8 @@ def test_mirror_mode_follows_its_schedule_and_counts_its_samples() -> None:
     def shown(steps: int, **fields: Any) -> list[int]:
         layer = one_layer(nn.Linear(6, 5), "wm", samples=4, **fields)
         before = layer.feedback.clone()
-        counts = [layer.rule.before_learning([layer], Moment(0, seed=0))]
-        counts += [layer.rule.after_step([layer], Moment(step, seed=0)) for step in range(1, steps)]
+        counts = [RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))]
+        counts += [RuleSteps(layer.rule, [layer]).after_step(Moment(step, seed=0)) for step in range(1, steps)]
         assert torch.equal(layer.feedback, before) == (sum(counts) == 0)
         return counts
 
@@ -108,7 +111,7 @@ def test_mirror_mode_follows_its_schedule_and_counts_its_samples() -> None:
 def test_mirror_noise_depends_only_on_seed_layer_and_step_and_not_on_the_layers_below() -> None:
     def mirrored(model: nn.Sequential, moment: Moment) -> list[torch.Tensor]:
         layers = attach(model, find_rule("wm")(interval=1), seed=0)
-        layers[0].rule.after_step(layers, moment)
+        RuleSteps(layers[0].rule, layers).after_step(moment)
         return [layer.feedback.clone() for layer in layers]
 
     first, again = (mirrored(dense_net(), Moment(3, 0)) for _ in range(2))
@@ -121,7 +124,7 @@ def test_mirror_noise_depends_only_on_seed_layer_and_step_and_not_on_the_layers_
     twins = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))
     twins[1].load_state_dict(twins[0].state_dict())
     layers = attach(twins, find_rule("wm")(warmup=1, decay=1.0), seed=0)
-    layers[0].rule.before_learning(layers, Moment(0, 0))
+    RuleSteps(layers[0].rule, layers).before_learning(Moment(0, 0))
     assert not torch.equal(layers[0].feedback, layers[1].feedback)
 
 
@@ -129,13 +132,13 @@ def test_mirror_noise_depends_only_on_seed_layer_and_step_and_not_on_the_layers_
 def test_every_rule_lowers_the_loss(rule: Rule) -> None:
     model, layers = attached(conv_net(), rule)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    rule.before_learning(layers, Moment(0, seed=0))
+    RuleSteps(rule, layers).before_learning(Moment(0, seed=0))
     losses = [train_step(model, layers, optimizer, *batch(), step) for step in range(1, 31)]
     assert losses[-1] < 0.5 * losses[0]
 
 
 def test_built_in_rules_declare_what_they_read_of_w() -> None:
-    assert {rule.name: rule.transports for rule in builtin_rules() if rule.transports} == {
+    assert {rule.name: rule().transports for rule in builtin_rules() if rule().transports} == {
         "bp": "weight",
         "ss": "sign",
         "sham": "weight",
@@ -185,7 +188,7 @@ def test_invalid_fields_of_rules_are_rejected(name: str, fields: dict[str, Any],
 def test_a_mirror_that_adds_biases_is_rejected_on_a_network_without_any() -> None:
     layer = one_layer(nn.Conv2d(3, 4, 3, padding=1, bias=False), "wm", bias=True)
     with pytest.raises(ValueError, match=r"rule.bias is True, but no layer with a B has a bias: leave out rule.bias"):
-        layer.rule.before_learning([layer], Moment(0, seed=0))
+        RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
 
 
 @pytest.mark.parametrize("make", [lambda: nn.Linear(30, 4), lambda: nn.Conv2d(3, 4, 3)], ids=["linear", "conv"])
@@ -198,7 +201,7 @@ def test_the_mirror_adds_each_bias_to_the_response_of_its_unit(make: Callable[[]
             assert layer.bias is not None
             layer.bias.copy_(torch.tensor([0.0, 0.0, 5.0, -5.0]))
         before = layer.feedback.clone()
-        layer.rule.after_step([layer], Moment(1, seed=0))
+        RuleSteps(layer.rule, [layer]).after_step(Moment(1, seed=0))
         moved.append((layer.feedback - before).flatten(1))
     added = moved[0] - moved[1]
     assert not added[:2].any() and added[2].abs().min() > 0
@@ -210,10 +213,10 @@ def test_mirror_noise_that_cannot_reach_every_weight_is_rejected_before_learning
     with pytest.raises(
         ValueError, match=r"rule.extent is 1: in layer 0, some weights see only padding .* larger extent"
     ):
-        layer.rule.before_learning([layer], Moment(0, seed=0))
+        RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
     for fields in ({"extent": 2}, {"extent": 1, "noise": "idealised"}):
         layer = one_layer(nn.Conv2d(3, 4, 3, padding=1), "wm", warmup=1, **fields)
-        assert layer.rule.before_learning([layer], Moment(0, seed=0))
+        assert RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
 
 
 @pytest.mark.parametrize("decay", [0.02, 0.0])
@@ -221,7 +224,7 @@ def test_before_learning_b_is_the_mean_of_all_mirror_updates_or_their_sum_withou
     """With constant W, 20 steps with the decreasing rate approach W as closely as 20 steps' samples allow."""
     layer = one_layer(nn.Linear(60, 40), "wm", warmup=20, samples=4, eta=0.02, decay=decay)
     start, weight = layer.feedback.clone(), layer.weight.detach()
-    layer.rule.before_learning([layer], Moment(0, seed=0))
+    RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
     gain = float((layer.feedback * weight).sum() / weight.square().sum())
     sampling = math.degrees(math.atan(math.sqrt(61 / (20 * 4 * 64))))
     if decay:

@@ -9,6 +9,7 @@ from nowt.store.study_file import StudyFile, read_study_files, write_study_file
 from nowt.store.superseded_runs import superseded_everywhere, superseded_runs
 
 CONFIG: dict[str, Any] = {"rule": {"name": "bp"}, "model": {"name": "/lab/net.py:build"}, "epochs": 3}
+CONFIG |= {"data": {"name": "digits"}, "seed": 0}
 
 
 def study(key: str, runs: list[tuple[str, str, int]], started: int | None, **changes: Any) -> StudyFile:

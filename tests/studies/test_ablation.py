@@ -131,7 +131,7 @@ def test_the_same_command_retries_only_the_failed_run(
 
 
 def test_a_failed_run_resumes_from_its_checkpoint_once_its_rule_is_fixed(store: Path, tmp_path: Path) -> None:
-    broken = BROKEN.replace("if moment.step == 5:", "if moment.step == 5 and not Path('mended').exists():")
+    broken = BROKEN.replace("if step == 5:", "if step == 5 and not Path('mended').exists():")
     (tmp_path / "broken.py").write_text(broken.replace("from typing", "from pathlib import Path\nfrom typing", 1))
     write_study(tmp_path, '{"mended": small("./broken.py", momentum=0.8)}')
     other = Path(shutil.copytree(store, tmp_path / "other"))

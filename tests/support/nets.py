@@ -8,7 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.registry import builtin_rules
 from nowt.rules.sign_symmetry import SignSymmetry
 
@@ -91,9 +94,9 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     loss = F.cross_entropy(model(x), y)
     loss.backward()
-    for layer in layers[:1]:
-        layer.rule.before_step(layers, optimizer)
+    if layers:
+        RuleSteps(layers[0].rule, layers).before_step(optimizer, Moment(step - 1, seed=0))
     optimizer.step()
-    for layer in layers[:1]:
-        layer.rule.after_step(layers, Moment(step, seed=0))
+    if layers:
+        RuleSteps(layers[0].rule, layers).after_step(Moment(step, seed=0))
     return loss.item()

@@ -48,10 +48,10 @@ from nowt import KolenPollack
 class Slow(KolenPollack):
     name: ClassVar[str] = "slow"
 
-    def after_step(self, layers, moment):
+    def after_step(self, layer, step):
         Path(__file__).with_name(f"{os.getpid()}.slow").touch()
-        time.sleep(float(os.environ.get("PAUSE", 0)))
-        return 0
+        if layer.is_output:
+            time.sleep(float(os.environ.get("PAUSE", 0)))
 '''
 
 INTERRUPTED = '''
@@ -72,11 +72,10 @@ PRESSED = Path(__file__).with_name("pressed")
 class Interrupted(KolenPollack):
     name: ClassVar[str] = "interrupted"
 
-    def after_step(self, layers, moment):
-        if moment.step == 6 and not PRESSED.exists():
+    def after_step(self, layer, step):
+        if step == 6 and not PRESSED.exists():
             PRESSED.touch()
             os.kill(os.getpid(), signal.SIGINT)
-        return 0
 '''
 
 BROKEN = '''
@@ -92,14 +91,13 @@ from nowt import FeedbackAlignment
 class Broken(FeedbackAlignment):
     name: ClassVar[str] = "broken"
 
-    def after_step(self, layers, moment):
-        if moment.step == 5:
+    def after_step(self, layer, step):
+        if step == 5:
             raise RuntimeError("no such layer [/dense]")
-        return 0
 '''
 
 # the same rule without the failure
-OWN = BROKEN.replace("moment.step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
+OWN = BROKEN.replace("step == 5", "False").replace('"broken"', '"mine"').replace("Broken", "Mine")
 
 
 def write_study(folder: Path, cells: str, seeds: str = "(0,)", name: str = "small") -> Path:

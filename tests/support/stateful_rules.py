@@ -1,7 +1,6 @@
 """Custom rules that keep state between steps: some as nowt can save it, and some as it cannot."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,26 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 
 
 @dataclass(frozen=True)
 class FollowsActivity(FeedbackAlignment):
-    """B drifts along the correlation of a layer's input and output, which ``propagate`` leaves for ``after_step``."""
+    """B drifts along the correlation of a layer's input and output, which ``observe`` leaves for ``after_step``."""
 
     name: ClassVar[str] = "follows"
+    signals: ClassVar[tuple[str, ...]] = ("input", "preactivation")
 
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        y = super().propagate(layer, x)
-        layer.activity = x.detach().flatten(1), y.detach().flatten(1)  # type: ignore[assignment]
-        return y
+    def observe(self, layer: LayerView, x: Tensor | None, y: Tensor | None) -> None:
+        assert x is not None and y is not None
+        layer.cache.update(x=x.flatten(1), y=y.flatten(1))
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            x, y = layer.activity  # type: ignore[misc]
-            layer.feedback.mul_(0.99).add_(0.001 * (y.t() @ x))
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(0.99).add_(0.001 * (layer.cache["y"].t() @ layer.cache["x"]))
 
 
 @dataclass(frozen=True)
@@ -37,12 +33,8 @@ class PlainTrace(FollowsActivity):
 
     name: ClassVar[str] = "plain trace"
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            mean = layer.activity[1].mean()  # type: ignore[index]
-            layer.trace = 0.9 * layer.trace + mean if hasattr(layer, "trace") else mean  # type: ignore[operator, has-type]
-            layer.feedback.mul_(1 + 1e-3 * layer.trace)  # type: ignore[operator]
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.trace = layer.cache["y"].mean()  # type: ignore[misc]
 
 
 STEPS: list[int] = []  # of ModuleMemory, which must not keep them here
@@ -54,11 +46,9 @@ class ModuleMemory(FeedbackAlignment):
 
     name: ClassVar[str] = "module memory"
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        STEPS.append(moment.step)
-        for layer in layers:
-            layer.feedback.mul_(1 + 1e-3 * len(STEPS))
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        STEPS.append(step)
+        layer.feedback.mul_(1 + 1e-3 * len(STEPS))
 
 
 @dataclass(frozen=True)
@@ -67,26 +57,28 @@ class DrawsElsewhere(FeedbackAlignment):
 
     name: ClassVar[str] = "draws elsewhere"
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.mul_(0.9 + 0.1 * random.random() + 0.1 * np.random.rand())
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(0.9 + 0.1 * random.random() + 0.1 * np.random.rand())
 
 
 @dataclass(frozen=True)
 class PreparedTrace(FeedbackAlignment):
-    """Counts its steps in an attribute that ``prepare`` set."""
+    """Counts its steps in an attribute of the registered B."""
 
     name: ClassVar[str] = "prepared trace"
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        super().prepare(layer, seed)
-        layer.count = 0  # type: ignore[assignment]
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.count = getattr(layer.feedback, "count", 0) + 1
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            layer.count += 1  # type: ignore[operator, assignment]
-        return 0
+
+@dataclass(frozen=True)
+class RegistersLate(FeedbackAlignment):
+    """Registers a tensor in a step."""
+
+    name: ClassVar[str] = "registers late"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.register_state("count", torch.zeros(()))
 
 
 @dataclass(frozen=True)
@@ -99,25 +91,22 @@ class OwnMemory(FeedbackAlignment):
         super().__post_init__()
         object.__setattr__(self, "memory", {})
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            self.memory[layer.name] = layer.weight.detach().mean()  # type: ignore[attr-defined]
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        self.memory[layer.name] = step  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
 class CountsForwardPasses(FeedbackAlignment):
-    """Changes registered state in ``propagate``, which the alignment probe calls, too."""
+    """Changes registered state in ``feedback``, which the alignment probe calls, too."""
 
     name: ClassVar[str] = "counts passes"
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        super().prepare(layer, seed)
+    def prepare(self, layer: LayerView) -> None:
         layer.register_state("passes", torch.zeros(()))
 
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        layer.passes.add_(1)  # type: ignore[operator]
-        return super().propagate(layer, x)
+    def feedback(self, layer: LayerView) -> Tensor:
+        layer.passes.add_(1)
+        return super().feedback(layer)
 
 
 @dataclass(frozen=True)
@@ -126,22 +115,19 @@ class HiddenCount(CountsForwardPasses):
 
     name: ClassVar[str] = "hidden count"
 
-    def propagate(self, layer: FeedbackLayer, x: Tensor) -> Tensor:
-        layer.passes.data += 1  # type: ignore[operator, union-attr]
-        return FeedbackAlignment.propagate(self, layer, x)
+    def feedback(self, layer: LayerView) -> Tensor:
+        layer.passes.data += 1
+        return FeedbackAlignment.feedback(self, layer)
 
 
 @dataclass(frozen=True)
 class LocalStatistics(FollowsActivity):
-    """Registers a mean over the worker's own images as a buffer, and forgets to sum it over the workers."""
+    """Registers a mean over the worker's own images, and forgets to sum it over the workers."""
 
     name: ClassVar[str] = "local statistics"
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        super().prepare(layer, seed)
-        layer.register_buffer("mean", layer.weight.new_zeros(()))
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("mean", layer.new_zeros())
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            layer.mean.lerp_(layer.activity[1].mean(), 0.1)  # type: ignore[operator, index]
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.mean.lerp_(layer.cache["y"].mean(), 0.1)

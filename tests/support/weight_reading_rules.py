@@ -1,19 +1,16 @@
 """Rules that each break one promise in one line: they read W, or change state that is not theirs."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nowt.rules.base import FeedbackLayer, Moment
 from nowt.rules.feedback_alignment import FeedbackAlignment
-from nowt.rules.sign_symmetry import SignSymmetry
+from nowt.rules.layer_view import LayerView
+from nowt.rules.mirror_noise import MirrorSamples
 from nowt.rules.weight_mirror import WeightMirror
-
-Layers = Sequence[FeedbackLayer]
-
-Learns = Literal["", "gradient", "mirror", "weight"]
+from tests.support.stolen_layers import stolen_layer, stolen_optimizer
 
 
 def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
@@ -28,115 +25,102 @@ def hook(weight: Tensor, act: Callable[[Tensor], object]) -> None:
 class UndeclaredSham(FeedbackAlignment):
     """Copies W into B after the step without declaring it."""
 
-    learns_from: ClassVar[Learns] = "weight"
-
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.copy_(layer.weight.detach())
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.copy_(stolen_layer().weight.detach())
 
 
 class CopiesSlowly(FeedbackAlignment):
     """Moves B slightly towards W after the step."""
 
-    learns_from: ClassVar[Learns] = "weight"
-
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.lerp_(layer.weight.detach(), 0.1)
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.lerp_(stolen_layer().weight.detach(), 0.1)
 
 
 class KeepsACopy(FeedbackAlignment):
     """Keeps a copy of W from one step to the next."""
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.__dict__["copy"] = layer.weight.detach().clone()
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        stolen_layer().__dict__["copy"] = stolen_layer().weight.detach().clone()
 
 
 class CopiesThroughNumpy(FeedbackAlignment):
     """Copies W into B through a NumPy array that shares memory with W."""
 
-    learns_from: ClassVar[Learns] = "weight"
-
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy()))
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.copy_(torch.from_numpy(stolen_layer().weight.detach().numpy()))
 
 
 class CopiesOutsideTorch(FeedbackAlignment):
     """Copies W into B through a copied NumPy array, where no torch operation can be traced."""
 
-    learns_from: ClassVar[Learns] = "weight"
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.copy_(torch.from_numpy(stolen_layer().weight.detach().numpy().copy()))
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.copy_(torch.from_numpy(layer.weight.detach().numpy().copy()))
-        return 0
+
+class MovesOutsideTorch(FeedbackAlignment):
+    """Moves B slightly towards W, through a copied NumPy array."""
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.lerp_(torch.from_numpy(stolen_layer().weight.detach().numpy().copy()), 0.05)
 
 
 class ReadsInForward(FeedbackAlignment):
     """Reads W when it returns B, although the value has no effect."""
 
-    def feedback(self, layer: FeedbackLayer) -> Tensor:
-        return layer.feedback + 0 * layer.weight.detach()
+    def feedback(self, layer: LayerView) -> Tensor:
+        return super().feedback(layer) + 0 * stolen_layer().weight.detach()
 
 
 class CopiesInForward(FeedbackAlignment):
     """Sets B := W in every forward pass."""
 
-    def feedback(self, layer: FeedbackLayer) -> Tensor:
-        return layer.feedback.copy_(layer.weight.detach())
+    def feedback(self, layer: LayerView) -> Tensor:
+        with torch.no_grad():
+            return super().feedback(layer).copy_(stolen_layer().weight.detach())
 
 
 class CopiesInBackward(FeedbackAlignment):
     """Sets B := W in a hook of the backward pass."""
 
-    def prepare(self, layer: FeedbackLayer, seed: int) -> None:
-        super().prepare(layer, seed)
-        hook(layer.weight, lambda gradient: layer.feedback.copy_(layer.weight.detach()))
+    def prepare(self, layer: LayerView) -> None:
+        whole = stolen_layer()
+        hook(whole.weight, lambda gradient: whole.feedback.data.copy_(whole.weight.detach()))
 
 
 class CopiesInOptimizer(FeedbackAlignment):
     """Sets B := W in a hook of the optimizer's step."""
 
-    def before_step(self, layers: Layers, optimizer: torch.optim.Optimizer) -> None:
-        for layer in layers:
-            optimizer.register_step_post_hook(lambda *_, layer=layer: layer.feedback.copy_(layer.weight.detach()))
+    signals: ClassVar[tuple[str, ...]] = ("gradient",)
+
+    def observe_gradient(self, layer: LayerView, gradient: Tensor, lr: float, weight_decay: float) -> None:
+        whole = stolen_layer()
+        stolen_optimizer().register_step_post_hook(lambda *_: whole.feedback.data.copy_(whole.weight.detach()))
 
 
 class MirrorsThroughTranspose(WeightMirror):
     """Also sends noise through the transpose of W."""
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers[-1:]:
-            torch.ones(3, len(layer.weight)) @ layer.weight.detach().flatten(1)
-        return super().after_step(layers, moment)
+    def observe_mirror(self, layer: LayerView, samples: MirrorSamples) -> None:
+        if layer.is_output:
+            weight = stolen_layer().weight.detach()
+            weight.new_ones(3, len(weight)) @ weight.flatten(1)
+        super().observe_mirror(layer, samples)
 
 
-class ScalesFixedB(FeedbackAlignment):
-    """Changes a B that should be fixed."""
+class ChangesBInForward(FeedbackAlignment):
+    """Changes B in the forward pass."""
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.mul_(1.01)
-        return 0
+    signals: ClassVar[tuple[str, ...]] = ("input",)
+
+    def observe(self, layer: LayerView, x: Tensor | None, y: Tensor | None) -> None:
+        if x is not None and len(x) == 10:  # the batches of the small network alone
+            layer.feedback.data.mul_(1.01)  # autograd does not notice
 
 
 class ResetsBiases(FeedbackAlignment):
     """Changes a bias after the step."""
 
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        for layer in layers:
-            layer.bias is not None and layer.bias.data.zero_()
-        return 0
-
-
-class StaleSigns(SignSymmetry):
-    """Keeps the initial signs of W."""
-
-    def after_step(self, layers: Layers, moment: Moment) -> int:
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        bias = stolen_layer().bias
+        if bias is not None:
+            bias.zero_()

@@ -14,6 +14,7 @@ from nowt.data.datasets import RunData
 from nowt.execution import local
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.execution.run_queue import RunQueue
+from nowt.rules.layer_view import LayerView
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch, RunLog
 from nowt.store.run_log import read
@@ -85,14 +86,13 @@ def test_elementwise_work_of_a_rule_costs_nothing() -> None:
 def test_a_subclass_of_weight_mirror_is_counted_at_every_step() -> None:
     @dataclass(frozen=True)
     class Twice(WeightMirror):
-        """Computes its last response a second time."""
+        """Computes a product after each step, too."""
 
         name: ClassVar[str] = "twice"
 
-        def after_step(self, layers: Any, moment: Any) -> int:
-            shown = super().after_step(layers, moment)
-            layers[-1].apply_weight(torch.ones(5, 20))
-            return shown
+        def after_step(self, layer: LayerView, step: int) -> None:
+            if layer.is_output:
+                torch.ones(5, 20) @ torch.ones(20, 10)
 
     config = short_run("wm", fields={"warmup": 1, "interval": 2, "samples": 4, "extent": 2}, model=DENSE)
     built_in = list(train(config, CPU))

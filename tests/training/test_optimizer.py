@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 from nowt.config.run_config import OptimConfig
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from nowt.training.optimizer import build_optimizer, clip_gradients, parameter_groups, set_learning_rate
 from nowt.training.schedule import learning_rate
@@ -41,9 +44,9 @@ def step(
         model.get_parameter(name).grad = gradient
     clip_gradients(model, max_norm)
     rule = layers[0].rule
-    rule.before_step(layers, optimizer)
+    RuleSteps(rule, layers).before_step(optimizer, Moment(0, 0))
     optimizer.step()
-    rule.after_step(layers, Moment(1, seed=0))
+    RuleSteps(rule, layers).after_step(Moment(1, seed=0))
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.01])

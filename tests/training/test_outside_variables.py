@@ -3,7 +3,6 @@ does not use may change."""
 
 import sys
 import types
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +11,9 @@ import pytest
 
 from nowt.config.run_config import ModelConfig
 from nowt.core.errors import ConfigError
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 from nowt.rules.registry import find_rule
 from nowt.training.loop import train
 from nowt.training.outside_variables import outside_variables
@@ -58,23 +58,17 @@ RULE = """
 class Own(FeedbackAlignment):
     name: ClassVar[str] = "own"
 
-    def prepare(self, layer, seed):
-        super().prepare(layer, seed)
-        if "counter" in globals():
-            layer.add = counter()
-
-    def after_step(self, layers, moment):
+    def after_step(self, layer, step):
         {step}
-        return 0
 """
 
 CHANGING = {
     "an array": ("SEEN = np.zeros(2)", "SEEN[0] += 1", "'SEEN' of own.py"),
-    "a deque": ("SEEN = deque(maxlen=3)", "SEEN.append(moment.step)", "'SEEN' of own.py"),
-    "a set": ("SEEN = {0}", "SEEN.add(moment.step + 5)", "'SEEN' of own.py"),
+    "a deque": ("SEEN = deque(maxlen=3)", "SEEN.append(step)", "'SEEN' of own.py"),
+    "a set": ("SEEN = {0}", "SEEN.add(step + 5)", "'SEEN' of own.py"),
     "a tensor's data": ("SEEN = torch.zeros(2)", "SEEN.data += 1", "'SEEN' of own.py"),
     "a number": ("SEEN = 0", "global SEEN; SEEN += 1", "'SEEN' of own.py"),
-    "a new number": ("", "global SEEN; SEEN = moment.step", "'SEEN' of own.py .* was set during training"),
+    "a new number": ("", "global SEEN; SEEN = step", "'SEEN' of own.py .* was set during training"),
     "a generator of Python": ("NOISE = random.Random(0)", "NOISE.random()", "'NOISE' of own.py"),
     "a generator of NumPy": ("NOISE = np.random.default_rng(0)", "NOISE.random()", "'NOISE' of own.py"),
     "an old generator of NumPy": ("NOISE = np.random.RandomState(0)", "NOISE.rand()", "'NOISE' of own.py"),
@@ -99,7 +93,7 @@ CHANGING = {
     "a partial": ("def add(seen): seen.append(1)\nadd = functools.partial(add, [])", "add()", "'add' of own.py"),
     "a wrapped function": (
         "SEEN = []\n@functools.cache\ndef add(n): SEEN.append(n)",
-        "add(moment.step)",
+        "add(step)",
         "'SEEN' of own.py",
     ),
     "a table of functions": ("SEEN = []\nSTEPS = {'a': lambda: SEEN.append(1)}", "STEPS['a']()", "'SEEN' of own.py"),
@@ -122,24 +116,14 @@ CHANGING = {
         "'NET' of own.py",
     ),
     "an iterator": ("NEXT = iter([1, 2, 3, 4, 5])", "next(NEXT, None)", "'NEXT' of own.py"),
-    "a bytearray": ("SEEN = bytearray(2)", "SEEN[0] = moment.step", "'SEEN' of own.py"),
+    "a bytearray": ("SEEN = bytearray(2)", "SEEN[0] = step", "'SEEN' of own.py"),
     "a helper imported under another name": (
         "import helper as h",
         "h.FACTORS['decay'] *= 0.5",
         "'FACTORS' of helper.py",
     ),
     "a helper in a local variable": ("", "h = helper; h.FACTORS['decay'] *= 0.5", "'FACTORS' of helper.py"),
-    "a layer's function": (
-        "def counter():\n  n = 0\n  def add():\n    nonlocal n\n    n += 1\n  return add",
-        "layers[0].add()",  # those of the other layers have the same name
-        "variable 'n' around counter.<locals>.add",
-    ),
-    "a layer's bound method": (
-        "def counter(): return Counter().count",
-        "layers[0].add()",
-        "attribute 'add' of layer",
-    ),
-    "an attribute of W": ("", "layers[0].weight.n = moment.step", "attribute 'n' of 'weight' of layer"),
+    "an attribute of B": ("", "layer.feedback.n = step", "attribute 'n' of 'feedback' of layer"),
     "a counter": ("COUNT = itertools.count()", "next(COUNT)", "'COUNT' of own.py"),
     "a generator function": ("def numbers(): yield from range(99)\nNEXT = numbers()", "next(NEXT)", "'NEXT' of own.py"),
 }
@@ -188,11 +172,11 @@ CONSTANT = {
     ),
     "a default of a class": ("def f(kind=dict): return kind()", "f()"),
     "a constant": ("DECAY = [0.9, np.ones(2), torch.ones(2)]", "DECAY[0]"),
-    "a cached function": ("@functools.cache\ndef factor(step): return 0.9", "factor(moment.step)"),
-    "a log": ("log = logging.getLogger('own')", "log.debug('step %d', moment.step)"),
+    "a cached function": ("@functools.cache\ndef factor(step): return 0.9", "factor(step)"),
+    "a log": ("log = logging.getLogger('own')", "log.debug('step %d', step)"),
     "a helper's constants": ("", "scaled(helper.FACTORS['decay'])"),
     "an unused list": ("SEEN = []\ndef other(): SEEN.append(1)", "pass"),
-    "an attribute of the same name": ("step = [0]", "moment.step"),
+    "an attribute of the same name": ("n = [0]", "Counter().n"),
 }
 
 
@@ -234,9 +218,9 @@ def test_a_rule_that_uses_this_is_accepted(tmp_path: Path, case: str) -> None:
 
 
 def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name_in_a_helper(tmp_path: Path) -> None:
-    rule = own_rule(tmp_path, "helper.step = [0]", "helper.scaled(moment.step)")
+    rule = own_rule(tmp_path, "helper.n = [0]", "helper.scaled(Counter().n)")
     used = outside_variables(rule, {})
-    assert "variable 'FACTORS' of helper.py" in used and not any("'step'" in name for name in used)
+    assert "variable 'FACTORS' of helper.py" in used and not any("'n'" in name for name in used)
 
 
 EPOCHS_SEEN: list[int] = []  # changed by the loop below, as the variables of a script are
@@ -248,10 +232,8 @@ class Decaying(FeedbackAlignment):
 
     name: ClassVar[str] = "decaying"
 
-    def after_step(self, layers: Sequence[FeedbackLayer], moment: Moment) -> int:
-        for layer in layers:
-            layer.feedback.mul_(0.999)
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(0.999)
 
 
 def test_a_script_around_a_rule_may_change_its_own_variables() -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 from nowt.core.distributed import SINGLE_WORKER, Group
-from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 from nowt.training import rule_cost
 from nowt.training.rule_cost import RuleCost
 from nowt.training.step_timer import ClockTimer
@@ -28,9 +28,8 @@ class Custom(FeedbackAlignment):
     name: ClassVar[str] = "custom"
     work: Any = None
 
-    def after_step(self, layers: Any, moment: Any) -> int:
-        self.work(moment)
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        self.work(step)
 
 
 @dataclass
@@ -58,15 +57,15 @@ class Thread(Group):
         return found
 
 
-def flops(rule: Rule, group: Group = SINGLE_WORKER, steps: int = 2) -> float:
-    """Return the FLOPs of ``after_step``, which receives the worker in place of the layers' moment."""
+def flops(rule: Custom, group: Group = SINGLE_WORKER, steps: int = 2) -> float:
+    """Return the FLOPs of the rule's work, which receives the worker."""
     cost = RuleCost(rule, group, ClockTimer())
     for _ in range(steps):
-        cost.call("after_step", (), group)
+        cost.call(rule.work, group)
     return cost.settle()
 
 
-def flops_of_workers(rule: Rule, size: int) -> list[float]:
+def flops_of_workers(rule: Custom, size: int) -> list[float]:
     meeting, found = Meeting(size), [0.0] * size
 
     def work(rank: int) -> None:
@@ -124,7 +123,7 @@ def test_repeated_work_counts_once_and_divided_work_is_added_up(work: Callable[[
 
 def test_a_settled_call_is_not_counted_again() -> None:
     cost = RuleCost(Custom(work=of_weights), SINGLE_WORKER, ClockTimer())
-    cost.call("after_step", (), SINGLE_WORKER)
+    cost.call(of_weights, SINGLE_WORKER)
     assert (cost.settle(), cost.settle()) == (A_PRODUCT, 0.0)
 
 
@@ -146,5 +145,5 @@ def test_the_seconds_of_a_step_contain_no_counting(monkeypatch: pytest.MonkeyPat
     timer = ClockTimer()
     cost = RuleCost(Custom(work=work), SINGLE_WORKER, timer)
     with timer.step():
-        cost.call("after_step", (), SINGLE_WORKER)
+        cost.call(work, SINGLE_WORKER)
     assert (cost.settle(), timer.read()) == (7.0, 3.0)

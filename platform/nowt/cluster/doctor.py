@@ -22,7 +22,8 @@ def check_cluster(path: Path, data: str, ignored: Collection[str] = ()) -> list[
     Raises UserError if the file is missing or not a cluster file, or if no cluster answers at RAY_ADDRESS.
     """
     running = ray_address() != LOCAL
-    missing = running and str(path) == DEFAULT_FILE and not path.exists()  # on a head there may be no file
+    default = path.absolute() == Path(DEFAULT_FILE).absolute()
+    missing = running and default and not path.exists()  # on a head there may be no file
     if not missing and is_kuberay(load_documents(path)):
         return _check_kuberay(path)
     cluster = None if missing else read_cluster(path)

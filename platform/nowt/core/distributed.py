@@ -64,7 +64,8 @@ def check_identical(group: Group, tensors: Mapping[str, Tensor], when: str) -> N
             if not equal:
                 raise WorkersDiverged(
                     f"{name} of worker {rank} is not bit for bit that of worker 0 {when}: a rule that learns B from "
-                    "each worker's images must synchronize it with moment.group, and all workers need the same hardware"
+                    "each worker's images must sum them with layer.sum_over_workers, and all workers need the same "
+                    "hardware"
                 )
 
 

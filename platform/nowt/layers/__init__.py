@@ -4,7 +4,7 @@ from nowt.layers.attach import attach, using_backprop
 from nowt.layers.conv import Conv2d
 from nowt.layers.coverage import describe_uncovered, feedback_layers, uncovered_weights
 from nowt.layers.linear import Linear
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 
 __all__ = [
     "Conv2d",

@@ -12,7 +12,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from nowt.core.random_state import preserved_random_state
 from nowt.layers.inputs import Inputs, call, device_of, map_tensors
 from nowt.layers.model_state import Modes, gradients_of, in_mode, preserved_buffers
-from nowt.rules.base import FeedbackLayer
+from nowt.layers.views import feedback_of
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.store.records import Layer
 
 Loss = Callable[[Any, Any], Tensor]  # of the model's output and the targets
@@ -104,9 +105,23 @@ def error_signals(
         # dropout drops the same units each time, and training draws as without this
         preserved_random_state(device_of(model, x)),
         preserved_buffers(model),
+        _unobserved(layers),
     ):
         gradients_of(lambda: loss(call(model, map_tensors(start, x)), y), ends, model)
     return found
+
+
+@contextmanager
+def _unobserved(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
+    """Context manager in which the rule observes nothing: what is measured is no training."""
+    every = [one for layer in layers for one in (layer, *layer.tied)]
+    for layer in every:
+        layer.observed = False
+    try:
+        yield
+    finally:
+        for layer in every:
+            layer.observed = True
 
 
 def _mark_through_feedback(
@@ -174,7 +189,7 @@ def _depths(layers: Sequence[FeedbackLayer]) -> dict[str, int]:
 
 
 def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop: Tensor | None) -> Layer:
-    weight, feedback = layer.weight.detach(), layer.rule.feedback(layer).detach()
+    weight, feedback = layer.weight.detach(), feedback_of(layer)
     norm = float(weight.double().norm())
     ratio = float(feedback.double().norm()) / norm if norm > 0 else math.nan
     # the B of direct feedback has another shape than W, so there is no angle between them

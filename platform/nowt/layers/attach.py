@@ -17,7 +17,10 @@ from nowt.layers.coverage import (
 )
 from nowt.layers.feedback import Feedback, remind_of_steps
 from nowt.layers.inputs import Inputs
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.layers.propagation import OutputError, is_plain
+from nowt.layers.views import Between, prepare
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 
 __all__ = ["attach", "feedback_layers", "using_backprop"]
 
@@ -87,22 +90,44 @@ def attach(
     return feedback
 
 
-def attach_to_candidates(model: nn.Module, rule: Rule, seed: int, candidates: Candidates) -> list[FeedbackLayer]:
-    """Attach the rule as ``attach`` does, but quietly, and to layers of ``model`` that were found before."""
+def attach_to_candidates(
+    model: nn.Module, rule: Rule, seed: int, candidates: Candidates, between: Between | None = None
+) -> list[FeedbackLayer]:
+    """Attach the rule as ``attach`` does, but quietly, and to layers of ``model`` that were found before.
+
+    ``between`` is called with each layer, when nowt has drawn its B and before the rule prepares it.
+    """
     check_rule(rule, "relu")
-    return _attach_groups(covered_layers(model, rule, candidates), candidates, rule, seed, "relu")
+    return _attach_groups(covered_layers(model, rule, candidates), candidates, rule, seed, "relu", between)
 
 
 def _attach_groups(
-    groups: list[list[str]], candidates: Candidates, rule: Rule, seed: int, activation: str
+    groups: list[list[str]],
+    candidates: Candidates,
+    rule: Rule,
+    seed: int,
+    activation: str,
+    between: Between | None = None,
 ) -> list[FeedbackLayer]:
     """Attach the rule to groups of layers, each of which shares one W."""
     layers = []
     for names in groups:
         layer, *tied = (_replace(candidates, name, rule, activation) for name in names)
-        _prepare(layer, tied, rule, seed)
+        layer.tied = tuple(tied)
+        prepare(layer, seed, between)
         layers.append(layer)
+    if "output_error" in rule.signals and layers:
+        _watch_output(layers)
     return layers
+
+
+def _watch_output(layers: list[FeedbackLayer]) -> None:
+    """Keep the loss's gradient at the network's output, for layers whose rule uses it."""
+    watch = OutputError()
+    layers[0].output_layer.register_forward_hook(watch)
+    for layer in layers:
+        for one in (layer, *layer.tied):
+            one.__dict__["output_error"] = watch
 
 
 def _replace(candidates: Candidates, name: str, rule: Rule, activation: str) -> FeedbackLayer:
@@ -113,20 +138,10 @@ def _replace(candidates: Candidates, name: str, rule: Rule, activation: str) -> 
     module.rule = rule
     module.name = name
     module.activation = "linear" if name == last else activation
+    module.plain = is_plain(rule)
     module.map_size = candidates.map_size(name)
     # not as a submodule, which would give its weights a second name
     module.__dict__["output_layer"] = candidates.found[last]
     # torch.fx keeps a module whole, as it does torch's own layers, if the module says that it comes from torch.nn
     module.__dict__["__module__"] = "torch.nn"
     return module
-
-
-def _prepare(layer: FeedbackLayer, tied: list[FeedbackLayer], rule: Rule, seed: int) -> None:
-    """Let the rule register B on ``layer``, and share it with the layers that have the same W."""
-    before = set(layer._parameters)
-    rule.prepare(layer, seed)
-    for name, value in layer._parameters.items():
-        if name not in before:
-            for other in tied:
-                other.register_parameter(name, value)
-    layer.tied = tuple(tied)

@@ -16,13 +16,15 @@ from nowt.layers import step_checks
 from nowt.layers.alignment import Loss, angle, measure_alignment
 from nowt.layers.inputs import Inputs, check_inputs, explained
 from nowt.layers.model_state import Modes, modes_of, preserved_attributes
+from nowt.layers.rule_steps import RuleSteps
 from nowt.layers.same_updates import GradientUse, check_optimizers, check_weights, warn_of_other_updates
 from nowt.layers.saved_state import attachment, check_saved
 from nowt.layers.step_arguments import check_scaler, checked_clip, checked_optimizers, unscale
-from nowt.layers.step_reminder import StepReminder, parameters_of, rule_states, state_version
-from nowt.rules.base import FeedbackLayer, Moment, Rule
-
-LEARNING = ("before_learning", "before_step", "after_step")  # methods by which a rule learns B
+from nowt.layers.step_reminder import StepReminder, parameters_of, state_version
+from nowt.layers.views import feedback_of
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Feedback(list[FeedbackLayer]):
         self.last_use = GradientUse()
         self.reminder: StepReminder | None = None
 
+    @property
+    def rule_steps(self) -> RuleSteps:
+        """The rule's part of a step."""
+        return RuleSteps(self.rule, self)
+
     def before_learning(self) -> None:
         """Do the rule's work before learning, such as mirror mode before the first step; once.
 
@@ -83,7 +90,7 @@ class Feedback(list[FeedbackLayer]):
         and the first gradient passed through B as it was drawn.
         """
         if not self.begun:
-            self.rule.before_learning(self, Moment(0, self.seed, _group()))
+            self.rule_steps.before_learning(Moment(0, self.seed, _group()))
             self.begun = True
             if self.reminder is not None:
                 self.reminder.note_begin()
@@ -133,10 +140,10 @@ class Feedback(list[FeedbackLayer]):
             for one in optimizers:
                 self._optimize(one, scaler, clip)
         except BaseException:
-            _clear_gradients(self)  # of B, which has W's during a step
+            self.rule_steps.drop_gradients()  # of B, which has W's during a step
             raise
         self.steps += 1
-        self.rule.after_step(self, Moment(self.steps, self.seed, _group()))
+        self.rule_steps.after_step(Moment(self.steps, self.seed, _group()))
         self.last_use = GradientUse(optimizers, self)
 
     def _optimize(
@@ -147,7 +154,7 @@ class Feedback(list[FeedbackLayer]):
         if clip is not None:
             # only what this optimizer trains: other gradients may be scaled still, or add up without end
             nn.utils.clip_grad_norm_([p for p in parameters_of(optimizer) if p.requires_grad], clip)
-        self.rule.before_step(self, optimizer)
+        self.rule_steps.before_step(optimizer, Moment(self.steps, self.seed, _group()))
         with self._in_step():
             if scaler is None:
                 optimizer.step()
@@ -238,8 +245,7 @@ class Feedback(list[FeedbackLayer]):
 
 def remind_of_steps(feedback: Feedback) -> None:
     """Warn once if the model is trained without ``feedback.step``, provided that the rule learns B in its steps."""
-    rule = type(feedback.rule)
-    if feedback and any(getattr(rule, name) is not getattr(Rule, name) for name in LEARNING):
+    if feedback and feedback.rule.learns_from:
         feedback.reminder = StepReminder(feedback)
 
 
@@ -261,14 +267,9 @@ def _unchanged_state(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
     for layer, version in zip(layers, before, strict=True):
         if state_version(layer) != version:
             raise ConfigError(
-                f"measuring angles changed the state of rule {layer.rule.name} in layer {layer.name}: propagate() and "
-                "feedback() must not change it; do so in after_step()"
+                f"measuring angles changed the state of rule {layer.rule.name} in layer {layer.name}: observe() and "
+                "send_back() must not change it; do so in after_step()"
             )
-
-
-def _clear_gradients(layers: Sequence[FeedbackLayer]) -> None:
-    for state in (state for layer in layers for state in rule_states(layer)):
-        state.grad = None
 
 
 def _group() -> Group:
@@ -278,5 +279,5 @@ def _group() -> Group:
 
 
 def _matrix_angle(layer: FeedbackLayer) -> float:
-    weight, feedback = layer.weight.detach(), layer.rule.feedback(layer).detach()
+    weight, feedback = layer.weight.detach(), feedback_of(layer)
     return angle(feedback, weight) if feedback.shape == weight.shape else float("nan")

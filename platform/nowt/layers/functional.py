@@ -4,14 +4,6 @@ import torch
 from torch import Tensor
 
 
-def orthonormal(size: int, like: Tensor, stream: torch.Generator) -> Tensor:
-    """Draw ``size`` orthonormal rows of length ``size``, with the dtype and device of ``like``."""
-    noise = torch.randn(size, size, generator=stream, device=like.device, dtype=like.dtype)
-    q, r = torch.linalg.qr(noise)
-    rows: Tensor = q * r.diagonal().sign()  # without the signs, the rows of QR are not uniform over all directions
-    return rows
-
-
 def cast_for_autocast(x: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
     """Cast the tensors to autocast's dtype if it is enabled, so that W's gradient arrives in W's own dtype.
 

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nowt.layers.functional import cast_for_autocast, orthonormal
-from nowt.rules.base import FeedbackLayer
+from nowt.layers.functional import cast_for_autocast
+from nowt.layers.propagation import propagate
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.geometry import LinearGeometry
 
 
 class _LinearFeedback(torch.autograd.Function):
@@ -38,7 +40,16 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         """Map (..., in) to (..., out)."""
         if self.use_backprop or not torch.is_grad_enabled():
             return super().forward(input)
-        return self.rule.propagate(self, input)
+        return propagate(self, input)
+
+    @property
+    def geometry(self) -> LinearGeometry:
+        """The shapes of the layer's map."""
+        return LinearGeometry((self.out_features, self.in_features))
+
+    def apply_plain(self, x: Tensor) -> Tensor:
+        """Return W x + bias, with torch's own backward path."""
+        return super().forward(x)
 
     def apply_with_feedback(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Return W x + bias; the error passes back through ``feedback``."""
@@ -50,31 +61,3 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
     def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return W x, without bias."""
         return F.linear(x, self.weight)
-
-    def outer_product_sum(self, x: Tensor, y: Tensor, padded: bool = True) -> Tensor:
-        """Return Σ y xᵀ over samples, in W's shape."""
-        return y.t() @ x
-
-    def probe_shape(self, samples: int, extent: int) -> tuple[int, ...]:
-        """Return the shape of ``samples`` × ``extent``² vectors: as many positions as in a convolution."""
-        return samples * max(extent, 1) ** 2, self.in_features
-
-    def orthonormal_probes(self, stream: torch.Generator) -> Tensor:
-        """Return ``fan_in`` orthonormal input vectors."""
-        return orthonormal(self.in_features, self.weight, stream)
-
-    def positions(self, x: Tensor) -> int:
-        """Return the number of samples."""
-        return len(x)
-
-    def has_unreached_weights(self, shape: tuple[int, ...]) -> bool:
-        """Return False: every input reaches every weight."""
-        return False
-
-    def tap_counts(self, x: Tensor) -> Tensor | int:
-        """Return the number of samples, which reach every weight."""
-        return len(x)
-
-    def sampling_error(self, shape: tuple[int, ...]) -> float:
-        """Return (fan-in + 1) / samples."""
-        return (self.fan_in + 1) / shape[0]

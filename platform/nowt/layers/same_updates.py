@@ -10,8 +10,10 @@ from torch.optim import LBFGS, Adafactor, Optimizer
 from torch.utils.weak import TensorWeakRef
 
 from nowt.core.errors import ConfigError
+from nowt.layers.layer_checks import HALF, half_weight
 from nowt.layers.step_reminder import parameters_of
-from nowt.rules.base import HALF, HALF_WEIGHT, FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 
 REFUSED = {
     Adafactor: "scales each update by the size of the weights, which differs between W and B",
@@ -34,7 +36,7 @@ Groups = dict[int, dict[str, Any]]  # parameter groups, by the id of each of the
 
 def check_optimizers(layers: Sequence[FeedbackLayer], rule: Rule, optimizers: Sequence[Optimizer]) -> None:
     """Raise ConfigError unless each B that learns from the gradient can be updated exactly as its W is."""
-    if rule.learns_from != "gradient":
+    if rule.update != "with_weight":
         return
     for optimizer in optimizers:
         groups = _groups(optimizer)
@@ -59,7 +61,7 @@ def check_weights(
 
 def warn_of_other_updates(layers: Sequence[FeedbackLayer], rule: Rule, optimizers: Sequence[Optimizer]) -> bool:
     """Warn if an optimizer may update B otherwise than W. Return whether it did."""
-    if rule.learns_from != "gradient":
+    if rule.update != "with_weight":
         return False
     for optimizer in optimizers:
         groups = _groups(optimizer)
@@ -139,7 +141,7 @@ def _check_layer(layer: FeedbackLayer, rule: Rule, groups: Groups) -> None:
             "change while W does not: put layer.weight and layer.feedback into one parameter group"
         )
     if mine is not None and layer.weight.dtype in HALF:
-        raise ConfigError(HALF_WEIGHT.format(layer=layer.name, rule=rule.name, dtype=layer.weight.dtype))
+        raise ConfigError(half_weight(rule, layer.name, layer.weight.dtype))
     if mine is not its and mine and its and _settings(mine) != _settings(its):
         raise ConfigError(
             f"the optimizer treats W and B of layer {layer.name} differently ({_difference(mine, its)}), but "

@@ -6,7 +6,8 @@ from typing import Any
 
 from nowt.core.errors import ConfigError
 from nowt.core.fields import plain
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 
 UNSET = "not a setting"
 

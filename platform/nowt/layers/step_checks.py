@@ -7,7 +7,8 @@ from torch.optim import LBFGS, Optimizer
 
 from nowt.core.errors import ConfigError
 from nowt.layers.step_reminder import parameters_of
-from nowt.rules.base import FeedbackLayer, Rule, check_own_weights
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer, check_own_weights
 
 OWN = ("weight", "bias")  # parameters of torch's layers
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 
 
 class StepReminder:
@@ -27,7 +28,7 @@ class StepReminder:
         self.layers = [weakref.ref(layer) for layer in layers]
         self.versions: dict[str, int] = {}  # of the layers that were trained, by name, after the last step
         self.rule = layers[0].rule
-        self.patience = 0 if self.rule.learns_from == "gradient" else max(1, getattr(self.rule, "interval", 1))
+        self.patience = 0 if self.rule.update == "with_weight" else max(1, _interval(self.rule))
         self.stopped = False
         weakref.finalize(layers[0], self.stop)
         _watch_optimizers()
@@ -40,7 +41,7 @@ class StepReminder:
     def note_begin(self) -> None:
         """Note that the work before learning is done, which is all that a rule with an ``interval`` of 0 does."""
         self.versions = {}
-        if getattr(self.rule, "interval", 1) == 0:
+        if _interval(self.rule) == 0:
             self.stop()
 
     def check(self, optimizer: torch.optim.Optimizer) -> None:
@@ -84,6 +85,12 @@ def _watch_optimizers() -> None:
             reminder.check(optimizer)
 
     register_optimizer_step_post_hook(check)
+
+
+def _interval(rule: Rule) -> int:
+    """Return how many steps a rule may let pass between two changes of B."""
+    noise = rule.mirror_noise()
+    return 1 if noise is None else noise.interval
 
 
 def rule_states(layer: FeedbackLayer) -> list[nn.Parameter]:

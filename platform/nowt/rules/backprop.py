@@ -23,7 +23,7 @@ class Backprop(Rule):
     """
 
     name: ClassVar[str] = "bp"
-    transports: ClassVar[str] = "weight"
+    signals: ClassVar[tuple[str, ...]] = ("weight",)
 
     def covers(self, name: str, last: bool) -> bool:
         """Cover no layer: torch's own layers use backprop."""

@@ -1,17 +1,10 @@
 """Base classes of the rules that store B: which layers have one, and how it is initialized."""
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
-import torch
-from torch import Tensor, nn
-
-from nowt.core.seeding import generator
 from nowt.rules.base import Rule
-
-if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer
+from nowt.rules.initialization import Initialization
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,31 @@ class DrawnFeedback(FeedbackRule):
     """A rule whose initial B is drawn at random.
 
     Args:
+        last_layer: ``"rule"`` (default): the last layer has a B. ``"backprop"``: its error passes back through Wᵀ.
+        shortcuts: ``"rule"`` (default): projection shortcuts of residual blocks have a B. ``"backprop"``: they use Wᵀ.
         start: Distribution of the initial B. ``"as_weight"`` (default): W's own entries in random order. ``"normal"``
             or ``"uniform"``: that distribution, with mean 0 and W's standard deviation.
         scale: Standard deviation of B divided by that of W at initialization. Default 1.0; must be above 0.
         angle: Angle between B and W at initialization, in degrees, from 0 to 180; B then has ``scale`` times the norm
             of W. Default None: B is independent of W.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from typing import ClassVar
+        >>> import torch
+        >>> from nowt import DrawnFeedback, attach
+        >>> @dataclass(frozen=True)
+        ... class Halves(DrawnFeedback):
+        ...     name: ClassVar[str] = "halves"
+        ...
+        ...     def feedback(self, layer):
+        ...         return layer.feedback / 2
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2))
+        >>> (layer,) = attach(model, Halves())
+        >>> x = torch.zeros(1, 3, requires_grad=True)
+        >>> model(x).sum().backward()
+        >>> torch.equal(2 * x.grad[0], layer.feedback.sum(0))
+        True
     """
 
     start: Literal["as_weight", "normal", "uniform"] = "as_weight"
@@ -69,49 +82,6 @@ class DrawnFeedback(FeedbackRule):
         if self.angle is not None and not 0 <= self.angle <= 180:
             raise ValueError(f"rule.angle is {self.angle}: it must lie in [0, 180] degrees, or be none")
 
-    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
-        """Also raise ValueError if all weights are equal, so that no B can be drawn that differs from W.
-
-        Without ``angle``, mirror mode learns B whatever its initial value is.
-        """
-        super().check_layer(name, last, layer)
-        lowest, highest = cast(Tensor, layer.weight).detach().aminmax()
-        if lowest == highest and not (self.learns_from == "mirror" and self.angle is None):
-            raise ValueError(
-                f"all weights of layer {name} start at {float(lowest):g}, so a B drawn from their distribution would "
-                f"be W itself: give the layer another initialization, or {self.exclusion(name, last)}"
-            )
-
-    def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Register a B drawn from (seed, layer name)."""
-        weight = layer.weight.detach()
-        drawn = draw_feedback(weight, self.start, seed, layer.name) * self.scale
-        if self.angle is not None:
-            drawn = rotate_to_angle(weight, drawn, self.angle) * self.scale
-        layer.register_state("feedback", drawn)
-
-
-def draw_feedback(weight: Tensor, start: str, seed: int, name: str) -> Tensor:
-    """Draw a tensor of W's shape and standard deviation; a pure function of (seed, name) and W's distribution.
-
-    ``as_weight`` shuffles W's own entries, so B has W's exact distribution, whichever initializer produced it.
-    """
-    stream = generator(seed, "feedback", name)
-    flat = weight.detach().cpu().flatten()
-    if start == "as_weight":
-        drawn = flat[torch.randperm(flat.numel(), generator=stream)]
-    elif start == "normal":
-        drawn = torch.randn(flat.shape, generator=stream, dtype=flat.dtype) * flat.std()
-    else:
-        drawn = (torch.rand(flat.shape, generator=stream, dtype=flat.dtype) * 2 - 1) * (flat.std() * math.sqrt(3))
-    return torch.empty_like(weight).copy_(drawn.view(weight.shape))
-
-
-def rotate_to_angle(weight: Tensor, drawn: Tensor, degrees: float) -> Tensor:
-    """Return the tensor with the norm of W, in the plane of W and ``drawn``, at an angle of ``degrees`` to W."""
-    w, d = weight.double().flatten(), drawn.double().flatten()
-    length = w.norm()
-    across = d - w * (d @ w) / (w @ w)
-    turn = math.radians(degrees)
-    turned = math.cos(turn) * w + math.sin(turn) * length * across / across.norm()
-    return torch.empty_like(weight).copy_(turned.view(weight.shape))
+    def initialization(self) -> Initialization:
+        """Return B's distribution, scale and angle."""
+        return Initialization(self.start, self.scale, self.angle)

@@ -1,16 +1,9 @@
 """Kolen-Pollack: W and B receive the same updates and the same decay, so their initial difference is forgotten."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-import torch
-
-from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
-
-if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer
 
 
 @dataclass(frozen=True)
@@ -56,29 +49,5 @@ class KolenPollack(DrawnFeedback):
     """
 
     name: ClassVar[str] = "kp"
-    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "gradient"
-
-    def before_step(self, layers: Sequence["FeedbackLayer"], optimizer: torch.optim.Optimizer) -> None:
-        """Set B's gradient to the final gradient of W; a copy of it if the optimizer changes gradients in place.
-
-        Raises ValueError if a layer has been pruned or parametrized since ``attach``.
-        """
-        check_own_weights(layers)
-        copy = any(_writes_gradients(group) for group in optimizer.param_groups)
-        for layer in layers:
-            gradient = layer.weight.grad
-            layer.feedback.grad = gradient.clone() if copy and gradient is not None else gradient
-
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Clear B's gradient, which B has only during the optimizer step."""
-        for layer in layers:
-            layer.feedback.grad = None
-        return 0
-
-
-def _writes_gradients(group: dict[str, object]) -> bool:
-    """Return whether torch's optimizer changes the gradient in place, which would update a shared one twice.
-
-    Nesterov's foreach form does, and it is the default on a GPU.
-    """
-    return bool(group.get("nesterov")) and group.get("foreach") is not False and not group.get("fused")
+    signals: ClassVar[tuple[str, ...]] = ("gradient",)
+    update: ClassVar[Literal["", "with_weight"]] = "with_weight"

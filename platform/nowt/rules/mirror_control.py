@@ -6,7 +6,7 @@ uses nothing that is measured, so the same configuration always gets the same se
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -15,11 +15,13 @@ import torch
 
 from nowt.core.errors import require
 from nowt.rules.mirror_angle import angle_of, best_decay, needed_positions, tangent_square, tracking_error
+from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.mirror_work import MirrorWork
 from nowt.rules.schedule import Schedule
 
 if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer, Rule
+    from nowt.rules.base import Rule
+    from nowt.rules.feedback_layer import FeedbackLayer
 
 # A mirror step shows up to this many positions where the schedule leaves the choice. Fewer, larger steps are faster.
 POSITIONS = 2048
@@ -86,7 +88,7 @@ def mirror_step_flops(layer: "FeedbackLayer", samples: int, extent: int) -> floa
     It is torch's count, as for all FLOPs in the logs. Torch counts Σ y xᵀ of a grouped convolution as if it had one
     group.
     """
-    positions = layer.positions(torch.empty(layer.probe_shape(samples, extent), device="meta"))
+    positions = layer.geometry.positions(torch.empty(layer.geometry.probe_shape(samples, extent), device="meta"))
     groups = getattr(layer, "groups", 1)
     return 2.0 * positions * layer.weight.numel() * (1 + groups)
 
@@ -114,17 +116,18 @@ def _known_shape(layer: "FeedbackLayer") -> LayerShape:
 
 def usable_extents(layer: "FeedbackLayer") -> tuple[int, ...]:
     """Return ``EXTENTS``, and a larger one if a wide kernel needs it for its outer weights to receive noise."""
-    largest = EXTENTS[0]
-    while layer.has_unreached_weights(layer.probe_shape(1, largest)):
+    largest, geometry = EXTENTS[0], layer.geometry
+    while geometry.has_unreached_weights(geometry.probe_shape(1, largest)):
         largest *= 2
     return EXTENTS if largest == EXTENTS[0] else (largest, *EXTENTS)
 
 
 def layer_shape(layer: "FeedbackLayer", extents: Sequence[int]) -> LayerShape:
     """Return what decides the settings of ``layer``, without the extents at which some weights see only padding."""
-    shapes = {extent: layer.probe_shape(1, extent) for extent in extents}
-    usable = {extent: shape for extent, shape in shapes.items() if not layer.has_unreached_weights(shape)}
-    errors = tuple((extent, layer.sampling_error(shape)) for extent, shape in usable.items())
+    geometry = layer.geometry
+    shapes = {extent: geometry.probe_shape(1, extent) for extent in extents}
+    usable = {extent: shape for extent, shape in shapes.items() if not geometry.has_unreached_weights(shape)}
+    errors = tuple((extent, geometry.sampling_error(shape)) for extent, shape in usable.items())
     return LayerShape(layer.fan_in, layer.weight.numel(), errors)
 
 
@@ -213,6 +216,12 @@ def _samples(shape: LayerShape, needed: float) -> tuple[int, int, float]:
         choices.append((samples * max(extent, 1) ** 2, -extent, samples, samples * worth))
     _, extent, samples, positions = min(choices)
     return -extent, samples, positions
+
+
+@lru_cache(maxsize=1024)
+def with_settings(noise: MirrorNoise, chosen: MirrorSettings) -> MirrorNoise:
+    """Return the noise that has these settings, for one layer."""
+    return replace(noise, target_angle=None, samples=chosen.samples, extent=chosen.extent)
 
 
 # the fields that nowt chooses to meet a target angle, and those for which it knows no angle

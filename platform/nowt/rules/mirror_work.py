@@ -12,7 +12,7 @@ class MirrorWork:
         flops: FLOPs of all layers together.
 
     Example:
-        >>> from nowt import MirrorWork
+        >>> from nowt.rules.mirror_work import MirrorWork
         >>> MirrorWork(samples=4, flops=100) * 2 + MirrorWork(samples=0.5, flops=10)
         MirrorWork(samples=8.5, flops=210)
     """

@@ -22,7 +22,7 @@ class Schedule:
         networks", arXiv 2305.17212.
 
     Example:
-        >>> from nowt import Schedule
+        >>> from nowt.rules.schedule import Schedule
         >>> Schedule(steps_per_epoch=2, turnover=(0.0, 0.01, 0.02)).peak
         0.01
     """

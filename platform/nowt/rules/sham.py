@@ -1,14 +1,12 @@
 """Sham: weight transport in the form of a feedback rule. The positive control of every check and study."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar
 
-from nowt.rules.base import Moment, check_own_weights
+from torch import Tensor
+
 from nowt.rules.feedback import FeedbackRule
-
-if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer
+from nowt.rules.layer_view import LayerView
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,12 @@ class Sham(FeedbackRule):
     """
 
     name: ClassVar[str] = "sham"
-    transports: ClassVar[str] = "weight"
-    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "weight"
+    signals: ClassVar[tuple[str, ...]] = ("weight",)
 
-    def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Register a copy of W."""
-        layer.register_state("feedback", layer.weight.detach().clone())
+    def prepare(self, layer: LayerView) -> None:
+        """Register a B."""
+        layer.register_state("feedback", layer.new_zeros(*layer.weight_shape))
 
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
+    def observe_weight(self, layer: LayerView, weight: Tensor) -> None:
         """Copy W into B: weight transport, on purpose."""
-        check_own_weights(layers)
-        for layer in layers:
-            layer.feedback.copy_(layer.weight.detach())
-        return 0
+        layer.feedback.copy_(weight)

@@ -1,19 +1,12 @@
 """Sign-symmetry: feedback weights that share only the signs of the forward weights."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-
-from nowt.core.seeding import generator
-from nowt.rules.base import Moment, check_own_weights
-from nowt.rules.feedback import FeedbackRule, draw_feedback
-
-if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback import FeedbackRule
+from nowt.rules.initialization import Distribution, Initialization
+from nowt.rules.layer_view import LayerView
 
 
 @dataclass(frozen=True)
@@ -39,20 +32,17 @@ class SignSymmetry(FeedbackRule):
 
     Example:
         >>> import torch
-        >>> from nowt import Moment, SignSymmetry, attach
-        >>> rule = SignSymmetry(magnitudes="constant")
-        >>> (layer,) = layers = attach(torch.nn.Sequential(torch.nn.Linear(4, 3)), rule)
-        >>> with torch.no_grad():
-        ...     _ = layer.weight.neg_()
-        >>> rule.after_step(layers, Moment(step=1, seed=0))
-        0
+        >>> from nowt import SignSymmetry, attach
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+        >>> (layer,) = feedback = attach(model, SignSymmetry(magnitudes="constant"))
+        >>> model(torch.ones(1, 4)).sum().backward()
+        >>> feedback.step(torch.optim.SGD(model.parameters(), lr=1.0))
         >>> torch.equal(layer.feedback.sign(), layer.weight.sign())
         True
     """
 
     name: ClassVar[str] = "ss"
-    transports: ClassVar[str] = "sign"
-    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "weight"
+    signals: ClassVar[tuple[str, ...]] = ("sign",)
 
     magnitudes: Literal["constant", "fixed", "redrawn"] = "fixed"
     scale: float = 1.0
@@ -62,41 +52,17 @@ class SignSymmetry(FeedbackRule):
         if self.scale <= 0:
             raise ValueError(f"rule.scale is {self.scale}: it must be above 0")
 
-    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
-        """Also raise ValueError if the magnitudes, which follow W's initial distribution, would stay 0."""
-        super().check_layer(name, last, layer)
-        lowest, highest = cast(Tensor, layer.weight).detach().aminmax()
-        if lowest == highest and (lowest == 0 or self.magnitudes == "redrawn"):
-            raise ValueError(
-                f"all weights of layer {name} start at {float(lowest):g}, so the magnitudes of B would stay 0: give "
-                f"the layer another initialization, or {self.exclusion(name, last)}"
-            )
+    def initialization(self) -> Initialization:
+        """Return the distribution of the magnitudes; nowt gives them the signs of W."""
+        distributions: dict[str, Distribution] = {"constant": "constant", "fixed": "as_weight", "redrawn": "uniform"}
+        return Initialization(distributions[self.magnitudes], self.scale)
 
-    def prepare(self, layer: "FeedbackLayer", seed: int) -> None:
-        """Register magnitudes with the signs of W."""
-        weight = layer.weight.detach()
-        if self.magnitudes == "constant":
-            size = torch.full_like(weight, float(weight.square().mean().sqrt()))
-        else:
-            start = "as_weight" if self.magnitudes == "fixed" else "uniform"
-            size = draw_feedback(weight, start, seed, layer.name).abs()
-        layer.register_state("feedback", torch.copysign(size * self.scale, weight))
+    def prepare(self, layer: LayerView) -> None:
+        """Register the upper bound of redrawn magnitudes."""
         if self.magnitudes == "redrawn":
-            layer.register_state("largest", weight.std() * (math.sqrt(3) * self.scale))
+            layer.register_state("largest", layer.weight_std * (math.sqrt(3) * self.scale))
 
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int:
-        """Update the signs from W, in place. Raises ValueError if a layer has been pruned since ``attach``."""
-        check_own_weights(layers)
-        for layer in layers:
-            if self.magnitudes == "redrawn":
-                _redraw(layer.feedback, layer.largest, moment, layer.name)
-            torch.copysign(layer.feedback, layer.weight.detach(), out=layer.feedback)
-        return 0
-
-
-def _redraw(feedback: Tensor, largest: Tensor, moment: Moment, name: str) -> None:
-    """Redraw magnitudes uniformly from (0, largest); a pure function of (seed, layer, step)."""
-    stream = generator(moment.seed, "magnitudes", name, moment.step)
-    if feedback.is_cuda:
-        stream = torch.Generator(feedback.device).manual_seed(stream.initial_seed())
-    feedback.uniform_(0.0, 1.0, generator=stream).mul_(largest)
+    def after_step(self, layer: LayerView, step: int) -> None:
+        """Redraw the magnitudes uniformly from (0, largest); nowt then copies the signs of W."""
+        if self.magnitudes == "redrawn":
+            layer.random("magnitudes").uniform_(layer.feedback).mul_(layer.largest)

@@ -1,24 +1,13 @@
 """Weight mirror: B learns the transpose of W from noise that passes through W, in a mirror mode between steps."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-
-from nowt.core.seeding import seed_of
-from nowt.rules.base import Moment, check_own_weights
 from nowt.rules.feedback import DrawnFeedback
-from nowt.rules.mirror_control import MirrorSettings, layer_settings, replaced_by_target
-from nowt.rules.mirror_noise import check_biases, check_reach, draw_noise, summed_terms
-from nowt.rules.mirror_work import MirrorWork
-from nowt.rules.schedule import Schedule
-
-if TYPE_CHECKING:
-    from nowt.rules.base import FeedbackLayer
+from nowt.rules.layer_view import LayerView
+from nowt.rules.mirror_control import replaced_by_target
+from nowt.rules.mirror_noise import MirrorNoise, MirrorSamples
 
 
 @dataclass(frozen=True)
@@ -93,11 +82,10 @@ class WeightMirror(DrawnFeedback):
 
     Example:
         >>> import torch
-        >>> from nowt import Moment, WeightMirror, attach
+        >>> from nowt import WeightMirror, attach
         >>> rule = WeightMirror(samples=32, warmup=50)
-        >>> (layer,) = layers = attach(torch.nn.Sequential(torch.nn.Linear(20, 10)), rule)
-        >>> rule.before_learning(layers, Moment(step=0, seed=0))
-        1600
+        >>> (layer,) = feedback = attach(torch.nn.Sequential(torch.nn.Linear(20, 10)), rule)
+        >>> feedback.before_learning()
         >>> cosine = torch.cosine_similarity(layer.feedback.flatten(), layer.weight.flatten(), dim=0)
         >>> round(cosine.item(), 2)
         1.0
@@ -105,7 +93,7 @@ class WeightMirror(DrawnFeedback):
 
     name: ClassVar[str] = "wm"
     numerics: ClassVar[int | str] = 2
-    learns_from: ClassVar[Literal["", "gradient", "mirror", "weight"]] = "mirror"
+    signals: ClassVar[tuple[str, ...]] = ("mirror",)
 
     eta: float = 0.02
     decay: float = 0.02
@@ -160,130 +148,32 @@ class WeightMirror(DrawnFeedback):
                 f"rule.{name} is {value}: with rule.target_angle, nowt chooses it; leave out one of the two"
             )
 
-    def noise_streams(self) -> int:
-        """Return ``streams``."""
-        return self.streams
+    def mirror_noise(self) -> MirrorNoise:
+        """Return the noise that the fields describe."""
+        return MirrorNoise(
+            kind=self.noise,
+            sigma=self.sigma,
+            receiver_noise=self.receiver_noise,
+            through=self.through,
+            bias=self.bias,
+            last_activation=self.last_activation,
+            normalize=self.normalize,
+            samples=self.samples,
+            extent=self.extent,
+            streams=self.streams,
+            interval=self.interval,
+            warmup=self.warmup,
+            burst=self.burst,
+            burst_epochs=self.burst_epochs,
+            target_angle=self.target_angle,
+        )
 
-    def check_layer(self, name: str, last: bool, layer: nn.Module) -> None:
-        """Also raise ValueError if W starts at 0 and mirror mode ends before W changes, so that B would stay 0."""
-        super().check_layer(name, last, layer)
-        only_before = self.interval == 0 and self.burst == 0
-        if only_before and not cast(Tensor, layer.weight).detach().any():
-            raise ValueError(
-                f"all weights of layer {name} start at 0 and rule.interval is 0, so its B would stay 0: set "
-                f"rule.interval above 0, give the layer another initialization, or {self.exclusion(name, last)}"
-            )
-
-    def before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
-        """Do ``warmup`` mirror steps.
-
-        Raises ValueError if, at ``extent``, no noise reaches some weights of a padded layer, or if a field needs the
-        run's schedule, which only ``train`` knows.
-        """
-        if self.target_angle is not None:
-            return self._target_before_learning(layers, moment)
-        if self.extent and self.noise != "idealised":
-            check_reach(layers, self.extent)
-        if self.bias:
-            check_biases(layers)
-        if self.burst:
-            self._schedule(moment)
-        for step in range(self.warmup):
-            speed = max(1.0, 1 / ((step + 2) * self.decay)) if self.decay > 0 else 1.0
-            self._mirror(layers, moment, (step - self.warmup,), speed)
-        return self.warmup * self.samples * self.streams
-
-    def after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> int | MirrorWork:
-        """Do a mirror step every ``interval`` training steps, and ``burst`` of them after every ``burst_epochs``
-        epochs."""
-        if self.target_angle is not None:
-            return self._target_after_step(layers, moment)
-        steps = 0
-        if self.interval and moment.step % self.interval == 0:
-            self._mirror(layers, moment, (moment.step,))
-            steps += 1
-        if self.burst and moment.step % (self.burst_epochs * self._schedule(moment).steps_per_epoch) == 0:
-            for number in range(self.burst):
-                self._mirror(layers, moment, (moment.step, "burst", number))
-            steps += self.burst
-        return steps * self.samples * self.streams
-
-    def _target_before_learning(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> MirrorWork:
-        """Do the mirror steps of each layer before learning; step k has η = λ = max(λ, 1/k)."""
-        work = MirrorWork()
-        for layer, chosen in zip(
-            layers, layer_settings(self.target_angle, layers, self._schedule(moment)), strict=True
-        ):
-            rule = with_settings(self, chosen)
-            for step in range(chosen.warmup):
-                speed = max(1.0, 1 / ((step + 1) * chosen.decay))
-                rule._mirror([layer], moment, (step - chosen.warmup,), speed)
-            work += chosen.work(layer, len(layers)) * chosen.warmup
-        return work
-
-    def _target_after_step(self, layers: Sequence["FeedbackLayer"], moment: Moment) -> MirrorWork:
-        """Do a mirror step in each layer whose W has turned by its share since its last one."""
-        work, schedule = MirrorWork(), self._schedule(moment)
-        for layer, chosen in zip(layers, layer_settings(self.target_angle, layers, schedule), strict=True):
-            if schedule.reaches(moment.step, chosen.turnover):
-                with_settings(self, chosen)._mirror([layer], moment, (moment.step,))
-                work += chosen.work(layer, len(layers))
-        return work
-
-    def _schedule(self, moment: Moment) -> Schedule:
-        if moment.schedule is None:
-            field = "burst" if self.target_angle is None else "target_angle"
-            raise ValueError(
-                f"rule.{field} needs the length of an epoch and the learning-rate schedule, which nowt knows only in "
-                "nowt.train: in your own loop, set samples, interval and decay"
-            )
-        return moment.schedule
-
-    @torch.no_grad()
-    def _mirror(
-        self, layers: Sequence["FeedbackLayer"], moment: Moment, label: tuple[int | str, ...], speed: float = 1.0
-    ) -> None:
-        """Do one mirror step. ``label`` names it, so that its noise differs from that of all others."""
-        check_own_weights(layers)
-        mine = range(moment.group.rank, self.streams, moment.group.size) if self.streams > 1 else range(1)
-        for layer in layers:
-            update = self._update(layer, moment.seed, label, mine[0], speed)
-            for number in mine[1:]:
-                update += self._update(layer, moment.seed, label, number, speed)
-            if self.streams > 1:
-                moment.group.sum([update])
-                update /= self.streams
-            layer.feedback.mul_(1 - speed * self.decay).add_(update)
-
-    def _update(
-        self, layer: "FeedbackLayer", seed: int, label: tuple[int | str, ...], number: int, speed: float
-    ) -> Tensor:
-        """Return η x yᵀ for one stream of noise."""
-        name = (layer.name, *label, number) if number else (layer.name, *label)
-        stream = torch.Generator(layer.weight.device).manual_seed(seed_of(seed, "mirror", *name))
-        x = self._draw(layer, stream)
-        padded = self.noise != "idealised"
-        y = self._response(layer, x, padded)
-        if self.receiver_noise > 0:
-            y = y + self.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
-        return layer.outer_product_sum(x, y, padded).mul_(self._rate(layer, x) * speed)
-
-    def _draw(self, layer: "FeedbackLayer", stream: torch.Generator) -> Tensor:
-        return draw_noise(layer, self.noise, self.sigma, (self.samples, self.extent), stream)
-
-    def _rate(self, layer: "FeedbackLayer", x: Tensor) -> Tensor | float:
-        return self.eta / summed_terms(layer, x, self.noise, self.normalize)
-
-    def _response(self, layer: "FeedbackLayer", x: Tensor, padded: bool) -> Tensor:
-        """Return the layer's response to x, without receiver noise."""
-        y = layer.apply_weight(x, padded)
-        if self.bias and layer.bias is not None:
-            y = y + layer.bias.view(-1, *[1] * (y.dim() - 2))
-        if self.through == "linear":
-            return y
-        if self.last_activation == "sigmoid" and layer is layer.output_layer:
-            return y.sigmoid()
-        return layer.nonlinearity(y)
+    def observe_mirror(self, layer: LayerView, samples: MirrorSamples) -> None:
+        """Update B by η x yᵀ − λB; with a target angle, η = λ is what nowt chose."""
+        eta, decay = (self.eta, self.decay) if samples.decay is None else (samples.decay, samples.decay)
+        speed, rate = _speed(samples, decay), eta / samples.terms
+        update = samples.mean(lambda x, y: samples.product(x, y).mul_(rate * speed))
+        layer.feedback.mul_(1 - speed * decay).add_(update)
 
     def shortened(self, pace: float) -> "WeightMirror":
         """Return the rule with fewer mirror steps before learning, unless the schedule decides their number."""
@@ -291,9 +181,9 @@ class WeightMirror(DrawnFeedback):
         return replace(self, warmup=warmup, burst_epochs=min(self.burst_epochs, math.ceil(self.burst_epochs * pace)))
 
 
-@lru_cache(maxsize=1024)
-def with_settings(rule: WeightMirror, chosen: MirrorSettings) -> WeightMirror:
-    """Return the weight mirror that has these settings, for one layer."""
-    return replace(
-        rule, target_angle=None, samples=chosen.samples, extent=chosen.extent, eta=chosen.decay, decay=chosen.decay
-    )
+def _speed(samples: MirrorSamples, decay: float) -> float:
+    """Return the factor of η and λ in mirror step k before learning; 1 during training."""
+    if samples.before_learning is None or decay == 0:
+        return 1.0
+    first = 2 if samples.decay is None else 1
+    return max(1.0, 1 / ((samples.before_learning + first) * decay))

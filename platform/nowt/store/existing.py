@@ -20,7 +20,7 @@ def nearest_store(path: Path) -> str:
     except OSError:
         return ""
     found = nearest(path.name, beside)
-    return f" (did you mean {path.with_name(found)}?)" if found else ""
+    return f" (did you mean {found}?)" if found else ""
 
 
 def missing_store(path: Path) -> str:

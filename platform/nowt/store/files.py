@@ -105,7 +105,11 @@ def read_plain_file(path: Path, limit: int = LARGEST_READ) -> bytes:
 
 def open_plain_file(path: Path) -> BufferedReader:
     """Open a file for reading. Raises ConfigError if it is a pipe or another thing that has no end."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for one
+    except OSError as error:
+        require(error.errno != errno.ENXIO, f"{path} is not a file: move it out of the store")  # a socket
+        raise
     _require_file(handle, path)
     return os.fdopen(handle, "rb")
 

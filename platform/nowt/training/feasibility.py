@@ -17,7 +17,7 @@ from nowt.data.datasets import DatasetSplits, RunData
 from nowt.layers.coverage import Candidates, covered_layers, find_candidates, uncovered_weights
 from nowt.layers.forward_pass import run
 from nowt.models.registry import build_model
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, noise_streams
 from nowt.rules.feedback import FeedbackRule, is_shortcut
 from nowt.training.device import PARAMETER_DTYPES
 
@@ -154,7 +154,7 @@ def _problem(config: RunConfig, workers: int) -> str:
             f"batch is {config.batch}: it must be a multiple of the number of workers, which is {workers}, such as "
             f"{workers * max(1, share)} or {workers * (share + 1)}"
         )
-    group, streams = config.model.norm_group, config.rule.noise_streams()
+    group, streams = config.model.norm_group, noise_streams(config.rule)
     if group is not None and share % group:
         return (
             f"model.norm_group is {group}: it must divide each worker's share of the batch, {share} of {config.batch}"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.source_hash import is_own_code
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 

@@ -12,7 +12,7 @@ from nowt.layers.attach import attach
 from nowt.layers.forward_pass import run
 from nowt.layers.model_state import preserved_buffers, preserved_gradients
 from nowt.models.registry import build_model
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.training.device import PARAMETER_DTYPES
 from nowt.training.feasibility import check_batch_norm, check_output, check_shortcuts
 from nowt.training.loss import compute_loss

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
 from nowt.core.errors import require
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> torch.optim.Optimizer:
@@ -28,7 +28,7 @@ def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[Fee
     Raises ConfigError if a learning rate is set for biases and batch-norm parameters, but there are none.
     """
     norms_and_biases = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
-    learned = {layer.weight: layer.feedback for layer in layers if layer.rule.learns_from == "gradient"}
+    learned = {layer.weight: layer.feedback for layer in layers if layer.rule.update == "with_weight"}
     weights: list[Tensor] = []
     for weight in (p for p in model.parameters() if p.requires_grad and p.dim() > 1):
         # B directly after its W: the gradient that they share is still in the processor's cache

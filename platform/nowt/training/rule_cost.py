@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nowt.core.distributed import Group
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, noise_streams
 from nowt.rules.mirror_work import MirrorWork
 from nowt.training.product_counter import Product, ProductCounter, flops_of, seconds_per_operation
 from nowt.training.step_timer import ClockTimer, StepTimer
@@ -22,7 +23,7 @@ Work = Counter[tuple[float, float]]
 
 @dataclass
 class RuleCost:
-    """Counts the FLOPs of a rule's ``before_learning``, ``before_step`` and ``after_step``.
+    """Counts the FLOPs of a rule before learning, before and after the optimizer's step.
 
     These are the FLOPs that one worker would need if it trained the run alone: what the workers divide among themselves
     is added up, and what all of them repeat counts once. So they do not depend on the number of workers.
@@ -50,10 +51,9 @@ class RuleCost:
         on_cpu = isinstance(self.timer, ClockTimer)
         self._delay = seconds_per_operation() if on_cpu and self._needs_counting else 0.0
 
-    def call(self, method: str, *arguments: Any) -> float:
-        """Call a method of the rule; return the mirror samples that it showed to each layer."""
-        act = getattr(self.rule, method)
-        if self._is_known(act):
+    def call(self, act: Callable[..., float | MirrorWork | None], *arguments: Any) -> float:
+        """Do a part of the rule's step; return the mirror samples that it showed to each layer."""
+        if self._is_known:
             return self._settle_later(act(*arguments) or 0)
         with ProductCounter(fingerprints=self._is_compared) as counter:
             work = act(*arguments) or 0
@@ -64,7 +64,7 @@ class RuleCost:
         self.timer.exclude(delay + time.perf_counter() - start)
         return shown
 
-    def _settle_later(self, work: int | MirrorWork) -> float:
+    def _settle_later(self, work: float | MirrorWork) -> float:
         """Add work whose cost is known; return its mirror samples."""
         if isinstance(work, MirrorWork):
             self._flops += work.flops
@@ -102,13 +102,15 @@ class RuleCost:
             work.update(zip((flops[product] for product in call), fingerprints.nan_to_num().tolist(), strict=True))
         return work
 
-    def _is_known(self, act: Any) -> bool:
-        """Return whether a call need not be counted: the cost of a mirror sample is measured, or there are none."""
-        if getattr(self.rule, "target_angle", None) is not None and _is_built_in(type(self.rule)):
-            return True  # it returns its FLOPs
-        if self.rule.learns_from == "mirror":
-            return self._is_built_in and (self.per_sample > 0 or self._first is not None)
-        return _is_built_in(act)
+    @property
+    def _is_known(self) -> bool:
+        """Whether calls need not be counted: the cost of a mirror sample is measured, or there are none."""
+        if not self._is_built_in:
+            return False
+        noise = self.rule.mirror_noise()
+        if noise is None or noise.target_angle is not None:  # it returns its FLOPs
+            return True
+        return self.per_sample > 0 or self._first is not None
 
     @property
     def _is_built_in(self) -> bool:
@@ -126,7 +128,7 @@ class RuleCost:
     @property
     def _workers(self) -> int:
         """Number of workers that divide the mirror samples of a built-in rule among themselves."""
-        return 1 if self.rule.noise_streams() == 1 else self.group.size
+        return 1 if noise_streams(self.rule) == 1 else self.group.size
 
 
 def _flops_of_union(group: Group, work: Work) -> float:

@@ -1,29 +1,29 @@
 """Finds state of a rule or model that a checkpoint does not contain, or that an alignment probe changes.
 
-A checkpoint contains what ``register_state`` registered. An attribute that a rule sets on itself or on a layer is lost
-when a run resumes, and an alignment probe, which calls ``propagate``, changes it. A rule may set an attribute in
-``propagate`` and use it in ``after_step`` of the same step. Therefore every new attribute of a layer is removed when an
-epoch ends and when a checkpoint is written (``nowt.training.lost_attributes``).
+A checkpoint contains what ``register_state`` registered. A rule cannot set an attribute on a layer, but it can set one
+on itself, on a registered tensor, or a variable of its module: that is lost when a run resumes.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from nowt.core.errors import ConfigError
 from nowt.core.source_hash import is_own_code
-from nowt.layers.model_state import preserved_attributes
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.training.fingerprint import Bits, attributes, fingerprint, module_attributes
-from nowt.training.lost_attributes import ADVICE, LOST, remove_attributes
 from nowt.training.outside_variables import outside_variables
 
 State = dict[str, Any]  # fingerprints by name
 
-# attributes that nowt sets, and W where it is computed from other parameters (weight norm, pruning)
-IGNORED = {"use_backprop", "map_size", "output_layer", "rule", "through_feedback", "tied", "weight", "bias", LOST}
+ADVICE = "register it with layer.register_state in prepare(), and update it in after_step()"
+
+# attributes of a layer that nowt sets, and W where it is computed from other parameters (weight norm, pruning)
+IGNORED = {"use_backprop", "through_feedback", "observed", "cache", "output_layer", "output_error", "rule", "tied"}
+IGNORED |= {"map_size", "weight", "bias"}
 
 
 class RuleState:
@@ -31,18 +31,15 @@ class RuleState:
 
     def __init__(self, rule: Rule, layers: Sequence[FeedbackLayer], model: nn.Module) -> None:
         self.rule = rule
-        self.layers = [one for layer in layers for one in (layer, *layer.tied)]  # propagate receives tied layers, too
+        self.layers = [one for layer in layers for one in (layer, *layer.tied)]
         self.modules = {n: m for n, m in model.named_modules() if is_own_code(type(m).__module__)}
         self.names = {id(layer): set(vars(layer)) for layer in self.layers}
         self.known = self._plain()
         self.integers: State = {}  # of the model, after the first step
         self.stepped = False  # in this process
-        for layer in self.layers:
-            _check_buffers(rule, layer)
 
     def check(self) -> None:
-        """Raise ConfigError if plain state has changed. Remove attributes that the layers have got meanwhile. Call it
-        between a training step and what follows it."""
+        """Raise ConfigError if plain state has changed. Call it between a training step and what follows it."""
         now = self._plain()
         for name, value in self.known.items():
             if now.get(name) != value:
@@ -50,7 +47,6 @@ class RuleState:
         if extra := next((name for name in now if name not in self.known), None):
             raise ConfigError(f"{extra} was set during training, and no checkpoint contains it: {ADVICE}")
         self._check_model()
-        self.forget()
 
     def check_first_step(self) -> None:
         """Check after the first step, so that most faults show at once and not after an epoch."""
@@ -58,30 +54,19 @@ class RuleState:
             self.stepped, self.integers = True, _integers(self.modules)
             self.check()
 
-    def forget(self) -> None:
-        """Remove attributes that the layers have got since the start."""
-        for layer in self.layers:
-            remove_attributes(layer, module_attributes(layer).keys() - self.names[id(layer)] - IGNORED)
-
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """Context manager of an alignment probe, which follows ``check``. Raises ConfigError if the probe changed state
         of the rule."""
         before = self.known | self._registered()
-        with self.preserved():
-            yield
+        yield
         after = self._plain() | self._registered()
         for name in after:
             if before.get(name) != after[name]:
                 raise ConfigError(
-                    f"an alignment probe changed {name}, so that results would depend on probe.interval: propagate() "
-                    "and feedback() of a rule must not change state; do so in after_step()"
+                    f"an alignment probe changed {name}, so that results would depend on probe.interval: feedback() "
+                    "and send_back() of a rule must not change state; do so in after_step()"
                 )
-        self.forget()
-
-    def preserved(self) -> AbstractContextManager[None]:
-        """Return a context manager that gives the layers back the attributes that they had."""
-        return preserved_attributes(self.layers, except_for="through_feedback")
 
     def _check_model(self) -> None:
         """Raise ConfigError if an integer among the attributes of a custom module is not what it was after the first
@@ -131,13 +116,3 @@ def _integers(modules: dict[str, nn.Module]) -> State:
         for name, value in module_attributes(module).items()
         if isinstance(value, int)
     }
-
-
-def _check_buffers(rule: Rule, layer: FeedbackLayer) -> None:
-    """Raise ConfigError if the rule registered a buffer that checkpoints leave out."""
-    if layer._non_persistent_buffers_set:
-        name = sorted(layer._non_persistent_buffers_set)[0]
-        raise ConfigError(
-            f"rule {rule.name} registered {name!r} on layer {layer.name} with persistent=False, so no checkpoint "
-            f"contains it: {ADVICE}"
-        )

@@ -4,28 +4,18 @@ A checkpoint stores their aggregate over all workers (the mean of the statistics
 each worker's own, so that a run that resumes with the same number of workers ends with the same result.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import Group
-from nowt.rules.base import FeedbackLayer
 from nowt.training.loss import Totals
 
 
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """Return the buffers that depend on a worker's own images, by name: batch norm's means and variances."""
     return {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
-
-
-def rule_statistics(layers: Sequence[FeedbackLayer]) -> dict[str, Tensor]:
-    """Return the buffers that a rule registered on its layers, by name. They must be the same on all workers.
-
-    Averaging them would hide that each worker computed them from its own images.
-    """
-    return {f"{layer.name}.{name}": value for layer in layers for name, value in layer.named_buffers(recurse=False)}
 
 
 def average_running_statistics(model: nn.Module, group: Group) -> None:

@@ -17,7 +17,9 @@ from nowt.core.seeding import Seeds, seed_of
 from nowt.data.datasets import DatasetSplits
 from nowt.data.splits import Split
 from nowt.layers import alignment
-from nowt.rules.base import FeedbackLayer, Moment
+from nowt.layers.rule_steps import RuleSteps, clear_caches
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 from nowt.rules.schedule import Schedule
 from nowt.store.correct_images import pack_correct
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
@@ -34,7 +36,6 @@ from nowt.training.sharding import (
     aggregated_model_state,
     average_running_statistics,
     restore_worker_state,
-    rule_statistics,
     worker_state,
 )
 from nowt.training.state_form import COUNTERS
@@ -76,11 +77,13 @@ class TrainingState:
     timer: StepTimer = field(init=False)
     schedule: Schedule = field(init=False)
     rule_cost: RuleCost = field(init=False)
+    rule_steps: RuleSteps = field(init=False)
 
     def __post_init__(self) -> None:
         self.timer = make_timer(self.device)
         self.schedule = turnover_schedule(self.config, self.steps_per_epoch)
         self.rule_cost = RuleCost(self.config.rule, self.group, self.timer)
+        self.rule_steps = RuleSteps(self.config.rule, self.layers)
 
     @classmethod
     def create(
@@ -96,9 +99,9 @@ class TrainingState:
         rule_state = RuleState(config.rule, layers, model)
         if config.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        with rule_state.preserved():
-            flops = count_training_flops(model, x, y, config, data.classes)
-            parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
+        flops = count_training_flops(model, x, y, config, data.classes)
+        parallel = group.wrap_model(model, lambda model: compute_loss(config, model(x), y))
+        clear_caches(layers)
         return cls(
             config=config,
             placement=placement,
@@ -124,7 +127,7 @@ class TrainingState:
     def before_learning(self) -> None:
         """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
         with self.timer.step():
-            self._run_rule("before_learning", self._moment)
+            self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_learning, self._moment)
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this worker's share of the batches of the current epoch that are not done yet."""
@@ -155,18 +158,14 @@ class TrainingState:
             loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.model, config.optim.clip)
-        self._run_rule("before_step", self.optimizer)
+        self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_step, self.optimizer, self._moment)
         self.optimizer.step()
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
         self.presentations += shown
         self.flops += self.flops_per_image * shown
-        self._run_rule("after_step", self._moment)
-
-    def _run_rule(self, method: str, *arguments: Any) -> None:
-        """Call a method of the rule, and count its FLOPs and the mirror samples that it showed to its layers."""
-        self.mirror_presentations += self.rule_cost.call(method, self.layers, *arguments)
+        self.mirror_presentations += self.rule_cost.call(self.rule_steps.after_step, self._moment)
 
     @property
     def _moment(self) -> Moment:
@@ -197,7 +196,6 @@ class TrainingState:
             self.epoch += 1
         self.rule_state.check()
         self.totals = self.totals.sum_over(self.group)
-        check_identical(self.group, rule_statistics(self.layers), f"after epoch {self.epoch}")
         average_running_statistics(self.model, self.group)
         self.flops += self.rule_cost.settle()
         self.seconds = max_over_workers(self.group, self.seconds + self.timer.read())

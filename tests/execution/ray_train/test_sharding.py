@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from nowt.cli.main import main
 from nowt.config.placement import Placement
@@ -18,6 +19,7 @@ from nowt.core.errors import ConfigError
 from nowt.data.datasets import open_data
 from nowt.execution.job import Job
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.store.records import Epoch
 from nowt.training.feasibility import check_worker_count, worker_counts
@@ -152,10 +154,9 @@ class Stray(FeedbackAlignment):
 
     name: ClassVar[str] = "stray"
 
-    def after_step(self, layers, moment):  # type: ignore[no-untyped-def]
-        if moment.step == 5 and moment.group.rank == 1:
-            layers[1].feedback[0, 0, 0, 0] *= 1 + 1e-7
-        return 0
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if step == 5 and layer.name == "3" and dist.get_rank() == 1:
+            layer.feedback[0, 0, 0, 0] *= 1 + 1e-7
 
 
 def test_a_run_fails_if_b_differs_between_workers() -> None:

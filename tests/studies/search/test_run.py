@@ -142,8 +142,8 @@ def test_a_failed_trial_has_its_reason_and_is_tried_again_at_the_next_start(
 
 def write_fixable_rule(folder: Path) -> Path:
     """Write the rule ``broken.py``, which fails as long as the returned file exists."""
-    there = 'moment.step == 5 and __import__("os").path.exists(__file__ + ".no")'
-    (folder / "broken.py").write_text(BROKEN.replace("moment.step == 5", there))
+    there = 'step == 5 and __import__("os").path.exists(__file__ + ".no")'
+    (folder / "broken.py").write_text(BROKEN.replace("step == 5", there))
     broken_marker = folder / "broken.py.no"
     broken_marker.touch()
     return broken_marker

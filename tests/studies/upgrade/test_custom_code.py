@@ -29,8 +29,8 @@ class Quarter(FeedbackAlignment):
 """
 
 STEPPING = f"""{RULE}
-    def after_step(self, layers, moment):
-        return 0
+    def after_step(self, layer, step):
+        pass
 """
 
 NET = """

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.small_network import batch, small_net
 from nowt.evaluation.certify.testbed import Testbed, changed, no_feedback_matrix_reason
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.moment import Moment
 
 
 def check_affected_gradients(rule: Rule) -> CheckResults:
@@ -74,7 +76,7 @@ def _gradients(testbed: Testbed) -> dict[str, Tensor]:
     x, y = batch(0)
     testbed.optimizer.zero_grad(set_to_none=True)
     F.cross_entropy(testbed.model(x), y).backward()  # type: ignore[no-untyped-call]
-    testbed.rule.before_step(testbed.layers, testbed.optimizer)
+    testbed.steps.before_step(testbed.optimizer, Moment(1, 0))
     layers = {n: m for n, m in testbed.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear | FeedbackLayer)}
     return {name: layer.weight.grad.clone() for name, layer in layers.items() if layer.weight.grad is not None}
 

@@ -20,6 +20,9 @@ VERDICTS = {
 }
 
 
+READING = ("locality", "null space")  # checks that an undeclared read of W fails
+
+
 @dataclass(frozen=True)
 class Check:
     """One promise of a rule, its bound, and the measured value."""
@@ -56,6 +59,9 @@ class Certificate:
         checks: The checks that apply to the rule.
         left_out: The checks that do not apply, each with the reason.
         reads: Every read of W in the traced steps, counted by reader, phase and operation.
+        starts_from_weight: Whether B starts at a set angle to W, other than 90°.
+        reads_out: Whether mirror noise reads W out exactly.
+        left_to_backprop: Layers of the certified network that the rule does not cover.
         also_transported: What the network transports besides W, as sentences; ``besides`` in the JSON.
         code: Hashes of the rule's code, by module.
         versions: Versions of nowt, torch and Python.
@@ -75,6 +81,9 @@ class Certificate:
     checks: tuple[Check, ...]
     left_out: tuple[SkippedCheck, ...]
     reads: tuple[ReadCount, ...]
+    starts_from_weight: bool
+    reads_out: bool
+    left_to_backprop: tuple[str, ...]
     also_transported: tuple[str, ...]
     code: dict[str, str]
     versions: dict[str, str]
@@ -86,12 +95,20 @@ class Certificate:
 
     @property
     def verdict(self) -> str:
-        """What the rule transports, in a few words."""
-        if any(check.name == "locality" and not check.passed for check in self.checks):
+        """What the rule transports, in a few words. Only a rule of which all of it was examined transports nothing."""
+        if any(check.name in READING and not check.passed for check in self.checks):
             return "reads W where it promises not to"
         if not self.passed:
             return "no verdict on weight transport, because a promise is broken"
-        return VERDICTS.get(self.transports, f"declares that it reads of W: {self.transports}")
+        if self.transports:
+            return VERDICTS.get(self.transports, f"declares that it reads of W: {self.transports}")
+        if self.reads_out:
+            return "no undeclared read of W, but its mirror noise reads W out exactly: an upper bound, not a local rule"
+        if self.starts_from_weight:
+            return "no undeclared read of W in training, but B starts from W: an initial angle other than 90° is set"
+        if self.left_to_backprop:
+            return f"no weight transport in the layers that it covers; backprop in {', '.join(self.left_to_backprop)}"
+        return VERDICTS[""]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, including ``passed`` and ``verdict``."""

@@ -13,8 +13,9 @@ from nowt.layers.alignment import measure_alignment
 from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.models.mlp import Mlp
-from nowt.rules.base import FeedbackLayer, Rule
-from nowt.rules.feedback import rotate_to_angle
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.initialization import rotate_to_angle
 from nowt.store.records import Layer
 
 WIDTH, DEPTH, SAMPLES = 1000, 4, 128

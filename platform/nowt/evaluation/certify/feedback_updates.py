@@ -5,22 +5,24 @@ from torch import Tensor
 
 from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.phases import AFTER_STEP, BEFORE_LEARNING, BETWEEN, OPTIMIZER, RULE_PHASES
+from nowt.evaluation.certify.phases import AFTER_STEP, BEFORE_LEARNING, BEFORE_STEP, BETWEEN, OPTIMIZER, RULE_PHASES
 from nowt.evaluation.certify.testbed import Testbed, changed, clones, no_feedback_matrix_reason, sample_steps
 from nowt.rules.base import Rule
 
 ALLOWED_PHASES = {
     "": (),
-    "gradient": (OPTIMIZER,),
+    "gradient": (BEFORE_STEP, AFTER_STEP),
     "mirror": (BEFORE_LEARNING, AFTER_STEP),
     "weight": (BEFORE_LEARNING, AFTER_STEP),
+    "activity": (AFTER_STEP,),
 }
 
 PROMISES = {
     "": "B is fixed: no step changes it",
-    "gradient": "B changes only by the optimizer's update with the gradient of W",
+    "gradient": "B changes only by the update that follows from the gradient of W",
     "mirror": "B changes only by mirror mode",
     "weight": "B changes only by the rule's own update after the step",
+    "activity": "B changes only by the rule's own update after the step",
 }
 
 
@@ -68,7 +70,7 @@ def _network_state(testbed: Testbed) -> dict[str, Tensor]:
 
 
 def _own_update(rule: Rule, phases: list[str]) -> Check:
-    allowed = ALLOWED_PHASES[rule.learns_from]
+    allowed = (OPTIMIZER,) if rule.update == "with_weight" else ALLOWED_PHASES[rule.learns_from]
     bound = f"only in: {', '.join(allowed)}" if allowed else "never"
     measured = f"changes in: {', '.join(phases)}" if phases else "never changes"
     return Check("own update", PROMISES[rule.learns_from], bound, measured, set(phases) <= set(allowed))

@@ -22,7 +22,9 @@ from nowt.evaluation.certify.testbed import (
 )
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.layers.views import feedback_of
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 
 SIZE = (250, 400)  # (outputs, inputs) of the layer whose angle is measured: n = 100,000 weights
 
@@ -62,8 +64,10 @@ def expected_angle(rule: Rule, mean_size: float) -> float | None:
         return None if size is None else math.degrees(math.acos(mean_size * size))
     if rule.transports == "weight":
         return 0.0 if rule.learns_from == "weight" else None
-    angle_field = getattr(rule, "angle", None)
-    return 90.0 if angle_field is None else float(angle_field)
+    declared = rule.initialization()
+    if declared is None:
+        return None
+    return 90.0 if declared.angle is None else declared.angle
 
 
 def _initial_angles(rule: Rule) -> Check | SkippedCheck:
@@ -93,7 +97,7 @@ def _initial_angle(rule: Rule, draw: Callable[[Tensor, torch.Generator], None]) 
     layer = nn.Linear(inputs, outputs)
     draw(layer.weight, generator(0, "certificate", "start"))
     (first, *_) = attach(nn.ModuleDict({"layer": layer, "last": nn.Linear(4, 3)}), rule)
-    return angle(rule.feedback(first), first.weight)
+    return angle(feedback_of(first), first.weight)
 
 
 def _same_seed(rule: Rule) -> Check | SkippedCheck:

@@ -15,7 +15,8 @@ from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import OPTIM, Testbed, no_feedback_matrix_reason
 from nowt.layers.alignment import angle
-from nowt.rules.base import FeedbackLayer, Rule
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.training.optimizer import parameter_groups
 
 STEPS = 20
@@ -46,9 +47,9 @@ class DecayRun:
 
 
 def check_decay_law(rule: Rule) -> CheckResults:
-    """Yield four checks; they are skipped for a rule whose B does not learn from the gradient."""
+    """Yield four checks; they are skipped for a rule whose B does not get the updates of W."""
     names = ("decay", "no decay", "clipping", "forms")
-    learns = "" if rule.learns_from == "gradient" else "B does not learn from the gradient"
+    learns = "" if rule.update == "with_weight" and rule.rate() == 1 else "B does not get the updates of W"
     reason = no_feedback_matrix_reason(rule) or learns
     if reason:
         yield from (SkippedCheck(name, reason) for name in names)

@@ -12,6 +12,7 @@ from nowt.evaluation.certify.weight_read_tracer import WeightReadTracer
 from nowt.evaluation.certify.weight_reads import ReadCount
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
+from nowt.layers.views import feedback_of
 from nowt.rules.base import Rule
 
 ALWAYS_ALLOWED = {"forward map", "optimiser", "backprop", "copy"}
@@ -26,6 +27,7 @@ class ReadTrace:
     reads: tuple[ReadCount, ...]  # in the steps
     initialization: tuple[ReadCount, ...]  # while the rule prepared its layers
     copied: tuple[str, ...]  # layers whose B became W, however that happened
+    left_to_backprop: tuple[str, ...]  # layers that the rule does not cover
 
 
 def trace_reads(rule: Rule) -> ReadTrace:
@@ -43,7 +45,7 @@ def trace_reads(rule: Rule) -> ReadTrace:
             testbed.step(number, tracer.enter_phase)
     after = _angles(testbed)
     copied = [name for name in after if after[name] < 0.01 and before[name] > 1]
-    return ReadTrace(tracer.counts(), initialization, tuple(copied))
+    return ReadTrace(tracer.counts(), initialization, tuple(copied), tuple(backprop_layers))
 
 
 def check_locality(rule: Rule, trace: ReadTrace) -> CheckResults:
@@ -63,6 +65,12 @@ def check_locality(rule: Rule, trace: ReadTrace) -> CheckResults:
     yield Check("locality", _promise(rule), "0 other reads", measured, not violations, _note(rule, trace, exact))
 
 
+def reads_out(rule: Rule) -> bool:
+    """Return whether the rule asks for mirror noise that reads W out exactly."""
+    noise = rule.mirror_noise()
+    return noise is not None and noise.kind == "idealised"
+
+
 def other_transport(rule: Rule, trace: ReadTrace) -> tuple[str, ...]:
     """Describe what the certified network transports besides W, in sentences."""
     lines = [
@@ -71,11 +79,8 @@ def other_transport(rule: Rule, trace: ReadTrace) -> tuple[str, ...]:
         "shared kernels: a convolution uses the same W, and the same B, at all positions",
         "nonlinearities: the error is multiplied by φ' of the forward pass; identity shortcuts pass it unchanged",
     ]
-    testbed = Testbed.build(rule)
-    names = {layer.name for layer in testbed.layers}
-    backprop_layers = [name for name in weights_by_layer(testbed.model) if name not in names]
-    if backprop_layers:
-        uncovered = ", ".join(backprop_layers)
+    if trace.left_to_backprop:
+        uncovered = ", ".join(trace.left_to_backprop)
         lines.append(f"backprop: the error goes back through Wᵀ in {uncovered}, which the rule does not cover")
     if trace.initialization:
         ops = ", ".join(dict.fromkeys(reads.op for reads in trace.initialization))
@@ -104,7 +109,7 @@ def _allowed_readers(rule: Rule) -> set[str]:
     allowed = ALWAYS_ALLOWED | ({"sign"} if rule.transports == "sign" else set())
     if rule.learns_from == "mirror":
         allowed |= {"mirror map"}
-        allowed |= {EXACT} if "idealised" in vars(rule).values() else set()
+        allowed |= {EXACT} if reads_out(rule) else set()
     return allowed
 
 
@@ -127,5 +132,5 @@ def _angles(testbed: Testbed) -> dict[str, float]:
     """Degrees between B and W, for layers with a B of W's shape."""
     layers = [layer for layer in testbed.layers if hasattr(layer, "feedback")]
     with torch.no_grad():
-        pairs = {layer.name: (testbed.rule.feedback(layer), layer.weight) for layer in layers}
+        pairs = {layer.name: (feedback_of(layer), layer.weight) for layer in layers}
     return {name: angle(b, w) for name, (b, w) in pairs.items() if b.shape == w.shape}

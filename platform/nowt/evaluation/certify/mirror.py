@@ -17,9 +17,11 @@ from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reaso
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
 from nowt.layers.conv import Conv2d
-from nowt.rules.base import FeedbackLayer, Moment, Rule
-from nowt.rules.mirror_control import layer_settings
-from nowt.rules.weight_mirror import with_settings
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.mirror_control import MirrorSettings, layer_settings
+from nowt.rules.moment import Moment
 
 FIELDS = ("eta", "decay", "noise", "sigma", "receiver_noise", "through", "normalize", "samples", "extent", "interval")
 
@@ -77,12 +79,18 @@ def _mirrored_layers(rule: Any) -> list[FeedbackLayer]:
     layers = _layers(rule)
     if getattr(rule, "target_angle", None) is not None:
         chosen = layer_settings(rule.target_angle, layers, steady_schedule(rule))
-        rules = [with_settings(rule, each) for each in chosen]
+        rules = [_with_settings(rule, each) for each in chosen]
     else:
         rules = [_without_bursts(rule)] * len(layers)
     for layer, each in zip(layers, rules, strict=True):
         layer.rule = replace(each, interval=1)
     return layers
+
+
+def _with_settings(rule: Any, chosen: MirrorSettings) -> Any:
+    """Return the weight mirror that has these settings, for one layer."""
+    given: dict[str, Any] = {"samples": chosen.samples, "extent": chosen.extent}
+    return replace(rule, target_angle=None, eta=chosen.decay, decay=chosen.decay, **given)
 
 
 def _without_bursts(rule: Any) -> Any:
@@ -93,22 +101,22 @@ def _mirror(rule: Any, layer: FeedbackLayer) -> MirrorResult:
     """Run mirror steps until B has converged, within the limits; repeat if that takes few steps."""
     exact = rule.noise == "idealised"
     layer = layer.double() if exact else layer  # only rounding errors remain
-    shape = layer.probe_shape(rule.samples, rule.extent)
-    x = layer.orthonormal_probes(torch.Generator()) if exact else layer.weight.new_ones(shape)
-    max_steps = MAX_POSITIONS // layer.positions(x)
+    shape = layer.geometry.probe_shape(rule.samples, rule.extent)
+    x = layer.geometry.orthonormal_probes(layer.weight, torch.Generator()) if exact else layer.weight.new_ones(shape)
+    max_steps = MAX_POSITIONS // layer.geometry.positions(x)
     steps = max(3, min(round(10 / rule.decay) if rule.decay > 0 else 60, 300, max_steps))
     runs = max(1, min(max_steps, MAX_STEPS) // steps)
     moved = torch.stack([_run(rule, layer, steps, seed) for seed in range(runs)]).mean(0)
     remaining = [(1 - rule.decay) ** k for k in range(steps)]  # fraction of each step's update that remains
     gain = rule.eta * rule.sigma**2 * sum(remaining) * (0.5 if _rectified(rule) else 1.0)
-    samples = runs * layer.positions(x) * sum(remaining) ** 2 / sum(k * k for k in remaining)
+    samples = runs * layer.geometry.positions(x) * sum(remaining) ** 2 / sum(k * k for k in remaining)
     return MirrorResult(layer, moved, gain * _tap_sum(rule, layer, x), samples, _scatter(rule, layer, samples))
 
 
 def _run(rule: Any, layer: FeedbackLayer, steps: int, seed: int) -> Tensor:
     before = layer.feedback.detach().clone()
     for step in range(1, steps + 1):
-        layer.rule.after_step([layer], Moment(step, seed))
+        RuleSteps(layer.rule, [layer]).after_step(Moment(step, seed))
     moved: Tensor = layer.feedback.detach() - (1 - rule.decay) ** steps * before
     layer.feedback.data.copy_(before)
     return moved
@@ -124,7 +132,7 @@ def _tap_sum(rule: Any, layer: FeedbackLayer, x: Tensor) -> Tensor:
         one = torch.ones_like(weight).requires_grad_()
         response = torch.conv2d(torch.ones_like(x), one, padding=1)
         counts = torch.autograd.grad(response.sum(), one)[0]
-    over = {"none": torch.ones(()), "positions": torch.tensor(layer.positions(x)), "taps": counts.clamp(min=1)}
+    over = {"none": torch.ones(()), "positions": torch.tensor(layer.geometry.positions(x)), "taps": counts.clamp(min=1)}
     return weight * counts / over[rule.normalize]
 
 
@@ -191,9 +199,9 @@ def _angle_decreases(rule: Rule) -> Check:
     every_step = replace(rule, interval=1) if has_fields(rule, "interval") else rule  # type: ignore[call-arg]
     layer = _layers(every_step)[0]
     before = angle(layer.feedback, layer.weight)
-    layer.rule.before_learning([layer], Moment(0, seed=5))
+    RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=5))
     for step in range(1, 301):
-        layer.rule.after_step([layer], Moment(step, seed=5))
+        RuleSteps(layer.rule, [layer]).after_step(Moment(step, seed=5))
     after = angle(layer.feedback, layer.weight)
     promise = "With W constant, mirror mode aligns B with W (linear layer, 300 steps)"
     return Check("mirror angle", promise, "below 45°", f"{before:.1f}° to {after:.1f}°", after < 45)

@@ -13,14 +13,16 @@ from nowt.config.certificate_key import certificate_name, rule_code
 from nowt.config.run_config import config_to_json
 from nowt.core.version import VERSION
 from nowt.evaluation.certify.affected_gradients import check_affected_gradients
+from nowt.evaluation.certify.arriving_errors import check_arriving_errors, starts_from_weight
 from nowt.evaluation.certify.certificate import Certificate, Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.delta_angles import check_delta
 from nowt.evaluation.certify.feedback_updates import check_feedback_updates
 from nowt.evaluation.certify.gradients import check_gradients
 from nowt.evaluation.certify.initial_feedback import check_initial_feedback
 from nowt.evaluation.certify.kolen_pollack import check_decay_law
-from nowt.evaluation.certify.locality import check_locality, other_transport, trace_reads
+from nowt.evaluation.certify.locality import check_locality, other_transport, reads_out, trace_reads
 from nowt.evaluation.certify.mirror import check_mirror
+from nowt.evaluation.certify.null_space import check_null_space
 from nowt.evaluation.certify.unused_fields import check_fields
 from nowt.rules.base import Rule
 from nowt.rules.registry import require_rule
@@ -30,6 +32,8 @@ from nowt.store.layout import Store
 from nowt.store.links import check_links
 
 CHECKS: tuple[Callable[[Rule], CheckResults], ...] = (
+    check_null_space,
+    check_arriving_errors,
     check_gradients,
     check_affected_gradients,
     check_feedback_updates,
@@ -46,14 +50,17 @@ def certify(rule: Rule) -> Certificate:
 
     The certificate claims that, on a small residual network on the CPU (two input channels, seven layers, float32, 32
     training steps), no torch operation read a weight W other than its layer's forward map, its mirror map and its own
-    optimizer update, and that the laws of the rule's feedback B hold within the stated bounds. These laws are: with
+    optimizer update; that on a wide network (float64), B, the rule's state and all gradients stay the same when every W
+    changes where no activity shows it, however the rule might have read W; and that the laws of the rule's feedback B
+    hold within the stated bounds. These laws are: with
     B := W every gradient is autograd's; B affects only the gradients of the layers below; B changes only by its
     declared update; W − B decays as Kolen and Pollack state; mirror mode converges to a multiple of W; the initial
     angle, and the δ product rule; every field has an effect.
 
     It does not claim anything about other networks, GPUs or lower precision, about code paths that these steps do not
-    reach, or about numbers that leave torch (``tolist``, NumPy copies), except that B became W. It says nothing about
-    accuracy. What is transported besides W, such as batch norm's γ/σ, is listed in ``Certificate.also_transported``.
+    reach. Python is no sandbox: a rule that changes nowt's own code, or recognizes these networks, is not found. The
+    certificate says nothing about accuracy. What is transported besides W, such as batch norm's γ/σ, is listed in
+    ``Certificate.also_transported``.
 
     Args:
         rule: The rule with its settings, built-in or custom. Promises that do not apply are listed with the reason in
@@ -92,6 +99,9 @@ def certify(rule: Rule) -> Certificate:
         checks=tuple(result for result in results if isinstance(result, Check)),
         left_out=tuple(result for result in results if isinstance(result, SkippedCheck)),
         reads=trace.reads,
+        starts_from_weight=starts_from_weight(rule),
+        reads_out=reads_out(rule),
+        left_to_backprop=trace.left_to_backprop,
         also_transported=other_transport(rule, trace),
         code=rule_code(type(rule)),
         versions={"nowt": VERSION, "torch": torch.__version__, "python": platform.python_version()},

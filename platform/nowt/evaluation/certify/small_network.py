@@ -57,6 +57,14 @@ def small_net(dtype: torch.dtype = torch.float32) -> nn.Module:
     return model
 
 
+@torch.no_grad()
+def shuffle_weights(model: nn.Module, number: int) -> None:
+    """Give each W its own entries in another order, a pure function of ``number``."""
+    for name, weight in weights_by_layer(model).items():
+        order = torch.randperm(weight.numel(), generator=generator(number, "certificate", "order", name))
+        weight.copy_(weight.flatten()[order].view_as(weight))
+
+
 def batch(number: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Return noise images (10, 2, 8, 8) and labels (10,), a pure function of ``number``."""
     x = torch.randn(10, 2, 8, 8, generator=generator(0, "certificate", "pictures", number), dtype=dtype)

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify import phases
-from nowt.evaluation.certify.small_network import batch, small_net
+from nowt.evaluation.certify.small_network import batch, shuffle_weights, small_net
 from nowt.layers.attach import attach_to_candidates
 from nowt.layers.coverage import REPLACED, Candidates
 from nowt.layers.forward_pass import ForwardPass, observe
-from nowt.rules.base import FeedbackLayer, Moment, Rule
+from nowt.layers.rule_steps import RuleSteps
+from nowt.rules.base import Rule, overrides
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_angle import tangent_square
+from nowt.rules.moment import Moment
 from nowt.rules.schedule import Schedule
 from nowt.training.optimizer import build_optimizer, clip_gradients
 
@@ -49,6 +52,11 @@ class Testbed:
     clip: float | None
     dtype: torch.dtype
 
+    @property
+    def steps(self) -> RuleSteps:
+        """The rule's part of a step."""
+        return RuleSteps(self.rule, self.layers)
+
     @classmethod
     def build(
         cls,
@@ -58,9 +66,13 @@ class Testbed:
         optim: OptimConfig = OPTIM,
         optimizer: MakeOptimizer | None = None,
         dtype: torch.dtype = torch.float32,
+        shuffled: int | None = None,
     ) -> "Testbed":
-        """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call."""
+        """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call, unless the
+        entries of each W are ``shuffled`` by a number."""
         model = small_net(dtype)
+        if shuffled is not None:
+            shuffle_weights(model, shuffled)
         layers = attach_to_candidates(model, rule, seed, _candidates(model))
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, built, optim.clip, dtype)
@@ -68,7 +80,7 @@ class Testbed:
     def begin(self, on_phase: OnPhase = ignore_phase) -> None:
         """Run what the rule does before learning."""
         on_phase(phases.BEFORE_LEARNING)
-        self.rule.before_learning(self.layers, self._moment(0))
+        self.steps.before_learning(self._moment(0))
         on_phase(phases.BETWEEN)
 
     def step(self, number: int, on_phase: OnPhase = ignore_phase) -> None:
@@ -82,11 +94,11 @@ class Testbed:
         on_phase(phases.CLIPPING)
         clip_gradients(self.model, self.clip)
         on_phase(phases.BEFORE_STEP)
-        self.rule.before_step(self.layers, self.optimizer)
+        self.steps.before_step(self.optimizer, self._moment(number))
         on_phase(phases.OPTIMIZER)
         self.optimizer.step()
         on_phase(phases.AFTER_STEP)
-        self.rule.after_step(self.layers, self._moment(number))
+        self.steps.after_step(self._moment(number))
         del loss  # its graph holds views of W
         on_phase(phases.BETWEEN)
 
@@ -142,8 +154,8 @@ def no_feedback_matrix_reason(rule: Rule) -> str:
     layers = Testbed.build(rule).layers
     if not layers:
         return "the rule covers no layer: torch's own layers use backprop"
-    if type(rule).propagate is not Rule.propagate:
-        return "the rule has its own feedback path (propagate)"
+    if overrides(rule, "send_back"):
+        return "the rule has its own feedback path (send_back)"
     if any(getattr(layer, "feedback", layer.weight[:0]).shape != layer.weight.shape for layer in layers):
         return "the rule keeps no B of W's shape (layer.feedback)"
     return ""

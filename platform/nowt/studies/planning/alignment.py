@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from nowt.core.errors import ConfigError
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_angle import warmed_up_noise
 from nowt.rules.mirror_control import MirrorSettings, layer_settings, mirror_step_flops
 from nowt.rules.schedule import Schedule
@@ -56,7 +56,8 @@ def _target_clock(fan_in: int, chosen: MirrorSettings) -> MirrorClock:
 
 def _clock(rule: WeightMirror, layer: FeedbackLayer) -> MirrorClock:
     exact = rule.noise == "idealised"
-    noise = 0.0 if exact else layer.sampling_error(layer.probe_shape(rule.samples, rule.extent)) / rule.streams
+    shape = layer.geometry.probe_shape(rule.samples, rule.extent)
+    noise = 0.0 if exact else layer.geometry.sampling_error(shape) / rule.streams
     positions = math.inf if exact else (layer.fan_in + 1) / noise
     along, square = _warmed_up(rule, noise)
     return MirrorClock(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nowt.config.run_config import RunConfig
 from nowt.data.datasets import DatasetSplits
-from nowt.rules.base import FeedbackLayer
+from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.weight_mirror import WeightMirror
 from nowt.studies.planning.alignment import mirror_share
 from nowt.studies.planning.forecast import LayerMotion

@@ -22,7 +22,7 @@ from nowt.rules.registry import builtin_rules
 from nowt.store.records import RunLog
 from nowt.training.device import PARAMETER_DTYPES
 
-COUNTED = ("before_learning", "before_step", "after_step")  # methods whose FLOPs earlier versions did not count
+COUNTED = ("observe_gradient", "after_step")  # methods whose FLOPs earlier versions did not count
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -43,7 +43,7 @@ def rule_reasons(rule: Rule) -> Iterator[str]:
     if names.count(kind.name) > 1:
         yield f"{label} defines several rules of the name {kind.name}, which earlier versions did not tell apart"
     own = [name for name in COUNTED if not getattr(kind, name).__module__.startswith("nowt.rules.")]
-    if own or kind.learns_from == "mirror":
+    if own or "mirror" in kind.signals:
         yield f"FLOPs now include what {kind.__name__}.{(own or ['after_step'])[0]} of {label} computes"
 
 

@@ -1,0 +1,222 @@
+"""The null-space test: whoever reads W, by whatever means, shows it when W changes where no activity shows it.
+
+Two copies of a network train side by side. Before each step, and before the rule prepares its layers, every W of the
+second copy gets a matrix N that maps the batch's own inputs of its layer to 0, drawn anew each time. All activity is
+then the same to rounding. So must be B, the rule's other state, and every gradient, unless the rule read W. Mirror mode
+answers the second copy with the responses of the first. The networks are wide and the batches small, so that every
+layer sees fewer positions than it has inputs.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nowt.config.run_config import OptimConfig
+from nowt.core.seeding import generator
+from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.testbed import NOISE_SEED, sample_steps, steady_schedule
+from nowt.layers.attach import attach_to_candidates
+from nowt.layers.conv import Conv2d
+from nowt.layers.coverage import REPLACED, Candidates
+from nowt.layers.forward_pass import observe
+from nowt.layers.mirror_mode import response
+from nowt.layers.rule_steps import RuleSteps
+from nowt.models.initialization import initialize_as_torchvision, initialize_layers
+from nowt.rules.base import Rule
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.mirror_noise import MirrorNoise
+from nowt.rules.moment import Moment
+from nowt.training.optimizer import build_optimizer
+
+BOUND = 1e-9  # relative change that rounding explains, in float64
+
+OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=None)
+
+CLASSES = 5
+
+SAMPLES = 3  # per batch
+
+
+class WideNet(nn.Module):
+    """A residual network whose layers have more inputs than a batch of (3, 2, 4, 4) has positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 24, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(24)
+        self.conv2 = nn.Conv2d(24, 20, 3, padding=1, bias=False)
+        self.downsample = nn.Conv2d(24, 20, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(20)
+        self.hidden = nn.Linear(80, 30)
+        self.fc = nn.Linear(30, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 2, 4, 4) to logits (N, 5)."""
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn2(self.conv2(x) + self.downsample(x)))
+        y: Tensor = self.fc(torch.relu(self.hidden(x.flatten(1))))
+        return y
+
+
+def wide_batch(number: int) -> tuple[Tensor, Tensor]:
+    """Return noise images (3, 2, 4, 4) in float64 and labels (3,), a pure function of ``number``."""
+    stream = generator(0, "certificate", "null space", number)
+    return torch.randn(SAMPLES, 2, 4, 4, generator=stream, dtype=torch.float64), torch.arange(SAMPLES)
+
+
+@dataclass
+class Twin:
+    """One copy of the network with its rule, its optimizer, and what answers mirror noise."""
+
+    rule: Rule
+    respond: Callable[..., Tensor] = response
+
+    def attach(self, between: Callable[[FeedbackLayer], None] | None = None) -> None:
+        """Build the network and attach the rule."""
+        torch.manual_seed(0)  # both copies draw the same from the global random state
+        self.model = WideNet().double()
+        initialize_layers(self.model, initialize_as_torchvision, seed=0)
+        found = {n: m for n, m in self.model.named_modules() if type(m) in REPLACED}
+        candidates = Candidates(found, observe(self.model, found, wide_batch(0)[0]))
+        self.layers = attach_to_candidates(self.model, self.rule, 0, candidates, between)
+        self.optimizer = build_optimizer(OPTIM, self.model, self.layers)
+        self.steps = RuleSteps(self.rule, self.layers)
+
+    def moment(self, step: int) -> Moment:
+        """Return a moment of training."""
+        return Moment(step, NOISE_SEED, schedule=steady_schedule(self.rule), respond=self.respond)
+
+    def train_step(self, number: int) -> dict[str, Tensor]:
+        """Do one training step; return all gradients before it, and the rule's state after it."""
+        torch.manual_seed(number)
+        x, y = wide_batch(number)
+        self.optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(self.model(x), y).backward()  # type: ignore[no-untyped-call]
+        self.steps.before_step(self.optimizer, self.moment(number - 1))
+        named = self.model.named_parameters()
+        found = {f"gradient of {n}": p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None}
+        self.optimizer.step()
+        self.steps.after_step(self.moment(number))
+        return found | self.rule_state()
+
+    def rule_state(self) -> dict[str, Tensor]:
+        """Return what the rule registered, B included."""
+        return {
+            f"{n} of {layer.name}": layer.get_parameter(n).clone() for layer in self.layers for n in layer.state_names
+        }
+
+    def copy_network(self, other: "Twin") -> None:
+        """Take over all parameters, buffers and optimizer state of ``other``, except for the rule's own."""
+        own = {f"{layer.name}.{name}" for layer in self.layers for name in layer.state_names}
+        state = other.model.state_dict()
+        for name, value in self.model.state_dict().items():
+            if name not in own:
+                value.copy_(state[name])
+        theirs = dict(other.model.named_parameters())
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if name not in own and isinstance(value, Tensor):
+                    value.copy_(other.optimizer.state[theirs[name]][key])
+
+
+def check_null_space(rule: Rule) -> CheckResults:
+    """Yield one check; of a rule that declares that it reads W, that it does. The global random state changes."""
+    if not _covers_any(rule):
+        yield SkippedCheck("null space", "the rule covers no layer: torch's own layers use backprop")
+        return
+    largest, where = _largest_change(rule)
+    measured = f"largest relative change {largest:.0e}" + (f" ({where})" if largest > BOUND else "")
+    if rule.transports:
+        promise = "W changes where no activity shows it: the rule notices, as it declares"
+        yield Check("null space", promise, "above 1e-6", measured, largest > 1e-6)
+    else:
+        promise = "W changes where no activity shows it: B, the rule's state and all gradients stay the same"
+        yield Check("null space", promise, f"{BOUND:.0e}", measured, largest <= BOUND)
+
+
+def _covers_any(rule: Rule) -> bool:
+    twin = Twin(rule)
+    twin.attach()
+    return bool(twin.layers)
+
+
+def _largest_change(rule: Rule) -> tuple[float, str]:
+    """Return the largest relative change over preparation, work before learning and steps, and its tensor."""
+    answers: deque[Tensor] = deque()
+    first, second = Twin(rule, partial(_recording, answers)), Twin(rule, partial(_replaying, answers))
+    first.attach()
+    inputs = _inputs(first, sample_steps(rule)[0])
+    second.attach(lambda layer: _move(layer, inputs[layer.name], "prepare"))
+    changes = dict(_changes("before learning", first.rule_state(), second.rule_state()))
+    for twin in (first, second):
+        torch.manual_seed(0)
+        twin.steps.before_learning(twin.moment(0))
+    for number in sample_steps(rule):
+        second.copy_network(first)
+        inputs = _inputs(first, number)
+        for layer in second.layers:
+            _move(layer, inputs[layer.name], number)
+        changes |= _changes(f"step {number}", first.train_step(number), second.train_step(number))
+    worst = max(changes, key=lambda name: changes[name], default="")
+    return changes.get(worst, 0.0), worst
+
+
+def _changes(when: str, one: dict[str, Tensor], other: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
+    floor = 1e-6 * sum(float(value.norm()) for value in one.values()) + 1e-30  # what is smaller may be rounding alone
+    for name, value in one.items():
+        if name not in other or not other[name].isfinite().all():
+            yield f"{name}, {when}", float("inf")
+        else:
+            yield f"{name}, {when}", float((value - other[name]).norm()) / max(float(value.norm()), floor)
+
+
+def _inputs(twin: Twin, number: int) -> dict[str, Tensor]:
+    """Return each covered layer's inputs in the forward pass of a step, one position per row: (positions, fan-in)."""
+    found: dict[str, Tensor] = {}
+
+    def keep(layer: FeedbackLayer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[layer.name] = _patches(layer, inputs[0].detach())
+
+    hooks = [layer.register_forward_hook(keep) for layer in twin.layers]
+    buffers = {name: value.clone() for name, value in twin.model.named_buffers()}
+    with torch.no_grad():
+        twin.model(wide_batch(number)[0])
+    for name, value in twin.model.named_buffers():
+        value.copy_(buffers[name])
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _patches(layer: FeedbackLayer, x: Tensor) -> Tensor:
+    if not isinstance(layer, Conv2d):
+        return x.reshape(-1, x.shape[-1])
+    sizes = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    return F.unfold(x, *sizes).transpose(1, 2).flatten(0, 1)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def _move(layer: FeedbackLayer, inputs: Tensor, label: object) -> None:
+    """Add to W a matrix that maps ``inputs`` to 0, as large as W."""
+    weight = layer.weight
+    noise = torch.randn(len(weight), inputs.shape[1], generator=generator(1, "null space", layer.name, label))
+    change = noise.to(weight) * weight.std()
+    basis = torch.linalg.svd(inputs, full_matrices=False)
+    seen = basis.Vh[1e-9 * basis.S[0] < basis.S]
+    for _ in range(2):  # a second time for what rounding leaves
+        change -= (change @ seen.t()) @ seen
+    weight.add_(change.view_as(weight))
+
+
+def _recording(answers: deque[Tensor], layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:
+    answers.append(response(layer, noise, x))
+    return answers[-1].clone()
+
+
+def _replaying(answers: deque[Tensor], layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:
+    return answers.popleft()

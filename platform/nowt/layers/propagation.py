@@ -1,0 +1,130 @@
+"""A layer's forward pass with its rule's backward path, and what the rule observes of both."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nowt.core.errors import ConfigError
+from nowt.layers.views import view_of
+from nowt.rules.base import Rule, overrides
+from nowt.rules.feedback_layer import FeedbackLayer
+
+NO_GRAPH = "nowt: a rule with a backward path of its own, or that uses activity or errors, is not part of the graph"
+
+
+class OutputError:
+    """A forward hook of the network's last layer, which keeps the loss's gradient at its output.
+
+    Every way from the loss to another layer passes the last layer, so its backward pass comes first.
+    """
+
+    def __init__(self) -> None:
+        self.error: Tensor | None = None
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        """Keep the gradient at ``output``, when it arrives."""
+        self.error = None
+        if output.requires_grad:
+            output.register_hook(self._keep)  # type: ignore[no-untyped-call]
+
+    def _keep(self, error: Tensor) -> None:
+        self.error = error.detach()
+
+    def get(self, name: str) -> Tensor:
+        """Return the gradient. Raises ConfigError, with the name of the layer that asks, if there is none."""
+        if self.error is None:
+            raise ConfigError(
+                f"the error reaches layer {name} before the network's last layer, so there is no output error yet: "
+                "pass example to attach, which shows which layer is the last one"
+            )
+        return self.error
+
+
+def is_plain(rule: Rule) -> bool:
+    """Return whether the error passes through ``layer.feedback`` and the rule observes nothing on the way."""
+    return not any(overrides(rule, name) for name in ("feedback", "send_back", "observe", "observe_error"))
+
+
+def propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
+    """Return the layer's output for ``x``, with the rule's backward path attached."""
+    if layer.plain:
+        return layer.apply_with_feedback(x, layer.feedback)
+    y: Tensor = _propagate(layer, x)
+    return y
+
+
+@torch.compiler.disable(reason=NO_GRAPH)  # type: ignore[no-untyped-call, untyped-decorator]
+def _propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
+    rule = layer.rule
+    if overrides(rule, "send_back"):
+        y: Tensor = _OwnPath.apply(x, layer.apply_plain(x.detach()), _sender(layer, x))
+    else:
+        y = layer.apply_with_feedback(x, rule.feedback(view_of(layer)))
+    if layer.observed and layer.training:
+        _observe(layer, x, y)
+    return y
+
+
+def _observe(layer: FeedbackLayer, x: Tensor, y: Tensor) -> None:
+    """Show input and output to the rule, and the error when it arrives."""
+    rule, signals = layer.rule, layer.rule.signals
+    if overrides(rule, "observe"):
+        with torch.no_grad():
+            # a nonlinearity may change y in place
+            shown = y.detach().clone() if "preactivation" in signals else None
+            rule.observe(view_of(layer), x.detach() if "input" in signals else None, shown)
+    if overrides(rule, "observe_error") and y.requires_grad:
+        y.register_hook(_receiver(layer))  # type: ignore[no-untyped-call]
+
+
+def _receiver(layer: FeedbackLayer) -> Callable[[Tensor], None]:
+    rule, signals = layer.rule, layer.rule.signals
+
+    @torch.no_grad()
+    def receive(error: Tensor) -> None:
+        output_error = _output_error(layer, error) if "output_error" in signals else None
+        rule.observe_error(view_of(layer), error.detach() if "error" in signals else None, output_error)
+
+    return receive
+
+
+def _output_error(layer: FeedbackLayer, error: Tensor) -> Tensor:
+    """Return the loss's gradient at the network's output; that of the last layer itself is ``error``."""
+    return error.detach() if layer is layer.output_layer else layer.output_error.get(layer.name)
+
+
+def _sender(layer: FeedbackLayer, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the rule's ``send_back`` for the input ``x``, which shows it only its signals."""
+    rule, signals = layer.rule, layer.rule.signals
+    shown = x.detach() if "input" in signals else x.detach().new_zeros(()).expand(x.shape)
+
+    @torch.no_grad()
+    def send(error: Tensor) -> Tensor:
+        arrived = error.detach() if "error" in signals else error.new_zeros(()).expand(error.shape)
+        output_error = _output_error(layer, error) if "output_error" in signals else error.new_zeros(())
+        sent = rule.send_back(view_of(layer), arrived, shown, output_error)
+        if sent.shape != shown.shape:
+            raise ConfigError(
+                f"rule {rule.name}, layer {layer.name}: send_back() returned an error of shape {tuple(sent.shape)}: it "
+                f"must have the shape of the layer's input, {tuple(shown.shape)}"
+            )
+        return sent.to(shown.dtype)
+
+    return send
+
+
+class _OwnPath(torch.autograd.Function):
+    """y unchanged; on the way back, y receives its own error, and x what the rule sends."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, send: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.send = send
+        return y.view_as(y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        return (ctx.send(error) if ctx.needs_input_grad[0] else None), error, None

@@ -1,0 +1,121 @@
+"""Makes what a rule sees of a layer, and registers what the rule prepares there."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nowt.core.distributed import Group
+from nowt.rules.base import overrides
+from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.layer_view import LayerView
+from nowt.rules.moment import Moment
+from nowt.rules.random_stream import RandomStream
+
+Between = Callable[[FeedbackLayer], None]
+
+
+def view_of(layer: FeedbackLayer, moment: Moment | None = None) -> LayerView:
+    """Return the view of a prepared layer; at a ``moment`` in training, random numbers and sums over workers are those
+    of that moment. In a forward or backward pass there is none."""
+
+    def streams(purpose: str) -> RandomStream:
+        return random_stream(name, moment, purpose)
+
+    name = layer.name
+    return _view(layer, registered_state(layer), streams, None if moment is None else moment.group)
+
+
+def _laid_out(value: Tensor, weight: Tensor) -> Tensor:
+    """Return ``value`` in the memory layout of W, by which torch chooses an algorithm, if it has W's shape."""
+    same = value.shape == weight.shape and value.dtype == weight.dtype
+    return torch.empty_like(weight).copy_(value) if same else value
+
+
+def feedback_of(layer: FeedbackLayer) -> Tensor:
+    """Return the weights through which the rule sends the error back; empty if it does so in another way."""
+    no_matrix = "feedback" not in layer.state_names and not overrides(layer.rule, "feedback")
+    if no_matrix or overrides(layer.rule, "send_back"):
+        return layer.weight.new_empty(0)
+    with torch.no_grad():
+        return layer.rule.feedback(view_of(layer)).detach()
+
+
+def random_stream(name: str, moment: Moment | None, purpose: str) -> RandomStream:
+    """Return the random numbers of a layer for one purpose at one moment. Raises ValueError outside of a moment."""
+    if moment is None:
+        raise ValueError(
+            f"the rule draws random numbers in the forward or backward pass of layer {name}: draw them in after_step() "
+            "or prepare()"
+        )
+    return RandomStream(moment.seed, purpose, name, moment.step)
+
+
+def prepare(layer: FeedbackLayer, seed: int, between: Between | None = None) -> None:
+    """Draw B as the rule declares, let the rule register its own tensors, and apply signs or W if it uses them.
+
+    ``between`` is called when B is drawn, before the rule's own code runs: a certificate changes W there.
+    """
+    rule, weight, name = layer.rule, layer.weight.detach(), layer.name
+    state: dict[str, Tensor] = {}
+    declared = rule.initialization()
+    if declared is not None:
+        state["feedback"] = declared.draw(weight, seed, name)
+    layer.__dict__["weight_std"] = weight.std()
+    layer.__dict__["cache"] = {}
+    if between is not None:
+        between(layer)
+    rule.prepare(_view(layer, state, lambda purpose: RandomStream(seed, purpose, name), None, registers=True))
+    for key, value in state.items():
+        layer.register_state(key, _laid_out(value, weight))
+    layer.__dict__["state_names"] = tuple(state)
+    if "sign" in rule.signals:
+        copy_signs(layer)
+    if overrides(rule, "observe_weight"):
+        with torch.no_grad():
+            rule.observe_weight(view_of(layer), weight)
+    for other in layer.tied:
+        for key in state:
+            other.register_parameter(key, layer.get_parameter(key))
+        other.__dict__.update({each: layer.__dict__[each] for each in ("weight_std", "cache", "state_names")})
+
+
+@torch.no_grad()
+def copy_signs(layer: FeedbackLayer) -> None:
+    """Give B the signs of W, in place."""
+    torch.copysign(layer.feedback, layer.weight.detach(), out=layer.feedback)
+
+
+def registered_state(layer: FeedbackLayer) -> dict[str, Tensor]:
+    """Return the tensors that the rule registered on a layer, by name."""
+    return {name: layer._parameters[name] for name in layer.state_names}  # type: ignore[misc]
+
+
+def _view(
+    layer: FeedbackLayer,
+    state: dict[str, Tensor],
+    streams: Callable[[str], RandomStream],
+    group: Group | None,
+    registers: bool = False,
+) -> LayerView:
+    return LayerView(
+        layer.name,
+        layer.geometry,
+        state,
+        streams,
+        is_output=layer is layer.output_layer,
+        weight_std=layer.weight_std,
+        cache=layer.cache,
+        network_outputs=_outputs(layer.output_layer),
+        registers=registers,
+        group=group,
+    )
+
+
+def _outputs(output: nn.Module) -> tuple[int, ...]:
+    """Return the shape of one sample's output of the network's last layer."""
+    if isinstance(output, FeedbackLayer):
+        return output.geometry.output_shape
+    weight = output.weight
+    assert isinstance(weight, Tensor)
+    return (len(weight),)

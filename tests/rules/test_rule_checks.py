@@ -1,0 +1,98 @@
+"""A rule whose class does not fit the interface is refused in one line, before anything is trained."""
+
+from dataclasses import dataclass, make_dataclass
+from typing import Any
+
+import pytest
+from torch import nn
+
+from nowt import DrawnFeedback, LayerView, Rule, attach
+
+
+def rule_with(base: type[Rule] = DrawnFeedback, **members: Any) -> Rule:
+    """Return a rule whose class has these members."""
+    kind = make_dataclass("Own", [], bases=(base,), frozen=True, namespace={"name": "own", **members})
+    return kind()  # type: ignore[no-any-return]
+
+
+def refusal(rule: Rule) -> str:
+    with pytest.raises(ValueError) as caught:
+        attach(nn.Sequential(nn.Linear(4, 3)), rule)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("members", "line"),
+    [
+        ({"signals": ("weights",)}, "rule own declares the signal 'weights': signals are input, preactivation, error,"),
+        ({"signals": ("input",)}, "rule own declares the signal 'input' and does not use it: add observe()"),
+        ({"observe": lambda self, layer, x, y: None}, "rule own has observe(): add 'input' or 'preactivation' to its"),
+        (
+            {"observe_gradient": lambda self, layer, gradient, lr, weight_decay: None},
+            "rule own has observe_gradient(): add 'gradient' to its signals",
+        ),
+        ({"update": "with_weight"}, "rule own updates B with W: add 'gradient' to its signals"),
+        ({"signals": ("mirror",)}, "rule own must have both the signal 'mirror' and a mirror_noise()"),
+        ({"propagate": lambda self, layer, x: x}, "rule own has propagate() of an earlier interface"),
+        ({"learns_from": "mirror"}, "rule own sets learns_from, which follows from its signals"),
+        (
+            {"prepare": lambda self, layer, seed: None},
+            "rule own defines prepare(self, layer, seed): nowt calls it as prepare(self, layer); see docs/adding-a",
+        ),
+        (
+            {"after_step": lambda self, layers: 0},
+            "rule own defines after_step(self, layers): nowt calls it as after_step(self, layer, step)",
+        ),
+    ],
+)
+def test_a_class_that_nowt_would_not_use_as_it_is_meant_is_refused(members: dict[str, Any], line: str) -> None:
+    assert refusal(rule_with(**members)).startswith(line)
+
+
+def test_what_a_rule_receives_has_no_way_to_w() -> None:
+    seen: list[Any] = []
+
+    @dataclass(frozen=True)
+    class Looking(DrawnFeedback):
+        name = "looking"
+
+        def prepare(self, layer: LayerView) -> None:
+            seen.append(layer)
+
+        def after_step(self, layer: LayerView, step: int) -> None:
+            seen.append(layer)
+
+    from tests.support.nets import dense_net, normal, train_step
+
+    model = dense_net()
+    layers = attach(model, Looking())
+    import torch
+
+    train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.1), normal(4, 12), torch.arange(4), 1)
+    forbidden = (nn.Module, torch.optim.Optimizer, torch.Generator)
+    weights = {layer.weight.data_ptr() for layer in layers}
+    assert len(seen) == 6
+    for value in reachable(seen):
+        assert not isinstance(value, forbidden), value
+        assert not (isinstance(value, torch.Tensor) and value.data_ptr() in weights)
+
+
+def reachable(roots: list[Any]) -> list[Any]:
+    """Return what the attributes, items and slots of objects lead to."""
+    found: dict[int, Any] = {}
+    waiting = list(roots)
+    while waiting:
+        value = waiting.pop()
+        if id(value) in found or isinstance(value, type):
+            continue
+        found[id(value)] = value
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+        waiting += getattr(value, "__dict__", {}).values()
+        slots = [slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ())]
+        waiting += [object.__getattribute__(value, slot) for slot in slots if slot != "__weakref__"]
+    return list(found.values())
