@@ -23,7 +23,8 @@ def test_the_page_has_three_files() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_the_page_is_a_rule_that_learns_and_is_certified(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name], encoding="utf-8")
-    rule = find_rule(str(tmp_path / name))()
+    fields = {"eta": 0.05} if name == "information.py" else {}  # so that a few steps align B
+    rule = find_rule(str(tmp_path / name))(**fields)
     config = replace(short_run("fa", epochs=8), rule=rule)
     first, *_, last = train(config, CPU)
     assert last.train_loss < 0.7 * first.val_loss

@@ -4,9 +4,11 @@ from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
-from nowt import DrawnFeedback, LayerView, Rule, attach
+from nowt import ConfigError, DrawnFeedback, LayerView, Rule, attach
+from tests.support.nets import dense_net, normal, train_step
 
 
 def rule_with(base: type[Rule] = DrawnFeedback, **members: Any) -> Rule:
@@ -16,7 +18,7 @@ def rule_with(base: type[Rule] = DrawnFeedback, **members: Any) -> Rule:
 
 
 def refusal(rule: Rule) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ConfigError) as caught:
         attach(nn.Sequential(nn.Linear(4, 3)), rule)
     line = str(caught.value)
     assert "\n" not in line
@@ -64,12 +66,8 @@ def test_what_a_rule_receives_has_no_way_to_w() -> None:
         def after_step(self, layer: LayerView, step: int) -> None:
             seen.append(layer)
 
-    from tests.support.nets import dense_net, normal, train_step
-
     model = dense_net()
     layers = attach(model, Looking())
-    import torch
-
     train_step(model, layers, torch.optim.SGD(model.parameters(), lr=0.1), normal(4, 12), torch.arange(4), 1)
     forbidden = (nn.Module, torch.optim.Optimizer, torch.Generator)
     weights = {layer.weight.data_ptr() for layer in layers}

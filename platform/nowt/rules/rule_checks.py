@@ -2,6 +2,7 @@
 
 import inspect
 
+from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule, overrides
 from nowt.rules.signals import METHODS, SIGNALS
 
@@ -12,7 +13,7 @@ GUIDE = "see docs/adding-a-rule.md"
 
 
 def check_rule_class(rule: Rule) -> None:
-    """Raise ValueError if the rule's class has a method or an attribute that nowt would not use as it is meant."""
+    """Raise ConfigError if the rule's class has a method or an attribute that nowt would not use as it is meant."""
     _check_earlier(rule)
     _check_arguments(rule)
     _check_signals(rule)
@@ -22,16 +23,16 @@ def _check_earlier(rule: Rule) -> None:
     kind = type(rule)
     for name in EARLIER:
         if hasattr(kind, name):
-            raise ValueError(
+            raise ConfigError(
                 f"rule {rule.name} has {name}() of an earlier interface, which nowt does not call: {GUIDE}"
             )
     for name in ("learns_from", "transports"):
         if overrides(rule, name):
-            raise ValueError(f"rule {rule.name} sets {name}, which follows from its signals: remove it; {GUIDE}")
+            raise ConfigError(f"rule {rule.name} sets {name}, which follows from its signals: remove it; {GUIDE}")
 
 
 def _check_arguments(rule: Rule) -> None:
-    """Raise ValueError if a method of the rule does not take the arguments that nowt passes."""
+    """Raise ConfigError if a method of the rule does not take the arguments that nowt passes."""
     for name, expected in vars(Rule).items():
         if not inspect.isfunction(expected) or name.startswith("_") or not overrides(rule, name):
             continue
@@ -41,39 +42,39 @@ def _check_arguments(rule: Rule) -> None:
             inspect.signature(method).bind(*wanted)
         except TypeError:
             found = ", ".join(inspect.signature(method).parameters)
-            raise ValueError(
+            raise ConfigError(
                 f"rule {rule.name} defines {name}({found}): nowt calls it as {name}({', '.join(wanted)}); {GUIDE}"
             ) from None
 
 
 def _check_signals(rule: Rule) -> None:
-    """Raise ValueError if the rule declares a signal that there is not or that no method of it receives, or has a
+    """Raise ConfigError if the rule declares a signal that there is not or that no method of it receives, or has a
     method without its signal."""
     for signal in rule.signals:
         if signal not in SIGNALS:
-            raise ValueError(f"rule {rule.name} declares the signal {signal!r}: signals are {', '.join(SIGNALS)}")
+            raise ConfigError(f"rule {rule.name} declares the signal {signal!r}: signals are {', '.join(SIGNALS)}")
     if (rule.update == "with_weight" or overrides(rule, "rate")) and "gradient" not in rule.signals:
-        raise ValueError(f"rule {rule.name} updates B with W: add 'gradient' to its signals")
+        raise ConfigError(f"rule {rule.name} updates B with W: add 'gradient' to its signals")
     if (rule.mirror_noise() is None) == ("mirror" in rule.signals):
-        raise ValueError(
+        raise ConfigError(
             f"rule {rule.name} must have both the signal 'mirror' and a mirror_noise() that returns MirrorNoise, or "
             "neither"
         )
     for method in sorted({name for names in METHODS.values() for name in names} - {"send_back"}):
         wanted = [signal for signal, names in METHODS.items() if method in names]
         if overrides(rule, method) and not set(wanted) & set(rule.signals):
-            raise ValueError(f"rule {rule.name} has {method}(): add {' or '.join(map(repr, wanted))} to its signals")
+            raise ConfigError(f"rule {rule.name} has {method}(): add {' or '.join(map(repr, wanted))} to its signals")
     for signal in rule.signals:
         _check_received(rule, signal)
 
 
 def _check_received(rule: Rule, signal: str) -> None:
-    """Raise ValueError if the rule declares a signal and has no method that receives it."""
+    """Raise ConfigError if the rule declares a signal and has no method that receives it."""
     by_nowt = signal == "sign" or (signal == "gradient" and rule.update == "with_weight")
     only_backprop = signal == "weight" and not rule.covers("", False)
     methods = METHODS.get(signal, ())
     if not (by_nowt or only_backprop or any(overrides(rule, method) for method in methods)):
-        raise ValueError(
+        raise ConfigError(
             f"rule {rule.name} declares the signal {signal!r} and does not use it: add {' or '.join(methods)}(), or "
             "remove the signal"
         )
