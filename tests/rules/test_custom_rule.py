@@ -225,6 +225,16 @@ def test_one_of_several_rules_in_a_file_is_selected_by_class_name(pal: Path) -> 
     assert config_from_json(config_to_json(config)) == config
 
 
+@pytest.mark.parametrize("method", ["before_step(self, layers, optimizer)", "after_step(self, layers)"])
+def test_a_rule_of_the_earlier_interface_is_refused_before_anything_runs(tmp_path: Path, method: str) -> None:
+    path = tmp_path / "mine.py"
+    body = f"@dataclass(frozen=True)\nclass A(Rule):\n    name = 'a'\n    def {method}: pass\n"
+    path.write_text(HEAD + body)
+    assert config_error(str(path)).endswith("; see docs/adding-a-rule.md") or "earlier interface" in config_error(
+        str(path)
+    )
+
+
 def test_a_missing_file_and_an_unknown_rule_name_are_rejected() -> None:
     assert config_error("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
     assert config_error("kpp") == (

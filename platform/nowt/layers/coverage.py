@@ -12,10 +12,10 @@ from nowt.layers.forward_pass import ForwardPass, materialize, matrices_of_other
 from nowt.layers.inputs import Inputs, check_inputs
 from nowt.layers.layer_checks import check_layer
 from nowt.layers.linear import Linear
+from nowt.rules import rule_checks
 from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import NONLINEARITIES, FeedbackLayer
 from nowt.rules.registry import require_rule
-from nowt.rules.rule_checks import check_rule_class
 
 REPLACED: dict[type[nn.Module], type[FeedbackLayer]] = {nn.Conv2d: Conv2d, nn.Linear: Linear}
 
@@ -70,7 +70,7 @@ def find_candidates(model: nn.Module, rule: Rule, example: Inputs | None) -> Can
 def check_rule(rule: Rule, activation: str) -> None:
     """Raise ValueError unless ``rule`` is a Rule whose fields have the types it declares, and ``activation`` exists."""
     require_rule(rule)
-    check_rule_class(rule)
+    rule_checks.check_rule(rule)
     for field in fields(rule):
         check_type(field_types(type(rule))[field.name], getattr(rule, field.name), f"rule.{field.name}", strict=True)
     if activation not in NONLINEARITIES:

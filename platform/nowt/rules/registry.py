@@ -184,4 +184,7 @@ def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:
     own = vars(rule)
     if not isinstance(own.get("name"), str) or "__dataclass_fields__" not in own:
         raise ConfigError(f"{spec}: {rule.__name__} needs a class variable `name` and @dataclass(frozen=True)")
+    from nowt.rules.rule_checks import check_rule_class
+
+    check_rule_class(rule)
     return rule

@@ -12,38 +12,43 @@ EARLIER = ("propagate", "before_learning", "before_step", "check_layer")
 GUIDE = "see docs/adding-a-rule.md"
 
 
-def check_rule_class(rule: Rule) -> None:
-    """Raise ConfigError if the rule's class has a method or an attribute that nowt would not use as it is meant."""
-    _check_earlier(rule)
-    _check_arguments(rule)
+def check_rule(rule: Rule) -> None:
+    """Raise ConfigError if the rule has a method, an attribute or a signal that nowt would not use as it is meant."""
+    check_rule_class(type(rule))
     _check_signals(rule)
 
 
-def _check_earlier(rule: Rule) -> None:
-    kind = type(rule)
+def check_rule_class(kind: type[Rule]) -> None:
+    """Raise ConfigError if the class has a method or an attribute that nowt would not use as it is meant."""
+    _check_earlier(kind)
+    _check_arguments(kind)
+
+
+def _check_earlier(kind: type[Rule]) -> None:
     for name in EARLIER:
         if hasattr(kind, name):
             raise ConfigError(
-                f"rule {rule.name} has {name}() of an earlier interface, which nowt does not call: {GUIDE}"
+                f"rule {kind.name} has {name}() of an earlier interface, which nowt does not call: {GUIDE}"
             )
     for name in ("learns_from", "transports"):
-        if overrides(rule, name):
-            raise ConfigError(f"rule {rule.name} sets {name}, which follows from its signals: remove it; {GUIDE}")
+        if getattr(kind, name) is not getattr(Rule, name):
+            raise ConfigError(f"rule {kind.name} sets {name}, which follows from its signals: remove it; {GUIDE}")
 
 
-def _check_arguments(rule: Rule) -> None:
-    """Raise ConfigError if a method of the rule does not take the arguments that nowt passes."""
+def _check_arguments(kind: type[Rule]) -> None:
+    """Raise ConfigError if a method of the class does not take the arguments that nowt passes."""
     for name, expected in vars(Rule).items():
-        if not inspect.isfunction(expected) or name.startswith("_") or not overrides(rule, name):
+        method = getattr(kind, name)
+        if not inspect.isfunction(expected) or name.startswith("_") or method is expected:
             continue
         wanted = list(inspect.signature(expected).parameters)
-        method = getattr(type(rule), name)
+        given = inspect.signature(method)
         try:
-            inspect.signature(method).bind(*wanted)
+            given.bind(*wanted)
         except TypeError:
-            found = ", ".join(inspect.signature(method).parameters)
+            found = ", ".join(given.parameters)
             raise ConfigError(
-                f"rule {rule.name} defines {name}({found}): nowt calls it as {name}({', '.join(wanted)}); {GUIDE}"
+                f"rule {kind.name} defines {name}({found}): nowt calls it as {name}({', '.join(wanted)}); {GUIDE}"
             ) from None
 
 
