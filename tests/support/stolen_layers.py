@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from nowt.evaluation.certify.testbed import Testbed
 from nowt.rules.feedback_layer import FeedbackLayer
 
 
@@ -30,3 +31,9 @@ def stolen_optimizer() -> torch.optim.Optimizer:
     found = _found(lambda value: isinstance(value, torch.optim.Optimizer) or hasattr(value, "optimizer"))
     optimizer: torch.optim.Optimizer = getattr(found, "optimizer", found)
     return optimizer
+
+
+def stolen_testbed() -> Testbed:
+    """Return the testbed of a certificate that calls the rule."""
+    testbed: Testbed = _found(lambda value: isinstance(value, Testbed))
+    return testbed

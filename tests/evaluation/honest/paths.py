@@ -1,0 +1,72 @@
+"""Honest rules whose error takes another path than a matrix of W's shape that nowt drew."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nowt.rules.base import Rule
+from nowt.rules.feedback import DrawnFeedback
+from nowt.rules.layer_view import LayerView
+
+
+@dataclass(frozen=True)
+class Direct(Rule):
+    """Direct feedback alignment (Nøkland 2016), one matrix of (classes, channels) for all positions."""
+
+    name: ClassVar[str] = "direct"
+    signals: ClassVar[tuple[str, ...]] = ("output_error",)
+
+    def prepare(self, layer: LayerView) -> None:
+        drawn = layer.random("b").normal_(layer.new_zeros(*layer.network_outputs, layer.input_shape[0]))
+        layer.register_state("direct", drawn / prod(layer.input_shape) ** 0.5)
+
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        sent = output_error @ layer.direct
+        return sent.view(*sent.shape, *[1] * (x.dim() - 2)).expand(x.shape).clone()
+
+
+@dataclass(frozen=True)
+class LowRank(Rule):
+    """B is the product of two registered matrices."""
+
+    name: ClassVar[str] = "low rank"
+
+    def prepare(self, layer: LayerView) -> None:
+        outputs, inputs = layer.weight_shape[0], prod(layer.weight_shape[1:])
+        for name, shape in {"left": (outputs, 3), "right": (3, inputs)}.items():
+            layer.register_state(name, layer.random(name).normal_(layer.new_zeros(*shape), 0.3))
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return (layer.left @ layer.right).view(layer.weight_shape) * layer.weight_std
+
+
+@dataclass(frozen=True)
+class Sparse(DrawnFeedback):
+    """B has a tenth of its connections."""
+
+    name: ClassVar[str] = "sparse"
+
+    def prepare(self, layer: LayerView) -> None:
+        kept = layer.random("mask").uniform_(layer.new_zeros(*layer.weight_shape)) < 0.3
+        layer.feedback.mul_(kept)
+
+
+@dataclass(frozen=True)
+class Saturating(Rule):
+    """Sends back B's product with an error that saturates."""
+
+    name: ClassVar[str] = "saturating"
+    signals: ClassVar[tuple[str, ...]] = ("error",)
+
+    def prepare(self, layer: LayerView) -> None:
+        drawn = layer.random("b").normal_(layer.new_zeros(*layer.weight_shape))
+        layer.register_state("feedback", drawn * layer.weight_std)
+
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        return layer.send_back(0.01 * torch.tanh(100 * error), x)
+
+
+RULES = [Direct(), LowRank(), Sparse(), Saturating()]
