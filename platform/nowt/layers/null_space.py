@@ -51,7 +51,7 @@ def has_null_space(inputs: Tensor) -> bool:
 
 
 @torch.no_grad()
-def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generator) -> float:
+def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generator, keep_signs: bool = False) -> float:
     """Add to W in place a random matrix that maps ``inputs`` to 0, about as large as W, and return what rounding left.
 
     W's version counter does not change, so that autograd does not notice. The matrix is computed in float64 and added
@@ -61,6 +61,7 @@ def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generato
         weight: W; (out, in) or (out, in / groups, kh, kw).
         inputs: The inputs, as ``recorded_inputs`` returns them.
         generator: Draws the matrix, on its own device.
+        keep_signs: Make each row of the matrix so small that no entry of W changes its sign. Default False.
 
     Returns:
         The norm of the change of W x over all ``inputs``, divided by that of W x; about the machine epsilon of W's
@@ -72,7 +73,10 @@ def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generato
     noise = torch.randn(before.shape, generator=generator, device=generator.device, dtype=torch.float64)
     change = noise.to(weight.device) * before.std()
     parts = [_without(part, _basis(rows)) for part, rows in zip(change.chunk(len(inputs)), inputs, strict=True)]
-    weight.data.copy_((before + torch.cat(parts)).view_as(weight))
+    change = torch.cat(parts)
+    if keep_signs:
+        change *= 0.5 * (before / change).abs().min(1, keepdim=True).values.nan_to_num(0.0, 0.0).clamp(max=1.0)
+    weight.data.copy_((before + change).view_as(weight))
     return _relative_response(weight.detach().double().flatten(1) - before, before, inputs)
 
 

@@ -67,4 +67,6 @@ class OwnOptimizerState(FollowsReading):
         return last
 
 
-CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in (StepHook, Momentum, ParameterGroups, OwnOptimizerState)]
+CHEATS = [
+    Cheat(rule(), check_null_space, "null space") for rule in (StepHook, Momentum, ParameterGroups, OwnOptimizerState)
+]

@@ -1,6 +1,7 @@
 """Rules that read W where torch's dispatcher does not see it."""
 
 import copy
+import ctypes
 import io
 import pickle
 import threading
@@ -68,10 +69,10 @@ class ByDeepcopy(FollowsReading):
 
 
 class ByBytes(FollowsReading):
-    """Reads the bytes of W's storage."""
+    """Reads the bytes at W's address."""
 
     def read(self, layer: FeedbackLayer) -> Tensor:
-        raw = bytes(layer.weight.detach().untyped_storage())  # type: ignore[arg-type]  # bytes() reads a storage
+        raw = ctypes.string_at(layer.weight.data_ptr(), layer.weight.nbytes)
         return torch.frombuffer(bytearray(raw), dtype=layer.weight.dtype).view_as(layer.weight)
 
 

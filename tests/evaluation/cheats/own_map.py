@@ -55,4 +55,6 @@ def _answers(layer: FeedbackLayer, answer) -> Tensor:  # type: ignore[no-untyped
     return torch.cat(parts).t().reshape(layer.weight.shape)
 
 
-CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in (OneHotInputs, OneHotMirror, Solves, OneHotBackward)]
+CHEATS = [
+    Cheat(rule(), check_null_space, "null space") for rule in (OneHotInputs, OneHotMirror, Solves, OneHotBackward)
+]

@@ -52,11 +52,11 @@ class SignsOfGradients(DrawnFeedback):
     name: ClassVar[str] = "signs of gradients"
     signals: ClassVar[tuple[str, ...]] = ("gradient",)
 
-    rate: float = 1e-3
+    eta: float = 1e-3
 
     def observe_gradient(self, layer: LayerView, gradient: Tensor, lr: float, weight_decay: float) -> None:
         # a small gradient could have either sign after rounding
-        layer.feedback.sub_((gradient / gradient.std()).tanh(), alpha=self.rate)
+        layer.feedback.sub_((gradient / gradient.std()).tanh(), alpha=self.eta)
 
 
 @dataclass(frozen=True)

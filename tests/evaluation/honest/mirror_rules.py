@@ -20,7 +20,7 @@ class EinsumMirror(DrawnFeedback):
     signals: ClassVar[tuple[str, ...]] = ("mirror",)
 
     def covers(self, name: str, last: bool) -> bool:
-        return name in ("fc", "hidden")
+        return name == "fc"
 
     def mirror_noise(self) -> MirrorNoise:
         return MirrorNoise(samples=8, warmup=2, interval=1)
@@ -59,7 +59,7 @@ class UnfoldedMirror(DrawnFeedback):
         size = layer.weight_shape[2:]
 
         def product(x: Tensor, y: Tensor) -> Tensor:
-            patches = F.unfold(x, size, padding=[n // 2 for n in size] if samples.padded else 0)
+            patches = F.unfold(x, size, padding=1 if samples.padded else 0)
             return torch.einsum("bop,bip->oi", y.flatten(2), patches).view(layer.weight_shape)
 
         layer.feedback.mul_(0.9).add_(samples.mean(product) / samples.terms, alpha=0.1)

@@ -8,7 +8,7 @@ import torch
 
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
+from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason, uncovered_reason
 from nowt.layers.alignment import measure_alignment
 from nowt.layers.attach import attach
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
@@ -27,7 +27,7 @@ BOUND = 0.5  # degrees
 
 def check_delta(rule: Rule) -> CheckResults:
     """Yield one check of the complete feedback path, against backprop's δ with the same W."""
-    reason = no_feedback_matrix_reason(rule)
+    reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _network())
     if reason:
         yield SkippedCheck("delta", reason)
         return
@@ -55,13 +55,17 @@ def _product_rule(layers: Sequence[Layer]) -> list[float]:
 def _measure_angles(rule: Rule, rotated: bool) -> tuple[Layer, ...]:
     """Measure matrix angle and δ angle of every layer of a random dense network."""
     by_field = rotated and has_fields(rule, "angle")
-    model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
+    model = _network()
     initialize_layers(model, initialize_as_torchvision, seed=0)
     layers = attach(model, replace(rule, angle=ANGLE) if by_field else rule)  # type: ignore[call-arg]
     if rotated and not by_field:
         _rotate(layers)
     x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
     return measure_alignment(model, layers, x, error, lambda output, y: (output * y).sum())
+
+
+def _network() -> Mlp:
+    return Mlp((WIDTH,) * (DEPTH + 1), "relu")
 
 
 def _rotate(layers: list[FeedbackLayer]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.testbed import no_feedback_matrix_reason
+from nowt.evaluation.certify.testbed import no_feedback_matrix_reason, uncovered_reason
 from nowt.layers.attach import attach
 from nowt.rules.base import Rule
 
@@ -32,7 +32,7 @@ class LayerCase:
 
 def check_gradients(rule: Rule) -> CheckResults:
     """Yield one check; it is skipped if the rule does not send the error through a B of W's shape."""
-    reason = no_feedback_matrix_reason(rule)
+    reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _network())
     if reason:
         yield SkippedCheck("gradients", reason)
         return
@@ -75,13 +75,17 @@ def _layers() -> Iterator[tuple[nn.Module, Tensor]]:
 
 
 def _attached(rule: Rule) -> list[nn.Module]:
-    """Return a copy of every plain layer, with the rule attached and B := W."""
-    layers = [copy.deepcopy(case.plain) for case in cases()]
-    # none of them is the network's last layer, which a rule may leave to backprop
-    for attached in attach(nn.ModuleList([*layers, nn.Linear(4, 3)]), rule):
+    """Return a copy of every plain layer, with the rule attached and B := W, in evaluation: the rule observes none."""
+    network = _network()
+    for attached in attach(network, rule):
         with torch.no_grad():
             attached.feedback.copy_(attached.weight)
-    return layers
+    return list(network)[:-1]
+
+
+def _network() -> nn.ModuleList:
+    """Return a copy of every layer, and one more: the network's last layer, which a rule may leave to backprop."""
+    return nn.ModuleList([*(copy.deepcopy(case.plain) for case in cases()), nn.Linear(4, 3)]).eval()
 
 
 def _differing(case: LayerCase, layer: nn.Module) -> list[str]:

@@ -19,6 +19,7 @@ from nowt.evaluation.certify.testbed import (
     has_fields,
     no_feedback_matrix_reason,
     sample_steps,
+    uncovered_reason,
 )
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
@@ -71,7 +72,7 @@ def expected_angle(rule: Rule, mean_size: float) -> float | None:
 
 
 def _initial_angles(rule: Rule) -> Check | SkippedCheck:
-    reason = no_feedback_matrix_reason(rule)
+    reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _large_layer())
     expected = {name: expected_angle(rule, size) for name, (_, size) in DISTRIBUTIONS.items()}
     if reason or None in expected.values():
         return SkippedCheck("start angle", reason or "no law states the initial angle between its B and W")
@@ -93,11 +94,15 @@ def _angle_bound(rule: Rule) -> float:
 
 
 def _initial_angle(rule: Rule, draw: Callable[[Tensor, torch.Generator], None]) -> float:
-    outputs, inputs = SIZE
-    layer = nn.Linear(inputs, outputs)
-    draw(layer.weight, generator(0, "certificate", "start"))
-    (first, *_) = attach(nn.ModuleDict({"layer": layer, "last": nn.Linear(4, 3)}), rule)
+    net = _large_layer()
+    draw(net.get_parameter("layer.weight"), generator(0, "certificate", "start"))
+    (first, *_) = attach(net, rule)
     return angle(feedback_of(first), first.weight)
+
+
+def _large_layer() -> nn.ModuleDict:
+    outputs, inputs = SIZE
+    return nn.ModuleDict({"layer": nn.Linear(inputs, outputs), "last": nn.Linear(4, 3)})
 
 
 def _same_seed(rule: Rule) -> Check | SkippedCheck:
@@ -126,7 +131,7 @@ def _history(testbed: Testbed) -> dict[str, Tensor]:
 
 def _other_seed(rule: Rule) -> Check | SkippedCheck:
     """Compare four draws: the B of two layers with equal shape and W, under two seeds."""
-    reason = no_feedback_matrix_reason(rule)
+    reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _two_layers())
     if reason or not _is_random(rule):
         return SkippedCheck("other seed", reason or "its initial B is not a random draw")
     draws = {f"{layer.name}, seed {seed}": layer.feedback for seed in (0, 1) for layer in _two_equal_layers(rule, seed)}
@@ -138,10 +143,14 @@ def _other_seed(rule: Rule) -> Check | SkippedCheck:
 
 def _two_equal_layers(rule: Rule, seed: int) -> list[FeedbackLayer]:
     """Attach the rule to two layers with equal shape and W."""
-    net = nn.ModuleDict({name: nn.Linear(30, 20) for name in ("one", "two")} | {"last": nn.Linear(4, 3)})
+    net = _two_layers()
     for name in ("one", "two"):
         _normal(net.get_parameter(f"{name}.weight"), generator(0, "certificate", "twins"))
     return attach(net, rule, seed)[:2]
+
+
+def _two_layers() -> nn.ModuleDict:
+    return nn.ModuleDict({name: nn.Linear(30, 20) for name in ("one", "two")} | {"last": nn.Linear(4, 3)})
 
 
 def _is_random(rule: Rule) -> bool:

@@ -44,7 +44,7 @@ class MirrorResult:
 def check_mirror(rule: Rule) -> CheckResults:
     """Yield two checks for a rule with weight mirror's fields, and one for any other rule that uses mirror mode."""
     learns = "" if rule.learns_from == "mirror" else "B does not learn in mirror mode"
-    reason = no_feedback_matrix_reason(rule) or learns
+    reason = no_feedback_matrix_reason(rule) or learns or _uncovered_reason(rule)
     if reason:
         yield from (SkippedCheck(name, reason) for name in ("mirror gain", "mirror angle"))
     elif has_fields(rule, *FIELDS):
@@ -62,15 +62,24 @@ def _layers(rule: Rule) -> list[FeedbackLayer]:
 
     Biases are 0: the laws are those of the noise, and a rule may add biases to the response.
     """
-    net = nn.ModuleDict({"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)})
+    net = _network()
     for name in net:
         weight = net.get_parameter(f"{name}.weight")
         nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator(0, "weights", name))
         nn.init.zeros_(net.get_parameter(f"{name}.bias"))
-    layers = attach(net, rule, quiet=True)[:2]
+    layers = [layer for layer in attach(net, rule, quiet=True) if layer.name != "last"]
     for layer in layers:
         layer.map_size = (8, 8)
     return layers
+
+
+def _uncovered_reason(rule: Rule) -> str:
+    covered = rule.covers("dense", False) and rule.covers("conv", False)
+    return "" if covered else "the rule does not cover both layers of the network of this check (dense, conv)"
+
+
+def _network() -> nn.ModuleDict:
+    return nn.ModuleDict({"dense": nn.Linear(64, 32), "conv": nn.Conv2d(4, 12, 3, padding=1), "last": nn.Linear(4, 3)})
 
 
 def _mirrored_layers(rule: Any) -> list[FeedbackLayer]:

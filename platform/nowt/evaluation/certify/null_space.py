@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from nowt.config.run_config import OptimConfig
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.small_network import CLASSES, Block, SmallNet
 from nowt.evaluation.certify.testbed import NOISE_SEED, sample_steps, steady_schedule
 from nowt.layers.attach import attach_to_candidates
 from nowt.layers.coverage import REPLACED, Candidates
@@ -38,36 +39,30 @@ BOUND = 1e-9  # relative change that rounding explains, in float64
 
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=None)
 
-CLASSES = 5
-
 SAMPLES = 3  # per batch
 
+MOMENTUM = "momentum_buffer"  # all that the optimizer keeps
 
-class WideNet(nn.Module):
-    """A residual network whose layers have more inputs than a batch of (3, 2, 4, 4) has positions."""
+
+class WideNet(SmallNet):
+    """The small network with more channels, so that a batch of (3, 2, 2, 2) has fewer positions than any layer inputs.
+
+    Its layers have the names of the small network's, so a rule covers the same ones.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(2, 24, 3, bias=False)
+        self.conv1 = nn.Conv2d(2, 24, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
-        self.conv2 = nn.Conv2d(24, 20, 3, padding=1, bias=False)
-        self.downsample = nn.Conv2d(24, 20, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(20)
-        self.hidden = nn.Linear(80, 30)
-        self.fc = nn.Linear(30, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 2, 4, 4) to logits (N, 5)."""
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = torch.relu(self.bn2(self.conv2(x) + self.downsample(x)))
-        y: Tensor = self.fc(torch.relu(self.hidden(x.flatten(1))))
-        return y
+        self.block1 = Block(24, 20, 24)
+        self.block2 = Block(24, 22, 28)
+        self.fc = nn.Linear(28, CLASSES)
 
 
 def wide_batch(number: int) -> tuple[Tensor, Tensor]:
-    """Return noise images (3, 2, 4, 4) in float64 and labels (3,), a pure function of ``number``."""
+    """Return noise images (3, 2, 2, 2) in float64 and labels (3,), a pure function of ``number``."""
     stream = generator(0, "certificate", "null space", number)
-    return torch.randn(SAMPLES, 2, 4, 4, generator=stream, dtype=torch.float64), torch.arange(SAMPLES)
+    return torch.randn(SAMPLES, 2, 2, 2, generator=stream, dtype=torch.float64), torch.arange(SAMPLES)
 
 
 @dataclass
@@ -84,6 +79,7 @@ class Twin:
         initialize_layers(self.model, initialize_as_torchvision, seed=0)
         found = {n: m for n, m in self.model.named_modules() if type(m) in REPLACED}
         candidates = Candidates(found, observe(self.model, found, wide_batch(0)[0]))
+        self.network = set(self.model.state_dict())
         self.layers = attach_to_candidates(self.model, self.rule, 0, candidates, between)
         self.optimizer = build_optimizer(OPTIM, self.model, self.layers)
         self.steps = RuleSteps(self.rule, self.layers)
@@ -112,21 +108,21 @@ class Twin:
         }
 
     def copy_network(self, other: "Twin") -> None:
-        """Take over all parameters, buffers and optimizer state of ``other``, except for the rule's own."""
-        own = {f"{layer.name}.{name}" for layer in self.layers for name in layer.state_names}
-        state = other.model.state_dict()
-        for name, value in self.model.state_dict().items():
-            if name not in own:
-                value.copy_(state[name])
-        theirs = dict(other.model.named_parameters())
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                if name not in own and isinstance(value, Tensor):
-                    value.copy_(other.optimizer.state[theirs[name]][key])
+        """Take over the network of ``other`` and its momentum, so that W is the same again.
+
+        Anything else is left alone: what a rule has hidden in a buffer or in the optimizer must stay different.
+        """
+        theirs, momenta = other.model.state_dict(), dict(other.model.named_parameters())
+        for name, value in self.model.state_dict(keep_vars=True).items():
+            if name in self.network:
+                value.data.copy_(theirs[name])
+                if MOMENTUM in (state := self.optimizer.state.get(value, {})):  # type: ignore[call-overload]
+                    state[MOMENTUM].copy_(other.optimizer.state[momenta[name]][MOMENTUM])
 
 
 def check_null_space(rule: Rule) -> CheckResults:
-    """Yield one check; of a rule that declares that it reads W, that it does. The global random state changes."""
+    """Yield one check; of a rule that declares that it reads W, that it does. For a rule that declares signs of W,
+    yield another one: that it reads no more than signs. The global random state changes."""
     if not _covers_any(rule):
         yield SkippedCheck("null space", "the rule covers no layer: torch's own layers use backprop")
         return
@@ -138,6 +134,15 @@ def check_null_space(rule: Rule) -> CheckResults:
     else:
         promise = "W changes where no activity shows it: B, the rule's state and all gradients stay the same"
         yield Check("null space", promise, f"{BOUND:.0e}", measured, largest <= BOUND)
+    if rule.transports == "sign":
+        yield _check_signs(rule)
+
+
+def _check_signs(rule: Rule) -> Check:
+    largest, where = _largest_change(rule, keep_signs=True)
+    measured = f"largest relative change {largest:.0e}" + (f" ({where})" if largest > BOUND else "")
+    promise = "W changes where neither activity nor its signs show it: everything stays the same"
+    return Check("signs only", promise, f"{BOUND:.0e}", measured, largest <= BOUND)
 
 
 def _covers_any(rule: Rule) -> bool:
@@ -146,13 +151,18 @@ def _covers_any(rule: Rule) -> bool:
     return bool(twin.layers)
 
 
-def _largest_change(rule: Rule) -> tuple[float, str]:
+def _largest_change(rule: Rule, keep_signs: bool = False) -> tuple[float, str]:
     """Return the largest relative change over preparation, work before learning and steps, and its tensor."""
+
+    def move(layer: FeedbackLayer, label: object) -> None:
+        stream = generator(1, "null space", layer.name, label)
+        move_in_null_space(layer.weight, inputs[layer.name], stream, keep_signs)
+
     answers: deque[Tensor] = deque()
     first, second = Twin(rule, partial(_recording, answers)), Twin(rule, partial(_replaying, answers))
     first.attach()
     inputs = _inputs(first, sample_steps(rule)[0])
-    second.attach(lambda layer: _move(layer, inputs[layer.name], "prepare"))
+    second.attach(lambda layer: move(layer, "prepare"))
     changes = dict(_changes("before learning", first.rule_state(), second.rule_state()))
     for twin in (first, second):
         torch.manual_seed(0)
@@ -161,7 +171,7 @@ def _largest_change(rule: Rule) -> tuple[float, str]:
         second.copy_network(first)
         inputs = _inputs(first, number)
         for layer in second.layers:
-            _move(layer, inputs[layer.name], number)
+            move(layer, number)
         changes |= _changes(f"step {number}", first.train_step(number), second.train_step(number))
     worst = max(changes, key=lambda name: changes[name], default="")
     return changes.get(worst, 0.0), worst
@@ -181,10 +191,6 @@ def _inputs(twin: Twin, number: int) -> Inputs:
     with preserved_buffers(twin.model), recorded_inputs(twin.layers) as found, torch.no_grad():
         twin.model(wide_batch(number)[0])
     return found
-
-
-def _move(layer: FeedbackLayer, inputs: Tensor, label: object) -> None:
-    move_in_null_space(layer.weight, inputs, generator(1, "null space", layer.name, label))
 
 
 def _recording(answers: deque[Tensor], layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:

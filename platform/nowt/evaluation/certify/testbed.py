@@ -161,6 +161,13 @@ def no_feedback_matrix_reason(rule: Rule) -> str:
     return ""
 
 
+def uncovered_reason(rule: Rule, model: nn.Module) -> str:
+    """Return why the rule does not apply to a network that only one check uses; empty if it does."""
+    names = list(_layers(model))
+    covered = any(rule.covers(name, name == names[-1]) for name in names)
+    return "" if covered else f"the rule covers no layer of the network of this check ({', '.join(names[:4])}, …)"
+
+
 def has_fields(rule: Rule, *names: str) -> bool:
     """Return whether the rule's dataclass has all these fields."""
     return set(names) <= {field.name for field in fields(rule)}
