@@ -49,6 +49,11 @@ def refusal(rule: Rule) -> str:
         ),
     ],
 )
+def test_a_field_with_the_name_of_a_method_is_refused() -> None:
+    kind = make_dataclass("Own", [("rate", float, 0.5)], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
+    assert refusal(kind()).startswith("rule own has a field rate, which nowt.Rule uses for something else: rename")
+
+
 def test_a_class_that_nowt_would_not_use_as_it_is_meant_is_refused(members: dict[str, Any], line: str) -> None:
     assert refusal(rule_with(**members)).startswith(line)
 

@@ -1,6 +1,7 @@
 """Whether a rule's class fits the interface: its signals, and the methods that receive them."""
 
 import inspect
+from dataclasses import fields
 
 from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule, overrides
@@ -21,6 +22,7 @@ def check_rule(rule: Rule) -> None:
 def check_rule_class(kind: type[Rule]) -> None:
     """Raise ConfigError if the class has a method or an attribute that nowt would not use as it is meant."""
     _check_earlier(kind)
+    _check_fields(kind)
     _check_arguments(kind)
 
 
@@ -33,6 +35,14 @@ def _check_earlier(kind: type[Rule]) -> None:
     for name in ("learns_from", "transports"):
         if getattr(kind, name) is not getattr(Rule, name):
             raise ConfigError(f"rule {kind.name} sets {name}, which follows from its signals: remove it; {GUIDE}")
+
+
+def _check_fields(kind: type[Rule]) -> None:
+    for field in fields(kind):
+        if hasattr(Rule, field.name):
+            raise ConfigError(
+                f"rule {kind.name} has a field {field.name}, which nowt.Rule uses for something else: rename the field"
+            )
 
 
 def _check_arguments(kind: type[Rule]) -> None:
