@@ -49,11 +49,6 @@ def refusal(rule: Rule) -> str:
         ),
     ],
 )
-def test_a_field_with_the_name_of_a_method_is_refused() -> None:
-    kind = make_dataclass("Own", [("rate", float, 0.5)], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
-    assert refusal(kind()).startswith("rule own has a field rate, which nowt.Rule uses for something else: rename")
-
-
 def test_a_class_that_nowt_would_not_use_as_it_is_meant_is_refused(members: dict[str, Any], line: str) -> None:
     assert refusal(rule_with(**members)).startswith(line)
 
@@ -99,3 +94,8 @@ def reachable(roots: list[Any]) -> list[Any]:
         slots = [slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ())]
         waiting += [object.__getattribute__(value, slot) for slot in slots if slot != "__weakref__"]
     return list(found.values())
+
+
+def test_a_field_with_the_name_of_a_method_is_refused() -> None:
+    kind = make_dataclass("Own", [("rate", float, 0.5)], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
+    assert refusal(kind()).startswith("rule own has a field rate, which nowt.Rule uses for something else: rename")

@@ -116,7 +116,7 @@ class Twin:
         for name, value in self.model.state_dict(keep_vars=True).items():
             if name in self.network:
                 value.data.copy_(theirs[name])
-                if MOMENTUM in (state := self.optimizer.state.get(value, {})):  # type: ignore[call-overload]
+                if MOMENTUM in (state := self.optimizer.state.get(value, {})):
                     state[MOMENTUM].copy_(other.optimizer.state[momenta[name]][MOMENTUM])
 
 
