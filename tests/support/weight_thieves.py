@@ -2,10 +2,13 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nowt.rules.base import Rule
 from nowt.rules.feedback import DrawnFeedback
@@ -83,6 +86,70 @@ class SavedTensorHook(DrawnFeedback):
             vars(whole).pop("hooked").__exit__(None, None, None)
 
 
+class _Spy(TorchDispatchMode):
+    """Keeps a copy of each matrix or kernel that an operation receives, by its shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[tuple[int, ...], Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.reads(func):
+            for value in tree_leaves(args[:1] if "sgd" in str(func) else args):
+                if isinstance(value, Tensor) and value.dim() > 1:
+                    self.seen.setdefault(tuple(value.shape), value.detach().clone())
+        return func(*args, **(kwargs or {}))
+
+    def reads(self, func: Any) -> bool:
+        """Return whether to read what ``func`` receives."""
+        return "convolution" in str(func) or "addmm" in str(func)
+
+
+class _StepSpy(_Spy):
+    """Reads what the optimizer's step receives."""
+
+    def reads(self, func: Any) -> bool:
+        return "sgd" in str(func)
+
+
+class _FunctionSpy(TorchFunctionMode):
+    """Keeps a copy of each matrix or kernel that a function of torch receives, by its shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[tuple[int, ...], Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("linear", "conv2d"):
+            self.seen.setdefault(tuple(args[1].shape), args[1].detach().clone())
+        return func(*args, **(kwargs or {}))
+
+
+@dataclass(frozen=True)
+class Spies(DrawnFeedback):
+    """Looks at the operations that use W, from the first forward pass to the first update of B."""
+
+    name: ClassVar[str] = "spies"
+
+    spy: Literal["maps", "functions", "step"] = "maps"
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        if stolen_layer().name == "conv1" and (spy := _SPIES.get(self.spy)) is None:
+            spy = _SPIES[self.spy] = {"maps": _Spy, "functions": _FunctionSpy, "step": _StepSpy}[self.spy]()
+            spy.__enter__()
+        return super().feedback(layer)
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if (spy := _SPIES.get(self.spy)) is not None:
+            seen = spy.seen.get(layer.weight_shape, layer.feedback)
+            layer.feedback.lerp_(seen, 0.1)
+            if layer.is_output:
+                _SPIES.pop(self.spy).__exit__(None, None, None)
+
+
+_SPIES: dict[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Shadow(DrawnFeedback):
     """Keeps W as it was at preparation, moves it by W's own gradients, and sends the error back through it."""
@@ -148,6 +215,9 @@ THIEVES: list[Rule] = [
     OptimizerHook(before=False),
     ParameterGroups(),
     SavedTensorHook(),
+    Spies(spy="maps"),
+    Spies(spy="functions"),
+    Spies(spy="step"),
     Shadow(),
     EarlyShadow(),
     WritesW(),

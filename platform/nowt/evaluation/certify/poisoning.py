@@ -91,7 +91,8 @@ class _Run:
 
     def train(self, block: AbstractContextManager[None] | None = None) -> Values:
         """Return B, the rule's state and the gradients at each step, and the network at the end."""
-        testbed, found = self.testbed, {}
+        testbed = self.testbed
+        found: Values = {}
         with preserved_random_state(torch.device("cpu"), seed=1), block or nullcontext():
             testbed.begin()
             found |= _labelled("before learning", testbed.rule_state())
