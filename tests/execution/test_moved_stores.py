@@ -9,6 +9,7 @@ import pytest
 
 from nowt.cli.main import main
 from nowt.execution.run_queue import RunQueue
+from nowt.store.layout import Store
 from nowt.store.locks import study_lock
 from nowt.store.run_log import LogWriter
 from nowt.tracking.background import BackgroundRecorder
@@ -27,6 +28,13 @@ def move(folder: Path) -> None:
     folder.rename(folder.with_name("moved"))
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder at once for all who look: rmtree alone deletes what is in it first, while other threads check."""
+    gone = folder.with_name("gone")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
 def after_save(number: int, act: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Act once the checkpoint with this number, from 1, has been saved."""
     saved: list[int] = []
@@ -42,7 +50,7 @@ def after_save(number: int, act: Callable[[], Any], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(checkpoint, "save", save_and_act)
 
 
-@pytest.mark.parametrize("change", [move, shutil.rmtree])
+@pytest.mark.parametrize("change", [move, remove])
 def test_a_study_whose_store_goes_away_ends_with_one_line(
     change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +64,17 @@ def test_a_study_whose_store_goes_away_ends_with_one_line(
     if change is move:
         assert main([*words, str(tmp_path / "moved")]) == 0
         assert {run.state for run in logs(tmp_path / "moved").values()} == {"finished"}
+
+
+def test_a_part_that_goes_away_is_named_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = Store(tmp_path / "runs").logs
+    after_save(2, lambda: remove(gone), monkeypatch)
+    study = write_study(tmp_path, CELLS)
+    assert main(["ablate", str(study), "--in-process", "--store", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"nowt: {gone}") and MOVED in error and error.count("\n") == 1
 
 
 def test_checkpoints_make_no_second_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

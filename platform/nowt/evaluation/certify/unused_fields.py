@@ -75,7 +75,8 @@ class TrainingOutcomes:
     def any_effect(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
         """Return whether one of ``choices`` for field ``name`` changes the training, in any base or beside another
         field."""
-        settings = chain(bases, *(_with_one_field_changed(base, name) for base in bases))
+        # the first base with every other field before the next base, whose mirror steps before learning take longer
+        settings = chain.from_iterable(chain([base], _with_one_field_changed(base, name)) for base in bases)
         tries = ((base, {name: choice}) for base in settings for choice in choices)
         return any(self._differ(base, _with(base, values)) for base, values in tries)
 
