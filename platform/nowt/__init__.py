@@ -5,8 +5,8 @@ The public names are
 - training: `train`, `attach`, which returns `Feedback`, `RunConfig` with its parts `ModelConfig`, `DataConfig`,
   `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
   `TrainingDiverged`, `TrainingInterrupted`;
-- rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `Sham` and `find_rule`;
-  `certify`, which returns a `Certificate`; to write your own, `Rule`, `DrawnFeedback`,
+- rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `DirectFeedbackAlignment`,
+  `DirectKolenPollack`, `InformationAlignment`, `Sham` and `find_rule`; `certify`, which returns a `Certificate`; to write your own, `Rule`, `DrawnFeedback`,
   `LayerView`, `Initialization`, `MirrorNoise` and `MirrorSamples`; `attach` returns `FeedbackLayer`s;
 - ablation studies: `Study`, `Cell` and `Claim`;
 - searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget`, `EarlyStopping` and `Confirm`;
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from nowt.layers.feedback import Feedback
     from nowt.rules.backprop import Backprop
     from nowt.rules.base import Rule
+    from nowt.rules.direct_feedback_alignment import DirectFeedbackAlignment
+    from nowt.rules.direct_kolen_pollack import DirectKolenPollack
     from nowt.rules.feedback import DrawnFeedback
     from nowt.rules.feedback_alignment import FeedbackAlignment
     from nowt.rules.feedback_layer import FeedbackLayer
+    from nowt.rules.information_alignment import InformationAlignment
     from nowt.rules.initialization import Initialization
     from nowt.rules.kolen_pollack import KolenPollack
     from nowt.rules.layer_view import LayerView
@@ -62,9 +65,12 @@ _MODULES = {
     "nowt.layers.feedback": ("Feedback",),
     "nowt.rules.backprop": ("Backprop",),
     "nowt.rules.base": ("Rule",),
+    "nowt.rules.direct_feedback_alignment": ("DirectFeedbackAlignment",),
+    "nowt.rules.direct_kolen_pollack": ("DirectKolenPollack",),
     "nowt.rules.feedback": ("DrawnFeedback",),
     "nowt.rules.feedback_alignment": ("FeedbackAlignment",),
     "nowt.rules.feedback_layer": ("FeedbackLayer",),
+    "nowt.rules.information_alignment": ("InformationAlignment",),
     "nowt.rules.initialization": ("Initialization",),
     "nowt.rules.kolen_pollack": ("KolenPollack",),
     "nowt.rules.layer_view": ("LayerView",),
@@ -95,12 +101,15 @@ __all__ = [
     "Confirm",
     "DataConfig",
     "DataError",
+    "DirectFeedbackAlignment",
+    "DirectKolenPollack",
     "DrawnFeedback",
     "EarlyStopping",
     "Epoch",
     "Feedback",
     "FeedbackAlignment",
     "FeedbackLayer",
+    "InformationAlignment",
     "Initialization",
     "KolenPollack",
     "LayerView",

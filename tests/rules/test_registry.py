@@ -24,6 +24,9 @@ LONG_NAMES = {
     "sign_symmetry": "ss",
     "weight_mirror": "wm",
     "kolen_pollack": "kp",
+    "direct_feedback_alignment": "dfa",
+    "direct_kolen_pollack": "dkp",
+    "information_alignment": "ia",
 }
 
 
@@ -34,7 +37,8 @@ def test_the_long_and_the_short_name_select_the_same_rule(long: str, short: str)
 
 
 def test_built_in_rules_are_listed_in_a_fixed_order() -> None:
-    assert [rule.name for rule in builtin_rules()] == rule_names() == ["bp", "fa", "ss", "wm", "kp", "sham"]
+    names = ["bp", "fa", "ss", "wm", "kp", "dfa", "dkp", "ia", "sham"]
+    assert [rule.name for rule in builtin_rules()] == rule_names() == names
 
 
 def test_the_message_for_a_misspelled_long_name_suggests_the_nearest() -> None:

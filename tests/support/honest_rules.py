@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from nowt.rules.base import Rule
+from nowt.rules.direct_feedback_alignment import DirectFeedbackAlignment
+from nowt.rules.direct_kolen_pollack import DirectKolenPollack
 from nowt.rules.feedback import DrawnFeedback
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.layer_view import LayerView
@@ -126,6 +128,8 @@ class SendsBack(Rule):
 
 HONEST = [
     *(rule for rule in EVERY_RULE if not rule.transports),
+    DirectFeedbackAlignment(start="uniform"),
+    DirectKolenPollack(),
     HalfRate(),
     OwnStep(),
     *(Hebbian(way=way) for way in ("outer_product", "einsum", "bmm", "one sample at a time")),

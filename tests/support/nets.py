@@ -15,7 +15,9 @@ from nowt.rules.moment import Moment
 from nowt.rules.registry import builtin_rules
 from nowt.rules.sign_symmetry import SignSymmetry
 
-FEEDBACK_RULES = [rule for rule in builtin_rules() if rule.name != "bp"]
+DIRECT = ("dfa", "dkp")  # send the output error directly, through a B of another shape than W's
+
+FEEDBACK_RULES = [rule for rule in builtin_rules() if rule.name not in ("bp", *DIRECT)]
 
 MAGNITUDES = [
     SignSymmetry(magnitudes="constant"),
@@ -23,6 +25,7 @@ MAGNITUDES = [
     SignSymmetry(magnitudes="redrawn"),
 ]
 
+# every built-in rule whose B has W's shape
 EVERY_RULE: list[Rule] = [rule() for rule in FEEDBACK_RULES if rule.name != "ss"] + MAGNITUDES
 
 

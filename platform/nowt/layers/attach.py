@@ -1,6 +1,8 @@
 """``attach`` gives a model's layers a rule's backward path, in place."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -111,14 +113,31 @@ def _attach_groups(
 ) -> list[FeedbackLayer]:
     """Attach the rule to groups of layers, each of which shares one W."""
     layers = []
-    for names in groups:
-        layer, *tied = (_replace(candidates, name, rule, activation) for name in names)
-        layer.tied = tuple(tied)
-        prepare(layer, seed, between)
-        layers.append(layer)
+    with _restored_on_error([candidates.found[name] for names in groups for name in names]):
+        for names in groups:
+            layer, *tied = (_replace(candidates, name, rule, activation) for name in names)
+            layer.tied = tuple(tied)
+            prepare(layer, seed, between)
+            layers.append(layer)
     if "output_error" in rule.signals and layers:
         _watch_output(layers)
     return layers
+
+
+@contextmanager
+def _restored_on_error(modules: list[nn.Module]) -> Iterator[None]:
+    """Context manager that makes the modules what they were if the block raises, as a rule's ``prepare`` may."""
+    before = [(module, type(module), dict(vars(module)), dict(module._parameters)) for module in modules]
+    try:
+        yield
+    except BaseException:
+        for module, kind, attributes, parameters in before:
+            module.__class__ = kind
+            vars(module).clear()
+            vars(module).update(attributes)
+            module._parameters.clear()
+            module._parameters.update(parameters)
+        raise
 
 
 def _watch_output(layers: list[FeedbackLayer]) -> None:

@@ -26,6 +26,9 @@ _BUILT_IN = {
     "ss": ("sign_symmetry", "SignSymmetry"),
     "wm": ("weight_mirror", "WeightMirror"),
     "kp": ("kolen_pollack", "KolenPollack"),
+    "dfa": ("direct_feedback_alignment", "DirectFeedbackAlignment"),
+    "dkp": ("direct_kolen_pollack", "DirectKolenPollack"),
+    "ia": ("information_alignment", "InformationAlignment"),
     "sham": ("sham", "Sham"),
 }
 _SHORT_NAMES = {long: name for name, (long, _) in _BUILT_IN.items()}

@@ -7,11 +7,11 @@ import torch
 from nowt.evaluation.certify import phases
 from nowt.evaluation.certify.certificate import Check, CheckResults
 from nowt.evaluation.certify.small_network import small_net, weights_by_layer
-from nowt.evaluation.certify.testbed import OPTIM, Testbed, traced_steps
+from nowt.evaluation.certify.testbed import OPTIM, Testbed, candidates, traced_steps
 from nowt.evaluation.certify.weight_read_tracer import WeightReadTracer
 from nowt.evaluation.certify.weight_reads import ReadCount
 from nowt.layers.alignment import angle
-from nowt.layers.attach import attach
+from nowt.layers.attach import attach_to_candidates
 from nowt.layers.views import feedback_of
 from nowt.rules.base import Rule
 
@@ -92,8 +92,9 @@ def _trace_initialization(rule: Rule) -> tuple[ReadCount, ...]:
     model = small_net()
     tracer = WeightReadTracer(weights_by_layer(model))
     tracer.enter_phase(phases.INITIALIZATION)
+    found = candidates(model)
     with tracer:
-        attach(model, rule, quiet=True)
+        attach_to_candidates(model, rule, 0, found)
     return tracer.counts()
 
 

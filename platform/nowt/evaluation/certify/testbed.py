@@ -76,7 +76,7 @@ class Testbed:
         model = small_net(dtype)
         if shuffled is not None:
             shuffle_weights(model, shuffled)
-        layers = attach_to_candidates(model, rule, seed, _candidates(model), between)
+        layers = attach_to_candidates(model, rule, seed, candidates(model), between)
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, built, optim.clip, dtype)
 
@@ -126,7 +126,8 @@ class Testbed:
         return found
 
 
-def _candidates(model: nn.Module) -> Candidates:
+def candidates(model: nn.Module) -> Candidates:
+    """Return the layers of the small network, with the sizes of their inputs."""
     return Candidates(_layers(model), _forward_pass())
 
 
