@@ -218,3 +218,18 @@ def test_measuring_the_alignment_is_refused(network: Network) -> None:
     layer: FeedbackLayer = network.layers[0]
     with poisoned(network.layers), using_backprop(network.layers), pytest.raises(RuntimeError, match="layer 0 uses"):
         layer(batch()[0])
+
+
+def test_w_is_true_again_after_a_step_that_failed(network: Network) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    before = network.layers[0].weight.detach().clone()
+    network.optimizer.register_step_pre_hook(fail)
+    with pytest.raises(KeyError), poisoned(network.layers, network.optimizer):
+        network.optimizer.step()
+    network.optimizer._optimizer_step_pre_hooks.clear()
+    network.optimizer.param_groups[0]["lr"] = None  # on which the step itself fails
+    with pytest.raises(TypeError), poisoned(network.layers, network.optimizer):
+        network.optimizer.step()
+    assert torch.equal(network.layers[0].weight, before)
