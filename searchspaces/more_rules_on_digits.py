@@ -5,8 +5,8 @@ Paper     Nøkland (2016) for dfa, Webster et al. (2021) for dkp, Kunin et al. (
 Model     The residual network of rules_on_digits, on digits in their own 8 px, each image twice per epoch. All rules
           have the recipe's η and λ: with one seed (100), validation images and η = 0.015, 0.05 and 0.15, no rule had an
           error that was more than one point lower at another η.
-Expected  bp, kp and wm close together, dkp and dfa near them, ia behind, fa last, as with seed 100. Digits are easy: the
-          order is not evidence about large networks.
+Expected  bp, kp and wm close together, dkp and dfa near them, ia behind, fa last, as with seed 100. Digits are easy:
+          the order is not evidence about large networks.
 Cost      35 runs of 8 epochs, about 3 minutes on 2 cores.
 Command   nowt ablate more_rules_on_digits
 """

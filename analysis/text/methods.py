@@ -27,6 +27,9 @@ RULES = {
     "ss": "sign-symmetry, with the signs of W as feedback weights",
     "wm": "weight mirror, with feedback weights B learned from noise transmitted through W",
     "kp": "Kolen-Pollack, with feedback weights B that receive the same updates and weight decay as W",
+    "dfa": "direct feedback alignment, with fixed random weights B that send the output error to each layer",
+    "dkp": "direct Kolen-Pollack, with direct feedback weights B learned from each layer's input and the output error",
+    "ia": "information alignment, with feedback weights B learned from each layer's activity",
     "sham": "a copy of W as feedback weights, the positive control",
 }
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.core.errors import ConfigError
+from nowt.layers.alignment import measure_alignment
 from nowt.layers.attach import attach
 from nowt.layers.feedback import Feedback
 from nowt.rules.base import Rule
@@ -110,6 +111,14 @@ def test_the_error_that_is_sent_has_scale_times_the_size_of_the_output_error(sta
     ratio = (e @ layer.feedback).norm(dim=1) / e.norm(dim=1)
     assert float(ratio.mean()) == pytest.approx(0.5, rel=0.03)
     assert (float(layer.feedback.abs().max()) <= 0.5 * math.sqrt(3 / 4000)) == (start == "uniform")
+
+
+@pytest.mark.parametrize("rule", DIRECT, ids=lambda rule: rule.name)
+def test_the_norm_of_b_is_measured_though_it_has_no_angle_to_w(rule: Rule) -> None:
+    model, layers = attached(rule)
+    for layer, found in zip(layers, measure_alignment(model, layers, *dense_batch(), F.cross_entropy), strict=True):
+        assert math.isnan(found.matrix_angle)
+        assert found.norm_ratio == pytest.approx(float(layer.feedback.norm() / layer.weight.detach().norm()))
 
 
 def test_dkp_updates_b_by_the_product_of_output_error_and_input() -> None:

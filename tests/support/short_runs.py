@@ -38,7 +38,7 @@ def numbers(epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
     return [{k: v for k, v in epoch_to_json(epoch).items() if k not in clocks} for epoch in epochs]
 
 
-RULES = ["bp", "fa", "ss", "wm", "kp", "sham"]
+RULES = ["bp", "fa", "ss", "wm", "kp", "dfa", "dkp", "ia", "sham"]
 
 MIRROR = {"interval": 2, "warmup": 2, "samples": 4, "extent": 4}  # a mirror step every second step
 
@@ -53,6 +53,8 @@ CASES: dict[str, RunConfig] = {
     "kp with adamw": short_run("kp", optim=OptimConfig("adamw", lr=0.01, clip=1.0, weight_decay=0.1)),
     "kp in float64": short_run("kp", precision="float64"),
     "fa in bfloat16": short_run("fa", precision="bfloat16"),
+    "dkp in bfloat16": short_run("dkp", precision="bfloat16"),
+    "ia in bfloat16": short_run("ia", precision="bfloat16"),
     "wm at a target angle": short_run(
         "wm", fields={"target_angle": 30.0}, optim=OptimConfig(lr=0.1, weight_decay=0.01, schedule="constant")
     ),

@@ -32,10 +32,13 @@ RULE_COLORS = {
     "ss": "#e69f00",
     "wm": "#009e73",
     "kp": "#0072b2",
+    "dfa": "#56b4e9",
+    "dkp": "#332288",
+    "ia": "#882255",
     "sham": "#cc79a7",
 }
 
-SPARE_COLORS = ("#56b4e9", "#882255", "#999933", "#332288", "#aa4499", "#44aa99")
+SPARE_COLORS = ("#999933", "#aa4499", "#44aa99", "#ddcc77", "#cc6677", "#661100")
 
 SHADES = (0.0, -0.45, 0.55, 0.3)  # of cells of one rule: mixed with black (below 0) or white (above 0)
 

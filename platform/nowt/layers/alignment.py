@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from nowt.core.random_state import preserved_random_state
 from nowt.layers.inputs import Inputs, call, device_of, map_tensors
 from nowt.layers.model_state import Modes, gradients_of, in_mode, preserved_buffers
-from nowt.layers.views import feedback_of
+from nowt.layers.views import feedback_of, registered_state
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.store.records import Layer
 
@@ -191,7 +191,8 @@ def _depths(layers: Sequence[FeedbackLayer]) -> dict[str, int]:
 def _layer(layer: FeedbackLayer, depth: int, by_rule: Tensor | None, by_backprop: Tensor | None) -> Layer:
     weight, feedback = layer.weight.detach(), feedback_of(layer)
     norm = float(weight.double().norm())
-    ratio = float(feedback.double().norm()) / norm if norm > 0 else math.nan
+    sent_through = feedback if feedback.numel() else registered_state(layer).get("feedback", feedback)
+    ratio = float(sent_through.detach().double().norm()) / norm if norm > 0 else math.nan
     # the B of direct feedback has another shape than W, so there is no angle between them
     matrix = angle(feedback, weight) if feedback.shape == weight.shape else math.nan
     return Layer(layer.name, depth, matrix, _delta_angle(by_rule, by_backprop), ratio, layer.through_feedback)

@@ -28,7 +28,7 @@ from tests.support.short_runs import CPU, after, assert_equal, numbers, short_ru
 from tests.support.worker_processes import RULES, Moved, farthest, kept, moved, on_workers, shared_run, trained
 
 
-@pytest.mark.parametrize("rule", [*RULES, "sham"])
+@pytest.mark.parametrize("rule", [*RULES, "dfa", "dkp", "ia", "sham"])
 def test_over_60_steps_losses_do_not_depend_on_the_number_of_workers(rule: str) -> None:
     config = shared_run(rule, epochs=4, steps=15)
     alone = list(train(config, CPU))
@@ -40,7 +40,7 @@ def test_over_60_steps_losses_do_not_depend_on_the_number_of_workers(rule: str) 
         assert [e.presentations for e in epochs[0]] == [e.presentations for e in alone]
         assert [e.mirror_presentations for e in epochs[0]] == [e.mirror_presentations for e in alone]
         assert [e.flops for e in epochs[0]] == pytest.approx([e.flops for e in alone])
-        assert angles(epochs[0]) == pytest.approx(angles(alone))
+        assert angles(epochs[0]) == pytest.approx(angles(alone), nan_ok=True)
         assert (epochs[0][-1].test_correct, epochs[0][-1].test_images) == (alone[-1].test_correct, 41)
 
 
