@@ -8,8 +8,8 @@ import torch
 from nowt.core.errors import ConfigError
 
 TWICE = (
-    "a rule's backward path cannot be differentiated again, nor by forward-mode differentiation: use one torch.func.grad "
-    "or vjp, and no jvp or hessian; vmap may surround it"
+    "a rule's backward path cannot be differentiated again, nor by forward-mode differentiation: use one "
+    "torch.func.grad or vjp, and no jvp or hessian; vmap may surround it"
 )
 
 
