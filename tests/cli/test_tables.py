@@ -13,7 +13,7 @@ from nowt.config.recipes import digits
 from nowt.config.run_config import config_to_json
 from nowt.config.run_key import run_key
 from nowt.rules.registry import find_rule
-from nowt.store.certificates import certifying_versions
+from nowt.store.certificates import CERTIFIER, certifying_versions, module_digest
 from nowt.store.records import Epoch, Layer
 from nowt.store.run_log import LogWriter, read_all
 from nowt.store.study_file import write_study_file
@@ -188,7 +188,7 @@ def test_show_says_what_the_certificate_says_and_whether_it_is_outdated(here: Pa
     certificate: dict[str, Any] = {
         "rule": "bp",
         "verdict": "no weight transport",
-        "code": {},
+        "code": {CERTIFIER: module_digest(CERTIFIER)},
         "versions": certifying_versions(),
     }
     path.write_text(json.dumps(certificate))

@@ -9,10 +9,13 @@ import pytest
 
 from nowt.config import certificate_key
 from nowt.config.certificate_key import certificate_name, rule_code
+from nowt.evaluation.certify import run
 from nowt.rules.base import Rule
 from nowt.rules.registry import builtin_rules, find_rule
 from tests.core.test_source_hash import written
 from tests.support.certificates import rule_of
+
+NOT_OF_RULES = {"nowt.evaluation.certify.__init__"}
 
 RULE = """
 from dataclasses import dataclass
@@ -69,12 +72,44 @@ def test_the_code_of_a_rule_covers_all_modules_of_rules_that_it_imports(rule: ty
         assert {name for name in imported(module) if name.startswith("nowt.rules.")} <= code
 
 
-def test_an_edit_of_a_module_that_a_rule_imports_gives_another_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    wm, before, digest = find_rule("wm"), kp(), certificate_key.module_digest
-    first = certificate_name(wm())
-    edited = "nowt.rules.mirror_control"
+def test_an_edit_of_a_module_that_no_part_of_the_certificate_imports_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fa, before, digest = certificate_name(find_rule("fa")()), kp(), certificate_key.module_digest
+    edited = "nowt.rules.kolen_pollack"
     monkeypatch.setattr(certificate_key, "module_digest", lambda name: digest(name) + "*" * (name == edited))
-    assert certificate_name(wm()) != first and kp() == before
+    assert certificate_name(find_rule("fa")()) == fa and kp() != before
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        "nowt.layers.mirror_mode",
+        "nowt.layers.propagation",
+        "nowt.layers.rule_steps",
+        "nowt.layers.views",
+        "nowt.layers.conv",
+        "nowt.rules.mirror_control",
+        "nowt.rules.layer_view",
+        "nowt.evaluation.certify.run",
+        "nowt.evaluation.certify.null_space",
+        "nowt.models.initialization",
+        "nowt.training.optimizer",
+        "nowt.core.seeding",
+    ],
+)
+@pytest.mark.parametrize("custom", [False, True])
+def test_an_edit_of_what_a_rule_runs_on_or_is_measured_by_gives_another_certificate(
+    edited: str, custom: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = find_rule(str(written(tmp_path, {"mine.py": RULE})) if custom else "kp")()
+    before, digest = certificate_name(rule), certificate_key.module_digest
+    monkeypatch.setattr(certificate_key, "module_digest", lambda name: digest(name) + "*" * (name == edited))
+    assert certificate_name(rule) != before
+
+
+def test_every_check_of_a_certificate_is_part_of_its_code() -> None:
+    folder = Path(inspect.getfile(run)).parent
+    checks = {f"nowt.evaluation.certify.{file.stem}" for file in folder.glob("*.py")} - NOT_OF_RULES
+    assert checks <= set(rule_code(find_rule("fa")))
 
 
 def test_an_edit_of_a_custom_rule_gives_another_certificate_but_a_comment_does_not(tmp_path: Path) -> None:

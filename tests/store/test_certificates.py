@@ -9,11 +9,11 @@ import pytest
 from nowt.store import certificates
 from nowt.store.certificates import outdated_certificates, outdated_parts, read_certificate
 
-RULES = ("nowt.rules.base", "nowt.rules.backprop")
+MODULES = (certificates.CERTIFIER, "nowt.layers.linear", "nowt.rules.base", "nowt.rules.backprop")
 
 
 def certificate(**changes: Any) -> dict[str, Any]:
-    code = {name: certificates.module_digest(name) for name in RULES}
+    code = {name: certificates.module_digest(name) for name in MODULES}
     versions = {**certificates.certifying_versions(), "python": "3.11.0"}
     return {"rule": "bp", "fields": {}, "code": code, "versions": versions, **changes}
 
@@ -37,13 +37,36 @@ def test_versions_that_have_changed_are_named() -> None:
     assert outdated_parts(certificate(versions={**now, "torch": "1.0.0"})) == [f"torch was 1.0.0, now {now['torch']}"]
 
 
-def test_an_edited_rule_is_named() -> None:
-    code = {**certificate()["code"], "nowt.rules.backprop": "another"}
-    assert outdated_parts(certificate(code=code)) == ["the code of nowt.rules.backprop has changed"]
+@pytest.mark.parametrize("edited", ["nowt.rules.backprop", "nowt.layers.linear", certificates.CERTIFIER])
+def test_an_edited_module_is_named(edited: str) -> None:
+    code = {**certificate()["code"], edited: "another"}
+    assert outdated_parts(certificate(code=code)) == [f"the code of {edited} has changed"]
 
 
 def test_a_rule_that_no_longer_exists_counts_as_edited() -> None:
-    assert outdated_parts(certificate(code={"nowt.rules.former": "a"})) == ["the code of nowt.rules.former has changed"]
+    code = {**certificate()["code"], "nowt.rules.former": "a"}
+    assert outdated_parts(certificate(code=code)) == ["the code of nowt.rules.former has changed"]
+
+
+def test_of_many_edited_modules_the_first_are_named() -> None:
+    code = {**certificate()["code"], **{f"nowt.rules.former{number}": "a" for number in range(5)}}
+    named = "nowt.rules.former0, nowt.rules.former1, nowt.rules.former2 and 2 other modules"
+    assert outdated_parts(certificate(code=code)) == [f"the code of {named} has changed"]
+
+
+def test_a_certificate_that_does_not_name_the_code_of_layers_is_outdated_and_readable(tmp_path: Path) -> None:
+    code = {"nowt.rules.backprop": certificates.module_digest("nowt.rules.backprop")}
+    stored(tmp_path, "certificate-bp-1.json", certificate(code=code, verdict="no weight transport"))
+    found = read_certificate(tmp_path, "certificate-bp-1.json")
+    assert found["verdict"] == "no weight transport"
+    assert outdated_parts(found) == ["an earlier version of nowt wrote it"]
+
+
+@pytest.mark.parametrize(
+    "name", ["nowt.rules.no_such", "nowt.cli.main", "os", "nowt.rules/../cli/main", "nowt.rules..base"]
+)
+def test_only_modules_that_a_certificate_depends_on_are_read(name: str) -> None:
+    assert certificates.module_digest(name) == ""
 
 
 def test_a_certificate_of_an_earlier_version_is_outdated_and_readable(tmp_path: Path) -> None:

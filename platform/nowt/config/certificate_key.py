@@ -1,4 +1,5 @@
-"""The identity of a rule's certificate: the rule with its settings, its code, and the versions of nowt and torch."""
+"""The identity of a rule's certificate: the rule with its settings, the code that examines and runs it, and the
+versions of nowt and torch."""
 
 import hashlib
 import json
@@ -6,7 +7,7 @@ import json
 from nowt.config.run_key import non_default_fields
 from nowt.core.source_hash import package_versions
 from nowt.rules.base import Rule
-from nowt.store.certificates import OWN_RULES, certifying_versions, module_digest, rule_modules
+from nowt.store.certificates import CERTIFIER, MEASURED, certifying_versions, measured_modules, module_digest
 
 
 def certificate_name(rule: Rule) -> str:
@@ -18,14 +19,15 @@ def certificate_name(rule: Rule) -> str:
 
 
 def rule_code(kind: type[Rule]) -> dict[str, str]:
-    """Return what identifies the code of a rule, by module or package.
+    """Return what identifies the code that a rule's certificate depends on, by module or package.
 
-    For its class and those that it derives from: of nowt's own, the syntax trees of their modules and of the modules of
-    ``nowt.rules`` that these import; of a custom class, ``numerics``, which is a hash of its code; of a class in an
-    installed package, the version of the package.
+    Of nowt, that is the certificate's own code, with the layers, rules, initializations and optimizers that it uses,
+    and the modules of the rule's class and of those that it derives from: a hash of each module's syntax tree. Of a
+    custom class, it is ``numerics``, which is a hash of its code; of a class in an installed package, the version of
+    the package.
     """
-    own = [base.__module__ for base in kind.__mro__ if base.__module__.startswith(OWN_RULES)]
-    code = {name: module_digest(name) for module in own for name in rule_modules(module)}
+    own = [base.__module__ for base in kind.__mro__ if MEASURED.fullmatch(base.__module__)]
+    code = {name: module_digest(name) for module in (CERTIFIER, *own) for name in measured_modules(module)}
     package = kind.__module__.partition(".")[0]
     if package == "nowt":
         return code

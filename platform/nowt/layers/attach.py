@@ -44,7 +44,10 @@ def attach(
     as position embeddings, are not named. Layers that share one W share one B; the
     first of them is in the returned list.
 
-    The rule's backward path cannot be differentiated again (``create_graph``), nor by ``torch.func``.
+    ``torch.func`` works on the model: ``functional_call``, ``grad``, ``vjp``, and ``vmap`` for the gradients of each
+    sample; rules that receive activity or errors refuse it. ``torch.compile`` does, too, with ``fullgraph=True`` unless
+    the rule overrides ``feedback`` or ``send_back`` or observes activity or errors. The rule's backward path cannot be
+    differentiated again (``create_graph``, ``hessian``).
 
     Args:
         model: The network. It must not be wrapped in DataParallel or compiled yet, nor have a rule attached.

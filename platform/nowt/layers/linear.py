@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from nowt.layers.functional import cast_for_autocast
 from nowt.layers.propagation import propagate
+from nowt.layers.transforms import is_transformed
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.geometry import LinearGeometry
 
@@ -18,8 +19,7 @@ class _LinearFeedback(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
-        ctx.save_for_backward(x, feedback)
-        ctx.biased = bias is not None
+        _keep(ctx, x, bias, feedback)
         return F.linear(x, weight, bias)
 
     @staticmethod
@@ -31,6 +31,26 @@ class _LinearFeedback(torch.autograd.Function):
         grad_w = flat.t() @ x.reshape(-1, x.shape[-1]) if ctx.needs_input_grad[1] else None
         grad_b = flat.sum(0) if ctx.biased and ctx.needs_input_grad[2] else None
         return grad_x, grad_w, grad_b, None
+
+
+class _TransformedLinear(_LinearFeedback):
+    """The same for the transforms of ``torch.func``, in a form that costs 0.1 ms more per call."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:  # type: ignore[override]
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, _, bias, feedback = inputs
+        _keep(ctx, x, bias, feedback)
+
+
+def _keep(ctx: Any, x: Tensor, bias: Tensor | None, feedback: Tensor) -> None:
+    ctx.save_for_backward(x, feedback)
+    ctx.biased = bias is not None
 
 
 class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
@@ -56,7 +76,8 @@ class Linear(nn.Linear, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
         if x.dim() > 2:  # F.linear returns a view, which torch lets no model change in place (ReLU(inplace=True))
             flat = self.apply_with_feedback(x.flatten(0, -2), feedback)
             return flat.view(*x.shape[:-1], self.out_features)
-        return cast(Tensor, _LinearFeedback.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
+        function = _TransformedLinear if is_transformed() else _LinearFeedback
+        return cast(Tensor, function.apply(*cast_for_autocast(x, self.weight, self.bias, feedback)))
 
     def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return W x, without bias."""

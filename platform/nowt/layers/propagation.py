@@ -8,11 +8,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nowt.core.errors import ConfigError
+from nowt.layers.transforms import is_transformed
 from nowt.layers.views import view_of
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 
-NO_GRAPH = "nowt: a rule with a backward path of its own, or that uses activity or errors, is not part of the graph"
+NO_GRAPH = (
+    "nowt: a rule that overrides feedback() or send_back(), or that observes activity or errors, runs outside of the "
+    "graph: compile without fullgraph=True"
+)
 
 
 class OutputError:
@@ -59,6 +63,7 @@ def propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
 @torch.compiler.disable(reason=NO_GRAPH)  # type: ignore[no-untyped-call, untyped-decorator]
 def _propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
     rule = layer.rule
+    _check_transforms(layer)
     if overrides(rule, "send_back"):
         y: Tensor = _OwnPath.apply(x, layer.apply_plain(x.detach()), _sender(layer, x))
     else:
@@ -66,6 +71,18 @@ def _propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
     if layer.observed and layer.training:
         _observe(layer, x, y)
     return y
+
+
+def _check_transforms(layer: FeedbackLayer) -> None:
+    """Raise ConfigError in a transform of ``torch.func``, whose tensors must not leave it, if the rule keeps some."""
+    observes = overrides(layer.rule, "observe") or overrides(layer.rule, "observe_error")
+    if not (overrides(layer.rule, "send_back") or (observes and layer.observed and layer.training)):
+        return
+    if is_transformed():
+        raise ConfigError(
+            f"rule {layer.rule.name} receives activity or errors, which torch.func does not give away: use "
+            "loss.backward() or torch.autograd.grad"
+        )
 
 
 def _observe(layer: FeedbackLayer, x: Tensor, y: Tensor) -> None:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nowt.core.formatting import counted
 from nowt.core.syntax_tree import imported_names, tree_digest
 from nowt.core.version import VERSION
 from nowt.store.files import read_plain_file
@@ -20,9 +20,17 @@ from nowt.store.jsonl import parse_line
 from nowt.store.layout import Store
 from nowt.store.names import CERTIFICATE, stray_link
 
-OWN_RULES = "nowt.rules."  # package of the rules whose code is compared
+CERTIFIER = "nowt.evaluation.certify.run"  # imports every check
 
-OWN_MODULE = re.compile(r"nowt\.rules\.\w+")
+# the modules on which the numbers of a certificate depend; the others check fields, read files and write them
+MEASURED = re.compile(
+    r"nowt\.((rules|layers|models|training|evaluation\.certify)(\.\w+)*"
+    r"|core\.(seeding|random_state|distributed)|config\.(run_config|sections))"
+)
+
+PACKAGE = Path(__file__).parents[1]  # nowt's own folder
+
+NAMED = 3  # changed modules that a message names
 
 TYPES: Table = {"rule": LINE, "fields": OBJECT, "verdict": LINE, "code": values(LINE), "versions": values(LINE)}
 
@@ -35,31 +43,41 @@ def certifying_versions() -> dict[str, str]:
 
 @cache
 def module_digest(name: str) -> str:
-    """Return a hash of the syntax tree of a module of ``nowt.rules``, which is not imported; empty if there is none."""
-    spec = find_spec(name) if OWN_MODULE.fullmatch(name) else None
-    return tree_digest(Path(spec.origin).read_bytes())[:12] if spec is not None and spec.origin else ""
+    """Return a hash of the syntax tree of a module in ``MEASURED``, which is not imported; empty if there is none."""
+    text = _module_text(name)
+    return tree_digest(text)[:12] if text else ""
 
 
 @cache
-def rule_modules(name: str) -> tuple[str, ...]:
-    """Return the modules of nowt's rules that the module ``name`` imports, directly or through each other, and itself.
+def measured_modules(name: str) -> tuple[str, ...]:
+    """Return the modules in ``MEASURED`` that the module ``name`` imports, directly or through each other, and itself.
     None is imported."""
     found, queue = dict.fromkeys([name]), [name]
     while queue:
-        for module in _imported_rules(queue.pop()):
+        for module in _imported_modules(queue.pop()):
             if module not in found:
                 found[module] = None
                 queue.append(module)
     return tuple(found)
 
 
-def _imported_rules(name: str) -> Iterator[str]:
-    spec = find_spec(name)
-    text = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
-    for imported in imported_names(text, name.rpartition(".")[0]):
-        rest = imported.lstrip(".~").removeprefix(OWN_RULES)
-        if rest != imported.lstrip(".~") and module_digest(module := OWN_RULES + rest.partition(".")[0]):
+def _imported_modules(name: str) -> Iterator[str]:
+    for imported in imported_names(_module_text(name), name.rpartition(".")[0]):
+        module = imported.lstrip(".~")
+        while module and not _module_text(module):
+            module = module.rpartition(".")[0]  # the last name may be that of a class
+        if module:
             yield module
+
+
+@cache
+def _module_text(name: str) -> bytes:
+    """Return the text of a module in ``MEASURED``; empty if there is none."""
+    if not MEASURED.fullmatch(name):
+        return b""
+    base = PACKAGE.joinpath(*name.split(".")[1:])
+    file = next((each for each in (base.with_suffix(".py"), base / "__init__.py") if each.is_file()), None)
+    return file.read_bytes() if file else b""
 
 
 def read_certificate(store: Path, name: str) -> dict[str, Any]:
@@ -85,17 +103,18 @@ def certificate_text(store: Path, name: str) -> bytes:
 def outdated_parts(certificate: Mapping[str, Any]) -> list[str]:
     """Return what has changed since the certificate was written, as phrases.
 
-    Of the rule's code, that of nowt is compared. Custom code has another certificate after an edit.
+    Of its code, that of nowt is compared. Custom code has another certificate after an edit.
     """
-    if "code" not in certificate:
+    if CERTIFIER not in certificate.get("code", {}):
         return ["an earlier version of nowt wrote it"]
     return [*_changed_code(certificate["code"]), *_changed_versions(certificate.get("versions", {}))]
 
 
 def _changed_code(code: Mapping[str, str]) -> Iterator[str]:
-    changed = [name for name, then in code.items() if name.startswith(OWN_RULES) and module_digest(name) != then]
+    changed = [name for name, then in code.items() if MEASURED.fullmatch(name) and module_digest(name) != then]
     if changed:
-        yield f"the code of {', '.join(changed)} has changed"
+        more = f" and {counted(len(changed) - NAMED, 'other module')}" if len(changed) > NAMED else ""
+        yield f"the code of {', '.join(changed[:NAMED])}{more} has changed"
 
 
 def _changed_versions(versions: Mapping[str, str]) -> Iterator[str]:
