@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nowt import ConfigError, FeedbackAlignment, attach
+from nowt import ConfigError, FeedbackAlignment, LayerView, attach
 from nowt.layers.feedback import Angles, Feedback
 from tests.support.nets import batch, conv_net, dense_net, normal
 from tests.support.stateful_rules import CountsForwardPasses, FollowsActivity
@@ -105,6 +105,51 @@ def test_measuring_is_not_observed() -> None:
     feedback.angles(x[:2], y[:2])
     assert all(layer.cache["x"] is value["x"] for layer, value in zip(feedback, before, strict=True))
     assert feedback[0].through_feedback is not None
+
+
+def test_a_layer_that_trains_in_eval_mode_is_named() -> None:
+    model, x, y = dense_net(), normal(6, 12), torch.arange(6) % 5
+    feedback = attach(model, FollowsActivity(), quiet=True)
+    model[2].eval()
+    F.cross_entropy(model(x), y).backward()
+    message = r"^rule follows observed nothing in layer 2 in this step, because it is in eval mode: call model\.train"
+    with pytest.raises(ConfigError, match=message):
+        feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+class LeavesOut(nn.Module):
+    """Leaves one of its layers out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = nn.Linear(12, 5), nn.Linear(12, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.used(x)
+        return y
+
+
+def test_a_layer_that_the_forward_pass_does_not_call_is_named() -> None:
+    model, x, y = LeavesOut(), normal(6, 12), torch.arange(6) % 5
+    feedback = attach(model, FollowsActivity(), quiet=True)
+    F.cross_entropy(model(x), y).backward()
+    with pytest.raises(ConfigError, match="layer unused in this step, because the forward pass did not call it"):
+        feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def test_a_rule_that_looks_for_what_it_never_kept_is_not_explained_away() -> None:
+    model, x, y = dense_net(), normal(6, 12), torch.arange(6) % 5
+    feedback = attach(model, Misspelled(), quiet=True)
+    F.cross_entropy(model(x), y).backward()
+    with pytest.raises(KeyError, match="z"):
+        feedback.step(torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+class Misspelled(FollowsActivity):
+    """Looks for another name than the one under which it kept a tensor."""
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.add_(layer.cache["z"])
 
 
 def test_a_rule_whose_state_changes_in_a_forward_pass_is_refused() -> None:

@@ -59,7 +59,7 @@ class Hebbian(DrawnFeedback):
             layer.cache["product"] = sum((torch.outer(b, a) for a, b in zip(x, y, strict=True)), torch.zeros(()))
 
     def after_step(self, layer: LayerView, step: int) -> None:
-        layer.feedback.mul_(0.99).add_(layer.cache["product"], alpha=1e-3)
+        layer.feedback.mul_(0.99).add_(layer.sum_over_workers(layer.cache["product"]), alpha=1e-3)
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ class FromErrors(DrawnFeedback):
     def observe_error(self, layer: LayerView, error: Tensor | None, output_error: Tensor | None) -> None:
         assert error is not None and output_error is not None
         layer.cache["product"] = layer.outer_product(layer.cache["x"], error)
-        layer.cache["size"] = output_error.norm()
+        layer.cache["size"] = output_error.square().sum()
 
     def after_step(self, layer: LayerView, step: int) -> None:
-        layer.trace.lerp_(layer.cache["size"], 0.1)
-        layer.feedback.sub_(layer.cache["product"], alpha=0.1 * float(layer.trace))
+        workers = layer.sum_over_workers(layer.new_zeros().add_(1))  # each has the error of its own mean loss
+        size = layer.sum_over_workers(layer.cache["size"]).sqrt() / workers
+        layer.trace.lerp_(size, 0.1)
+        product = layer.sum_over_workers(layer.cache["product"]) / workers
+        layer.feedback.sub_(product, alpha=0.1 * float(layer.trace))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The rule's part of a training step: each method of the rule receives the signals that the rule declares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
+from nowt.core.errors import ConfigError
 from nowt.layers.mirror_mode import mirror_after_step, mirror_before_learning
 from nowt.layers.views import copy_signs, registered_state, view_of
 from nowt.rules.base import Rule, overrides
@@ -46,7 +48,8 @@ class RuleSteps:
                 group, gradient = groups.get(id(layer.weight)), layer.weight.grad
                 if group is not None and gradient is not None:
                     view = view_of(layer, moment)
-                    self.rule.observe_gradient(view, gradient.clone(), float(group["lr"]), group["weight_decay"])
+                    with _explained(layer):
+                        self.rule.observe_gradient(view, gradient.clone(), float(group["lr"]), group["weight_decay"])
 
     def _share_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Set B's gradient to that of W; to a copy of it if the optimizer changes gradients in place."""
@@ -69,7 +72,8 @@ class RuleSteps:
             if rule.update == "with_weight":
                 layer.feedback.grad = None  # B has one only during the optimizer's step
             if changes:
-                rule.after_step(view_of(layer, moment), moment.step)
+                with _explained(layer):
+                    rule.after_step(view_of(layer, moment), moment.step)
             if follows_sign:
                 copy_signs(layer)
             if copies:
@@ -83,6 +87,25 @@ class RuleSteps:
         for layer in self.layers:
             for state in registered_state(layer).values():
                 state.grad = None
+
+
+@contextmanager
+def _explained(layer: FeedbackLayer) -> Iterator[None]:
+    """Raise ConfigError where the rule looks in vain for what it kept of this step, because it observed nothing."""
+    try:
+        yield
+    except KeyError as error:
+        observes = overrides(layer.rule, "observe") or overrides(layer.rule, "observe_error")
+        if layer.cache or not observes:
+            raise
+        why = (
+            "the forward pass did not call it: look into layer.cache first"
+            if layer.training
+            else "it is in eval mode: call model.train() before the forward pass, and eval() of what is frozen alone"
+        )
+        raise ConfigError(
+            f"rule {layer.rule.name} observed nothing in layer {layer.name} in this step, because {why}"
+        ) from error
 
 
 def clear_caches(layers: Sequence[FeedbackLayer]) -> None:

@@ -46,7 +46,8 @@ class LayerView:
         ...         layer.cache["correlation"] = layer.outer_product(x, y)
         ...
         ...     def after_step(self, layer, step):
-        ...         layer.feedback.mul_(0.99).add_(layer.cache["correlation"], alpha=0.01)
+        ...         correlation = layer.sum_over_workers(layer.cache["correlation"])
+        ...         layer.feedback.mul_(0.99).add_(correlation, alpha=0.01)
         >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2))
         >>> (layer,) = feedback = attach(model, Hebbian())
         >>> before = layer.feedback.clone()

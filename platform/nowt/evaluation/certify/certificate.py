@@ -20,6 +20,8 @@ VERDICTS = {
 }
 
 
+UNEXAMINED_LAW = "learning law"  # row of a rule whose B learns by a law that is not known
+
 READING = ("locality", "null space", "signs only", "poisoning")  # checks that an undeclared read of W fails
 
 
@@ -37,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class SkippedCheck:
-    """A promise that this rule does not make, and the reason."""
+    """A promise that this rule does not make, or a law that was not examined, and the reason."""
 
     name: str
     why: str
@@ -57,7 +59,7 @@ class Certificate:
         fields: The rule's settings.
         transports: What the rule declares to read of W: "" (nothing), "sign" or "weight".
         checks: The checks that apply to the rule.
-        left_out: The checks that do not apply, each with the reason.
+        left_out: The checks that do not apply, each with the reason, and what was not examined.
         reads: Every read of W in the traced steps, counted by reader, phase and operation.
         starts_from_weight: Whether B starts at a set angle to W, other than 90°.
         reads_out: Whether mirror noise reads W out exactly.
@@ -106,9 +108,14 @@ class Certificate:
             return "no undeclared read of W, but its mirror noise reads W out exactly: an upper bound, not a local rule"
         if self.starts_from_weight:
             return "no undeclared read of W in training, but B starts from W: an initial angle other than 90° is set"
-        if self.left_to_backprop:
-            return f"no weight transport in the layers that it covers; backprop in {', '.join(self.left_to_backprop)}"
-        return VERDICTS[""]
+        backprop = f"; backprop in {', '.join(self.left_to_backprop)}" if self.left_to_backprop else ""
+        if self._has_unexamined_law:
+            return f"no undeclared read of W, but how B learns was not examined: no law is declared{backprop}"
+        return f"no weight transport in the layers that it covers{backprop}" if backprop else VERDICTS[""]
+
+    @property
+    def _has_unexamined_law(self) -> bool:
+        return any(row.name == UNEXAMINED_LAW for row in self.left_out)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, including ``passed`` and ``verdict``."""
@@ -126,7 +133,8 @@ class Certificate:
         parts.append(_render(self._check_table(), width))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))
-        parts += _section("not promised by this rule", self._skipped_lines())
+        parts += _section("not promised by this rule", self._skipped_lines(UNEXAMINED_LAW))
+        parts += _section("not examined", [f"{r.name}: {r.why}" for r in self.left_out if r.name == UNEXAMINED_LAW])
         return "\n\n".join(parts)
 
     def _check_table(self) -> Table:
@@ -147,9 +155,9 @@ class Certificate:
             for (reader, phase), group in groups.items()
         ]
 
-    def _skipped_lines(self) -> list[str]:
+    def _skipped_lines(self, except_for: str) -> list[str]:
         groups: dict[str, list[str]] = {}
-        for skipped in self.left_out:
+        for skipped in (row for row in self.left_out if row.name != except_for):
             groups.setdefault(skipped.why, []).append(skipped.name)
         return [f"{', '.join(names)}: {why}" for why, names in groups.items()]
 

@@ -23,7 +23,7 @@ from nowt.evaluation.certify.testbed import (
 )
 from nowt.layers.alignment import angle
 from nowt.layers.attach import attach
-from nowt.layers.views import feedback_of
+from nowt.layers.views import feedback_of, registered_state
 from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 
@@ -106,7 +106,7 @@ def _large_layer() -> nn.ModuleDict:
 
 
 def _same_seed(rule: Rule) -> Check | SkippedCheck:
-    """Compare the rule's state after a short training under two states of torch's global generator."""
+    """Compare B, W and all other state after a short training under two states of torch's global generator."""
     runs = []
     for state in (1, 2):
         with torch.random.fork_rng(devices=[]):
@@ -117,7 +117,7 @@ def _same_seed(rule: Rule) -> Check | SkippedCheck:
         return SkippedCheck("same seed", no_feedback_matrix_reason(rule))
     wrong = changed(*runs)
     measured = f"differs: {', '.join(wrong)}" if wrong else f"{len(runs[0])} tensors equal"
-    promise = "The same seed gives the same B, initially and in training, regardless of other random draws"
+    promise = "The same seed gives the same B and W, initially and in training, regardless of other random draws"
     return Check("same seed", promise, "bit for bit", measured, not wrong)
 
 
@@ -126,17 +126,19 @@ def _history(testbed: Testbed) -> dict[str, Tensor]:
     testbed.begin()
     for number in sample_steps(testbed.rule)[1:3]:
         testbed.step(number)
-    return initial | clones(testbed.rule_state())
+    return initial | clones(testbed.network_state()) | clones(testbed.rule_state())
 
 
 def _other_seed(rule: Rule) -> Check | SkippedCheck:
-    """Compare four draws: the B of two layers with equal shape and W, under two seeds."""
-    reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _two_layers())
-    if reason or not _is_random(rule):
-        return SkippedCheck("other seed", reason or "its initial B is not a random draw")
-    draws = {f"{layer.name}, seed {seed}": layer.feedback for seed in (0, 1) for layer in _two_equal_layers(rule, seed)}
+    """Compare four draws: the B of two layers with equal shape and W, under two seeds. A rule whose error does not pass
+    through a matrix of W's shape may register other tensors: one of them must differ."""
+    reason = uncovered_reason(rule, _two_layers())
+    if not Testbed.build(rule).layers or reason or not _is_random(rule):
+        reason = reason or no_feedback_matrix_reason(rule) or "its initial B is not a random draw"
+        return SkippedCheck("other seed", reason)
+    draws = {f"{layer.name}, seed {seed}": _drawn(layer) for seed in (0, 1) for layer in _two_equal_layers(rule, seed)}
     names = list(draws)
-    same = [f"{a} = {b}" for i, a in enumerate(names) for b in names[:i] if torch.equal(draws[a], draws[b])]
+    same = [f"{a} = {b}" for i, a in enumerate(names) for b in names[:i] if not changed(draws[a], draws[b])]
     promise = "Another seed gives another B, and so does another layer"
     return Check("other seed", promise, "no two equal", "; ".join(same) or "4 of 4 draws differ", not same)
 
@@ -155,7 +157,13 @@ def _two_layers() -> nn.ModuleDict:
 
 def _is_random(rule: Rule) -> bool:
     """Return whether the initial B is drawn at random, at least in part."""
-    layer = _two_equal_layers(rule, 0)[0]
-    sizes = layer.feedback.detach().abs()
+    sizes = [tensor.abs() for tensor in _drawn(_two_equal_layers(rule, 0)[0]).values()]
     determined = has_fields(rule, "angle") and getattr(rule, "angle", None) in (0, 180)
-    return rule.transports != "weight" and not determined and bool(sizes.max() > sizes.min())
+    return rule.transports != "weight" and not determined and any(bool(each.max() > each.min()) for each in sizes)
+
+
+def _drawn(layer: FeedbackLayer) -> dict[str, Tensor]:
+    """Return B; of a rule without a matrix of W's shape, all that it registered."""
+    state = {name: tensor.detach() for name, tensor in registered_state(layer).items() if tensor.numel()}
+    matrix = state.get("feedback")
+    return {"feedback": matrix} if matrix is not None and matrix.shape == layer.weight.shape else state

@@ -1,7 +1,7 @@
 """The Kolen-Pollack law: W − B shrinks by the optimizer's weight decay alone, whatever the gradients are.
 
 Kolen and Pollack (1994), "Backpropagation without weight transport": W and B get the same update and the same decay, so
-(W − B)_t = (1 − ηλ)^t (W − B)_0 for plain SGD.
+(W − B)_t = (1 − ηλ)^t (W − B)_0 for plain SGD. Where B's gradient is ρ times that of W, this holds for ρW − B.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ FORMS: dict[str, dict[str, bool]] = {"": {"foreach": False}, " foreach": {"forea
 
 @dataclass(frozen=True)
 class DecayRun:
-    """The difference W − B of every layer before and after training, in float64."""
+    """The difference ρW − B of every layer before and after training, in float64."""
 
     before: list[Tensor]
     after: list[Tensor]
@@ -47,9 +47,9 @@ class DecayRun:
 
 
 def check_decay_law(rule: Rule) -> CheckResults:
-    """Yield four checks; they are skipped for a rule whose B does not get the updates of W."""
+    """Yield four checks; they are skipped for a rule whose B does not get the updates of W, at some rate ρ."""
     names = ("decay", "no decay", "clipping", "forms")
-    learns = "" if rule.update == "with_weight" and rule.rate() == 1 else "B does not get the updates of W"
+    learns = "" if rule.update == "with_weight" else "B does not get the updates of W"
     reason = no_feedback_matrix_reason(rule) or learns
     if reason:
         yield from (SkippedCheck(name, reason) for name in names)
@@ -79,10 +79,12 @@ def decay_factor(config: OptimConfig, steps: int) -> float:
 
 
 def _decay(rule: Rule) -> Check:
-    runs = {name: (_train(rule, config, form), config) for name, config, form in _variants()}
+    runs = {name: (_train(rule, config, form), config) for name, config, form in _variants(rule)}
     errors = {name: _error(run, decay_factor(config, STEPS)) for name, (run, config) in runs.items()}
     name = max(errors, key=lambda key: errors[key])
-    promise = f"W − B shrinks by exactly the optimizer's decay ({STEPS} steps with real gradients, float64)"
+    promise = (
+        f"{_difference(rule)} shrinks by exactly the optimizer's decay ({STEPS} steps with real gradients, float64)"
+    )
     note = ", ".join(errors)
     return Check("decay", promise, f"{BOUND:g} relative", f"{errors[name]:.1e} ({name})", errors[name] < BOUND, note)
 
@@ -91,7 +93,7 @@ def _no_decay(rule: Rule) -> Check:
     run = _train(rule, replace(DECAYING, weight_decay=0.0), FORMS[""])
     error = _error(run, 1.0)
     note = "the angle may still change, because |W| does: {:.1f}° to {:.1f}° in the last layer".format(*run.angles)
-    promise = "Without weight decay, W − B does not change"
+    promise = f"Without weight decay, {_difference(rule)} does not change"
     return Check("no decay", promise, f"{BOUND:g} relative", f"{error:.1e}", error < BOUND, note)
 
 
@@ -99,7 +101,7 @@ def _clipping(rule: Rule) -> Check:
     """Check that gradient clipping does not change W − B."""
     clipped, free = (_train(rule, replace(DECAYING, clip=norm), FORMS[""]) for norm in (0.1, None))
     error = _error(replace(clipped, before=free.after), 1.0)
-    promise = "Clipping scales the updates of W and B by the same factor: W − B is the same without it"
+    promise = f"Clipping scales the updates of W and B by the same factor: {_difference(rule)} is the same without it"
     return Check("clipping", promise, f"{BOUND:g} relative", f"{error:.1e}", error < BOUND)
 
 
@@ -116,8 +118,14 @@ def _forms(rule: Rule) -> Check:
     return Check("forms", promise, "1e-08 relative", f"{worst:.1e}", worst < 1e-8)
 
 
-def _variants() -> Iterator[tuple[str, OptimConfig, dict[str, bool]]]:
+def _difference(rule: Rule) -> str:
+    return "W − B" if rule.rate() == 1 else f"{rule.rate():g} W − B"
+
+
+def _variants(rule: Rule) -> Iterator[tuple[str, OptimConfig, dict[str, bool]]]:
     for name, config in OPTIMIZERS.items():
+        if config.name == "adamw" and rule.rate() != 1:
+            continue  # AdamW divides the rate out again, but for rounding and its ε
         for suffix, form in FORMS.items():
             yield name + suffix, config, form
 
@@ -140,7 +148,7 @@ def _train(rule: Rule, config: OptimConfig, form: dict[str, bool], steps: int = 
 
 
 def _differences(testbed: Testbed) -> list[Tensor]:
-    return [(layer.weight - layer.feedback).detach() for layer in testbed.layers]
+    return [(testbed.rule.rate() * layer.weight - layer.feedback).detach() for layer in testbed.layers]
 
 
 def _last_angle(testbed: Testbed) -> float:

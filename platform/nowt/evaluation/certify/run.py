@@ -20,10 +20,15 @@ from nowt.evaluation.certify.feedback_updates import check_feedback_updates
 from nowt.evaluation.certify.gradients import check_gradients
 from nowt.evaluation.certify.initial_feedback import check_initial_feedback
 from nowt.evaluation.certify.kolen_pollack import check_decay_law
+from nowt.evaluation.certify.learning_law import check_learning_law
 from nowt.evaluation.certify.locality import check_locality, other_transport, reads_out, trace_reads
+from nowt.evaluation.certify.measuring import check_measuring
 from nowt.evaluation.certify.mirror import check_mirror
 from nowt.evaluation.certify.null_space import check_null_space
 from nowt.evaluation.certify.poisoning import check_poisoning
+from nowt.evaluation.certify.resumed import check_resumed
+from nowt.evaluation.certify.sent_errors import check_sent_errors
+from nowt.evaluation.certify.two_workers import check_two_workers
 from nowt.evaluation.certify.unused_fields import check_fields
 from nowt.rules.base import Rule
 from nowt.rules.registry import require_rule
@@ -43,6 +48,11 @@ CHECKS: tuple[Callable[[Rule], CheckResults], ...] = (
     check_mirror,
     check_initial_feedback,
     check_delta,
+    check_sent_errors,
+    check_resumed,
+    check_measuring,
+    check_two_workers,
+    check_learning_law,
     check_fields,
 )
 

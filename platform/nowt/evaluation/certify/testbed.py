@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
+from nowt.core.distributed import SINGLE_WORKER, Group
 from nowt.evaluation.certify import phases
-from nowt.evaluation.certify.small_network import batch, shuffle_weights, small_net
+from nowt.evaluation.certify.small_network import batch, remove_norms, shuffle_weights, small_net
 from nowt.layers.attach import attach_to_candidates
 from nowt.layers.coverage import REPLACED, Candidates
 from nowt.layers.forward_pass import ForwardPass, observe
@@ -44,7 +45,7 @@ def ignore_phase(name: str) -> None:
 
 @dataclass
 class Testbed:
-    """A rule on the small network, with its optimizer."""
+    """A rule on the small network, with its optimizer, on one worker of ``group``."""
 
     rule: Rule
     model: nn.Module
@@ -52,6 +53,7 @@ class Testbed:
     optimizer: torch.optim.Optimizer
     clip: float | None
     dtype: torch.dtype
+    group: Group = SINGLE_WORKER
 
     @property
     def steps(self) -> RuleSteps:
@@ -69,16 +71,20 @@ class Testbed:
         dtype: torch.dtype = torch.float32,
         shuffled: int | None = None,
         between: Between | None = None,
+        norms: bool = True,
+        group: Group = SINGLE_WORKER,
     ) -> "Testbed":
         """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call, unless the
-        entries of each W are ``shuffled`` by a number. ``between`` is called with each layer when its B is drawn,
-        before the rule prepares it."""
+        entries of each W are ``shuffled`` by a number. Without ``norms`` the network has no batch norm. ``between`` is
+        called with each layer when its B is drawn, before the rule prepares it."""
         model = small_net(dtype)
+        if not norms:
+            remove_norms(model)
         if shuffled is not None:
             shuffle_weights(model, shuffled)
         layers = attach_to_candidates(model, rule, seed, candidates(model), between)
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
-        return cls(rule, model, layers, built, optim.clip, dtype)
+        return cls(rule, model, layers, built, optim.clip, dtype, group)
 
     def begin(self, on_phase: OnPhase = ignore_phase) -> None:
         """Run what the rule does before learning."""
@@ -87,13 +93,15 @@ class Testbed:
         on_phase(phases.BETWEEN)
 
     def step(self, number: int, on_phase: OnPhase = ignore_phase) -> None:
-        """Run training step ``number`` (the first is 1), in the order of ``nowt.training``."""
-        x, y = batch(number, self.dtype)
+        """Run training step ``number`` (the first is 1), in the order of ``nowt.training``, on this worker's part of
+        the batch."""
+        x, y = (each.chunk(self.group.size)[self.group.rank] for each in batch(number, self.dtype))
         self.optimizer.zero_grad(set_to_none=True)
         on_phase(phases.FORWARD)
         loss = F.cross_entropy(self.model(x), y)
         on_phase(phases.BACKWARD)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._average_gradients()
         on_phase(phases.CLIPPING)
         clip_gradients(self.model, self.clip)
         on_phase(phases.BEFORE_STEP)
@@ -105,8 +113,16 @@ class Testbed:
         del loss  # its graph holds views of W
         on_phase(phases.BETWEEN)
 
+    def _average_gradients(self) -> None:
+        """Replace each gradient by its mean over the workers, as DistributedDataParallel does."""
+        if self.group.size > 1:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self.group.sum(gradients)
+            for gradient in gradients:
+                gradient /= self.group.size
+
     def _moment(self, step: int) -> Moment:
-        return Moment(step, NOISE_SEED, schedule=steady_schedule(self.rule))
+        return Moment(step, NOISE_SEED, self.group, schedule=steady_schedule(self.rule))
 
     def rule_state(self) -> dict[str, Tensor]:
         """Return the tensors that the rule registered on its layers (B among them), by name."""

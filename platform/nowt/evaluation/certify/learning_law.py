@@ -1,0 +1,22 @@
+"""Whether the rule's learning follows a law that a certificate examines."""
+
+from nowt.evaluation.certify.certificate import UNEXAMINED_LAW, CheckResults, SkippedCheck
+from nowt.evaluation.certify.mirror import FIELDS
+from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
+from nowt.rules.base import Rule
+
+
+def check_learning_law(rule: Rule) -> CheckResults:
+    """Yield one row for a rule whose B learns by no law that is known; nothing for any other rule.
+
+    The law of a rule that declares a read of W is that read.
+    """
+    if rule.learns_from and not rule.transports and not _has_known_law(rule):
+        yield SkippedCheck(UNEXAMINED_LAW, "no law declared: not examined")
+
+
+def _has_known_law(rule: Rule) -> bool:
+    """Return whether B learns as Kolen-Pollack's (see ``kolen_pollack``) or from noise as weight mirror's."""
+    if no_feedback_matrix_reason(rule):
+        return False
+    return rule.update == "with_weight" or (rule.signals == ("mirror",) and has_fields(rule, *FIELDS))
