@@ -68,6 +68,7 @@ class FromErrors(DrawnFeedback):
 
     name: ClassVar[str] = "from errors"
     signals: ClassVar[tuple[str, ...]] = ("input", "error", "output_error")
+    scalars: ClassVar[int] = 1  # the output error's norm
 
     def prepare(self, layer: LayerView) -> None:
         layer.register_state("trace", layer.new_zeros())

@@ -65,11 +65,13 @@ def _propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
     rule = layer.rule
     _check_transforms(layer)
     if overrides(rule, "send_back"):
-        y: Tensor = _OwnPath.apply(x, layer.apply_plain(x.detach()), _sender(layer, x))
+        y: Tensor = _OwnPath.apply(x, layer.apply_plain(x.detach()), sender(layer, x))
     else:
         y = layer.apply_with_feedback(x, rule.feedback(view_of(layer)))
     if layer.observed and layer.training:
-        _observe(layer, x, y)
+        show_activity(layer, x, y)
+        if overrides(rule, "observe_error") and y.requires_grad:
+            y.register_hook(receiver(layer))  # type: ignore[no-untyped-call]
     return y
 
 
@@ -85,19 +87,18 @@ def _check_transforms(layer: FeedbackLayer) -> None:
         )
 
 
-def _observe(layer: FeedbackLayer, x: Tensor, y: Tensor) -> None:
-    """Show input and output to the rule, and the error when it arrives."""
+@torch.no_grad()
+def show_activity(layer: FeedbackLayer, x: Tensor, y: Tensor) -> None:
+    """Show the layer's input and output to the rule, as far as they are its signals."""
     rule, signals = layer.rule, layer.rule.signals
     if overrides(rule, "observe"):
-        with torch.no_grad():
-            # a nonlinearity may change y in place
-            shown = y.detach().clone() if "preactivation" in signals else None
-            rule.observe(view_of(layer), x.detach() if "input" in signals else None, shown)
-    if overrides(rule, "observe_error") and y.requires_grad:
-        y.register_hook(_receiver(layer))  # type: ignore[no-untyped-call]
+        # a nonlinearity may change y in place
+        shown = y.detach().clone() if "preactivation" in signals else None
+        rule.observe(view_of(layer), x.detach() if "input" in signals else None, shown)
 
 
-def _receiver(layer: FeedbackLayer) -> Callable[[Tensor], None]:
+def receiver(layer: FeedbackLayer) -> Callable[[Tensor], None]:
+    """Return the function that shows an arriving error to the rule."""
     rule, signals = layer.rule, layer.rule.signals
 
     @torch.no_grad()
@@ -113,7 +114,7 @@ def _output_error(layer: FeedbackLayer, error: Tensor) -> Tensor:
     return error.detach() if layer is layer.output_layer else layer.output_error.get(layer.name)
 
 
-def _sender(layer: FeedbackLayer, x: Tensor) -> Callable[[Tensor], Tensor]:
+def sender(layer: FeedbackLayer, x: Tensor) -> Callable[[Tensor], Tensor]:
     """Return the rule's ``send_back`` for the input ``x``, which shows it only its signals."""
     rule, signals = layer.rule, layer.rule.signals
     shown = x.detach() if "input" in signals else x.detach().new_zeros(()).expand(x.shape)

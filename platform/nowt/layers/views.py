@@ -98,7 +98,7 @@ def _view(
     group: Group | None,
     registers: bool = False,
 ) -> LayerView:
-    return LayerView(
+    return layer.make_view(
         layer.name,
         layer.geometry,
         state,

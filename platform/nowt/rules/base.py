@@ -52,6 +52,8 @@ class Rule:
         signals: What the rule uses of its layers, from the table. Default: nothing.
         update: ``""`` (default), or ``"with_weight"``: B is in the optimizer's parameter group of W and receives W's
             final gradient. It needs the signal ``"gradient"``.
+        scalars: Number of global scalars that the updates of a layer use beside the activity of a synapse's own two
+            units, such as the mean error of all units, or the norm of B. Default 0. The certificate measures it.
         source: Absolute path of the file that defines a custom rule; empty for built-in rules and for those of
             installed packages.
 
@@ -80,6 +82,7 @@ class Rule:
     numerics: ClassVar[int | str] = 1
     signals: ClassVar[tuple[str, ...]] = ()
     update: ClassVar[Literal["", "with_weight"]] = ""
+    scalars: ClassVar[int] = 0
     source: ClassVar[str] = ""
 
     def __post_init__(self) -> None:

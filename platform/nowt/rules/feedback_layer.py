@@ -1,13 +1,14 @@
 """``FeedbackLayer``: the base of the layers that a rule acts on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from nowt.rules.geometry import Geometry
+from nowt.rules.layer_view import LayerView
 from nowt.rules.own_weight import OWN_WEIGHT_ADVICE, has_own_weight
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class FeedbackLayer(nn.Module, ABC):
         plain: Whether the error passes through B and the rule observes nothing on the way.
         output_error: Keeps the loss's gradient at the network's output, for rules that use it.
         observed: Whether the rule observes forward and backward passes; False while something is measured.
+        make_view: Makes what the rule receives of the layer. A certificate replaces it, to record what is sent through B.
 
     Example:
         >>> import torch
@@ -70,6 +72,7 @@ class FeedbackLayer(nn.Module, ABC):
     state_names: tuple[str, ...]
     plain: bool
     output_error: Any
+    make_view: Callable[..., LayerView] = LayerView
 
     def register_state(self, name: str, value: Tensor) -> None:
         """Register a tensor that is saved and moved with the layer but never receives a gradient from autograd."""

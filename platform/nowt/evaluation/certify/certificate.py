@@ -45,6 +45,26 @@ class SkippedCheck:
     why: str
 
 
+@dataclass(frozen=True)
+class Grade:
+    """How much a synapse needs to know for its change in a step: the locality grade of a rule with its optimizer.
+
+    Attributes:
+        name: ``"synapse-local"``: the activity of its own two units, and the declared scalars. ``"layer-local"``: more,
+            from its own layer. ``"global"``: activity of other layers, or more gradients of other synapses than the
+            layer has units. ``"transports B"``: vectors pass forward through B. ``"transports"`` and ``"transports the
+            sign"``: the rule declares that it reads W. ``"not graded"``: nothing could be measured.
+        scalars: The number of scalars that the rule declares.
+        rank: The largest measured rank of changes outside a unit's row or column; None if not measured.
+        reasons: What was measured, and what the grade assumes, as sentences.
+    """
+
+    name: str
+    scalars: int
+    rank: int | None
+    reasons: tuple[str, ...]
+
+
 CheckResults = Iterator[Check | SkippedCheck]
 
 
@@ -67,6 +87,7 @@ class Certificate:
         also_transported: What the network transports besides W, as sentences; ``besides`` in the JSON.
         code: Hashes of the rule's code, by module.
         versions: Versions of nowt, torch and Python.
+        grade: The locality grade of the rule with SGD, momentum and weight decay.
 
     Example:
         >>> from nowt import Sham, certify
@@ -89,6 +110,7 @@ class Certificate:
     also_transported: tuple[str, ...]
     code: dict[str, str]
     versions: dict[str, str]
+    grade: Grade
 
     @property
     def passed(self) -> bool:
@@ -131,6 +153,7 @@ class Certificate:
         promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
         parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]
         parts.append(_render(self._check_table(), width))
+        parts += _section(f"locality: {self.grade.name}", list(self.grade.reasons))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))
         parts += _section("not promised by this rule", self._skipped_lines(UNEXAMINED_LAW))

@@ -17,6 +17,7 @@ from nowt.evaluation.certify.arriving_errors import check_arriving_errors, start
 from nowt.evaluation.certify.certificate import Certificate, Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.delta_angles import check_delta
 from nowt.evaluation.certify.feedback_updates import check_feedback_updates
+from nowt.evaluation.certify.grades import check_grade, grade
 from nowt.evaluation.certify.gradients import check_gradients
 from nowt.evaluation.certify.initial_feedback import check_initial_feedback
 from nowt.evaluation.certify.kolen_pollack import check_decay_law
@@ -103,6 +104,8 @@ def certify(rule: Rule) -> Certificate:
     with torch.random.fork_rng(devices=[]), _one_thread():
         trace = trace_reads(rule)
         results = [*check_locality(rule, trace), *(result for check in CHECKS for result in check(rule))]
+        measured = grade(rule)
+    results += check_grade(rule, measured)
     return Certificate(
         rule=rule.name,
         source=rule.source,
@@ -118,6 +121,7 @@ def certify(rule: Rule) -> Certificate:
         also_transported=other_transport(rule, trace),
         code=rule_code(type(rule)),
         versions={"nowt": VERSION, "torch": torch.__version__, "python": platform.python_version()},
+        grade=measured,
     )
 
 
