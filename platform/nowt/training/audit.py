@@ -4,7 +4,6 @@ A rule can recognize the networks of a certificate. It cannot foresee which step
 audit does is undone bit for bit, and training continues from the step as it was done first.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from nowt.store.audits import Audit
 from nowt.training.audit_comparison import (
+    HUGE,
     TOLERANCES,
     Changes,
     Numbers,
@@ -149,9 +149,9 @@ def _compared(training: "TrainingState", state: Numbers, first: _Pass, second: _
     """Return all changes relative to what rounding explains; infinite if the second pass failed."""
     tolerance = TOLERANCES[training.config.precision]
     if not are_finite(first.state | first.gradients):
-        return {LOSS: math.inf}
+        return {LOSS: HUGE}
     if second is None:
-        return {LOSS: 0.0, FAILED: math.inf}
+        return {LOSS: 0.0, FAILED: HUGE}
     return {
         LOSS: abs(second.loss - first.loss) / max(abs(first.loss), tolerance.gradient),
         **state_changes(state, first.state, second.state, tolerance),

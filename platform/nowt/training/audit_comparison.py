@@ -15,6 +15,8 @@ Changes = dict[str, float]  # of each of them
 
 LEAST = 1e-30  # of a norm
 
+HUGE = 1e30  # a change that is not finite; logs have no infinity
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -68,16 +70,14 @@ def gradient_changes(one: Numbers, other: Numbers, tolerance: Tolerance) -> Chan
     norms = {name: _norm(value) for name, value in one.items()}
     floor = tolerance.gradient * sum(norm * norm for norm in norms.values()) ** 0.5
     return {
-        name: _ratio(value, other[name], max(norms[name], floor)) if name in other else float("inf")
+        name: _ratio(value, other[name], max(norms[name], floor)) if name in other else HUGE
         for name, value in one.items()
     }
 
 
 def _ratio(one: Tensor, other: Tensor, size: float) -> float:
-    change = _norm(one, other)
-    if change != change:
-        return float("inf")  # what was finite is not any more
-    return change / max(size, LEAST)
+    change = _norm(one, other) / max(size, LEAST)
+    return change if change < HUGE else HUGE  # also NaN
 
 
 def _norm(value: Tensor, other: Tensor | None = None) -> float:
