@@ -3,6 +3,7 @@
 A layer has such matrices if its inputs in a forward pass, one per sample and position, span less than its fan-in.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -63,9 +64,11 @@ def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generato
 
     Returns:
         The norm of the change of W x over all ``inputs``, divided by that of W x; about the machine epsilon of W's
-        dtype. NaN if W or the inputs are not finite.
+        dtype. NaN, and an unchanged W, if W or the inputs are not finite.
     """
-    before = weight.detach().double().flatten(1)
+    before = weight.detach().to(torch.float64, copy=True).flatten(1)
+    if not (before.isfinite().all() and inputs.isfinite().all()):
+        return math.nan
     noise = torch.randn(before.shape, generator=generator, device=generator.device, dtype=torch.float64)
     change = noise.to(weight.device) * before.std()
     parts = [_without(part, _basis(rows)) for part, rows in zip(change.chunk(len(inputs)), inputs, strict=True)]
@@ -82,19 +85,16 @@ def _rows(layer: FeedbackLayer, x: Tensor) -> Iterator[Tensor]:
         yield cast.reshape(1, -1, cast.shape[-1]).to(torch.float64, copy=True)  # the model may change x in place
         return
     images = cast.reshape(-1, *cast.shape[-3:])
-    for image in images.split(_samples_at_once(layer, images)):
-        yield _patches(geometry, image.double())
-
-
-def _samples_at_once(layer: FeedbackLayer, images: Tensor) -> int:
-    return max(1, 4 * layer.fan_in // max(1, images.shape[-1] * images.shape[-2]))
+    at_once = max(1, 4 * layer.fan_in // max(1, images.shape[-1] * images.shape[-2]))
+    for start in range(0, len(images), at_once):
+        yield _patches(geometry, images[start : start + at_once].double())
 
 
 def _patches(geometry: ConvGeometry, x: Tensor) -> Tensor:
     """Return the patches of x, (N, C, H, W), at all positions: (groups, N · positions, fan-in)."""
     padded, padding = pad_input(x, geometry.borders, geometry.padding_mode)
     columns = F.unfold(padded, geometry.kernel_size, geometry.dilation, padding, geometry.stride)
-    grouped = columns.unflatten(1, (geometry.groups, -1))  # (N, groups, fan-in, positions)
+    grouped = columns.view(len(x), geometry.groups, -1, columns.shape[-1])  # (N, groups, fan-in, positions)
     return grouped.permute(1, 0, 3, 2).flatten(1, 2)
 
 
@@ -105,8 +105,9 @@ def _shortened(rows: Tensor) -> Tensor:
 
 def _basis(rows: Tensor) -> Tensor:
     """Return an orthonormal basis of the space that rows span: (rank, fan-in)."""
-    found = torch.linalg.svd(rows, full_matrices=False)
-    return found.Vh[found.S > TOLERANCE * found.S[:1]]
+    _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
+    basis: Tensor = directions[TOLERANCE * sizes[:1] < sizes]
+    return basis
 
 
 def _without(change: Tensor, seen: Tensor) -> Tensor:
@@ -121,4 +122,4 @@ def _relative_response(change: Tensor, weight: Tensor, inputs: Tensor) -> float:
         torch.stack([(part @ rows.t()).norm() for part, rows in zip(w.chunk(len(inputs)), inputs, strict=True)]).norm()
         for w in (change, weight)
     )
-    return float(moved / whole.clamp(min=torch.finfo(torch.float64).tiny))
+    return float(moved / whole.clamp(min=torch.finfo(torch.float64).tiny))  # without any response: 0

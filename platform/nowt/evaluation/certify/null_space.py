@@ -21,10 +21,11 @@ from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import NOISE_SEED, sample_steps, steady_schedule
 from nowt.layers.attach import attach_to_candidates
-from nowt.layers.conv import Conv2d
 from nowt.layers.coverage import REPLACED, Candidates
 from nowt.layers.forward_pass import observe
 from nowt.layers.mirror_mode import response
+from nowt.layers.model_state import preserved_buffers
+from nowt.layers.null_space import Inputs, move_in_null_space, recorded_inputs
 from nowt.layers.rule_steps import RuleSteps
 from nowt.models.initialization import initialize_as_torchvision, initialize_layers
 from nowt.rules.base import Rule
@@ -175,42 +176,15 @@ def _changes(when: str, one: dict[str, Tensor], other: dict[str, Tensor]) -> Ite
             yield f"{name}, {when}", float((value - other[name]).norm()) / max(float(value.norm()), floor)
 
 
-def _inputs(twin: Twin, number: int) -> dict[str, Tensor]:
-    """Return each covered layer's inputs in the forward pass of a step, one position per row: (positions, fan-in)."""
-    found: dict[str, Tensor] = {}
-
-    def keep(layer: FeedbackLayer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found[layer.name] = _patches(layer, inputs[0].detach())
-
-    hooks = [layer.register_forward_hook(keep) for layer in twin.layers]
-    buffers = {name: value.clone() for name, value in twin.model.named_buffers()}
-    with torch.no_grad():
+def _inputs(twin: Twin, number: int) -> Inputs:
+    """Return each covered layer's inputs in the forward pass of a step."""
+    with preserved_buffers(twin.model), recorded_inputs(twin.layers) as found, torch.no_grad():
         twin.model(wide_batch(number)[0])
-    for name, value in twin.model.named_buffers():
-        value.copy_(buffers[name])
-    for hook in hooks:
-        hook.remove()
     return found
 
 
-def _patches(layer: FeedbackLayer, x: Tensor) -> Tensor:
-    if not isinstance(layer, Conv2d):
-        return x.reshape(-1, x.shape[-1])
-    sizes = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    return F.unfold(x, *sizes).transpose(1, 2).flatten(0, 1)  # type: ignore[arg-type]
-
-
-@torch.no_grad()
 def _move(layer: FeedbackLayer, inputs: Tensor, label: object) -> None:
-    """Add to W a matrix that maps ``inputs`` to 0, as large as W."""
-    weight = layer.weight
-    noise = torch.randn(len(weight), inputs.shape[1], generator=generator(1, "null space", layer.name, label))
-    change = noise.to(weight) * weight.std()
-    basis = torch.linalg.svd(inputs, full_matrices=False)
-    seen = basis.Vh[1e-9 * basis.S[0] < basis.S]
-    for _ in range(2):  # a second time for what rounding leaves
-        change -= (change @ seen.t()) @ seen
-    weight.add_(change.view_as(weight))
+    move_in_null_space(layer.weight, inputs, generator(1, "null space", layer.name, label))
 
 
 def _recording(answers: deque[Tensor], layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:
