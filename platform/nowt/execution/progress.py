@@ -57,7 +57,8 @@ class StudyProgress:
         self.epochs[planned.key] = max(0, run.last_epoch)
         if run.state == "running":
             self.ended.discard(planned.key)
-        elif planned.key not in self.ended and (begun or run.state not in FAILED_STATES):  # an earlier failure is tried again
+        # an earlier failure is tried again
+        elif planned.key not in self.ended and (begun or run.state not in FAILED_STATES):
             self.ended.add(planned.key)
             if begun:
                 self._print(self._line(planned, run))

@@ -1,9 +1,10 @@
 """The epoch log: an append-only file of JSON lines per run. It is the source of truth for everything that was measured.
 
 A line is of kind ``start`` (config, fingerprint, versions; written before a worker gets the run), ``epoch``, ``resume``
-(another attempt, with those facts that differ from the start's), ``audit`` (an audited step) or ``end``. Every line is on disk before anything else
-is notified of it. An incomplete last line, left by a crash, is dropped the next time the log is read or written.
-Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in Python.
+(another attempt, with those facts that differ from the start's), ``audit`` (an audited step) or ``end``. Every line is
+on disk before anything else is notified of it. An incomplete last line, left by a crash, is dropped the next time the
+log is read or written. Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in
+Python.
 """
 
 import json
@@ -83,7 +84,7 @@ class LogWriter:
         return True
 
     def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
-        """Close the run as finished, diverged, failed or with transport detected; ``spent`` is its cost if the epochs do not give it."""
+        """Close the run in a state other than running; ``spent`` is its cost if the epochs do not give it."""
         line = {"state": state, "reason": reason, **({"spent": spent} if spent else {})}
         self.run = _with_line(self.run, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 

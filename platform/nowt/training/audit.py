@@ -118,8 +118,9 @@ def _audited_step(training: "TrainingState", x: Tensor, y: Tensor) -> Audit:
         changed, inputs = choose(training, kept)
         second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true), earlier)
     changes = largest_over_workers(_compared(training, state, first, second), training.group)
+    mirror = training.is_mirror_step(training.step)
     found = _judged(training, changes, laws)
-    return replace(found, moved=len(changed.moved), hidden=len(changed.hidden), mirror=training.is_mirror_step(training.step))
+    return replace(found, moved=len(changed.moved), hidden=len(changed.hidden), mirror=mirror)
 
 
 def _second_pass(training: "TrainingState", act: Callable[[], None], earlier: float) -> _Pass | None:

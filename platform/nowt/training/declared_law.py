@@ -28,8 +28,8 @@ def law_deviations(
 ) -> dict[str, float]:
     """Return, by layer, how far W − B after a step is from what the optimizer makes of W and B before it.
 
-    It is relative to the norms of W and B, and divided by what is allowed: above 1, the law does not hold. W's gradients
-    must still be those of the step.
+    It is relative to the norms of W and B, and divided by what is allowed: above 1, the law does not hold. W's
+    gradients must still be those of the step.
     """
     groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
     return {
