@@ -135,6 +135,8 @@ class PullsToW(KolenPollack):
     name: ClassVar[str] = "pulls to W"
 
     def rate(self) -> float:
-        layer = stolen_layer()
-        layer.feedback.data.lerp_(layer.weight.detach(), 0.01)
+        frame = sys._getframe().f_back
+        assert frame is not None
+        for layer in frame.f_locals["self"].layers:
+            layer.feedback.data.lerp_(layer.weight.detach(), 0.01)
         return 1.0
