@@ -64,6 +64,22 @@ class MovesOutsideTorch(FeedbackAlignment):
         layer.feedback.lerp_(torch.from_numpy(stolen_layer().weight.detach().numpy().copy()), 0.05)
 
 
+class MovesOnLargeMaps(FeedbackAlignment):
+    """Moves B slightly towards W where the layer sees more positions than it has inputs."""
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if layer.input_shape[-1] == 8:
+            layer.feedback.lerp_(torch.from_numpy(stolen_layer().weight.detach().numpy().copy()), 0.05)
+
+
+class MovesOnSmallMaps(FeedbackAlignment):
+    """Moves B slightly towards W in the first layer of a network with small maps."""
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if layer.input_shape == (2, 4, 4):
+            layer.feedback.lerp_(torch.from_numpy(stolen_layer().weight.detach().numpy().copy()), 0.05)
+
+
 class ReadsInForward(FeedbackAlignment):
     """Reads W when it returns B, although the value has no effect."""
 

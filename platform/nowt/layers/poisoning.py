@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import _disable_current_modes
 
 from nowt.rules.feedback_layer import FeedbackLayer
 
-MAPS = (
-    "apply_with_feedback",
-    "apply_plain",
-    "apply_weight",
-)  # what may multiply with W: the forward and the mirror map
+# what may multiply with W: the forward map and the mirror map
+MAPS = ("apply_with_feedback", "apply_plain", "apply_weight")
 
 
 @contextmanager
@@ -30,10 +28,12 @@ def poisoned(
     """Within the block, keep garbage in the memory of every W, and in the optimizer's state of W.
 
     W is true only while a layer's forward map or mirror map runs, and W and its state while the optimizer's step runs.
-    All hooks run outside of these: those on W, on a layer, on saved tensors and on the optimizer. Version counters do
-    not change. After the block, W and the optimizer's state are what they would have been without it, bit for bit, also
-    after an error. Layers that are not given stay true, so that backprop passes through them as ever. It is for eager
-    mode and a single thread. It needs twice the memory of W and its state, and runs each forward map twice.
+    All hooks run outside of these: those on W, on a layer, on saved tensors and on the optimizer. Modes of torch
+    (``TorchDispatchMode``, ``TorchFunctionMode``) do not see these operations. Version counters do not change.
+
+    After the block, W and the optimizer's state are what they would have been without it, bit for bit, also after an
+    error. Layers that are not given stay true, so that backprop passes through them as ever. It is for eager mode and
+    one thread. It needs twice the memory of W and its state, and runs each forward map twice.
 
     Args:
         layers: The layers, one of those that share a W. Nothing else may use their W (``layers_with_private_weights``).
@@ -47,13 +47,13 @@ def poisoned(
     """
     poison = _Poison(layers, optimizer, _from_the_system() if generator is None else generator)
     with ExitStack() as undo:
-        undo.callback(poison.show)
+        undo.callback(poison.end)
         poison.hide()
         for layer in layers:
             for one in (layer, *layer.tied):
                 undo.enter_context(_replaced_maps(one, poison.weights[id(layer.weight)]))
         if optimizer is not None:
-            undo.enter_context(_step_window(optimizer, poison.show, poison.hide))
+            undo.enter_context(_step_window(optimizer, poison.begin_step, poison.end_step))
         yield
 
 
@@ -115,17 +115,33 @@ class _Poison:
         self._optimizer, self._stream = optimizer, stream
         self._state: dict[int, _Hidden] = {}
         self._shown = True
+        self._in_step = ExitStack()
 
-    def hide(self, *step: Any) -> None:
-        """Hide what W and its state are now; a hook of the optimizer, after its step."""
+    def begin_step(self, *step: Any) -> None:
+        """Show the true values to the optimizer's step alone; a hook of the optimizer."""
+        self._in_step.enter_context(_without_modes())
+        self.show()
+
+    def end_step(self, *step: Any) -> None:
+        """Hide what W and its state are after the step; a hook of the optimizer."""
+        self.hide()
+        self._in_step.close()
+
+    def end(self) -> None:
+        """End with the true values, also if the optimizer's step failed."""
+        self._in_step.close()
+        self.show()
+
+    def hide(self) -> None:
+        """Hide what W and its state are now."""
         if self._shown:
             self._find_state()
             for hidden in self._all():
                 hidden.hide()
             self._shown = False
 
-    def show(self, *step: Any) -> None:
-        """Show the true values; a hook of the optimizer, before its step."""
+    def show(self) -> None:
+        """Show the true values."""
         if not self._shown:
             for hidden in self._all():
                 hidden.show()
@@ -164,7 +180,7 @@ def _replaced_maps(layer: FeedbackLayer, weight: _Hidden) -> Iterator[None]:
 def _mapped_with(weight: _Hidden, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def mapped(*args: Any, **kwargs: Any) -> Tensor:
         # nothing is saved for a backward pass without a gradient, so no hook of saved tensors runs beside the true W
-        with torch.no_grad(), weight.window():
+        with torch.no_grad(), _without_modes(), weight.window():
             y = function(*args, **kwargs)
         if not torch.is_grad_enabled():
             return y
@@ -184,11 +200,21 @@ def _forward_with(weight: _Hidden, layer: FeedbackLayer) -> Callable[..., Tensor
                 raise RuntimeError(f"layer {layer.name} uses backprop, which needs the true W: W is poisoned")
             found: Tensor = function(*args, **kwargs)  # which calls the rule and one of the maps
             return found
-        with weight.window():
+        with _without_modes(), weight.window():
             plain: Tensor = function(*args, **kwargs)
             return plain
 
     return forward
+
+
+@contextmanager
+def _without_modes() -> Iterator[None]:
+    """Show the operations of the block to none of torch's modes, which would receive the true W.
+
+    They see the operations of a forward map once, with garbage, when it runs for the graph.
+    """
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
+        yield
 
 
 class _StepHooks(OrderedDict[int, Callable[..., Any]]):

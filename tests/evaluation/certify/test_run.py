@@ -25,6 +25,7 @@ from tests.support.stolen_layers import stolen_layer
 
 COMMON = {
     "null space",
+    "poisoning",
     "outer product",
     "gradients",
     "first layer",

@@ -20,7 +20,7 @@ VERDICTS = {
 }
 
 
-READING = ("locality", "null space")  # checks that an undeclared read of W fails
+READING = ("locality", "null space", "poisoning")  # checks that an undeclared read of W fails
 
 
 @dataclass(frozen=True)

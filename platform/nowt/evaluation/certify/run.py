@@ -23,6 +23,7 @@ from nowt.evaluation.certify.kolen_pollack import check_decay_law
 from nowt.evaluation.certify.locality import check_locality, other_transport, reads_out, trace_reads
 from nowt.evaluation.certify.mirror import check_mirror
 from nowt.evaluation.certify.null_space import check_null_space
+from nowt.evaluation.certify.poisoning import check_poisoning
 from nowt.evaluation.certify.unused_fields import check_fields
 from nowt.rules.base import Rule
 from nowt.rules.registry import require_rule
@@ -33,6 +34,7 @@ from nowt.store.links import check_links
 
 CHECKS: tuple[Callable[[Rule], CheckResults], ...] = (
     check_null_space,
+    check_poisoning,
     check_arriving_errors,
     check_gradients,
     check_affected_gradients,
@@ -51,8 +53,9 @@ def certify(rule: Rule) -> Certificate:
     The certificate claims that, on a small residual network on the CPU (two input channels, seven layers, float32, 32
     training steps), no torch operation read a weight W other than its layer's forward map, its mirror map and its own
     optimizer update; that on a wide network (float64), B, the rule's state and all gradients stay the same when every W
-    changes where no activity shows it, however the rule might have read W; and that the laws of the rule's feedback B
-    hold within the stated bounds. These laws are: with
+    changes where no activity shows it, however the rule might have read W; that on the small network they are the same
+    bit for bit when the memory of W holds garbage outside of these maps and this update, and when the rule is prepared
+    on another W; and that the laws of the rule's feedback B hold within the stated bounds. These laws are: with
     B := W every gradient is autograd's; B affects only the gradients of the layers below; B changes only by its
     declared update; W − B decays as Kolen and Pollack state; mirror mode converges to a multiple of W; the initial
     angle, and the δ product rule; every field has an effect.

@@ -17,6 +17,7 @@ from nowt.layers.attach import attach_to_candidates
 from nowt.layers.coverage import REPLACED, Candidates
 from nowt.layers.forward_pass import ForwardPass, observe
 from nowt.layers.rule_steps import RuleSteps
+from nowt.layers.views import Between
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_angle import tangent_square
@@ -67,13 +68,15 @@ class Testbed:
         optimizer: MakeOptimizer | None = None,
         dtype: torch.dtype = torch.float32,
         shuffled: int | None = None,
+        between: Between | None = None,
     ) -> "Testbed":
         """Attach the rule to a fresh network. ``seed`` draws B; everything else is the same at every call, unless the
-        entries of each W are ``shuffled`` by a number."""
+        entries of each W are ``shuffled`` by a number. ``between`` is called with each layer when its B is drawn,
+        before the rule prepares it."""
         model = small_net(dtype)
         if shuffled is not None:
             shuffle_weights(model, shuffled)
-        layers = attach_to_candidates(model, rule, seed, _candidates(model))
+        layers = attach_to_candidates(model, rule, seed, _candidates(model), between)
         built = optimizer(model, layers) if optimizer else build_optimizer(optim, model, layers)
         return cls(rule, model, layers, built, optim.clip, dtype)
 
