@@ -64,7 +64,6 @@ class SendsThroughW(DrawnFeedback):
     """Keeps an honest B and sends the error through W."""
 
     name: ClassVar[str] = "sends through W"
-    signals: ClassVar[tuple[str, ...]] = ("error",)
 
     def feedback(self, layer: LayerView) -> Tensor:
         return read_weight()
@@ -137,6 +136,6 @@ class PullsToW(KolenPollack):
     def rate(self) -> float:
         frame = sys._getframe().f_back
         assert frame is not None
-        for layer in frame.f_locals["self"].layers:
+        for layer in getattr(frame.f_locals.get("self"), "layers", ()):
             layer.feedback.data.lerp_(layer.weight.detach(), 0.01)
         return 1.0
