@@ -41,5 +41,7 @@ def _sentence(rule: str, runs: Sequence[RunLog]) -> str:
     found = [f"run {run.key}, {run.reason}" for run in runs for audit in run.audits if audit.problem]
     if found:
         return f"{done}; {'; '.join(found)}."
-    missed = (f"{100 * share:g} % of steps with probability {chance_to_miss(share, len(steps)):.2g}" for share in SHARES)
+    missed = (
+        f"{100 * share:g} % of steps with probability {chance_to_miss(share, len(steps)):.2g}" for share in SHARES
+    )
     return f"{done}, no read of W found. A rule that reads W in {', in '.join(missed)} is missed."

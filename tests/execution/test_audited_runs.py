@@ -26,7 +26,7 @@ def logs(store: Path) -> list[Path]:
 def test_a_run_in_which_transport_is_detected_fails_with_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "digits", "--rule", CHEAT, *SMALL, "--audit", "6", "--store", str(tmp_path)]) == 1
+    assert main(["train", "digits", "--rule", CHEAT, *SMALL, "--audit", "99", "--store", str(tmp_path)]) == 1
     (run,) = map(read, logs(tmp_path))
     assert run.state == "transport detected"
     assert run.reason.startswith("transport detected at step 1 under rule outside certificates: ")
@@ -45,7 +45,7 @@ def test_a_report_states_how_likely_an_audited_rule_was_missed(tmp_path: Path) -
 
 
 def test_a_study_continues_after_transport_was_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--quick", "--in-process", "--rule", CHEAT, "--audit", "6", "--device", "cpu", "--store", str(tmp_path)]
+    options = ["--seeds", "1", "--in-process", "--rule", CHEAT, *SMALL, "--audit", "99", "--store", str(tmp_path)]
     assert main(["ablate", "rules_on_digits", *options]) == 1
     states = [read(path).state for path in logs(tmp_path)]
     assert states.count("transport detected") == 1 and states.count("finished") == len(states) - 1 > 0

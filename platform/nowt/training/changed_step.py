@@ -71,9 +71,7 @@ def do_changed_step(
         training.forward, training.respond = before
 
 
-def _rows(
-    training: "TrainingState", layers: Sequence[FeedbackLayer], x: Tensor
-) -> Iterator[tuple[FeedbackLayer, int]]:
+def _rows(training: "TrainingState", layers: Sequence[FeedbackLayer], x: Tensor) -> Iterator[tuple[FeedbackLayer, int]]:
     """Yield each layer that the forward pass calls, with the number of samples and positions that it maps."""
     found = dict[FeedbackLayer, int]()
     first = {one: layer for layer in layers for one in (layer, *layer.tied)}

@@ -10,6 +10,7 @@ for each epoch:
     checkpoint; yield the Epoch
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def _run_epoch(
 ) -> None:
     for x, y in training.remaining_batches():
         run_step(training, x, y)
-        late = training.seconds_since_save() > training.placement.checkpoint_seconds
+        late = time.monotonic() - training.saved_at > training.placement.checkpoint_seconds
         stop, save = training.group.any(should_stop(), should_save() or late)
         if stop or save:
             _save(training, checkpoints)

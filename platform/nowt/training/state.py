@@ -268,10 +268,6 @@ class TrainingState:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return x.to(self.device, PARAMETER_DTYPES[self.config.precision], memory_format=form)
 
-    def seconds_since_save(self) -> float:
-        """Seconds since the last checkpoint, or since the state was created."""
-        return time.monotonic() - self.saved_at
-
     def state_dict(self) -> dict[str, Any]:
         """Return the content of a checkpoint: tensors, numbers and text. All workers must call it.
 
