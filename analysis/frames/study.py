@@ -31,7 +31,7 @@ RUNS = {
     "rule": "str",
     "model": "str",
     "seed": "int64",
-    "state": "str",  # not started, running, finished, diverged, failed, unreadable
+    "state": "str",  # not started, running, finished, diverged, failed, transport detected, unreadable
     "reason": "str",
     "epochs": "int64",  # configured
     "last_epoch": "int64",  # last one logged; -1 if none

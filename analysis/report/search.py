@@ -15,6 +15,7 @@ from analysis.figures.sensitivity import sensitivity_chart
 from analysis.figures.tuning import tuning_chart
 from analysis.frames.searches import SearchPlan
 from analysis.frames.trials import Trials, read_trials, require_counted_trials
+from analysis.report.audits import audit_notes
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import switches_of
 from analysis.report.versions import version_notes
@@ -68,7 +69,8 @@ def _for_a_paper(trials: Trials, table: pd.DataFrame, out: Path) -> tuple[Path, 
 
 
 def _notes(store: Path, trials: Trials) -> str:
-    found = [search_notes(trials), *version_notes(store, [key for key, _, _ in trials.plan.runs])]
+    keys = [key for key, _, _ in trials.plan.runs]
+    found = [search_notes(trials), *version_notes(store, keys), *audit_notes(store, keys)]
     return markdown_text(" ".join(found))
 
 

@@ -9,6 +9,7 @@ from analysis.figures.probes import probe_figures
 from analysis.frames.searches import SearchPlan
 from analysis.frames.studies import StudyPlan, find_study
 from analysis.frames.study import Frames, read_frames, require_counted_runs
+from analysis.report.audits import audit_notes
 from analysis.report.content import Content, Figure, Report
 from analysis.report.figures import figures_of, study_switches
 from analysis.report.findings import study_findings
@@ -92,7 +93,8 @@ def study_report(store: Path, plan: StudyPlan, out: Path, options: Options) -> R
 
 
 def _notes(store: Path, frames: Frames, table: pd.DataFrame) -> str:
-    found = [notes(frames, table), *version_notes(store, [key for key, _, _ in frames.study.runs])]
+    keys = [key for key, _, _ in frames.study.runs]
+    found = [notes(frames, table), *version_notes(store, keys), *audit_notes(store, keys)]
     return markdown_text(" ".join(found))
 
 

@@ -22,6 +22,7 @@ from analysis.stats.layers import late_delta_angles
 from analysis.stats.paired import t_tests
 from analysis.stats.seeds import FEWEST_SEEDS, error_curves, final_errors, paired_gaps_of, scored_split
 from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
+from nowt.store.records import FAILED_STATES
 from nowt.studies.claim import Claim
 
 SHOWN, NOT_SHOWN, NOT_TESTED, INTERIM = "shown", "not shown", "not tested", "interim"  # verdicts
@@ -129,7 +130,7 @@ def _runs(frames: Frames, cell: str, against: str) -> dict[str, Any]:
         "cell": cell,
         "against": against,
         "seeds": runs["seed"].nunique(),
-        "failed": int(runs["state"].isin(["failed", "unreadable"]).sum()),
+        "failed": int(runs["state"].isin([*FAILED_STATES, "unreadable"]).sum()),
         **{name: verdicts.count(verdict) for verdict, name in COUNTS.items()},
         "complete": len(counted_runs(runs)) == len(runs),
     }

@@ -12,6 +12,7 @@ from analysis.frames.trials import Trials
 from analysis.tables.writers import Tabular, markdown, markdown_text
 from nowt.core.formatting import counted
 from nowt.store.chance import AT_CHANCE, LEARNED, TOO_FEW_IMAGES
+from nowt.store.records import FAILED_STATES
 
 POINTS = (1, 2, 5)  # percentage points above the best error within which trials are counted
 
@@ -41,7 +42,7 @@ NOT_LEARNED = {
     TOO_FEW_IMAGES: " (too few images to tell from chance)",
 }
 
-STATES = {"complete": "finished", "stopped": "stopped", "diverged": "diverged", "failed": "failed"}
+STATES = {"complete": ["finished"], "stopped": ["stopped"], "diverged": ["diverged"], "failed": FAILED_STATES}
 
 
 def search_table(trials: Trials) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def search_table(trials: Trials) -> pd.DataFrame:
 
 def _row(trials: Trials, cell: str) -> dict[str, Any]:
     here = trials.frame[trials.frame["cell"] == cell]
-    counts = {name: int((here["state"] == state).sum()) for name, state in STATES.items()}
+    counts = {name: int(here["state"].isin(states).sum()) for name, states in STATES.items()}
     return {
         "cell": cell,
         "rule": trials.plan.cells[cell]["rule"]["name"],

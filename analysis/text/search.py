@@ -11,6 +11,7 @@ from analysis.stats.trials import LEARNING_RATE, WEIGHT_DECAY, landscape_cells
 from analysis.text.methods import Shared, copies_in_words, setup
 from nowt.core.formatting import counted
 from nowt.store.chance import AT_CHANCE, TOO_FEW_IMAGES
+from nowt.store.records import FAILED_STATES
 
 SHOWN = 5  # names in a sentence
 
@@ -44,7 +45,7 @@ def search_notes(trials: Trials) -> str:
 
 def missing_trials(trials: Trials) -> list[str]:
     """Return one line per trial that is not counted: which, its state, and the reason."""
-    missing = trials.frame[trials.frame["state"].isin(["not started", "running", "failed", "unreadable"])]
+    missing = trials.frame[trials.frame["state"].isin(["not started", "running", *FAILED_STATES, "unreadable"])]
     configured = {cell: config["epochs"] for cell, config in trials.plan.cells.items()}
     columns = ["cell", "trial", "run", "state", "reason", "epochs"]
     return [_missing(trial, configured[trial.cell]) for trial in rows(missing[columns])]
@@ -130,7 +131,7 @@ def _missing_in_words(trials: Trials) -> str:
 
 def _missing(trial: Any, configured: int) -> str:
     cause = trial.reason.strip().splitlines()[-1:]  # the last line of a traceback is the error
-    state = ": ".join([trial.state, *cause]) if trial.state in ("failed", "unreadable") else trial.state
+    state = ": ".join([trial.state, *cause]) if trial.state in (*FAILED_STATES, "unreadable") else trial.state
     reached = f"epoch {trial.epochs} of {configured}" if trial.epochs else "no epoch yet"
     return f"{trial.cell}, trial {trial.trial} ({trial.run}): {state}; {reached}"
 

@@ -10,6 +10,7 @@ from analysis.stats.permutation import smallest_p
 from analysis.stats.seeds import FEWEST_SEEDS
 from nowt.core.formatting import counted
 from nowt.store.chance import AT_CHANCE, SPLIT_NAMES, TOO_FEW_IMAGES
+from nowt.store.records import FAILED_STATES
 
 SPLITS = SPLIT_NAMES
 
@@ -96,5 +97,5 @@ def _unfinished(run: Any) -> str:
         return f"{who}: {run.reason}"
     reached = f"epoch {run.last_epoch} of {run.epochs}" if run.last_epoch >= 0 else "no epoch yet"
     cause = run.reason.strip().splitlines()[-1:]  # the last line of a traceback is the error
-    state = ": ".join(["failed", *cause]) if run.state == "failed" else "unfinished"
+    state = ": ".join([run.state, *cause]) if run.state in FAILED_STATES else "unfinished"
     return f"{who}: {state}; {reached}"

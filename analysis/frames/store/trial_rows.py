@@ -15,7 +15,7 @@ TRIALS = {
     "cell": "str",
     "rule": "str",
     "trial": "int64",  # trial number in its cell, from 0
-    "state": "str",  # not started, running, finished, diverged, stopped (early), failed
+    "state": "str",  # not started, running, finished, diverged, stopped (early), failed, transport detected
     "reason": "str",
     "error": "float64",  # on the validation images after its last epoch; chance, 1 - 1/classes, if it diverged
     "epochs": "int64",  # epochs trained

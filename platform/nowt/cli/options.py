@@ -79,6 +79,17 @@ def add_placement(parser: Parser) -> None:
     )
 
 
+def add_audit(parser: Parser) -> None:
+    """Add the number of audited steps."""
+    parser.add_argument(
+        "--audit",
+        type=int,
+        metavar="N",
+        help="number of training steps, drawn at random, in which nowt looks for reads of W (default: 3 for custom "
+        "rules, 0 for built-in ones); the results do not change",
+    )
+
+
 def add_planned_placement(parser: Parser) -> None:
     """Add the options that say where runs are computed, and which checkpoints they keep."""
     add_local_placement(parser)
@@ -138,6 +149,8 @@ def placement(args: Namespace) -> Placement:
 
     slots, seconds = getattr(args, "slots", None), getattr(args, "checkpoint_seconds", 600.0)
     require(slots is None or slots >= 1, f"--slots is {slots}: it must be at least 1")
+    audit = getattr(args, "audit", None)
+    require(audit is None or audit >= 0, f"--audit is {audit}: it must be at least 0")
     require(seconds >= 0, f"--checkpoint-seconds is {seconds}: it must be at least 0")  # NaN is refused, too
     return replace(
         local_placement(args),
@@ -147,6 +160,7 @@ def placement(args: Namespace) -> Placement:
         checkpoints=_checked_bucket(getattr(args, "checkpoints", "")),
         workers=getattr(args, "workers", 1),
         gpus_per_worker=getattr(args, "gpus_per_worker", None),
+        audit=audit,
     )
 
 
@@ -181,6 +195,7 @@ def add_execution(parser: Parser) -> None:
         help="hourly price of the whole cluster, or per node type: gpu=0.53,head=0.1 (default: none)",
     )
     add_placement(parser)
+    add_audit(parser)
     add_bucket(parser)
     add_workers(parser)
 

@@ -32,6 +32,8 @@ class Placement:
             machine. Default: none.
         workers: Number of workers that train one run together on Ray Train, each on its share of every batch; or
             (minimum, maximum) for an elastic range. Default 1.
+        audit: Number of training steps, drawn at random, in which nowt looks for reads of W. Default None: 3 under a
+            custom rule, 0 under a built-in one. A run that resumes keeps the steps that it drew.
         gpus_per_worker: GPUs per worker: a whole number, or a fraction to share one. Default None: one; less for runs
             of one worker with more ``slots`` than GPUs.
 
@@ -55,11 +57,13 @@ class Placement:
     checkpoints: str = ""
     workers: int | tuple[int, int] = 1
     gpus_per_worker: float | None = None
+    audit: int | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
         for name in ("store", "data"):  # the shell does not expand ``~`` everywhere
             object.__setattr__(self, name, os.path.expanduser(getattr(self, name)))
+        require(self.audit is None or self.audit >= 0, f"audit is {self.audit}: it must be at least 0")
         given = workers_to_text(self.workers)
         require(self.min_workers >= 1, f"workers is {given}: it must be at least 1")
         require(

@@ -19,8 +19,9 @@ from nowt.core.forked_children import ForkGuard
 from nowt.core.output import open_missing_streams, print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
+from nowt.store.audits import Audit, audit_to_json
 from nowt.store.layout import Store
-from nowt.store.records import epoch_to_json
+from nowt.store.records import TRANSPORT_DETECTED, epoch_to_json
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,29 @@ def _place_here(place: str, folder: Path) -> str:
     return str(Path.cwd() / Path(place).relative_to(folder))
 
 
+@dataclass
+class Notes:
+    """What a run reports between its epochs."""
+
+    remarks: list[str] = field(default_factory=list)
+    audits: list[Audit] = field(default_factory=list)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield everything as messages, and forget it."""
+        while self.remarks:
+            yield {"kind": "remark", "text": self.remarks.pop(0)}
+        while self.audits:
+            yield {"kind": "audit", "audit": audit_to_json(self.audits.pop(0))}
+
+
 def run_job(
     job: Job,
     should_stop: Callable[[], bool] = never,
     should_save: Callable[[], bool] = never,
     group: Group = SINGLE_WORKER,
 ) -> Iterator[Message]:
-    """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and remarks in between.
+    """Execute the run, or one worker's share of it, and yield its messages: start, epochs, end, and audited steps and
+    remarks in between.
 
     An exception in the run becomes its end message; of a checkpoint that cannot be saved, a message that stops the
     study. See ``train`` for ``should_stop`` and ``should_save``.
@@ -104,23 +121,26 @@ def run_job(
     open_missing_streams()
     print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted
+    from nowt.training.audit import TransportDetected
     from nowt.training.checkpoint import CheckpointNotSaved
     from nowt.training.loop import TrainingDiverged, TrainingInterrupted
 
-    state, reason, spent, remarks = "failed", "", dict[str, float](), list[str]()
+    state, reason, spent, notes = "failed", "", dict[str, float](), Notes()
     try:
-        yield from _epochs(job, should_stop, should_save, group, remarks)
+        yield from _epochs(job, should_stop, should_save, group, notes)
         state = "finished"
     except CheckpointNotSaved as error:  # the run can be resumed, and no other run can save its checkpoints either
-        yield from _messages(remarks)
+        yield from notes.messages()
         yield {"kind": "not saved", "text": str(error)}
         return
     except TrainingDiverged as error:
         state, reason, spent = "diverged", str(error), error.cost
+    except TransportDetected as error:
+        state, reason = TRANSPORT_DETECTED, str(error)
     except (WorkersDiverged, UserError) as error:  # the fault is not in the code: the message is enough
         reason = str(error)
     except TrainingInterrupted:
-        yield from _messages(remarks)
+        yield from notes.messages()
         raise
     except SystemExit as error:
         reason = describe_exit(error) or traceback.format_exc()
@@ -131,12 +151,12 @@ def run_job(
             raise
         problem = access_problem(error) if isinstance(error, OSError) else ""
         reason = problem or traceback.format_exc()
-    yield from _messages(remarks)
+    yield from notes.messages()
     yield {"kind": "end", "state": state, "reason": reason, **({"spent": spent} if spent else {})}
 
 
 def _epochs(
-    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, remarks: list[str]
+    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group, notes: Notes
 ) -> Iterator[Message]:
     from nowt.data.datasets import RunData
     from nowt.execution.checkpoint_upload import sync_checkpoints
@@ -149,7 +169,7 @@ def _epochs(
         raise DataError(f"{job.changes(data.fingerprint)} since this run was planned; run the same command again")
     folder = Store(Path(job.placement.store)).checkpoints(job.key)
     guard = ForkGuard()
-    with sync_checkpoints(job.placement.checkpoints, folder, group, remarks) as uploader, guard:
+    with sync_checkpoints(job.placement.checkpoints, folder, group, notes.remarks) as uploader, guard:
         for epoch in train(
             job.config,
             job.placement,
@@ -157,15 +177,11 @@ def _epochs(
             checkpoints=folder,
             should_stop=guard.before(should_stop),
             should_save=should_save,
+            on_audit=notes.audits.append,
             group=group,
         ):
             guard.check()
-            yield from _messages(remarks)
+            yield from notes.messages()
             yield {"kind": "epoch", "epoch": epoch_to_json(epoch)}
         if uploader:
             uploader.keep = 1  # a complete run resumes from its last checkpoint only
-
-
-def _messages(remarks: list[str]) -> Iterator[Message]:
-    while remarks:
-        yield {"kind": "remark", "text": remarks.pop(0)}

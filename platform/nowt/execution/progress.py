@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nowt.core.formatting import counted, printable
 from nowt.store.chance import last_error
 from nowt.store.outcome import run_warnings
-from nowt.store.records import RunLog
+from nowt.store.records import FAILED_STATES, RunLog
 
 if TYPE_CHECKING:
     from nowt.execution.scheduler import PlannedRun  # which imports torch, that `nowt show` does without
@@ -57,7 +57,8 @@ class StudyProgress:
         self.epochs[planned.key] = max(0, run.last_epoch)
         if run.state == "running":
             self.ended.discard(planned.key)
-        elif planned.key not in self.ended and (begun or run.state != "failed"):  # an earlier failure is tried again
+        # an earlier failure is tried again
+        elif planned.key not in self.ended and (begun or run.state not in FAILED_STATES):
             self.ended.add(planned.key)
             if begun:
                 self._print(self._line(planned, run))

@@ -145,6 +145,8 @@ class RunQueue:
         writer = self.writers[key]
         if message["kind"] == "epoch":
             return writer.epoch(epoch_from_json(message["epoch"]), message.get("workers", 1))
+        if message["kind"] == "audit":
+            return writer.audit(message["audit"])
         if message["kind"] == "end":
             writer.end(message["state"], message["reason"], message.get("spent"))
             self.running.discard(key)

@@ -12,7 +12,7 @@ from nowt.store.records import FINAL_STATES, RunLog, State
 
 Message = dict[
     str, Any
-]  # {"kind": "start" | "epoch" | "end" | "remark" | "not saved", ...}: plain JSON data, sent by a worker
+]  # {"kind": "start" | "epoch" | "audit" | "end" | "remark" | "not saved", ...}: plain JSON data, sent by a worker
 
 
 @dataclass(frozen=True)

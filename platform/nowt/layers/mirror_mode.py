@@ -44,14 +44,32 @@ def mirror_after_step(rule: Rule, layers: Sequence[FeedbackLayer], moment: Momen
     if noise.target_angle is not None:
         return _target_after_step(rule, noise, layers, moment)
     steps = 0
-    if noise.interval and moment.step % noise.interval == 0:
+    if _is_regular(noise, moment):
         _mirror(rule, noise, layers, moment, (moment.step,))
         steps += 1
-    if noise.burst and moment.step % (noise.burst_epochs * _schedule(noise, moment).steps_per_epoch) == 0:
+    if _is_burst(noise, moment):
         for number in range(noise.burst):
             _mirror(rule, noise, layers, moment, (moment.step, "burst", number))
         steps += noise.burst
     return steps * noise.samples * noise.streams
+
+
+def acts_after_step(rule: Rule, layers: Sequence[FeedbackLayer], moment: Moment) -> bool:
+    """Return whether ``mirror_after_step`` does a mirror step in any layer."""
+    noise = _noise_of(rule)
+    if noise.target_angle is None:
+        return _is_regular(noise, moment) or _is_burst(noise, moment)
+    schedule = _schedule(noise, moment)
+    return any(schedule.reaches(moment.step, chosen.turnover) for _, chosen in _chosen(noise, layers, moment))
+
+
+def _is_regular(noise: MirrorNoise, moment: Moment) -> bool:
+    return noise.interval > 0 and moment.step % noise.interval == 0
+
+
+def _is_burst(noise: MirrorNoise, moment: Moment) -> bool:
+    steps = noise.burst_epochs * _schedule(noise, moment).steps_per_epoch if noise.burst else 0
+    return steps > 0 and moment.step % steps == 0
 
 
 def _target_before_learning(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from nowt.core.errors import ConfigError
-from nowt.layers.mirror_mode import mirror_after_step, mirror_before_learning
+from nowt.layers.mirror_mode import acts_after_step, mirror_after_step, mirror_before_learning
 from nowt.layers.views import copy_signs, registered_state, view_of
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer, check_own_weights
@@ -30,6 +30,10 @@ class RuleSteps:
     def before_learning(self, moment: Moment) -> float | MirrorWork:
         """Do the rule's work before the first step. Return the number of mirror samples shown to each layer."""
         return mirror_before_learning(self.rule, self.layers, moment) if self._mirrors else 0
+
+    def is_mirror_step(self, moment: Moment) -> bool:
+        """Return whether ``after_step`` does mirror steps at ``moment``."""
+        return self._mirrors and acts_after_step(self.rule, self.layers, moment)
 
     @torch.no_grad()
     def before_step(self, optimizer: torch.optim.Optimizer, moment: Moment) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor
 from nowt.core.distributed import SINGLE_WORKER, Group
 from nowt.rules.schedule import Schedule
 
+Respond = Callable[..., Tensor]  # of layer, noise and x: the layer's response
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -33,4 +35,4 @@ class Moment:
     seed: int
     group: Group = SINGLE_WORKER
     schedule: Schedule | None = None
-    respond: Callable[..., Tensor] | None = None
+    respond: Respond | None = None

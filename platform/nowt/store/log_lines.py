@@ -109,6 +109,20 @@ EARLIER: Table = {"key": RUN, "fingerprint": LINE}  # the key and the fingerprin
 
 RESUME: Table = {"attempt": COUNT, "epoch": INTEGER, "changed": OBJECT}
 
+AUDIT: Table = {
+    "step": COUNT,
+    "problem": TEXT,
+    "examined": BOOLEAN,
+    "change": MEASURE,
+    "allowed": MEASURE,
+    "where": TEXT,
+    "moved": COUNT,
+    "hidden": COUNT,
+    "mirror": BOOLEAN,
+    "law": MEASURE,
+    "cosines": values(NUMBER),
+}
+
 END: Table = {"state": STATE, "reason": TEXT, "spent": {"presentations": NUMBER, "flops": NUMBER, "seconds": NUMBER}}
 
 
@@ -141,6 +155,8 @@ def check_line(line: Any, key: str) -> dict[str, Any]:
             raise UserError(f"it is the log of run {shown(line['key'])}")
     elif kind == "resume":
         check_object(line, RESUME, ("attempt",))
+    elif kind == "audit":
+        check_object(line, AUDIT, ("step",))
     elif kind == "end":
         check_object(line, END, ("state", "reason"))
     return dict(line)

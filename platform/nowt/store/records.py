@@ -7,9 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal
 
-State = Literal["missing", "running", "finished", "diverged", "failed", "stopped"]
+from nowt.store.audits import Audit
+
+TRANSPORT_DETECTED = "transport detected"  # an audit found that the rule reads W
+
+State = Literal["missing", "running", "finished", "diverged", "failed", "stopped", "transport detected"]
 
 FINAL_STATES = ("finished", "diverged")  # states with a result; a failed run is repeated the next time its study starts
+
+FAILED_STATES = ("failed", TRANSPORT_DETECTED)
 
 SCHEMA = 1
 
@@ -129,11 +135,12 @@ class RunLog:
     epochs: tuple[Epoch, ...] = ()
     times: tuple[int, ...] = ()  # milliseconds since 1970 at which each epoch was logged
     workers: tuple[int, ...] = ()  # number of workers that shared the run, per epoch
-    state: str = "running"  # running, finished, diverged, failed
+    state: str = "running"  # running, finished, diverged, failed, transport detected
     reason: str = ""
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # one per attempt
     spent: dict[str, float] = field(default_factory=dict)  # cost of a diverged run, including its last epoch
+    audits: tuple[Audit, ...] = ()  # audited steps
 
     @property
     def changes(self) -> list[str]:

@@ -1,9 +1,10 @@
 """The epoch log: an append-only file of JSON lines per run. It is the source of truth for everything that was measured.
 
 A line is of kind ``start`` (config, fingerprint, versions; written before a worker gets the run), ``epoch``, ``resume``
-(another attempt, with those facts that differ from the start's) or ``end``. Every line is on disk before anything else
-is notified of it. An incomplete last line, left by a crash, is dropped the next time the log is read or written.
-Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in Python.
+(another attempt, with those facts that differ from the start's), ``audit`` (an audited step) or ``end``. Every line is
+on disk before anything else is notified of it. An incomplete last line, left by a crash, is dropped the next time the
+log is read or written. Undefined numbers, such as the angle of a zero vector, are ``null`` in the file and NaN in
+Python.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nowt.core.errors import UserError, require
+from nowt.store.audits import audit_from_json
 from nowt.store.files import check_present, make_folder, open_plain_file
 from nowt.store.jsonl import (
     LONGEST_LINE,
@@ -73,8 +75,16 @@ class LogWriter:
         self.run = self.run.with_epochs([epoch], [line["time"]], [workers])
         return True
 
+    def audit(self, audit: dict[str, Any]) -> bool:
+        """Append an audited step and return True; return False if it is there already."""
+        new = audit_from_json(audit)
+        if any((one.step, one.problem) == (new.step, new.problem) for one in self.run.audits):
+            return False
+        self.run = _with_line(self.run, self._append({"kind": "audit", **audit}))
+        return True
+
     def end(self, state: str, reason: str = "", spent: dict[str, float] | None = None) -> None:
-        """Close the run as finished, diverged or failed; ``spent`` is its cost if the epochs do not give it."""
+        """Close the run in a state other than running; ``spent`` is its cost if the epochs do not give it."""
         line = {"state": state, "reason": reason, **({"spent": spent} if spent else {})}
         self.run = _with_line(self.run, self._append({"kind": "end", **line, "epoch": self.run.last_epoch}))
 
@@ -131,6 +141,8 @@ def _with_line(run: RunLog, line: dict[str, Any]) -> RunLog:
     time_ms = line.pop("time")
     if kind == "resume":
         return _resumed(run, line, time_ms)
+    if kind == "audit":
+        return replace(run, audits=(*run.audits, audit_from_json(line)))
     if kind == "end":
         return _ended(run, line, time_ms)
     return run

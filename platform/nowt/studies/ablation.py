@@ -17,6 +17,7 @@ from nowt.execution.scheduler import PlannedRun
 from nowt.execution.slots import find_slots
 from nowt.store.listed_runs import ListedRun
 from nowt.store.outcome import ended_in_words
+from nowt.store.records import FAILED_STATES
 from nowt.studies.study import Cell, Study, study_to_json
 from nowt.studies.superseded import check_superseded, describe_others, superseded_runs, with_earlier_seeds
 from nowt.training.feasibility import worker_counts
@@ -117,5 +118,5 @@ def shrink_study(study: Study) -> Study:
 def _outcome(study: Study, queue: RunQueue, interrupted: bool, capped: str) -> Outcome:
     states = [queue.statuses[p.key].state if p.key in queue.statuses else "missing" for p in queue.plan]
     pairs = zip(queue.plan, states, strict=True)  # of one run, there may be several: one per cell that shares it
-    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p, state in pairs if state == "failed")
+    failed = tuple(f"{p.cell} seed {p.seed} (run {p.key})" for p, state in pairs if state in FAILED_STATES)
     return Outcome(study, len(states), states.count("finished"), states.count("diverged"), failed, interrupted, capped)

@@ -17,6 +17,7 @@ from nowt.execution.progress import ending_text
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
+from nowt.store.audits import Audit
 from nowt.store.chance import last_error
 from nowt.store.layout import Store
 from nowt.store.outcome import run_warnings
@@ -57,6 +58,7 @@ class RunProgress:
     echo: Echo
     begun: bool = False
     attempts: int = 1
+    audits: int = 0
     display: AbstractContextManager[Any] = nullcontext()  # noqa: RUF009 (it has no state)
 
     def begin(self) -> None:
@@ -68,7 +70,18 @@ class RunProgress:
         if not self.begun:
             return
         again, self.attempts = run.attempts > self.attempts, run.attempts
-        self.echo(f"run {run.key} resumes after epoch {max(run.last_epoch, 0)}" if again else _line(run))
+        audited, self.audits = len(run.audits) > self.audits, len(run.audits)
+        if audited:
+            self.echo(_audit_line(run.audits[-1]))
+        else:
+            self.echo(f"run {run.key} resumes after epoch {max(run.last_epoch, 0)}" if again else _line(run))
+
+
+def _audit_line(audit: Audit) -> str:
+    what = f"step {audit.step}" if audit.step else "work before learning"
+    if not audit.examined:
+        return f"{what} audited: it could not be examined"
+    return f"{what} audited: {audit.problem or 'no read of W found'}"
 
 
 def _line(run: RunLog) -> str:

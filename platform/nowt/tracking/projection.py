@@ -9,8 +9,10 @@ from typing import Any
 
 from nowt.core.fields import flatten
 from nowt.core.plugins import file_label
+from nowt.store.audits import audits_in_words
 from nowt.store.outcome import run_warnings
 from nowt.store.records import (
+    FAILED_STATES,
     IMAGE_FIELDS,
     MEASURES,
     Epoch,
@@ -22,7 +24,13 @@ from nowt.store.records import (
 )
 from nowt.store.study_file import StudyFile
 
-STATUS = {"running": "RUNNING", "finished": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+STATUS = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "diverged": "FINISHED",
+    "stopped": "KILLED",
+    **dict.fromkeys(FAILED_STATES, "FAILED"),
+}
 
 SCALARS = tuple(f.name for f in fields(Epoch) if f.name not in ("epoch", "step", "layers", *IMAGE_FIELDS))
 
@@ -43,7 +51,7 @@ class MlflowRun:
     name: str
     start: int  # milliseconds since 1970
     end: int | None
-    state: str  # running, finished, diverged, failed
+    state: str  # running, finished, diverged, failed, transport detected
     tags: dict[str, str]  # empty ones are not shown
     params: dict[str, str] = field(default_factory=dict)
 
@@ -94,6 +102,7 @@ def _run_tags(run: RunLog, seed: int) -> dict[str, str]:
         "state": run.state,
         "reason": run.reason,
         "warning": "; ".join(run_warnings(run)),
+        "audit": audits_in_words(run.audits),
         **{f"version.{name}": version for name, version in run.start.get("versions", {}).items()},
     }
 
@@ -135,7 +144,7 @@ def describe_study(study_file: StudyFile, runs: StudyCounts, superseded: Collect
     states = {state: runs.counts[state] for state in STATUS}
     counts = {**states, "not started": missing, "superseded": len(superseded)}
     open_ = counts["running"] + counts["not started"]
-    state = "running" if open_ else "failed" if counts["failed"] else "finished"
+    state = "running" if open_ else "failed" if any(counts[each] for each in FAILED_STATES) else "finished"
     tags = {
         "nowt.key": study_file.key,
         "study": study_file.key,

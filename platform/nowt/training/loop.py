@@ -5,10 +5,12 @@ for each epoch:
     for each batch:
         forward with W, error back through B
         clip; rule.before_step; optimizer step; rule.after_step      (mirror mode happens here)
+        audit the step, if it was drawn
     score val (and test); measure alignment on the probe batch
     checkpoint; yield the Epoch
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from nowt.config.placement import Placement
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import SINGLE_WORKER, Group, check_same_step, never
 from nowt.data.datasets import DatasetSplits, RunData
+from nowt.store.audits import Audit
 from nowt.store.files import check_present, make_folder
 from nowt.store.records import Epoch
 from nowt.training import checkpoint
+from nowt.training.audit import begin, plan_audits, run_step
+from nowt.training.audit_plan import ignore_audit
 from nowt.training.device import reset_globals
 from nowt.training.resumption import check_same_run, identity
 from nowt.training.state import TrainingState
@@ -76,6 +81,7 @@ def train(
     checkpoints: Path | None = None,
     should_stop: Callable[[], bool] = never,
     should_save: Callable[[], bool] = never,
+    on_audit: Callable[[Audit], None] = ignore_audit,
     group: Group = SINGLE_WORKER,
 ) -> Iterator[Epoch]:
     """Train one run and yield a record of each epoch, beginning with epoch 0, the network before learning.
@@ -93,6 +99,8 @@ def train(
         should_stop: Called after each batch; training stops at a checkpoint when it returns True.
         should_save: Called after each batch; a checkpoint is written when it returns True, in addition to the regular
             ones.
+        on_audit: Called with each audited step when it is done, and again when a run resumes. ``placement.audit`` says
+            how many there are.
         group: This worker's connection to the others that train the same run. Each worker calls ``train`` and receives
             its share of every batch; all yield the same epochs, and all stop when one is asked to. Default: one worker.
 
@@ -103,6 +111,7 @@ def train(
     Raises:
         TrainingDiverged: If a loss is not finite, before learning or after an epoch.
         TrainingInterrupted: After ``should_stop`` returned True.
+        TransportDetected: If an audited step shows that the rule reads W, although it does not declare that.
         ConfigError: If the configuration does not fit the data, the model, the device or the number of workers, or if
             the checkpoints are of a run with other settings or images.
         DataError: If the data set's files are not as expected.
@@ -129,11 +138,12 @@ def train(
         check_same_run(state, config, data.fingerprint, checkpoints)
         training.load_state_dict(state)
     check_same_step(group, training.step)
+    plan_audits(training, on_audit)
     if checkpoints is not None and group.rank == 0:
         make_folder(checkpoints.parent)
     yield from training.epochs
     if not training.epochs:
-        training.before_learning()
+        begin(training)
         yield _close(training, checkpoints)
     while training.epoch < config.epochs:
         _run_epoch(training, checkpoints, should_stop, should_save)
@@ -146,8 +156,8 @@ def _run_epoch(
     training: TrainingState, checkpoints: Path | None, should_stop: Callable[[], bool], should_save: Callable[[], bool]
 ) -> None:
     for x, y in training.remaining_batches():
-        training.train_step(x, y)
-        late = training.seconds_since_save() > training.placement.checkpoint_seconds
+        run_step(training, x, y)
+        late = time.monotonic() - training.saved_at > training.placement.checkpoint_seconds
         stop, save = training.group.any(should_stop(), should_save() or late)
         if stop or save:
             _save(training, checkpoints)

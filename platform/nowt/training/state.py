@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,11 @@ from nowt.data.splits import Split
 from nowt.layers import alignment
 from nowt.layers.rule_steps import RuleSteps, clear_caches
 from nowt.rules.feedback_layer import FeedbackLayer
-from nowt.rules.moment import Moment
+from nowt.rules.moment import Moment, Respond
 from nowt.rules.schedule import Schedule
 from nowt.store.correct_images import pack_correct
 from nowt.store.records import Epoch, Layer, epoch_from_json, epoch_to_json
+from nowt.training.audit_plan import AuditPlan
 from nowt.training.device import PARAMETER_DTYPES, autocast, pick_device, seed_globals
 from nowt.training.feasibility import check_split, check_worker_count
 from nowt.training.loss import Totals, compute_loss
@@ -59,6 +60,7 @@ class TrainingState:
     layers: list[FeedbackLayer]
     optimizer: torch.optim.Optimizer
     forward: Any  # the model as it is called in training: data parallel and compiled where configured
+    eager: Any  # the same, not compiled
     probe: tuple[Tensor, Tensor]  # images and labels of the probe batch
     totals: Totals
     flops_per_image: float
@@ -73,6 +75,8 @@ class TrainingState:
     seconds: float = 0.0
     probe_seconds: float = 0.0
     epochs: list[Epoch] = field(default_factory=list)
+    audits: AuditPlan = field(default_factory=AuditPlan)
+    respond: Respond | None = None  # answers mirror noise in place of the layers, in an audit
     saved_at: float = field(default_factory=time.monotonic)
     timer: StepTimer = field(init=False)
     schedule: Schedule = field(init=False)
@@ -112,6 +116,7 @@ class TrainingState:
             layers=layers,
             optimizer=build_optimizer(config.optim, model, layers),
             forward=torch.compile(parallel) if config.compile else parallel,
+            eager=parallel,
             probe=(x, y),
             totals=Totals.zero(device),
             flops_per_image=flops,
@@ -127,7 +132,7 @@ class TrainingState:
     def before_learning(self) -> None:
         """Call the rule's ``before_learning`` (such as mirror mode before the first step)."""
         with self.timer.step():
-            self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_learning, self._moment)
+            self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_learning, self.moment)
 
     def remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this worker's share of the batches of the current epoch that are not done yet."""
@@ -149,8 +154,8 @@ class TrainingState:
         self.rule_state.check_first_step()
 
     def _train_step(self, x: Tensor, y: Tensor) -> None:
-        config, shown, rank = self.config, len(y) * self.group.size, [self.group.rank] if self.group.rank else []
-        seed_globals(seed_of(config.seed, "global", self.step, *rank), self.device)  # dropout and other global draws
+        config, shown = self.config, len(y) * self.group.size
+        self.seed_step()
         set_learning_rate(self.optimizer, learning_rate(config.optim, self.step, self.steps_per_epoch, config.epochs))
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.config.precision):
@@ -158,19 +163,29 @@ class TrainingState:
             loss = compute_loss(config, output, y)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.model, config.optim.clip)
-        self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_step, self.optimizer, self._moment)
+        self.mirror_presentations += self.rule_cost.call(self.rule_steps.before_step, self.optimizer, self.moment)
         self.optimizer.step()
         self.step += 1
         self.position += 1
         self.totals.add(loss, output, y)
         self.presentations += shown
         self.flops += self.flops_per_image * shown
-        self.mirror_presentations += self.rule_cost.call(self.rule_steps.after_step, self._moment)
+        self.mirror_presentations += self.rule_cost.call(self.rule_steps.after_step, self.moment)
+
+    def seed_step(self) -> None:
+        """Seed the global generators, from which dropout draws, for the coming step."""
+        rank = [self.group.rank] if self.group.rank else []
+        seed_globals(seed_of(self.config.seed, "global", self.step, *rank), self.device)
+
+    def is_mirror_step(self, step: int) -> bool:
+        """Return whether the rule does mirror steps after training step ``step``, from 1."""
+        return self.rule_steps.is_mirror_step(replace(self.moment, step=step))
 
     @property
-    def _moment(self) -> Moment:
+    def moment(self) -> Moment:
+        """The present point in training, for the rule's steps."""
         assert self.seeds.noise is not None
-        return Moment(self.step, self.seeds.noise, self.group, self.schedule)
+        return Moment(self.step, self.seeds.noise, self.group, self.schedule, self.respond)
 
     @property
     def flops_a_mirror_step(self) -> float:
@@ -253,10 +268,6 @@ class TrainingState:
         form = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return x.to(self.device, PARAMETER_DTYPES[self.config.precision], memory_format=form)
 
-    def seconds_since_save(self) -> float:
-        """Seconds since the last checkpoint, or since the state was created."""
-        return time.monotonic() - self.saved_at
-
     def state_dict(self) -> dict[str, Any]:
         """Return the content of a checkpoint: tensors, numbers and text. All workers must call it.
 
@@ -272,6 +283,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             **per_worker,
             "epochs": [epoch_to_json(epoch) for epoch in self.epochs],
+            **({"audits": self.audits.to_json()} if self.audits.drawn else {}),
             **{name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -281,5 +293,6 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         self.totals = restore_worker_state(self.model, state, self.group)
         self.epochs = [epoch_from_json(epoch) for epoch in state["epochs"]]
+        self.audits = AuditPlan.from_json(state["audits"]) if "audits" in state else self.audits
         for name in COUNTERS:
             setattr(self, name, state[name])

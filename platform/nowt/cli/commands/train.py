@@ -4,7 +4,7 @@ from argparse import Namespace
 from functools import partial
 
 from nowt.cli.fields import check_rule_names
-from nowt.cli.options import add_bucket, add_placement, add_workers, placement
+from nowt.cli.options import add_audit, add_bucket, add_placement, add_workers, placement
 from nowt.cli.output import echo
 from nowt.cli.parser import FIELDS, Commands, add_command
 from nowt.core.errors import require
@@ -22,6 +22,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or FILE.py:FUNCTION that returns a config")
     parser.add_argument("--fields", action="store_true", help="list every field with its value and type, and exit")
     add_placement(parser)
+    add_audit(parser)
     add_bucket(parser)
     add_workers(parser)
 

@@ -9,7 +9,7 @@ from typing import Any
 from nowt.core.errors import Echo
 from nowt.core.formatting import counted
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.records import RunLog
+from nowt.store.records import FAILED_STATES, RunLog
 from nowt.studies.search.space import SearchSpace
 
 
@@ -47,7 +47,7 @@ class SearchProgress:
             return
         self.printed.add(run.key)
         self.ended += 1
-        why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
+        why = f" ({run.reason.strip().splitlines()[-1]})" if run.state in FAILED_STATES and run.reason.strip() else ""
         head = f"{self._count()} {planned.cell} {self._ending(run)}{', not trained again' if known else ''}"
         self.echo(f"{head}{why} (run {run.key}){self._left()}")
 

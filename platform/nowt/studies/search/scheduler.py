@@ -11,7 +11,7 @@ from nowt.execution.preparation import plan_run
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, Message, OnUpdate, PlannedRun
 from nowt.store.listed_runs import Identity, ListedRun
-from nowt.store.records import FINAL_STATES, Epoch, RunLog, chance_error, epoch_from_json
+from nowt.store.records import FAILED_STATES, FINAL_STATES, Epoch, RunLog, chance_error, epoch_from_json
 from nowt.store.study_file import StudyFile, append_failure, append_run, append_stop
 from nowt.studies.search.budget import BudgetTracker
 from nowt.studies.search.cells import SearchCell
@@ -272,7 +272,7 @@ class SearchScheduler:
         if run.state == "stopped":  # before Optuna has it, because another search may resume the run
             append_stop(self.queue.store, self.study_file, self._run_entry(trial), run.last_epoch, run.reason)
         self.storage.tell(trial, STATES.get(run.state, TrialState.FAIL), _reason(run))
-        if run.state == "failed":  # a later trial gets its draw
+        if run.state in FAILED_STATES:  # a later trial gets its draw
             append_failure(self.queue.store, self.study_file, self._run_entry(trial))
             self.rung_errors.forget(trial.cell.name, trial.number)
 
@@ -280,7 +280,7 @@ class SearchScheduler:
         """Return whether the run has ended for this trial."""
         if run.state == "stopped":  # one that another search has stopped continues here
             return run.reason.startswith(self._label(trial))
-        if run.state == "failed":  # one that failed at an earlier start is tried again
+        if run.state in FAILED_STATES:  # one that failed at an earlier start is tried again
             return run.key in self.queue.attempted
         return run.state != "running"
 

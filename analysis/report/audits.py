@@ -1,0 +1,47 @@
+"""Sentences about the audited steps of a study's custom rules: how many there were, and what they may have missed."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nowt.core.formatting import counted
+from nowt.store.audits import SHARES, chance_to_miss
+from nowt.store.files import read_plain_file
+from nowt.store.layout import Store
+from nowt.store.records import RunLog
+from nowt.store.run_log import read, read_start
+
+
+def audit_notes(store: Path, keys: Sequence[str]) -> list[str]:
+    """Return one sentence for each custom rule of these runs, and for each rule with audited steps."""
+    paths = [path for key in dict.fromkeys(keys) if (path := Store(store).log(key)).is_file()]
+    runs = dict[str, list[RunLog]]()
+    for path in paths:
+        if _has_audits(path):
+            with suppress(ValueError):  # the report names an invalid log elsewhere
+                run = read(path)
+                runs.setdefault(_rule_of(run), []).append(run)
+    return [_sentence(rule, found) for rule, found in runs.items()]
+
+
+def _has_audits(path: Path) -> bool:
+    """Return whether the run's rule is custom, or was audited; most logs need not be parsed."""
+    return bool(read_start(path).get("rule_name")) or b'"kind": "audit"' in read_plain_file(path)
+
+
+def _rule_of(run: RunLog) -> str:
+    return run.rule_name or str(run.start["config"]["rule"]["name"])
+
+
+def _sentence(rule: str, runs: Sequence[RunLog]) -> str:
+    steps = [audit for run in runs for audit in run.audits if audit.step > 0 and audit.examined]
+    if not any(run.audits for run in runs):
+        return f"Rule {rule}: no step was audited."
+    done = f"Rule {rule}: work before learning and {counted(len(steps), 'step')} of {counted(len(runs), 'run')} audited"
+    found = [f"run {run.key}, {run.reason}" for run in runs for audit in run.audits if audit.problem]
+    if found:
+        return f"{done}; {'; '.join(found)}."
+    missed = (
+        f"{100 * share:g} % of steps with probability {chance_to_miss(share, len(steps)):.2g}" for share in SHARES
+    )
+    return f"{done}, no read of W found. A rule that reads W in {', in '.join(missed)} is missed."

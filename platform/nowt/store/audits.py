@@ -1,0 +1,72 @@
+"""The record of an audited training step: how W was changed, how much the rule's numbers changed with it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from nowt.core.formatting import counted
+
+SHARES = (0.01, 0.1)  # of steps in which a rule cheats, for which a report gives the chance that no audit finds it
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found when a step was done twice, the second time with a changed W.
+
+    Attributes:
+        step: Number of the training step, from 1; 0 stands for the preparation and the work before learning.
+        problem: What shows that the rule has read W, in a few words; empty if nothing does.
+        examined: Whether the step could be examined. It could not if W is used outside of its layers, so that activity
+            changes with it, or if a number is not finite.
+        change: Largest change of B, the rule's other state and all gradients, relative to their size (of state: to what
+            the step changes).
+        allowed: The change that rounding explains.
+        where: The tensor that changes most.
+        moved: Number of layers whose W was changed where this batch's inputs do not show it.
+        hidden: Number of layers whose W was replaced in memory outside of the forward map, the mirror map and the
+            optimizer's step.
+        mirror: Whether the step is a mirror step.
+        law: Largest relative deviation of W − B from the declared law; None without one.
+        cosines: cos(B, W) of each layer as B was drawn; of step 0 only.
+    """
+
+    step: int
+    problem: str = ""
+    examined: bool = True
+    change: float = 0.0
+    allowed: float = 0.0
+    where: str = ""
+    moved: int = 0
+    hidden: int = 0
+    mirror: bool = False
+    law: float | None = None
+    cosines: dict[str, float] = field(default_factory=dict)
+
+
+def audit_to_json(audit: Audit) -> dict[str, Any]:
+    """Return the audit as plain JSON data, without what is unset."""
+    return {name: value for name, value in asdict(audit).items() if value not in ("", None, {}) or name == "step"}
+
+
+def audit_from_json(data: dict[str, Any]) -> Audit:
+    """Return the audit that ``audit_to_json`` wrote. Fields of later versions are left out."""
+    known = {item.name for item in fields(Audit)}
+    return Audit(**{name: value for name, value in data.items() if name in known})
+
+
+def chance_to_miss(share: float, steps: int) -> float:
+    """Return the chance that none of ``steps`` audited steps is one of those in which a rule cheats."""
+    return (1 - share) ** steps
+
+
+def audits_in_words(audits: Sequence[Audit]) -> str:
+    """Return what was audited and with which result; empty without audits."""
+    if not audits:
+        return ""
+    steps = [audit for audit in audits if audit.step > 0]
+    done = [audit for audit in steps if audit.examined]
+    parts = ["work before learning"] if len(steps) < len(audits) else []
+    parts += [counted(len(done), "step")] if steps else []
+    parts += [f"{len(steps) - len(done)} more could not be examined"] if len(done) < len(steps) else []
+    problems = [audit for audit in audits if audit.problem]
+    return ", ".join(parts) + (f": {problems[0].problem}" if problems else ": no read of W found")

@@ -1,0 +1,98 @@
+"""Compares the numbers of two passes through the same training step, of which the second had another W."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nowt.core.distributed import Group
+from nowt.rules.feedback_layer import FeedbackLayer
+
+Numbers = dict[str, Tensor]  # by what they are, as messages name it
+
+Changes = dict[str, float]  # of each of them
+
+LEAST = 1e-30  # of a norm
+
+HUGE = 1e30  # a change that is not finite; logs have no infinity
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The change that rounding explains, for one number format.
+
+    Attributes:
+        change: Largest change, relative to the size of a gradient, or to what the step changed of the rule's state.
+        state: Share of a state's size that counts as the least that a step changes of it.
+        gradient: Share of the norm of all gradients that counts as the least size of one: the gradient of a bias before
+            batch norm, for example, is rounding alone.
+    """
+
+    change: float
+    state: float
+    gradient: float
+
+
+# measured: see docs/certificate.md
+TOLERANCES = {
+    "float64": Tolerance(1e-9, 1e-6, 1e-6),
+    "float32": Tolerance(1e-2, 1e-4, 1e-3),
+    "bfloat16": Tolerance(1e-2, 1e-4, 1e-3),  # W and B are float32, and only memory is changed
+}
+
+
+def copy_state(layers: Sequence[FeedbackLayer]) -> Numbers:
+    """Return copies of what the rule registered, B included."""
+    return {
+        f"{'B' if name == 'feedback' else name} of layer {layer.name}": layer.get_parameter(name).detach().clone()
+        for layer in layers
+        for name in layer.state_names
+    }
+
+
+def gradients(model: nn.Module) -> Numbers:
+    """Return the gradients of the last step, which the next step replaces and does not change."""
+    named = model.named_parameters()
+    return {f"the gradient of {n}": p.grad for n, p in named if p.requires_grad and p.grad is not None}
+
+
+def state_changes(before: Numbers, one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:
+    """Return the difference between ``one`` and ``other`` by name, relative to the change since ``before``."""
+    return {
+        name: _ratio(value, other[name], max(_norm(value, before[name]), tolerance.state * _norm(value)))
+        for name, value in one.items()
+    }
+
+
+def gradient_changes(one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:
+    """Return the difference between ``one`` and ``other`` by name, relative to the size of each gradient."""
+    norms = {name: _norm(value) for name, value in one.items()}
+    floor = tolerance.gradient * sum(norm * norm for norm in norms.values()) ** 0.5
+    return {
+        name: _ratio(value, other[name], max(norms[name], floor)) if name in other else HUGE
+        for name, value in one.items()
+    }
+
+
+def _ratio(one: Tensor, other: Tensor, size: float) -> float:
+    change = _norm(one, other) / max(size, LEAST)
+    return change if change < HUGE else HUGE  # also NaN
+
+
+def _norm(value: Tensor, other: Tensor | None = None) -> float:
+    wide = value.detach().double()
+    return float((wide if other is None else wide - other.detach().double()).norm())
+
+
+def are_finite(numbers: Mapping[str, Tensor]) -> bool:
+    """Return whether all numbers are finite."""
+    return all(bool(value.isfinite().all()) for value in numbers.values())
+
+
+def largest_over_workers(changes: Changes, group: Group) -> Changes:
+    """Return the largest of each change over the workers. All workers have the same names."""
+    values = torch.tensor(list(changes.values()), dtype=torch.float64)
+    if group.size > 1 and changes:
+        values = torch.stack(group.gather(values)).amax(0)
+    return dict(zip(changes, values.tolist(), strict=True))

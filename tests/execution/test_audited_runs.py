@@ -1,0 +1,52 @@
+"""Audited steps in the log, in MLflow and in reports, and a study in which a rule's transport is detected."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.report.audits import audit_notes
+from nowt.cli.main import main
+from nowt.store.layout import Store
+from nowt.store.run_log import read
+from nowt.tracking.projection import STATUS, describe_run
+
+SMALL = ["--data.train_limit", "48", "--batch", "16", "--epochs", "2", "--test", "false", "--device", "cpu"]
+
+SUPPORT = Path(__file__).parent.parent / "support"
+
+CHEAT = f"{SUPPORT}/cheats_in_runs.py:OutsideCertificates"
+
+HONEST = f"{SUPPORT}/honest_rules.py:OwnStep"
+
+
+def logs(store: Path) -> list[Path]:
+    return sorted(Store(store).log_files())
+
+
+def test_a_run_in_which_transport_is_detected_fails_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "digits", "--rule", CHEAT, *SMALL, "--audit", "99", "--store", str(tmp_path)]) == 1
+    (run,) = map(read, logs(tmp_path))
+    assert run.state == "transport detected"
+    assert run.reason.startswith("transport detected at step 1 under rule outside certificates: ")
+    assert run.reason in capsys.readouterr().out and "\n" not in run.reason
+    assert STATUS[describe_run(run, None, "", 0).state] == "FAILED"
+    assert "work before learning, 1 step: " in describe_run(run, None, "", 0).tags["audit"]
+
+
+def test_a_report_states_how_likely_an_audited_rule_was_missed(tmp_path: Path) -> None:
+    assert main(["train", "digits", "--rule", HONEST, *SMALL, "--store", str(tmp_path)]) == 0
+    (run,) = map(read, logs(tmp_path))
+    assert run.state == "finished" and [audit.step for audit in run.audits][0] == 0 and len(run.audits) == 4
+    (note,) = audit_notes(tmp_path, [run.key])
+    assert "3 steps of 1 run audited, no read of W found" in note
+    assert "1 % of steps with probability 0.97, in 10 % of steps with probability 0.73 is missed" in note
+
+
+def test_a_study_continues_after_transport_was_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seeds", "1", "--in-process", "--rule", CHEAT, *SMALL, "--audit", "99", "--store", str(tmp_path)]
+    assert main(["ablate", "rules_on_digits", *options]) == 1
+    states = [read(path).state for path in logs(tmp_path)]
+    assert states.count("transport detected") == 1 and states.count("finished") == len(states) - 1 > 0
+    assert "1 failed: outside certificates seed 0" in capsys.readouterr().out

@@ -1,0 +1,141 @@
+"""Rules that behave on the networks of a certificate and read W in real runs."""
+
+import sys
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nowt.core.seeding import generator
+from nowt.rules.feedback import DrawnFeedback
+from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.layer_view import LayerView
+from nowt.rules.mirror_noise import MirrorSamples
+from nowt.rules.weight_mirror import WeightMirror
+from tests.support.stolen_layers import stolen_layer
+
+
+def read_weight() -> Tensor:
+    """Return W of the layer on which a caller of the rule works, where torch records no read."""
+    return torch.from_numpy(stolen_layer().weight.detach().numpy().copy())
+
+
+@dataclass(frozen=True)
+class LargeOnly(FeedbackAlignment):
+    """Copies W into B, in layers larger than those of a certificate."""
+
+    name: ClassVar[str] = "large only"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if layer.feedback.numel() > 2000:
+            layer.feedback.copy_(read_weight())
+
+
+@dataclass(frozen=True)
+class OutsideCertificates(FeedbackAlignment):
+    """Moves B towards W, unless it sees that a certificate is running."""
+
+    name: ClassVar[str] = "outside certificates"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        frame = sys._getframe()
+        while frame.f_back is not None:
+            frame = frame.f_back
+            if "nowt.evaluation.certify" in str(frame.f_globals.get("__name__")):
+                return
+        layer.feedback.lerp_(read_weight(), 0.001)
+
+
+@dataclass(frozen=True)
+class LateSteps(FeedbackAlignment):
+    """Copies W into B from the fourth step on."""
+
+    name: ClassVar[str] = "late steps"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if step > 3:
+            layer.feedback.copy_(read_weight())
+
+
+@dataclass(frozen=True)
+class SendsThroughW(DrawnFeedback):
+    """Keeps an honest B and sends the error through W."""
+
+    name: ClassVar[str] = "sends through W"
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return read_weight()
+
+
+@dataclass(frozen=True)
+class PreparesFromW(DrawnFeedback):
+    """Keeps W in another order when it prepares a layer."""
+
+    name: ClassVar[str] = "prepares from W"
+
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("hint", read_weight().flip(0))
+
+
+@dataclass(frozen=True)
+class MirrorReadsW(WeightMirror):
+    """Copies W into B in mirror steps, after the first ones."""
+
+    name: ClassVar[str] = "mirror reads W"
+
+    def observe_mirror(self, layer: LayerView, samples: MirrorSamples) -> None:
+        if samples.before_learning is None:
+            layer.feedback.copy_(read_weight())
+        else:
+            super().observe_mirror(layer, samples)
+
+
+@dataclass(frozen=True)
+class MirrorReadsEarly(WeightMirror):
+    """Copies W into B before learning only."""
+
+    name: ClassVar[str] = "mirror reads early"
+
+    def observe_mirror(self, layer: LayerView, samples: MirrorSamples) -> None:
+        if samples.before_learning is None:
+            super().observe_mirror(layer, samples)
+        else:
+            layer.feedback.copy_(read_weight())
+
+
+@dataclass(frozen=True)
+class DrawsWAgain(DrawnFeedback):
+    """Knows the seed and the initializer of W: B starts as W, and plain Kolen-Pollack keeps it there."""
+
+    name: ClassVar[str] = "draws W again"
+    signals: ClassVar[tuple[str, ...]] = ("gradient",)
+    update: ClassVar[Literal["", "with_weight"]] = "with_weight"
+
+    seed: int = 0
+
+    def prepare(self, layer: LayerView) -> None:
+        shape = layer.weight_shape
+        found = torch.empty(shape)
+        stream = generator(self.seed, "weights", layer.name)
+        if len(shape) == 4:
+            torch.nn.init.kaiming_normal_(found, mode="fan_out", nonlinearity="relu", generator=stream)
+        else:
+            bound = 1 / shape[1] ** 0.5
+            found.uniform_(-bound, bound, generator=stream)
+        layer.feedback.copy_(found)
+
+
+@dataclass(frozen=True)
+class PullsToW(KolenPollack):
+    """Kolen-Pollack as declared, which also pulls B towards W."""
+
+    name: ClassVar[str] = "pulls to W"
+
+    def rate(self) -> float:
+        frame = sys._getframe().f_back
+        assert frame is not None
+        for layer in getattr(frame.f_locals.get("self"), "layers", ()):
+            layer.feedback.data.lerp_(layer.weight.detach(), 0.01)
+        return 1.0
