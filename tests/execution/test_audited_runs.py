@@ -38,7 +38,7 @@ def test_a_run_in_which_transport_is_detected_fails_with_one_line(
 def test_a_report_states_how_likely_an_audited_rule_was_missed(tmp_path: Path) -> None:
     assert main(["train", "digits", "--rule", HONEST, *SMALL, "--store", str(tmp_path)]) == 0
     (run,) = map(read, logs(tmp_path))
-    assert run.state == "finished" and [audit.step for audit in run.audits][0] == 0 and len(run.audits) == 4
+    assert run.state == "finished" and run.audits[0].step == 0 and len(run.audits) == 4
     (note,) = audit_notes(tmp_path, [run.key])
     assert "3 steps of 1 run audited, no read of W found" in note
     assert "1 % of steps with probability 0.97, in 10 % of steps with probability 0.73 is missed" in note

@@ -107,6 +107,7 @@ def test_a_run_is_tagged_with_its_settings_and_its_provenance(tmp_path: Path) ->
         "state": "running",
         "reason": "",
         "warning": "",
+        "audit": "",
     }
 
 

@@ -71,7 +71,7 @@ def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, first: int, 
 
 def test_a_read_while_layers_are_prepared_is_found_before_the_first_step() -> None:
     line = detected(with_rule(PreparesFromW()))
-    assert line.startswith("transport detected before the first step under rule prepares from W: hint of layer conv1")
+    assert line.startswith("transport detected before the first step under rule prepares from W: hint of layer ")
 
 
 def test_reads_in_mirror_mode_are_found_wherever_they_are() -> None:
