@@ -58,4 +58,17 @@ class TrainsACopy(DrawnFeedback):
         self.copies[layer.name].mul_(1 - lr * weight_decay).sub_(gradient, alpha=lr)
 
 
-CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in (AddsTheStart, Shadow, TrainsACopy)]
+FIRST_SEEN: dict[tuple[int, ...], Tensor] = {}
+
+
+class KeepsTheFirst(KolenPollack):
+    """Keeps the first W of each shape that it ever saw in a variable of its module, whatever W comes later."""
+
+    def prepare(self, layer: LayerView) -> None:
+        FIRST_SEEN.setdefault(layer.weight_shape, stolen_layer().weight.detach().clone())
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return FIRST_SEEN[layer.weight_shape].clone()
+
+
+CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in (AddsTheStart, Shadow, TrainsACopy, KeepsTheFirst)]

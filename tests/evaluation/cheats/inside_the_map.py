@@ -1,7 +1,6 @@
 """Rules that get W while permitted code works with it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,27 +19,24 @@ from tests.support.stolen_layers import stolen_layer
 SEEN: dict[tuple[int, ...], Tensor] = {}  # W by its shape
 
 
-@contextmanager
-def patched() -> Iterator[None]:
-    """Keep the W of each call of torch's maps."""
+def spy_on_maps() -> None:
+    """Let torch's maps keep the W of each call."""
 
-    def spy(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def spying(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(x: Tensor, weight: Tensor, *rest: Any, **named: Any) -> Tensor:
             SEEN[tuple(weight.shape)] = weight.detach().clone()
             return real(x, weight, *rest, **named)
 
         return call
 
-    real = torch.conv2d, F.conv2d, F.linear
-    torch.conv2d, F.conv2d, F.linear = map(spy, real)
-    try:
-        yield
-    finally:
-        torch.conv2d, F.conv2d, F.linear = real
+    torch.conv2d, F.conv2d, F.linear = map(spying, (torch.conv2d, F.conv2d, F.linear))
 
 
 class PatchedMaps(FollowsReading):
-    """Takes what the patched functions kept."""
+    """Replaces torch's maps, and takes the W that they keep."""
+
+    def prepare(self, layer: LayerView) -> None:
+        spy_on_maps()
 
     def read(self, layer: FeedbackLayer) -> Tensor:
         return SEEN.get(tuple(layer.weight.shape), layer.feedback.detach())
@@ -76,14 +72,17 @@ class GradientHook(FollowsReading):
         return found
 
 
-def with_patched_maps(rule: Rule) -> CheckResults:
-    """Run the null-space test, while torch's maps are patched."""
-    with patched():
+def with_maps_restored(rule: Rule) -> CheckResults:
+    """Run the null-space test, and restore torch's maps."""
+    real = torch.conv2d, F.conv2d, F.linear
+    try:
         yield from check_null_space(rule)
+    finally:
+        torch.conv2d, F.conv2d, F.linear = real
 
 
 CHEATS = [
-    Cheat(PatchedMaps(), with_patched_maps, "null space"),
+    Cheat(PatchedMaps(), with_maps_restored, "null space"),
     Cheat(ForwardHook(), check_null_space, "null space"),
     Cheat(GradientHook(), check_null_space, "null space"),
 ]

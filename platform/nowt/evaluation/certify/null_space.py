@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from nowt.config.run_config import OptimConfig
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.interruption import in_new_process
 from nowt.evaluation.certify.small_network import CLASSES, Block, SmallNet
 from nowt.evaluation.certify.testbed import NOISE_SEED, sample_steps, steady_schedule
 from nowt.layers.attach import attach_to_candidates
@@ -65,6 +66,10 @@ def wide_batch(number: int) -> tuple[Tensor, Tensor]:
     return torch.randn(SAMPLES, 2, 2, 2, generator=stream, dtype=torch.float64), torch.arange(SAMPLES)
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass
 class Twin:
     """One copy of the network with its rule, its optimizer, and what answers mirror noise."""
@@ -88,8 +93,9 @@ class Twin:
         """Return a moment of training."""
         return Moment(step, NOISE_SEED, schedule=steady_schedule(self.rule), respond=self.respond)
 
-    def train_step(self, number: int) -> dict[str, Tensor]:
-        """Do one training step; return all gradients before it, and the rule's state after it."""
+    def train_step(self, number: int, updated: Callable[[], None] = nothing) -> dict[str, Tensor]:
+        """Do one training step; return all gradients before it, and the rule's state after it. ``updated`` is called
+        when the optimizer has changed W."""
         torch.manual_seed(number)
         x, y = wide_batch(number)
         self.optimizer.zero_grad(set_to_none=True)
@@ -98,6 +104,7 @@ class Twin:
         named = self.model.named_parameters()
         found = {f"gradient of {n}": p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None}
         self.optimizer.step()
+        updated()
         self.steps.after_step(self.moment(number))
         return found | self.rule_state()
 
@@ -152,27 +159,35 @@ def _covers_any(rule: Rule) -> bool:
 
 
 def _largest_change(rule: Rule, keep_signs: bool = False) -> tuple[float, str]:
-    """Return the largest relative change over preparation, work before learning and steps, and its tensor."""
+    """Return the largest relative change over preparation, work before learning and steps, and its tensor.
+
+    With ``keep_signs``, W changes once more when the optimizer has updated it, since its signs have then changed.
+    """
+    answers: deque[Tensor] = deque()
+    first = Twin(in_new_process(rule), partial(_recording, answers))
+    second = Twin(in_new_process(rule), partial(_replaying, answers))
+    first.attach()
+    inputs = _inputs(first, sample_steps(rule)[0])
 
     def move(layer: FeedbackLayer, label: object) -> None:
         stream = generator(1, "null space", layer.name, label)
         move_in_null_space(layer.weight, inputs[layer.name], stream, keep_signs)
 
-    answers: deque[Tensor] = deque()
-    first, second = Twin(rule, partial(_recording, answers)), Twin(rule, partial(_replaying, answers))
-    first.attach()
-    inputs = _inputs(first, sample_steps(rule)[0])
+    def copy_and_move(label: object) -> None:
+        second.copy_network(first)
+        for layer in second.layers:
+            move(layer, label)
+
     second.attach(lambda layer: move(layer, "prepare"))
     changes = dict(_changes("before learning", first.rule_state(), second.rule_state()))
     for twin in (first, second):
         torch.manual_seed(0)
         twin.steps.before_learning(twin.moment(0))
     for number in sample_steps(rule):
-        second.copy_network(first)
         inputs = _inputs(first, number)
-        for layer in second.layers:
-            move(layer, number)
-        changes |= _changes(f"step {number}", first.train_step(number), second.train_step(number))
+        copy_and_move(number)
+        updated = partial(copy_and_move, f"after {number}") if keep_signs else nothing
+        changes |= _changes(f"step {number}", first.train_step(number), second.train_step(number, updated))
     worst = max(changes, key=lambda name: changes[name], default="")
     return changes.get(worst, 0.0), worst
 
