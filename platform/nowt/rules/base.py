@@ -30,7 +30,7 @@ class Rule:
     ===================  =============================================================  ============================
     signal               what it is                                                     received by
     ===================  =============================================================  ============================
-    ``"input"``          x, the layer's input                                           ``observe``
+    ``"input"``          x, the layer's input                                           ``observe``, ``send_back``
     ``"preactivation"``  W x + bias, the layer's output                                 ``observe``
     ``"error"``          δ, the error at the layer's output                             ``observe_error``, ``send_back``
     ``"output_error"``   the loss's gradient at the network's output                    ``observe_error``, ``send_back``

@@ -8,7 +8,7 @@ SIGNALS: tuple[Signal, ...] = get_args(Signal)
 
 # the methods that receive each signal; nowt itself applies ``sign``, and a rule may use ``weight`` at an angle
 METHODS: dict[str, tuple[str, ...]] = {
-    "input": ("observe",),
+    "input": ("observe", "send_back"),
     "preactivation": ("observe",),
     "error": ("observe_error", "send_back"),
     "output_error": ("observe_error", "send_back"),

@@ -53,14 +53,14 @@ class GrowsWithActivity(DrawnFeedback):
 
 @dataclass(frozen=True)
 class RandomWalk(DrawnFeedback):
-    """B walks at random, by numbers that the layer draws anew after each step."""
+    """B walks at random, by numbers that the layer draws anew after each step, as far as the activity is large."""
 
     name: ClassVar[str] = "random walk"
-    signals: ClassVar[tuple[str, ...]] = ("error",)
+    signals: ClassVar[tuple[str, ...]] = ("input",)
 
-    def observe_error(self, layer: LayerView, error: Tensor | None, output_error: Tensor | None) -> None:
-        assert error is not None
-        layer.cache["size"] = error.square().sum()
+    def observe(self, layer: LayerView, x: Tensor | None, y: Tensor | None) -> None:
+        assert x is not None
+        layer.cache["size"] = x.square().sum()
 
     def after_step(self, layer: LayerView, step: int) -> None:
         size = layer.sum_over_workers(layer.cache["size"]).sqrt().clamp(max=1.0)

@@ -40,7 +40,8 @@ class LocalProducts(DrawnFeedback):
         layer.cache["product"] = layer.outer_product(layer.cache["x"], error)
 
     def after_step(self, layer: LayerView, step: int) -> None:
-        product = layer.sum_over_workers(layer.cache["product"])
+        workers = layer.sum_over_workers(layer.new_zeros(1).add_(1))
+        product = layer.sum_over_workers(layer.cache["product"]) / workers
         layer.feedback.mul_(1 - 1e-3).sub_(product, alpha=0.05)
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from nowt.rules.base import Rule
@@ -55,18 +54,18 @@ class Sparse(DrawnFeedback):
 
 
 @dataclass(frozen=True)
-class Saturating(Rule):
-    """Sends back B's product with an error that saturates."""
+class Gated(Rule):
+    """Sends the error back where the input is active alone."""
 
-    name: ClassVar[str] = "saturating"
-    signals: ClassVar[tuple[str, ...]] = ("error",)
+    name: ClassVar[str] = "gated"
+    signals: ClassVar[tuple[str, ...]] = ("error", "input")
 
     def prepare(self, layer: LayerView) -> None:
         drawn = layer.random("b").normal_(layer.new_zeros(*layer.weight_shape))
         layer.register_state("feedback", drawn * layer.weight_std)
 
     def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
-        return layer.send_back(0.01 * torch.tanh(100 * error), x)
+        return layer.send_back(error, x) * (x != 0)
 
 
-RULES = [Direct(), LowRank(), Sparse(), Saturating()]
+RULES = [Direct(), LowRank(), Sparse(), Gated()]
