@@ -22,6 +22,12 @@ def check_rule_class(kind: type[Rule]) -> None:
     """Raise ConfigError if the class has a method or an attribute that nowt would not use as it is meant."""
     _check_earlier(kind)
     _check_arguments(kind)
+    _check_scalars(kind)
+
+
+def _check_scalars(kind: type[Rule]) -> None:
+    if not isinstance(kind.scalars, int) or kind.scalars < 0:
+        raise ConfigError(f"rule {kind.name} has scalars = {kind.scalars!r}: it must be a whole number, 0 or above")
 
 
 def _check_earlier(kind: type[Rule]) -> None:
