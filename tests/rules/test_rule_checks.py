@@ -38,6 +38,7 @@ def refusal(rule: Rule) -> str:
         ({"update": "with_weight"}, "rule own updates B with W: add 'gradient' to its signals"),
         ({"signals": ("mirror",)}, "rule own must have both the signal 'mirror' and a mirror_noise()"),
         ({"propagate": lambda self, layer, x: x}, "rule own has propagate() of an earlier interface"),
+        ({"scalars": -1}, "rule own has scalars = -1: it must be a whole number, 0 or above"),
         ({"learns_from": "mirror"}, "rule own sets learns_from, which follows from its signals"),
         (
             {"prepare": lambda self, layer, seed: None},

@@ -53,7 +53,8 @@ class Rule:
         update: ``""`` (default), or ``"with_weight"``: B is in the optimizer's parameter group of W and receives W's
             final gradient. It needs the signal ``"gradient"``.
         scalars: Number of global scalars that the updates of a layer use beside the activity of a synapse's own two
-            units, such as the mean error of all units, or the norm of B. Default 0. The certificate measures it.
+            units, such as the mean error of all units, or the norm of B. Default 0; at most 3 can be measured. The
+            certificate fails if a rule that declares scalars uses more.
         source: Absolute path of the file that defines a custom rule; empty for built-in rules and for those of
             installed packages.
 

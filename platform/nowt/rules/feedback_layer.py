@@ -43,7 +43,7 @@ class FeedbackLayer(nn.Module, ABC):
         plain: Whether the error passes through B and the rule observes nothing on the way.
         output_error: Keeps the loss's gradient at the network's output, for rules that use it.
         observed: Whether the rule observes forward and backward passes; False while something is measured.
-        make_view: Makes what the rule receives of the layer. A certificate replaces it, to record what is sent through B.
+        make_view: Makes what the rule receives of the layer. Certificates replace it, to record what B sends back.
 
     Example:
         >>> import torch

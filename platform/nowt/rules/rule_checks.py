@@ -24,6 +24,12 @@ def check_rule_class(kind: type[Rule]) -> None:
     _check_earlier(kind)
     _check_fields(kind)
     _check_arguments(kind)
+    _check_scalars(kind)
+
+
+def _check_scalars(kind: type[Rule]) -> None:
+    if not isinstance(kind.scalars, int) or kind.scalars < 0:
+        raise ConfigError(f"rule {kind.name} has scalars = {kind.scalars!r}: it must be a whole number, 0 or above")
 
 
 def _check_earlier(kind: type[Rule]) -> None:
@@ -89,7 +95,8 @@ def _check_received(rule: Rule, signal: str) -> None:
     only_backprop = signal == "weight" and not rule.covers("", False)
     methods = METHODS.get(signal, ())
     if not (by_nowt or only_backprop or any(overrides(rule, method) for method in methods)):
+        wanted = " or ".join(f"{name}()" for name in methods)
         raise ConfigError(
-            f"rule {rule.name} declares the signal {signal!r} and does not use it: add {' or '.join(methods)}(), or "
+            f"rule {rule.name} declares the signal {signal!r} and does not use it: add {wanted}, or "
             "remove the signal"
         )

@@ -153,7 +153,7 @@ class Certificate:
         promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
         parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]
         parts.append(_render(self._check_table(), width))
-        parts += _section(f"locality: {self.grade.name}", list(self.grade.reasons))
+        parts += _section(f"locality grade: {self.grade.name}", list(self.grade.reasons))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))
         parts += _section("not promised by this rule", self._skipped_lines(UNEXAMINED_LAW))

@@ -12,6 +12,8 @@ from nowt.evaluation.certify.testbed import MakeOptimizer
 from nowt.evaluation.certify.unit_changes import Changes, measure_changes
 from nowt.rules.base import Rule
 
+MOST_SCALARS = 3  # that the ranks of the smallest layer can tell from numbers that each unit has of its own
+
 FEW = 2  # synapses whose gradient is nudged first
 
 TRANSPORT = {"weight": "transports", "sign": "transports the sign"}
@@ -38,16 +40,14 @@ def grade(rule: Rule, optimizer: MakeOptimizer | None = None) -> Grade:
     if rule.transports:
         return Grade(TRANSPORT[rule.transports], rule.scalars, None, ("the rule declares that it reads W",))
     step = ReplayedStep(rule, optimizer)
-    if not step.layers:
-        return Grade("not graded", rule.scalars, None, ("the rule covers no layer",))
     measured = measure_changes(step, FEW)
     if any(changes.rank(changes.of("gradient")) == FEW for changes in measured):
         measured = measure_changes(step)
     found = [_graded_layer(changes, rule.scalars) for changes in measured]
     name = min((each.name for each in found), key=ORDER.index)
-    worst = [each for each in found if each.name == name]
-    reasons = [reason for each in worst[:1] for reason in each.reasons]
-    return Grade(name, rule.scalars, max(each.rank or 0 for each in found), (*reasons, *_notes(rule)))
+    worst = max((each for each in found if each.name == name), key=lambda each: each.rank or 0)
+    rank = None if name == "not graded" else max(each.rank or 0 for each in found)
+    return Grade(name, rule.scalars, rank, (*worst.reasons, *_notes(rule)))
 
 
 ORDER = ("not graded", "transports B", "global", "layer-local", "synapse-local")
@@ -70,7 +70,7 @@ def _graded_layer(changes: Changes, scalars: int) -> Grade:
     rank = changes.scalars()
     stated = f"{where}: outside the rows and columns of nudged units, changes have rank {rank}"
     stated += f"; the rule declares {counted(scalars, 'scalar')}"
-    if rank <= scalars:
+    if rank <= scalars <= MOST_SCALARS:
         return Grade("synapse-local", scalars, rank, (_held(scalars),))
     crossing, by_gradient = changes.rank(changes.elsewhere()), changes.rank(changes.of("gradient"))
     in_row, beyond = changes.row_ranks()
@@ -81,12 +81,14 @@ def _graded_layer(changes: Changes, scalars: int) -> Grade:
     if by_gradient > changes.units:
         reason = f"{where}: its gradient reaches synapses in more numbers (rank {by_gradient}) than it has units"
         return Grade("global", scalars, rank, (stated, f"{reason} ({changes.units})"))
+    if scalars > MOST_SCALARS:
+        stated += f", of which at most {MOST_SCALARS} can be measured"
     return Grade("layer-local", scalars, rank, (stated,))
 
 
 def _held(scalars: int) -> str:
-    most = f"changes elsewhere have at most rank {scalars}, as declared" if scalars else "and nothing else"
-    return f"a unit changes its own row or column {'; ' if scalars else ''}{most}"
+    elsewhere = f"the changes elsewhere have at most rank {scalars}, as declared" if scalars else "nothing else changes"
+    return f"a nudged unit changes its own row or column; {elsewhere}"
 
 
 def _notes(rule: Rule) -> list[str]:

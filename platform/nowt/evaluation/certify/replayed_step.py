@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.small_network import batch
-from nowt.evaluation.certify.testbed import NOISE_SEED, OPTIM, MakeOptimizer, Testbed
+from nowt.evaluation.certify.testbed import NOISE_SEED, OPTIM, MakeOptimizer, Testbed, sample_steps
 from nowt.layers.mirror_mode import response
 from nowt.layers.propagation import receiver, sender, show_activity
 from nowt.layers.rule_steps import clear_caches
@@ -28,8 +28,6 @@ from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.layer_view import LayerView
 from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.moment import Moment
-
-STEP = 2  # that is recorded, after an ordinary one
 
 SAMPLES = 5  # of the batch of the recorded step
 
@@ -79,14 +77,14 @@ class ReplayedStep:
         self.testbed = Testbed.build(with_short_mirror(rule), optim=optim, optimizer=optimizer, dtype=torch.float64)
         self.layers = {layer.name: layer for layer in self.testbed.layers}
         self.rule = self.testbed.rule
+        self._number = sample_steps(rule)[2]  # at which a periodic rule acts
         self._directions: dict[object, Tensor] = {}
         self._recorded: dict[tuple[str, str, int], Tensor] = {}
         self._calls: Counter[tuple[str, str]] = Counter()
         self._nudge, self._size = Nudge("", "", ()), 0.0
-        if self.layers:
-            self.testbed.begin()
-            self.testbed.step(1)
-            self._record()
+        self.testbed.begin()
+        self.testbed.step(1)
+        self._record()
 
     def run(self, nudge: Nudge | None = None, size: float = 0.0) -> dict[str, list[Tensor]]:
         """Do the step's learning from the recorded start. ``size`` is relative to the root mean square of the signal.
@@ -103,7 +101,7 @@ class ReplayedStep:
             for event, layer in self._events:
                 self._show(event, layer)
             self._set_gradients()
-            steps, moment = self.testbed.steps, Moment(STEP, NOISE_SEED, respond=self._respond)
+            steps, moment = self.testbed.steps, Moment(self._number, NOISE_SEED, respond=self._respond)
             steps.before_step(self.testbed.optimizer, moment)
             self.testbed.optimizer.step()
             steps.after_step(moment)
@@ -121,7 +119,7 @@ class ReplayedStep:
         self._seen: dict[str, Seen] = {}
         hooks = [layer.register_forward_hook(self._keep) for layer in self.testbed.layers]
         self.testbed.optimizer.zero_grad(set_to_none=True)
-        x, y = batch(STEP, torch.float64)
+        x, y = batch(2, torch.float64)
         nn.functional.cross_entropy(self.testbed.model(x[:SAMPLES]), y[:SAMPLES]).backward()  # type: ignore[no-untyped-call]
         for hook in hooks:
             hook.remove()

@@ -1,7 +1,7 @@
 """What a step changes in each layer when single units or synapses are nudged, and which changes are the unit's own."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,13 +46,12 @@ class Changes:
     def scalars(self) -> int:
         """Return the rank of all changes outside the rows and columns.
 
-        A unit's own row is not part of its changes. So the nudges are divided in halves, and each half is compared
-        where it has no own entries.
+        A unit's own row is not part of its changes. So the rank is that of some of the nudges, where none of them has
+        own entries: half of the units, all input units but one, or all output units but one.
         """
         if not bool((self.values * ~self.own).abs().gt(TOLERANCE).any()):
             return 0
-        halves = [[i for i, nudge in enumerate(self.nudges) if _half(nudge) in (None, part)] for part in (0, 1)]
-        return max(1, *map(self.rank, halves))
+        return max(1, *(self.rank([i for i, nudge in enumerate(self.nudges) if chosen(nudge)]) for chosen in CHOICES))
 
     def of(self, *kinds: str) -> list[int]:
         """Return the rows of the layer's own nudges of these kinds."""
@@ -70,9 +69,16 @@ class Changes:
         return _rank(values[:, outside & self.row]), _rank(values[:, outside & ~self.row])
 
 
-def _half(nudge: Nudge) -> int | None:
-    """Return to which half a unit belongs; None for a synapse, which belongs to both."""
-    return nudge.index[0] % 2 if nudge.kind in ACTIVITY else None
+def _in_half(nudge: Nudge, half: int) -> bool:
+    return nudge.kind not in ACTIVITY or nudge.index[0] % 2 == half
+
+
+CHOICES: tuple[Callable[[Nudge], bool], ...] = (
+    lambda nudge: _in_half(nudge, 0),
+    lambda nudge: _in_half(nudge, 1),
+    lambda nudge: nudge.kind == "input" and nudge.index[0] > 0,
+    lambda nudge: nudge.kind == "output" and nudge.index[0] > 0,
+)
 
 
 def _rank(values: Tensor) -> int:
