@@ -7,7 +7,7 @@ Model     The residual network of rules_on_digits, on digits in their own 8 px, 
           error that was more than one point lower at another η.
 Expected  bp, kp and wm close together, dkp and dfa near them, ia behind, fa last, as with seed 100. Digits are easy:
           the order is not evidence about large networks.
-Cost      35 runs of 8 epochs, about 3 minutes on 2 cores.
+Cost      35 runs of 8 epochs, about 5 minutes on 2 idle cores.
 Command   nowt ablate more_rules_on_digits
 """
 

@@ -6,9 +6,9 @@ The public names are
   `OptimConfig`, `ProbeConfig` and `Seeds`, `Placement`, `recipes`, and what `train` yields and raises: `Epoch`,
   `TrainingDiverged`, `TrainingInterrupted`;
 - rules: `Backprop`, `FeedbackAlignment`, `SignSymmetry`, `WeightMirror`, `KolenPollack`, `DirectFeedbackAlignment`,
-  `DirectKolenPollack`, `InformationAlignment`, `Sham` and `find_rule`; `certify`, which returns a `Certificate`; to write
-  your own, `Rule`, `DrawnFeedback`,
-  `LayerView`, `Initialization`, `MirrorNoise` and `MirrorSamples`; `attach` returns `FeedbackLayer`s;
+  `DirectKolenPollack`, `InformationAlignment`, `Sham` and `find_rule`; `certify`, which returns a `Certificate`; to
+  write your own, `Rule`, `DrawnFeedback`, `LayerView`, `Initialization`, `MirrorNoise` and `MirrorSamples`; `attach`
+  returns `FeedbackLayer`s;
 - ablation studies: `Study`, `Cell` and `Claim`;
 - searches: `SearchSpace`, `SearchCell`, `Range`, `Choice`, `When`, `Budget`, `EarlyStopping` and `Confirm`;
 - errors that name what is wrong and what is allowed: `ConfigError` and `DataError`.

@@ -23,8 +23,8 @@ class DirectFeedbackAlignment(FeedbackRule):
     That sum is again a random projection of e, and it is larger the more residual blocks follow. A projection shortcut
     has a B of its own.
 
-    B is large for convolutions: outputs × channels × height × width numbers, 20 MB per layer for 10 classes and 64
-    channels of 90 × 90 pixels, and 0.8 GB for ResNet-18's first block on ImageNet. The B of the network's first layer
+    B is large for convolutions: outputs × channels × height × width numbers, which is 0.8 GB for each
+    convolution of ResNet-18's first stage on ImageNet. The B of the network's first layer
     sends nothing. Layers need one output error per input vector or image: a linear layer that sees several positions
     per sample, below a mean over positions, raises ConfigError in its first backward pass.
 
@@ -81,7 +81,8 @@ class DirectFeedbackAlignment(FeedbackRule):
         """Return B e, in the shape of ``x``."""
         errors = self.rows(layer, output_error, x)
         with torch.autocast(x.device.type, enabled=False):
-            return (errors @ layer.feedback.view(errors.shape[1], -1)).view(x.shape)
+            sent: Tensor = errors @ layer.feedback.view(errors.shape[1], -1)
+        return sent.view(x.shape)
 
     def rows(self, layer: LayerView, output_error: Tensor, x: Tensor) -> Tensor:
         """Return e in B's dtype, one row per input: (inputs, outputs). Raises ConfigError if there is not one each."""
