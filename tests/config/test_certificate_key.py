@@ -15,7 +15,10 @@ from nowt.rules.registry import builtin_rules, find_rule
 from tests.core.test_source_hash import written
 from tests.support.certificates import rule_of
 
-NOT_OF_RULES = {"nowt.evaluation.certify.__init__"}
+NOT_OF_RULES = {
+    f"nowt.evaluation.certify.{name}"
+    for name in ("__init__", "training_step", "step_tensors", "step_result", "step_command")
+}
 
 RULE = """
 from dataclasses import dataclass

@@ -61,6 +61,34 @@ def _keep(ctx: Any, x: Tensor, bias: Tensor | None, feedback: Tensor, geometry: 
     ctx.bias_sizes = None if bias is None else list(bias.shape)
 
 
+def borders(conv: nn.Conv2d) -> tuple[int, int, int, int]:
+    """Return the padding as ``torch.nn.functional.pad`` takes it: left, right, top, bottom."""
+    return cast("tuple[int, int, int, int]", tuple(conv._reversed_padding_repeated_twice))
+
+
+def zero_padding(conv: nn.Conv2d) -> tuple[int, int]:
+    """Return the padding at the upper and the left border."""
+    if isinstance(conv.padding, str):
+        left, _, top, _ = borders(conv)
+        return top, left
+    return cast("tuple[int, int]", conv.padding)
+
+
+def conv_geometry(conv: nn.Conv2d, name: str, map_size: tuple[int, int] | None = None) -> ConvGeometry:
+    """Return the shapes of the map of any convolution."""
+    return ConvGeometry(
+        weight_shape=(conv.out_channels, conv.in_channels // conv.groups, *conv.kernel_size),
+        name=name,
+        stride=cast("tuple[int, int]", conv.stride),
+        padding=zero_padding(conv),
+        dilation=cast("tuple[int, int]", conv.dilation),
+        groups=conv.groups,
+        borders=borders(conv),
+        padding_mode=conv.padding_mode,
+        map_size=map_size,
+    )
+
+
 class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's weight is annotated only
     """nn.Conv2d with a rule's backward path, for every stride, padding, padding mode, dilation and groups."""
 
@@ -81,29 +109,12 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
 
     @property
     def _borders(self) -> tuple[int, int, int, int]:
-        """Padding as ``torch.nn.functional.pad`` takes it: left, right, top, bottom."""
-        return cast("tuple[int, int, int, int]", tuple(self._reversed_padding_repeated_twice))
-
-    def _zero_padding(self) -> tuple[int, int]:
-        if isinstance(self.padding, str):
-            left, _, top, _ = self._borders
-            return top, left
-        return cast("tuple[int, int]", self.padding)
+        return borders(self)
 
     @property
     def geometry(self) -> ConvGeometry:
         """The shapes of the layer's map."""
-        return ConvGeometry(
-            weight_shape=(self.out_channels, self.in_channels // self.groups, *self.kernel_size),
-            name=self.name,
-            stride=cast("tuple[int, int]", self.stride),
-            padding=self._zero_padding(),
-            dilation=cast("tuple[int, int]", self.dilation),
-            groups=self.groups,
-            borders=self._borders,
-            padding_mode=self.padding_mode,
-            map_size=self.map_size,
-        )
+        return conv_geometry(self, self.name, self.map_size)
 
     def apply_plain(self, x: Tensor) -> Tensor:
         """Return W x + bias, with torch's own backward path."""
@@ -112,5 +123,5 @@ class Conv2d(nn.Conv2d, FeedbackLayer):  # type: ignore[misc]  # FeedbackLayer's
     def apply_weight(self, x: Tensor, padded: bool = True) -> Tensor:
         """Return the convolution of ``x`` with W, without bias. The border is padded with zeros in every padding
         mode."""
-        padding = self._zero_padding() if padded else (0, 0)
+        padding = zero_padding(self) if padded else (0, 0)
         return torch.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)

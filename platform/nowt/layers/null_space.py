@@ -4,14 +4,16 @@ A layer has such matrices if its inputs in a forward pass, one per sample and po
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import prod
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from nowt.layers.conv import conv_geometry
 from nowt.layers.functional import cast_for_autocast
 from nowt.rules.conv_geometry import ConvGeometry, pad_input
 from nowt.rules.feedback_layer import FeedbackLayer
@@ -30,17 +32,24 @@ def recorded_inputs(layers: Sequence[FeedbackLayer]) -> Iterator[Inputs]:
     rows that span the same space. All calls of a layer, and of those that share its W, are recorded together. A layer
     that is not called is missing.
     """
+    names = {one: layer.name for layer in layers for one in (layer, *layer.tied)}
+    with inputs_by_name(names) as found:
+        yield found
+
+
+@contextmanager
+def inputs_by_name(names: Mapping[nn.Module, str]) -> Iterator[Inputs]:
+    """Record the inputs of linear layers and convolutions, also of torch's own or derived from them, by their names."""
     found: Inputs = {}
 
-    def keep(layer: FeedbackLayer, inputs: tuple[Tensor, ...], output: Any) -> None:
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         with torch.no_grad():
             for rows in _rows(layer, inputs[0].detach()):
-                before = found.get(first[layer].name)
-                found[first[layer].name] = _shortened(rows if before is None else torch.cat([before, rows], 1))
+                before = found.get(names[layer])
+                found[names[layer]] = _shortened(rows if before is None else torch.cat([before, rows], 1))
 
-    first = {one: layer for layer in layers for one in (layer, *layer.tied)}
     with ExitStack() as hooks:
-        for layer in first:
+        for layer in names:
             hooks.enter_context(layer.register_forward_hook(keep))
         yield found
 
@@ -48,6 +57,11 @@ def recorded_inputs(layers: Sequence[FeedbackLayer]) -> Iterator[Inputs]:
 def has_null_space(inputs: Tensor) -> bool:
     """Return whether inputs, (groups, rows, fan-in), span less than the fan-in of some group."""
     return inputs.shape[1] < inputs.shape[2] or any(len(_basis(rows)) < rows.shape[1] for rows in inputs)
+
+
+def rank_of(inputs: Tensor) -> int:
+    """Return how many dimensions inputs, (groups, rows, fan-in), span: the smallest number over groups."""
+    return min(len(_basis(rows)) for rows in inputs)
 
 
 @torch.no_grad()
@@ -80,16 +94,17 @@ def move_in_null_space(weight: Tensor, inputs: Tensor, generator: torch.Generato
     return _relative_response(weight.detach().double().flatten(1) - before, before, inputs)
 
 
-def _rows(layer: FeedbackLayer, x: Tensor) -> Iterator[Tensor]:
+def _rows(layer: nn.Module, x: Tensor) -> Iterator[Tensor]:
     """Yield the rows of an input a few samples at a time, since those of a convolution's map need a lot of memory."""
     cast = cast_for_autocast(x, None)[0]
     assert cast is not None
-    geometry = layer.geometry
-    if not isinstance(geometry, ConvGeometry):
+    if not isinstance(layer, nn.Conv2d):
         yield cast.reshape(1, -1, cast.shape[-1]).to(torch.float64, copy=True)  # the model may change x in place
         return
+    geometry = conv_geometry(layer, "")
     images = cast.reshape(-1, *cast.shape[-3:])
-    at_once = max(1, 4 * layer.fan_in // max(1, images.shape[-1] * images.shape[-2]))
+    fan_in = prod(geometry.weight_shape[1:])
+    at_once = max(1, 4 * fan_in // max(1, images.shape[-1] * images.shape[-2]))
     for start in range(0, len(images), at_once):
         yield _patches(geometry, images[start : start + at_once].double())
 

@@ -33,6 +33,9 @@ BUILT_IN = {
     "ss": "transports the sign",
     "wm": "synapse-local",
     "kp": "synapse-local",
+    "dfa": "synapse-local",
+    "dkp": "synapse-local",
+    "ia": "synapse-local",
     "sham": "transports",
 }
 

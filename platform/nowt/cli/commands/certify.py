@@ -29,18 +29,28 @@ def add(commands: Commands) -> None:
         "nowt certify kp --rule.scale 2",
         fields="The rule's fields can be set as --rule.FIELD VALUE; each setting has a certificate of its own.",
     )
-    parser.add_argument("rule", metavar="RULE", nargs="?", help="a rule's name, or a FILE.py that defines one")
+    parser.add_argument(
+        "rule", metavar="RULE", nargs="?", help="a rule's name, or a FILE.py that defines one; with --step, any module"
+    )
     parser.add_argument("--all", action="store_true", help="certify every built-in rule")
     parser.add_argument(
         "--out",
         type=local_path,
         metavar="DIR",
-        help="folder of the certificates (default: STORE/certificates)",
+        help="folder of the certificates (default: STORE/certificates; with --step, none is written)",
+    )
+    parser.add_argument(
+        "--step",
+        metavar="FUNCTION",
+        help="examine training code that nowt did not write: RULE is its FILE.py or module, and FUNCTION() returns "
+        "(model, step), where step() does one training step (docs/certificate.md)",
     )
 
 
 def run(args: Namespace) -> int:
-    """Write the certificate of one rule, with the given fields, or of all built-in rules."""
+    """Write the certificate of one rule, with the given fields, or of all built-in rules; or examine a step."""
+    if args.step is not None:
+        return _examine_step(args)
     out = Path(args.out or f"{args.store}/certificates")
     chosen = _rules(args)
     from nowt.evaluation.certify.run import certify_command
@@ -56,6 +66,16 @@ def run(args: Namespace) -> int:
             f"certifying {name} raised {type(error).__name__}: {reason} (--debug shows the traceback)"
         ) from error
     return code
+
+
+def _examine_step(args: Namespace) -> int:
+    if not args.rule or args.all or args.overrides:
+        raise ConfigError("--step needs a module and no rule's fields: nowt certify FILE.py --step FUNCTION")
+    if args.out:
+        check_writable(Path(args.out), "--out")
+    from nowt.evaluation.certify.step_command import certify_step_command
+
+    return certify_step_command(args.rule, args.step, Path(args.out) if args.out else None)
 
 
 def _rules(args: Namespace) -> "list[Rule]":

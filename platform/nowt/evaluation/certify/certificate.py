@@ -152,7 +152,7 @@ class Certificate:
         verdict = f"{self.verdict[0].upper()}{self.verdict[1:]}."
         promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
         parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]
-        parts.append(_render(self._check_table(), width))
+        parts.append(render(self._check_table(), width))
         parts += _section(f"locality grade: {self.grade.name}", list(self.grade.reasons))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))
@@ -189,7 +189,8 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return ["\n".join([f"{title}:", *(f"  {line}" for line in lines)])] if lines else []
 
 
-def _render(table: Table, width: int) -> str:
+def render(table: Table, width: int) -> str:
+    """Return a table as text."""
     console = Console(width=width, file=io.StringIO())
     with console.capture() as capture:
         console.print(table)
