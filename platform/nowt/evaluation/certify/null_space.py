@@ -125,11 +125,18 @@ class Twin:
 
 
 def check_null_space(rule: Rule) -> CheckResults:
-    """Yield one check; of a rule that declares that it reads W, that it does. The global random state changes."""
+    """Yield one check; of a rule that declares that it reads W, that it does. The global random state changes.
+
+    Where the rule's numbers are not finite, nothing can be shown, and the check ``finite`` fails in its place.
+    """
     if not _covers_any(rule):
         yield SkippedCheck("null space", "the rule covers no layer: torch's own layers use backprop")
         return
-    largest, where = _largest_change(rule)
+    try:
+        largest, where = _largest_change(rule)
+    except _NotFinite as error:
+        yield Check("finite", "In training, all numbers stay finite", "finite", str(error), False)
+        return
     measured = f"largest relative change {largest:.0e}" + (f" ({where})" if largest > BOUND else "")
     if rule.transports:
         promise = "W changes where no activity shows it: the rule notices, as it declares"
@@ -137,6 +144,10 @@ def check_null_space(rule: Rule) -> CheckResults:
     else:
         promise = "W changes where no activity shows it: B, the rule's state and all gradients stay the same"
         yield Check("null space", promise, f"{BOUND:.0e}", measured, largest <= BOUND)
+
+
+class _NotFinite(Exception):
+    """A layer's input is not finite."""
 
 
 def _covers_any(rule: Rule) -> bool:
@@ -202,7 +213,9 @@ def _patches(layer: FeedbackLayer, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _move(layer: FeedbackLayer, inputs: Tensor, label: object) -> None:
-    """Add to W a matrix that maps ``inputs`` to 0, as large as W."""
+    """Add to W a matrix that maps ``inputs`` to 0, as large as W. Raises _NotFinite if they are not finite."""
+    if not bool(inputs.isfinite().all()):
+        raise _NotFinite(f"the input of layer {layer.name} is not, at step {label}")
     weight = layer.weight
     noise = torch.randn(len(weight), inputs.shape[1], generator=generator(1, "null space", layer.name, label))
     change = noise.to(weight) * weight.std()
