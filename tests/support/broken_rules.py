@@ -14,7 +14,20 @@ from nowt.rules.layer_view import LayerView
 from nowt.rules.mirror_noise import MirrorSamples
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
+from tests.support.stateful_rules import LocalStatistics
 from tests.support.stolen_layers import stolen_layer, stolen_optimizer
+from tests.support.unsteady_rules import (
+    CountsErrors,
+    CountsOnItsFeedback,
+    ForgetsTheOtherWorkers,
+    FreezesItsWeight,
+    IgnoresSeedAndLayer,
+    RedrawsFeedback,
+    SendsAConstant,
+    SendsLastError,
+    SendsNothing,
+    SendsNumbersThatAreNone,
+)
 from tests.support.weight_reading_rules import (
     ChangesBInForward,
     CopiesInBackward,
@@ -232,6 +245,11 @@ BROKEN: dict[type[Rule], set[str]] = {
     SameForAllLayers: {"other seed"},
     UnusedField: {"fields"},
     UnusedValue: {"fields"},
+    SendsAConstant: {"sent error"},
+    CountsOnItsFeedback: {"resumed"},
+    CountsErrors: {"measuring"},
+    ForgetsTheOtherWorkers: {"two workers"},
+    LocalStatistics: {"two workers"},
     # these rules fail several checks, because one failure implies the other
     CopiesInForward: {
         "locality",
@@ -246,4 +264,10 @@ BROKEN: dict[type[Rule], set[str]] = {
     CopiesInBackward: {"locality", "null space", "poisoning", "own update"},
     CopiesInOptimizer: {"locality", "null space", "poisoning", "own update"},
     DecaysTwice: {"decay", "clipping"},
+    FreezesItsWeight: {"outer product", "ancestors"},
+    SendsNothing: {"sent error", "outer product"},
+    SendsNumbersThatAreNone: {"sent error", "finite"},
+    SendsLastError: {"sent error", "resumed", "measuring"},
+    RedrawsFeedback: {"sent error", "same seed", "two workers"},
+    IgnoresSeedAndLayer: {"other seed"},
 }

@@ -97,6 +97,5 @@ def _check_received(rule: Rule, signal: str) -> None:
     if not (by_nowt or only_backprop or any(overrides(rule, method) for method in methods)):
         wanted = " or ".join(f"{name}()" for name in methods)
         raise ConfigError(
-            f"rule {rule.name} declares the signal {signal!r} and does not use it: add {wanted}, or "
-            "remove the signal"
+            f"rule {rule.name} declares the signal {signal!r} and does not use it: add {wanted}, or remove the signal"
         )

@@ -62,7 +62,8 @@ def _gradient_errors(rule: Rule) -> Iterator[float]:
 
     def watch(layer: FeedbackLayer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         x = inputs[0].detach().clone()
-        output.register_hook(lambda error: seen[layer.name].append((x, error.detach().clone())))  # type: ignore[no-untyped-call]
+        if output.requires_grad:
+            output.register_hook(lambda error: seen[layer.name].append((x, error.detach().clone())))  # type: ignore[no-untyped-call]
 
     for layer in testbed.layers:
         layer.register_forward_hook(watch)
@@ -70,11 +71,11 @@ def _gradient_errors(rule: Rule) -> Iterator[float]:
     F.cross_entropy(testbed.model(x), y).backward()  # type: ignore[no-untyped-call]
     for layer in testbed.layers:
         found = layer.weight.grad
-        ((x, error),) = seen[layer.name]
-        expected = layer.geometry.outer_product(x, error)
+        products = [layer.geometry.outer_product(x, error) for x, error in seen[layer.name]]
+        expected = sum(products, layer.weight.new_zeros(()))
         size = float(expected.norm())
         if found is None or size == 0 or not bool(found.isfinite().all()):
-            yield float("inf")
+            yield float("inf")  # missing, 0, or not a number
         else:
             yield float((found - expected).norm()) / size
 

@@ -45,7 +45,7 @@ def train(testbed: Testbed, numbers: Sequence[int]) -> None:
 
 
 def state_of(testbed: Testbed) -> dict[str, Tensor]:
-    """Return copies of all tensors that training changes: W, B, other state of the rule, buffers and optimizer state."""
+    """Return copies of what training changes: W, B, other state of the rule, buffers and optimizer state."""
     return clones(testbed.network_state()) | clones(testbed.rule_state())
 
 

@@ -7,6 +7,7 @@ answers the second copy with the responses of the first. The networks are wide a
 layer sees fewer positions than it has inputs.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -129,11 +130,18 @@ class Twin:
 
 def check_null_space(rule: Rule) -> CheckResults:
     """Yield one check; of a rule that declares that it reads W, that it does. For a rule that declares signs of W,
-    yield another one: that it reads no more than signs. The global random state changes."""
+    yield another one: that it reads no more than signs. The global random state changes.
+
+    Where the rule's numbers are not finite, nothing can be shown, and the check ``finite`` fails in its place.
+    """
     if not _covers_any(rule):
         yield SkippedCheck("null space", "the rule covers no layer: torch's own layers use backprop")
         return
-    largest, where = _largest_change(rule)
+    try:
+        largest, where = _largest_change(rule)
+    except _NotFinite as error:
+        yield Check("finite", "In training, all numbers stay finite", "finite", str(error), False)
+        return
     measured = f"largest relative change {largest:.0e}" + (f" ({where})" if largest > BOUND else "")
     if rule.transports:
         promise = "W changes where no activity shows it: the rule notices, as it declares"
@@ -150,6 +158,10 @@ def _check_signs(rule: Rule) -> Check:
     measured = f"largest relative change {largest:.0e}" + (f" ({where})" if largest > BOUND else "")
     promise = "W changes where neither activity nor its signs show it: everything stays the same"
     return Check("signs only", promise, f"{BOUND:.0e}", measured, largest <= BOUND)
+
+
+class _NotFinite(Exception):
+    """A layer's input is not finite."""
 
 
 def _covers_any(rule: Rule) -> bool:
@@ -171,7 +183,8 @@ def _largest_change(rule: Rule, keep_signs: bool = False) -> tuple[float, str]:
 
     def move(layer: FeedbackLayer, label: object) -> None:
         stream = generator(1, "null space", layer.name, label)
-        move_in_null_space(layer.weight, inputs[layer.name], stream, keep_signs)
+        if math.isnan(move_in_null_space(layer.weight, inputs[layer.name], stream, keep_signs)):
+            raise _NotFinite(f"the input or W of layer {layer.name} is not, at step {label}")
 
     def copy_and_move(label: object) -> None:
         second.copy_network(first)

@@ -16,7 +16,7 @@ WORKERS = 2
 
 
 def check_two_workers(rule: Rule) -> CheckResults:
-    """Yield one check. The network has no batch norm, whose statistics are those of a worker's own part of the batch."""
+    """Yield one check. The network has no batch norm: its statistics are those of a worker's own part of the batch."""
     short = rule.shortened(PACE)
     alone = _build(short, SINGLE_WORKER)
     if not alone.layers:
