@@ -1,6 +1,6 @@
 """A layer's B affects the gradients of the layers below it in the graph, and no others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import torch
@@ -53,7 +53,7 @@ def _all_ancestors() -> dict[str, frozenset[str]]:
     return {name: frozenset(below) for name, below in found.items()}
 
 
-def _inputs(layers: dict[str, nn.Module], model: nn.Module) -> dict[str, Tensor]:
+def _inputs(layers: Mapping[str, nn.Module], model: nn.Module) -> dict[str, Tensor]:
     """Return the input of each layer in a forward pass."""
     seen: dict[str, Tensor] = {}
 
