@@ -181,7 +181,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pyte
 def test_the_keys_of_the_json_stay(tmp_path: Path) -> None:
     data = certificate_of(find_rule("kp")()).to_json()
     keys = {"schema", "rule", "source", "numerics", "fields", "transports", "checks", "left_out", "reads", "besides"}
-    keys |= {"starts_from_weight", "reads_out", "left_to_backprop"}
+    keys |= {"starts_from_weight", "reads_out", "left_to_backprop", "grade"}
     assert set(data) == keys | {"code", "versions", "passed", "verdict"}
     assert set(data["checks"][0]) == {"name", "promise", "bound", "measured", "passed", "note"}
     assert set(data["left_out"][0]) == {"name", "why"}
