@@ -38,12 +38,18 @@ COMMON = {
     "fields",
 }
 
+# their B is not of W's shape
+DIRECT = (COMMON | {"independent error"}) - {"gradients", "first layer", "ancestors", "delta"}
+
 CHECKS = {
     "bp": {"locality"},
     "fa": COMMON | {"independent error", "start angle", "other seed"},
     "ss": COMMON | {"start angle", "other seed", "signs"},
     "wm": COMMON | {"independent error", "start angle", "other seed", "mirror gain", "mirror angle"},
     "kp": COMMON | {"independent error", "start angle", "other seed", "decay", "no decay", "clipping", "forms"},
+    "dfa": DIRECT,
+    "dkp": DIRECT,
+    "ia": COMMON | {"independent error", "start angle", "other seed"},
     "sham": COMMON | {"start angle"},
 }
 
@@ -64,6 +70,9 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("wm", {"burst": 2, "interval": 0, "warmup": 3}),
     ("kp", {"start": "normal", "angle": 0.0}),
     ("kp", {"shortcuts": "backprop", "scale": 0.1}),
+    ("dfa", {"last_layer": "backprop", "shortcuts": "backprop", "start": "uniform"}),
+    ("dkp", {"momentum": 0.0, "feedback_rate": 0.1}),
+    ("ia", {"center": False, "null": 0.0}),
 ]
 
 
