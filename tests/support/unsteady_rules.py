@@ -43,7 +43,7 @@ class SendsLastError(SendsBack):
 
 
 class SendsHalfOfTheLastError(SendsBack):
-    """Sends the mean of the error and that of the pass before, each scaled to the size of the other."""
+    """Sends the sum of the error and that of the pass before."""
 
     def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
         last = getattr(layer.feedback, "last", error)
@@ -134,6 +134,14 @@ class ForgetsTheOtherWorkers(Hebbian):
 
     def after_step(self, layer: LayerView, step: int) -> None:
         layer.feedback.mul_(0.99).add_(layer.cache["product"], alpha=1e-3)
+
+
+class SumsNowAndThen(Hebbian):
+    """Sums over the workers only where its own part of the batch has a positive mean."""
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if layer.cache["product"].mean() > 0:
+            layer.sum_over_workers(layer.cache["product"])
 
 
 class CountsErrors(SendsBack):

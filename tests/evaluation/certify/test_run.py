@@ -21,6 +21,7 @@ from nowt.rules.registry import builtin_rules, find_rule
 from nowt.rules.weight_mirror import WeightMirror
 from tests.support.broken_rules import BROKEN
 from tests.support.certificates import certificate_of, failed_checks, measured, rule_of
+from tests.support.honest_rules import HalfRate, Hebbian
 from tests.support.stolen_layers import stolen_layer
 
 COMMON = {
@@ -35,6 +36,10 @@ COMMON = {
     "untouched",
     "same seed",
     "delta",
+    "sent error",
+    "resumed",
+    "measuring",
+    "two workers",
     "fields",
 }
 
@@ -221,7 +226,7 @@ def test_a_custom_rule_from_a_file_is_certified(tmp_path: Path, capsys: pytest.C
     assert certify_command([find_rule(str(path))()], None) == 1
     printed = capsys.readouterr().out
     assert printed.startswith(
-        f"{path}: 13 of 14 promises hold. FAILED. No verdict on weight transport, because a promise is broken."
+        f"{path}: 17 of 18 promises hold. FAILED. No verdict on weight transport, because a promise is broken."
     )
     assert "without effect: hope" in printed
 
@@ -242,7 +247,7 @@ class Direct(Rule):
     signals: ClassVar[tuple[str, ...]] = ("error",)
 
     def send_back(self, layer, error, x, output_error):
-        return torch.ones_like(x) * error.mean()
+        return torch.ones_like(x) * error.flatten(1).mean(1).view(-1, *[1] * (x.dim() - 1))
 '''
 
 
@@ -257,8 +262,8 @@ def test_checks_of_the_feedback_matrix_are_skipped_for_a_rule_without_one(tmp_pa
 
 def test_a_rule_that_sends_nothing_back_fails(tmp_path: Path) -> None:
     path = tmp_path / "nothing.py"
-    path.write_text(OWN_FEEDBACK_PATH.replace("torch.ones_like(x) * error.mean()", "torch.zeros_like(x)"))
-    assert failed_checks(certify(find_rule(str(path))())) == {"outer product"}
+    path.write_text(OWN_FEEDBACK_PATH.replace("torch.ones_like(x) *", "torch.zeros_like(x) *"))
+    assert failed_checks(certify(find_rule(str(path))())) == {"outer product", "sent error"}
 
 
 @pytest.mark.parametrize(
@@ -269,11 +274,24 @@ def test_a_rule_that_sends_nothing_back_fails(tmp_path: Path) -> None:
         (rule_of("fa", last_layer="backprop"), "no weight transport in the layers that it covers; backprop in fc"),
         (rule_of("wm", noise="idealised", warmup=1), "no undeclared read of W, but its mirror noise reads W out"),
         (rule_of("ss"), "transports the sign of W and nothing else of it"),
+        (Hebbian(), "no undeclared read of W, but how B learns was not examined: no law is declared"),
+        (
+            Hebbian(last_layer="backprop"),
+            "no undeclared read of W, but how B learns was not examined: no law is declared; backprop in fc",
+        ),
+        (HalfRate(), "no weight transport"),
     ],
-    ids=["kp", "angle 0", "last layer", "idealised", "ss"],
+    ids=["kp", "angle 0", "last layer", "idealised", "ss", "no law", "no law in some layers", "half rate"],
 )
 def test_the_verdict_states_what_was_not_shown(rule: Rule, verdict: str) -> None:
     assert certificate_of(rule).verdict.startswith(verdict)
+
+
+def test_a_law_that_was_not_examined_is_listed() -> None:
+    certificate = certificate_of(Hebbian())
+    assert certificate.passed
+    assert "not examined:\n  learning law: no law declared: not examined" in certificate.table()
+    assert "learning law" not in certificate_of(rule_of("kp")).table()
 
 
 def test_a_store_keeps_one_certificate_per_setting_of_a_rule(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import copy
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,6 +24,18 @@ class Saved:
 
     model: dict[str, Any]
     optimizer: dict[str, Any]
+
+
+def build_twice(rule: Rule) -> tuple[Testbed, Testbed]:
+    """Return two testbeds whose rules drew the same, also from the global random states."""
+    first, second = (seeded(lambda: Testbed.build(rule)) for _ in range(2))
+    return first, second
+
+
+def seeded(build: Callable[[], Testbed]) -> Testbed:
+    """Return what ``build`` returns with the global random states at their first seed."""
+    with preserved_random_state(torch.device("cpu"), seed=0):
+        return build()
 
 
 def save(testbed: Testbed) -> Saved:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from nowt.core.random_state import preserved_random_state
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.interruption import state_of, train
+from nowt.evaluation.certify.interruption import build_twice, state_of, train
 from nowt.evaluation.certify.small_network import batch
 from nowt.evaluation.certify.testbed import Testbed, changed, sample_steps
 from nowt.layers.alignment import measure_alignment
@@ -17,7 +17,7 @@ OTHER = 1000  # number of the batch that is measured
 
 def check_measuring(rule: Rule) -> CheckResults:
     """Yield one check: two runs do the same steps, and one of them is measured before each."""
-    alone, measured = Testbed.build(rule), Testbed.build(rule)
+    alone, measured = build_twice(rule)
     if not alone.layers:
         yield SkippedCheck("measuring", "the rule covers no layer: torch's own layers use backprop")
         return

@@ -69,8 +69,10 @@ def certify(rule: Rule) -> Certificate:
     on another W; and that the laws of the rule's feedback B hold within the stated bounds. These laws are: with
     B := W every gradient is autograd's; B affects only the gradients of the layers below; B changes only by its
     declared update; W − B decays as Kolen and Pollack state; mirror mode converges to a multiple of W; the initial
-    angle, and the δ product rule; every field has an effect. Its ``grade`` says how much a synapse needs to know for
-    its change, with SGD, momentum and weight decay.
+    angle, and the δ product rule; every field has an effect. The error that a layer sends back follows this step's
+    error alone; a resumed run equals an uninterrupted one; measurements change nothing; and two workers with half of
+    the batch each equal one with all of it. A rule whose B learns by another law is said to be not examined there. Its
+    ``grade`` says how much a synapse needs to know for its change, with SGD, momentum and weight decay.
 
     It does not claim anything about other networks, GPUs or lower precision, about code paths that these steps do not
     reach. Python is no sandbox: a rule that changes nowt's own code, or recognizes these networks, is not found. The

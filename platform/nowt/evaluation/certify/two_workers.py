@@ -5,7 +5,7 @@ from torch import Tensor
 
 from nowt.core.distributed import SINGLE_WORKER, Group
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
-from nowt.evaluation.certify.interruption import PACE, state_of
+from nowt.evaluation.certify.interruption import PACE, seeded, state_of
 from nowt.evaluation.certify.testbed import Testbed, sample_steps
 from nowt.evaluation.certify.worker_threads import UnequalCalls, run_together
 from nowt.rules.base import Rule
@@ -25,7 +25,7 @@ def check_two_workers(rule: Rule) -> CheckResults:
     promise = "Two workers with half of the batch each train W, B and the rule's state as one worker with all of it"
     expected = _train(alone)
     try:
-        found = run_together(WORKERS, lambda group: _train(_build(short, group)))
+        found = run_together(WORKERS, lambda group: _build(short, group), _train)
     except UnequalCalls as error:
         yield Check("two workers", promise, f"{BOUND:.0e} relative", str(error), False)
         return
@@ -36,7 +36,7 @@ def check_two_workers(rule: Rule) -> CheckResults:
 
 
 def _build(rule: Rule, group: Group) -> Testbed:
-    return Testbed.build(rule, dtype=torch.float64, norms=False, group=group)
+    return seeded(lambda: Testbed.build(rule, dtype=torch.float64, norms=False, group=group))
 
 
 def _train(testbed: Testbed) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nowt.core.distributed import Group
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 TIMEOUT = 30  # seconds that a worker waits for another one
@@ -58,19 +59,22 @@ class ThreadGroup(Group):
         return tuple(any(each) for each in zip(*self._exchange.bring(self.rank, "any", flags), strict=True))
 
 
-def run_together(size: int, work: Callable[[Group], T]) -> list[T]:
+def run_together(size: int, build: Callable[[Group], S], work: Callable[[S], T]) -> list[T]:
     """Return what ``work`` returns on each of ``size`` workers, which run at the same time.
+
+    Each worker is built first, one after another, since all share the global random states of the process.
 
     Raises UnequalCalls if the workers call other collective operations, and otherwise the first worker's exception.
     """
     exchange = _Exchange(size)
+    workers = [build(ThreadGroup(rank, size, exchange)) for rank in range(size)]
     found: dict[int, T] = {}
     errors: list[Exception] = []
 
     def run(rank: int) -> None:
         torch.set_num_threads(1)
         try:
-            found[rank] = work(ThreadGroup(rank, size, exchange))
+            found[rank] = work(workers[rank])
             exchange.bring(rank, "end", None)
         except Exception as error:
             errors.append(error)
