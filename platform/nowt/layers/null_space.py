@@ -32,7 +32,7 @@ def recorded_inputs(layers: Sequence[FeedbackLayer]) -> Iterator[Inputs]:
     rows that span the same space. All calls of a layer, and of those that share its W, are recorded together. A layer
     that is not called is missing.
     """
-    names = {one: layer.name for layer in layers for one in (layer, *layer.tied)}
+    names: dict[nn.Module, str] = {one: layer.name for layer in layers for one in (layer, *layer.tied)}
     with inputs_by_name(names) as found:
         yield found
 
