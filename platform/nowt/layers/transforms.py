@@ -18,7 +18,7 @@ def is_transformed() -> bool:
 
     torch has no public question for it; this is the one that ``torch.autograd.Function`` itself asks.
     """
-    if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
+    if not torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
         return False
     kinds = [one.key() for one in torch._C._functorch.get_interpreter_stack() or ()]
     known = torch._C._functorch.TransformType

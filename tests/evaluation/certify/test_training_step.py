@@ -123,12 +123,12 @@ def build():
 
     return trained(model, copy)
 """,
-    "W written into a file, and read one step later": """
-import pickle, tempfile
+    "W written into a buffer of bytes, and read one step later": """
+import io, pickle
 
 
 def build():
-    model, file = net(Layer), tempfile.TemporaryFile()
+    model, file = net(Layer), io.BytesIO()
 
     def exchange():
         file.seek(0)

@@ -6,7 +6,6 @@ maps the inputs of its layer in this step to 0, so that all activity is the same
 other tensors that the step can reach must then be the same, too, unless something read W.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -117,7 +116,6 @@ def _run(spec: str, first: Run | None = None, names: list[str] | None = None) ->
         run.inputs.append(inputs)
         run.outputs.append(outputs)
         run.results.append(_result(model, before, _copies(model, step)))
-    gc.collect()
     return run
 
 
