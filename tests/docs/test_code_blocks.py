@@ -25,7 +25,7 @@ IN_OTHER_TESTS = {
     "adding-a-figure.md": 4,
     "adding-a-rule.md": 3,
     "adding-a-study.md": 2,
-    "certificate.md": 1,
+    "certifying-other-code.md": 1,
     "results.md": 1,
     "search.md": 3,
 }

@@ -34,7 +34,7 @@ class Tolerance:
     gradient: float
 
 
-# measured: see docs/certificate.md
+# measured: see docs/audits.md
 TOLERANCES = {
     "float64": Tolerance(1e-9, 1e-6, 1e-6),
     "float32": Tolerance(1e-2, 1e-4, 1e-3),

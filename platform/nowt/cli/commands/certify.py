@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
         "--step",
         metavar="FUNCTION",
         help="examine training code that nowt did not write: RULE is its FILE.py or module, and FUNCTION() returns "
-        "(model, step), where step() does one training step (docs/certificate.md)",
+        "(model, step), where step() does one training step (docs/certifying-other-code.md)",
     )
 
 

@@ -1,4 +1,4 @@
-"""docs/certificate.md: its file has an honest and a dishonest step, and the verdicts are those that the page states."""
+"""docs/certifying-other-code.md: its file has an honest and a dishonest step, and the verdicts are those that the page states."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from nowt.cli.main import main
 
-PAGE = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "certifying-other-code.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
