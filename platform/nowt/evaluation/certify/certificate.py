@@ -148,7 +148,8 @@ class Certificate:
     def table(self, width: int = 140) -> str:
         """Return the certificate as text for a terminal ``width`` characters wide."""
         held = sum(check.passed for check in self.checks)
-        failed = "" if self.passed else " FAILED."
+        failures = [check.name for check in self.checks if not check.passed]
+        failed = f" FAILED: {', '.join(failures)}." if failures else ""
         verdict = f"{self.verdict[0].upper()}{self.verdict[1:]}."
         promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
         parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]

@@ -84,7 +84,7 @@ def other_transport(rule: Rule, trace: ReadTrace) -> tuple[str, ...]:
         lines.append(f"backprop: the error goes back through Wᵀ in {uncovered}, which the rule does not cover")
     if trace.initialization:
         ops = ", ".join(dict.fromkeys(reads.op for reads in trace.initialization))
-        lines.append(f"initialization: before learning, the rule reads W to prepare its layers ({ops})")
+        lines.append(f"initialization: before learning, W is read to draw B and to tell its standard deviation ({ops})")
     return tuple(lines)
 
 
