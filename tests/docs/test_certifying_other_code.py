@@ -1,4 +1,4 @@
-"""docs/certifying-other-code.md: its file has an honest and a dishonest step, and the verdicts are those that the page states."""
+"""docs/certifying-other-code.md: the verdicts on its honest and its dishonest step are those that it states."""
 
 import re
 from pathlib import Path
