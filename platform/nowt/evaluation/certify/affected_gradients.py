@@ -1,6 +1,7 @@
 """A layer's B affects the gradients of the layers below it in the graph, and no others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -32,26 +33,38 @@ def check_affected_gradients(rule: Rule) -> CheckResults:
 
 def ancestors(name: str) -> set[str]:
     """Return the layers whose W affects the input of layer ``name``, found by perturbing each W in a forward pass."""
+    return set(_all_ancestors()[name])
+
+
+@cache
+def _all_ancestors() -> dict[str, frozenset[str]]:
+    """Return the ancestors of every layer of the small network, which are the same for all rules."""
     model = small_net()
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-    before = _input_of(layers[name], model)
-    found = set()
+    before = _inputs(layers, model)
+    found: dict[str, set[str]] = {name: set() for name in layers}
     for other, layer in layers.items():
         with torch.no_grad():
             original = layer.weight.clone()
             layer.weight.mul_(torch.linspace(0.5, 1.5, original[0].numel()).view(original[0].shape))
-            if not torch.equal(_input_of(layers[name], model), before):
-                found.add(other)
+            for name in changed(before, _inputs(layers, model)):
+                found[name].add(other)
             layer.weight.copy_(original)
-    return found
+    return {name: frozenset(below) for name, below in found.items()}
 
 
-def _input_of(layer: nn.Module, model: nn.Module) -> Tensor:
-    seen: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+def _inputs(layers: dict[str, nn.Module], model: nn.Module) -> dict[str, Tensor]:
+    """Return the input of each layer in a forward pass."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _, inputs: seen.update({name: inputs[0].detach().clone()})
+
+    hooks = [layer.register_forward_pre_hook(keep(name)) for name, layer in layers.items()]
     model(batch(0)[0])
-    hook.remove()
-    return seen[0]
+    for hook in hooks:
+        hook.remove()
+    return seen
 
 
 def _affected_layers(rule: Rule) -> Iterator[tuple[str, set[str]]]:

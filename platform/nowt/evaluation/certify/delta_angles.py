@@ -1,10 +1,13 @@
 """The product rule of δ angles: in random layers, cos(δ angle) is the product of the matrix-angle cosines above."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
+from torch import nn
 
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
@@ -55,13 +58,20 @@ def _product_rule(layers: Sequence[Layer]) -> list[float]:
 def _measure_angles(rule: Rule, rotated: bool) -> tuple[Layer, ...]:
     """Measure matrix angle and δ angle of every layer of a random dense network."""
     by_field = rotated and has_fields(rule, "angle")
-    model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
-    initialize_layers(model, initialize_as_torchvision, seed=0)
+    model = copy.deepcopy(_dense_network())
     layers = attach(model, replace(rule, angle=ANGLE) if by_field else rule)  # type: ignore[call-arg]
     if rotated and not by_field:
         _rotate(layers)
     x, error = (torch.randn(SAMPLES, WIDTH, generator=generator(0, "certificate", name)) for name in ("x", "error"))
     return measure_alignment(model, layers, x, error, lambda output, y: (output * y).sum())
+
+
+@cache
+def _dense_network() -> nn.Module:
+    """Return the network before a rule is attached, which is the same for all rules: drawing four million W is slow."""
+    model = Mlp((WIDTH,) * (DEPTH + 1), "relu")
+    initialize_layers(model, initialize_as_torchvision, seed=0)
+    return model
 
 
 def _rotate(layers: list[FeedbackLayer]) -> None:

@@ -24,23 +24,29 @@ def mapped_input(op: str, args: Sequence[Any], weight: Tensor, reads_weight: Cal
     return right.t() if fits else None
 
 
-def input_patches(op: str, args: Sequence[Any], inputs: Tensor) -> Tensor:
-    """Return the input patches that meet the kernel, one per row: (samples × positions, fan-in)."""
+def reveals_weights(op: str, args: Sequence[Any], inputs: Tensor) -> bool:
+    """Return whether the input patches are orthogonal and complete, so that the outputs give every weight exactly."""
+    # two channels are cheap, and rule out almost everything
+    return _first_is_orthogonal(_patches(op, args, inputs, channels=2)) and _complete(_patches(op, args, inputs))
+
+
+def _patches(op: str, args: Sequence[Any], inputs: Tensor, channels: int | None = None) -> Tensor:
+    """Return the input patches that meet the kernel, one per row: (samples × positions, fan-in); of the first channels,
+    if their number is given."""
     if op != "convolution":
-        return inputs
+        return inputs.double()
     _, weight, _, stride, padding, dilation = args[:6]
-    channels = inputs[:, : weight.shape[1]].double()
-    unfolded = F.unfold(channels, weight.shape[2:], dilation, padding, stride)
-    return unfolded.transpose(1, 2).flatten(0, 1)
+    used = inputs[:, : weight.shape[1]][:, :channels].double()
+    return F.unfold(used, weight.shape[2:], dilation, padding, stride).transpose(1, 2).flatten(0, 1)
 
 
-def reveal_weights(patches: Tensor) -> bool:
-    """Return whether the patches are orthogonal and complete, so that the outputs give every weight exactly."""
-    patches = patches.double()
-    if patches.shape[0] < patches.shape[1]:
-        return False
-    # the first column is cheap, and rules out almost everything
-    return _orthogonal(patches[:, :1].t() @ patches, len(patches)) and _orthogonal(patches.t() @ patches, len(patches))
+def _complete(patches: Tensor) -> bool:
+    return patches.shape[0] >= patches.shape[1] and _orthogonal(patches.t() @ patches, len(patches))
+
+
+def _first_is_orthogonal(patches: Tensor) -> bool:
+    """Return whether the first column is orthogonal to all others."""
+    return _orthogonal(patches[:, :1].t() @ patches, len(patches))
 
 
 def _orthogonal(gram: Tensor, samples: int) -> bool:

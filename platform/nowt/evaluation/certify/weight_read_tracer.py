@@ -9,6 +9,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nowt.evaluation.certify.linear_maps import input_patches, mapped_input, reveal_weights
+from nowt.evaluation.certify.linear_maps import mapped_input, reveals_weights
 from nowt.evaluation.certify.phases import BACKWARD, BETWEEN, FORWARD, INITIALIZATION, OPTIMIZER, RULE_PHASES
 from nowt.evaluation.certify.weight_reads import ReadCount, WeightRead, count_reads
 
@@ -41,6 +42,23 @@ class TrackedStorage:
     layer: str
     kind: str  # "weight", "copy" or "state"
     storage: StorageWeakRef
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the tracer asks of a torch operation."""
+
+    name: str
+    shape_only: bool  # whether it returns a view, or uses only the shapes of its arguments
+    writes: tuple[bool, ...]  # for each argument, whether the operation writes it
+
+
+@cache
+def _operation(func: Any) -> Operation:
+    """Describe an operation once, since training repeats a few of them thousands of times."""
+    name = str(func.overloadpacket.__name__)
+    writes = (argument.alias_info is not None and argument.alias_info.is_write for argument in func._schema.arguments)
+    return Operation(name, func.is_view or name in SHAPE_ONLY, tuple(writes))
 
 
 class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
@@ -109,13 +127,14 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
     ) -> Any:
         """Run the operation, and record which W it read."""
         kwargs = kwargs or {}
-        name = str(func.overloadpacket.__name__)
-        if func.is_view or name in SHAPE_ONLY:
+        operation = _operation(func)
+        if operation.shape_only:
             return func(*args, **kwargs)
+        name = operation.name
         layers = {found.layer: found for value in (*args, *kwargs.values()) for found in self._tracked_in(value)}
         if not layers or self._reads_shape_only(name, args):
             return func(*args, **kwargs)
-        separate = all(self._stays_in_one_layer(func, row) for row in _rows(name, args))
+        separate = all(self._stays_in_one_layer(operation, row) for row in _rows(name, args))
         readers = {layer: self._reader(layer, name, args, separate) for layer in layers}
         self.reads += [WeightRead(layer, reader, self.phase, name) for layer, reader in readers.items()]
         result = func(*args, **kwargs)
@@ -141,7 +160,7 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
 
     def _map_reader(self, layer: str, op: str, args: Sequence[Any], inputs: Tensor) -> str:
         """Attribute a forward map of ``inputs``, (positions, fan-in) or images, through W of ``layer``."""
-        exact = reveal_weights(input_patches(op, args, inputs))
+        exact = reveals_weights(op, args, inputs)
         if self.phase == FORWARD and self._active_layers[-1:] == [layer] and not exact:
             return "forward map"
         if self.phase in RULE_PHASES:
@@ -186,14 +205,13 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
             found += [tracked] if tracked is not None else []
         return found
 
-    def _stays_in_one_layer(self, func: Any, args: Sequence[Any]) -> bool:
+    def _stays_in_one_layer(self, operation: Operation, args: Sequence[Any]) -> bool:
         """Return whether the operation reads the W of at most one layer, and then writes no rule state."""
         layers = {found.layer for value in args for found in self._tracked_in(value)}
-        return len(layers) <= 1 and not (layers and self._writes_rule_state(func, args))
+        return len(layers) <= 1 and not (layers and self._writes_rule_state(operation, args))
 
-    def _writes_rule_state(self, func: Any, args: Sequence[Any]) -> bool:
-        writes = [a.alias_info is not None and a.alias_info.is_write for a in func._schema.arguments]
-        written = tree_leaves([value for value, write in zip(args, writes, strict=False) if write])
+    def _writes_rule_state(self, operation: Operation, args: Sequence[Any]) -> bool:
+        written = tree_leaves([value for value, write in zip(args, operation.writes, strict=False) if write])
         return any(isinstance(t, Tensor) and t.untyped_storage().data_ptr() in self.rule_state for t in written)
 
     def _living_copies(self) -> list[TrackedStorage]:
@@ -201,10 +219,17 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
         return [copy for copy in copies if not copy.storage.expired()]  # type: ignore[no-untyped-call]
 
 
-def _tensors_in(value: Any) -> list[Tensor]:
-    """Return the tensors in an argument. Most arguments are one tensor or a number, which need no search."""
-    leaves = tree_leaves(value) if isinstance(value, list | tuple | dict) else [value]
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+def _tensors_in(value: Any) -> Sequence[Tensor]:
+    """Return the tensors in an argument. Most arguments are one tensor or numbers, which need no search."""
+    if isinstance(value, Tensor):
+        return (value,)
+    if not isinstance(value, list | tuple | dict) or _are_numbers(value):
+        return ()
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _are_numbers(values: Any) -> bool:
+    return all(type(value) in (int, bool, float) for value in values) and not isinstance(values, dict)
 
 
 def _storage(tensor: Tensor) -> StorageWeakRef:
