@@ -280,3 +280,6 @@ BROKEN: dict[type[Rule], set[str]] = {
     RedrawsFeedback: {"sent error", "same seed", "two workers"},
     IgnoresSeedAndLayer: {"other seed"},
 }
+
+# these rules change what passes through B: their certificates have every check, and those of the others all but two
+CHANGE_THE_PATH = {UpsideDown, RankOne, ChangesBInForward, CopiesInForward, CopiesInBackward, ReadsInForward}

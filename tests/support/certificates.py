@@ -3,7 +3,12 @@
 from functools import cache
 from typing import Any
 
+import pytest
+
+from nowt.evaluation.certify import run
 from nowt.evaluation.certify.certificate import Certificate
+from nowt.evaluation.certify.delta_angles import check_delta
+from nowt.evaluation.certify.gradients import check_gradients
 from nowt.evaluation.certify.run import certify
 from nowt.rules.base import Rule
 from nowt.rules.registry import find_rule
@@ -13,6 +18,15 @@ from nowt.rules.registry import find_rule
 def certificate_of(rule: Rule) -> Certificate:
     """Certify a rule once, although several tests read the certificate."""
     return certify(rule)
+
+
+@cache
+def certificate_without_shapes_of(rule: Rule) -> Certificate:
+    """Certify a rule once without the two checks of the path through B, over 514 shapes of layers and in a dense
+    network. They take half the time, and only concern a rule that changes this path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "CHECKS", tuple(each for each in run.CHECKS if each not in (check_gradients, check_delta)))
+        return certify(rule)
 
 
 def rule_of(name: str, **fields: Any) -> Rule:
