@@ -231,13 +231,13 @@ from nowt import Rule
 
 @dataclass(frozen=True)
 class Direct(Rule):
-    """A feedback path that sends the error of one unit to all units below."""
+    """A feedback path that sends a weighted mean of the error to all units below."""
 
     name: ClassVar[str] = "direct"
     signals: ClassVar[tuple[str, ...]] = ("error",)
 
     def send_back(self, layer, error, x, output_error):
-        return torch.ones_like(x) * error.flatten(1)[:, 0].view(-1, *[1] * (x.dim() - 1))
+        return torch.ones_like(x) * error.flatten(1).cumsum(1).mean(1).view(-1, *[1] * (x.dim() - 1))
 '''
 
 
