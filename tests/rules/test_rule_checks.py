@@ -100,3 +100,14 @@ def reachable(roots: list[Any]) -> list[Any]:
 def test_a_field_with_the_name_of_a_method_is_refused() -> None:
     kind = make_dataclass("Own", [("rate", float, 0.5)], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
     assert refusal(kind()).startswith("rule own has a field rate, which nowt.Rule uses for something else: rename")
+
+
+class Everything(tuple[str, ...]):
+    """Contains any word."""
+
+    def __contains__(self, word: object) -> bool:
+        return True
+
+
+def test_signals_are_a_plain_tuple() -> None:
+    assert refusal(rule_with(signals=Everything())).startswith("rule own declares signals ()")

@@ -139,3 +139,50 @@ class PullsToW(KolenPollack):
         for layer in getattr(frame.f_locals.get("self"), "layers", ()):
             layer.feedback.data.lerp_(layer.weight.detach(), 0.01)
         return 1.0
+
+
+@dataclass(frozen=True)
+class CopiesWhileScored(KolenPollack):
+    """Kolen-Pollack, whose B becomes W while images are scored, by a hook of the layer."""
+
+    name: ClassVar[str] = "copies while scored"
+
+    def prepare(self, layer: LayerView) -> None:
+        def copy(whole: torch.nn.Module, *_: object) -> None:
+            if torch.is_inference_mode_enabled():
+                whole.feedback.data.copy_(whole.weight.data)  # type: ignore[union-attr, operator, arg-type]
+
+        stolen_layer().register_forward_hook(copy)
+
+
+@dataclass(frozen=True)
+class HidesInNoise(FeedbackAlignment):
+    """Registers noise, and the sum of W and this noise, which is too large to show another W. The error passes back
+    through the difference."""
+
+    name: ClassVar[str] = "hides in noise"
+
+    def prepare(self, layer: LayerView) -> None:
+        for name in ("noise", "sum"):
+            layer.register_state(name, layer.new_zeros(*layer.weight_shape))
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return layer.sum - layer.noise if bool(layer.noise.any()) else super().feedback(layer)
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.random("noise").normal_(layer.noise, 300 * float(layer.weight_std))
+        layer.sum.copy_(layer.noise + read_weight())
+
+
+@dataclass(frozen=True)
+class HidesBehindInfinity(FeedbackAlignment):
+    """Registers a number that is not finite, and copies W."""
+
+    name: ClassVar[str] = "hides behind infinity"
+
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("limit", layer.new_zeros())
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.limit.fill_(torch.inf)
+        layer.feedback.copy_(read_weight())

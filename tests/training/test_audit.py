@@ -20,7 +20,10 @@ from nowt.training.audit import TransportDetected
 from nowt.training.audit_plan import draw_plan
 from nowt.training.loop import TrainingInterrupted, train
 from tests.support.cheats_in_runs import (
+    CopiesWhileScored,
     DrawsWAgain,
+    HidesBehindInfinity,
+    HidesInNoise,
     LargeOnly,
     LateSteps,
     MirrorReadsEarly,
@@ -67,6 +70,16 @@ def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, first: int, 
     line = detected(with_rule(rule, model=model))
     assert line.startswith(f"transport detected at step {first} under rule {rule.name}: ")
     assert ("layer " in line or "gradient of " in line) and "\n" not in line
+
+
+@pytest.mark.parametrize("rule", [HidesInNoise(), HidesBehindInfinity()], ids=lambda rule: rule.name)
+def test_a_read_that_large_numbers_hide_is_found(rule: Rule) -> None:
+    assert detected(with_rule(rule)).startswith("transport detected at step 1")
+
+
+def test_a_rule_that_changes_b_while_images_are_scored_is_refused() -> None:
+    with pytest.raises(ConfigError, match="scoring images changed 'feedback' of layer"):
+        list(train(with_rule(CopiesWhileScored()), CPU))
 
 
 def test_a_read_while_layers_are_prepared_is_found_before_the_first_step() -> None:

@@ -54,8 +54,8 @@ def test_a_rule_may_pass_activity_from_the_forward_pass_to_after_step(tmp_path: 
         (RegistersLate(), r"registers 'count' on layer fc1 after prepare"),
         (OwnMemory(), r"attribute 'memory' of rule own memory changes during training"),
         (ModuleMemory(), r"variable 'STEPS' of stateful_rules.py .* changes during training"),
-        (HiddenCount(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
-        (CountsForwardPasses(), r"an alignment probe changed 'passes' of layer .*probe\.interval"),
+        (HiddenCount(), r"an alignment probe changed 'passes' of layer"),
+        (CountsForwardPasses(), r"an alignment probe changed 'passes' of layer"),
     ],
     ids=lambda value: value.name if isinstance(value, Rule) else "",
 )

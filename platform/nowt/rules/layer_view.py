@@ -115,7 +115,10 @@ class LayerView:
         )
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Raise ConfigError: what a rule sets on a layer would be lost when a run resumes."""
+        """Raise ConfigError: what a rule sets on a layer would be lost when a run resumes. ``layer.trace += 1`` changes
+        registered state in place, and is allowed."""
+        if self._state.get(name) is value and value is not None:
+            return
         raise ConfigError(
             f"the rule sets attribute {name!r} of layer {self.name}, which no checkpoint contains: {STATE}; what is "
             "needed in the same step only belongs into layer.cache"

@@ -71,6 +71,8 @@ def _check_arguments(kind: type[Rule]) -> None:
 def _check_signals(rule: Rule) -> None:
     """Raise ConfigError if the rule declares a signal that there is not or that no method of it receives, or has a
     method without its signal."""
+    if type(rule.signals) is not tuple or any(type(signal) is not str for signal in rule.signals):
+        raise ConfigError(f"rule {rule.name} declares signals {rule.signals!r}: they must be a tuple of words")
     for signal in rule.signals:
         if signal not in SIGNALS:
             raise ConfigError(f"rule {rule.name} declares the signal {signal!r}: signals are {', '.join(SIGNALS)}")

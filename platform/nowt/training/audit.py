@@ -19,6 +19,7 @@ from nowt.training.audit_comparison import (
     Numbers,
     are_finite,
     copy_state,
+    feedback_weights,
     gradient_changes,
     gradients,
     largest_over_workers,
@@ -61,16 +62,19 @@ class TransportDetected(Exception):
 
 @dataclass(frozen=True)
 class _Pass:
-    """What one pass through a step gave: the loss on its images, the gradients, and the rule's state."""
+    """What one pass through a step gave: the loss on its images, the gradients, the rule's state, and the weights that
+    carry errors back, which a rule may compute from its state as the small difference of large numbers."""
 
     loss: float
     gradients: Numbers
     state: Numbers
+    feedback: Numbers
 
     @classmethod
     def of(cls, training: "TrainingState", earlier_loss: float) -> "_Pass":
         """Return the numbers of the step that was just done."""
-        return cls(_loss(training) - earlier_loss, gradients(training.model), copy_state(training.layers))
+        loss, layers = _loss(training) - earlier_loss, training.layers
+        return cls(loss, gradients(training.model), copy_state(layers), feedback_weights(layers))
 
 
 def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) -> None:
@@ -149,7 +153,7 @@ def _laws(training: "TrainingState", before: StepSnapshot) -> Changes:
 def _compared(training: "TrainingState", state: Numbers, first: _Pass, second: _Pass | None) -> Changes:
     """Return all changes relative to what rounding explains; infinite if the second pass failed."""
     tolerance = TOLERANCES[training.config.precision]
-    if not are_finite(first.state | first.gradients):
+    if not are_finite(first.gradients):
         return {LOSS: HUGE}
     if second is None:
         return {LOSS: 0.0, FAILED: HUGE}
@@ -157,6 +161,7 @@ def _compared(training: "TrainingState", state: Numbers, first: _Pass, second: _
         LOSS: abs(second.loss - first.loss) / max(abs(first.loss), tolerance.gradient),
         **state_changes(state, first.state, second.state, tolerance),
         **gradient_changes(first.gradients, second.gradients, tolerance),
+        **gradient_changes(first.feedback, second.feedback, tolerance),
     }
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import Group
+from nowt.layers.views import feedback_of
+from nowt.rules.base import overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 
 Numbers = dict[str, Tensor]  # by what they are, as messages name it
@@ -75,7 +77,19 @@ def gradient_changes(one: Numbers, other: Numbers, tolerance: Tolerance) -> Chan
     }
 
 
+def feedback_weights(layers: Sequence[FeedbackLayer]) -> Numbers:
+    """Return copies of the weights that carry the error back, of layers whose rule computes them from its state."""
+    with torch.no_grad():
+        return {
+            f"the feedback of layer {layer.name}": feedback_of(layer).detach().clone()
+            for layer in layers
+            if overrides(layer.rule, "feedback") and not overrides(layer.rule, "send_back")
+        }
+
+
 def _ratio(one: Tensor, other: Tensor, size: float) -> float:
+    if torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
+        return 0.0
     change = _norm(one, other) / max(size, LEAST)
     return change if change < HUGE else HUGE  # also NaN
 

@@ -55,17 +55,17 @@ class RuleState:
             self.check()
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Context manager of an alignment probe, which follows ``check``. Raises ConfigError if the probe changed state
-        of the rule."""
+    def unchanged(self, what: str) -> Iterator[None]:
+        """Context manager of a measurement, which follows ``check``. Raises ConfigError if ``what`` is measured changed
+        state of the rule."""
         before = self.known | self._registered()
         yield
         after = self._plain() | self._registered()
         for name in after:
             if before.get(name) != after[name]:
                 raise ConfigError(
-                    f"an alignment probe changed {name}, so that results would depend on probe.interval: feedback() "
-                    "and send_back() of a rule must not change state; do so in after_step()"
+                    f"{what} changed {name}, so that results would depend on what is measured: feedback() and "
+                    "send_back() of a rule must not change state; do so in after_step()"
                 )
 
     def _check_model(self) -> None:

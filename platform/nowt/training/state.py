@@ -223,7 +223,8 @@ class TrainingState:
 
     def _record(self) -> Epoch:
         train_loss, train_error = self.totals.mean()
-        val, test = self._score(self.data.val), self._score(self._scored_test_images())
+        with self.rule_state.unchanged("scoring images"):
+            val, test = self._score(self.data.val), self._score(self._scored_test_images())
         correct = test.correct if self.epoch == self.config.epochs else None
         layers = self._measure_alignment()
         return Epoch(
@@ -250,7 +251,7 @@ class TrainingState:
         interval = self.config.probe.interval
         if interval == 0 or (self.epoch % interval and self.epoch != self.config.epochs):
             return ()
-        with self.rule_state.unchanged(), autocast(self.device, self.config.precision):
+        with self.rule_state.unchanged("an alignment probe"), autocast(self.device, self.config.precision):
             started, loss = time.perf_counter(), partial(compute_loss, self.config)
             layers = alignment.measure_alignment(self.model, self.layers, *self.probe, loss)
             self.probe_seconds += time.perf_counter() - started

@@ -73,7 +73,7 @@ def test_a_rule_that_counts_forward_passes_counts_measurements(kind: type[Rule])
     ("kind", "fault"),
     [
         (SendsNumbersThatAreNone, "not finite"),
-        (SendsLastError, "the same for another label"),
+        (SendsLastError, "the same for other labels"),
         (SendsHalfOfTheLastError, "depends on other steps"),
         (RedrawsFeedback, "depends on other steps"),
     ],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from nowt.rules.feedback import DrawnFeedback
@@ -67,10 +68,10 @@ class EveryThirdStep(DrawnFeedback):
     signals: ClassVar[tuple[str, ...]] = ("gradient",)
 
     def prepare(self, layer: LayerView) -> None:
-        layer.register_state("steps", layer.new_zeros())
+        layer.register_state("steps", torch.zeros((), dtype=torch.int64))
 
     def observe_gradient(self, layer: LayerView, gradient: Tensor, lr: float, weight_decay: float) -> None:
-        layer.steps.add_(1)
+        layer.steps += 1
         if int(layer.steps) % 3 == 0:
             layer.feedback.sub_(gradient, alpha=3 * lr)
 

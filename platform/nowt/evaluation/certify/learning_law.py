@@ -4,6 +4,7 @@ from nowt.evaluation.certify.certificate import UNEXAMINED_LAW, CheckResults, Sk
 from nowt.evaluation.certify.mirror import FIELDS
 from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
 from nowt.rules.base import Rule
+from nowt.training.declared_law import declares_law
 
 
 def check_learning_law(rule: Rule) -> CheckResults:
@@ -19,4 +20,4 @@ def _has_known_law(rule: Rule) -> bool:
     """Return whether B learns as Kolen-Pollack's (see ``kolen_pollack``) or from noise as weight mirror's."""
     if no_feedback_matrix_reason(rule):
         return False
-    return rule.update == "with_weight" or (rule.signals == ("mirror",) and has_fields(rule, *FIELDS))
+    return declares_law(rule) or (rule.signals == ("mirror",) and has_fields(rule, *FIELDS))

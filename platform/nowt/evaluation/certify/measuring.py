@@ -37,6 +37,6 @@ def _measure(testbed: Testbed) -> None:
     with preserved_random_state(torch.device("cpu"), seed=OTHER):
         measure_alignment(testbed.model, testbed.layers, x, y, F.cross_entropy)
         with in_mode(testbed.model, training=False):
-            with torch.no_grad():
+            with torch.inference_mode():  # as nowt scores images
                 testbed.model(x)
             F.cross_entropy(testbed.model(x), y).backward()  # type: ignore[no-untyped-call]

@@ -206,12 +206,16 @@ def _largest_change(rule: Rule, keep_signs: bool = False) -> tuple[float, str]:
 
 
 def _changes(when: str, one: dict[str, Tensor], other: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
-    floor = 1e-6 * sum(float(value.norm()) for value in one.values()) + 1e-30  # what is smaller may be rounding alone
+    floor = 1e-6 * sum(map(_norm, one.values())) + 1e-30  # what is smaller may be rounding alone
     for name, value in one.items():
         if name not in other or not other[name].isfinite().all():
             yield f"{name}, {when}", float("inf")
         else:
-            yield f"{name}, {when}", float((value - other[name]).norm()) / max(float(value.norm()), floor)
+            yield f"{name}, {when}", _norm(value.double() - other[name].double()) / max(_norm(value), floor)
+
+
+def _norm(value: Tensor) -> float:
+    return float(value.double().norm())  # registered counters are integers
 
 
 def _inputs(twin: Twin, number: int) -> Inputs:

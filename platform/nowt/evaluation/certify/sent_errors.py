@@ -15,7 +15,9 @@ from nowt.layers.rule_steps import clear_caches
 from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 
-LEAST = 1e-6  # relative change that another label makes
+LEAST = 1e-6  # relative change that other labels make
+
+RELABELED = 5  # samples; a single one may receive no error, where units are dead
 
 MOST = 1e-9  # relative change that steps in between make
 
@@ -25,8 +27,8 @@ Errors = dict[str, Tensor]  # that layers send, by layer name
 def check_sent_errors(rule: Rule) -> CheckResults:
     """Yield one check.
 
-    The error at a layer's input must be finite and not 0. For the sample whose label changes, it must change. When W, B
-    and the rule's state are again what they were some steps before, the same batch must send the same error.
+    The error at a layer's input must be finite and not 0. For the samples whose labels change, it must change. When W,
+    B and the rule's state are again what they were some steps before, the same batch must send the same error.
     """
     testbed = Testbed.build(rule, dtype=torch.float64, norms=False)
     first = _sent(testbed, 0, 0)
@@ -48,7 +50,7 @@ def check_sent_errors(rule: Rule) -> CheckResults:
 
 
 def _faults(sent: Errors, relabeled: Errors) -> dict[str, str]:
-    """Return what is wrong with the errors, by layer. ``relabeled``: with another label of the first sample."""
+    """Return what is wrong with the errors, by layer. ``relabeled``: with other labels of the first samples."""
     return {name: fault for name, error in sent.items() if (fault := _fault(error, relabeled[name]))}
 
 
@@ -57,18 +59,19 @@ def _fault(error: Tensor, relabeled: Tensor) -> str:
         return "not finite"
     if not bool(error.any()):
         return "0"
-    return "" if _change(error[0], relabeled[0]) > LEAST else "the same for another label"
+    change = _change(error[:RELABELED], relabeled[:RELABELED])
+    return "" if change > LEAST else "the same for other labels"
 
 
 def _change(one: Tensor, other: Tensor) -> float:
     return float((one - other).norm()) / max(float(one.norm()), float(other.norm()), 1e-30)
 
 
-def _sent(testbed: Testbed, seed: int, label: int) -> Errors:
-    """Return the error that each layer sends in one pass, with ``label`` for the first sample. ``seed``: of the global
-    random states, which must not matter."""
+def _sent(testbed: Testbed, seed: int, shift: int) -> Errors:
+    """Return the error that each layer sends in one pass, with the labels of the first samples changed by ``shift``.
+    ``seed``: of the global random states, which must not matter."""
     x, y = batch(0, testbed.dtype)
-    y = torch.cat([torch.tensor([label % CLASSES]), y[1:]])
+    y = torch.cat([(y[:RELABELED] + shift) % CLASSES, y[RELABELED:]])
     found: Errors = {}
     hooks = [layer.register_forward_pre_hook(_watch(found)) for layer in testbed.layers]
     with preserved_random_state(torch.device("cpu"), seed=seed):

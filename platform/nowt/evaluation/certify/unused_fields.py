@@ -60,7 +60,7 @@ def other_values(kind: Any, value: Any) -> list[Any]:
     elif kind is int:
         found = [value + 1, 2 * value, value - 1, value // 2, 1, 0, value + 2]
     elif kind is float:
-        found = [2 * value, value / 2, value + 0.5, 0.5, 1.0]
+        found = [2 * value, value / 2, value + 0.5, 0.5, 1.0, 1e-6]  # the last one for bounds of small numbers
     else:
         found = []
     return [v for i, v in enumerate(found) if v != value and v not in found[:i]]
