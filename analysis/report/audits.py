@@ -41,7 +41,16 @@ def _sentence(rule: str, runs: Sequence[RunLog]) -> str:
     found = [f"run {run.key}, {run.reason}" for run in runs for audit in run.audits if audit.problem]
     if found:
         return f"{done}; {'; '.join(found)}."
+    if not steps:
+        return f"{done}: no step could be examined, so nothing is known of what the rule reads.{_start(runs)}"
     missed = (
         f"{100 * share:g} % of steps with probability {chance_to_miss(share, len(steps)):.2g}" for share in SHARES
     )
-    return f"{done}, no read of W found. A rule that reads W in {', in '.join(missed)} is missed."
+    text = f"{done}, no read of W found. A rule that reads W in {', in '.join(missed)} is missed."
+    return text + _start(runs)
+
+
+def _start(runs: Sequence[RunLog]) -> str:
+    """Return how near to W B starts, since a rule may declare an angle; empty if no B has the shape of W."""
+    cosines = [abs(value) for run in runs for audit in run.audits for value in audit.cosines.values()]
+    return f" At the start, |cos(B, W)| is at most {max(cosines):.2f}." if cosines else ""

@@ -40,7 +40,7 @@ def test_a_report_states_how_likely_an_audited_rule_was_missed(tmp_path: Path) -
     (run,) = map(read, logs(tmp_path))
     assert run.state == "finished" and run.audits[0].step == 0 and len(run.audits) == 4
     (note,) = audit_notes(tmp_path, [run.key])
-    assert "3 steps of 1 run audited, no read of W found" in note
+    assert "3 steps of 1 run audited, no read of W found" in note and "At the start, |cos(B, W)| is at most 0." in note
     assert "1 % of steps with probability 0.97, in 10 % of steps with probability 0.73 is missed" in note
 
 

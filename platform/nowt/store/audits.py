@@ -69,4 +69,5 @@ def audits_in_words(audits: Sequence[Audit]) -> str:
     parts += [counted(len(done), "step")] if steps else []
     parts += [f"{len(steps) - len(done)} more could not be examined"] if len(done) < len(steps) else []
     problems = [audit for audit in audits if audit.problem]
-    return ", ".join(parts) + (f": {problems[0].problem}" if problems else ": no read of W found")
+    clean = "no read of W found" if done or not steps else "nothing is known of what the rule reads"
+    return ", ".join(parts) + f": {problems[0].problem if problems else clean}"
