@@ -172,7 +172,7 @@ def test_configs_are_immutable() -> None:
         ),
         (
             {"rule": {"name": "wn"}},
-            "there is no rule 'wn' (did you mean wm?); there are: bp, fa, ss, wm, kp, sham",
+            "there is no rule 'wn' (did you mean wm?); there are: bp, fa, ss, wm, kp, dfa, dkp, ia, sham",
         ),
         ({"data": {"zzz": 1}}, "there is no setting data.zzz; there are: name, size, "),
         ({"optim": {"lr": "fast"}}, "optim.lr is 'fast': input should be a valid number"),

@@ -238,5 +238,6 @@ def test_a_rule_of_the_earlier_interface_is_refused_before_anything_runs(tmp_pat
 def test_a_missing_file_and_an_unknown_rule_name_are_rejected() -> None:
     assert config_error("mylab/pal.py").startswith("there is no file mylab/pal.py (looked in ")
     assert config_error("kpp") == (
-        "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, sham, or your own FILE.py"
+        "there is no rule 'kpp' (did you mean kp?); there are: bp, fa, ss, wm, kp, dfa, dkp, ia, sham, "
+        "or your own FILE.py"
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import Group
-from nowt.rules.base import overrides
+from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.layer_view import LayerView
 from nowt.rules.moment import Moment
@@ -20,7 +20,7 @@ def view_of(layer: FeedbackLayer, moment: Moment | None = None) -> LayerView:
     of that moment. In a forward or backward pass there is none."""
 
     def streams(purpose: str) -> RandomStream:
-        return random_stream(name, moment, purpose)
+        return random_stream(name, moment, own_stream(layer.rule, purpose))
 
     name = layer.name
     return _view(layer, registered_state(layer), streams, None if moment is None else moment.group)
@@ -39,6 +39,18 @@ def feedback_of(layer: FeedbackLayer) -> Tensor:
         return layer.weight.new_empty(0)
     with torch.no_grad():
         return layer.rule.feedback(view_of(layer)).detach()
+
+
+def own_stream(rule: Rule, purpose: str) -> str:
+    """Return the name of the random numbers that a rule asks for.
+
+    It is none of nowt's own streams: whoever draws the numbers of W again, or those that put W's entries into the random
+    order of B, knows W without reading it. Two names stay as they were in earlier versions, where nothing of
+    nowt's own has them: ``"magnitudes"``, and ``"feedback"`` under a rule whose B nowt does not draw.
+    """
+    if purpose == "magnitudes" or (purpose == "feedback" and rule.initialization() is None):
+        return purpose
+    return f"rule: {purpose}"
 
 
 def random_stream(name: str, moment: Moment | None, purpose: str) -> RandomStream:
@@ -65,7 +77,11 @@ def prepare(layer: FeedbackLayer, seed: int, between: Between | None = None) -> 
     layer.__dict__["cache"] = {}
     if between is not None:
         between(layer)
-    rule.prepare(_view(layer, state, lambda purpose: RandomStream(seed, purpose, name), None, registers=True))
+
+    def streams(purpose: str) -> RandomStream:
+        return RandomStream(seed, own_stream(rule, purpose), name)
+
+    rule.prepare(_view(layer, state, streams, None, registers=True))
     for key, value in state.items():
         layer.register_state(key, _laid_out(value, weight))
     layer.__dict__["state_names"] = tuple(state)

@@ -86,6 +86,8 @@ def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) ->
     training.audits.report = on_audit
     for audit in training.audits.found:
         on_audit(audit)
+        if audit.problem:  # also if the run is started again without audits
+            raise TransportDetected(audit, training.config.rule.name)
 
 
 def begin(training: "TrainingState") -> None:

@@ -68,4 +68,14 @@ class Gated(Rule):
         return layer.send_back(error, x) * (x != 0)
 
 
-RULES = [Direct(), LowRank(), Sparse(), Gated()]
+@dataclass(frozen=True)
+class LastLayer(DrawnFeedback):
+    """Covers the last layer alone."""
+
+    name: ClassVar[str] = "last layer"
+
+    def covers(self, name: str, last: bool) -> bool:
+        return last
+
+
+RULES = [LastLayer(), Direct(), LowRank(), Sparse(), Gated()]

@@ -182,9 +182,10 @@ def no_feedback_matrix_reason(rule: Rule) -> str:
 
 
 def uncovered_reason(rule: Rule, model: nn.Module) -> str:
-    """Return why the rule does not apply to a network that only one check uses; empty if it does."""
-    names = list(_layers(model))
-    covered = any(rule.covers(name, name == names[-1]) for name in names)
+    """Return why the rule does not apply to a network that only one check uses, whose last layer is not examined; empty
+    if it covers one of the other layers."""
+    names = list(_layers(model))[:-1]
+    covered = any(rule.covers(name, False) for name in names)
     return "" if covered else f"the rule covers no layer of the network of this check ({', '.join(names[:4])}, …)"
 
 
