@@ -44,8 +44,8 @@ def feedback_of(layer: FeedbackLayer) -> Tensor:
 def own_stream(rule: Rule, purpose: str) -> str:
     """Return the name of the random numbers that a rule asks for.
 
-    It is none of nowt's own streams: whoever draws the numbers of W again, or those that put W's entries into the random
-    order of B, knows W without reading it. Two names stay as they were in earlier versions, where nothing of
+    It is none of nowt's own streams: a rule that draws the numbers of W again, or the random order in which W's entries
+    are those of B, knows W without reading it. Two names stay as they were in earlier versions, where nothing of
     nowt's own has them: ``"magnitudes"``, and ``"feedback"`` under a rule whose B nowt does not draw.
     """
     if purpose == "magnitudes" or (purpose == "feedback" and rule.initialization() is None):
