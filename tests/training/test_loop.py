@@ -75,8 +75,11 @@ def test_epoch_0_measures_the_network_before_learning(rule: str) -> None:
     assert (first.val_loss, first.val_error) == pytest.approx(score(model, data.val.batches(512)), rel=1e-5)
     assert (first.test_loss, first.test_error) == pytest.approx(score(model, data.test.batches(512)), rel=1e-5)
     training.before_learning()
-    angles = [angle(layer.feedback, layer.weight) for layer in training.layers]
-    assert [layer.matrix_angle for layer in first.layers] == angles
+    found = [layer.matrix_angle for layer in first.layers]
+    if rule in ("dfa", "dkp"):  # their B is not of W's shape
+        assert found and all(map(math.isnan, found))
+    else:
+        assert found == [angle(layer.feedback, layer.weight) for layer in training.layers]
 
 
 def test_with_one_seed_all_rules_have_the_same_initial_w_and_the_same_batches() -> None:
@@ -84,7 +87,9 @@ def test_with_one_seed_all_rules_have_the_same_initial_w_and_the_same_batches() 
         config = short_run(rule, fields=fields_of(rule), seed=seed)
         training = TrainingState.create(config, CPU, open_data(config.data, CPU, test=False))
         training.before_learning()
-        weights = {k: v for k, v in training.model.state_dict().items() if "feedback" not in k and "largest" not in k}
+        own = ("feedback", "largest", "velocity")
+        state = training.model.state_dict()
+        weights = {name: value for name, value in state.items() if not name.endswith(own)}
         batches = []
         for training.epoch in range(2):
             batches += list(training.remaining_batches())

@@ -144,7 +144,8 @@ class ReplayedStep:
             self._seen[layer.name].error = error.detach().clone()
             self._events.append((BACKWARD, layer))
 
-        output.register_hook(receive)  # type: ignore[no-untyped-call]
+        if output.requires_grad:  # not if a rule has frozen W
+            output.register_hook(receive)  # type: ignore[no-untyped-call]
 
     def _snapshot(self) -> None:
         own = {id(p) for layer in self.testbed.layers for p in layer.parameters(recurse=False)}
