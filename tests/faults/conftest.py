@@ -18,6 +18,8 @@ from tests.faults.cleanup_checks import kill_processes, wait_until_no_process
 from tests.faults.repetitions import MakeStudy, Undisturbed
 from tests.faults.study_process import StudyProcess, Verb
 
+pytest.register_assert_rewrite("tests.faults.comparison")  # so that a failure shows what differs
+
 HERE = Path(__file__).parent
 
 KILLS, FAULTS = (int(os.environ.get(name, "0")) for name in ("NOWT_KILLS", "NOWT_FAULTS"))

@@ -24,6 +24,8 @@ ONE_RUN = ["--seeds", "1", "--precision", "float64"]
 
 ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 
+EACH_STEP_ONCE = ["--seeds", "1", "--audit", "0"]  # an audited step is done more than once
+
 
 @pytest.fixture
 def shared(make_study: MakeStudy, empty: Path) -> StudyProcess:
@@ -59,7 +61,7 @@ def test_a_drained_node_causes_no_batch_to_be_repeated(
 ) -> None:
     with metadata_service() as one, metadata_service() as other, elastic_cluster(shared) as (study, cluster):
         machines = [(cluster.add(2, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
-        driver = study.start("--seeds", "1")
+        driver = study.start(*EACH_STEP_ONCE)
         wait_for(lambda: bool(study.training_processes()), TIMEOUT, "the second epoch")
         (node, ec2) = next(
             machine for machine in machines if set(children(machine[0]["raylet"])) & set(study.training_processes())
@@ -94,7 +96,7 @@ def test_a_run_with_one_worker_resumes_from_the_checkpoint_of_the_notice(
     slow = replace(make_study("ablate", 1, "kp"), pause=1.0).reset(empty)
     with metadata_service() as one, metadata_service() as other, elastic_cluster(slow) as (study, cluster):
         machines = [(cluster.add(1, **{ENDPOINT: ec2.url}), ec2) for ec2 in (one, other)]
-        driver = study.start("--seeds", "1")
+        driver = study.start(*EACH_STEP_ONCE)
         wait_for(lambda: bool(study.training_processes()), TIMEOUT, "the second epoch")
         (node, ec2) = next(
             machine for machine in machines if set(children(machine[0]["raylet"])) & set(study.training_processes())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nowt.training.checkpoint import UNREADABLE
 from tests.faults.cleanup_checks import wait_until_no_process
 from tests.faults.comparison import assert_equals_undisturbed, logs
 from tests.faults.injection import inject_fault, kill
@@ -35,6 +36,9 @@ def test_a_truncated_checkpoint_is_replaced_by_the_previous_one(
     path = max((interrupted_study.store / "checkpoints" / key).glob("step-*.pt"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     interrupted_study.rerun()
+    kept = path.with_name(path.name + UNREADABLE)
+    assert kept.stat().st_size > 0
+    kept.unlink()  # the only difference from an undisturbed store
     assert_equals_undisturbed(interrupted_study, undisturbed(interrupted_study))
 
 
