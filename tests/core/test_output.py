@@ -1,5 +1,6 @@
 """Nothing that is printed ends a run: characters that a terminal lacks, and output that cannot be written."""
 
+import gc
 import io
 import os
 import subprocess
@@ -142,3 +143,13 @@ def test_without_any_output_there_is_nothing_to_fail(monkeypatch: pytest.MonkeyP
         print("a")
         sys.stdout.write("b")
         sys.stderr.flush()
+
+
+def test_collecting_output_that_is_over_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with stream("utf-8"):
+        with tolerant_output():
+            kept: list[object] = [sys.stdout]
+        kept.append(kept)
+    del kept
+    gc.collect()
+    assert capsys.readouterr().err == ""

@@ -110,6 +110,9 @@ class Forwarding(io.TextIOBase):
         if self.stream is not None:
             self.stream.flush()
 
+    def close(self) -> None:
+        """Leave the stream as it is, since others use it too. Python closes each stream object that it collects."""
+
     def isatty(self) -> bool:
         """Whether the stream is a terminal."""
         return self.stream is not None and bool(self.stream.isatty())
