@@ -8,6 +8,7 @@ import builtins
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,17 +66,20 @@ Texts = dict[Path, str]  # hash of the text of each file
 
 Read = Callable[[Path, Path], Texts]
 
+_COPIES = itertools.count(1)
 
-def load(path: Path, root: Path, read: Read) -> ModuleType:
+
+def load(path: Path, root: Path, read: Read, copy: int = 0) -> ModuleType:
     """Import ``path``, a file or a package without ``__init__.py``, whose imports are looked up in ``root`` first. Both
     are absolute.
 
     ``read`` returns the texts of the file and of the local modules that it imports, a hash of which becomes part of its
-    name. So the same code gives the same classes, and edited code is loaded again. Raises what the file raises; then
-    ``sys.modules`` is left unchanged.
+    name. So the same code gives the same classes, and edited code is loaded again. Each number ``copy`` gives classes
+    and module variables of its own, also those of the local modules. Raises what the file raises; then ``sys.modules``
+    is left unchanged.
     """
-    lookup = Lookup(path, root, read, read(path, root))
-    name = _name(path, root, lookup.texts)
+    lookup = Lookup(path, root, read, read(path, root), copy)
+    name = _name(path, root, lookup.texts, copy)
     if name in sys.modules:
         return _imported(name)
     if _FINDER not in sys.meta_path:
@@ -83,8 +87,18 @@ def load(path: Path, root: Path, read: Read) -> ModuleType:
     _FINDER.lookups[name] = lookup
     module = _imported(name)
     if lookup.is_current():  # it may have extended ``sys.path``, so that more modules are found the next time
-        sys.modules.setdefault(_name(path, root, read(path, root)), module)
+        sys.modules.setdefault(_name(path, root, read(path, root), copy), module)
     return module
+
+
+def load_copy(name: str) -> ModuleType:
+    """Run a loaded custom file, given by the name of its module, once more, with the local modules that it imports, and
+    return the new module, which shares no variable of theirs. Raises what the file raises."""
+    top, _, inner = name.partition(".")
+    lookup = _lookup_of(top)
+    lookup.check()
+    module = load(lookup.place, lookup.root, lookup.read, next(_COPIES))
+    return importlib.import_module(f"{module.__name__}.{inner}") if inner else module
 
 
 def _imported(name: str) -> ModuleType:
@@ -106,10 +120,10 @@ def load_inner(root: Path, inner: Path, read: Read) -> ModuleType:
     return importlib.import_module(".".join([module.__name__, *(name for name in names if name != "__init__")]))
 
 
-def _name(path: Path, root: Path, texts: Texts) -> str:
+def _name(path: Path, root: Path, texts: Texts, copy: int) -> str:
     """Return the name in ``sys.modules`` of a file with these texts."""
     text = "\n".join(text for _, text in sorted(texts.items()))
-    return PREFIX + hashlib.sha256(f"{path}\n{root}\n{text}".encode()).hexdigest()[:12]
+    return PREFIX + hashlib.sha256(f"{path}\n{root}\n{text}\n{copy}".encode()).hexdigest()[:12]
 
 
 def text_digest(file: Path) -> str:
@@ -147,6 +161,7 @@ class Lookup:
     root: Path  # the folder that comes before ``sys.path``
     read: Read
     texts: Texts  # when it was loaded
+    copy: int = 0  # of the file, and so of the modules that it imports
     modules: dict[str, ModuleType] = field(default_factory=dict)  # of ``root``, that it has imported
 
     @property
@@ -203,7 +218,7 @@ class Lookup:
         if path is None:
             raise ModuleNotFoundError(f"No module named {top!r} in {self.root}", name=top)
         self.check()
-        self.modules[top] = load(path, self.root, self.read)
+        self.modules[top] = load(path, self.root, self.read, self.copy)
         return self.modules[top]
 
     def _was_read(self, name: str) -> bool:

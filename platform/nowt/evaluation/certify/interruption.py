@@ -4,14 +4,17 @@ import copy
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nowt.core.errors import ConfigError
+from nowt.core.imports import OWN, PREFIX, load_copy
+from nowt.core.plugins import call_factory
 from nowt.core.random_state import preserved_random_state
-from nowt.core.source_hash import is_own_code
 from nowt.evaluation.certify.testbed import Testbed, clones
 from nowt.rules.base import Rule
 
@@ -62,24 +65,49 @@ def state_of(testbed: Testbed) -> dict[str, Tensor]:
 
 
 def in_new_process(rule: Rule) -> Rule:
-    """Return the rule as a new process has it: a new object and, for a rule of a custom module, new module variables.
+    """Return the rule as a new process has it: a new object and, for a custom rule, new module variables.
 
-    The module runs once more, apart from the one that is imported. Where that fails, only the object is new.
+    The rule's file runs once more, with the local modules that it imports; of a module on ``sys.path``, it runs alone.
+    A class that no module holds (one made by a function), and one of a script or a notebook, remains the same.
+
+    Raises ConfigError if the file cannot run once more, or does not define the class then.
     """
-    name = type(rule).__module__
-    spec = getattr(sys.modules.get(name), "__spec__", None)
-    if name == "__main__" or spec is None or spec.loader is None or not is_own_code(name):
-        return replace(rule)
-    imported = sys.modules[name]
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    kind = _kind_again(type(rule))
+    return kind(**{item.name: getattr(rule, item.name) for item in fields(rule) if item.init})
+
+
+def _kind_again(kind: type[Rule]) -> type[Rule]:
+    module = sys.modules.get(kind.__module__)
+    if module is None or module.__name__ == "__main__" or module.__name__.partition(".")[0] in OWN:
+        return kind
+    name = next((name for name in (kind.__qualname__, *vars(module)) if _found(module, name) is kind), None)
+    if name is None:
+        return kind
+    file = getattr(module, "__file__", None) or module.__name__
+    again = call_factory(f"a second import of {file}", _run_again, ModuleType, module)
+    found = _found(again, name)
+    if not (isinstance(found, type) and issubclass(found, Rule)):
+        raise ConfigError(f"a second import of {file} defines no rule {name}: it must do the same each time")
+    return found
+
+
+def _found(module: ModuleType, name: str) -> object:
+    """Return what ``name``, which may be dotted, stands for in a module; None if it does not exist."""
+    found: object = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _run_again(module: ModuleType) -> ModuleType:
+    name, spec = module.__name__, module.__spec__
+    if name.startswith(PREFIX):
+        return load_copy(name)
+    if spec is None or spec.loader is None:
+        return module
+    again = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        kind: Any = module
-        for part in type(rule).__qualname__.split("."):
-            kind = getattr(kind, part)
-        found = kind(**{item.name: getattr(rule, item.name) for item in fields(rule) if item.init})
-        return found if isinstance(found, Rule) else replace(rule)
-    except Exception:
-        return replace(rule)
+        spec.loader.exec_module(again)
     finally:
-        sys.modules[name] = imported
+        sys.modules[name] = module
+    return again
