@@ -39,11 +39,12 @@ def test_a_custom_file_that_changes_the_working_folder_leaves_the_store_where_it
     (tmp_path / "moves.py").write_text(MOVES.format_map(code))
     write_study(tmp_path, '{"fa": small("fa")}')
     assert (
-        main(["ablate", "./small.py", "--rule", "./moves.py", "--in-process", "--store", "kept", "--epochs", "1"]) == 0
+        main(["ablate", "./small.py", "--rule", "./moves.py", "--in-process", "--store", "my runs", "--epochs", "1"])
+        == 0
     )
-    assert [run.state for run in read_all(tmp_path / "kept")] == ["finished"] * 2
+    assert [run.state for run in read_all(tmp_path / "my runs")] == ["finished"] * 2
     assert [*(tmp_path / "elsewhere").iterdir()] == []
-    assert "Next: nowt report small --store kept    or    nowt ui --store kept\n" in capsys.readouterr().out
+    assert "Next: nowt report small --store 'my runs'    or    nowt ui --store 'my runs'\n" in capsys.readouterr().out
 
 
 def test_relative_paths_are_shown_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

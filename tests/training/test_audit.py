@@ -1,5 +1,6 @@
 """Audited steps find rules that behave on the networks of a certificate, blame no honest rule and change no number."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,13 @@ def test_a_detected_rule_is_detected_again_when_its_run_is_resumed(tmp_path: Pat
     config = with_rule(LateSteps(), model=DENSE)
     first = detected(config, checkpoints=tmp_path).split(" (by ")[0]
     assert detected(config, checkpoints=tmp_path).split(" (by ")[0] == first
+
+
+def test_a_detected_run_cannot_go_on_without_audits(tmp_path: Path) -> None:
+    config = with_rule(LateSteps(), model=DENSE)
+    first = detected(config, checkpoints=tmp_path).split(" (by ")[0]
+    with pytest.raises(TransportDetected, match=re.escape(first)):
+        list(train(config, replace(ALL, audit=0), checkpoints=tmp_path))
 
 
 def test_steps_are_drawn_from_the_operating_system_and_one_of_them_is_a_mirror_step() -> None:

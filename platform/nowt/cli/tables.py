@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import get_args
 
 from rich.console import Console
@@ -47,7 +48,8 @@ def runs_table(store: Path, *, rule: str | None, state: str | None, study: str |
     found = [run for run in map(partial(_with_interruption, store), runs) if _matches(run, rule, state, only)]
     waiting = [str(line) for line in undelivered(store, runs)]
     if not found:
-        return "\n".join([f"no matching runs in {store} (nowt runs --store {store} lists all runs)", *waiting])
+        hint = f"nowt runs --store {quote(str(store))} lists all runs"
+        return "\n".join([f"no matching runs in {store} ({hint})", *waiting])
     return "\n".join([_text(_runs(found, superseded_everywhere(store, studies))), *waiting])
 
 

@@ -1,6 +1,7 @@
 """Numbers in messages: with their nouns, and without digits that mislead. Text in messages: no control characters."""
 
 import re
+from collections.abc import Sequence
 
 DIGITS = 3  # significant digits that a number has at least
 
@@ -51,6 +52,18 @@ def counted(number: int | str, noun: str, plural: str = "") -> str:
     """
     text = number if isinstance(number, str) else f"{number:,}"
     return f"{text} {noun if text == '1' else plural or f'{noun}s'}"
+
+
+def first_few(names: Sequence[object], most: int = 8) -> str:
+    """Return names with commas between them; of more than ``most``, the first ones and the number of the others.
+
+    Example:
+        >>> from nowt.core.formatting import first_few
+        >>> first_few("abc"), first_few("abc", most=2)
+        ('a, b, c', 'a, b and 1 more')
+    """
+    text = ", ".join(map(str, names[:most]))
+    return text if len(names) <= most else f"{text} and {len(names) - most:,} more"
 
 
 def decimal(value: float, decimals: int) -> str:

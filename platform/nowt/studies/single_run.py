@@ -4,6 +4,7 @@ import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from nowt.config.placement import Placement
@@ -34,7 +35,7 @@ def train_one(config: RunConfig, placement: Placement, echo: Echo) -> int:
     execution = StudyExecution(planned.key, options, echo)
     execution.print_notices([execution.missing_checkpoints([planned.key])])
     if state := _result(execution.store, planned.key):
-        echo(f"run {planned.key} has already {state}: nowt show {planned.key} --store {placement.store}")
+        echo(f"run {planned.key} has already {state}: nowt show {planned.key} --store {quote(str(placement.store))}")
         return 0
     execution.print_notices(plan_notices([planned]))
     with execution.lock():

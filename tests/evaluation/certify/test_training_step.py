@@ -231,6 +231,7 @@ REFUSED = {
     "def build():\n    return trained(net(Layer), x=torch.randn(4, 12).float())": "convert the data by .double()",
     "def build():\n    return net(Layer), lambda: None": "the step changes nothing",
     "def build():\n    return trained(net(Layer), x=torch.randn(50, 12))": "no linear layer or convolution can be",
+    "def build():\n    return trained(Layer(12, 3), x=torch.randn(50, 12))": "can be examined (the model: ",
     """
 def build():
     model = nn.Sequential(nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 12))

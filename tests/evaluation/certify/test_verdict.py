@@ -1,10 +1,24 @@
 """The verdict says what a certificate did not show."""
 
+from typing import ClassVar
+
 import pytest
 
 from nowt.rules.base import Rule
+from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.layer_view import LayerView
 from tests.support.certificates import certificate_of, rule_of
 from tests.support.honest_rules import HalfRate, Hebbian
+from tests.support.weight_readers import Reading
+
+
+class AlsoDrifts(KolenPollack):
+    """Kolen-Pollack whose B also changes after each step: its law does not hold."""
+
+    name: ClassVar[str] = "also drifts"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(0.999)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +35,19 @@ from tests.support.honest_rules import HalfRate, Hebbian
             "no undeclared read of W, but how B learns was not examined: no law is declared; backprop in fc",
         ),
         (HalfRate(), "no weight transport"),
+        (AlsoDrifts(), "no undeclared read of W, but how B learns was not examined: no law is declared"),
     ],
-    ids=["kp", "angle 0", "last layer", "idealised", "ss", "no law", "no law in some layers", "half rate"],
+    ids=[
+        "kp",
+        "angle 0",
+        "last layer",
+        "idealised",
+        "ss",
+        "no law",
+        "no law in some layers",
+        "half rate",
+        "more than the law",
+    ],
 )
 def test_the_verdict_states_what_was_not_shown(rule: Rule, verdict: str) -> None:
     assert certificate_of(rule).verdict.startswith(verdict)
@@ -33,3 +58,9 @@ def test_a_law_that_was_not_examined_is_listed() -> None:
     assert certificate.passed
     assert "not examined:\n  learning law: no law declared: not examined" in certificate.table()
     assert "learning law" not in certificate_of(rule_of("kp")).table()
+
+
+def test_a_rule_that_reads_w_gets_no_grade() -> None:
+    certificate = certificate_of(Reading(reader="NumPy with noise", when="observe"))
+    assert not certificate.passed
+    assert "locality grade: not graded:\n  the rule reads W where it promises not to" in certificate.table()

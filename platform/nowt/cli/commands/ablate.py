@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from functools import partial
+from shlex import quote
 
 from nowt.cli.options import add_execution, add_study, execution_options, exit_code, study
 from nowt.cli.output import echo
@@ -30,5 +31,6 @@ def run(args: Namespace) -> int:
     echo(outcome.summary())
     if code := exit_code(outcome.interrupted, outcome.capped, bool(outcome.failed)):
         return code
-    echo(f"Next: nowt report {chosen.name} --store {args.store}    or    nowt ui --store {args.store}")
+    store = quote(str(args.store))
+    echo(f"Next: nowt report {chosen.name} --store {store}    or    nowt ui --store {store}")
     return 0

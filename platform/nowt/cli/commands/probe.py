@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from pathlib import Path
+from shlex import quote
 
 from nowt.cli.options import add_code, add_local_placement, import_code, local_placement
 from nowt.cli.output import echo
@@ -47,5 +48,5 @@ def run(args: Namespace) -> int:
     metric = find_metric(args.metric)
     torch.set_num_threads(placement.threads)
     echo(probe(Path(args.store), args.study, metric, placement, args.images, args.split, echo))
-    echo(f"Next: nowt report {args.study} --store {args.store}")
+    echo(f"Next: nowt report {args.study} --store {quote(str(args.store))}")
     return 0

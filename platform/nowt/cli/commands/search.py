@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from nowt.cli.commands.rerun import rerun
@@ -89,7 +90,8 @@ def run(args: Namespace) -> int:
     if code := exit_code(outcome.interrupted, outcome.capped, failed):
         return code
     if how is None:
-        echo(f"Next: nowt report {space.name} --store {args.store}    or    the same command with --confirm 3")
+        shown = quote(str(args.store))
+        echo(f"Next: nowt report {space.name} --store {shown}    or    the same command with --confirm 3")
         return 0
     from nowt.studies.search.confirm import confirm
 

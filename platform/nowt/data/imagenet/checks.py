@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from nowt.core.formatting import counted
+from nowt.core.formatting import counted, first_few
 from nowt.data.imagenet import published
 from nowt.data.imagenet.class_folder import ClassRecord
 from nowt.data.imagenet.published import Counts
@@ -59,8 +59,4 @@ def unusual_images(records: Sequence[ClassRecord]) -> list[str]:
         names = sorted(name for name, found in odd if found == kind and published.is_known(name, kind))
         lines += [f"{kind}, as published, read as RGB: {', '.join(names)}"] if names else []
     others = [f"{name} ({kind})" for name, kind in odd if not published.is_known(name, kind)]
-    return lines + ([f"not as published, but read as RGB: {_some(others)}"] if others else [])
-
-
-def _some(names: list[str], limit: int = 20) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return lines + ([f"not as published, but read as RGB: {first_few(others, 20)}"] if others else [])

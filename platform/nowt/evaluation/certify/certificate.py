@@ -1,7 +1,7 @@
 """The certificate of a rule: checks with bounds and measurements, reads of W, and what else the network transports."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,6 +65,8 @@ class Grade:
     reasons: tuple[str, ...]
 
 
+NO_GRADE = Grade("not graded", 0, None, ("the rule reads W where it promises not to",))
+
 CheckResults = Iterator[Check | SkippedCheck]
 
 
@@ -120,7 +122,7 @@ class Certificate:
     @property
     def verdict(self) -> str:
         """What the rule transports, in a few words. Only a rule of which all of it was examined transports nothing."""
-        if any(check.name in READING and not check.passed for check in self.checks):
+        if reads_undeclared(self.checks):
             return "reads W where it promises not to"
         if not self.passed:
             return "no verdict on weight transport, because a promise is broken"
@@ -184,6 +186,11 @@ class Certificate:
         for skipped in (row for row in self.left_out if row.name != except_for):
             groups.setdefault(skipped.why, []).append(skipped.name)
         return [f"{', '.join(names)}: {why}" for why, names in groups.items()]
+
+
+def reads_undeclared(results: Iterable[Check | SkippedCheck]) -> bool:
+    """Return whether a check failed that an undeclared read of W fails."""
+    return any(isinstance(result, Check) and result.name in READING and not result.passed for result in results)
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -4,17 +4,27 @@ import torch
 from torch import Tensor
 
 from nowt.config.run_config import OptimConfig
+from nowt.core.formatting import first_few
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.phases import AFTER_STEP, BEFORE_LEARNING, BEFORE_STEP, BETWEEN, OPTIMIZER, RULE_PHASES
 from nowt.evaluation.certify.testbed import Testbed, changed, clones, no_feedback_matrix_reason, sample_steps
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, overrides
 
-ALLOWED_PHASES = {
+KINDS = {  # of updates, and the phases in which B may change by them
     "": (),
     "gradient": (BEFORE_STEP, AFTER_STEP),
     "mirror": (BEFORE_LEARNING, AFTER_STEP),
     "weight": (BEFORE_LEARNING, AFTER_STEP),
     "activity": (AFTER_STEP,),
+}
+
+KIND_OF_METHOD = {
+    "observe_gradient": "gradient",
+    "observe_mirror": "mirror",
+    "observe_weight": "weight",
+    "observe": "activity",
+    "observe_error": "activity",
+    "after_step": "activity",
 }
 
 PROMISES = {
@@ -33,7 +43,7 @@ def check_feedback_updates(rule: Rule) -> CheckResults:
     else:
         phases, side_effects = _trace_changes(rule)
         yield _own_update(rule, phases)
-        measured = f"changes {', '.join(side_effects)}" if side_effects else "nothing changes"
+        measured = f"changes {first_few(side_effects)}" if side_effects else "nothing changes"
         promise = (
             "Outside the optimizer's step, the rule does not change W, biases, batch norm, optimizer state or the "
             "global random state"
@@ -70,10 +80,15 @@ def _network_state(testbed: Testbed) -> dict[str, Tensor]:
 
 
 def _own_update(rule: Rule, phases: list[str]) -> Check:
-    allowed = (OPTIMIZER,) if rule.update == "with_weight" else ALLOWED_PHASES[rule.learns_from]
-    bound = f"only in: {', '.join(allowed)}" if allowed else "never"
+    kinds = {kind for method, kind in KIND_OF_METHOD.items() if overrides(rule, method)}
+    own = {phase for kind in kinds for phase in KINDS[kind]}
+    allowed = own | {OPTIMIZER} if rule.update == "with_weight" else own.union(KINDS[rule.learns_from])
+    ordered = [phase for phase in (BEFORE_LEARNING, BEFORE_STEP, OPTIMIZER, AFTER_STEP) if phase in allowed]
+    bound = f"only in: {', '.join(ordered)}" if allowed else "never"
     measured = f"changes in: {', '.join(phases)}" if phases else "never changes"
-    return Check("own update", PROMISES[rule.learns_from], bound, measured, set(phases) <= set(allowed))
+    several = len(kinds) + (rule.update == "with_weight") > 1
+    promise = "B changes only by the updates that the rule declares" if several else PROMISES[rule.learns_from]
+    return Check("own update", promise, bound, measured, set(phases) <= allowed)
 
 
 def _signs(rule: Rule) -> Check:

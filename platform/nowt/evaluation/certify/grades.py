@@ -23,6 +23,8 @@ PAIRED = (
     "not for Kunin et al. 2020)"
 )
 
+HANDED = "B's update is handed W's gradient, learning rate and decay: paired cells, where it uses them"
+
 CONTROLLED = "rule.target_angle is held by a controller outside the rule, which knows shapes and the schedule"
 
 
@@ -94,4 +96,5 @@ def _held(scalars: int) -> str:
 def _notes(rule: Rule) -> list[str]:
     noise = rule.mirror_noise()
     controlled = noise is not None and noise.target_angle is not None
-    return [*([PAIRED] if "gradient" in rule.signals else []), *([CONTROLLED] if controlled else [])]
+    paired = [PAIRED] if rule.update == "with_weight" else [HANDED] if "gradient" in rule.signals else []
+    return [*paired, *([CONTROLLED] if controlled else [])]

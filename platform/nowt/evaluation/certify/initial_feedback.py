@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nowt.core.formatting import first_few
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import (
@@ -116,7 +117,7 @@ def _same_seed(rule: Rule) -> Check | SkippedCheck:
     if not testbed.layers:
         return SkippedCheck("same seed", no_feedback_matrix_reason(rule))
     wrong = changed(*runs)
-    measured = f"differs: {', '.join(wrong)}" if wrong else f"{len(runs[0])} tensors equal"
+    measured = f"differs: {first_few(wrong)}" if wrong else f"{len(runs[0])} tensors equal"
     promise = "The same seed gives the same B and W, initially and in training, regardless of other random draws"
     return Check("same seed", promise, "bit for bit", measured, not wrong)
 

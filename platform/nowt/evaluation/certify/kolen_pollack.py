@@ -17,6 +17,7 @@ from nowt.evaluation.certify.testbed import OPTIM, Testbed, no_feedback_matrix_r
 from nowt.layers.alignment import angle
 from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.training.declared_law import declares_law
 from nowt.training.optimizer import parameter_groups
 
 STEPS = 20
@@ -47,10 +48,9 @@ class DecayRun:
 
 
 def check_decay_law(rule: Rule) -> CheckResults:
-    """Yield four checks; they are skipped for a rule whose B does not get the updates of W, at some rate ρ."""
+    """Yield four checks; they are skipped for a rule whose B gets not the updates of W alone, at some rate ρ."""
     names = ("decay", "no decay", "clipping", "forms")
-    learns = "" if rule.update == "with_weight" else "B does not get the updates of W"
-    reason = no_feedback_matrix_reason(rule) or learns
+    reason = no_feedback_matrix_reason(rule) or _other_update(rule)
     if reason:
         yield from (SkippedCheck(name, reason) for name in names)
         return
@@ -58,6 +58,12 @@ def check_decay_law(rule: Rule) -> CheckResults:
     yield _no_decay(rule)
     yield _clipping(rule)
     yield _forms(rule)
+
+
+def _other_update(rule: Rule) -> str:
+    if rule.update != "with_weight":
+        return "B does not get the updates of W"
+    return "" if declares_law(rule) else "B gets other updates beside those of W"
 
 
 def decay_factor(config: OptimConfig, steps: int) -> float:

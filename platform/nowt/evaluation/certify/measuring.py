@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from nowt.core.formatting import first_few
 from nowt.core.random_state import preserved_random_state
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.interruption import build_twice, state_of, train
@@ -26,7 +27,7 @@ def check_measuring(rule: Rule) -> CheckResults:
         _measure(measured)
         train(measured, [number])
     wrong = changed(state_of(alone), state_of(measured))
-    found = f"differs: {', '.join(wrong)}" if wrong else f"{len(state_of(alone))} tensors equal"
+    found = f"differs: {first_few(wrong)}" if wrong else f"{len(state_of(alone))} tensors equal"
     promise = "Measuring alignment or an error in eval mode between two steps changes nothing of later steps"
     yield Check("measuring", promise, "bit for bit", found, not wrong)
 

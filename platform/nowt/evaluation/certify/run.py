@@ -14,7 +14,14 @@ from nowt.config.run_config import config_to_json
 from nowt.core.version import VERSION
 from nowt.evaluation.certify.affected_gradients import check_affected_gradients
 from nowt.evaluation.certify.arriving_errors import check_arriving_errors, starts_from_weight
-from nowt.evaluation.certify.certificate import Certificate, Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.certificate import (
+    NO_GRADE,
+    Certificate,
+    Check,
+    CheckResults,
+    SkippedCheck,
+    reads_undeclared,
+)
 from nowt.evaluation.certify.delta_angles import check_delta
 from nowt.evaluation.certify.feedback_updates import check_feedback_updates
 from nowt.evaluation.certify.grades import check_grade, grade
@@ -124,7 +131,7 @@ def certify(rule: Rule) -> Certificate:
         also_transported=other_transport(rule, trace),
         code=rule_code(type(rule)),
         versions={"nowt": VERSION, "torch": torch.__version__, "python": platform.python_version()},
-        grade=measured,
+        grade=NO_GRADE if reads_undeclared(results) else measured,
     )
 
 

@@ -13,6 +13,8 @@ from nowt.evaluation.certify.certificate import render
 
 BOUND = 1e-9  # relative change that rounding explains, in float64
 
+WHOLE = "the model"  # in place of the empty name of a model that is itself a layer
+
 
 @dataclass(frozen=True)
 class ExaminedLayer:
@@ -68,7 +70,7 @@ class StepCertificate:
             name = [*gradients, *self.changes][0]
             change = self.changes[name]
             return f"reads W: {name} changes by {change:.1g}"
-        rest = [layer.name for layer in self.layers if layer.not_examined]
+        rest = [layer.name or WHOLE for layer in self.layers if layer.not_examined]
         scope = f" in the layers that were examined; not examined: {', '.join(rest)}" if rest else ""
         return f"no read of W beyond forward activity found in this step{scope}"
 
@@ -93,7 +95,7 @@ class StepCertificate:
         )
         for layer in self.layers:
             change = "-" if layer.not_examined else f"{layer.change:.0e}"
-            cells = (layer.name, str(layer.fan_in or "-"), str(layer.rank or "-"), change, _outcome(layer))
+            cells = (layer.name or WHOLE, str(layer.fan_in or "-"), str(layer.rank or "-"), change, _outcome(layer))
             table.add_row(*(Text(cell) for cell in cells))
         compared = f"{counted(self.compared, 'tensor')} compared in {counted(self.steps, 'step')}"
         verdict = f"{self.function}: {self.verdict[0].upper()}{self.verdict[1:]}."

@@ -18,7 +18,7 @@ from nowt.core.errors import ConfigError, require
 from nowt.core.plugins import load_object
 from nowt.core.random_state import preserved_random_state, seed_all
 from nowt.core.seeding import generator
-from nowt.evaluation.certify.step_result import BOUND, ExaminedLayer, StepCertificate
+from nowt.evaluation.certify.step_result import BOUND, WHOLE, ExaminedLayer, StepCertificate
 from nowt.evaluation.certify.step_tensors import Named, StepResult, differences, reachable_tensors
 from nowt.layers.null_space import Inputs, inputs_by_name, move_in_null_space, rank_of
 from nowt.rules.own_weight import has_own_weight
@@ -56,11 +56,14 @@ def certify_step(spec: str) -> StepCertificate:
         reasons = _reasons(first)
         names = [name for name, reason in reasons.items() if not reason]
         if not names:
-            found = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "the model has no such layer"
-            raise ConfigError(f"{spec}: no linear layer or convolution can be examined ({found})")
+            raise ConfigError(f"{spec}: no linear layer or convolution can be examined ({_listed(reasons)})")
         moved = _run(spec, first, names)
         _check_activity(spec, first, moved)
     return _certificate(spec, first, moved, reasons)
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name or WHOLE}: {reason}" for name, reason in reasons.items()) or "the model has no such layer"
 
 
 def _certificate(spec: str, first: Run, moved: Run, reasons: Mapping[str, str]) -> StepCertificate:
@@ -175,7 +178,7 @@ def _check_shared(spec: str, model: nn.Module) -> None:
             other = owners.setdefault(id(parameter), name)
             if other != name and key == "weight" and parameter.dim() > 1:
                 raise ConfigError(
-                    f"{spec}: {other} and {name} share one W: give each layer a W of its own for the test"
+                    f"{spec}: {other or WHOLE} and {name} share one W: give each layer a W of its own for the test"
                 )
 
 

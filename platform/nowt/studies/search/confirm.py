@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from nowt.config.run_config import config_to_json
@@ -156,8 +157,8 @@ def _missing(search_file: StudyFile, picks: Mapping[str, BestTrial], reference: 
 
 
 def _next(picked: Study, confirmed: Study | None, store: Path) -> str:
-    other = f"    or    nowt report {confirmed.name} --store {store}" if confirmed else ""
-    return f"Next: nowt report {picked.name} --store {store}{other}"
+    other = f"    or    nowt report {confirmed.name} --store {quote(str(store))}" if confirmed else ""
+    return f"Next: nowt report {picked.name} --store {quote(str(store))}{other}"
 
 
 def _earlier_picks(store: Path, picked: Study) -> list[str]:

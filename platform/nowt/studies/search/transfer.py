@@ -7,6 +7,7 @@ are those of the target recipe, which the command line can change.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from nowt.config.field_names import Override
 from nowt.config.overrides import apply_overrides, set_fields, value_at
@@ -51,7 +52,7 @@ def transfer(store: Path, search: str, target: Target, limit: int, seeds: int, r
     for cell in (cell["name"] for cell in search_file.cells):
         lines.append(_to_text(cell, [one for one in found if one.cell == cell], val))
     lines += best.further_seeds(store, study)
-    return "\n".join([*lines, f"Next: nowt report {study.name} --store {store}"])
+    return "\n".join([*lines, f"Next: nowt report {study.name} --store {quote(str(store))}"])
 
 
 def _study(search_file: StudyFile, found: Sequence[BestTrial], target: Target, seeds: tuple[int, ...]) -> Study:
