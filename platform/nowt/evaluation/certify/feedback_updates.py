@@ -41,7 +41,7 @@ def check_feedback_updates(rule: Rule) -> CheckResults:
     if not Testbed.build(rule).layers:
         yield from (SkippedCheck(name, no_feedback_matrix_reason(rule)) for name in ("own update", "untouched"))
     else:
-        phases, side_effects = _trace_changes(rule)
+        phases, side_effects = trace_changes(rule)
         yield _own_update(rule, phases)
         measured = f"changes {first_few(side_effects)}" if side_effects else "nothing changes"
         promise = (
@@ -53,7 +53,7 @@ def check_feedback_updates(rule: Rule) -> CheckResults:
         yield _signs(rule)
 
 
-def _trace_changes(rule: Rule) -> tuple[list[str], list[str]]:
+def trace_changes(rule: Rule) -> tuple[list[str], list[str]]:
     """Return the phases in which the rule's state changes, and what else changes while only the rule's code runs."""
     testbed = Testbed.build(rule)
     current, rule_state, network = BETWEEN, clones(testbed.rule_state()), _network_state(testbed)

@@ -60,8 +60,8 @@ def train(testbed: Testbed, numbers: Sequence[int]) -> None:
 
 
 def state_of(testbed: Testbed) -> dict[str, Tensor]:
-    """Return copies of what training changes: W, B, other state of the rule, buffers and optimizer state."""
-    return clones(testbed.network_state()) | clones(testbed.rule_state())
+    """Return copies of what training changes: B, other state of the rule, W, buffers and optimizer state."""
+    return clones(testbed.rule_state()) | clones(testbed.network_state())
 
 
 def in_new_process(rule: Rule) -> Rule:

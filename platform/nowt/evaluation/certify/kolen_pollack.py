@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from nowt.config.run_config import OptimConfig
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.feedback_updates import trace_changes
+from nowt.evaluation.certify.phases import OPTIMIZER
 from nowt.evaluation.certify.testbed import OPTIM, Testbed, no_feedback_matrix_reason
 from nowt.layers.alignment import angle
 from nowt.rules.base import Rule
@@ -63,7 +65,9 @@ def check_decay_law(rule: Rule) -> CheckResults:
 def _other_update(rule: Rule) -> str:
     if rule.update != "with_weight":
         return "B does not get the updates of W"
-    return "" if declares_law(rule) else "B gets other updates beside those of W"
+    if declares_law(rule) or set(trace_changes(rule)[0]) <= {OPTIMIZER}:
+        return ""
+    return "B gets other updates beside those of W"
 
 
 def decay_factor(config: OptimConfig, steps: int) -> float:
