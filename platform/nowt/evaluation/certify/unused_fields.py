@@ -141,14 +141,18 @@ def _base_settings(rule: Rule) -> list[Rule]:
     defaults = _with(rule, {item.name: item.default for item in fields(rule) if item.default is not MISSING})
     full = [rule, defaults]
     warmed_up = isinstance(getattr(defaults, "warmup", None), int)
-    short = [_with(base, {"warmup": 2}) for base in full if base is not None and warmed_up]
+    fewer = [_with(base, {"warmup": 2}) for base in full if base is not None and warmed_up]
+    short = [base for base in fewer if base is not None]  # a rule that chooses its mirror steps itself refuses the field
     bases = [*short[:1], rule, *short[1:], defaults]
     return [base for i, base in enumerate(bases) if base is not None and base not in bases[:i]]
 
 
 def _with_one_field_changed(rule: Rule, name: str) -> Iterator[Rule]:
-    """Yield the rule with one field other than ``name`` changed, because a field may only matter beside another."""
-    for item in fields(rule):
+    """Yield the rule with one field other than ``name`` changed, because a field may only matter beside another.
+
+    Fields that choose one of a few ways come first, since these most often decide which other fields matter.
+    """
+    for item in sorted(fields(rule), key=lambda item: get_origin(_kind(rule, item)) is not Literal):
         for choice in _valid_choices(rule, item) if item.name != name else ():
             yield replace(rule, **{item.name: choice})
 
