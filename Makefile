@@ -42,11 +42,13 @@ types: $(READY)
 test: $(READY)
 	$(TEST)
 
-# Repeats each kill 20 times and each other fault 3 times, and simulates 100,000 schedules. This takes about three hours on
-# 2 cores: two for the 131 kills and faults (38 minutes of it for the 29 with several workers), nearly one for the schedules.
+# Repeats each kill 20 times and each other fault 3 times, simulates 100,000 schedules, and spoils 2,000 stores. This takes
+# about three hours on 2 cores: two for the 131 kills and faults (38 minutes of it for the 29 with several workers), nearly
+# one for the schedules, a minute for the stores.
 faults: $(READY)
 	NOWT_KILLS=20 NOWT_FAULTS=3 $(TEST) --dist load --maxschedchunk 1 tests/faults
 	NOWT_SCHEDULES=100000 $(TEST) tests/studies/search/test_simulated.py
+	NOWT_EXAMPLES=2000 $(TEST) tests/security/test_property.py
 
 # Simulates several hosts on this machine (network namespaces) and runs a real `ray up` on them, on premise and against a
 # simulated AWS, with network partitions, crashes and node loss. It takes 10 to 15 minutes; `make check` runs the first

@@ -9,6 +9,7 @@ from nowt.cli.main import main
 from nowt.store.layout import Store
 from nowt.store.run_log import read
 from nowt.tracking.projection import STATUS, describe_run
+from tests.support.small_studies import write_study
 
 SMALL = ["--data.train_limit", "48", "--batch", "16", "--epochs", "2", "--test", "false", "--device", "cpu"]
 
@@ -45,8 +46,7 @@ def test_a_report_states_how_likely_an_audited_rule_was_missed(tmp_path: Path) -
 
 
 def test_a_study_continues_after_transport_was_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--seeds", "1", "--in-process", "--rule", CHEAT, *SMALL, "--audit", "99", "--store", str(tmp_path)]
-    assert main(["ablate", "rules_on_digits", *options]) == 1
-    states = [read(path).state for path in logs(tmp_path)]
-    assert states.count("transport detected") == 1 and states.count("finished") == len(states) - 1 > 0
-    assert "1 failed: outside certificates seed 0" in capsys.readouterr().out
+    study = write_study(tmp_path, f'{{"cheat": small("{CHEAT}"), "kp": small("kp")}}')
+    assert main(["ablate", str(study), "--in-process", "--audit", "99", "--store", str(tmp_path / "runs")]) == 1
+    assert sorted(read(path).state for path in logs(tmp_path / "runs")) == ["finished", "transport detected"]
+    assert "1 failed: cheat seed 0" in capsys.readouterr().out
