@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from nowt.data.counter_rng import uniforms
-from nowt.data.transforms import random_resized_crop, shift_flip
+from nowt.data.transforms import Normalize, random_resized_crop, shift_flip
+from tests.support.synchronization import META, copies_and_waits
 
 
 def moved(x: torch.Tensor, down: float, right: float, flip_draw: float, shift: int, flip: bool) -> torch.Tensor:
@@ -55,3 +56,19 @@ def test_crops_have_the_specified_areas_and_aspect_ratios() -> None:
 def test_the_center_is_used_if_no_random_crop_fits() -> None:
     (left, upper, right, lower), _ = random_resized_crop(1000, 10, np.full(23, 0.9))
     assert (upper, lower) == (0, 10) and right - left == pytest.approx(40 / 3) and left + right == 1000
+
+
+def test_images_are_normalized_without_copies_to_their_device() -> None:
+    normalize = Normalize((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
+    pixels = torch.zeros(2, 3, 4, 4, dtype=torch.uint8, device=META)
+    normalize(pixels)  # keeps mean and standard deviation there
+    with copies_and_waits() as found:
+        assert normalize(pixels).device == META
+    assert found == []
+
+
+def test_normalization_divides_bytes_by_255_and_floats_by_1() -> None:
+    normalize = Normalize((0.5,), (0.25,))
+    for _ in range(2):
+        assert normalize(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)).unique().tolist() == [2.0]
+        assert normalize(torch.ones(1, 1, 2, 2)).unique().tolist() == [2.0]

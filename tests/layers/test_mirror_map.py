@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from nowt.layers import mirror_mode
 from nowt.layers.alignment import angle
 from nowt.layers.rule_steps import RuleSteps
 from nowt.rules.feedback_layer import FeedbackLayer
+from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
 from tests.support.nets import attached, normal
@@ -105,3 +107,26 @@ def test_a_mirror_step_aligns_b_with_w_in_every_kind_of_layer(extent: int) -> No
         layer.map_size = (5, 5)
         RuleSteps(layer.rule, [layer]).before_learning(Moment(0, seed=0))
         assert angle(layer.feedback, layer.weight) < 20
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("extent", [1, 2, 3])
+def test_weights_are_unreached_where_ones_that_pass_through_the_layer_leave_a_sum_of_zero(extent: int) -> None:
+    wide = nn.Conv2d(4, 6, 7, padding=3)
+    for plain in (*CONVS, wide, nn.Conv2d(4, 6, 5, padding=4, dilation=2), nn.Conv2d(4, 6, 3, stride=3, padding=1)):
+        layer = layer_of(plain)
+        shape = layer.geometry.probe_shape(1, extent)
+        sums = layer.geometry.mirror_product(torch.ones(shape), torch.ones_like(layer.apply_weight(torch.ones(shape))))
+        assert layer.geometry.has_unreached_weights(shape) == bool((sums == 0).any())
+    assert layer_of(wide).geometry.has_unreached_weights((1, 4, 1, 1))
+
+
+def test_a_layer_keeps_few_tap_counts_and_a_rule_cannot_change_them() -> None:
+    layer, noise = layer_of(nn.Conv2d(4, 6, 3, padding=1)), MirrorNoise()
+    for extent in range(2, 20):
+        x = torch.ones(2, 4, extent, extent)
+        changed = mirror_mode._terms(layer, x, noise)
+        changed *= 0
+        assert torch.equal(mirror_mode._terms(layer, x, noise), layer.geometry.tap_counts(x))  # type: ignore[arg-type]
+    assert len(vars(layer)["kept_terms"]) <= mirror_mode.KEPT_TERMS
+    assert list(layer.state_dict()) == ["weight", "bias", "feedback"]

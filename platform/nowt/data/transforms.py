@@ -4,7 +4,7 @@ The random transforms draw nothing themselves; they are given the numbers drawn 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,13 +31,23 @@ class Normalize:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    _kept: dict[tuple[float, torch.device], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return (pixels − mean) / std in float32; ``pixels``: (B, C, H, W), uint8 to 255 or float32 to 1."""
-        scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
-        mean, std = (torch.tensor(values).view(-1, 1, 1) * scale for values in (self.mean, self.std))
+        mean, std = self._constants(255.0 if pixels.dtype == torch.uint8 else 1.0, pixels.device)
         # in place: for a batch of ImageNet, allocating memory at each step takes longer than the arithmetic
         return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
+
+    def _constants(self, scale: float, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return mean and std times ``scale``: (C, 1, 1) on ``device``, to which they are copied once."""
+        key = scale, device
+        if key not in self._kept:
+            mean, std = (torch.tensor(v).view(-1, 1, 1).mul(scale).to(device) for v in (self.mean, self.std))
+            self._kept[key] = mean, std
+        return self._kept[key]
 
 
 def shift_flip(x: Tensor, draws: NDArray[np.float64], shift: int, flip: bool) -> Tensor:

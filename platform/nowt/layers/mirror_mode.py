@@ -15,6 +15,8 @@ from nowt.rules.mirror_work import MirrorWork
 from nowt.rules.moment import Moment
 from nowt.rules.schedule import Schedule
 
+KEPT_TERMS = 4  # shapes of noise of one layer; a run has one
+
 Label = tuple[int | str, ...]  # names a mirror step, so that its noise differs from that of all others
 
 
@@ -134,7 +136,7 @@ def _mirror(
         pairs = tuple(_pair(layer, noise, moment, label, number) for number in mine)
         samples = MirrorSamples(
             pairs=pairs,
-            terms=summed_terms(layer.geometry, pairs[0][0], noise),
+            terms=_terms(layer, pairs[0][0], noise),
             before_learning=before_learning,
             decay=decay,
             geometry=layer.geometry,
@@ -144,6 +146,21 @@ def _mirror(
             like=layer.feedback,
         )
         rule.observe_mirror(view_of(layer, moment), samples)
+
+
+def _terms(layer: FeedbackLayer, x: Tensor, noise: MirrorNoise) -> Tensor | int:
+    """Return what a sum over the noise ``x`` is divided by.
+
+    It depends on shapes alone and is kept with the layer, since a mirror step of a small layer takes hardly longer.
+    """
+    kept: dict[object, Tensor | int] = layer.__dict__.setdefault("kept_terms", {})
+    key = noise.normalize, noise.kind, x.shape, x.device, x.dtype
+    found = kept.get(key)
+    if found is None:
+        while len(kept) >= KEPT_TERMS:
+            del kept[next(iter(kept))]
+        found = kept[key] = summed_terms(layer.geometry, x, noise)
+    return found.clone() if isinstance(found, Tensor) else found  # a rule may change it in place
 
 
 def _pair(layer: FeedbackLayer, noise: MirrorNoise, moment: Moment, label: Label, number: int) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 import torch
@@ -119,7 +118,7 @@ class ConvGeometry(Geometry):
 
     def has_unreached_weights(self, shape: tuple[int, ...]) -> bool:
         """Return whether some taps of the kernel see only padding for an input of ``shape``."""
-        return not self._reach(shape).all()
+        return any(0 in _reach_of_taps(side) for side in self._sides(shape))
 
     def tap_counts(self, x: Tensor) -> Tensor:
         """Return how many samples and positions reach each tap of the kernel, at least 1: (kh, kw)."""
@@ -127,8 +126,12 @@ class ConvGeometry(Geometry):
         return (len(x) * self._reach(x.shape, x.device)).clamp(min=1).to(x.dtype)
 
     def _reach(self, shape: Sequence[int], device: torch.device | None = None) -> Tensor:
-        """Return how many positions of one image reach each tap: (kh, kw)."""
-        return _tap_reach(self._sides(shape), device)
+        """Return how many positions of one image reach each tap: (kh, kw).
+
+        It is computed on ``device``, since a step would wait for a copy from the CPU.
+        """
+        rows, columns = (_reached(side, device).sum(0) for side in self._sides(shape))
+        return rows.view(-1, 1) * columns
 
     def sampling_error(self, shape: tuple[int, ...]) -> float:
         """Return tan² of the angle between W and the mean of y xᵀ over normal noise x of ``shape``, in expectation for
@@ -163,15 +166,12 @@ def pad_input(x: Tensor, borders: tuple[int, int, int, int], padding_mode: str) 
     return F.pad(x, (0, right - left, 0, bottom - top)), (top, left)
 
 
-@lru_cache(maxsize=256)
-def _tap_reach(sides: tuple[Side, ...], device: torch.device | None) -> Tensor:
-    """Return how many positions reach each tap of the kernel: (kh, kw).
-
-    It is kept, since a mirror step of a small layer takes hardly longer. It is computed on ``device``, since a step
-    would wait for a copy from the CPU.
-    """
-    rows, columns = (_reached(side, device).sum(0) for side in sides)
-    return rows.view(-1, 1) * columns
+def _reach_of_taps(side: Side) -> list[int]:
+    """Return how many positions reach each tap, computed without tensors."""
+    out, size, k, s, d, p = side
+    firsts = [max(0, -((tap * d - p) // s)) for tap in range(k)]
+    lasts = [min(out - 1, (size - 1 + p - tap * d) // s) for tap in range(k)]
+    return [max(0, last - first + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _reached(side: Side, device: torch.device | None = None) -> Tensor:

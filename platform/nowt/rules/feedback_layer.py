@@ -78,6 +78,13 @@ class FeedbackLayer(nn.Module, ABC):
         """Register a tensor that is saved and moved with the layer but never receives a gradient from autograd."""
         self.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeedbackLayer":
+        """Move or convert ``weight_std`` with W, as in ``model.to(device)``."""
+        super()._apply(fn, recurse)
+        if "weight_std" in self.__dict__:
+            self.__dict__["weight_std"] = fn(self.weight_std)
+        return self
+
     def nonlinearity(self, y: Tensor) -> Tensor:
         """Return φ(y)."""
         return NONLINEARITIES[self.activation](y)

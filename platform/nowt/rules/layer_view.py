@@ -202,5 +202,6 @@ class LayerView:
         unit = 1 if len(self.weight_shape) == 4 else values.dim() - 1
         others = [dim for dim in range(values.dim()) if dim != unit]
         sums = self.sum_over_workers(values.sum(others, keepdim=True))
-        count = self.sum_over_workers(values.new_tensor(float(values.numel() // values.shape[unit])))
+        # filled on the device: new_tensor would copy the number from the CPU, for which a step waits
+        count = self.sum_over_workers(values.new_full((), values.numel() // values.shape[unit]))
         return values - sums / count

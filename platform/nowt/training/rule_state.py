@@ -23,7 +23,7 @@ ADVICE = "register it with layer.register_state in prepare(), and update it in a
 
 # attributes of a layer that nowt sets, and W where it is computed from other parameters (weight norm, pruning)
 IGNORED = {"use_backprop", "through_feedback", "observed", "cache", "output_layer", "output_error", "rule", "tied"}
-IGNORED |= {"map_size", "weight", "bias"}
+IGNORED |= {"map_size", "weight", "bias", "kept_terms"}
 
 
 class RuleState:
