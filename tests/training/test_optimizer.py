@@ -14,7 +14,7 @@ from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.moment import Moment
 from nowt.rules.registry import find_rule
-from nowt.training.optimizer import build_optimizer, clip_gradients, parameter_groups, set_learning_rate
+from nowt.training.optimizer import FusedSGD, build_optimizer, clip_gradients, parameter_groups, set_learning_rate
 from nowt.training.schedule import learning_rate
 from tests.support.config_errors import config_error
 from tests.support.nets import EVERY_RULE, attached, batch, conv_net, gradients, rule_id
@@ -200,7 +200,7 @@ def test_the_optimizer_has_the_configured_class_and_settings(name: str) -> None:
     model, layers = kp_net()
     optimizer = build_optimizer(OptimConfig(**OPTIMIZERS[name]), model, layers)
     group = optimizer.param_groups[0]
-    assert type(optimizer) is (torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
+    assert type(optimizer) is (torch.optim.AdamW if name == "adamw" else FusedSGD)
     if name == "adamw":
         assert group["betas"] == (0.9, 0.999)
     else:
@@ -263,3 +263,37 @@ def test_a_cosine_schedule_starts_after_warm_up() -> None:
 def test_a_step_schedule_also_applies_during_warm_up() -> None:
     found = rates(schedule="step", milestones=(1,), warmup=2)
     assert found[9:12] == pytest.approx([1.0, 0.2 * 11 / 20, 0.2 * 12 / 20])
+
+
+@pytest.mark.parametrize("fields", [{"momentum": 0.0}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}], ids=str)
+@pytest.mark.parametrize("last", [True, False], ids=["channels_last", "contiguous"])
+def test_sgd_is_that_of_torch_bit_for_bit_in_every_memory_format(fields: dict[str, Any], last: bool) -> None:
+    form = torch.channels_last if last else torch.contiguous_format
+    drawn = torch.Generator().manual_seed(0)
+    start = [torch.randn(7, 5, 3, 2, generator=drawn).contiguous(memory_format=form), torch.randn(9, generator=drawn)]
+    ours, theirs = ([nn.Parameter(value.clone()) for value in start] for _ in range(2))
+    settings = {"lr": 0.1, "weight_decay": 0.01, "fused": True, **fields}
+    optimizers = FusedSGD(ours, **settings), torch.optim.SGD(theirs, **settings)
+    for _ in range(3):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=drawn).to(
+                memory_format=form if one.dim() == 4 else torch.contiguous_format
+            )
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert all(map(torch.equal, ours, theirs))
+    for one, other in zip(ours, theirs, strict=True):
+        kept, expected = (o.state[p].get("momentum_buffer") for o, p in zip(optimizers, (one, other), strict=True))
+        assert (kept is None) == (expected is None)
+        assert kept is None or (torch.equal(kept, expected) and kept.stride() == expected.stride())
+
+
+def test_sgd_copies_no_weights_in_channels_last() -> None:
+    weight = nn.Parameter(torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last))
+    optimizer = FusedSGD([weight], lr=0.1, momentum=0.9, fused=True)
+    for _ in range(2):
+        weight.grad = torch.ones_like(weight)
+        with torch.profiler.profile() as profile:
+            optimizer.step()
+    assert "aten::clone" not in {event.key for event in profile.key_averages()}

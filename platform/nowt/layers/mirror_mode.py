@@ -167,11 +167,18 @@ def _pair(layer: FeedbackLayer, noise: MirrorNoise, moment: Moment, label: Label
     """Return one stream of noise and the layer's response to it."""
     name = (layer.name, *label, number) if number else (layer.name, *label)
     stream = torch.Generator(layer.weight.device).manual_seed(seed_of(moment.seed, "mirror", *name))
-    x = draw_noise(layer.geometry, noise, layer.weight, stream)
+    x = _laid_out(draw_noise(layer.geometry, noise, layer.weight, stream), layer.weight)
     y = (moment.respond or response)(layer, noise, x)
     if noise.receiver_noise > 0:
         y = y + noise.receiver_noise * torch.randn(y.shape, generator=stream, device=y.device, dtype=y.dtype)
     return x, y
+
+
+def _laid_out(x: Tensor, weight: Tensor) -> Tensor:
+    """Return the noise in the memory format of W, which torch would copy it to for the response and for the product."""
+    last = torch.channels_last
+    other = weight.dim() == 4 and weight.is_contiguous(memory_format=last) and not weight.is_contiguous()
+    return x.contiguous(memory_format=last) if other else x
 
 
 def response(layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:

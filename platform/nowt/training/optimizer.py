@@ -1,9 +1,11 @@
 """The optimizer of W (and of B, if the rule learns it from the gradient), and gradient clipping."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from nowt.config.run_config import OptimConfig
 from nowt.core.errors import require
@@ -19,7 +21,49 @@ def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[Feed
     groups = parameter_groups(config, model, layers)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), fused=True)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+    return FusedSGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+
+
+class FusedSGD(torch.optim.SGD):
+    """torch's fused SGD with the same numbers, for weights of any memory layout.
+
+    On the CPU, torch copies each tensor that is not contiguous, such as weights in ``channels_last``, which takes as
+    long as the step itself. Here it receives them with their dimensions in the order of memory.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Do one step on the present gradients. A ``closure``, which computes them again, is not supported."""
+        assert closure is None
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            buffers = [self.state[p].get("momentum_buffer") for p in params] if group["momentum"] else []
+            self._update(group, params, buffers)
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], buffers: list[Tensor | None]) -> None:
+        layouts = [_in_memory_order(p) for p in params]
+        ordered = [b if b is None else layout(b) for layout, b in zip(layouts, buffers, strict=bool(buffers))]
+        options = {
+            name: group[name] for name in ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")
+        }
+        sgd(
+            [layout(p) for layout, p in zip(layouts, params, strict=True)],
+            [layout(p.grad) for layout, p in zip(layouts, params, strict=True) if p.grad is not None],
+            ordered,
+            fused=group["fused"],
+            foreach=group["foreach"],
+            **options,
+        )
+        for p, before, after in zip(params, buffers, ordered, strict=False):
+            if before is None and after is not None:  # the first step has made it
+                self.state[p]["momentum_buffer"] = after if after.shape == p.shape else after.permute(0, 3, 1, 2)
+
+
+def _in_memory_order(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return what makes tensors of the layout of ``weight`` contiguous, without a copy, if anything does."""
+    if weight.device.type != "cpu" or weight.dim() != 4 or weight.is_contiguous():
+        return lambda tensor: tensor
+    return lambda tensor: tensor.permute(0, 2, 3, 1)
 
 
 def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
