@@ -1,213 +1,97 @@
-"""Tests on your GPUs what could not be tested without one. The output is Markdown for docs/scaling.md.
+"""Tests on a GPU what could not be tested without one. The output is Markdown for docs/scaling.md.
 
-    python benchmarks/gpu_check.py                                all GPUs of this machine, about 20 minutes
-    python benchmarks/gpu_check.py --nets resnet18_imagenet --batch 128
-    python benchmarks/gpu_check.py --device cpu --nets resnet18_imagenet --batch 8 --norm-group 4 --size 64 --steps 8
-                                                                  a test of the script itself, with two processes
+    python benchmarks/gpu_check.py --cifar FOLDER         at most 8 minutes; without --cifar, images are generated
+    python benchmarks/gpu_check.py --parts steps cifar    some of the parts
+    python benchmarks/gpu_check.py --device cpu --smallest
+                                                          a test of the script itself, in a minute and without a GPU
 
-1. The same training in float64 on GPU and CPU, under every rule: largest difference of a loss over 20 steps (must be
-   below 1e-9).
-2. A training step of each recipe under each rule: milliseconds, relative to bp, images per second, memory.
-3. The same on all GPUs (NCCL): milliseconds, images per second, whether B is equal bit for bit on all of them, and the
-   bandwidth of an all-reduce of the gradients in Gbit/s.
-4. Two workers on one GPU (gloo).
-5. Recipes that are killed within an epoch and resumed (imagenet_steps.py): equal bit for bit, or the difference.
+1. equal: the same training in float64 on GPU and CPU, under every rule. It fails if a loss differs by 1e-9 or more.
+2. waits: how often a training step and a mirror step read a number, copy to or from the CPU, or wait. All must be 0.
+3. resumed: runs of kp and wm that stop within an epoch and resume. Equal bit for bit, or the difference.
+4. cifar: seconds of training to 94 % on CIFAR-10 under five rules, with a recipe close to airbench.
+5. steps: a training step of an ImageNet recipe under each rule, in float32, in bfloat16, and compiled: milliseconds,
+   relative to bp, images per second.
 
-Checks 1 to 3 fail with a message. Check 5 may differ because of the GPU's rounding; please report that.
+A part or row that would begin after ``--minutes`` is left out, and the output says so. Several GPUs, and several
+workers on one, are for gpu_workers.py.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import torch
-import torch.distributed as dist
+from gpu.cifar import print_cifar
+from gpu.equality import print_equal, print_resumed
+from gpu.options import Options, skipped
+from gpu.steps import print_steps
+from gpu.waits import print_waits
 
-from nowt.config.placement import Placement
-from nowt.config.recipes import RECIPES, RULES_OF, digits, rule_for
-from nowt.config.run_config import DataConfig, RunConfig
-from nowt.core.distributed import SINGLE_WORKER, Group, ProcessGroup, check_identical
-from nowt.data.datasets import open_data
-from nowt.rules.registry import find_rule
-from nowt.training.loop import train
-from nowt.training.state import TrainingState
+from nowt.config.recipes import RULES_OF
 
-Args = argparse.Namespace
-
-BLOCK = 8  # steps, a multiple of the mirror interval
+PARTS = {
+    "equal": ("Equal to the CPU", lambda options: print_equal(options, steps=2 if options.device == "cpu" else 8)),
+    "waits": ("Reads, copies and waits in a step", print_waits),
+    "resumed": ("Interrupted and resumed", print_resumed),
+    "cifar": ("Seconds to 94 % on CIFAR-10", print_cifar),
+    "steps": ("Cost of a training step", print_steps),
+}
 
 
 def machine(device: str) -> str:
     """Hardware and versions, in one line."""
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if device == "cuda" else ["CPU"]
-    nccl = ".".join(map(str, torch.cuda.nccl.version())) if device == "cuda" else "none"
-    return f"{len(names)} x {names[0]}, torch {torch.__version__}, CUDA {torch.version.cuda}, NCCL {nccl}"
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    return f"{name}, torch {torch.__version__}, CUDA {torch.version.cuda if device == 'cuda' else 'none'}"
 
 
-def losses(rule: str, device: str) -> list[float]:
-    """Training losses of 20 steps of a small float64 network, one step per epoch."""
-    data = DataConfig("digits", train_limit=320, score_limit=64)
-    config = replace(digits(find_rule(rule)()), data=data, epochs=20, batch=320, precision="float64", test=False)
-    return [epoch.train_loss for epoch in train(config, Placement(device=device))][1:]
-
-
-def print_equal(device: str) -> None:
-    """Check 1."""
-    print("| rule | largest difference of a loss, GPU against CPU |\n| --- | ---: |")
-    for rule in ("bp", "fa", "ss", "wm", "kp"):
-        pairs = zip(losses(rule, device), losses(rule, "cpu"), strict=True)
-        difference = max(abs(here - there) / abs(there) for here, there in pairs)
-        print(f"| {rule} | {difference:.1e} |", flush=True)
-        if not difference < 1e-9:
-            raise SystemExit(f"{rule} has other losses on {device} than on a CPU: relative difference {difference:.1e}")
-
-
-def config_of(args: Args, net: str, rule: str) -> RunConfig:
-    """The recipe on synthetic images."""
-    config = RECIPES[net](rule_for(net, rule))
-    data = DataConfig("synthetic", size=args.size, train_limit=320, score_limit=64)
-    model = replace(config.model, norm_group=args.norm_group)
-    return replace(config, data=data, model=model, batch=args.batch, test=False)
-
-
-def timed(args: Args, net: str, rule: str, group: Group) -> dict[str, float]:
-    """Median seconds of a step, over blocks, and the peak memory."""
-    place = Placement(device=args.device)
-    config = config_of(args, net, rule)
-    training = TrainingState.create(config, place, open_data(config.data, place, False), group)
-    shape = (args.batch // group.size, *training.data.shape)
-    x = torch.randn(shape, device=training.device).contiguous(memory_format=torch.channels_last)
-    y = torch.randint(training.data.classes, shape[:1], device=training.device)
-    blocks = []
-    for _ in range(1 + args.steps // BLOCK):
-        began = time.perf_counter()
-        for _ in range(BLOCK):
-            training.train_step(x, y)
-        if training.device.type == "cuda":
-            torch.cuda.synchronize()
-        blocks.append((time.perf_counter() - began) / BLOCK)
-    check_identical(group, dict(training.model.named_parameters()), f"after {training.step} steps")
-    memory = torch.cuda.max_memory_allocated() / 1e9 if training.device.type == "cuda" else 0.0
-    return {"seconds": statistics.median(blocks[1:]), "memory": memory}
-
-
-def all_reduce_bandwidth(args: Args, net: str, group: Group) -> float:
-    """Gbit/s that a worker sends in an all-reduce of the gradients: 2 (N - 1) / N of their bytes (NCCL's "busbw")."""
-    config = config_of(args, net, "bp")
-    place = Placement(device=args.device)
-    training = TrainingState.create(config, place, open_data(config.data, place, False), SINGLE_WORKER)
-    gradients = torch.zeros(sum(p.numel() for p in training.model.parameters()), device=training.device)
-    times = []
-    for _ in range(6):
-        began = time.perf_counter()
-        dist.all_reduce(gradients)
-        if gradients.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    moved = 2 * (group.size - 1) / group.size * gradients.nbytes
-    return moved * 8 / 1e9 / statistics.median(times[1:])
-
-
-def child(args: Args) -> None:
-    """Run one process, which prints its measurement as its last line."""
-    group: Group = SINGLE_WORKER
-    if args.device == "cuda":
-        torch.cuda.set_device(args.gpu)
-    if args.workers > 1:
-        dist.init_process_group(args.backend, init_method=args.meet, rank=args.rank, world_size=args.workers)
-        group = ProcessGroup()
-    if args.rule:
-        print(json.dumps(timed(args, args.net, args.rule, group)))
-    else:
-        print(json.dumps(all_reduce_bandwidth(args, args.net, group)))
-
-
-def measured(args: Args, net: str, rule: str, workers: int, one_gpu: bool = False) -> Any:
-    """Return the measurement of the first process. Raises SystemExit if a process failed."""
-    with tempfile.NamedTemporaryFile() as file:
-        given = {**vars(args), "net": net, "rule": rule, "workers": workers, "meet": f"file://{file.name}"}
-        given["backend"] = "gloo" if one_gpu or args.device == "cpu" else "cpu:gloo,cuda:nccl"
-        ranks = [{**given, "rank": rank, "gpu": 0 if one_gpu else rank} for rank in range(workers)]
-        processes = [
-            subprocess.Popen([sys.executable, __file__, "--child", json.dumps(rank)], stdout=subprocess.PIPE, text=True)
-            for rank in ranks
-        ]
-        outputs = [process.communicate()[0] for process in processes]
-    if any(process.returncode for process in processes):
-        raise SystemExit(f"{net} under {rule or 'no rule'} with {workers} workers failed: see above")
-    return json.loads(outputs[0].splitlines()[-1])
-
-
-def print_steps(args: Args, net: str, workers: int, one_gpu: bool = False) -> None:
-    """Checks 2, 3 and 4. bp is repeated at the end: its difference from 1 is the measurement error."""
-    print("\n| rule | ms per step | x bp | images/s | GB per GPU |\n| --- | ---: | ---: | ---: | ---: |")
-    first = None
-    for rule in (*(rule.name for rule in RULES_OF[net]), "bp"):
-        found = measured(args, net, rule, workers, one_gpu)
-        seconds = found["seconds"]
-        first = first or seconds
-        shown = f"{1e3 * seconds:.1f} | {seconds / first:.3f} | {args.batch / seconds:,.0f} | {found['memory']:.1f}"
-        print(f"| {rule} | {shown} |", flush=True)
-
-
-def print_resumed(args: Args) -> None:
-    """Check 5, by imagenet_steps.py."""
-    script = str(Path(__file__).with_name("imagenet_steps.py"))
-    small = ["--batch", str(min(args.batch, 64)), "--norm-group", str(args.norm_group), "--size", str(args.size)]
-    command = [sys.executable, script, "--device", args.device, "--nets", *args.nets, *small]
-    print("\n```", flush=True)
-    subprocess.run(command, check=False)
-    print("```")
-
-
-def parse_args() -> Args:
+def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--nets", nargs="+", choices=list(RULES_OF), default=list(RULES_OF))
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--norm-group", type=int, default=32)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument(
-        "--steps", type=int, default=80, help=f"number of timed steps, in blocks of {BLOCK} (default: %(default)s)"
-    )
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="default: all")
+    parser.add_argument("--minutes", type=float, default=7.0, help="when no part or row begins any more (default: 7)")
+    parser.add_argument("--cifar", default="", metavar="FOLDER", help="CIFAR-10's binary version, or image folders")
+    parser.add_argument("--net", choices=list(RULES_OF), default="resnet18_imagenet")
+    parser.add_argument("--batch", type=int, default=256, help="images per step of the part steps")
+    parser.add_argument("--epochs", type=int, default=12, help="of the part cifar")
+    parser.add_argument("--smallest", action="store_true", help="the smallest sizes, to test the script itself")
     args = parser.parse_args()
-    if args.child:
-        return args
     if args.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch finds no GPU; use --device cpu to test the script itself")
-    if args.steps < BLOCK:
-        parser.error(f"--steps is {args.steps}: must be at least {BLOCK}")
+        parser.error("torch finds no GPU; use --device cpu --smallest to test the script itself")
     return args
 
 
+def options_of(args: argparse.Namespace) -> Options:
+    """Return what is measured."""
+    small = args.smallest
+    return Options(
+        device=args.device,
+        minutes=args.minutes,
+        cifar=args.cifar,
+        net="digits" if small else args.net,
+        batch=4 if small else args.batch,
+        size=32 if small else 224,
+        rounds=1 if small else 5,
+        images=64 if small else 50_000,
+        width=2 if small else 64,
+        epochs=1 if small else args.epochs,
+        compiles=not small,
+    )
+
+
 def main() -> None:
-    """Run all checks, and print Markdown."""
+    """Run the parts, and print Markdown."""
     args = parse_args()
-    if args.child:
-        return child(Args(**json.loads(args.child)))
-    workers = max(2, torch.cuda.device_count()) if args.device == "cuda" else 2
-    print(f"## {machine(args.device)}, {time.strftime('%Y-%m-%d')}\n\n### 1. Equal to the CPU\n", flush=True)
-    print_equal(args.device)
-    for net in args.nets:
-        print(f"\n### 2. {net}, {args.size} px, batch {args.batch}")
-        print_steps(args, net, 1)
-        if args.device == "cpu" or torch.cuda.device_count() > 1:
-            print(f"\n### 3. {net}, {workers} workers")
-            print_steps(args, net, workers)
-            print(f"\nAll-reduce of the gradients: {measured(args, net, '', workers):.1f} Gbit/s.")
-        print(f"\n### 4. {net}, two workers on one device")
-        print_steps(args, net, 2, one_gpu=True)
-    print("\n### 5. Killed and resumed")
-    print_resumed(args)
+    torch.backends.cudnn.benchmark = True
+    options = options_of(args)
+    print(f"## {machine(args.device)}, {time.strftime('%Y-%m-%d')}", flush=True)
+    for part in args.parts:
+        title, act = PARTS[part]
+        print(f"\n### {title}\n", flush=True)
+        if options.seconds_left < 0:
+            skipped(part)
+        else:
+            act(options)
+    print(f"\nDone in {options.minutes - options.seconds_left / 60:.1f} minutes.")
 
 
 if __name__ == "__main__":
