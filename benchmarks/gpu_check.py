@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cifar", default="", metavar="FOLDER", help="CIFAR-10's binary version, or image folders")
     parser.add_argument("--net", choices=list(RULES_OF), default="resnet18_imagenet")
     parser.add_argument("--batch", type=int, default=256, help="images per step of the part steps")
-    parser.add_argument("--epochs", type=int, default=12, help="of the part cifar")
+    parser.add_argument("--epochs", type=int, default=15, help="of the part cifar (default: 15)")
     parser.add_argument("--smallest", action="store_true", help="the smallest sizes, to test the script itself")
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
