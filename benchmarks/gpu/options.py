@@ -67,7 +67,7 @@ class Options:
             model=replace(config.model, norm_group=None),
             probe=ProbeConfig(samples=4),
             batch=self.batch,
-            precision=precision,
+            precision=precision,  # type: ignore[arg-type]
             compile=compiled,
             test=False,
         )
@@ -81,4 +81,4 @@ def wait(device: str | torch.device) -> None:
 
 def skipped(what: str) -> None:
     """Print that a part or row does not begin."""
-    print(f"{what}: left out, since the time is over (`--minutes`)", flush=True)
+    print(f"\n{what}: left out, since the time is over (`--minutes`)", flush=True)

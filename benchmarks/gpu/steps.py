@@ -24,10 +24,11 @@ def print_steps(options: Options) -> None:
         if options.seconds_left < 0:
             skipped(form)
             return
-        print(f"\n**{form}**\n\n| rule | ms per step | x bp | images/s |\n| --- | ---: | ---: | ---: |", flush=True)
-        seconds = _measure(options, rows, precision, compiled)
+        print(f"\n**{form}**\n", flush=True)
+        seconds = _measure(options, rows, precision, compiled)  # prints a line for each row that it leaves out
+        print("\n| rule | ms per step | x bp | images/s |\n| --- | ---: | ---: | ---: |")
         for name, found in seconds.items():
-            ratio = statistics.median(one / bp for one, bp in zip(found, seconds["bp"], strict=True))
+            ratio = statistics.median(one / bp for one, bp in zip(found, seconds["bp"], strict=False))
             typical = statistics.median(found)
             print(f"| {name} | {1e3 * typical:.1f} | {ratio:.3f} | {options.batch / typical:,.0f} |", flush=True)
 
@@ -35,20 +36,34 @@ def print_steps(options: Options) -> None:
 def _measure(
     options: Options, rows: Sequence[tuple[str, Rule]], precision: str, compiled: bool
 ) -> dict[str, list[float]]:
-    """Return seconds per step in each block; the rules alternate block by block, each in its own network."""
+    """Return seconds per step in each block, by row; each has its own network.
+
+    The rules alternate block by block. Compiled, they follow one another: torch would compare each with all others at
+    every step, because they share their code.
+    """
+    if not compiled:
+        return _alternating(options, rows, precision, False)
+    seconds: dict[str, list[float]] = {}
+    for row in rows:
+        torch.compiler.reset()
+        seconds |= _alternating(options, [row], precision, True)
+    return seconds
+
+
+def _alternating(
+    options: Options, rows: Sequence[tuple[str, Rule]], precision: str, compiled: bool
+) -> dict[str, list[float]]:
     contenders: dict[str, TrainingState] = {}
     for name, rule in rows:
-        if contenders and options.seconds_left < 0:
+        if options.seconds_left < 0:
             skipped(name)
-            break
+            continue
         contenders[name] = _contender(options, rule, precision, compiled)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    images = _images(options, next(iter(contenders.values())))
     for number in range(options.rounds):
-        if number and options.seconds_left < 0:
-            break
         for name, training in contenders.items():
-            seconds[name].append(_seconds_of_block(training, *images))
+            if number == 0 or options.seconds_left > 0:
+                seconds[name].append(_seconds_of_block(training, *_images(options, training)))
     return seconds
 
 
