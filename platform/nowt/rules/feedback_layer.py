@@ -80,7 +80,7 @@ class FeedbackLayer(nn.Module, ABC):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeedbackLayer":
         """Move or convert ``weight_std`` with W, as in ``model.to(device)``."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if "weight_std" in self.__dict__:
             self.__dict__["weight_std"] = fn(self.weight_std)
         return self
