@@ -81,4 +81,4 @@ def wait(device: str | torch.device) -> None:
 
 def skipped(what: str) -> None:
     """Print that a part or row does not begin."""
-    print(f"\n{what}: left out, since the time is over (`--minutes`)", flush=True)
+    print(f"{what}: left out, since the time is over (`--minutes`)", flush=True)
