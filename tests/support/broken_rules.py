@@ -47,11 +47,12 @@ from tests.support.weight_reading_rules import (
 )
 
 
-class UpsideDown(FeedbackAlignment):
-    """Sends the error through B with its output units in reverse order."""
+class WrongOnUnusualKernels(FeedbackAlignment):
+    """Gives kernels of 3 by 2 the opposite of their gradient."""
 
-    def feedback(self, layer: LayerView) -> Tensor:
-        return super().feedback(layer).flip(0)
+    def prepare(self, layer: LayerView) -> None:
+        if layer.weight_shape[2:] == (3, 2):
+            stolen_layer().weight.register_hook(lambda gradient: -gradient)  # type: ignore[no-untyped-call]
 
 
 class WrongGradient(FeedbackAlignment):
@@ -225,7 +226,7 @@ class UnusedValue(SignSymmetry):
 
 
 BROKEN: dict[type[Rule], set[str]] = {
-    UpsideDown: {"gradients"},
+    WrongOnUnusualKernels: {"gradients"},
     FirstLayerLeak: {"first layer"},
     OwnGradientLeak: {"ancestors"},
     RankOne: {"delta"},
@@ -282,4 +283,4 @@ BROKEN: dict[type[Rule], set[str]] = {
 }
 
 # these rules change what passes through B: their certificates have every check, and those of the others all but two
-CHANGE_THE_PATH = {UpsideDown, RankOne, ChangesBInForward, CopiesInForward, CopiesInBackward, ReadsInForward}
+CHANGE_THE_PATH = {WrongOnUnusualKernels, RankOne, ChangesBInForward, CopiesInForward, CopiesInBackward, ReadsInForward}

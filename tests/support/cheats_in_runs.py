@@ -175,6 +175,30 @@ class HidesInNoise(FeedbackAlignment):
 
 
 @dataclass(frozen=True)
+class RemembersEachStep(FeedbackAlignment):
+    """Copies W, and keeps the copies by step in an attribute of B, so that a repeated step gets the same one."""
+
+    name: ClassVar[str] = "remembers each step"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        kept = vars(layer.feedback).setdefault("_kept", {})
+        layer.feedback.copy_(kept.setdefault(step, read_weight()))
+
+
+@dataclass(frozen=True)
+class SpoilsGradients(FeedbackAlignment):
+    """Copies W, and makes W's gradient infinite when the optimizer has used it, so that a step cannot be examined."""
+
+    name: ClassVar[str] = "spoils gradients"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.copy_(read_weight())
+        gradient = stolen_layer().weight.grad
+        assert gradient is not None
+        gradient.fill_(torch.inf)
+
+
+@dataclass(frozen=True)
 class HidesBehindInfinity(FeedbackAlignment):
     """Registers a number that is not finite, and copies W."""
 

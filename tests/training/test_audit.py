@@ -32,7 +32,9 @@ from tests.support.cheats_in_runs import (
     OutsideCertificates,
     PreparesFromW,
     PullsToW,
+    RemembersEachStep,
     SendsThroughW,
+    SpoilsGradients,
 )
 from tests.support.honest_rules import HalfRate, Hebbian, OwnStep
 from tests.support.short_runs import CASES, CPU, MIRROR, STEPS, after, assert_equal, numbers, short_run, tensors
@@ -76,6 +78,16 @@ def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, first: int, 
 @pytest.mark.parametrize("rule", [HidesInNoise(), HidesBehindInfinity()], ids=lambda rule: rule.name)
 def test_a_read_that_large_numbers_hide_is_found(rule: Rule) -> None:
     assert detected(with_rule(rule)).startswith("transport detected at step 1")
+
+
+def test_a_rule_that_spoils_gradients_so_that_no_step_can_be_examined_is_found() -> None:
+    line = detected(with_rule(SpoilsGradients()))
+    assert "at step 1 under rule spoils gradients: W's gradients are not finite after the step, although W is" in line
+
+
+def test_copies_that_a_rule_keeps_on_a_tensor_are_refused_whatever_their_name() -> None:
+    with pytest.raises(ConfigError, match=r"attribute '_kept' of 'feedback' of layer .* was set during training"):
+        list(train(with_rule(RemembersEachStep()), CPU))
 
 
 def test_a_rule_that_changes_b_while_images_are_scored_is_refused() -> None:

@@ -40,6 +40,8 @@ FAILED = "the step itself"  # fails with another W
 
 UNSEEN = "changes with W where no activity shows W"
 
+SPOILED = "W's gradients are not finite after the step, although W is: the rule has changed them, which hides the step"
+
 LAWLESS = "is not what the optimizer makes of it, as update = 'with_weight' declares"
 
 
@@ -119,14 +121,21 @@ def _audited_step(training: "TrainingState", x: Tensor, y: Tensor) -> Audit:
     training.train_step(x, y)
     first, laws = _Pass.of(training, earlier), _laws(training, before)
     with rehearsed(training):
-        true = {layer.name: layer.weight.detach().clone() for layer in training.layers}
+        true = {name: weight.clone() for name, weight in _weights(training).items()}
         before.restore()
         changed, inputs = choose(training, kept)
         second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true), earlier)
+    if not are_finite(first.gradients) and are_finite(_weights(training)):
+        return Audit(training.step, where="W's gradients", problem=SPOILED)
     changes = largest_over_workers(_compared(training, state, first, second), training.group)
     mirror = training.is_mirror_step(training.step)
     found = _judged(training, changes, laws)
     return replace(found, moved=len(changed.moved), hidden=len(changed.hidden), mirror=mirror)
+
+
+def _weights(training: "TrainingState") -> Numbers:
+    """Return W of each covered layer, not copied."""
+    return {layer.name: layer.weight.detach() for layer in training.layers}
 
 
 def _second_pass(training: "TrainingState", act: Callable[[], None], earlier: float) -> _Pass | None:

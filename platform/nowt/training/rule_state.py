@@ -19,6 +19,8 @@ from nowt.training.outside_variables import outside_variables
 
 State = dict[str, Any]  # fingerprints by name
 
+PLAIN = (bool, int, str, type(None))
+
 ADVICE = "register it with layer.register_state in prepare(), and update it in after_step()"
 
 # attributes of a layer that nowt sets, and W where it is computed from other parameters (weight norm, pruning)
@@ -104,8 +106,13 @@ class RuleState:
 
 
 def _own_attributes(tensor: Any) -> dict[str, Any]:
-    """Return the attributes that a rule has given a tensor. Those of torch begin with an underscore."""
-    return {name: value for name, value in vars(tensor).items() if not name.startswith("_")}
+    """Return the attributes that a rule has given a tensor. Those of torch begin with an underscore and are plain."""
+    return {name: value for name, value in vars(tensor).items() if not (name.startswith("_") and _is_plain(value))}
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value holds no tensor: torch.compile notes names and dimensions on tensors."""
+    return isinstance(value, PLAIN) or (isinstance(value, (set, frozenset)) and all(map(_is_plain, value)))
 
 
 def _integers(modules: dict[str, nn.Module]) -> State:

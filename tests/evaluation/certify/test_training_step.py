@@ -113,6 +113,20 @@ def build():
 
 DISHONEST = {
     "backprop": "def build():\n    return trained(net(nn.Linear))",
+    "backprop beside a huge gradient": """
+def build():
+    model = net(nn.Linear)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.register_parameter("huge", nn.Parameter(torch.zeros(1)))
+    x, y = torch.randn(2, 12), torch.arange(2)
+
+    def step():
+        optimizer.zero_grad()
+        (F.cross_entropy(nn.Sequential.forward(model, x), y) + 1e18 * model.huge.sum()).backward()
+        optimizer.step()
+
+    return model, step
+""",
     "W copied through NumPy": """
 def build():
     model = net(Layer)

@@ -71,4 +71,18 @@ class KeepsTheFirst(KolenPollack):
         return FIRST_SEEN[layer.weight_shape].clone()
 
 
-CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in (AddsTheStart, Shadow, TrainsACopy, KeepsTheFirst)]
+class BesideAHugeNumber(DrawnFeedback):
+    """Copies W in each step, and registers a number beside which all others look like rounding."""
+
+    name: ClassVar[str] = "beside a huge number"
+
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("huge", layer.new_zeros() + 1e25)
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.copy_(stolen_layer().weight.detach())
+
+
+RULES = (AddsTheStart, Shadow, TrainsACopy, KeepsTheFirst, BesideAHugeNumber)
+
+CHEATS = [Cheat(rule(), check_null_space, "null space") for rule in RULES]

@@ -54,6 +54,29 @@ class Sparse(DrawnFeedback):
 
 
 @dataclass(frozen=True)
+class SignsOfB(DrawnFeedback):
+    """Sends the error back through the signs of B alone."""
+
+    name: ClassVar[str] = "signs of B"
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return layer.feedback.sign() * layer.weight_std
+
+
+@dataclass(frozen=True)
+class EverySoOften(DrawnFeedback):
+    """B shrinks in every ``period``-th step, which cannot be 0."""
+
+    name: ClassVar[str] = "every so often"
+
+    period: int = 2
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        if step % self.period == 0:
+            layer.feedback.mul_(0.9)
+
+
+@dataclass(frozen=True)
 class Gated(Rule):
     """Sends the error back where the input is active alone."""
 
@@ -78,4 +101,4 @@ class LastLayer(DrawnFeedback):
         return last
 
 
-RULES = [LastLayer(), Direct(), LowRank(), Sparse(), Gated()]
+RULES = [LastLayer(), Direct(), LowRank(), Sparse(), SignsOfB(), EverySoOften(), Gated()]

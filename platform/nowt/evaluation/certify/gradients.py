@@ -16,7 +16,7 @@ from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.testbed import no_feedback_matrix_reason, uncovered_reason
 from nowt.layers.attach import attach
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, overrides
 
 CHANNELS = 4
 
@@ -31,8 +31,10 @@ class LayerCase:
 
 
 def check_gradients(rule: Rule) -> CheckResults:
-    """Yield one check; it is skipped if the rule does not send the error through a B of W's shape."""
+    """Yield one check; it is skipped if the rule does not send the error through B itself."""
     reason = no_feedback_matrix_reason(rule) or uncovered_reason(rule, _network())
+    if overrides(rule, "feedback"):
+        reason = "the rule computes what carries the error from B (feedback)"
     if reason:
         yield SkippedCheck("gradients", reason)
         return

@@ -3,7 +3,7 @@
 from nowt.evaluation.certify.certificate import UNEXAMINED_LAW, CheckResults, SkippedCheck
 from nowt.evaluation.certify.mirror import FIELDS
 from nowt.evaluation.certify.testbed import has_fields, no_feedback_matrix_reason
-from nowt.rules.base import Rule
+from nowt.rules.base import Rule, overrides
 from nowt.training.declared_law import declares_law
 
 
@@ -18,6 +18,7 @@ def check_learning_law(rule: Rule) -> CheckResults:
 
 def _has_known_law(rule: Rule) -> bool:
     """Return whether B learns as Kolen-Pollack's (see ``kolen_pollack``) or from noise as weight mirror's."""
-    if no_feedback_matrix_reason(rule):
+    # with feedback(), another B than the one of the law carries the error
+    if no_feedback_matrix_reason(rule) or overrides(rule, "feedback"):
         return False
     return declares_law(rule) or (rule.signals == ("mirror",) and has_fields(rule, *FIELDS))

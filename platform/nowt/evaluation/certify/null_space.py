@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,8 @@ BOUND = 1e-9  # relative change that rounding explains, in float64
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=None)
 
 SAMPLES = 3  # per batch
+
+GRADIENT = "gradient of "
 
 MOMENTUM = "momentum_buffer"  # all that the optimizer keeps
 
@@ -103,7 +106,7 @@ class Twin:
         F.cross_entropy(self.model(x), y).backward()  # type: ignore[no-untyped-call]
         self.steps.before_step(self.optimizer, self.moment(number - 1))
         named = self.model.named_parameters()
-        found = {f"gradient of {n}": p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None}
+        found = {GRADIENT + n: p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None}
         self.optimizer.step()
         updated()
         self.steps.after_step(self.moment(number))
@@ -206,7 +209,9 @@ def _largest_change(rule: Rule, keep_signs: bool = False) -> tuple[float, str]:
 
 
 def _changes(when: str, one: dict[str, Tensor], other: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
-    floor = 1e-6 * sum(map(_norm, one.values())) + 1e-30  # what is smaller may be rounding alone
+    # what is smaller than this share of a typical gradient may be rounding alone; state of the rule cannot raise it
+    typical = median([_norm(value) for name, value in one.items() if name.startswith(GRADIENT)] or [0.0])
+    floor = 1e-6 * typical + 1e-30
     for name, value in one.items():
         if name not in other or not other[name].isfinite().all():
             yield f"{name}, {when}", float("inf")

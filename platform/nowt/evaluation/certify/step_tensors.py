@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -86,11 +87,11 @@ def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
 def differences(one: StepResult, other: StepResult) -> dict[str, float]:
     """Return the relative difference, from 0 to 2, of each gradient and of each tensor's change in two runs of a step.
 
-    What is below a millionth of the sum of all is compared with that, since it may be rounding alone. A gradient or
+    What is below a millionth of a typical one is compared with that, since it may be rounding alone. A gradient or
     change that only one run has, or that is not finite, differs by infinity.
     """
     found = _relative("gradient of ", one.gradients, other.gradients, {})
-    idle = {name for name, value in one.gradients.items() if float(value.norm()) < 1e-12 * _total(one.gradients)}
+    idle = {name for name, value in one.gradients.items() if float(value.norm()) < 1e-12 * _typical(one.gradients)}
     # an adaptive optimizer turns rounding in a gradient that is 0 into steps of full size
     kept = {name: value for name, value in one.changes.items() if name not in idle}
     theirs = {name: value for name, value in other.changes.items() if name not in idle}
@@ -98,7 +99,7 @@ def differences(one: StepResult, other: StepResult) -> dict[str, float]:
 
 
 def _relative(what: str, one: Named, other: Named, sizes: Mapping[str, float]) -> dict[str, float]:
-    floor = 1e-6 * _total(one) + 1e-30
+    floor = 1e-6 * _typical(one) + 1e-30
     found = {}
     for name in {**one, **other}:
         a, b = one.get(name), other.get(name)
@@ -110,5 +111,7 @@ def _relative(what: str, one: Named, other: Named, sizes: Mapping[str, float]) -
     return found
 
 
-def _total(values: Named) -> float:
-    return sum(float(value.norm()) for value in values.values())
+def _typical(values: Named) -> float:
+    """Return the median norm of those that are not 0: one huge tensor, which may have no part in learning, must not
+    make all others look like rounding."""
+    return median([norm for value in values.values() if (norm := float(value.norm())) > 0] or [0.0])
