@@ -19,10 +19,11 @@ def view_of(layer: FeedbackLayer, moment: Moment | None = None) -> LayerView:
     """Return the view of a prepared layer; at a ``moment`` in training, random numbers and sums over workers are those
     of that moment. In a forward or backward pass there is none."""
 
-    def streams(purpose: str) -> RandomStream:
-        return random_stream(name, moment, own_stream(layer.rule, purpose))
+    name, rule = layer.name, layer.rule  # the view holds no layer, not even in the closure of a function
 
-    name = layer.name
+    def streams(purpose: str) -> RandomStream:
+        return random_stream(name, moment, own_stream(rule, purpose))
+
     return _view(layer, registered_state(layer), streams, None if moment is None else moment.group)
 
 
