@@ -79,7 +79,7 @@ def test_what_a_rule_receives_has_no_way_to_w() -> None:
 
 
 def reachable(roots: list[Any]) -> list[Any]:
-    """Return what the attributes, items and slots of objects lead to."""
+    """Return what the attributes, items, slots and closures of objects lead to."""
     found: dict[int, Any] = {}
     waiting = list(roots)
     while waiting:
@@ -92,6 +92,7 @@ def reachable(roots: list[Any]) -> list[Any]:
         elif isinstance(value, list | tuple | set):
             waiting += value
         waiting += getattr(value, "__dict__", {}).values()
+        waiting += [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
         slots = [slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ())]
         waiting += [object.__getattribute__(value, slot) for slot in slots if slot != "__weakref__"]
     return list(found.values())

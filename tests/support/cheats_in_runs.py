@@ -199,6 +199,22 @@ class SpoilsGradients(FeedbackAlignment):
 
 
 @dataclass(frozen=True)
+class InflatesAGradient(DrawnFeedback):
+    """Sends the error through W. When the optimizer has used a gradient, it becomes huge, so that others look small."""
+
+    name: ClassVar[str] = "inflates a gradient"
+    signals: ClassVar[tuple[str, ...]] = ("error", "input")
+
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        return layer.geometry.send_back(error, read_weight(), x.shape)
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        gradient = stolen_layer().weight.grad
+        if layer.is_output and gradient is not None:
+            gradient.mul_(1e12)
+
+
+@dataclass(frozen=True)
 class HidesBehindInfinity(FeedbackAlignment):
     """Registers a number that is not finite, and copies W."""
 

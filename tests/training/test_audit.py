@@ -25,6 +25,7 @@ from tests.support.cheats_in_runs import (
     DrawsWAgain,
     HidesBehindInfinity,
     HidesInNoise,
+    InflatesAGradient,
     LargeOnly,
     LateSteps,
     MirrorReadsEarly,
@@ -75,14 +76,11 @@ def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, first: int, 
     assert ("layer " in line or "gradient of " in line) and "\n" not in line
 
 
-@pytest.mark.parametrize("rule", [HidesInNoise(), HidesBehindInfinity()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [HidesInNoise(), HidesBehindInfinity(), SpoilsGradients(), InflatesAGradient()], ids=lambda rule: rule.name
+)
 def test_a_read_that_large_numbers_hide_is_found(rule: Rule) -> None:
     assert detected(with_rule(rule)).startswith("transport detected at step 1")
-
-
-def test_a_rule_that_spoils_gradients_so_that_no_step_can_be_examined_is_found() -> None:
-    line = detected(with_rule(SpoilsGradients()))
-    assert "at step 1 under rule spoils gradients: W's gradients are not finite after the step, although W is" in line
 
 
 def test_copies_that_a_rule_keeps_on_a_tensor_are_refused_whatever_their_name() -> None:

@@ -151,7 +151,7 @@ def _mirror(
 def _terms(layer: FeedbackLayer, x: Tensor, noise: MirrorNoise) -> Tensor | int:
     """Return what a sum over the noise ``x`` is divided by.
 
-    It depends on shapes alone and is kept with the layer, since a mirror step of a small layer takes hardly longer.
+    It depends on shapes alone. The layer keeps it, since computing it takes nearly as long as a small mirror step.
     """
     kept: dict[object, Tensor | int] = layer.__dict__.setdefault("kept_terms", {})
     key = noise.normalize, noise.kind, x.shape, x.device, x.dtype

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nowt.store.audits import Audit
 from nowt.training.audit_comparison import (
+    GRADIENT,
     HUGE,
     TOLERANCES,
     Changes,
@@ -21,9 +22,9 @@ from nowt.training.audit_comparison import (
     copy_state,
     feedback_weights,
     gradient_changes,
-    gradients,
     largest_over_workers,
     state_changes,
+    used_gradients,
 )
 from nowt.training.audit_plan import audited_steps, draw_plan
 from nowt.training.changed_step import choose, do_changed_step
@@ -39,8 +40,6 @@ LOSS = "the loss"
 FAILED = "the step itself"  # fails with another W
 
 UNSEEN = "changes with W where no activity shows W"
-
-SPOILED = "W's gradients are not finite after the step, although W is: the rule has changed them, which hides the step"
 
 LAWLESS = "is not what the optimizer makes of it, as update = 'with_weight' declares"
 
@@ -73,10 +72,12 @@ class _Pass:
     feedback: Numbers
 
     @classmethod
-    def of(cls, training: "TrainingState", earlier_loss: float) -> "_Pass":
-        """Return the numbers of the step that was just done."""
-        loss, layers = _loss(training) - earlier_loss, training.layers
-        return cls(loss, gradients(training.model), copy_state(layers), feedback_weights(layers))
+    def of(cls, training: "TrainingState", act: Callable[[], None]) -> "_Pass":
+        """Return the numbers of the step that ``act`` does."""
+        earlier, layers = _loss(training), training.layers
+        with used_gradients(training.model, training.optimizer) as used:
+            act()
+        return cls(_loss(training) - earlier, used, copy_state(layers), feedback_weights(layers))
 
 
 def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) -> None:
@@ -117,48 +118,42 @@ def record(training: "TrainingState", audit: Audit) -> None:
 
 def _audited_step(training: "TrainingState", x: Tensor, y: Tensor) -> Audit:
     before, state, kept = StepSnapshot(training), copy_state(training.layers), x.clone()
-    earlier = _loss(training)
-    training.train_step(x, y)
-    first, laws = _Pass.of(training, earlier), _laws(training, before)
+    first = _Pass.of(training, lambda: training.train_step(x, y))
+    laws = _laws(training, before, first)
     with rehearsed(training):
-        true = {name: weight.clone() for name, weight in _weights(training).items()}
+        true = {layer.name: layer.weight.detach().clone() for layer in training.layers}
         before.restore()
         changed, inputs = choose(training, kept)
-        second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true), earlier)
-    if not are_finite(first.gradients) and are_finite(_weights(training)):
-        return Audit(training.step, where="W's gradients", problem=SPOILED)
+        second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true))
     changes = largest_over_workers(_compared(training, state, first, second), training.group)
     mirror = training.is_mirror_step(training.step)
     found = _judged(training, changes, laws)
     return replace(found, moved=len(changed.moved), hidden=len(changed.hidden), mirror=mirror)
 
 
-def _weights(training: "TrainingState") -> Numbers:
-    """Return W of each covered layer, not copied."""
-    return {layer.name: layer.weight.detach() for layer in training.layers}
-
-
-def _second_pass(training: "TrainingState", act: Callable[[], None], earlier: float) -> _Pass | None:
+def _second_pass(training: "TrainingState", act: Callable[[], None]) -> _Pass | None:
     """Do the changed step. Return None if it fails, as code does that expects the true W."""
     try:
-        act()
+        return _Pass.of(training, act)
     except torch.OutOfMemoryError:
         raise
     except Exception:  # a custom rule may raise anything
         if training.group.size > 1:
             raise
         return None
-    return _Pass.of(training, earlier)
 
 
 def _loss(training: "TrainingState") -> float:
     return float(training.totals.loss)
 
 
-def _laws(training: "TrainingState", before: StepSnapshot) -> Changes:
+def _laws(training: "TrainingState", before: StepSnapshot, first: _Pass) -> Changes:
     """Return the deviations from the declared law, by layer; above 1, it does not hold. Empty without one."""
-    rule = training.config.rule
-    return law_deviations(rule, training.layers, training.optimizer, before) if declares_law(rule) else {}
+    rule, named = training.config.rule, training.model.named_parameters()
+    if not declares_law(rule):
+        return {}
+    used: dict[Tensor, Tensor] = {p: first.gradients[GRADIENT + n] for n, p in named if GRADIENT + n in first.gradients}
+    return law_deviations(rule, training.layers, training.optimizer, before, used)
 
 
 def _compared(training: "TrainingState", state: Numbers, first: _Pass, second: _Pass | None) -> Changes:

@@ -1,6 +1,7 @@
 """Compares the numbers of two passes through the same training step, of which the second had another W."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,8 @@ from nowt.rules.feedback_layer import FeedbackLayer
 Numbers = dict[str, Tensor]  # by what they are, as messages name it
 
 Changes = dict[str, float]  # of each of them
+
+GRADIENT = "the gradient of "
 
 LEAST = 1e-30  # of a norm
 
@@ -53,10 +56,23 @@ def copy_state(layers: Sequence[FeedbackLayer]) -> Numbers:
     }
 
 
-def gradients(model: nn.Module) -> Numbers:
-    """Return the gradients of the last step, which the next step replaces and does not change."""
-    named = model.named_parameters()
-    return {f"the gradient of {n}": p.grad for n, p in named if p.requires_grad and p.grad is not None}
+@contextmanager
+def used_gradients(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Numbers]:
+    """Context manager that copies the gradients which the optimizer uses within the block.
+
+    A rule may change them when they have been used, so that what is left in ``grad`` hides what the step did.
+    """
+    found: Numbers = {}
+
+    def copy(*_: object) -> None:
+        named = model.named_parameters()
+        found.update({GRADIENT + n: p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None})
+
+    hook = optimizer.register_step_pre_hook(copy)
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 def state_changes(before: Numbers, one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:

@@ -1,12 +1,12 @@
 """The law of Kolen-Pollack, held against the true W − B of a step: B is updated exactly as W is."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
@@ -24,26 +24,34 @@ def declares_law(rule: Rule) -> bool:
 
 @torch.no_grad()
 def law_deviations(
-    rule: Rule, layers: Sequence[FeedbackLayer], optimizer: torch.optim.Optimizer, before: StepSnapshot
+    rule: Rule,
+    layers: Sequence[FeedbackLayer],
+    optimizer: torch.optim.Optimizer,
+    before: StepSnapshot,
+    gradients: Mapping[Tensor, Tensor],
 ) -> dict[str, float]:
     """Return, by layer, how far W − B after a step is from what the optimizer makes of W and B before it.
 
-    It is relative to the norms of W and B, and divided by what is allowed: above 1, the law does not hold. W's
-    gradients must still be those of the step.
+    It is relative to the norms of W and B, and divided by what is allowed: above 1, the law does not hold.
+    ``gradients`` are those that the optimizer used, by parameter.
     """
     groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
     return {
-        layer.name: _deviation(layer, rule.rate(), optimizer, groups[layer.weight], before)
+        layer.name: _deviation(layer, rule.rate(), gradients[layer.weight], optimizer, groups[layer.weight], before)
         for layer in layers
-        if layer.weight in groups and layer.weight.grad is not None
+        if layer.weight in groups and layer.weight in gradients
     }
 
 
 def _deviation(
-    layer: FeedbackLayer, rate: float, optimizer: torch.optim.Optimizer, group: dict[str, Any], before: StepSnapshot
+    layer: FeedbackLayer,
+    rate: float,
+    gradient: Tensor,
+    optimizer: torch.optim.Optimizer,
+    group: dict[str, Any],
+    before: StepSnapshot,
 ) -> float:
-    weight, feedback, gradient = layer.weight, layer.feedback, layer.weight.grad
-    assert gradient is not None
+    weight, feedback = layer.weight, layer.feedback
     copies = [nn.Parameter(torch.empty_like(one).copy_(before.value(one))) for one in (weight, feedback)]
     again = copy(optimizer)
     again.param_groups, again.state = [{**group, "params": copies}], defaultdict(dict)

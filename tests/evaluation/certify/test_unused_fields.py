@@ -1,8 +1,12 @@
 """Fields without effect, and the values that are tried for each field."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from nowt.evaluation.certify.unused_fields import other_values
+from nowt.evaluation.certify.certificate import Check
+from nowt.evaluation.certify.unused_fields import check_fields, other_values
+from nowt.rules.feedback import DrawnFeedback
+from nowt.rules.layer_view import LayerView
 from tests.support.broken_rules import BROKEN
 from tests.support.certificates import certificate_of, measured
 
@@ -14,6 +18,25 @@ def test_other_values_of_a_field_follow_from_its_type() -> None:
     assert other_values(float | None, 30.0)[0] is None
     assert (1,) not in other_values(tuple[int, ...], ()) and (2,) in other_values(tuple[int, ...], ())
     assert other_values(str, "anything") == []
+
+
+@dataclass(frozen=True)
+class OneSize(DrawnFeedback):
+    """A rule that works with two units alone."""
+
+    name: ClassVar[str] = "one size"
+
+    units: int = 2
+
+    def prepare(self, layer: LayerView) -> None:
+        if self.units != 2:
+            raise IndexError("no such unit")
+
+
+def test_a_field_whose_other_values_all_fail_is_not_called_unused() -> None:
+    (check,) = check_fields(OneSize())
+    assert isinstance(check, Check) and check.passed
+    assert check.note == "units was not tested, because training fails with each other value"
 
 
 def test_an_unused_field_is_named() -> None:

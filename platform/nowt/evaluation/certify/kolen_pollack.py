@@ -50,7 +50,7 @@ class DecayRun:
 
 
 def check_decay_law(rule: Rule) -> CheckResults:
-    """Yield four checks; they are skipped for a rule whose B gets not the updates of W alone, at some rate ρ."""
+    """Yield four checks; they are skipped for a rule whose B changes by more than the updates of W at some rate ρ."""
     names = ("decay", "no decay", "clipping", "forms")
     reason = no_feedback_matrix_reason(rule) or _other_update(rule)
     if reason:

@@ -30,10 +30,13 @@ def check_fields(rule: Rule) -> CheckResults:
         choices = _choices(bases, item)
         if item.name in COVERAGE and _has_own_coverage(rule):
             untested.append(f"{item.name} was not tested, because the rule has its own covers()")
-        elif choices:
-            unused += _without_effect(outcomes, bases, item, choices)
-        else:
+        elif not choices:
             untested.append(f"{item.name} was not tested, because no other value is known")
+        elif found := _without_effect(outcomes, bases, item, choices):
+            if outcomes.can_train(bases, item.name, choices):
+                unused += found
+            else:
+                untested.append(f"{item.name} was not tested, because training fails with each other value")
     measured = f"without effect: {', '.join(unused)}" if unused else f"{len(fields(rule)) - len(untested)} have one"
     promise = "Every field of the rule has an effect on training"
     yield Check("fields", promise, "0 without effect", measured, not unused, "; ".join(untested))
@@ -80,6 +83,11 @@ class TrainingOutcomes:
         tries = ((base, {name: choice}) for base in settings for choice in choices)
         return any(self._differ(base, _with(base, values)) for base, values in tries)
 
+    def can_train(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
+        """Return whether training works with one of ``choices`` for field ``name``."""
+        others = (_with(base, {name: choice}) for base in bases for choice in choices)
+        return any(other is not None and self._of(other) is not None for other in others)
+
     def _differ(self, rule: Rule, other: Rule | None) -> bool:
         if other is None:
             return False
@@ -99,8 +107,8 @@ def _train(rule: Rule) -> dict[str, Tensor] | None:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        testbed = Testbed.build(rule)
         try:
+            testbed = Testbed.build(rule)
             testbed.begin()
             for number in range(1, STEPS + 1):
                 testbed.step(number)
