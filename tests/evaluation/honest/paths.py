@@ -65,14 +65,14 @@ class SignsOfB(DrawnFeedback):
 
 @dataclass(frozen=True)
 class EverySoOften(DrawnFeedback):
-    """B shrinks in every ``period``-th step, which cannot be 0."""
+    """B shrinks once in each ``period`` of steps, which cannot be 0; in the first steps it does not."""
 
     name: ClassVar[str] = "every so often"
 
-    period: int = 2
+    period: int = 11
 
     def after_step(self, layer: LayerView, step: int) -> None:
-        if step % self.period == 0:
+        if step % self.period == 5:
             layer.feedback.mul_(0.9)
 
 

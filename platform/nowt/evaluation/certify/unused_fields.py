@@ -18,6 +18,8 @@ COVERAGE = ("last_layer", "shortcuts")  # fields that covers() of ``FeedbackRule
 
 STEPS = 2  # of the training that two settings are compared on
 
+MANY_STEPS = 24  # of that of a field without effect on the first ones, as a period may have none
+
 
 def check_fields(rule: Rule) -> CheckResults:
     """Yield one check, which names the fields without effect."""
@@ -73,35 +75,39 @@ def other_values(kind: Any, value: Any) -> list[Any]:
 class TrainingOutcomes:
     """The results of short trainings under different settings of a rule, each computed once."""
 
-    known: dict[str, dict[str, Tensor] | None] = field(default_factory=dict)
+    known: dict[tuple[str, int], dict[str, Tensor] | None] = field(default_factory=dict)
 
     def any_effect(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
         """Return whether one of ``choices`` for field ``name`` changes the training, in any base or beside another
         field."""
         # the first base with every other field before the next base, whose mirror steps before learning take longer
         settings = chain.from_iterable(chain([base], _with_one_field_changed(base, name)) for base in bases)
-        tries = ((base, {name: choice}) for base in settings for choice in choices)
-        return any(self._differ(base, _with(base, values)) for base, values in tries)
+        tries = chain(
+            ((base, choice, STEPS) for base in settings for choice in choices),
+            ((base, choice, MANY_STEPS) for base in bases for choice in choices),
+        )
+        return any(self._differ(base, _with(base, {name: choice}), steps) for base, choice, steps in tries)
 
     def can_train(self, bases: list[Rule], name: str, choices: list[Any]) -> bool:
         """Return whether training works with one of ``choices`` for field ``name``."""
         others = (_with(base, {name: choice}) for base in bases for choice in choices)
-        return any(other is not None and self._of(other) is not None for other in others)
+        return any(other is not None and self._of(other, STEPS) is not None for other in others)
 
-    def _differ(self, rule: Rule, other: Rule | None) -> bool:
+    def _differ(self, rule: Rule, other: Rule | None, steps: int) -> bool:
         if other is None:
             return False
-        first, second = self._of(rule), self._of(other)
+        first, second = self._of(rule, steps), self._of(other, steps)
         return first is not None and second is not None and bool(changed(first, second))
 
-    def _of(self, rule: Rule) -> dict[str, Tensor] | None:
-        if repr(rule) not in self.known:
-            self.known[repr(rule)] = _train(rule)
-        return self.known[repr(rule)]
+    def _of(self, rule: Rule, steps: int) -> dict[str, Tensor] | None:
+        key = repr(rule), steps
+        if key not in self.known:
+            self.known[key] = _train(rule, steps)
+        return self.known[key]
 
 
-def _train(rule: Rule) -> dict[str, Tensor] | None:
-    """Return all state of network, optimizer and rule after a short training.
+def _train(rule: Rule, steps: int) -> dict[str, Tensor] | None:
+    """Return all state of network, optimizer and rule after a training of ``steps`` steps.
 
     Return None if the rule refuses the network, or fails with these settings, as with a period of 0.
     """
@@ -110,7 +116,7 @@ def _train(rule: Rule) -> dict[str, Tensor] | None:
         try:
             testbed = Testbed.build(rule)
             testbed.begin()
-            for number in range(1, STEPS + 1):
+            for number in range(1, steps + 1):
                 testbed.step(number)
         except Exception:  # with its own settings, the rule has trained in the checks before
             return None
