@@ -30,7 +30,8 @@ LAYERS = (Layer("first", 0, 80.0, 70.0, 1.0), Layer("last", 1, 60.0, 0.0, 1.0))
 def unpack(folder: Path) -> Path:
     """Unpack the store of commit cd3d9be to ``folder``, beside its images and custom files, and return its path."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 of Debian 12 has no filters
+        archive.extractall(folder)
     return folder / "runs"
 
 
