@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nowt.core.plugins import source_of
-from nowt.core.source_hash import read_source
+from nowt.core.source_hash import package_versions, read_source
 from nowt.core.syntax_tree import tree_digest
 
 
@@ -228,6 +228,15 @@ def test_installed_packages_are_named_and_not_read(tmp_path: Path) -> None:
     source = read_source(written(tmp_path, {"rule.py": text}), tmp_path)
     assert source.packages == ("rich", "scipy")
     assert source.files == (tmp_path / "rule.py",)
+
+
+def test_a_package_installed_later_gives_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert package_versions(("module_of_a_test",)) == {}
+    text = "Metadata-Version: 2.1\nName: package-of-a-test\nVersion: 1.5\n"
+    folder = "package_of_a_test-1.5.dist-info"
+    written(tmp_path, {f"{folder}/METADATA": text, f"{folder}/top_level.txt": "module_of_a_test\n"})
+    assert package_versions(("module_of_a_test",)) == {"package-of-a-test": "1.5"}
 
 
 def test_a_virtual_environment_in_the_folder_is_not_local(tmp_path: Path) -> None:

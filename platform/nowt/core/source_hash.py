@@ -12,8 +12,9 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -80,8 +81,20 @@ def _providers(module: str) -> list[str]:
     try:
         version(module)
     except PackageNotFoundError:
-        return sorted(set(packages_distributions().get(module, ())))
+        return sorted(set(_packages(_folders()).get(module, ())))
     return [module]
+
+
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Return the folders of ``sys.path`` with the time of their last change: installing a package changes one."""
+    return tuple((path, Path(path).stat().st_mtime_ns) for path in sys.path if Path(path).is_dir())
+
+
+@lru_cache(maxsize=1)
+def _packages(folders: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """Return the packages that provide each module. It reads the file list of every installed package, which takes
+    0.4 s, so it is read again only when ``folders`` change."""
+    return packages_distributions()
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ def test_orthonormal_probes_are_declared_in_the_certificate() -> None:
     certificate = certificate_of(rule_of("wm", **IDEALIZED))
     (check,) = (check for check in certificate.checks if check.name == "locality")
     assert check.note == "traced steps: 1 to 30, 2520 and 2521; declared: orthonormal probes read W exactly"
+    assert certificate.verdict.startswith("no undeclared read of W, but its mirror noise reads W out")
 
 
 def test_the_certificate_lists_what_is_transported_besides_weights() -> None:

@@ -1,15 +1,27 @@
 """The verdict says what a certificate did not show."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
 from nowt.rules.base import Rule
+from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.layer_view import LayerView
 from tests.support.certificates import certificate_of, rule_of
 from tests.support.honest_rules import HalfRate, Hebbian
 from tests.support.weight_readers import Reading
+
+
+@dataclass(frozen=True)
+class FirstLayerOnly(FeedbackAlignment):
+    """Covers one layer, and leaves all others to backprop."""
+
+    name: ClassVar[str] = "first layer only"
+
+    def covers(self, name: str, last: bool) -> bool:
+        return name == "conv1"
 
 
 class AlsoDrifts(KolenPollack):
@@ -27,7 +39,8 @@ class AlsoDrifts(KolenPollack):
         (rule_of("kp"), "no weight transport"),
         (rule_of("kp", angle=0.0), "no undeclared read of W in training, but B starts from W: an initial angle"),
         (rule_of("fa", last_layer="backprop"), "no weight transport in the layers that it covers; backprop in fc"),
-        (rule_of("wm", noise="idealised", warmup=1), "no undeclared read of W, but its mirror noise reads W out"),
+        (rule_of("fa", angle=10.0), "no undeclared read of W in training, but B starts from W: an initial angle"),
+        (FirstLayerOnly(), "no weight transport in the layers that it covers; backprop in block1.conv1"),
         (rule_of("ss"), "transports the sign of W and nothing else of it"),
         (Hebbian(), "no undeclared read of W, but how B learns was not examined: no law is declared"),
         (
@@ -41,7 +54,8 @@ class AlsoDrifts(KolenPollack):
         "kp",
         "angle 0",
         "last layer",
-        "idealised",
+        "angle 10",
+        "first layer",
         "ss",
         "no law",
         "no law in some layers",
