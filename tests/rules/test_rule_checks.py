@@ -54,6 +54,54 @@ def test_a_class_that_nowt_would_not_use_as_it_is_meant_is_refused(members: dict
     assert refusal(rule_with(**members)).startswith(line)
 
 
+NO_B = "rule own has no B in layer 0: derive it from nowt.DrawnFeedback, which draws B, or"
+
+
+def returns(shape: tuple[int, ...]) -> Any:
+    return lambda self, layer, *signals: torch.zeros(shape)
+
+
+@pytest.mark.parametrize(
+    ("base", "members", "line"),
+    [
+        (Rule, {}, f"{NO_B} override send_back(); see docs/adding-a-rule.md"),
+        (Rule, {"signals": ("sign",)}, f"{NO_B} register one in prepare() as feedback"),
+        (
+            Rule,
+            {"signals": ("error", "gradient"), "update": "with_weight", "send_back": returns((2, 4))},
+            f"{NO_B} register one in prepare() as feedback",
+        ),
+        (
+            Rule,
+            {"prepare": lambda self, layer: layer.register_state("feedback", layer.new_zeros(2, 2))},
+            "rule own, layer 0: prepare() registered as feedback a tensor of shape (2, 2): it must be a tensor of the "
+            "shape of W, (3, 4)",
+        ),
+        (
+            DrawnFeedback,
+            {"feedback": returns((3,))},
+            "rule own, layer 0: feedback() returned a tensor of shape (3,): it must be a tensor of the shape of W",
+        ),
+        (
+            DrawnFeedback,
+            {"feedback": lambda self, layer: None},
+            "rule own, layer 0: feedback() returned NoneType: it must be a tensor",
+        ),
+        (
+            Rule,
+            {"signals": ("error",), "send_back": lambda *arguments: None},
+            "rule own, layer 0: send_back() returned NoneType: it must be a tensor of the shape of the layer's input",
+        ),
+    ],
+)
+def test_an_error_that_cannot_pass_back_is_refused(base: type[Rule], members: dict[str, Any], line: str) -> None:
+    model = nn.Sequential(nn.Linear(4, 3))
+    with pytest.raises(ConfigError) as caught:
+        attach(model, rule_with(base, **members))
+        model(torch.ones(2, 4, requires_grad=True)).sum().backward()
+    assert str(caught.value).startswith(line)
+
+
 def test_what_a_rule_receives_has_no_way_to_w() -> None:
     seen: list[Any] = []
 

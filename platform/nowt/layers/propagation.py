@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from nowt.core.errors import ConfigError
 from nowt.layers.transforms import is_transformed
-from nowt.layers.views import view_of
+from nowt.layers.views import check_sent, feedback_matrix, view_of
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 
@@ -67,7 +67,7 @@ def _propagate(layer: FeedbackLayer, x: Tensor) -> Tensor:
     if overrides(rule, "send_back"):
         y: Tensor = _OwnPath.apply(x, layer.apply_plain(x.detach()), sender(layer, x))
     else:
-        y = layer.apply_with_feedback(x, rule.feedback(view_of(layer)))
+        y = layer.apply_with_feedback(x, feedback_matrix(layer))
     if layer.observed and layer.training:
         show_activity(layer, x, y)
         if overrides(rule, "observe_error") and y.requires_grad:
@@ -124,11 +124,7 @@ def sender(layer: FeedbackLayer, x: Tensor) -> Callable[[Tensor], Tensor]:
         arrived = error.detach() if "error" in signals else error.new_zeros(()).expand(error.shape)
         output_error = _output_error(layer, error) if "output_error" in signals else error.new_zeros(())
         sent = rule.send_back(view_of(layer), arrived, shown, output_error)
-        if sent.shape != shown.shape:
-            raise ConfigError(
-                f"rule {rule.name}, layer {layer.name}: send_back() returned an error of shape {tuple(sent.shape)}: it "
-                f"must have the shape of the layer's input, {tuple(shown.shape)}"
-            )
+        check_sent(layer, sent, shown)
         return sent.to(shown.dtype)
 
     return send

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nowt.core.distributed import Group
+from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule, overrides
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.layer_view import LayerView
@@ -39,7 +40,29 @@ def feedback_of(layer: FeedbackLayer) -> Tensor:
     if no_matrix or overrides(layer.rule, "send_back"):
         return layer.weight.new_empty(0)
     with torch.no_grad():
-        return layer.rule.feedback(view_of(layer)).detach()
+        return feedback_matrix(layer).detach()
+
+
+def feedback_matrix(layer: FeedbackLayer) -> Tensor:
+    """Return what the rule's ``feedback`` returns for the layer. Raises ConfigError unless it has the shape of W."""
+    found = layer.rule.feedback(view_of(layer))
+    _check_shape(layer, "feedback() returned", found, layer.weight.shape, "W")
+    return found
+
+
+def check_sent(layer: FeedbackLayer, sent: Tensor, x: Tensor) -> None:
+    """Raise ConfigError unless ``sent``, what the rule's ``send_back`` returned, has the shape of the input ``x``."""
+    _check_shape(layer, "send_back() returned", sent, x.shape, "the layer's input")
+
+
+def _check_shape(layer: FeedbackLayer, action: str, found: object, shape: torch.Size, owner: str) -> None:
+    if isinstance(found, Tensor) and found.shape == shape:
+        return
+    what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    raise ConfigError(
+        f"rule {layer.rule.name}, layer {layer.name}: {action} {what}: it must be a tensor of the shape of {owner}, "
+        f"{tuple(shape)}"
+    )
 
 
 def own_stream(rule: Rule, purpose: str) -> str:
@@ -83,6 +106,7 @@ def prepare(layer: FeedbackLayer, seed: int, between: Between | None = None) -> 
         return RandomStream(seed, own_stream(rule, purpose), name)
 
     rule.prepare(_view(layer, state, streams, None, registers=True))
+    _check_feedback(layer, state)
     for key, value in state.items():
         layer.register_state(key, _laid_out(value, weight))
     layer.__dict__["state_names"] = tuple(state)
@@ -95,6 +119,21 @@ def prepare(layer: FeedbackLayer, seed: int, between: Between | None = None) -> 
         for key in state:
             other.register_parameter(key, layer.get_parameter(key))
         other.__dict__.update({each: layer.__dict__[each] for each in ("weight_std", "cache", "state_names")})
+
+
+def _check_feedback(layer: FeedbackLayer, state: dict[str, Tensor]) -> None:
+    """Raise ConfigError unless the layer has the B through which the error passes, or which nowt changes."""
+    rule = layer.rule
+    changed = rule.update == "with_weight" or "sign" in rule.signals
+    if not changed and (overrides(rule, "send_back") or overrides(rule, "feedback")):
+        return
+    if "feedback" in state:
+        _check_shape(layer, "prepare() registered as feedback", state["feedback"], layer.weight.shape, "W")
+        return
+    raise ConfigError(
+        f"rule {rule.name} has no B in layer {layer.name}: derive it from nowt.DrawnFeedback, which draws B, or "
+        + ("register one in prepare() as feedback" if changed else "override send_back(); see docs/adding-a-rule.md")
+    )
 
 
 @torch.no_grad()
