@@ -22,6 +22,7 @@ from analysis.frames.store.rows import frame_of
 from analysis.frames.studies import StudyPlan
 from nowt.core.errors import UserError
 from nowt.store.chance import SPLIT_NAMES
+from nowt.store.records import TRANSPORT_DETECTED
 from nowt.store.used_images import CountedRun, describe_images, images_digest, runs_by_images
 
 RUNS = {
@@ -200,8 +201,15 @@ def require_counted_runs(frames: Frames) -> None:
         found = states_in_words(frames.runs)
         if (unreadable := frames.runs[frames.runs["state"] == "unreadable"]).size:
             raise UserError(f"study {frames.study.key} has no finished run ({found}): {unreadable['reason'].iloc[0]}")
-        again = "resume it with the command that started it"
-        raise UserError(f"study {frames.study.key} has no finished run yet ({found}): {again}")
+        raise UserError(f"study {frames.study.key} has no finished run yet ({found}): {way_to_results(frames.runs)}")
+
+
+def way_to_results(rows: pd.DataFrame) -> str:
+    """Return what to do about runs or trials none of which has finished."""
+    if len(rows) and set(rows["state"]) == {TRANSPORT_DETECTED}:
+        run = rows["run"].iloc[-1]
+        return f"the rule reads weights that it does not declare, and nowt show {run} says where; see docs/audits.md"
+    return "resume it with the command that started it"
 
 
 def states_in_words(rows: pd.DataFrame) -> str:

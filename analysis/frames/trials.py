@@ -15,7 +15,7 @@ from analysis.frames.rule_names import with_rule_names
 from analysis.frames.searches import SearchPlan
 from analysis.frames.store.logs import read_logs
 from analysis.frames.store.trial_rows import trial_frame
-from analysis.frames.study import copies_of, counted_runs, rows, states_in_words
+from analysis.frames.study import copies_of, counted_runs, rows, states_in_words, way_to_results
 from nowt.core.errors import UserError
 from nowt.store.chance import LEARNED, SPLIT_NAMES, Verdict, judge
 from nowt.store.used_images import CountedRun, describe_images, runs_by_images
@@ -90,5 +90,5 @@ def require_counted_trials(trials: Trials) -> None:
     """Raise ValueError if no trial has finished or diverged; the message counts the trials by state."""
     if trials.counted.empty:
         found = states_in_words(trials.frame) or "no trial"
-        again = "resume it with the command that started it"
+        again = way_to_results(trials.frame)
         raise UserError(f"search {trials.plan.key} has no finished trial yet ({found}): {again}")

@@ -153,3 +153,16 @@ def test_collecting_output_that_is_over_says_nothing(capsys: pytest.CaptureFixtu
     del kept
     gc.collect()
     assert capsys.readouterr().err == ""
+
+
+def test_flushing_output_that_is_over_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As logging does for each of its handlers when Python ends."""
+    over = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", over)
+    with tolerant_output():
+        kept = sys.stdout
+    over.close()
+    kept.flush()
+    assert capsys.readouterr().err == ""

@@ -9,6 +9,7 @@ from nowt.cli.main import main
 from nowt.store.layout import Store
 from nowt.store.run_log import read
 from nowt.tracking.projection import STATUS, describe_run
+from tests.support.small_spaces import write_space
 from tests.support.small_studies import write_study
 
 SMALL = ["--data.train_limit", "48", "--batch", "16", "--epochs", "2", "--test", "false", "--device", "cpu"]
@@ -50,3 +51,19 @@ def test_a_study_continues_after_transport_was_detected(tmp_path: Path, capsys: 
     assert main(["ablate", str(study), "--in-process", "--audit", "99", "--store", str(tmp_path / "runs")]) == 1
     assert sorted(read(path).state for path in logs(tmp_path / "runs")) == ["finished", "transport detected"]
     assert "1 failed: cheat seed 0" in capsys.readouterr().out
+
+
+def test_a_search_counts_a_detected_transport_once_and_its_report_says_where_to_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = write_space(tmp_path, f'(part("{CHEAT}"),)', "Budget(2)")
+    search = ["search", str(space), "--in-process", "--audit", "99", "--store", str(tmp_path / "runs")]
+    for _ in range(2):  # the second command finds the transport again, without training
+        assert main(search) == 1
+        printed = capsys.readouterr().out
+        assert "2 transport detected" in printed.splitlines()[-1]
+        assert "transport detected at step 1 under rule outside certificates: B of layer" in printed
+        assert "transport detected after" not in printed
+    assert main(["report", "small", "--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "(2 transport detected): the rule reads weights that it does not declare, and nowt show" in last

@@ -156,8 +156,10 @@ class _Tolerant(Forwarding):
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream if it can still be written."""
-        self._attempt("flush")
+        """Flush the stream if it can still be written. A closed one holds nothing; logging flushes it nevertheless when
+        Python ends."""
+        if not getattr(self.stream, "closed", False):
+            self._attempt("flush")
 
     def _attempt(self, method: str, *arguments: str) -> None:
         if self.is_broken:

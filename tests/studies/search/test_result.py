@@ -38,6 +38,19 @@ def test_diverged_and_stopped_trials_are_counted_apart() -> None:
     assert fa.endswith("with optim.lr 0.1, optim.nesterov True")
 
 
+def test_a_trial_that_fails_again_at_a_later_start_counts_once() -> None:
+    detected = "transport detected at step 3 under rule own: B of layer fc changes with W"
+    ended = [
+        *(trial("fa", draw, "FAIL", reason=detected) for draw in (0, 1, 0, 1)),
+        trial("fa", 2, "FAIL", reason="out of memory"),
+        trial("fa", 2, "FAIL", reason="out of memory"),
+        trial("fa", 3, "FAIL", reason="out of memory"),
+        trial("fa", 3, "COMPLETE", 0.2),
+    ]
+    line = result(1000, *ended).summary().splitlines()[2]
+    assert line.startswith("fa: 2 transport detected, 1 failed, 1 finished; best val error 20.00 %")
+
+
 @pytest.mark.parametrize(
     ("error", "images", "best"),
     [

@@ -86,8 +86,7 @@ def run(args: Namespace) -> int:
     options = replace(execution_options(args), counted_runs=confirmation_runs(store, space.name))
     outcome = search(space, options, echo, args.storage)
     echo(outcome.summary())
-    failed = any(states.get("failed") for states in outcome.states.values())
-    if code := exit_code(outcome.interrupted, outcome.capped, failed):
+    if code := exit_code(outcome.interrupted, outcome.capped, outcome.failed):
         return code
     if how is None:
         shown = quote(str(args.store))

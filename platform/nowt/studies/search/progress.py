@@ -9,7 +9,7 @@ from typing import Any
 from nowt.core.errors import Echo
 from nowt.core.formatting import counted
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.records import FAILED_STATES, RunLog
+from nowt.store.records import TRANSPORT_DETECTED, RunLog
 from nowt.studies.search.space import SearchSpace
 
 
@@ -47,12 +47,14 @@ class SearchProgress:
             return
         self.printed.add(run.key)
         self.ended += 1
-        why = f" ({run.reason.strip().splitlines()[-1]})" if run.state in FAILED_STATES and run.reason.strip() else ""
+        why = f" ({run.reason.strip().splitlines()[-1]})" if run.state == "failed" and run.reason.strip() else ""
         head = f"{self._count()} {planned.cell} {self._ending(run)}{', not trained again' if known else ''}"
         self.echo(f"{head}{why} (run {run.key}){self._left()}")
 
     def _ending(self, run: RunLog) -> str:
         """Return how the run ended, and its last error unless that is of the untrained network."""
+        if run.state == TRANSPORT_DETECTED and run.reason:
+            return run.reason  # it names state, step and layer
         after = f"{run.state} after {counted(max(run.last_epoch, 0), 'epoch')}"
         return f"{after}: val error {100 * run.epochs[-1].val_error:.2f} %" if run.last_epoch >= 1 else after
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from nowt.core.formatting import counted
 from nowt.store.chance import AT_CHANCE, SPLIT_NAMES, TOO_FEW_IMAGES, Score
+from nowt.store.records import FAILED_STATES, TRANSPORT_DETECTED
 from nowt.studies.search.space import SearchSpace
 
 DIVERGED = "diverged"  # reason that the storage has of a diverged trial
@@ -48,10 +49,15 @@ class SearchResult:
     """The trials of a search when it ended or was interrupted."""
 
     space: SearchSpace
-    states: dict[str, dict[str, int]]  # by cell: trials by state, one of STATES or diverged
+    states: dict[str, dict[str, int]]  # by cell: trials by state: one of STATES, diverged, or transport detected
     best: dict[str, BestFinished]  # by cell; cells without a finished trial are missing
     interrupted: bool
     capped: str = ""  # the spending cap that stopped it, and what is left, as text
+
+    @property
+    def failed(self) -> bool:
+        """Whether a trial failed, also by a detected transport."""
+        return any(state in FAILED_STATES for states in self.states.values() for state in states)
 
     def summary(self) -> str:
         """Return one line on the search, then one per cell."""
@@ -67,16 +73,16 @@ class SearchResult:
 def search_result(
     space: SearchSpace, trials: Sequence[Any], facts: Mapping[str, Mapping[str, Any]], interrupted: bool, capped: str
 ) -> SearchResult:
-    """Return the result of a search with these trials. Failed trials that were retried are omitted.
+    """Return the result of a search with these trials. A failed trial that was retried is omitted.
 
     ``facts`` are those of each cell's data: the numbers of classes and of validation images.
     """
-    retried = {(trial.cell.name, trial.draw) for trial in trials if trial.state.name != "FAIL"}
+    last = {(trial.cell.name, trial.draw): trial for trial in trials}
     states: dict[str, dict[str, int]] = {cell.name: {} for cell in space.cells}
     best: dict[str, BestFinished] = {}
     for trial in trials:
         name, state = trial.cell.name, _state(trial)
-        if state == "failed" and (name, trial.draw) in retried:
+        if trial.state.name == "FAIL" and last[name, trial.draw] is not trial:
             continue
         states[name][state] = states[name].get(state, 0) + 1
         if state == "finished" and (name not in best or trial.errors[trial.last_epoch] < best[name].score.error):
@@ -88,4 +94,6 @@ def search_result(
 
 
 def _state(trial: Any) -> str:
+    if trial.state.name == "FAIL" and trial.reason.startswith(TRANSPORT_DETECTED):
+        return TRANSPORT_DETECTED
     return DIVERGED if trial.state.name == "PRUNED" and trial.reason == DIVERGED else STATES[trial.state.name]
