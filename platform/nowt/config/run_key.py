@@ -4,7 +4,8 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from nowt.config.run_config import ModelConfig, RunConfig
@@ -101,7 +102,7 @@ def key_of_fields(known: Mapping[str, Any], fingerprint: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _default(item: Any) -> Any:
+@cache  # a study of 5,000 runs asks a million times, and each config that is made is checked
+def _default(item: Field[Any]) -> Any:
     """Return the default of a dataclass's field; ``MISSING`` if it has none."""
-    made = item.default is MISSING and item.default_factory is not MISSING
-    return item.default_factory() if made else item.default
+    return item.default if item.default_factory is MISSING else item.default_factory()
