@@ -2,6 +2,8 @@
 
 import copy
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,7 +13,9 @@ from torch import Tensor, nn
 
 from nowt.layers.alignment import measure_alignment
 from nowt.layers.attach import attach
+from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
+from nowt.rules.layer_view import LayerView
 from nowt.store.records import values_over_layers
 from tests.support.nets import dense_net, normal
 
@@ -126,3 +130,24 @@ def test_a_layer_that_shares_the_weight_of_the_output_layer_is_the_deepest() -> 
     assert {layer.name: layer.depth for layer in found} == {"0": 0, "4": 1, "2": 2}
     inner = {layer.name: layer.delta_angle for layer in found}
     assert values_over_layers("delta_angle", found) == [inner["0"], inner["2"], inner["4"]]
+
+
+@dataclass(frozen=True)
+class CountsErrors(Rule):
+    """Leaves in the cache how often an error passed back."""
+
+    name: ClassVar[str] = "counts errors"
+    signals: ClassVar[tuple[str, ...]] = ("error",)
+
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        layer.cache["errors"] = layer.cache.get("errors", 0) + 1
+        return torch.ones_like(x)
+
+
+def test_a_measurement_leaves_what_the_rule_caches_as_it_is() -> None:
+    model, x = dense_net(), normal(4, 12)
+    layers = attach(model, CountsErrors(), example=x, quiet=True)
+    for errors in (None, 1, 2):
+        measure_alignment(model, layers, x, Y, F.cross_entropy)
+        assert {layer.cache.get("errors") for layer in layers[1:]} == {errors}
+        F.cross_entropy(model(x), Y).backward()  # type: ignore[no-untyped-call]

@@ -1,13 +1,14 @@
 """A rule whose class does not fit the interface is refused in one line, before anything is trained."""
 
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from nowt import ConfigError, DrawnFeedback, LayerView, Rule, attach
+from nowt import ConfigError, DrawnFeedback, FeedbackAlignment, LayerView, Rule, attach
+from nowt.config.recipes import digits, shrink_config
 from tests.support.nets import dense_net, normal, train_step
 
 
@@ -160,3 +161,12 @@ class Everything(tuple[str, ...]):
 
 def test_signals_are_a_plain_tuple() -> None:
     assert refusal(rule_with(signals=Everything())).startswith("rule own declares signals ()")
+
+
+def test_a_rule_that_replaces_itself_when_shortened_is_refused() -> None:
+    config = replace(digits(), rule=rule_with(shortened=lambda self, pace: FeedbackAlignment()))
+    with pytest.raises(ConfigError, match=r"^rule own: shortened\(\) changes the rule to FeedbackAlignment"):
+        shrink_config(config)
+    changes_scale = rule_with(shortened=lambda self, pace: replace(self, scale=2.0))
+    with pytest.raises(ConfigError, match=r"^rule own: shortened\(\) changes the field scale: it may change fields"):
+        shrink_config(replace(config, rule=changes_scale))

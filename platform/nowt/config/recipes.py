@@ -9,6 +9,7 @@ from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
+from nowt.rules.rule_checks import shortened_rule
 from nowt.rules.sign_symmetry import SignSymmetry
 from nowt.rules.weight_mirror import WeightMirror
 
@@ -272,4 +273,4 @@ def shrink_config(config: RunConfig, epochs: int = 2, images: int = 256) -> RunC
     train, score = (min(limit or images, images) for limit in (config.data.train_limit, config.data.score_limit))
     data = replace(config.data, train_limit=train, score_limit=score)
     optim = replace(config.optim, warmup=warmup, milestones=milestones)
-    return replace(config, epochs=epochs, data=data, optim=optim, rule=config.rule.shortened(pace))
+    return replace(config, epochs=epochs, data=data, optim=optim, rule=shortened_rule(config.rule, pace))

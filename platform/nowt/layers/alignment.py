@@ -113,15 +113,21 @@ def error_signals(
 
 @contextmanager
 def _unobserved(layers: Sequence[FeedbackLayer]) -> Iterator[None]:
-    """Context manager in which the rule observes nothing: what is measured is no training."""
+    """Context manager in which the rule observes nothing, and what it caches is dropped: what is measured is no
+    training."""
     every = [one for layer in layers for one in (layer, *layer.tied)]
+    caches = [dict(layer.cache) for layer in layers]
     for layer in every:
         layer.observed = False
+        layer.cache.clear()
     try:
         yield
     finally:
         for layer in every:
             layer.observed = True
+            layer.cache.clear()
+        for layer, cache in zip(layers, caches, strict=True):
+            layer.cache.update(cache)
 
 
 def _mark_through_feedback(

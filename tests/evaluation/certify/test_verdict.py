@@ -5,10 +5,13 @@ from typing import ClassVar
 
 import pytest
 
+from nowt.evaluation.certify.certificate import SkippedCheck
+from nowt.evaluation.certify.learning_law import check_learning_law
 from nowt.rules.base import Rule
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.kolen_pollack import KolenPollack
 from nowt.rules.layer_view import LayerView
+from nowt.rules.weight_mirror import WeightMirror
 from tests.support.certificates import certificate_of, rule_of
 from tests.support.honest_rules import HalfRate, Hebbian
 from tests.support.weight_readers import Reading
@@ -28,6 +31,16 @@ class AlsoDrifts(KolenPollack):
     """Kolen-Pollack whose B also changes after each step: its law does not hold."""
 
     name: ClassVar[str] = "also drifts"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(0.999)
+
+
+@dataclass(frozen=True)
+class MirrorsAndDrifts(WeightMirror):
+    """Weight mirror whose B also changes after each step."""
+
+    name: ClassVar[str] = "mirrors and drifts"
 
     def after_step(self, layer: LayerView, step: int) -> None:
         layer.feedback.mul_(0.999)
@@ -65,6 +78,13 @@ class AlsoDrifts(KolenPollack):
 )
 def test_the_verdict_states_what_was_not_shown(rule: Rule, verdict: str) -> None:
     assert certificate_of(rule).verdict.startswith(verdict)
+
+
+def test_a_mirror_beside_which_b_changes_is_not_examined() -> None:
+    (row,) = check_learning_law(MirrorsAndDrifts())
+    assert isinstance(row, SkippedCheck)
+    assert row.why == "no law declared: not examined"
+    assert list(check_learning_law(WeightMirror())) == []
 
 
 def test_a_law_that_was_not_examined_is_listed() -> None:

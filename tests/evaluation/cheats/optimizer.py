@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nowt.evaluation.certify.feedback_updates import check_feedback_updates
 from nowt.evaluation.certify.null_space import check_null_space
 from nowt.rules.feedback import DrawnFeedback
 from nowt.rules.feedback_layer import FeedbackLayer
@@ -67,6 +68,28 @@ class OwnOptimizerState(FollowsReading):
         return last
 
 
+class OwnMomentum(DrawnFeedback):
+    """Sets the momentum of the network's optimizer in the backward pass."""
+
+    name: ClassVar[str] = "own momentum"
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        for group in stolen_optimizer().param_groups:
+            group["momentum"] = 0.5
+        return super().feedback(layer)
+
+
+class KeptInGroups(FollowsReading):
+    """Keeps W among the settings of the optimizer's groups, and uses it some steps later."""
+
+    def read(self, layer: FeedbackLayer) -> Tensor:
+        kept = stolen_optimizer().param_groups[0].setdefault("kept", [])
+        kept.append(layer.weight.detach().clone())
+        return layer.feedback.detach()
+
+
 CHEATS = [
-    Cheat(rule(), check_null_space, "null space") for rule in (StepHook, Momentum, ParameterGroups, OwnOptimizerState)
+    *(Cheat(rule(), check_null_space, "null space") for rule in (StepHook, Momentum, ParameterGroups)),
+    Cheat(OwnOptimizerState(), check_null_space, "null space"),
+    *(Cheat(rule(), check_feedback_updates, "untouched") for rule in (OwnMomentum, KeptInGroups)),
 ]

@@ -101,4 +101,43 @@ class LastLayer(DrawnFeedback):
         return last
 
 
-RULES = [LastLayer(), Direct(), LowRank(), Sparse(), SignsOfB(), EverySoOften(), Gated()]
+@dataclass(frozen=True)
+class ErrorDropout(DrawnFeedback):
+    """Drops the errors of some output units, others in each step."""
+
+    name: ClassVar[str] = "error dropout"
+
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("units", self._draw(layer))
+
+    def feedback(self, layer: LayerView) -> Tensor:
+        return layer.feedback * layer.units.view(-1, *[1] * (len(layer.weight_shape) - 1))
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.units.copy_(self._draw(layer))
+
+    def _draw(self, layer: LayerView) -> Tensor:
+        drawn = layer.random("units").uniform_(layer.new_zeros(layer.weight_shape[0]))
+        return 2 * (drawn >= 0.5).to(drawn)
+
+
+@dataclass(frozen=True)
+class LearnsWhereConnected(DrawnFeedback):
+    """A third of the synapses of B exist, as booleans say; these follow W's gradient."""
+
+    name: ClassVar[str] = "learns where connected"
+    signals: ClassVar[tuple[str, ...]] = ("gradient",)
+
+    def prepare(self, layer: LayerView) -> None:
+        drawn = layer.random("connected").uniform_(layer.new_zeros(*layer.weight_shape))
+        layer.register_state("connected", drawn < 1 / 3)
+        layer.feedback.mul_(layer.connected)
+
+    def observe_gradient(self, layer: LayerView, gradient: Tensor, lr: float, weight_decay: float) -> None:
+        layer.feedback.mul_(1 - lr * weight_decay).sub_(gradient * layer.connected, alpha=lr)
+
+
+RULES = [
+    *(LastLayer(), Direct(), LowRank(), Sparse(), SignsOfB(), EverySoOften(), Gated()),
+    *(ErrorDropout(), LearnsWhereConnected()),
+]

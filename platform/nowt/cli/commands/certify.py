@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.cli.parser import Commands, add_command, local_path
-from nowt.core.errors import ConfigError
+from nowt.core.errors import ConfigError, UserError
 from nowt.store.files import check_writable
 from nowt.store.links import check_links
 
@@ -60,6 +60,8 @@ def run(args: Namespace) -> int:
     check_writable(out, "--out" if args.out else "--store")
     try:
         code: int = certify_command(chosen, out)
+    except UserError:
+        raise
     except RAISED as error:
         name, reason = args.rule or "--all", str(error).strip().partition("\n")[0]
         raise BrokenRule(

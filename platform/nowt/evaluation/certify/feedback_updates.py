@@ -56,6 +56,7 @@ def check_feedback_updates(rule: Rule) -> CheckResults:
 def trace_changes(rule: Rule) -> tuple[list[str], list[str]]:
     """Return the phases in which the rule's state changes, and what else changes while only the rule's code runs."""
     testbed = Testbed.build(rule)
+    settings = testbed.optimizer_settings()
     current, rule_state, network = BETWEEN, clones(testbed.rule_state()), _network_state(testbed)
     phases: dict[str, None] = {}
     side_effects: dict[str, None] = {}
@@ -67,12 +68,18 @@ def trace_changes(rule: Rule) -> tuple[list[str], list[str]]:
         network_now = _network_state(testbed)
         if current in RULE_PHASES:
             side_effects.update(dict.fromkeys(changed(network, network_now)))
+        side_effects.update(dict.fromkeys(_other_settings(settings, testbed)))  # which no phase changes
         current, rule_state, network = name, clones(testbed.rule_state()), network_now
 
     testbed.begin(on_phase)
     for number in sample_steps(rule):
         testbed.step(number, on_phase)
     return list(phases), list(side_effects)
+
+
+def _other_settings(before: dict[str, str], testbed: Testbed) -> list[str]:
+    now = testbed.optimizer_settings()
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
 
 
 def _network_state(testbed: Testbed) -> dict[str, Tensor]:

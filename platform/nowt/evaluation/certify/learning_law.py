@@ -21,4 +21,10 @@ def _has_known_law(rule: Rule) -> bool:
     # with feedback(), another B than the one of the law carries the error
     if no_feedback_matrix_reason(rule) or overrides(rule, "feedback"):
         return False
-    return declares_law(rule) or (rule.signals == ("mirror",) and has_fields(rule, *FIELDS))
+    return declares_law(rule) or _learns_from_mirror_only(rule)
+
+
+def _learns_from_mirror_only(rule: Rule) -> bool:
+    """Return whether nothing but weight mirror's law changes B: ``observe_mirror`` is the only place that may."""
+    others = any(overrides(rule, name) for name in ("after_step", "observe", "observe_error"))
+    return rule.signals == ("mirror",) and has_fields(rule, *FIELDS) and not others

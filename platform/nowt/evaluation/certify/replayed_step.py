@@ -90,7 +90,8 @@ class ReplayedStep:
         """Do the step's learning from the recorded start. ``size`` is relative to the root mean square of the signal.
 
         Returns:
-            For each covered layer W, its bias and what the rule registered; under ``""``, all other parameters.
+            For each covered layer W, its bias and what the rule registered, in float64; under ``""``, all other
+            parameters.
         """
         self._restore()
         torch.default_generator.manual_seed(0)  # torch.manual_seed takes longer than the step
@@ -105,7 +106,9 @@ class ReplayedStep:
             steps.before_step(self.testbed.optimizer, moment)
             self.testbed.optimizer.step()
             steps.after_step(moment)
-            found = {name: [t.clone() for t in learned(layer)] for name, layer in self.layers.items()}
+            found = {
+                name: [t.to(torch.float64, copy=True) for t in learned(layer)] for name, layer in self.layers.items()
+            }
             found[""] = [p.clone() for p in self._others]
         return found
 
@@ -205,7 +208,7 @@ class ReplayedStep:
             return
         for name in layer.state_names:
             value = layer.get_parameter(name)
-            if value.shape == layer.weight.shape:
+            if value.shape == layer.weight.shape and value.is_floating_point():
                 value.copy_(self._nudged(layer.name, "feedback", value, name))
 
     def _respond(self, layer: FeedbackLayer, noise: MirrorNoise, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedChec
 from nowt.evaluation.certify.interruption import PACE, in_new_process, load, save, state_of, train
 from nowt.evaluation.certify.testbed import Testbed, changed, sample_steps
 from nowt.rules.base import Rule
+from nowt.rules.rule_checks import shortened_rule
 
 
 def check_resumed(rule: Rule) -> CheckResults:
@@ -13,7 +14,7 @@ def check_resumed(rule: Rule) -> CheckResults:
     One run does four steps. Another one begins with what the first had registered after two of them, with a rule and a
     network that were built anew, and does the last two.
     """
-    short = rule.shortened(PACE)
+    short = shortened_rule(rule, PACE)
     before, after = sample_steps(short)[:2], sample_steps(short)[2:]
     whole = Testbed.build(short)
     if not whole.layers:

@@ -141,6 +141,11 @@ class Testbed:
             found |= {f"optimizer {i} {name}": value for name, value in state.items() if isinstance(value, Tensor)}
         return found
 
+    def optimizer_settings(self) -> dict[str, str]:
+        """Return what the optimizer's parameter groups hold beside parameters, by its name, as text."""
+        groups = enumerate(self.optimizer.param_groups)
+        return {f"{key} of group {i}": repr(value) for i, g in groups for key, value in g.items() if key != "params"}
+
 
 def candidates(model: nn.Module) -> Candidates:
     """Return the layers of the small network, with the sizes of their inputs."""

@@ -9,6 +9,7 @@ from nowt.evaluation.certify.interruption import PACE, seeded, state_of
 from nowt.evaluation.certify.testbed import Testbed, sample_steps
 from nowt.evaluation.certify.worker_threads import UnequalCalls, run_together
 from nowt.rules.base import Rule
+from nowt.rules.rule_checks import shortened_rule
 
 BOUND = 1e-9  # relative change that rounding explains, in float64
 
@@ -17,7 +18,7 @@ WORKERS = 2
 
 def check_two_workers(rule: Rule) -> CheckResults:
     """Yield one check. The network has no batch norm: its statistics are those of a worker's own part of the batch."""
-    short = rule.shortened(PACE)
+    short = shortened_rule(rule, PACE)
     alone = _build(short, SINGLE_WORKER)
     if not alone.layers:
         yield SkippedCheck("two workers", "the rule covers no layer: torch's own layers use backprop")
@@ -48,5 +49,5 @@ def _train(testbed: Testbed) -> dict[str, Tensor]:
 
 def _change(expected: Tensor, found: Tensor) -> float:
     """Return the relative difference; infinite if a number is not finite."""
-    difference = float((found - expected).double().norm()) / max(float(expected.double().norm()), 1e-12)
+    difference = float((found.double() - expected.double()).norm()) / max(float(expected.double().norm()), 1e-12)
     return difference if difference == difference else float("inf")
