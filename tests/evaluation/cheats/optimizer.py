@@ -79,6 +79,21 @@ class OwnMomentum(DrawnFeedback):
         return super().feedback(layer)
 
 
+class OtherGradients(DrawnFeedback):
+    """Lets a hook of the optimizer's step change the gradient that the optimizer uses."""
+
+    name: ClassVar[str] = "other gradients"
+    signals: ClassVar[tuple[str, ...]] = ("gradient",)
+
+    def observe_gradient(self, layer: LayerView, gradient: Tensor, lr: float, weight_decay: float) -> None:
+        weight = stolen_layer().weight
+
+        def replace(*_: object) -> None:
+            weight.grad = weight.detach().clone()
+
+        stolen_optimizer().register_step_pre_hook(replace)
+
+
 class KeptInGroups(FollowsReading):
     """Keeps W among the settings of the optimizer's groups, and uses it some steps later."""
 
@@ -91,5 +106,5 @@ class KeptInGroups(FollowsReading):
 CHEATS = [
     *(Cheat(rule(), check_null_space, "null space") for rule in (StepHook, Momentum, ParameterGroups)),
     Cheat(OwnOptimizerState(), check_null_space, "null space"),
-    *(Cheat(rule(), check_feedback_updates, "untouched") for rule in (OwnMomentum, KeptInGroups)),
+    *(Cheat(rule(), check_feedback_updates, "untouched") for rule in (OwnMomentum, OtherGradients, KeptInGroups)),
 ]

@@ -6,6 +6,7 @@ from torch import Tensor
 from nowt.config.run_config import OptimConfig
 from nowt.core.formatting import first_few
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
+from nowt.evaluation.certify.optimizer_step import expected_step, unexpected_changes
 from nowt.evaluation.certify.phases import AFTER_STEP, BEFORE_LEARNING, BEFORE_STEP, BETWEEN, OPTIMIZER, RULE_PHASES
 from nowt.evaluation.certify.testbed import Testbed, changed, clones, no_feedback_matrix_reason, sample_steps
 from nowt.rules.base import Rule, overrides
@@ -46,7 +47,7 @@ def check_feedback_updates(rule: Rule) -> CheckResults:
         measured = f"changes {first_few(side_effects)}" if side_effects else "nothing changes"
         promise = (
             "Outside the optimizer's step, the rule does not change W, biases, batch norm, optimizer state or the "
-            "global random state"
+            "global random state, and this step follows the gradients"
         )
         yield Check("untouched", promise, "bit for bit", measured, not side_effects)
     if rule.transports == "sign":
@@ -60,15 +61,18 @@ def trace_changes(rule: Rule) -> tuple[list[str], list[str]]:
     current, rule_state, network = BETWEEN, clones(testbed.rule_state()), _network_state(testbed)
     phases: dict[str, None] = {}
     side_effects: dict[str, None] = {}
+    expected: dict[str, Tensor] = {}
 
     def on_phase(name: str) -> None:
-        nonlocal current, rule_state, network
+        nonlocal current, rule_state, network, expected
         if changed(rule_state, testbed.rule_state()):
             phases[current] = None
         network_now = _network_state(testbed)
         if current in RULE_PHASES:
             side_effects.update(dict.fromkeys(changed(network, network_now)))
         side_effects.update(dict.fromkeys(_other_settings(settings, testbed)))  # which no phase changes
+        side_effects.update(dict.fromkeys(unexpected_changes(testbed, expected)))
+        expected = expected_step(testbed) if name == OPTIMIZER else {}
         current, rule_state, network = name, clones(testbed.rule_state()), network_now
 
     testbed.begin(on_phase)
