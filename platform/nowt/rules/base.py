@@ -178,7 +178,10 @@ class Rule:
         """Change B, when ``step`` optimizer steps are done."""
 
     def shortened(self, pace: float) -> "Rule":
-        """Return the rule for a run with ``pace`` times as many steps: work before learning is scaled by ``pace``."""
+        """Return the rule for a run with ``pace`` times as many steps: work before learning is scaled by ``pace``.
+
+        Only fields that are whole numbers may change.
+        """
         return self
 
 

@@ -46,6 +46,7 @@ def test_a_trial_that_fails_again_at_a_later_start_counts_once() -> None:
         trial("fa", 2, "FAIL", reason="out of memory"),
         trial("fa", 3, "FAIL", reason="out of memory"),
         trial("fa", 3, "COMPLETE", 0.2),
+        trial("fa", 3, "FAIL", reason="in another store that was merged"),
     ]
     line = result(1000, *ended).summary().splitlines()[2]
     assert line.startswith("fa: 2 transport detected, 1 failed, 1 finished; best val error 20.00 %")

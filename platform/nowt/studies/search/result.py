@@ -77,12 +77,14 @@ def search_result(
 
     ``facts`` are those of each cell's data: the numbers of classes and of validation images.
     """
+    retried = {(trial.cell.name, trial.draw) for trial in trials if trial.state.name != "FAIL"}
     last = {(trial.cell.name, trial.draw): trial for trial in trials}
     states: dict[str, dict[str, int]] = {cell.name: {} for cell in space.cells}
     best: dict[str, BestFinished] = {}
     for trial in trials:
         name, state = trial.cell.name, _state(trial)
-        if trial.state.name == "FAIL" and last[name, trial.draw] is not trial:
+        draw = name, trial.draw
+        if trial.state.name == "FAIL" and (draw in retried or last[draw] is not trial):
             continue
         states[name][state] = states[name].get(state, 0) + 1
         if state == "finished" and (name not in best or trial.errors[trial.last_epoch] < best[name].score.error):

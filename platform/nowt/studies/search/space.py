@@ -161,7 +161,8 @@ class SearchSpace:
         require(self.sampler != "grid" or choices, f"search {self.name}: sampler 'grid' needs choices, not ranges")
         for cell in self.cells:
             tested = "it would choose settings by test images: set test=False, as in replace(config, test=False)"
-            require(not cell.config.test, f"search {self.name}: the config of cell {cell.name} has test=True: {tested}")
+            given = f"the config of cell {cell.name} has test={cell.config.test!r}"
+            require(not cell.config.test, f"search {self.name}: {given}: {tested}")
             seed = f"cell {cell.name} has seed={cell.config.seed}: leave it out; run_seed of the space sets it"
             require(cell.config.seed == 0, f"search {self.name}: {seed}")
         configs = {cell.name: cell.extreme_configs() for cell in self.cells}
