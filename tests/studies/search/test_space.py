@@ -56,7 +56,7 @@ def test_a_shipped_space_loads_and_uses_no_test_images(name: str) -> None:
         ),
         (
             lambda: SearchSpace("s", "?", (SearchCell("bp", replace(digits(), test="last"), (LR,)),), Budget(1)),
-            "the config of cell bp has test=True",
+            "the config of cell bp has test='last'",
         ),
         (lambda: small_space(LR, stopping="none"), r"stopping is 'none': it must be like EarlyStopping\("),
         (
