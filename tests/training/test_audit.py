@@ -66,13 +66,19 @@ def detected(config: RunConfig, **options: Any) -> str:
 
 @pytest.mark.parametrize("model", [ModelConfig(), DENSE], ids=["convolutions", "dense"])
 @pytest.mark.parametrize(
-    ("rule", "first"),
-    [(LargeOnly(), 1), (OutsideCertificates(), 1), (LateSteps(), 4), (PullsToW(), 1), (SendsThroughW(), 1)],
+    ("rule", "when"),
+    [
+        (LargeOnly(), "at step 1"),
+        (OutsideCertificates(), "at step 1"),
+        (LateSteps(), "at step 4"),
+        (PullsToW(), "at step 1"),
+        (SendsThroughW(), "before the first step"),
+    ],
     ids=lambda value: value.name if isinstance(value, Rule) else "",
 )
-def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, first: int, model: ModelConfig) -> None:
+def test_a_rule_that_reads_w_in_real_runs_only_is_found(rule: Rule, when: str, model: ModelConfig) -> None:
     line = detected(with_rule(rule, model=model))
-    assert line.startswith(f"transport detected at step {first} under rule {rule.name}: ")
+    assert line.startswith(f"transport detected {when} under rule {rule.name}: ")
     assert ("layer " in line or "gradient of " in line) and "\n" not in line
 
 
@@ -127,7 +133,7 @@ def test_honest_rules_pass_twenty_audited_steps(rule: Rule, model: ModelConfig) 
     config = with_rule(rule, model=model, epochs=7, optim=OptimConfig(lr=0.005))
     found = audited(config, 20)
     assert len(found) == 21 and all(audit.examined for audit in found)
-    assert max(audit.change for audit in found) < 1e-4  # rounding explains up to 1e-2
+    assert max(audit.change for audit in found) < 1e-3  # rounding explains up to 1e-2
     assert {audit.moved > 0 for audit in found[1:]} == {True}
 
 

@@ -28,6 +28,8 @@ class Audit:
         mirror: Whether the step is a mirror step.
         law: Largest relative deviation of W − B from the declared law; None without one.
         cosines: cos(B, W) of each layer as B was drawn; of step 0 only.
+        amplified: Whether the step was not examined because it amplifies rounding: ``where`` changes as much if only
+            the last digits of the images do.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Audit:
     mirror: bool = False
     law: float | None = None
     cosines: dict[str, float] = field(default_factory=dict)
+    amplified: bool = False
 
 
 def audit_to_json(audit: Audit) -> dict[str, Any]:
@@ -67,7 +70,14 @@ def audits_in_words(audits: Sequence[Audit]) -> str:
     done = [audit for audit in steps if audit.examined]
     parts = ["work before learning"] if len(steps) < len(audits) else []
     parts += [counted(len(done), "step")] if steps else []
-    parts += [f"{len(steps) - len(done)} more could not be examined"] if len(done) < len(steps) else []
+    parts += [f"{len(steps) - len(done)} more could not be examined{_reason(steps)}"] if len(done) < len(steps) else []
     problems = [audit for audit in audits if audit.problem]
     clean = "no read of W found" if done or not steps else "nothing is known of what the rule reads"
     return ", ".join(parts) + f": {problems[0].problem if problems else clean}"
+
+
+def _reason(steps: Sequence[Audit]) -> str:
+    amplified = [audit for audit in steps if audit.amplified]
+    if not amplified:
+        return ""
+    return f" ({len(amplified)} because the rule amplifies rounding, such as in {amplified[0].where})"

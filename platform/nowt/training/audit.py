@@ -5,43 +5,32 @@ audit does is undone bit for bit, and training continues from the step as it was
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nowt.store.audits import Audit
-from nowt.training.audit_comparison import (
-    GRADIENT,
-    HUGE,
-    TOLERANCES,
-    Changes,
-    Numbers,
-    are_finite,
-    copy_state,
-    feedback_weights,
-    gradient_changes,
-    largest_over_workers,
-    state_changes,
-    used_gradients,
-)
+from nowt.training.audit_comparison import TOLERANCES, Changes, largest_over_workers
+from nowt.training.audit_control import changes_by_rounding
 from nowt.training.audit_plan import audited_steps, draw_plan
 from nowt.training.changed_step import choose, do_changed_step
 from nowt.training.declared_law import declares_law, law_deviations
+from nowt.training.expected_update import ExpectedUpdate, expected_update, update_changes
 from nowt.training.initial_audit import audit_initial_feedback
+from nowt.training.step_numbers import GRADIENT, LOSS, StepNumbers, copy_state
 from nowt.training.step_snapshot import StepSnapshot, rehearsed
 
 if TYPE_CHECKING:
     from nowt.training.state import TrainingState
 
-LOSS = "the loss"
-
-FAILED = "the step itself"  # fails with another W
-
 UNSEEN = "changes with W where no activity shows W"
 
 LAWLESS = "is not what the optimizer makes of it, as update = 'with_weight' declares"
+
+OTHERWISE = "not what the optimizer makes of the gradients"
 
 
 class TransportDetected(Exception):
@@ -59,25 +48,6 @@ class TransportDetected(Exception):
     def __str__(self) -> str:
         when = f"at step {self.audit.step}" if self.audit.step else "before the first step"
         return f"transport detected {when} under rule {self.rule}: {self.audit.problem}"
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """What one pass through a step gave: the loss on its images, the gradients, the rule's state, and the weights that
-    carry errors back, which a rule may compute from its state as the small difference of large numbers."""
-
-    loss: float
-    gradients: Numbers
-    state: Numbers
-    feedback: Numbers
-
-    @classmethod
-    def of(cls, training: "TrainingState", act: Callable[[], None]) -> "_Pass":
-        """Return the numbers of the step that ``act`` does."""
-        earlier, layers = _loss(training), training.layers
-        with used_gradients(training.model, training.optimizer) as used:
-            act()
-        return cls(_loss(training) - earlier, used, copy_state(layers), feedback_weights(layers))
 
 
 def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) -> None:
@@ -118,23 +88,25 @@ def record(training: "TrainingState", audit: Audit) -> None:
 
 def _audited_step(training: "TrainingState", x: Tensor, y: Tensor) -> Audit:
     before, state, kept = StepSnapshot(training), copy_state(training.layers), x.clone()
-    first = _Pass.of(training, lambda: training.train_step(x, y))
-    laws = _laws(training, before, first)
+    first = StepNumbers.of(training, lambda: training.train_step(x, y))
+    problem, law = _audit_update(training, before, first)
     with rehearsed(training):
         true = {layer.name: layer.weight.detach().clone() for layer in training.layers}
         before.restore()
         changed, inputs = choose(training, kept)
         second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true))
-    changes = largest_over_workers(_compared(training, state, first, second), training.group)
-    mirror = training.is_mirror_step(training.step)
-    found = _judged(training, changes, laws)
-    return replace(found, moved=len(changed.moved), hidden=len(changed.hidden), mirror=mirror)
+    tolerance = TOLERANCES[training.config.precision]
+    changes = largest_over_workers(first.changes(state, second, tolerance), training.group)
+    by_rounding = partial(changes_by_rounding, training, before, state, first, kept, y)
+    found = _judged(training.step, tolerance.change, changes, by_rounding)
+    found = replace(found, moved=len(changed.moved), hidden=len(changed.hidden), law=law)
+    return replace(found, mirror=training.is_mirror_step(training.step), problem=found.problem or problem)
 
 
-def _second_pass(training: "TrainingState", act: Callable[[], None]) -> _Pass | None:
+def _second_pass(training: "TrainingState", act: Callable[[], None]) -> StepNumbers | None:
     """Do the changed step. Return None if it fails, as code does that expects the true W."""
     try:
-        return _Pass.of(training, act)
+        return StepNumbers.of(training, act)
     except torch.OutOfMemoryError:
         raise
     except Exception:  # a custom rule may raise anything
@@ -143,45 +115,41 @@ def _second_pass(training: "TrainingState", act: Callable[[], None]) -> _Pass | 
         return None
 
 
-def _loss(training: "TrainingState") -> float:
-    return float(training.totals.loss)
-
-
-def _laws(training: "TrainingState", before: StepSnapshot, first: _Pass) -> Changes:
-    """Return the deviations from the declared law, by layer; above 1, it does not hold. Empty without one."""
-    rule, named = training.config.rule, training.model.named_parameters()
-    if not declares_law(rule):
-        return {}
+def _audit_update(training: "TrainingState", before: StepSnapshot, first: StepNumbers) -> tuple[str, float | None]:
+    """Compare the step with what the optimizer makes of its gradients. Return what is wrong, in a few words, and the
+    largest deviation from the declared law; empty and None without any."""
+    named = training.model.named_parameters()
     used: dict[Tensor, Tensor] = {p: first.gradients[GRADIENT + n] for n, p in named if GRADIENT + n in first.gradients}
-    return law_deviations(rule, training.layers, training.optimizer, before, used)
+    expected = expected_update(training, before, used)
+    problem, law = _law_problem(training, expected)
+    changes = update_changes(training, before, expected)
+    allowed = TOLERANCES[training.config.precision].change
+    if where := next((name for name, change in changes.items() if not change <= allowed), ""):
+        problem = f"{where}: {OTHERWISE} (by {changes[where]:.1e})"
+    return problem, law
 
 
-def _compared(training: "TrainingState", state: Numbers, first: _Pass, second: _Pass | None) -> Changes:
-    """Return all changes relative to what rounding explains; infinite if the second pass failed."""
-    tolerance = TOLERANCES[training.config.precision]
-    if not are_finite(first.gradients):
-        return {LOSS: HUGE}
-    if second is None:
-        return {LOSS: 0.0, FAILED: HUGE}
-    return {
-        LOSS: abs(second.loss - first.loss) / max(abs(first.loss), tolerance.gradient),
-        **state_changes(state, first.state, second.state, tolerance),
-        **gradient_changes(first.gradients, second.gradients, tolerance),
-        **gradient_changes(first.feedback, second.feedback, tolerance),
-    }
+def _law_problem(training: "TrainingState", expected: ExpectedUpdate) -> tuple[str, float | None]:
+    if not declares_law(training.config.rule):
+        return "", None
+    laws = law_deviations(training.layers, expected.copies)
+    layer = max(laws, key=lambda name: laws[name], default="")
+    law = laws.get(layer)
+    return ("" if law is None or law <= 1 else f"W − B of layer {layer} {LAWLESS} (by {law:.1e})"), law
 
 
-def _judged(training: "TrainingState", changes: Changes, laws: Changes) -> Audit:
-    allowed, law = TOLERANCES[training.config.precision].change, max(laws.values(), default=None)
+def _judged(step: int, allowed: float, changes: Changes, by_rounding: Callable[[], Changes]) -> Audit:
+    """Return the result of an audited step. ``by_rounding`` measures what rounding alone changes."""
     if not changes.pop(LOSS) <= allowed:  # also NaN
-        return Audit(training.step, examined=False)
-    where = next((name for name, change in changes.items() if not change <= allowed), None)
-    where = where or max(changes, key=lambda name: changes[name], default="")
-    audit = Audit(training.step, change=changes.get(where, 0.0), allowed=allowed, where=where, law=law)
-    if audit.change > allowed:
-        problem = f"{where} {UNSEEN} (by {audit.change:.1e}, rounding explains {allowed:.0e})"
-        return replace(audit, problem=problem)
-    if law is not None and not law <= 1:
-        layer = max(laws, key=lambda name: laws[name])
-        return replace(audit, where=f"layer {layer}", problem=f"W − B of layer {layer} {LAWLESS} (by {law:.1e})")
-    return audit
+        return Audit(step, examined=False)
+    where = max(changes, key=lambda name: changes[name], default="")
+    audit = Audit(step, change=changes.get(where, 0.0), allowed=allowed, where=where)
+    failed = [name for name, change in changes.items() if not change <= allowed]
+    if not failed:
+        return audit
+    rounding = by_rounding()
+    read = next((name for name in failed if rounding.get(name, 0.0) <= allowed), "")
+    if not read:
+        return replace(audit, examined=False, amplified=True)
+    problem = f"{read} {UNSEEN} (by {changes[read]:.1e}, rounding explains {allowed:.0e})"
+    return replace(audit, change=changes[read], where=read, problem=problem)

@@ -1,26 +1,25 @@
 """Compares the numbers of two passes through the same training step, of which the second had another W."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nowt.core.distributed import Group
-from nowt.layers.views import feedback_of
-from nowt.rules.base import overrides
-from nowt.rules.feedback_layer import FeedbackLayer
 
 Numbers = dict[str, Tensor]  # by what they are, as messages name it
 
-Changes = dict[str, float]  # of each of them
-
-GRADIENT = "the gradient of "
+Changes = dict[str, float]  # of each of them, and of its smallest entries
 
 LEAST = 1e-30  # of a norm
 
 HUGE = 1e30  # a change that is not finite; logs have no infinity
+
+PARTS = tuple(2**k for k in range(7))  # the smallest 1/1, 1/2, ... of a tensor's entries are compared by themselves
+
+LEAST_ENTRIES = 16  # of such a part
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Tolerance:
 
     Attributes:
         change: Largest change, relative to the size of a gradient, or to what the step changed of the rule's state.
-        state: Share of a state's size that counts as the least that a step changes of it.
-        gradient: Share of the norm of all gradients that counts as the least size of one: the gradient of a bias before
-            batch norm, for example, is rounding alone.
+        state: Share of an entry of the state that counts as the least that a step changes of it.
+        gradient: Share of the norm of a typical gradient that counts as the least size of one: the gradient of a bias
+            before batch norm, for example, is rounding alone.
     """
 
     change: float
@@ -47,72 +46,50 @@ TOLERANCES = {
 }
 
 
-def copy_state(layers: Sequence[FeedbackLayer]) -> Numbers:
-    """Return copies of what the rule registered, B included."""
-    return {
-        f"{'B' if name == 'feedback' else name} of layer {layer.name}": layer.get_parameter(name).detach().clone()
-        for layer in layers
-        for name in layer.state_names
-    }
+def changes_by_part(name: str, sizes: Tensor, one: Tensor, other: Tensor | None, floor: float = 0.0) -> Changes:
+    """Return the norm of the difference relative to that of ``sizes``, for all entries and for the smallest ones.
 
-
-@contextmanager
-def used_gradients(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Numbers]:
-    """Context manager that copies the gradients which the optimizer uses within the block.
-
-    A rule may change them when they have been used, so that what is left in ``grad`` hides what the step did.
+    Otherwise some huge entries, such as one column of B, would hide what happens to all others. ``floor`` is the least
+    norm of all sizes together.
     """
-    found: Numbers = {}
+    if other is None:
+        return {name: HUGE}
+    same = (one == other) | (one.isnan() & other.isnan())
+    difference = (one.detach().double() - other.detach().double()).masked_fill(same, 0.0).flatten()
+    ordered, order = sizes.masked_fill(same & ~sizes.isfinite(), 0.0).flatten().sort()
+    whole, changed = ordered.square().cumsum(0), difference[order].square().cumsum(0)
+    found = {}
+    for part in (part for part in PARTS if part == 1 or len(ordered) >= part * LEAST_ENTRIES):
+        last, least = len(ordered) // part - 1, max(floor**2 / part, LEAST**2)
+        label = name if part == 1 else f"the smallest 1/{part} of {name}"
+        found[label] = _root_ratio(changed[last:], whole[last:], least) if len(ordered) else 0.0
+    return found
 
-    def copy(*_: object) -> None:
-        named = model.named_parameters()
-        found.update({GRADIENT + n: p.grad.clone() for n, p in named if p.requires_grad and p.grad is not None})
 
-    hook = optimizer.register_step_pre_hook(copy)
-    try:
-        yield found
-    finally:
-        hook.remove()
+def _root_ratio(changed: Tensor, whole: Tensor, least: float) -> float:
+    ratio = (float(changed[0]) / max(float(whole[0]), least)) ** 0.5
+    return ratio if ratio < HUGE else HUGE  # also NaN
 
 
 def state_changes(before: Numbers, one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:
     """Return the difference between ``one`` and ``other`` by name, relative to the change since ``before``."""
-    return {
-        name: _ratio(value, other[name], max(_norm(value, before[name]), tolerance.state * _norm(value)))
-        for name, value in one.items()
-    }
+    found: Changes = {}
+    for name, value in one.items():
+        wide = value.detach().double()
+        sizes = torch.maximum((wide - before[name].detach().double()).abs(), tolerance.state * wide.abs())
+        found |= changes_by_part(name, sizes, value, other.get(name))
+    return found
 
 
-def gradient_changes(one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:
-    """Return the difference between ``one`` and ``other`` by name, relative to the size of each gradient."""
-    norms = {name: _norm(value) for name, value in one.items()}
-    floor = tolerance.gradient * sum(norm * norm for norm in norms.values()) ** 0.5
-    return {
-        name: _ratio(value, other[name], max(norms[name], floor)) if name in other else HUGE
-        for name, value in one.items()
-    }
-
-
-def feedback_weights(layers: Sequence[FeedbackLayer]) -> Numbers:
-    """Return copies of the weights that carry the error back, of layers whose rule computes them from its state."""
-    with torch.no_grad():
-        return {
-            f"the feedback of layer {layer.name}": feedback_of(layer).detach().clone()
-            for layer in layers
-            if overrides(layer.rule, "feedback") and not overrides(layer.rule, "send_back")
-        }
-
-
-def _ratio(one: Tensor, other: Tensor, size: float) -> float:
-    if torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
-        return 0.0
-    change = _norm(one, other) / max(size, LEAST)
-    return change if change < HUGE else HUGE  # also NaN
-
-
-def _norm(value: Tensor, other: Tensor | None = None) -> float:
-    wide = value.detach().double()
-    return float((wide if other is None else wide - other.detach().double()).norm())
+def value_changes(one: Numbers, other: Numbers, tolerance: Tolerance) -> Changes:
+    """Return the difference between ``one`` and ``other`` by name, relative to the size of each value."""
+    norms = [float(value.detach().double().norm()) for value in one.values()]
+    # the median: one huge tensor must not make all others look like rounding
+    floor = tolerance.gradient * median([norm for norm in norms if 0 < norm < HUGE] or [0.0])
+    found: Changes = {}
+    for name, value in one.items():
+        found |= changes_by_part(name, value.detach().double().abs(), value, other.get(name), floor)
+    return found
 
 
 def are_finite(numbers: Mapping[str, Tensor]) -> bool:
@@ -126,3 +103,8 @@ def largest_over_workers(changes: Changes, group: Group) -> Changes:
     if group.size > 1 and changes:
         values = torch.stack(group.gather(values)).amax(0)
     return dict(zip(changes, values.tolist(), strict=True))
+
+
+def largest(changes: Sequence[Changes]) -> Changes:
+    """Return the largest of each change over several comparisons."""
+    return {name: max(one.get(name, HUGE) for one in changes) for name in changes[0]} if changes else {}

@@ -20,16 +20,15 @@ from nowt.layers.mirror_mode import response
 from nowt.layers.private_weights import layers_with_private_weights
 from nowt.layers.rule_steps import RuleSteps
 from nowt.layers.views import prepare
-from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_noise import MirrorNoise
 from nowt.store.audits import Audit
-from nowt.training.audit_comparison import TOLERANCES, Numbers, copy_state, largest_over_workers, state_changes
+from nowt.training.audit_comparison import TOLERANCES, Numbers, largest_over_workers, state_changes
+from nowt.training.initial_cosines import cosine_problem, largest_cosine
+from nowt.training.step_numbers import copy_state
 
 if TYPE_CHECKING:
     from nowt.training.state import TrainingState
-
-SIGMAS = 4.0  # within which cos(B, W) of independent B and W lies in all but 1 of 16,000 layers
 
 READ = "changes with W before any activity"
 
@@ -43,45 +42,13 @@ def audit_initial_feedback(training: "TrainingState") -> Audit:
     one, other = (_begun(training, layers, generator) for generator in (None, torch.Generator().manual_seed(seed)))
     zeros = {name: torch.zeros_like(value) for name, value in one.items()}
     changes = largest_over_workers(state_changes(zeros, one, other, tolerance), training.group)
-    where = max(changes, key=lambda name: changes[name], default="")
+    largest = max(changes, key=lambda name: changes[name], default="")
+    where = next((name for name, change in changes.items() if change > tolerance.change), largest)
     change = changes.get(where, 0.0)
     problem = f"{where} {READ} (by {change:.1e}, nothing explains a change)" if change > tolerance.change else ""
     problem = problem or cosine_problem(training.config.rule, training.layers, cosines)
     known = {name: value for name, value in cosines.items() if math.isfinite(value)}
     return Audit(0, problem, change=change, allowed=tolerance.change, where=where, hidden=len(layers), cosines=known)
-
-
-def largest_cosine(layer: FeedbackLayer) -> float:
-    """Return the cosine between W and the tensor of W's shape, among those that the rule registered, that is nearest to
-    it. Means are subtracted: entries that are all positive are no alignment. NaN if there is no such tensor."""
-    registered = (layer.get_parameter(name).detach() for name in layer.state_names)
-    found = [_cosine(value, layer.weight.detach()) for value in registered if value.shape == layer.weight.shape]
-    return max(found, key=abs, default=math.nan)
-
-
-def cosine_problem(rule: Rule, layers: Sequence[FeedbackLayer], cosines: dict[str, float]) -> str:
-    """Return which layer's B is nearer to W than by chance, in a few words; empty if none is, or if the rule declares
-    an angle at which B starts.
-
-    By chance, the cosine of n entries has standard deviation 1/√n. The limit of 4/√n for one layer grows slowly with
-    the number of layers, so that it is by chance exceeded in as few runs.
-    """
-    declared = rule.initialization()
-    if declared is not None and declared.angle not in (None, 90):
-        return ""
-    sigmas = math.sqrt(SIGMAS**2 + 2 * math.log(max(1, len(layers))))
-    for layer in layers:
-        limit = sigmas / math.sqrt(layer.weight.numel())
-        if abs(cosines[layer.name]) > limit:
-            found = f"cos(B, W) is {cosines[layer.name]:.3f}, and by chance at most {limit:.3f}"
-            return f"B of layer {layer.name} starts from W: {found}"
-    return ""
-
-
-def _cosine(one: Tensor, other: Tensor) -> float:
-    a, b = (value.double().flatten() - value.double().mean() for value in (one, other))
-    size = float(a.norm() * b.norm())
-    return float(a @ b) / size if size > 0 else math.nan
 
 
 def _begun(training: "TrainingState", layers: Sequence[FeedbackLayer], generator: torch.Generator | None) -> Numbers:

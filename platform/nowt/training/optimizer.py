@@ -18,7 +18,11 @@ def build_optimizer(config: OptimConfig, model: nn.Module, layers: Sequence[Feed
     The fused form reads and writes each tensor once and does not change gradients (see rules/kolen_pollack.py). It
     pairs a parameter with its gradient by memory layout: both must have the same strides, as those of autograd do.
     """
-    groups = parameter_groups(config, model, layers)
+    return optimizer_of(config, parameter_groups(config, model, layers))
+
+
+def optimizer_of(config: OptimConfig, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Return the optimizer that ``config`` describes, of these groups of parameters."""
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, config.beta2), fused=True)
     return FusedSGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
@@ -66,7 +70,7 @@ def _in_memory_order(weight: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda tensor: tensor.permute(0, 2, 3, 1)
 
 
-def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, object]]:
+def parameter_groups(config: OptimConfig, model: nn.Module, layers: Sequence[FeedbackLayer]) -> list[dict[str, Any]]:
     """Return two groups, with and without weight decay. A B that learns from the gradient is in the group of its W.
 
     Raises ConfigError if a learning rate is set for biases and batch-norm parameters, but there are none.

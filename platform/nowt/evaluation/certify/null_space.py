@@ -36,6 +36,7 @@ from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.moment import Moment
+from nowt.training.audit_comparison import changes_by_part
 from nowt.training.optimizer import build_optimizer
 
 BOUND = 1e-9  # relative change that rounding explains, in float64
@@ -213,10 +214,8 @@ def _changes(when: str, one: dict[str, Tensor], other: dict[str, Tensor]) -> Ite
     typical = median([_norm(value) for name, value in one.items() if name.startswith(GRADIENT)] or [0.0])
     floor = 1e-6 * typical + 1e-30
     for name, value in one.items():
-        if name not in other or not other[name].isfinite().all():
-            yield f"{name}, {when}", float("inf")
-        else:
-            yield f"{name}, {when}", _norm(value.double() - other[name].double()) / max(_norm(value), floor)
+        parts = changes_by_part(name, value.double().abs(), value, other.get(name), floor)
+        yield from ((f"{part}, {when}", change) for part, change in parts.items())
 
 
 def _norm(value: Tensor) -> float:
