@@ -1,5 +1,8 @@
 """Training on image files: random resized crops that depend only on seed, epoch, image and repeat."""
 
+import gc
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +17,13 @@ from nowt.core.errors import DataError
 from nowt.core.seeding import Seeds
 from nowt.data.datasets import DatasetSplits, open_data
 from nowt.data.splits import probe_batch
+from nowt.data.stream_split import StreamSplit
 from tests.support.synthetic_images import draw, image_folder, truncate
 
 SEEDS = Seeds().resolve(0)
 
 
 CROPS = DataConfig("folder", size=16, augment="resized_crop")
-
-
-FEW_CORES = pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:.*multi-threaded.*fork")
 
 
 @pytest.fixture
@@ -39,11 +40,41 @@ def shown(data: DatasetSplits, epoch: int = 0, start: int = 0, batch: int = 8) -
     return torch.cat([x for x, _ in batches])
 
 
-@FEW_CORES
 def test_crops_do_not_depend_on_the_number_of_loaders(root: Path) -> None:
     alone = shown(opened(root))
     assert alone.shape == (32, 3, 16, 16)
     assert all(torch.equal(shown(opened(root, loaders=n)), alone) for n in (1, 2))
+
+
+def test_the_loader_processes_stay_over_the_epochs_and_end_with_the_data(root: Path) -> None:
+    data = opened(root, loaders=1)
+    batches = [shown(data), shown(data, epoch=1)]
+    assert all(torch.equal(one, shown(opened(root), epoch)) for epoch, one in enumerate(batches))
+    assert isinstance(data.train, StreamSplit) and data.train._running is not None
+    processes = data.train._running.loader._iterator._workers  # type: ignore[union-attr]
+    assert [process.is_alive() for process in processes] == [True]
+    shown(data, epoch=2)
+    assert data.train._running.loader._iterator._workers is processes  # type: ignore[union-attr]
+    del data
+    gc.collect()
+    assert [process.is_alive() for process in processes] == [False]
+
+
+def test_a_script_without_a_main_guard_may_use_loader_processes(root: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+from nowt import Placement
+from nowt.core.seeding import Seeds
+from nowt.data.datasets import open_data
+from nowt.config.run_config import DataConfig
+
+print("once")
+config = DataConfig("folder", size=16, augment="resized_crop")
+data = open_data(config, Placement(store={str(tmp_path / "store")!r}, data={str(root)!r}, loaders=1))
+print(sum(len(y) for _, y in data.train.batches(8, seeds=Seeds().resolve(0))))
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.stdout.split() == ["once", "36"], done.stderr
 
 
 def test_streaming_does_not_use_the_global_generator(root: Path) -> None:
@@ -95,7 +126,6 @@ def test_the_probe_batch_of_streamed_images_is_not_augmented(root: Path) -> None
     assert all((plain == image).flatten(1).all(1).any() for image in x)
 
 
-@FEW_CORES
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_a_truncated_image_in_the_stream_is_named_in_one_line(root: Path, loaders: int) -> None:
     path = truncate(root / "train" / "cat" / "000.jpg")

@@ -16,6 +16,8 @@ from nowt.rules.base import Rule
 
 LOOP_NUMERICS = 2  # increase it whenever the training loop gives other numbers for the same config
 
+CROPS_NUMERICS = 2  # increase it whenever the same random resized crop has other pixels
+
 
 def non_default_fields(config: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults, nested as in ``config``, and a rule's name and numerics."""
@@ -60,11 +62,13 @@ def model_identity(name: str) -> str:
 
 
 def code_identity(config: RunConfig) -> dict[str, Any]:
-    """Return what identifies the code of a run in its key: of the loop, the rule and the model."""
+    """Return what identifies the code of a run in its key: of the loop, the rule and the model, and of random
+    resized crops."""
     return {
         "loop": LOOP_NUMERICS,
         "rule": _numerics(config.rule),
         "model": model_identity(config.model.name),
+        **({"crops": CROPS_NUMERICS} if config.data.augment == "resized_crop" else {}),
     }
 
 
@@ -98,7 +102,13 @@ def with_seed_field(known: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 def key_of_fields(known: Mapping[str, Any], fingerprint: str) -> str:
     """Return the key of the run with these ``non_default_fields``."""
-    facts = {"config": known, "loop": LOOP_NUMERICS, "data": fingerprint}
+    crops = known.get("data", {}).get("augment") == "resized_crop"
+    facts = {
+        "config": known,
+        "loop": LOOP_NUMERICS,
+        "data": fingerprint,
+        **({"crops": CROPS_NUMERICS} if crops else {}),
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

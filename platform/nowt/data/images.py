@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nowt.core.errors import DataError
 from nowt.data.decode import BadImage, Bytes, broken_image_error, decode
+from nowt.data.jpeg import decode_crop
 from nowt.data.subsets import Ints
 from nowt.data.transforms import Box
 
@@ -106,7 +107,15 @@ class ImageFiles:
 
         Raises DataError naming the file if it is broken, has changed or cannot be read.
         """
+        return self._decode(self.read(index), index, size, choose_box)
+
+    def decode_crop(self, index: int, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
+        """Do as ``decode``, for a training crop: faster for a JPEG, with slightly other pixels where it is resized."""
         data = self.read(index)
+        crop = decode_crop(data, size, choose_box)
+        return self._decode(data, index, size, choose_box) if crop is None else crop
+
+    def _decode(self, data: bytes, index: int, size: int, choose_box: Callable[[int, int], Box]) -> Bytes:
         try:
             return decode(data, size, choose_box)
         except BadImage as error:

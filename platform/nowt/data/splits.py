@@ -40,13 +40,15 @@ class Split(ABC):
         start: int = 0,
         drop_last: bool = False,
         shard: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield normalized images (B, C, H, W), float32, and labels (B,), int64, starting with batch ``start``.
 
         With ``seeds`` (resolved), this is one epoch of training: every image ``repeat`` times, in an order drawn
         from seeds.order and with crops drawn from seeds.crops. Without, it is every image once, in order.
         ``shard`` is (rank, world size): each worker receives its shard of every batch. Together the shards are the
-        batch; a worker skips a batch that has no image left for it.
+        batch; a worker skips a batch that has no image left for it. Images may be copied to ``device`` before they are
+        normalized, which is faster; the caller copies those that are not.
         Raises DataError if no batch remains after the short one is dropped, or if an image is broken.
         """
         if seeds is None:
@@ -58,14 +60,16 @@ class Split(ABC):
         if not selected:
             raise DataError(f"batch is {batch}: it must be at most {len(self) * self.repeat}, the images of an epoch")
         shards = (indices.shard(*shard) for indices in selected[start:])
-        yield from self._load_all([indices for indices in shards if len(indices)])
+        yield from self._load_all([indices for indices in shards if len(indices)], device)
 
     def shard_images(self, batch: int, shard: tuple[int, int]) -> list[Ints]:
         """Return the images of each batch that ``batches`` yields to this worker without ``seeds``."""
         shards = (indices.shard(*shard) for indices in sequential_batches(len(self), batch))
         return [indices.images for indices in shards if len(indices)]
 
-    def _load_all(self, selected: Sequence[BatchIndices]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _load_all(
+        self, selected: Sequence[BatchIndices], device: torch.device | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         for indices in selected:
             yield self.load(indices), self.labels_of(indices)
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from nowt.core.errors import DataError
 from nowt.data.images import ImageFiles
+from nowt.data.loaders import Loaders
 from nowt.data.sampler import BatchIndices
 from nowt.data.splits import Split
 from nowt.data.transforms import RESIZED_CROP_DRAWS, Box, Normalize, center_crop, random_resized_crop
@@ -38,6 +38,7 @@ class StreamSplit(Split):
         self.size = size
         self.scale = scale
         self.loaders = loaders
+        self._running: Loaders | None = None  # from the first batch on
 
     def load(self, indices: BatchIndices) -> Tensor:
         """Return the images of the batch, normalized and augmented: (B, 3, size, size), float32."""
@@ -61,34 +62,21 @@ class StreamSplit(Split):
             box, flipped = random_resized_crop(width, height, draws)
             return box
 
-        image = self.files.decode(index, self.size, choose_box)
+        image = self.files.decode_crop(index, self.size, choose_box)
         return image[:, :, ::-1] if flipped else image
 
-    def _load_all(self, selected: Sequence[BatchIndices]) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = DataLoader(
-            _DecodedBatches(self, selected),
-            batch_size=None,  # each item is already a batch
-            num_workers=min(self.loaders, len(selected)),
-            generator=torch.Generator(),  # otherwise the loader draws from the global generator
-        )
-        for indices, pixels in zip(selected, loader, strict=True):
-            if isinstance(pixels, DataError):
-                raise pixels
-            yield self.normalize(pixels), self.labels_of(indices)
+    def _load_all(
+        self, selected: Sequence[BatchIndices], device: torch.device | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        decoded = map(self.decode_batch, selected) if self.loaders == 0 else self._processes().decode(selected)
+        for indices, pixels in zip(selected, decoded, strict=True):
+            placed = pixels if device is None else pixels.to(device, non_blocking=True)
+            yield self.normalize(placed), self.labels_of(indices)
 
+    def _processes(self) -> Loaders:
+        if self._running is None:
+            self._running = Loaders(self.decode_batch, self.loaders)
+        return self._running
 
-class _DecodedBatches(Dataset[Tensor | DataError]):
-    """Batches by number. Errors are returned, because a loader process would wrap a raised one in its traceback."""
-
-    def __init__(self, split: StreamSplit, selected: Sequence[BatchIndices]) -> None:
-        self.split = split
-        self.selected = selected
-
-    def __len__(self) -> int:
-        return len(self.selected)
-
-    def __getitem__(self, number: int) -> Tensor | DataError:
-        try:
-            return self.split.decode_batch(self.selected[number])
-        except DataError as error:
-            return error
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_running": None}

@@ -143,9 +143,9 @@ class TrainingState:
             start=self.position,
             drop_last=True,
             shard=(self.group.rank, self.group.size),
+            device=self.device,
         )
-        for x, y in batches:
-            yield self._placed(x), y.to(self.device)
+        yield from ((self._placed(x), y.to(self.device)) for x, y in batches)
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Do one optimizer step on this worker's images x, (n, channels, height, width), with labels y, (n,)."""
