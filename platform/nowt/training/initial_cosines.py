@@ -49,6 +49,7 @@ def cosine_problem(rule: Rule, layers: Sequence[FeedbackLayer], cosines: dict[st
 
 def _candidates(layer: FeedbackLayer) -> Iterator[Tensor]:
     values = [layer.get_parameter(name).detach() for name in layer.state_names]
+    values = [value for value in values if value.is_floating_point()]  # no mask or counter
     if overrides(layer.rule, "feedback") and not overrides(layer.rule, "send_back"):
         values.append(feedback_of(layer).detach())
     yield from (value for value in values if value.shape == layer.weight.shape and value.isfinite().all())
