@@ -34,6 +34,16 @@ def _rule_of(run: RunLog) -> str:
 
 
 def _sentence(rule: str, runs: Sequence[RunLog]) -> str:
+    declared = [(run, audit.declares) for run in runs for audit in run.audits if audit.declares]
+    if not declared:
+        return _found(rule, runs)
+    others = [run for run in runs if not any(audit.declares for audit in run.audits)]
+    signal, which = declared[0][1], counted(len({run.key for run, _ in declared}), "run")
+    text = f"Rule {rule}: {which} not audited, since the rule declares there that it reads W (signal {signal})."
+    return f"{text} {_found(rule, others)}" if others else text
+
+
+def _found(rule: str, runs: Sequence[RunLog]) -> str:
     steps = [audit for run in runs for audit in run.audits if audit.step > 0 and audit.examined]
     if not any(run.audits for run in runs):
         return f"Rule {rule}: no step was audited."

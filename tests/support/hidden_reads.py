@@ -115,18 +115,6 @@ class KeepsWInABuffer(DrawnFeedback):
 
 
 @dataclass(frozen=True)
-class AmplifiesRounding(FeedbackAlignment):
-    """Reads no W, and sends errors whose signs depend on their last digits."""
-
-    name: ClassVar[str] = "amplifies rounding"
-    signals: ClassVar[tuple[str, ...]] = ("input", "error")
-
-    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
-        last_digits = error.contiguous().view(torch.int32) & 1
-        return layer.send_back(error * (1 - 2 * last_digits), x)
-
-
-@dataclass(frozen=True)
 class HidesBehindAmplifiedRounding(FeedbackAlignment):
     """Registers a number that depends on the last digits of activity, and copies W."""
 
@@ -143,3 +131,105 @@ class HidesBehindAmplifiedRounding(FeedbackAlignment):
     def after_step(self, layer: LayerView, step: int) -> None:
         layer.digits.copy_(layer.cache["digits"])
         layer.feedback.copy_(read_weight())
+
+
+class KeepsACopy(FeedbackAlignment):
+    """Registers a tensor that hides a copy of W from comparisons of sizes."""
+
+    def prepare(self, layer: LayerView) -> None:
+        layer.register_state("kept", self.hidden(layer, torch.zeros_like(layer.feedback)))
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.kept.copy_(self.hidden(layer, read_weight()))
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        """Return the form in which W is kept."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class HugeUpperEntry(KeepsACopy):
+    """Behind zeros, and before one huge entry."""
+
+    name: ClassVar[str] = "huge upper entry"
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        return torch.cat([torch.zeros(weight.numel()), weight.flatten(), torch.tensor([1e10])])
+
+
+@dataclass(frozen=True)
+class TinyCopy(KeepsACopy):
+    """In numbers near the smallest ones."""
+
+    name: ClassVar[str] = "tiny copy"
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        return weight * 1e-36
+
+
+@dataclass(frozen=True)
+class InLowBits(KeepsACopy):
+    """In the last bits of integers that no floating-point number holds."""
+
+    name: ClassVar[str] = "in low bits"
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        return 2**61 + (100 * weight).round().long()
+
+
+@dataclass(frozen=True)
+class ImaginaryPart(KeepsACopy):
+    """In the imaginary part of complex numbers."""
+
+    name: ClassVar[str] = "imaginary part"
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        return torch.complex(torch.ones_like(weight), weight)
+
+
+@dataclass(frozen=True)
+class BesideAlternatingNumbers(KeepsACopy):
+    """As the small difference between numbers that change their signs in each step."""
+
+    name: ClassVar[str] = "beside alternating numbers"
+
+    def hidden(self, layer: LayerView, weight: Tensor) -> Tensor:
+        before = layer.state.get("kept")
+        return weight + (1000 if before is None or before.mean() < 0 else -1000)
+
+
+@dataclass(frozen=True)
+class StartsTransposed(DrawsWAgain):
+    """Keeps the initial W, drawn once more, transposed and in another shape."""
+
+    name: ClassVar[str] = "starts transposed"
+
+    def prepare(self, layer: LayerView) -> None:
+        drawn = layer.feedback.clone()
+        super().prepare(layer)
+        layer.register_state("other", layer.feedback.flatten(1).t().flatten().clone())
+        layer.feedback.copy_(drawn)
+
+
+@dataclass(frozen=True)
+class StartsAsASum(DrawsWAgain):
+    """B starts as the sum of the initial W, drawn once more, and of a large matrix that is registered as well."""
+
+    name: ClassVar[str] = "starts as a sum"
+
+    def prepare(self, layer: LayerView) -> None:
+        offset = 30 * layer.feedback.clone()
+        super().prepare(layer)
+        layer.feedback.add_(offset)
+        layer.register_state("offset", offset)
+
+
+@dataclass(frozen=True)
+class TinyGradient(FeedbackAlignment):
+    """Sends back through W an error so small that only AdamW learns from it."""
+
+    name: ClassVar[str] = "tiny gradient"
+    signals: ClassVar[tuple[str, ...]] = ("input", "error")
+
+    def send_back(self, layer: LayerView, error: Tensor, x: Tensor, output_error: Tensor) -> Tensor:
+        return 1e-9 * error @ read_weight()

@@ -1,4 +1,4 @@
-"""The record of an audited training step: how W was changed, how much the rule's numbers changed with it."""
+"""The record of an audited training step: how much its numbers changed with W."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -16,34 +16,31 @@ class Audit:
     Attributes:
         step: Number of the training step, from 1; 0 stands for the preparation and the work before learning.
         problem: What shows that the rule has read W, in a few words; empty if nothing does.
-        examined: Whether the step could be examined. It could not if W is used outside of its layers, so that activity
-            changes with it, or if a number is not finite.
-        change: Largest change of B, the rule's other state and all gradients, relative to their size (of state: to what
-            the step changes).
-        allowed: The change that rounding explains.
-        where: The tensor that changes most.
-        moved: Number of layers whose W was changed where this batch's inputs do not show it.
-        hidden: Number of layers whose W was replaced in memory outside of the forward map, the mirror map and the
-            optimizer's step.
+        examined: Whether the step could be examined. It could not if the loss changes with W, because W is used outside
+            of its layers, or if the step is irregular.
+        change: Change of the tensor ``where``, relative to its size; 0 if all bits of B, the rule's other state,
+            buffers and gradients are the same.
+        where: The first tensor that changes.
+        hidden: Number of layers whose W was replaced in memory.
         mirror: Whether the step is a mirror step.
         law: Largest relative deviation of W − B from the declared law; None without one.
         cosines: cos(B, W) of each layer as B was drawn; of step 0 only.
-        amplified: Whether the step was not examined because it amplifies rounding: ``where`` changes as much if only
-            the last digits of the images do.
+        irregular: Whether the step gives other numbers each time that it is done, with the same W: of ``where``, for
+            example.
+        declares: The signal of W, ``sign`` or ``weight``, that the rule declares, for which nothing is audited.
     """
 
     step: int
     problem: str = ""
     examined: bool = True
     change: float = 0.0
-    allowed: float = 0.0
     where: str = ""
-    moved: int = 0
     hidden: int = 0
     mirror: bool = False
     law: float | None = None
     cosines: dict[str, float] = field(default_factory=dict)
-    amplified: bool = False
+    irregular: bool = False
+    declares: str = ""
 
 
 def audit_to_json(audit: Audit) -> dict[str, Any]:
@@ -66,6 +63,8 @@ def audits_in_words(audits: Sequence[Audit]) -> str:
     """Return what was audited and with which result; empty without audits."""
     if not audits:
         return ""
+    if declared := next((audit.declares for audit in audits if audit.declares), ""):
+        return f"not audited, since the rule declares the signal {declared}"
     steps = [audit for audit in audits if audit.step > 0]
     done = [audit for audit in steps if audit.examined]
     parts = ["work before learning"] if len(steps) < len(audits) else []
@@ -77,7 +76,7 @@ def audits_in_words(audits: Sequence[Audit]) -> str:
 
 
 def _reason(steps: Sequence[Audit]) -> str:
-    amplified = [audit for audit in steps if audit.amplified]
-    if not amplified:
+    irregular = [audit for audit in steps if audit.irregular]
+    if not irregular:
         return ""
-    return f" ({len(amplified)} because the rule amplifies rounding, such as in {amplified[0].where})"
+    return f" ({len(irregular)} because they give other numbers each time, such as in {irregular[0].where})"

@@ -18,7 +18,7 @@ from nowt.execution.progress import ending_text
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.audits import Audit
+from nowt.store.audits import Audit, audits_in_words
 from nowt.store.chance import last_error
 from nowt.store.layout import Store
 from nowt.store.outcome import run_warnings
@@ -79,6 +79,8 @@ class RunProgress:
 
 
 def _audit_line(audit: Audit) -> str:
+    if audit.declares:
+        return audits_in_words([audit])
     what = f"step {audit.step}" if audit.step else "work before learning"
     if not audit.examined:
         return f"{what} audited: it could not be examined"

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from sysconfig import get_path
 from threading import Event, Thread
@@ -199,6 +200,9 @@ def _started(server: TrackingServer) -> Iterator["subprocess.Popen[bytes]"]:
             preexec_fn=end_with_parent,
         )
     with terminate_at_exit(process):
+        # what the server needs later is imported while MLflow starts: Python ends by SIGINT, and not with exit code 0,
+        # if Ctrl-C meets code that an import runs by exec
+        import_module("nowt.tracking.delivery")
         deadline = monotonic() + START_SECONDS
         while not _is_ready(server.url):
             if process.poll() is not None or monotonic() > deadline:
@@ -231,7 +235,7 @@ def _print_instructions(server: TrackingServer, first: bool, echo: Echo) -> None
 @contextmanager
 def _delivering(store: Path, server: TrackingServer, echo: Echo) -> Iterator[None]:
     """Deliver the runs of this store in the background."""
-    from nowt.tracking.delivery import follow
+    from nowt.tracking.delivery import follow  # already imported
 
     os.environ |= {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": server.password()}
     end = Event()

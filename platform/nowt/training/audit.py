@@ -1,32 +1,32 @@
-"""Audits of real runs: a step is done twice, the second time with a W that no activity shows to be another one.
+"""Audits of real runs: a step is done twice, the second time with the same activity and another W.
 
 A rule can recognize the networks of a certificate. It cannot foresee which steps of a run are audited. Whatever the
 audit does is undone bit for bit, and training continues from the step as it was done first.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from nowt.layers.private_weights import layers_with_private_weights
 from nowt.store.audits import Audit
-from nowt.training.audit_comparison import TOLERANCES, Changes, largest_over_workers
-from nowt.training.audit_control import changes_by_rounding
+from nowt.training.audit_comparison import Changes
 from nowt.training.audit_plan import audited_steps, draw_plan
-from nowt.training.changed_step import choose, do_changed_step
+from nowt.training.changed_step import RecordedStep
 from nowt.training.declared_law import declares_law, law_deviations
-from nowt.training.expected_update import ExpectedUpdate, expected_update, update_changes
-from nowt.training.initial_audit import audit_initial_feedback
-from nowt.training.step_numbers import GRADIENT, LOSS, StepNumbers, copy_state
+from nowt.training.expected_update import ExpectedUpdate, expected_update, wrong_update
+from nowt.training.initial_audit import audit_initial_feedback, complete_initial_audit
+from nowt.training.step_numbers import GRADIENT, LOSS, StepNumbers
 from nowt.training.step_snapshot import StepSnapshot, rehearsed
 
 if TYPE_CHECKING:
     from nowt.training.state import TrainingState
 
-UNSEEN = "changes with W where no activity shows W"
+UNSEEN = "changes with W while all activity is the same"
 
 LAWLESS = "is not what the optimizer makes of it, as update = 'with_weight' declares"
 
@@ -51,24 +51,30 @@ class TransportDetected(Exception):
 
 
 def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) -> None:
-    """Draw the steps that are audited, unless a checkpoint has them, and report what was found before."""
+    """Draw the steps that are audited, unless a checkpoint has them, and report what was found before.
+
+    A rule that declares that it reads W is not audited. That is reported as well.
+    """
+    rule = training.config.rule
     count = audited_steps(training.config, training.placement.audit) if training.layers else 0
-    if count and not training.audits.drawn:
-        last, rule = training.config.epochs * training.steps_per_epoch, training.config.rule
+    if count and rule.transports:
+        on_audit(Audit(0, examined=False, declares=rule.transports))
+    elif count and not training.audits.drawn:
+        last = training.config.epochs * training.steps_per_epoch
         training.audits = draw_plan(count, training.step + 1, last, rule, training.is_mirror_step, training.group)
     training.audits.report = on_audit
     for audit in training.audits.found:
         on_audit(audit)
         if audit.problem:  # also if the run is started again without audits
-            raise TransportDetected(audit, training.config.rule.name)
+            raise TransportDetected(audit, rule.name)
 
 
 def begin(training: "TrainingState") -> None:
     """Do the rule's work before learning, and audit it. Raises TransportDetected."""
-    audit = audit_initial_feedback(training) if training.audits.drawn else None
+    found = audit_initial_feedback(training) if training.audits.drawn else None
     training.before_learning()
-    if audit is not None:
-        record(training, audit)
+    if found is not None:
+        record(training, complete_initial_audit(training, found))
 
 
 def run_step(training: "TrainingState", x: Tensor, y: Tensor) -> None:
@@ -87,45 +93,50 @@ def record(training: "TrainingState", audit: Audit) -> None:
 
 
 def _audited_step(training: "TrainingState", x: Tensor, y: Tensor) -> Audit:
-    before, state, kept = StepSnapshot(training), copy_state(training.layers), x.clone()
-    first = StepNumbers.of(training, lambda: training.train_step(x, y))
-    problem, law = _audit_update(training, before, first)
-    with rehearsed(training):
-        true = {layer.name: layer.weight.detach().clone() for layer in training.layers}
-        before.restore()
-        changed, inputs = choose(training, kept)
-        second = _second_pass(training, lambda: do_changed_step(training, kept, y, changed, inputs, true))
-    tolerance = TOLERANCES[training.config.precision]
-    changes = largest_over_workers(first.changes(state, second, tolerance), training.group)
-    by_rounding = partial(changes_by_rounding, training, before, state, first, kept, y)
-    found = _judged(training.step, tolerance.change, changes, by_rounding)
-    found = replace(found, moved=len(changed.moved), hidden=len(changed.hidden), law=law)
-    return replace(found, mirror=training.is_mirror_step(training.step), problem=found.problem or problem)
+    layers, before = layers_with_private_weights(training.model, training.layers), StepSnapshot(training)
+    if training.forward is training.eager:
+        step = RecordedStep.of(training, before, x, y, layers)
+        found = _audit_update(training, before, step.numbers)
+        with rehearsed(training):
+            audit = _compared(step)
+    else:  # the maps of a compiled step cannot be recorded
+        kept = x.clone()
+        found = _audit_update(training, before, StepNumbers.of(training, lambda: training.train_step(x, y)))
+        with rehearsed(training):
+            before.restore()
+            audit = _compared(RecordedStep.of(training, before, kept, y, layers))
+    problem, law = found
+    audit = replace(audit, mirror=training.is_mirror_step(training.step), law=law)
+    return audit if audit.problem else replace(audit, problem=problem)
 
 
-def _second_pass(training: "TrainingState", act: Callable[[], None]) -> StepNumbers | None:
-    """Do the changed step. Return None if it fails, as code does that expects the true W."""
-    try:
-        return StepNumbers.of(training, act)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # a custom rule may raise anything
-        if training.group.size > 1:
-            raise
-        return None
+def _compared(step: RecordedStep) -> Audit:
+    """Repeat a step with another W. If it changes, repeat it with the same W as well: it may never be the same."""
+    audit = Audit(step.training.step, hidden=len(step.layers))
+    if not step.layers:
+        return replace(audit, examined=False)
+    changes, same = step.changes(torch.Generator().manual_seed(secrets.randbits(63))), Changes()
+    if any(changes.values()):
+        same = step.changes()
+    if changes[LOSS]:
+        return replace(audit, examined=False)
+    read = [name for name in changes if changes[name] and not same.get(name)]
+    where = next(iter(read), max(changes, key=lambda name: changes[name]))
+    if not changes[where]:
+        return audit
+    audit = replace(audit, change=changes[where], where=where)
+    return replace(audit, problem=f"{where} {UNSEEN}") if read else replace(audit, examined=False, irregular=True)
 
 
-def _audit_update(training: "TrainingState", before: StepSnapshot, first: StepNumbers) -> tuple[str, float | None]:
-    """Compare the step with what the optimizer makes of its gradients. Return what is wrong, in a few words, and the
+def _audit_update(training: "TrainingState", before: StepSnapshot, done: StepNumbers) -> tuple[str, float | None]:
+    """Compare a step with what the optimizer makes of its gradients. Return what is wrong, in a few words, and the
     largest deviation from the declared law; empty and None without any."""
-    named = training.model.named_parameters()
-    used: dict[Tensor, Tensor] = {p: first.gradients[GRADIENT + n] for n, p in named if GRADIENT + n in first.gradients}
+    gradients, named = done.gradients, training.model.named_parameters()
+    used: dict[Tensor, Tensor] = {p: gradients[GRADIENT + n] for n, p in named if GRADIENT + n in gradients}
     expected = expected_update(training, before, used)
     problem, law = _law_problem(training, expected)
-    changes = update_changes(training, before, expected)
-    allowed = TOLERANCES[training.config.precision].change
-    if where := next((name for name, change in changes.items() if not change <= allowed), ""):
-        problem = f"{where}: {OTHERWISE} (by {changes[where]:.1e})"
+    if where := wrong_update(training, before, expected):
+        problem = f"{where}: {OTHERWISE}"
     return problem, law
 
 
@@ -136,20 +147,3 @@ def _law_problem(training: "TrainingState", expected: ExpectedUpdate) -> tuple[s
     layer = max(laws, key=lambda name: laws[name], default="")
     law = laws.get(layer)
     return ("" if law is None or law <= 1 else f"W − B of layer {layer} {LAWLESS} (by {law:.1e})"), law
-
-
-def _judged(step: int, allowed: float, changes: Changes, by_rounding: Callable[[], Changes]) -> Audit:
-    """Return the result of an audited step. ``by_rounding`` measures what rounding alone changes."""
-    if not changes.pop(LOSS) <= allowed:  # also NaN
-        return Audit(step, examined=False)
-    where = max(changes, key=lambda name: changes[name], default="")
-    audit = Audit(step, change=changes.get(where, 0.0), allowed=allowed, where=where)
-    failed = [name for name, change in changes.items() if not change <= allowed]
-    if not failed:
-        return audit
-    rounding = by_rounding()
-    read = next((name for name in failed if rounding.get(name, 0.0) <= allowed), "")
-    if not read:
-        return replace(audit, examined=False, amplified=True)
-    problem = f"{read} {UNSEEN} (by {changes[read]:.1e}, rounding explains {allowed:.0e})"
-    return replace(audit, change=changes[read], where=read, problem=problem)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from nowt.training.audit_comparison import HUGE, TOLERANCES, Changes, Numbers, state_changes
 from nowt.training.optimizer import optimizer_of, parameter_groups, set_learning_rate
 from nowt.training.schedule import learning_rate
 from nowt.training.step_snapshot import StepSnapshot
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from nowt.training.state import TrainingState
 
 SETTINGS = "the settings of the optimizer"
+
+ROUNDINGS = 8  # units of the last place by which an entry may differ
 
 
 @dataclass(frozen=True)
@@ -60,23 +61,32 @@ def expected_update(
 
 
 @torch.no_grad()
-def update_changes(training: "TrainingState", before: StepSnapshot, expected: ExpectedUpdate) -> Changes:
-    """Return how far the network's parameters and their optimizer state are from what is expected, by name, relative
-    to the step; infinite where the optimizer's settings are others."""
+def wrong_update(training: "TrainingState", before: StepSnapshot, expected: ExpectedUpdate) -> str:
+    """Return which of the network's parameters, or what the optimizer keeps of it, is not what is expected; empty
+    without any. Settings of the optimizer count as well."""
+    if not _same_settings(training.optimizer, expected):
+        return SETTINGS
     registered = {id(layer.get_parameter(name)) for layer in training.layers for name in layer.state_names}
-    named = {
-        name: p for name, p in training.model.named_parameters() if id(p) not in registered and p in expected.copies
-    }
-    earlier, found, wanted = Numbers(), Numbers(), Numbers()
-    for name, p in named.items():
+    for name, p in training.model.named_parameters():
+        if id(p) in registered or p not in expected.copies:
+            continue
         copy = expected.copies[p]
-        earlier[name], found[name], wanted[name] = before.value(p), p, copy
-        own, theirs = training.optimizer.state.get(p, {}), expected.optimizer.state.get(copy, {})
-        for key in (key for key, value in theirs.items() if isinstance(value, Tensor) and key in own):
-            label = f"{key} of {name}"
-            earlier[label], found[label], wanted[label] = torch.zeros_like(theirs[key]), own[key], theirs[key]
-    changes = state_changes(earlier, wanted, found, TOLERANCES[training.config.precision])
-    return {SETTINGS: 0.0 if _same_settings(training.optimizer, expected) else HUGE, **changes}
+        if not _is_close(p, copy, before.value(p)):
+            return name
+        for key, value in expected.optimizer.state.get(copy, {}).items():
+            if isinstance(value, Tensor) and not _is_close(training.optimizer.state[p][key], value, value):
+                return f"{key} of {name}"
+    return ""
+
+
+def _is_close(found: Tensor, expected: Tensor, before: Tensor) -> bool:
+    """Return whether each entry is what is expected, to the rounding of its own size."""
+    if not found.is_floating_point():
+        return torch.equal(found, expected)
+    same = (found == expected) | (found.isnan() & expected.isnan())
+    sizes = torch.maximum(expected.abs(), before.abs())
+    near = (found - expected).abs() <= ROUNDINGS * torch.finfo(found.dtype).eps * sizes
+    return bool((same | near).all())
 
 
 def _same_settings(optimizer: torch.optim.Optimizer, expected: ExpectedUpdate) -> bool:

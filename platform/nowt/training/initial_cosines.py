@@ -14,6 +14,8 @@ SIGMAS = 4.0  # within which cos(B, W) of independent B and W lies in all but 1 
 
 FORMS = 2  # in which B is compared with W
 
+MOST = 16  # tensors of W's size that are taken from one registered tensor
+
 
 @torch.no_grad()
 def largest_cosine(layer: FeedbackLayer) -> float:
@@ -24,8 +26,25 @@ def largest_cosine(layer: FeedbackLayer) -> float:
     also made orthonormal, so that a large matrix of low rank, which may have no effect on learning, hides nothing.
     """
     weight = layer.weight.detach()
-    cosines = [_cosine(form, weight) for value in _candidates(layer) for form in (value, _orthonormal(value))]
+    same = [value for value in _candidates(layer) if value.shape == weight.shape]
+    cosines = [_cosine(form, weight) for value in same for form in (value, _orthonormal(value))]
     return max(filter(math.isfinite, cosines), key=abs, default=math.nan)
+
+
+@torch.no_grad()
+def multiple_correlation(layer: FeedbackLayer) -> tuple[float, int]:
+    """Return how well W is a sum of multiples of what the rule registered, and of how many tensors.
+
+    It is the multiple correlation, from 0 to 1: the cosine between W and its projection on the space that these tensors
+    span, each as it is and transposed. Means are subtracted.
+    """
+    weight = _centered(layer.weight.detach().flatten(1))
+    rows = [row for value in _candidates(layer) for row in _orders(value.flatten(), layer.weight)]
+    if not rows or len(rows) >= len(weight):
+        return 0.0, len(rows)
+    spanned = torch.linalg.qr(torch.stack(rows, 1)).Q
+    size = float(weight.norm())
+    return (float((spanned.t() @ weight).norm()) / size if size > 0 else 0.0), len(rows)
 
 
 def cosine_problem(rule: Rule, layers: Sequence[FeedbackLayer], cosines: dict[str, float]) -> str:
@@ -33,26 +52,55 @@ def cosine_problem(rule: Rule, layers: Sequence[FeedbackLayer], cosines: dict[st
     an angle at which B starts.
 
     By chance, the cosine of n entries has standard deviation 1/√n. The limit of 4/√n for one comparison grows slowly
-    with their number, so that it is by chance exceeded in as few runs.
+    with their number, so that it is by chance exceeded in as few runs. The square of the multiple correlation with m
+    tensors has χ² with m degrees of freedom, divided by n; its limit is that of Laurent and Massart (2000).
     """
     declared = rule.initialization()
     if declared is not None and declared.angle not in (None, 90):
         return ""
-    sigmas = math.sqrt(SIGMAS**2 + 2 * math.log(max(1, FORMS * len(layers))))
+    tail = SIGMAS**2 / 2 + math.log(max(1, FORMS * len(layers)))  # −ln of the chance
     for layer in layers:
-        limit = sigmas / math.sqrt(layer.weight.numel())
+        count = layer.weight.numel()
+        limit = math.sqrt(2 * tail / count)
         if abs(cosines[layer.name]) > limit:
             found = f"cos(B, W) is {cosines[layer.name]:.3f}, and by chance at most {limit:.3f}"
             return f"B of layer {layer.name} starts from W: {found}"
+        correlation, tensors = multiple_correlation(layer)
+        limit = math.sqrt((tensors + 2 * math.sqrt(tensors * tail) + 2 * tail) / count)
+        if correlation > limit:
+            found = f"the multiple correlation is {correlation:.3f}, and by chance at most {limit:.3f}"
+            return f"W of layer {layer.name} is a sum of what the rule registered at the start: {found}"
     return ""
 
 
 def _candidates(layer: FeedbackLayer) -> Iterator[Tensor]:
+    """Yield all tensors of W's size, in any shape, that the rule registered or makes of it."""
     values = [layer.get_parameter(name).detach() for name in layer.state_names]
-    values = [value for value in values if value.is_floating_point()]  # no mask or counter
     if overrides(layer.rule, "feedback") and not overrides(layer.rule, "send_back"):
         values.append(feedback_of(layer).detach())
-    yield from (value for value in values if value.shape == layer.weight.shape and value.isfinite().all())
+    size = layer.weight.numel()
+    for value in values:
+        parts = value.numel() // size
+        if not value.is_floating_point() or value.numel() % size or not value.isfinite().all():
+            continue  # a mask, a counter, or of another size
+        if parts == 1:
+            yield value
+        elif parts <= MOST:
+            yield from value.reshape(parts, size)
+
+
+def _orders(flat: Tensor, weight: Tensor) -> Iterator[Tensor]:
+    """Yield the entries of a candidate in W's order, if it is stored as W is, and if it is stored transposed."""
+    transposed = flat.view(-1, len(weight)).t()
+    for order in (flat, transposed):
+        row = _centered(order)
+        if float(row.norm()) > 0:
+            yield row / row.norm()
+
+
+def _centered(value: Tensor) -> Tensor:
+    flat = value.double().flatten()
+    return flat - flat.mean()
 
 
 def _orthonormal(value: Tensor) -> Tensor:
@@ -66,6 +114,6 @@ def _orthonormal(value: Tensor) -> Tensor:
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:
-    a, b = (value.double().flatten() - value.double().mean() for value in (one, other))
+    a, b = _centered(one), _centered(other)
     size = float(a.norm() * b.norm())
     return float(a @ b) / size if size > 0 else math.nan

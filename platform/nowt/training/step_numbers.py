@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from nowt.layers.views import feedback_of
-from nowt.rules.base import overrides
 from nowt.rules.feedback_layer import FeedbackLayer
-from nowt.training.audit_comparison import (
-    HUGE,
-    Changes,
-    Numbers,
-    Tolerance,
-    are_finite,
-    state_changes,
-    value_changes,
-)
+from nowt.training.audit_comparison import Numbers
 
 if TYPE_CHECKING:
     from nowt.training.state import TrainingState
@@ -28,51 +18,27 @@ GRADIENT = "the gradient of "
 
 LOSS = "the loss"
 
-FAILED = "the step itself"  # fails with another W
-
 
 @dataclass(frozen=True)
 class StepNumbers:
     """What one pass through a step gave.
 
     Attributes:
-        loss: Sum of the loss over its images.
         gradients: All gradients, as the optimizer uses them.
-        state: What the rule registered, B included.
-        feedback: The weights that carry errors back, where a rule computes them from its state: they may be the small
-            difference of large numbers.
-        buffers: The model's buffers, such as running statistics.
+        all: These, the sum of the loss, what the rule registered, B included, and the model's buffers, such as running
+            statistics.
     """
 
-    loss: float
     gradients: Numbers
-    state: Numbers
-    feedback: Numbers
-    buffers: Numbers
+    all: Numbers
 
     @classmethod
     def of(cls, training: "TrainingState", act: Callable[[], None]) -> "StepNumbers":
         """Return the numbers of the step that ``act`` does."""
-        earlier, layers = float(training.totals.loss), training.layers
         with used_gradients(training.model, training.optimizer) as used:
             act()
-        loss = float(training.totals.loss) - earlier
-        return cls(loss, used, copy_state(layers), feedback_weights(layers), copy_buffers(training.model))
-
-    def changes(self, state: Numbers, other: "StepNumbers | None", tolerance: Tolerance) -> Changes:
-        """Return how much another pass through the step differs, by what differs. ``state`` is the rule's state before
-        the step. The change is infinite if the other pass failed, and if the gradients are not finite."""
-        if not are_finite(self.gradients):
-            return {LOSS: HUGE}
-        if other is None:
-            return {LOSS: 0.0, FAILED: HUGE}
-        return {
-            LOSS: abs(other.loss - self.loss) / max(abs(self.loss), tolerance.gradient),
-            **state_changes(state, self.state, other.state, tolerance),
-            **value_changes(self.gradients, other.gradients, tolerance),
-            **value_changes(self.feedback, other.feedback, tolerance),
-            **value_changes(self.buffers, other.buffers, tolerance),
-        }
+        loss = {LOSS: training.totals.loss.clone()}
+        return cls(used, {**loss, **used, **copy_state(training.layers), **copy_buffers(training.model)})
 
 
 def copy_state(layers: Sequence[FeedbackLayer]) -> Numbers:
@@ -106,13 +72,3 @@ def used_gradients(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterat
         yield found
     finally:
         hook.remove()
-
-
-def feedback_weights(layers: Sequence[FeedbackLayer]) -> Numbers:
-    """Return copies of the weights that carry the error back, of layers whose rule computes them from its state."""
-    with torch.no_grad():
-        return {
-            f"the feedback of layer {layer.name}": feedback_of(layer).detach().clone()
-            for layer in layers
-            if overrides(layer.rule, "feedback") and not overrides(layer.rule, "send_back")
-        }

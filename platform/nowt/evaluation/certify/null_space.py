@@ -22,6 +22,7 @@ from nowt.config.run_config import OptimConfig
 from nowt.core.seeding import generator
 from nowt.evaluation.certify.certificate import Check, CheckResults, SkippedCheck
 from nowt.evaluation.certify.interruption import in_new_process
+from nowt.evaluation.certify.part_changes import changes_by_part
 from nowt.evaluation.certify.small_network import CLASSES, Block, SmallNet
 from nowt.evaluation.certify.testbed import NOISE_SEED, sample_steps, steady_schedule
 from nowt.layers.attach import attach_to_candidates
@@ -36,7 +37,6 @@ from nowt.rules.base import Rule
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.moment import Moment
-from nowt.training.audit_comparison import changes_by_part
 from nowt.training.optimizer import build_optimizer
 
 BOUND = 1e-9  # relative change that rounding explains, in float64
